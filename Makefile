@@ -1,0 +1,66 @@
+# txtop: `make run` shows it, `make test` checks it. Needs Python 3.11 or newer, nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+STAMP := $(VENV)/.txtop
+NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.14 python,\
+	$(shell $(name) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(name))))
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types layers unit slow bench wheel format clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+run: ARGS ?= run --preset quick
+run: $(STAMP)-run ## install once, then measure the quick preset live; ARGS="..." passes other arguments
+	@$(BIN)/txtop $(ARGS)
+
+test: lint types layers unit ## every check that CI makes
+
+lint: $(STAMP)-dev ## style and format
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: $(STAMP)-dev ## strict type checking
+	@$(BIN)/mypy
+
+layers: $(STAMP)-dev ## who may import whom
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP)-dev ## the tests but the slow ones; T="..." passes arguments to pytest
+	@$(BIN)/python -m pytest $(T)
+
+slow: $(STAMP)-dev ## the slow tests
+	@$(BIN)/python -m pytest -m slow $(T)
+
+bench: $(STAMP)-dev ## the measurements that print
+	@set -e; for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+wheel: $(STAMP)-dev ## build the wheel and the source archive into dist/
+	@$(BIN)/python -m build --no-isolation >/dev/null
+	@ls dist
+
+format: $(STAMP)-dev ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+clean: ## remove the environment and everything built
+	@rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "txtop needs Python 3.11 or newer (make PYTHON=/path/to/python3)" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP)-run: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing txtop into $(VENV): once, some minutes" >&2
+	@$(PIP) -e .
+	@touch $@
+
+$(STAMP)-dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing txtop and its checks into $(VENV): once, some minutes" >&2
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(STAMP)-run

@@ -1,0 +1,105 @@
+"""A real worker process over real pipes, for the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, Queue
+from typing import Any, TypeVar
+
+from txtop import events, orders
+from txtop.plan import Cell
+
+E = TypeVar("E", bound=events.Event)
+
+
+class WorkerProcess:
+    """`python -m txtop.bench`, its events as they come, and its standard error."""
+
+    def __init__(self, name: str = "worker", **environment: str) -> None:
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self.started_ns = time.perf_counter_ns()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "txtop.bench", "--name", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env=os.environ | {"HF_HUB_OFFLINE": "1"} | environment,
+        )
+        self.seen: list[events.AnyEvent] = []
+        self.reading = threading.Event()
+        self.reading.set()
+        self._queue: Queue[bytes] = Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._queue.put(line)
+            self.reading.wait()
+        self._queue.put(b"")
+
+    def send(self, *wanted: orders.Order) -> None:
+        """Writes orders."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"".join(map(orders.encode, wanted)))
+        self.process.stdin.flush()
+
+    def until(
+        self, kind: type[E], timeout_s: float = 60, where: Callable[[E], bool] = lambda _: True
+    ) -> E:
+        """The next event of that kind for which `where` holds; all that come are kept in `seen`."""
+        end = time.monotonic() + timeout_s
+        while True:
+            try:
+                line = self._queue.get(timeout=max(0.0, end - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"no {kind.__name__} in {timeout_s} s: {self.seen}") from None
+            assert line, f"the worker ended before {kind.__name__}: {self.stderr()}"
+            event = events.decode(line)
+            assert event is not None
+            self.seen.append(event)
+            if isinstance(event, kind) and where(event):
+                return event
+
+    def load(self, cell: Cell, seed: int = 7) -> events.Load:
+        """Loads and waits until the worker is ready."""
+        self.send(orders.Load(cell=cell, started_ns=self.started_ns, seed=seed))
+        return self.until(events.Load)
+
+    def measure(self, cell: Cell, *, measured: int = 2) -> list[events.AnyEvent]:
+        """One whole cell: first, one warm-up, measured ones. Its events, `memory` the last."""
+        start = len(self.seen)
+        self.send(
+            orders.Prepare(cell=cell),
+            orders.Iterate(cell=cell.id, role="first", index=0),
+            orders.Iterate(cell=cell.id, role="warmup", index=1),
+            orders.Iterate(cell=cell.id, role="measured", index=2, count=measured),
+            orders.Finish(cell=cell.id),
+        )
+        self.until(events.Memory)
+        return self.seen[start:]
+
+    def stderr(self) -> str:
+        """What it wrote there so far."""
+        self._stderr.seek(0)
+        return self._stderr.read().decode(errors="replace")
+
+    def close(self) -> int:
+        """Asks it to end and waits; kills it if it does not."""
+        try:
+            self.send(orders.Quit())
+            return self.process.wait(20)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self.process.kill()
+            return self.process.wait()
+
+
+def of(kind: type[E], found: list[Any]) -> list[E]:
+    """The events of one kind."""
+    return [event for event in found if isinstance(event, kind)]

@@ -1,0 +1,187 @@
+"""A real process in a real pseudo-terminal, as the tests of the screen drive it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+import pyte
+
+
+class TerminalProcess:
+    """`python -c code` under a pty of its own; a terminal emulator keeps the picture."""
+
+    def __init__(
+        self,
+        code: str,
+        *,
+        size: tuple[int, int] = (80, 24),
+        env: Mapping[str, str | None] | None = None,
+        ignore_hup: bool = False,
+        job_control: bool = False,
+    ) -> None:
+        width, height = size
+        self.raw = bytearray()
+        self.status: int | None = None
+        self._cpu_s = 0.0
+        self._job_control = job_control
+        self._screen = pyte.Screen(width, height)
+        self._stream = pyte.ByteStream(self._screen)
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            if job_control:
+                _become_a_shells_job()
+            if ignore_hup:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            environ = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            for key, value in (env or {}).items():
+                if value is None:
+                    environ.pop(key, None)
+                else:
+                    environ[key] = value
+            os.execve(sys.executable, [sys.executable, "-c", code], environ)
+        self.resize(width, height)
+
+    def __enter__(self) -> TerminalProcess:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self.ended():
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.hang_up()
+
+    @property
+    def text(self) -> str:
+        """What a person sees."""
+        return "\n".join(self._screen.display)
+
+    def colours(self) -> set[str]:
+        """Every foreground and background on the screen but the terminal's own."""
+        cells = [c for row in self._screen.buffer.values() for c in row.values()]
+        return {x for c in cells for x in (c.fg, c.bg)} - {"default"}
+
+    def resize(self, width: int, height: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+        self._screen.resize(height, width)
+
+    def type(self, keys: str) -> None:
+        os.write(self.fd, keys.encode())
+
+    def signal(self, number: int) -> None:
+        os.kill(self.job, number)
+
+    @property
+    def job(self) -> int:
+        """The process on the screen: with job control, the child of the one that waits for it."""
+        if not self._job_control:
+            return self.pid
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as file:
+            return int(file.read().split()[0])
+
+    def hang_up(self) -> None:
+        """Closes the terminal, as a dropped connection does."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def pump(self, seconds: float) -> None:
+        """Reads what is written, for a while."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and self._read(left):
+            pass
+
+    def wait_for(self, wanted: str | Callable[[], bool], seconds: float = 8.0) -> None:
+        """Reads until the screen shows `wanted`; fails with the picture."""
+        until = time.monotonic() + seconds
+        seen = (lambda: wanted in self.text) if isinstance(wanted, str) else wanted
+        while not seen():
+            assert time.monotonic() < until, f"never saw {wanted!r}:\n{self.text}"
+            self._read(0.05)
+
+    def interrupt(self, number: int | None) -> None:
+        """ctrl+c as a key, or a signal."""
+        if number is None:
+            self.type("\x03")
+        else:
+            self.signal(number)
+
+    def stopped(self) -> bool:
+        """Suspended, as the kernel says."""
+        with open(f"/proc/{self.job}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "T"
+
+    def blank(self) -> None:
+        """Forgets the picture, as the shell's lines would cover it."""
+        self._screen.reset()
+
+    def wait_end(self, seconds: float, reading: bool = True) -> float:
+        """Seconds until the process ended; fails when it is still there."""
+        start = time.monotonic()
+        while not self.ended():
+            took = time.monotonic() - start
+            assert took < seconds, f"still running after {took:.1f} s:\n{self.text}"
+            if self.fd >= 0 and reading:
+                self._read(0.02)
+            else:
+                time.sleep(0.02)
+        took = time.monotonic() - start
+        while self.fd >= 0 and self._read(0):
+            pass
+        return took
+
+    def cpu_s(self) -> float:
+        """CPU seconds of the process itself; of an ended one, what it had used by then."""
+        if self.status is None:
+            with open(f"/proc/{self.pid}/stat") as file:
+                fields = file.read().rpartition(")")[2].split()
+            self._cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return self._cpu_s
+
+    def ended(self) -> bool:
+        if self.status is None:
+            self.cpu_s()
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status is not None
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return seconds > 0
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        self.raw += data
+        self._stream.feed(data)
+        return bool(data)
+
+
+def _become_a_shells_job() -> None:
+    """The caller waits as a shell would; its child goes on in a foreground group of its own."""
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    job = os.fork()
+    if job == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpgrp())
+        signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+        return
+    while True:
+        _, status = os.waitpid(job, os.WUNTRACED)
+        if not os.WIFSTOPPED(status):
+            os._exit(os.waitstatus_to_exitcode(status) & 0xFF)

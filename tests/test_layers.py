@@ -1,0 +1,40 @@
+"""Who may import whom holds for every module, and holds when the program really runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_every_part_of_txtop_stands_in_a_contract() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    named = {module for each in settings["contracts"] for module in each["source_modules"]}
+    parts = {
+        f"txtop.{path.stem}"
+        for path in (ROOT / "txtop").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    assert parts - {"txtop.__init__"} - named == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "foreign"),
+    [
+        ("txtop.cli", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.ui", {"torch", "transformers", "pynvml"}),
+        ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
+        ("txtop.runner.client", {"torch", "transformers", "pynvml", "textual"}),
+        ("txtop.telemetry.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+    ],
+)
+def test_importing_stays_light(module: str, foreign: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted({foreign!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

@@ -1,0 +1,123 @@
+"""Host values, RAPL power from faked counters, and the cost of watched processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from txtop.telemetry.host import Host, cpu_model
+from txtop.telemetry.processes import NotAProcess, Watched
+from txtop.telemetry.rapl import Rapl, counters
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def _zone(root: Path, name: str, title: str, energy: int | None, wraps_at: int = 999_999) -> Path:
+    zone = root / name
+    zone.mkdir()
+    (zone / "name").write_text(title + "\n")
+    (zone / "max_energy_range_uj").write_text(f"{wraps_at}\n")
+    if energy is not None:
+        (zone / "energy_uj").write_text(f"{energy}\n")
+    return zone / "energy_uj"
+
+
+def test_host_values_are_sane() -> None:
+    values = Host().values()
+    assert set(values) - {"power_w"} == {
+        "cpu_percent",
+        "ram_used_bytes",
+        "ram_total_bytes",
+        "load_1",
+    }
+    used, total, load = values["ram_used_bytes"], values["ram_total_bytes"], values["load_1"]
+    assert used is not None and total is not None and 0 < used <= total
+    assert total <= psutil.virtual_memory().total
+    assert load is not None and load >= 0
+
+
+def test_cpu_model_is_made_inert(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast \x1b[31m CPU\nmodel name\t: other\n")
+    assert cpu_model(cpuinfo) == "Fast \\x1b[31m CPU"
+    assert cpu_model(tmp_path / "absent") != ""
+
+
+def test_rapl_sums_packages_and_leaves_out_subdomains(tmp_path: Path) -> None:
+    clock = Clock()
+    first = _zone(tmp_path, "intel-rapl:0", "package-0", 100)
+    second = _zone(tmp_path, "intel-rapl:1", "package-1", 0)
+    _zone(tmp_path, "intel-rapl:0:0", "core", 0)
+    _zone(tmp_path, "intel-rapl:2", "psys", 0)
+    assert counters(tmp_path) == [first, second]
+    rapl = Rapl(tmp_path, clock)
+    clock.now += 0.5
+    first.write_text("600100\n")
+    second.write_text("400000\n")
+    assert rapl.watts() == 2.0
+
+
+def test_rapl_counter_wraps(tmp_path: Path) -> None:
+    clock = Clock()
+    counter = _zone(tmp_path, "intel-rapl:0", "package-0", 900_000)
+    rapl = Rapl(tmp_path, clock)
+    clock.now += 1
+    counter.write_text("400000\n")
+    assert rapl.watts() == 0.5
+
+
+def test_rapl_without_permission_is_not_available(tmp_path: Path) -> None:
+    _zone(tmp_path, "intel-rapl:0", "package-0", None)
+    assert len(counters(tmp_path)) == 1
+    assert not Rapl(tmp_path).available
+    assert not Rapl(tmp_path / "absent").available
+
+
+def test_rapl_nonsense_is_null(tmp_path: Path) -> None:
+    clock = Clock()
+    counter = _zone(tmp_path, "intel-rapl:0", "package-0", 0, wraps_at=10**15)
+    rapl = Rapl(tmp_path, clock)
+    assert rapl.watts() is None
+    clock.now += 1
+    counter.write_text("900000000000\n")
+    assert rapl.watts() is None
+    counter.write_text("not a number\n")
+    assert rapl.watts() is None
+
+
+def test_watched_processes_by_label_and_by_number() -> None:
+    watched = Watched()
+    watched.add(f"tests={os.getpid()}")
+    watched.add(str(os.getppid()))
+    costs = {cost.label: cost for cost in watched.costs()}
+    assert set(costs) == {"tests", str(os.getppid())}
+    assert costs["tests"].cpu_s > 0
+    assert costs["tests"].rss_bytes > 2**20
+
+
+def test_a_process_that_ended_leaves_the_list() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        watched = Watched()
+        watched.add(f"child={child.pid}")
+        assert len(watched.costs()) == 1
+        child.communicate(b"\n")
+    assert watched.costs() == []
+    watched.add(f"child={child.pid}")
+    assert watched.costs() == []
+
+
+@pytest.mark.parametrize("text", ["", "x", "a=", "a=-1", "a=1.5", "=x", "a=99999999999", "a=٣"])
+def test_what_is_no_process_is_refused(text: str) -> None:
+    with pytest.raises(NotAProcess):
+        Watched().add(text)

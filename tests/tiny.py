@@ -1,0 +1,122 @@
+"""Tiny model directories with a few thousand parameters, written without torch or transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+Shapes = dict[str, tuple[int, ...]]
+VOCABULARY = 96
+POSITIONS = 64
+WIDTH = 16
+INNER = 32
+
+
+def write(
+    directory: Path, config: dict[str, Any], shapes: Shapes, *, weights: bool = True, seed: int = 0
+) -> Path:
+    """config.json and, unless `weights` is false, model.safetensors with seeded fp32 values."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    if weights:
+        generator = np.random.default_rng(seed)
+        tensors = {
+            name: generator.normal(0, 0.02, shape).astype(np.float32)
+            if len(shape) > 1
+            else np.full(shape, 0.0 if name.endswith("bias") else 1.0, dtype=np.float32)
+            for name, shape in shapes.items()
+        }
+        save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
+
+
+def gpt2(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
+    """A decoder: 96 tokens, 64 positions, 16 wide."""
+    config = {
+        "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": VOCABULARY,
+        "n_positions": POSITIONS, "n_embd": WIDTH, "n_layer": layers, "n_head": 2,
+        "bos_token_id": 0, "eos_token_id": 0,
+    }  # fmt: skip
+    shapes: Shapes = {
+        "transformer.wte.weight": (VOCABULARY, WIDTH),
+        "transformer.wpe.weight": (POSITIONS, WIDTH),
+        **_norm("transformer.ln_f", WIDTH),
+    }
+    for layer in range(layers):
+        at = f"transformer.h.{layer}."
+        shapes |= _norm(at + "ln_1", WIDTH) | _norm(at + "ln_2", WIDTH)
+        for name, inputs, outputs in (
+            ("attn.c_attn", WIDTH, 3 * WIDTH),
+            ("attn.c_proj", WIDTH, WIDTH),
+            ("mlp.c_fc", WIDTH, 4 * WIDTH),
+            ("mlp.c_proj", 4 * WIDTH, WIDTH),
+        ):
+            shapes |= {f"{at}{name}.weight": (inputs, outputs), f"{at}{name}.bias": (outputs,)}
+    return write(directory, config, shapes, weights=weights)
+
+
+def bert(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
+    """An encoder: 96 tokens, 64 positions, 16 wide, with its pooler."""
+    config = {
+        "model_type": "bert", "architectures": ["BertModel"], "vocab_size": VOCABULARY,
+        "max_position_embeddings": POSITIONS, "hidden_size": WIDTH, "num_hidden_layers": layers,
+        "num_attention_heads": 2, "intermediate_size": INNER,
+    }  # fmt: skip
+    shapes: Shapes = {
+        "embeddings.word_embeddings.weight": (VOCABULARY, WIDTH),
+        "embeddings.position_embeddings.weight": (POSITIONS, WIDTH),
+        "embeddings.token_type_embeddings.weight": (2, WIDTH),
+        **_norm("embeddings.LayerNorm", WIDTH),
+        **_linear("pooler.dense", WIDTH, WIDTH),
+    }
+    for layer in range(layers):
+        at = f"encoder.layer.{layer}."
+        for name in ("query", "key", "value"):
+            shapes |= _linear(f"{at}attention.self.{name}", WIDTH, WIDTH)
+        shapes |= _linear(at + "attention.output.dense", WIDTH, WIDTH)
+        shapes |= _norm(at + "attention.output.LayerNorm", WIDTH)
+        shapes |= _linear(at + "intermediate.dense", WIDTH, INNER)
+        shapes |= _linear(at + "output.dense", INNER, WIDTH)
+        shapes |= _norm(at + "output.LayerNorm", WIDTH)
+    return write(directory, config, shapes, weights=weights)
+
+
+def t5(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
+    """An encoder-decoder: 96 tokens, relative positions, 16 wide."""
+    heads, head_dim = 2, 8
+    config = {
+        "model_type": "t5", "architectures": ["T5ForConditionalGeneration"],
+        "is_encoder_decoder": True, "vocab_size": VOCABULARY, "d_model": WIDTH, "d_kv": head_dim,
+        "d_ff": INNER, "num_heads": heads, "num_layers": layers, "num_decoder_layers": layers,
+        "decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1,
+    }  # fmt: skip
+    shapes: Shapes = {"shared.weight": (VOCABULARY, WIDTH)}
+    inner = heads * head_dim
+    for stack in ("encoder", "decoder"):
+        shapes[f"{stack}.final_layer_norm.weight"] = (WIDTH,)
+        for block in range(layers):
+            kinds = ["SelfAttention"] + (["EncDecAttention"] if stack == "decoder" else [])
+            for number, kind in enumerate(kinds):
+                at = f"{stack}.block.{block}.layer.{number}."
+                shapes |= {f"{at}{kind}.{name}.weight": (inner, WIDTH) for name in "qkv"}
+                shapes[f"{at}{kind}.o.weight"] = (WIDTH, inner)
+                shapes[f"{at}layer_norm.weight"] = (WIDTH,)
+                if block == 0 and kind == "SelfAttention":
+                    shapes[f"{at}{kind}.relative_attention_bias.weight"] = (32, heads)
+            at = f"{stack}.block.{block}.layer.{len(kinds)}."
+            shapes[f"{at}DenseReluDense.wi.weight"] = (INNER, WIDTH)
+            shapes[f"{at}DenseReluDense.wo.weight"] = (WIDTH, INNER)
+            shapes[f"{at}layer_norm.weight"] = (WIDTH,)
+    return write(directory, config, shapes, weights=weights)
+
+
+def _norm(name: str, width: int) -> Shapes:
+    return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+
+
+def _linear(name: str, inputs: int, outputs: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}

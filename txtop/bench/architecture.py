@@ -1,0 +1,47 @@
+"""The one class and the configuration that a source needs, imported as narrowly as possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from txtop import models
+from txtop.bench.failures import Rejected
+from txtop.bench.source import Source
+
+_NAMES = {
+    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
+    "encoder": "MODEL_MAPPING_NAMES",
+    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
+}
+
+
+def model_class(source: Source, kind: models.Family) -> Any:
+    """Imports the one class that is needed; later it would be on the account of the next phase."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    names = getattr(modeling_auto, _NAMES[kind])
+    model_type = source.config.get("model_type")
+    name = names.get(model_type)
+    if name is None:
+        what = f"model type {model_type!r}" if model_type else "no model_type in config.json"
+        needs = " (it brings code of its own)" if "auto_map" in source.config else ""
+        raise Rejected(
+            f"{source.label}: {what} is not a text model of this transformers{needs}",
+            f"transformers {transformers.__version__} is installed",
+        )
+    return getattr(transformers, name if isinstance(name, str) else name[0])
+
+
+def configuration(model_class: Any, source: Source) -> Any:
+    """The configuration object of `source`. Raises `Rejected` if its class does not take it."""
+    config_class = model_class.config_class
+    try:
+        if source.directory is None:
+            given = {k: v for k, v in source.config.items() if k != "model_type"}
+            return config_class(**given)
+        where = {"gguf_file": source.gguf} if source.gguf else {}
+        return config_class.from_pretrained(source.directory, local_files_only=True, **where)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Rejected(f"{source.label}: configuration refused ({reason[:200]})") from None

@@ -1,0 +1,69 @@
+"""The device's own clock on CUDA: events around every forward pass, read when they have passed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+_POLL_S = 0.0002
+
+
+class DeviceTimes(NamedTuple):
+    """Nanoseconds on the device: encoder, all up to the end of the first pass, later passes."""
+
+    encoder_ns: int | None
+    prefill_ns: int | None
+    decode_ns: int | None
+
+
+class DeviceClock:
+    """Hooks on a model, and on its encoder if it has one. Recording an event waits for nothing."""
+
+    def __init__(self, model: nn.Module, encoder: nn.Module | None) -> None:
+        self._pool: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+        self._used = 0
+        self._encoder = -1
+        self._watch(model, is_encoder=False)
+        if encoder is not None:
+            self._watch(encoder, is_encoder=True)
+
+    def start(self) -> None:
+        """A new call begins."""
+        self._used = 0
+        self._encoder = -1
+
+    def read(self) -> DeviceTimes:
+        """Times of the call since `start`, after polling until the last event has passed."""
+        if not self._used:
+            return DeviceTimes(None, None, None)
+        while not self._pool[self._used - 1][1].query():
+            time.sleep(_POLL_S)
+        spans = [int(begin.elapsed_time(end) * 1e6) for begin, end in self._pool[: self._used]]
+        encoder = spans.pop(self._encoder) if self._encoder >= 0 else None
+        prefill = (encoder or 0) + spans[0] if spans else encoder
+        return DeviceTimes(encoder, prefill, sum(spans[1:]))
+
+    def _watch(self, module: nn.Module, *, is_encoder: bool) -> None:
+        open_span: list[int] = []
+
+        def before(*_: Any) -> None:
+            if self._used == len(self._pool):
+                self._pool.append((_event(), _event()))
+            if is_encoder:
+                self._encoder = self._used
+            self._pool[self._used][0].record()
+            open_span.append(self._used)
+            self._used += 1
+
+        def after(*_: Any) -> None:
+            self._pool[open_span.pop()][1].record()
+
+        module.register_forward_pre_hook(before)
+        module.register_forward_hook(after)
+
+
+def _event() -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=True)

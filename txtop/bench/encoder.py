@@ -1,0 +1,57 @@
+"""Encoders: one forward pass over a batch of sequences, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+import torch
+
+from txtop.bench.device_clock import DeviceClock
+from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
+from txtop.bench.token_clock import OnSteps
+from txtop.plan import Cell
+
+
+class Encoder:
+    """The bare model, with its pooler if it has one. Its iterations have no tokens, no steps."""
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        self._model = model
+        self._device = device
+        self._device_clock = DeviceClock(model, None) if device.type == "cuda" else None
+
+    def warm(self) -> None:
+        """One sequence of eight tokens."""
+        cell = Cell(id="", model="", sequence_length=8)
+        vocabulary = self._model.config.get_text_config().vocab_size
+        self.iterate(make_inputs(cell, vocabulary, 0, self._device), False, None, lambda: None)
+
+    def iterate(
+        self, inputs: Inputs, check: bool, _on_steps: OnSteps | None, after_step: Callable[[], None]
+    ) -> Result:
+        """One forward pass, until the device is through. Cancelling is seen before and after it."""
+        after_step()
+        hidden = LogitsCheck()
+        handle = self._model.register_forward_hook(hidden) if check else None
+        if self._device_clock is not None:
+            self._device_clock.start()
+        try:
+            with torch.inference_mode():
+                start_ns = perf_counter_ns()
+                self._model(input_ids=inputs.ids, attention_mask=inputs.mask)
+                if self._device.type == "cuda":
+                    torch.cuda.synchronize(self._device)
+                end_ns = perf_counter_ns()
+        finally:
+            if handle is not None:
+                handle.remove()
+        after_step()
+        times = self._device_clock.read() if self._device_clock is not None else None
+        return Result(
+            start_ns=start_ns,
+            e2e_ns=end_ns - start_ns,
+            device_prefill_ns=times.prefill_ns if times else None,
+            invalid=hidden.invalid,
+        )

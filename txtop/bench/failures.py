@@ -1,0 +1,55 @@
+"""What went wrong, in the words of an event: out of memory, failed, or refused."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from txtop.errors import TxtopError
+from txtop.events import Status
+from txtop.sanitise import sanitise
+
+EXIT_DEVICE_LOST = 70
+"""The exit code of a worker whose CUDA context is of no more use."""
+
+_UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+_WANTED = re.compile(r"to allocate ([\d.]+) *([KMGT]iB|bytes)", re.IGNORECASE)
+_DEVICE_ERROR = re.compile(r"CUDA (driver )?error|CUBLAS_STATUS|CUDNN_STATUS|device-side assert")
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+
+
+class Rejected(TxtopError):
+    """The model or the configuration cannot be measured here, and it is the order's fault."""
+
+
+class Failure(NamedTuple):
+    """The fields of `cell_finished`, and whether this process must not be used again."""
+
+    status: Status
+    reason: str
+    hint: str
+    wanted_bytes: int | None
+    sticky: bool
+
+
+def _one_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else ""
+    name = type(error).__name__
+    return sanitise(f"{name}: {text}" if text else name, 400)
+
+
+def classify(error: BaseException) -> Failure:
+    """Tells out of memory (Python, CUDA, and the CPU's plain RuntimeError) from other failures."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+        found = _WANTED.search(text)
+        wanted = int(float(found[1]) * _UNITS[found[2].lower()]) if found else None
+        hint = "a smaller batch, a shorter sequence, or a lower precision"
+        where = "the device" if "CUDA" in text else "the host"
+        return Failure("oom", f"out of memory on {where}", hint, wanted, sticky=False)
+    hint = "the worker's standard error has the whole message"
+    if isinstance(error, TxtopError):
+        return Failure("failed", sanitise(error.cause, 400), error.hint, None, sticky=False)
+    sticky = type(error).__name__ == "AcceleratorError" or bool(_DEVICE_ERROR.search(text))
+    return Failure("failed", _one_line(error), hint, None, sticky=sticky)

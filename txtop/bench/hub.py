@@ -1,0 +1,124 @@
+"""The Hugging Face Hub: the local cache, else one probe of 2 s, then a download or offline."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from txtop.errors import TxtopError
+from txtop.models import OFFLINE_NOTICE
+from txtop.plan import Weights
+from txtop.sanitise import sanitise
+
+PROBE_S = 2.0
+Progress = Callable[[int, int | None], None]
+_CONFIG = ("config.json", "generation_config.json")
+
+
+class Unavailable(TxtopError):
+    """The Hub could not give the files: cause, and the next step where there is a special one."""
+
+
+def find(repo: str, weights: Weights, say: Callable[[str], None], progress: Progress) -> Path:
+    """A directory with config.json and, unless `weights` is random, safetensors of `repo`.
+
+    Raises `Unavailable`. After a failed probe the process stays offline (HF_HUB_OFFLINE).
+    """
+    cached = _cached(repo, weights)
+    if cached is not None:
+        return cached
+    if _offline():
+        raise Unavailable("it is not in the local cache and this run is offline")
+    if not reachable():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        say(OFFLINE_NOTICE)
+        raise Unavailable("the Hugging Face Hub cannot be reached")
+    return _download(repo, weights, progress)
+
+
+def _offline() -> bool:
+    return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+
+
+def _cached(repo: str, weights: Weights) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(repo, "config.json")
+    if not isinstance(config, str):
+        return None
+    directory = Path(config).parent
+    complete = weights == "random" or any(directory.glob("*.safetensors"))
+    return directory if complete else None
+
+
+def reachable() -> bool:
+    """Whether the Hub answers anything at all within 2 s, name resolution included."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(_endpoint(), method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=PROBE_S).close()
+        except urllib.error.HTTPError:
+            pass
+        except (OSError, ValueError):
+            return
+        answered.set()
+
+    # A resolver that does not answer ignores every timeout: the thread is left behind.
+    probe = threading.Thread(target=ask, daemon=True)
+    probe.start()
+    probe.join(PROBE_S)
+    return answered.is_set()
+
+
+def _download(repo: str, weights: Weights, progress: Progress) -> Path:
+    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True, timeout=10)
+        sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
+        wanted = [name for name in _CONFIG if name in sizes]
+        if weights != "random":
+            tensors = [name for name in sizes if _is_weights(name)]
+            if not tensors:
+                raise Unavailable("its repository has no safetensors weights", "another model")
+            wanted += tensors
+        if "config.json" not in sizes:
+            raise Unavailable("its repository has no config.json", "another model")
+        total, done, path = sum(sizes[name] for name in wanted), 0, ""
+        for name in wanted:
+            progress(done, total)
+            path = hf_hub_download(repo, name, endpoint=_endpoint())
+            done += sizes[name]
+        progress(done, total)
+        return Path(path).parent
+    except GatedRepoError:
+        hint = f"accept its licence at huggingface.co/{repo}, then set HF_TOKEN"
+        raise Unavailable("its repository is gated", hint) from None
+    except RepositoryNotFoundError:
+        raise Unavailable("the Hub has none of that name", "HF_TOKEN if it is private") from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        if status == 429:
+            raise Unavailable("the Hub limits the rate", "wait a minute, or set HF_TOKEN") from None
+        raise Unavailable(f"the Hub answered {status}", "try again later") from None
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space, or set HF_HOME to another disk"
+            raise Unavailable("the disk is full", hint) from None
+        raise Unavailable(f"the download failed ({sanitise(str(error), 200)})") from None
+
+
+def _is_weights(name: str) -> bool:
+    return "/" not in name and name.endswith((".safetensors", ".safetensors.index.json"))

@@ -1,0 +1,65 @@
+"""The worker's way in: a thread that reads standard input, a queue that `cancel` overtakes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import deque
+
+import msgspec
+
+from txtop import orders
+
+
+class Cancelled(Exception):
+    """The open iteration was given up; nothing of it is reported any more."""
+
+
+class Inbox:
+    """Orders as they came. The thread sleeps in read(), so it costs the timed loop nothing."""
+
+    def __init__(self) -> None:
+        self._queue: deque[orders.Order | str] = deque()
+        self._ready = threading.Condition()
+        self._cancelled = threading.Event()
+
+    def start(self) -> None:
+        """Starts reading. The end of standard input ends the process at once."""
+        threading.Thread(target=self._read, name="orders", daemon=True).start()
+
+    def get(self, timeout_s: float | None) -> orders.Order | str | None:
+        """The next order, the text of a line that was none, or null after `timeout_s`."""
+        with self._ready:
+            if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
+                return None
+            order = self._queue.popleft()
+        if isinstance(order, orders.Cancel):
+            self._cancelled.clear()
+        return order
+
+    def check(self) -> None:
+        """Raises `Cancelled` when the open iteration is to be given up."""
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def accept(self, order: orders.Order | str) -> None:
+        """Queues one order; `cancel` removes the iterations of its cell that still wait."""
+        with self._ready:
+            if isinstance(order, orders.Cancel):
+                self._cancelled.set()
+                self._queue = deque(
+                    waiting
+                    for waiting in self._queue
+                    if not (isinstance(waiting, orders.Iterate) and waiting.cell == order.cell)
+                )
+            self._queue.append(order)
+            self._ready.notify()
+
+    def _read(self) -> None:
+        for line in sys.stdin.buffer:
+            try:
+                self.accept(orders.decode(line))
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+                self.accept(f"not an order: {error}")
+        os._exit(0)

@@ -1,0 +1,34 @@
+"""The precision a cell asks for, and what the loaded weights really are."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
+    """Raises what the model keeps in fp32, as from_pretrained() does (T5's `wo` in fp16)."""
+    names: set[str] = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    if dtype == torch.float16:
+        names |= set(getattr(model, "_keep_in_fp32_modules", None) or ())
+    for path, parameter in model.named_parameters():
+        if names.intersection(path.split(".")):
+            parameter.data = parameter.data.float()
+
+
+def notes(model: nn.Module, precision: str, device: torch.device) -> list[str]:
+    """What a reader must know about the precision: the share kept apart, a slow path."""
+    parameters = list(model.parameters())
+    wanted = DTYPES[precision]
+    total = sum(p.nbytes for p in parameters)
+    other = sum(p.nbytes for p in parameters if p.dtype != wanted)
+    found = []
+    if other:
+        found.append(
+            f"{precision}: the model keeps {other / total:.0%} of the weight bytes in fp32"
+        )
+    if precision == "fp16" and device.type == "cpu":
+        found.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
+    return found

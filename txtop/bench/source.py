@@ -1,0 +1,134 @@
+"""From a model's name to what is loaded: a local directory, a .gguf file, built-in, or the Hub."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from txtop import models
+from txtop.bench import gguf, hub
+from txtop.bench.failures import Rejected
+from txtop.plan import Weights
+
+Say = Callable[[str], None]
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a name resolved to.
+
+    `config` is the raw configuration, `model_type` included; `directory` holds the files, null for
+    a built-in configuration; `gguf` names the file in it that holds configuration and weights.
+    """
+
+    config: dict[str, Any]
+    weights: Literal["pretrained", "random"]
+    label: str
+    directory: Path | None = None
+    gguf: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """The files whose bytes become weights."""
+        if self.directory is None or self.weights == "random":
+            return []
+        if self.gguf:
+            return [self.directory / self.gguf]
+        return sorted(self.directory.glob("*.safetensors"))
+
+
+def resolve(model: str, weights: Weights, say: Say, progress: hub.Progress) -> Source:
+    """Finds `model`. `say` gets one line for the log, `progress` the bytes of a download.
+
+    Raises `Rejected` with a reason and a next step.
+    """
+    path = models.local_path(model)
+    if path is not None:
+        return _local(path, weights, say, str(path))
+    if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
+        raise Rejected(f"no model at {model}", "a directory with config.json, or a .gguf file")
+    known = models.builtin(model)
+    if known is None and not _HUB_ID.fullmatch(model):
+        raise Rejected(f"{model} is no name of a model", _suggest(model))
+    if known is not None and weights == "random":
+        return _builtin(known)
+    try:
+        directory = hub.find(known.hub_id if known else model, weights, say, progress)
+    except hub.Unavailable as error:
+        if known is None:
+            reason = f"{model} is neither a local path nor built in, and {error.cause}"
+            raise Rejected(reason, _suggest(model, error.hint)) from None
+        if weights == "pretrained":
+            hint = error.hint or f"--weights random measures the architecture of {known.name}"
+            raise Rejected(f"no pretrained weights of {model}: {error.cause}", hint) from None
+        say(f"{known.name}: random weights, since {error.cause}")
+        return _builtin(known)
+    return _local(directory, weights, say, f"hub: {known.hub_id if known else model}")
+
+
+def _builtin(known: models.Builtin) -> Source:
+    config = {"model_type": known.model_type, **known.config}
+    return Source(config=config, weights="random", label=f"built-in configuration {known.name}")
+
+
+def _suggest(model: str, hint: str = "") -> str:
+    near = models.nearest(model)
+    if near:
+        return f"did you mean {near}?" + (f" Or: {hint}" if hint else "")
+    return hint or "a local path, or a built-in name such as gpt2"
+
+
+def _local(path: Path, weights: Weights, say: Say, label: str) -> Source:
+    if path.is_file():
+        return _gguf(path, weights, label)
+    files = sorted(path.glob("*.gguf"))
+    if files and not any(path.glob("*.safetensors")):
+        if len(files) > 1:
+            raise Rejected(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
+        return _gguf(files[0], weights, label)
+    config = _read_config(path)
+    if "auto_map" in config and "model_type" not in config:
+        raise Rejected(f"{path.name} needs code of its own, which is not run", "another model")
+    stored = any(path.glob("*.safetensors"))
+    kind: Literal["pretrained", "random"] = "pretrained" if stored else "random"
+    if weights == "random":
+        kind = "random"
+    elif not stored:
+        pickles = any(file for pattern in _PICKLES for file in path.glob(pattern))
+        reason = "holds only pickled weights, which can run code" if pickles else "holds no weights"
+        if pickles or weights == "pretrained":
+            hint = "convert them to safetensors, or --weights random"
+            raise Rejected(f"{path} {reason}", hint if pickles else "--weights random")
+        say(f"{path} {reason}: random weights")
+    return Source(config=config, weights=kind, label=label, directory=path)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Rejected(f"{path}/config.json cannot be read ({type(error).__name__})") from None
+    if not isinstance(config, dict):
+        raise Rejected(f"{path}/config.json is no JSON object")
+    return config
+
+
+def _gguf(path: Path, weights: Weights, label: str) -> Source:
+    if weights == "random":
+        raise Rejected(f"{path.name} is a file of weights", "--weights auto for a .gguf file")
+    model_type = gguf.model_type(path)
+    return Source(
+        config={"model_type": model_type},
+        weights="pretrained",
+        label=label,
+        directory=path.parent,
+        gguf=path.name,
+        notes=[f"weights dequantised from {path.name}"],
+    )

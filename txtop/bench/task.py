@@ -1,0 +1,73 @@
+"""What text generation and encoding share: the inputs of a cell, the result of one iteration."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from txtop.bench.token_clock import OnSteps
+from txtop.plan import Cell
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Token ids and mask of shape (batch, sequence) on the device, and their hash on the host."""
+
+    cell: Cell
+    ids: torch.Tensor
+    mask: torch.Tensor
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """One iteration, in the words of the `iteration` event."""
+
+    start_ns: int
+    e2e_ns: int
+    ttft_ns: int | None = None
+    tokens: int = 0
+    encoder_ns: int | None = None
+    device_prefill_ns: int | None = None
+    device_decode_ns: int | None = None
+    lag: bool = False
+    invalid: int = 0
+
+
+class Task(Protocol):
+    """A loaded model and the way it is measured."""
+
+    def warm(self) -> None:
+        """One small pass right after loading."""
+
+    def iterate(
+        self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]
+    ) -> Result:
+        """One call. `check` also counts logits that are NaN or Inf, outside measured iterations."""
+
+
+def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) -> Inputs:
+    """Seeded ids of shape (batch_size, sequence_length), unpadded, and sha256 of their int64s."""
+    shape = (cell.batch_size, cell.sequence_length)
+    ids = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
+    digest = hashlib.sha256(ids.numpy().tobytes()).hexdigest()
+    return Inputs(cell, ids.to(device), torch.ones_like(ids).to(device), digest)
+
+
+class LogitsCheck:
+    """A hook that counts NaN and Inf in the last position of what a model returns."""
+
+    def __init__(self) -> None:
+        self.invalid = 0
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        values = output.logits[:, -1] if "logits" in output else output.last_hidden_state
+        # The sum is 100 times cheaper than isfinite() and finite in all but pathological cases.
+        if not math.isfinite(values.sum().item()):
+            self.invalid += values.numel() - int(torch.isfinite(values).sum())

@@ -1,0 +1,133 @@
+"""Text generation through the library's own generate(), for decoders and for encoder-decoders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import Any
+
+import torch
+
+from txtop.bench.device_clock import DeviceClock
+from txtop.bench.failures import Rejected
+from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
+from txtop.bench.token_clock import OnSteps, TokenClock
+from txtop.errors import TxtopError
+from txtop.plan import Cell
+
+
+class TextGeneration:
+    """Greedy, a fixed number of new tokens, no compilation, nothing of the model's own settings."""
+
+    def __init__(self, model: Any, device: torch.device) -> None:
+        from transformers import GenerationConfig
+
+        self._model = model
+        self._device = device
+        self._lagging = False
+        self._encoder_span_ns = [0, 0]
+        encoder = model.get_encoder() if model.config.is_encoder_decoder else None
+        self._has_encoder = encoder is not None
+        self._device_clock = DeviceClock(model, encoder) if device.type == "cuda" else None
+        if encoder is not None and self._device_clock is None:
+            encoder.register_forward_pre_hook(lambda *_: self._mark_encoder(0))
+            encoder.register_forward_hook(lambda *_: self._mark_encoder(1))
+        # What the model brings (sampling, beams, early stopping, suppressed tokens) is replaced:
+        # generate() would fill every unset field of our configuration from it.
+        start = getattr(model.generation_config, "decoder_start_token_id", None)
+        text = model.config.get_text_config(decoder=True)
+        start = start if start is not None else getattr(text, "decoder_start_token_id", None)
+        neutral: Any = GenerationConfig()
+        neutral.decoder_start_token_id = start if start is not None else 0
+        model.generation_config = neutral
+
+    def warm(self) -> None:
+        """Two tokens from a prompt of eight; finds out whether the streamer lags a step."""
+        cell = Cell(id="", model="", sequence_length=8, new_tokens=2)
+        vocabulary = self._model.config.get_text_config().vocab_size
+        inputs = make_inputs(cell, vocabulary, 0, self._device)
+        self.iterate(inputs, True, None, lambda: None)
+
+    def iterate(
+        self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]
+    ) -> Result:
+        """One call of generate(). E2E ends with the last token on the host, as TPOT wants it.
+
+        With `check`, hooks count NaN and Inf, and forward passes: token k must come after pass k.
+        Raises `TxtopError` if generate() gave another number of tokens than asked for.
+        """
+        clock = TokenClock(None if self._lagging else on_steps, after_step)
+        logits = LogitsCheck()
+        handles = []
+        if check:
+            handles.append(self._model.register_forward_hook(logits))
+            handles.append(self._model.register_forward_pre_hook(_counter(clock)))
+        if self._device_clock is not None:
+            self._device_clock.start()
+        try:
+            with torch.inference_mode():
+                clock.start()
+                self._model.generate(
+                    inputs=inputs.ids,
+                    attention_mask=inputs.mask,
+                    generation_config=_greedy(inputs.cell.new_tokens),
+                    streamer=clock,
+                )
+                returned_ns = perf_counter_ns()
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._lagging |= clock.late
+        if len(clock.gaps_ns) != inputs.cell.new_tokens:
+            got = f"{len(clock.gaps_ns)} tokens instead of {inputs.cell.new_tokens}"
+            raise TxtopError(f"generate() gave {got}", "this model's generation is its own")
+        return self._result(clock, returned_ns, logits.invalid)
+
+    def _result(self, clock: TokenClock, returned_ns: int, invalid: int) -> Result:
+        if not self._lagging:
+            clock.flush()
+        end_ns = returned_ns if self._lagging else clock.last_ns
+        times = self._device_clock.read() if self._device_clock is not None else None
+        encoder_ns = times.encoder_ns if times else None
+        if self._has_encoder and times is None:
+            encoder_ns = self._encoder_span_ns[1] - self._encoder_span_ns[0]
+        return Result(
+            start_ns=clock.start_ns,
+            e2e_ns=end_ns - clock.start_ns,
+            ttft_ns=None if self._lagging else clock.gaps_ns[0],
+            tokens=len(clock.gaps_ns),
+            encoder_ns=encoder_ns,
+            device_prefill_ns=times.prefill_ns if times else None,
+            device_decode_ns=times.decode_ns if times else None,
+            lag=self._lagging,
+            invalid=invalid,
+        )
+
+    def _mark_encoder(self, edge: int) -> None:
+        self._encoder_span_ns[edge] = perf_counter_ns()
+
+
+def _counter(clock: TokenClock) -> Callable[..., None]:
+    def count(*_: Any) -> None:
+        clock.forwards += 1
+
+    return count
+
+
+def _greedy(new_tokens: int) -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        max_new_tokens=new_tokens,
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        eos_token_id=None,
+        disable_compile=True,
+    )
+
+
+def require_generate(model_class: Any) -> None:
+    """Raises `Rejected` if `model_class` cannot generate text."""
+    if not getattr(model_class, "can_generate", lambda: False)():
+        raise Rejected(f"{model_class.__name__} cannot generate text", "another model")

@@ -1,0 +1,191 @@
+"""The order loop: one order at a time, each answered by events, and every failure by one line."""
+
+from __future__ import annotations
+
+import gc
+import os
+import traceback
+from dataclasses import asdict
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from txtop import events, models, orders
+from txtop.bench import failures
+from txtop.bench.emit import Emitter
+from txtop.bench.failures import Rejected
+from txtop.bench.inbox import Cancelled, Inbox
+from txtop.bench.load import Loaded, load
+from txtop.bench.phase_clock import PhaseClock
+from txtop.errors import TxtopError
+from txtop.plan import Cell
+from txtop.sanitise import sanitise
+
+if TYPE_CHECKING:
+    from txtop.bench.task import Inputs
+
+_CellOrder = orders.Load | orders.Prepare | orders.Iterate | orders.Finish | orders.Cancel
+_DRAIN_S = 2.0
+_RETRY_S = 0.05
+
+
+class Worker:
+    """Holds one loaded model and the inputs of at most one cell."""
+
+    def __init__(self, name: str, emitter: Emitter, inbox: Inbox) -> None:
+        self._name = name
+        self._emitter = emitter
+        self._inbox = inbox
+        self._loaded: Loaded | None = None
+        self._inputs: Inputs | None = None
+        self._phase = "idle"
+
+    def run(self) -> None:
+        """Follows orders until `quit`."""
+        while True:
+            order = self._inbox.get(_RETRY_S if self._emitter.pending else None)
+            if isinstance(order, orders.Quit):
+                self.leave(0)
+            elif isinstance(order, str):
+                text = sanitise(order, 400)
+                self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="error"))
+            elif order is None:
+                self._emitter.flush()
+            else:
+                self._follow(order)
+
+    def leave(self, code: int) -> None:
+        """Ends the process once the reader has what was said."""
+        self._emitter.drain(_DRAIN_S)
+        os._exit(code)
+
+    def _follow(self, order: _CellOrder) -> None:
+        cell = order.cell if isinstance(order.cell, str) else order.cell.id
+        if self._loaded is None and not isinstance(order, orders.Load | orders.Cancel):
+            text = f"{type(order).__name__.lower()} ignored: no model is loaded"
+            self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
+            return
+        try:
+            if isinstance(order, orders.Load):
+                self._load(order)
+            elif isinstance(order, orders.Prepare):
+                self._prepare(order)
+            elif isinstance(order, orders.Iterate):
+                self._iterate(order)
+            elif isinstance(order, orders.Finish):
+                self._finish(cell)
+            else:
+                self._enter(cell, "idle")
+        except Cancelled:
+            pass
+        except Rejected as error:
+            self._inputs = None
+            reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
+            now = perf_counter_ns()
+            self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+        except Exception as error:
+            traceback.print_exc()
+            self._report(cell, failures.classify(error))
+
+    def _report(self, cell: str, failure: failures.Failure) -> None:
+        self._emitter.send(
+            events.CellFinished(
+                t_ns=perf_counter_ns(),
+                cell=cell,
+                status=failure.status,
+                reason=failure.reason,
+                hint=failure.hint,
+                phase=self._phase,
+                wanted_bytes=failure.wanted_bytes,
+            )
+        )
+        if failure.sticky:
+            self.leave(failures.EXIT_DEVICE_LOST)
+        self._inputs = None
+        self._free()
+
+    def _load(self, order: orders.Load) -> None:
+        clock = PhaseClock(order.started_ns, lambda name: self._enter(order.cell.id, name))
+        self._loaded = load(order, clock, self._name, self._emitter.send)
+
+    def _prepare(self, order: orders.Prepare) -> None:
+        from txtop.bench import memory
+        from txtop.bench.task import make_inputs
+
+        loaded, cell = self._ready(), order.cell
+        refused = models.too_long(cell, loaded.family, loaded.positions)
+        if refused:
+            raise Rejected(*refused)
+        self._phase = "prepare"
+        memory.reset(loaded.device)
+        self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+        self._emitter.send(
+            events.Workload(
+                t_ns=perf_counter_ns(),
+                cell=cell.id,
+                inputs_sha256=self._inputs.sha256,
+                threads=loaded.threads,
+                notes=_notes(loaded, cell),
+            )
+        )
+
+    def _iterate(self, order: orders.Iterate) -> None:
+        inputs = self._inputs
+        # After a cell has failed or was refused, its iterations may still be on their way.
+        if inputs is None or inputs.cell.id != order.cell:
+            return
+        for index in range(order.index, order.index + order.count):
+            self._inbox.check()
+            self._one(inputs, index, order.role)
+
+    def _one(self, inputs: Inputs, index: int, role: events.Role) -> None:
+        cell, loaded = inputs.cell.id, self._ready()
+
+        def on_steps(first: int, gaps_ns: list[int]) -> None:
+            now = perf_counter_ns()
+            self._emitter.send(
+                events.Steps(t_ns=now, cell=cell, index=index, first=first, gaps_ns=gaps_ns)
+            )
+
+        def after_step() -> None:
+            self._phase = "decode" if loaded.family != "encoder" else "forward"
+            self._inbox.check()
+
+        self._phase = "prefill" if loaded.family != "encoder" else "forward"
+        result = loaded.task.iterate(inputs, role != "measured", on_steps, after_step)
+        self._inbox.check()
+        self._emitter.send(
+            events.Iteration(
+                t_ns=perf_counter_ns(), cell=cell, index=index, role=role, **asdict(result)
+            )
+        )
+
+    def _finish(self, cell: str) -> None:
+        from txtop.bench import memory
+
+        self._inputs = None
+        self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
+        self._free()
+
+    def _free(self) -> None:
+        gc.collect()
+        if self._loaded is not None and self._loaded.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _ready(self) -> Loaded:
+        if self._loaded is None:
+            raise TxtopError("nothing is loaded")
+        return self._loaded
+
+    def _enter(self, cell: str, phase: str) -> None:
+        self._phase = phase
+        self._emitter.send(events.Phase(t_ns=perf_counter_ns(), cell=cell, name=phase))
+
+
+def _notes(loaded: Loaded, cell: Cell) -> list[str]:
+    if loaded.family == "encoder":
+        return ["an encoder makes no new tokens"]
+    if cell.new_tokens == 1:
+        return ["one new token: no time per output token"]
+    return []

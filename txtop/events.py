@@ -1,0 +1,283 @@
+"""The vocabulary of a session: facts, one JSON object a line, each with its producer's clock.
+
+Everything else (percentiles, verdicts, time left) is derived from these by `state` and `stats`.
+`t_ns` is monotonic per producer and segment; wall time appears in header, segment and ended alone.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from txtop.plan import Plan
+
+SCHEMA = (1, 0)
+MAX_LINE_BYTES = 1 << 20
+
+Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Text = Annotated[str, Meta(max_length=20_000)]
+Name = Annotated[str, Meta(max_length=4_000)]
+Role = Literal["first", "warmup", "measured"]
+Status = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
+Action = Literal["pause", "resume", "skip", "stop", "marker"]
+
+
+class Event(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True):
+    """What every event carries: number in the log, who saw it, and when on that producer's clock."""
+
+    seq: Natural = 0
+    src: Name = "runner"
+    t_ns: Ns
+
+
+class Machine(msgspec.Struct, kw_only=True, frozen=True):
+    """The machine as the runner found it, without torch and without NVML."""
+
+    hostname: Name
+    os: Name
+    cpu: Name
+    cores_physical: Natural
+    cores_logical: Natural
+    memory_bytes: Natural
+    python: Name
+
+
+class Header(Event, kw_only=True, tag="header"):
+    schema: tuple[Natural, Natural]
+    session: Name
+    name: Name | None = None
+    wall_s: float
+    plan: Plan
+    workload_sha256: Name
+    machine: Machine
+    versions: dict[Name, Name]
+    seed: Natural
+    boot_id: Name
+    margin: float | None = None
+
+
+class Segment(Event, kw_only=True, tag="segment"):
+    """A writer opened or reopened the log."""
+
+    boot_id: Name
+    wall_s: float
+    pid: Natural
+    torn_bytes: Natural = 0
+
+
+class CellRejected(Event, kw_only=True, tag="cell_rejected"):
+    """Refused before anything was measured: unknown model, prompt too long, precision not possible."""
+
+    cell: Name
+    reason: Text
+    hint: Text = ""
+
+
+class CellStarted(Event, kw_only=True, tag="cell_started"):
+    cell: Name
+    worker: Name
+    shares_weights: bool = False
+
+
+class Progress(Event, kw_only=True, tag="progress"):
+    """Bytes of a download or of weights read so far; `total` is null where unknown."""
+
+    cell: Name
+    what: Literal["download", "load"]
+    done: Natural
+    total: Natural | None = None
+
+
+class Phase(Event, kw_only=True, tag="phase"):
+    """A worker enters a phase: import config weights to_device first_forward idle."""
+
+    cell: Name
+    name: Name
+
+
+class Load(Event, kw_only=True, tag="load"):
+    """A worker is ready. `load_s` has its own clock, from the start of the worker's process to here."""
+
+    cell: Name
+    worker: Name
+    load_s: float
+    phases: dict[Name, float]
+    family: Literal["causal", "encoder", "seq2seq"]
+    weights: Literal["pretrained", "random"]
+    source: Name
+    parameters: Natural
+    weight_bytes: Natural
+    page_cache: Literal["cold", "warm", "unknown"] = "unknown"
+    device: Name
+    device_name: Name
+    device_id: Name | None = None
+    threads: Natural
+    attention: Name
+    versions: dict[Name, Name]
+    notes: list[Text] = []
+
+
+class Workload(Event, kw_only=True, tag="workload"):
+    """The inputs of a cell are made: what they are, so that two sessions can be compared."""
+
+    cell: Name
+    inputs_sha256: Name
+    threads: Natural
+    notes: list[Text] = []
+
+
+class Steps(Event, kw_only=True, tag="steps"):
+    """Durations of consecutive tokens of one open iteration; step 0 is the time to first token."""
+
+    cell: Name
+    index: Natural
+    first: Natural
+    gaps_ns: list[Ns]
+
+
+class Iteration(Event, kw_only=True, tag="iteration"):
+    """One call of generate() or forward(). `tokens` is per sequence; TPOT is derived, never stored.
+
+    `lag` is set when the streamer was a step late: TTFT and ITL are then withheld.
+    `invalid` counts the logits that were NaN or Inf (looked at outside measured iterations).
+    """
+
+    cell: Name
+    index: Natural
+    role: Role
+    start_ns: Ns
+    e2e_ns: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    ttft_ns: Ns | None = None
+    tokens: Natural = 0
+    encoder_ns: Ns | None = None
+    device_prefill_ns: Ns | None = None
+    device_decode_ns: Ns | None = None
+    lag: bool = False
+    invalid: Natural = 0
+
+
+class Memory(Event, kw_only=True, tag="memory"):
+    """Peaks of a cell, in bytes; the device's are null without one."""
+
+    cell: Name
+    host_bytes: Natural | None = None
+    allocated_bytes: Natural | None = None
+    reserved_bytes: Natural | None = None
+    device_bytes: Natural | None = None
+
+
+class Telemetry(Event, kw_only=True, tag="telemetry"):
+    """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null."""
+
+    device: Name
+    label: Name = ""
+    values: dict[Name, float | None]
+
+
+class Control(Event, kw_only=True, tag="control"):
+    """Somebody asked for something; what came of it is another event."""
+
+    who: Name
+    action: Action
+    label: Name = ""
+
+
+class CellFinished(Event, kw_only=True, tag="cell_finished"):
+    cell: Name
+    status: Status
+    stopped_by: Name = ""
+    reason: Text = ""
+    hint: Text = ""
+    phase: Name = ""
+    n: Natural = 0
+    half_width: float | None = None
+    wanted_bytes: Natural | None = None
+    exit_code: int | None = None
+    stderr: list[Text] = []
+
+
+class Log(Event, kw_only=True, tag="log"):
+    text: Text
+    level: Literal["info", "warning", "error"] = "info"
+    cell: Name | None = None
+
+
+class Marker(Event, kw_only=True, tag="marker"):
+    label: Name = ""
+
+
+class Gap(Event, kw_only=True, tag="gap"):
+    """A producer was silent: its series has a hole here, not zeros."""
+
+    producer: Name
+    reason: Text
+
+
+class Ended(Event, kw_only=True, tag="ended"):
+    reason: Literal["done", "stopped", "failed"]
+    wall_s: float
+    statistics_version: Natural
+    sha256: Name
+
+
+AnyEvent = (
+    Header
+    | Segment
+    | CellRejected
+    | CellStarted
+    | Progress
+    | Phase
+    | Load
+    | Workload
+    | Steps
+    | Iteration
+    | Memory
+    | Telemetry
+    | Control
+    | CellFinished
+    | Log
+    | Marker
+    | Gap
+    | Ended
+)
+
+
+class BadLine(ValueError):
+    """A line that is no event of this schema; the text says why."""
+
+
+class _Peek(msgspec.Struct):
+    kind: str
+
+
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_peek = msgspec.json.Decoder(_Peek)
+KINDS = frozenset(t.__struct_config__.tag for t in AnyEvent.__args__)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """One line, newline included. Non-finite floats become null (msgspec's rule)."""
+    return msgspec.json.encode(event) + b"\n"
+
+
+def decode(line: bytes) -> AnyEvent | None:
+    """Decodes one untrusted line; null for a kind that a newer minor version may have added.
+
+    Raises `BadLine` for anything else that is not an event: junk, wrong types, out of bounds,
+    bad UTF-8, nesting too deep, a line over 1 MiB.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        try:
+            known = _peek.decode(line).kind in KINDS
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            known = True
+        if not known:
+            return None
+        raise BadLine(str(error)[:200] or type(error).__name__) from None

@@ -1,0 +1,220 @@
+"""The figures of a cell, derived from its samples: live ones cheaply, final ones once it ended.
+
+Formulas: METHOD. Names are those of the export (`ttft_ms`, `tpot_ms`, `itl_ms`, ...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from txtop.state import CellState, SessionState
+from txtop.stats import intervals
+from txtop.stats.summary import Summary, single, summarise
+
+NS_PER_MS = 1e6
+NS_PER_S = 1e9
+STABLE_CV = 0.02
+LOAD_PHASES = ("import", "config", "weights", "to_device", "compile", "first_forward")
+
+Series = Callable[[CellState, int], float | None]
+
+
+def _ttft_ms(state: CellState, i: int) -> float | None:
+    ttft = state.samples.ttft_ns[i]
+    return None if ttft < 0 or state.lag else ttft / NS_PER_MS
+
+
+def _tpot_ms(state: CellState, i: int) -> float | None:
+    """(E2E - TTFT) / (OSL - 1); null for one token."""
+    s = state.samples
+    if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or state.lag:
+        return None
+    return (s.e2e_ns[i] - s.ttft_ns[i]) / (s.tokens[i] - 1) / NS_PER_MS
+
+
+def _e2e_ms(state: CellState, i: int) -> float | None:
+    return state.samples.e2e_ns[i] / NS_PER_MS
+
+
+def _encoder_ms(state: CellState, i: int) -> float | None:
+    encoder = state.samples.encoder_ns[i]
+    return None if encoder < 0 else encoder / NS_PER_MS
+
+
+def _prefill_tokens_per_s(state: CellState, i: int) -> float | None:
+    """batch x ISL / TTFT."""
+    ttft = state.samples.ttft_ns[i]
+    work = state.cell.batch_size * state.cell.sequence_length
+    return None if ttft <= 0 or state.lag else work / ttft * NS_PER_S
+
+
+def _decode_tokens_per_s(state: CellState, i: int) -> float | None:
+    """batch x (OSL - 1) / (E2E - TTFT)."""
+    s = state.samples
+    decode_ns = s.e2e_ns[i] - s.ttft_ns[i]
+    if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or decode_ns <= 0 or state.lag:
+        return None
+    return state.cell.batch_size * (s.tokens[i] - 1) / decode_ns * NS_PER_S
+
+
+def _tokens_per_s(state: CellState, i: int) -> float | None:
+    """batch x OSL / E2E, prefill included."""
+    s = state.samples
+    if not s.tokens[i]:
+        return None
+    return state.cell.batch_size * s.tokens[i] / s.e2e_ns[i] * NS_PER_S
+
+
+def _sequences_per_s(state: CellState, i: int) -> float | None:
+    """batch / E2E; for an encoder E2E is its forward time."""
+    return state.cell.batch_size / state.samples.e2e_ns[i] * NS_PER_S
+
+
+PER_ITERATION: dict[str, tuple[str, Series]] = {
+    "ttft_ms": ("ms", _ttft_ms),
+    "tpot_ms": ("ms", _tpot_ms),
+    "e2e_ms": ("ms", _e2e_ms),
+    "encoder_ms": ("ms", _encoder_ms),
+    "prefill_tokens_per_s": ("tok/s", _prefill_tokens_per_s),
+    "decode_tokens_per_s": ("tok/s", _decode_tokens_per_s),
+    "tokens_per_s": ("tok/s", _tokens_per_s),
+    "sequences_per_s": ("seq/s", _sequences_per_s),
+}
+FAMILY_METRICS = {
+    "causal": tuple(name for name in PER_ITERATION if name != "encoder_ms"),
+    "seq2seq": tuple(PER_ITERATION),
+    "encoder": ("e2e_ms", "sequences_per_s"),
+}
+
+
+def headline(state: CellState) -> str:
+    """The metric a cell is run for: tokens/s where tokens are made, sequences/s else."""
+    return "sequences_per_s" if state.family == "encoder" else "tokens_per_s"
+
+
+def values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
+    """`name` of each measured iteration (or of the iterations at `places`), without nulls."""
+    _, series = PER_ITERATION[name]
+    kept = state.samples.kept() if places is None else places
+    return [v for i in kept if (v := series(state, i)) is not None]
+
+
+def value(state: CellState, name: str, i: int) -> float | None:
+    """`name` of iteration i alone."""
+    return PER_ITERATION[name][1](state, i)
+
+
+def itl_ms(state: CellState) -> tuple[list[float], list[float]]:
+    """All gaps between tokens of measured iterations, and their mean for each iteration."""
+    if state.lag:
+        return [], []
+    gaps: list[float] = []
+    means: list[float] = []
+    for i in state.samples.kept():
+        own = [g / NS_PER_MS for g in state.samples.gaps(i)[1:]]
+        if own:
+            gaps += own
+            means.append(fmean(own))
+    return gaps, means
+
+
+@dataclass(frozen=True)
+class Live:
+    """A light summary while a cell runs: mean, Student's t interval, coefficient of variation."""
+
+    n: int
+    mean: float | None = None
+    ci95: tuple[float, float] | None = None
+    cv: float | None = None
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the interval as a share of the mean."""
+        if self.ci95 is None or not self.mean:
+            return None
+        return (self.ci95[1] - self.ci95[0]) / 2 / self.mean
+
+
+def live(state: CellState, name: str) -> Live:
+    """What can be said now of `name`; cheap enough for every frame."""
+    x = values(state, name)
+    if len(x) < 2:
+        return Live(len(x), x[0] if x else None)
+    mean = fmean(x)
+    return Live(len(x), mean, intervals.student_t(x), stdev(x, mean) / mean if mean else None)
+
+
+def stable(state: CellState) -> bool:
+    """Enough iterations, and under 2 % of variation in the headline."""
+    now = live(state, headline(state))
+    return now.n >= 10 and now.cv is not None and now.cv < STABLE_CV
+
+
+def final(state: CellState, seed: int = 0) -> dict[str, Summary]:
+    """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result."""
+    found: dict[str, Summary] = {}
+    if state.load:
+        found.update(_load(state))
+    for name in FAMILY_METRICS.get(state.family or "", ()):
+        unit, _ = PER_ITERATION[name]
+        summary = summarise(values(state, name), unit, seed=seed)
+        if not summary.n and len(state.samples.kept()):
+            late = "withheld: the streamer was a step late"
+            summary.notes = [late if state.lag else "null: one new token"]
+        found[name] = summary
+    if state.family in ("causal", "seq2seq"):
+        gaps, means = itl_ms(state)
+        found["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    found.update(_memory(state))
+    return found
+
+
+def _load(state: CellState) -> dict[str, Summary]:
+    load = state.load
+    assert load is not None
+    found = {"load_s": single(load.load_s, "s", "shared")}
+    for phase in LOAD_PHASES:
+        if phase in load.phases:
+            found[f"load_{phase}_s"] = single(load.phases[phase], "s", "shared")
+    return found
+
+
+def _memory(state: CellState) -> dict[str, Summary]:
+    peak = state.memory
+    if peak is None:
+        return {}
+    figures = {
+        "peak_memory_host_bytes": peak.host_bytes,
+        "peak_memory_allocated_bytes": peak.allocated_bytes,
+        "peak_memory_reserved_bytes": peak.reserved_bytes,
+        "peak_memory_device_bytes": peak.device_bytes,
+    }
+    return {name: single(float(v), "bytes", "") for name, v in figures.items() if v is not None}
+
+
+def while_measuring(
+    session: SessionState, state: CellState, device: str, series: str
+) -> list[float]:
+    """The samples of one telemetry series taken while this cell measured, without gaps."""
+    if device not in session.devices or series not in session.devices[device].series:
+        return []
+    at, read = session.devices[device].series[series]
+    low, high = state.measured_from_ns, state.measured_to_ns
+    return [v for t, v in zip(at, read, strict=True) if low <= t <= high and v == v]
+
+
+class FinalMetrics:
+    """Keeps the final metrics of each cell, computed once when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, dict[str, Summary]]] = {}
+
+    def of(self, state: CellState, seed: int = 0) -> dict[str, Summary]:
+        """Final metrics of a cell; computed anew only if more iterations came."""
+        size = len(state.samples) * 2 + (state.memory is not None)
+        known = self._known.get(state.cell.id)
+        if known is None or known[0] != size:
+            known = self._known[state.cell.id] = (size, final(state, seed))
+        return known[1]

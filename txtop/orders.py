@@ -1,0 +1,70 @@
+"""What the runner tells a worker, one JSON object a line on the worker's standard input.
+
+The worker answers with events alone. It loads the model named on its first order and then
+does one order at a time; `cancel` overtakes the others.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from txtop.plan import Cell, Count, Positive
+
+
+class Load(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
+    """Load the weights that `cell` and its group share. Answered by `load` or `cell_rejected`
+    (name, Hub, precision) or `cell_finished` (oom, failed).
+
+    `started_ns` is the monotonic time at which the runner started this worker's process.
+    """
+
+    cell: Cell
+    started_ns: int
+    seed: Count
+
+
+class Prepare(msgspec.Struct, tag_field="order", tag="prepare", frozen=True, kw_only=True):
+    """Build the inputs of `cell` and reset the peaks of memory. Answered by `workload`."""
+
+    cell: Cell
+
+
+class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_only=True):
+    """Do `count` iterations, numbered from `index`. Each is answered by `steps` and `iteration`."""
+
+    cell: str
+    role: Literal["first", "warmup", "measured"]
+    index: Count
+    count: Positive = 1
+
+
+class Finish(msgspec.Struct, tag_field="order", tag="finish", frozen=True, kw_only=True):
+    """The cell is over: free its inputs. Answered by `memory`."""
+
+    cell: str
+
+
+class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
+    """Stop after the step at hand; the open iteration is not reported. Answered by `phase` idle."""
+
+    cell: str
+
+
+class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=True):
+    """End the process. The end of standard input means the same."""
+
+
+Order = Load | Prepare | Iterate | Finish | Cancel | Quit
+_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+
+
+def encode(order: Order) -> bytes:
+    """One line, newline included."""
+    return msgspec.json.encode(order) + b"\n"
+
+
+def decode(line: bytes) -> Order:
+    """Raises `msgspec.DecodeError` on anything that is not an order."""
+    return _decoder.decode(line)

@@ -1,0 +1,14 @@
+"""Finds the data that ships with txtop: inside the wheel, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def directory(kind: Literal["themes", "sessions"], package: Path = _PACKAGE) -> Path:
+    """The folder of bundled `kind`: `txtop/<kind>` when installed, `<repository>/<kind>` otherwise."""
+    inside = package / "data" / kind
+    return inside if inside.is_dir() else package.parent / kind

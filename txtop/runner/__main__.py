@@ -1,0 +1,63 @@
+"""`python -m txtop.runner FOLDER`: reads a plan on standard input, conducts it, records it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from txtop.errors import TxtopError
+from txtop.plan import Plan
+from txtop.runner.client import SOCKET_NAME
+from txtop.runner.conduct import Conductor
+from txtop.runner.control import socket_folder
+
+MAX_PLAN_BYTES = 16 << 20
+
+
+def main() -> int:
+    """Exit code 0 when the run ended and was recorded, 1 when not."""
+    parser = argparse.ArgumentParser(prog="python -m txtop.runner", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--name", default=None)
+    parser.add_argument("--on-hangup", choices=("continue", "stop"), default="continue")
+    parser.add_argument("--screen", type=int, default=None, metavar="PID")
+    options = parser.parse_args()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    plan = msgspec.json.decode(sys.stdin.buffer.readline(MAX_PLAN_BYTES), type=Plan)
+    try:
+        socket_path = socket_folder() / f"{os.getpid()}.sock"
+        conductor = Conductor(
+            plan,
+            options.folder,
+            name=options.name,
+            socket_path=socket_path,
+            screens={"screen": options.screen} if options.screen else {},
+        )
+    except (TxtopError, OSError) as error:
+        sys.stderr.write(f"txtop: {error}\n")
+        return 1
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        conductor.interrupt()
+
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
+    (options.folder / SOCKET_NAME).write_text(str(socket_path))
+    if options.on_hangup == "stop":
+        conductor.watch_lifeline(sys.stdin.fileno())
+    try:
+        reason, recorded = conductor.run()
+    finally:
+        socket_path.unlink(missing_ok=True)
+        (options.folder / SOCKET_NAME).unlink(missing_ok=True)
+    return 0 if recorded and reason != "failed" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""The processes a runner starts: a worker that measures, a sampler that watches."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from txtop import orders
+from txtop.orders import Order
+
+STDERR_LINES = 40
+WORKER = (sys.executable, "-m", "txtop.bench")
+SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.2")
+
+
+@dataclass
+class Child:
+    """A child in a process group of its own; its pipes are read by the wires, never here."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    started_ns: int
+    stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
+    loaded_group: str | None = None
+    on_cuda: bool = False
+
+    def send(self, order: Order) -> None:
+        """Writes one order; a worker that is gone is noticed by the end of its output."""
+        self.write(orders.encode(order))
+
+    def write(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(line)
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def signal(self, number: int) -> None:
+        try:
+            os.killpg(self.process.pid, number)
+        except (ProcessLookupError, PermissionError):
+            return
+
+    def end(self, patience_s: float = 1.0) -> int | None:
+        """Closes its input, then TERM, then KILL; its exit code, null if it cannot be killed."""
+        if self.process.stdin is not None:
+            try:
+                self.process.stdin.close()
+            except BrokenPipeError:
+                pass
+        for number in (None, signal.SIGTERM, signal.SIGKILL):
+            if number is not None:
+                self.signal(number)
+            try:
+                return self.process.wait(patience_s)
+            except subprocess.TimeoutExpired:
+                continue
+        return None
+
+
+def start(name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Child:
+    """Starts a child. Call it from the main thread: PR_SET_PDEATHSIG follows the spawning thread."""
+    started_ns = time.perf_counter_ns()
+    process = subprocess.Popen(
+        [*command, "--name", name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        process_group=0,
+        env={**os.environ, **(environment or {})},
+    )
+    return Child(name, process, started_ns)
+
+
+def exit_words(code: int | None) -> str:
+    """`killed by SIGKILL`, `exited with 3`, for a person."""
+    if code is None:
+        return "could not be killed"
+    if code < 0:
+        try:
+            return f"killed by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"killed by signal {-code}"
+    return f"exited with {code}"

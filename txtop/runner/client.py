@@ -1,0 +1,158 @@
+"""Launches a runner in a session of its own, and talks to one that is running."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from txtop.errors import RunError
+from txtop.plan import Plan
+from txtop.runner.control import Request, Status, decode_status
+from txtop.session.find import check_name, sessions_dir
+from txtop.session.read import log_path
+from txtop.session.write import create_folder
+
+OnHangup = Literal["continue", "stop"]
+SOCKET_NAME = "socket"
+RUNNER_LOG = "runner.log"
+ANSWER_S = 1.0
+START_S = 15.0
+
+__all__ = ["Control", "Launched", "OnHangup", "Status", "launch", "start"]
+
+
+@dataclass
+class Launched:
+    """A runner that has begun its log. With `on_hangup="stop"` it ends when this object's process
+    does, or when `process.stdin` is closed."""
+
+    path: Path
+    process: subprocess.Popen[bytes]
+
+
+def start(
+    plan: Plan,
+    *,
+    session_dir: Path | None = None,
+    name: str | None = None,
+    on_hangup: OnHangup = "continue",
+    screen_pid: int | None = None,
+) -> Launched:
+    """Creates the session's folder and starts its runner; waits until the log is there.
+
+    Raises `RunError` where the folder cannot be written or the runner ends at once.
+    """
+    stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    folder = (session_dir or sessions_dir()).expanduser() / (check_name(name) if name else stamp)
+    create_folder(folder)
+    folder = folder.resolve()
+    command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
+    command += ["--name", name] if name else []
+    command += ["--screen", str(screen_pid)] if screen_pid else []
+    log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    finally:
+        os.close(log)
+    assert process.stdin is not None
+    try:
+        process.stdin.write(msgspec.json.encode(plan) + b"\n")
+        process.stdin.flush()
+        if on_hangup == "continue":
+            process.stdin.close()
+    except BrokenPipeError:
+        pass
+    _wait_for_log(folder, process)
+    return Launched(folder, process)
+
+
+def launch(
+    plan: Plan,
+    *,
+    session_dir: Path | None = None,
+    name: str | None = None,
+    on_hangup: OnHangup = "continue",
+) -> Path:
+    """Starts a run that this process's screen shows; returns the session's folder."""
+    launched = start(
+        plan, session_dir=session_dir, name=name, on_hangup=on_hangup, screen_pid=os.getpid()
+    )
+    _kept.append(launched)
+    return launched.path
+
+
+# The lifeline of a run under a screen is the screen's process: its pipe must not be collected.
+_kept: list[Launched] = []
+
+
+def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    give_up_s = time.monotonic() + START_S
+    log = log_path(folder)
+    while not log.exists() or not log.stat().st_size:
+        if process.poll() is not None:
+            raise RunError(f"the runner did not start: {last_words(folder)}")
+        if time.monotonic() > give_up_s:
+            raise RunError("the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}")
+        time.sleep(0.02)
+
+
+def last_words(folder: Path) -> str:
+    """The last line a runner left in its own log."""
+    try:
+        lines = (folder / RUNNER_LOG).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "no word"
+    return lines[-1] if lines else "no word"
+
+
+class Control:
+    """The control socket of one session. Nothing here raises: no runner means no answer."""
+
+    def __init__(self, session: Path) -> None:
+        self._session = session
+
+    def status(self) -> Status | None:
+        """Null when no runner answers."""
+        answer = self._ask(Request(do="status"))
+        try:
+            return decode_status(answer) if answer else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def send(self, action: str, label: str = "") -> bool:
+        """Asks for pause, resume, skip, stop or a marker; True when the runner took it."""
+        who = f"process {os.getpid()}"
+        try:
+            request = msgspec.convert({"do": action, "who": who, "label": label}, Request)
+        except msgspec.ValidationError:
+            return False
+        return self._ask(request) == b'{"ok":true}\n'
+
+    def _ask(self, request: Request) -> bytes | None:
+        try:
+            path = (self._session / SOCKET_NAME).read_text()
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+                peer.settimeout(ANSWER_S)
+                peer.connect(path)
+                peer.sendall(msgspec.json.encode(request) + b"\n")
+                answer = b""
+                while not answer.endswith(b"\n"):
+                    more = peer.recv(65536)
+                    if not more:
+                        return None
+                    answer += more
+                return answer
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,65 @@
+"""The control socket: what may be asked of a running runner, and what it answers.
+
+The log carries facts; this socket carries the state of the recording itself, so a full disk can
+still be told. One JSON object a line, each answered by one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+MAX_REQUEST_BYTES = 4096
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    do: Literal["status", "pause", "resume", "skip", "stop", "marker"]
+    who: Annotated[str, Meta(max_length=200)] = ""
+    label: Annotated[str, Meta(max_length=200)] = ""
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """`heartbeat_ns` is the runner's monotonic clock when its conductor last came round."""
+
+    pid: int
+    state: Literal["running", "stopping", "ended"]
+    last_seq: int
+    buffered_bytes: int
+    dropped: int
+    write_error: str | None
+    durability_lost: bool
+    paused: bool
+    heartbeat_ns: int
+
+
+_requests = msgspec.json.Decoder(Request)
+_statuses = msgspec.json.Decoder(Status)
+
+
+def decode_request(line: bytes) -> Request:
+    """Raises `msgspec.DecodeError`, `RecursionError` or `UnicodeDecodeError`."""
+    return _requests.decode(line)
+
+
+def decode_status(line: bytes) -> Status:
+    return _statuses.decode(line)
+
+
+def socket_folder() -> Path:
+    """A short folder of this user alone: a socket's path may have 108 bytes.
+
+    Raises `OSError` when a folder of that name belongs to somebody else.
+    """
+    folder = Path(tempfile.gettempdir()) / f"txtop-{os.getuid()}"
+    if len(os.fsencode(folder)) > 60:
+        folder = Path("/tmp") / f"txtop-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder

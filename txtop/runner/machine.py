@@ -1,0 +1,60 @@
+"""The machine as a run's header names it, without torch and without NVML."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+from txtop import __version__
+from txtop.events import Machine
+from txtop.sanitise import sanitise
+
+LIBRARIES = ("torch", "transformers", "accelerate", "textual")
+
+
+def machine() -> Machine:
+    """Reads /proc and psutil; what cannot be read is empty or 0."""
+    return Machine(
+        hostname=sanitise(socket.gethostname(), 200),
+        os=f"{platform.system()} {platform.release()}",
+        cpu=_cpu_name(),
+        cores_physical=psutil.cpu_count(logical=False) or os.cpu_count() or 0,
+        cores_logical=os.cpu_count() or 0,
+        memory_bytes=psutil.virtual_memory().total,
+        python=platform.python_version(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of txtop, Python and the libraries, read from their metadata: nothing is imported."""
+    found = {"txtop": __version__, "python": sys.version.split()[0]}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def boot_id() -> str:
+    """Changes with every boot; monotonic times of two boots must never be subtracted."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "unknown"
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return sanitise(line.partition(":")[2].strip(), 200)
+    except OSError:
+        return platform.machine()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,212 @@
+"""One thread that reads every pipe and serves the control socket; it never waits for a disk."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from txtop import events
+from txtop.events import AnyEvent, BadLine
+from txtop.runner import control
+from txtop.runner.children import Child
+from txtop.sanitise import sanitise
+
+READ_BYTES = 1 << 16
+
+
+class Wires:
+    """Callbacks run on the thread of the wires and must be short.
+
+    `on_event(child, event)`, `on_bad(child, why)`, `on_end(child)` when its output closes,
+    `on_request(request) -> reply`, `on_orphaned()` when the lifeline closes.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_event: Callable[[Child, AnyEvent], None],
+        on_bad: Callable[[Child, str], None],
+        on_end: Callable[[Child], None],
+        on_request: Callable[[control.Request], msgspec.Struct | dict[str, bool]],
+        on_orphaned: Callable[[], None],
+    ) -> None:
+        self._on_event, self._on_bad, self._on_end = on_event, on_bad, on_end
+        self._on_request, self._on_orphaned = on_request, on_orphaned
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        self._new: list[Callable[[], None]] = []
+        self._guard = threading.Lock()
+        self._closing = False
+        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
+        self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
+        self._thread.start()
+
+    def add(self, child: Child) -> None:
+        """Reads the output and the errors of `child` from now on."""
+        assert child.process.stdout is not None and child.process.stderr is not None
+        lines = _Lines(child, self._on_event, self._on_bad)
+        out, err = child.process.stdout.fileno(), child.process.stderr.fileno()
+
+        def on_out() -> None:
+            data = _read(out)
+            if data:
+                lines.feed(data)
+            else:
+                self._selector.unregister(out)
+                self._on_end(child)
+
+        tail = bytearray()
+
+        def on_err() -> None:
+            data = _read(err)
+            if not data:
+                self._selector.unregister(err)
+                return
+            sys.stderr.write(data.decode(errors="replace"))
+            sys.stderr.flush()
+            tail.extend(data)
+            *whole, rest = bytes(tail).split(b"\n")
+            tail[:] = rest[-4096:]
+            child.stderr.extend(sanitise(x.decode(errors="replace"), 500) for x in whole if x)
+
+        self._later(lambda: self._watch(out, on_out))
+        self._later(lambda: self._watch(err, on_err))
+
+    def watch_lifeline(self, fd: int) -> None:
+        """Calls `on_orphaned` when nobody holds the other end of `fd` any more."""
+
+        def on_input() -> None:
+            if not _read(fd):
+                self._selector.unregister(fd)
+                self._on_orphaned()
+
+        self._later(lambda: self._watch(fd, on_input))
+
+    def serve(self, path: Path) -> None:
+        """Listens on a Unix socket that is this user's alone."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(before)
+        listener.listen(16)
+        listener.setblocking(False)
+        self._later(lambda: self._watch(listener, lambda: self._accept(listener)))
+
+    def close(self) -> None:
+        self._closing = True
+        self._poke()
+        self._thread.join(2.0)
+
+    def _later(self, action: Callable[[], None]) -> None:
+        with self._guard:
+            self._new.append(action)
+        self._poke()
+
+    def _poke(self) -> None:
+        os.write(self._wake_write, b"x")
+
+    def _watch(self, what: int | socket.socket, action: Callable[[], None]) -> None:
+        self._selector.register(what, selectors.EVENT_READ, action)
+
+    def _woken(self) -> None:
+        os.read(self._wake_read, READ_BYTES)
+        with self._guard:
+            new, self._new = self._new, []
+        for action in new:
+            action()
+
+    def _run(self) -> None:
+        while not self._closing:
+            for key, _ in self._selector.select():
+                key.data()
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        peer.setblocking(False)
+        heard = bytearray()
+
+        def drop() -> None:
+            self._selector.unregister(peer)
+            peer.close()
+
+        def on_request() -> None:
+            try:
+                data = peer.recv(READ_BYTES)
+            except OSError:
+                data = b""
+            heard.extend(data)
+            if not data or len(heard) > control.MAX_REQUEST_BYTES:
+                drop()
+                return
+            while (end := heard.find(b"\n")) >= 0:
+                line = bytes(heard[:end])
+                del heard[: end + 1]
+                try:
+                    peer.sendall(msgspec.json.encode(self._answer(line)) + b"\n")
+                except OSError:
+                    drop()
+                    return
+
+        self._watch(peer, on_request)
+
+    def _answer(self, line: bytes) -> msgspec.Struct | dict[str, bool]:
+        try:
+            request = control.decode_request(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return {"ok": False}
+        return self._on_request(request)
+
+
+class _Lines:
+    """Splits a child's output into events; a line over the limit is skipped, not kept."""
+
+    def __init__(
+        self,
+        child: Child,
+        on_event: Callable[[Child, AnyEvent], None],
+        on_bad: Callable[[Child, str], None],
+    ) -> None:
+        self._child, self._on_event, self._on_bad = child, on_event, on_bad
+        self._rest = bytearray()
+        self._skipping = False
+
+    def feed(self, data: bytes) -> None:
+        self._rest += data
+        *whole, rest = bytes(self._rest).split(b"\n")
+        self._rest[:] = rest
+        for line in whole:
+            if self._skipping:
+                self._skipping = False
+                continue
+            try:
+                event = events.decode(line)
+            except BadLine as error:
+                self._on_bad(self._child, str(error))
+                continue
+            if event is not None:
+                self._on_event(self._child, event)
+        if len(self._rest) > events.MAX_LINE_BYTES:
+            self._rest.clear()
+            if not self._skipping:
+                self._on_bad(self._child, "a line over 1 MiB")
+            self._skipping = True
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, READ_BYTES)
+    except OSError:
+        return b""

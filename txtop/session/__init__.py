@@ -1,0 +1,1 @@
+"""The session log: written while a run goes on, followed, played, found and exported."""

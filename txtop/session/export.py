@@ -1,0 +1,182 @@
+"""The JSON export: the same bytes from a live fold and from a log played years later."""
+
+from __future__ import annotations
+
+from statistics import fmean, median
+from typing import Any
+
+import msgspec
+
+from txtop import metrics, stats
+from txtop.metrics import FinalMetrics
+from txtop.session.schema import (
+    SCHEMA,
+    CellExport,
+    DeviceExport,
+    Export,
+    Series,
+    Session,
+    TelemetryExport,
+    Tool,
+)
+from txtop.state import CellState, SessionState
+from txtop.stats.summary import Summary, summarise
+
+DIGITS = 9
+
+
+def to_json(state: SessionState, finals: FinalMetrics) -> bytes:
+    """The export as indented JSON, floats to 9 significant digits, a newline at the end."""
+    plain = _rounded(msgspec.to_builtins(build(state, finals)))
+    return msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(v) for v in value]
+    return value
+
+
+def build(state: SessionState, finals: FinalMetrics) -> Export:
+    """The export of a folded session. `state.header` must be there."""
+    header = state.header
+    if header is None:
+        raise ValueError("a session without a header")
+    written = state.ended.statistics_version if state.ended else stats.VERSION
+    session = Session(
+        id=header.session,
+        name=header.name,
+        schema=header.schema,
+        wall_s=header.wall_s,
+        plan=header.plan,
+        workload_sha256=header.workload_sha256,
+        machine=header.machine,
+        versions=_versions(state),
+        seed=header.seed,
+        margin=header.margin,
+        boot_ids=state.boot_ids,
+        ended=state.ended.reason if state.ended else None,
+        statistics_version=stats.VERSION,
+        recomputed=None
+        if written == stats.VERSION
+        else f"recomputed with statistics v{stats.VERSION}",
+        tool=_tool(state),
+    )
+    return Export(
+        schema=SCHEMA,
+        session=session,
+        cells=[_cell(state, c, finals) for c in state.cells.values()],
+        comparisons=[],
+        telemetry=_telemetry(state),
+    )
+
+
+def _versions(state: SessionState) -> dict[str, str]:
+    """The header's, and those that only a worker knows (torch, transformers)."""
+    found = dict(state.header.versions) if state.header else {}
+    for load in state.loads.values():
+        found.update(load.versions)
+    return found
+
+
+def _tool(state: SessionState) -> Tool:
+    def spent(process: str) -> float | None:
+        device = state.devices.get(f"process:{process}")
+        return device.last("cpu_s") if device else None
+
+    screens = [
+        cpu
+        for name in state.devices
+        if name.startswith("process:screen") and (cpu := spent(name.removeprefix("process:")))
+    ]
+    return Tool(
+        runner_cpu_s=spent("runner"),
+        sampler_cpu_s=spent("sampler"),
+        screens_cpu_s=sum(screens) if screens else None,
+    )
+
+
+def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
+    cell, load = state.cell, state.load
+    encoder = state.family == "encoder"
+    return CellExport(
+        id=cell.id,
+        model=cell.model,
+        family=state.family,
+        weights=load.weights if load else None,
+        precision=cell.precision,
+        recipe=None,
+        converted_share=None,
+        attention=load.attention if load else cell.attention,
+        kernels={"prefill": None, "decode": None},
+        device=load.device if load else cell.device,
+        scenario="static",
+        batch_size=cell.batch_size,
+        sequence_length=cell.sequence_length,
+        new_tokens=None if encoder else cell.new_tokens,
+        compile="none",
+        cache="dynamic",
+        threads=load.threads if load else cell.threads,
+        status=state.status if state.over else "unfinished",
+        reason=state.reason,
+        stopped_by=state.finished.stopped_by if state.finished else "",
+        steady=None,
+        invalid=state.invalid > 0,
+        fidelity=None,
+        notes=cell_notes(state),
+        metrics={**finals.of(state, session.plan.seed), **_watched(session, state)},
+    )
+
+
+def cell_notes(state: CellState) -> list[str]:
+    """What a reader has to know beside the figures."""
+    notes = list(state.load.notes) if state.load else []
+    if state.workload:
+        notes += state.workload.notes
+    if state.family == "encoder":
+        notes.append("an encoder makes no tokens: --new-tokens ignored")
+    if state.lag:
+        notes.append("the streamer was a step late: TTFT and ITL withheld")
+    if state.invalid:
+        notes.append("INVALID: NaN or Inf in logits")
+    return list(dict.fromkeys(notes))
+
+
+def _watched(session: SessionState, state: CellState) -> dict[str, Summary]:
+    """GPU utilisation and power while this cell measured, of the device it ran on."""
+    device = state.load.device_id if state.load else None
+    if device is None:
+        return {}
+    found = {}
+    for name, series, unit in (
+        ("gpu_utilization", "utilization", "%"),
+        ("power_w", "power_w", "W"),
+    ):
+        read = metrics.while_measuring(session, state, device, series)
+        found[name] = summarise(read, unit)
+    return found
+
+
+def _telemetry(state: SessionState) -> TelemetryExport:
+    measured = [c for c in state.cells.values() if c.measured_to_ns]
+    devices = {}
+    for key, device in state.devices.items():
+        if key.startswith("process:"):
+            continue
+        found = {}
+        for name in device.series:
+            read = [v for c in measured for v in metrics.while_measuring(state, c, key, name)]
+            found[name] = Series(
+                n=len(read),
+                mean=fmean(read) if read else None,
+                median=median(read) if read else None,
+                min=min(read, default=None),
+                max=max(read, default=None),
+            )
+        devices[key] = DeviceExport(label=device.label, series=found)
+    gaps = [f"{at / 1e9:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
+    return TelemetryExport(devices=devices, gaps=gaps)

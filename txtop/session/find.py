@@ -1,0 +1,144 @@
+"""Finds sessions: those of this user, the bundled ones, and the one a name or a path means."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_state_path
+
+from txtop import events, resources
+from txtop.errors import SessionError, UsageError
+from txtop.session.read import LogReader, log_path
+from txtop.session.write import LOG_NAME
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_SUFFIXES = (".jsonl", ".jsonl.gz")
+_TAIL_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Found:
+    """One session as a list shows it. `ended` is null while it is running or was cut off."""
+
+    id: str
+    name: str | None
+    path: Path
+    wall_s: float
+    models: tuple[str, ...]
+    precisions: tuple[str, ...]
+    cells_ok: int
+    cells_total: int
+    ended: str | None
+    bundled: bool
+    size_bytes: int
+
+
+def sessions_dir() -> Path:
+    """Where this user's sessions live; `TXTOP_SESSION_DIR` says otherwise."""
+    chosen = os.environ.get("TXTOP_SESSION_DIR")
+    return Path(chosen).expanduser() if chosen else user_state_path("txtop") / "sessions"
+
+
+def check_name(name: str) -> str:
+    """Returns `name` if it may name a session. Raises `UsageError`."""
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{name[:80]!r} cannot name a session", "use up to 80 letters, digits, dots, - and _"
+        )
+    return name
+
+
+def session_id(path: Path) -> str:
+    """What a list calls the session at `path`: its folder, or its file without the suffix."""
+    for suffix in _SUFFIXES:
+        if path.name.endswith(suffix) and path.name != LOG_NAME:
+            return path.name.removesuffix(suffix)
+    return path.parent.name if path.name == LOG_NAME else path.name
+
+
+def _paths(folder: Path) -> list[Path]:
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return []
+    return [p for p in inside if (p / LOG_NAME).is_file() or p.name.endswith(_SUFFIXES)]
+
+
+def look(path: Path, bundled: bool = False) -> Found | None:
+    """What a session holds, from its header and its tail; null when it is unreadable."""
+    try:
+        reader = LogReader(path)
+        first = reader.poll(limit_bytes=1)
+        cells_ok = sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in first)
+        ended = next((e.reason for e in first if isinstance(e, events.Ended)), None)
+        while more := reader.poll():
+            cells_ok += sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in more)
+            ended = next((e.reason for e in more if isinstance(e, events.Ended)), ended)
+        reader.close()
+        size = log_path(path).stat().st_size
+    except (SessionError, OSError):
+        return None
+    if not first or not isinstance(first[0], events.Header):
+        return None
+    header = first[0]
+    return Found(
+        id=session_id(path),
+        name=header.name,
+        path=path,
+        wall_s=header.wall_s,
+        models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
+        precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
+        cells_ok=cells_ok,
+        cells_total=len(header.plan.cells),
+        ended=ended,
+        bundled=bundled,
+        size_bytes=size,
+    )
+
+
+def recent(limit: int | None = None, folder: Path | None = None) -> list[Found]:
+    """This user's sessions, newest first, then the bundled ones."""
+    own = [found for p in _newest(_paths(folder or sessions_dir()), limit) if (found := look(p))]
+    own.sort(key=lambda f: -f.wall_s)
+    shipped = [found for p in _paths(resources.directory("sessions")) if (found := look(p, True))]
+    return (own + shipped)[:limit]
+
+
+def _newest(paths: list[Path], limit: int | None) -> list[Path]:
+    def changed(path: Path) -> float:
+        try:
+            return log_path(path).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    return sorted(paths, key=changed, reverse=True)[:limit]
+
+
+def bundled() -> list[Path]:
+    """The recordings that ship with txtop."""
+    return _paths(resources.directory("sessions"))
+
+
+def resolve(name: str, folder: Path | None = None) -> Path:
+    """The session that `name` means: an id or a --name, else a path. Raises `SessionError`."""
+    places = [folder or sessions_dir(), resources.directory("sessions")]
+    known = [p for place in places for p in _paths(place)]
+    for path in known:
+        if session_id(path) == name:
+            return path
+    for path in known:
+        found = look(path) if NAME.fullmatch(name) else None
+        if found and found.name == name:
+            return path
+    path = Path(name)
+    if "\0" not in name and len(name) < 4096 and path.exists():
+        if path.is_file() or (path / LOG_NAME).is_file():
+            return path
+        raise SessionError(f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here")
+    near = difflib.get_close_matches(name, [session_id(p) for p in known], 1)
+    hint = f"did you mean {near[0]}?" if near else "txtop sessions lists what is here"
+    raise SessionError(f"no session {name[:80]!r}", hint)

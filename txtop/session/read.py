@@ -1,0 +1,174 @@
+"""Reads a session log that nobody vouches for: line by line, bounded, what is bad is numbered."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from txtop import events
+from txtop.errors import SessionError
+from txtop.events import AnyEvent, BadLine
+from txtop.session.write import LOG_NAME
+
+CHUNK_BYTES = 1 << 18
+MAX_UNPACKED_BYTES = 1 << 30
+
+
+def log_path(path: Path) -> Path:
+    """The file of events of a session, which is a folder, a .jsonl or a .jsonl.gz."""
+    return path / LOG_NAME if path.is_dir() else path
+
+
+@dataclass
+class Problems:
+    """What was not read: the line's number and why; and the bytes of a record cut off at the end."""
+
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    rejected_count: int = 0
+    torn_bytes: int = 0
+
+    def reject(self, line: int, why: str) -> None:
+        self.rejected_count += 1
+        if len(self.rejected) < 100:
+            self.rejected.append((line, why))
+
+    def lines(self) -> list[str]:
+        """One line each, for a person."""
+        said = [f"line {number} rejected: {why}" for number, why in self.rejected[:5]]
+        if self.rejected_count > 5:
+            said.append(f"{self.rejected_count - 5} more lines rejected")
+        if self.torn_bytes:
+            said.append(f"1 torn record dropped ({self.torn_bytes} bytes)")
+        return said
+
+
+class LogReader:
+    """Reads what is new since the last call. The first line must be a header of this schema.
+
+    Raises `SessionError` when the file cannot be opened, has no header, or is of a newer major
+    version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = log_path(path)
+        try:
+            opened = gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")
+        except OSError as error:
+            raise SessionError(f"cannot read {self.path} ({error.strerror})") from None
+        self._file = cast(BinaryIO, opened)
+        self._partial = bytearray()
+        self._skipping = False
+        self._line = 0
+        self._bytes = 0
+        self._header: events.Header | None = None
+        self.problems = Problems()
+
+    def poll(self, limit_bytes: int = 1 << 22) -> list[AnyEvent]:
+        """Complete events that were appended since, at most about `limit_bytes` of them."""
+        found: list[AnyEvent] = []
+        taken = 0
+        while taken < limit_bytes:
+            chunk = self._read()
+            if not chunk:
+                break
+            taken += len(chunk)
+            found.extend(self._events(chunk))
+        return found
+
+    def finish(self) -> list[AnyEvent]:
+        """The end is final: a record without its newline counts if it is whole, else it is torn."""
+        rest = bytes(self._partial)
+        self._partial.clear()
+        if not rest.strip(b"\0") and not self._skipping:
+            self.problems.torn_bytes += len(rest)
+            return []
+        try:
+            event = None if self._skipping else events.decode(rest)
+        except BadLine:
+            event = None
+        if event is None or not self._fits(event):
+            self.problems.torn_bytes += len(rest)
+            return []
+        return [event]
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self) -> bytes:
+        try:
+            chunk = self._file.read(CHUNK_BYTES)
+        except (OSError, EOFError, gzip.BadGzipFile) as error:
+            raise SessionError(f"cannot read {self.path} ({error})") from None
+        self._bytes += len(chunk)
+        if self.path.suffix == ".gz" and self._bytes > MAX_UNPACKED_BYTES:
+            raise SessionError(f"{self.path.name} unpacks to over 1 GiB", "it is no session")
+        return chunk
+
+    def _events(self, chunk: bytes) -> Iterator[AnyEvent]:
+        *whole, rest = chunk.split(b"\n")
+        for piece in whole:
+            self._line += 1
+            line = bytes(self._partial) + piece if self._partial else piece
+            self._partial.clear()
+            if self._skipping:
+                self._skipping = False
+                self.problems.reject(self._line, f"longer than {events.MAX_LINE_BYTES} bytes")
+                continue
+            event = self._decode(line)
+            if event is not None:
+                yield event
+        if self._skipping:
+            return
+        self._partial += rest
+        if len(self._partial) > events.MAX_LINE_BYTES:
+            self._partial.clear()
+            self._skipping = True
+
+    def _decode(self, line: bytes) -> AnyEvent | None:
+        try:
+            event = events.decode(line)
+        except BadLine as error:
+            if self._line == 1:
+                raise SessionError(
+                    f"{self.path} is no txtop session", f"its first line: {error}"
+                ) from None
+            self.problems.reject(self._line, str(error))
+            return None
+        if event is None or not self._fits(event):
+            return None
+        return event
+
+    def _fits(self, event: AnyEvent) -> bool:
+        if self._header is not None:
+            if isinstance(event, events.Header):
+                self.problems.reject(self._line, "a second header")
+                return False
+            return True
+        if not isinstance(event, events.Header):
+            raise SessionError(f"{self.path} is no txtop session", "its first line is no header")
+        if event.schema[0] > events.SCHEMA[0]:
+            raise SessionError(
+                f"{self.path.name} has schema {event.schema[0]}.{event.schema[1]}, "
+                f"this txtop reads {events.SCHEMA[0]}.x",
+                "upgrade txtop",
+            )
+        self._header = event
+        return True
+
+
+def read_all(path: Path) -> tuple[list[AnyEvent], Problems]:
+    """Every event of a session that is no longer being written. Raises `SessionError`."""
+    reader = LogReader(path)
+    try:
+        found: list[AnyEvent] = []
+        while batch := reader.poll():
+            found += batch
+        found += reader.finish()
+    finally:
+        reader.close()
+    if not found:
+        raise SessionError(f"{reader.path} is empty", "the run ended before it wrote its header")
+    return found, reader.problems

@@ -1,0 +1,106 @@
+"""The shape of the JSON export, schema txtop/1."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from txtop.events import Machine
+from txtop.plan import Plan
+from txtop.stats.summary import Summary
+
+SCHEMA: Literal["txtop/1"] = "txtop/1"
+
+
+class Tool(msgspec.Struct, kw_only=True):
+    """What txtop itself cost meanwhile: CPU seconds of each of its processes that was watched."""
+
+    runner_cpu_s: float | None = None
+    sampler_cpu_s: float | None = None
+    screens_cpu_s: float | None = None
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """The header, how the session ended, and what was not read of it."""
+
+    id: str
+    name: str | None
+    schema: tuple[int, int]
+    wall_s: float
+    plan: Plan
+    workload_sha256: str
+    machine: Machine
+    versions: dict[str, str]
+    seed: int
+    margin: float | None
+    boot_ids: list[str]
+    ended: Literal["done", "stopped", "failed"] | None
+    statistics_version: int
+    recomputed: str | None = None
+    tool: Tool
+
+
+class CellExport(msgspec.Struct, kw_only=True):
+    """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded."""
+
+    id: str
+    model: str
+    family: str | None
+    weights: str | None
+    precision: str
+    recipe: str | None
+    converted_share: float | None
+    attention: str
+    kernels: dict[str, str | None]
+    device: str
+    scenario: str
+    batch_size: int
+    sequence_length: int
+    new_tokens: int | None
+    compile: str
+    cache: str
+    threads: int | None
+    status: str
+    reason: str
+    stopped_by: str
+    steady: bool | None
+    invalid: bool
+    fidelity: None
+    notes: list[str]
+    metrics: dict[str, Summary]
+
+
+class Series(msgspec.Struct, kw_only=True):
+    """One telemetry series while cells were measuring; n counts samples."""
+
+    n: int
+    mean: float | None
+    median: float | None
+    min: float | None
+    max: float | None
+
+
+class DeviceExport(msgspec.Struct, kw_only=True):
+    label: str
+    series: dict[str, Series]
+
+
+class TelemetryExport(msgspec.Struct, kw_only=True):
+    devices: dict[str, DeviceExport]
+    gaps: list[str]
+
+
+class Export(msgspec.Struct, kw_only=True):
+    """The top level."""
+
+    schema: Literal["txtop/1"]
+    session: Session
+    cells: list[CellExport]
+    comparisons: list[None]
+    telemetry: TelemetryExport
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the export."""
+    return msgspec.json.schema(Export)

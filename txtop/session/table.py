@@ -1,0 +1,151 @@
+"""A session as plain text: the table that a run prints at its end and `txtop show` prints again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from txtop import metrics
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import sanitise
+from txtop.session.export import cell_notes
+from txtop.state import CellState, SessionState
+from txtop.stats.summary import Summary
+
+COLUMNS = (
+    ("model", "<"),
+    ("prec", "<"),
+    ("attn", "<"),
+    ("batch", ">"),
+    ("len", ">"),
+    ("new", ">"),
+    ("load s", ">"),
+    ("TTFT ms", ">"),
+    ("TPOT ms", ">"),
+    ("rate", ">"),
+    ("95 %", ">"),
+    ("unit", "<"),
+    ("peak GiB", ">"),
+    ("n", ">"),
+    ("status", "<"),
+)
+MISSING = "—"
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits, never an exponent; `—` where there is none."""
+    if value is None:
+        return MISSING
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
+
+
+def half_width(summary: Summary | None) -> str:
+    """`±1.2 %`, half the interval as a share of the mean."""
+    if summary is None or summary.ci95 is None or not summary.mean:
+        return MISSING
+    return f"±{(summary.ci95[1] - summary.ci95[0]) / 2 / summary.mean * 100:.1f} %"
+
+
+def row(state: CellState, found: dict[str, Summary]) -> list[str]:
+    """The cells of one line, in the order of `COLUMNS`."""
+    cell = state.cell
+
+    def mean(name: str) -> float | None:
+        return found[name].mean if name in found else None
+
+    rate = found.get(metrics.headline(state))
+    peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
+    status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
+    return [
+        sanitise(cell.model, 40),
+        cell.precision,
+        cell.attention,
+        str(cell.batch_size),
+        str(cell.sequence_length),
+        MISSING if state.family == "encoder" else str(cell.new_tokens),
+        figure(mean("load_s")),
+        figure(mean("ttft_ms")),
+        figure(mean("tpot_ms")),
+        figure(rate.mean if rate else None),
+        half_width(rate),
+        (rate.unit if rate and rate.n else MISSING),
+        figure(peak / 2**30 if peak else None),
+        str(rate.n if rate else 0),
+        status,
+    ]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(line[i]) for line in rows) for i in range(len(COLUMNS))]
+    return [
+        "  ".join(
+            f"{text:{side}{width}}"
+            for text, width, (_, side) in zip(line, widths, COLUMNS, strict=True)
+        ).rstrip()
+        for line in rows
+    ]
+
+
+def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
+    """One line for a cell that has just ended."""
+    found = finals.of(state, seed)
+    rate = found.get(metrics.headline(state))
+    if state.status != "ok" or rate is None:
+        return f"{state.cell.short}: {_failure(state)}"
+    words = [f"{figure(rate.mean)} {rate.unit} {half_width(rate)}"]
+    for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
+        wanted = (name == "e2e_ms") == (state.family == "encoder")
+        if wanted and name in found and found[name].mean is not None:
+            words.append(f"{label} {figure(found[name].mean)} ms")
+    invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
+    return sanitise(f"{state.cell.short}: " + "  ".join(words) + f"  n = {rate.n}{invalid}")
+
+
+def _failure(state: CellState) -> str:
+    place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
+    said = ": ".join(filter(None, (state.reason, state.hint)))
+    return sanitise(f"{state.status}{place}" + (f": {said}" if said else ""))
+
+
+def report(state: SessionState, finals: FinalMetrics) -> str:
+    """The whole table with its heading and its notes; ends with a newline."""
+    header = state.header
+    if header is None:
+        return "an empty session\n"
+    seed = header.plan.seed
+    when = datetime.fromtimestamp(header.wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    machine = header.machine
+    threads = sorted({load.threads for load in state.loads.values()})
+    lines = [
+        f"txtop session {header.session}  {when}",
+        sanitise(
+            f"{machine.cpu}, {machine.cores_physical} cores, {machine.memory_bytes / 2**30:.0f} GiB"
+            + (f", model threads {', '.join(map(str, threads))}" if threads else "")
+        ),
+        "",
+    ]
+    rows = [[name for name, _ in COLUMNS]]
+    rows += [row(c, finals.of(c, seed)) for c in state.cells.values()]
+    lines += _aligned(rows)
+    notes: dict[str, list[str]] = {}
+    for c in state.cells.values():
+        said = [_failure(c)] if c.over and c.status != "ok" else []
+        for note in said + cell_notes(c):
+            notes.setdefault(sanitise(note), []).append(c.cell.id)
+    if notes:
+        total = len(state.cells)
+        lines.append("")
+        for note, ids in notes.items():
+            where = "all cells" if len(ids) == total > 1 else ", ".join(_named(state, ids))
+            lines.append(f"{where}: {note}")
+    if state.ended is None:
+        lines += ["", "the session has no end: the run is still going on or was cut off"]
+    elif state.ended.reason == "stopped":
+        lines += ["", "stopped before its end"]
+    return "\n".join(lines) + "\n"
+
+
+def _named(state: SessionState, ids: list[str]) -> list[str]:
+    shown = [sanitise(state.cells[i].cell.short, 60) for i in ids[:4]]
+    return [*shown, f"{len(ids) - 4} more"] if len(ids) > 4 else shown

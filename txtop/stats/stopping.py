@@ -1,0 +1,36 @@
+"""When a cell has been measured enough."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+MIN_ITERATIONS = 10
+MIN_MEASURED_S = 3.0
+MIN_UNDER_BUDGET = 3
+RATE_HALF_WIDTH = 0.01
+TTFT_HALF_WIDTH = 0.03
+
+StoppedBy = Literal["iterations", "converged", "budget"]
+
+
+def decide(
+    *,
+    n: int,
+    measured_s: float,
+    spent_s: float,
+    budget_s: float,
+    iterations: int | None,
+    half_widths: list[tuple[float, float]],
+) -> StoppedBy | None:
+    """Whether a cell with `n` measured iterations is done, and why; null to go on.
+
+    `spent_s` includes warm-up; `half_widths` are pairs of an anytime-valid relative half-width
+    and its bound, and count only without a fixed number of `iterations`.
+    """
+    if iterations is not None:
+        return "iterations" if n >= iterations else None
+    if n >= MIN_UNDER_BUDGET and spent_s >= budget_s:
+        return "budget"
+    if n < MIN_ITERATIONS or measured_s < MIN_MEASURED_S:
+        return None
+    return "converged" if all(width <= bound for width, bound in half_widths) else None

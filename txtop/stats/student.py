@@ -1,0 +1,59 @@
+"""Quantiles of Student's t, so that the light paths need neither scipy nor numpy."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """Continued fraction of the incomplete beta function (Lentz; Numerical Recipes, 6.4)."""
+    tiny = 1e-300
+    c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
+    d = 1.0 / (d if abs(d) > tiny else tiny)
+    h = d
+    for m in range(1, 400):
+        for numerator in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            d = 1.0 + numerator * d
+            d = 1.0 / (d if abs(d) > tiny else tiny)
+            c = 1.0 + numerator / c
+            c = c if abs(c) > tiny else tiny
+            h *= c * d
+        if abs(c * d - 1.0) < 1e-15:
+            break
+    return h
+
+
+def _upper_tail(t: float, df: float) -> float:
+    """P(T > t) for t >= 0."""
+    x = df / (df + t * t)
+    a, b = df / 2.0, 0.5
+    front = math.exp(
+        math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        if 0.0 < x < 1.0
+        else -math.inf
+    )
+    if x >= 1.0:
+        return 0.5
+    if x < (a + 1.0) / (a + b + 2.0):
+        return 0.5 * front * _beta_fraction(a, b, x) / a
+    return 0.5 * (1.0 - front * _beta_fraction(b, a, 1.0 - x) / b)
+
+
+@lru_cache(maxsize=4096)
+def quantile(p: float, df: float) -> float:
+    """The p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1."""
+    if not 0.5 <= p < 1.0 or df < 1.0:
+        raise ValueError(f"no quantile for p={p}, df={df}")
+    low, high = 0.0, 1.0
+    while _upper_tail(high, df) > 1.0 - p:
+        high *= 2.0
+    for _ in range(200):
+        middle = (low + high) / 2.0
+        if middle in (low, high):
+            break
+        low, high = (middle, high) if _upper_tail(middle, df) > 1.0 - p else (low, middle)
+    return (low + high) / 2.0

@@ -1,0 +1,102 @@
+"""One metric of one cell: what may be said of its samples, and what may not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean, median, stdev
+
+import msgspec
+
+from txtop.stats import intervals
+
+# Smallest n at which, with 99 % confidence, at least two samples lie beyond the percentile.
+FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
+REPORTED = (50, 90, 95, 99)
+FEW = 10
+OUTLIER_Z = 14.8
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """The export's metric. Times in `unit`; a null stands where `notes` says why."""
+
+    unit: str
+    n: int
+    mean: float | None = None
+    median: float | None = None
+    stdev: float | None = None
+    mad: float | None = None
+    min: float | None = None
+    max: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    ci95: tuple[float, float] | None = None
+    notes: list[str] = []
+
+
+def percentile(ordered: Sequence[float], p: float) -> float:
+    """Linear interpolation between order statistics (Hyndman and Fan, type 7; numpy's default)."""
+    place = (len(ordered) - 1) * p / 100
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def outliers(values: Sequence[float]) -> int:
+    """How many values have a modified Z over 14.8; they are counted, never dropped."""
+    centre = median(values)
+    mad = median([abs(v - centre) for v in values])
+    return sum(0.6745 * abs(v - centre) > OUTLIER_Z * mad for v in values) if mad > 0 else 0
+
+
+def summarise(
+    values: Sequence[float], unit: str, *, per_iteration: Sequence[float] | None = None, seed: int = 0
+) -> Summary:
+    """Summarises finite `values`; n counts iterations.
+
+    Where several values come from one iteration (the gaps between tokens), `per_iteration` holds
+    one mean an iteration: n and the interval come from those, for gaps inside a request correlate.
+    """
+    units = values if per_iteration is None else per_iteration
+    n = len(units)
+    if not values:
+        return Summary(unit=unit, n=0, notes=["no sample"])
+    ordered = sorted(values)
+    centre = median(ordered)
+    notes = [f"few: n = {n}"] if n < FEW else []
+    odd = outliers(ordered)
+    if odd:
+        notes.append(f"{odd} outlier{'s' if odd > 1 else ''} kept")
+    stated: dict[str, float] = {}
+    for p in REPORTED:
+        if n >= FLOORS[p]:
+            stated[f"p{p}"] = percentile(ordered, p)
+        else:
+            notes.append(f"p{p} need {FLOORS[p]}, have {n}")
+    ci = intervals.of_mean(units, seed)
+    if ci is None:
+        notes.append("no interval: n < 2")
+    return Summary(
+        unit=unit,
+        n=n,
+        mean=fmean(values),
+        median=centre,
+        stdev=stdev(values) if len(values) > 1 else None,
+        mad=median([abs(v - centre) for v in ordered]),
+        min=ordered[0],
+        max=ordered[-1],
+        ci95=ci,
+        notes=notes,
+        **stated,
+    )
+
+
+def single(value: float | None, unit: str, note: str) -> Summary:
+    """A figure measured once: no spread, no interval, and a note that says so."""
+    if value is None:
+        return Summary(unit=unit, n=0, notes=[note])
+    return Summary(
+        unit=unit, n=1, mean=value, median=value, min=value, max=value, notes=[note] if note else []
+    )

@@ -1,0 +1,63 @@
+"""`python -m txtop.telemetry`: telemetry events on standard output until standard input ends."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from types import FrameType
+
+import msgspec
+
+from txtop.telemetry.probe import probe
+from txtop.telemetry.processes import NotAProcess, Watched
+from txtop.telemetry.sampler import Sampler
+from txtop.telemetry.stream import Orders, Output, ReaderGone, end_with_parent
+
+STDIN, STDOUT = 0, 1
+
+
+def _interval(text: str) -> float:
+    value = float(text)
+    if not 0.02 <= value <= 60:
+        raise ValueError
+    return value
+
+
+def _watched(text: str) -> Watched:
+    found = Watched()
+    for each in text.split(","):
+        try:
+            found.add(each)
+        except NotAProcess as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+    return found
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main() -> None:
+    """Samples, or prints what can be measured here (`--probe`). Exits 0, or 2 for usage."""
+    parser = argparse.ArgumentParser(prog="python -m txtop.telemetry", description=__doc__)
+    parser.add_argument("--interval", type=_interval, default=0.2, help="seconds, 0.02 to 60")
+    parser.add_argument("--name", default="sampler", help="the events' source")
+    parser.add_argument("--watch", type=_watched, default=Watched(), metavar="LABEL=PID[,...]")
+    parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
+    options = parser.parse_args()
+    if options.probe:
+        sys.stdout.write(msgspec.json.encode({"capabilities": probe()}).decode() + "\n")
+        return
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _end)
+    end_with_parent()
+    output, orders = Output(STDOUT, options.name), Orders(STDIN, reader=STDOUT)
+    try:
+        Sampler(output, orders, options.interval, options.watch).run()
+    except ReaderGone:
+        return
+
+
+if __name__ == "__main__":
+    main()

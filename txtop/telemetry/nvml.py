@@ -1,0 +1,59 @@
+"""Finds NVML, and says in one line why it cannot be used and what would help."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from txtop.sanitise import sanitise
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why there are no GPU values: `missing` needs no repair, `broken` does."""
+
+    state: Literal["missing", "broken"]
+    cause: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.cause}: {self.hint}"
+
+
+def library() -> Any:
+    """NVIDIA's binding, imported here because no other process may load it."""
+    import pynvml
+
+    return pynvml
+
+
+def explain(nvml: Any, error: Exception) -> Trouble:
+    """Turns NVML's error at the start into a cause and a next step."""
+    code = getattr(error, "value", None)
+    if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
+        return Trouble(
+            "missing",
+            "no NVIDIA library on this machine",
+            "GPU values stay empty, the rest is measured",
+        )
+    if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
+        return Trouble(
+            "broken",
+            "the NVIDIA driver is not loaded",
+            "run nvidia-smi; in a container, start it with GPU access",
+        )
+    if code == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
+        return Trouble(
+            "broken",
+            "the NVIDIA library and the loaded driver differ in version",
+            "reboot, or reload the driver, after its update",
+        )
+    if code == nvml.NVML_ERROR_NO_PERMISSION:
+        return Trouble(
+            "broken",
+            "no permission to use the NVIDIA driver",
+            "check who may read /dev/nvidia*",
+        )
+    return Trouble(
+        "broken", f"NVML does not work ({sanitise(str(error), 200)})", "compare with nvidia-smi"
+    )

@@ -1,0 +1,97 @@
+"""What can be measured on this machine, and why not the rest: the facts behind `txtop doctor`."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Literal
+
+import msgspec
+import psutil
+
+from txtop.telemetry import nvml, rapl
+from txtop.telemetry.cgroup import memory_limit
+from txtop.telemetry.gpu import BOUNDS, Gpu, Gpus
+from txtop.telemetry.host import cpu_model, effective_limit
+
+PATIENCE_S = 10.0
+
+
+class Capability(msgspec.Struct, frozen=True):
+    """One line of the doctor's: what, whether it works, how or why not, and the next step."""
+
+    capability: str
+    state: Literal["ok", "missing", "broken"]
+    detail: str
+    next: str = ""
+
+
+def probe() -> list[Capability]:
+    """Tries everything once. NVML that does not answer within 10 s is reported as broken."""
+    return [_processor(), _memory(), _package_power(), *_gpus()]
+
+
+def _processor() -> Capability:
+    physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
+    return Capability("cpu", "ok", f"{cpu_model()}, {physical} cores, {logical} threads")
+
+
+def _memory() -> Capability:
+    total = psutil.virtual_memory().total
+    limit = effective_limit(memory_limit(), total)
+    if limit is None:
+        return Capability("memory", "ok", f"{_gib(total)}, no lower limit")
+    detail = f"{_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_gib(total)}"
+    if limit.used_bytes() is None:
+        return Capability("memory", "broken", f"{detail}; its use cannot be read")
+    return Capability("memory", "ok", detail)
+
+
+def _package_power() -> Capability:
+    counters = rapl.counters()
+    if not counters:
+        return Capability(
+            "cpu power", "missing", "no RAPL counters here, as in most virtual machines"
+        )
+    if not rapl.Rapl().available:
+        hint = f"sudo chmod o+r {counters[0].parent.parent}/intel-rapl:*/energy_uj"
+        return Capability("cpu power", "broken", "RAPL counters may not be read", hint)
+    return Capability("cpu power", "ok", f"RAPL, {len(counters)} packages")
+
+
+def _gpus() -> list[Capability]:
+    found: list[Capability] = []
+    worker = threading.Thread(target=lambda: found.extend(_ask_nvml()), daemon=True)
+    worker.start()
+    worker.join(PATIENCE_S)
+    if found:
+        return found
+    detail = f"NVML has not answered for {PATIENCE_S:.0f} s"
+    return [Capability("gpu", "broken", detail, "see whether nvidia-smi hangs too, then dmesg")]
+
+
+def _ask_nvml() -> list[Capability]:
+    library = nvml.library()
+    try:
+        gpus = Gpus(library)
+        driver = library.nvmlSystemGetDriverVersion()
+    except library.NVMLError as error:
+        trouble = nvml.explain(library, error)
+        return [Capability("gpu", trouble.state, trouble.cause, trouble.hint)]
+    lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
+    lines += [_device(library, gpu, driver) for gpu in gpus.devices.values()]
+    return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]
+
+
+def _device(library: Any, gpu: Gpu, driver: str) -> Capability:
+    try:
+        gpu.values()
+    except library.NVMLError as error:
+        trouble = nvml.explain(library, error)
+        return Capability("gpu", "broken", f"{gpu.label}: {trouble.cause}", trouble.hint)
+    lacking = [name for name in BOUNDS if name in gpu.unsupported]
+    without = f", without {', '.join(lacking)}" if lacking else ""
+    return Capability("gpu", "ok", f"{gpu.label}, driver {driver}{without}")
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:.1f} GiB"

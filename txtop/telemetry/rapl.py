@@ -1,0 +1,74 @@
+"""Power of the CPU packages, from the energy counters that Linux shows under powercap.
+
+https://docs.kernel.org/power/powercap/powercap.html
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path("/sys/class/powercap")
+MOST_WATTS = 10_000.0
+
+
+@dataclass
+class _Package:
+    counter: Path
+    wraps_at: int
+    last: int
+
+
+def counters(root: Path = ROOT) -> list[Path]:
+    """The packages' counters, readable or not. Sub-domains and `psys` would count energy twice."""
+    found = []
+    for zone in sorted(root.glob("intel-rapl:*")):
+        if not re.fullmatch(r"intel-rapl:\d+", zone.name):
+            continue
+        try:
+            name = (zone / "name").read_text()
+        except OSError:
+            continue
+        if name.startswith("package"):
+            found.append(zone / "energy_uj")
+    return found
+
+
+class Rapl:
+    """The power of all CPU packages together, averaged between two calls of `watts`."""
+
+    def __init__(self, root: Path = ROOT, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._packages = [p for path in counters(root) if (p := _open(path)) is not None]
+        self._read_at = clock()
+
+    @property
+    def available(self) -> bool:
+        return bool(self._packages)
+
+    def watts(self) -> float | None:
+        """Watts since the last call; null when a counter could not be read or made no sense."""
+        now, microjoules = self._clock(), 0
+        try:
+            for package in self._packages:
+                value = int(package.counter.read_text())
+                microjoules += (value - package.last) % (package.wraps_at + 1)
+                package.last = value
+        except (OSError, ValueError):
+            return None
+        elapsed, self._read_at = now - self._read_at, now
+        if elapsed <= 0:
+            return None
+        watts = microjoules / 1e6 / elapsed
+        return round(watts, 2) if watts <= MOST_WATTS else None
+
+
+def _open(counter: Path) -> _Package | None:
+    try:
+        wraps_at = int((counter.parent / "max_energy_range_uj").read_text())
+        return _Package(counter, wraps_at, int(counter.read_text()))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,132 @@
+"""The loop: one event a device and tick, the host's in this thread and the GPUs' in another."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from contextlib import suppress
+from typing import Literal
+
+from txtop.events import Gap, Log, Telemetry
+from txtop.sanitise import sanitise
+from txtop.telemetry import nvml
+from txtop.telemetry.gpu import Gpus
+from txtop.telemetry.host import Host
+from txtop.telemetry.processes import NotAProcess, Watched
+from txtop.telemetry.stream import Orders, Output, ReaderGone
+
+STALLED_S = 3.0
+OPENING_S = 30.0
+PROCESSES_EVERY_S = 1.0
+
+
+class GpuThread(threading.Thread):
+    """NVML alone in a thread: a call that never returns costs its own series and nothing else."""
+
+    def __init__(self, output: Output, interval_s: float) -> None:
+        super().__init__(name="gpu", daemon=True)
+        self._output = output
+        self._interval_s = interval_s
+        self._due = time.monotonic() + OPENING_S
+        self._told = False
+
+    def run(self) -> None:
+        """Samples until the reader has gone, or ends after one line when there is no NVML."""
+        try:
+            self._watch()
+        except ReaderGone:
+            pass
+        except Exception as error:
+            self._log(f"GPU telemetry has ended: {type(error).__name__}: {error}", "error")
+        finally:
+            self._due = math.inf
+
+    def stalled(self) -> bool:
+        """True once for each NVML call that has been out for 3 s (for 30 s while opening)."""
+        late = time.monotonic() > self._due
+        new, self._told = late and not self._told, late
+        return new
+
+    def _watch(self) -> None:
+        library = nvml.library()
+        try:
+            gpus = Gpus(library)
+        except library.NVMLError as error:
+            trouble = nvml.explain(library, error)
+            self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
+            return
+        for refused in gpus.refused:
+            self._log(refused, "warning")
+        while gpus.devices:
+            started = time.monotonic()
+            self._due = started + STALLED_S
+            events = gpus.sample()
+            self._due = math.inf
+            for event in events:
+                self._output.send(event)
+            time.sleep(max(0.0, started + self._interval_s - time.monotonic()))
+
+    def _log(self, text: str, level: Literal["info", "warning", "error"]) -> None:
+        with suppress(ReaderGone):
+            self._output.send(Log(t_ns=time.monotonic_ns(), text=sanitise(text), level=level))
+
+
+class Sampler:
+    """Watches until standard input ends, SIGTERM comes, or nobody reads any more."""
+
+    def __init__(self, output: Output, orders: Orders, interval_s: float, watched: Watched) -> None:
+        self._output = output
+        self._orders = orders
+        self._interval_s = interval_s
+        self._watched = watched
+        self._host = Host()
+        self._costs_due = 0.0
+
+    def run(self) -> None:
+        """Ticks at the interval, without drift; a tick that came too late is left out.
+
+        Raises ReaderGone when nobody reads any more.
+        """
+        gpus = GpuThread(self._output, self._interval_s)
+        gpus.start()
+        due = time.monotonic() + self._interval_s
+        while (lines := self._orders.until(due)) is not None:
+            for line in lines:
+                self._obey(line)
+            self._tick(due)
+            if gpus.stalled():
+                self._stall()
+            late = max(0.0, time.monotonic() - due)
+            due += self._interval_s * (1 + math.floor(late / self._interval_s))
+
+    def _tick(self, now: float) -> None:
+        t_ns = time.monotonic_ns()
+        host = self._host
+        self._output.send(
+            Telemetry(t_ns=t_ns, device="host", label=host.label, values=host.values())
+        )
+        if now < self._costs_due:
+            return
+        self._costs_due = now + PROCESSES_EVERY_S
+        for cost in self._watched.costs():
+            values: dict[str, float | None] = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
+            self._output.send(
+                Telemetry(
+                    t_ns=t_ns, device=f"process:{cost.label}", label=cost.label, values=values
+                )
+            )
+
+    def _obey(self, line: str) -> None:
+        verb, _, rest = line.strip().partition(" ")
+        try:
+            if verb != "watch":
+                raise NotAProcess(f"not an order: {sanitise(line, 60)!r}, wanted watch label=pid")
+            self._watched.add(rest)
+            self._costs_due = 0.0
+        except NotAProcess as error:
+            self._output.send(Log(t_ns=time.monotonic_ns(), text=str(error), level="warning"))
+
+    def _stall(self) -> None:
+        reason = "telemetry stalled: an NVML call has not returned"
+        self._output.send(Gap(t_ns=time.monotonic_ns(), producer="gpu", reason=reason))

@@ -1,0 +1,1 @@
+"""The screen: views built from a session's state, and the panels that draw them."""

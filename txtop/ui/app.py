@@ -1,0 +1,250 @@
+"""The application: every key an action of this class, and the functions that start it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import BindingType
+
+from txtop.ui import numbers, settings, themes
+from txtop.ui.base import Options, ShowApp
+from txtop.ui.commands import allowed, bindings, matching
+from txtop.ui.driver import TerminalDriver
+from txtop.ui.glyphs import Mode
+from txtop.ui.picture import save_picture
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog, TimeDialog
+from txtop.ui.shows import Home, Live, OnHangup, Recording, Show
+from txtop.ui.terminal import HANGUP_STATUS, Guard, capabilities, detach
+
+if TYPE_CHECKING:
+    from txtop.plan import Plan
+    from txtop.session.play import Player
+
+
+class TxtopApp(ShowApp, inherit_bindings=False):
+    """What may be asked of the screen. Returns the path of the last run that was on it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = list(bindings())
+
+    def action_interrupt(self) -> None:
+        self.interrupt()
+
+    def action_leave(self) -> None:
+        if isinstance(self.show, Live) and self.show.going:
+            self.push_screen(QuitDialog(), self._left)
+        else:
+            self.leave()
+
+    def _left(self, answer: str | None) -> None:
+        if answer == "leave":
+            self.leave()
+        elif answer == "stop":
+            self.interrupt()
+
+    async def action_back(self) -> None:
+        """Out of a large panel, then to the home screen if there was one; the run goes on."""
+        if not isinstance(self.show, Home) and self._root.back():
+            return
+        if self._home is not None and self.show is not self._home:
+            self._switch(self._home)
+
+    def action_suspend_process(self) -> None:
+        self._suspend_signal()
+        if isinstance(self._driver, TerminalDriver) and not self._driver.suspend_group():
+            self.say("no shell is waiting behind this screen")
+
+    # The run
+
+    def _ask_runner(self, action: str, done: str) -> None:
+        if isinstance(self.show, Live) and self.show.going:
+            self.show.send(action)
+            self.say(done)
+        else:
+            self.say("the run is over")
+
+    def action_pause_run(self) -> None:
+        if isinstance(self.show, Live) and self.show.paused:
+            self._ask_runner("resume", "going on")
+        else:
+            self._ask_runner("pause", "pausing after the step at hand")
+
+    def action_skip_cell(self) -> None:
+        self._ask_runner("skip", "skipping this cell")
+
+    def action_marker(self) -> None:
+        self._ask_runner("marker", "marker set")
+
+    # The recording
+
+    def _transport(self, change: Callable[[Player], object]) -> None:
+        if self._pump is not None and isinstance(self.show, Recording):
+            self._pump.ask(change)
+
+    def action_play(self) -> None:
+        self._transport(lambda player: player.toggle())
+
+    def action_step(self, direction: int) -> None:
+        self._transport(lambda player: player.step(direction))
+
+    def action_step_cell(self, direction: int) -> None:
+        self._transport(lambda player: player.step_cell(direction))
+
+    def action_speed(self, direction: int) -> None:
+        self._transport(lambda p: p.faster() if direction > 0 else p.slower())
+
+    def action_go_start(self) -> None:
+        self._transport(lambda player: player.seek(0))
+
+    def action_go_end(self) -> None:
+        self._transport(lambda player: player.seek(player.duration_ns))
+
+    def action_go_to(self) -> None:
+        if isinstance(self.show, Recording) and self.show.player is not None:
+            length = numbers.clock(self.show.player.duration_ns)
+            self.push_screen(TimeDialog(length), self._go_to)
+
+    def _go_to(self, at_ns: int | None) -> None:
+        if at_ns is not None:
+            self._transport(lambda player: player.seek(at_ns))
+
+    # Home
+
+    def action_run_quick(self) -> None:
+        if self._home is not None:
+            self._switch(self._home.quick())
+
+    def action_open(self) -> None:
+        """The session that is selected: followed while it runs, else played."""
+        if not isinstance(self.show, Home):
+            return
+        chosen = self._root.selected
+        if chosen is None:
+            self.say("no session is selected")
+        elif chosen.stage == "running":
+            self._switch(Live(path=chosen.path))
+        else:
+            self._switch(Recording(chosen.path))
+
+    # Everywhere
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what the table allows on this kind of screen."""
+        return allowed(action, self.where)
+
+    def action_panel(self, number: int) -> None:
+        if not isinstance(self.show, Home):
+            self._root.panel(number)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpDialog(self.where))
+
+    def action_commands(self) -> None:
+        def find(typed: str) -> list[Choice]:
+            return [Choice(c.action, c.title, c.shown) for c in matching(self.where, typed)]
+
+        self.push_screen(ChoiceDialog("commands", find), self._command)
+
+    async def _command(self, action: str | None) -> None:
+        if action is not None:
+            await self.run_action(f"app.{action}")
+
+    def action_next_theme(self) -> None:
+        names = themes.names()
+        at = names.index(self.theme) if self.theme in names else -1
+        self._use_theme(names[(at + 1) % len(names)])
+
+    def action_choose_theme(self) -> None:
+        before = self.theme
+
+        def find(typed: str) -> list[Choice]:
+            return [Choice(name, name) for name in themes.names() if typed.lower() in name]
+
+        def chosen(name: str | None) -> None:
+            self._use_theme(name) if name else themes.use(self, before)
+
+        dialog = ChoiceDialog("theme", find, selected=before, on_move=self._preview)
+        self.push_screen(dialog, chosen)
+
+    def _preview(self, name: str) -> None:
+        themes.use(self, name)
+
+    def _use_theme(self, name: str) -> None:
+        themes.use(self, name)
+        kept = settings.save_theme(name)
+        self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
+
+    def action_picture(self) -> None:
+        svg = self.export_screenshot(title="txtop")
+        path = save_picture(svg)
+        if path is None:
+            self.say("no folder to write a picture in", "error")
+        else:
+            self.say(f"picture saved: {path}")
+
+
+def run_live(
+    plan: Plan,
+    *,
+    name: str | None = None,
+    session_dir: Path | None = None,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: Mode | None = None,
+    on_hangup: OnHangup = "continue",
+) -> Path | None:
+    """Launches a run and shows it; returns its session. Raises `TxtopError` if it cannot start."""
+    show = Live(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
+    return run(show, fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run_follow(
+    path: Path,
+    *,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: Mode | None = None,
+) -> Path | None:
+    """Shows a run that goes on elsewhere."""
+    return run(Live(path=path), fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run_replay(
+    path: Path,
+    *,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: Mode | None = None,
+) -> None:
+    """Plays a recorded session. Raises `SessionError` where it cannot be read."""
+    run(Recording(path), fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run_home(
+    *,
+    session_dir: Path | None = None,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: Mode | None = None,
+) -> Path | None:
+    """The home screen; returns the session of the last run that was started or followed from it."""
+    return run(Home(session_dir=session_dir), fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run(first: Show, *, fps: float | None, theme: str | None, glyphs: Mode | None) -> Path | None:
+    """Shows `first` until it is left. A terminal that went away ends the process with 129."""
+    can = capabilities()
+    options = Options(theme or settings.load().theme, glyphs or can.glyphs, fps or can.fps)
+    app = TxtopApp(first, options)
+    TerminalDriver.on_lost = app.lost
+    with Guard(app.lost, app.interrupt) as guard:
+        app.guard = guard
+        path = app.run()
+        app.show.close()
+    if guard.lost:
+        detach()
+        raise SystemExit(HANGUP_STATUS)
+    if app.error is not None:
+        raise app.error
+    return path

@@ -1,0 +1,111 @@
+"""Every command of the screen in one table: bindings, help and palette are read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+Where = Literal["home", "live", "replay"]
+EVERYWHERE: tuple[Where, ...] = ("home", "live", "replay")
+SESSION: tuple[Where, ...] = ("live", "replay")
+
+
+@dataclass(frozen=True)
+class Command:
+    """`keys` as Textual names them, `shown` as a person reads them."""
+
+    keys: str
+    shown: str
+    title: str
+    action: str
+    where: tuple[Where, ...] = EVERYWHERE
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("space", "space", "pause or resume the run", "pause_run", ("live",)),
+    Command("n", "n", "skip this cell", "skip_cell", ("live",)),
+    Command("m", "m", "set a marker in the recording", "marker", ("live",)),
+    Command("space", "space", "play or pause", "play", ("replay",)),
+    Command("left", "←", "one iteration back", "step(-1)", ("replay",)),
+    Command("right", "→", "one iteration on", "step(1)", ("replay",)),
+    Command("shift+left", "⇧←", "to the cell before", "step_cell(-1)", ("replay",)),
+    Command("shift+right", "⇧→", "to the next cell", "step_cell(1)", ("replay",)),
+    Command("left_square_bracket", "[", "half the speed", "speed(-1)", ("replay",)),
+    Command("right_square_bracket", "]", "double the speed", "speed(1)", ("replay",)),
+    Command("g", "g", "go to a time", "go_to", ("replay",)),
+    Command("home", "home", "to the start", "go_start", ("replay",)),
+    Command("end", "end", "to the end", "go_end", ("replay",)),
+    Command("r", "r", "start the quick preset", "run_quick", ("home",)),
+    Command("enter", "enter", "open the selected session", "open", ("home",)),
+    Command("1", "1", "cells", "panel(1)", SESSION),
+    Command("4", "4", "this machine", "panel(4)", SESSION),
+    Command("5", "5", "log", "panel(5)", SESSION),
+    Command("t", "t", "next theme", "next_theme"),
+    Command("T", "T", "choose a theme", "choose_theme"),
+    Command("s", "s", "picture of the screen (SVG)", "picture"),
+    Command("ctrl+p", "ctrl+p", "every command", "commands"),
+    Command("question_mark,f1", "?", "help", "help"),
+    Command("escape", "esc", "back", "back", SESSION),
+    Command("ctrl+z", "ctrl+z", "suspend", "suspend_process"),
+    Command("q,ctrl+q", "q", "quit", "leave"),
+    Command("ctrl+c", "ctrl+c", "stop the run; twice: leave at once", "interrupt", ("live",)),
+    Command("ctrl+c", "ctrl+c", "leave at once", "interrupt", ("home", "replay")),
+)
+
+
+def footer_keys(
+    where: Where, *, paused: bool = False, over: bool = False, back: bool = False
+) -> tuple[tuple[str, str], ...]:
+    """What the last row says: what is possible now, most needed first, help and quit last."""
+    shown: list[tuple[str, str]] = []
+    if where == "home":
+        shown = [("r", "quick preset"), ("↑ ↓", "select"), ("enter", "open")]
+    elif where == "replay":
+        shown = [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
+        shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
+    elif not over:
+        shown = [("space", "resume" if paused else "pause"), ("n", "skip"), ("m", "mark")]
+    if back:
+        shown.append(("esc", "home"))
+    if where != "home":
+        shown.append(("1 4 5", "panels"))
+    return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
+
+
+def commands(where: Where) -> list[Command]:
+    """What is possible on a screen of this kind, in the order of the help."""
+    return [c for c in COMMANDS if where in c.where]
+
+
+def bindings() -> list[Binding]:
+    """All as key bindings; interrupting must work whatever has the focus."""
+    return [
+        Binding(key, f"app.{c.action}", c.title, show=False, priority=c.action == "interrupt")
+        for c in COMMANDS
+        for key in c.keys.split(",")
+    ]
+
+
+def allowed(action: str, where: Where) -> bool:
+    """Whether the action of that name (without its arguments) is possible there."""
+    places = [c.where for c in COMMANDS if c.action.partition("(")[0] == action]
+    return not places or any(where in place for place in places)
+
+
+def matching(where: Where, typed: str) -> list[Command]:
+    """The commands whose title or key holds what was typed: first those that start so."""
+    wanted = typed.strip().lower()
+    found = [c for c in commands(where) if _rank(c, wanted) < 3]
+    return sorted(found, key=lambda c: _rank(c, wanted))
+
+
+def _rank(command: Command, wanted: str) -> int:
+    title = command.title.lower()
+    if not wanted or title.startswith(wanted):
+        return 0
+    if any(word.startswith(wanted) for word in title.split()):
+        return 1
+    letters = iter(title)
+    return 2 if all(letter in letters for letter in wanted) else 3

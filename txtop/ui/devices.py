@@ -1,0 +1,201 @@
+"""The machine as its panel shows it: rates with a history of one point a second, and capacities."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from dataclasses import dataclass
+
+from txtop.state import CellState, Device, SessionState
+from txtop.ui import numbers
+
+HISTORY = 160
+NS_PER_S = 1_000_000_000
+HOST = "host"
+_PROCESS = "process:"
+
+# NVML's clocks-event reasons; the first four say that what is measured is not the device's speed.
+# https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html
+INVALIDATING = {
+    0x8: "hardware slowdown",
+    0x20: "thermal",
+    0x40: "hardware thermal",
+    0x80: "power brake",
+}
+ANNOTATED = {0x4: "power cap", 0x10: "sync boost", 0x2: "application clocks"}
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One row: a rate with its history (`top` is the full height), or a capacity with its bar."""
+
+    label: str
+    value: str
+    unit: str
+    history: tuple[float | None, ...] = ()
+    top: float = 0.0
+    share: float | None = None
+    capacity: str = ""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A word and what it says: `throttle none`, `temp 54 °C`."""
+
+    label: str
+    value: str
+    unit: str = ""
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU's rows, and its clock, throttle and temperature."""
+
+    gauges: tuple[Gauge, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine: its name, the host's rows, and each GPU's."""
+
+    title: str = ""
+    host: tuple[Gauge, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+
+
+def throttled(value: float | None) -> tuple[str, bool]:
+    """What slows the clocks, in words, and whether it spoils a measurement."""
+    if value is None or not math.isfinite(value):
+        return "", False
+    bits = int(value)
+    bad = [word for bit, word in INVALIDATING.items() if bits & bit]
+    mild = [word for bit, word in ANNOTATED.items() if bits & bit]
+    return ", ".join([*bad, *mild]) or "none", bool(bad)
+
+
+def gpus_of(session: SessionState) -> list[tuple[str, Device]]:
+    """The GPUs among the watched devices, in the order in which they were first seen."""
+    return [
+        (name, device)
+        for name, device in session.devices.items()
+        if name != HOST and not name.startswith(_PROCESS)
+    ]
+
+
+def throttle_of(session: SessionState, state: CellState) -> str:
+    """What spoils the cell that is being measured, on the GPU it runs on; else nothing."""
+    used = state.load.device_id if state.load else None
+    for name, device in gpus_of(session):
+        words, bad = throttled(device.last("throttle_reasons"))
+        if bad and used in (None, name) and (state.load is None or state.load.device != "cpu"):
+            return words
+    return ""
+
+
+def history(series: tuple[array[int], array[float]], now_ns: int) -> tuple[float | None, ...]:
+    """The mean of each of the last seconds, oldest first; null where nothing was read."""
+    last = now_ns // NS_PER_S
+    sums: dict[int, tuple[float, int]] = {}
+    at, values = series
+    for i in range(len(at) - 1, -1, -1):
+        second = at[i] // NS_PER_S
+        if second <= last - HISTORY:
+            break
+        if not math.isnan(values[i]):
+            total, count = sums.get(second, (0.0, 0))
+            sums[second] = (total + values[i], count + 1)
+    if not sums:
+        return ()
+    first = min(sums)
+    return tuple(
+        sums[s][0] / sums[s][1] if s in sums else None for s in range(first, max(sums) + 1)
+    )
+
+
+def machine(session: SessionState, state: CellState | None = None) -> Machine:
+    """What is known of the machine now; a device that told nothing has no rows."""
+    now = session.clock_ns
+    host = session.devices.get(HOST)
+    gpus = gpus_of(session)
+    return Machine(
+        title=_title(session, host, gpus, state),
+        host=_host(host, now) if host else (),
+        gpus=tuple(_gpu(device, i, now) for i, (_, device) in enumerate(gpus)),
+    )
+
+
+def short_name(name: str) -> str:
+    """A processor's or a GPU's name without its maker's decoration."""
+    name = re.sub(r"\((R|TM|tm)\)|\b(CPU|Processor|NVIDIA|\d+-Core)\b|@.*$", "", name)
+    return re.sub(r"^(Intel|AMD)\s+", "", " ".join(name.split())) or name
+
+
+def _title(
+    session: SessionState,
+    host: Device | None,
+    gpus: list[tuple[str, Device]],
+    state: CellState | None,
+) -> str:
+    known = session.header.machine if session.header else None
+    name = gpus[0][1].label if gpus else (host.label if host and host.label else "")
+    name = short_name(name or (known.cpu if known else ""))
+    if len(gpus) > 1:
+        name = f"{len(gpus)} x {name}"
+    threads = state.cell.threads if state else None
+    if threads is None and state and state.load:
+        threads = state.load.threads
+    if known and known.cores_logical:
+        cores = f"{threads} of {known.cores_logical}" if threads else str(known.cores_logical)
+        return f"{name} · {cores} cores" if name else f"{cores} cores"
+    return name
+
+
+def _rate(device: Device, series: str, label: str, unit: str, top: float, now: int) -> list[Gauge]:
+    if series not in device.series:
+        return []
+    seen = history(device.series[series], now)
+    if not seen and device.last(series) is None:
+        return []
+    highest = max((v for v in seen if v is not None), default=0.0)
+    scale = top or device.last("power_limit_w") or highest
+    value = device.last(series)
+    return [Gauge(label, numbers.percent(value), unit, seen, max(scale, highest))]
+
+
+def _capacity(device: Device, used: str, total: str, label: str) -> list[Gauge]:
+    have, whole = device.last(used), device.last(total)
+    if have is None and whole is None:
+        return []
+    share = min(1.0, max(0.0, have / whole)) if have is not None and whole else None
+    room = f"{whole / numbers.GIB:,.0f}" if whole else ""
+    return [Gauge(label, numbers.gib(have), "GiB", share=share, capacity=room)]
+
+
+def _host(device: Device, now: int) -> tuple[Gauge, ...]:
+    return (
+        *_rate(device, "cpu_percent", "CPU", "%", 100.0, now),
+        *_capacity(device, "ram_used_bytes", "ram_total_bytes", "RAM"),
+        *_rate(device, "power_w", "RAPL", "W", 0.0, now),
+    )
+
+
+def _gpu(device: Device, number: int, now: int) -> Gpu:
+    gauges = (
+        *_rate(device, "utilization", f"GPU {number}", "%", 100.0, now),
+        *_capacity(device, "memory_used_bytes", "memory_total_bytes", "VRAM"),
+        *_rate(device, "power_w", "power", "W", 0.0, now),
+    )
+    facts = []
+    clock = device.last("sm_clock_mhz")
+    if clock is not None:
+        facts.append(Fact("clock", f"{clock:.0f}", "MHz"))
+    words, bad = throttled(device.last("throttle_reasons"))
+    if words:
+        facts.append(Fact("throttle", words, bad=bad))
+    temperature = device.last("temperature_c")
+    if temperature is not None:
+        facts.append(Fact("temp", f"{temperature:.0f}", "°C"))
+    return Gpu(gauges, tuple(facts))

@@ -1,0 +1,93 @@
+"""Textual's driver for Linux, with an output that survives its terminal."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, cast
+
+from textual.drivers.linux_driver import LinuxDriver
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+
+class Outlet(io.TextIOBase):
+    """Writes text to a descriptor; once that fails, everything after is dropped without a word."""
+
+    def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
+        self._fd = fd
+        self._on_lost = on_lost
+        self._pending: list[str] = []
+        self.lost = False
+
+    def write(self, text: str) -> int:
+        self._pending.append(text)
+        return len(text)
+
+    def flush(self) -> None:
+        rest = memoryview("".join(self._pending).encode("utf-8", "replace"))
+        self._pending.clear()
+        while rest and not self.lost:
+            try:
+                rest = rest[os.write(self._fd, rest) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [], 1.0)
+            except OSError:
+                self.lost = True
+                self._on_lost()
+
+    def fileno(self) -> int:
+        return self._fd
+
+
+class TerminalDriver(LinuxDriver):
+    """Draws on standard output, which was found to be a terminal; Textual takes standard error."""
+
+    on_lost: Callable[[], None] = staticmethod(lambda: None)
+
+    def __init__(
+        self,
+        app: App[object],
+        *,
+        debug: bool = False,
+        mouse: bool = True,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._outlet = Outlet(1, self._lose)
+        self._file = cast(TextIOWrapper, self._outlet)
+
+    @property
+    def backlog(self) -> int:
+        """Writes that the terminal has not taken yet."""
+        return self._writer_thread._queue.qsize() if self._writer_thread else 0
+
+    def stop_reading(self) -> None:
+        """Ends the thread that reads keys: at the end of its input it would spin."""
+        self.exit_event.set()
+
+    def _lose(self) -> None:
+        self.stop_reading()
+        type(self).on_lost()
+
+    def run_input_thread(self) -> None:
+        """A read that fails is a hangup, not a traceback."""
+        try:
+            super().run_input_thread()
+        except OSError:
+            self._lose()
+
+    def suspend_group(self) -> bool:
+        """Stops this process and whatever else the shell started with it (`make`, for one).
+
+        False where no shell would ever continue it: the group is its session's leader.
+        """
+        if os.getsid(0) == os.getpgrp():
+            return False
+        os.killpg(os.getpgrp(), signal.SIGTSTP)
+        return True

@@ -1,0 +1,343 @@
+"""What a screen says of one cell: its figures, its doubt in a word, its chart and its row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from statistics import fmean, median
+
+from txtop import metrics
+from txtop.metrics import FinalMetrics, Live
+from txtop.plan import Cell, Plan
+from txtop.state import CellState
+from txtop.stats.summary import FLOORS, percentile
+from txtop.ui import numbers
+
+MOST_BINS = 512
+SPARK_POINTS = 256
+SETTLED = 10
+WIDENINGS = (0.10, 0.25, 0.50, 1.00)
+FAILED = ("oom", "failed", "timeout", "rejected")
+
+
+class Memo:
+    """What is computed once and kept between the frames of one session."""
+
+    def __init__(self) -> None:
+        self._finals = FinalMetrics()
+        self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
+        self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
+        self._told: set[tuple[str, int]] = set()
+
+    def live(self, state: CellState, name: str) -> Live:
+        """`metrics.live`, anew only when an iteration came."""
+        key, size = (state.cell.id, name), len(state.samples)
+        known = self._live.get(key)
+        if known is None or known[0] is not state.samples or known[1] != size:
+            known = self._live[key] = (state.samples, size, metrics.live(state, name))
+        return known[2]
+
+    def itl(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
+        """p50, p90 and p99 of the gaps between tokens, where there are iterations enough."""
+        size = len(state.samples)
+        known = self._itl.get(state.cell.id)
+        if known is None or known[0] is not state.samples or known[1] != size:
+            gaps, means = metrics.itl_ms(state)
+            gaps.sort()
+            stated = tuple(
+                (f"p{p}", percentile(gaps, p) if gaps and len(means) >= FLOORS[p] else None)
+                for p in (50, 90, 99)
+            )
+            known = self._itl[state.cell.id] = (state.samples, size, stated)
+        return known[2]
+
+    def ended(self, state: CellState, name: str, seed: int) -> Live | None:
+        """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
+        if not state.over:
+            return None
+        self._told.add((state.cell.id, len(state.samples)))
+        found = self._finals.of(state, seed).get(name)
+        if found is None or found.mean is None:
+            return None
+        spread = found.stdev / found.mean if found.stdev is not None and found.mean else None
+        return Live(found.n, found.mean, found.ci95, spread)
+
+    def is_ready(self, state: CellState) -> bool:
+        """Whether `ended` would cost nothing now."""
+        return (state.cell.id, len(state.samples)) in self._told
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The headline over the iterations of a cell, in bins of `size` iterations.
+
+    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up.
+    """
+
+    points: tuple[float | None, ...] = ()
+    measured_from: int = 0
+    planned: int = 1
+    low: float = 0.0
+    high: float = 1.0
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of figures: value and interval, and a spark of its newest points."""
+
+    label: str
+    value: str = ""
+    unit: str = ""
+    half: str = ""
+    spark: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """One cell as the table shows it. `state` is done, failed, running, waiting or skipped."""
+
+    id: str
+    state: str
+    model: str
+    precision: str
+    batch: int
+    attention: str
+    length: int
+    tokens: int
+    threads: int | None
+    ttft: str = ""
+    tpot: str = ""
+    forward: str = ""
+    rate: str = ""
+    rate_value: float = 0.0
+    half: str = ""
+    gib: str = ""
+    note: str = ""
+    ratio: str = ""
+
+
+@lru_cache(maxsize=4096)
+def predicted_bytes(cell: Cell) -> int | None:
+    """The memory that a cell is expected to need; null where its model is not known here."""
+    from txtop import models
+
+    try:
+        return models.predicted_bytes(cell)
+    except (OSError, ValueError):
+        return None
+
+
+def planned_iterations(state: CellState, plan: Plan) -> int:
+    """How many iterations the axis holds: those of the plan, else room that doubles when full."""
+    before = sum(role != "measured" for role in state.samples.role)
+    if plan.iterations is not None:
+        return max(len(state.samples), 1 + plan.warmup + plan.iterations)
+    room = 20
+    while room < len(state.samples) - before:
+        room *= 2
+    return max(before, 1 + plan.warmup) + room
+
+
+def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
+    """Median of the first measured values ±10 %, widened until 95 % of the measured ones fit.
+
+    The middle is that of the first iteration until there are ten, so labels change once.
+    """
+    if not measured:
+        measured = warm[-1:]
+    if not measured:
+        return 0.0, 1.0
+    middle = median(measured[:SETTLED]) if len(measured) >= SETTLED else measured[0]
+    for widening in WIDENINGS:
+        low, high = middle * (1 - widening), middle * (1 + widening)
+        if sum(low <= v <= high for v in measured) >= 0.95 * len(measured):
+            return low, high
+    return 0.0, max(measured)
+
+
+def chart(state: CellState, plan: Plan) -> Chart:
+    """The hero's chart: as many bins as a wide terminal has dots, whatever the cell's length."""
+    name = metrics.headline(state)
+    roles = state.samples.role
+    values = [metrics.value(state, name, i) for i in range(len(roles))]
+    warm = next((i for i, role in enumerate(roles) if role == "measured"), len(roles))
+    planned = planned_iterations(state, plan)
+    if state.over:
+        planned = max(1, len(roles))
+    measured = [v for v in values[warm:] if v is not None]
+    low, high = chart_range(measured, [v for v in values[:warm] if v is not None])
+    size = -(-planned // MOST_BINS)
+    points = tuple(_mean(values[i : i + size]) for i in range(0, len(values), size))
+    count = len(measured) if state.over or plan.iterations is None else plan.iterations
+    return Chart(points, -(-warm // size), -(-planned // size), low, high, f"n {count}")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return fmean(known) if known else None
+
+
+def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
+    """The newest iterations; of the open one its tokens as they arrive."""
+    size = len(state.samples)
+    opened = () if state.lag else tuple(gap / 1e6 for gap in state.open_gaps_ns[-SPARK_POINTS:])
+    if name == "ttft_ms":
+        opened = opened[:1] if len(state.open_gaps_ns) <= SPARK_POINTS else ()
+    elif name == "tpot_ms":
+        opened = opened[1:]
+    else:
+        opened = ()
+    done = tuple(metrics.value(state, name, i) for i in range(max(0, size - SPARK_POINTS), size))
+    return done + opened
+
+
+def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
+    """TTFT and TPOT, with the encoder's share where there is one; forward time of an encoder."""
+    listed = {
+        "encoder": (("forward", "e2e_ms"),),
+        "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
+    }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
+    return tuple(_metric(label, name, state, memo, seed) for label, name in listed)
+
+
+def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
+    now = memo.ended(state, name, seed) or memo.live(state, name)
+    value = now.mean
+    if value is None and state.samples.role:
+        value = metrics.value(state, name, len(state.samples) - 1)
+    waits = not state.over and not state.lag and value is None
+    text = numbers.PENDING if waits else numbers.ms(value)
+    said = "withheld" if state.lag and name != "e2e_ms" else numbers.half(now.half_width)
+    return Metric(label, text, "ms", said, _spark(state, name))
+
+
+def measured_count(state: CellState) -> int:
+    return sum(role == "measured" for role in state.samples.role)
+
+
+def short_reason(state: CellState) -> str:
+    """Why a cell failed, in a few words: `oom@load 3.1 GiB`, or the reason itself."""
+    ending = state.finished
+    if ending is None:
+        return state.reason or state.status
+    place = f"@{ending.phase}" if ending.phase else ""
+    if ending.status == "oom":
+        wanted = f" {numbers.gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
+        return f"oom{place}{wanted}"
+    if ending.status == "timeout":
+        return f"timeout{place}"
+    return ending.reason or f"{ending.status}{place}"
+
+
+def tag(state: CellState) -> str:
+    """`oom@load`, `failed@first_forward`, `rejected`."""
+    phase = state.finished.phase if state.finished else ""
+    return f"{state.status}@{phase}" if phase else state.status
+
+
+def peak_bytes(state: CellState) -> int | None:
+    """The peak of the device where there is one, else of the host."""
+    memory = state.memory
+    if memory is None:
+        return None
+    for peak in (memory.device_bytes, memory.reserved_bytes, memory.host_bytes):
+        if peak:
+            return peak
+    return None
+
+
+def row(
+    state: CellState, reference: CellState | None, plan: Plan, memo: Memo, running: bool
+) -> CellRow:
+    """One line of the table. A cell that ended has its final figures once they were computed."""
+    cell = state.cell
+    base = CellRow(
+        id=cell.id,
+        state=_row_state(state, running),
+        model=cell.model,
+        precision=cell.precision,
+        batch=cell.batch_size,
+        attention=cell.attention,
+        length=cell.sequence_length,
+        tokens=cell.new_tokens,
+        threads=cell.threads,
+    )
+    if base.state == "waiting":
+        predicted = predicted_bytes(cell)
+        return replace(base, gib="" if predicted is None else numbers.gib(predicted, "~"))
+    if base.state == "failed" and not state.invalid:
+        dash = numbers.MISSING
+        return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
+    now = _figure(state, metrics.headline(state), memo, plan.seed)
+    known = now.mean is not None
+    peak = peak_bytes(state)
+    wait = numbers.PENDING if base.state == "running" else numbers.MISSING
+    half = (now.half_width or 0.0) * (now.mean or 0.0)
+    relative = speed_up(now.mean, reference, memo, plan.seed)
+    return replace(
+        base,
+        ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
+        tpot=_cell_ms(state, "tpot_ms", memo, plan.seed, wait),
+        forward=_cell_ms(state, "e2e_ms", memo, plan.seed, wait),
+        rate=numbers.three(now.mean) if known else wait,
+        rate_value=now.mean or 0.0,
+        half=f"±{_few_digits(half)}" if now.half_width is not None else "",
+        gib=numbers.gib(peak) if peak else wait,
+        note=_note(state, plan, base.state, is_reference=reference is state),
+        ratio=numbers.ratio(relative),
+    )
+
+
+def _row_state(state: CellState, running: bool) -> str:
+    if state.invalid or state.status in FAILED:
+        return "failed"
+    if running:
+        return "running"
+    if state.status == "ok":
+        return "done"
+    return "skipped" if state.over else "waiting"
+
+
+def _figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+    final = memo.ended(state, name, seed) if memo.is_ready(state) else None
+    return final or memo.live(state, name)
+
+
+def _cell_ms(state: CellState, name: str, memo: Memo, seed: int, wait: str) -> str:
+    if (name == "e2e_ms") != (state.family == "encoder"):
+        return ""
+    mean = _figure(state, name, memo, seed).mean
+    return wait if mean is None else numbers.ms(mean)
+
+
+def _few_digits(value: float) -> str:
+    if value >= 999.5:
+        return numbers.big(value)[0][:3].rstrip(".") + numbers.big(value)[1]
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.2f}"
+
+
+def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
+    if state.invalid:
+        return "INVALID"
+    if kind == "skipped":
+        return state.status
+    n = measured_count(state)
+    if kind == "running":
+        if state.stage != "measuring":
+            return "first" if state.stage == "first" else state.stage
+        return f"{n}/{plan.iterations}" if plan.iterations else f"n {n}"
+    if 0 < n < SETTLED:
+        return f"few: n = {n}"
+    return "reference" if is_reference else ""
+
+
+def speed_up(
+    mean: float | None, reference: CellState | None, memo: Memo, seed: int
+) -> float | None:
+    """How many times as fast as the reference cell; null without one that has ended."""
+    if mean is None or reference is None or not reference.over:
+        return None
+    base = _figure(reference, metrics.headline(reference), memo, seed).mean
+    return mean / base if base else None

@@ -1,0 +1,203 @@
+"""The cell that is being measured, in figures and words: what the hero panel shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import metrics
+from txtop.plan import Cell
+from txtop.state import CellState, SessionState
+from txtop.stats.summary import FLOORS
+from txtop.ui import figures, numbers
+from txtop.ui.devices import throttle_of
+from txtop.ui.figures import Chart, Memo, Metric
+
+NO_CHART = Chart()
+NAMED_PHASES = {"to_device": "device", "first_forward": "first"}
+
+
+@dataclass(frozen=True)
+class Hero:
+    """The cell that is being measured, or the last one: one number and how far to believe it.
+
+    `word` has its glyph in `mark`; `role` is the word's colour, `number_role` the number's.
+    """
+
+    title: str = "txtop"
+    subtitle: tuple[tuple[str, str], ...] = ()
+    value: float | None = None
+    waits: bool = True
+    unit: str = "tok/s"
+    mark: str = "○"
+    word: str = "waiting"
+    role: str = "text"
+    number_role: str = "muted"
+    half: str = ""
+    interval: str = ""
+    why: str = ""
+    note: str = ""
+    ratio: str = ""
+    ratio_of: str = ""
+    reason: str = ""
+    hint: str = ""
+    share: float | None = None
+    chart: Chart = NO_CHART
+    rows: tuple[Metric, ...] = ()
+    itl: tuple[tuple[str, str], ...] = ()
+    load: tuple[tuple[str, str], ...] = ()
+
+
+def hero(
+    session: SessionState, cell: CellState, references: dict[str, CellState], memo: Memo
+) -> Hero:
+    """What is to be said of `cell`; `references` are the cells that others are compared with."""
+    plan, seed = session.plan, session.plan.seed
+    name = metrics.headline(cell)
+    now = memo.ended(cell, name, seed) or memo.live(cell, name)
+    value = now.mean
+    if value is None and cell.samples.role:
+        value = metrics.value(cell, name, len(cell.samples) - 1)
+    broken = cell.over and cell.status in figures.FAILED
+    stable = metrics.stable(cell)
+    throttle = "" if cell.over else throttle_of(session, cell)
+    mark, word, role = _word(cell, session.paused, stable, throttle)
+    reference = references.get(cell.cell.id)
+    relative = None
+    if reference is not cell:
+        relative = figures.speed_up(now.mean, reference, memo, seed)
+    return Hero(
+        title=_title(cell.cell, list(session.cells.values())),
+        subtitle=_subtitle(session, cell),
+        value=None if broken else value,
+        waits=not cell.over,
+        unit=metrics.PER_ITERATION[name][0],
+        mark=mark,
+        word=word,
+        role=role,
+        number_role=_number_role(cell, stable),
+        half=numbers.half(now.half_width),
+        interval=numbers.interval(now.ci95),
+        why=_why(session, cell, throttle, now.n),
+        note="not counted" if cell.stage in ("first", "warming") else "",
+        ratio=numbers.ratio(relative),
+        ratio_of=f"of {reference.cell.precision}, batch {cell.cell.batch_size}"
+        if relative and reference
+        else "",
+        reason=cell.reason if cell.status != "ok" else "",
+        hint=cell.hint,
+        share=_loading_share(cell),
+        chart=figures.chart(cell, plan),
+        rows=figures.metric_rows(cell, memo, seed),
+        itl=_itl(cell, memo),
+        load=_load(cell),
+    )
+
+
+def _title(cell: Cell, order: list[CellState]) -> str:
+    parts = [cell.model, cell.precision, f"batch {cell.batch_size}"]
+    others = [c.cell for c in order]
+    if len({c.attention for c in others}) > 1:
+        parts.insert(2, cell.attention)
+    if len({c.sequence_length for c in others}) > 1:
+        parts.append(f"{cell.sequence_length} tokens")
+    if len({c.new_tokens for c in others}) > 1:
+        parts.append(f"{cell.new_tokens} new")
+    if len({c.threads for c in others}) > 1 and cell.threads:
+        parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
+    return " · ".join(parts)
+
+
+def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[str, str, str]:
+    """The state of a cell: glyph, word and colour."""
+    if cell.invalid:
+        return "✗", "INVALID", "bad.bold"
+    if cell.over:
+        if cell.status in figures.FAILED:
+            return "✗", figures.tag(cell), "bad.bold"
+        if cell.status != "ok":
+            return "·", cell.status, "muted"
+        return ("●", "STABLE", "ok.bold") if stable else ("✓", "done", "ok.bold")
+    if throttle:
+        return "▲", "THROTTLED", "warn.bold"
+    if paused:
+        return "‖", "paused", "text.bold"
+    if stable:
+        return "●", "STABLE", "ok.bold"
+    words = {"first": "first iteration"}
+    return "○", words.get(cell.stage, cell.stage), "text"
+
+
+def _number_role(cell: CellState, stable: bool) -> str:
+    if cell.invalid:
+        return "bad"
+    if stable:
+        return "accent-a"
+    return "text" if cell.status == "ok" else "muted"
+
+
+def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
+    """What stands under the state's word when there is no interval yet, or when it needs one."""
+    if cell.invalid:
+        return "NaN or Inf in the logits"
+    if throttle:
+        return throttle
+    if cell.stage == "loading":
+        progress = cell.progress
+        if progress is not None:
+            total = f" of {numbers.size(progress.total)}" if progress.total else ""
+            return f"{progress.what} {numbers.size(progress.done)}{total}"
+        return NAMED_PHASES.get(cell.phase, cell.phase).replace("_", " ")
+    if cell.stage in ("first", "warming"):
+        return f"{len(cell.samples)} of {1 + session.plan.warmup}"
+    if 0 < n < figures.SETTLED and (cell.over or n < 2):
+        return f"few: n = {n}"
+    return ""
+
+
+def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
+    n, plan = figures.measured_count(cell), session.plan
+    if cell.stage == "measuring":
+        of = f"/{plan.iterations}" if plan.iterations else f" · {_longest(plan.budget_s)}"
+        return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
+    if cell.over:
+        why = cell.finished.stopped_by if cell.finished else ""
+        return ((f"n {n}" + (f" · {why}" if why else ""), "muted"),) if n else ()
+    return ((cell.stage, "muted"),)
+
+
+def _longest(budget_s: float) -> str:
+    return f"at most {budget_s:.0f} s"
+
+
+def _loading_share(cell: CellState) -> float | None:
+    progress = cell.progress
+    if cell.stage != "loading" or progress is None or not progress.total:
+        return None
+    return min(1.0, progress.done / progress.total)
+
+
+def _itl(cell: CellState, memo: Memo) -> tuple[tuple[str, str], ...]:
+    """p50, p90 and p99 in ms, or how many iterations each still needs; nothing for an encoder."""
+    if cell.family == "encoder" or cell.cell.new_tokens < 2:
+        return ()
+    if cell.lag:
+        return (("p50", "withheld"),)
+    n = figures.measured_count(cell)
+    return tuple(
+        (name, numbers.ms(v) if v is not None else f"need {FLOORS[int(name[1:])]}, have {n}")
+        for name, v in memo.itl(cell)
+    )
+
+
+def _load(cell: CellState) -> tuple[tuple[str, str], ...]:
+    """The whole and its phases in seconds; nothing before it is known."""
+    if cell.load is None:
+        return ()
+    known = [p for p in metrics.LOAD_PHASES if p in cell.load.phases]
+    known += [p for p in cell.load.phases if p not in known]
+    phases = [
+        (NAMED_PHASES.get(p, p).replace("_", " "), numbers.seconds(cell.load.phases[p]))
+        for p in known
+        if cell.load.phases[p] >= 0.005
+    ]
+    return (("load", numbers.seconds(cell.load.load_s)), *phases)

@@ -1,0 +1,102 @@
+"""Where each panel stands, for any size of the terminal."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+BOXED_FROM = (100, 32)
+CARD_BELOW = (60, 16)
+LEFT_SHARE = 0.57
+ZOOMED = ("cells", "machine", "log")
+SMALL_HERO = 9
+FEWEST_CELLS = 4
+HIGH_FROM = 56
+WIDE_FROM = 150
+FEWEST_LARGE = 7
+FEWEST_LOG = 7
+
+
+class Place(NamedTuple):
+    """Columns and rows of a panel on the screen."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Plan(NamedTuple):
+    """The panels on show and where; `boxed` says that they have frames."""
+
+    places: dict[str, Place]
+    boxed: bool
+
+
+def is_boxed(width: int, height: int) -> bool:
+    """Whether panels have frames on a terminal of this size."""
+    return width >= BOXED_FROM[0] and height >= BOXED_FROM[1]
+
+
+def arrange(
+    width: int,
+    height: int,
+    *,
+    replay: bool = False,
+    machine_rows: int = 4,
+    cells: int = 0,
+    zoom: str = "",
+) -> Plan:
+    """The grid of LOOK: card, small, large (from 100x32) and wide (from 150 columns).
+
+    `machine_rows` is what the machine wants on a small terminal, `cells` how many the plan has,
+    `zoom` a panel that takes the room of all the others.
+    """
+    if width < CARD_BELOW[0] or height < CARD_BELOW[1]:
+        return Plan({"card": Place(0, 0, width, height)}, False)
+    boxed = is_boxed(width, height)
+    bar = 2 if replay and boxed else 1
+    top = 1 + bar
+    places = {
+        "header": Place(0, 0, width, 1),
+        "transport" if replay else "rail": Place(0, 1, width, bar),
+        "footer": Place(0, height - 1, width, 1),
+    }
+    rest = height - 1 - top
+    if zoom in ZOOMED:
+        places[zoom] = Place(0, top, width, rest)
+    elif boxed:
+        places |= _large(width, height, top, rest, cells)
+    else:
+        places |= _small(width, top, rest, machine_rows)
+    return Plan(places, boxed)
+
+
+def _small(width: int, top: int, rest: int, machine_rows: int) -> dict[str, Place]:
+    """One above the other; where that is too much the machine goes first."""
+    hero = min(SMALL_HERO, rest)
+    machine = machine_rows if rest - hero - machine_rows >= FEWEST_CELLS else 0
+    cells = rest - hero - machine
+    places = {"hero": Place(0, top, width, hero)}
+    if machine:
+        places["machine"] = Place(0, top + hero, width, machine)
+    if cells >= 2:
+        places["cells"] = Place(0, top + hero + machine, width, cells)
+    else:
+        places["hero"] = Place(0, top, width, rest)
+    return places
+
+
+def _large(width: int, height: int, top: int, rest: int, count: int) -> dict[str, Place]:
+    """Hero and machine side by side, the cells under them, and what is left for the log."""
+    left = round(LEFT_SHARE * width)
+    hero = 20 if height >= HIGH_FROM else 16 if width >= WIDE_FROM else 15
+    hero = min(hero, rest - FEWEST_LARGE - FEWEST_LOG)
+    most = max(FEWEST_LARGE, min(rest - hero - FEWEST_LOG, round(0.4 * height)))
+    cells = min(max(FEWEST_LARGE, count + 3), most)
+    log = rest - hero - cells
+    return {
+        "hero": Place(0, top, left, hero),
+        "machine": Place(left, top, width - left, hero),
+        "cells": Place(0, top + hero, width, cells),
+        "log": Place(0, top + hero + cells, width, log),
+    }

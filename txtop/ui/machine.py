@@ -1,0 +1,177 @@
+"""This machine alone, as the home screen shows it: a sampler of its own, and the sessions here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from txtop import events
+from txtop.events import BadLine
+from txtop.sanitise import sanitise
+from txtop.session import find
+from txtop.session.read import log_path
+from txtop.state import SessionState
+from txtop.ui import devices
+from txtop.ui.pump import runner_of
+
+LOOK_EVERY_S = 5.0
+MOST_SESSIONS = 30
+READ_BYTES = 1 << 16
+
+Stage = Literal["running", "done", "stopped", "failed", "cut off"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One session as the home screen lists it; its texts are inert."""
+
+    path: Path
+    label: str
+    models: str
+    wall_s: float
+    cells_ok: int
+    cells_total: int
+    stage: Stage
+    bundled: bool
+
+
+@dataclass(frozen=True)
+class HomeFrame:
+    """What the home screen shows; `sessions` is null until somebody looked for them."""
+
+    title: str
+    machine: devices.Machine
+    sessions: tuple[Listed, ...] | None
+    now_s: float
+    problem: str = ""
+
+
+class Machine:
+    """Folds the samples of a sampler that it starts, unrecorded, and looks for sessions.
+
+    The sampler ends with this process (it watches its standard input) or with `close`. Without
+    one, the series stay empty and `problem` says why.
+    """
+
+    def __init__(self, interval_s: float = 1.0) -> None:
+        self.state = SessionState()
+        self.sessions: tuple[Listed, ...] | None = None
+        self.problem = ""
+        self.finished = False
+        self._rest = b""
+        self._looked_s = 0.0
+        self._seen: frozenset[tuple[str, int]] = frozenset()
+        self._sampler: subprocess.Popen[bytes] | None = None
+        self._start(interval_s)
+
+    def _start(self, interval_s: float) -> None:
+        command = [sys.executable, "-m", "txtop.telemetry", "--interval", str(interval_s)]
+        try:
+            self._sampler = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            self.problem = f"no telemetry ({error.strerror})"
+        else:
+            assert self._sampler.stdout is not None
+            os.set_blocking(self._sampler.stdout.fileno(), False)
+
+    def update(self, elapsed_ns: int = 0) -> bool:
+        """Folds what came since the last call; now and then looks for sessions."""
+        changed = self._read()
+        now_s = time.monotonic()
+        if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = now_s
+            seen = _signature(find.sessions_dir())
+            if self.sessions is None or seen != self._seen:
+                self._seen = seen
+                self.sessions = tuple(listed(found) for found in find.recent(MOST_SESSIONS))
+                changed = True
+        return changed
+
+    def _read(self) -> bool:
+        if self._sampler is None or self._sampler.stdout is None or self.problem:
+            return False
+        try:
+            data = os.read(self._sampler.stdout.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.problem = "telemetry stopped"
+            return True
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            try:
+                event = events.decode(line)
+            except BadLine:
+                continue
+            if event is not None:
+                self.state.fold(event)
+        return bool(whole)
+
+    def close(self) -> None:
+        """Ends the sampler."""
+        if self._sampler is None:
+            return
+        self._sampler.terminate()
+        try:
+            self._sampler.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._sampler.kill()
+
+
+def _signature(folder: Path) -> frozenset[tuple[str, int]]:
+    """Which sessions there are and how far written: reading them all again is for changes alone."""
+    found = set()
+    try:
+        for path in folder.iterdir():
+            with suppress(OSError):
+                found.add((path.name, log_path(path).stat().st_mtime_ns))
+    except OSError:
+        return frozenset()
+    return frozenset(found)
+
+
+def listed(found: find.Found) -> Listed:
+    """A session as a line; one without an end is running if its runner answers."""
+    if found.ended in ("done", "stopped", "failed"):
+        stage: Stage = found.ended  # type: ignore[assignment]
+    elif not found.bundled and runner_of(found.path).status() is not None:
+        stage = "running"
+    else:
+        stage = "cut off"
+    return Listed(
+        path=found.path,
+        label=sanitise(found.name or found.id, 80),
+        models=sanitise(" ".join(found.models), 120),
+        wall_s=found.wall_s,
+        cells_ok=found.cells_ok,
+        cells_total=found.cells_total,
+        stage=stage,
+        bundled=found.bundled,
+    )
+
+
+def home_frame(machine: Machine, now_s: float) -> HomeFrame:
+    """One frame: running sessions first, then the newest, then those that came with txtop."""
+    found = machine.sessions
+    if found is not None:
+        found = tuple(sorted(found, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s)))
+    return HomeFrame(
+        title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
+        machine=devices.machine(machine.state),
+        sessions=found,
+        now_s=now_s,
+        problem=machine.problem,
+    )

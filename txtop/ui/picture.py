@@ -1,0 +1,24 @@
+"""A picture of the screen as a file."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+
+def save_picture(svg: str) -> Path | None:
+    """Writes the picture into the current folder, or else beside the sessions; null if neither."""
+    from platformdirs import user_state_path
+
+    stem = f"txtop-{datetime.now():%Y%m%d-%H%M%S}"
+    for folder in (Path.cwd(), user_state_path("txtop")):
+        for name in (f"{stem}.svg", f"{stem}-{os.getpid()}.svg"):
+            try:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with (folder / name).open("x", encoding="utf-8") as file:
+                    file.write(svg)
+            except OSError:
+                continue
+            return folder / name
+    return None

@@ -1,0 +1,195 @@
+"""The background thread of the screen: it opens a source, keeps it current and hands over frames.
+
+Nothing here touches Textual. A frame that was not taken yet is replaced, never queued, so that a
+slow terminal sees fewer frames and not older ones.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from txtop.runner.client import Status
+    from txtop.state import SessionState
+
+STATUS_EVERY_S = 1.0
+LONGEST_STEP_NS = 1_000_000_000
+IDLE_EVERY_S = 1.0
+
+
+class Source(Protocol):
+    """A follower of a growing log, a player of a finished one, or this machine alone."""
+
+    @property
+    def state(self) -> SessionState: ...
+
+    @property
+    def finished(self) -> bool: ...
+
+    def update(self, elapsed_ns: int) -> bool: ...
+
+
+S = TypeVar("S", bound=Source)
+F = TypeVar("F")
+
+
+class Runner(Protocol):
+    """The runner as its control socket shows it."""
+
+    def status(self) -> Status | None: ...
+
+    def send(self, action: str, label: str = "") -> bool: ...
+
+
+class Remote:
+    """Talks to a runner from a thread of its own: a runner that hangs delays nobody but this one.
+
+    `status` is the last answer, `silent_s` how long there has been none.
+    """
+
+    def __init__(self, control: Runner, on_refused: Callable[[str], None]) -> None:
+        self.status: Status | None = None
+        self._control = control
+        self._on_refused = on_refused
+        self._heard_s = time.monotonic()
+        self._orders: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
+        self._thread.start()
+
+    @property
+    def silent_s(self) -> float:
+        return time.monotonic() - self._heard_s
+
+    def send(self, action: str, label: str = "") -> None:
+        """Asks the runner for pause, resume, skip, stop or a marker; returns at once."""
+        self._orders.put((action, label))
+
+    def close(self) -> None:
+        self._orders.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Waits until every order was sent, after `close`."""
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                order = self._orders.get(timeout=STATUS_EVERY_S)
+            except queue.Empty:
+                self._ask()
+                continue
+            if order is None:
+                return
+            if not self._control.send(*order):
+                self._on_refused(order[0])
+
+    def _ask(self) -> None:
+        self.status = self._control.status()
+        if self.status is not None:
+            self._heard_s = time.monotonic()
+
+
+class Pump(Generic[S, F]):
+    """Keeps one source current at `fps` and leaves the newest frame in a slot.
+
+    `open_source`, `build` and what `ask` brings run in the pump's thread; `wake` is called from it
+    when a frame lies in the empty slot, `fail` once if anything raised, and the thread then ends.
+    """
+
+    def __init__(
+        self,
+        open_source: Callable[[], S],
+        build: Callable[[S], F],
+        *,
+        wake: Callable[[], None],
+        fail: Callable[[Exception], None],
+        fps: float,
+    ) -> None:
+        self._open_source = open_source
+        self._build = build
+        self._wake = wake
+        self._fail = fail
+        self._interval_s = 1 / fps
+        self._asked: queue.SimpleQueue[Callable[[S], object]] = queue.SimpleQueue()
+        self._stop = threading.Event()
+        self._hurry = threading.Event()
+        self._guard = threading.Lock()
+        self._slot: F | None = None
+        self.dropped = 0
+        self.finished = False
+        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """The thread ends by itself; nobody waits for it."""
+        self._stop.set()
+        self._hurry.set()
+
+    def ask(self, change: Callable[[S], object]) -> None:
+        """Does something to the source in the pump's thread and shows the outcome at once."""
+        self._asked.put(change)
+        self._hurry.set()
+
+    def take(self) -> F | None:
+        """The newest frame, once."""
+        with self._guard:
+            frame, self._slot = self._slot, None
+        return frame
+
+    def _put(self, frame: F) -> None:
+        with self._guard:
+            empty = self._slot is None
+            self._slot = frame
+        if empty:
+            self._wake()
+        else:
+            self.dropped += 1
+
+    def _run(self) -> None:
+        try:
+            self._loop(self._open_source())
+        except Exception as error:
+            if not self._stop.is_set():
+                self._fail(error)
+
+    def _loop(self, source: S) -> None:
+        last_ns = time.monotonic_ns()
+        built_s = 0.0
+        while not self._stop.is_set():
+            changed = self._do_asked(source)
+            now_ns = time.monotonic_ns()
+            # A process that was suspended does not play what it slept through.
+            changed |= source.update(min(now_ns - last_ns, LONGEST_STEP_NS))
+            last_ns = now_ns
+            now_s = time.monotonic()
+            if changed or now_s - built_s >= IDLE_EVERY_S:
+                built_s = now_s
+                frame = self._build(source)
+                self.finished = source.finished
+                self._put(frame)
+            self._hurry.wait(max(0.01, self._interval_s - (time.monotonic() - now_s)))
+            self._hurry.clear()
+
+    def _do_asked(self, source: S) -> bool:
+        asked = False
+        while True:
+            try:
+                change = self._asked.get_nowait()
+            except queue.Empty:
+                return asked
+            change(source)
+            asked = True
+
+
+def runner_of(path: Path) -> Runner:
+    """The control socket of a session; imported late, since the first picture needs none."""
+    from txtop.runner.client import Control
+
+    return Control(path)

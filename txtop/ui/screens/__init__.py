@@ -1,0 +1,1 @@
+"""The screens: panels laid out for the size of the terminal."""

@@ -1,0 +1,305 @@
+"""What opens over a screen and goes again: help, the question at quitting, a time, a choice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.screen import ModalScreen
+
+from txtop.sanitise import sanitise
+from txtop.ui.commands import Where, commands
+from txtop.ui.glyphs import current, glyph
+from txtop.ui.widgets.frame import framed
+from txtop.ui.widgets.lines import Lines, Row
+from txtop.ui.widgets.rows import fit
+
+T = TypeVar("T")
+KEY, WORD, VALUE, QUIET = "accent-a", "text", "bold", "muted"
+
+
+class DialogPanel(Lines):
+    """The frame of a dialog; the dialog says what stands in it."""
+
+    ground = "panel"
+    DEFAULT_CSS = "DialogPanel { background: $panel; }"
+
+    def build(self, width: int, height: int) -> list[Row]:
+        dialog = self.screen
+        assert isinstance(dialog, Dialog)
+        body = dialog.rows(width - 4)
+        said: Row = [(dialog.hint, QUIET)] if dialog.hint else []
+        return framed(dialog.heading, said, body, width, height, current(), boxed=True)
+
+
+class Dialog(ModalScreen[T]):
+    """A small framed panel in the middle; the screen behind it goes on. `esc` closes it."""
+
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: transparent; }
+    Dialog > DialogPanel { width: 40; height: 10; }
+    """
+    heading = ""
+    hint = ""
+    _answered = False
+
+    def compose(self) -> ComposeResult:
+        yield DialogPanel()
+
+    def on_mount(self) -> None:
+        self.fit()
+
+    def on_resize(self) -> None:
+        self.fit()
+
+    def rows(self, width: int) -> list[Row]:
+        """What stands inside the frame, `width` columns wide."""
+        raise NotImplementedError
+
+    def wanted(self) -> tuple[int, int]:
+        """Columns and rows that the inside would like."""
+        raise NotImplementedError
+
+    def fit(self) -> None:
+        """Takes the size it wants, or what the terminal has."""
+        panel = self.query_one(DialogPanel)
+        width, height = self.wanted()
+        panel.styles.width = max(1, min(width + 4, self.app.size.width))
+        panel.styles.height = max(1, min(height + 2, self.app.size.height))
+        panel.tick()
+
+    def show(self) -> None:
+        self.query_one(DialogPanel).tick()
+
+    def on_key(self, event: events.Key) -> None:
+        event.stop()
+        event.prevent_default()
+        self.pressed(event)
+
+    def answer(self, value: T | None) -> None:
+        """Closes with this; keys that were typed ahead do not close the screen behind it too."""
+        if not self._answered:
+            self._answered = True
+            self.dismiss(value)
+
+    def pressed(self, event: events.Key) -> None:
+        """A key; whatever is not known closes nothing."""
+        if event.key in ("escape", "q"):
+            self.answer(None)
+
+
+class HelpDialog(Dialog[None]):
+    """Every key of the screen behind it."""
+
+    heading = "help"
+    hint = "any key goes back"
+
+    def __init__(self, where: Where) -> None:
+        super().__init__()
+        self._commands = commands(where)
+
+    def wanted(self) -> tuple[int, int]:
+        return 44, len(self._commands)
+
+    def rows(self, width: int) -> list[Row]:
+        return [[(f"{glyph(item.shown):<10}", KEY), (item.title, WORD)] for item in self._commands]
+
+    def pressed(self, event: events.Key) -> None:
+        self.answer(None)
+
+    def on_click(self) -> None:
+        self.answer(None)
+
+
+class QuitDialog(Dialog[str]):
+    """`stop`, `leave`, or nothing: go on as before."""
+
+    heading = "stop the run, or leave it running?"
+    _answers: ClassVar[dict[str, str]] = {"s": "stop", "l": "leave"}
+
+    def wanted(self) -> tuple[int, int]:
+        return 44, 3
+
+    def rows(self, width: int) -> list[Row]:
+        return [
+            [("s    ", KEY), ("stop it after the step at hand", WORD)],
+            [("l    ", KEY), ("leave it running; ", WORD), ("txtop", VALUE), (" finds it", WORD)],
+            [("esc  ", KEY), ("go back", QUIET)],
+        ]
+
+    def pressed(self, event: events.Key) -> None:
+        if event.key in self._answers:
+            self.answer(self._answers[event.key])
+        else:
+            super().pressed(event)
+
+
+_TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")
+_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,3})?)")
+
+
+def parse_time(text: str) -> int | None:
+    """`1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` in ns; null for anything else."""
+    text = text.strip().lower().replace(" ", "")
+    found = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
+    if not found or not text:
+        return None
+    hours, minutes, seconds = found.groups()
+    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+    return round(total * 1e9)
+
+
+class _Typed:
+    """One line of text that is being typed; the little that a dialog needs."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def take(self, event: events.Key) -> bool:
+        """True when the key changed the text."""
+        before = self.text
+        if event.key == "backspace":
+            self.text = self.text[:-1]
+        elif event.key in ("ctrl+u", "ctrl+w"):
+            self.text = ""
+        elif event.character and event.is_printable:
+            self.text = sanitise(self.text + event.character, 200)
+        return self.text != before
+
+    def row(self, prompt: str, hint: str) -> Row:
+        shown: Row = [(prompt, KEY), (self.text, VALUE), ("_", KEY)]
+        return shown if self.text else [*shown, (hint, QUIET)]
+
+
+class TimeDialog(Dialog[int]):
+    """Asks for a time of the recording; answers in ns."""
+
+    heading = "go to a time"
+
+    def __init__(self, duration: str) -> None:
+        super().__init__()
+        self._duration = duration
+        self._typed = _Typed()
+        self._wrong = False
+
+    def wanted(self) -> tuple[int, int]:
+        return 38, 3
+
+    def rows(self, width: int) -> list[Row]:
+        said = "a time is 1:23, 83 or 1m23s" if self._wrong else f"of {self._duration}"
+        return [
+            [],
+            self._typed.row("> ", "1:23, 83, 1m23s"),
+            [(f"  {said}", "warn" if self._wrong else QUIET)],
+        ]
+
+    def pressed(self, event: events.Key) -> None:
+        if event.key == "escape":
+            self.answer(None)
+        elif event.key == "enter":
+            at_ns = parse_time(self._typed.text)
+            self._wrong = at_ns is None
+            if at_ns is not None:
+                self.answer(at_ns)
+                return
+        elif self._typed.take(event):
+            self._wrong = False
+        self.show()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of a choice: what is answered, what is read, and a hint at the right."""
+
+    answer: str
+    text: str
+    hint: str = ""
+
+
+class ChoiceDialog(Dialog[str]):
+    """A list to choose from, narrowed by typing. `find` answers what matches the typed text."""
+
+    def __init__(
+        self,
+        heading: str,
+        find: Callable[[str], Sequence[Choice]],
+        *,
+        selected: str = "",
+        on_move: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.heading = heading
+        self._find = find
+        self._on_move = on_move
+        self._typed = _Typed()
+        self._all = list(find(""))
+        self._shown = self._all
+        answers = [c.answer for c in self._all]
+        self._at = answers.index(selected) if selected in answers else 0
+
+    def wanted(self) -> tuple[int, int]:
+        return 48, len(self._all) + 2
+
+    def _first(self, room: int) -> int:
+        """The first line on show, so that the selected one is always there."""
+        return max(0, min(self._at - room // 2, len(self._shown) - room))
+
+    def rows(self, width: int) -> list[Row]:
+        room = max(1, self.query_one(DialogPanel).size.height - 4)
+        first = self._first(room)
+        found: list[Row] = [self._typed.row("> ", "type to find"), []]
+        for i, choice in enumerate(self._shown[first : first + room], start=first):
+            mark = glyph("▸") if i == self._at else " "
+            hint = glyph(choice.hint)
+            role = VALUE if i == self._at else WORD
+            text = fit(choice.text, width - 3 - len(hint))
+            found.append([(f"{mark} ", KEY), (text, role), (f" {hint}", QUIET)])
+        if not self._shown:
+            found.append([("  nothing matches", QUIET)])
+        return found
+
+    def _move(self, by: int) -> None:
+        self._at = min(max(0, self._at + by), max(0, len(self._shown) - 1))
+        if self._on_move and self._shown:
+            self._on_move(self._shown[self._at].answer)
+        self.show()
+
+    def pressed(self, event: events.Key) -> None:
+        match event.key:
+            case "escape":
+                self.answer(None)
+            case "enter":
+                self.answer(self._shown[self._at].answer if self._shown else None)
+            case "up" | "shift+tab" | "ctrl+p":
+                self._move(-1)
+            case "down" | "tab" | "ctrl+n":
+                self._move(1)
+            case "pageup":
+                self._move(-10)
+            case "pagedown":
+                self._move(10)
+            case _:
+                if self._typed.take(event):
+                    self._shown = list(self._find(self._typed.text))
+                    self._at = 0
+                    self._move(0)
+
+    def on_mouse_scroll_up(self) -> None:
+        self._move(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        self._move(1)
+
+    def on_click(self, event: events.Click) -> None:
+        panel = self.query_one(DialogPanel)
+        if not panel.region.contains(event.screen_x, event.screen_y):
+            self.answer(None)
+            return
+        line = event.screen_y - panel.region.y - 3
+        at = self._first(max(1, panel.size.height - 4)) + line
+        if line >= 0 and at < len(self._shown):
+            self.answer(self._shown[at].answer)

@@ -1,0 +1,210 @@
+"""What can be on the screen: a run (started here, or followed), a recording, or this machine.
+
+A show knows where its events come from, how a frame is built from them (in the pump's thread),
+and what may be asked of it. It knows nothing of Textual.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from txtop.errors import TxtopError
+from txtop.ui.pump import Remote, Runner, runner_of
+
+if TYPE_CHECKING:
+    from txtop.plan import Plan
+    from txtop.session.follow import Follower
+    from txtop.session.play import Player
+    from txtop.ui.figures import Memo
+    from txtop.ui.machine import HomeFrame, Machine
+    from txtop.ui.view import Banner, View
+
+SILENT_S = 5.0
+OnHangup = Literal["continue", "stop"]
+
+
+class Live:
+    """A run: launched first if a plan is given, then followed in its log."""
+
+    where: Literal["live"] = "live"
+
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        path: Path | None = None,
+        *,
+        name: str | None = None,
+        session_dir: Path | None = None,
+        on_hangup: OnHangup = "continue",
+        runner: Callable[[Path], Runner] = runner_of,
+        refused: Callable[[str], None] = lambda _action: None,
+    ) -> None:
+        self.path = path
+        self.refused = refused
+        self.on_hangup = on_hangup
+        self.paused = False
+        self.over = False
+        self.remote: Remote | None = None
+        self._plan = plan
+        self._name = name
+        self._session_dir = session_dir
+        self._runner = runner
+        self._memo: Memo | None = None
+        self._asked_early: list[tuple[str, str]] = []
+        self._opened = threading.Event()
+        self._guard = threading.Lock()
+
+    def open(self) -> Follower:
+        """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
+        try:
+            if self.path is None:
+                from txtop.runner.client import launch
+
+                assert self._plan is not None
+                self.path = launch(
+                    self._plan,
+                    session_dir=self._session_dir,
+                    name=self._name,
+                    on_hangup=self.on_hangup,
+                )
+            from txtop.session.follow import Follower
+
+            with self._guard:
+                self.remote = Remote(self._runner(self.path), lambda a: self.refused(a))
+                for order in self._asked_early:
+                    self.remote.send(*order)
+            return Follower(self.path)
+        except BaseException:
+            self.over = True
+            raise
+        finally:
+            self._opened.set()
+
+    def build(self, follower: Follower) -> View:
+        """One frame, in the pump's thread."""
+        from txtop.ui.figures import Memo
+        from txtop.ui.view import build_view
+
+        self._memo = self._memo or Memo()
+        self.paused = follower.state.paused
+        self.over = follower.finished
+        return build_view(follower.state, memo=self._memo, banner=self._banner())
+
+    def _banner(self) -> Banner | None:
+        """What the log cannot say: that it is not being written, or by nobody any more."""
+        from txtop.ui.view import Banner
+
+        remote = self.remote
+        if remote is None or self.over:
+            return None
+        status = remote.status
+        if remote.silent_s >= SILENT_S:
+            return Banner("the runner does not answer: this is as of the last line of the log")
+        if status is not None and status.write_error:
+            kept = f"{status.buffered_bytes / 2**20:.1f} MB kept in memory"
+            return Banner(f"cannot write the log ({status.write_error}): {kept}, trying again")
+        if status is not None and status.durability_lost:
+            return Banner("durability lost: the disk did not confirm what was written", "warn")
+        return None
+
+    @property
+    def going(self) -> bool:
+        """A runner is at work, as far as is known."""
+        return not self.over and (self.remote is None or self.remote.silent_s < SILENT_S)
+
+    def send(self, action: str, label: str = "") -> None:
+        """Asks the runner; what is asked before it answers is kept. From any thread."""
+        with self._guard:
+            if self.remote is None:
+                self._asked_early.append((action, label))
+            else:
+                self.remote.send(action, label)
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Sends what is left to send; a runner that is just starting gets its orders too."""
+        self._opened.wait(seconds)
+        if self.remote is not None:
+            self.remote.close()
+            self.remote.join(seconds)
+
+
+class Recording:
+    """A finished session with a transport."""
+
+    where: Literal["replay"] = "replay"
+
+    def __init__(self, path: Path) -> None:
+        self.path: Path | None = path
+        self.player: Player | None = None
+        self.paused = False
+        self._memo: Memo | None = None
+        self._path = path
+
+    def open(self) -> Player:
+        """Reads the whole session. Raises `SessionError`. In the pump's thread."""
+        from txtop.session.play import Player
+
+        self.player = Player(self._path)
+        return self.player
+
+    def build(self, player: Player) -> View:
+        """One frame, in the pump's thread."""
+        from txtop.ui.figures import Memo
+        from txtop.ui.view import Playback, build_view
+
+        self._memo = self._memo or Memo()
+        self.paused = not player.playing
+        return build_view(player.state, memo=self._memo, playback=Playback.of(player))
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Nothing is held."""
+
+
+class Home:
+    """This machine, its sessions, and a run to start."""
+
+    where: Literal["home"] = "home"
+    path: Path | None = None
+
+    def __init__(self, *, session_dir: Path | None = None) -> None:
+        self._session_dir = session_dir
+        self._machine: Machine | None = None
+
+    def open(self) -> Machine:
+        """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
+        from txtop.ui.machine import Machine
+
+        self._machine = Machine()
+        return self._machine
+
+    def build(self, machine: Machine) -> HomeFrame:
+        from txtop.ui.machine import home_frame
+
+        return home_frame(machine, time.time())
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Ends the sampler: while a run is measured there must be no second one."""
+        if self._machine is not None:
+            self._machine.close()
+
+    def quick(self) -> Live:
+        """The quick preset as a run."""
+        from txtop.presets import quick
+
+        return Live(quick(), session_dir=self._session_dir)
+
+
+Show = Live | Recording | Home
+
+
+def problem(error: Exception) -> TxtopError:
+    """The error as one line for a person; a surprise keeps its type's name."""
+    if isinstance(error, TxtopError):
+        return error
+    found = TxtopError(f"{type(error).__name__}: {error}")
+    found.__cause__ = error
+    return found

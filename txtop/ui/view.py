@@ -1,0 +1,294 @@
+"""Everything the screen shows, as plain values: made from a session's state, off the UI thread.
+
+`build_view` has no clock and does no I/O but to look up a model's size. What it returns holds no
+reference to what goes on growing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from txtop import metrics
+from txtop.plan import Cell
+from txtop.state import CellState, SessionState
+from txtop.ui import figures, numbers
+from txtop.ui.devices import Machine, machine
+from txtop.ui.figures import CellRow, Memo
+from txtop.ui.headline import Hero, hero
+
+if TYPE_CHECKING:
+    from txtop.session.play import Player
+
+LOG_LINES = 300
+NO_HERO = Hero()
+NO_MACHINE = Machine()
+HEAVY_PER_FRAME = 1
+NS_PER_S = 1e9
+
+
+@dataclass(frozen=True)
+class Playback:
+    """Where a replay stands. `cells` are their starts in ns, names and statuses."""
+
+    position_ns: int
+    duration_ns: int
+    speed: float = 1.0
+    playing: bool = True
+    shortened: bool = False
+    cells: tuple[tuple[int, str, str], ...] = ()
+    markers: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, player: Player, *, shortened: bool = False) -> Playback:
+        """The transport of a player, cells by their short names."""
+        known = player.state.cells
+        return cls(
+            position_ns=player.position_ns,
+            duration_ns=player.duration_ns,
+            speed=player.speed,
+            playing=player.playing,
+            shortened=shortened,
+            cells=tuple(
+                (start, known[name].cell.short if name in known else name, status)
+                for start, name, status in player.boundaries
+            ),
+            markers=tuple(at for at, _ in player.markers),
+        )
+
+
+@dataclass(frozen=True)
+class Banner:
+    """What the runner says of the recording itself: a full disk, a lost durability, silence."""
+
+    text: str
+    level: Literal["warn", "bad"] = "bad"
+
+
+@dataclass(frozen=True)
+class Rail:
+    """One cell on the rail: done, failed, running, waiting or skipped, and how far it has come."""
+
+    state: str
+    share: float = 0.0
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """One line of the log; `at` as mm:ss, `who` the cell it is about."""
+
+    at: str
+    who: str
+    text: str
+    level: str
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame."""
+
+    model: str = ""
+    facts: tuple[str, ...] = ()
+    name: str = ""
+    recorded: str = ""
+    clock_ns: int = 0
+    position: int = 0
+    count: int = 0
+    left: str = ""
+    paused: bool = False
+    ended: str = ""
+    failed: int = 0
+    banner: Banner | None = None
+    playback: Playback | None = None
+    rail: tuple[Rail, ...] = ()
+    hero: Hero = NO_HERO
+    machine: Machine = NO_MACHINE
+    cells: tuple[CellRow, ...] = ()
+    running: int | None = None
+    log: tuple[LogRow, ...] = ()
+
+
+def build_view(
+    state: SessionState,
+    *,
+    memo: Memo | None = None,
+    playback: Playback | None = None,
+    banner: Banner | None = None,
+) -> View:
+    """One frame of `state`. Keep one `memo` a session, so that a frame costs only what is new."""
+    memo = memo or Memo()
+    order = list(state.cells.values())
+    shown = hero_cell(state)
+    references = _references(order)
+    header = state.header
+    _one_heavy(order, memo, state.plan.seed)
+    return View(
+        model=_models(order),
+        facts=_facts(order),
+        name=(header.name or header.session) if header else "",
+        recorded=_date(header.wall_s) if header else "",
+        clock_ns=state.clock_ns,
+        position=_position(order, shown),
+        count=len(order),
+        left=_left(state, order),
+        paused=state.paused,
+        ended=state.ended.reason if state.ended else "",
+        failed=state.failed,
+        banner=banner,
+        playback=playback,
+        rail=tuple(_rail(c, state) for c in order),
+        hero=hero(state, shown, references, memo) if shown else NO_HERO,
+        machine=machine(state, shown),
+        cells=tuple(
+            figures.row(c, references.get(c.cell.id), state.plan, memo, c.cell.id == state.current)
+            for c in order
+        ),
+        running=_running(order, state.current),
+        log=_log(state),
+    )
+
+
+def hero_cell(state: SessionState) -> CellState | None:
+    """The cell at work; between two, the last that ended; before all, the first of the plan."""
+    if state.current is not None:
+        return state.cells.get(state.current)
+    ended = [c for c in state.cells.values() if c.over]
+    worked = [c for c in ended if c.worker] or ended
+    if worked:
+        return max(worked, key=lambda c: c.ended_at_ns)
+    return next(iter(state.cells.values()), None)
+
+
+def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
+    """Brings the final figures of one more ended cell: after a seek there may be many at once."""
+    late = (c for c in order if c.over and c.samples.role and not memo.is_ready(c))
+    for _, state in zip(range(HEAVY_PER_FRAME), late, strict=False):
+        memo.ended(state, metrics.headline(state), seed)
+
+
+def _workload(cell: Cell) -> tuple[object, ...]:
+    """What a cell asks of the machine, whatever its precision."""
+    return (
+        cell.model,
+        cell.attention,
+        cell.batch_size,
+        cell.sequence_length,
+        cell.new_tokens,
+        cell.device,
+        cell.threads,
+        cell.weights,
+    )
+
+
+def _references(order: list[CellState]) -> dict[str, CellState]:
+    """For each cell that has one, the first cell of the same work; alone, none."""
+    same: dict[tuple[object, ...], list[CellState]] = {}
+    for state in order:
+        same.setdefault(_workload(state.cell), []).append(state)
+    return {c.cell.id: group[0] for group in same.values() if len(group) > 1 for c in group}
+
+
+def _models(order: list[CellState]) -> str:
+    names = list(dict.fromkeys(c.cell.model for c in order))
+    return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
+
+
+def _facts(order: list[CellState]) -> tuple[str, ...]:
+    """What varies over the plan, most telling first: the header leaves out from the end."""
+
+    def each(values: list[object]) -> list[str]:
+        return [str(value) for value in dict.fromkeys(values)]
+
+    cells = [c.cell for c in order]
+    if not cells:
+        return ()
+    facts = [
+        " → ".join(each([c.precision for c in cells])),
+        " ".join(each([c.attention for c in cells])),
+        f"batch {' '.join(each([c.batch_size for c in cells]))}",
+    ]
+    lengths = each([c.sequence_length for c in cells])
+    if len(lengths) > 1:
+        facts.append(f"length {' '.join(lengths)}")
+    devices = each([c.load.device if c.load else c.cell.device for c in order])
+    device = next((d for d in devices if d != "auto"), "")
+    threads = next((c.load.threads for c in order if c.load), None) or cells[0].threads
+    if device.startswith("cpu") and threads:
+        device = f"{device} {threads} thread{'s' if threads > 1 else ''}"
+    return (*facts, device) if device else tuple(facts)
+
+
+def _date(wall_s: float) -> str:
+    try:
+        return datetime.fromtimestamp(wall_s).strftime("%d %b %Y, %H:%M").lstrip("0")
+    except (OverflowError, OSError, ValueError):
+        return ""
+
+
+def _running(order: list[CellState], current: str | None) -> int | None:
+    return next((i for i, c in enumerate(order) if c.cell.id == current), None)
+
+
+def _position(order: list[CellState], shown: CellState | None) -> int:
+    return next((i for i, c in enumerate(order, start=1) if c is shown), 0)
+
+
+def _rail(cell: CellState, state: SessionState) -> Rail:
+    if cell.invalid or cell.status in figures.FAILED:
+        return Rail("failed", 1.0)
+    if cell.over:
+        return Rail("done" if cell.status == "ok" else "skipped", 1.0)
+    if cell.cell.id == state.current:
+        return Rail("running", _share(cell, state))
+    return Rail("waiting")
+
+
+def _share(cell: CellState, state: SessionState) -> float:
+    """How far a running cell has come: by its iterations, or by the most it may spend."""
+    plan = state.plan
+    if plan.iterations is not None:
+        return min(1.0, len(cell.samples) / (1 + plan.warmup + plan.iterations))
+    spent_s = sum(cell.samples.e2e_ns) / NS_PER_S
+    return min(1.0, spent_s / plan.budget_s)
+
+
+def _left(state: SessionState, order: list[CellState]) -> str:
+    """A guess of the time left, from what cells took so far."""
+    if state.ended is not None:
+        return ""
+    took = [
+        (c.ended_at_ns - c.started_at_ns) / NS_PER_S for c in order if c.status == "ok" and c.worker
+    ]
+    waiting = sum(not c.over and c.cell.id != state.current for c in order)
+    current = state.cells.get(state.current or "")
+    rest_s = 0.0
+    if current is not None:
+        share = _share(current, state)
+        spent_s = (state.clock_ns - current.started_at_ns) / NS_PER_S
+        if share > 0 and current.samples.role:
+            beside_s = max(0.0, spent_s - sum(current.samples.e2e_ns) / NS_PER_S)
+            whole_s = beside_s + (spent_s - beside_s) / share
+            if state.plan.iterations is None and took:
+                whole_s = min(whole_s, max(fmean(took), spent_s))
+            rest_s = max(0.0, whole_s - spent_s)
+            took = took or [whole_s]
+        elif took:
+            rest_s = max(0.0, fmean(took) - spent_s)
+    if not took:
+        return numbers.PENDING
+    return numbers.about(rest_s + waiting * fmean(took))
+
+
+def _log(state: SessionState) -> tuple[LogRow, ...]:
+    """The newest lines, newest first."""
+    return tuple(
+        LogRow(
+            numbers.clock(line.at_ns),
+            state.cells[line.cell].cell.short if line.cell in state.cells else "",
+            line.text,
+            line.level,
+        )
+        for line in reversed(state.log[-LOG_LINES:])
+    )

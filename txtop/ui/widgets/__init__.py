@@ -1,0 +1,1 @@
+"""Panels of lines, each a pure function of a view, and what draws them."""

@@ -1,0 +1,117 @@
+"""The single rows: header on top, the rail of cells under it, the keys at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from txtop.ui import numbers
+from txtop.ui.glyphs import Glyphs
+from txtop.ui.view import Banner, Rail, View
+from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, row_width
+
+GAP = 2
+WORST = ("running", "failed", "done", "skipped", "waiting")
+Keys = Sequence[tuple[str, str]]
+
+
+def header(shown: View, width: int, g: Glyphs) -> list[Row]:
+    """What is measured at the left, how far it is at the right."""
+    name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
+    model = clean(shown.model)
+    wanted = row_width(name) + cells(model)
+    if shown.playback:
+        told = wanted + sum(3 + cells(clean(g(fact))) for fact in shown.facts[:2])
+        endings = _replay(shown)[0 if told + row_width(_replay(shown)[0]) + GAP <= width else 1 :]
+    else:
+        endings = _running(shown, g)
+    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
+    room = width - row_width(right) - GAP
+    if room < row_width(name) + 4:
+        right, room = [], width
+    left: Row = [*name, (cut(model, max(0, room - row_width(name)), g("…")), "text.bold")]
+    for fact in shown.facts:
+        more = " · " + g(fact)
+        if row_width(left) + cells(clean(more)) > room:
+            break
+        left.append((more, "muted"))
+    space = width - row_width(left) - row_width(right)
+    return [crop([*left, (" " * max(0, space), "text"), *right], width)]
+
+
+def _running(shown: View, g: Glyphs) -> list[Row]:
+    """The right side of a run, from all to nothing."""
+    time = numbers.clock(shown.clock_ns)
+    if shown.ended:
+        bad = shown.ended == "failed" or shown.failed > 0
+        mark = "✗" if shown.ended == "failed" else "✓" if shown.ended == "done" else "■"
+        role = "bad" if shown.ended == "failed" else "ok" if not bad else "muted"
+        state: Row = [(f"{g(mark)} ", role), (shown.ended, "text.bold"), (f" {time}", "text")]
+    elif shown.paused:
+        state = [(f"{g('‖')} ", "accent-a"), ("PAUSED", "text.bold"), (f" {time}", "text")]
+    else:
+        state = [(f"{g('●')} ", "accent-a"), ("REC", "text.bold"), (f" {time}", "text")]
+    where: Row = [
+        ("   cell ", "muted"),
+        (str(shown.position), "text.bold"),
+        (f"/{shown.count}", "muted"),
+    ]
+    left: Row = [("   left ", "muted"), (g(shown.left), "text")] if shown.left else []
+    end: Row = [(" ", "text")]
+    return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
+
+
+def _replay(shown: View) -> list[Row]:
+    name: Row = [("replay  ", "accent-a.bold"), (shown.name, "text")]
+    date: Row = [(f"   recorded {shown.recorded}", "muted")] if shown.recorded else []
+    end: Row = [(" ", "text")]
+    return [[*name, *date, *end], [*name, *end], [name[0], *end]]
+
+
+def rail(cells_: Sequence[Rail], banner: Banner | None, width: int, g: Glyphs) -> list[Row]:
+    """One piece a cell; a trouble with the recording takes the whole row."""
+    if banner is not None:
+        text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
+        return [[(" ", "text"), (text, f"{banner.level}.bold")]]
+    room, count = width - 2, len(cells_)
+    if room < 1 or not count:
+        return [[]]
+    gap = 1 if room >= 4 * count else 0
+    row: Row = [(" ", "text")]
+    if count > room:
+        for x in range(room):
+            group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
+            row += _piece(min(group, key=lambda each: WORST.index(each.state)), 1, g)
+        return [row]
+    for i, each in enumerate(cells_):
+        wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
+        row += [*_piece(each, wide, g), (" " * gap, "text")]
+    return [row]
+
+
+def _piece(shown: Rail, width: int, g: Glyphs) -> Row:
+    if shown.state == "running":
+        done = min(width, round(shown.share * width))
+        return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
+    glyph, role = {
+        "done": ("━", "plot"),
+        "failed": ("╌", "bad"),
+        "skipped": ("╌", "muted"),
+    }.get(shown.state, ("─", "border"))
+    return [(g(glyph) * width, role)]
+
+
+def footer(keys: Keys, width: int, g: Glyphs) -> list[Row]:
+    """What is possible now; where all do not fit, help and quit (the last two) stay."""
+    shown = list(keys)
+    while len(shown) > 2 and _footer_width(shown, g) > width:
+        del shown[-3]
+    if len(shown) == 2 and _footer_width(shown, g) > width:
+        shown = shown[1:]
+    row: Row = [(" ", "text")]
+    for key, word in shown:
+        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
+    return [crop(row, width)]
+
+
+def _footer_width(keys: Keys, g: Glyphs) -> int:
+    return 1 + sum(cells(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3

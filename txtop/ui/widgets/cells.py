@@ -1,0 +1,176 @@
+"""The table of the plan: every cell done, running, failed and waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from txtop.ui.figures import CellRow
+from txtop.ui.glyphs import Glyphs
+from txtop.ui.widgets import braille
+from txtop.ui.widgets.frame import framed, inside
+from txtop.ui.widgets.rows import Row, crop, fit
+
+MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+WIDE = 100
+ROOMY = 85
+RUNNING_AT = 2
+NOTE = 10
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns a table of this width and content has, and how wide they are."""
+
+    model: int
+    extra: tuple[tuple[str, int], ...]
+    encoders: bool
+    unit: str
+    bar: int
+    note: int
+    gib: int
+    gap: int
+
+    @property
+    def latency(self) -> tuple[str, ...]:
+        return ("fwd ms",) if self.encoders else ("TTFT ms", "TPOT ms")
+
+
+def columns(rows: Sequence[CellRow], width: int) -> Columns:
+    """Knobs that vary get a column where there is room; what is left goes to bar and note."""
+    known = [row for row in rows if row.rate]
+    encoders = bool(known) and all(row.forward for row in known if row.state != "failed")
+    encoders = encoders and any(row.forward for row in known)
+    mixed = not encoders and any(row.forward for row in known)
+    longest = max((len(row.model) for row in rows), default=0)
+    most = 13 if width >= WIDE else 11 if width >= ROOMY else 9
+    if width >= WIDE:
+        model = max(13, min(longest + 2, width - WIDE + most))
+    else:
+        model = max(6, min(longest + 1, most))
+    gib = 8 if width >= WIDE else 6
+    gap = 3 if width >= WIDE else 2
+    fixed = 2 + model + 5 + 6 + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
+    left = width - fixed - NOTE
+    extra: list[tuple[str, int]] = []
+    for name, wide in (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 6)):
+        if len({getattr(row, name) for row in rows}) > 1 and left >= wide:
+            extra.append((name, wide))
+            left -= wide
+    bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
+    unit = "seq/s" if encoders else "tok|seq/s" if mixed else "tok/s"
+    note = max(0, NOTE + left - (bar + 4 if bar else 0))
+    return Columns(model, tuple(extra), encoders, unit, bar, note, gib, gap)
+
+
+def cells_table(
+    rows: Sequence[CellRow],
+    running: int | None,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    boxed: bool,
+    focused: bool = False,
+    cursor: int | None = None,
+) -> list[Row]:
+    """The panel with its frame; with a cursor it is what stays in sight, else the running row."""
+    across, down = inside(width, height, boxed)
+    shape = columns(rows, across)
+    room = max(0, down - 1)
+    first = first_row(len(rows), running if cursor is None else cursor, room)
+    best = max((row.rate_value for row in rows), default=0.0)
+    body = [_head(shape)]
+    for i, row in enumerate(rows[first : first + room], start=first):
+        body.append(_line(row, shape, best, g, at_cursor=focused and i == cursor))
+    return framed(
+        "cells",
+        _counts(rows),
+        body,
+        width,
+        height,
+        g,
+        boxed=boxed,
+        focused=focused,
+    )
+
+
+def first_row(count: int, at: int | None, room: int) -> int:
+    """The first row on show, so that row `at` is the third from the top where there are enough."""
+    if at is None:
+        return 0
+    return max(0, min(at - RUNNING_AT, count - room))
+
+
+def _counts(rows: Sequence[CellRow]) -> Row:
+    """`2 done · 1 failed · 9 to go`: what may be off the screen."""
+    states = [row.state for row in rows]
+    counts = [
+        (states.count("done"), "done"),
+        (states.count("failed"), "failed"),
+        (states.count("skipped"), "skipped"),
+        (states.count("waiting") + states.count("running"), "to go"),
+    ]
+    said = [f"{n} {word}" for n, word in counts if n]
+    return [(" · ".join(said), "muted")] if said else []
+
+
+def _head(shape: Columns) -> Row:
+    short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
+    text = "  " + fit("model", shape.model) + fit("prec", 5) + fit("batch", 6, "right")
+    text += "".join(fit(short[name], wide, "right") for name, wide in shape.extra)
+    text += "".join(fit(name, 9, "right") for name in shape.latency)
+    wide = max(8, len(shape.unit) + 1)
+    text += fit(shape.unit, wide, "right") + " " * (14 - wide)
+    if shape.bar:
+        text += " " * (shape.bar + 4)
+    text += fit("peak GiB" if shape.gib == 8 else "GiB", shape.gib, "right")
+    text += " " * shape.gap
+    return [(text + fit("note", shape.note), "muted")]
+
+
+def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bool) -> Row:
+    mark, colour = MARKS.get(row.state, ("·", "muted"))
+    quiet = row.state in ("waiting", "skipped")
+    weight = ".bold" if row.state == "running" or at_cursor else ""
+    word = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
+    number = "muted" if quiet else "text"
+    rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
+    if row.note == "INVALID":
+        rate = "bad.bold"
+    ends = f"{row.batch:>6}" + "".join(
+        fit(_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
+    )
+    found: Row = [
+        (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
+        (fit(row.model, shape.model - 1, mark=g("…")) + " ", word),
+        (fit(row.precision, 5) + ends, word),
+    ]
+    shown = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
+    found += [(fit(g(text), 9, "right"), number) for text in shown]
+    found.append((fit(g(row.rate), 8, "right"), rate))
+    found.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
+    if shape.bar:
+        drawn = braille.bar(row.rate_value / best, shape.bar, g, _bar_role(row)) if best else []
+        drawn = [span for span in drawn if span[1] != "border"] if row.rate_value else []
+        found += [("  ", "text"), *crop(drawn, shape.bar), ("  ", "text")]
+    found.append((fit(g(row.gib), shape.gib, "right") + " " * shape.gap, number))
+    return [*found, *_note(row, shape, g)]
+
+
+def _knob(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _bar_role(row: CellRow) -> str:
+    return {"running": "accent-a", "failed": "bad"}.get(row.state, "plot")
+
+
+def _note(row: CellRow, shape: Columns, g: Glyphs) -> Row:
+    """The reason of a failure, else progress, else how it compares."""
+    if row.state == "failed":
+        return [(fit(row.note, shape.note, mark=g("…")), "bad")]
+    said = [text for text in (row.note, row.ratio if row.state != "running" else "") if text]
+    if row.state != "running" and row.ratio and row.note == "reference":
+        said = [row.note]
+    return [(fit(" · ".join(said), shape.note, mark=g("…")), "muted")]

@@ -1,0 +1,221 @@
+"""The cell that is being measured: the big number, its doubt, its iterations and its latencies."""
+
+from __future__ import annotations
+
+from txtop.ui import numbers
+from txtop.ui.figures import Metric
+from txtop.ui.glyphs import Glyphs
+from txtop.ui.headline import Hero
+from txtop.ui.widgets import braille, digits
+from txtop.ui.widgets.frame import framed, inside
+from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, fit
+
+FACTS_AT = 19
+FACT_WIDTH = 10
+SMALL_CHART_AT = 46
+LABELS = 6
+SPARK_AT = 34
+MOST_SPARK = 48
+VALUES_AT = 21
+
+
+def hero(
+    shown: Hero, width: int, height: int, g: Glyphs, *, boxed: bool, focused: bool = False
+) -> list[Row]:
+    """The panel with its frame."""
+    across, down = inside(width, height, boxed)
+    body = _tall(shown, across, down, g, doubled=down >= 18 and across > 96)
+    if not boxed and down < 12:
+        body = _flat(shown, across, g)
+    return framed(
+        shown.title,
+        list(shown.subtitle),
+        body,
+        width,
+        height,
+        g,
+        boxed=boxed,
+        focused=focused,
+    )
+
+
+def _tall(shown: Hero, width: int, height: int, g: Glyphs, doubled: bool) -> list[Row]:
+    """Digits and facts, the chart over the whole width, latencies under it."""
+    rows = latencies(shown, width, g)
+    top = number_rows(shown, width, g, doubled)
+    chart_height = max(1, height - len(top) - len(rows) - 3)
+    room = max(0, width - LABELS)
+    return [
+        [],
+        *top,
+        [],
+        *_labelled(shown, room, chart_height, g),
+        _axis(shown, room, g),
+        *rows,
+    ]
+
+
+def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
+    """Digits, facts and chart side by side, for a small terminal."""
+    facts = number_rows(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
+    room = width - SMALL_CHART_AT - LABELS
+    if shown.reason or room < 8:
+        return [*facts, [], *latencies(shown, width, g)]
+    chart = _labelled(shown, room, digits.ROWS, g)
+    top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
+    under: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
+    return [*top, under, *latencies(shown, width, g)]
+
+
+def number_text(shown: Hero) -> tuple[str, str]:
+    """The big number and its unit; `…` while it is still to come."""
+    text, prefix = numbers.big(shown.value)
+    if shown.value is None and shown.waits:
+        text = numbers.PENDING
+    return text, f"{prefix} {shown.unit}".strip()
+
+
+def number_rows(shown: Hero, width: int, g: Glyphs, doubled: bool) -> list[Row]:
+    """The digits with the facts beside them: what, how sure, against what."""
+    text, unit = number_text(shown)
+    drawn = digits.rows(text, g, doubled)
+    role = f"{shown.number_role}.bold" if g.mode == "ascii" else shown.number_role
+    field = (digits.WIDTH + 1) * (2 if doubled else 1) + 1
+    facts = _facts(shown, unit, width - field, g)
+    places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
+    return [
+        [(" ", "text"), (fit(line, field - 1), role), *places.get(y, [])]
+        for y, line in enumerate(drawn)
+    ]
+
+
+def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
+    word: Row = [(f"{g(shown.mark)} {g(shown.word)}", shown.role)]
+    if shown.reason:
+        lines = _wrapped(shown.reason, max(1, width), 2 if not shown.hint else 1, g)
+        rows: list[Row] = [word, *([(line, "text")] for line in lines)]
+        if shown.hint:
+            rows.append([(cut(clean(shown.hint), width, g("…")), "muted")])
+        return rows
+    first = [(fit(unit, FACT_WIDTH), "text"), *word]
+    sure = (fit(g(shown.half), FACT_WIDTH), "text.bold")
+    beside: Row = [sure, (shown.why or shown.interval, _why_role(shown))]
+    if not shown.half:
+        beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _why_role(shown))]
+    against: Row = []
+    if shown.ratio:
+        against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (shown.ratio_of, "muted")]
+    elif shown.note:
+        against = [(shown.note, "muted")]
+    elif shown.share is not None:
+        against = [(" " * FACT_WIDTH, "text"), *braille.bar(shown.share, 16, g)]
+    return [first, beside, against]
+
+
+def _why_role(shown: Hero) -> str:
+    if not shown.why:
+        return "muted"
+    return {"warn.bold": "warn", "bad.bold": "bad"}.get(shown.role, "muted")
+
+
+def _wrapped(text: str, width: int, most: int, g: Glyphs) -> list[str]:
+    """`text` over at most `most` lines, broken at spaces where there are any."""
+    left = clean(text).strip()
+    lines: list[str] = []
+    while left and len(lines) < most - 1 and cells(left) > width:
+        part = cut(left, width, "")
+        if " " in part:
+            part = part[: part.rindex(" ")]
+        lines.append(part)
+        left = left[len(part) :].lstrip()
+        if not part:
+            break
+    return [*lines, cut(left, width, g("…"))]
+
+
+def _labelled(shown: Hero, width: int, height: int, g: Glyphs) -> list[Row]:
+    """The chart with its highest and lowest value at its right."""
+    role = "accent-a" if shown.number_role != "bad" else "bad"
+    rows = braille.plot(shown.chart, width, height, g, role)
+    empty = not any(point is not None for point in shown.chart.points)
+    labels = {} if empty else {height - 1: shown.chart.low, 0: shown.chart.high}
+    return [
+        [*row, (fit(numbers.three(labels[y]) if y in labels else "", LABELS, "right"), "muted")]
+        for y, row in enumerate(rows)
+    ]
+
+
+def _axis(shown: Hero, width: int, g: Glyphs) -> Row:
+    return [
+        *braille.axis(shown.chart, width, g),
+        (fit(shown.chart.label, LABELS, "right"), "muted"),
+    ]
+
+
+def latencies(shown: Hero, width: int, g: Glyphs) -> list[Row]:
+    """One row a metric, then the gaps between tokens and the load with its phases."""
+    rows = [_metric(metric, width, g) for metric in shown.rows]
+    if shown.itl:
+        rows.append(_itl(shown, width, g))
+    rows.append(_load(shown, width, g))
+    return rows
+
+
+def _metric(metric: Metric, width: int, g: Glyphs) -> Row:
+    room = width - SPARK_AT
+    row = _labelled_value(metric.label, metric.value, metric.unit, g)
+    row.append((fit(g(metric.half), 9, "right"), "text"))
+    if room > 4:
+        across = min(room, MOST_SPARK)
+        row.append((" " * (5 + room - across + 1), "text"))
+        row.append((braille.dotted(metric.spark, across, g), "plot"))
+    return row
+
+
+def _labelled_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
+    return [
+        (fit(label, 8), "muted"),
+        (fit(g(value), 7, "right"), "text.bold"),
+        (f" {fit(unit, 3)}", "muted"),
+    ]
+
+
+def _itl(shown: Hero, width: int, g: Glyphs) -> Row:
+    """A percentile that is not known yet says what it needs; the rarer ones then say nothing."""
+    first, *others = shown.itl
+    if first[1].startswith("need") or first[1] == "withheld":
+        row = _labelled_value(
+            "ITL p50", numbers.PENDING if shown.waits else numbers.MISSING, "ms", g
+        )
+        return [*row, ("  ", "text"), *_needs("", first[1])]
+    row = _labelled_value("ITL p50", first[1], "ms", g)
+    row.append(("  ", "text"))
+    for i, (name, value) in enumerate(others):
+        if not value.startswith("need"):
+            row += [(f"{name} ", "muted"), (fit(value, 9), "text.bold")]
+        elif i < len(others) - 1 or width < 60:
+            row.append((fit(f"{name} {value.partition(',')[0]}", 13), "muted"))
+        else:
+            row += _needs(f"{name} ", value)
+    return row
+
+
+def _needs(name: str, value: str) -> Row:
+    """`p99 need 662, have 136` with what there is in plain text."""
+    before, have, count = value.partition("have ")
+    return [(f"{name}{before}{have}", "muted"), (count, "text")]
+
+
+def _load(shown: Hero, width: int, g: Glyphs) -> Row:
+    if not shown.load:
+        return _labelled_value("load", numbers.PENDING if shown.waits else numbers.MISSING, "s", g)
+    (label, whole), *phases = shown.load
+    row = _labelled_value(label, whole, "s", g)
+    row.append(("  ", "text"))
+    left = width - VALUES_AT
+    for name, value in phases:
+        left -= cells(clean(name)) + 1 + len(value) + 2
+        if left < -2:
+            break
+        row += [(f"{name} ", "muted"), (f"{value}  ", "text")]
+    return row
