@@ -143,9 +143,7 @@ class Story:
         for first in range(0, len(gaps), 4):
             batch = gaps[first : first + 4]
             yield from self.wait(sum(batch) / S)
-            yield events.Steps(
-                t_ns=self.t_ns, cell=cell.id, index=i, first=first, gaps_ns=batch
-            )
+            yield events.Steps(t_ns=self.t_ns, cell=cell.id, index=i, first=first, gaps_ns=batch)
             if tokens is not None and first >= tokens:
                 return
         yield events.Iteration(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+
+import msgspec
 
 from txtop.bench.emit import Emitter, claim_stdout
 from txtop.bench.inbox import Inbox
@@ -16,7 +19,14 @@ def main() -> None:
     descriptor = claim_stdout()
     parser = argparse.ArgumentParser(prog="python -m txtop.bench")
     parser.add_argument("--name", default="worker", help="the src of every event")
-    name = parser.parse_args().name
+    parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
+    options = parser.parse_args()
+    name = options.name
+    if options.probe:
+        from txtop.bench.probe import probe
+
+        os.write(descriptor, msgspec.json.encode({"capabilities": probe()}) + b"\n")
+        return
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = Inbox()

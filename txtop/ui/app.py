@@ -15,11 +15,12 @@ from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
 from txtop.ui.picture import save_picture
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog, TimeDialog
-from txtop.ui.shows import Home, Live, OnHangup, Recording, Show
+from txtop.ui.shows import Home, Live, Recording, Show
 from txtop.ui.terminal import HANGUP_STATUS, Guard, capabilities, detach
 
 if TYPE_CHECKING:
     from txtop.plan import Plan
+    from txtop.runner.client import OnHangup
     from txtop.session.play import Player
 
 
@@ -241,7 +242,7 @@ def run(first: Show, *, fps: float | None, theme: str | None, glyphs: Mode | Non
     with Guard(app.lost, app.interrupt) as guard:
         app.guard = guard
         path = app.run()
-        app.show.close()
+        app.show.close(1.0)
     if guard.lost:
         detach()
         raise SystemExit(HANGUP_STATUS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import App
 from textual.message import Message
 from textual.notifications import SeverityLevel
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.types import CSSPathType
 
 from txtop.errors import TxtopError
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 MOST_WAITING_WRITES = 2
 LEAVE_S = 1.5
 SETTLE_S = 0.05
+LATER_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,14 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     AUTO_FOCUS = ""
     ESCAPE_TO_MINIMIZE = False
     NOTIFICATION_TIMEOUT = 4
-    DEFAULT_CSS = """
-    Toast { width: auto; max-width: 60; padding: 0 1; background: $panel; border: none; }
+    CSS = """
+    ToastRack { margin: 0 0 1 0; }
+    Toast {
+        width: auto; max-width: 78; margin: 0; padding: 0 1; border: none;
+        background: $panel; color: $foreground;
+    }
+    Toast.-warning { color: $text-warning; }
+    Toast.-error { color: $text-error; }
     """
 
     class FrameReady(Message):
@@ -152,10 +159,19 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
         def settled() -> None:
             self._settling = False
+            self._say_starting()
             self.refresh()
 
         self._settling = True
         self.set_timer(SETTLE_S, settled)
+
+    def _say_starting(self) -> None:
+        """Until a new run has its log there is no frame: says what it waits for."""
+        if isinstance(self.show, Live) and self.show.path is None:
+            from txtop.ui.headline import Hero
+            from txtop.ui.view import View
+
+            self._root.show(View(hero=Hero(word="starting", why="the runner, in a process apart")))
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if not self._settling:
@@ -188,10 +204,17 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self.show.close()
 
     def on_show_app_frame_ready(self) -> None:
-        """Shows the newest frame, unless the terminal has not taken the ones before."""
+        """Shows the newest frame, unless the terminal has not taken the ones before.
+
+        Nor under a dialog: a screen that changes there is sent whole, every time.
+        """
+        if self.interrupts and isinstance(self.show, Live) and not self.show.going:
+            self.leave()
+            return
         driver = self._driver
-        if isinstance(driver, TerminalDriver) and driver.backlog > MOST_WAITING_WRITES:
-            self.set_timer(0.1, self.on_show_app_frame_ready)
+        behind = isinstance(driver, TerminalDriver) and driver.backlog > MOST_WAITING_WRITES
+        if behind or isinstance(self.screen, ModalScreen):
+            self.set_timer(LATER_S, self.on_show_app_frame_ready)
             return
         frame = self._pump.take() if self._pump else None
         if frame is None:
@@ -202,8 +225,6 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             if keys != self._keys and not isinstance(self.show, Home):
                 self._keys = keys
                 self._root.set_footer(keys)
-        if self.interrupts and isinstance(self.show, Live) and not self.show.going:
-            self.leave()
 
     def on_show_app_failed(self, event: Failed) -> None:
         error = problem(event.error)

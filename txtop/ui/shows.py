@@ -17,6 +17,7 @@ from txtop.ui.pump import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
     from txtop.plan import Plan
+    from txtop.runner.client import OnHangup
     from txtop.session.follow import Follower
     from txtop.session.play import Player
     from txtop.ui.figures import Memo
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from txtop.ui.view import Banner, View
 
 SILENT_S = 5.0
-OnHangup = Literal["continue", "stop"]
 
 
 class Live:
@@ -193,9 +193,20 @@ class Home:
 
     def quick(self) -> Live:
         """The quick preset as a run."""
-        from txtop.presets import quick
+        from txtop.plan import Plan, matrix
+        from txtop.presets import PRESETS
 
-        return Live(quick(), session_dir=self._session_dir)
+        preset = PRESETS["quick"]
+        cells = matrix(
+            models=list(preset.models),
+            precisions=list(preset.precisions),
+            attention=["sdpa"],
+            batch_sizes=list(preset.batch_sizes),
+            sequence_lengths=list(preset.sequence_lengths),
+            new_tokens=list(preset.new_tokens),
+        )
+        plan = Plan(cells=cells, warmup=preset.warmup, iterations=preset.iterations, preset="quick")
+        return Live(plan, session_dir=self._session_dir)
 
 
 Show = Live | Recording | Home

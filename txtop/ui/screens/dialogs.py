@@ -19,6 +19,7 @@ from txtop.ui.widgets.lines import Lines, Row
 from txtop.ui.widgets.rows import fit
 
 T = TypeVar("T")
+MOST_LISTED = 14
 KEY, WORD, VALUE, QUIET = "accent-a", "text", "bold", "muted"
 
 
@@ -37,7 +38,7 @@ class DialogPanel(Lines):
 
 
 class Dialog(ModalScreen[T]):
-    """A small framed panel in the middle; the screen behind it goes on. `esc` closes it."""
+    """A small framed panel in the middle; the screen behind it waits. `esc` closes it."""
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: transparent; }
@@ -242,7 +243,7 @@ class ChoiceDialog(Dialog[str]):
         self._at = answers.index(selected) if selected in answers else 0
 
     def wanted(self) -> tuple[int, int]:
-        return 48, len(self._all) + 2
+        return 48, min(len(self._all), MOST_LISTED) + 2
 
     def _first(self, room: int) -> int:
         """The first line on show, so that the selected one is always there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from txtop.ui import numbers
 from txtop.ui.figures import Metric
 from txtop.ui.glyphs import Glyphs
@@ -24,9 +26,13 @@ def hero(
 ) -> list[Row]:
     """The panel with its frame."""
     across, down = inside(width, height, boxed)
-    body = _tall(shown, across, down, g, doubled=down >= 18 and across > 96)
-    if not boxed and down < 12:
+    doubled = down >= 18 and across > 96
+    if shown.reason and not shown.chart.points:
+        body = _told(shown, across, g, doubled, airy=boxed)
+    elif not boxed and down < 12:
         body = _flat(shown, across, g)
+    else:
+        body = _tall(shown, across, down, g, doubled)
     return framed(
         shown.title,
         list(shown.subtitle),
@@ -37,6 +43,20 @@ def hero(
         boxed=boxed,
         focused=focused,
     )
+
+
+def _told(shown: Hero, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
+    """A cell that gave no number: why, and what to do, in full."""
+    reason = _wrapped(shown.reason, width - 1, 3, g)
+    hint = _wrapped(shown.hint, width - 1, 3, g) if shown.hint else []
+    return [
+        *([[]] if airy else []),
+        *number_rows(replace(shown, reason=""), width, g, doubled),
+        [],
+        *([(f" {line}", "text")] for line in reason),
+        *([(f" {line}", "muted")] for line in hint),
+        *([[], _load(shown, width, g)] if shown.load and airy else []),
+    ]
 
 
 def _tall(shown: Hero, width: int, height: int, g: Glyphs, doubled: bool) -> list[Row]:

@@ -11,18 +11,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from txtop.ui import glyphs, themes
-from txtop.ui.widgets.rows import Row, Span, cells, clean, crop
+from txtop.ui.widgets.rows import Row, Span, as_ascii, cells, clean, crop
 
 __all__ = ["Lines", "Row", "Span", "changed_columns", "merged"]
 
 Ground = Literal["bg", "panel"]
-
-
-def _ascii(text: str) -> str:
-    """The last word on ASCII: what no builder replaced, cell for cell."""
-    if text.isascii():
-        return text
-    return "".join(c if c.isascii() else (glyphs.ASCII.get(c) or "?")[0] * cells(c) for c in text)
 
 
 def merged(row: Row, width: int) -> Row:
@@ -147,7 +140,9 @@ class Lines(Widget):
         plain = glyphs.current().mode == "ascii"
         return Strip(
             [
-                Segment(_ascii(clean(t)) if plain else clean(t), themes.style(theme, role, ground))
+                Segment(
+                    as_ascii(clean(t)) if plain else clean(t), themes.style(theme, role, ground)
+                )
                 for t, role in row
             ],
             width,

@@ -9,6 +9,7 @@ from typing import Literal
 from rich.cells import get_character_cell_size
 
 from txtop.sanitise import sanitise
+from txtop.ui.glyphs import ASCII
 
 Span = tuple[str, str]
 Row = list[Span]
@@ -27,9 +28,20 @@ def clean(text: str) -> str:
     for character in unicodedata.normalize("NFC", text):
         if any(low <= ord(character) <= high for low, high in _JOINERS):
             found.append("?")
+        elif character.isspace():
+            found.append(" " * max(1, get_character_cell_size(character)))
         elif get_character_cell_size(character) > 0:
             found.append(character)
     return "".join(found)
+
+
+def as_ascii(text: str) -> str:
+    """The last word on ASCII: what no builder replaced, cell for cell."""
+    if text.isascii():
+        return text
+    return "".join(
+        c if c.isascii() else (ASCII.get(c) or "?")[0] * get_character_cell_size(c) for c in text
+    )
 
 
 @lru_cache(maxsize=8192)

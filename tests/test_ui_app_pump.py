@@ -1,0 +1,89 @@
+"""The pump: frames that nobody takes are replaced, orders do not wait for a runner that hangs."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from txtop.state import SessionState
+from txtop.ui.pump import Pump, Remote
+
+
+class Counter:
+    """A source on which something happens at every update."""
+
+    def __init__(self) -> None:
+        self.state = SessionState()
+        self.finished = False
+        self.count = 0
+        self.longest_ns = 0
+
+    def update(self, elapsed_ns: int) -> bool:
+        self.count += 1
+        self.longest_ns = max(self.longest_ns, elapsed_ns)
+        return True
+
+
+@pytest.mark.fault(35)
+def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
+    woken: list[float] = []
+    source = Counter()
+    pump: Pump[Counter, int] = Pump(
+        lambda: source,
+        lambda s: s.count,
+        wake=lambda: woken.append(time.monotonic()),
+        fail=lambda error: pytest.fail(str(error)),
+        fps=100,
+    )
+    pump.start()
+    time.sleep(0.3)
+    newest = pump.take()
+    pump.close()
+    assert len(woken) <= 2
+    assert newest is not None and newest >= source.count - 2
+    assert pump.dropped >= 10
+
+
+def test_a_source_that_cannot_be_opened_is_told_once() -> None:
+    failed: list[Exception] = []
+
+    def refuse() -> Counter:
+        raise OSError("no")
+
+    pump: Pump[Counter, int] = Pump(
+        refuse, lambda s: s.count, wake=lambda: None, fail=failed.append, fps=100
+    )
+    pump.start()
+    time.sleep(0.1)
+    assert [str(error) for error in failed] == ["no"]
+
+
+class Hanging:
+    """A runner that answers no more."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def status(self) -> None:
+        self.free.wait(5)
+
+    def send(self, action: str, label: str = "") -> bool:
+        self.free.wait(5)
+        return False
+
+
+def test_a_runner_that_hangs_delays_nobody() -> None:
+    runner = Hanging()
+    refused: list[str] = []
+    remote = Remote(runner, refused.append)
+    start = time.monotonic()
+    remote.send("pause")
+    remote.send("stop")
+    remote.close()
+    remote.join(0.1)
+    assert time.monotonic() - start < 0.3
+    runner.free.set()
+    remote.join(2)
+    assert refused == ["pause", "stop"]

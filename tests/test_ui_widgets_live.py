@@ -1,0 +1,289 @@
+"""The live screen in a running application: what it sends, how it is laid out, what themes do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ui_events
+from textual.app import App
+from textual.geometry import Region
+from textual.screen import Screen
+
+from txtop.ui import glyphs, layout, themes
+from txtop.ui.screens.live import LiveScreen
+from txtop.ui.view import Playback, View, build_view
+from txtop.ui.widgets.lines import Lines
+from txtop.ui.widgets.panels import CellsPanel, LogPanel
+
+KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
+SIZES = [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (99, 31), (60, 16)]
+
+
+class Bench(App[None]):
+    """An application that is nothing but the screen."""
+
+    def __init__(self, screen: LiveScreen | None = None, theme: str = "txtop-dark") -> None:
+        super().__init__()
+        themes.install(self, theme)
+        self.live = screen or LiveScreen("live", KEYS)
+
+    def get_default_screen(self) -> Screen[Any]:
+        return self.live
+
+
+def a_view(until_s: float = 61.0, gpus: int = 1) -> View:
+    story = ui_events.Story(ui_events.sweep(), gpus=gpus)
+    return build_view(ui_events.folded(story.whole(), until_s))
+
+
+@pytest.fixture
+def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, tuple[Region, ...]]]:
+    """Every refresh that a panel asked for."""
+    seen: list[tuple[str | None, tuple[Region, ...]]] = []
+    usual = Lines.refresh
+
+    def spy(self: Lines, *regions: Region, **how: Any) -> Lines:
+        seen.append((self.id, regions))
+        return usual(self, *regions, **how)
+
+    monkeypatch.setattr(Lines, "refresh", spy)
+    return seen
+
+
+async def test_what_did_not_change_is_not_sent(refreshed: list[Any]) -> None:
+    app = Bench()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view())
+        await pilot.pause()
+        refreshed.clear()
+        app.live.show(a_view())
+        assert refreshed == []
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_one_changed_number_sends_its_columns_alone(
+    size: tuple[int, int], refreshed: list[Any]
+) -> None:
+    view = a_view()
+    app = Bench()
+    async with app.run_test(size=size) as pilot:
+        app.live.show(view)
+        await pilot.pause()
+        refreshed.clear()
+        metrics = (replace(view.hero.rows[0], value="99.9"), *view.hero.rows[1:])
+        app.live.show(replace(view, hero=replace(view.hero, rows=metrics)))
+        assert [name for name, _ in refreshed] == ["hero"]
+        (region,) = refreshed[0][1]
+        assert region.height == 1 and region.width <= 4
+
+
+async def test_the_machine_is_drawn_once_a_second(refreshed: list[Any]) -> None:
+    view = replace(a_view(), clock_ns=5_000_000_000)
+    later = a_view(75.0).machine
+    app = Bench()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(view)
+        await pilot.pause()
+        refreshed.clear()
+        app.live.show(replace(view, machine=later, clock_ns=5_900_000_000))
+        assert "machine" not in [name for name, _ in refreshed]
+        app.live.show(replace(view, machine=later, clock_ns=6_000_000_000))
+        assert "machine" in [name for name, _ in refreshed]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("replay", [False, True])
+def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], replay: bool) -> None:
+    for zoom in ("", *layout.ZOOMED):
+        for cells in (0, 2, 12, 1000):
+            plan = layout.arrange(*size, replay=replay, cells=cells, zoom=zoom)
+            covered = [
+                (x, y)
+                for at in plan.places.values()
+                for x in range(at.x, at.x + at.width)
+                for y in range(at.y, at.y + at.height)
+            ]
+            assert len(covered) == len(set(covered)) == size[0] * size[1]
+
+
+@pytest.mark.fault(33)
+async def test_a_storm_of_resizes_ends_in_the_last_size() -> None:
+    app = Bench()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view(gpus=8))
+        for size in [(1, 1), (200, 60), (40, 10), (300, 3), (2, 90), (120, 40), (59, 15), (80, 24)]:
+            await pilot.resize_terminal(*size)
+            app.live.show(a_view(62.0, gpus=8))
+        await pilot.pause()
+        assert app.live.query_one("#cells").size.width == 80
+        assert text_of(app, "header").startswith(" txtop")
+
+
+def text_of(app: App[Any], panel: str) -> str:
+    widget = app.screen.query_one(f"#{panel}", Lines)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
+
+
+async def test_a_small_terminal_zooms_into_a_panel_and_back() -> None:
+    app = Bench()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view())
+        app.live.panel(5)
+        await pilot.pause()
+        assert "started, weights kept" in text_of(app, "log")
+        assert app.live.query_one("#log").size.height == 21
+        assert app.live.back() and not app.live.back()
+        await pilot.pause()
+        assert app.live.query_one("#hero").size.height == 9
+        app.live.panel(2)
+        assert app.live.focused is None
+
+
+async def test_the_cursor_moves_through_the_cells() -> None:
+    app = Bench()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(a_view())
+        app.live.panel(1)
+        await pilot.pause()
+        table = app.live.query_one(CellsPanel)
+        assert table.selected == "c002"
+        await pilot.press("down", "down", "up")
+        assert table.selected == "c003"
+        await pilot.press("pagedown", "pagedown")
+        assert table.selected == "c012"
+        app.live.back()
+        await pilot.pause()
+        assert table.selected is None
+
+
+async def test_the_log_goes_back_in_time() -> None:
+    app = Bench()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view(1e9))
+        app.live.panel(5)
+        await pilot.pause()
+        first = text_of(app, "log")
+        await pilot.press("down", "pagedown")
+        assert text_of(app, "log") != first
+        await pilot.press("pageup", "pageup")
+        assert text_of(app, "log") == first
+        assert app.live.query_one(LogPanel).has_focus
+
+
+async def test_a_replay_has_its_transport_where_the_rail_was() -> None:
+    view = replace(a_view(), playback=Playback(60_000_000_000, 626_000_000_000, 4.0))
+    app = Bench(LiveScreen("replay", KEYS))
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(view)
+        await pilot.pause()
+        assert " ▸ x4   01:00" in text_of(app, "transport")
+        assert "replay  gpt2-cpu-demo" in text_of(app, "header")
+
+
+@pytest.mark.parametrize("name", themes.names())
+async def test_every_theme_draws_its_own_colours(name: str) -> None:
+    app = Bench()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view())
+        await pilot.pause()
+        table = app.live.query_one("#cells", Lines)
+        before = [table.render_line(y) for y in range(table.size.height)]
+        themes.use(app, name)
+        await pilot.pause()
+        after = [table.render_line(y) for y in range(table.size.height)]
+        assert (after != before) == (name != themes.FIRST)
+        assert [strip.text for strip in after] == [strip.text for strip in before]
+
+
+@pytest.mark.fault(34)
+async def test_without_colours_every_theme_is_the_one_that_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = Bench(theme="txtop-light")
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.live.show(a_view())
+        await pilot.pause()
+        assert app.theme == themes.MONO
+        styles = [
+            segment.style
+            for panel in app.live.query(Lines)
+            for y in range(panel.size.height)
+            for segment in panel.render_line(y)
+        ]
+        assert styles and all(
+            s.color is None and s.bgcolor is None for s in styles if s is not None
+        )
+
+
+@pytest.mark.fault(34)
+async def test_ascii_reaches_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glyphs, "_now", glyphs.Glyphs("ascii"))
+    app = Bench()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(a_view())
+        await pilot.pause()
+        for panel in app.live.query(Lines):
+            for y in range(panel.size.height):
+                assert panel.render_line(y).text.isascii()
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("name", [name for name in themes.names() if name != themes.MONO])
+def test_text_can_be_read_in_every_theme(name: str) -> None:
+    colours = themes.palette(name).colours
+    for ground in themes.GROUNDS:
+        for role in themes.TEXT_ROLES:
+            assert contrast(colours[role], colours[ground]) >= 4.5, (role, ground)
+        assert contrast(colours["plot"], colours[ground]) >= 3.0, ground
+
+
+def test_the_promised_themes_are_there() -> None:
+    promised = {"txtop-dark", "txtop-light", "high-contrast", "colorblind", "mono", "nord"}
+    assert promised | {"gruvbox"} <= set(themes.names())
+    assert themes.problems() == []
+
+
+GOOD = (themes.resources.directory("themes") / "txtop-dark.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ('ok = "#7fce92"\n', "", "ok is missing"),
+        ('ok = "#7fce92"', 'ok = "green"', "ok has to be #rrggbb"),
+        ('bg = "#0e1116"', 'bg = "default"', "default both, or neither"),
+        ('bg = "#0e1116"', 'bg = "dim"', "bg has to be"),
+        ("[colours]", '[colours]\nborders = "#000000"', "borders is no role"),
+        ('name = "txtop-dark"', 'name = "../x"', "`name`"),
+        ("dark = true", "dark = 1", "`dark`"),
+        ("[colours]", "[colors]", "[colours] is missing"),
+        ("[colours]", "[[[", "no TOML"),
+    ],
+)
+def test_a_theme_file_is_checked(before: str, after: str, why: str) -> None:
+    assert before in GOOD
+    with pytest.raises(themes.BadTheme) as caught:
+        themes.parse(GOOD.replace(before, after))
+    assert why in str(caught.value)
+
+
+def test_a_users_theme_replaces_ours_and_a_bad_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(GOOD.replace("#7fce92", "#7fce93"))
+    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
+    found, problems = themes.load(themes.resources.directory("themes"), tmp_path)
+    assert found["txtop-dark"].colours["ok"] == "#7fce93"
+    assert problems == ["theme bad.toml: not UTF-8"]

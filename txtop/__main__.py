@@ -1,0 +1,21 @@
+"""`python -m txtop` and `txtop`: the version at once, everything else through the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from txtop import __version__
+
+
+def main() -> int:
+    """Returns the exit code."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        print(f"txtop {__version__}")
+        return 0
+    from txtop.cli import run_command_line
+
+    return run_command_line(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

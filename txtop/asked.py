@@ -1,0 +1,109 @@
+"""From what a command line asks to a plan: a preset's values, overridden, then checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import models as known
+from txtop.errors import UsageError
+from txtop.plan import Attention, Device, Plan, Precision, Weights, matrix
+from txtop.presets import PRESETS, Preset
+
+LARGEST = 1_000_000
+MAX_CELLS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """The options of `run` as they were given; null where one was not."""
+
+    models: list[str] | None = None
+    precisions: list[Precision] | None = None
+    attention: list[Attention] | None = None
+    batch_sizes: list[int] | None = None
+    sequence_lengths: list[int] | None = None
+    new_tokens: list[int] | None = None
+    threads: list[int] | None = None
+    device: Device = "auto"
+    weights: Weights = "auto"
+    iterations: int | None = None
+    warmup: int | None = None
+    budget_s: float | None = None
+    seed: int = 0
+    preset: str | None = None
+
+
+def plan_of(asked: Asked) -> Plan:
+    """The plan. Raises `UsageError` for what cannot be measured or contradicts itself."""
+    _check(asked)
+    base = PRESETS[asked.preset] if asked.preset else Preset(title="")
+    cells = matrix(
+        models=asked.models or list(base.models),
+        precisions=asked.precisions or list(base.precisions),
+        attention=asked.attention or ["sdpa"],
+        batch_sizes=asked.batch_sizes or list(base.batch_sizes),
+        sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
+        new_tokens=asked.new_tokens or list(base.new_tokens),
+        device=asked.device,
+        threads=asked.threads,
+        weights=asked.weights,
+    )
+    if len(cells) > MAX_CELLS:
+        raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
+    for cell in cells:
+        refused = known.refuse(cell)
+        if refused:
+            raise UsageError(*refused)
+    fixed = None if asked.budget_s is not None else base.iterations
+    plan = Plan(
+        cells=cells,
+        iterations=asked.iterations if asked.iterations is not None else fixed,
+        warmup=base.warmup if asked.warmup is None else asked.warmup,
+        seed=asked.seed,
+        preset=asked.preset,
+    )
+    if asked.budget_s is not None:
+        import msgspec
+
+        plan = msgspec.structs.replace(plan, budget_s=asked.budget_s)
+    return plan
+
+
+def _check(asked: Asked) -> None:
+    for option, values in (
+        ("--models", asked.models),
+        ("--precisions", asked.precisions),
+        ("--attention", asked.attention),
+        ("--batch-sizes", asked.batch_sizes),
+        ("--sequence-lengths", asked.sequence_lengths),
+        ("--new-tokens", asked.new_tokens),
+        ("--threads", asked.threads),
+    ):
+        if values is not None and not values:
+            raise UsageError(f"{option} needs at least one value")
+        for value in values or ():
+            _check_value(option, value)
+    if asked.iterations is not None and asked.budget_s is not None:
+        raise UsageError(
+            "--iterations and --budget contradict each other",
+            "N iterations are measured exactly, a budget measures as many as fit: give one",
+        )
+    for option, number, least in (
+        ("--iterations", asked.iterations, 1),
+        ("--warmup", asked.warmup, 0),
+        ("--seed", asked.seed, 0),
+    ):
+        if number is not None and not least <= number <= LARGEST:
+            raise UsageError(f"{option} {number} is not between {least} and {LARGEST}")
+    if asked.budget_s is not None and not 0 < asked.budget_s <= 86_400:
+        raise UsageError(f"--budget {asked.budget_s:g} is not between 0 and 86400 seconds")
+
+
+def _check_value(option: str, value: object) -> None:
+    if isinstance(value, int) and not 1 <= value <= LARGEST:
+        raise UsageError(f"{option} {value} is not between 1 and {LARGEST}")
+    if option == "--models" and isinstance(value, str):
+        if not value or "\0" in value:
+            raise UsageError("an empty model name")
+        if len(value) > 1000:
+            raise UsageError("a model name of over 1,000 characters")

@@ -1,0 +1,377 @@
+"""The commands. They wire the parts together and compute nothing; nothing heavy is imported here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from txtop import __version__
+from txtop.errors import SessionError, TxtopError, UsageError
+from txtop.plan import Attention, Device, Precision, Weights
+
+Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
+Fps = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
+Glyphs = Annotated[
+    Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
+]
+SessionDir = Annotated[Path | None, Parameter(help="where sessions live")]
+OnHangup = Annotated[
+    Literal["continue", "stop"] | None,
+    Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
+]
+JsonFile = Annotated[
+    str | None, Parameter(name="--json", help="write the JSON export here; - is standard output")
+]
+
+app = App(
+    name="txtop",
+    version=f"txtop {__version__}",
+    help="How fast a Transformers model really is, measured on this machine and shown live.",
+    default_parameter=Parameter(consume_multiple=True, negative=()),
+)
+
+
+def run_command_line(arguments: list[str]) -> int:
+    """Runs one command; the only place where errors become a line and an exit code."""
+    debug = "--debug" in arguments
+    arguments = [a for a in arguments if a != "--debug"]
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        return result if isinstance(result, int) else 0
+    except CycloptsError as error:
+        if debug:
+            raise
+        return _say(_usage(error, arguments), 2)
+    except TxtopError as error:
+        if debug:
+            raise
+        return _say(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        return _say(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+
+
+def _say(text: str, code: int) -> int:
+    from txtop.sanitise import sanitise
+
+    print(f"txtop: {sanitise(text)}", file=sys.stderr)
+    return code
+
+
+def _usage(error: CycloptsError, arguments: list[str]) -> str:
+    text = " ".join(str(error).split())
+    commands = [name for name in app if not name.startswith("-")]
+    first = arguments[0] if arguments else ""
+    if text.startswith("Unused Tokens") and first not in commands:
+        from difflib import get_close_matches
+
+        near = get_close_matches(first, commands, 1)
+        hint = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands)}."
+        return f'Unknown command "{first}". {hint}'
+    return text
+
+
+@app.default
+def home(
+    *, session_dir: SessionDir = None, theme: Theme = None, fps: Fps = None, glyphs: Glyphs = None
+) -> int:
+    """The home screen: this machine, sessions, and a start for the quick preset."""
+    from txtop.ui.terminal import capabilities
+
+    if not capabilities().screen:
+        from txtop.headless import home_lines
+
+        print(home_lines(session_dir), end="")
+        return 0
+    from txtop.ui.app import run_home
+
+    path = run_home(session_dir=session_dir, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    return _closing(path, None) if path else 0
+
+
+@app.command
+def run(
+    *,
+    models: Annotated[
+        list[str] | None, Parameter(help="built-in names, local paths, .gguf files, Hub names")
+    ] = None,
+    precisions: Annotated[list[Precision] | None, Parameter(help="default fp32")] = None,
+    attention: Annotated[list[Attention] | None, Parameter(help="default sdpa")] = None,
+    batch_sizes: Annotated[list[int] | None, Parameter(help="default 1")] = None,
+    sequence_lengths: Annotated[
+        list[int] | None, Parameter(help="prompt tokens; T5: of the encoder; default 128")
+    ] = None,
+    new_tokens: Annotated[
+        list[int] | None, Parameter(help="default 32; an encoder ignores it")
+    ] = None,
+    device: Annotated[Device, Parameter(help="auto: the GPU where there is one")] = "auto",
+    threads: Annotated[
+        list[int] | None, Parameter(help="of the model on a CPU; default all cores but one")
+    ] = None,
+    iterations: Annotated[int | None, Parameter(help="measure exactly this many")] = None,
+    warmup: Annotated[int | None, Parameter(help="iterations before measuring; default 3")] = None,
+    budget: Annotated[
+        float | None, Parameter(help="most seconds a cell may warm up and measure; default 30")
+    ] = None,
+    weights: Annotated[Weights, Parameter(help="random: the real architecture, seeded")] = "auto",
+    seed: Annotated[int, Parameter(help="of inputs and random weights")] = 0,
+    preset: Annotated[
+        Literal["quick"] | None, Parameter(help="a plan with a name; options override it")
+    ] = None,
+    name: Annotated[str | None, Parameter(help="of the session")] = None,
+    session_dir: SessionDir = None,
+    json_file: JsonFile = None,
+    headless: Annotated[bool, Parameter(help="plain lines instead of the screen")] = False,
+    on_hangup: OnHangup = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
+) -> int:
+    """Measure models, live. Every combination of the lists is one cell."""
+    from txtop.asked import Asked, plan_of
+    from txtop.ui.terminal import capabilities
+
+    plan = plan_of(
+        Asked(
+            models=models,
+            precisions=precisions,
+            attention=attention,
+            batch_sizes=batch_sizes,
+            sequence_lengths=sequence_lengths,
+            new_tokens=new_tokens,
+            threads=threads,
+            device=device,
+            weights=weights,
+            iterations=iterations,
+            warmup=warmup,
+            budget_s=budget,
+            seed=seed,
+            preset=preset,
+        )
+    )
+    if headless or not capabilities().screen:
+        from txtop.headless import run_headless
+
+        return run_headless(
+            plan,
+            name=name,
+            session_dir=session_dir,
+            on_hangup=on_hangup or "stop",
+            json_file=_json_target(json_file),
+        )
+    from txtop.ui.app import run_live
+
+    target = _json_target(json_file)
+    path = run_live(
+        plan,
+        name=name,
+        session_dir=session_dir,
+        fps=_fps(fps),
+        theme=_theme(theme),
+        glyphs=glyphs,
+        on_hangup=on_hangup or "continue",
+    )
+    return _closing(path, target) if path else 1
+
+
+@app.command
+def replay(
+    session: Annotated[str | None, Parameter(help="name, id or path; default a bundled one")] = None,
+    *,
+    session_dir: SessionDir = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
+) -> int:
+    """Play a recorded session on the live screen."""
+    from txtop.session.find import bundled, resolve
+    from txtop.ui.terminal import capabilities
+
+    if session is None:
+        shipped = bundled()
+        if not shipped:
+            raise SessionError("no bundled recording is installed", "name a session")
+        path = shipped[-1]
+    else:
+        path = resolve(session, session_dir)
+    if not capabilities().screen:
+        from txtop.headless import replay_lines
+
+        replay_lines(path)
+        return 0
+    from txtop.ui.app import run_replay
+
+    run_replay(path, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    return 0
+
+
+@app.command
+def attach(
+    session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
+    *,
+    session_dir: SessionDir = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
+) -> int:
+    """Show a run that goes on, from any terminal of this machine."""
+    from txtop.headless import follow_lines, running
+    from txtop.ui.terminal import capabilities
+
+    path = running(session, session_dir)
+    if not capabilities().screen:
+        return follow_lines(path)
+    from txtop.ui.app import run_follow
+
+    run_follow(path, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    return _closing(path, None)
+
+
+@app.command
+def stop(
+    session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
+    *,
+    session_dir: SessionDir = None,
+) -> int:
+    """End a running session after the step at hand."""
+    from txtop.headless import running
+    from txtop.runner.client import Control
+    from txtop.session.find import session_id
+
+    path = running(session, session_dir)
+    if not Control(path).send("stop"):
+        raise SessionError(f"session {session_id(path)} does not answer", "it may have just ended")
+    print(f"stopping {session_id(path)}", file=sys.stderr)
+    return 0
+
+
+@app.command
+def sessions(*, session_dir: SessionDir = None) -> int:
+    """List the recorded sessions, newest first, and the bundled ones."""
+    from txtop.headless import session_lines
+
+    print(session_lines(session_dir), end="")
+    return 0
+
+
+@app.command
+def show(session: str, *, session_dir: SessionDir = None) -> int:
+    """Print what the run printed at its end."""
+    from txtop.headless import load
+    from txtop.metrics import FinalMetrics
+    from txtop.session.find import resolve
+    from txtop.session.table import report
+
+    state, problems = load(resolve(session, session_dir))
+    for line in problems.lines():
+        _say(line, 0)
+    print(report(state, FinalMetrics()), end="")
+    return 0
+
+
+@app.command
+def export(
+    session: str | None = None,
+    *,
+    format: Annotated[Literal["json"], Parameter(help="of the export")] = "json",
+    output: Annotated[str, Parameter(help="a file; - is standard output")] = "-",
+    schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,
+    session_dir: SessionDir = None,
+) -> int:
+    """Write a session for other programs."""
+    from txtop.headless import load, write_out
+
+    if schema:
+        import json
+
+        from txtop.session.schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+        return 0
+    if session is None:
+        raise UsageError("export needs a session", "txtop sessions lists what is here")
+    from txtop.metrics import FinalMetrics
+    from txtop.session.export import to_json
+    from txtop.session.find import resolve
+
+    state, problems = load(resolve(session, session_dir))
+    for line in problems.lines():
+        _say(line, 0)
+    write_out(output, to_json(state, FinalMetrics()))
+    return 0
+
+
+@app.command
+def doctor(
+    *,
+    json_lines: Annotated[bool, Parameter(name="--json", help="for programs")] = False,
+    session_dir: SessionDir = None,
+) -> int:
+    """What this machine can measure, and why not the rest, one line each."""
+    from txtop.doctor import examine, lines
+
+    found = examine(session_dir)
+    if json_lines:
+        import json
+
+        print(json.dumps({"capabilities": found}, indent=2))
+    else:
+        print("\n".join(lines(found)))
+    return 0
+
+
+@app.command
+def selftest(
+    *, overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False
+) -> int:
+    """The tool's own effect on the numbers."""
+    if not overhead:
+        raise UsageError("selftest needs a check", "--overhead")
+    from txtop.selftest.overhead import run as run_overhead
+
+    return run_overhead(say=lambda line: print(line, flush=True)).exit_code
+
+
+def _closing(path: Path, json_file: str | None) -> int:
+    """What a run prints when its screen was left."""
+    from txtop.headless import closing
+
+    return closing(path, json_file)
+
+
+def _json_target(value: str | None) -> str | None:
+    from txtop.headless import check_out
+
+    if value is not None:
+        check_out(value)
+    return value
+
+
+def _theme(name: str | None) -> str | None:
+    if name is None:
+        return None
+    from txtop.ui.themes import names
+
+    known = names()
+    if name not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"themes: {', '.join(known)}"
+        raise UsageError(f"no theme {name!r}", hint)
+    return name
+
+
+def _fps(value: float | None) -> float | None:
+    if value is not None and not 0.1 <= value <= 30:
+        raise UsageError(f"--fps {value:g} is not between 0.1 and 30")
+    return value

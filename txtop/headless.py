@@ -1,0 +1,229 @@
+"""The plain view: the same runner and the same reader as the screen, in lines."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from txtop.errors import RunError, SessionError, UsageError
+from txtop.metrics import FinalMetrics
+from txtop.plan import Plan
+from txtop.runner.client import Control, OnHangup, last_words, start
+from txtop.sanitise import sanitise
+from txtop.session import find, table
+from txtop.session.export import to_json
+from txtop.session.follow import Follower
+from txtop.session.read import Problems, read_all
+from txtop.state import SessionState
+
+POLL_S = 0.1
+PROGRESS_EVERY_S = 10.0
+INTERRUPTED = 130
+
+
+def run_headless(
+    plan: Plan,
+    *,
+    name: str | None,
+    session_dir: Path | None,
+    on_hangup: OnHangup,
+    json_file: str | None,
+) -> int:
+    """Runs `plan` in plain lines. Returns the exit code.
+
+    SIGINT and SIGTERM stop the run after the step at hand, a second one at once; SIGHUP does what
+    `on_hangup` says.
+    """
+    launched = start(plan, session_dir=session_dir, name=name, on_hangup=on_hangup)
+    control = Control(launched.path)
+    interrupts = 0
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupts
+        if number == signal.SIGHUP and on_hangup == "continue":
+            raise SystemExit(128 + number)
+        interrupts += 1
+        control.send("stop")
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    _progress(f"session {launched.path.name}")
+    follower = Follower(launched.path)
+    finals = FinalMetrics()
+    lines = _Lines(follower.state, finals)
+    while not follower.finished:
+        changed = follower.update()
+        if not changed and launched.process.poll() is not None:
+            if not follower.update():
+                break
+        lines.tell()
+        time.sleep(POLL_S)
+    lines.tell()
+    with suppress(OSError):
+        launched.process.stdin.close()  # type: ignore[union-attr]
+    recorded = launched.process.wait() == 0
+    code = _finish(follower.state, finals, json_file)
+    if not follower.finished:
+        raise RunError(f"the runner ended before the run: {last_words(launched.path)}")
+    if interrupts:
+        return INTERRUPTED
+    if not recorded:
+        raise RunError("the session was not wholly recorded", "is the disk full?")
+    return code
+
+
+class _Lines:
+    """Tells on standard error what is new in a state, and now and then how far it is."""
+
+    def __init__(self, state: SessionState, finals: FinalMetrics) -> None:
+        self._state, self._finals = state, finals
+        self._told = 0
+        self._ended: set[str] = set()
+        self._said_s = time.monotonic()
+
+    def tell(self) -> None:
+        state = self._state
+        for line in state.log[self._told :]:
+            where = f"{state.cells[line.cell].cell.short}: " if line.cell in state.cells else ""
+            if not (line.cell in state.cells and line.text.startswith("done,")):
+                _progress(f"{_clock(line.at_ns)} {where}{line.text}")
+        self._told = len(state.log)
+        for key, cell in state.cells.items():
+            if cell.over and key not in self._ended:
+                self._ended.add(key)
+                _progress(f"{_clock(cell.ended_at_ns)} {table.line(cell, self._finals, state.plan.seed)}")
+                self._said_s = time.monotonic()
+        if state.current and time.monotonic() - self._said_s > PROGRESS_EVERY_S:
+            self._said_s = time.monotonic()
+            cell = state.cells[state.current]
+            n = len(cell.samples.kept())
+            of = f"/{state.plan.iterations}" if state.plan.iterations else ""
+            far = f" {n}{of}" if cell.stage == "measuring" else ""
+            _progress(f"{_clock(state.clock_ns)} {cell.cell.short}: {cell.stage}{far}")
+
+
+def _clock(ns: int) -> str:
+    seconds = ns // 1_000_000_000
+    return f"{seconds // 60:02d}:{seconds % 60:02d}"
+
+
+def _progress(text: str) -> None:
+    with suppress(OSError):
+        print(sanitise(text), file=sys.stderr, flush=True)
+
+
+def _finish(state: SessionState, finals: FinalMetrics, json_file: str | None) -> int:
+    """Prints the report and writes the export; the exit code that the cells deserve."""
+    out = sys.stderr if json_file == "-" else sys.stdout
+    with suppress(OSError):
+        print(table.report(state, finals), end="", file=out, flush=True)
+    if json_file is not None and state.header is not None:
+        write_out(json_file, to_json(state, finals))
+    return 1 if state.failed else 0
+
+
+def closing(path: Path, json_file: str | None) -> int:
+    """After a screen was left: the report of a run that ended, or how to come back to it."""
+    if Control(path).status() is not None and load(path)[0].ended is None:
+        _progress(f"the run goes on: txtop attach {path.name}")
+        if json_file is not None:
+            _progress(f"then: txtop export {path.name} --output {json_file}")
+        return 0
+    state, problems = load(path)
+    for line in problems.lines():
+        _progress(line)
+    code = _finish(state, FinalMetrics(), json_file)
+    stopped = state.ended is not None and state.ended.reason == "stopped"
+    return INTERRUPTED if stopped else code
+
+
+def follow_lines(path: Path) -> int:
+    """A running session in plain lines until its end."""
+    follower = Follower(path)
+    finals = FinalMetrics()
+    lines = _Lines(follower.state, finals)
+    control = Control(path)
+    while not follower.finished:
+        if not follower.update() and control.status() is None and not follower.update():
+            break
+        lines.tell()
+        time.sleep(POLL_S * 5)
+    lines.tell()
+    return _finish(follower.state, finals, None)
+
+
+def replay_lines(path: Path) -> None:
+    """A recorded session in plain lines: what happened, then its table."""
+    state, problems = load(path)
+    finals = FinalMetrics()
+    _Lines(state, finals).tell()
+    for line in problems.lines():
+        _progress(line)
+    print(table.report(state, finals), end="")
+
+
+def load(path: Path) -> tuple[SessionState, Problems]:
+    """The state at the end of a recorded session. Raises `SessionError`."""
+    found, problems = read_all(path)
+    state = SessionState()
+    for event in found:
+        state.fold(event)
+    return state, problems
+
+
+def running(name: str | None, folder: Path | None) -> Path:
+    """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
+    if name is not None:
+        path = find.resolve(name, folder)
+        if Control(path).status() is None:
+            raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
+        return path
+    for found in find.recent(folder=folder):
+        if found.ended is None and not found.bundled and Control(found.path).status() is not None:
+            return found.path
+    raise SessionError("no session is running here", "txtop run starts one")
+
+
+def session_lines(folder: Path | None) -> str:
+    """All sessions, one line each."""
+    rows = []
+    for found in find.recent(folder=folder):
+        when = datetime.fromtimestamp(found.wall_s).strftime("%Y-%m-%d %H:%M")
+        state = found.ended or ("running" if Control(found.path).status() else "cut off")
+        mark = "bundled" if found.bundled else state
+        what = f"{', '.join(found.models)} · {', '.join(found.precisions)}"
+        cells = f"{found.cells_ok}/{found.cells_total} cells"
+        rows.append(f"{found.id:<28} {when}  {mark:<8} {cells:>11}  {sanitise(what, 80)}")
+    return "\n".join(rows or ["no session yet: txtop run --preset quick makes one"]) + "\n"
+
+
+def home_lines(folder: Path | None) -> str:
+    """What the home screen says, in lines."""
+    start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
+    return session_lines(folder) + start_here + "\n"
+
+
+def check_out(target: str) -> None:
+    """Raises `UsageError` now if `target` could not be written at the end of a run."""
+    if target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"cannot write {target[:200]}", "name a file in a folder that exists")
+
+
+def write_out(target: str, body: bytes) -> None:
+    """Writes to a file, or to standard output for `-`. Raises `RunError`."""
+    if target == "-":
+        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(target).write_bytes(body)
+    except OSError as error:
+        raise RunError(f"cannot write {target[:200]} ({error.strerror})") from None
