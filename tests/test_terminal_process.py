@@ -209,6 +209,14 @@ def test_no_colour_means_none(env: dict[str, str | None], running: Path) -> None
         process.wait_for("gpt2")
         process.pump(0.3)
         assert process.colours() == set()
+        process.type("?")
+        process.wait_for("any key goes back")
+        assert process.colours() == set()
+        process.type("x")
+        process.wait_for("this machine")
+        process.type("m")
+        process.wait_for("marker set")
+        assert process.colours() == set()
 
 
 @pytest.mark.fault(34)

@@ -214,8 +214,11 @@ def test_names_of_processors_are_short() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.5, "0.50"), (9.994, "9.99"), (9.996, "10.0"), (27.14, "27.1"), (99.96, "100"),
-     (312.4, "312"), (999.6, "1,000"), (3124.0, "3,120"), (12_449.0, "12,400"), (None, "—"), (float("nan"), "—")],
+    [
+        (0.5, "0.50"), (9.994, "9.99"), (9.996, "10.0"), (27.14, "27.1"), (99.96, "100"),
+        (312.4, "312"), (999.6, "1,000"), (3124.0, "3,120"), (12_449.0, "12,400"), (None, "—"),
+        (float("nan"), "—"),
+    ],
 )  # fmt: skip
 def test_three_digits(value: float | None, text: str) -> None:
     assert numbers.three(value) == text

@@ -1,4 +1,4 @@
-"""The commands. They wire the parts together and compute nothing; nothing heavy is imported here."""
+"""The commands. They wire the parts together, compute nothing and import nothing heavy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def run_command_line(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     try:
-        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        result = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
         return result if isinstance(result, int) else 0
     except CycloptsError as error:
         if debug:
@@ -185,7 +187,9 @@ def run(
 
 @app.command
 def replay(
-    session: Annotated[str | None, Parameter(help="name, id or path; default a bundled one")] = None,
+    session: Annotated[
+        str | None, Parameter(help="name, id or path; default a bundled one")
+    ] = None,
     *,
     session_dir: SessionDir = None,
     theme: Theme = None,

@@ -26,7 +26,7 @@ Action = Literal["pause", "resume", "skip", "stop", "marker"]
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True):
-    """What every event carries: number in the log, who saw it, and when on that producer's clock."""
+    """What every event carries: number in the log, who saw it, when on that producer's clock."""
 
     seq: Natural = 0
     src: Name = "runner"
@@ -69,7 +69,7 @@ class Segment(Event, kw_only=True, tag="segment"):
 
 
 class CellRejected(Event, kw_only=True, tag="cell_rejected"):
-    """Refused before anything was measured: unknown model, prompt too long, precision not possible."""
+    """Refused before anything was measured: unknown model, prompt too long, no such precision."""
 
     cell: Name
     reason: Text
@@ -92,14 +92,16 @@ class Progress(Event, kw_only=True, tag="progress"):
 
 
 class Phase(Event, kw_only=True, tag="phase"):
-    """A worker enters a phase: import config weights to_device first_forward idle."""
+    """A worker enters a phase: import resolve config weights to_device first_forward idle."""
 
     cell: Name
     name: Name
 
 
 class Load(Event, kw_only=True, tag="load"):
-    """A worker is ready. `load_s` has its own clock, from the start of the worker's process to here."""
+    """A worker is ready. `load_s` has its own clock, from the start of the worker's process to
+    here, less the phase `resolve`: a download is never part of a load.
+    """
 
     cell: Name
     worker: Name

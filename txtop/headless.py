@@ -57,10 +57,8 @@ def run_headless(
     finals = FinalMetrics()
     lines = _Lines(follower.state, finals)
     while not follower.finished:
-        changed = follower.update()
-        if not changed and launched.process.poll() is not None:
-            if not follower.update():
-                break
+        if not follower.update() and launched.process.poll() is not None and not follower.update():
+            break
         lines.tell()
         time.sleep(POLL_S)
     lines.tell()
@@ -83,28 +81,25 @@ class _Lines:
     def __init__(self, state: SessionState, finals: FinalMetrics) -> None:
         self._state, self._finals = state, finals
         self._told = 0
-        self._ended: set[str] = set()
         self._said_s = time.monotonic()
 
     def tell(self) -> None:
         state = self._state
         for line in state.log[self._told :]:
-            where = f"{state.cells[line.cell].cell.short}: " if line.cell in state.cells else ""
-            if not (line.cell in state.cells and line.text.startswith("done,")):
-                _progress(f"{_clock(line.at_ns)} {where}{line.text}")
+            cell = state.cells.get(line.cell or "")
+            text = line.text if cell is None else f"{cell.cell.short}: {line.text}"
+            if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
+                text = table.line(cell, self._finals, state.plan.seed)
+            _progress(f"{_clock(line.at_ns)} {text}")
+            self._said_s = time.monotonic()
         self._told = len(state.log)
-        for key, cell in state.cells.items():
-            if cell.over and key not in self._ended:
-                self._ended.add(key)
-                _progress(f"{_clock(cell.ended_at_ns)} {table.line(cell, self._finals, state.plan.seed)}")
-                self._said_s = time.monotonic()
         if state.current and time.monotonic() - self._said_s > PROGRESS_EVERY_S:
             self._said_s = time.monotonic()
-            cell = state.cells[state.current]
-            n = len(cell.samples.kept())
+            now = state.cells[state.current]
+            n = len(now.samples.kept())
             of = f"/{state.plan.iterations}" if state.plan.iterations else ""
-            far = f" {n}{of}" if cell.stage == "measuring" else ""
-            _progress(f"{_clock(state.clock_ns)} {cell.cell.short}: {cell.stage}{far}")
+            far = f" {n}{of}" if now.stage == "measuring" else ""
+            _progress(f"{_clock(state.clock_ns)} {now.cell.short}: {now.stage}{far}")
 
 
 def _clock(ns: int) -> str:

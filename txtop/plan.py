@@ -1,4 +1,4 @@
-"""What is measured: one cell is one configuration, a plan is the cells and how long each may take."""
+"""What is measured: a cell is one configuration, a plan the cells and how long each may take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATTENTIONS: tuple[str, ...] = get_args(Attention)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One configuration of the matrix. `sequence_length` counts prompt tokens (encoder input for T5)."""
+    """One configuration. `sequence_length` counts prompt tokens (T5: of the encoder's input)."""
 
     id: str
     model: str
@@ -82,11 +82,9 @@ def matrix(
     threads: list[int] | None = None,
     weights: Weights = "auto",
 ) -> tuple[Cell, ...]:
-    """Every combination, each once, model first, so that cells that share weights stand together."""
+    """Every combination, each once, model first: cells that share weights stand together."""
     pools: list[int | None] = list(threads or []) or [None]
-    knobs = product(
-        models, attention, pools, precisions, sequence_lengths, new_tokens, batch_sizes
-    )
+    knobs = product(models, attention, pools, precisions, sequence_lengths, new_tokens, batch_sizes)
     return tuple(
         Cell(
             id=f"c{number:03d}",

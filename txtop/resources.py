@@ -9,6 +9,6 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def directory(kind: Literal["themes", "sessions"], package: Path = _PACKAGE) -> Path:
-    """The folder of bundled `kind`: `txtop/<kind>` when installed, `<repository>/<kind>` otherwise."""
+    """The folder of bundled `kind`: in the installed package, else beside it in a checkout."""
     inside = package / "data" / kind
     return inside if inside.is_dir() else package.parent / kind

@@ -221,7 +221,9 @@ class SessionState:
                 state.phase = event.name
             case events.Load():
                 state.load = self.loads[state.cell.group] = event
-                self._say(f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell)
+                self._say(
+                    f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell
+                )
                 for note in event.notes:
                     self._say(note, cell=event.cell)
             case events.Workload():

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from txtop import orders
@@ -51,10 +52,8 @@ class Child:
     def end(self, patience_s: float = 1.0) -> int | None:
         """Closes its input, then TERM, then KILL; its exit code, null if it cannot be killed."""
         if self.process.stdin is not None:
-            try:
+            with suppress(BrokenPipeError):
                 self.process.stdin.close()
-            except BrokenPipeError:
-                pass
         for number in (None, signal.SIGTERM, signal.SIGKILL):
             if number is not None:
                 self.signal(number)
@@ -66,7 +65,7 @@ class Child:
 
 
 def start(name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Child:
-    """Starts a child. Call it from the main thread: PR_SET_PDEATHSIG follows the spawning thread."""
+    """Starts a child. From the main thread: PR_SET_PDEATHSIG follows the spawning thread."""
     started_ns = time.perf_counter_ns()
     process = subprocess.Popen(
         [*command, "--name", name],

@@ -104,7 +104,9 @@ def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise RunError(f"the runner did not start: {last_words(folder)}")
         if time.monotonic() > give_up_s:
-            raise RunError("the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}")
+            raise RunError(
+                "the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}"
+            )
         time.sleep(0.02)
 
 

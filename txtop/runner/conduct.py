@@ -118,9 +118,7 @@ class Conductor:
             self.stop(request.who)
             return {"ok": True}
         self.recorder.record(
-            events.Control(
-                t_ns=now_ns(), who=request.who, action=request.do, label=request.label
-            )
+            events.Control(t_ns=now_ns(), who=request.who, action=request.do, label=request.label)
         )
         if request.do == "marker":
             self.recorder.record(events.Marker(t_ns=now_ns(), label=request.label))

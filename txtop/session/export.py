@@ -20,7 +20,7 @@ from txtop.session.schema import (
     Tool,
 )
 from txtop.state import CellState, SessionState
-from txtop.stats.summary import Summary, summarise
+from txtop.stats.summary import FEW, Summary, summarise
 
 DIGITS = 9
 
@@ -137,8 +137,13 @@ def cell_notes(state: CellState) -> list[str]:
     notes = list(state.load.notes) if state.load else []
     if state.workload:
         notes += state.workload.notes
-    if state.family == "encoder":
-        notes.append("an encoder makes no tokens: --new-tokens ignored")
+    if state.load and state.load.weights == "random":
+        notes.append(
+            "random weights: the real architecture, so the speed is real and the text is not"
+        )
+    n = len(state.samples.kept())
+    if state.status == "ok" and n < FEW:
+        notes.append(f"few: n = {n}")
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:

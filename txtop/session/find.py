@@ -138,7 +138,9 @@ def resolve(name: str, folder: Path | None = None) -> Path:
     if "\0" not in name and len(name) < 4096 and path.exists():
         if path.is_file() or (path / LOG_NAME).is_file():
             return path
-        raise SessionError(f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here")
+        raise SessionError(
+            f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"
+        )
     near = difflib.get_close_matches(name, [session_id(p) for p in known], 1)
     hint = f"did you mean {near[0]}?" if near else "txtop sessions lists what is here"
     raise SessionError(f"no session {name[:80]!r}", hint)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from txtop import events
 from txtop.errors import SessionError
@@ -15,6 +15,7 @@ from txtop.session.write import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
 MAX_UNPACKED_BYTES = 1 << 30
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open}
 
 
 def log_path(path: Path) -> Path:
@@ -24,7 +25,7 @@ def log_path(path: Path) -> Path:
 
 @dataclass
 class Problems:
-    """What was not read: the line's number and why; and the bytes of a record cut off at the end."""
+    """What was not read: line numbers and why, and the bytes of a record cut off at the end."""
 
     rejected: list[tuple[int, str]] = field(default_factory=list)
     rejected_count: int = 0
@@ -55,7 +56,7 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self.path = log_path(path)
         try:
-            opened = gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb")
+            opened = _OPENERS.get(self.path.suffix, open)(self.path, "rb")
         except OSError as error:
             raise SessionError(f"cannot read {self.path} ({error.strerror})") from None
         self._file = cast(BinaryIO, opened)

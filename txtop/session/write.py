@@ -1,4 +1,4 @@
-"""Writes a session log: events are numbered and queued at once, a thread of its own meets the disk."""
+"""Writes a session log: events are numbered and queued at once, a thread meets the disk."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def bca(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -> Int
             for start in range(0, RESAMPLES, rows)
         ]
     )
-    below = (np.count_nonzero(means < x.mean()) + 0.5 * np.count_nonzero(means == x.mean())) / RESAMPLES
+    below = (
+        np.count_nonzero(means < x.mean()) + 0.5 * np.count_nonzero(means == x.mean())
+    ) / RESAMPLES
     z0 = _NORMAL.inv_cdf(min(max(below, 0.5 / RESAMPLES), 1 - 0.5 / RESAMPLES))
     leave_one_out = (x.sum() - x) / (n - 1)
     away = leave_one_out.mean() - leave_one_out
@@ -62,7 +64,7 @@ def bca(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -> Int
 
 
 def of_mean(values: Sequence[float], seed: int = 0) -> Interval | None:
-    """The interval that is reported: BCa from 30 values on, Student's t below (METHOD: coverage)."""
+    """The interval that is reported: BCa from 30 values on, Student's t below."""
     return bca(values, seed=seed) if len(values) >= BOOTSTRAP_FROM else student_t(values)
 
 

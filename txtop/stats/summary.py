@@ -52,7 +52,11 @@ def outliers(values: Sequence[float]) -> int:
 
 
 def summarise(
-    values: Sequence[float], unit: str, *, per_iteration: Sequence[float] | None = None, seed: int = 0
+    values: Sequence[float],
+    unit: str,
+    *,
+    per_iteration: Sequence[float] | None = None,
+    seed: int = 0,
 ) -> Summary:
     """Summarises finite `values`; n counts iterations.
 

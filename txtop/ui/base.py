@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -62,6 +63,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     }
     Toast.-warning { color: $text-warning; }
     Toast.-error { color: $text-error; }
+    Dialog:ansi { background: ansi_default; }
     """
 
     class FrameReady(Message):
@@ -86,7 +88,9 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         """Go now, without a question."""
 
     def __init__(self, first: Show, options: Options) -> None:
-        super().__init__(driver_class=TerminalDriver)
+        # With NO_COLOR Textual would turn the terminal's own background into black.
+        plain = True if "NO_COLOR" in os.environ else None
+        super().__init__(driver_class=TerminalDriver, ansi_color=plain)
         self._root: Any = None
         self._settling = True
         self._gone = False

@@ -119,7 +119,10 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
         return rows
     first = [(fit(unit, FACT_WIDTH), "text"), *word]
     sure = (fit(g(shown.half), FACT_WIDTH), "text.bold")
-    beside: Row = [sure, (shown.why or shown.interval, _why_role(shown))]
+    interval = shown.interval
+    if cells(interval) > width - FACT_WIDTH:
+        interval = interval.removesuffix(" 95 %")
+    beside: Row = [sure, (shown.why or interval, _why_role(shown))]
     if not shown.half:
         beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _why_role(shown))]
     against: Row = []
