@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime
 from pathlib import Path
+
+
+# Textual's picture asks a web server for its font; a picture must not fetch anything.
+_FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
 def save_picture(svg: str) -> Path | None:
     """Writes the picture into the current folder, or else beside the sessions; null if neither."""
     from platformdirs import user_state_path
 
+    body = _FONT_FACE.sub("", svg)
     stem = f"txtop-{datetime.now():%Y%m%d-%H%M%S}"
     for folder in (Path.cwd(), user_state_path("txtop")):
         for name in (f"{stem}.svg", f"{stem}-{os.getpid()}.svg"):
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with (folder / name).open("x", encoding="utf-8") as file:
-                    file.write(svg)
+                    file.write(body)
             except OSError:
                 continue
             return folder / name
