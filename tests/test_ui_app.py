@@ -295,3 +295,18 @@ async def test_home_opens_a_session_and_comes_back(quiet_machine: None, tmp_path
         await until(pilot, lambda: app.where == "replay")
         await pilot.press("escape")
         await until(pilot, lambda: app.where == "home" and "sessions" in text(app))
+
+
+async def test_a_click_selects_a_session_and_another_opens_it(
+    quiet_machine: None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "TXTOP_SESSION_DIR"
+    write(folder / "one", session())
+    write(folder / "two", session())
+    async with opened(Home(), size=(120, 40)) as (app, pilot):
+        await until(pilot, lambda: len(app._root.sessions.listed) > 1)
+        await pilot.click("#sessions", offset=(20, 2))
+        await until(pilot, lambda: app._root.sessions.at == 1)
+        assert app.where == "home"
+        await pilot.click("#sessions", offset=(20, 2))
+        await until(pilot, lambda: app.where == "replay")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -52,10 +51,7 @@ def start(
 
     Raises `RunError` where the folder cannot be written or the runner ends at once.
     """
-    stamp = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-    folder = (session_dir or sessions_dir()).expanduser() / (check_name(name) if name else stamp)
-    create_folder(folder)
-    folder = folder.resolve()
+    folder = _new_folder((session_dir or sessions_dir()).expanduser(), name)
     command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
     command += ["--name", name] if name else []
     command += ["--screen", str(screen_pid)] if screen_pid else []
@@ -76,6 +72,18 @@ def start(
         pass
     _wait_for_log(folder, process)
     return Launched(folder, process)
+
+
+def _new_folder(parent: Path, name: str | None) -> Path:
+    """Named by its `name`, else by the time; two of one second get a number."""
+    stem = check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}"
+    folder = parent / stem
+    number = 2
+    while not name and folder.exists():
+        folder = parent / f"{stem}-{number}"
+        number += 1
+    create_folder(folder)
+    return folder.resolve()
 
 
 def launch(

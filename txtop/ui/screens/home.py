@@ -136,13 +136,26 @@ class Sessions(HomePanel):
             rows.append(self._line(item, width, i == self.at))
         return rows
 
+    async def on_click(self, event: events.Click) -> None:
+        """Selects the session under the mouse; the selected one opens."""
+        _, height = inside(self.size.width, self.size.height, self.boxed)
+        words = 3 if all(item.bundled for item in self.listed) else 0
+        line = event.y - 1 - words
+        at = self._first(max(1, height - words)) + line
+        if not 0 <= line < height - words or at >= len(self.listed):
+            return
+        chosen, self.at = at == self.at, at
+        self.tick()
+        if chosen:
+            await self.run_action("app.open")
+
     def _line(self, item: Listed, width: int, selected: bool) -> Row:
         assert self.frame is not None
         sign, role, word = MARKS[item.stage]
         cells = word or f"{item.cells_ok}/{item.cells_total}"
         said = "demo" if item.bundled else when(item.wall_s, self.frame.now_s)
         room = max(0, width - CELLS_WIDTH - WHEN_WIDTH - 4)
-        named = room * 11 // 20
+        named = room * 3 // 5
         return [
             (glyph("▸ ") if selected else "  ", "accent-a"),
             (glyph(sign) + " ", role),

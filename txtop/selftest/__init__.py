@@ -1,0 +1,1 @@
+"""What txtop itself does to the numbers it shows."""

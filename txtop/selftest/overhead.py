@@ -1,0 +1,117 @@
+"""`txtop selftest --overhead`: the same work bare and under the full screen, turn by turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from txtop.selftest.pairing import compare
+from txtop.selftest.plain import Told, bare_command
+from txtop.selftest.verdict import Result
+from txtop.selftest.watched import Watched
+
+THREADS = 1
+SEQUENCE_LENGTH = 32
+NEW_TOKENS = 64
+# Launch-bound: nearly all of a token's time is Python and dispatch, as with a small model on a GPU.
+MODEL = {
+    "model_type": "gpt2",
+    "architectures": ["GPT2LMHeadModel"],
+    "vocab_size": 4096,
+    "n_positions": 256,
+    "n_embd": 256,
+    "n_layer": 6,
+    "n_head": 4,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
+
+
+def run(
+    *,
+    min_pairs: int = 10,
+    max_pairs: int = 60,
+    half_width: float = 0.02,
+    say: Callable[[str], None],
+) -> Result:
+    """Says one line a pair, then the two ratios and the verdict.
+
+    Pairs go on until the half-width of the mean ratio is at most `half_width` (a share of it).
+    Raises `RunError` when an arm does not start or dies. No process is left behind.
+    """
+    say(f"a 6-layer GPT-2 of width {MODEL['n_embd']}, {THREADS} thread, {NEW_TOKENS} tokens a call")
+    warning = core_warning(THREADS, len(os.sched_getaffinity(0)))
+    if warning:
+        say(warning)
+    with ExitStack() as stack:
+        stack.enter_context(ended_in_order())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
+        config = folder / "model" / "config.json"
+        config.parent.mkdir()
+        config.write_text(json.dumps(MODEL), encoding="utf-8")
+        bare = Told(
+            bare_command(
+                config, sequence_length=SEQUENCE_LENGTH, new_tokens=NEW_TOKENS, threads=THREADS
+            ),
+            folder / "bare.log",
+        )
+        stack.callback(bare.close)
+        bare.wait_loaded()
+        watched = Watched(_arguments(config.parent), folder)
+        stack.callback(watched.close)
+        watched.wait_loaded()
+        result = compare(
+            bare,
+            watched,
+            min_pairs=min_pairs,
+            max_pairs=max_pairs,
+            half_width=half_width,
+            say=say,
+        )
+    for line in result.lines():
+        say(line)
+    return result
+
+
+def _arguments(model: Path) -> list[str]:
+    return [
+        *("--models", str(model), "--weights", "random", "--device", "cpu"),
+        *("--threads", str(THREADS), "--sequence-lengths", str(SEQUENCE_LENGTH)),
+        *("--new-tokens", str(NEW_TOKENS), "--warmup", "3", "--iterations", "1000000"),
+    ]
+
+
+def core_warning(threads: int, cores: int) -> str | None:
+    """A line when watching has no core of its own, null when it has."""
+    if cores > threads:
+        return None
+    return (
+        f"warning: no core is free of model threads ({threads} of {cores}): "
+        "whatever the screen takes, the model loses"
+    )
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Inside, TERM and HUP unwind the stack: stopped processes would else stay for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    before = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,67 @@
+"""A process and all its descendants, stopped and continued as one."""
+
+from __future__ import annotations
+
+import signal
+import time
+from contextlib import suppress
+
+import psutil
+
+_PATIENCE_S = 2.0
+_LOOK_S = 0.005
+
+
+class Tree:
+    """A process of ours with whatever it has started. No method raises for what is gone."""
+
+    def __init__(self, pid: int, *, screen: bool = False) -> None:
+        self._root = psutil.Process(pid)
+        self._screen = screen
+        self._known: dict[int, psutil.Process] = {pid: self._root}
+
+    def stop(self) -> None:
+        """Returns when every process is stopped.
+
+        A screen suspends itself as at ctrl+z: after a bare SIGSTOP Textual would take SIGCONT
+        for the end of a suspension, and start one more thread that reads keys, each time.
+        """
+        if self._screen:
+            self._send(self._root, signal.SIGTSTP)
+            self._wait_stopped([self._root])
+        members = self._members()
+        for process in members:
+            self._send(process, signal.SIGSTOP)
+        self._wait_stopped(members)
+
+    def go_on(self) -> None:
+        for process in self._members():
+            self._send(process, signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends whatever is left, stopped or not, and what was once seen here."""
+        members = self._members()
+        for process in members:
+            self._send(process, signal.SIGKILL)
+        psutil.wait_procs(members, _PATIENCE_S)
+
+    def _members(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            for child in self._root.children(recursive=True):
+                self._known.setdefault(child.pid, child)
+        self._known = {pid: p for pid, p in self._known.items() if p.is_running()}
+        return list(self._known.values())
+
+    @staticmethod
+    def _send(process: psutil.Process, number: int) -> None:
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+    @staticmethod
+    def _wait_stopped(processes: list[psutil.Process]) -> None:
+        give_up_s = time.monotonic() + _PATIENCE_S
+        still = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                while process.status() not in still and time.monotonic() < give_up_s:
+                    time.sleep(_LOOK_S)

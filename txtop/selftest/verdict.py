@@ -1,0 +1,124 @@
+"""From pairs of blocks to a verdict. Pure: the same for the real arms and for simulated ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
+from typing import Literal
+
+from txtop.stats.paired import PairedRatio, paired_ratio
+from txtop.stats.summary import percentile
+
+MEAN_BOUNDS = (0.98, 1.02)
+P99_BOUND = 1.10
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+Gaps = list[list[int]]
+"""Times between tokens in ns, one list an iteration, TTFT not among them."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of one pair in ms a token: TPOT over its iterations, p99 of all their gaps."""
+
+    tpot_ms: float
+    p99_ms: float
+
+
+def arm_of(gaps: Gaps) -> Arm:
+    """TPOT = (E2E - TTFT) / (OSL - 1), which is the mean gap; equal OSL in every iteration."""
+    ordered = sorted(chain.from_iterable(gaps))
+    return Arm(fmean(ordered) / 1e6, percentile(ordered, 99) / 1e6)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same work twice, moments apart."""
+
+    bare: Arm
+    watched: Arm
+
+    def line(self, number: int) -> str:
+        """For a person."""
+        mean = self.watched.tpot_ms / self.bare.tpot_ms
+        p99 = self.watched.p99_ms / self.bare.p99_ms
+        return (
+            f"pair {number:>2}  TPOT bare {self.bare.tpot_ms:.3f} ms,"
+            f" watched {self.watched.tpot_ms:.3f} ms, ratio {mean:.3f}"
+            f"   p99 {self.bare.p99_ms:.2f} ms, {self.watched.p99_ms:.2f} ms, ratio {p99:.3f}"
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """What all pairs say; both ratios are watched over bare."""
+
+    pairs: tuple[Pair, ...]
+    mean: PairedRatio
+    p99: PairedRatio
+    half_width: float
+
+    @property
+    def precise(self) -> bool:
+        """The interval of the mean ratio is as narrow as was asked for."""
+        return self.mean.half_width <= self.half_width
+
+    @property
+    def beyond(self) -> bool:
+        """The interval of the mean ratio lies wholly outside the bounds: more pairs cannot help."""
+        return self.mean.ci95[0] > MEAN_BOUNDS[1] or self.mean.ci95[1] < MEAN_BOUNDS[0]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Fail needs evidence, pass needs a narrow interval; what has neither is inconclusive."""
+        if self.beyond:
+            return "fail"
+        if not self.precise:
+            return "inconclusive"
+        within = MEAN_BOUNDS[0] <= self.mean.ratio <= MEAN_BOUNDS[1]
+        return "pass" if within and self.p99.ci95[0] <= P99_BOUND else "fail"
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "pass"
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass, 1 fail, 3 inconclusive."""
+        return {"pass": 0, "fail": 1, "inconclusive": 3}[self.outcome]
+
+    def lines(self) -> list[str]:
+        """The two ratios and the verdict, for a person."""
+        bounds = f"{MEAN_BOUNDS[0]:.2f} to {MEAN_BOUNDS[1]:.2f}"
+        wanted = {
+            "pass": f"mean ratio within {bounds}, p99 reaches down to {P99_BOUND:.2f} or less",
+            "fail": f"wanted: mean ratio within {bounds}, p99 down to {P99_BOUND:.2f} or less",
+            "inconclusive": f"the half-width is over {self.half_width:.1%} after "
+            f"{len(self.pairs)} pairs: a calmer machine is needed",
+        }
+        return [
+            f"mean TPOT  watched / bare {_shown(self.mean)}, half-width"
+            f" {self.mean.half_width:.1%}, {len(self.pairs)} pairs",
+            f"p99 gap    watched / bare {_shown(self.p99)}",
+            f"{self.outcome}: {wanted[self.outcome]}",
+        ]
+
+
+def _shown(found: PairedRatio) -> str:
+    low, high = found.ci95
+    return f"{found.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}"
+
+
+def judge(pairs: Sequence[Pair], half_width: float) -> Result:
+    """Raises `ValueError` under two pairs.
+
+    Stopping looks at the width alone, or at an interval wholly beyond the bounds, never at how
+    near to 1 the ratio is: that would let chance choose the moment.
+    """
+    mean = paired_ratio([p.watched.tpot_ms for p in pairs], [p.bare.tpot_ms for p in pairs])
+    p99 = paired_ratio([p.watched.p99_ms for p in pairs], [p.bare.p99_ms for p in pairs])
+    if mean is None or p99 is None:
+        raise ValueError("a paired ratio needs at least two pairs")
+    return Result(tuple(pairs), mean, p99, half_width)
