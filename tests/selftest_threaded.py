@@ -1,0 +1,77 @@
+"""The bare loop with a Textual screen as another thread of its process: how not to do it.
+
+Six sparklines and a table redrawn at 10 Hz on a terminal of 120x40, in the main thread; the loop
+of `txtop.bench.bare`, spoken to in the same way, in the other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import random
+import struct
+import sys
+import termios
+import threading
+from typing import Any
+
+from textual.app import App, ComposeResult
+from textual.widgets import DataTable, Sparkline
+
+from txtop.bench import bare
+
+
+class Screen(App[None]):
+    """Busy with made-up figures; it ends with the loop."""
+
+    def compose(self) -> ComposeResult:
+        for _ in range(6):
+            yield Sparkline([0.0] * 100)
+        yield DataTable()
+
+    def on_mount(self) -> None:
+        table = self.query_one(DataTable)
+        table.add_columns(*(f"column {i}" for i in range(8)))
+        for _ in range(15):
+            table.add_row(*("0.000" for _ in range(8)))
+        self.set_interval(0.1, self.redraw)
+        threading.Thread(target=self.measure, daemon=True).start()
+
+    def redraw(self) -> None:
+        for line in self.query(Sparkline):
+            line.data = [random.random() for _ in range(100)]
+        table: DataTable[Any] = self.query_one(DataTable)
+        for row in range(table.row_count):
+            for column in range(8):
+                table.update_cell_at((row, column), f"{random.random():.3f}")
+
+    def measure(self) -> None:
+        bare.main()
+        self.exit()
+
+
+def main() -> None:
+    """Gives the screen a terminal of its own, read by a child; the pipes stay the loop's."""
+    said, told = os.dup(1), os.dup(0)
+    terminal, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    if os.fork() == 0:
+        os.close(slave)
+        try:
+            while os.read(terminal, 65536):
+                pass
+        except OSError:
+            os._exit(0)
+    os.close(terminal)
+    sys.stdin, sys.stdout = os.fdopen(told), os.fdopen(said, "w")
+    os.dup2(slave, 0)
+    os.dup2(slave, 2)
+    sys.__stderr__ = os.fdopen(slave, "w", closefd=False)
+    sys.__stdin__ = os.fdopen(0, closefd=False)
+    os.environ["TERM"] = "xterm-256color"
+    Screen().run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""The verdict of the overhead check, on simulated pairs, and what the check owes its machine."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from txtop.selftest.overhead import core_warning
+from txtop.selftest.pairing import compare
+from txtop.selftest.plain import Told, bare_command
+from txtop.selftest.tree import Tree
+from txtop.selftest.verdict import Arm, Gaps, Pair, Result, arm_of, judge
+
+
+def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> Result:
+    random = np.random.default_rng(seed)
+    spread = random.normal(0, noise, n)
+    spread -= spread.mean()
+    pairs = [
+        Pair(Arm(3.0, 4.0), Arm(3.0 * mean * float(np.exp(x)), 4.0 * p99 * float(np.exp(2 * x))))
+        for x in spread
+    ]
+    return judge(pairs, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("mean", "p99", "noise", "outcome"),
+    [
+        (1.00, 1.00, 0.02, "pass"),
+        (1.019, 1.00, 0.01, "pass"),
+        (0.981, 0.95, 0.01, "pass"),
+        (1.00, 1.11, 0.03, "pass"),
+        (1.00, 1.20, 0.02, "fail"),
+        (1.025, 1.00, 0.02, "fail"),
+        (0.97, 1.00, 0.02, "fail"),
+        (1.00, 1.00, 0.20, "inconclusive"),
+        (1.10, 1.00, 0.20, "inconclusive"),
+        (1.84, 10.0, 0.20, "fail"),
+    ],
+)
+def test_the_verdict(mean: float, p99: float, noise: float, outcome: str) -> None:
+    result = _result(mean, p99, noise)
+    assert result.outcome == outcome
+    assert result.passed == (outcome == "pass")
+    assert result.exit_code == {"pass": 0, "fail": 1, "inconclusive": 3}[outcome]
+    assert result.lines()[-1].startswith(outcome)
+
+
+def test_tpot_is_the_mean_gap_and_p99_is_of_all_gaps() -> None:
+    gaps = [[1_000_000] * 98 + [2_000_000] * 2, [3_000_000] * 100]
+    arm = arm_of(gaps)
+    assert arm.tpot_ms == pytest.approx(2.01)
+    assert arm.p99_ms == pytest.approx(np.percentile(np.ravel(gaps), 99) / 1e6)
+
+
+@dataclass
+class Simulated:
+    """An arm on a machine whose speed wanders from one iteration to the next."""
+
+    name: str
+    clock: itertools.count[int]
+    order: list[str]
+    slower: float = 1.0
+    noise: float = 0.02
+    random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
+
+    def turn(self, iterations: int) -> Gaps:
+        self.order.append(self.name * iterations)
+        gaps = []
+        for _ in range(iterations):
+            drift = 1 + 0.01 * next(self.clock)
+            noise = np.exp(self.random.normal(0, self.noise, 20))
+            gaps.append([int(3e6 * self.slower * drift * x) for x in noise])
+        return gaps
+
+
+def _simulate(slower: float, noise: float = 0.02) -> tuple[Result, list[str], list[str]]:
+    clock, order, said = itertools.count(), [], []
+    bare = Simulated("b", clock, order, noise=noise)
+    watched = Simulated("w", clock, order, slower, noise, np.random.default_rng(6))
+    result = compare(
+        bare, watched, min_pairs=10, max_pairs=60, half_width=0.02, say=said.append, iterations=2
+    )
+    return result, order, said
+
+
+def test_pairs_alternate_and_drift_cancels() -> None:
+    result, order, said = _simulate(1.0)
+    assert order[:6] == ["bb", "wwww", "bb", "ww", "bbbb", "ww"]
+    assert result.passed
+    assert result.mean.ratio == pytest.approx(1.0, abs=0.005)
+    assert len(result.pairs) == len(said) == 10
+    assert said[0].startswith("pair  1  TPOT bare ")
+
+
+def test_a_slower_arm_fails() -> None:
+    assert _simulate(1.04)[0].outcome == "fail"
+
+
+def test_too_much_noise_ends_inconclusive_after_60_pairs() -> None:
+    result, _, said = _simulate(1.0, noise=2.0)
+    assert result.exit_code == 3
+    assert len(said) == 60
+
+
+def test_no_free_core_is_said_in_one_line() -> None:
+    assert core_warning(1, 2) is None
+    warning = core_warning(1, 1)
+    assert warning is not None and "\n" not in warning
+
+
+def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); sys.stdin.read()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    tree = Tree(parent.pid)
+    try:
+        give_up_s = time.monotonic() + 5
+        while not psutil.Process(parent.pid).children() and time.monotonic() < give_up_s:
+            time.sleep(0.01)
+        members = [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()]
+        tree.stop()
+        assert [p.status() for p in members] == [psutil.STATUS_STOPPED] * 2
+        tree.go_on()
+        assert all(p.status() != psutil.STATUS_STOPPED for p in members)
+        tree.stop()
+    finally:
+        tree.kill()
+        parent.wait()
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in members)
+
+
+def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps(
+            {"vocab_size": 96, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
+        )
+    )
+    look = (
+        "import runpy, sys\n"
+        "try: runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print([m for m in sys.modules if m.split('.')[0] == 'txtop'])\n"
+    )
+    module, *arguments = bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
+    path = Path(__file__).parents[1] / (module.replace(".", "/") + ".py")
+    done = subprocess.run(
+        [sys.executable, "-c", look, str(path), *arguments],
+        input='{"iterations": 2}\n',
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    ready, block, modules = done.stdout.splitlines()
+    assert json.loads(ready) == {}
+    assert [len(gaps) for gaps in json.loads(block)["gaps_ns"]] == [4, 4]
+    assert modules == "[]"
+
+
+def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
+    arm = Told([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+    try:
+        with pytest.raises(Exception, match="no such model"):
+            arm.wait_loaded()
+    finally:
+        arm.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_leaves_no_process_behind(number: int, tmp_path: Path) -> None:
+    code = (
+        "from txtop.selftest.overhead import run\n"
+        "run(say=lambda line: print(line, flush=True))\n"
+    )
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    check = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environ,
+        start_new_session=True,
+    )
+    assert check.stdout is not None
+    while not check.stdout.readline().startswith("pair"):
+        assert check.poll() is None
+    family = psutil.Process(check.pid).children(recursive=True)
+    assert len(family) >= 5
+    check.send_signal(number)
+    check.wait(20)
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not list(tmp_path.glob("txtop-selftest-*"))
