@@ -1,0 +1,133 @@
+"""A worker without torch over the real pipe. The model's name says how it behaves:
+
+ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
+(10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import time
+from queue import Queue
+from time import perf_counter_ns
+
+import streams
+
+from txtop import events, orders
+
+ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
+
+
+class Fake:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model = ""
+        self.inbox: Queue[orders.Order] = Queue()
+        self.cancelled = threading.Event()
+
+    def read(self) -> None:
+        for line in sys.stdin.buffer:
+            order = orders.decode(line)
+            if isinstance(order, orders.Cancel):
+                self.cancelled.set()
+            self.inbox.put(order)
+        os._exit(0)
+
+    def send(self, event: events.AnyEvent) -> None:
+        event.src = self.name
+        os.write(1, events.encode(event))
+
+    def run(self) -> None:
+        while True:
+            order = self.inbox.get()
+            if isinstance(order, orders.Load):
+                self.load(order)
+            elif isinstance(order, orders.Prepare):
+                cell = order.cell.id
+                self.send(
+                    events.Workload(
+                        t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
+                    )
+                )
+            elif isinstance(order, orders.Iterate):
+                for index in range(order.index, order.index + order.count):
+                    self.iterate(order, index)
+            elif isinstance(order, orders.Finish):
+                now = perf_counter_ns()
+                self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
+            elif isinstance(order, orders.Cancel):
+                self.cancelled.clear()
+                self.send(events.Phase(t_ns=perf_counter_ns(), cell=order.cell, name="idle"))
+            else:
+                return
+
+    def load(self, order: orders.Load) -> None:
+        self.model = order.cell.model
+        now, cell = perf_counter_ns(), order.cell.id
+        self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
+        if self.model == "dies-in-load":
+            os._exit(3)
+        if self.model == "stuck-in-load":
+            time.sleep(60)
+        if self.model == "rejects":
+            self.send(
+                events.CellRejected(
+                    t_ns=now, cell=cell, reason="no such model", hint="a local path"
+                )
+            )
+            return
+        if self.model == "oom":
+            self.send(
+                events.CellFinished(
+                    t_ns=now, cell=cell, status="oom", reason="too big", wanted_bytes=1 << 40
+                )
+            )
+            return
+        if self.model == "escapes":
+            self.send(events.Log(t_ns=now, text=ESCAPES, cell=cell))
+        if self.model == "junk":
+            os.write(1, b'{"kind":\n\xff\xfe\n[1]\n{"kind":"nonsense","t_ns":1}\n')
+            self.send(events.Memory(t_ns=now, cell="c999"))
+            os.write(1, b"x" * (1 << 21) + b"\n")
+        notes = [ESCAPES] if self.model == "escapes" else []
+        self.send(streams.load(now, cell, notes=notes))
+
+    def iterate(self, order: orders.Iterate, index: int) -> None:
+        if self.model == "aborts" and order.role == "measured" and index > 2:
+            for number in range(60):
+                sys.stderr.write(f"line {number} {ESCAPES}\n")
+            sys.stderr.flush()
+            os.abort()
+        start = perf_counter_ns()
+        if self.model in ("slow", "deaf") and order.role == "measured":
+            for _ in range(1000):
+                if self.cancelled.is_set() and self.model == "slow":
+                    return
+                time.sleep(0.01)
+        gaps = [2_000_000, 1_000_000, 1_000_000, 1_000_000]
+        time.sleep(sum(gaps) / 1e9)
+        now = perf_counter_ns()
+        self.send(events.Steps(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps))
+        self.send(
+            events.Iteration(
+                t_ns=now,
+                cell=order.cell,
+                index=index,
+                role=order.role,
+                start_ns=start,
+                e2e_ns=sum(gaps),
+                ttft_ns=gaps[0],
+                tokens=4,
+            )
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", default="worker")
+    fake = Fake(parser.parse_args().name)
+    threading.Thread(target=fake.read, daemon=True).start()
+    fake.run()
