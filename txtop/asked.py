@@ -103,7 +103,15 @@ def _check_value(option: str, value: object) -> None:
     if isinstance(value, int) and not 1 <= value <= LARGEST:
         raise UsageError(f"{option} {value} is not between 1 and {LARGEST}")
     if option == "--models" and isinstance(value, str):
-        if not value or "\0" in value:
-            raise UsageError("an empty model name")
+        if not value or not _encodable(value):
+            raise UsageError(f"{value!a} is no model name")
         if len(value) > 1000:
             raise UsageError("a model name of over 1,000 characters")
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -23,7 +23,12 @@ OnHangup = Annotated[
     Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
 ]
 JsonFile = Annotated[
-    str | None, Parameter(name="--json", help="write the JSON export here; - is standard output")
+    str | None,
+    Parameter(
+        name="--json",
+        allow_leading_hyphen=True,
+        help="write the JSON export here; - is standard output",
+    ),
 ]
 
 app = App(
@@ -87,6 +92,7 @@ def home(
     *, session_dir: SessionDir = None, theme: Theme = None, fps: Fps = None, glyphs: Glyphs = None
 ) -> int:
     """The home screen: this machine, sessions, and a start for the quick preset."""
+    _check_look(theme, fps)
     from txtop.ui.terminal import capabilities
 
     if not capabilities().screen:
@@ -96,7 +102,7 @@ def home(
         return 0
     from txtop.ui.app import run_home
 
-    path = run_home(session_dir=session_dir, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
     return _closing(path, None) if path else 0
 
 
@@ -139,6 +145,7 @@ def run(
     glyphs: Glyphs = None,
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
+    _check_look(theme, fps)
     from txtop.asked import Asked, plan_of
     from txtop.ui.terminal import capabilities
 
@@ -177,8 +184,8 @@ def run(
         plan,
         name=name,
         session_dir=session_dir,
-        fps=_fps(fps),
-        theme=_theme(theme),
+        fps=fps,
+        theme=theme,
         glyphs=glyphs,
         on_hangup=on_hangup or "continue",
     )
@@ -197,6 +204,7 @@ def replay(
     glyphs: Glyphs = None,
 ) -> int:
     """Play a recorded session on the live screen."""
+    _check_look(theme, fps)
     from txtop.session.find import bundled, resolve
     from txtop.ui.terminal import capabilities
 
@@ -214,7 +222,7 @@ def replay(
         return 0
     from txtop.ui.app import run_replay
 
-    run_replay(path, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    run_replay(path, theme=theme, fps=fps, glyphs=glyphs)
     return 0
 
 
@@ -228,6 +236,7 @@ def attach(
     glyphs: Glyphs = None,
 ) -> int:
     """Show a run that goes on, from any terminal of this machine."""
+    _check_look(theme, fps)
     from txtop.headless import follow_lines, running
     from txtop.ui.terminal import capabilities
 
@@ -236,7 +245,7 @@ def attach(
         return follow_lines(path)
     from txtop.ui.app import run_follow
 
-    run_follow(path, theme=_theme(theme), fps=_fps(fps), glyphs=glyphs)
+    run_follow(path, theme=theme, fps=fps, glyphs=glyphs)
     return _closing(path, None)
 
 
@@ -287,7 +296,9 @@ def export(
     session: str | None = None,
     *,
     format: Annotated[Literal["json"], Parameter(help="of the export")] = "json",
-    output: Annotated[str, Parameter(help="a file; - is standard output")] = "-",
+    output: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
+    ] = "-",
     schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,
     session_dir: SessionDir = None,
 ) -> int:
@@ -360,22 +371,17 @@ def _json_target(value: str | None) -> str | None:
     return value
 
 
-def _theme(name: str | None) -> str | None:
-    if name is None:
-        return None
+def _check_look(theme: str | None, fps: float | None) -> None:
+    if fps is not None and not 0.1 <= fps <= 30:
+        raise UsageError(f"--fps {fps:g} is not between 0.1 and 30")
+    if theme is None:
+        return
     from txtop.ui.themes import names
 
     known = names()
-    if name not in known:
+    if theme not in known:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, known, 1)
+        near = get_close_matches(theme, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"themes: {', '.join(known)}"
-        raise UsageError(f"no theme {name!r}", hint)
-    return name
-
-
-def _fps(value: float | None) -> float | None:
-    if value is not None and not 0.1 <= value <= 30:
-        raise UsageError(f"--fps {value:g} is not between 0.1 and 30")
-    return value
+        raise UsageError(f"no theme {theme!r}", hint)

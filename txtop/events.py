@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.plan import Plan
+from txtop.sanitise import inert_json
 
 SCHEMA = (1, 0)
 MAX_LINE_BYTES = 1 << 20
@@ -262,7 +263,7 @@ KINDS = frozenset(t.__struct_config__.tag for t in AnyEvent.__args__)
 
 def encode(event: AnyEvent) -> bytes:
     """One line, newline included. Non-finite floats become null (msgspec's rule)."""
-    return msgspec.json.encode(event) + b"\n"
+    return inert_json(msgspec.json.encode(event)) + b"\n"
 
 
 def decode(line: bytes) -> AnyEvent | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _MARKS = (0x00AD, 0x061C, 0x180E, 0xFEFF, 0xFFFC)
 _HIDDEN = frozenset(
     [*_MARKS, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)]
 )
+_IN_JSON = re.compile(f"[\x7f-\x9f{re.escape(''.join(map(chr, sorted(_HIDDEN))))}]")
 
 
 def _inert(character: str) -> str:
@@ -17,6 +19,18 @@ def _inert(character: str) -> str:
     if unicodedata.category(character) in ("Cf", "Co", "Cn", "Zl", "Zp"):
         return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
     return character
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+def inert_json(body: bytes) -> bytes:
+    """The same JSON with every control or hidden character in its strings as a `\\u` escape."""
+    if body.isascii() and b"\x7f" not in body:
+        return body
+    return _IN_JSON.sub(_escaped, body.decode()).encode()
 
 
 def sanitise(text: str, limit: int = 2000) -> str:

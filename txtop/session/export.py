@@ -9,6 +9,7 @@ import msgspec
 
 from txtop import metrics, stats
 from txtop.metrics import FinalMetrics
+from txtop.sanitise import inert_json
 from txtop.session.schema import (
     SCHEMA,
     CellExport,
@@ -28,7 +29,7 @@ DIGITS = 9
 def to_json(state: SessionState, finals: FinalMetrics) -> bytes:
     """The export as indented JSON, floats to 9 significant digits, a newline at the end."""
     plain = _rounded(msgspec.to_builtins(build(state, finals)))
-    return msgspec.json.format(msgspec.json.encode(plain), indent=2) + b"\n"
+    return inert_json(msgspec.json.format(msgspec.json.encode(plain), indent=2)) + b"\n"
 
 
 def _rounded(value: Any) -> Any:
