@@ -1,0 +1,180 @@
+"""The fold, the player on top of it, and the figures that come out of it."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import streams
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from txtop import events, metrics
+from txtop.metrics import FinalMetrics
+from txtop.session.export import to_json
+from txtop.session.play import SPEEDS, Player
+from txtop.state import SessionState, fold_all
+
+MS = streams.MS
+
+
+def test_the_fold_of_a_whole_session() -> None:
+    state = fold_all(streams.stream())
+    first = state.cells["c001"]
+    assert [c.status for c in state.cells.values()] == ["ok", "ok"]
+    assert first.samples.role[:3] == ["first", "warmup", "measured"]
+    assert list(first.samples.gaps(2)) == [20 * MS, 12 * MS, 12 * MS, 12 * MS]
+    assert state.ended is not None and state.current is None
+    assert len(state.devices["host"].series["cpu_percent"][1]) == 28
+    assert state.devices["host"].last("power_w") is None
+    assert state.clock_ns == 2 * 900 * MS + 2 * sum(20 + 3 * (10 + i) for i in range(14)) * MS
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(0, 60))
+def test_no_order_and_no_loss_of_events_raises(draw: random.Random, drop: int) -> None:
+    made = streams.stream()
+    draw.shuffle(made)
+    state = fold_all(made[drop:])
+    if state.header is not None:
+        to_json(state, FinalMetrics())
+    for cell in state.cells.values():
+        metrics.live(cell, metrics.headline(cell))
+
+
+@given(st.integers(0, 120))
+@settings(max_examples=40, deadline=None)
+def test_every_prefix_has_an_export(length: int) -> None:
+    made = streams.stream()[: length + 1]
+    assert to_json(fold_all(made), FinalMetrics()) == to_json(fold_all(made), FinalMetrics())
+
+
+def test_events_of_unknown_cells_are_ignored() -> None:
+    state = fold_all(streams.stream())
+    before = to_json(state, FinalMetrics())
+    state.fold(events.Phase(t_ns=0, cell="c999", name="x"))
+    assert to_json(state, FinalMetrics()) == before
+
+
+def test_the_open_iteration_shows_its_tokens_and_a_discarded_one_leaves_none() -> None:
+    made = streams.stream()
+    at = next(i for i, e in enumerate(made) if isinstance(e, events.Steps) and e.index == 4)
+    state = fold_all(made[: at + 1])
+    cell = state.cells["c001"]
+    assert list(cell.open_gaps_ns) == [20 * MS, 14 * MS]
+    state.fold(events.Steps(t_ns=0, cell="c001", index=5, first=0, gaps_ns=[7]))
+    assert list(cell.open_gaps_ns) == [7]
+    state.fold(events.CellFinished(t_ns=0, cell="c001", status="cancelled"))
+    assert not cell.open_gaps_ns and len(cell.samples.gaps_ns) == 4 * 4
+
+
+def test_a_second_segment_goes_on_where_the_first_ended() -> None:
+    made = streams.stream()[:20]
+    state = fold_all(made)
+    before = state.clock_ns
+    state.fold(events.Segment(t_ns=5, boot_id="other", wall_s=1.8e9, pid=2, torn_bytes=9))
+    assert state.clock_ns == before
+    state.fold(events.Marker(t_ns=5 + MS))
+    assert state.clock_ns == before + MS
+    assert any("1 torn record dropped (9 bytes)" in line.text for line in state.log)
+
+
+def test_lag_withholds_ttft_and_invalid_logits_fail_the_cell() -> None:
+    made = streams.stream()
+    for event in made:
+        if isinstance(event, events.Iteration) and event.cell == "c001" and event.role == "first":
+            event.lag, event.invalid = True, 3
+    state = fold_all(made)
+    found = metrics.final(state.cells["c001"])
+    assert found["ttft_ms"].mean is None and found["itl_ms"].mean is None
+    assert "withheld: the streamer was a step late" in found["ttft_ms"].notes
+    assert found["tokens_per_s"].mean is not None
+    assert state.failed == 1
+
+
+def test_live_and_stable() -> None:
+    state = fold_all(streams.stream())
+    cell = state.cells["c001"]
+    now = metrics.live(cell, "ttft_ms")
+    assert now.n == 12 and now.mean == 20.0 and now.half_width == 0.0
+    assert not metrics.stable(cell)
+    for i in range(len(cell.samples)):
+        cell.samples.e2e_ns[i] = 50 * MS
+    assert metrics.stable(cell)
+
+
+@pytest.fixture
+def player(tmp_path: Path) -> Player:
+    path = tmp_path / "s.jsonl"
+    streams.write(path, streams.stream())
+    return Player(path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(-0.1, 1.1), min_size=1, max_size=8))
+def test_seeking_anywhere_is_the_fold_of_what_came_before(
+    tmp_path_factory: pytest.TempPathFactory, places: list[float]
+) -> None:
+    path = tmp_path_factory.mktemp("p") / "s.jsonl"
+    made = streams.stream()
+    streams.write(path, made)
+    player = Player(path)
+    for place in places:
+        player.seek(round(place * player.duration_ns))
+        assert 0 <= player.position_ns <= player.duration_ns
+        state, n = SessionState(), 0
+        for event in made:
+            state.fold(event)
+            if state.clock_ns > player.position_ns:
+                break
+            n += 1
+        expected = fold_all(made[:n])
+        assert to_json(player.state, FinalMetrics()) == to_json(expected, FinalMetrics())
+        assert player.state.clock_ns == expected.clock_ns
+
+
+def test_playing_takes_its_time_and_its_speed(player: Player) -> None:
+    player.update(100 * MS)
+    assert player.position_ns == 100 * MS
+    for _ in range(3):
+        player.faster()
+    player.update(100 * MS)
+    assert player.speed == 8.0 and player.position_ns == 900 * MS
+    player.toggle()
+    assert not player.update(10_000 * MS) and player.position_ns == 900 * MS
+    player.toggle()
+    for _ in range(20):
+        player.slower()
+    assert player.speed == SPEEDS[0]
+    player.seek(player.duration_ns + 1)
+    assert player.finished and not player.playing
+    player.toggle()
+    assert player.position_ns == 0 and player.playing
+
+
+def test_steps_go_to_iterations_and_cells_both_ways(player: Player) -> None:
+    def measured() -> int:
+        return sum(len(c.samples) for c in player.state.cells.values())
+
+    for n in range(1, 29):
+        player.step(+1)
+        assert measured() == n and not player.playing
+    for n in range(27, 0, -1):
+        player.step(-1)
+        assert measured() == n
+    player.step_cell(+1)
+    assert player.state.current == "c002" and measured() == 14
+    player.step_cell(-1)
+    assert player.state.current == "c001" and measured() == 0
+    assert [(cell, status) for _, cell, status in player.boundaries] == [
+        ("c001", "ok"),
+        ("c002", "ok"),
+    ]
+
+
+def test_the_end_of_a_replay_is_the_live_export(player: Player) -> None:
+    player.seek(player.duration_ns)
+    assert to_json(player.state, FinalMetrics()) == to_json(
+        fold_all(streams.stream()), FinalMetrics()
+    )
