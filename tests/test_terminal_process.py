@@ -14,7 +14,8 @@ HOME = "from txtop.ui.app import run_home; print('left', run_home())"
 
 
 @pytest.fixture
-def env(tmp_path: Path) -> dict[str, str | None]:
+def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    monkeypatch.chdir(tmp_path)
     return {
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_STATE_HOME": str(tmp_path / "state"),
