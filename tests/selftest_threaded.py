@@ -1,7 +1,7 @@
 """The bare loop with a Textual screen as another thread of its process: how not to do it.
 
 Six sparklines and a table redrawn at 10 Hz on a terminal of 120x40, in the main thread; the loop
-of `txtop.bench.bare`, spoken to in the same way, in the other.
+of `txtop.bench.bare` in the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from txtop.bench import bare
 
 
 class Screen(App[None]):
-    """Busy with made-up figures; it ends with the loop."""
+    """Busy with made-up figures."""
 
     def compose(self) -> ComposeResult:
         for _ in range(6):
@@ -36,7 +36,6 @@ class Screen(App[None]):
         for _ in range(15):
             table.add_row(*("0.000" for _ in range(8)))
         self.set_interval(0.1, self.redraw)
-        threading.Thread(target=self.measure, daemon=True).start()
 
     def redraw(self) -> None:
         for line in self.query(Sparkline):
@@ -46,14 +45,10 @@ class Screen(App[None]):
             for column in range(8):
                 table.update_cell_at((row, column), f"{random.random():.3f}")
 
-    def measure(self) -> None:
-        bare.main()
-        self.exit()
-
 
 def main() -> None:
-    """Gives the screen a terminal of its own, read by a child; the pipes stay the loop's."""
-    said, told = os.dup(1), os.dup(0)
+    """Gives the screen a terminal of its own, read by a child; standard output stays the loop's."""
+    said = os.dup(1)
     terminal, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     if os.fork() == 0:
@@ -64,12 +59,12 @@ def main() -> None:
         except OSError:
             os._exit(0)
     os.close(terminal)
-    sys.stdin, sys.stdout = os.fdopen(told), os.fdopen(said, "w")
     os.dup2(slave, 0)
     os.dup2(slave, 2)
     sys.__stderr__ = os.fdopen(slave, "w", closefd=False)
     sys.__stdin__ = os.fdopen(0, closefd=False)
     os.environ["TERM"] = "xterm-256color"
+    threading.Thread(target=bare.main, args=(os.fdopen(said, "w"),), daemon=True).start()
     Screen().run()
 
 

@@ -320,3 +320,19 @@ def _request(do: str) -> object:
     from txtop.runner.control import decode_request
 
     return decode_request(json.dumps({"do": do, "who": "a test"}).encode())
+
+
+def test_a_runner_that_can_hear_nobody_ends_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "s", plan("junk"))
+
+    def broken(_child: object, _why: str) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(run.conductor._wires, "_on_bad", broken)
+    run.conductor._wires._on_event = lambda child, event: broken(child, "")
+    with pytest.raises(KeyError):
+        run.run()
+    found = read_all(run.folder)[0][-1]
+    assert isinstance(found, events.Ended) and found.reason == "failed"

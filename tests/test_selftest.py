@@ -18,9 +18,10 @@ import pytest
 
 from txtop.selftest.overhead import core_warning
 from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Told, bare_command
+from txtop.selftest.plain import Plain, bare_command
+from txtop.selftest.slices import gaps_inside
 from txtop.selftest.tree import Tree
-from txtop.selftest.verdict import Arm, Gaps, Pair, Result, arm_of, judge
+from txtop.selftest.verdict import Arm, Pair, Result, arm_of, judge
 
 
 def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> Result:
@@ -58,15 +59,21 @@ def test_the_verdict(mean: float, p99: float, noise: float, outcome: str) -> Non
 
 
 def test_tpot_is_the_mean_gap_and_p99_is_of_all_gaps() -> None:
-    gaps = [[1_000_000] * 98 + [2_000_000] * 2, [3_000_000] * 100]
+    gaps = [1_000_000] * 98 + [2_000_000] * 2 + [3_000_000] * 100
     arm = arm_of(gaps)
     assert arm.tpot_ms == pytest.approx(2.01)
-    assert arm.p99_ms == pytest.approx(np.percentile(np.ravel(gaps), 99) / 1e6)
+    assert arm.p99_ms == pytest.approx(np.percentile(gaps, 99) / 1e6)
+
+
+def test_only_gaps_that_lie_wholly_inside_a_window_count() -> None:
+    calls = [[100, 110, 121, 133], [150, 160, 500, 511], [523, 536]]
+    assert gaps_inside(calls, [(105, 130), (155, 160), (500, 530)]) == [11, 11]
+    assert gaps_inside(calls, [(0, 1000)]) == [10, 11, 12, 10, 340, 11, 13]
 
 
 @dataclass
 class Simulated:
-    """An arm on a machine whose speed wanders from one iteration to the next."""
+    """An arm on a machine that slows down by 1 % a turn."""
 
     name: str
     clock: itertools.count[int]
@@ -74,15 +81,17 @@ class Simulated:
     slower: float = 1.0
     noise: float = 0.02
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
+    waiting: list[int] = field(default_factory=list)
 
-    def turn(self, iterations: int) -> Gaps:
-        self.order.append(self.name * iterations)
-        gaps = []
-        for _ in range(iterations):
-            drift = 1 + 0.01 * next(self.clock)
-            noise = np.exp(self.random.normal(0, self.noise, 20))
-            gaps.append([int(3e6 * self.slower * drift * x) for x in noise])
-        return gaps
+    def run_for(self, seconds: float) -> None:
+        self.order.append(self.name)
+        drift = 1 + 0.01 * next(self.clock)
+        noise = np.exp(self.random.normal(0, self.noise, 20))
+        self.waiting += [int(3e6 * self.slower * drift * x) for x in noise]
+
+    def gaps(self) -> list[int]:
+        found, self.waiting = self.waiting, []
+        return found
 
 
 def _simulate(slower: float, noise: float = 0.02) -> tuple[Result, list[str], list[str]]:
@@ -90,14 +99,14 @@ def _simulate(slower: float, noise: float = 0.02) -> tuple[Result, list[str], li
     bare = Simulated("b", clock, order, noise=noise)
     watched = Simulated("w", clock, order, slower, noise, np.random.default_rng(6))
     result = compare(
-        bare, watched, min_pairs=10, max_pairs=60, half_width=0.02, say=said.append, iterations=2
+        bare, watched, min_pairs=10, max_pairs=60, half_width=0.02, say=said.append, turns=2
     )
     return result, order, said
 
 
 def test_pairs_alternate_and_drift_cancels() -> None:
     result, order, said = _simulate(1.0)
-    assert order[:6] == ["bb", "wwww", "bb", "ww", "bbbb", "ww"]
+    assert order[:8] == list("bwbwwbwb")
     assert result.passed
     assert result.mean.ratio == pytest.approx(1.0, abs=0.005)
     assert len(result.pairs) == len(said) == 10
@@ -143,34 +152,31 @@ def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
 def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(
-        json.dumps(
-            {"vocab_size": 96, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2}
-        )
+        json.dumps({"vocab_size": 96, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2})
     )
     look = (
         "import runpy, sys\n"
         "try: runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
-        "except SystemExit: pass\n"
-        "print([m for m in sys.modules if m.split('.')[0] == 'txtop'])\n"
+        "except KeyboardInterrupt: pass\n"
+        "print([m for m in sys.modules if m.split('.')[0] == 'txtop'], file=sys.stderr)\n"
     )
     module, *arguments = bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
     path = Path(__file__).parents[1] / (module.replace(".", "/") + ".py")
-    done = subprocess.run(
-        [sys.executable, "-c", look, str(path), *arguments],
-        input='{"iterations": 2}\n',
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    ready, block, modules = done.stdout.splitlines()
-    assert json.loads(ready) == {}
-    assert [len(gaps) for gaps in json.loads(block)["gaps_ns"]] == [4, 4]
+    with subprocess.Popen(
+        [sys.executable, "-c", look, str(path), *arguments], stdout=subprocess.PIPE, stderr=-1
+    ) as bare:
+        assert bare.stdout is not None and bare.stderr is not None
+        calls = [json.loads(bare.stdout.readline())["at_ns"] for _ in range(2)]
+        bare.send_signal(signal.SIGINT)
+        bare.stdout.close()
+        modules = bare.stderr.read().decode().splitlines()[-1]
+    assert [len(at_ns) for at_ns in calls] == [5, 5]
+    assert sorted(calls[0]) == calls[0] and calls[0][-1] < calls[1][0]
     assert modules == "[]"
 
 
 def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
-    arm = Told([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+    arm = Plain([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
     try:
         with pytest.raises(Exception, match="no such model"):
             arm.wait_loaded()
@@ -178,27 +184,22 @@ def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
         arm.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_check_leaves_no_process_behind(number: int, tmp_path: Path) -> None:
-    code = (
-        "from txtop.selftest.overhead import run\n"
-        "run(say=lambda line: print(line, flush=True))\n"
-    )
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+def test_a_check_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    code = "from txtop.selftest.overhead import run\nrun(say=print)\n"
     check = subprocess.Popen(
         [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
-        env=environ,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         start_new_session=True,
     )
-    assert check.stdout is not None
-    while not check.stdout.readline().startswith("pair"):
-        assert check.poll() is None
-    family = psutil.Process(check.pid).children(recursive=True)
-    assert len(family) >= 5
-    check.send_signal(number)
-    check.wait(20)
+    family: list[psutil.Process] = []
+    give_up_s = time.monotonic() + 60
+    while len(family) < 5 and time.monotonic() < give_up_s:
+        time.sleep(0.1)
+        family = psutil.Process(check.pid).children(recursive=True)
+    assert psutil.STATUS_STOPPED in [p.status() for p in family], "the bare loop waits its turn"
+    check.terminate()
+    assert check.wait(20) == 128 + signal.SIGTERM
     assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     assert not list(tmp_path.glob("txtop-selftest-*"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from txtop.selftest.overhead import MODEL
 from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Told, bare_command
+from txtop.selftest.plain import Plain, bare_command
 
 TOKENS = 32
 
@@ -19,8 +19,8 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
     config.write_text(json.dumps(MODEL))
     plain = bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)
     threaded = [sys.executable, str(Path(__file__).with_name("selftest_threaded.py")), *plain[3:]]
-    bare = Told(plain, tmp_path / "bare.log")
-    watched = Told(threaded, tmp_path / "threaded.log")
+    bare = Plain(plain, tmp_path / "bare.log")
+    watched = Plain(threaded, tmp_path / "threaded.log")
     try:
         bare.wait_loaded()
         watched.wait_loaded()
@@ -28,15 +28,16 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
         result = compare(
             bare,
             watched,
-            min_pairs=3,
-            max_pairs=6,
+            min_pairs=4,
+            max_pairs=8,
             half_width=0.02,
             say=said.append,
-            iterations=2,
+            turns=2,
         )
     finally:
         watched.close()
         bare.close()
     assert result.outcome == "fail", "\n".join([*said, *result.lines()])
     assert result.exit_code == 1
-    assert result.mean.ratio > 1.2
+    assert result.mean.ratio > 1.1
+    assert result.p99.ratio > 2

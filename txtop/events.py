@@ -19,6 +19,8 @@ MAX_LINE_BYTES = 1 << 20
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Real = Annotated[float, Meta(ge=-1e30, le=1e30)]
+WallS = Annotated[float, Meta(ge=0, le=2**36)]
 Text = Annotated[str, Meta(max_length=20_000)]
 Name = Annotated[str, Meta(max_length=4_000)]
 Role = Literal["first", "warmup", "measured"]
@@ -50,21 +52,21 @@ class Header(Event, kw_only=True, tag="header"):
     schema: tuple[Natural, Natural]
     session: Name
     name: Name | None = None
-    wall_s: float
+    wall_s: WallS
     plan: Plan
     workload_sha256: Name
     machine: Machine
     versions: dict[Name, Name]
     seed: Natural
     boot_id: Name
-    margin: float | None = None
+    margin: Real | None = None
 
 
 class Segment(Event, kw_only=True, tag="segment"):
     """A writer opened or reopened the log."""
 
     boot_id: Name
-    wall_s: float
+    wall_s: WallS
     pid: Natural
     torn_bytes: Natural = 0
 
@@ -106,8 +108,8 @@ class Load(Event, kw_only=True, tag="load"):
 
     cell: Name
     worker: Name
-    load_s: float
-    phases: dict[Name, float]
+    load_s: Real
+    phases: dict[Name, Real]
     family: Literal["causal", "encoder", "seq2seq"]
     weights: Literal["pretrained", "random"]
     source: Name
@@ -177,7 +179,7 @@ class Telemetry(Event, kw_only=True, tag="telemetry"):
 
     device: Name
     label: Name = ""
-    values: dict[Name, float | None]
+    values: dict[Name, Real | None]
 
 
 class Control(Event, kw_only=True, tag="control"):
@@ -196,7 +198,7 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
     hint: Text = ""
     phase: Name = ""
     n: Natural = 0
-    half_width: float | None = None
+    half_width: Real | None = None
     wanted_bytes: Natural | None = None
     exit_code: int | None = None
     stderr: list[Text] = []
@@ -221,7 +223,7 @@ class Gap(Event, kw_only=True, tag="gap"):
 
 class Ended(Event, kw_only=True, tag="ended"):
     reason: Literal["done", "stopped", "failed"]
-    wall_s: float
+    wall_s: WallS
     statistics_version: Natural
     sha256: Name
 

@@ -160,15 +160,21 @@ def final(state: CellState, seed: int = 0) -> dict[str, Summary]:
     for name in FAMILY_METRICS.get(state.family or "", ()):
         unit, _ = PER_ITERATION[name]
         summary = summarise(values(state, name), unit, seed=seed)
-        if not summary.n and len(state.samples.kept()):
-            late = "withheld: the streamer was a step late"
-            summary.notes = [late if state.lag else "null: one new token"]
-        found[name] = summary
+        found[name] = _excused(state, summary)
     if state.family in ("causal", "seq2seq"):
         gaps, means = itl_ms(state)
-        found["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+        summary = summarise(gaps, "ms", per_iteration=means, seed=seed)
+        found["itl_ms"] = _excused(state, summary)
     found.update(_memory(state))
     return found
+
+
+def _excused(state: CellState, summary: Summary) -> Summary:
+    """Says why a metric of a cell that did measure is null."""
+    if not summary.n and state.samples.kept():
+        late = "withheld: the streamer was a step late"
+        summary.notes = [late if state.lag else "null: one new token"]
+    return summary
 
 
 def _load(state: CellState) -> dict[str, Summary]:

@@ -32,11 +32,7 @@ PRESETS = {
 
 def quick() -> Plan:
     """The plan of the preset `quick` as the home screen starts it."""
-    return spell(PRESETS["quick"], "quick")
-
-
-def spell(preset: Preset, name: str) -> Plan:
-    """The plan that `preset` means when nothing overrides it."""
+    preset = PRESETS["quick"]
     cells = matrix(
         models=list(preset.models),
         precisions=list(preset.precisions),
@@ -45,4 +41,4 @@ def spell(preset: Preset, name: str) -> Plan:
         sequence_lengths=list(preset.sequence_lengths),
         new_tokens=list(preset.new_tokens),
     )
-    return Plan(cells=cells, iterations=preset.iterations, warmup=preset.warmup, preset=name)
+    return Plan(cells=cells, iterations=preset.iterations, warmup=preset.warmup, preset="quick")

@@ -13,6 +13,7 @@ from txtop.plan import Cell, Plan
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
 NONE_NS = -1
+MAX_NS = 2**63 - 1
 
 
 @dataclass
@@ -193,7 +194,8 @@ class SessionState:
         if isinstance(event, events.Segment) or self._origin_ns is None:
             self._base_ns = self.clock_ns
             self._origin_ns = event.t_ns
-        self.clock_ns = max(self.clock_ns, self._base_ns + event.t_ns - self._origin_ns)
+        now_ns = min(MAX_NS, self._base_ns + event.t_ns - self._origin_ns)
+        self.clock_ns = max(self.clock_ns, now_ns)
 
     def _say(self, text: str, level: str = "info", cell: str | None = None) -> None:
         self.log.append(LogLine(self.clock_ns, text, level, cell))

@@ -1,9 +1,8 @@
 """`python -m txtop.bench.bare CONFIG`: what txtop is compared with. It shares no code with it.
 
-A plain loop of generate() with a clock in its streamer. It loads once, prints `{}`, then does as
-many iterations as each line of standard input says, `{"iterations": 3}`, and prints the gaps
-between their tokens in ns, `{"gaps_ns": [[…], …]}`: one list an iteration, the first token's
-time (TTFT) not among them. The end of standard input ends it.
+A plain loop of generate() with a clock in its streamer. Once loaded it prints, for every call and
+after it, when each token was on the host, in ns of `perf_counter_ns`: `{"at_ns": [1, 2, 3]}`. It
+goes on until nobody reads.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import os
 import sys
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, TextIO
 
 
 class Stamps:
@@ -30,14 +29,9 @@ class Stamps:
     def end(self) -> None:
         """generate() is through."""
 
-    def gaps_ns(self) -> list[int]:
-        """Times between tokens in ns: without prompt and first token."""
-        tokens = self.at_ns[1:]
-        return [b - a for a, b in zip(tokens, tokens[1:], strict=False)]
 
-
-def main() -> int:
-    """Exit code 0 at the end of standard input."""
+def main(output: TextIO = sys.stdout) -> None:
+    """Generates until `output` is closed."""
     parser = argparse.ArgumentParser(prog="python -m txtop.bench.bare", description=__doc__)
     parser.add_argument("config", type=Path, help="a GPT-2's config.json")
     parser.add_argument("--sequence-length", type=int, required=True, metavar="TOKENS")
@@ -69,24 +63,24 @@ def main() -> int:
         disable_compile=True,
     )
 
-    def iteration() -> list[int]:
+    def call() -> list[int]:
         stamps = Stamps()
         with torch.inference_mode():
             model.generate(
                 inputs=ids, attention_mask=mask, generation_config=greedy, streamer=stamps
             )
-        return stamps.gaps_ns()
+        return stamps.at_ns[1:]
 
-    iteration()
+    call()
     gc.collect()
-    # A full collection over torch and transformers takes 190 ms: one would decide a whole block.
+    # A full collection over torch and transformers takes 190 ms: one would decide a whole pair.
     gc.freeze()
-    print("{}", flush=True)
-    for line in sys.stdin:
-        wanted = json.loads(line)["iterations"]
-        print(json.dumps({"gaps_ns": [iteration() for _ in range(wanted)]}), flush=True)
-    return 0
+    try:
+        while True:
+            print(json.dumps({"at_ns": call()}), file=output, flush=True)
+    except BrokenPipeError:
+        os._exit(0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from txtop import orders
 from txtop.orders import Order
+from txtop.sanitise import sanitise
 
 STDERR_LINES = 40
 WORKER = (sys.executable, "-m", "txtop.bench")
@@ -30,6 +31,11 @@ class Child:
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
     loaded_group: str | None = None
     on_cuda: bool = False
+
+    def hear(self, line: bytes) -> None:
+        """Keeps one line of its standard error, made inert."""
+        if line:
+            self.stderr.append(sanitise(line.decode(errors="replace"), 500))
 
     def send(self, order: Order) -> None:
         """Writes one order; a worker that is gone is noticed by the end of its output."""

@@ -17,14 +17,29 @@ from txtop.runner import children, control, machine
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import Recorder, now_ns
+from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
 from txtop.session.write import LogWriter
 
-SAMPLER_AGAIN_S = 30.0
 ANSWER_S = 0.2
 GRACE_S = 1.0
 
+FROM_WORKER = (
+    events.CellRejected,
+    events.Progress,
+    events.Phase,
+    events.Load,
+    events.Workload,
+    events.Steps,
+    events.Iteration,
+    events.Memory,
+    events.CellFinished,
+    events.Log,
+)
+
 Reason = Literal["done", "stopped", "failed"]
+# A child with its event, or with null when its output ended; a signal; what broke the wires.
+_Item = tuple[Child | None, AnyEvent | Exception | None]
 
 
 class _Gone(Exception):
@@ -56,18 +71,17 @@ class Conductor:
     ) -> None:
         self.plan = plan
         self._folder, self._name = folder, name
-        self._worker_command, self._sampler_command = worker, sampler
-        self._screens = screens or {}
+        self._worker_command = worker
         self.recorder = Recorder(LogWriter(folder))
-        self._inbox: queue.SimpleQueue[tuple[Child | None, AnyEvent | None]] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[Child | None, AnyEvent | Exception | None]] = (
+            queue.SimpleQueue()
+        )
         self._stops = 0
         self._skip = False
         self._paused = False
         self._ended = False
         self._heartbeat_ns = now_ns()
         self._workers = 0
-        self._sampler: Child | None = None
-        self._sampler_due_s: float | None = None
         self._offline = False
         self._wires = Wires(
             on_event=self._on_event,
@@ -75,7 +89,9 @@ class Conductor:
             on_end=lambda child: self._inbox.put((child, None)),
             on_request=self._on_request,
             on_orphaned=lambda: self.stop("the command that started it is gone"),
+            on_broken=lambda error: self._inbox.put((None, error)),
         )
+        self._watch = Watch(sampler, screens or {}, self._wires, self.recorder)
         if socket_path is not None:
             self._wires.serve(socket_path)
 
@@ -97,9 +113,14 @@ class Conductor:
 
     def _on_event(self, child: Child, event: AnyEvent) -> None:
         event.src = child.name
-        if child is self._sampler:
+        if self._watch.owns(child):
             if isinstance(event, events.Telemetry | events.Log | events.Gap):
                 self.recorder.record(event)
+            return
+        if not isinstance(event, FROM_WORKER):
+            self._on_bad(child, f"{event.__struct_config__.tag} is not for a worker to say")
+            return
+        if not isinstance(event, events.Log) and event.cell != self.recorder.state.current:
             return
         if isinstance(event, events.Log) and event.text == models.OFFLINE_NOTICE:
             self._offline = True
@@ -155,7 +176,7 @@ class Conductor:
                     self._group(group)
             reason = "stopped" if self._stops else "done"
         finally:
-            self._end_sampler()
+            self._watch.end()
             self.recorder.record(
                 events.Ended(
                     t_ns=now_ns(),
@@ -190,26 +211,28 @@ class Conductor:
         self.recorder.record(
             events.Segment(t_ns=now_ns(), boot_id=boot_id, wall_s=wall_s, pid=os.getpid())
         )
-        self._start_sampler()
+        self._watch.start()
 
     def _group(self, cells: list[Cell]) -> None:
         """Cells that share weights; a worker that died or failed to load is replaced."""
         worker: Child | None = None
         waiting = list(cells)
-        while waiting and not self._stops:
-            cell = waiting.pop(0)
-            refused = models.refuse(cell)
-            if refused:
-                self._reject(cell, *refused)
-                continue
-            if worker is None:
-                worker = self._start_worker()
-            worker, loaded = self._cell(worker, cell)
-            if not loaded:
-                self._spread(cell, waiting)
-                break
-        if worker is not None:
-            worker.end()
+        try:
+            while waiting and not self._stops:
+                cell = waiting.pop(0)
+                refused = models.refuse(cell)
+                if refused:
+                    self._reject(cell, *refused)
+                    continue
+                if worker is None:
+                    worker = self._start_worker()
+                worker, loaded = self._cell(worker, cell)
+                if not loaded:
+                    self._spread(cell, waiting)
+                    break
+        finally:
+            if worker is not None:
+                worker.end()
 
     def _spread(self, cell: Cell, others: list[Cell]) -> None:
         """What refused or broke the load of `cell` does so for every cell with the same weights."""
@@ -332,15 +355,17 @@ class Conductor:
     def _take(self, worker: Child) -> AnyEvent | None:
         """The next event of `worker`, null after a short wait. Raises `_Gone`."""
         self._heartbeat_ns = now_ns()
-        self._mind_sampler()
+        self._watch.mind()
         try:
             child, event = self._inbox.get(timeout=ANSWER_S)
         except queue.Empty:
             return None
+        if isinstance(event, Exception):
+            raise event
         if child is None:
             self.stop("signal")
-        elif event is None and child is self._sampler:
-            self._sampler_lost(child)
+        elif event is None and self._watch.owns(child):
+            self._watch.lost()
         if child is not worker:
             return None
         if event is None:
@@ -378,29 +403,3 @@ class Conductor:
         worker = children.start(f"worker:{self._workers}", self._worker_command, offline)
         self._wires.add(worker)
         return worker
-
-    def _start_sampler(self) -> None:
-        if self._sampler_command is None:
-            return
-        self._sampler = children.start("sampler", self._sampler_command)
-        self._wires.add(self._sampler)
-        watched = {"runner": os.getpid(), "sampler": self._sampler.process.pid}
-        for label, pid in {**watched, **self._screens}.items():
-            self._sampler.write(f"watch {label}={pid}\n".encode())
-
-    def _sampler_lost(self, sampler: Child) -> None:
-        code = sampler.end()
-        self._sampler = None
-        self._sampler_due_s = time.monotonic() + SAMPLER_AGAIN_S
-        reason = f"the sampler {children.exit_words(code)}; a fresh one in {SAMPLER_AGAIN_S:.0f} s"
-        self.recorder.record(events.Gap(t_ns=now_ns(), producer="sampler", reason=reason))
-
-    def _mind_sampler(self) -> None:
-        if self._sampler_due_s is not None and time.monotonic() >= self._sampler_due_s:
-            self._sampler_due_s = None
-            self._start_sampler()
-
-    def _end_sampler(self) -> None:
-        sampler, self._sampler = self._sampler, None
-        if sampler is not None:
-            sampler.end()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,6 @@ from txtop import events
 from txtop.events import AnyEvent, BadLine
 from txtop.runner import control
 from txtop.runner.children import Child
-from txtop.sanitise import sanitise
 
 READ_BYTES = 1 << 16
 
@@ -25,7 +24,8 @@ class Wires:
     """Callbacks run on the thread of the wires and must be short.
 
     `on_event(child, event)`, `on_bad(child, why)`, `on_end(child)` when its output closes,
-    `on_request(request) -> reply`, `on_orphaned()` when the lifeline closes.
+    `on_request(request) -> reply`, `on_orphaned()` when the lifeline closes,
+    `on_broken(error)` when one of these raised and nothing is read any more.
     """
 
     def __init__(
@@ -36,9 +36,11 @@ class Wires:
         on_end: Callable[[Child], None],
         on_request: Callable[[control.Request], msgspec.Struct | dict[str, bool]],
         on_orphaned: Callable[[], None],
+        on_broken: Callable[[Exception], None],
     ) -> None:
         self._on_event, self._on_bad, self._on_end = on_event, on_bad, on_end
         self._on_request, self._on_orphaned = on_request, on_orphaned
+        self._on_broken = on_broken
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         self._new: list[Callable[[], None]] = []
@@ -54,27 +56,43 @@ class Wires:
         lines = _Lines(child, self._on_event, self._on_bad)
         out, err = child.process.stdout.fileno(), child.process.stderr.fileno()
 
+        os.set_blocking(err, False)
+        tail = bytearray()
+
+        def on_err() -> bool:
+            """Takes some of the errors; False when there is nothing more now."""
+            try:
+                data = os.read(err, READ_BYTES)
+            except BlockingIOError:
+                return False
+            except OSError:
+                data = b""
+            if not data:
+                if err in self._selector.get_map():
+                    self._selector.unregister(err)
+                return False
+            # A full disk may refuse runner.log, and must not end this thread.
+            with suppress(OSError):
+                os.write(2, data)
+            tail.extend(data)
+            *whole, rest = bytes(tail).split(b"\n")
+            tail[:] = rest[-4096:]
+            for line in whole:
+                child.hear(line)
+            return True
+
         def on_out() -> None:
             data = _read(out)
             if data:
                 lines.feed(data)
-            else:
-                self._selector.unregister(out)
-                self._on_end(child)
-
-        tail = bytearray()
-
-        def on_err() -> None:
-            data = _read(err)
-            if not data:
-                self._selector.unregister(err)
                 return
-            sys.stderr.write(data.decode(errors="replace"))
-            sys.stderr.flush()
-            tail.extend(data)
-            *whole, rest = bytes(tail).split(b"\n")
-            tail[:] = rest[-4096:]
-            child.stderr.extend(sanitise(x.decode(errors="replace"), 500) for x in whole if x)
+            self._selector.unregister(out)
+            # Its last words were written before its output ended: they are in the pipe by now.
+            while on_err():
+                pass
+            child.hear(bytes(tail))
+            tail.clear()
+            self._on_end(child)
 
         self._later(lambda: self._watch(out, on_out))
         self._later(lambda: self._watch(err, on_err))
@@ -115,7 +133,7 @@ class Wires:
     def _poke(self) -> None:
         os.write(self._wake_write, b"x")
 
-    def _watch(self, what: int | socket.socket, action: Callable[[], None]) -> None:
+    def _watch(self, what: int | socket.socket, action: Callable[[], object]) -> None:
         self._selector.register(what, selectors.EVENT_READ, action)
 
     def _woken(self) -> None:
@@ -128,7 +146,11 @@ class Wires:
     def _run(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select():
-                key.data()
+                try:
+                    key.data()
+                except Exception as error:
+                    self._on_broken(error)
+                    return
 
     def _accept(self, listener: socket.socket) -> None:
         try:

@@ -14,13 +14,13 @@ from types import FrameType
 from typing import NoReturn
 
 from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Told, bare_command
+from txtop.selftest.plain import Plain, bare_command
 from txtop.selftest.verdict import Result
 from txtop.selftest.watched import Watched
 
 THREADS = 1
 SEQUENCE_LENGTH = 32
-NEW_TOKENS = 64
+NEW_TOKENS = 32
 # Launch-bound: nearly all of a token's time is Python and dispatch, as with a small model on a GPU.
 MODEL = {
     "model_type": "gpt2",
@@ -57,7 +57,7 @@ def run(
         config = folder / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(MODEL), encoding="utf-8")
-        bare = Told(
+        bare = Plain(
             bare_command(
                 config, sequence_length=SEQUENCE_LENGTH, new_tokens=NEW_TOKENS, threads=THREADS
             ),

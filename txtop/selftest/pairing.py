@@ -1,46 +1,49 @@
-"""Takes turns between two arms, so that what the machine does meanwhile hits both alike."""
+"""Takes turns between two loops, so that what the machine does meanwhile hits both alike."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
-from txtop.selftest.verdict import Gaps, Pair, Result, arm_of, judge
+from txtop.selftest.verdict import Pair, Result, arm_of, judge
 
-TURN = 3
-"""Iterations that count in a turn; a pair has four turns, two an arm."""
+# On a shared machine the speed wanders on every time scale alike: the interval narrows with the
+# number of turns, not with their length. Shorter ones would be mostly the screen's waking up.
+SLICE_S = 0.6
+TURNS = 4
 
 
-class Turns(Protocol):
-    """One arm. It is stopped, costing nothing, whenever it is not its turn."""
+class Loop(Protocol):
+    """One arm; it costs nothing outside `run_for` and `gaps`."""
 
-    def turn(self, iterations: int) -> Gaps:
-        """Wakes, does one iteration that does not count and `iterations` that do, and stops."""
+    def run_for(self, seconds: float) -> None:
+        """Takes one turn."""
+
+    def gaps(self) -> list[int]:
+        """The gaps between tokens in ns of the turns since it was last asked."""
 
 
 def compare(
-    bare: Turns,
-    watched: Turns,
+    bare: Loop,
+    watched: Loop,
     *,
     min_pairs: int,
     max_pairs: int,
     half_width: float,
     say: Callable[[str], None],
-    iterations: int = TURN,
+    turns: int = TURNS,
 ) -> Result:
     """Pairs until the mean ratio is known to `half_width`, or is certainly out of bounds.
 
-    Pairs go bare watched watched bare, then watched bare bare watched: linear drift cancels inside
-    a pair, and whatever being first does cancels over two.
+    A pair is `turns` turns of each arm, one by one; who begins alternates from pair to pair.
     """
     pairs: list[Pair] = []
     while True:
-        outer, inner = (bare, watched) if len(pairs) % 2 == 0 else (watched, bare)
-        around = outer.turn(iterations)
-        between = inner.turn(2 * iterations)
-        around += outer.turn(iterations)
-        gaps = {id(outer): around, id(inner): between}
-        pairs.append(Pair(arm_of(gaps[id(bare)]), arm_of(gaps[id(watched)])))
+        order = (bare, watched) if len(pairs) % 2 == 0 else (watched, bare)
+        for _ in range(turns):
+            for loop in order:
+                loop.run_for(SLICE_S)
+        pairs.append(Pair(bare=arm_of(bare.gaps()), watched=arm_of(watched.gaps())))
         say(pairs[-1].line(len(pairs)))
         if len(pairs) < max(2, min_pairs):
             continue

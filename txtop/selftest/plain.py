@@ -1,76 +1,60 @@
-"""The bare arm: a process that does a block of iterations for each line it is told."""
+"""The bare arm: a process that says on its output when its tokens came."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
 from txtop.errors import RunError
+from txtop.selftest.slices import Sliced
 from txtop.selftest.tree import Tree
-from txtop.selftest.verdict import Gaps
 
 
-class Told:
-    """Speaks the protocol of `txtop.bench.bare` with `command`. Raises `RunError` if it dies."""
+class Plain(Sliced):
+    """`command` speaks as `txtop.bench.bare` does; its errors go to the file `errors`."""
 
     def __init__(self, command: Sequence[str], errors: Path) -> None:
         self._errors = errors
         with errors.open("wb") as log:
+            # A session of its own, as the runner has: Linux shares cores out by session.
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+                command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
-        self._tree = Tree(self._process.pid)
+        self._lines: deque[bytes] = deque()
+        self._reader = threading.Thread(target=self._read, name="bare", daemon=True)
+        self._reader.start()
+        self._own = Tree(self._process.pid)
+        super().__init__(self._own, self)
 
-    def wait_loaded(self) -> None:
-        """Until the model is loaded; then stops it until its first turn."""
-        self._answer()
-        self._tree.stop()
-
-    def turn(self, iterations: int) -> Gaps:
-        """Gaps in ns of `iterations` iterations; one before them does not count."""
-        self._tree.go_on()
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"iterations": 1 + iterations}).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._died() from None
-        gaps: Gaps = json.loads(self._answer())["gaps_ns"]
-        self._tree.stop()
-        return gaps[1:]
+    def poll(self) -> list[list[int]]:
+        """See `Source`."""
+        ended = not self._reader.is_alive()
+        found: list[list[int]] = []
+        while self._lines:
+            found.append(json.loads(self._lines.popleft())["at_ns"])
+        if ended and not found:
+            said = self._errors.read_text(errors="replace").strip().splitlines()
+            raise RunError(f"the bare loop ended: {said[-1] if said else 'no word'}")
+        return found
 
     def close(self) -> None:
-        self._tree.kill()
+        self._own.kill()
         self._process.wait()
+        self._reader.join()
 
-    def _answer(self) -> bytes:
+    def _read(self) -> None:
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise self._died()
-        return line
-
-    def _died(self) -> RunError:
-        lines = self._errors.read_text(errors="replace").strip().splitlines()
-        return RunError(f"the bare loop ended: {lines[-1] if lines else 'no word'}")
+        with self._process.stdout as output:
+            self._lines.extend(output)
 
 
-def bare_command(
-    config: Path, *, sequence_length: int, new_tokens: int, threads: int
-) -> Sequence[str]:
+def bare_command(config: Path, *, sequence_length: int, new_tokens: int, threads: int) -> list[str]:
     """A process that shares no code with the rest."""
-    return [
-        sys.executable,
-        "-m",
-        "txtop.bench.bare",
-        str(config),
-        "--sequence-length",
-        str(sequence_length),
-        "--new-tokens",
-        str(new_tokens),
-        "--threads",
-        str(threads),
-    ]
+    command = [sys.executable, "-m", "txtop.bench.bare", str(config)]
+    command += ["--sequence-length", str(sequence_length)]
+    return [*command, "--new-tokens", str(new_tokens), "--threads", str(threads)]

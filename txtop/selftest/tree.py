@@ -15,26 +15,19 @@ _LOOK_S = 0.005
 class Tree:
     """A process of ours with whatever it has started. No method raises for what is gone."""
 
-    def __init__(self, pid: int, *, screen: bool = False) -> None:
+    def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
-        self._screen = screen
         self._known: dict[int, psutil.Process] = {pid: self._root}
 
     def stop(self) -> None:
-        """Returns when every process is stopped.
-
-        A screen suspends itself as at ctrl+z: after a bare SIGSTOP Textual would take SIGCONT
-        for the end of a suspension, and start one more thread that reads keys, each time.
-        """
-        if self._screen:
-            self._send(self._root, signal.SIGTSTP)
-            self._wait_stopped([self._root])
+        """Returns when every process is stopped."""
         members = self._members()
         for process in members:
             self._send(process, signal.SIGSTOP)
         self._wait_stopped(members)
 
     def go_on(self) -> None:
+        """Continues every process."""
         for process in self._members():
             self._send(process, signal.SIGCONT)
 

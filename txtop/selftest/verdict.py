@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from statistics import fmean
 from typing import Literal
 
@@ -15,21 +14,19 @@ MEAN_BOUNDS = (0.98, 1.02)
 P99_BOUND = 1.10
 
 Outcome = Literal["pass", "fail", "inconclusive"]
-Gaps = list[list[int]]
-"""Times between tokens in ns, one list an iteration, TTFT not among them."""
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm of one pair in ms a token: TPOT over its iterations, p99 of all their gaps."""
+    """One arm of one pair, in ms: mean and p99 of the gaps between tokens, TTFT not among them."""
 
     tpot_ms: float
     p99_ms: float
 
 
-def arm_of(gaps: Gaps) -> Arm:
-    """TPOT = (E2E - TTFT) / (OSL - 1), which is the mean gap; equal OSL in every iteration."""
-    ordered = sorted(chain.from_iterable(gaps))
+def arm_of(gaps_ns: Sequence[int]) -> Arm:
+    """Of gaps in ns; over calls of one length their mean is TPOT, (E2E - TTFT) / (OSL - 1)."""
+    ordered = sorted(gaps_ns)
     return Arm(fmean(ordered) / 1e6, percentile(ordered, 99) / 1e6)
 
 

@@ -118,7 +118,7 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     machine = header.machine
     threads = sorted({load.threads for load in state.loads.values()})
     lines = [
-        f"txtop session {header.session}  {when}",
+        f"txtop session {sanitise(header.session, 80)}  {when}",
         sanitise(
             f"{machine.cpu}, {machine.cores_physical} cores, {machine.memory_bytes / 2**30:.0f} GiB"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")

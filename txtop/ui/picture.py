@@ -7,7 +7,6 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-
 # Textual's picture asks a web server for its font; a picture must not fetch anything.
 _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 

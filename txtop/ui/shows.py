@@ -193,20 +193,9 @@ class Home:
 
     def quick(self) -> Live:
         """The quick preset as a run."""
-        from txtop.plan import Plan, matrix
-        from txtop.presets import PRESETS
+        from txtop.presets import quick
 
-        preset = PRESETS["quick"]
-        cells = matrix(
-            models=list(preset.models),
-            precisions=list(preset.precisions),
-            attention=["sdpa"],
-            batch_sizes=list(preset.batch_sizes),
-            sequence_lengths=list(preset.sequence_lengths),
-            new_tokens=list(preset.new_tokens),
-        )
-        plan = Plan(cells=cells, warmup=preset.warmup, iterations=preset.iterations, preset="quick")
-        return Live(plan, session_dir=self._session_dir)
+        return Live(quick(), session_dir=self._session_dir)
 
 
 Show = Live | Recording | Home

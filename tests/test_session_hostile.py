@@ -1,0 +1,155 @@
+"""Session files from elsewhere: within the types, but out to break whoever shows them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streams
+
+from txtop import events
+from txtop.events import AnyEvent
+from txtop.metrics import FinalMetrics
+from txtop.session import export, find, table
+from txtop.session.read import read_all
+from txtop.state import fold_all
+
+BIG = 2**63 - 1
+ESCAPES = (
+    "[/][@click=app.quit]x \x1b[31m \x1b]52;c;QQ==\x07 \x1b]8;;http://x\x1b\\ \x1bPq\x1b\\"
+    " \x9b1m \x9d0;x\x9c \u202eevil\u202c \u200b\u2066\ufeff"
+)
+RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def _spoil(made: list[AnyEvent]) -> None:
+    """Puts escapes wherever a text may stand, the cells' ids aside."""
+    for event in made:
+        for name in event.__struct_fields__:
+            value = getattr(event, name)
+            if isinstance(value, str) and name not in ("cell", "src", "role", "reason"):
+                if name not in ("family", "weights", "page_cache", "status", "action", "level"):
+                    setattr(event, name, ESCAPES)
+            elif isinstance(value, dict):
+                setattr(event, name, dict.fromkeys([ESCAPES], next(iter(value.values()))))
+            elif isinstance(value, list) and name in ("notes", "stderr"):
+                setattr(event, name, [ESCAPES])
+        if isinstance(event, events.CellFinished) and event.cell == "c001":
+            event.status, event.reason = "failed", ESCAPES
+    at = made[-1].t_ns
+    made[-1:-1] = [
+        events.Log(t_ns=at, text=ESCAPES),
+        events.Gap(t_ns=at, producer=ESCAPES, reason=ESCAPES),
+        events.Control(t_ns=at, who=ESCAPES, action="marker", label=ESCAPES),
+    ]
+    assert isinstance(made[0], events.Header)
+    made[0].name = ESCAPES
+    made[0].machine = events.Machine(
+        **{f: getattr(streams.MACHINE, f) for f in streams.MACHINE.__struct_fields__}
+        | {"cpu": ESCAPES, "hostname": ESCAPES}
+    )
+
+
+def _models(made: list[AnyEvent]) -> None:
+    made[:] = streams.stream(streams.plan((ESCAPES, "gpt2")))
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("spoil", [_spoil, _models])
+def test_no_text_of_a_session_file_reaches_a_terminal_or_an_export_raw(
+    tmp_path: Path, spoil: Callable[[list[AnyEvent]], None]
+) -> None:
+    made = streams.stream()
+    spoil(made)
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(b"".join(map(events.encode, made)))
+    for command in (("show", str(path)), ("export", str(path)), ("replay", str(path)), ()):
+        arguments = command or ("sessions", "--session-dir", str(tmp_path))
+        done = subprocess.run(
+            [sys.executable, "-m", "txtop", *arguments],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0, done.stderr
+        assert not RAW.search(done.stdout + done.stderr), arguments
+        if command:
+            assert "[@click=app.quit]" in done.stdout + done.stderr
+
+
+def _set(kind: type[AnyEvent], **facts: object) -> Callable[[list[AnyEvent]], None]:
+    def change(made: list[AnyEvent]) -> None:
+        for event in made:
+            if isinstance(event, kind):
+                for name, value in facts.items():
+                    setattr(event, name, value)
+
+    return change
+
+
+def _clock(made: list[AnyEvent]) -> None:
+    """Two segments of 292 years: together more than 63 bits of nanoseconds."""
+    late = events.Telemetry(t_ns=BIG, device="host", values={"cpu_percent": 1.0})
+    made[4:4] = [late, events.Segment(t_ns=0, boot_id="b", wall_s=1.0, pid=BIG), late]
+
+
+EXTREMES = {
+    "a date beyond the calendar": _set(events.Ended, wall_s=1e300),
+    "a date before it": _set(events.Segment, wall_s=-1e18),
+    "readings whose sum overflows": _set(events.Telemetry, values={"cpu_percent": 1.7e308}),
+    "a load that overflows": _set(events.Load, load_s=1.7e308, phases={"import": -1.7e308}),
+    "a clock that overflows": _clock,
+    "the largest integers": _set(events.Iteration, e2e_ns=BIG, ttft_ns=BIG, tokens=BIG),
+    "an answer in no time": _set(events.Iteration, e2e_ns=1, ttft_ns=0),
+    "a first token after the last": _set(events.Iteration, e2e_ns=1, ttft_ns=BIG),
+    "gaps that are too long": _set(events.Steps, gaps_ns=[BIG, BIG]),
+    "steps from nowhere": _set(events.Steps, first=BIG, index=BIG),
+    "peaks beyond any machine": _set(events.Memory, host_bytes=BIG, reserved_bytes=BIG),
+}
+
+
+@pytest.mark.fault(13)
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes_are_shown_or_rejected_and_never_raise(tmp_path: Path, name: str) -> None:
+    made = streams.stream()
+    EXTREMES[name](made)
+    path = tmp_path / "s.jsonl"
+    streams.write(path, made)
+    found, _ = read_all(path)
+    state = fold_all(found)
+    assert table.report(state, FinalMetrics()).count("gpt2") >= 1
+    assert export.to_json(state, FinalMetrics()).endswith(b"}\n")
+
+
+@pytest.mark.fault(13)
+@pytest.mark.parametrize("wall_s", [1e300, -1e300, 1e18, -1.0])
+def test_a_header_with_an_impossible_date_hides_no_other_session(
+    tmp_path: Path, wall_s: float
+) -> None:
+    made = streams.stream()
+    streams.write(tmp_path / "good.jsonl", made)
+    assert isinstance(made[0], events.Header)
+    made[0].wall_s = wall_s
+    streams.write(tmp_path / "bad.jsonl", made)
+    listed = subprocess.run(
+        [sys.executable, "-m", "txtop", "sessions", "--session-dir", str(tmp_path)],
+        capture_output=True,
+        text=True,
+    )
+    assert listed.returncode == 0 and listed.stdout.startswith("good ")
+    assert find.look(tmp_path / "bad.jsonl") is None
+
+
+def test_one_new_token_leaves_no_gap_and_says_so() -> None:
+    made = streams.stream()
+    _set(events.Iteration, tokens=1)(made)
+    _set(events.Steps, gaps_ns=[20_000_000])(made)
+    found = FinalMetrics().of(fold_all(made).cells["c001"])
+    for name in ("tpot_ms", "itl_ms", "decode_tokens_per_s"):
+        assert found[name].mean is None and found[name].notes == ["null: one new token"], name
+    assert found["ttft_ms"].mean is not None and found["tokens_per_s"].mean is not None

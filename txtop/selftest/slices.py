@@ -1,0 +1,86 @@
+"""A loop of generate() that runs in slices of time and costs nothing between them."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from time import perf_counter_ns
+from typing import Protocol
+
+from txtop.errors import RunError
+from txtop.selftest.tree import Tree
+
+SETTLE_S = 0.1
+LOOK_S = 0.02
+PATIENCE_S = 20.0
+
+Window = tuple[int, int]
+
+
+class Source(Protocol):
+    """Where a loop says when its tokens were on the host."""
+
+    def poll(self) -> list[list[int]]:
+        """Per call of generate() that ended since: its tokens' times in ns of `perf_counter_ns`.
+
+        Raises `RunError` when the loop has ended.
+        """
+
+
+def gaps_inside(calls: Sequence[Sequence[int]], windows: Sequence[Window]) -> list[int]:
+    """Times in ns between two tokens of one call that both lie in one of the ordered windows."""
+    starts = [start for start, _ in windows]
+    found = []
+    for call in calls:
+        for earlier, later in pairwise(call):
+            at = bisect_right(starts, earlier) - 1
+            if at >= 0 and later <= windows[at][1]:
+                found.append(later - earlier)
+    return found
+
+
+class Sliced:
+    """The processes of `tree`, stopped but for its slices; `perf_counter_ns` is one clock for all.
+
+    A slice may end in the middle of a token: that gap, and those of the first 100 ms, in which
+    caches fill and every timer that came due meanwhile fires at once, are left out.
+    """
+
+    def __init__(self, tree: Tree, source: Source) -> None:
+        self._tree = tree
+        self._source = source
+        self._windows: list[Window] = []
+        self._calls: list[list[int]] = []
+
+    def run_for(self, seconds: float) -> None:
+        """One slice."""
+        self._tree.go_on()
+        start_ns = perf_counter_ns() + round(SETTLE_S * 1e9)
+        time.sleep(seconds)
+        end_ns = perf_counter_ns()
+        self._tree.stop()
+        self._windows.append((start_ns, end_ns))
+        self._calls += self._source.poll()
+
+    def gaps(self) -> list[int]:
+        """Gaps in ns of the slices since the last call. Runs on until all of them are known."""
+        windows, self._windows = self._windows, []
+        self._advance(windows[-1][1])
+        calls, self._calls = self._calls, []
+        return gaps_inside(calls, windows)
+
+    def wait_loaded(self) -> None:
+        """Until the loop has said something; then stops it until its first slice."""
+        self._advance(0, patience_s=120.0)
+
+    def _advance(self, until_ns: int, patience_s: float = PATIENCE_S) -> None:
+        self._tree.go_on()
+        give_up_s = time.monotonic() + patience_s
+        while not self._calls or self._calls[-1][0] < until_ns:
+            if time.monotonic() > give_up_s:
+                raise RunError(f"a loop said nothing within {patience_s:.0f} s")
+            time.sleep(LOOK_S)
+            self._calls += self._source.poll()
+        self._tree.stop()
