@@ -1,9 +1,22 @@
-"""What every test run says at its end."""
+"""What every test run starts from, and what it says at its end."""
 
 from __future__ import annotations
 
+import signal
+
 import fault_rows
 import pytest
+
+
+def pytest_configure() -> None:
+    """Under nohup or as a shell's background job signals come ignored, and children inherit it."""
+    for number, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
