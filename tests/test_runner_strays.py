@@ -52,7 +52,7 @@ def stray() -> tuple[str, ...]:
 
 def test_a_worker_has_no_say_in_another_cell(tmp_path: Path, stray: tuple[str, ...]) -> None:
     run = Run(tmp_path / "s", plan("aborts", "ok"), worker=stray)
-    run.run()
+    assert run.start().join() == ("done", True)
     assert statuses(run.state) == ["failed", "ok"]
     assert [len(cell.samples) for cell in run.state.cells.values()] == [3, 8]
 
@@ -61,8 +61,7 @@ def test_events_that_are_not_a_workers_change_neither_the_run_nor_its_log(
     tmp_path: Path, stray: tuple[str, ...]
 ) -> None:
     run = Run(tmp_path / "s", plan("ok"), worker=stray)
-    run.run()
-    assert run.ended == ("done", True) and statuses(run.state) == ["ok"]
+    assert run.start().join() == ("done", True) and statuses(run.state) == ["ok"]
     assert run.state.header is not None and run.state.header.session == "s"
     found, problems = read_all(run.folder)
     assert not problems.lines() and not any(isinstance(e, events.Marker) for e in found)
@@ -76,7 +75,7 @@ def test_events_that_are_not_a_workers_change_neither_the_run_nor_its_log(
 @pytest.mark.fault(26)
 def test_last_words_without_a_newline_are_kept(tmp_path: Path, stray: tuple[str, ...]) -> None:
     run = Run(tmp_path / "s", plan("last-words", "ok"), worker=stray)
-    run.run()
+    assert run.start().join() == ("done", True)
     assert statuses(run.state) == ["failed", "ok"]
     finished = run.state.cells["c001"].finished
     assert finished is not None and finished.stderr == ["the last words, without a newline"]
@@ -108,6 +107,6 @@ def test_a_sampler_may_speak_until_the_end(tmp_path: Path) -> None:
         "say(); time.sleep(0.1)\n"
     )
     run = Run(tmp_path / "s", plan("ok"), sampler=(sys.executable, "-c", script))
-    run.run()
+    assert run.start().join() == ("done", True)
     assert [line for line in run.state.log if line.level == "warning"] == []
     assert len(run.state.devices["host"].series["cpu_percent"][0]) == 2
