@@ -243,3 +243,12 @@ def test_a_view_of_a_thousand_cells() -> None:
     plan = Plan(cells=tuple(Cell(id=f"c{i}", model=f"m{i}") for i in range(1000)))
     view: View = build_view(ui_events.folded(iter([ui_events.header(plan)])))
     assert len(view.cells) == len(view.rail) == 1000
+
+
+def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> None:
+    for until_s in (30.0, 150.0, 235.0):
+        story = ui_events.Story(ui_events.sweep(40))
+        view = build_view(ui_events.folded(story.whole(), until_s))
+        assert all(bool(row.ratio) == bool(row.badge) for row in view.cells)
+        assert bool(view.hero.ratio) == bool(view.hero.badge)
+    assert view.hero.ratio and view.hero.badge in ("unknown (rand)", "unmeasured")

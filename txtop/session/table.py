@@ -36,7 +36,7 @@ def figure(value: float | None) -> str:
     if value is None:
         return MISSING
     if abs(value) >= 100:
-        return f"{value:,.0f}"
+        return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
 
 

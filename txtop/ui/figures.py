@@ -116,6 +116,7 @@ class CellRow:
     gib: str = ""
     note: str = ""
     ratio: str = ""
+    badge: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -287,6 +288,7 @@ def row(
         gib=numbers.gib(peak) if peak else wait,
         note=_note(state, plan, base.state, is_reference=reference is state),
         ratio=numbers.ratio(relative),
+        badge=badge(state) if relative else "",
     )
 
 
@@ -331,6 +333,12 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     if 0 < n < SETTLED:
         return f"few: n = {n}"
     return "reference" if is_reference else ""
+
+
+def badge(state: CellState) -> str:
+    """What is known of the quality of this precision; a speed-up is never shown without it."""
+    random = state.load is not None and state.load.weights == "random"
+    return "unknown (rand)" if random else "unmeasured"
 
 
 def speed_up(

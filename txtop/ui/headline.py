@@ -38,6 +38,7 @@ class Hero:
     note: str = ""
     ratio: str = ""
     ratio_of: str = ""
+    badge: str = ""
     reason: str = ""
     hint: str = ""
     share: float | None = None
@@ -83,6 +84,7 @@ def hero(
         ratio_of=f"of {reference.cell.precision}, batch {cell.cell.batch_size}"
         if relative and reference
         else "",
+        badge=figures.badge(cell) if relative else "",
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_loading_share(cell),

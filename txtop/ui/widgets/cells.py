@@ -16,6 +16,7 @@ WIDE = 100
 ROOMY = 85
 RUNNING_AT = 2
 NOTE = 10
+NOTE_WIDE = 21
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
     gib = 8 if width >= WIDE else 6
     gap = 3 if width >= WIDE else 2
     fixed = 2 + model + 5 + 6 + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
-    left = width - fixed - NOTE
+    least = NOTE_WIDE if width >= WIDE else NOTE
+    left = width - fixed - least
     extra: list[tuple[str, int]] = []
     for name, wide in (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 6)):
         if len({getattr(row, name) for row in rows}) > 1 and left >= wide:
@@ -59,7 +61,7 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
             left -= wide
     bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
     unit = "seq/s" if encoders else "tok|seq/s" if mixed else "tok/s"
-    note = max(0, NOTE + left - (bar + 4 if bar else 0))
+    note = max(0, least + left - (bar + 4 if bar else 0))
     return Columns(model, tuple(extra), encoders, unit, bar, note, gib, gap)
 
 
@@ -170,7 +172,10 @@ def _note(row: CellRow, shape: Columns, g: Glyphs) -> Row:
     """The reason of a failure, else progress, else how it compares."""
     if row.state == "failed":
         return [(fit(row.note, shape.note, mark=g("…")), "bad")]
-    said = [text for text in (row.note, row.ratio if row.state != "running" else "") if text]
-    if row.state != "running" and row.ratio and row.note == "reference":
-        said = [row.note]
-    return [(fit(" · ".join(said), shape.note, mark=g("…")), "muted")]
+    said = row.note
+    if row.ratio and row.state != "running" and row.note != "reference":
+        room = shape.note - (len(row.note) + 3 if row.note else 0)
+        forms = (f"{row.ratio} {word}" for word in (row.badge, row.badge.split()[0], "?"))
+        against = next((form for form in forms if len(form) <= room), "")
+        said = " · ".join(text for text in (row.note, against) if text)
+    return [(fit(g(said), shape.note, mark=g("…")), "muted")]

@@ -127,7 +127,10 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
         beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _why_role(shown))]
     against: Row = []
     if shown.ratio:
-        against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (shown.ratio_of, "muted")]
+        said = f"{shown.ratio_of} · {shown.badge}"
+        if cells(said) > width - FACT_WIDTH:
+            said = shown.badge
+        against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (g(said), "muted")]
     elif shown.note:
         against = [(shown.note, "muted")]
     elif shown.share is not None:
