@@ -133,8 +133,9 @@ def closing(path: Path, json_file: str | None) -> int:
     for line in problems.lines():
         _progress(line)
     code = _finish(state, FinalMetrics(), json_file)
-    stopped = state.ended is not None and state.ended.reason == "stopped"
-    return INTERRUPTED if stopped else code
+    if state.ended is None:
+        raise RunError(f"the runner ended before the run: {last_words(path)}")
+    return INTERRUPTED if state.ended.reason == "stopped" else code
 
 
 def follow_lines(path: Path) -> int:

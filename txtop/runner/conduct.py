@@ -389,7 +389,7 @@ class Conductor:
             "failed",
             reason=reason,
             hint="the run goes on with a fresh worker; its last lines are in the session",
-            phase=state.phase if state.phase != "idle" else state.stage,
+            phase=state.phase if state.stage == "loading" else state.stage,
             n=course.measured,
             exit_code=code,
             stderr=list(worker.stderr),
