@@ -19,7 +19,7 @@ from txtop.session import find, table
 from txtop.session.export import to_json
 from txtop.session.follow import Follower
 from txtop.session.read import Problems, read_all
-from txtop.state import SessionState
+from txtop.state import SessionState, fold_all
 
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0
@@ -124,12 +124,13 @@ def _finish(state: SessionState, finals: FinalMetrics, json_file: str | None) ->
 
 def closing(path: Path, json_file: str | None) -> int:
     """After a screen was left: the report of a run that ended, or how to come back to it."""
-    if Control(path).status() is not None and load(path)[0].ended is None:
+    alive = Control(path).status() is not None
+    state, problems = load(path)
+    if alive and state.ended is None:
         _progress(f"the run goes on: txtop attach {path.name}")
         if json_file is not None:
             _progress(f"then: txtop export {path.name} --output {json_file}")
         return 0
-    state, problems = load(path)
     for line in problems.lines():
         _progress(line)
     code = _finish(state, FinalMetrics(), json_file)
@@ -166,10 +167,7 @@ def replay_lines(path: Path) -> None:
 def load(path: Path) -> tuple[SessionState, Problems]:
     """The state at the end of a recorded session. Raises `SessionError`."""
     found, problems = read_all(path)
-    state = SessionState()
-    for event in found:
-        state.fold(event)
-    return state, problems
+    return fold_all(found), problems
 
 
 def running(name: str | None, folder: Path | None) -> Path:

@@ -73,9 +73,7 @@ class Conductor:
         self._folder, self._name = folder, name
         self._worker_command = worker
         self.recorder = Recorder(LogWriter(folder))
-        self._inbox: queue.SimpleQueue[tuple[Child | None, AnyEvent | Exception | None]] = (
-            queue.SimpleQueue()
-        )
+        self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._stops = 0
         self._skip = False
         self._paused = False
@@ -316,9 +314,9 @@ class Conductor:
     def _wait_while_paused(self, worker: Child) -> None:
         while self._paused and not self._stops and not self._skip:
             self._take(worker)
-        self._check(worker)
+        self._check()
 
-    def _check(self, worker: Child) -> None:
+    def _check(self) -> None:
         if self._stops:
             raise _Over("cancelled", "stop")
         if self._skip:
@@ -338,7 +336,7 @@ class Conductor:
             if self._stops > 1 or (killable and (self._stops or self._skip)):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
-                self._check(worker)
+                self._check()
             if (self._stops or self._skip) and not cancelled:
                 cancelled = True
                 worker.send(orders.Cancel(cell=cell.id))
@@ -348,7 +346,7 @@ class Conductor:
             if isinstance(event, events.CellRejected | events.CellFinished):
                 raise _Over(event.status if isinstance(event, events.CellFinished) else "failed")
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
-                self._check(worker)
+                self._check()
             if isinstance(event, wanted) and not cancelled:
                 return
 
