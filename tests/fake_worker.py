@@ -52,6 +52,8 @@ class Fake:
                         t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
                     )
                 )
+            elif isinstance(order, orders.Inspect):
+                self.send(events.Kernels(t_ns=perf_counter_ns(), cell=order.cell))
             elif isinstance(order, orders.Iterate):
                 for index in range(order.index, order.index + order.count):
                     self.iterate(order, index)

@@ -14,7 +14,7 @@ from msgspec import Meta
 from txtop.plan import Plan
 from txtop.sanitise import inert_json
 
-SCHEMA = (1, 0)
+SCHEMA = (1, 1)
 MAX_LINE_BYTES = 1 << 20
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -95,7 +95,8 @@ class Progress(Event, kw_only=True, tag="progress"):
 
 
 class Phase(Event, kw_only=True, tag="phase"):
-    """A worker enters a phase: import resolve config weights to_device first_forward idle."""
+    """A worker enters a phase: import resolve config weights convert to_device first_forward
+    compile, then kernels (the profiled pass), idle."""
 
     cell: Name
     name: Name
@@ -104,6 +105,9 @@ class Phase(Event, kw_only=True, tag="phase"):
 class Load(Event, kw_only=True, tag="load"):
     """A worker is ready. `load_s` has its own clock, from the start of the worker's process to
     here, less the phase `resolve`: a download is never part of a load.
+
+    `recipe` says how a quantised precision was made. `converted_share` is the bytes of matrix-
+    product weights that it converted over the bytes of all of them, as they were before.
     """
 
     cell: Name
@@ -121,6 +125,8 @@ class Load(Event, kw_only=True, tag="load"):
     device_id: Name | None = None
     threads: Natural
     attention: Name
+    recipe: Name = ""
+    converted_share: Annotated[float, Meta(ge=0, le=1)] | None = None
     versions: dict[Name, Name]
     notes: list[Text] = []
 
@@ -132,6 +138,14 @@ class Workload(Event, kw_only=True, tag="workload"):
     inputs_sha256: Name
     threads: Natural
     notes: list[Text] = []
+
+
+class Kernels(Event, kw_only=True, tag="kernels"):
+    """Which attention kernel ran, read from one untimed, profiled pass; null where none showed."""
+
+    cell: Name
+    prefill: Name | None = None
+    decode: Name | None = None
 
 
 class Steps(Event, kw_only=True, tag="steps"):
@@ -237,6 +251,7 @@ AnyEvent = (
     | Phase
     | Load
     | Workload
+    | Kernels
     | Steps
     | Iteration
     | Memory

@@ -16,7 +16,15 @@ from txtop.stats.summary import Summary, single, summarise
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
 STABLE_CV = 0.02
-LOAD_PHASES = ("import", "config", "weights", "to_device", "compile", "first_forward")
+LOAD_PHASES = (
+    "import",
+    "config",
+    "weights",
+    "convert",
+    "to_device",
+    "first_forward",
+    "compile",
+)
 
 Series = Callable[[CellState, int], float | None]
 

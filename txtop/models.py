@@ -14,7 +14,9 @@ import msgspec
 from txtop.plan import Cell
 
 Family = Literal["causal", "encoder", "seq2seq"]
-BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2}
+BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
+    ("int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"), 1
+)
 OFFLINE_NOTICE = "Hugging Face Hub not reachable: offline for the rest of this run"
 """The text of a worker's `log` event; workers started with HF_HUB_OFFLINE=1 do not probe again."""
 

@@ -31,6 +31,13 @@ class Prepare(msgspec.Struct, tag_field="order", tag="prepare", frozen=True, kw_
     cell: Cell
 
 
+class Inspect(msgspec.Struct, tag_field="order", tag="inspect", frozen=True, kw_only=True):
+    """One untimed, profiled pass; peaks of memory are reset after it. Answered by `kernels`, or by
+    `cell_finished` (failed) where another attention kernel ran than was asked for."""
+
+    cell: str
+
+
 class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_only=True):
     """Do `count` iterations, numbered from `index`. Each is answered by `steps` and `iteration`."""
 
@@ -56,7 +63,7 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
     """End the process. The end of standard input means the same."""
 
 
-Order = Load | Prepare | Iterate | Finish | Cancel | Quit
+Order = Load | Prepare | Inspect | Iterate | Finish | Cancel | Quit
 _decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 

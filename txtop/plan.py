@@ -9,15 +9,32 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-Precision = Literal["fp32", "fp16", "bf16"]
-Attention = Literal["eager", "sdpa"]
+Precision = Literal[
+    "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"
+]
+Attention = Literal[
+    "eager",
+    "sdpa",
+    "sdpa:flash",
+    "sdpa:efficient",
+    "sdpa:math",
+    "sdpa:cudnn",
+    "flash_attention_2",
+    "flash_attention_3",
+    "flex",
+]
+Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
+Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda"]
+GATE_LEAST = 20
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 ATTENTIONS: tuple[str, ...] = get_args(Attention)
+COMPILES: tuple[str, ...] = get_args(Compile)
+CACHES: tuple[str, ...] = get_args(Cache)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +50,22 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = "auto"
     threads: Positive | None = None
     weights: Weights = "auto"
+    compile: Compile = "none"
+    cache: Cache = "dynamic"
 
     @property
     def group(self) -> str:
-        """Cells with equal groups share one loaded worker."""
-        threads = self.threads or "default"
-        parts = (self.model, self.precision, self.attention, self.device, threads, self.weights)
+        """Cells with equal groups share one loaded worker.
+
+        The kernels behind sdpa are chosen for each call, so they share. A compiled cell has a
+        worker of its own: after a second shape the compiler makes sizes dynamic, and the code
+        measured would depend on what was measured before.
+        """
+        loaded = (self.model, self.precision, self.attention.partition(":")[0], self.device)
+        parts: tuple[object, ...] = (*loaded, self.threads or "default", self.weights)
+        if self.compile != "none":
+            parts += (self.compile, self.cache, self.batch_size)
+            parts += (self.sequence_length, self.new_tokens)
         return "|".join(map(str, parts))
 
     @property
@@ -51,15 +78,24 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The cells in the order they are measured, and the rule that ends each of them.
 
     `iterations` measures exactly that many; without it a cell runs at least 10 iterations and
-    3 s, then until its interval is narrow enough or `budget_s` is spent.
+    3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup` is that many
+    iterations, null the gate of `stats.warmup`. `timeout_s` ends a cell that takes longer as a
+    whole, loading included.
     """
 
     cells: tuple[Cell, ...]
     iterations: Positive | None = None
-    warmup: Count = 3
+    warmup: Count | None = None
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     seed: Count = 0
     preset: str | None = None
+    timeout_s: Annotated[float, Meta(gt=0, le=864_000)] | None = None
+    cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+
+    @property
+    def expected_warmup(self) -> int:
+        """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
+        return GATE_LEAST if self.warmup is None else self.warmup
 
     @property
     def groups(self) -> list[list[Cell]]:
@@ -81,10 +117,24 @@ def matrix(
     device: Device = "auto",
     threads: list[int] | None = None,
     weights: Weights = "auto",
+    compiles: list[Compile] | None = None,
+    caches: list[Cache] | None = None,
 ) -> tuple[Cell, ...]:
     """Every combination, each once, model first: cells that share weights stand together."""
     pools: list[int | None] = list(threads or []) or [None]
-    knobs = product(models, attention, pools, precisions, sequence_lengths, new_tokens, batch_sizes)
+    graphs: list[Compile] = list(compiles or []) or ["none"]
+    stores: list[Cache] = list(caches or []) or ["dynamic"]
+    knobs = product(
+        models,
+        attention,
+        pools,
+        precisions,
+        graphs,
+        stores,
+        sequence_lengths,
+        new_tokens,
+        batch_sizes,
+    )
     return tuple(
         Cell(
             id=f"c{number:03d}",
@@ -97,10 +147,20 @@ def matrix(
             device=device,
             threads=thread,
             weights=weights,
+            compile=compiled,
+            cache=cache,
         )
-        for number, (model, kernel, thread, precision, length, tokens, batch) in enumerate(
-            dict.fromkeys(knobs), start=1
-        )
+        for number, (
+            model,
+            kernel,
+            thread,
+            precision,
+            compiled,
+            cache,
+            length,
+            tokens,
+            batch,
+        ) in enumerate(dict.fromkeys(knobs), start=1)
     )
 
 

@@ -16,7 +16,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     batch_sizes: tuple[int, ...] = (1,)
     sequence_lengths: tuple[int, ...] = (128,)
     new_tokens: tuple[int, ...] = (32,)
-    warmup: int = 3
+    warmup: int | None = None
     iterations: int | None = None
 
 
@@ -25,6 +25,7 @@ PRESETS = {
         title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
         precisions=("fp32", "bf16"),
         sequence_lengths=(32,),
+        warmup=3,
         iterations=10,
     ),
 }

@@ -56,6 +56,7 @@ class CellState:
     phase: str = ""
     load: events.Load | None = None
     workload: events.Workload | None = None
+    kernels: events.Kernels | None = None
     memory: events.Memory | None = None
     progress: events.Progress | None = None
     finished: events.CellFinished | None = None
@@ -231,6 +232,8 @@ class SessionState:
             case events.Workload():
                 state.workload = event
                 state.stage = "first"
+            case events.Kernels():
+                state.kernels = event
             case events.Steps():
                 self._steps(state, event)
             case events.Iteration():

@@ -23,7 +23,9 @@ from txtop.sanitise import sanitise
 if TYPE_CHECKING:
     from txtop.bench.task import Inputs
 
-_CellOrder = orders.Load | orders.Prepare | orders.Iterate | orders.Finish | orders.Cancel
+_CellOrder = (
+    orders.Load | orders.Prepare | orders.Inspect | orders.Iterate | orders.Finish | orders.Cancel
+)
 _DRAIN_S = 2.0
 _RETRY_S = 0.05
 
@@ -69,6 +71,8 @@ class Worker:
                 self._load(order)
             elif isinstance(order, orders.Prepare):
                 self._prepare(order)
+            elif isinstance(order, orders.Inspect):
+                self._inspect(cell)
             elif isinstance(order, orders.Iterate):
                 self._iterate(order)
             elif isinstance(order, orders.Finish):
@@ -127,6 +131,9 @@ class Worker:
                 notes=_notes(loaded, cell),
             )
         )
+
+    def _inspect(self, cell: str) -> None:
+        self._emitter.send(events.Kernels(t_ns=perf_counter_ns(), cell=cell))
 
     def _iterate(self, order: orders.Iterate) -> None:
         inputs = self._inputs

@@ -30,6 +30,7 @@ FROM_WORKER = (
     events.Phase,
     events.Load,
     events.Workload,
+    events.Kernels,
     events.Steps,
     events.Iteration,
     events.Memory,
@@ -306,6 +307,9 @@ class Conductor:
         while (block := course.next_block()) is not None:
             self._wait_while_paused(worker)
             role, count = block
+            if role != "first" and self.recorder.state.cells[cell.id].kernels is None:
+                worker.send(orders.Inspect(cell=cell.id))
+                self._await(worker, cell, events.Kernels)
             index = len(self.recorder.state.cells[cell.id].samples)
             worker.send(orders.Iterate(cell=cell.id, role=role, index=index, count=count))
             for _ in range(count):

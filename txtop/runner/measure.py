@@ -36,8 +36,9 @@ class Course:
             return "first", 1
         warm = sum(role == "warmup" for role in samples.role)
         spent_s = sum(samples.e2e_ns[1:]) / 1e9
-        if warm < self._plan.warmup:
-            return "warmup", min(self._plan.warmup - warm, self._count())
+        wanted = 3 if self._plan.warmup is None else self._plan.warmup
+        if warm < wanted:
+            return "warmup", min(wanted - warm, self._count())
         self.stopped_by = self._decide(spent_s)
         if self.stopped_by is not None:
             return None

@@ -134,11 +134,11 @@ def planned_iterations(state: CellState, plan: Plan) -> int:
     """How many iterations the axis holds: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
     if plan.iterations is not None:
-        return max(len(state.samples), 1 + plan.warmup + plan.iterations)
+        return max(len(state.samples), 1 + plan.expected_warmup + plan.iterations)
     room = 20
     while room < len(state.samples) - before:
         room *= 2
-    return max(before, 1 + plan.warmup) + room
+    return max(before, 1 + plan.expected_warmup) + room
 
 
 def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:

@@ -150,7 +150,7 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
             return f"{progress.what} {numbers.size(progress.done)}{total}"
         return NAMED_PHASES.get(cell.phase, cell.phase).replace("_", " ")
     if cell.stage in ("first", "warming"):
-        return f"{len(cell.samples)} of {1 + session.plan.warmup}"
+        return f"{len(cell.samples)} of {1 + session.plan.expected_warmup}"
     if 0 < n < figures.SETTLED and (cell.over or n < 2):
         return f"few: n = {n}"
     return ""

@@ -249,7 +249,7 @@ def _share(cell: CellState, state: SessionState) -> float:
     """How far a running cell has come: by its iterations, or by the most it may spend."""
     plan = state.plan
     if plan.iterations is not None:
-        return min(1.0, len(cell.samples) / (1 + plan.warmup + plan.iterations))
+        return min(1.0, len(cell.samples) / (1 + plan.expected_warmup + plan.iterations))
     spent_s = sum(cell.samples.e2e_ns) / NS_PER_S
     return min(1.0, spent_s / plan.budget_s)
 
