@@ -1,23 +1,74 @@
-"""The attention implementation: asked for by name, refused where the model has none of it."""
+"""The attention implementation: asked for by name, refused where it is not to be had here."""
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
 from txtop.bench.failures import Rejected
-from txtop.plan import ATTENTIONS
+
+_BACKENDS = {
+    "sdpa:flash": SDPBackend.FLASH_ATTENTION,
+    "sdpa:efficient": SDPBackend.EFFICIENT_ATTENTION,
+    "sdpa:math": SDPBackend.MATH,
+    "sdpa:cudnn": SDPBackend.CUDNN_ATTENTION,
+}
+_ON_A_CPU = ("eager", "sdpa", "sdpa:flash", "sdpa:math", "flex")
+_SUPPORT = {
+    "sdpa": "_supports_sdpa",
+    "flash_attention_2": "_supports_flash_attn",
+    "flash_attention_3": "_supports_flash_attn",
+    "flex_attention": "_supports_flex_attn",
+}
+_PACKAGES = {"flash_attention_2": "flash-attn", "flash_attention_3": "flash-attn 3 (hopper)"}
 
 
-def require(model_class: Any, attention: str) -> None:
-    """Raises `Rejected` if `model_class` does not offer `attention`."""
-    if attention == "sdpa" and not getattr(model_class, "_supports_sdpa", False):
-        raise Rejected(f"{model_class.__name__} has no sdpa attention", "--attention eager")
+def implementation(attention: str) -> str:
+    """The name that transformers knows it by; the kernels behind sdpa are chosen by `kernel`."""
+    return "flex_attention" if attention == "flex" else attention.partition(":")[0]
 
 
-def confirm(model: Any, attention: str) -> str:
-    """The implementation the loaded model says it uses; raises `Rejected` if it fell back."""
+def kernel(attention: str) -> AbstractContextManager[None]:
+    """Within it, scaled dot products use the one kernel that `attention` names, if it names one."""
+    backend = _BACKENDS.get(attention)
+    return nullcontext() if backend is None else sdpa_kernel(backend)
+
+
+def require(model_class: Any, attention: str, precision: str, device: torch.device) -> None:
+    """Raises `Rejected` if the model, this machine or the precision cannot have `attention`. Which
+    kernels there are behind sdpa does not matter for loading: `require_kernel`."""
+    name = implementation(attention)
+    support = _SUPPORT.get(name)
+    if support is not None and not getattr(model_class, support, False):
+        raise Rejected(f"{model_class.__name__} has no {attention} attention", "--attention eager")
+    if name != "sdpa":
+        require_kernel(attention, device)
+    if name in _PACKAGES:
+        if precision == "fp32":
+            raise Rejected(f"{attention} knows fp16 and bf16, not fp32", "--precisions bf16")
+        if not _installed(name):
+            raise Rejected(f"{attention} needs the package {_PACKAGES[name]}", "--attention sdpa")
+
+
+def require_kernel(attention: str, device: torch.device) -> None:
+    """Raises `Rejected` if `device` has no such kernel."""
+    if device.type == "cpu" and attention not in _ON_A_CPU:
+        hint = f"on a CPU: {', '.join(_ON_A_CPU)}"
+        raise Rejected(f"{attention} has no kernels for a CPU", hint)
+
+
+def _installed(name: str) -> bool:
+    from transformers import utils
+
+    check = "is_flash_attn_2_available" if name.endswith("2") else "is_flash_attn_3_available"
+    return bool(getattr(utils, check)())
+
+
+def confirm(model: Any, attention: str) -> None:
+    """Raises `Rejected` if the loaded model says that it uses something else."""
     used = str(model.config._attn_implementation)
-    if used != attention:
-        others = " ".join(name for name in ATTENTIONS if name != attention)
-        raise Rejected(f"{attention} attention fell back to {used}", f"--attention {others}")
-    return used
+    if used != implementation(attention):
+        raise Rejected(f"{attention} attention fell back to {used}", "--attention eager")

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from txtop.bench import attention
 from txtop.bench.device_clock import DeviceClock
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
 from txtop.bench.token_clock import OnSteps
@@ -17,8 +18,11 @@ from txtop.plan import Cell
 class Encoder:
     """The bare model, with its pooler if it has one. Its iterations have no tokens, no steps."""
 
+    encodes = True
+
     def __init__(self, model: Any, device: torch.device) -> None:
         self._model = model
+        self._forward = model
         self._device = device
         self._device_clock = DeviceClock(model, None) if device.type == "cuda" else None
 
@@ -27,6 +31,10 @@ class Encoder:
         cell = Cell(id="", model="", sequence_length=8)
         vocabulary = self._model.config.get_text_config().vocab_size
         self.iterate(make_inputs(cell, vocabulary, 0, self._device), False, None, lambda: None)
+
+    def compile(self, cell: Cell) -> None:
+        """One shape, so its sizes are constants of the code."""
+        self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
 
     def iterate(
         self, inputs: Inputs, check: bool, _on_steps: OnSteps | None, after_step: Callable[[], None]
@@ -38,9 +46,9 @@ class Encoder:
         if self._device_clock is not None:
             self._device_clock.start()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), attention.kernel(inputs.cell.attention):
                 start_ns = perf_counter_ns()
-                self._model(input_ids=inputs.ids, attention_mask=inputs.mask)
+                self._forward(input_ids=inputs.ids, attention_mask=inputs.mask)
                 if self._device.type == "cuda":
                     torch.cuda.synchronize(self._device)
                 end_ns = perf_counter_ns()

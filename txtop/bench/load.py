@@ -1,4 +1,5 @@
-"""Loading, in phases without holes: import, config, weights, to_device, first_forward."""
+"""Loading, in phases without holes: import, config, weights, convert, to_device, first_forward,
+compile."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from txtop.plan import Cell
 if TYPE_CHECKING:
     import torch
 
-    from txtop.bench.task import Task
+    from txtop.bench.task import Inputs, Task
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,18 @@ def load(
     _settle_environment(threads)
     import torch
 
-    from txtop.bench import architecture, attention, precision, weights
+    _without_torchao()
+    from txtop.bench import architecture, attention, int8, precision, weights
     from txtop.bench.encoder import Encoder
+    from txtop.bench.task import make_inputs
     from txtop.bench.text_generation import TextGeneration, require_generate
 
     torch.set_num_threads(threads)
     device = _device(cell)
     kind = models.family_of(source.config)
     model_class = architecture.model_class(source, kind)
-    attention.require(model_class, cell.attention)
+    attention.require(model_class, cell.attention, cell.precision, device)
+    recipe = int8.recipe(cell.precision, kind, device.type)
     if kind != "encoder":
         require_generate(model_class)
 
@@ -74,13 +78,19 @@ def load(
     cached: Literal["cold", "warm", "unknown"] = weights.page_cache(source.weight_files)
 
     clock.enter("weights")
-    dtype, notes = precision.DTYPES[cell.precision], list(source.notes)
+    dtype = int8.base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
+    implementation, notes = attention.implementation(cell.attention), list(source.notes)
     if source.weights == "random":
-        model = weights.random_model(model_class, config, cell.attention, dtype, order.seed)
+        model = weights.random_model(model_class, config, implementation, dtype, order.seed)
     else:
-        model, more = weights.pretrained_model(model_class, config, source, cell.attention, dtype)
+        model, more = weights.pretrained_model(model_class, config, source, implementation, dtype)
         notes += more
-    used = attention.confirm(model, cell.attention)
+    attention.confirm(model, cell.attention)
+    parameters = sum(p.numel() for p in model.parameters())
+    converted: float | None = None
+    if recipe:
+        clock.enter("convert")
+        recipe, converted = int8.convert(model, recipe)
 
     clock.enter("to_device")
     if device.type != "cpu":
@@ -88,14 +98,18 @@ def load(
         torch.cuda.synchronize(device)
 
     clock.enter("first_forward")
+    text_config = config.get_text_config()
+    vocabulary = text_config.vocab_size
     task: Task = (Encoder if kind == "encoder" else TextGeneration)(model, device)
     task.warm()
+    if cell.compile != "none":
+        clock.enter("compile")
+        _compile(task, cell, make_inputs(cell, vocabulary, order.seed, device))
     gc.collect()
     # A full collection over all that torch and transformers made takes 190 ms and would land in
     # whichever token is open. Frozen, no collection takes over 0.1 ms.
     gc.freeze()
-    parameters = list(model.parameters())
-    notes += precision.notes(model, cell.precision, device)
+    notes += precision.notes(model, cell.precision, dtype, converted, device)
     name, identity = _device_names(device)
     event = events.Load(
         t_ns=0,
@@ -106,30 +120,47 @@ def load(
         family=kind,
         weights=source.weights,
         source=source.label,
-        parameters=sum(p.numel() for p in parameters),
-        weight_bytes=sum(p.nbytes for p in parameters),
+        parameters=parameters,
+        weight_bytes=int8.stored_bytes(model),
         page_cache=cached,
         device=device.type,
         device_name=name,
         device_id=identity,
         threads=threads,
-        attention=used,
+        attention=implementation,
+        recipe=recipe,
+        converted_share=converted,
         versions=_versions(),
         notes=notes,
     )
     event.load_s, event.phases = clock.stop()
     event.t_ns = perf_counter_ns()
     send(event)
-    text_config = config.get_text_config()
     return Loaded(
         task=task,
         family=kind,
         device=device,
-        vocabulary=text_config.vocab_size,
+        vocabulary=vocabulary,
         positions=models.positions_of(text_config.to_dict()),
         threads=threads,
         seed=order.seed,
     )
+
+
+def _compile(task: Task, cell: Cell, inputs: Inputs) -> None:
+    """Whole calls: the compiler works once with the hooks that look for NaN and once without, CUDA
+    graphs are captured in the last."""
+    task.compile(cell)
+    for check in (True, False, False):
+        task.iterate(inputs, check, None, lambda: None)
+
+
+def _without_torchao() -> None:
+    """transformers imports torchao where it finds it: 0.2 s, and lines on standard error. Here it
+    is used directly, by int8 alone."""
+    import transformers.utils
+
+    setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
 
 
 def _settle_environment(threads: int) -> None:

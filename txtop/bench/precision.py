@@ -18,10 +18,17 @@ def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
             parameter.data = parameter.data.float()
 
 
-def notes(model: nn.Module, precision: str, device: torch.device) -> list[str]:
-    """What a reader must know about the precision: the share kept apart, a slow path."""
+def notes(
+    model: nn.Module,
+    precision: str,
+    wanted: torch.dtype,
+    converted: float | None,
+    device: torch.device,
+) -> list[str]:
+    """What a reader must know about the precision: how much of the model has it, a slow path."""
+    if converted is not None:
+        return [_reached(converted)]
     parameters = list(model.parameters())
-    wanted = DTYPES[precision]
     total = sum(p.nbytes for p in parameters)
     other = sum(p.nbytes for p in parameters if p.dtype != wanted)
     found = []
@@ -32,3 +39,8 @@ def notes(model: nn.Module, precision: str, device: torch.device) -> list[str]:
     if precision == "fp16" and device.type == "cpu":
         found.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
     return found
+
+
+def _reached(converted: float) -> str:
+    share = f"{converted:.0%} of the bytes of matrix-product weights converted"
+    return share if converted >= 0.5 else f"int8 in part only: {share}"

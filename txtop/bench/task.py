@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import msgspec
 import torch
 from torch import nn
 
@@ -23,6 +24,11 @@ class Inputs:
     ids: torch.Tensor
     mask: torch.Tensor
     sha256: str
+
+    def shortened(self, new_tokens: int) -> Inputs:
+        """The same prompt for at most `new_tokens` tokens."""
+        fewer = min(self.cell.new_tokens, new_tokens)
+        return replace(self, cell=msgspec.structs.replace(self.cell, new_tokens=fewer))
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,15 @@ class Result:
 
 
 class Task(Protocol):
-    """A loaded model and the way it is measured."""
+    """A loaded model and the way it is measured; `encodes` where it makes no tokens."""
+
+    encodes: bool
 
     def warm(self) -> None:
         """One small pass right after loading."""
+
+    def compile(self, cell: Cell) -> None:
+        """Compiles the model as `cell` asks; its code is made when it is first called."""
 
     def iterate(
         self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from txtop.bench import attention
 from txtop.bench.device_clock import DeviceClock
 from txtop.bench.failures import Rejected
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
@@ -17,7 +18,9 @@ from txtop.plan import Cell
 
 
 class TextGeneration:
-    """Greedy, a fixed number of new tokens, no compilation, nothing of the model's own settings."""
+    """Greedy, a fixed number of new tokens, nothing of the model's own settings."""
+
+    encodes = False
 
     def __init__(self, model: Any, device: torch.device) -> None:
         from transformers import GenerationConfig
@@ -25,6 +28,7 @@ class TextGeneration:
         self._model = model
         self._device = device
         self._lagging = False
+        self._compiled = False
         self._encoder_span_ns = [0, 0]
         encoder = model.get_encoder() if model.config.is_encoder_decoder else None
         self._has_encoder = encoder is not None
@@ -48,6 +52,14 @@ class TextGeneration:
         inputs = make_inputs(cell, vocabulary, 0, self._device)
         self.iterate(inputs, True, None, lambda: None)
 
+    def compile(self, cell: Cell) -> None:
+        """A static cache is compiled as generate() itself does it, in its decode steps alone. A
+        dynamic one grows with each token, so the whole model is compiled for any length."""
+        self._compiled = True
+        if cell.cache == "dynamic":
+            forward = torch.compile(self._model.forward, mode=cell.compile, dynamic=True)
+            self._model.forward = forward
+
     def iterate(
         self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]
     ) -> Result:
@@ -65,12 +77,12 @@ class TextGeneration:
         if self._device_clock is not None:
             self._device_clock.start()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), attention.kernel(inputs.cell.attention):
                 clock.start()
                 self._model.generate(
                     inputs=inputs.ids,
                     attention_mask=inputs.mask,
-                    generation_config=_greedy(inputs.cell.new_tokens),
+                    generation_config=_greedy(inputs.cell, compiled=self._compiled),
                     streamer=clock,
                 )
                 returned_ns = perf_counter_ns()
@@ -114,16 +126,24 @@ def _counter(clock: TokenClock) -> Callable[..., None]:
     return count
 
 
-def _greedy(new_tokens: int) -> Any:
-    from transformers import GenerationConfig
+def _greedy(cell: Cell, *, compiled: bool) -> Any:
+    from transformers import CompileConfig, GenerationConfig
 
+    by_generate = compiled and cell.cache == "static"
+    config: Any = None
+    if by_generate:
+        config = CompileConfig(mode=cell.compile, dynamic=False)
+        # Without it generate() compiles on an accelerator alone.
+        config._compile_all_devices = True
     return GenerationConfig(
-        max_new_tokens=new_tokens,
+        max_new_tokens=cell.new_tokens,
         do_sample=False,
         num_beams=1,
         use_cache=True,
         eos_token_id=None,
-        disable_compile=True,
+        cache_implementation="static" if cell.cache == "static" else None,
+        compile_config=config,
+        disable_compile=not by_generate,
     )
 
 

@@ -112,10 +112,11 @@ class Worker:
         self._loaded = load(order, clock, self._name, self._emitter.send)
 
     def _prepare(self, order: orders.Prepare) -> None:
-        from txtop.bench import memory
+        from txtop.bench import attention, memory
         from txtop.bench.task import make_inputs
 
         loaded, cell = self._ready(), order.cell
+        attention.require_kernel(cell.attention, loaded.device)
         refused = models.too_long(cell, loaded.family, loaded.positions)
         if refused:
             raise Rejected(*refused)
@@ -133,7 +134,17 @@ class Worker:
         )
 
     def _inspect(self, cell: str) -> None:
-        self._emitter.send(events.Kernels(t_ns=perf_counter_ns(), cell=cell))
+        from txtop.bench import kernels, memory
+
+        inputs, loaded = self._inputs, self._ready()
+        if inputs is None or inputs.cell.id != cell:
+            return
+        self._enter(cell, "kernels")
+        prefill, decode = kernels.inspect(loaded.task, inputs, loaded.device)
+        self._free()
+        memory.reset(loaded.device)
+        now = perf_counter_ns()
+        self._emitter.send(events.Kernels(t_ns=now, cell=cell, prefill=prefill, decode=decode))
 
     def _iterate(self, order: orders.Iterate) -> None:
         inputs = self._inputs
@@ -174,11 +185,11 @@ class Worker:
         self._free()
 
     def _free(self) -> None:
-        gc.collect()
-        if self._loaded is not None and self._loaded.device.type == "cuda":
-            import torch
+        from txtop.bench import memory
 
-            torch.cuda.empty_cache()
+        gc.collect()
+        if self._loaded is not None:
+            memory.give_back(self._loaded.device)
 
     def _ready(self) -> Loaded:
         if self._loaded is None:

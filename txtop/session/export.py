@@ -112,7 +112,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         precision=cell.precision,
         recipe=load.recipe or None if load else None,
         converted_share=load.converted_share if load else None,
-        attention=load.attention if load else cell.attention,
+        attention=cell.attention,
         kernels={
             "prefill": state.kernels.prefill if state.kernels else None,
             "decode": state.kernels.decode if state.kernels else None,

@@ -1,0 +1,116 @@
+"""Which attention kernel ran, by the names of the operators, and by real passes of tiny models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from txtop.bench import attention, kernels
+from txtop.bench.encoder import Encoder
+from txtop.bench.failures import Rejected
+from txtop.bench.task import Inputs, Task, make_inputs
+from txtop.bench.text_generation import TextGeneration
+from txtop.errors import TxtopError
+from txtop.plan import Attention, Cell
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("operators", "expected"),
+    [
+        (["aten::mm", "aten::softmax"], "eager"),
+        (["aten::scaled_dot_product_attention"], "sdpa"),
+        (["aten::_scaled_dot_product_flash_attention_for_cpu"], "flash"),
+        (["aten::_scaled_dot_product_flash_attention"], "flash"),
+        (["aten::_scaled_dot_product_efficient_attention"], "efficient"),
+        (["aten::_scaled_dot_product_cudnn_attention"], "cudnn"),
+        (
+            ["aten::scaled_dot_product_attention", "aten::_scaled_dot_product_attention_math"],
+            "math",
+        ),
+        (
+            [
+                "aten::_scaled_dot_product_attention_math",
+                "aten::_scaled_dot_product_flash_attention",
+            ],
+            "flash+math",
+        ),
+        (["flash_attn::_flash_attn_varlen_forward"], "flash_attention_2"),
+        (["flash_attn_3::fwd"], "flash_attention_3"),
+        (["## Call CompiledFxGraph abc ##", "aten::mm"], "flex"),
+    ],
+)
+def test_operators_name_the_kernel(operators: list[str], expected: str) -> None:
+    assert kernels.name_of(operators) == expected
+
+
+def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
+    assert kernels.name_of(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran", "wrong"),
+    [
+        ("sdpa", "math", False),
+        ("sdpa", "eager", True),
+        ("sdpa:flash", "flash", False),
+        ("sdpa:flash", "flash+math", True),
+        ("sdpa:flash", "math", True),
+        ("eager", "eager", False),
+        ("eager", "math", True),
+        ("flash_attention_2", "flash_attention_2", False),
+        ("flash_attention_2", "flash", True),
+        ("sdpa:flash", None, False),
+    ],
+)
+def test_another_kernel_than_the_one_asked_for(asked: str, ran: str | None, wrong: bool) -> None:
+    assert kernels.differs(asked, ran) is wrong
+
+
+def task_and_inputs(
+    folder: Path, kind: str, asked: Attention, implementation: str = ""
+) -> tuple[Task, Inputs]:
+    loaded = implementation or attention.implementation(asked)
+    classes = {
+        "gpt2": AutoModelForCausalLM,
+        "t5": AutoModelForSeq2SeqLM,
+        "bert": AutoModel,
+    }
+    path = getattr(tiny, kind)(folder / kind)
+    model = classes[kind].from_pretrained(path, attn_implementation=loaded).eval()
+    task: Task = (Encoder if kind == "bert" else TextGeneration)(model, CPU)
+    cell = Cell(id="c1", model=kind, attention=asked, sequence_length=8, new_tokens=4)
+    return task, make_inputs(cell, tiny.VOCABULARY, 0, CPU)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran"),
+    [("eager", "eager"), ("sdpa", "flash"), ("sdpa:flash", "flash"), ("sdpa:math", "math")],
+)
+@pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
+def test_the_kernel_of_a_real_pass(kind: str, asked: Attention, ran: str, tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, kind, asked)
+    prefill, decode = kernels.inspect(task, inputs, CPU)
+    assert (prefill, decode) == (ran, None if kind == "bert" else ran)
+
+
+def test_one_new_token_has_no_decode(tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
+    assert kernels.inspect(task, inputs.shortened(1), CPU) == ("flash", None)
+
+
+def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa", implementation="eager")
+    with pytest.raises(TxtopError, match="sdpa attention was asked for and eager ran in prefill"):
+        kernels.inspect(task, inputs, CPU)
+
+
+@pytest.mark.parametrize("asked", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
+def test_a_cpu_has_no_such_kernel(asked: Attention) -> None:
+    with pytest.raises(Rejected, match="no kernels for a CPU"):
+        attention.require_kernel(asked, CPU)
