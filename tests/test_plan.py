@@ -39,7 +39,7 @@ def test_defaults_and_the_quick_preset() -> None:
     (cell,) = plan.cells
     assert (cell.model, cell.precision, cell.attention) == ("gpt2", "fp32", "sdpa")
     assert (cell.batch_size, cell.sequence_length, cell.new_tokens) == (1, 128, 32)
-    assert plan.iterations is None and plan.budget_s == 30 and plan.warmup == 3
+    assert plan.iterations is None and plan.budget_s == 30 and plan.warmup is None
     assert plan_of(Asked(preset="quick")) == quick()
     assert quick().iterations == 10 and [c.precision for c in quick().cells] == ["fp32", "bf16"]
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from txtop.state import CellState, SessionState
-from txtop.stats import intervals
-from txtop.stats.summary import Summary, single, summarise
+from txtop.stats import intervals, steady, warmup
+from txtop.stats.steady import Steady
+from txtop.stats.summary import Summary, band, single, summarise
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -114,13 +115,14 @@ def value(state: CellState, name: str, i: int) -> float | None:
     return PER_ITERATION[name][1](state, i)
 
 
-def itl_ms(state: CellState) -> tuple[list[float], list[float]]:
-    """All gaps between tokens of measured iterations, and their mean for each iteration."""
+def itl_ms(state: CellState, places: list[int] | None = None) -> tuple[list[float], list[float]]:
+    """All gaps between tokens of measured iterations (or of those at `places`), and the mean of
+    each iteration's."""
     if state.lag:
         return [], []
     gaps: list[float] = []
     means: list[float] = []
-    for i in state.samples.kept():
+    for i in state.samples.kept() if places is None else places:
         own = [g / NS_PER_MS for g in state.samples.gaps(i)[1:]]
         if own:
             gaps += own
@@ -160,29 +162,50 @@ def stable(state: CellState) -> bool:
     return now.n >= 10 and now.cv is not None and now.cv < STABLE_CV
 
 
-def final(state: CellState, seed: int = 0) -> dict[str, Summary]:
-    """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result."""
-    found: dict[str, Summary] = {}
-    if state.load:
-        found.update(_load(state))
+def warm(state: CellState) -> bool:
+    """Whether the warm-up iterations of a cell had become flat when they ended."""
+    roles = state.samples.role
+    return warmup.flat([state.samples.e2e_ns[i] for i, r in enumerate(roles) if r == "warmup"])
+
+
+def judge(state: CellState) -> Steady:
+    """Where the steady part of the measured iterations begins, from their durations."""
+    return steady.judge([state.samples.e2e_ns[i] for i in state.samples.kept()])
+
+
+def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
+    """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
+
+    Figures come from the steady part `found`, by default that of `judge`.
+    """
+    found = found or judge(state)
+    places = state.samples.kept()[found.start :]
+    figures = _load(state) if state.load else {}
+    steadily: dict[str, Summary] = {}
     for name in FAMILY_METRICS.get(state.family or "", ()):
         unit, _ = PER_ITERATION[name]
-        summary = summarise(values(state, name), unit, seed=seed)
-        found[name] = _excused(state, summary)
+        steadily[name] = summarise(values(state, name, places), unit, seed=seed)
     if state.family in ("causal", "seq2seq"):
-        gaps, means = itl_ms(state)
-        summary = summarise(gaps, "ms", per_iteration=means, seed=seed)
-        found["itl_ms"] = _excused(state, summary)
-    found.update(_memory(state))
-    return found
+        gaps, means = itl_ms(state, places)
+        steadily["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    for summary in steadily.values():
+        _excused(state, summary)
+        if found.steady is False and summary.ci95 is not None:
+            summary.ci95 = None
+            summary.notes.append("no steady state")
+    first = steadily.get(headline(state))
+    if first is not None and first.mean and first.stdev is not None:
+        cv = first.stdev / first.mean
+        if band(cv) in ("fair", "unstable"):
+            first.notes.append(f"CV {cv:.0%}: {band(cv)}")
+    return {**figures, **steadily, **_memory(state)}
 
 
-def _excused(state: CellState, summary: Summary) -> Summary:
+def _excused(state: CellState, summary: Summary) -> None:
     """Says why a metric of a cell that did measure is null."""
     if not summary.n and state.samples.kept():
         late = "withheld: the streamer was a step late"
         summary.notes = [late if state.lag else "null: one new token"]
-    return summary
 
 
 def _load(state: CellState) -> dict[str, Summary]:
@@ -223,12 +246,20 @@ class FinalMetrics:
     """Keeps the final metrics of each cell, computed once when they are first asked for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, dict[str, Summary]]] = {}
+        self._known: dict[str, tuple[int, Steady, dict[str, Summary]]] = {}
 
     def of(self, state: CellState, seed: int = 0) -> dict[str, Summary]:
         """Final metrics of a cell; computed anew only if more iterations came."""
+        return self._final(state, seed)[2]
+
+    def steady(self, state: CellState, seed: int = 0) -> Steady:
+        """Which measured iterations those metrics are from, and whether they were steady."""
+        return self._final(state, seed)[1]
+
+    def _final(self, state: CellState, seed: int) -> tuple[int, Steady, dict[str, Summary]]:
         size = len(state.samples) * 2 + (state.memory is not None)
         known = self._known.get(state.cell.id)
         if known is None or known[0] != size:
-            known = self._known[state.cell.id] = (size, final(state, seed))
-        return known[1]
+            found = judge(state)
+            known = self._known[state.cell.id] = (size, found, final(state, seed, found))
+        return known

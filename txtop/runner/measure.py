@@ -8,7 +8,7 @@ from txtop import metrics
 from txtop.events import Role
 from txtop.plan import Plan
 from txtop.state import CellState
-from txtop.stats import stopping
+from txtop.stats import steady, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
 from txtop.stats.stopping import StoppedBy
 
@@ -22,65 +22,102 @@ class Course:
     def __init__(self, plan: Plan, state: CellState) -> None:
         self._plan = plan
         self._state = state
+        self._counted = 0
+        self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
+        self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
+        self._drifting = 0
         self.stopped_by: StoppedBy | None = None
 
     @property
     def measured(self) -> int:
-        return sum(role == "measured" for role in self._state.samples.role)
+        """How many iterations were measured so far."""
+        self._count()
+        return self._counts["measured"]
 
     def next_block(self) -> tuple[Role, int] | None:
         """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
-        samples = self._state.samples
-        if not len(samples):
+        if not len(self._state.samples):
             return "first", 1
-        warm = sum(role == "warmup" for role in samples.role)
-        spent_s = sum(samples.e2e_ns[1:]) / 1e9
-        wanted = 3 if self._plan.warmup is None else self._plan.warmup
-        if warm < wanted:
-            return "warmup", min(wanted - warm, self._count())
-        self.stopped_by = self._decide(spent_s)
+        self._count()
+        more = self._more_warmup()
+        if more:
+            return "warmup", min(more, self._block())
+        self.stopped_by = self._decide()
         if self.stopped_by is not None:
             return None
         fixed = self._plan.iterations
-        return "measured", min(self._count(), fixed - self.measured if fixed else 1_000_000)
+        return "measured", min(self._block(), fixed - self.measured if fixed else 1_000_000)
 
     def half_width(self) -> float | None:
         """Half the anytime-valid interval of the headline, as a share of its mean."""
         return _relative(metrics.values(self._state, metrics.headline(self._state)))
 
-    def _count(self) -> int:
+    def _count(self) -> None:
+        """Takes in the iterations that have come since, each once."""
+        samples = self._state.samples
+        for i in range(self._counted, len(samples)):
+            self._counts[samples.role[i]] += 1
+            self._spent_ns[samples.role[i]] += samples.e2e_ns[i]
+        self._counted = len(samples)
+
+    def _block(self) -> int:
         return max(1, BLOCK_NS // self._state.samples.e2e_ns[-1])
 
-    def _decide(self, spent_s: float) -> StoppedBy | None:
+    def _more_warmup(self) -> int:
+        """Warm-up iterations still to run: what is left of a count, or what the gate asks for."""
+        warm = self._counts["warmup"]
+        if self._plan.warmup is not None:
+            return max(0, self._plan.warmup - warm)
+        if self._counts["measured"]:
+            return 0
+        if warmup.given_up(self._spent_ns["warmup"] / 1e9, self._plan.budget_s):
+            return 0
+        recent = self._state.samples.e2e_ns[1 + warm - min(warm, 2 * warmup.WINDOW) :]
+        return 0 if warmup.flat(recent) else warmup.wanted(warm)
+
+    def _decide(self) -> StoppedBy | None:
         n = self.measured
+        measured_s = self._spent_ns["measured"] / 1e9
+        spent_s = self._spent_ns["warmup"] / 1e9 + measured_s
         widths: list[tuple[float, float]] = []
         if self._plan.iterations is None and n >= stopping.MIN_ITERATIONS:
             if n < self._look_at and spent_s < self._plan.budget_s:
                 return None
             self._look_at = round(n * LOOK_AGAIN) + 1
-            bounds = {
-                metrics.headline(self._state): stopping.RATE_HALF_WIDTH,
-                "tpot_ms": stopping.RATE_HALF_WIDTH,
-                "ttft_ms": stopping.TTFT_HALF_WIDTH,
-            }
-            for name, bound in bounds.items():
-                width = _relative(metrics.values(self._state, name))
-                if width is not None:
-                    widths.append((width, bound))
-        measured_ns = sum(self._state.samples.e2e_ns[i] for i in self._state.samples.kept())
+            widths = self._widths()
+            self._drifting = self._drifting + 1 if self._drifts(n) else 0
         return stopping.decide(
             n=n,
-            measured_s=measured_ns / 1e9,
+            measured_s=measured_s,
             spent_s=spent_s,
             budget_s=self._plan.budget_s,
             iterations=self._plan.iterations,
             half_widths=widths,
+            drifting=self._drifting,
         )
+
+    def _widths(self) -> list[tuple[float, float]]:
+        """Relative half-widths of the headline, TPOT and TTFT, each with its bound."""
+        bounds = {
+            metrics.headline(self._state): stopping.RATE_HALF_WIDTH,
+            "tpot_ms": stopping.RATE_HALF_WIDTH,
+            "ttft_ms": stopping.TTFT_HALF_WIDTH,
+        }
+        widths = {name: _relative(metrics.values(self._state, name)) for name in bounds}
+        return [(width, bounds[name]) for name, width in widths.items() if width is not None]
+
+    def _drifts(self, n: int) -> bool:
+        """The trend test on what is measured so far, from 30 iterations on."""
+        if n < stopping.NO_STEADY_FROM:
+            return False
+        durations = self._state.samples.e2e_ns[1 + self._counts["warmup"] :]
+        return steady.drifts(durations)
 
 
 def _relative(values: list[float]) -> float | None:
+    """The anytime-valid half-width as a share of the mean; null without one."""
     if len(values) < 2:
         return None
     mean = fmean(values)
-    return anytime_half_width(len(values), stdev(values, mean)) / mean
+    return anytime_half_width(len(values), stdev(values, mean)) / mean if mean else None

@@ -128,15 +128,15 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         status=state.status if state.over else "unfinished",
         reason=state.reason,
         stopped_by=state.finished.stopped_by if state.finished else "",
-        steady=None,
+        steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
         fidelity=None,
-        notes=cell_notes(state),
+        notes=cell_notes(session, state, finals),
         metrics={**finals.of(state, session.plan.seed), **_watched(session, state)},
     )
 
 
-def cell_notes(state: CellState) -> list[str]:
+def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
     """What a reader has to know beside the figures."""
     notes = list(state.load.notes) if state.load else []
     if state.workload:
@@ -145,9 +145,13 @@ def cell_notes(state: CellState) -> list[str]:
         notes.append(
             "random weights: the real architecture, so the speed is real and the text is not"
         )
-    n = len(state.samples.kept())
+    found = finals.steady(state, session.plan.seed)
+    n = found.n - found.start
     if state.status == "ok" and n < FEW:
         notes.append(f"few: n = {n}")
+    if found.n and session.plan.warmup is None and not metrics.warm(state):
+        notes.append("warm-up cut at a quarter of the budget")
+    notes += found.notes
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:

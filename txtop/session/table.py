@@ -131,7 +131,7 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         said = [_failure(c)] if c.over and c.status != "ok" else []
-        for note in said + cell_notes(c):
+        for note in said + cell_notes(state, c, finals):
             notes.setdefault(sanitise(note), []).append(c.cell.id)
     if notes:
         total = len(state.cells)

@@ -10,7 +10,10 @@ MIN_UNDER_BUDGET = 3
 RATE_HALF_WIDTH = 0.01
 TTFT_HALF_WIDTH = 0.03
 
-StoppedBy = Literal["iterations", "converged", "budget"]
+NO_STEADY_FROM = 30
+NO_STEADY_LOOKS = 2
+
+StoppedBy = Literal["iterations", "converged", "budget", "no_steady_state"]
 
 
 def decide(
@@ -21,11 +24,13 @@ def decide(
     budget_s: float,
     iterations: int | None,
     half_widths: list[tuple[float, float]],
+    drifting: int = 0,
 ) -> StoppedBy | None:
     """Whether a cell with `n` measured iterations is done, and why; null to go on.
 
     `spent_s` includes warm-up; `half_widths` are pairs of an anytime-valid relative half-width
-    and its bound, and count only without a fixed number of `iterations`.
+    and its bound, and count only without a fixed number of `iterations`. `drifting` is how many
+    looks in a row said that there is no steady state.
     """
     if iterations is not None:
         return "iterations" if n >= iterations else None
@@ -33,4 +38,6 @@ def decide(
         return "budget"
     if n < MIN_ITERATIONS or measured_s < MIN_MEASURED_S:
         return None
-    return "converged" if all(width <= bound for width, bound in half_widths) else None
+    if all(width <= bound for width, bound in half_widths):
+        return "converged"
+    return "no_steady_state" if n >= NO_STEADY_FROM and drifting >= NO_STEADY_LOOKS else None

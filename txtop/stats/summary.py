@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from statistics import fmean, median, stdev
+from typing import Literal
 
 import msgspec
 
@@ -15,6 +16,8 @@ FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
 REPORTED = (50, 90, 95, 99)
 FEW = 10
 OUTLIER_Z = 14.8
+
+Band = Literal["excellent", "good", "fair", "unstable"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -42,6 +45,15 @@ def percentile(ordered: Sequence[float], p: float) -> float:
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def band(cv: float) -> Band:
+    """What a coefficient of variation, as a share, amounts to."""
+    if cv < 0.05:
+        return "excellent"
+    if cv < 0.10:
+        return "good"
+    return "fair" if cv < 0.20 else "unstable"
 
 
 def outliers(values: Sequence[float]) -> int:

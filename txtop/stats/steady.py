@@ -1,0 +1,148 @@
+"""Where the steady part of a measured series begins, and whether it is steady at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean, median, stdev
+
+from txtop.stats.trend import binned, trend
+
+MATTERS = 0.01
+SIGNIFICANT = 0.01
+MIN_VERDICT = 10
+MIN_KEPT = 3
+MIN_SEGMENT = 2
+MOST_POINTS = 400
+BATCH = 5
+# A change that matters is ten times this, so a quieter series is taken to be as noisy.
+LEAST_NOISE = MATTERS / 10
+
+
+@dataclass(frozen=True)
+class Steady:
+    """`start` is the place of the first kept value; `steady` is null under ten kept values."""
+
+    n: int
+    start: int = 0
+    steady: bool | None = None
+    mser_start: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def noise(series: Sequence[float]) -> float:
+    """Robust standard deviation, from the median absolute first difference: blind to steps."""
+    steps = [abs(b - a) for a, b in pairwise(series)]
+    return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
+
+
+def penalty(n: int) -> float:
+    """What a changepoint has to gain, in squared standard deviations.
+
+    Three parts of BIC's ln n, and more in a short series, whose noise is known badly. Chosen so
+    that white noise, normal or lognormal, is cut in at most a few of a hundred series.
+    """
+    return 3 * math.log(n) * (1 + 12 / n)
+
+
+def changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT) -> list[int]:
+    """Where the mean changes: the first place of every segment but the first one.
+
+    The exact optimum of squared error + `cost` a changepoint, with segments of `least` or more:
+    optimal partitioning (Jackson et al. 2005).
+    """
+    n = len(series)
+    sums, squares = [0.0], [0.0]
+    for v in series:
+        sums.append(sums[-1] + v)
+        squares.append(squares[-1] + v * v)
+    best = [-cost] + [math.inf] * n
+    last = [0] * (n + 1)
+    for end in range(least, n + 1):
+        best[end], last[end] = min(
+            (best[s] + squares[end] - squares[s] - (sums[end] - sums[s]) ** 2 / (end - s) + cost, s)
+            for s in range(end - least + 1)
+        )
+    places: list[int] = []
+    at = last[n]
+    while at > 0:
+        places.append(at)
+        at = last[at]
+    return places[::-1]
+
+
+def start_of(values: Sequence[float]) -> int:
+    """Leading positive values to drop: segments whose level is not that of the longest one.
+
+    Levels are means of logarithms and differ from 1 % on. Only a minority is ever dropped, and
+    three values are kept, so that neither outliers nor a late change eat the data.
+    """
+    if len(values) < 2 * MIN_KEPT:
+        return 0
+    points, size = binned([math.log(v) for v in values], MOST_POINTS)
+    centre, scale = median(points), max(noise(points), LEAST_NOISE)
+    scaled = [(v - centre) / scale for v in points]
+    edges = [0, *changepoints(scaled, penalty(len(scaled))), len(points)]
+    segments = list(pairwise(edges))
+    low, high = max(segments, key=lambda s: (s[1] - s[0], s[0]))
+    level = fmean(points[low:high])
+    start = 0
+    for low, high in segments:
+        if 2 * high >= len(points) or len(values) - high * size < MIN_KEPT:
+            break
+        if abs(math.expm1(fmean(points[low:high]) - level)) <= MATTERS:
+            break
+        start = high * size
+    return start
+
+
+def mser5(values: Sequence[float]) -> int:
+    """Leading values to drop so that the mean of the rest is known best (White 1997, MSER-5).
+
+    Batches of five; at most half of them are dropped.
+    """
+    batches = [fmean(values[i : i + BATCH]) for i in range(0, len(values) - BATCH + 1, BATCH)]
+    total, squares, best, cut = 0.0, 0.0, math.inf, 0
+    centre = median(batches) if batches else 0.0
+    for at in range(len(batches) - 1, -1, -1):
+        total += batches[at] - centre
+        squares += (batches[at] - centre) ** 2
+        n = len(batches) - at
+        error = max(0.0, squares - total * total / n) / n**2
+        if at <= len(batches) // 2 and error <= best:
+            best, cut = error, at
+    return cut * BATCH
+
+
+def drifts(values: Sequence[float]) -> bool:
+    """Whether a slope of over 1 % across positive `values` is there at p < .01."""
+    found = trend(values)
+    return found is not None and found.p < SIGNIFICANT and abs(found.across) > MATTERS
+
+
+def judge(values: Sequence[float]) -> Steady:
+    """The verdict on the positive durations of the measured iterations, in order, in any unit."""
+    start = start_of(values)
+    kept = values[start:]
+    notes = []
+    if start:
+        plural = "s" if start > 1 else ""
+        notes.append(f"{start} iteration{plural} dropped: warm-up went on")
+    steady = None if len(kept) < MIN_VERDICT else not drifts(kept)
+    if steady is False:
+        notes.append("no steady state")
+    mser = mser5(values)
+    if steady and mser > start and _differ(values[start:mser], values[mser:]):
+        notes.append(f"MSER-5 would drop {mser} iterations")
+    return Steady(len(values), start, steady, mser, tuple(notes))
+
+
+def _differ(before: Sequence[float], after: Sequence[float]) -> bool:
+    """Whether two means differ by over 1 % and by over three standard errors."""
+    if len(before) < 2 or len(after) < 2:
+        return False
+    a, b = fmean(before), fmean(after)
+    error = math.sqrt(stdev(before) ** 2 / len(before) + stdev(after) ** 2 / len(after))
+    return abs(a - b) > max(MATTERS * b, 3 * error)
