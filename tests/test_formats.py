@@ -8,6 +8,7 @@ import json
 from statistics import fmean
 from typing import Any
 
+import msgspec
 import pytest
 import streams
 
@@ -81,3 +82,12 @@ def test_benchmark_v2_measurements() -> None:
     assert found["inter_token_latency"] == pytest.approx([d / 3 for d in DECODES_S])
     assert [t[-1] for t in found["timestamps"]] == pytest.approx(found["e2e_latency"])
     assert first["metadata"]["success"] is True
+
+
+def test_money_only_where_a_price_is_given() -> None:
+    assert "cost_per_million_tokens" not in loaded("json")["cells"][0]["metrics"]
+    asked = msgspec.structs.replace(streams.plan(), cost_per_hour=3.6)
+    found = json.loads(written("json", fold_all(streams.stream(asked))))["cells"][0]["metrics"]
+    price, rate = found["cost_per_million_tokens"], found["tokens_per_s"]
+    assert (price["unit"], price["mean"]) == ("$/Mtok", pytest.approx(1000 / rate["mean"]))
+    assert price["ci95"] == pytest.approx([1000 / bound for bound in reversed(rate["ci95"])])

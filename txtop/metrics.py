@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 
 from txtop.state import CellState, SessionState
 from txtop.stats import intervals
+from txtop.stats.cost import per_million
 from txtop.stats.summary import Summary, single, summarise
 
 NS_PER_MS = 1e6
@@ -175,6 +176,15 @@ def final(state: CellState, seed: int = 0) -> dict[str, Summary]:
         found["itl_ms"] = _excused(state, summary)
     found.update(_memory(state))
     return found
+
+
+def cost(state: CellState, found: dict[str, Summary], per_hour: float | None) -> dict[str, Summary]:
+    """What a million tokens (or sequences) cost; nothing without a price an hour."""
+    rate = found.get(headline(state))
+    if per_hour is None or rate is None:
+        return {}
+    what, unit = ("sequences", "$/Mseq") if state.family == "encoder" else ("tokens", "$/Mtok")
+    return {f"cost_per_million_{what}": per_million(rate, per_hour, unit)}
 
 
 def _excused(state: CellState, summary: Summary) -> Summary:
