@@ -295,7 +295,10 @@ def show(session: str, *, session_dir: SessionDir = None) -> int:
 def export(
     session: str | None = None,
     *,
-    format: Annotated[Literal["json"], Parameter(help="of the export")] = "json",
+    format: Annotated[
+        Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"],
+        Parameter(help="of the export"),
+    ] = "json",
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
     ] = "-",
@@ -315,13 +318,13 @@ def export(
     if session is None:
         raise UsageError("export needs a session", "txtop sessions lists what is here")
     from txtop.metrics import FinalMetrics
-    from txtop.session.export import to_json
     from txtop.session.find import resolve
+    from txtop.session.formats import WRITERS
 
     state, problems = load(resolve(session, session_dir))
     for line in problems.lines():
         _say(line, 0)
-    write_out(output, to_json(state, FinalMetrics()))
+    write_out(output, WRITERS[format](state, FinalMetrics()))
     return 0
 
 

@@ -11,6 +11,7 @@ from statistics import fmean, stdev
 
 from txtop.state import CellState, SessionState
 from txtop.stats import intervals, steady, warmup
+from txtop.stats.cost import per_million
 from txtop.stats.steady import Steady
 from txtop.stats.summary import Summary, band, single, summarise
 
@@ -199,6 +200,15 @@ def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[
         if band(cv) in ("fair", "unstable"):
             first.notes.append(f"CV {cv:.0%}: {band(cv)}")
     return {**figures, **steadily, **_memory(state)}
+
+
+def cost(state: CellState, found: dict[str, Summary], per_hour: float | None) -> dict[str, Summary]:
+    """What a million tokens (or sequences) cost; nothing without a price an hour."""
+    rate = found.get(headline(state))
+    if per_hour is None or rate is None:
+        return {}
+    what, unit = ("sequences", "$/Mseq") if state.family == "encoder" else ("tokens", "$/Mtok")
+    return {f"cost_per_million_{what}": per_million(rate, per_hour, unit)}
 
 
 def _excused(state: CellState, summary: Summary) -> None:

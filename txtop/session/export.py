@@ -104,6 +104,8 @@ def _tool(state: SessionState) -> Tool:
 def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
+    found = finals.of(state, session.plan.seed)
+    money = metrics.cost(state, found, session.plan.cost_per_hour)
     return CellExport(
         id=cell.id,
         model=cell.model,
@@ -132,7 +134,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         invalid=state.invalid > 0,
         fidelity=None,
         notes=cell_notes(session, state, finals),
-        metrics={**finals.of(state, session.plan.seed), **_watched(session, state)},
+        metrics={**found, **money, **_watched(session, state)},
     )
 
 

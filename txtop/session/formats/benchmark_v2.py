@@ -1,0 +1,83 @@
+"""The results of transformers' benchmark_v2: `{hash: {metadata, measurements, config}}`."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from itertools import accumulate
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import inert_json
+from txtop.state import CellState, SessionState
+
+
+def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
+    """Times in seconds, one value an iteration; the hash is of the cell's configuration."""
+    found = {}
+    for cell in state.cells.values():
+        config = _config(state, cell)
+        key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
+        found[key] = {
+            "metadata": _metadata(state, cell),
+            "measurements": _measurements(cell),
+            "config": config,
+        }
+    return inert_json(msgspec.json.format(msgspec.json.encode(found), indent=2)) + b"\n"
+
+
+def _config(session: SessionState, state: CellState) -> dict[str, Any]:
+    cell = state.cell
+    attention, _, backend = cell.attention.partition(":")
+    return {
+        "name": cell.id,
+        "model_id": cell.model,
+        "dtype": cell.precision,
+        "warmup_iterations": session.plan.warmup,
+        "measurement_iterations": len(state.samples.kept()),
+        "gpu_monitoring": None,
+        "batch_size": cell.batch_size,
+        "sequence_length": cell.sequence_length,
+        "num_tokens_to_generate": None if state.family == "encoder" else cell.new_tokens,
+        "attn_implementation": attention,
+        "sdpa_backend": backend or None,
+        "compile_mode": None if cell.compile == "none" else cell.compile,
+        "kernelize": False,
+    }
+
+
+def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
+    header, load = session.header, state.load
+    on_gpu = load is not None and load.device.startswith("cuda")
+    return {
+        "model_id": state.cell.model,
+        "timestamp": datetime.fromtimestamp(header.wall_s, UTC).isoformat() if header else None,
+        "commit_id": None,
+        "hardware_info": {
+            "gpu_name": load.device_name if load and on_gpu else None,
+            "gpu_memory_total_gb": None,
+            "cpu_count": header.machine.cores_logical if header else None,
+            "memory_total_mb": header.machine.memory_bytes // 2**20 if header else None,
+            "python_version": header.machine.python if header else None,
+            "torch_version": load.versions.get("torch") if load else None,
+        },
+        "success": state.status == "ok" and not state.invalid,
+    }
+
+
+def _measurements(state: CellState) -> dict[str, Any]:
+    s = state.samples
+    kept = s.kept()
+    timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]
+    gaps = [list(s.gaps(i)) for i in timed]
+    return {
+        "e2e_latency": [s.e2e_ns[i] / 1e9 for i in kept],
+        "time_to_first_token": [s.ttft_ns[i] / 1e9 for i in timed],
+        "inter_token_latency": [fmean(g[1:]) / 1e9 for g in gaps if len(g) > 1],
+        "timestamps": [[ns / 1e9 for ns in accumulate(g)] for g in gaps],
+        "shape_and_decoded_outputs": None,
+        "gpu_metrics": None,
+    }

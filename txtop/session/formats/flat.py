@@ -1,0 +1,60 @@
+"""One cell a line: JSON lines, and CSV whose text a spreadsheet cannot take for a formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import msgspec
+
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import inert_json, sanitise
+from txtop.session.export import build
+from txtop.session.schema import CellExport
+from txtop.state import SessionState
+
+SKIPPED = ("metrics", "kernels", "fidelity", "notes")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_jsonl(state: SessionState, finals: FinalMetrics) -> bytes:
+    """Each cell of the export as one line of JSON."""
+    lines = (inert_json(msgspec.json.encode(c)) + b"\n" for c in build(state, finals).cells)
+    return b"".join(lines)
+
+
+def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
+    """One row a cell: its configuration, then n, mean, median and interval of each metric."""
+    cells = build(state, finals).cells
+    rows = [_row(cell) for cell in cells]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue().encode()
+
+
+def inert(text: str) -> str:
+    """`text` on one line, with an apostrophe before what a spreadsheet would run."""
+    return ("'" if text.startswith(FORMULA) else "") + sanitise(text)
+
+
+def _row(cell: CellExport) -> dict[str, object]:
+    row: dict[str, object] = {
+        name: inert(value) if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(cell).items()
+        if name not in SKIPPED
+    }
+    row |= {f"kernel_{name}": inert(value or "") for name, value in cell.kernels.items()}
+    row["notes"] = inert("; ".join(cell.notes))
+    for name, metric in cell.metrics.items():
+        low, high = metric.ci95 or (None, None)
+        row |= {
+            f"{name}_n": metric.n,
+            f"{name}_mean": metric.mean,
+            f"{name}_median": metric.median,
+            f"{name}_ci95_lo": low,
+            f"{name}_ci95_hi": high,
+        }
+    return row

@@ -1,0 +1,81 @@
+"""The JSON of `llama-bench -o json`: a prefill test (pp) and a decode test (tg) of each cell."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from statistics import fmean, stdev
+from typing import Any
+
+import msgspec
+
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import inert_json
+from txtop.state import CellState, SessionState
+
+UNKNOWN = (
+    "build_commit",
+    "build_number",
+    "n_ubatch",
+    "type_k",
+    "type_v",
+    "n_gpu_layers",
+    "flash_attn",
+)
+
+
+def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
+    """A list of tests; times in ns, rates in tokens/s over the batch. Encoders have none."""
+    tests = [test for cell in state.cells.values() for test in _tests(state, cell)]
+    return inert_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
+
+
+def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
+    s, cell = state.samples, state.cell
+    kept = [i for i in s.kept() if s.ttft_ns[i] > 0 and s.tokens[i] and not state.lag]
+    prefill = [s.ttft_ns[i] for i in kept]
+    decode = [(s.e2e_ns[i] - s.ttft_ns[i], s.tokens[i] - 1) for i in kept]
+    decode = [(ns, steps) for ns, steps in decode if ns > 0 and steps > 0]
+    found = []
+    if prefill:
+        tokens = [cell.sequence_length] * len(prefill)
+        found.append(_test(session, state, cell.sequence_length, 0, prefill, tokens))
+    if decode:
+        spent, steps = zip(*decode, strict=True)
+        found.append(_test(session, state, 0, steps[0], list(spent), list(steps)))
+    return found
+
+
+def _test(
+    session: SessionState,
+    state: CellState,
+    prompt: int,
+    new: int,
+    samples_ns: list[int],
+    tokens: list[int],
+) -> dict[str, Any]:
+    header, load, batch = session.header, state.load, state.cell.batch_size
+    rates = [batch * n / ns * 1e9 for n, ns in zip(tokens, samples_ns, strict=True)]
+    at = datetime.fromtimestamp(header.wall_s + state.started_at_ns / 1e9, UTC) if header else None
+    on_gpu = load is not None and load.device.startswith("cuda")
+    return {
+        **dict.fromkeys(UNKNOWN),
+        "cpu_info": header.machine.cpu if header else None,
+        "gpu_info": load.device_name if load and on_gpu else None,
+        "backends": load.device if load else None,
+        "model_filename": state.cell.model,
+        "model_type": f"{state.cell.model} {state.cell.precision}",
+        "model_size": load.weight_bytes if load else None,
+        "model_n_params": load.parameters if load else None,
+        "n_batch": batch,
+        "n_threads": load.threads if load else None,
+        "n_prompt": prompt,
+        "n_gen": new,
+        "n_depth": 0 if prompt else state.cell.sequence_length,
+        "test_time": f"{at:%Y-%m-%dT%H:%M:%SZ}" if at else None,
+        "avg_ns": round(fmean(samples_ns)),
+        "stddev_ns": round(stdev(samples_ns)) if len(samples_ns) > 1 else 0,
+        "avg_ts": fmean(rates),
+        "stddev_ts": stdev(rates) if len(rates) > 1 else 0.0,
+        "samples_ns": samples_ns,
+        "samples_ts": rates,
+    }

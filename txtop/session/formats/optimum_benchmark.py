@@ -1,0 +1,81 @@
+"""The report of optimum-benchmark for each cell: seconds, megabytes, tokens or samples a second."""
+
+from __future__ import annotations
+
+from statistics import fmean, pstdev
+from typing import Any
+
+import msgspec
+
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import inert_json
+from txtop.state import CellState, SessionState
+from txtop.stats.summary import percentile
+
+
+def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
+    """`{cell id: {config, report}}`. Peaks are of the whole cell: in generate or forward alone."""
+    cells = {
+        c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _report(c)}
+        for c in state.cells.values()
+    }
+    return inert_json(msgspec.json.format(msgspec.json.encode(cells), indent=2)) + b"\n"
+
+
+def _report(state: CellState) -> dict[str, Any]:
+    s, cell, kept = state.samples, state.cell, state.samples.kept()
+    report = {"load_model": _target([state.load.load_s] if state.load else [])}
+    whole = [s.e2e_ns[i] / 1e9 for i in kept]
+    if state.family == "encoder":
+        return report | {"forward": _target(whole, cell.batch_size, "samples/s", _memory(state))}
+    timed = [i for i in kept if s.ttft_ns[i] > 0 and not state.lag]
+    steps = max((s.tokens[i] for i in kept), default=0)
+    prefill = [s.ttft_ns[i] / 1e9 for i in timed]
+    decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / 1e9 for i in timed if s.tokens[i] > 1]
+    gaps = [g / 1e9 for i in timed for g in s.gaps(i)[1:]]
+    batch = cell.batch_size
+    return report | {
+        "prefill": _target(prefill, batch * cell.sequence_length, "tokens/s"),
+        "decode": _target(decode, batch * (steps - 1), "tokens/s"),
+        "per_token": _target(gaps, batch, "tokens/s"),
+        "generate": _target(whole, batch * steps, "tokens/s", _memory(state)),
+    }
+
+
+def _target(
+    values: list[float], volume: int = 0, unit: str = "", memory: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Spread and percentiles as that tool reckons them: over n, linear, without floors."""
+    found: dict[str, Any] = dict.fromkeys(("latency", "throughput", "energy", "efficiency"))
+    found["memory"] = memory
+    if not values:
+        return found
+    ordered, mean = sorted(values), fmean(values)
+    spread = pstdev(values)
+    found["latency"] = {
+        "unit": "s",
+        "values": values,
+        "count": len(values),
+        "total": sum(values),
+        "mean": mean,
+        **{f"p{p}": percentile(ordered, p) for p in (50, 90, 95, 99)},
+        "stdev": spread,
+        "stdev_": spread / mean * 100 if mean else None,
+    }
+    if volume and mean:
+        found["throughput"] = {"unit": unit, "value": volume / mean}
+    return found
+
+
+def _memory(state: CellState) -> dict[str, Any] | None:
+    peak = state.memory
+    if peak is None:
+        return None
+    figures = {
+        "max_ram": peak.host_bytes,
+        "max_global_vram": None,
+        "max_process_vram": peak.device_bytes,
+        "max_reserved": peak.reserved_bytes,
+        "max_allocated": peak.allocated_bytes,
+    }
+    return {"unit": "MB"} | {k: None if v is None else v / 1e6 for k, v in figures.items()}
