@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop import models as known
 from txtop.errors import UsageError
-from txtop.plan import Attention, Device, Plan, Precision, Weights, matrix
+from txtop.plan import Attention, Cache, Compile, Device, Plan, Precision, Weights, matrix
 from txtop.presets import PRESETS, Preset
 
 LARGEST = 1_000_000
@@ -24,11 +24,15 @@ class Asked:
     sequence_lengths: list[int] | None = None
     new_tokens: list[int] | None = None
     threads: list[int] | None = None
+    compile: list[Compile] | None = None
+    cache: list[Cache] | None = None
     device: Device = "auto"
     weights: Weights = "auto"
     iterations: int | None = None
     warmup: int | None = None
     budget_s: float | None = None
+    timeout_s: float | None = None
+    cost_per_hour: float | None = None
     seed: int = 0
     preset: str | None = None
 
@@ -47,6 +51,8 @@ def plan_of(asked: Asked) -> Plan:
         device=asked.device,
         threads=asked.threads,
         weights=asked.weights,
+        compiles=asked.compile,
+        caches=asked.cache,
     )
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
@@ -61,6 +67,8 @@ def plan_of(asked: Asked) -> Plan:
         warmup=base.warmup if asked.warmup is None else asked.warmup,
         seed=asked.seed,
         preset=asked.preset,
+        timeout_s=asked.timeout_s,
+        cost_per_hour=asked.cost_per_hour,
     )
     if asked.budget_s is not None:
         import msgspec
@@ -78,6 +86,8 @@ def _check(asked: Asked) -> None:
         ("--sequence-lengths", asked.sequence_lengths),
         ("--new-tokens", asked.new_tokens),
         ("--threads", asked.threads),
+        ("--compile", asked.compile),
+        ("--cache", asked.cache),
     ):
         if values is not None and not values:
             raise UsageError(f"{option} needs at least one value")
@@ -95,8 +105,13 @@ def _check(asked: Asked) -> None:
     ):
         if number is not None and not least <= number <= LARGEST:
             raise UsageError(f"{option} {number} is not between {least} and {LARGEST}")
-    if asked.budget_s is not None and not 0 < asked.budget_s <= 86_400:
-        raise UsageError(f"--budget {asked.budget_s:g} is not between 0 and 86400 seconds")
+    for option, amount, most, unit in (
+        ("--budget", asked.budget_s, 86_400, " seconds"),
+        ("--timeout", asked.timeout_s, 864_000, " seconds"),
+        ("--cost-per-hour", asked.cost_per_hour, 1e9, ""),
+    ):
+        if amount is not None and not 0 < amount <= most:
+            raise UsageError(f"{option} {amount:g} is not between 0 and {most:g}{unit}")
 
 
 def _check_value(option: str, value: object) -> None:

@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
 from txtop.errors import SessionError, TxtopError, UsageError
-from txtop.plan import Attention, Device, Precision, Weights
+from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
 
 Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
 Fps = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
@@ -114,21 +114,35 @@ def run(
     ] = None,
     precisions: Annotated[list[Precision] | None, Parameter(help="default fp32")] = None,
     attention: Annotated[list[Attention] | None, Parameter(help="default sdpa")] = None,
-    batch_sizes: Annotated[list[int] | None, Parameter(help="default 1")] = None,
+    batch_sizes: Annotated[
+        list[str] | None, Parameter(help="default 1; also 1,8,32 or 1-64*2 or 16-64+16")
+    ] = None,
     sequence_lengths: Annotated[
-        list[int] | None, Parameter(help="prompt tokens; T5: of the encoder; default 128")
+        list[str] | None, Parameter(help="prompt tokens; T5: of the encoder; default 128")
     ] = None,
     new_tokens: Annotated[
-        list[int] | None, Parameter(help="default 32; an encoder ignores it")
+        list[str] | None, Parameter(help="default 32; an encoder ignores it")
     ] = None,
     device: Annotated[Device, Parameter(help="auto: the GPU where there is one")] = "auto",
     threads: Annotated[
-        list[int] | None, Parameter(help="of the model on a CPU; default all cores but one")
+        list[str] | None, Parameter(help="of the model on a CPU; default all cores but one")
     ] = None,
+    compile: Annotated[
+        list[Compile] | None, Parameter(help="torch.compile; a load phase of its own")
+    ] = None,
+    cache: Annotated[list[Cache] | None, Parameter(help="the KV cache; default dynamic")] = None,
     iterations: Annotated[int | None, Parameter(help="measure exactly this many")] = None,
-    warmup: Annotated[int | None, Parameter(help="iterations before measuring; default 3")] = None,
+    warmup: Annotated[
+        int | None, Parameter(help="this many iterations; default until steady")
+    ] = None,
     budget: Annotated[
         float | None, Parameter(help="most seconds a cell may warm up and measure; default 30")
+    ] = None,
+    timeout: Annotated[
+        float | None, Parameter(help="most seconds a cell may take, loading included")
+    ] = None,
+    cost_per_hour: Annotated[
+        float | None, Parameter(help="of this machine: adds the cost of a million tokens")
     ] = None,
     weights: Annotated[Weights, Parameter(help="random: the real architecture, seeded")] = "auto",
     seed: Annotated[int, Parameter(help="of inputs and random weights")] = 0,
@@ -147,6 +161,7 @@ def run(
     """Measure models, live. Every combination of the lists is one cell."""
     _check_look(theme, fps)
     from txtop.asked import Asked, plan_of
+    from txtop.ranges import numbers
     from txtop.ui.terminal import capabilities
 
     plan = plan_of(
@@ -154,15 +169,19 @@ def run(
             models=models,
             precisions=precisions,
             attention=attention,
-            batch_sizes=batch_sizes,
-            sequence_lengths=sequence_lengths,
-            new_tokens=new_tokens,
-            threads=threads,
+            batch_sizes=numbers("--batch-sizes", batch_sizes),
+            sequence_lengths=numbers("--sequence-lengths", sequence_lengths),
+            new_tokens=numbers("--new-tokens", new_tokens),
+            threads=numbers("--threads", threads),
+            compile=compile,
+            cache=cache,
             device=device,
             weights=weights,
             iterations=iterations,
             warmup=warmup,
             budget_s=budget,
+            timeout_s=timeout,
+            cost_per_hour=cost_per_hour,
             seed=seed,
             preset=preset,
         )

@@ -1,0 +1,52 @@
+"""Lists of numbers on the command line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from txtop.errors import UsageError
+from txtop.ranges import numbers
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["1", "8", "32"], [1, 8, 32]),
+        (["1,8,32"], [1, 8, 32]),
+        (["1,8", "32"], [1, 8, 32]),
+        (["128-1024*2"], [128, 256, 512, 1024]),
+        (["16-64+16"], [16, 32, 48, 64]),
+        (["16-60+16"], [16, 32, 48]),
+        (["1-4+1,8", "4"], [1, 2, 3, 4, 8]),
+        (["5-5*2"], [5]),
+        ([], []),
+    ],
+)
+def test_what_is_understood(words: list[str], expected: list[int]) -> None:
+    assert numbers("--batch-sizes", words) == expected
+
+
+@pytest.mark.parametrize(
+    "word", ["", "x", "1,,2", "-3", "1.5", "8-1*2", "1-8*1", "1-8+0", "0-8*2", "1-8", "1-8/2", "٣"]
+)
+@pytest.mark.fault(39)
+def test_anything_else_names_the_option(word: str) -> None:
+    with pytest.raises(UsageError, match="--batch-sizes"):
+        numbers("--batch-sizes", [word])
+
+
+def test_a_range_has_an_end() -> None:
+    with pytest.raises(UsageError, match="over 10000 values"):
+        numbers("--new-tokens", ["1-999999999999+1"])
+
+
+def test_nothing_asked_is_nothing() -> None:
+    assert numbers("--threads", None) is None
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20, unique=True))
+def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
+    words = list(map(str, values))
+    assert numbers("--new-tokens", words) == numbers("--new-tokens", [",".join(words)]) == values

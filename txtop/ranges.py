@@ -1,0 +1,44 @@
+"""Lists of whole numbers as a command line spells them: `1 8 32`, `1,8,32`, `128-1024*2`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from txtop.errors import UsageError
+
+LONGEST = 10_000
+_RANGE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})([*+])([0-9]{1,12})")
+_NUMBER = re.compile(r"[0-9]{1,12}")
+_FORMS = "write 8, or 1,8,32, or 128-1024*2, or 16-64+16"
+
+
+def numbers(option: str, words: Sequence[str] | None) -> list[int] | None:
+    """The numbers that `words` spell, in their order, each once; null stays null.
+
+    `a-b*k` is a, a x k, … up to b; `a-b+k` is a, a + k, … up to b (as in llama-bench).
+    Raises `UsageError`, which names `option`, for anything else.
+    """
+    if words is None:
+        return None
+    found = [n for word in words for part in word.split(",") for n in _spelt(option, part.strip())]
+    return list(dict.fromkeys(found))
+
+
+def _spelt(option: str, part: str) -> list[int]:
+    if _NUMBER.fullmatch(part):
+        return [int(part)]
+    match = _RANGE.fullmatch(part)
+    if match is None:
+        raise UsageError(f"{option}: {part[:40]!a} is no number and no range", _FORMS)
+    low, high, step = int(match[1]), int(match[2]), int(match[4])
+    grows = step > 1 and low > 0 if match[3] == "*" else step > 0
+    if low > high or not grows:
+        raise UsageError(f"{option}: the range {part} never ends or is empty", _FORMS)
+    found = []
+    while low <= high:
+        found.append(low)
+        low = low * step if match[3] == "*" else low + step
+        if len(found) > LONGEST:
+            raise UsageError(f"{option}: the range {part} has over {LONGEST} values")
+    return found
