@@ -1,13 +1,15 @@
 """A worker without torch over the real pipe. The model's name says how it behaves:
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
-(10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load.
+(10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
+sticky (a CUDA error that ends the process), killed… (by SIGKILL).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 import time
@@ -95,7 +97,8 @@ class Fake:
             self.send(events.Memory(t_ns=now, cell="c999"))
             os.write(1, b"x" * (1 << 21) + b"\n")
         notes = [ESCAPES] if self.model == "escapes" else []
-        self.send(streams.load(now, cell, notes=notes))
+        device = "cuda:0" if self.model == "sticky" else "cpu"
+        self.send(streams.load(now, cell, notes=notes, device=device))
 
     def iterate(self, order: orders.Iterate, index: int) -> None:
         if self.model == "aborts" and order.role == "measured" and index > 2:
@@ -103,6 +106,14 @@ class Fake:
                 sys.stderr.write(f"line {number} {ESCAPES}\n")
             sys.stderr.flush()
             os.abort()
+        if self.model == "sticky":
+            now = perf_counter_ns()
+            self.send(
+                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="CUDA error")
+            )
+            os._exit(70)
+        if self.model.startswith("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()
         if self.model in ("slow", "deaf") and order.role == "measured":
             for _ in range(1000):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from txtop import orders
 from txtop.orders import Order
+from txtop.runner import memory_killer
 from txtop.sanitise import sanitise
 
 STDERR_LINES = 40
@@ -31,6 +32,7 @@ class Child:
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
     loaded_group: str | None = None
     on_cuda: bool = False
+    memory_kills: int = 0
 
     def hear(self, line: bytes) -> None:
         """Keeps one line of its standard error, made inert."""
@@ -81,7 +83,7 @@ def start(name: str, command: Sequence[str], environment: dict[str, str] | None 
         process_group=0,
         env={**os.environ, **(environment or {})},
     )
-    return Child(name, process, started_ns)
+    return Child(name, process, started_ns, memory_kills=memory_killer.kills())
 
 
 def exit_words(code: int | None) -> str:

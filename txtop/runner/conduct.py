@@ -13,9 +13,10 @@ from typing import Any, Literal
 from txtop import events, models, orders, stats
 from txtop.events import AnyEvent, Status
 from txtop.plan import Cell, Plan, workload_hash
-from txtop.runner import children, control, machine
+from txtop.runner import children, control, machine, memory_killer
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.measure import Course
+from txtop.runner.patience import Patience
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
@@ -50,10 +51,11 @@ class _Gone(Exception):
 class _Over(Exception):
     """The cell is over before its time: its status, and who said so."""
 
-    def __init__(self, status: Status, stopped_by: str = "") -> None:
+    def __init__(self, status: Status, stopped_by: str = "", reason: str = "") -> None:
         super().__init__(status)
         self.status = status
         self.stopped_by = stopped_by
+        self.reason = reason
 
 
 class Conductor:
@@ -80,6 +82,7 @@ class Conductor:
         self._paused = False
         self._ended = False
         self._heartbeat_ns = now_ns()
+        self._patience = Patience(None, time.monotonic())
         self._workers = 0
         self._offline = False
         self._wires = Wires(
@@ -239,7 +242,7 @@ class Conductor:
         for other in others:
             if known.rejected is not None:
                 self._reject(other, known.rejected.reason, known.rejected.hint)
-            elif known.finished is not None and known.status in ("oom", "failed"):
+            elif known.finished is not None and known.status in ("oom", "failed", "timeout"):
                 reason = f"the same weights as {cell.short}: {known.reason}"
                 before = known.finished
                 self._finish(other, before.status, reason=reason, phase=before.phase)
@@ -264,6 +267,7 @@ class Conductor:
         )
         self.recorder.record(started)
         course = Course(self.plan, state)
+        self._patience = Patience(self.plan.timeout_s, time.monotonic())
         try:
             if not shares:
                 self._load(worker, cell)
@@ -273,10 +277,14 @@ class Conductor:
             worker.send(orders.Finish(cell=cell.id))
             self._await(worker, cell, events.Memory)
         except _Over as over:
+            if over.status == "timeout":
+                self._lost(worker, cell, course, over.reason)
+                return None, worker.loaded_group is not None
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
                 self._finish(cell, over.status, stopped_by=stopped_by, n=n)
             usable = worker.loaded_group is not None and not worker.on_cuda
+            usable = usable and state.status != "oom"
             if over.status in ("skipped", "cancelled"):
                 usable = worker.loaded_group is not None
             if usable and worker.process.poll() is None and not self._stops:
@@ -316,8 +324,10 @@ class Conductor:
                 self._await(worker, cell, events.Iteration)
 
     def _wait_while_paused(self, worker: Child) -> None:
+        since_s = time.monotonic()
         while self._paused and not self._stops and not self._skip:
             self._take(worker)
+        self._patience.waited(time.monotonic() - since_s)
         self._check()
 
     def _check(self) -> None:
@@ -345,6 +355,9 @@ class Conductor:
                 cancelled = True
                 worker.send(orders.Cancel(cell=cell.id))
             event = self._take(worker)
+            lost = self._patience.lost(time.monotonic())
+            if lost:
+                raise _Over("timeout", reason=lost)
             if event is None or getattr(event, "cell", None) != cell.id:
                 continue
             if isinstance(event, events.CellRejected | events.CellFinished):
@@ -372,7 +385,24 @@ class Conductor:
             return None
         if event is None:
             raise _Gone
+        self._patience.heard(time.monotonic())
         return event
+
+    def _lost(self, worker: Child, cell: Cell, course: Course, reason: str) -> None:
+        """It does not answer in time: TERM, then KILL."""
+        state = self.recorder.state.cells[cell.id]
+        worker.signal(signal.SIGTERM)
+        if worker.end() is None:
+            reason += f"; its process {worker.process.pid} cannot be killed"
+        self._finish(
+            cell,
+            "timeout",
+            reason=reason,
+            hint="a longer --timeout, or less work in a cell",
+            phase=state.phase if state.stage == "loading" else state.stage,
+            n=course.measured,
+            stderr=list(worker.stderr),
+        )
 
     def _died(self, worker: Child, cell: Cell, course: Course) -> None:
         code = worker.end()
@@ -386,9 +416,12 @@ class Conductor:
             return
         last = worker.stderr[-1] if worker.stderr else ""
         reason = f"the worker {children.exit_words(code)}" + (f": {last}" if last else "")
+        starved = code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills
+        if starved:
+            reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         self._finish(
             cell,
-            "failed",
+            "oom" if starved else "failed",
             reason=reason,
             hint="the run goes on with a fresh worker; its last lines are in the session",
             phase=state.phase if state.stage == "loading" else state.stage,
