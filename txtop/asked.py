@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from txtop import models as known
 from txtop.errors import UsageError
 from txtop.plan import Attention, Cache, Compile, Device, Plan, Precision, Weights, matrix
-from txtop.presets import PRESETS, Preset
+from txtop.presets import PRESETS, Preset, Scale
 
 LARGEST = 1_000_000
 MAX_CELLS = 10_000
@@ -35,20 +35,21 @@ class Asked:
     cost_per_hour: float | None = None
     seed: int = 0
     preset: str | None = None
+    scale: Scale = "full"
 
 
 def plan_of(asked: Asked) -> Plan:
     """The plan. Raises `UsageError` for what cannot be measured or contradicts itself."""
     _check(asked)
-    base = PRESETS[asked.preset] if asked.preset else Preset(title="")
+    base = PRESETS[asked.preset].at(asked.scale) if asked.preset else Preset(title="")
     cells = matrix(
         models=asked.models or list(base.models),
         precisions=asked.precisions or list(base.precisions),
-        attention=asked.attention or ["sdpa"],
+        attention=asked.attention or list(base.attention),
         batch_sizes=asked.batch_sizes or list(base.batch_sizes),
         sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
         new_tokens=asked.new_tokens or list(base.new_tokens),
-        device=asked.device,
+        device=base.device if asked.device == "auto" else asked.device,
         threads=asked.threads,
         weights=asked.weights,
         compiles=asked.compile,
@@ -67,6 +68,7 @@ def plan_of(asked: Asked) -> Plan:
         warmup=base.warmup if asked.warmup is None else asked.warmup,
         seed=asked.seed,
         preset=asked.preset,
+        scale=asked.scale,
         timeout_s=asked.timeout_s,
         cost_per_hour=asked.cost_per_hour,
     )
@@ -93,6 +95,8 @@ def _check(asked: Asked) -> None:
             raise UsageError(f"{option} needs at least one value")
         for value in values or ():
             _check_value(option, value)
+    if asked.scale != "full" and asked.preset is None:
+        raise UsageError("--scale shrinks a preset", "add --preset")
     if asked.iterations is not None and asked.budget_s is not None:
         raise UsageError(
             "--iterations and --budget contradict each other",

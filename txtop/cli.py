@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from txtop import __version__
+from txtop import __version__, presets
 from txtop.errors import SessionError, TxtopError, UsageError
 from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
 
@@ -147,8 +147,9 @@ def run(
     weights: Annotated[Weights, Parameter(help="random: the real architecture, seeded")] = "auto",
     seed: Annotated[int, Parameter(help="of inputs and random weights")] = 0,
     preset: Annotated[
-        Literal["quick"] | None, Parameter(help="a plan with a name; options override it")
+        presets.Name | None, Parameter(help="a plan with a name; options override it")
     ] = None,
+    scale: Annotated[presets.Scale, Parameter(help="smoke: a preset within a minute")] = "full",
     name: Annotated[str | None, Parameter(help="of the session")] = None,
     session_dir: SessionDir = None,
     json_file: JsonFile = None,
@@ -184,6 +185,7 @@ def run(
             cost_per_hour=cost_per_hour,
             seed=seed,
             preset=preset,
+            scale=scale,
         )
     )
     if headless or not capabilities().screen:

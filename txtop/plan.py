@@ -89,6 +89,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     seed: Count = 0
     preset: str | None = None
+    scale: Literal["full", "smoke"] = "full"
     timeout_s: Annotated[float, Meta(gt=0, le=864_000)] | None = None
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
 

@@ -2,31 +2,129 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
-from txtop.plan import Plan, Precision, matrix
+from txtop.plan import Attention, Device, Plan, Precision, matrix
+
+Name = Literal[
+    "quick",
+    "bert-seqlen",
+    "gpt2-attention",
+    "bert-int8-cpu",
+    "batch-tradeoff",
+    "precision",
+    "families",
+]
+Scale = Literal["full", "smoke"]
+SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """What a preset sets; everything else keeps its default, and an option given overrides it."""
+    """What a preset sets; everything else keeps its default, and an option given overrides it.
+
+    `smoke` is the same question asked of less work: it ends within a minute on two cores.
+    """
 
     title: str
     models: tuple[str, ...] = ("gpt2",)
     precisions: tuple[Precision, ...] = ("fp32",)
+    attention: tuple[Attention, ...] = ("sdpa",)
     batch_sizes: tuple[int, ...] = (1,)
     sequence_lengths: tuple[int, ...] = (128,)
     new_tokens: tuple[int, ...] = (32,)
+    device: Device = "auto"
     warmup: int | None = None
     iterations: int | None = None
+    smoke: Preset | None = None
+
+    def at(self, scale: Scale) -> Preset:
+        """The preset itself, or its small form."""
+        return self.smoke or self if scale == "smoke" else self
 
 
-PRESETS = {
-    "quick": Preset(
-        title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
-        precisions=("fp32", "bf16"),
+def _smoke(preset: Preset, **smaller: object) -> Preset:
+    small = msgspec.structs.replace(preset, warmup=1, iterations=3, **smaller)
+    return msgspec.structs.replace(preset, smoke=small)
+
+
+PRESETS: dict[str, Preset] = {
+    "quick": _smoke(
+        Preset(
+            title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
+            precisions=("fp32", "bf16"),
+            sequence_lengths=(32,),
+            warmup=3,
+            iterations=10,
+        ),
+        new_tokens=(8,),
+    ),
+    "bert-seqlen": _smoke(
+        Preset(
+            title="what length costs: bert-base-uncased, batch 32, 128 and 512 tokens",
+            models=("bert-base-uncased",),
+            batch_sizes=(32,),
+            sequence_lengths=(128, 512),
+        ),
+        models=(SMALL_BERT,),
+        batch_sizes=(2,),
+    ),
+    "gpt2-attention": _smoke(
+        Preset(
+            title="gpt2-medium with eager attention and with the best fused kernel here",
+            models=("gpt2-medium",),
+            attention=("eager", "sdpa"),
+        ),
+        models=("gpt2",),
         sequence_lengths=(32,),
-        warmup=3,
-        iterations=10,
+        new_tokens=(8,),
+    ),
+    "bert-int8-cpu": _smoke(
+        Preset(
+            title="bert-base-uncased on a CPU in fp32 and int8",
+            models=("bert-base-uncased",),
+            precisions=("fp32", "int8"),
+            batch_sizes=(8,),
+            device="cpu",
+        ),
+        models=(SMALL_BERT,),
+    ),
+    "batch-tradeoff": _smoke(
+        Preset(
+            title="throughput against latency: bert-base-uncased, batch 1 to 64",
+            models=("bert-base-uncased",),
+            batch_sizes=(1, 2, 4, 8, 16, 32, 64),
+        ),
+        models=(SMALL_BERT,),
+        sequence_lengths=(32,),
+    ),
+    "precision": _smoke(
+        Preset(
+            title="gpt2 in fp32, fp16, bf16 and int8",
+            precisions=("fp32", "fp16", "bf16", "int8"),
+        ),
+        sequence_lengths=(8,),
+        new_tokens=(4,),
+    ),
+    "families": _smoke(
+        Preset(
+            title="GPT-2, BERT and T5 in small, base and large",
+            models=(
+                "gpt2",
+                "gpt2-medium",
+                "gpt2-large",
+                SMALL_BERT,
+                "bert-base-uncased",
+                "bert-large-uncased",
+                "t5-small",
+                "t5-base",
+                "t5-large",
+            ),
+        ),
+        models=("gpt2", SMALL_BERT, "t5-small"),
+        sequence_lengths=(16,),
+        new_tokens=(8,),
     ),
 }
 
@@ -37,7 +135,7 @@ def quick() -> Plan:
     cells = matrix(
         models=list(preset.models),
         precisions=list(preset.precisions),
-        attention=["sdpa"],
+        attention=list(preset.attention),
         batch_sizes=list(preset.batch_sizes),
         sequence_lengths=list(preset.sequence_lengths),
         new_tokens=list(preset.new_tokens),

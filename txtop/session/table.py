@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from txtop import metrics
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
+from txtop.session import published
 from txtop.session.export import cell_notes
 from txtop.state import CellState, SessionState
 from txtop.stats.summary import Summary
@@ -139,6 +140,8 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         for note, ids in notes.items():
             where = "all cells" if len(ids) == total > 1 else ", ".join(_named(state, ids))
             lines.append(f"{where}: {note}")
+    said = published.lines(state, finals, figure)
+    lines += ["", *said] if said else []
     if state.ended is None:
         lines += ["", "the session has no end: the run is still going on or was cut off"]
     elif state.ended.reason == "stopped":
