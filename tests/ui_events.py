@@ -90,7 +90,7 @@ class Story:
             )
             return
         wanted = self.plan.iterations or 20
-        for i in range(1 + self.plan.warmup + wanted):
+        for i in range(1 + self.plan.expected_warmup + wanted):
             yield from self.iteration(cell, i)
         yield events.Memory(t_ns=self.t_ns, cell=cell.id, host_bytes=900 << 20)
         yield events.CellFinished(
@@ -131,7 +131,7 @@ class Story:
     def iteration(self, cell: Cell, i: int, tokens: int | None = None) -> Iterator[AnyEvent]:
         """One iteration with its steps, slower while it warms up; `tokens` leaves it open there."""
         role: events.Role = "measured"
-        if i <= self.plan.warmup:
+        if i <= self.plan.expected_warmup:
             role = "warmup" if i else "first"
         pace = {"first": 1.5, "warmup": 1.12, "measured": 1.0}[role]
         encoder = "bert" in cell.model
