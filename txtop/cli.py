@@ -150,6 +150,13 @@ def run(
         presets.Name | None, Parameter(help="a plan with a name; options override it")
     ] = None,
     scale: Annotated[presets.Scale, Parameter(help="smoke: a preset within a minute")] = "full",
+    plan_toml: Annotated[
+        Path | None, Parameter(name="--plan", help="a TOML file with these options")
+    ] = None,
+    save_plan: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="write these options there and end"),
+    ] = None,
     name: Annotated[str | None, Parameter(help="of the session")] = None,
     session_dir: SessionDir = None,
     json_file: JsonFile = None,
@@ -165,29 +172,39 @@ def run(
     from txtop.ranges import numbers
     from txtop.ui.terminal import capabilities
 
-    plan = plan_of(
-        Asked(
-            models=models,
-            precisions=precisions,
-            attention=attention,
-            batch_sizes=numbers("--batch-sizes", batch_sizes),
-            sequence_lengths=numbers("--sequence-lengths", sequence_lengths),
-            new_tokens=numbers("--new-tokens", new_tokens),
-            threads=numbers("--threads", threads),
-            compile=compile,
-            cache=cache,
-            device=device,
-            weights=weights,
-            iterations=iterations,
-            warmup=warmup,
-            budget_s=budget,
-            timeout_s=timeout,
-            cost_per_hour=cost_per_hour,
-            seed=seed,
-            preset=preset,
-            scale=scale,
-        )
+    asked = Asked(
+        models=models,
+        precisions=precisions,
+        attention=attention,
+        batch_sizes=numbers("--batch-sizes", batch_sizes),
+        sequence_lengths=numbers("--sequence-lengths", sequence_lengths),
+        new_tokens=numbers("--new-tokens", new_tokens),
+        threads=numbers("--threads", threads),
+        compile=compile,
+        cache=cache,
+        device=device,
+        weights=weights,
+        iterations=iterations,
+        warmup=warmup,
+        budget_s=budget,
+        timeout_s=timeout,
+        cost_per_hour=cost_per_hour,
+        seed=seed,
+        preset=preset,
+        scale=scale,
     )
+    if plan_toml is not None:
+        from txtop import plan_file
+
+        asked = plan_file.over(plan_file.read(plan_toml), asked)
+    plan = plan_of(asked)
+    if save_plan is not None:
+        from txtop import plan_file
+        from txtop.headless import check_out, write_out
+
+        check_out(save_plan)
+        write_out(save_plan, plan_file.write(asked))
+        return 0
     if headless or not capabilities().screen:
         from txtop.headless import run_headless
 

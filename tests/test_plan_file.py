@@ -1,0 +1,70 @@
+"""Plans as TOML files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from txtop import plan_file
+from txtop.asked import Asked, plan_of
+from txtop.errors import UsageError
+
+
+def written(tmp_path: Path, body: str) -> Path:
+    path = tmp_path / "plan.toml"
+    path.write_text(body)
+    return path
+
+
+def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
+    asked = Asked(
+        models=["gpt2", "./a b"],
+        precisions=["fp32", "int8:dynamic"],
+        batch_sizes=[1, 8],
+        compile=["none", "default"],
+        timeout_s=20.5,
+        seed=3,
+        cost_per_hour=2.5,
+    )
+    path = written(tmp_path, plan_file.write(asked).decode())
+    assert plan_file.read(path) == asked
+    assert plan_of(plan_file.read(path)) == plan_of(asked)
+
+
+def test_a_person_writes_ranges_and_single_numbers(tmp_path: Path) -> None:
+    body = 'models = ["gpt2"]\nbatch_sizes = "1-8*2"\nsequence_lengths = [16, "32-64+16"]\n'
+    found = plan_file.read(written(tmp_path, body + "new_tokens = 4\nbudget = 5\n"))
+    assert found.batch_sizes == [1, 2, 4, 8]
+    assert found.sequence_lengths == [16, 32, 48, 64]
+    assert (found.new_tokens, found.budget_s) == ([4], 5.0)
+
+
+def test_options_override_the_file(tmp_path: Path) -> None:
+    file = Asked(models=["gpt2"], batch_sizes=[1, 2], seed=3)
+    assert plan_file.over(file, Asked(batch_sizes=[4])) == Asked(
+        models=["gpt2"], batch_sizes=[4], seed=3
+    )
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("batch_size = [1]", "batch_sizes"),
+        ("precisions = ['fp33']", "fp33"),
+        ("batch_sizes = [true]", "no number"),
+        ("batch_sizes = ['8-1*2']", "never ends"),
+        ("seed = 'x'", "seed"),
+        ("models = ", "Invalid value"),
+        ("budget_s = 3", "budget"),
+    ],
+)
+def test_what_is_wrong_is_named(body: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan_file.read(written(tmp_path, body))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        plan_file.read(tmp_path / "none.toml")

@@ -1,0 +1,71 @@
+"""A plan as a TOML file: what the options of `run` say, under their names."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, fields, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomli_w
+
+from txtop.asked import Asked
+from txtop.errors import UsageError
+from txtop.ranges import numbers
+
+_LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads")
+_SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
+_NAMES = {field.name: field.name for field in fields(Asked)} | _SECONDS
+_KEYS = sorted(set(_NAMES) - set(_SECONDS.values()))
+_NOTHING = Asked()
+
+
+def read(path: Path) -> Asked:
+    """What the file asks for. Numbers may be ranges: `batch_sizes = "1-64*2"`.
+
+    Raises `UsageError` where it cannot be read, is no TOML, or has a key or value that `run` has
+    not.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"--plan {path}: {error}", "a TOML file, as --save-plan writes it"
+        ) from None
+    for key in found:
+        if key not in _KEYS:
+            near = get_close_matches(key.replace("-", "_"), _KEYS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"keys: {', '.join(_KEYS)}"
+            raise UsageError(f"--plan {path}: no key {key[:40]!a}", hint)
+    given: dict[str, Any] = {_NAMES[key]: value for key, value in found.items()}
+    for name in _LISTS:
+        if name in given:
+            given[name] = _numbers(f"--plan {path}: {name}", given[name])
+    try:
+        return msgspec.convert(given, Asked)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--plan {path}: {error}") from None
+
+
+def _numbers(where: str, value: object) -> list[int] | None:
+    words = value if isinstance(value, list) else [value]
+    return numbers(where, [str(word) for word in words])
+
+
+def write(asked: Asked) -> bytes:
+    """The TOML of what was asked, without what is default."""
+    keys = {name: key for key, name in _SECONDS.items()}
+    plain = {keys.get(k, k): v for k, v in asdict(asked).items() if v != getattr(_NOTHING, k)}
+    return tomli_w.dumps(plain).encode()
+
+
+def over(file: Asked, given: Asked) -> Asked:
+    """The file's plan with the options that were given beside it."""
+    changed = {
+        field.name: value
+        for field in fields(Asked)
+        if (value := getattr(given, field.name)) != getattr(_NOTHING, field.name)
+    }
+    return replace(file, **changed)
