@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from txtop import models as known
 from txtop.errors import UsageError
 from txtop.plan import Attention, Cache, Compile, Device, Plan, Precision, Weights, matrix
 from txtop.presets import PRESETS, Preset, Scale
+from txtop.senseless import sieve
 
 LARGEST = 1_000_000
 MAX_CELLS = 10_000
@@ -38,8 +40,11 @@ class Asked:
     scale: Scale = "full"
 
 
-def plan_of(asked: Asked) -> Plan:
-    """The plan. Raises `UsageError` for what cannot be measured or contradicts itself."""
+def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
+    """The plan; `say` gets a line for each kind of cell that makes no sense and is left out.
+
+    Raises `UsageError` for what cannot be measured or contradicts itself.
+    """
     _check(asked)
     base = PRESETS[asked.preset].at(asked.scale) if asked.preset else Preset(title="")
     cells = matrix(
@@ -57,6 +62,11 @@ def plan_of(asked: Asked) -> Plan:
     )
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
+    cells, left_out = sieve(cells)
+    if not cells:
+        raise UsageError(f"no cell is left: {left_out[0]}")
+    for line in left_out:
+        say(line)
     for cell in cells:
         refused = known.refuse(cell)
         if refused:

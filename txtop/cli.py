@@ -197,7 +197,7 @@ def run(
         from txtop import plan_file
 
         asked = plan_file.over(plan_file.read(plan_toml), asked)
-    plan = plan_of(asked)
+    plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
         from txtop import plan_file
         from txtop.headless import check_out, write_out

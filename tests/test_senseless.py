@@ -1,0 +1,63 @@
+"""Cells that make no sense are left out with a word."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from txtop.asked import Asked, plan_of
+from txtop.errors import UsageError
+from txtop.plan import matrix
+from txtop.senseless import sieve
+
+BASE: dict[str, Any] = {
+    "models": ["gpt2"],
+    "precisions": ["fp32"],
+    "attention": ["sdpa"],
+    "batch_sizes": [1],
+    "sequence_lengths": [8],
+    "new_tokens": [4],
+}
+
+
+@pytest.mark.parametrize(
+    ("knobs", "kept", "said"),
+    [
+        ({"models": ["bert-base-uncased"], "caches": ["dynamic", "static"]}, 1, "no KV cache"),
+        ({"models": ["bert-base-uncased"], "new_tokens": [4, 8]}, 1, "one --new-tokens"),
+        ({"models": ["gpt2"], "new_tokens": [4, 8]}, 2, ""),
+        ({"attention": ["sdpa", "flash_attention_2"]}, 1, "not fp32"),
+        (
+            {"models": ["t5-small"], "precisions": ["bf16"], "attention": ["flash_attention_2"]},
+            0,
+            "relative positions",
+        ),
+        ({"attention": ["sdpa", "sdpa:cudnn"], "device": "cpu"}, 1, "no kernels for a CPU"),
+        ({"precisions": ["fp32", "int8:torch-dynamic"], "device": "cuda"}, 1, "CPU alone"),
+        ({"compiles": ["none", "reduce-overhead"]}, 1, "--cache static"),
+        ({"compiles": ["reduce-overhead"], "caches": ["static"]}, 1, ""),
+        ({"compiles": ["default"]}, 1, ""),
+    ],
+)
+@pytest.mark.fault(37)
+def test_what_is_left_out(knobs: dict[str, Any], kept: int, said: str) -> None:
+    cells, words = sieve(matrix(**{**BASE, **knobs}))
+    assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
+    assert len(words) == bool(said)
+    assert said in "".join(words)
+
+
+def test_a_plan_says_what_it_leaves_out() -> None:
+    said: list[str] = []
+    plan = plan_of(Asked(compile=["none", "max-autotune"]), said.append)
+    assert len(plan.cells) == 1
+    assert said == [
+        "left out 1 cell (gpt2 fp32 batch 1): "
+        "--compile max-autotune needs --cache static: its addresses must stay"
+    ]
+
+
+def test_a_plan_of_nothing_is_an_error() -> None:
+    with pytest.raises(UsageError, match="no cell is left"):
+        plan_of(Asked(compile=["max-autotune"]))

@@ -1,0 +1,56 @@
+"""Cells of a matrix that make no sense together: left out with a word, not run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from txtop import models
+from txtop.plan import Cell
+
+_GRAPHS = ("reduce-overhead", "max-autotune")
+_NOT_ON_A_CPU = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
+
+
+def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
+    """The cells worth measuring, numbered anew, and a line for each reason why others are not."""
+    kept: dict[Cell, None] = {}
+    dropped: dict[str, list[Cell]] = {}
+    for cell in cells:
+        family = models.family(cell.model)
+        why = _why(cell, family)
+        plain = msgspec.structs.replace(cell, id="")
+        if family == "encoder":
+            plain = msgspec.structs.replace(plain, new_tokens=cells[0].new_tokens)
+            if not why and plain in kept:
+                why = "an encoder makes no new tokens: one --new-tokens is enough"
+        if why:
+            dropped.setdefault(why, []).append(cell)
+        else:
+            kept[plain] = None
+    numbered = tuple(
+        msgspec.structs.replace(cell, id=f"c{n:03d}") for n, cell in enumerate(kept, start=1)
+    )
+    words = [
+        f"left out {len(out)} cell{'s' if len(out) > 1 else ''} ({out[0].short}"
+        + (", …" if len(out) > 1 else "")
+        + f"): {why}"
+        for why, out in dropped.items()
+    ]
+    return numbered, words
+
+
+def _why(cell: Cell, family: models.Family | None) -> str:
+    if family == "encoder" and cell.cache == "static":
+        return "an encoder has no KV cache"
+    if cell.attention.startswith("flash_attention"):
+        if cell.precision == "fp32":
+            return f"{cell.attention} knows fp16 and bf16, not fp32"
+        if family == "seq2seq":
+            return f"{cell.attention} has no relative positions, which T5 needs"
+    if cell.device == "cpu" and cell.attention in _NOT_ON_A_CPU:
+        return f"{cell.attention} has no kernels for a CPU"
+    if cell.device == "cuda" and cell.precision == "int8:torch-dynamic":
+        return "int8:torch-dynamic has kernels for a CPU alone"
+    if cell.compile in _GRAPHS and cell.cache == "dynamic" and family in ("causal", "seq2seq"):
+        return f"--compile {cell.compile} needs --cache static: its addresses must stay"
+    return ""
