@@ -70,8 +70,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """`gpt2 bf16 batch 8`, for logs and titles."""
-        return f"{self.model} {self.precision} batch {self.batch_size}"
+        """`gpt2 bf16 batch 8`, and what is not as by default: for logs and titles."""
+        words = [self.model, self.precision, f"batch {self.batch_size}"]
+        words += [self.attention] if self.attention != "sdpa" else []
+        words += [f"compile {self.compile}"] if self.compile != "none" else []
+        words += ["static cache"] if self.cache != "dynamic" else []
+        words += [f"threads {self.threads}"] if self.threads else []
+        return " ".join(words)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
