@@ -12,16 +12,31 @@ import msgspec
 import pytest
 import streams
 
+from txtop import events
 from txtop.metrics import FinalMetrics
+from txtop.plan import Plan
 from txtop.session.formats import WRITERS
 from txtop.state import SessionState, fold_all
 
 TTFT_S = 0.020
-DECODES_S = [3 * (10 + index) / 1000 for index in range(2, 14)]
+DECODES_S = [3 * (10 + index % 3) / 1000 for index in range(2, 14)]
+
+
+def stream(asked: Plan | None = None) -> list[events.AnyEvent]:
+    """That of `streams` without its trend: gaps of 10 to 12 ms in turn."""
+    made = streams.stream(asked)
+    for event in made:
+        if isinstance(event, events.Steps):
+            gap_ns = (10 + event.index % 3) * streams.MS
+            first = event.gaps_ns[:1] if event.first == 0 else []
+            event.gaps_ns = first + [gap_ns] * (len(event.gaps_ns) - len(first))
+        elif isinstance(event, events.Iteration):
+            event.e2e_ns = (20 + 3 * (10 + event.index % 3)) * streams.MS
+    return made
 
 
 def written(format: str, state: SessionState | None = None) -> str:
-    return WRITERS[format](state or fold_all(streams.stream()), FinalMetrics()).decode()
+    return WRITERS[format](state or fold_all(stream()), FinalMetrics()).decode()
 
 
 def loaded(format: str) -> Any:
@@ -47,7 +62,7 @@ def test_csv_has_one_row_a_cell() -> None:
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_formulas_pipes_and_scripts_are_neutralised(start: str) -> None:
     name = f"{start}cmd()|<script>alert(1)</script>"
-    state = fold_all(streams.stream(streams.plan((name,))))
+    state = fold_all(stream(streams.plan((name,))))
     (row,) = csv.DictReader(io.StringIO(written("csv", state)))
     assert row["model"].startswith("'")
     lines = written("md", state).splitlines()
@@ -87,7 +102,26 @@ def test_benchmark_v2_measurements() -> None:
 def test_money_only_where_a_price_is_given() -> None:
     assert "cost_per_million_tokens" not in loaded("json")["cells"][0]["metrics"]
     asked = msgspec.structs.replace(streams.plan(), cost_per_hour=3.6)
-    found = json.loads(written("json", fold_all(streams.stream(asked))))["cells"][0]["metrics"]
+    found = json.loads(written("json", fold_all(stream(asked))))["cells"][0]["metrics"]
     price, rate = found["cost_per_million_tokens"], found["tokens_per_s"]
     assert (price["unit"], price["mean"]) == ("$/Mtok", pytest.approx(1000 / rate["mean"]))
     assert price["ci95"] == pytest.approx([1000 / bound for bound in reversed(rate["ci95"])])
+
+
+@pytest.mark.parametrize("format", ["llama-bench", "optimum-benchmark", "benchmark_v2"])
+def test_samples_are_those_of_the_steady_part(format: str) -> None:
+    """The first three of twelve iterations are twice as long: warm-up went on."""
+    made = stream()
+    for event in made:
+        if isinstance(event, events.Iteration) and event.role == "measured" and event.index < 5:
+            event.e2e_ns *= 2
+    state = fold_all(made)
+    n = FinalMetrics().of(state.cells["c001"])["e2e_ms"].n
+    assert n == 9
+    found = json.loads(written(format, state))
+    counted = {
+        "llama-bench": lambda: len(found[0]["samples_ns"]),
+        "optimum-benchmark": lambda: found["c001"]["report"]["generate"]["latency"]["count"],
+        "benchmark_v2": lambda: len(next(iter(found.values()))["measurements"]["e2e_latency"]),
+    }
+    assert counted[format]() == n

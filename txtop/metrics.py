@@ -174,6 +174,11 @@ def judge(state: CellState) -> Steady:
     return steady.judge([state.samples.e2e_ns[i] for i in state.samples.kept()])
 
 
+def stated(state: CellState) -> list[int]:
+    """Places of the iterations that the final figures are made of."""
+    return state.samples.kept()[judge(state).start :]
+
+
 def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
     """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 

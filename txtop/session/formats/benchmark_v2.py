@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.metrics import FinalMetrics
+from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
 from txtop.state import CellState, SessionState
 
@@ -37,7 +37,7 @@ def _config(session: SessionState, state: CellState) -> dict[str, Any]:
         "model_id": cell.model,
         "dtype": cell.precision,
         "warmup_iterations": session.plan.warmup,
-        "measurement_iterations": len(state.samples.kept()),
+        "measurement_iterations": len(stated(state)),
         "gpu_monitoring": None,
         "batch_size": cell.batch_size,
         "sequence_length": cell.sequence_length,
@@ -70,7 +70,7 @@ def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
 
 def _measurements(state: CellState) -> dict[str, Any]:
     s = state.samples
-    kept = s.kept()
+    kept = stated(state)
     timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]
     gaps = [list(s.gaps(i)) for i in timed]
     return {

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.metrics import FinalMetrics
+from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
 from txtop.state import CellState, SessionState
 
@@ -31,7 +31,7 @@ def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
 
 def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     s, cell = state.samples, state.cell
-    kept = [i for i in s.kept() if s.ttft_ns[i] > 0 and s.tokens[i] and not state.lag]
+    kept = [i for i in stated(state) if s.ttft_ns[i] > 0 and s.tokens[i] and not state.lag]
     prefill = [s.ttft_ns[i] for i in kept]
     decode = [(s.e2e_ns[i] - s.ttft_ns[i], s.tokens[i] - 1) for i in kept]
     decode = [(ns, steps) for ns, steps in decode if ns > 0 and steps > 0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.metrics import FinalMetrics
+from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
 from txtop.state import CellState, SessionState
 from txtop.stats.summary import percentile
@@ -23,7 +23,7 @@ def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
 
 
 def _report(state: CellState) -> dict[str, Any]:
-    s, cell, kept = state.samples, state.cell, state.samples.kept()
+    s, cell, kept = state.samples, state.cell, stated(state)
     report = {"load_model": _target([state.load.load_s] if state.load else [])}
     whole = [s.e2e_ns[i] / 1e9 for i in kept]
     if state.family == "encoder":
