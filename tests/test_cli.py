@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import scipy.stats
 import tiny
 
 from txtop.plan import ATTENTIONS, PRECISIONS
@@ -155,6 +157,11 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
             if type(e).__name__ == "Iteration" and e.cell == cell and e.role == "measured"
         ]
         assert len(kept) == 12 and all(len(g) == 8 for g in kept)
+        # Iterations before a change of level are dropped, and n says how many were kept.
+        n = exported[cell]["metrics"]["e2e_ms"]["n"]
+        assert 6 <= n <= 12
+        kept = kept[-n:]
+        trend = exported[cell]["steady"] is False
         batch = exported[cell]["batch_size"]
         expected = {
             "ttft_ms": [g[0] / 1e6 for g in kept],
@@ -167,9 +174,27 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
         }
         for name, values in expected.items():
             figure = exported[cell]["metrics"][name]
-            assert figure["mean"] == pytest.approx(sum(values) / len(values), rel=1e-6), name
-            assert figure["min"] == pytest.approx(min(values), rel=1e-6), name
-            assert figure["n"] == 12
+            middle = statistics.median(values)
+            own = {
+                "mean": sum(values) / len(values),
+                "median": middle,
+                "stdev": statistics.stdev(values),
+                "mad": statistics.median([abs(v - middle) for v in values]),
+                "min": min(values),
+                "max": max(values),
+            }
+            for statistic, value in own.items():
+                assert figure[statistic] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+            assert figure["n"] == n
+            assert figure["p50"] == (pytest.approx(middle, rel=1e-6) if n >= 11 else None)
+            assert figure["p90"] is None
+            units = values
+            if name == "itl_ms":
+                units = [sum(g[1:]) / 7 / 1e6 for g in kept]
+            low, high = scipy.stats.t.interval(
+                0.95, n - 1, statistics.mean(units), statistics.stdev(units) / n**0.5
+            )
+            assert trend or figure["ci95"] == pytest.approx([low, high], rel=1e-6), name
 
 
 def test_show_and_export_repeat_the_run_byte_for_byte(six: Six) -> None:

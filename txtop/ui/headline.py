@@ -150,7 +150,9 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
             return f"{progress.what} {numbers.size(progress.done)}{total}"
         return NAMED_PHASES.get(cell.phase, cell.phase).replace("_", " ")
     if cell.stage in ("first", "warming"):
-        return f"{len(cell.samples)} of {1 + session.plan.expected_warmup}"
+        done = len(cell.samples)
+        wanted = session.plan.warmup
+        return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
     if 0 < n < figures.SETTLED and (cell.over or n < 2):
         return f"few: n = {n}"
     return ""
