@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import metrics
-from txtop.plan import Cell
 from txtop.state import CellState, SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui import figures, numbers
@@ -67,7 +66,7 @@ def hero(
     if reference is not cell:
         relative = figures.speed_up(now.mean, reference, memo, seed)
     return Hero(
-        title=_title(cell.cell, list(session.cells.values())),
+        title=_title(cell, list(session.cells.values())),
         subtitle=_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
@@ -95,11 +94,21 @@ def hero(
     )
 
 
-def _title(cell: Cell, order: list[CellState]) -> str:
-    parts = [cell.model, cell.precision, f"batch {cell.batch_size}"]
+def _title(state: CellState, order: list[CellState]) -> str:
+    cell = state.cell
+    parts = [
+        cell.model.rpartition("/")[2] or cell.model,
+        _precision(state),
+        f"batch {cell.batch_size}",
+    ]
     others = [c.cell for c in order]
     if len({c.attention for c in others}) > 1:
-        parts.insert(2, cell.attention)
+        ran = state.kernels.prefill if state.kernels else None
+        parts.insert(2, f"sdpa ({ran})" if cell.attention == "sdpa" and ran else cell.attention)
+    if len({c.compile for c in others}) > 1:
+        parts.append(f"compile {cell.compile}")
+    if len({c.cache for c in others}) > 1:
+        parts.append(f"{cell.cache} cache")
     if len({c.sequence_length for c in others}) > 1:
         parts.append(f"{cell.sequence_length} tokens")
     if len({c.new_tokens for c in others}) > 1:
@@ -107,6 +116,11 @@ def _title(cell: Cell, order: list[CellState]) -> str:
     if len({c.threads for c in others}) > 1 and cell.threads:
         parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
     return " · ".join(parts)
+
+
+def _precision(state: CellState) -> str:
+    share = state.load.converted_share if state.load else None
+    return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
 
 
 def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[str, str, str]:
