@@ -30,6 +30,28 @@ COLUMNS = (
     ("status", "<"),
 )
 MISSING = "—"
+_KNOBS = ("threads", "compile", "cache")
+
+
+def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
+    """Name and side of each column: knobs that differ and cost, where there is a price, too."""
+    differ = [k for k in _KNOBS if len({getattr(c.cell, k) for c in state.cells.values()}) > 1]
+    cost = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
+    return (*COLUMNS[:3], *((k, "<") for k in differ), *COLUMNS[3:-1], *cost, COLUMNS[-1])
+
+
+def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
+    """A line a cell, in the order of `columns`."""
+    names = [name for name, _ in columns(state)]
+    found = []
+    for cell in state.cells.values():
+        figures = finals.of(cell, state.plan.seed)
+        by_name = dict(zip([n for n, _ in COLUMNS], row(cell, figures), strict=True))
+        by_name |= {k: str(getattr(cell.cell, k) or "default") for k in _KNOBS}
+        for money in metrics.cost(cell, figures, state.plan.cost_per_hour).values():
+            by_name |= {"cost": figure(money.mean), "$ per": money.unit.removeprefix("$/")}
+        found.append([by_name.get(name, MISSING) for name in names])
+    return found
 
 
 def figure(value: float | None) -> str:
@@ -77,12 +99,12 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     ]
 
 
-def _aligned(rows: list[list[str]]) -> list[str]:
-    widths = [max(len(line[i]) for line in rows) for i in range(len(COLUMNS))]
+def _aligned(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
+    widths = [max(len(line[i]) for line in rows) for i in range(len(heading))]
     return [
         "  ".join(
             f"{text:{side}{width}}"
-            for text, width, (_, side) in zip(line, widths, COLUMNS, strict=True)
+            for text, width, (_, side) in zip(line, widths, heading, strict=True)
         ).rstrip()
         for line in rows
     ]
@@ -114,7 +136,6 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     header = state.header
     if header is None:
         return "an empty session\n"
-    seed = header.plan.seed
     when = datetime.fromtimestamp(header.wall_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     machine = header.machine
     threads = sorted({load.threads for load in state.loads.values()})
@@ -126,9 +147,8 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         ),
         "",
     ]
-    rows = [[name for name, _ in COLUMNS]]
-    rows += [row(c, finals.of(c, seed)) for c in state.cells.values()]
-    lines += _aligned(rows)
+    heading = columns(state)
+    lines += _aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         said = [_failure(c)] if c.over and c.status != "ok" else []

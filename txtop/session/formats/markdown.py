@@ -15,10 +15,11 @@ _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 
 def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     """A table in the columns of the text table, one row a cell."""
-    names = [name for name, _ in table.COLUMNS]
-    rule = [":--" if side == "<" else "--:" for _, side in table.COLUMNS]
-    rows = [table.row(c, finals.of(c, state.plan.seed)) for c in state.cells.values()]
-    lines = [names, rule, *([inert(text) for text in row] for row in rows)]
+    heading = table.columns(state)
+    names = [name for name, _ in heading]
+    rule = [":--" if side == "<" else "--:" for _, side in heading]
+    rows = [[inert(text) for text in row] for row in table.rows(state, finals)]
+    lines = [names, rule, *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines).encode()
 
 

@@ -1,0 +1,52 @@
+"""The text table: columns for what differs, and for money where there is a price."""
+
+from __future__ import annotations
+
+import msgspec
+import streams
+
+from txtop.metrics import FinalMetrics
+from txtop.plan import matrix
+from txtop.session import table
+from txtop.state import SessionState, fold_all
+
+
+def state(cost_per_hour: float | None = None) -> SessionState:
+    cells = matrix(
+        models=["gpt2"],
+        precisions=["fp32"],
+        attention=["sdpa"],
+        batch_sizes=[2],
+        sequence_lengths=[8],
+        new_tokens=[4],
+        threads=[1, 2],
+        caches=["dynamic", "static"],
+    )
+    asked = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
+    return fold_all(streams.stream(asked))
+
+
+def test_what_differs_has_a_column() -> None:
+    names = [name for name, _ in table.columns(state())]
+    assert names[:5] == ["model", "prec", "attn", "threads", "cache"]
+    assert "compile" not in names and "cost" not in names
+    rows = table.rows(state(), FinalMetrics())
+    assert [row[3:5] for row in rows] == [
+        ["1", "dynamic"], ["1", "static"], ["2", "dynamic"], ["2", "static"]
+    ]  # fmt: skip
+
+
+def test_nothing_differs_in_a_plain_session() -> None:
+    assert table.columns(fold_all(streams.stream())) == table.COLUMNS
+
+
+def test_a_price_adds_what_a_million_tokens_cost() -> None:
+    priced = state(cost_per_hour=3.6)
+    names = [name for name, _ in table.columns(priced)]
+    assert names[-3:] == ["cost", "$ per", "status"]
+    finals = FinalMetrics()
+    rate = finals.of(priced.cells["c001"])["tokens_per_s"].mean
+    assert rate is not None
+    row = table.rows(priced, finals)[0]
+    assert row[-3:] == [table.figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
+    assert "$ per" in table.report(priced, finals)
