@@ -53,7 +53,7 @@ def test_a_plan_says_what_it_leaves_out() -> None:
     plan = plan_of(Asked(compile=["none", "max-autotune"]), said.append)
     assert len(plan.cells) == 1
     assert said == [
-        "left out 1 cell (gpt2 fp32 batch 1): "
+        "left out 1 cell (gpt2 fp32 batch 1 compile max-autotune): "
         "--compile max-autotune needs --cache static: its addresses must stay"
     ]
 
