@@ -65,6 +65,24 @@ def test_what_is_wrong_is_named(body: str, said: str, tmp_path: Path) -> None:
         plan_file.read(written(tmp_path, body))
 
 
+def test_a_default_given_beside_the_file_is_given() -> None:
+    file = Asked(seed=5, device="cuda", preset="quick", scale="smoke")
+    plan = plan_of(plan_file.over(file, Asked(seed=0, device="auto", scale="full")))
+    assert (plan.seed, plan.scale, plan.cells[0].device) == (0, "full", "auto")
+
+
+def test_a_rule_given_beside_the_file_replaces_its_rival() -> None:
+    assert plan_of(plan_file.over(Asked(budget_s=5), Asked(iterations=3))).iterations == 3
+    assert plan_of(plan_file.over(Asked(iterations=3), Asked(budget_s=5))).iterations is None
+
+
+@pytest.mark.fault(39)
+def test_models_beside_a_file_that_names_its_own_contradict() -> None:
+    with pytest.raises(UsageError, match="contradict"):
+        plan_file.over(Asked(models=["gpt2"]), Asked(models=["t5-small"]))
+    assert plan_file.over(Asked(seed=1), Asked(models=["gpt2"])).models == ["gpt2"]
+
+
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         plan_file.read(tmp_path / "none.toml")

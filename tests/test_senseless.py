@@ -25,7 +25,8 @@ BASE: dict[str, Any] = {
     ("knobs", "kept", "said"),
     [
         ({"models": ["bert-base-uncased"], "caches": ["dynamic", "static"]}, 1, "no KV cache"),
-        ({"models": ["bert-base-uncased"], "new_tokens": [4, 8]}, 1, "one --new-tokens"),
+        ({"models": ["bert-base-uncased"], "new_tokens": [4, 8]}, 1, "one cell is enough"),
+        ({"models": ["bert-base-uncased"], "caches": ["static"]}, 1, ""),
         ({"models": ["gpt2"], "new_tokens": [4, 8]}, 2, ""),
         ({"attention": ["sdpa", "flash_attention_2"]}, 1, "not fp32"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from txtop import models as known
 from txtop.errors import UsageError
@@ -28,16 +29,16 @@ class Asked:
     threads: list[int] | None = None
     compile: list[Compile] | None = None
     cache: list[Cache] | None = None
-    device: Device = "auto"
-    weights: Weights = "auto"
+    device: Device | None = None
+    weights: Weights | None = None
     iterations: int | None = None
     warmup: int | None = None
     budget_s: float | None = None
     timeout_s: float | None = None
     cost_per_hour: float | None = None
-    seed: int = 0
+    seed: int | None = None
     preset: str | None = None
-    scale: Scale = "full"
+    scale: Scale | None = None
 
 
 def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
@@ -46,7 +47,8 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
     Raises `UsageError` for what cannot be measured or contradicts itself.
     """
     _check(asked)
-    base = PRESETS[asked.preset].at(asked.scale) if asked.preset else Preset(title="")
+    scale = asked.scale or "full"
+    base = PRESETS[asked.preset].at(scale) if asked.preset else Preset(title="")
     cells = matrix(
         models=asked.models or list(base.models),
         precisions=asked.precisions or list(base.precisions),
@@ -54,9 +56,9 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         batch_sizes=asked.batch_sizes or list(base.batch_sizes),
         sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
         new_tokens=asked.new_tokens or list(base.new_tokens),
-        device=base.device if asked.device == "auto" else asked.device,
+        device=asked.device or base.device,
         threads=asked.threads,
-        weights=asked.weights,
+        weights=asked.weights or "auto",
         compiles=asked.compile,
         caches=asked.cache,
     )
@@ -76,9 +78,9 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         cells=cells,
         iterations=asked.iterations if asked.iterations is not None else fixed,
         warmup=base.warmup if asked.warmup is None else asked.warmup,
-        seed=asked.seed,
+        seed=asked.seed or 0,
         preset=asked.preset,
-        scale=asked.scale,
+        scale=scale,
         timeout_s=asked.timeout_s,
         cost_per_hour=asked.cost_per_hour,
     )
@@ -105,7 +107,11 @@ def _check(asked: Asked) -> None:
             raise UsageError(f"{option} needs at least one value")
         for value in values or ():
             _check_value(option, value)
-    if asked.scale != "full" and asked.preset is None:
+    if asked.preset is not None and asked.preset not in PRESETS:
+        near = get_close_matches(asked.preset, PRESETS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"presets: {', '.join(PRESETS)}"
+        raise UsageError(f"no preset {asked.preset[:40]!a}", hint)
+    if asked.scale == "smoke" and asked.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")
     if asked.iterations is not None and asked.budget_s is not None:
         raise UsageError(

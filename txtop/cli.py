@@ -123,7 +123,9 @@ def run(
     new_tokens: Annotated[
         list[str] | None, Parameter(help="default 32; an encoder ignores it")
     ] = None,
-    device: Annotated[Device, Parameter(help="auto: the GPU where there is one")] = "auto",
+    device: Annotated[
+        Device | None, Parameter(help="default auto: the GPU where there is one")
+    ] = None,
     threads: Annotated[
         list[str] | None, Parameter(help="of the model on a CPU; default all cores but one")
     ] = None,
@@ -144,12 +146,16 @@ def run(
     cost_per_hour: Annotated[
         float | None, Parameter(help="of this machine: adds the cost of a million tokens")
     ] = None,
-    weights: Annotated[Weights, Parameter(help="random: the real architecture, seeded")] = "auto",
-    seed: Annotated[int, Parameter(help="of inputs and random weights")] = 0,
+    weights: Annotated[
+        Weights | None, Parameter(help="random: the real architecture, seeded")
+    ] = None,
+    seed: Annotated[int | None, Parameter(help="of inputs and random weights; default 0")] = None,
     preset: Annotated[
         presets.Name | None, Parameter(help="a plan with a name; options override it")
     ] = None,
-    scale: Annotated[presets.Scale, Parameter(help="smoke: a preset within a minute")] = "full",
+    scale: Annotated[
+        presets.Scale | None, Parameter(help="smoke: a preset within a minute")
+    ] = None,
     plan_toml: Annotated[
         Path | None, Parameter(name="--plan", help="a TOML file with these options")
     ] = None,

@@ -62,7 +62,18 @@ def write(asked: Asked) -> bytes:
 
 
 def over(file: Asked, given: Asked) -> Asked:
-    """The file's plan with the options that were given beside it."""
+    """The file's plan with the options that were given beside it.
+
+    Raises `UsageError` where both name models: which are meant cannot be told.
+    """
+    if file.models and given.models:
+        raise UsageError(
+            "--models and --plan contradict each other", "the file names its models: give one"
+        )
+    if given.iterations is not None and given.budget_s is None:
+        file = replace(file, budget_s=None)
+    if given.budget_s is not None and given.iterations is None:
+        file = replace(file, iterations=None)
     changed = {
         field.name: value
         for field in fields(Asked)

@@ -20,9 +20,10 @@ def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
         why = _why(cell, family)
         plain = msgspec.structs.replace(cell, id="")
         if family == "encoder":
-            plain = msgspec.structs.replace(plain, new_tokens=cells[0].new_tokens)
+            first = cells[0].new_tokens
+            plain = msgspec.structs.replace(plain, new_tokens=first, cache="dynamic")
             if not why and plain in kept:
-                why = "an encoder makes no new tokens: one --new-tokens is enough"
+                why = "an encoder has no KV cache and makes no new tokens: one cell is enough"
         if why:
             dropped.setdefault(why, []).append(cell)
         else:
@@ -40,8 +41,6 @@ def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
 
 
 def _why(cell: Cell, family: models.Family | None) -> str:
-    if family == "encoder" and cell.cache == "static":
-        return "an encoder has no KV cache"
     if cell.attention.startswith("flash_attention"):
         if cell.precision == "fp32":
             return f"{cell.attention} knows fp16 and bf16, not fp32"

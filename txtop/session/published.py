@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from txtop import metrics
 from txtop.metrics import FinalMetrics
 from txtop.plan import Cell
+from txtop.sanitise import sanitise
 from txtop.state import CellState, SessionState
 
 Chooses = Callable[[Cell], bool]
@@ -80,28 +81,40 @@ def lines(
         said.append("published figures are of larger configurations: --scale smoke shrank these")
     for before, now in zip((None, *known), known, strict=False):
         own = _own(now, state, finals)
-        ratio = f", {figure(own / now.value)}x of it" if own else ""
+        here = _words(own, now, figure)
         said.append(
-            f"published ({now.machine}): {now.what}: {figure(now.value)} {now.unit}"
-            f" · here {figure(own)} {now.unit}{ratio}"
+            f"published ({now.machine}): {now.what}: {figure(now.value)} {now.unit} · here {here}"
         )
         if before is not None and before.unit == now.unit:
             first = _own(before, state, finals)
-            here = figure(own / first) if own and first else figure(None)
+            here = f"{figure(own[0] / first[0])}x" if own and first else figure(None)
             share = figure(now.value / before.value)
-            said.append(f"  the second over the first: published {share}x · here {here}x")
+            said.append(f"  the second over the first: published {share}x · here {here}")
     return said
 
 
-def _own(published: Published, state: SessionState, finals: FinalMetrics) -> float | None:
+def _words(
+    own: tuple[float, Cell] | None, now: Published, figure: Callable[[float | None], str]
+) -> str:
+    """This session's figure and the cell it is of: options may have changed the preset."""
+    if own is None:
+        return figure(None)
+    mean, cell = own
+    of = sanitise(f"{cell.short}, {cell.sequence_length} tokens", 120)
+    return f"{figure(mean)} {now.unit} ({of}), {figure(mean / now.value)}x of it"
+
+
+def _own(
+    published: Published, state: SessionState, finals: FinalMetrics
+) -> tuple[float, Cell] | None:
     """The mean of the cell that was asked the same; the fastest where several were."""
     found = [
-        mean
+        (mean, cell.cell)
         for cell in state.cells.values()
         if published.cell(cell.cell) and (mean := _mean(cell, published.metric, state, finals))
     ]
     best = min if published.metric.endswith("_ms") else max
-    return best(found) if found else None
+    return best(found, key=lambda one: one[0]) if found else None
 
 
 def _mean(cell: CellState, metric: str, state: SessionState, finals: FinalMetrics) -> float | None:

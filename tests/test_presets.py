@@ -1,0 +1,71 @@
+"""Runs with a name, and the published figures beside them."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import streams
+
+from txtop.asked import Asked, plan_of
+from txtop.errors import UsageError
+from txtop.metrics import FinalMetrics
+from txtop.plan import matrix
+from txtop.presets import PRESETS
+from txtop.session import table
+from txtop.session.published import FIGURES
+from txtop.state import SessionState, fold_all
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_smoke_asks_less_of_every_preset(name: str) -> None:
+    full, smoke = plan_of(Asked(preset=name)), plan_of(Asked(preset=name, scale="smoke"))
+    assert (full.scale, smoke.scale, smoke.iterations) == ("full", "smoke", 3)
+
+    def work(c: object) -> int:
+        return c.batch_size * (c.sequence_length + c.new_tokens)  # type: ignore[attr-defined]
+
+    assert sum(map(work, smoke.cells)) <= sum(map(work, full.cells))
+
+
+@pytest.mark.parametrize("scale", ["full", "smoke"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_each_published_figure_has_its_cell(name: str, scale: str) -> None:
+    cells = plan_of(msgspec.convert({"preset": name, "scale": scale}, Asked)).cells
+    assert all(sum(map(figure.cell, cells)) == 1 for figure in FIGURES[name])
+
+
+@pytest.mark.fault(39)
+def test_a_misspelt_preset_names_the_right_one() -> None:
+    with pytest.raises(UsageError, match="did you mean quick"):
+        plan_of(Asked(preset="quik"))
+
+
+def session(model: str, scale: str, lengths: list[int]) -> SessionState:
+    cells = matrix(
+        models=[model],
+        precisions=["fp32"],
+        attention=["sdpa"],
+        batch_sizes=[2],
+        sequence_lengths=lengths,
+        new_tokens=[4],
+    )
+    plan = msgspec.structs.replace(streams.plan(), cells=cells, preset="bert-seqlen", scale=scale)
+    return fold_all(streams.stream(plan))
+
+
+def test_published_figures_name_their_machine_and_the_configuration_here() -> None:
+    state, finals = session("bert-base-uncased", "full", [128, 512]), FinalMetrics()
+    said = table.report(state, finals)
+    here = finals.of(state.cells["c001"], 0)["sequences_per_s"].mean
+    assert here
+    line = next(x for x in said.splitlines() if "128 tokens: 1,200" in x)
+    assert line.startswith("published (A100)") and table.figure(here) in line
+    assert "(bert-base-uncased fp32 batch 2, 128 tokens)" in line
+    assert f"{table.figure(here / 1200)}x of it" in line
+    assert "published 0.283x · here 1.00x" in said and "smoke" not in said
+
+
+def test_smoke_says_so_and_a_cell_that_is_missing_has_no_figure() -> None:
+    said = table.report(session("gpt2", "smoke", [128]), FinalMetrics())
+    assert "larger configurations" in said and "gpt2 fp32 batch 2" in said
+    assert "340 seq/s · here —" in said and "—x" not in said
