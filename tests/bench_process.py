@@ -13,7 +13,7 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from txtop import events, orders
-from txtop.plan import Cell
+from txtop.plan import Allowed, Cell
 
 E = TypeVar("E", bound=events.Event)
 
@@ -67,9 +67,9 @@ class WorkerProcess:
             if isinstance(event, kind) and where(event):
                 return event
 
-    def load(self, cell: Cell, seed: int = 7) -> events.Load:
+    def load(self, cell: Cell, seed: int = 7, allowed: Allowed = Allowed()) -> events.Load:  # noqa: B008
         """Loads and waits until the worker is ready."""
-        self.send(orders.Load(cell=cell, started_ns=self.started_ns, seed=seed))
+        self.send(orders.Load(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed))
         return self.until(events.Load)
 
     def measure(self, cell: Cell, *, measured: int = 2) -> list[events.AnyEvent]:

@@ -8,7 +8,17 @@ from difflib import get_close_matches
 
 from txtop import models as known
 from txtop.errors import UsageError
-from txtop.plan import Attention, Cache, Compile, Device, Plan, Precision, Weights, matrix
+from txtop.plan import (
+    Allowed,
+    Attention,
+    Cache,
+    Compile,
+    Device,
+    Plan,
+    Precision,
+    Weights,
+    matrix,
+)
 from txtop.presets import PRESETS, Preset, Scale
 from txtop.senseless import sieve
 
@@ -39,6 +49,8 @@ class Asked:
     seed: int | None = None
     preset: str | None = None
     scale: Scale | None = None
+    allow_pickles: bool | None = None
+    trust_remote_code: bool | None = None
 
 
 def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
@@ -83,6 +95,9 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         scale=scale,
         timeout_s=asked.timeout_s,
         cost_per_hour=asked.cost_per_hour,
+        allowed=Allowed(
+            pickles=bool(asked.allow_pickles), remote_code=bool(asked.trust_remote_code)
+        ),
     )
     if asked.budget_s is not None:
         import msgspec

@@ -156,6 +156,12 @@ def run(
     scale: Annotated[
         presets.Scale | None, Parameter(help="smoke: a preset within a minute")
     ] = None,
+    allow_pickles: Annotated[
+        bool | None, Parameter(help="read pickled weights, which can run code")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool | None, Parameter(help="run the classes that a repository brings")
+    ] = None,
     plan_toml: Annotated[
         Path | None, Parameter(name="--plan", help="a TOML file with these options")
     ] = None,
@@ -198,6 +204,8 @@ def run(
         seed=seed,
         preset=preset,
         scale=scale,
+        allow_pickles=allow_pickles,
+        trust_remote_code=trust_remote_code,
     )
     if plan_toml is not None:
         from txtop import plan_file

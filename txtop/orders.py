@@ -10,19 +10,21 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan import Cell, Count, Positive
+from txtop.plan import Allowed, Cell, Count, Positive
 
 
 class Load(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
     """Load the weights that `cell` and its group share. Answered by `load` or `cell_rejected`
     (name, Hub, precision) or `cell_finished` (oom, failed).
 
-    `started_ns` is the monotonic time at which the runner started this worker's process.
+    `started_ns` is the monotonic time at which the runner started this worker's process; `allowed`
+    is what the run's flags let a repository do.
     """
 
     cell: Cell
     started_ns: int
     seed: Count
+    allowed: Allowed = Allowed()
 
 
 class Prepare(msgspec.Struct, tag_field="order", tag="prepare", frozen=True, kw_only=True):

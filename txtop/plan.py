@@ -79,6 +79,16 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return " ".join(words)
 
 
+class Allowed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repository may do on this machine; nothing, unless a flag allowed it.
+
+    `pickles`: weights are read from pickled files. `remote_code`: its own classes are run.
+    """
+
+    pickles: bool = False
+    remote_code: bool = False
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The cells in the order they are measured, and the rule that ends each of them.
 
@@ -97,6 +107,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     scale: Literal["full", "smoke"] = "full"
     timeout_s: Annotated[float, Meta(gt=0, le=864_000)] | None = None
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
+    allowed: Allowed = Allowed()
 
     @property
     def expected_warmup(self) -> int:

@@ -8,6 +8,11 @@ from txtop import models
 from txtop.bench.failures import Rejected
 from txtop.bench.source import Source
 
+_OWN = {
+    "causal": ("AutoModelForCausalLM",),
+    "encoder": ("AutoModel", "AutoModelForMaskedLM"),
+    "seq2seq": ("AutoModelForSeq2SeqLM",),
+}
 _NAMES = {
     "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
     "encoder": "MODEL_MAPPING_NAMES",
@@ -20,6 +25,8 @@ def model_class(source: Source, kind: models.Family) -> Any:
     import transformers
     from transformers.models.auto import modeling_auto
 
+    if source.own_code:
+        return _own_class(source, kind)
     names = getattr(modeling_auto, _NAMES[kind])
     model_type = source.config.get("model_type")
     name = names.get(model_type)
@@ -28,9 +35,29 @@ def model_class(source: Source, kind: models.Family) -> Any:
         needs = " (it brings code of its own)" if "auto_map" in source.config else ""
         raise Rejected(
             f"{source.label}: {what} is not a text model of this transformers{needs}",
-            f"transformers {transformers.__version__} is installed",
+            "--trust-remote-code runs it, if you trust who wrote it"
+            if needs
+            else f"transformers {transformers.__version__} is installed",
         )
     return getattr(transformers, name if isinstance(name, str) else name[0])
+
+
+def _own_class(source: Source, kind: models.Family) -> Any:
+    """The class that the repository brings. Raises `Rejected` where it brings none for `kind`."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    offered = source.config["auto_map"]
+    name = next(
+        (offered[key] for key in _OWN[kind] if isinstance(offered, dict) and key in offered), None
+    )
+    if not isinstance(name, str):
+        raise Rejected(f"{source.label} brings no class of its own for {' or '.join(_OWN[kind])}")
+    try:
+        return get_class_from_dynamic_module(name, str(source.directory), local_files_only=True)
+    except (ImportError, OSError, AttributeError, SyntaxError, ValueError) as error:
+        raise Rejected(
+            f"{source.label}: its own code fails: {type(error).__name__}: {error}"
+        ) from None
 
 
 def configuration(model_class: Any, source: Source) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from txtop.errors import TxtopError
 from txtop.models import OFFLINE_NOTICE
-from txtop.plan import Weights
+from txtop.plan import Allowed, Weights
 from txtop.sanitise import sanitise
 
 PROBE_S = 2.0
@@ -24,12 +24,15 @@ class Unavailable(TxtopError):
     """The Hub could not give the files: cause, and the next step where there is a special one."""
 
 
-def find(repo: str, weights: Weights, say: Callable[[str], None], progress: Progress) -> Path:
-    """A directory with config.json and, unless `weights` is random, safetensors of `repo`.
+def find(
+    repo: str, weights: Weights, allowed: Allowed, say: Callable[[str], None], progress: Progress
+) -> Path:
+    """A directory with config.json and, unless `weights` is random, safetensors of `repo`; with
+    pickles in their place, and with the repository's own code, where that is allowed.
 
     Raises `Unavailable`. After a failed probe the process stays offline (HF_HUB_OFFLINE).
     """
-    cached = _cached(repo, weights)
+    cached = _cached(repo, weights, allowed)
     if cached is not None:
         return cached
     if _offline():
@@ -38,7 +41,7 @@ def find(repo: str, weights: Weights, say: Callable[[str], None], progress: Prog
         os.environ["HF_HUB_OFFLINE"] = "1"
         say(OFFLINE_NOTICE)
         raise Unavailable("the Hugging Face Hub cannot be reached")
-    return _download(repo, weights, progress)
+    return _download(repo, weights, allowed, progress)
 
 
 def _offline() -> bool:
@@ -49,14 +52,17 @@ def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
-def _cached(repo: str, weights: Weights) -> Path | None:
+def _cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(repo, "config.json")
     if not isinstance(config, str):
         return None
     directory = Path(config).parent
-    complete = weights == "random" or any(directory.glob("*.safetensors"))
+    patterns = ["*.safetensors"] + (["pytorch_model*.bin"] if allowed.pickles else [])
+    complete = weights == "random" or any(any(directory.glob(each)) for each in patterns)
+    if allowed.remote_code and not any(directory.glob("*.py")):
+        complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")
     return directory if complete else None
 
 
@@ -81,7 +87,7 @@ def reachable() -> bool:
     return answered.is_set()
 
 
-def _download(repo: str, weights: Weights, progress: Progress) -> Path:
+def _download(repo: str, weights: Weights, allowed: Allowed, progress: Progress) -> Path:
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
@@ -91,9 +97,14 @@ def _download(repo: str, weights: Weights, progress: Progress) -> Path:
         wanted = [name for name in _CONFIG if name in sizes]
         if weights != "random":
             tensors = [name for name in sizes if _is_weights(name)]
+            if allowed.pickles:
+                tensors = tensors or [name for name in sizes if _is_pickle(name)]
             if not tensors:
-                raise Unavailable("its repository has no safetensors weights", "another model")
+                hint = "--allow-pickles" if any(map(_is_pickle, sizes)) else "another model"
+                raise Unavailable("its repository has no safetensors weights", hint)
             wanted += tensors
+        if allowed.remote_code:
+            wanted += [name for name in sizes if name.endswith(".py")]
         if "config.json" not in sizes:
             raise Unavailable("its repository has no config.json", "another model")
         total, done, path = sum(sizes[name] for name in wanted), 0, ""
@@ -118,6 +129,10 @@ def _download(repo: str, weights: Weights, progress: Progress) -> Path:
             hint = "free some space, or set HF_HOME to another disk"
             raise Unavailable("the disk is full", hint) from None
         raise Unavailable(f"the download failed ({sanitise(str(error), 200)})") from None
+
+
+def _is_pickle(name: str) -> bool:
+    return name.startswith("pytorch_model") and name.endswith((".bin", ".bin.index.json"))
 
 
 def _is_weights(name: str) -> bool:

@@ -52,7 +52,7 @@ def load(
 
     clock.enter("import")
     clock.enter(RESOLVE)
-    source = resolve(cell.model, cell.weights, say, progress)
+    source = resolve(cell.model, cell.weights, order.allowed, say, progress)
     clock.enter("import")
     threads = cell.threads or machine.default_threads()
     _settle_environment(threads)

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from txtop import models
 from txtop.bench import gguf, hub
 from txtop.bench.failures import Rejected
-from txtop.plan import Weights
+from txtop.plan import Allowed, Weights
 
 Say = Callable[[str], None]
+_PICKLED = "pytorch_model*.bin"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -25,6 +26,7 @@ class Source:
 
     `config` is the raw configuration, `model_type` included; `directory` holds the files, null for
     a built-in configuration; `gguf` names the file in it that holds configuration and weights.
+    `pickled`: its weights are pickles; `own_code`: its classes are its own, and may be run.
     """
 
     config: dict[str, Any]
@@ -32,6 +34,8 @@ class Source:
     label: str
     directory: Path | None = None
     gguf: str | None = None
+    pickled: bool = False
+    own_code: bool = False
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -41,17 +45,19 @@ class Source:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return sorted(self.directory.glob("*.safetensors"))
+        return sorted(self.directory.glob(_PICKLED if self.pickled else "*.safetensors"))
 
 
-def resolve(model: str, weights: Weights, say: Say, progress: hub.Progress) -> Source:
+def resolve(
+    model: str, weights: Weights, allowed: Allowed, say: Say, progress: hub.Progress
+) -> Source:
     """Finds `model`. `say` gets one line for the log, `progress` the bytes of a download.
 
     Raises `Rejected` with a reason and a next step.
     """
     path = models.local_path(model)
     if path is not None:
-        return _local(path, weights, say, str(path))
+        return _local(path, weights, allowed, say, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
         raise Rejected(f"no model at {model}", "a directory with config.json, or a .gguf file")
     known = models.builtin(model)
@@ -60,7 +66,7 @@ def resolve(model: str, weights: Weights, say: Say, progress: hub.Progress) -> S
     if known is not None and weights == "random":
         return _builtin(known)
     try:
-        directory = hub.find(known.hub_id if known else model, weights, say, progress)
+        directory = hub.find(known.hub_id if known else model, weights, allowed, say, progress)
     except hub.Unavailable as error:
         if known is None:
             reason = f"{model} is neither a local path nor built in, and {error.cause}"
@@ -70,7 +76,7 @@ def resolve(model: str, weights: Weights, say: Say, progress: hub.Progress) -> S
             raise Rejected(f"no pretrained weights of {model}: {error.cause}", hint) from None
         say(f"{known.name}: random weights, since {error.cause}")
         return _builtin(known)
-    return _local(directory, weights, say, f"hub: {known.hub_id if known else model}")
+    return _local(directory, weights, allowed, say, f"hub: {known.hub_id if known else model}")
 
 
 def _builtin(known: models.Builtin) -> Source:
@@ -85,7 +91,7 @@ def _suggest(model: str, hint: str = "") -> str:
     return hint or "a local path, or a built-in name such as gpt2"
 
 
-def _local(path: Path, weights: Weights, say: Say, label: str) -> Source:
+def _local(path: Path, weights: Weights, allowed: Allowed, say: Say, label: str) -> Source:
     if path.is_file():
         return _gguf(path, weights, label)
     files = sorted(path.glob("*.gguf"))
@@ -94,20 +100,53 @@ def _local(path: Path, weights: Weights, say: Say, label: str) -> Source:
             raise Rejected(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
         return _gguf(files[0], weights, label)
     config = _read_config(path)
-    if "auto_map" in config and "model_type" not in config:
-        raise Rejected(f"{path.name} needs code of its own, which is not run", "another model")
+    own_code, notes = _own_code(path, config, allowed)
     stored = any(path.glob("*.safetensors"))
-    kind: Literal["pretrained", "random"] = "pretrained" if stored else "random"
-    if weights == "random":
-        kind = "random"
-    elif not stored:
-        pickles = any(file for pattern in _PICKLES for file in path.glob(pattern))
-        reason = "holds only pickled weights, which can run code" if pickles else "holds no weights"
-        if pickles or weights == "pretrained":
-            hint = "convert them to safetensors, or --weights random"
-            raise Rejected(f"{path} {reason}", hint if pickles else "--weights random")
-        say(f"{path} {reason}: random weights")
-    return Source(config=config, weights=kind, label=label, directory=path)
+    pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
+    if weights == "random" or not (stored or pickled):
+        if weights == "pretrained":
+            raise Rejected(f"{path} holds no weights", "--weights random")
+        if weights == "auto":
+            say(f"{path} holds no weights: random weights")
+        kind: Literal["pretrained", "random"] = "random"
+        pickled = False
+    else:
+        kind = "pretrained"
+    if pickled:
+        notes += _pickles(path, allowed)
+    return Source(
+        config=config,
+        weights=kind,
+        label=label,
+        directory=path,
+        pickled=pickled,
+        own_code=own_code,
+        notes=notes,
+    )
+
+
+def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
+    """Whether classes of the repository are run, and the note that says so."""
+    if "auto_map" not in config:
+        return False, []
+    if allowed.remote_code:
+        return True, ["the repository's own code was run: --trust-remote-code"]
+    if "model_type" not in config:
+        hint = "--trust-remote-code runs it, if you trust who wrote it"
+        raise Rejected(f"{path.name} needs code of its own, which is not run", hint)
+    return False, []
+
+
+def _pickles(path: Path, allowed: Allowed) -> list[str]:
+    """The note on pickled weights. Raises `Rejected` where they are not allowed."""
+    if not allowed.pickles:
+        raise Rejected(
+            f"{path} holds only pickled weights, which can run code",
+            "convert them to safetensors, or --allow-pickles, or --weights random",
+        )
+    if not any(path.glob(_PICKLED)):
+        raise Rejected(f"{path} holds no {_PICKLED}", "convert its weights to safetensors")
+    return ["weights read from pickled files: --allow-pickles"]
 
 
 def _read_config(path: Path) -> dict[str, Any]:

@@ -55,18 +55,18 @@ def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
 def pretrained_model(
     model_class: Any, config: Any, source: Source, attention: str, dtype: torch.dtype
 ) -> tuple[Any, list[str]]:
-    """The model of `source` in `dtype`, and notes. Safetensors or .gguf, and no code of its own.
+    """The model of `source` in `dtype`, and notes.
 
     Raises `Rejected` if weights are missing in the file.
     """
-    where = {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": True}
+    where = {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
     model, info = model_class.from_pretrained(
         source.directory,
         config=config,
         dtype=dtype,
         attn_implementation=attention,
         local_files_only=True,
-        trust_remote_code=False,
+        trust_remote_code=source.own_code,
         output_loading_info=True,
         **where,
     )

@@ -305,7 +305,14 @@ class Conductor:
         return worker, True
 
     def _load(self, worker: Child, cell: Cell) -> None:
-        worker.send(orders.Load(cell=cell, started_ns=worker.started_ns, seed=self.plan.seed))
+        worker.send(
+            orders.Load(
+                cell=cell,
+                started_ns=worker.started_ns,
+                seed=self.plan.seed,
+                allowed=self.plan.allowed,
+            )
+        )
         self._await(worker, cell, events.Load, killable=True)
         load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
