@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,10 +99,13 @@ def test_live_and_stable() -> None:
     cell = state.cells["c001"]
     now = metrics.live(cell, "ttft_ms")
     assert now.n == 12 and now.mean == 20.0 and now.half_width == 0.0
-    assert not metrics.stable(cell)
+    assert not metrics.stable(metrics.live(cell, "tokens_per_s"))
     for i in range(len(cell.samples)):
         cell.samples.e2e_ns[i] = 50 * MS
-    assert metrics.stable(cell)
+    now = metrics.live(cell, "tokens_per_s")
+    assert metrics.stable(now)
+    assert not metrics.stable(replace(now, ci95=None))  # an ended cell with a trend
+    assert not metrics.stable(replace(now, n=9))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import streams
 
+from txtop.events import Telemetry
 from txtop.metrics import FinalMetrics
 from txtop.plan import Plan
 from txtop.runner.measure import Course
@@ -24,12 +25,21 @@ def asked(**changed: object) -> Plan:
     return msgspec.structs.replace(streams.plan(("gpt2",)), **{**free, **changed})  # type: ignore[arg-type]
 
 
-def conduct(plan: Plan, e2e_ms: Duration) -> tuple[SessionState, CellState, Course]:
-    """Answers every block with iterations whose place in the cell gives their duration."""
-    session = fold_all(streams.stream(plan)[:1])
+def conduct(
+    plan: Plan, e2e_ms: Duration, gpu: Callable[[float], dict[str, float | None]] | None = None
+) -> tuple[SessionState, CellState, Course]:
+    """Answers every block with iterations whose place in the cell gives their duration.
+
+    `gpu` gives a GPU's telemetry after so many seconds; it is read five times a second.
+    """
+    header = streams.stream(plan)[0]
+    session = fold_all([header])
     state = session.cells["c001"]
-    state.load = streams.load(0, "c001")
-    course = Course(plan, state)
+    state.load = msgspec.structs.replace(
+        streams.load(0, "c001"), device_id="GPU-1" if gpu else None
+    )
+    at_ns = read_ns = 0
+    course = Course(plan, session, state)
     samples = state.samples
     while (block := course.next_block()) is not None:
         role, count = block
@@ -43,6 +53,13 @@ def conduct(plan: Plan, e2e_ms: Duration) -> tuple[SessionState, CellState, Cour
             samples.tokens.append(4)
             samples.gaps_ns.extend([e2e_ns // 4] * 4)
             samples.gaps_from.append(len(samples.gaps_ns))
+            at_ns += e2e_ns
+            while gpu and read_ns <= at_ns:
+                told = Telemetry(
+                    t_ns=header.t_ns + read_ns, device="GPU-1", values=gpu(read_ns / 1e9)
+                )
+                session.fold(told)
+                read_ns += 200_000_000
     return session, state, course
 
 
@@ -77,6 +94,30 @@ def test_the_gate_has_a_quarter_of_the_budget_and_says_when_that_was_not_enough(
     assert "warm-up cut at a quarter of the budget" in table.report(session, FinalMetrics())
 
 
+def _warming(gpu: Callable[[float], dict[str, float | None]] | None) -> int:
+    state = conduct(asked(iterations=10, budget_s=120.0), lambda i: 20.0, gpu)[1]
+    return state.samples.role.count("warmup")
+
+
+def test_on_a_gpu_the_gate_waits_for_a_flat_clock_and_temperature() -> None:
+    def calm(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0}
+
+    def warming(s: float) -> dict[str, float | None]:
+        return {"temperature_c": float(int(50 + 2 * min(s, 6))), "sm_clock_mhz": 1980.0}
+
+    def boosting(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0 - 90 * (s > 1.5)}
+
+    def silent(s: float) -> dict[str, float | None]:
+        return {"temperature_c": None, "sm_clock_mhz": None}
+
+    assert _warming(None) == _warming(silent) == 20
+    assert 100 <= _warming(calm) <= 120  # two seconds of readings
+    assert 10.0 < _warming(warming) * 0.02 < 17.0
+    assert 2.5 < _warming(boosting) * 0.02 < 14.0
+
+
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_a_count_replaces_the_gate(count: int) -> None:
     session, state, _ = conduct(asked(iterations=10, warmup=count), lambda i: 90.0 - i)
@@ -86,9 +127,9 @@ def test_a_count_replaces_the_gate(count: int) -> None:
 
 def test_blocks_take_about_a_tenth_of_a_second() -> None:
     plan = asked(iterations=1_000, warmup=0)
-    state = conduct(plan, lambda i: 1.0)[1]
+    session, state, _ = conduct(plan, lambda i: 1.0)
     assert len(state.samples.kept()) == 1_000
-    course = Course(plan, state)
+    course = Course(plan, session, state)
     del state.samples.role[500:]
     assert course.next_block() == ("measured", 100)
 
@@ -159,8 +200,8 @@ def test_a_cell_without_a_sample_or_with_one_has_no_verdict() -> None:
 @pytest.mark.fault(38)
 def test_a_mean_of_nothing_divides_nothing() -> None:
     plan = asked(warmup=0)
-    _, state, course = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
+    session, state, course = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
     for i in range(len(state.samples)):
         state.samples.ttft_ns[i] = 0
-    course = Course(plan, state)
+    course = Course(plan, session, state)
     assert course.next_block() is None and course.stopped_by == "converged"

@@ -14,7 +14,7 @@ from txtop.errors import UsageError
 from txtop.plan import Plan, matrix, workload_hash
 from txtop.presets import quick
 from txtop.runner.measure import Course
-from txtop.state import CellState
+from txtop.state import CellState, SessionState
 from txtop.stats.stopping import decide
 
 
@@ -113,7 +113,7 @@ def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, C
     """Answers every block of a course with iterations of `e2e_ms`, alternating by `noise`."""
     state = CellState(plan.cells[0])
     state.load = streams.load(0, "c001")
-    course = Course(plan, state)
+    course = Course(plan, SessionState(), state)
     while (block := course.next_block()) is not None:
         role, count = block
         for _ in range(count):

@@ -38,6 +38,22 @@ def test_the_gate_asks_for_what_can_change_its_mind() -> None:
     assert warmup.given_up(7.5, 30) and not warmup.given_up(7.4, 30)
 
 
+def _readings(values: list[float], every_s: float = 0.2) -> list[tuple[float, float]]:
+    return [(7.0 + i * every_s, v) for i, v in enumerate(values)]
+
+
+def test_a_gpu_is_settled_under_1_c_in_10_s_and_1_percent_of_its_clock() -> None:
+    flat, warm = _readings([1980.0] * 50), _readings([60.0] * 50)
+    assert warmup.settled(warm, flat)
+    assert not warmup.settled(warm[:10], flat[:10])  # under 2 s
+    rising = [_readings([60.0 + c * i / 50 for i in range(50)]) for c in (0.9, 1.1)]
+    assert [warmup.settled(r, flat) for r in rising] == [True, False]
+    slower = [_readings([1980.0] * 25 + [1980.0 * k] * 25) for k in (0.995, 0.985)]
+    assert [warmup.settled(warm, s) for s in slower] == [True, False]
+    long_ago = _readings([40.0] * 50 + [60.0] * 50)
+    assert warmup.settled(long_ago, _readings([1980.0] * 100))
+
+
 def test_the_gate_leaves_little_of_an_exponential_warm_up() -> None:
     """The first 50 iterations after the gate are biased by under 1 %, those after 3 by more."""
     random = np.random.RandomState(3)

@@ -157,10 +157,9 @@ def live(state: CellState, name: str) -> Live:
     return Live(len(x), mean, intervals.student_t(x), stdev(x, mean) / mean if mean else None)
 
 
-def stable(state: CellState) -> bool:
-    """Enough iterations, and under 2 % of variation in the headline."""
-    now = live(state, headline(state))
-    return now.n >= 10 and now.cv is not None and now.cv < STABLE_CV
+def stable(now: Live) -> bool:
+    """Enough iterations, under 2 % of variation, and an interval, which a trend withholds."""
+    return now.n >= 10 and now.ci95 is not None and now.cv is not None and now.cv < STABLE_CV
 
 
 def warm(state: CellState) -> bool:

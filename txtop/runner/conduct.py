@@ -13,11 +13,12 @@ from typing import Any, Literal
 from txtop import events, models, orders, stats
 from txtop.events import AnyEvent, Status
 from txtop.plan import Cell, Plan, workload_hash
-from txtop.runner import children, control, machine, memory_killer
+from txtop.runner import children, lost, machine
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.measure import Course
 from txtop.runner.patience import Patience
 from txtop.runner.recorder import Recorder, now_ns
+from txtop.runner.steering import Steering
 from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
 from txtop.session.write import LogWriter
@@ -77,11 +78,7 @@ class Conductor:
         self._worker_command = worker
         self.recorder = Recorder(LogWriter(folder))
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._stops = 0
-        self._skip = False
-        self._paused = False
-        self._ended = False
-        self._heartbeat_ns = now_ns()
+        self.steering = Steering(self.recorder)
         self._patience = Patience(None, time.monotonic())
         self._workers = 0
         self._offline = False
@@ -89,8 +86,8 @@ class Conductor:
             on_event=self._on_event,
             on_bad=self._on_bad,
             on_end=lambda child: self._inbox.put((child, None)),
-            on_request=self._on_request,
-            on_orphaned=lambda: self.stop("the command that started it is gone"),
+            on_request=self.steering.obey,
+            on_orphaned=lambda: self.steering.stop("the command that started it is gone"),
             on_broken=lambda error: self._inbox.put((None, error)),
         )
         self._watch = Watch(sampler, screens or {}, self._wires, self.recorder)
@@ -105,13 +102,7 @@ class Conductor:
         """Asks for a stop from a signal handler, which may hold no lock."""
         self._inbox.put((None, None))
 
-    # What others ask, on the thread of the wires
-
-    def stop(self, who: str) -> None:
-        """Once: after the step at hand. Twice: the worker is killed."""
-        self._stops += 1
-        event = events.Control(t_ns=now_ns(), who=who, action="stop")
-        self.recorder.record(event)
+    # What children say, on the thread of the wires
 
     def _on_event(self, child: Child, event: AnyEvent) -> None:
         event.src = child.name
@@ -132,40 +123,6 @@ class Conductor:
     def _on_bad(self, child: Child, why: str) -> None:
         self.recorder.warn(f"{child.name} said what is no event: {why}")
 
-    def _on_request(self, request: control.Request) -> control.Status | dict[str, bool]:
-        if request.do == "status":
-            return self.status()
-        if self._ended:
-            return {"ok": False}
-        if request.do == "stop":
-            self.stop(request.who)
-            return {"ok": True}
-        self.recorder.record(
-            events.Control(t_ns=now_ns(), who=request.who, action=request.do, label=request.label)
-        )
-        if request.do == "marker":
-            self.recorder.record(events.Marker(t_ns=now_ns(), label=request.label))
-        elif request.do == "skip":
-            self._skip = True
-        else:
-            self._paused = request.do == "pause"
-        return {"ok": True}
-
-    def status(self) -> control.Status:
-        """The state of the recording itself."""
-        writer = self.recorder.writer
-        return control.Status(
-            pid=os.getpid(),
-            state="ended" if self._ended else "stopping" if self._stops else "running",
-            last_seq=writer.last_seq,
-            buffered_bytes=writer.buffered_bytes,
-            dropped=writer.dropped,
-            write_error=writer.write_error,
-            durability_lost=writer.durability_lost,
-            paused=self._paused,
-            heartbeat_ns=self._heartbeat_ns,
-        )
-
     # The run
 
     def run(self) -> tuple[Reason, bool]:
@@ -174,9 +131,9 @@ class Conductor:
         reason: Reason = "failed"
         try:
             for group in self.plan.groups:
-                if not self._stops:
+                if not self.steering.stops:
                     self._group(group)
-            reason = "stopped" if self._stops else "done"
+            reason = "stopped" if self.steering.stops else "done"
         finally:
             self._watch.end()
             self.recorder.record(
@@ -188,7 +145,7 @@ class Conductor:
                     sha256=self.recorder.writer.digest(),
                 )
             )
-            self._ended = True
+            self.steering.ended = True
             recorded = self.recorder.writer.close()
             self._wires.close()
         return reason, recorded
@@ -220,7 +177,7 @@ class Conductor:
         worker: Child | None = None
         waiting = list(cells)
         try:
-            while waiting and not self._stops:
+            while waiting and not self.steering.stops:
                 cell = waiting.pop(0)
                 refused = models.refuse(cell)
                 if refused:
@@ -260,13 +217,13 @@ class Conductor:
     def _cell(self, worker: Child, cell: Cell) -> tuple[Child | None, bool]:
         """Measures one cell. Returns the worker if it can go on, and whether its weights loaded."""
         state = self.recorder.state.cells[cell.id]
-        self._skip = False
+        self.steering.skip = False
         shares = worker.loaded_group == cell.group
         started = events.CellStarted(
             t_ns=now_ns(), cell=cell.id, worker=worker.name, shares_weights=shares
         )
         self.recorder.record(started)
-        course = Course(self.plan, state)
+        course = Course(self.plan, self.recorder.state, state)
         self._patience = Patience(self.plan.timeout_s, time.monotonic())
         try:
             if not shares:
@@ -278,7 +235,7 @@ class Conductor:
             self._await(worker, cell, events.Memory)
         except _Over as over:
             if over.status == "timeout":
-                self._lost(worker, cell, course, over.reason)
+                self.recorder.record(lost.silent(worker, state, course, over.reason))
                 return None, worker.loaded_group is not None
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
@@ -287,12 +244,18 @@ class Conductor:
             usable = usable and state.status != "oom"
             if over.status in ("skipped", "cancelled"):
                 usable = worker.loaded_group is not None
-            if usable and worker.process.poll() is None and not self._stops:
+            if usable and worker.process.poll() is None and not self.steering.stops:
                 return worker, True
-            worker.end(GRACE_S if self._stops < 2 else 0.1)
+            worker.end(GRACE_S if self.steering.stops < 2 else 0.1)
             return None, worker.loaded_group is not None or over.status == "skipped"
         except _Gone:
-            self._died(worker, cell, course)
+            if self.steering.stops or self.steering.skip:
+                status: Status = "cancelled" if self.steering.stops else "skipped"
+                stopped_by = "stop" if self.steering.stops else "skip"
+                self._finish(cell, status, stopped_by=stopped_by, n=course.measured)
+            elif not state.over:
+                self.recorder.record(lost.died(worker, state, course))
+            worker.end()
             return None, True
         if not state.over:
             self._finish(
@@ -332,15 +295,15 @@ class Conductor:
 
     def _wait_while_paused(self, worker: Child) -> None:
         since_s = time.monotonic()
-        while self._paused and not self._stops and not self._skip:
+        while self.steering.paused and not self.steering.stops and not self.steering.skip:
             self._take(worker)
         self._patience.waited(time.monotonic() - since_s)
         self._check()
 
     def _check(self) -> None:
-        if self._stops:
+        if self.steering.stops:
             raise _Over("cancelled", "stop")
-        if self._skip:
+        if self.steering.skip:
             raise _Over("skipped", "skip")
 
     # Waiting for the worker
@@ -354,11 +317,13 @@ class Conductor:
         """
         cancelled = False
         while True:
-            if self._stops > 1 or (killable and (self._stops or self._skip)):
+            if self.steering.stops > 1 or (
+                killable and (self.steering.stops or self.steering.skip)
+            ):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
                 self._check()
-            if (self._stops or self._skip) and not cancelled:
+            if (self.steering.stops or self.steering.skip) and not cancelled:
                 cancelled = True
                 worker.send(orders.Cancel(cell=cell.id))
             event = self._take(worker)
@@ -376,7 +341,7 @@ class Conductor:
 
     def _take(self, worker: Child) -> AnyEvent | None:
         """The next event of `worker`, null after a short wait. Raises `_Gone`."""
-        self._heartbeat_ns = now_ns()
+        self.steering.heartbeat_ns = now_ns()
         self._watch.mind()
         try:
             child, event = self._inbox.get(timeout=ANSWER_S)
@@ -385,7 +350,7 @@ class Conductor:
         if isinstance(event, Exception):
             raise event
         if child is None:
-            self.stop("signal")
+            self.steering.stop("signal")
         elif event is None and self._watch.owns(child):
             self._watch.lost()
         if child is not worker:
@@ -394,48 +359,6 @@ class Conductor:
             raise _Gone
         self._patience.heard(time.monotonic())
         return event
-
-    def _lost(self, worker: Child, cell: Cell, course: Course, reason: str) -> None:
-        """It does not answer in time: TERM, then KILL."""
-        state = self.recorder.state.cells[cell.id]
-        worker.signal(signal.SIGTERM)
-        if worker.end() is None:
-            reason += f"; its process {worker.process.pid} cannot be killed"
-        self._finish(
-            cell,
-            "timeout",
-            reason=reason,
-            hint="a longer --timeout, or less work in a cell",
-            phase=state.phase if state.stage == "loading" else state.stage,
-            n=course.measured,
-            stderr=list(worker.stderr),
-        )
-
-    def _died(self, worker: Child, cell: Cell, course: Course) -> None:
-        code = worker.end()
-        if self._stops or self._skip:
-            status: Status = "cancelled" if self._stops else "skipped"
-            stopped_by = "stop" if self._stops else "skip"
-            self._finish(cell, status, stopped_by=stopped_by, n=course.measured)
-            return
-        state = self.recorder.state.cells[cell.id]
-        if state.over:
-            return
-        last = worker.stderr[-1] if worker.stderr else ""
-        reason = f"the worker {children.exit_words(code)}" + (f": {last}" if last else "")
-        starved = code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills
-        if starved:
-            reason = "out of memory: the memory killer of the host or cgroup ended the worker"
-        self._finish(
-            cell,
-            "oom" if starved else "failed",
-            reason=reason,
-            hint="the run goes on with a fresh worker; its last lines are in the session",
-            phase=state.phase if state.stage == "loading" else state.stage,
-            n=course.measured,
-            exit_code=code,
-            stderr=list(worker.stderr),
-        )
 
     # Children
 

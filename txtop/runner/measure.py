@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from statistics import fmean, stdev
 
 from txtop import metrics
 from txtop.events import Role
 from txtop.plan import Plan
-from txtop.state import CellState
+from txtop.state import CellState, Device, SessionState
 from txtop.stats import steady, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
 from txtop.stats.stopping import StoppedBy
@@ -19,15 +20,18 @@ LOOK_AGAIN = 1.05
 class Course:
     """The stopping rule of one cell. `next_block` is asked between blocks, never inside one."""
 
-    def __init__(self, plan: Plan, state: CellState) -> None:
+    def __init__(self, plan: Plan, session: SessionState, state: CellState) -> None:
         self._plan = plan
         self._state = state
+        self._session = session
+        self._first_at_ns: int | None = None
         self._counted = 0
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
         self._drifting = 0
         self.stopped_by: StoppedBy | None = None
+        self.stage = "first"
 
     @property
     def measured(self) -> int:
@@ -39,13 +43,17 @@ class Course:
         """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
         if not len(self._state.samples):
             return "first", 1
+        if self._first_at_ns is None:
+            self._first_at_ns = self._session.clock_ns
         self._count()
         more = self._more_warmup()
         if more:
+            self.stage = "warming"
             return "warmup", min(more, self._block())
         self.stopped_by = self._decide()
         if self.stopped_by is not None:
             return None
+        self.stage = "measuring"
         fixed = self._plan.iterations
         return "measured", min(self._block(), fixed - self.measured if fixed else 1_000_000)
 
@@ -74,7 +82,26 @@ class Course:
         if warmup.given_up(self._spent_ns["warmup"] / 1e9, self._plan.budget_s):
             return 0
         recent = self._state.samples.e2e_ns[1 + warm - min(warm, 2 * warmup.WINDOW) :]
-        return 0 if warmup.flat(recent) else warmup.wanted(warm)
+        if not warmup.flat(recent):
+            return warmup.wanted(warm)
+        return 0 if self._settled() else warmup.WINDOW
+
+    def _settled(self) -> bool:
+        """The GPU's part of the gate; true on a CPU, and where a GPU tells neither value."""
+        load = self._state.load
+        device = self._session.devices.get(load.device_id or "") if load else None
+        if device is None:
+            return True
+        temperature, clock = (self._readings(device, n) for n in ("temperature_c", "sm_clock_mhz"))
+        return temperature is None or clock is None or warmup.settled(temperature, clock)
+
+    def _readings(self, device: Device, name: str) -> list[tuple[float, float]] | None:
+        """(s, value) since the first iteration; null where the device tells no such value."""
+        if device.last(name) is None:
+            return None
+        at_ns, values = device.series[name]
+        since = bisect_right(at_ns, self._first_at_ns or 0)
+        return [(t / 1e9, v) for t, v in zip(at_ns[since:], values[since:], strict=True) if v == v]
 
     def _decide(self) -> StoppedBy | None:
         n = self.measured
@@ -112,7 +139,7 @@ class Course:
         if n < stopping.NO_STEADY_FROM:
             return False
         durations = self._state.samples.e2e_ns[1 + self._counts["warmup"] :]
-        return steady.drifts(durations)
+        return steady.drifts(durations, steady.SIGNIFICANT_LIVE)
 
 
 def _relative(values: list[float]) -> float | None:

@@ -12,6 +12,8 @@ from txtop.stats.trend import binned, trend
 
 MATTERS = 0.01
 SIGNIFICANT = 0.01
+# A cell that runs is looked at many times, and each look is a chance to be wrong.
+SIGNIFICANT_LIVE = 0.001
 MIN_VERDICT = 10
 MIN_KEPT = 3
 MIN_SEGMENT = 2
@@ -116,10 +118,10 @@ def mser5(values: Sequence[float]) -> int:
     return cut * BATCH
 
 
-def drifts(values: Sequence[float]) -> bool:
-    """Whether a slope of over 1 % across positive `values` is there at p < .01."""
+def drifts(values: Sequence[float], significant: float = SIGNIFICANT) -> bool:
+    """Whether a slope of over 1 % across positive `values` is there at p < `significant`."""
     found = trend(values)
-    return found is not None and found.p < SIGNIFICANT and abs(found.across) > MATTERS
+    return found is not None and found.p < significant and abs(found.across) > MATTERS
 
 
 def judge(values: Sequence[float]) -> Steady:

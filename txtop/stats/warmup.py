@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
+from statistics import fmean, median
+from typing import NamedTuple
 
 WINDOW = 10
 WITHIN = 0.01
 SHARE = 0.25
+CALM_S = 10.0
+CALM_LEAST_S = 2.0
+CALM_C = 1.0
+
+Readings = Sequence[tuple[float, float]]
 
 
 def flat(durations: Sequence[float]) -> bool:
@@ -21,6 +27,38 @@ def flat(durations: Sequence[float]) -> bool:
     before = median(durations[-2 * WINDOW : -WINDOW])
     after = median(durations[-WINDOW:])
     return abs(after - before) < WITHIN * before or after == before
+
+
+def settled(temperature_c: Readings, clock_mhz: Readings) -> bool:
+    """Whether a GPU's temperature moves by under 1 C in 10 s and its clock holds within 1 %.
+
+    Readings since the first iteration, as (seconds, value) in order; of each the last 10 s count,
+    whose later half is compared with the earlier one. False where they span less than 2 s.
+    """
+    warmer, faster = _change(temperature_c), _change(clock_mhz)
+    if warmer is None or faster is None:
+        return False
+    return abs(warmer.slope) * CALM_S < CALM_C and abs(faster.step) < WITHIN * faster.level
+
+
+class _Change(NamedTuple):
+    """Later half minus earlier half, the same a second, and the earlier half's mean."""
+
+    step: float
+    slope: float
+    level: float
+
+
+def _change(readings: Readings) -> _Change | None:
+    recent = [r for r in readings if r[0] > readings[-1][0] - CALM_S]
+    if len(recent) < 2 or recent[-1][0] - recent[0][0] < CALM_LEAST_S:
+        return None
+    half = len(recent) // 2
+    (at0, before), (at1, after) = (
+        (fmean(t for t, _ in part), fmean(v for _, v in part))
+        for part in (recent[:half], recent[half:])
+    )
+    return _Change(after - before, (after - before) / (at1 - at0), before)
 
 
 def given_up(spent_s: float, budget_s: float) -> bool:

@@ -58,7 +58,7 @@ def hero(
     if value is None and cell.samples.role:
         value = metrics.value(cell, name, len(cell.samples) - 1)
     broken = cell.over and cell.status in figures.FAILED
-    stable = metrics.stable(cell)
+    stable = metrics.stable(now)
     throttle = "" if cell.over else throttle_of(session, cell)
     mark, word, role = _word(cell, session.paused, stable, throttle)
     reference = references.get(cell.cell.id)

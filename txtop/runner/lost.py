@@ -1,0 +1,55 @@
+"""How a cell ends whose worker cannot say so itself: it died, or it does not answer."""
+
+from __future__ import annotations
+
+import signal
+
+from txtop import events
+from txtop.events import CellFinished
+from txtop.runner import children, memory_killer
+from txtop.runner.children import Child
+from txtop.runner.measure import Course
+from txtop.runner.recorder import now_ns
+from txtop.state import CellState
+
+
+def silent(worker: Child, state: CellState, course: Course, reason: str) -> CellFinished:
+    """It does not answer in time: TERM, then KILL."""
+    worker.signal(signal.SIGTERM)
+    if worker.end() is None:
+        reason += f"; its process {worker.process.pid} cannot be killed"
+    return events.CellFinished(
+        t_ns=now_ns(),
+        cell=state.cell.id,
+        status="timeout",
+        reason=reason,
+        hint="a longer --timeout, or less work in a cell",
+        phase=_phase(state, course),
+        n=course.measured,
+        stderr=list(worker.stderr),
+    )
+
+
+def died(worker: Child, state: CellState, course: Course) -> CellFinished:
+    """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
+    code = worker.end()
+    last = worker.stderr[-1] if worker.stderr else ""
+    reason = f"the worker {children.exit_words(code)}" + (f": {last}" if last else "")
+    starved = code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills
+    if starved:
+        reason = "out of memory: the memory killer of the host or cgroup ended the worker"
+    return events.CellFinished(
+        t_ns=now_ns(),
+        cell=state.cell.id,
+        status="oom" if starved else "failed",
+        reason=reason,
+        hint="the run goes on with a fresh worker; its last lines are in the session",
+        phase=_phase(state, course),
+        n=course.measured,
+        exit_code=code,
+        stderr=list(worker.stderr),
+    )
+
+
+def _phase(state: CellState, course: Course) -> str:
+    return state.phase if state.stage == "loading" else course.stage
