@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 import streams
 
-from txtop import events
+from txtop import cli, events
 from txtop.metrics import FinalMetrics
 from txtop.plan import Plan
+from txtop.session import table
+from txtop.session.find import resolve
 from txtop.session.formats import WRITERS
+from txtop.session.read import read_all
 from txtop.state import SessionState, fold_all
 
 TTFT_S = 0.020
@@ -125,3 +131,27 @@ def test_samples_are_those_of_the_steady_part(format: str) -> None:
         "benchmark_v2": lambda: len(next(iter(found.values()))["measurements"]["e2e_latency"]),
     }
     assert counted[format]() == n
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_the_command_writes_what_the_writer_makes(format: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "txtop", "export", "gpt2-precisions", "--output", str(out)]
+    subprocess.run([*command, "--format", format], check=True, stdin=subprocess.DEVNULL)
+    session = fold_all(read_all(resolve("gpt2-precisions", None))[0])
+    assert out.read_bytes() == WRITERS[format](session, FinalMetrics())
+
+
+def test_the_command_line_offers_every_format() -> None:
+    assert get_args(cli.Format) == tuple(WRITERS)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "—"), (0.0, "0.000"), (0.0042, "0.00420"), (0.0381, "0.0381"), (0.283, "0.283"),
+        (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12345.0, "12,300"), (4e-9, "0.000000004"),
+    ],
+)  # fmt: skip
+def test_a_figure_has_three_digits_and_no_exponent(value: float | None, shown: str) -> None:
+    assert table.figure(value) == shown

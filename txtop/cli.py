@@ -30,6 +30,7 @@ JsonFile = Annotated[
         help="write the JSON export here; - is standard output",
     ),
 ]
+Format = Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"]
 
 app = App(
     name="txtop",
@@ -348,7 +349,7 @@ def export(
     session: str | None = None,
     *,
     format: Annotated[
-        Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"],
+        Format,
         Parameter(help="of the export"),
     ] = "json",
     output: Annotated[

@@ -69,9 +69,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return "|".join(map(str, parts))
 
     @property
+    def model_name(self) -> str:
+        """The last part of a path or of a Hub name."""
+        return self.model.rstrip("/").rpartition("/")[2] or self.model
+
+    @property
     def short(self) -> str:
         """`gpt2 bf16 batch 8`, and what is not as by default: for logs and titles."""
-        words = [self.model, self.precision, f"batch {self.batch_size}"]
+        words = [self.model_name, self.precision, f"batch {self.batch_size}"]
         words += [self.attention] if self.attention != "sdpa" else []
         words += [f"compile {self.compile}"] if self.compile != "none" else []
         words += ["static cache"] if self.cache != "dynamic" else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 from txtop import metrics
@@ -30,6 +31,8 @@ COLUMNS = (
     ("status", "<"),
 )
 MISSING = "—"
+MODEL_WIDTH = 40
+GIB = 2**30
 _KNOBS = ("threads", "compile", "cache")
 
 
@@ -58,9 +61,16 @@ def figure(value: float | None) -> str:
     """Three significant digits, never an exponent; `—` where there is none."""
     if value is None:
         return MISSING
-    if abs(value) >= 100:
+    size = abs(value)
+    if size >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"
-    return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
+    leading_zeros = min(6, -math.floor(math.log10(size)) - 1) if 0 < size < 1 else 0
+    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3 + leading_zeros}f}"
+
+
+def _tail(text: str, most: int) -> str:
+    """What ends a path tells it from its neighbours."""
+    return text if len(text) <= most else "…" + text[1 - most :]
 
 
 def half_width(summary: Summary | None) -> str:
@@ -81,7 +91,7 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     return [
-        sanitise(cell.model, 40),
+        _tail(sanitise(cell.model), MODEL_WIDTH),
         cell.precision,
         cell.attention,
         str(cell.batch_size),
@@ -93,7 +103,7 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
         figure(rate.mean if rate else None),
         half_width(rate),
         (rate.unit if rate and rate.n else MISSING),
-        figure(peak / 2**30 if peak else None),
+        figure(peak / GIB if peak else None),
         str(rate.n if rate else 0),
         status,
     ]
@@ -127,7 +137,9 @@ def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
 
 def _failure(state: CellState) -> str:
     place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
-    said = ": ".join(filter(None, (state.reason, state.hint)))
+    wanted = state.finished.wanted_bytes if state.finished else None
+    room = f"{figure(wanted / GIB)} GiB wanted" if wanted else ""
+    said = ": ".join(filter(None, (", ".join(filter(None, (state.reason, room))), state.hint)))
     return sanitise(f"{state.status}{place}" + (f": {said}" if said else ""))
 
 
@@ -142,7 +154,7 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     lines = [
         f"txtop session {sanitise(header.session, 80)}  {when}",
         sanitise(
-            f"{machine.cpu}, {machine.cores_physical} cores, {machine.memory_bytes / 2**30:.0f} GiB"
+            f"{machine.cpu}, {machine.cores_physical} cores, {machine.memory_bytes / GIB:.0f} GiB"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",

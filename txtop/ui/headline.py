@@ -97,7 +97,7 @@ def hero(
 def _title(state: CellState, order: list[CellState]) -> str:
     cell = state.cell
     parts = [
-        cell.model.rpartition("/")[2] or cell.model,
+        cell.model_name,
         _precision(state),
         f"batch {cell.batch_size}",
     ]
