@@ -47,23 +47,11 @@ def test_a_run_goes_on_beside_cells_that_starve_hang_and_abort(tmp_path: Path) -
         _starving(tmp_path / name) if name == "starves" else str(tiny.gpt2(tmp_path / name))
         for name in ORDER
     ]
-    options = "--sequence-lengths 8 --new-tokens 4 --iterations 3 --warmup 1 --timeout 20"
     out = tmp_path / "out.json"
+    options = "--sequence-lengths 8 --new-tokens 4 --iterations 3 --warmup 1 --timeout 20"
+    options += f" --headless --json {out} --session-dir {tmp_path / 'sessions'}"
     run = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "txtop",
-            "run",
-            "--models",
-            *models,
-            *options.split(),
-            "--headless",
-            "--json",
-            str(out),
-            "--session-dir",
-            str(tmp_path / "sessions"),
-        ],
+        [sys.executable, "-m", "txtop", "run", "--models", *models, *options.split()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

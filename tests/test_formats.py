@@ -150,7 +150,8 @@ def test_the_command_line_offers_every_format() -> None:
     ("value", "shown"),
     [
         (None, "—"), (0.0, "0.000"), (0.0042, "0.00420"), (0.0381, "0.0381"), (0.283, "0.283"),
-        (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12345.0, "12,300"), (4e-9, "0.000000004"),
+        (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12345.0, "12,300"), 
+        (4e-9, "0.000000004"),
     ],
 )  # fmt: skip
 def test_a_figure_has_three_digits_and_no_exponent(value: float | None, shown: str) -> None:

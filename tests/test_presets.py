@@ -34,6 +34,12 @@ def test_each_published_figure_has_its_cell(name: str, scale: str) -> None:
     assert all(sum(map(figure.cell, cells)) == 1 for figure in FIGURES[name])
 
 
+def test_published_figures_that_contradict_each_other_are_called_so() -> None:
+    plan = msgspec.structs.replace(streams.plan(), preset="batch-tradeoff")
+    said = table.report(fold_all(streams.stream(plan)), FinalMetrics())
+    assert "64 sequences in 800 ms are 80 a second, not 2,000" in said
+
+
 @pytest.mark.fault(39)
 def test_a_misspelt_preset_names_the_right_one() -> None:
     with pytest.raises(UsageError, match="did you mean quick"):
