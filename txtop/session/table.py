@@ -68,9 +68,11 @@ def figure(value: float | None) -> str:
     return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3 + leading_zeros}f}"
 
 
-def _tail(text: str, most: int) -> str:
-    """What ends a path tells it from its neighbours."""
-    return text if len(text) <= most else "…" + text[1 - most :]
+def _shortened(model: str) -> str:
+    """What ends a path tells it from its neighbours, a name its beginning."""
+    if model.startswith(("/", ".", "~")) and len(model) > MODEL_WIDTH:
+        return "…" + model[1 - MODEL_WIDTH :]
+    return sanitise(model, MODEL_WIDTH)
 
 
 def half_width(summary: Summary | None) -> str:
@@ -91,7 +93,7 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     return [
-        _tail(sanitise(cell.model), MODEL_WIDTH),
+        _shortened(sanitise(cell.model)),
         cell.precision,
         cell.attention,
         str(cell.batch_size),
