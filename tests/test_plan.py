@@ -28,7 +28,10 @@ def test_cells_that_share_weights_stand_together_and_none_is_doubled() -> None:
         )
     )
     assert [c.short for c in plan.cells] == [
-        f"{m} {p} batch {b}" for m in ("gpt2", "t5-small") for p in ("fp32", "bf16") for b in (1, 8)
+        f"{m} {p} batch {b} length 32"
+        for m in ("gpt2", "t5-small")
+        for p in ("fp32", "bf16")
+        for b in (1, 8)
     ]
     assert [len(group) for group in plan.groups] == [2, 2, 2, 2]
     assert [c.id for c in plan.cells] == [f"c{i:03d}" for i in range(1, 9)]

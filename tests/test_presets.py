@@ -66,7 +66,7 @@ def test_published_figures_name_their_machine_and_the_configuration_here() -> No
     assert here
     line = next(x for x in said.splitlines() if "128 tokens: 1,200" in x)
     assert line.startswith("published (A100)") and table.figure(here) in line
-    assert "(bert-base-uncased fp32 batch 2, 128 tokens)" in line
+    assert "(bert-base-uncased fp32 batch 2)" in line
     assert f"{table.figure(here / 1200)}x of it" in line
     assert "published 0.283x · here 1.00x" in said and "smoke" not in said
 

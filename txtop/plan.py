@@ -75,8 +75,9 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """`gpt2 bf16 batch 8`, and what is not as by default: for logs and titles."""
+        """`gpt2 bf16 batch 8`, and what is not as by default: for logs and notes."""
         words = [self.model_name, self.precision, f"batch {self.batch_size}"]
+        words += [f"length {self.sequence_length}"] if self.sequence_length != 128 else []
         words += [self.attention] if self.attention != "sdpa" else []
         words += [f"compile {self.compile}"] if self.compile != "none" else []
         words += ["static cache"] if self.cache != "dynamic" else []

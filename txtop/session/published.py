@@ -106,7 +106,7 @@ def _words(
     if own is None:
         return figure(None)
     mean, cell = own
-    of = sanitise(f"{cell.short}, {cell.sequence_length} tokens", 120)
+    of = sanitise(cell.short, 120)
     return f"{figure(mean)} {now.unit} ({of}), {figure(mean / now.value)}x of it"
 
 
