@@ -41,7 +41,13 @@ def conduct(
     at_ns = read_ns = 0
     course = Course(plan, session, state)
     samples = state.samples
-    while (block := course.next_block()) is not None:
+    while True:
+        block = course.next_block()
+        for verdict in course.judged(last=block is None):
+            session.fold(verdict)
+            block = block or ("measured", 0)
+        if block is None:
+            return session, state, course
         role, count = block
         for _ in range(count):
             e2e_ns = round(e2e_ms(len(samples)) * 1e6)
@@ -60,7 +66,6 @@ def conduct(
                 )
                 session.fold(told)
                 read_ns += 200_000_000
-    return session, state, course
 
 
 def noisy(seed: int, share: float = 0.002) -> Callable[[], float]:

@@ -11,10 +11,11 @@ import pytest
 import ui_events
 
 from txtop import events
+from txtop.clocks import INVALIDATING
 from txtop.plan import Cell, Plan
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
-from txtop.ui.devices import INVALIDATING, short_name, throttled
+from txtop.ui.devices import short_name, throttled
 from txtop.ui.figures import Memo
 from txtop.ui.view import View, build_view, hero_cell
 

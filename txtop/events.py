@@ -178,6 +178,17 @@ class Iteration(Event, kw_only=True, tag="iteration"):
     invalid: Natural = 0
 
 
+class Block(Event, kw_only=True, tag="block"):
+    """`count` measured iterations from `first` on in which the machine was not itself: why, and
+    whether they count all the same (`kept`), for want of more repeats."""
+
+    cell: Name
+    first: Natural
+    count: Natural
+    kept: bool
+    reasons: list[Name]
+
+
 class Memory(Event, kw_only=True, tag="memory"):
     """Peaks of a cell, in bytes; the device's are null without one."""
 
@@ -254,6 +265,7 @@ AnyEvent = (
     | Kernels
     | Steps
     | Iteration
+    | Block
     | Memory
     | Telemetry
     | Control

@@ -32,13 +32,15 @@ class Samples:
     tokens: array[int] = field(default_factory=lambda: array("q"))
     gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
+    discarded: set[int] = field(default_factory=set)
 
     def __len__(self) -> int:
         return len(self.role)
 
     def kept(self) -> list[int]:
-        """Places of the measured iterations."""
-        return [i for i, role in enumerate(self.role) if role == "measured"]
+        """Places of the measured iterations, without those of discarded blocks."""
+        out = self.discarded
+        return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
 
     def gaps(self, i: int) -> array[int]:
         """Durations of the tokens of iteration i, TTFT first; empty for an encoder."""
@@ -62,6 +64,7 @@ class CellState:
     finished: events.CellFinished | None = None
     rejected: events.CellRejected | None = None
     samples: Samples = field(default_factory=Samples)
+    blocks: list[events.Block] = field(default_factory=list)
     open_gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     open_index: int = -1
     lag: bool = False
@@ -238,6 +241,8 @@ class SessionState:
                 self._steps(state, event)
             case events.Iteration():
                 self._iteration(state, event)
+            case events.Block():
+                self._block(state, event)
             case events.Memory():
                 state.memory = event
             case events.CellFinished():
@@ -287,6 +292,15 @@ class SessionState:
         else:
             state.stage = "warming"
 
+    def _block(self, state: CellState, event: events.Block) -> None:
+        state.blocks.append(event)
+        if not event.kept:
+            places = range(event.first, min(event.first + event.count, len(state.samples)))
+            state.samples.discarded.update(places)
+        why = ", ".join(event.reasons)
+        verdict = "kept, since three were repeated" if event.kept else "repeated"
+        self._say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
+
     def _finish(self, state: CellState, event: events.CellFinished) -> None:
         state.finished = event
         state.stage = "finished"
@@ -295,7 +309,7 @@ class SessionState:
         del state.open_gaps_ns[:]
         if self.current == event.cell:
             self.current = None
-        kept = sum(role == "measured" for role in state.samples.role)
+        kept = len(state.samples.kept())
         if event.status == "ok":
             self._say(f"done, {kept} iterations measured", cell=event.cell)
         else:

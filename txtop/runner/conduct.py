@@ -282,16 +282,27 @@ class Conductor:
         worker.on_cuda = load is not None and load.device.startswith("cuda")
 
     def _iterate(self, worker: Child, cell: Cell, course: Course) -> None:
-        while (block := course.next_block()) is not None:
+        state = self.recorder.state.cells[cell.id]
+        while (block := course.next_block()) is not None or self._judge(course, last=True):
+            if block is None:
+                continue
             self._wait_while_paused(worker)
             role, count = block
-            if role != "first" and self.recorder.state.cells[cell.id].kernels is None:
+            if role != "first" and state.kernels is None:
                 worker.send(orders.Inspect(cell=cell.id))
                 self._await(worker, cell, events.Kernels)
-            index = len(self.recorder.state.cells[cell.id].samples)
+            index = len(state.samples)
             worker.send(orders.Iterate(cell=cell.id, role=role, index=index, count=count))
             for _ in range(count):
                 self._await(worker, cell, events.Iteration)
+            self._judge(course)
+
+    def _judge(self, course: Course, last: bool = False) -> bool:
+        """Records what the machine spoiled. Returns whether something has to be repeated."""
+        verdicts = course.judged(last)
+        for verdict in verdicts:
+            self.recorder.record(verdict)
+        return any(not verdict.kept for verdict in verdicts)
 
     def _wait_while_paused(self, worker: Child) -> None:
         since_s = time.monotonic()

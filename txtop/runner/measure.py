@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from txtop import metrics
-from txtop.events import Role
+from txtop.events import Block, Role
 from txtop.plan import Plan
+from txtop.runner import validity
+from txtop.runner.recorder import now_ns
 from txtop.state import CellState, Device, SessionState
 from txtop.stats import steady, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
@@ -15,6 +18,17 @@ from txtop.stats.stopping import StoppedBy
 
 BLOCK_NS = 100_000_000
 LOOK_AGAIN = 1.05
+MOST_REPEATS = 3
+
+
+@dataclass
+class _Handed:
+    """A block: its first iteration and how many, and when it ran, 0 until it ended."""
+
+    first: int
+    count: int
+    from_ns: int
+    to_ns: int = 0
 
 
 class Course:
@@ -26,6 +40,8 @@ class Course:
         self._session = session
         self._first_at_ns: int | None = None
         self._counted = 0
+        self._open: list[_Handed] = []
+        self._repeats = 0
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
@@ -35,9 +51,9 @@ class Course:
 
     @property
     def measured(self) -> int:
-        """How many iterations were measured so far."""
+        """How many iterations were measured so far, without those of discarded blocks."""
         self._count()
-        return self._counts["measured"]
+        return self._counts["measured"] - len(self._state.samples.discarded)
 
     def next_block(self) -> tuple[Role, int] | None:
         """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
@@ -55,7 +71,40 @@ class Course:
             return None
         self.stage = "measuring"
         fixed = self._plan.iterations
-        return "measured", min(self._block(), fixed - self.measured if fixed else 1_000_000)
+        count = min(self._block(), fixed - self.measured if fixed else 1_000_000)
+        self._open.append(_Handed(len(self._state.samples), count, self._session.clock_ns))
+        return "measured", count
+
+    def judged(self, last: bool = False) -> list[Block]:
+        """Verdicts on blocks in which the machine was not itself, each once; asked between blocks.
+
+        A block is judged when readings from after it have come, and with the `last` in any case.
+        """
+        for block in self._open:
+            if not block.to_ns and len(self._state.samples) >= block.first + block.count:
+                block.to_ns = self._session.clock_ns
+        load = self._state.load
+        readings = validity.Readings.of(self._session, load.device_id if load else None)
+        newest_ns = readings.newest_ns()
+        found: list[Block] = []
+        while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
+            block = self._open.pop(0)
+            why = validity.spoiled(readings, self._first_at_ns or 0, block.from_ns, block.to_ns)
+            if why:
+                found.append(self._verdict(block, why))
+        return found
+
+    def _verdict(self, block: _Handed, why: list[str]) -> Block:
+        kept = self._repeats >= MOST_REPEATS
+        self._repeats += not kept
+        return Block(
+            t_ns=now_ns(),
+            cell=self._state.cell.id,
+            first=block.first,
+            count=block.count,
+            kept=kept,
+            reasons=why,
+        )
 
     def half_width(self) -> float | None:
         """Half the anytime-valid interval of the headline, as a share of its mean."""
@@ -138,7 +187,8 @@ class Course:
         """The trend test on what is measured so far, from 30 iterations on."""
         if n < stopping.NO_STEADY_FROM:
             return False
-        durations = self._state.samples.e2e_ns[1 + self._counts["warmup"] :]
+        samples = self._state.samples
+        durations = [samples.e2e_ns[i] for i in samples.kept()]
         return steady.drifts(durations, steady.SIGNIFICANT_LIVE)
 
 

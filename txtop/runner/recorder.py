@@ -50,6 +50,8 @@ def _clean(event: AnyEvent) -> None:
             event.notes = [sanitise(note) for note in event.notes]
         case events.Control() | events.Marker():
             event.label = sanitise(event.label, 200)
+        case events.Block():
+            event.reasons = [sanitise(reason, 200) for reason in event.reasons]
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():

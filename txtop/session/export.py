@@ -154,11 +154,23 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     if found.n and session.plan.warmup is None and not metrics.warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += found.notes
+    notes += _spoiled(state)
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:
         notes.append("INVALID: NaN or Inf in logits")
     return list(dict.fromkeys(notes))
+
+
+def _spoiled(state: CellState) -> list[str]:
+    """What the machine did to blocks of this cell, and what came of it."""
+    notes = []
+    for kept, fate in ((False, "repeated"), (True, "kept")):
+        blocks = [b for b in state.blocks if b.kept is kept]
+        if blocks:
+            why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
+            notes.append(f"{len(blocks)} block{'s' if len(blocks) > 1 else ''} {fate}: {why}")
+    return notes
 
 
 def _watched(session: SessionState, state: CellState) -> dict[str, Summary]:

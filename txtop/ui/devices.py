@@ -7,6 +7,7 @@ import re
 from array import array
 from dataclasses import dataclass
 
+from txtop import clocks
 from txtop.state import CellState, Device, SessionState
 from txtop.ui import numbers
 
@@ -14,16 +15,6 @@ HISTORY = 160
 NS_PER_S = 1_000_000_000
 HOST = "host"
 _PROCESS = "process:"
-
-# NVML's clocks-event reasons; the first four say that what is measured is not the device's speed.
-# https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html
-INVALIDATING = {
-    0x8: "hardware slowdown",
-    0x20: "thermal",
-    0x40: "hardware thermal",
-    0x80: "power brake",
-}
-ANNOTATED = {0x4: "power cap", 0x10: "sync boost", 0x2: "application clocks"}
 
 
 @dataclass(frozen=True)
@@ -70,9 +61,7 @@ def throttled(value: float | None) -> tuple[str, bool]:
     """What slows the clocks, in words, and whether it spoils a measurement."""
     if value is None or not math.isfinite(value):
         return "", False
-    bits = int(value)
-    bad = [word for bit, word in INVALIDATING.items() if bits & bit]
-    mild = [word for bit, word in ANNOTATED.items() if bits & bit]
+    bad, mild = clocks.reasons(value)
     return ", ".join([*bad, *mild]) or "none", bool(bad)
 
 
