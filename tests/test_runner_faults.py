@@ -10,8 +10,8 @@ import pytest
 import tiny
 from test_runner import Run, plan, statuses
 
+from txtop import memory_killer
 from txtop.plan import Cell, Plan
-from txtop.runner import memory_killer
 from txtop.runner.patience import SILENCE_S, Patience
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from txtop.telemetry.host import Host, cpu_model
+from txtop.telemetry.host import MOST_CORES, Host, cpu_model
 from txtop.telemetry.processes import NotAProcess, Watched
 from txtop.telemetry.rapl import Rapl, counters
 
@@ -35,16 +35,27 @@ def _zone(root: Path, name: str, title: str, energy: int | None, wraps_at: int =
 
 def test_host_values_are_sane() -> None:
     values = Host().values()
-    assert set(values) - {"power_w"} == {
+    assert set(values) - {"power_w", "energy_j"} == {
         "cpu_percent",
         "ram_used_bytes",
         "ram_total_bytes",
         "load_1",
+        "swapped_in_bytes",
     }
     used, total, load = values["ram_used_bytes"], values["ram_total_bytes"], values["load_1"]
     assert used is not None and total is not None and 0 < used <= total
     assert total <= psutil.virtual_memory().total
     assert load is not None and load >= 0
+
+
+def test_slow_host_values_are_sane() -> None:
+    values = Host().slow_values()
+    cores = [v for name, v in values.items() if name.startswith("core_") and v is not None]
+    assert len(cores) == min(psutil.cpu_count() or 0, MOST_CORES) or not cores
+    busiest, swap = values["cpu_busiest_percent"], values["swap_used_bytes"]
+    assert busiest is not None and busiest == max([*cores, busiest]) and 0 <= busiest <= 100
+    assert swap is not None and swap >= 0
+    assert values["memory_kills"] is not None
 
 
 def test_cpu_model_is_made_inert(tmp_path: Path) -> None:
@@ -66,6 +77,7 @@ def test_rapl_sums_packages_and_leaves_out_subdomains(tmp_path: Path) -> None:
     first.write_text("600100\n")
     second.write_text("400000\n")
     assert rapl.watts() == 2.0
+    assert rapl.joules == 1.0
 
 
 def test_rapl_counter_wraps(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
     cores_logical: Natural
     memory_bytes: Natural
     python: Name
+    features: tuple[Name, ...] = ()
 
 
 class Header(Event, kw_only=True, tag="header"):

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from txtop import orders
+from txtop import memory_killer, orders
 from txtop.orders import Order
-from txtop.runner import memory_killer
 from txtop.sanitise import sanitise
 
 STDERR_LINES = 40

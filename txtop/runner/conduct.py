@@ -107,6 +107,7 @@ class Conductor:
     def _on_event(self, child: Child, event: AnyEvent) -> None:
         event.src = child.name
         if self._watch.owns(child):
+            self._watch.heard()
             if isinstance(event, events.Telemetry | events.Log | events.Gap):
                 self.recorder.record(event)
             return
@@ -378,4 +379,5 @@ class Conductor:
         offline = {"HF_HUB_OFFLINE": "1"} if self._offline else {}
         worker = children.start(f"worker:{self._workers}", self._worker_command, offline)
         self._wires.add(worker)
+        self._watch.worker(worker)
         return worker

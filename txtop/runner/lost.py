@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 
-from txtop import events
+from txtop import events, memory_killer
 from txtop.events import CellFinished
-from txtop.runner import children, memory_killer
+from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import now_ns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from txtop import events
 from txtop.runner import children
@@ -13,6 +13,8 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.wires import Wires
 
 AGAIN_S = 30.0
+STALLED_S = 3.0
+OPENING_S = 15.0
 NAME = "sampler"
 
 
@@ -28,11 +30,17 @@ class Watch:
         screens: Mapping[str, int],
         wires: Wires,
         recorder: Recorder,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._command, self._screens = command, screens
+        self._command = command
+        self._processes = {"runner": os.getpid(), **screens}
+        self._worker: Child | None = None
         self._wires, self._recorder = wires, recorder
+        self._clock = clock
         self._sampler: Child | None = None
         self._due_s: float | None = None
+        self._silent_from_s = 0.0
+        self._stalled = False
 
     def owns(self, child: Child) -> bool:
         """Whether `child` is a sampler; one that is being ended may still speak."""
@@ -43,28 +51,55 @@ class Watch:
         if self._command is None:
             return
         self._sampler = children.start(NAME, self._command)
+        self._silent_from_s, self._stalled = self._clock() + OPENING_S, False
         self._wires.add(self._sampler)
-        watched = {"runner": os.getpid(), "sampler": self._sampler.process.pid}
-        for label, pid in {**watched, **self._screens}.items():
-            self._sampler.write(f"watch {label}={pid}\n".encode())
+        own = {"sampler": self._sampler.process.pid}
+        for label, pid in {**self._processes, **own}.items():
+            self._tell(label, pid)
+        if self._worker is not None and self._worker.process.poll() is None:
+            self._tell(self._worker.name, self._worker.process.pid)
+
+    def worker(self, worker: Child) -> None:
+        """Watches the worker, in place of the one before, which the sampler forgets by itself."""
+        self._worker = worker
+        self._tell(worker.name, worker.process.pid)
+
+    def heard(self) -> None:
+        """The sampler has said something. On the thread of the wires."""
+        self._silent_from_s = self._clock()
 
     def lost(self) -> None:
         """Its output has ended: a gap, and a fresh one after a while."""
         sampler, self._sampler = self._sampler, None
         if sampler is None:
             return
-        self._due_s = time.monotonic() + AGAIN_S
+        self._due_s = self._clock() + AGAIN_S
         ended = children.exit_words(sampler.end())
-        reason = f"the sampler {ended}; a fresh one in {AGAIN_S:.0f} s"
-        self._recorder.record(events.Gap(t_ns=now_ns(), producer=NAME, reason=reason))
+        self._gap(f"the sampler {ended}; a fresh one in {AGAIN_S:.0f} s")
 
     def mind(self) -> None:
-        """Starts a fresh sampler when it is time."""
-        if self._due_s is not None and time.monotonic() >= self._due_s:
+        """Says once when the sampler has fallen silent; starts a fresh one when it is time."""
+        if self._due_s is not None and self._clock() >= self._due_s:
             self._due_s = None
             self.start()
+        if self._sampler is None:
+            return
+        stalled = self._clock() - self._silent_from_s > STALLED_S
+        if stalled and not self._stalled:
+            self._gap(f"telemetry stalled: the sampler has said nothing for {STALLED_S:.0f} s")
+        if self._stalled and not stalled:
+            text = "the sampler answers again"
+            self._recorder.record(events.Log(t_ns=now_ns(), text=text))
+        self._stalled = stalled
 
     def end(self) -> None:
         sampler, self._sampler = self._sampler, None
         if sampler is not None:
             sampler.end()
+
+    def _tell(self, label: str, pid: int) -> None:
+        if self._sampler is not None:
+            self._sampler.write(f"watch {label}={pid}\n".encode())
+
+    def _gap(self, reason: str) -> None:
+        self._recorder.record(events.Gap(t_ns=now_ns(), producer=NAME, reason=reason))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import platform
 from pathlib import Path
 
 import psutil
 
+from txtop import memory_killer
 from txtop.sanitise import sanitise
 from txtop.telemetry.cgroup import MemoryLimit, memory_limit
 from txtop.telemetry.rapl import Rapl
 
 CPUINFO = Path("/proc/cpuinfo")
+VMSTAT = Path("/proc/vmstat")
+CLOCKS = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+# Beyond that the log would be made of them.
+MOST_CORES = 64
 
 
 def cpu_model(cpuinfo: Path = CPUINFO) -> str:
@@ -33,6 +40,28 @@ def effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit 
     return limit if limit is not None and limit.limit_bytes < total_bytes else None
 
 
+def _swapped_in_bytes() -> float | None:
+    """Of the whole machine: `pswpin` counts pages read back from swap."""
+    try:
+        for line in VMSTAT.read_text().splitlines():
+            if line.startswith("pswpin "):
+                return int(line.partition(" ")[2]) * PAGE_BYTES
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _clock_mhz() -> float | None:
+    """Of the fastest core; null where the kernel tells none, as in most virtual machines."""
+    found = []
+    for path in glob.glob(CLOCKS)[:MOST_CORES]:
+        try:
+            found.append(int(Path(path).read_text()) / 1000)
+        except (OSError, ValueError):
+            continue
+    return max(found, default=None)
+
+
 class Host:
     """The series of the device `host`."""
 
@@ -41,11 +70,13 @@ class Host:
         self._limit = effective_limit(memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
         psutil.cpu_percent(None)
+        psutil.cpu_percent(None, percpu=True)
 
     def values(self) -> dict[str, float | None]:
         """`cpu_percent` of all cores since the last call, `ram_used_bytes` and `ram_total_bytes`
         (of the cgroup where that is tighter), `load_1` (runnable tasks over a minute), and
-        `power_w` of the CPU packages where their counters may be read.
+        `power_w` and `energy_j` of the CPU packages where their counters may be read,
+        `swapped_in_bytes` since boot.
         """
         used, total = self._memory()
         values: dict[str, float | None] = {
@@ -53,9 +84,29 @@ class Host:
             "ram_used_bytes": used,
             "ram_total_bytes": total,
             "load_1": round(os.getloadavg()[0], 2),
+            "swapped_in_bytes": _swapped_in_bytes(),
         }
         if self._rapl.available:
             values["power_w"] = self._rapl.watts()
+            values["energy_j"] = self._rapl.joules
+        return values
+
+    def slow_values(self) -> dict[str, float | None]:
+        """What changes slowly or costs more to read: `cpu_busiest_percent` and `core_N_percent`
+        since the last call, `cpu_clock_mhz` of the fastest core, `swap_used_bytes`,
+        `swap_total_bytes`, and `memory_kills`, the processes that a memory killer ended.
+        """
+        cores = psutil.cpu_percent(None, percpu=True)
+        swap = psutil.swap_memory()
+        values: dict[str, float | None] = {
+            "cpu_busiest_percent": max(cores, default=None),
+            "cpu_clock_mhz": _clock_mhz(),
+            "swap_used_bytes": swap.used,
+            "swap_total_bytes": swap.total,
+            "memory_kills": memory_killer.kills(),
+        }
+        if len(cores) <= MOST_CORES:
+            values |= {f"core_{i}_percent": busy for i, busy in enumerate(cores)}
         return values
 
     def _memory(self) -> tuple[float | None, float]:

@@ -44,10 +44,16 @@ class Rapl:
         self._clock = clock
         self._packages = [p for path in counters(root) if (p := _open(path)) is not None]
         self._read_at = clock()
+        self._microjoules = 0
 
     @property
     def available(self) -> bool:
         return bool(self._packages)
+
+    @property
+    def joules(self) -> float:
+        """What the packages used since this was made, as of the last call of `watts`."""
+        return round(self._microjoules / 1e6, 3)
 
     def watts(self) -> float | None:
         """Watts since the last call; null when a counter could not be read or made no sense."""
@@ -59,6 +65,7 @@ class Rapl:
                 package.last = value
         except (OSError, ValueError):
             return None
+        self._microjoules += microjoules
         elapsed, self._read_at = now - self._read_at, now
         if elapsed <= 0:
             return None

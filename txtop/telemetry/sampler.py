@@ -103,19 +103,16 @@ class Sampler:
     def _tick(self, now: float) -> None:
         t_ns = time.monotonic_ns()
         host = self._host
-        self._output.send(
-            Telemetry(t_ns=t_ns, device="host", label=host.label, values=host.values())
-        )
-        if now < self._costs_due:
+        slowly = now >= self._costs_due
+        values = host.values() | (host.slow_values() if slowly else {})
+        self._output.send(Telemetry(t_ns=t_ns, device="host", label=host.label, values=values))
+        if not slowly:
             return
         self._costs_due = now + PROCESSES_EVERY_S
         for cost in self._watched.costs():
-            values: dict[str, float | None] = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
-            self._output.send(
-                Telemetry(
-                    t_ns=t_ns, device=f"process:{cost.label}", label=cost.label, values=values
-                )
-            )
+            values = {"cpu_s": cost.cpu_s, "rss_bytes": cost.rss_bytes}
+            device = f"process:{cost.label}"
+            self._output.send(Telemetry(t_ns=t_ns, device=device, label=cost.label, values=values))
 
     def _obey(self, line: str) -> None:
         verb, _, rest = line.strip().partition(" ")
