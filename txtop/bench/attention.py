@@ -60,6 +60,18 @@ def require_kernel(attention: str, device: torch.device) -> None:
         raise Rejected(f"{attention} has no kernels for a CPU", hint)
 
 
+def offered(device: torch.device) -> tuple[list[str], list[str]]:
+    """(what can be asked for on `device`, what would need a package that is not here)."""
+    on_cuda = [*_BACKENDS, "flex"]
+    names = list(_ON_A_CPU) if device.type == "cpu" else ["eager", "sdpa", *on_cuda]
+    if device.type == "cpu":
+        return names, []
+    return (
+        names + [name for name in _PACKAGES if _installed(name)],
+        [name for name in _PACKAGES if not _installed(name)],
+    )
+
+
 def _installed(name: str) -> bool:
     from transformers import utils
 

@@ -40,6 +40,17 @@ def recipe(precision: str, kind: str, device: str) -> str:
     return name
 
 
+def offered(device: str) -> list[str]:
+    """The recipes that can be asked for on `device`."""
+    found = []
+    for name in ("weight-only", "dynamic", "torch-dynamic"):
+        try:
+            found.append(f"{PREFIX}:{recipe(f'{PREFIX}:{name}', 'encoder', device)}")
+        except Rejected:
+            continue
+    return found
+
+
 def base_dtype(device: str) -> torch.dtype:
     """What the layers that are not converted keep, and what the products are summed up in."""
     return torch.float32 if device == "cpu" else torch.bfloat16

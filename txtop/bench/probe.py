@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def probe() -> list[dict[str, str]]:
     """One entry a capability: capability, state (ok, missing, broken), detail, next."""
     found = [_torch(), _library("transformers"), _gpu_device(), _fast_cpu_types()]
+    found += [_precisions(), _attention(), _compile()]
     return [*found, _hub(), _gguf()]
 
 
@@ -55,6 +63,44 @@ def _fast_cpu_types() -> dict[str, str]:
     wanted = ("avx512_bf16", "amx_bf16", "amx_int8", "avx512_vnni")
     has = [name for name in wanted if name in flags]
     return _entry("cpu kernels", "ok", f"{capability}; {', '.join(has) or 'no bf16 or int8 units'}")
+
+
+def _device() -> torch.device:
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _precisions() -> dict[str, str]:
+    from txtop.bench import int8
+
+    device = _device().type
+    recipes = int8.offered(device)
+    slow = " (fp16 is slow on a CPU)" if device == "cpu" else ""
+    plain = f"fp32, bf16, fp16{slow}"
+    if not recipes:
+        return _entry("precisions", "missing", f"{plain}; no int8", "pip install torchao")
+    return _entry("precisions", "ok", ", ".join([plain, *recipes]))
+
+
+def _attention() -> dict[str, str]:
+    from txtop.bench import attention
+
+    names, lacking = attention.offered(_device())
+    without = f"; without {', '.join(lacking)}" if lacking else ""
+    return _entry("attention", "ok", ", ".join(names) + without)
+
+
+def _compile() -> dict[str, str]:
+    """Inductor writes C++ for a CPU and Triton for a GPU."""
+    if _device().type == "cuda":
+        if find_spec("triton") is None:
+            return _entry("compile", "missing", "no triton", "pip install triton")
+        return _entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
+    compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
+    if compiler is None:
+        return _entry("compile", "missing", "no C++ compiler", "install g++ or set CXX")
+    return _entry("compile", "ok", f"default, reduce-overhead, max-autotune by {compiler}")
 
 
 def _hub() -> dict[str, str]:
