@@ -26,7 +26,7 @@ Attention = Literal[
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
-Device = Literal["auto", "cpu", "cuda"]
+Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
 GATE_LEAST = 20
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]

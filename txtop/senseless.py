@@ -48,7 +48,7 @@ def _why(cell: Cell, family: models.Family | None) -> str:
             return f"{cell.attention} has no relative positions, which T5 needs"
     if cell.device == "cpu" and cell.attention in _NOT_ON_A_CPU:
         return f"{cell.attention} has no kernels for a CPU"
-    if cell.device == "cuda" and cell.precision == "int8:torch-dynamic":
+    if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":
         return "int8:torch-dynamic has kernels for a CPU alone"
     if cell.compile in _GRAPHS and cell.cache == "dynamic" and family in ("causal", "seq2seq"):
         return f"--compile {cell.compile} needs --cache static: its addresses must stay"

@@ -49,8 +49,8 @@ class Encoder:
             with torch.inference_mode(), attention.kernel(inputs.cell.attention):
                 start_ns = perf_counter_ns()
                 self._forward(input_ids=inputs.ids, attention_mask=inputs.mask)
-                if self._device.type == "cuda":
-                    torch.cuda.synchronize(self._device)
+                if self._device.type != "cpu":
+                    torch.accelerator.synchronize()
                 end_ns = perf_counter_ns()
         finally:
             if handle is not None:

@@ -95,7 +95,7 @@ def load(
     clock.enter("to_device")
     if device.type != "cpu":
         model = model.to(device)
-        torch.cuda.synchronize(device)
+        torch.accelerator.synchronize()
 
     clock.enter("first_forward")
     text_config = config.get_text_config()
@@ -174,22 +174,30 @@ def _settle_environment(threads: int) -> None:
 
 
 def _device(cell: Cell) -> torch.device:
+    """What the cell names; `auto` is the first accelerator that there is, else the CPU."""
+    found = machine.accelerators()
+    if cell.device == "auto":
+        name = next((name for name, why in found.items() if not why), "cpu")
+    else:
+        name = cell.device
+        why = found.get(name)
+        if why:
+            raise Rejected(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
 
-    available = torch.cuda.is_available()
-    if cell.device == "cuda" and not available:
-        cause = "torch is built without CUDA" if torch.version.cuda is None else "no GPU is visible"
-        raise Rejected(f"no CUDA device: {cause}", "--device cpu, or look at `txtop doctor`")
-    return torch.device("cuda" if available and cell.device != "cpu" else "cpu")
+    return torch.device(name)
 
 
 def _device_names(device: torch.device) -> tuple[str, str | None]:
+    """What it is called, and the UUID by which NVML knows it."""
     import torch
 
     if device.type == "cpu":
         return machine.cpu_name(), None
-    properties = torch.cuda.get_device_properties(device)
-    return properties.name, f"GPU-{properties.uuid}"
+    if device.type == "mps":
+        return f"{machine.cpu_name()} GPU", None
+    properties = getattr(torch, device.type).get_device_properties(device)
+    return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 
 
 def _versions() -> dict[str, str]:

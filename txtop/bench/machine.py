@@ -51,3 +51,25 @@ def cpu_name() -> str:
     except OSError:
         pass
     return os.uname().machine
+
+
+def accelerators() -> dict[str, str]:
+    """Why a kind of device cannot be used here, empty where it can: cuda, xpu (Intel), mps (Apple).
+
+    ROCm calls itself cuda.
+    """
+    import torch
+
+    on_cuda = torch.version.cuda or torch.version.hip
+    return {
+        "cuda": _unless(
+            torch.cuda.is_available(),
+            "no GPU is visible" if on_cuda else "torch is built without CUDA",
+        ),
+        "xpu": _unless(torch.xpu.is_available(), "this torch finds none"),
+        "mps": _unless(torch.backends.mps.is_available(), "this torch finds none"),
+    }
+
+
+def _unless(usable: bool, why: str) -> str:
+    return "" if usable else why

@@ -6,7 +6,7 @@ import contextlib
 import ctypes
 import resource
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from txtop.events import Memory
 
@@ -14,26 +14,23 @@ if TYPE_CHECKING:
     import torch
 
 _RESET_PEAK = "5"
+_WITH_PEAKS = ("cuda", "xpu")
 
 
 def give_back(device: torch.device) -> None:
     """Returns to the system what the allocators keep: it is no part of the next cell's peak."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()
+    if device.type != "cpu":
+        _memory_of(device).empty_cache()
 
 
 def reset(device: torch.device) -> None:
     """Starts a cell: peaks count from here."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
+    if device.type in _WITH_PEAKS:
+        _memory_of(device).reset_peak_memory_stats(device)
 
 
 def host_peak_bytes() -> int:
@@ -51,11 +48,19 @@ def peaks(cell: str, device: torch.device, t_ns: int) -> Memory:
     """The `memory` event of a cell. `device_bytes` is what the whole device has in use now: the
     allocator has not given back what it reserved, so this is the peak or near it."""
     event = Memory(cell=cell, t_ns=t_ns, host_bytes=host_peak_bytes())
-    if device.type == "cuda":
-        import torch
-
-        event.allocated_bytes = torch.cuda.max_memory_allocated(device)
-        event.reserved_bytes = torch.cuda.max_memory_reserved(device)
-        free, total = torch.cuda.mem_get_info(device)
+    if device.type in _WITH_PEAKS:
+        module = _memory_of(device)
+        event.allocated_bytes = module.max_memory_allocated(device)
+        event.reserved_bytes = module.max_memory_reserved(device)
+        free, total = module.mem_get_info(device)
         event.device_bytes = total - free
+    elif device.type == "mps":
+        event.device_bytes = _memory_of(device).driver_allocated_memory()
     return event
+
+
+def _memory_of(device: torch.device) -> Any:
+    """torch.cuda, torch.xpu, torch.mps: the same names, as far as each has them."""
+    import torch
+
+    return getattr(torch, device.type)

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from txtop.bench import machine
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,6 +44,9 @@ def _library(name: str) -> dict[str, str]:
 def _gpu_device() -> dict[str, str]:
     import torch
 
+    others = [name for name in ("xpu", "mps") if not machine.accelerators()[name]]
+    if others:
+        return _entry(others[0], "ok", "an accelerator that txtop was never tested on")
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return _entry("cuda", "ok", ", ".join(names))
@@ -68,7 +73,8 @@ def _fast_cpu_types() -> dict[str, str]:
 def _device() -> torch.device:
     import torch
 
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = machine.accelerators()
+    return torch.device(next((name for name in found if not found[name]), "cpu"))
 
 
 def _precisions() -> dict[str, str]:

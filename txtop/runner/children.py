@@ -30,7 +30,7 @@ class Child:
     started_ns: int
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
     loaded_group: str | None = None
-    on_cuda: bool = False
+    on_gpu: bool = False
     memory_kills: int = 0
 
     def hear(self, line: bytes) -> None:

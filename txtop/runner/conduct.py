@@ -241,7 +241,7 @@ class Conductor:
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
                 self._finish(cell, over.status, stopped_by=stopped_by, n=n)
-            usable = worker.loaded_group is not None and not worker.on_cuda
+            usable = worker.loaded_group is not None and not worker.on_gpu
             usable = usable and state.status != "oom"
             if over.status in ("skipped", "cancelled"):
                 usable = worker.loaded_group is not None
@@ -280,7 +280,7 @@ class Conductor:
         self._await(worker, cell, events.Load, killable=True)
         load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
-        worker.on_cuda = load is not None and load.device.startswith("cuda")
+        worker.on_gpu = load is not None and load.device != "cpu"
 
     def _iterate(self, worker: Child, cell: Cell, course: Course) -> None:
         state = self.recorder.state.cells[cell.id]

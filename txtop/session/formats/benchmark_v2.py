@@ -51,7 +51,7 @@ def _config(session: SessionState, state: CellState) -> dict[str, Any]:
 
 def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
     header, load = session.header, state.load
-    on_gpu = load is not None and load.device.startswith("cuda")
+    on_gpu = load is not None and load.device != "cpu"
     return {
         "model_id": state.cell.model,
         "timestamp": datetime.fromtimestamp(header.wall_s, UTC).isoformat() if header else None,

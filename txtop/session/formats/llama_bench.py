@@ -56,7 +56,7 @@ def _test(
     header, load, batch = session.header, state.load, state.cell.batch_size
     rates = [batch * n / ns * 1e9 for n, ns in zip(tokens, samples_ns, strict=True)]
     at = datetime.fromtimestamp(header.wall_s + state.started_at_ns / 1e9, UTC) if header else None
-    on_gpu = load is not None and load.device.startswith("cuda")
+    on_gpu = load is not None and load.device != "cpu"
     return {
         **dict.fromkeys(UNKNOWN),
         "cpu_info": header.machine.cpu if header else None,
