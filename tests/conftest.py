@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import fault_rows
 import pytest
+import scripted_nvml
+from scripted_nvml import Scenario
 
 
 def pytest_configure() -> None:
@@ -17,6 +20,18 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripted libnvidia-ml.so.1, built once."""
+    return scripted_nvml.build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def scenario(nvml_library: Path, tmp_path: Path) -> Scenario:
+    """NVML with one GPU, until the test writes another scenario."""
+    return Scenario(nvml_library, tmp_path)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
