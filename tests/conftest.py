@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import fault_rows
 import pytest
+import scripted_nvml
+from sampler_process import TREE, Start
+from scripted_nvml import Scenario, without_a_library
 
 
 def pytest_configure() -> None:
@@ -17,6 +25,46 @@ def pytest_configure() -> None:
     ):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, usual)
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripted libnvidia-ml.so.1, built once."""
+    return scripted_nvml.build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def scenario(nvml_library: Path, tmp_path: Path) -> Scenario:
+    """NVML with one GPU, until the test writes another scenario."""
+    return Scenario(nvml_library, tmp_path)
+
+
+@pytest.fixture
+def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Starts a sampler over `nvml`'s lines, or where there is no NVML."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(*arguments: str, nvml: tuple[str, ...] | None = None) -> subprocess.Popen[bytes]:
+        if nvml is None:
+            found = without_a_library(tmp_path)
+        else:
+            scenario: Scenario = request.getfixturevalue("scenario")
+            scenario.write(*nvml)
+            found = scenario.environment
+        process = subprocess.Popen(
+            [sys.executable, "-m", "txtop.telemetry", *arguments],
+            env={**os.environ, "PYTHONPATH": TREE, **found},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

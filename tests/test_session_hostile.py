@@ -35,7 +35,7 @@ def _spoil(made: list[AnyEvent]) -> None:
                 if name not in ("family", "weights", "page_cache", "status", "action", "level"):
                     setattr(event, name, ESCAPES)
             elif isinstance(value, dict):
-                setattr(event, name, dict.fromkeys([ESCAPES], next(iter(value.values()))))
+                setattr(event, name, dict.fromkeys([ESCAPES], next(iter(value.values()), ESCAPES)))
             elif isinstance(value, list) and name in ("notes", "stderr"):
                 setattr(event, name, [ESCAPES])
         if isinstance(event, events.CellFinished) and event.cell == "c001":

@@ -9,140 +9,76 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+from sampler_process import TREE, Start, end, read, samples
+from scripted_nvml import ONE_GPU, without_a_library
 
-from txtop.events import AnyEvent, Gap, Log, Telemetry, decode
-
-TESTS = Path(__file__).parent
-NO_LIBRARY = "FakeNvml(init_error=12)"
-Start = Callable[..., subprocess.Popen[bytes]]
+from txtop.events import Gap, Log, Telemetry
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> Callable[[str], dict[str, str]]:
-    """An environment in which `pynvml` is a scripted module."""
-
-    def prepare(fake: str) -> dict[str, str]:
-        (tmp_path / "pynvml.py").write_text(
-            f"from fake_nvml import FakeGpu, FakeNvml\n_fake = {fake}\n"
-            "def __getattr__(name):\n    return getattr(_fake, name)\n"
-        )
-        paths = (str(tmp_path), str(TESTS), str(TESTS.parent))
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-
-    return prepare
-
-
-@pytest.fixture
-def start(environment: Callable[[str], dict[str, str]]) -> Iterator[Start]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def run(*arguments: str, fake: str = NO_LIBRARY) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "txtop.telemetry", *arguments],
-            env=environment(fake),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def _read(process: subprocess.Popen[bytes], until: Callable[[AnyEvent], bool]) -> list[AnyEvent]:
-    assert process.stdout is not None
-    found: list[AnyEvent] = []
-    for line in process.stdout:
-        event = decode(line)
-        assert event is not None
-        found.append(event)
-        if until(event):
-            return found
-    raise AssertionError(f"the sampler ended after {len(found)} events")
-
-
-def _samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
-    left = [count]
-
-    def done(event: AnyEvent) -> bool:
-        left[0] -= isinstance(event, Telemetry) and event.device == device
-        return left[0] <= 0
-
-    return done
-
-
-def _end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
-    """Closes standard input; returns the events and stderr that were still to come."""
-    out, err = process.communicate(timeout=5)
-    assert process.returncode == 0
-    return [event for line in out.splitlines() if (event := decode(line))], err.decode()
-
-
-def test_samples_come_at_5_hz_until_standard_input_ends(start: Start) -> None:
-    process = start("--name", "watcher")
-    events = _read(process, _samples(12))
+def test_samples_come_at_5_hz_until_standard_input_ends(start_sampler: Start) -> None:
+    process = start_sampler("--name", "watcher")
+    events = read(process, samples(12))
     times = [e.t_ns / 1e9 for e in events if isinstance(e, Telemetry) and e.device == "host"]
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert 0.15 < statistics.median(gaps) < 0.25
     assert 1.8 < times[-1] - times[0] < 3.0
     assert {event.src for event in events} == {"watcher"}
     ended = time.monotonic()
-    _, errors = _end(process)
+    _, errors = end(process)
     assert time.monotonic() - ended < 1
     assert errors == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_quietly(start: Start, number: signal.Signals) -> None:
-    process = start()
-    _read(process, _samples(1))
+def test_a_signal_ends_it_quietly(start_sampler: Start, number: signal.Signals) -> None:
+    process = start_sampler()
+    read(process, samples(1))
     process.send_signal(number)
-    _, errors = _end(process)
+    _, errors = end(process)
     assert errors == ""
 
 
-def test_a_reader_that_goes_ends_it_quietly(start: Start) -> None:
-    process = start(fake="FakeNvml(FakeGpu())")
-    _read(process, _samples(1))
+def test_a_reader_that_goes_ends_it_quietly(start_sampler: Start) -> None:
+    process = start_sampler(nvml=(ONE_GPU,))
+    read(process, samples(1))
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()
     assert process.wait(timeout=2) == 0
     assert process.stderr.read() == b""
 
 
-def test_a_slow_reader_is_told_what_it_missed(start: Start) -> None:
-    process = start(
-        "--interval", "0.02", fake="FakeNvml(*[FakeGpu(uuid=str(i)) for i in range(8)])"
+def test_a_slow_reader_is_told_what_it_missed(start_sampler: Start) -> None:
+    process = start_sampler(
+        "--interval", "0.02", nvml=tuple(f"gpu GPU-{i} Fake H100" for i in range(8))
     )
     time.sleep(2)
-    events = _read(process, lambda event: isinstance(event, Gap))
+    events = read(process, lambda event: isinstance(event, Gap))
     assert isinstance(events[-1], Gap)
     assert "the reader was slow" in events[-1].reason
     assert len(events) > 100
-    _end(process)
+    end(process)
 
 
 @pytest.mark.fault(28)
 @pytest.mark.parametrize(
-    ("code", "word", "level"),
-    [(12, "no NVIDIA library", "info"), (18, "differ in version", "warning")],
+    ("nvml", "word", "level"),
+    [
+        (None, "no NVIDIA library", "info"),
+        (("error nvmlInitWithFlags 18",), "differ in version", "warning"),
+        (("error nvmlInitWithFlags 4",), "permission", "warning"),
+    ],
 )
 def test_without_nvml_one_line_says_so_and_the_host_is_watched(
-    start: Start, code: int, word: str, level: str
+    start_sampler: Start, nvml: tuple[str, ...] | None, word: str, level: str
 ) -> None:
-    process = start("--interval", "0.05", fake=f"FakeNvml(init_error={code})")
-    events = _read(process, _samples(5))
-    rest, errors = _end(process)
+    process = start_sampler("--interval", "0.05", nvml=nvml)
+    events = read(process, samples(5))
+    rest, errors = end(process)
     logs = [event for event in events + rest if isinstance(event, Log)]
     assert len(logs) == 1
     assert word in logs[0].text and logs[0].level == level
@@ -150,58 +86,43 @@ def test_without_nvml_one_line_says_so_and_the_host_is_watched(
     assert errors == ""
 
 
-def test_a_gpu_is_watched_beside_the_host(start: Start) -> None:
-    process = start("--interval", "0.05", fake="FakeNvml(FakeGpu())")
-    events = _read(process, _samples(3, "GPU-1111"))
+def test_a_gpu_is_watched_beside_the_host(start_sampler: Start) -> None:
+    process = start_sampler("--interval", "0.05", nvml=(ONE_GPU,))
+    events = read(process, samples(3, "GPU-1111"))
     values = [e.values for e in events if isinstance(e, Telemetry) and e.device == "GPU-1111"]
     assert values[0]["power_w"] == 350.0
     assert any(isinstance(e, Telemetry) and e.device == "host" for e in events)
-    _end(process)
+    end(process)
 
 
-def test_a_call_that_never_returns_is_a_gap_and_the_host_goes_on(start: Start) -> None:
-    process = start(
-        "--interval", "0.1", fake="FakeNvml(FakeGpu(), hangs='nvmlDeviceGetPowerUsage')"
-    )
-    events = _read(process, lambda event: isinstance(event, Gap))
-    gap = events[-1]
-    assert isinstance(gap, Gap) and "stalled" in gap.reason
-    hosts = [event for event in events if isinstance(event, Telemetry)]
-    assert len(hosts) >= 20
-    assert 2.5 < (gap.t_ns - hosts[0].t_ns) / 1e9 < 4.5
-    after = _read(process, _samples(5))
-    assert not any(isinstance(event, Gap) for event in after)
-    _end(process)
-
-
-def test_a_binding_that_breaks_is_one_line(start: Start) -> None:
-    process = start("--interval", "0.05", fake="FakeNvml(None)")
-    events = _read(process, _samples(3))
+def test_a_binding_that_breaks_is_one_line(start_sampler: Start) -> None:
+    process = start_sampler("--interval", "0.05", nvml=("gpu GPU-1111 \udcff",))
+    events = read(process, samples(3))
     (log,) = (event for event in events if isinstance(event, Log))
-    assert log.level == "error" and log.text.startswith("GPU telemetry has ended: AttributeError")
-    _, errors = _end(process)
+    assert log.level == "error" and log.text.startswith(
+        "GPU telemetry has ended: UnicodeDecodeError"
+    )
+    _, errors = end(process)
     assert errors == ""
 
 
-def test_processes_are_watched_from_the_start_and_by_order(start: Start) -> None:
-    process = start("--interval", "0.05", "--watch", f"tests={os.getpid()}")
-    events = _read(process, _samples(1, "process:tests"))
+def test_processes_are_watched_from_the_start_and_by_order(start_sampler: Start) -> None:
+    process = start_sampler("--interval", "0.05", "--watch", f"tests={os.getpid()}")
+    events = read(process, samples(1, "process:tests"))
     values = next(e.values for e in events if isinstance(e, Telemetry) and e.device != "host")
     assert set(values) == {"cpu_s", "rss_bytes"}
     assert process.stdin is not None
     process.stdin.write(f"watch sampler={process.pid}\nnonsense \x1b[31m\n".encode())
     process.stdin.flush()
-    events = _read(process, _samples(1, "process:sampler"))
-    rest, _ = _end(process)
+    events = read(process, samples(1, "process:sampler"))
+    rest, _ = end(process)
     logs = [e.text for e in events + rest if isinstance(e, Log) and e.level == "warning"]
     assert len(logs) == 1
     assert "not an order" in logs[0] and "\x1b" not in logs[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
-def test_it_dies_with_the_process_that_started_it(
-    environment: Callable[[str], dict[str, str]],
-) -> None:
+def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent_code = (
         "import subprocess, sys, time\n"
         "child = subprocess.Popen([sys.executable, '-m', 'txtop.telemetry'])\n"
@@ -211,7 +132,7 @@ def test_it_dies_with_the_process_that_started_it(
     # Both of its pipes stay open in this test, so that only the parent's death can end it.
     with subprocess.Popen(
         [sys.executable, "-c", parent_code],
-        env=environment(NO_LIBRARY),
+        env={**os.environ, "PYTHONPATH": TREE, **without_a_library(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as parent:
@@ -226,32 +147,32 @@ def test_it_dies_with_the_process_that_started_it(
 @pytest.mark.parametrize(
     "arguments", [["--interval", "0"], ["--interval", "x"], ["--watch", "a=b"], ["--bogus"]]
 )
-def test_wrong_arguments_exit_2(start: Start, arguments: list[str]) -> None:
-    process = start(*arguments)
+def test_wrong_arguments_exit_2(start_sampler: Start, arguments: list[str]) -> None:
+    process = start_sampler(*arguments)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == 2
     assert b"Traceback" not in errors
 
 
 @pytest.mark.parametrize(
-    ("fake", "state", "word"),
+    ("nvml", "state", "word"),
     [
-        (NO_LIBRARY, "missing", "no NVIDIA library"),
-        ("FakeNvml(init_error=9)", "broken", "not loaded"),
-        ("FakeNvml()", "missing", "no GPU is visible"),
-        ("FakeNvml(FakeGpu())", "ok", "Fake H100, driver 999.99"),
-        ("FakeNvml(FakeGpu(errors={'*': 15}))", "broken", "GPU 0 cannot be opened"),
+        (None, "missing", "no NVIDIA library"),
+        (("error nvmlInitWithFlags 9",), "broken", "not loaded"),
+        (("set utilization 0",), "missing", "no GPU is visible"),
+        ((ONE_GPU,), "ok", "Fake H100, driver 999.99"),
+        ((ONE_GPU, "error * 15"), "broken", "GPU 0 cannot be opened"),
         (
-            "FakeNvml(FakeGpu(errors={'nvmlDeviceGetPowerUsage': 3}))",
+            (ONE_GPU, "error nvmlDeviceGetPowerUsage 3"),
             "ok",
             "Fake H100, driver 999.99, without power_w",
         ),
     ],
 )
 def test_the_probe_says_what_can_be_measured(
-    start: Start, fake: str, state: str, word: str
+    start_sampler: Start, nvml: tuple[str, ...] | None, state: str, word: str
 ) -> None:
-    process = start("--probe", fake=fake)
+    process = start_sampler("--probe", nvml=nvml)
     output, errors = process.communicate(timeout=15)
     assert (process.returncode, errors) == (0, b"")
     lines = {each["capability"]: each for each in json.loads(output)["capabilities"]}

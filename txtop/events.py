@@ -201,11 +201,14 @@ class Memory(Event, kw_only=True, tag="memory"):
 
 
 class Telemetry(Event, kw_only=True, tag="telemetry"):
-    """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null."""
+    """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null, one
+    that is read less often is absent. `versions` of a GPU's software come with its first sample.
+    """
 
     device: Name
     label: Name = ""
     values: dict[Name, Real | None]
+    versions: dict[Name, Name] = {}
 
 
 class Control(Event, kw_only=True, tag="control"):

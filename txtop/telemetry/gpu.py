@@ -1,77 +1,27 @@
 """GPUs through NVML, known by their UUID and never by an index.
 
-https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
+A GPU in MIG mode and each of its MIG devices are devices of their own.
+https://docs.nvidia.com/deploy/nvml-api/group__nvmlMultiInstanceGPU.html
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from txtop.events import Gap, Log, Telemetry
 from txtop.sanitise import sanitise
+from txtop.telemetry import occupants
+from txtop.telemetry.fields import FAST, SLOW, Reader, Values, within
+from txtop.telemetry.nvml import versions
+from txtop.telemetry.processes import Watched
 
 RETRY_S = 30.0
-Values = dict[str, float | None]
-
-# Beyond these a value is a driver's slip: percent, bytes, watts, degrees Celsius, MHz, bits.
-BOUNDS: dict[str, tuple[float, float]] = {
-    "utilization": (0, 100),
-    "memory_used_bytes": (0, 2**50),
-    "memory_total_bytes": (1, 2**50),
-    "power_w": (0, 10_000),
-    "power_limit_w": (1, 10_000),
-    "temperature_c": (-60, 200),
-    "sm_clock_mhz": (0, 20_000),
-    "throttle_reasons": (0, 2**53),
-}
-
-
-def _utilization(nvml: Any, handle: Any) -> Values:
-    return {"utilization": nvml.nvmlDeviceGetUtilizationRates(handle).gpu}
-
-
-def _memory(nvml: Any, handle: Any) -> Values:
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    sane = memory.used <= memory.total
-    return {
-        "memory_used_bytes": memory.used if sane else None,
-        "memory_total_bytes": memory.total if sane else None,
-    }
-
-
-def _power(nvml: Any, handle: Any) -> Values:
-    return {"power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000}
-
-
-def _power_limit(nvml: Any, handle: Any) -> Values:
-    return {"power_limit_w": nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000}
-
-
-def _temperature(nvml: Any, handle: Any) -> Values:
-    return {"temperature_c": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)}
-
-
-def _clock(nvml: Any, handle: Any) -> Values:
-    return {"sm_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)}
-
-
-def _throttle(nvml: Any, handle: Any) -> Values:
-    return {"throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)}
-
-
-READERS: dict[Callable[[Any, Any], Values], tuple[str, ...]] = {
-    _utilization: ("utilization",),
-    _memory: ("memory_used_bytes", "memory_total_bytes"),
-    _power: ("power_w",),
-    _power_limit: ("power_limit_w",),
-    _temperature: ("temperature_c",),
-    _clock: ("sm_clock_mhz",),
-    _throttle: ("throttle_reasons",),
-}
+SLOW_S = 1.0
 
 
 class Gpu:
@@ -80,27 +30,37 @@ class Gpu:
     `unsupported` names the fields that it does not have, as far as `values` has met them.
     """
 
-    def __init__(self, nvml: Any, handle: Any) -> None:
+    def __init__(self, nvml: Any, handle: Any, watched: Watched) -> None:
         self._nvml = nvml
         self._handle = handle
-        self._never = (
+        self.unsupported: set[str] = set()
+        self.slow_at = -math.inf
+        self.uuid: str = sanitise(nvml.nvmlDeviceGetUUID(handle), 80)
+        self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
+        who: Reader = partial(occupants.occupants, watched=watched)
+        self._slow = {**SLOW, who: occupants.NAMES}
+        self._never = {
             nvml.NVML_ERROR_NOT_SUPPORTED,
             nvml.NVML_ERROR_NO_PERMISSION,
             nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-        )
-        self._not_now = (
+        }
+        # What only a whole GPU has is, asked of a part of one, a wrong argument.
+        if self.uuid.startswith("MIG-"):
+            self._never.add(nvml.NVML_ERROR_INVALID_ARGUMENT)
+        self._not_now = {
             nvml.NVML_ERROR_NO_DATA,
             nvml.NVML_ERROR_NOT_READY,
             nvml.NVML_ERROR_TIMEOUT,
-        )
-        self.unsupported: set[str] = set()
-        self.uuid: str = sanitise(nvml.nvmlDeviceGetUUID(handle), 80)
-        self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
+        }
 
-    def values(self) -> Values:
-        """Every field of `BOUNDS`; null for good where unsupported, null now where insane."""
-        values: Values = dict.fromkeys(BOUNDS)
-        for reader, names in READERS.items():
+    def values(self, slow: bool = True) -> Values:
+        """The fields of `BOUNDS`, or without the slow ones; null for good where unsupported, null
+        now where insane.
+        """
+        readers = {**FAST, **self._slow} if slow else FAST
+        values: Values = {}
+        for reader, names in readers.items():
+            values.update(dict.fromkeys(names))
             if names[0] in self.unsupported:
                 continue
             try:
@@ -110,12 +70,7 @@ class Gpu:
                     self.unsupported.update(names)
                 elif error.value not in self._not_now:
                     raise
-        return {name: _within(name, value) for name, value in values.items()}
-
-
-def _within(name: str, value: float | None) -> float | None:
-    low, high = BOUNDS[name]
-    return value if value is not None and math.isfinite(value) and low <= value <= high else None
+        return {name: within(name, value) for name, value in values.items()}
 
 
 class Gpus:
@@ -125,24 +80,37 @@ class Gpus:
     cannot be used at all.
     """
 
-    def __init__(self, nvml: Any, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, nvml: Any, watched: Watched, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._nvml = nvml
+        self._watched = watched
         self._clock = clock
         self._lost: dict[str, float] = {}
         self.devices: dict[str, Gpu] = {}
         self.refused: list[str] = []
         nvml.nvmlInit()
+        self.versions = versions(nvml)
         for index in range(nvml.nvmlDeviceGetCount()):
+            name = f"GPU {index}"
             try:
-                gpu = Gpu(nvml, nvml.nvmlDeviceGetHandleByIndex(index))
+                handle = nvml.nvmlDeviceGetHandleByIndex(index)
+                self._open(handle)
+                name = f"a MIG device of {name}"
+                for instance in _instances(nvml, handle):
+                    self._open(instance)
             except nvml.NVMLError as error:
-                self.refused.append(f"GPU {index} cannot be opened: {sanitise(str(error), 200)}")
-            else:
-                self.devices[gpu.uuid] = gpu
+                self.refused.append(f"{name} cannot be opened: {sanitise(str(error), 200)}")
+        self._untold = set(self.devices)
+
+    def _open(self, handle: Any) -> None:
+        gpu = Gpu(self._nvml, handle, self._watched)
+        self.devices[gpu.uuid] = gpu
 
     def sample(self) -> list[Telemetry | Gap | Log]:
         """One event for each device that answers, one gap for each that stopped answering."""
         found: list[Telemetry | Gap | Log] = []
+        slow = self._due()
         for uuid, gpu in list(self.devices.items()):
             if uuid in self._lost:
                 if self._clock() < self._lost[uuid]:
@@ -151,14 +119,27 @@ class Gpus:
                 continue
             t_ns = time.monotonic_ns()
             try:
-                values = gpu.values()
+                values = gpu.values(slow=gpu is slow)
             except self._nvml.NVMLError as error:
                 self._lost[uuid] = self._clock() + RETRY_S
                 reason = f"{gpu.label} stopped answering: {sanitise(str(error), 200)}"
                 found.append(Gap(t_ns=t_ns, producer=uuid, reason=reason))
             else:
-                found.append(Telemetry(t_ns=t_ns, device=uuid, label=gpu.label, values=values))
+                told = self.versions if uuid in self._untold else {}
+                self._untold.discard(uuid)
+                found.append(
+                    Telemetry(t_ns=t_ns, device=uuid, label=gpu.label, values=values, versions=told)
+                )
         return found
+
+    def _due(self) -> Gpu | None:
+        # One device a sample: with many, their slow fields together would take up the interval.
+        alive = (gpu for uuid, gpu in self.devices.items() if uuid not in self._lost)
+        gpu = min(alive, key=lambda each: each.slow_at, default=None)
+        if gpu is None or self._clock() < gpu.slow_at + SLOW_S:
+            return None
+        gpu.slow_at = self._clock()
+        return gpu
 
     def _retry(self, uuid: str) -> list[Telemetry | Gap | Log]:
         self._lost[uuid] = self._clock() + RETRY_S
@@ -169,10 +150,25 @@ class Gpus:
                 with suppress(nvml.NVMLError):
                     nvml.nvmlShutdown()
                 nvml.nvmlInit()
-            gpu = Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid))
+            gpu = Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), self._watched)
             gpu.values()
         except nvml.NVMLError:
             return []
         self.devices[uuid] = gpu
         del self._lost[uuid]
+        self.versions = versions(nvml)
+        self._untold.add(uuid)
         return [Log(t_ns=time.monotonic_ns(), text=f"{gpu.label} answers again")]
+
+
+def _instances(nvml: Any, handle: Any) -> Iterator[Any]:
+    """Handles of the MIG devices of a GPU that is in MIG mode."""
+    try:
+        mode, _ = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError:
+        return
+    if mode != nvml.NVML_DEVICE_MIG_ENABLE:
+        return
+    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with suppress(nvml.NVMLError_NotFound):
+            yield nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index)

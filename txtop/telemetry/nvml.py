@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +27,26 @@ def library() -> Any:
     import pynvml
 
     return pynvml
+
+
+def versions(nvml: Any) -> dict[str, str]:
+    """`nvidia_driver`, `nvml` and `cuda_driver` (the newest CUDA that the driver runs), as far as
+    they are told.
+    """
+    readers: dict[str, Callable[[], str]] = {
+        "nvidia_driver": nvml.nvmlSystemGetDriverVersion,
+        "nvml": nvml.nvmlSystemGetNVMLVersion,
+        "cuda_driver": lambda: _dotted(nvml.nvmlSystemGetCudaDriverVersion_v2()),
+    }
+    found = {}
+    for name, read in readers.items():
+        with suppress(nvml.NVMLError):
+            found[name] = sanitise(read(), 80)
+    return found
+
+
+def _dotted(version: int) -> str:
+    return f"{version // 1000}.{version % 1000 // 10}"
 
 
 def explain(nvml: Any, error: Exception) -> Trouble:

@@ -10,8 +10,10 @@ import psutil
 
 from txtop.telemetry import nvml, rapl
 from txtop.telemetry.cgroup import memory_limit
-from txtop.telemetry.gpu import BOUNDS, Gpu, Gpus
+from txtop.telemetry.fields import BOUNDS
+from txtop.telemetry.gpu import Gpu, Gpus
 from txtop.telemetry.host import cpu_model, effective_limit
+from txtop.telemetry.processes import Watched
 
 PATIENCE_S = 10.0
 
@@ -72,11 +74,11 @@ def _gpus() -> list[Capability]:
 def _ask_nvml() -> list[Capability]:
     library = nvml.library()
     try:
-        gpus = Gpus(library)
-        driver = library.nvmlSystemGetDriverVersion()
+        gpus = Gpus(library, Watched())
     except library.NVMLError as error:
         trouble = nvml.explain(library, error)
         return [Capability("gpu", trouble.state, trouble.cause, trouble.hint)]
+    driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
     lines += [_device(library, gpu, driver) for gpu in gpus.devices.values()]
     return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]

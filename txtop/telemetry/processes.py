@@ -40,6 +40,18 @@ class Watched:
         except psutil.Error:
             return
 
+    def __bool__(self) -> bool:
+        return bool(self._processes)
+
+    def includes(self, pid: int) -> bool | None:
+        """Whether `pid` is one of these or descends from one; null where it cannot be seen."""
+        watched = {process.pid for process in list(self._processes.values())}
+        try:
+            parents = psutil.Process(pid).parents()
+        except psutil.Error:
+            return None
+        return not watched.isdisjoint({pid, *(each.pid for each in parents)})
+
     def costs(self) -> list[Cost]:
         """One entry for each process that is still there."""
         found = []

@@ -24,9 +24,10 @@ PROCESSES_EVERY_S = 1.0
 class GpuThread(threading.Thread):
     """NVML alone in a thread: a call that never returns costs its own series and nothing else."""
 
-    def __init__(self, output: Output, interval_s: float) -> None:
+    def __init__(self, output: Output, interval_s: float, watched: Watched) -> None:
         super().__init__(name="gpu", daemon=True)
         self._output = output
+        self._watched = watched
         self._interval_s = interval_s
         self._due = time.monotonic() + OPENING_S
         self._told = False
@@ -51,7 +52,7 @@ class GpuThread(threading.Thread):
     def _watch(self) -> None:
         library = nvml.library()
         try:
-            gpus = Gpus(library)
+            gpus = Gpus(library, self._watched)
         except library.NVMLError as error:
             trouble = nvml.explain(library, error)
             self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
@@ -88,7 +89,7 @@ class Sampler:
 
         Raises ReaderGone when nobody reads any more.
         """
-        gpus = GpuThread(self._output, self._interval_s)
+        gpus = GpuThread(self._output, self._interval_s, self._watched)
         gpus.start()
         due = time.monotonic() + self._interval_s
         while (lines := self._orders.until(due)) is not None:

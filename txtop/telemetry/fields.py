@@ -1,0 +1,114 @@
+"""What is read of one GPU: each field's name, unit, bounds, and NVML's call.
+
+https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+Values = dict[str, float | None]
+Reader = Callable[[Any, Any], Values]
+
+# Beyond these a value is a driver's slip. `energy_j` counts since the driver was loaded.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "utilization": (0, 100),
+    "memory_used_bytes": (0, 2**50),
+    "memory_total_bytes": (1, 2**50),
+    "power_w": (0, 10_000),
+    "power_limit_w": (1, 10_000),
+    "energy_j": (0, 1e13),
+    "temperature_c": (-60, 200),
+    "sm_clock_mhz": (0, 20_000),
+    "max_sm_clock_mhz": (1, 20_000),
+    "memory_clock_mhz": (0, 20_000),
+    "throttle_reasons": (0, 2**53),
+    "pcie_rx_bytes_per_s": (0, 1e12),
+    "pcie_tx_bytes_per_s": (0, 1e12),
+    "memory_run_bytes": (0, 2**50),
+    "foreign_processes": (0, 2**22),
+}
+
+
+def within(name: str, value: float | None) -> float | None:
+    """The value, or null where it is out of the field's bounds."""
+    low, high = BOUNDS[name]
+    return value if value is not None and math.isfinite(value) and low <= value <= high else None
+
+
+def _utilization(nvml: Any, handle: Any) -> Values:
+    return {"utilization": nvml.nvmlDeviceGetUtilizationRates(handle).gpu}
+
+
+def _memory(nvml: Any, handle: Any) -> Values:
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    sane = memory.used <= memory.total
+    return {
+        "memory_used_bytes": memory.used if sane else None,
+        "memory_total_bytes": memory.total if sane else None,
+    }
+
+
+def _power(nvml: Any, handle: Any) -> Values:
+    return {"power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000}
+
+
+def _power_limit(nvml: Any, handle: Any) -> Values:
+    return {"power_limit_w": nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000}
+
+
+def _energy(nvml: Any, handle: Any) -> Values:
+    return {"energy_j": nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000}
+
+
+def _temperature(nvml: Any, handle: Any) -> Values:
+    return {"temperature_c": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)}
+
+
+def _clock(nvml: Any, handle: Any) -> Values:
+    return {"sm_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)}
+
+
+def _max_clock(nvml: Any, handle: Any) -> Values:
+    return {"max_sm_clock_mhz": nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)}
+
+
+def _memory_clock(nvml: Any, handle: Any) -> Values:
+    return {"memory_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)}
+
+
+def _throttle(nvml: Any, handle: Any) -> Values:
+    return {"throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)}
+
+
+# NVML answers KB/s, and writes MiB where it means 2**20.
+def _pcie_rx(nvml: Any, handle: Any) -> Values:
+    kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_RX_BYTES)
+    return {"pcie_rx_bytes_per_s": kilobytes * 1000}
+
+
+def _pcie_tx(nvml: Any, handle: Any) -> Values:
+    kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_TX_BYTES)
+    return {"pcie_tx_bytes_per_s": kilobytes * 1000}
+
+
+FAST: dict[Reader, tuple[str, ...]] = {
+    _utilization: ("utilization",),
+    _memory: ("memory_used_bytes", "memory_total_bytes"),
+    _power: ("power_w",),
+    _power_limit: ("power_limit_w",),
+    _energy: ("energy_j",),
+    _temperature: ("temperature_c",),
+    _clock: ("sm_clock_mhz",),
+    _memory_clock: ("memory_clock_mhz",),
+    _throttle: ("throttle_reasons",),
+}
+
+# Once a second at most: a PCIe counter is measured over 20 ms within the call.
+SLOW: dict[Reader, tuple[str, ...]] = {
+    _pcie_rx: ("pcie_rx_bytes_per_s",),
+    _pcie_tx: ("pcie_tx_bytes_per_s",),
+    _max_clock: ("max_sm_clock_mhz",),
+}
