@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from txtop.state import CellState, SessionState
+from txtop.state import CellState
 from txtop.stats import intervals, steady, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.steady import Steady
@@ -243,17 +243,6 @@ def _memory(state: CellState) -> dict[str, Summary]:
         "peak_memory_device_bytes": peak.device_bytes,
     }
     return {name: single(float(v), "bytes", "") for name, v in figures.items() if v is not None}
-
-
-def while_measuring(
-    session: SessionState, state: CellState, device: str, series: str
-) -> list[float]:
-    """The samples of one telemetry series taken while this cell measured, without gaps."""
-    if device not in session.devices or series not in session.devices[device].series:
-        return []
-    at, read = session.devices[device].series[series]
-    low, high = state.measured_from_ns, state.measured_to_ns
-    return [v for t, v in zip(at, read, strict=True) if low <= t <= high and v == v]
 
 
 class FinalMetrics:

@@ -107,6 +107,7 @@ class Device:
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
     def last(self, name: str) -> float | None:
         if name not in self.series:
@@ -144,6 +145,8 @@ class SessionState:
     last_seq: int = 0
     events_folded: int = 0
     boot_ids: list[str] = field(default_factory=list)
+    first_cell_ns: int = 0
+    first_to_device_ns: int = 0
     _base_ns: int = 0
     _origin_ns: int | None = None
 
@@ -156,6 +159,14 @@ class SessionState:
         """Cells that a user has to look at: failed, out of memory, refused, timed out, INVALID."""
         bad = ("oom", "failed", "timeout", "rejected")
         return sum(c.status in bad or c.invalid > 0 for c in self.cells.values())
+
+    def gpu(self, device_id: str | None) -> str | None:
+        """The watched device that a worker's `device_id` means: a part of a GPU has a name of its
+        own kind, `MIG-` in place of `GPU-`."""
+        if device_id is None:
+            return None
+        part = device_id.replace("GPU-", "MIG-", 1)
+        return next((name for name in (device_id, part) if name in self.devices), None)
 
     def fold(self, event: AnyEvent) -> None:
         """Takes the next event. Events of unknown cells are ignored, never an exception."""
@@ -207,6 +218,7 @@ class SessionState:
     def _telemetry(self, event: events.Telemetry) -> None:
         device = self.devices.setdefault(event.device, Device())
         device.label = event.label or device.label
+        device.versions |= event.versions
         for name, value in event.values.items():
             at, values = device.series.setdefault(name, (array("q"), array("d")))
             at.append(self.clock_ns)
@@ -225,6 +237,8 @@ class SessionState:
                 state.progress = event
             case events.Phase():
                 state.phase = event.name
+                if event.name == "to_device":
+                    self.first_to_device_ns = self.first_to_device_ns or self.clock_ns
             case events.Load():
                 state.load = self.loads[state.cell.group] = event
                 self._say(
@@ -252,6 +266,7 @@ class SessionState:
 
     def _start(self, state: CellState, event: events.CellStarted) -> None:
         self.current = event.cell
+        self.first_cell_ns = self.first_cell_ns or self.clock_ns
         state.stage = "loading"
         state.worker = event.worker
         state.shares_weights = event.shares_weights

@@ -25,6 +25,8 @@ from txtop.session.write import LogWriter
 
 ANSWER_S = 0.2
 GRACE_S = 1.0
+IDLE_NS = 2_200_000_000
+IDLE_PATIENCE_S = 6.0
 
 FROM_WORKER = (
     events.CellRejected,
@@ -131,6 +133,8 @@ class Conductor:
         self._open()
         reason: Reason = "failed"
         try:
+            if self._watch.started and machine.has_package_power():
+                self._rest()
             for group in self.plan.groups:
                 if not self.steering.stops:
                     self._group(group)
@@ -172,6 +176,16 @@ class Conductor:
             events.Segment(t_ns=now_ns(), boot_id=boot_id, wall_s=wall_s, pid=os.getpid())
         )
         self._watch.start()
+
+    def _rest(self) -> None:
+        """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
+        host = self.recorder.state.devices
+        until_s = time.monotonic() + IDLE_PATIENCE_S
+        while time.monotonic() < until_s and not self.steering.stops:
+            self._take(None)
+            read = host["host"].series.get("power_w") if "host" in host else None
+            if read is not None and read[0][-1] - read[0][0] >= IDLE_NS:
+                return
 
     def _group(self, cells: list[Cell]) -> None:
         """Cells that share weights; a worker that died or failed to load is replaced."""
@@ -351,7 +365,7 @@ class Conductor:
             if isinstance(event, wanted) and not cancelled:
                 return
 
-    def _take(self, worker: Child) -> AnyEvent | None:
+    def _take(self, worker: Child | None) -> AnyEvent | None:
         """The next event of `worker`, null after a short wait. Raises `_Gone`."""
         self.steering.heartbeat_ns = now_ns()
         self._watch.mind()
@@ -365,7 +379,7 @@ class Conductor:
             self.steering.stop("signal")
         elif event is None and self._watch.owns(child):
             self._watch.lost()
-        if child is not worker:
+        if child is None or child is not worker:
             return None
         if event is None:
             raise _Gone

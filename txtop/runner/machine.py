@@ -16,6 +16,7 @@ from txtop.events import Machine
 from txtop.sanitise import sanitise
 
 CPUINFO = Path("/proc/cpuinfo")
+POWERCAP = Path("/sys/class/powercap")
 MATRIX_FEATURES = (
     "avx2",
     "avx512f",
@@ -64,6 +65,11 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return "unknown"
+
+
+def has_package_power(root: Path = POWERCAP) -> bool:
+    """Whether the CPU's energy counter may be read here."""
+    return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
 
 
 def _features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:

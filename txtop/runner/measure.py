@@ -138,7 +138,8 @@ class Course:
     def _settled(self) -> bool:
         """The GPU's part of the gate; true on a CPU, and where a GPU tells neither value."""
         load = self._state.load
-        device = self._session.devices.get(load.device_id or "") if load else None
+        name = self._session.gpu(load.device_id) if load else None
+        device = self._session.devices.get(name or "")
         if device is None:
             return True
         temperature, clock = (self._readings(device, n) for n in ("temperature_c", "sm_clock_mhz"))

@@ -27,8 +27,9 @@ class Readings:
     @staticmethod
     def of(session: SessionState, device_id: str | None) -> Readings:
         """Of the devices that a cell on the GPU `device_id` (null: on the CPU) depends on."""
-        lost = tuple(at for at, gap in session.gaps if gap.producer == device_id)
-        return Readings(session.devices.get(device_id or ""), session.devices.get(HOST), lost)
+        name = session.gpu(device_id) or ""
+        lost = tuple(at for at, gap in session.gaps if gap.producer == name)
+        return Readings(session.devices.get(name), session.devices.get(HOST), lost)
 
     def newest_ns(self) -> int:
         """Until when all of them have been read; 0 where nothing is."""

@@ -42,6 +42,11 @@ class Watch:
         self._silent_from_s = 0.0
         self._stalled = False
 
+    @property
+    def started(self) -> bool:
+        """Whether a sampler is at work."""
+        return self._sampler is not None
+
     def owns(self, child: Child) -> bool:
         """Whether `child` is a sampler; one that is being ended may still speak."""
         return child.name == NAME

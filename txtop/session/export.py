@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from txtop import metrics, stats
+from txtop import metrics, stats, watched
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
 from txtop.session.schema import (
@@ -21,7 +21,7 @@ from txtop.session.schema import (
     Tool,
 )
 from txtop.state import CellState, SessionState
-from txtop.stats.summary import FEW, Summary, summarise
+from txtop.stats.summary import FEW
 
 DIGITS = 9
 
@@ -77,10 +77,13 @@ def build(state: SessionState, finals: FinalMetrics) -> Export:
 
 
 def _versions(state: SessionState) -> dict[str, str]:
-    """The header's, and those that only a worker knows (torch, transformers)."""
+    """The header's, and those that only a worker (torch, transformers) or the sampler (the GPU
+    driver, NVML, CUDA) knows."""
     found = dict(state.header.versions) if state.header else {}
     for load in state.loads.values():
         found.update(load.versions)
+    for device in state.devices.values():
+        found.update(device.versions)
     return found
 
 
@@ -134,7 +137,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         invalid=state.invalid > 0,
         fidelity=None,
         notes=cell_notes(session, state, finals),
-        metrics={**found, **money, **_watched(session, state)},
+        metrics={**found, **money, **watched.figures(session, state)},
     )
 
 
@@ -173,21 +176,6 @@ def _spoiled(state: CellState) -> list[str]:
     return notes
 
 
-def _watched(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """GPU utilisation and power while this cell measured, of the device it ran on."""
-    device = state.load.device_id if state.load else None
-    if device is None:
-        return {}
-    found = {}
-    for name, series, unit in (
-        ("gpu_utilization", "utilization", "%"),
-        ("power_w", "power_w", "W"),
-    ):
-        read = metrics.while_measuring(session, state, device, series)
-        found[name] = summarise(read, unit)
-    return found
-
-
 def _telemetry(state: SessionState) -> TelemetryExport:
     measured = [c for c in state.cells.values() if c.measured_to_ns]
     devices = {}
@@ -196,7 +184,7 @@ def _telemetry(state: SessionState) -> TelemetryExport:
             continue
         found = {}
         for name in device.series:
-            read = [v for c in measured for v in metrics.while_measuring(state, c, key, name)]
+            read = [v for c in measured for v in watched.while_measuring(state, c, key, name)]
             found[name] = Series(
                 n=len(read),
                 mean=fmean(read) if read else None,

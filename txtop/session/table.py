@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-from txtop import metrics
+from txtop import metrics, watched
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import published
@@ -37,10 +37,19 @@ _KNOBS = ("threads", "compile", "cache")
 
 
 def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column: knobs that differ and cost, where there is a price, too."""
+    """Name and side of each column: knobs that differ, cost with a price, energy if read."""
     differ = [k for k in _KNOBS if len({getattr(c.cell, k) for c in state.cells.values()}) > 1]
-    cost = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
-    return (*COLUMNS[:3], *((k, "<") for k in differ), *COLUMNS[3:-1], *cost, COLUMNS[-1])
+    beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
+    if any(_energy(state, cell) for cell in state.cells.values()):
+        beside += [("energy", ">"), ("J per", "<")]
+    return (*COLUMNS[:3], *((k, "<") for k in differ), *COLUMNS[3:-1], *beside, COLUMNS[-1])
+
+
+def _energy(state: SessionState, cell: CellState) -> Summary | None:
+    """Gross joules per token or sequence, where they were measured."""
+    found = watched.figures(state, cell)
+    used = found.get("energy_j_per_token", found.get("energy_j_per_sequence"))
+    return used if used and used.mean is not None else None
 
 
 def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
@@ -53,6 +62,8 @@ def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         by_name |= {k: str(getattr(cell.cell, k) or "default") for k in _KNOBS}
         for money in metrics.cost(cell, figures, state.plan.cost_per_hour).values():
             by_name |= {"cost": figure(money.mean), "$ per": money.unit.removeprefix("$/")}
+        if used := _energy(state, cell):
+            by_name |= {"energy": figure(used.mean), "J per": used.unit.removeprefix("J/")}
         found.append([by_name.get(name, MISSING) for name in names])
     return found
 

@@ -76,7 +76,7 @@ def gpus_of(session: SessionState) -> list[tuple[str, Device]]:
 
 def throttle_of(session: SessionState, state: CellState) -> str:
     """What spoils the cell that is being measured, on the GPU it runs on; else nothing."""
-    used = state.load.device_id if state.load else None
+    used = session.gpu(state.load.device_id) if state.load else None
     for name, device in gpus_of(session):
         words, bad = throttled(device.last("throttle_reasons"))
         if bad and used in (None, name) and (state.load is None or state.load.device != "cpu"):

@@ -1,0 +1,86 @@
+"""What the device under a cell did while it measured: utilisation, power, energy."""
+
+from __future__ import annotations
+
+from txtop.state import CellState, Device, SessionState
+from txtop.stats import energy
+from txtop.stats.energy import Energy
+from txtop.stats.summary import Summary, single, summarise
+
+HOST = "host"
+EMPTY: energy.Series = ((), ())
+
+
+def while_measuring(
+    session: SessionState, state: CellState, device: str, series: str
+) -> list[float]:
+    """The samples of one telemetry series taken while this cell measured, without gaps."""
+    if device not in session.devices or series not in session.devices[device].series:
+        return []
+    at, read = session.devices[device].series[series]
+    low, high = state.measured_from_ns, state.measured_to_ns
+    return [v for t, v in zip(at, read, strict=True) if low <= t <= high and v == v]
+
+
+def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
+    """GPU utilisation and power, and joules per token or sequence, gross and net of idle.
+
+    Energy is that of the whole time from the first measured iteration to the last, over all that
+    was made in it. Absent where the device tells neither energy nor power.
+    """
+    name = session.gpu(state.load.device_id) if state.load else None
+    found: dict[str, Summary] = {}
+    if name is not None:
+        for metric, series, unit in (
+            ("gpu_utilization", "utilization", "%"),
+            ("power_w", "power_w", "W"),
+        ):
+            found[metric] = summarise(while_measuring(session, state, name, series), unit)
+    device = session.devices.get(name or HOST)
+    made = _made(state)
+    if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
+        return found
+    used = _used(device, state.measured_from_ns, state.measured_to_ns)
+    what, unit = ("sequence", "J/seq") if state.family == "encoder" else ("token", "J/tok")
+    found[f"energy_j_per_{what}"] = _per(used, made, unit)
+    found[f"energy_net_j_per_{what}"] = _per(_net(used, idle(session, name or HOST)), made, unit)
+    return found
+
+
+def idle(session: SessionState, name: str) -> Energy:
+    """What the device took before the run asked anything of it: the CPU before the first worker
+    was started, a GPU until the first weights were sent there."""
+    until_ns = session.first_cell_ns if name == HOST else session.first_to_device_ns
+    device = session.devices.get(name)
+    if device is None or not until_ns:
+        return Energy(0.0, reason="no idle power was read")
+    at = [t for key in ("energy_j", "power_w") for t in device.series.get(key, EMPTY)[0]]
+    before = [t for t in at if t <= until_ns]
+    if not before:
+        return Energy(0.0, reason="no idle power was read")
+    return _used(device, min(before), max(before))
+
+
+def _used(device: Device, from_ns: int, to_ns: int) -> Energy:
+    counter, power = (device.series.get(key, EMPTY) for key in ("energy_j", "power_w"))
+    return energy.energy(counter, power, from_ns, to_ns)
+
+
+def _net(used: Energy, idle: Energy) -> Energy:
+    if idle.watts is None:
+        return Energy(used.seconds, reason=f"idle: {idle.reason}")
+    return energy.net(used, idle.watts)
+
+
+def _made(state: CellState) -> int:
+    """Tokens (an encoder: sequences) of all measured iterations, those of repeated blocks too."""
+    samples = state.samples
+    each = (samples.tokens[i] or 1 for i, role in enumerate(samples.role) if role == "measured")
+    return state.cell.batch_size * sum(each)
+
+
+def _per(used: Energy, made: int, unit: str) -> Summary:
+    if used.joules is None:
+        return Summary(unit=unit, n=0, notes=[used.reason])
+    label = "" if used.source == "counter" else f"from {used.source}"
+    return single(used.joules / made, unit, label)
