@@ -2,7 +2,7 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), killed… (by SIGKILL).
+sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU).
 """
 
 from __future__ import annotations
@@ -97,8 +97,9 @@ class Fake:
             self.send(events.Memory(t_ns=now, cell="c999"))
             os.write(1, b"x" * (1 << 21) + b"\n")
         notes = [ESCAPES] if self.model == "escapes" else []
-        device = "cuda:0" if self.model == "sticky" else "cpu"
-        self.send(streams.load(now, cell, notes=notes, device=device))
+        gpu = self.model if self.model.startswith("GPU-") else None
+        device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
+        self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
 
     def iterate(self, order: orders.Iterate, index: int) -> None:
         if self.model == "aborts" and order.role == "measured" and index > 2:
