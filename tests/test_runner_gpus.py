@@ -52,9 +52,9 @@ def spoiled(state: SessionState) -> dict[str, int]:
 
 @pytest.mark.fault(29)
 def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path: Path) -> None:
-    state = run(FIRST, "after 500 error * 15", SECOND)
+    state = run(FIRST, "after 300 error * 15", SECOND, iterations=1000)
     cell = state.cells["c001"]
-    assert cell.status == "ok" and len(cell.samples.kept()) == 400
+    assert cell.status == "ok" and len(cell.samples.kept()) == 1000
     assert set(spoiled(state)) == {"the GPU stopped answering"} and cell.samples.discarded
     first, second = (state.devices[f"GPU-{name}"] for name in ("first", "second"))
     assert 0.0 not in first.series["power_w"][1]
@@ -64,19 +64,19 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     made = export.build(state, FinalMetrics())
     assert any("stopped answering" in gap for gap in made.telemetry.gaps)
     assert any("repeated: the GPU stopped answering" in note for note in made.cells[0].notes)
-    assert made.cells[0].metrics["e2e_ms"].n <= 400
+    assert made.cells[0].metrics["e2e_ms"].n <= 1000
     stream = read_all(tmp_path / "s")[0]
     gaps = [e.producer for e in stream if isinstance(e, events.Gap)]
     assert gaps == ["GPU-first"]
 
 
 def test_a_gpu_that_is_not_the_cells_own_spoils_nothing(run: Starts) -> None:
-    state = run(FIRST, "after 500 error * 15", SECOND, on="GPU-second")
+    state = run(FIRST, "after 300 error * 15", SECOND, on="GPU-second")
     assert state.cells["c001"].status == "ok" and spoiled(state) == {}
 
 
 def test_throttling_is_repeated_three_times_and_then_kept_with_a_word(run: Starts) -> None:
-    state = run(FIRST, "set throttle_reasons 0", "after 300 set throttle_reasons 64")
+    state = run(FIRST, "set throttle_reasons 64")
     cell = state.cells["c001"]
     assert cell.status == "ok" and len(cell.samples.kept()) == 400
     assert set(spoiled(state)) == {"throttled: hardware thermal"}
