@@ -178,6 +178,7 @@ def test_out_of_memory_is_a_status_and_the_worker_goes_on(
     # 40,000 x 60 positions of 16 floats is the smallest tensor that it may have asked for.
     assert finished.wanted_bytes and finished.wanted_bytes >= 40_000 * 60 * 4
     assert finished.reason and finished.hint
+    assert "Error" in finished.stderr[-1] and len(finished.stderr) <= 40
     found = worker.measure(_cell(gpt2_directory, "after"))
     assert len(of(events.Iteration, found)) == 4
     assert not [e for e in of(events.CellFinished, worker.seen) if e.cell == "after"]

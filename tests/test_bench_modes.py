@@ -53,6 +53,12 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
     assert "no kernels for a CPU" in worker.until(events.CellRejected).reason
 
 
+def test_flex_attention_of_t5_is_refused_on_a_cpu(worker: WorkerProcess, tmp_path: Path) -> None:
+    asked = Cell(id="c1", model=str(tiny.t5(tmp_path / "t5")), attention="flex", device="cpu")
+    worker.send(orders.Load(cell=asked, started_ns=worker.started_ns, seed=0))
+    assert "relative positions of t5" in worker.until(events.CellRejected).reason
+
+
 def test_a_static_cache_makes_the_same_number_of_tokens(
     worker: WorkerProcess, tmp_path: Path
 ) -> None:

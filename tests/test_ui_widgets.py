@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -218,6 +219,21 @@ def test_the_rail_shows_every_number_of_cells(width: int) -> None:
     many = views()["many"]
     row = merged(bars.rail(many.rail, None, width, Glyphs())[0], width)
     assert cell_len("".join(t for t, _ in row)) == width
+
+
+def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
+    same = views()["measuring"].cells[0]
+    kernels = ("eager", "sdpa:math", "flash_attention_2")
+    rows = [replace(same, attention=k, length=n) for k in kernels for n in (16, 64)]
+    shape = cells.columns(rows, 78)
+    assert shape.extra == (("length", 5), ("attention", 7))
+    assert (shape.precision, shape.batch) == (5, 0)
+    wide = cells.columns(rows, 116)
+    assert (wide.precision, wide.batch) == (5, 6)
+    lines = cells.cells_table(rows, None, 80, 12, Glyphs(), boxed=False)
+    said = ["".join(text for text, _ in line).split() for line in lines]
+    assert said[1][2:4] == ["len", "attn"]
+    assert [line[4] for line in said[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
 
 
 def test_only_changed_columns_are_named() -> None:

@@ -23,6 +23,8 @@ _SUPPORT = {
     "flash_attention_3": "_supports_flash_attn",
     "flex_attention": "_supports_flex_attn",
 }
+# torch 2.13 writes C++ for their bias that names a variable it does not declare.
+_BIASED = ("t5", "mt5", "umt5")
 _PACKAGES = {"flash_attention_2": "flash-attn", "flash_attention_3": "flash-attn 3 (hopper)"}
 
 
@@ -46,6 +48,12 @@ def require(model_class: Any, attention: str, precision: str, device: torch.devi
         raise Rejected(f"{model_class.__name__} has no {attention} attention", "--attention eager")
     if name != "sdpa":
         require_kernel(attention, device)
+    if name == "flex_attention" and device.type == "cpu":
+        kind = getattr(model_class.config_class, "model_type", "")
+        if kind in _BIASED:
+            raise Rejected(
+                f"flex on a CPU cannot compile the relative positions of {kind}", "--attention sdpa"
+            )
     if name in _PACKAGES:
         if precision == "fp32":
             raise Rejected(f"{attention} knows fp16 and bf16, not fp32", "--precisions bf16")

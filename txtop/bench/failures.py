@@ -48,7 +48,7 @@ def classify(error: BaseException) -> Failure:
         hint = "a smaller batch, a shorter sequence, or a lower precision"
         where = "the device" if "CUDA" in text else "the host"
         return Failure("oom", f"out of memory on {where}", hint, wanted, sticky=False)
-    hint = "the worker's standard error has the whole message"
+    hint = "its last 40 lines are in the session"
     if isinstance(error, TxtopError):
         return Failure("failed", sanitise(error.cause, 400), error.hint, None, sticky=False)
     sticky = type(error).__name__ == "AcceleratorError" or bool(_DEVICE_ERROR.search(text))

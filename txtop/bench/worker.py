@@ -28,6 +28,7 @@ _CellOrder = (
 )
 _DRAIN_S = 2.0
 _RETRY_S = 0.05
+_LAST_LINES = 40
 
 
 class Worker:
@@ -100,6 +101,7 @@ class Worker:
                 hint=failure.hint,
                 phase=self._phase,
                 wanted_bytes=failure.wanted_bytes,
+                stderr=traceback.format_exc().splitlines()[-_LAST_LINES:],
             )
         )
         if failure.sticky:

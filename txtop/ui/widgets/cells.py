@@ -16,6 +16,8 @@ WIDE = 100
 ROOMY = 85
 RUNNING_AT = 2
 NOTE = 10
+KNOBS = (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 7))
+KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
 NOTE_WIDE = 21
 
 
@@ -24,6 +26,8 @@ class Columns:
     """Which columns a table of this width and content has, and how wide they are."""
 
     model: int
+    precision: int
+    batch: int
     extra: tuple[tuple[str, int], ...]
     encoders: bool
     unit: str
@@ -38,7 +42,9 @@ class Columns:
 
 
 def columns(rows: Sequence[CellRow], width: int) -> Columns:
-    """Knobs that vary get a column where there is room; what is left goes to bar and note."""
+    """Knobs that vary get a column where there is room, and take that of batch or precision where
+    these do not; what is left goes to bar and note.
+    """
     known = [row for row in rows if row.rate]
     encoders = bool(known) and all(row.forward for row in known if row.state != "failed")
     encoders = encoders and any(row.forward for row in known)
@@ -54,15 +60,25 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
     fixed = 2 + model + 5 + 6 + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
     least = NOTE_WIDE if width >= WIDE else NOTE
     left = width - fixed - least
+    varying = [(name, wide) for name, wide in KNOBS if _varies(rows, name)]
+    precision, batch = 5, 6
+    if left < sum(wide for _, wide in varying) and not _varies(rows, "batch"):
+        batch, left = 0, left + batch
+    if left < sum(wide for _, wide in varying) and not _varies(rows, "precision"):
+        precision, left = 0, left + precision
     extra: list[tuple[str, int]] = []
-    for name, wide in (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 6)):
-        if len({getattr(row, name) for row in rows}) > 1 and left >= wide:
+    for name, wide in varying:
+        if left >= wide:
             extra.append((name, wide))
             left -= wide
     bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
     unit = "seq/s" if encoders else "tok|seq/s" if mixed else "tok/s"
     note = max(0, least + left - (bar + 4 if bar else 0))
-    return Columns(model, tuple(extra), encoders, unit, bar, note, gib, gap)
+    return Columns(model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap)
+
+
+def _varies(rows: Sequence[CellRow], name: str) -> bool:
+    return len({getattr(row, name) for row in rows}) > 1
 
 
 def cells_table(
@@ -119,7 +135,8 @@ def _counts(rows: Sequence[CellRow]) -> Row:
 
 def _head(shape: Columns) -> Row:
     short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
-    text = "  " + fit("model", shape.model) + fit("prec", 5) + fit("batch", 6, "right")
+    text = "  " + fit("model", shape.model) + fit("prec", shape.precision)
+    text += fit("batch", shape.batch, "right")
     text += "".join(fit(short[name], wide, "right") for name, wide in shape.extra)
     text += "".join(fit(name, 9, "right") for name in shape.latency)
     wide = max(8, len(shape.unit) + 1)
@@ -140,13 +157,13 @@ def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bo
     rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
     if row.note == "INVALID":
         rate = "bad.bold"
-    ends = f"{row.batch:>6}" + "".join(
+    ends = fit(str(row.batch), shape.batch, "right") + "".join(
         fit(_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
     )
     found: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
         (fit(row.model, shape.model - 1, mark=g("…")) + " ", word),
-        (fit(row.precision, 5) + ends, word),
+        (fit(row.precision, shape.precision) + ends, word),
     ]
     shown = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
     found += [(fit(g(text), 9, "right"), number) for text in shown]
@@ -161,7 +178,8 @@ def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bo
 
 
 def _knob(value: object) -> str:
-    return "" if value is None else str(value)
+    """A kernel by the name that tells it from the others."""
+    return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
 
 
 def _bar_role(row: CellRow) -> str:
