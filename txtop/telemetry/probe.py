@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from typing import Any, Literal
+import time
+from typing import Literal
 
 import msgspec
 import psutil
 
+from txtop.events import Telemetry, encode
 from txtop.telemetry import nvml, rapl
 from txtop.telemetry.cgroup import memory_limit
 from txtop.telemetry.fields import BOUNDS
-from txtop.telemetry.gpu import Gpu, Gpus
-from txtop.telemetry.host import cpu_model, effective_limit
+from txtop.telemetry.gpu import Gpus
+from txtop.telemetry.host import Host, cpu_model, effective_limit
 from txtop.telemetry.processes import Watched
 
 PATIENCE_S = 10.0
+RATE_HZ = 5
+COST_SECONDS = 4
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -29,7 +34,7 @@ class Capability(msgspec.Struct, frozen=True):
 
 def probe() -> list[Capability]:
     """Tries everything once. NVML that does not answer within 10 s is reported as broken."""
-    return [_processor(), _memory(), _package_power(), *_gpus()]
+    return [_processor(), _memory(), _package_power(), *_gpus(), _own_cost()]
 
 
 def _processor() -> Capability:
@@ -60,6 +65,23 @@ def _package_power() -> Capability:
     return Capability("cpu power", "ok", f"RAPL, {len(counters)} packages")
 
 
+def _own_cost() -> Capability:
+    """CPU time of the sampler's readings of the host, as a share of a core."""
+    host, watched = Host(), Watched()
+    watched.add(f"self={os.getpid()}")
+    ticks = COST_SECONDS * RATE_HZ
+    before_s = time.process_time()
+    for tick in range(ticks):
+        values = host.values()
+        if tick % RATE_HZ == 0:
+            values |= host.slow_values()
+            watched.costs()
+        encode(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
+    share = (time.process_time() - before_s) / COST_SECONDS
+    detail = f"the host costs {share:.1%} of a core at {RATE_HZ} readings a second"
+    return Capability("telemetry", "ok", detail)
+
+
 def _gpus() -> list[Capability]:
     found: list[Capability] = []
     worker = threading.Thread(target=lambda: found.extend(_ask_nvml()), daemon=True)
@@ -80,19 +102,23 @@ def _ask_nvml() -> list[Capability]:
         return [Capability("gpu", trouble.state, trouble.cause, trouble.hint)]
     driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
-    lines += [_device(library, gpu, driver) for gpu in gpus.devices.values()]
+    fastest_mhz = 0.0
+    for gpu in gpus.devices.values():
+        try:
+            values = gpu.values()
+        except library.NVMLError as error:
+            trouble = nvml.explain(library, error)
+            lines.append(Capability("gpu", "broken", f"{gpu.label}: {trouble.cause}", trouble.hint))
+            continue
+        fastest_mhz = max(fastest_mhz, values.get("max_sm_clock_mhz") or 0.0)
+        lacking = [name for name in BOUNDS if name in gpu.unsupported]
+        without = f", without {', '.join(lacking)}" if lacking else ""
+        lines.append(Capability("gpu", "ok", f"{gpu.label}, driver {driver}{without}"))
+    if fastest_mhz:
+        detail = "free to change, as far as NVML tells: runs differ with them"
+        hold = f"sudo nvidia-smi --lock-gpu-clocks={fastest_mhz:.0f} holds them"
+        lines.append(Capability("gpu clocks", "ok", detail, hold))
     return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]
-
-
-def _device(library: Any, gpu: Gpu, driver: str) -> Capability:
-    try:
-        gpu.values()
-    except library.NVMLError as error:
-        trouble = nvml.explain(library, error)
-        return Capability("gpu", "broken", f"{gpu.label}: {trouble.cause}", trouble.hint)
-    lacking = [name for name in BOUNDS if name in gpu.unsupported]
-    without = f", without {', '.join(lacking)}" if lacking else ""
-    return Capability("gpu", "ok", f"{gpu.label}, driver {driver}{without}")
 
 
 def _gib(count: float) -> str:

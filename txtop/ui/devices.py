@@ -177,6 +177,9 @@ def _gpu(device: Device, number: int, now: int) -> Gpu:
         *_capacity(device, "memory_used_bytes", "memory_total_bytes", "VRAM"),
         *_rate(device, "power_w", "power", "W", 0.0, now),
     )
+    if gauges and gauges[0].label.startswith("GPU") and gauges[-1].label != "power":
+        # Utilisation alone misleads: 100 % says that something ran, not that it worked.
+        gauges += (Gauge("power", "N/A", ""),)
     facts = []
     clock = device.last("sm_clock_mhz")
     if clock is not None:
@@ -187,4 +190,7 @@ def _gpu(device: Device, number: int, now: int) -> Gpu:
     temperature = device.last("temperature_c")
     if temperature is not None:
         facts.append(Fact("temp", f"{temperature:.0f}", "°C"))
+    others = device.last("foreign_processes")
+    if others:
+        facts.append(Fact("others on this GPU", f"{others:.0f}", bad=True))
     return Gpu(gauges, tuple(facts))
