@@ -10,7 +10,8 @@ from typing import Literal
 
 from txtop.events import Gap, Log, Telemetry
 from txtop.sanitise import sanitise
-from txtop.telemetry import nvml
+from txtop.telemetry import amd, nvml
+from txtop.telemetry.amd import AmdGpus
 from txtop.telemetry.gpu import Gpus
 from txtop.telemetry.host import Host
 from txtop.telemetry.processes import NotAProcess, Watched
@@ -51,12 +52,15 @@ class GpuThread(threading.Thread):
 
     def _watch(self) -> None:
         library = nvml.library()
+        gpus: Gpus | AmdGpus
         try:
             gpus = Gpus(library, self._watched)
         except library.NVMLError as error:
             trouble = nvml.explain(library, error)
-            self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
-            return
+            if trouble.state != "missing" or not amd.installed():
+                self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
+                return
+            gpus = AmdGpus()
         for refused in gpus.refused:
             self._log(refused, "warning")
         while gpus.devices:

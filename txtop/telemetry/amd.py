@@ -1,0 +1,108 @@
+"""AMD GPUs through amdsmi, where ROCm brought it. Written from its reference, tried on no GPU yet.
+
+https://rocm.docs.amd.com/projects/amdsmi/en/latest/reference/amdsmi-py-api.html
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from txtop.events import Gap, Log, Telemetry
+from txtop.sanitise import sanitise
+from txtop.telemetry.fields import Values, within
+
+Reading = Callable[[Any, Any], Values]
+
+
+def installed() -> bool:
+    """Whether there is an amdsmi to import."""
+    return find_spec("amdsmi") is not None
+
+
+def _number(value: object) -> float | None:
+    """amdsmi says "N/A" for what it cannot read."""
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _utilization(smi: Any, gpu: Any) -> Values:
+    return {"utilization": _number(smi.amdsmi_get_gpu_activity(gpu)["gfx_activity"])}
+
+
+def _memory(smi: Any, gpu: Any) -> Values:
+    vram = smi.AmdSmiMemoryType.VRAM
+    return {
+        "memory_used_bytes": _number(smi.amdsmi_get_gpu_memory_usage(gpu, vram)),
+        "memory_total_bytes": _number(smi.amdsmi_get_gpu_memory_total(gpu, vram)),
+    }
+
+
+def _power(smi: Any, gpu: Any) -> Values:
+    found = smi.amdsmi_get_power_info(gpu)
+    now = _number(found.get("current_socket_power"))
+    return {"power_w": _number(found.get("average_socket_power")) if now is None else now}
+
+
+def _temperature(smi: Any, gpu: Any) -> Values:
+    sensor, now = smi.AmdSmiTemperatureType.HOTSPOT, smi.AmdSmiTemperatureMetric.CURRENT
+    return {"temperature_c": _number(smi.amdsmi_get_temp_metric(gpu, sensor, now))}
+
+
+def _clock(smi: Any, gpu: Any) -> Values:
+    return {"sm_clock_mhz": _number(smi.amdsmi_get_clock_info(gpu, smi.AmdSmiClkType.GFX)["clk"])}
+
+
+def _energy(smi: Any, gpu: Any) -> Values:
+    found = smi.amdsmi_get_energy_count(gpu)
+    count, resolution_uj = found.get("energy_accumulator"), found.get("counter_resolution")
+    if count is None or resolution_uj is None:
+        return {"energy_j": None}
+    return {"energy_j": count * resolution_uj / 1e6}
+
+
+READINGS: tuple[Reading, ...] = (_utilization, _memory, _power, _temperature, _clock, _energy)
+
+
+class AmdGpus:
+    """All AMD devices, as `Gpus` gives NVIDIA's. A field that fails is null; a device none of whose
+    fields can be read is a gap, said once, and is asked again.
+
+    Raises amdsmi's error when the library cannot be used at all.
+    """
+
+    def __init__(self) -> None:
+        self._smi: Any = importlib.import_module("amdsmi")
+        self._smi.amdsmi_init()
+        self._silent: set[str] = set()
+        self.refused: list[str] = []
+        self.devices: dict[str, tuple[Any, str]] = {}
+        for gpu in self._smi.amdsmi_get_processor_handles():
+            uuid = sanitise(str(self._smi.amdsmi_get_gpu_device_uuid(gpu)), 80)
+            name = self._smi.amdsmi_get_gpu_asic_info(gpu).get("market_name", "AMD GPU")
+            self.devices[f"GPU-{uuid}"] = (gpu, sanitise(str(name), 80))
+
+    def sample(self) -> list[Telemetry | Gap | Log]:
+        """One event for each device that answers, one gap for each that stopped answering."""
+        found: list[Telemetry | Gap | Log] = []
+        for uuid, (gpu, label) in self.devices.items():
+            t_ns = time.monotonic_ns()
+            values = self._values(gpu)
+            if any(value is not None for value in values.values()):
+                self._silent.discard(uuid)
+                found.append(Telemetry(t_ns=t_ns, device=uuid, label=label, values=values))
+            elif uuid not in self._silent:
+                self._silent.add(uuid)
+                found.append(Gap(t_ns=t_ns, producer=uuid, reason=f"{label} stopped answering"))
+        return found
+
+    def _values(self, gpu: Any) -> Values:
+        values: Values = {}
+        for read in READINGS:
+            try:
+                values |= read(self._smi, gpu)
+            except (self._smi.AmdSmiException, KeyError, TypeError):
+                continue
+        return {name: within(name, value) for name, value in values.items()}
