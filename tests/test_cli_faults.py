@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,48 @@ def test_a_run_goes_on_beside_cells_that_starve_hang_and_abort(tmp_path: Path) -
     assert "out of memory on the host, 14.9 GiB wanted" in said
     assert hung["reason"] == "longer than --timeout 20 s"
     assert aborted["reason"].startswith("the worker killed by SIGABRT")
+
+
+@pytest.fixture
+def two_gib(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A memory cgroup of 2 GiB; skips where none can be made."""
+    name = f"txtop-test-{os.getpid()}"
+    for parent, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        group = parent / name
+        try:
+            group.mkdir()
+            (group / limit).write_text(str(2 << 30))
+        except OSError:
+            if group.is_dir():
+                group.rmdir()
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("no memory cgroup can be made here")
+
+
+@pytest.mark.slow
+@pytest.mark.fault(23)
+def test_the_kernel_ends_a_worker_for_want_of_memory(tmp_path: Path, two_gib: Path) -> None:
+    models = [str(tiny.gpt2(tmp_path / "fits")), "gpt2-large"]
+    options = "--weights random --sequence-lengths 8 --new-tokens 2 --iterations 3 --warmup 0"
+    options += f" --headless --session-dir {tmp_path / 'sessions'}"
+    done = subprocess.run(
+        [sys.executable, "-m", "txtop", "run", "--models", *models, *options.split()],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=lambda: (two_gib / "cgroup.procs").write_text("0"),
+    )
+    print(done.stdout)
+    assert done.returncode == 1
+    assert "cores, 2 of " in done.stdout
+    assert (
+        "gpt2-large fp32 batch 1 length 8: oom at weights: out of memory: the memory" in done.stdout
+    )
+    assert "memory killer" in done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import streams
 
+from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan import matrix
 from txtop.session import table
@@ -50,3 +51,12 @@ def test_a_price_adds_what_a_million_tokens_cost() -> None:
     row = table.rows(priced, finals)[0]
     assert row[-3:] == [table.figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
     assert "$ per" in table.report(priced, finals)
+
+
+def test_the_heading_states_the_limit_of_the_cgroup() -> None:
+    made = streams.stream()
+    assert "16 GiB, " in table.report(fold_all(made), FinalMetrics())
+    header = made[0]
+    assert isinstance(header, events.Header)
+    header.machine = msgspec.structs.replace(header.machine, memory_limit_bytes=2 << 30)
+    assert "2 of 16 GiB, " in table.report(fold_all(made), FinalMetrics())

@@ -47,6 +47,7 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
     memory_bytes: Natural
     python: Name
     features: tuple[Name, ...] = ()
+    memory_limit_bytes: Natural | None = None
 
 
 class Header(Event, kw_only=True, tag="header"):

@@ -35,15 +35,17 @@ def died(worker: Child, state: CellState, course: Course) -> CellFinished:
     code = worker.end()
     last = worker.stderr[-1] if worker.stderr else ""
     reason = f"the worker {children.exit_words(code)}" + (f": {last}" if last else "")
+    hint = "the run goes on with a fresh worker; its last lines are in the session"
     starved = code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills
     if starved:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
+        hint = "a smaller batch, a lower precision, or a higher limit"
     return events.CellFinished(
         t_ns=now_ns(),
         cell=state.cell.id,
         status="oom" if starved else "failed",
         reason=reason,
-        hint="the run goes on with a fresh worker; its last lines are in the session",
+        hint=hint,
         phase=_phase(state, course),
         n=course.measured,
         exit_code=code,

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from txtop import __version__
+from txtop.cgroup import effective_limit, memory_limit
 from txtop.events import Machine
 from txtop.sanitise import sanitise
 
@@ -36,13 +37,16 @@ LIBRARIES = ("torch", "transformers", "accelerate", "textual")
 
 def machine() -> Machine:
     """Reads /proc and psutil; what cannot be read is empty or 0."""
+    total = psutil.virtual_memory().total
+    limit = effective_limit(memory_limit(), total)
     return Machine(
         hostname=sanitise(socket.gethostname(), 200),
         os=f"{platform.system()} {platform.release()}",
         cpu=_cpu_name(),
         cores_physical=psutil.cpu_count(logical=False) or os.cpu_count() or 0,
         cores_logical=os.cpu_count() or 0,
-        memory_bytes=psutil.virtual_memory().total,
+        memory_bytes=total,
+        memory_limit_bytes=limit.limit_bytes if limit else None,
         python=platform.python_version(),
         features=_features(),
     )

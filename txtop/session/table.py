@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 
 from txtop import metrics, watched
+from txtop.events import Machine
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import published
@@ -167,7 +168,7 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     lines = [
         f"txtop session {sanitise(header.session, 80)}  {when}",
         sanitise(
-            f"{machine.cpu}, {machine.cores_physical} cores, {machine.memory_bytes / GIB:.0f} GiB"
+            f"{machine.cpu}, {machine.cores_physical} cores, {_memory(machine)}"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",
@@ -192,6 +193,12 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
     return "\n".join(lines) + "\n"
+
+
+def _memory(machine: Machine) -> str:
+    """RAM, and what of it the cgroup allows."""
+    limit, total = machine.memory_limit_bytes, f"{machine.memory_bytes / GIB:.0f} GiB"
+    return f"{limit / GIB:.3g} of {total}" if limit else total
 
 
 def _named(state: SessionState, ids: list[str]) -> list[str]:

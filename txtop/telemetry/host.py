@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 
 from txtop import memory_killer
+from txtop.cgroup import effective_limit, memory_limit
 from txtop.sanitise import sanitise
-from txtop.telemetry.cgroup import MemoryLimit, memory_limit
 from txtop.telemetry.rapl import Rapl
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -33,11 +33,6 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
-
-
-def effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
-    """The limit where it is tighter than the machine's RAM, else null."""
-    return limit if limit is not None and limit.limit_bytes < total_bytes else None
 
 
 def _swapped_in_bytes() -> float | None:

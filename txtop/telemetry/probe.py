@@ -10,12 +10,12 @@ from typing import Literal
 import msgspec
 import psutil
 
+from txtop.cgroup import effective_limit, memory_limit
 from txtop.events import Telemetry, encode
 from txtop.telemetry import nvml, rapl
-from txtop.telemetry.cgroup import memory_limit
 from txtop.telemetry.fields import BOUNDS
 from txtop.telemetry.gpu import Gpus
-from txtop.telemetry.host import Host, cpu_model, effective_limit
+from txtop.telemetry.host import Host, cpu_model
 from txtop.telemetry.processes import Watched
 
 PATIENCE_S = 10.0

@@ -55,6 +55,11 @@ def memory_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> MemoryLimi
     return min(found, key=lambda each: each.limit_bytes, default=None)
 
 
+def effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
+    """The limit where it is tighter than the machine's RAM, else null."""
+    return limit if limit is not None and limit.limit_bytes < total_bytes else None
+
+
 def _folders(membership: Path, root: Path) -> Iterator[tuple[int, _Layout, Path]]:
     try:
         lines = membership.read_text().splitlines()

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from txtop.telemetry.cgroup import MemoryLimit, memory_limit
-from txtop.telemetry.host import effective_limit
+from txtop.cgroup import MemoryLimit, effective_limit, memory_limit
 
 GIB = 2**30
 
