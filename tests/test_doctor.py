@@ -57,4 +57,4 @@ def test_utilisation_is_never_shown_without_power() -> None:
     told = Telemetry(t_ns=header.t_ns, device="GPU-1", label="Fake", values=values)
     (gpu,) = machine(fold_all([header, told])).gpus
     assert [(g.label, g.value) for g in gpu.gauges] == [("GPU 0", "99"), ("power", "N/A")]
-    assert [(f.label, f.value) for f in gpu.facts] == [("others on this GPU", "2")]
+    assert [(f.label, f.value) for f in gpu.facts] == [("others", "2 others here")]

@@ -15,6 +15,7 @@ HISTORY = 160
 NS_PER_S = 1_000_000_000
 HOST = "host"
 _PROCESS = "process:"
+OTHERS = "others"
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,13 @@ def _gpu(device: Device, number: int, now: int) -> Gpu:
     clock = device.last("sm_clock_mhz")
     if clock is not None:
         facts.append(Fact("clock", f"{clock:.0f}", "MHz"))
-    words, bad = throttled(device.last("throttle_reasons"))
-    if words:
-        facts.append(Fact("throttle", words, bad=bad))
     temperature = device.last("temperature_c")
     if temperature is not None:
         facts.append(Fact("temp", f"{temperature:.0f}", "°C"))
+    words, bad = throttled(device.last("throttle_reasons"))
+    if words:
+        facts.append(Fact("throttle", words, bad=bad))
     others = device.last("foreign_processes")
     if others:
-        facts.append(Fact("others on this GPU", f"{others:.0f}", bad=True))
+        facts.append(Fact(OTHERS, f"{others:.0f} other{'s' if others > 1 else ''} here", bad=True))
     return Gpu(gauges, tuple(facts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.ui.devices import Gauge, Gpu, Machine
+from txtop.ui.devices import OTHERS, Gauge, Gpu, Machine
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets import braille
 from txtop.ui.widgets.frame import framed, inside
@@ -120,16 +120,21 @@ def gauge(shown: Gauge, width: int, g: Glyphs) -> Row:
 
 
 def _gpu(shown: Gpu, width: int, g: Glyphs) -> list[Row]:
-    return [*(gauge(each, width, g) for each in shown.gauges), _facts(shown, "   ", g)]
+    own, others = (
+        Gpu((), tuple(f for f in shown.facts if (f.label == OTHERS) is apart))
+        for apart in (False, True)
+    )
+    rows = [*(gauge(each, width, g) for each in shown.gauges), _facts(own, "   ", g)]
+    return [*rows, _facts(others, "   ", g)] if others.facts else rows
 
 
 def _facts(shown: Gpu, gap: str, g: Glyphs) -> Row:
     row: Row = []
     for fact in shown.facts:
-        row.append((f"{fact.label} ", "muted"))
         if fact.bad:
             row.append((f"{g('▲')} {fact.value}", "warn.bold"))
         else:
+            row.append((f"{fact.label} ", "muted"))
             row.append((fact.value, "text" if fact.value == "none" else "text.bold"))
         row.append(((f" {g(fact.unit)}" if fact.unit else "") + gap, "muted"))
     return row
