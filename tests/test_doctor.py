@@ -9,12 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import streams
 from scripted_nvml import Scenario, without_a_library
-
-from txtop.events import Telemetry
-from txtop.state import fold_all
-from txtop.ui.devices import machine
 
 
 def doctor(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
@@ -49,12 +44,3 @@ def test_two_gpus_are_named_and_how_their_clocks_are_held(scenario: Scenario) ->
     assert [detail.partition(",")[0] for detail in gpus] == ["Fake H100", "Fake A30"]
     (clocks,) = (each for each in found if each["capability"] == "gpu clocks")
     assert "--lock-gpu-clocks=" in clocks["next"]
-
-
-def test_utilisation_is_never_shown_without_power() -> None:
-    header = streams.stream()[0]
-    values: dict[str, float | None] = {"utilization": 99.0, "power_w": None, "foreign_processes": 2}
-    told = Telemetry(t_ns=header.t_ns, device="GPU-1", label="Fake", values=values)
-    (gpu,) = machine(fold_all([header, told])).gpus
-    assert [(g.label, g.value) for g in gpu.gauges] == [("GPU 0", "99"), ("power", "N/A")]
-    assert [(f.label, f.value) for f in gpu.facts] == [("others", "2 others here")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import clocks
 from txtop.state import CellState, Device, SessionState
@@ -16,6 +16,9 @@ NS_PER_S = 1_000_000_000
 HOST = "host"
 _PROCESS = "process:"
 OTHERS = "others"
+SAMPLER, GPUS = "sampler", "gpu"
+STALLED = "telemetry stalled"
+UNREAD = "—"
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,31 @@ def machine(session: SessionState, state: CellState | None = None) -> Machine:
     now = session.clock_ns
     host = session.devices.get(HOST)
     gpus = gpus_of(session)
-    return Machine(
-        title=_title(session, host, gpus, state),
-        host=_host(host, now) if host else (),
-        gpus=tuple(_gpu(device, i, now) for i, (_, device) in enumerate(gpus)),
+    silent = {name for name, device in session.devices.items() if _silent(session, name, device)}
+    rows = _host(host, now) if host else ()
+    shown = tuple(
+        _unread(_gpu(device, i, now)) if name in silent else _gpu(device, i, now)
+        for i, (name, device) in enumerate(gpus)
     )
+    return Machine(
+        title=STALLED if HOST in silent else _title(session, host, gpus, state),
+        host=tuple(replace(g, value=UNREAD, share=None) for g in rows) if HOST in silent else rows,
+        gpus=shown,
+    )
+
+
+def _silent(session: SessionState, name: str, device: Device) -> bool:
+    """Whether a gap in its series, or in all, is younger than anything that was read of it."""
+    producers = (SAMPLER,) if name == HOST else (SAMPLER, GPUS, name)
+    gaps = [at for at, gap in session.gaps if gap.producer in producers]
+    newest = max((at[-1] for at, _ in device.series.values() if at), default=0)
+    return session.ended is None and bool(gaps) and max(gaps) > newest
+
+
+def _unread(shown: Gpu) -> Gpu:
+    """What was read last is not what is now."""
+    gauges = tuple(replace(g, value=UNREAD, share=None) for g in shown.gauges)
+    return Gpu(gauges, (Fact("", "not answering", bad=True),))
 
 
 def short_name(name: str) -> str:
