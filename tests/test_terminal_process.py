@@ -57,6 +57,7 @@ LIVE = """
 from pathlib import Path
 from txtop import events
 from txtop.runner.control import Status
+from txtop.plan import Plan
 from txtop.ui import app, shows
 
 folder = Path({folder!r})
@@ -74,7 +75,7 @@ class Control:
                 file.write(events.encode(END))
         return True
 
-show = shows.Live(path=folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
+show = shows.Live(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
 print("left", app.run(show, fps=None, theme=None, glyphs=None))
 """
 

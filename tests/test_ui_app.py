@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from ui_sessions import session, write
 
 from txtop.errors import SessionError
+from txtop.plan import Plan
 from txtop.runner.control import Status
 from txtop.ui import machine, settings
 from txtop.ui.app import Options, TxtopApp
@@ -129,7 +130,7 @@ async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
 @pytest.mark.parametrize("keys", [["q", "s"], ["ctrl+c"]])
 async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[str]) -> None:
     runner = FakeRunner()
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(Live(Plan(cells=()), running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         for key in keys:
             await pilot.press(key)
@@ -138,6 +139,16 @@ async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[
         assert not app._exit
         write(running, session(ended=True)[-1:])
         await until(pilot, lambda: app._exit)
+
+
+@pytest.mark.fault(36)
+async def test_ctrl_c_leaves_a_run_that_others_started(running: Path) -> None:
+    runner = FakeRunner()
+    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: app._exit)
+    assert app.return_value == running and runner.asked == []
 
 
 async def test_a_finished_run_stays_until_it_is_left_without_a_question(tmp_path: Path) -> None:

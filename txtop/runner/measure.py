@@ -80,9 +80,9 @@ class Course:
 
         A block is judged when readings from after it have come, and with the `last` in any case.
         """
-        for block in self._open:
-            if not block.to_ns and len(self._state.samples) >= block.first + block.count:
-                block.to_ns = self._session.clock_ns
+        newest = self._open[-1] if self._open else None
+        if newest and len(self._state.samples) >= newest.first + newest.count:
+            newest.to_ns = newest.to_ns or self._session.clock_ns
         load = self._state.load
         readings = validity.Readings.of(self._session, load.device_id if load else None)
         newest_ns = readings.newest_ns()

@@ -251,16 +251,17 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     # Leaving
 
     def interrupt(self) -> None:
-        """Once: stops the run after the step at hand. Twice, or without a run: leaves at once.
+        """Once: stops the run after the step at hand. Twice, without a run, or on one that others
+        started: leaves at once.
 
         Called for ctrl+c and, from the guard's thread, for SIGINT and SIGTERM, so it works even
         while the terminal takes no output.
         """
         self.interrupts += 1
-        going = isinstance(self.show, Live) and self.show.going
-        if going and isinstance(self.show, Live):
+        own = isinstance(self.show, Live) and self.show.going and not self.show.attached
+        if own and isinstance(self.show, Live):
             self.show.send("stop")
-        if going and self.interrupts == 1:
+        if own and self.interrupts == 1:
             self.say("stopping after the step at hand; ctrl+c again leaves at once", "warning")
             return
         self._leave_within()

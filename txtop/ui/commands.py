@@ -50,7 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("escape", "esc", "back", "back", SESSION),
     Command("ctrl+z", "ctrl+z", "suspend", "suspend_process"),
     Command("q,ctrl+q", "q", "quit", "leave"),
-    Command("ctrl+c", "ctrl+c", "stop the run; twice: leave at once", "interrupt", ("live",)),
+    Command("ctrl+c", "ctrl+c", "stop an own run; twice: leave at once", "interrupt", ("live",)),
     Command("ctrl+c", "ctrl+c", "leave at once", "interrupt", ("home", "replay")),
 )
 

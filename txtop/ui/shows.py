@@ -58,6 +58,11 @@ class Live:
         self._opened = threading.Event()
         self._guard = threading.Lock()
 
+    @property
+    def attached(self) -> bool:
+        """Somebody else started the run: leaving this screen is no reason to stop it."""
+        return self._plan is None
+
     def open(self) -> Follower:
         """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
         try:
