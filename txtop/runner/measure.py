@@ -62,6 +62,7 @@ class Course:
         if self._first_at_ns is None:
             self._first_at_ns = self._session.clock_ns
         self._count()
+        self._stamp()
         more = self._more_warmup()
         if more:
             self.stage = "warming"
@@ -80,9 +81,7 @@ class Course:
 
         A block is judged when readings from after it have come, and with the `last` in any case.
         """
-        newest = self._open[-1] if self._open else None
-        if newest and len(self._state.samples) >= newest.first + newest.count:
-            newest.to_ns = newest.to_ns or self._session.clock_ns
+        self._stamp()
         load = self._state.load
         readings = validity.Readings.of(self._session, load.device_id if load else None)
         newest_ns = readings.newest_ns()
@@ -93,6 +92,12 @@ class Course:
             if why:
                 found.append(self._verdict(block, why))
         return found
+
+    def _stamp(self) -> None:
+        """Notes when the newest block ended, once its iterations have come."""
+        newest = self._open[-1] if self._open else None
+        if newest and len(self._state.samples) >= newest.first + newest.count:
+            newest.to_ns = newest.to_ns or self._session.clock_ns
 
     def _verdict(self, block: _Handed, why: list[str]) -> Block:
         kept = self._repeats >= MOST_REPEATS
