@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 import tiny
+from test_runner import Run, plan
 
+from txtop import watched
 from txtop.events import Gap, Log
 from txtop.runner import machine
 from txtop.session.read import read_all
@@ -69,3 +71,27 @@ def test_features_of_the_processor(tmp_path: Path) -> None:
     (tmp_path / "arm").write_text("Features\t: fp asimddp i8mm\n")
     assert machine._features(tmp_path / "arm") == ("asimddp", "i8mm")
     assert machine._features(tmp_path / "none") == ()
+
+
+IDLE = """
+import os, time
+from txtop.events import Telemetry, encode
+joules = 0.0
+while True:
+    joules += 2.0
+    values = {"power_w": 10.0, "energy_j": joules}
+    os.write(1, encode(Telemetry(t_ns=time.perf_counter_ns(), device="host", values=values)))
+    time.sleep(0.2)
+"""
+
+
+def test_the_processor_rests_before_the_first_worker_where_its_energy_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "has_package_power", lambda: True)
+    run = Run(tmp_path / "s", plan("ok"), sampler=(sys.executable, "-c", IDLE))
+    run.run()
+    assert run.ended == ("done", True)
+    idle = watched.idle(run.state, "host")
+    assert idle.seconds >= 2.0 and idle.source == "counter"
+    assert idle.watts == pytest.approx(10, rel=0.2)
