@@ -114,3 +114,17 @@ def test_outliers_are_counted_and_kept() -> None:
     assert outliers(values) == 1
     s = summarise(values, "ms")
     assert s.max == 99.0 and "1 outlier kept" in s.notes and not math.isnan(s.mean or 0)
+
+
+def test_the_mean_of_a_rate_is_all_work_over_all_time() -> None:
+    times = [1.0, 1.0, 4.0] * 4
+    found = summarise([10 / t for t in times], "tok/s", rate=True)
+    assert found.mean == pytest.approx(10 / 2.0)
+    low, high = scipy.stats.t.interval(0.95, 11, 2.0, scipy.stats.sem(times))
+    assert found.ci95 == pytest.approx((10 / high, 10 / low))
+
+
+def test_a_rate_whose_time_may_be_nothing_has_no_interval() -> None:
+    found = summarise([10.0, 1.0], "tok/s", rate=True)
+    assert found.ci95 is None
+    assert "no interval: too few for how they vary" in found.notes

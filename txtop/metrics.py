@@ -13,7 +13,7 @@ from txtop.state import CellState
 from txtop.stats import intervals, steady, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.steady import Steady
-from txtop.stats.summary import Summary, band, single, summarise
+from txtop.stats.summary import Summary, band, single, summarise, turned_over
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -153,8 +153,12 @@ def live(state: CellState, name: str) -> Live:
     x = values(state, name)
     if len(x) < 2:
         return Live(len(x), x[0] if x else None)
-    mean = fmean(x)
-    return Live(len(x), mean, intervals.student_t(x), stdev(x, mean) / mean if mean else None)
+    if not PER_ITERATION[name][0].endswith("/s"):
+        mean = fmean(x)
+        return Live(len(x), mean, intervals.student_t(x), stdev(x, mean) / mean if mean else None)
+    times = [1 / v for v in x]
+    mean, ci = fmean(times), intervals.student_t(times)
+    return Live(len(x), 1 / mean, turned_over(ci) if ci else None, stdev(times, mean) / mean)
 
 
 def stable(now: Live) -> bool:
@@ -189,7 +193,8 @@ def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[
     steadily: dict[str, Summary] = {}
     for name in FAMILY_METRICS.get(state.family or "", ()):
         unit, _ = PER_ITERATION[name]
-        steadily[name] = summarise(values(state, name, places), unit, seed=seed)
+        rate = unit.endswith("/s")
+        steadily[name] = summarise(values(state, name, places), unit, rate=rate, seed=seed)
     if state.family in ("causal", "seq2seq"):
         gaps, means = itl_ms(state, places)
         steadily["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)

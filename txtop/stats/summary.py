@@ -68,9 +68,14 @@ def summarise(
     unit: str,
     *,
     per_iteration: Sequence[float] | None = None,
+    rate: bool = False,
     seed: int = 0,
 ) -> Summary:
     """Summarises finite `values`; n counts iterations.
+
+    The mean of a `rate` is all work over all time, which for equal pieces of work is the harmonic
+    mean; the mean of the rates themselves would be too high the more they vary. Its interval is
+    that of the mean time, turned over; null where that reaches down to nothing.
 
     Where several values come from one iteration (the gaps between tokens), `per_iteration` holds
     one mean an iteration: n and the interval come from those, for gaps inside a request correlate.
@@ -91,13 +96,17 @@ def summarise(
             stated[f"p{p}"] = percentile(ordered, p)
         else:
             notes.append(f"p{p} need {FLOORS[p]}, have {n}")
-    ci = intervals.of_mean(units, seed)
+    times = [1 / v for v in units] if rate else units
+    ci = intervals.of_mean(times, seed)
     if ci is None:
         notes.append("no interval: n < 2")
+    elif rate:
+        ci = turned_over(ci)
+        notes += [] if ci else ["no interval: too few for how they vary"]
     return Summary(
         unit=unit,
         n=n,
-        mean=fmean(values),
+        mean=1 / fmean(times) if rate else fmean(values),
         median=centre,
         stdev=stdev(values) if len(values) > 1 else None,
         mad=median([abs(v - centre) for v in ordered]),
@@ -107,6 +116,12 @@ def summarise(
         notes=notes,
         **stated,
     )
+
+
+def turned_over(interval: tuple[float, float]) -> tuple[float, float] | None:
+    """The interval of a rate from that of the time of one piece of work."""
+    low, high = interval
+    return (1 / high, 1 / low) if low > 0 else None
 
 
 def single(value: float | None, unit: str, note: str) -> Summary:
