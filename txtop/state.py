@@ -12,6 +12,7 @@ from txtop.events import AnyEvent
 from txtop.plan import Cell, Plan
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+HOST = "host"
 NONE_NS = -1
 MAX_NS = 2**63 - 1
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from txtop.state import CellState, Device, SessionState
+from txtop.state import HOST, CellState, Device, SessionState
 from txtop.stats import energy
 from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, single, summarise
 
-HOST = "host"
 EMPTY: energy.Series = ((), ())
 
 
@@ -23,11 +22,7 @@ def while_measuring(
 
 
 def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """GPU utilisation and power, and joules per token or sequence, gross and net of idle.
-
-    Energy is that of the whole time from the first measured iteration to the last, over all that
-    was made in it. Absent where the device tells neither energy nor power.
-    """
+    """GPU utilisation and power, and `joules`."""
     name = session.gpu(state.load.device_id) if state.load else None
     found: dict[str, Summary] = {}
     if name is not None:
@@ -36,15 +31,27 @@ def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
             ("power_w", "power_w", "W"),
         ):
             found[metric] = summarise(while_measuring(session, state, name, series), unit)
+    return {**found, **joules(session, state)}
+
+
+def joules(session: SessionState, state: CellState) -> dict[str, Summary]:
+    """Joules per token or sequence, gross first, then net of idle.
+
+    Energy is that of the whole time from the first measured iteration to the last, over all that
+    was made in it. Empty where the device tells neither energy nor power.
+    """
+    name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
     made = _made(state)
     if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
-        return found
+        return {}
     used = _used(device, state.measured_from_ns, state.measured_to_ns)
     what, unit = ("sequence", "J/seq") if state.family == "encoder" else ("token", "J/tok")
-    found[f"energy_j_per_{what}"] = _per(used, made, unit)
-    found[f"energy_net_j_per_{what}"] = _per(_net(used, idle(session, name or HOST)), made, unit)
-    return found
+    above_idle = _net(used, idle(session, name or HOST))
+    return {
+        f"energy_j_per_{what}": _per(used, made, unit),
+        f"energy_net_j_per_{what}": _per(above_idle, made, unit),
+    }
 
 
 def idle(session: SessionState, name: str) -> Energy:

@@ -16,6 +16,7 @@ from txtop.plan import Allowed, Weights
 from txtop.sanitise import sanitise
 
 PROBE_S = 2.0
+PICKLED = "pytorch_model*.bin"
 Progress = Callable[[int, int | None], None]
 _CONFIG = ("config.json", "generation_config.json")
 
@@ -59,7 +60,7 @@ def _cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
     if not isinstance(config, str):
         return None
     directory = Path(config).parent
-    patterns = ["*.safetensors"] + (["pytorch_model*.bin"] if allowed.pickles else [])
+    patterns = ["*.safetensors"] + ([PICKLED] if allowed.pickles else [])
     complete = weights == "random" or any(any(directory.glob(each)) for each in patterns)
     if allowed.remote_code and not any(directory.glob("*.py")):
         complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")

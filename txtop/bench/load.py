@@ -175,14 +175,10 @@ def _settle_environment(threads: int) -> None:
 
 def _device(cell: Cell) -> torch.device:
     """What the cell names; `auto` is the first accelerator that there is, else the CPU."""
-    found = machine.accelerators()
-    if cell.device == "auto":
-        name = next((name for name, why in found.items() if not why), "cpu")
-    else:
-        name = cell.device
-        why = found.get(name)
-        if why:
-            raise Rejected(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
+    name = machine.device_type() if cell.device == "auto" else cell.device
+    why = machine.accelerators().get(name)
+    if why:
+        raise Rejected(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
 
     return torch.device(name)

@@ -71,5 +71,10 @@ def accelerators() -> dict[str, str]:
     }
 
 
+def device_type() -> str:
+    """The first accelerator that can be used here, else cpu."""
+    return next((name for name, why in accelerators().items() if not why), "cpu")
+
+
 def _unless(usable: bool, why: str) -> str:
     return "" if usable else why

@@ -73,8 +73,7 @@ def _fast_cpu_types() -> dict[str, str]:
 def _device() -> torch.device:
     import torch
 
-    found = machine.accelerators()
-    return torch.device(next((name for name in found if not found[name]), "cpu"))
+    return torch.device(machine.device_type())
 
 
 def _precisions() -> dict[str, str]:

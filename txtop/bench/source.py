@@ -15,7 +15,6 @@ from txtop.bench.failures import Rejected
 from txtop.plan import Allowed, Weights
 
 Say = Callable[[str], None]
-_PICKLED = "pytorch_model*.bin"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
@@ -45,7 +44,7 @@ class Source:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return sorted(self.directory.glob(_PICKLED if self.pickled else "*.safetensors"))
+        return sorted(self.directory.glob(hub.PICKLED if self.pickled else "*.safetensors"))
 
 
 def resolve(
@@ -144,8 +143,8 @@ def _pickles(path: Path, allowed: Allowed) -> list[str]:
             f"{path} holds only pickled weights, which can run code",
             "convert them to safetensors, or --allow-pickles, or --weights random",
         )
-    if not any(path.glob(_PICKLED)):
-        raise Rejected(f"{path} holds no {_PICKLED}", "convert its weights to safetensors")
+    if not any(path.glob(hub.PICKLED)):
+        raise Rejected(f"{path} holds no {hub.PICKLED}", "convert its weights to safetensors")
     return ["weights read from pickled files: --allow-pickles"]
 
 

@@ -22,6 +22,7 @@ from txtop.runner.steering import Steering
 from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
 from txtop.session.write import LogWriter
+from txtop.state import HOST
 
 ANSWER_S = 0.2
 GRACE_S = 1.0
@@ -179,11 +180,11 @@ class Conductor:
 
     def _rest(self) -> None:
         """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
-        host = self.recorder.state.devices
+        devices = self.recorder.state.devices
         until_s = time.monotonic() + IDLE_PATIENCE_S
         while time.monotonic() < until_s and not self.steering.stops:
             self._take(None)
-            read = host["host"].series.get("power_w") if "host" in host else None
+            read = devices[HOST].series.get("power_w") if HOST in devices else None
             if read is not None and read[0][-1] - read[0][0] >= IDLE_NS:
                 return
 

@@ -6,11 +6,10 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 from txtop import clocks
-from txtop.state import Device, SessionState
+from txtop.state import HOST, Device, SessionState
 
 CLOCK_DROP = 0.05
 PAGED_BYTES = 1 << 20
-HOST = "host"
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,7 @@ def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
     """Gross joules per token or sequence, where they were measured."""
-    found = watched.figures(state, cell)
-    used = found.get("energy_j_per_token", found.get("energy_j_per_sequence"))
+    used = next(iter(watched.joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
 
 

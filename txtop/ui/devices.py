@@ -8,12 +8,11 @@ from array import array
 from dataclasses import dataclass, replace
 
 from txtop import clocks
-from txtop.state import CellState, Device, SessionState
+from txtop.state import HOST, CellState, Device, SessionState
 from txtop.ui import numbers
 
 HISTORY = 160
 NS_PER_S = 1_000_000_000
-HOST = "host"
 _PROCESS = "process:"
 OTHERS = "others"
 SAMPLER, GPUS = "sampler", "gpu"
