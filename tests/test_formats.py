@@ -15,7 +15,8 @@ import msgspec
 import pytest
 import streams
 
-from txtop import cli, events
+from txtop import events
+from txtop.commands import results
 from txtop.metrics import FinalMetrics
 from txtop.plan import Plan
 from txtop.session import table
@@ -143,7 +144,7 @@ def test_the_command_writes_what_the_writer_makes(format: str, tmp_path: Path) -
 
 
 def test_the_command_line_offers_every_format() -> None:
-    assert get_args(cli.Format) == tuple(WRITERS)
+    assert get_args(results.Format) == tuple(WRITERS)
 
 
 @pytest.mark.parametrize(

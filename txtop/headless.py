@@ -170,6 +170,14 @@ def load(path: Path) -> tuple[SessionState, Problems]:
     return fold_all(found), problems
 
 
+def recorded(name: str, folder: Path | None) -> SessionState:
+    """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
+    state, problems = load(find.resolve(name, folder))
+    for line in problems.lines():
+        print(f"txtop: {sanitise(line)}", file=sys.stderr)
+    return state
+
+
 def running(name: str | None, folder: Path | None) -> Path:
     """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
     if name is not None:

@@ -1,0 +1,178 @@
+"""`txtop` and `txtop run`: the home screen, and a run of a plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from txtop import presets
+from txtop.commands.options import (
+    Fps,
+    Glyphs,
+    JsonFile,
+    OnHangup,
+    SessionDir,
+    Theme,
+    check_look,
+    closing,
+    json_target,
+)
+from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
+
+
+def home(
+    *, session_dir: SessionDir = None, theme: Theme = None, fps: Fps = None, glyphs: Glyphs = None
+) -> int:
+    """The home screen: this machine, sessions, and a start for the quick preset."""
+    check_look(theme, fps)
+    from txtop.ui.terminal import capabilities
+
+    if not capabilities().screen:
+        from txtop.headless import home_lines
+
+        print(home_lines(session_dir), end="")
+        return 0
+    from txtop.ui.app import run_home
+
+    path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
+    return closing(path, None) if path else 0
+
+
+def run(
+    *,
+    models: Annotated[
+        list[str] | None, Parameter(help="built-in names, local paths, .gguf files, Hub names")
+    ] = None,
+    precisions: Annotated[list[Precision] | None, Parameter(help="default fp32")] = None,
+    attention: Annotated[list[Attention] | None, Parameter(help="default sdpa")] = None,
+    batch_sizes: Annotated[
+        list[str] | None, Parameter(help="default 1; also 1,8,32 or 1-64*2 or 16-64+16")
+    ] = None,
+    sequence_lengths: Annotated[
+        list[str] | None, Parameter(help="prompt tokens; T5: of the encoder; default 128")
+    ] = None,
+    new_tokens: Annotated[
+        list[str] | None, Parameter(help="default 32; an encoder ignores it")
+    ] = None,
+    device: Annotated[
+        Device | None, Parameter(help="default auto: the GPU where there is one")
+    ] = None,
+    threads: Annotated[
+        list[str] | None, Parameter(help="of the model on a CPU; default all cores but one")
+    ] = None,
+    compile: Annotated[
+        list[Compile] | None, Parameter(help="torch.compile; a load phase of its own")
+    ] = None,
+    cache: Annotated[list[Cache] | None, Parameter(help="the KV cache; default dynamic")] = None,
+    iterations: Annotated[int | None, Parameter(help="measure exactly this many")] = None,
+    warmup: Annotated[
+        int | None, Parameter(help="this many iterations; default until steady")
+    ] = None,
+    budget: Annotated[
+        float | None, Parameter(help="most seconds a cell may warm up and measure; default 30")
+    ] = None,
+    timeout: Annotated[
+        float | None, Parameter(help="most seconds a cell may take, loading included")
+    ] = None,
+    cost_per_hour: Annotated[
+        float | None, Parameter(help="of this machine: adds the cost of a million tokens")
+    ] = None,
+    weights: Annotated[
+        Weights | None, Parameter(help="random: the real architecture, seeded")
+    ] = None,
+    seed: Annotated[int | None, Parameter(help="of inputs and random weights; default 0")] = None,
+    preset: Annotated[
+        presets.Name | None, Parameter(help="a plan with a name; options override it")
+    ] = None,
+    scale: Annotated[
+        presets.Scale | None, Parameter(help="smoke: a preset within a minute")
+    ] = None,
+    allow_pickles: Annotated[
+        bool | None, Parameter(help="read pickled weights, which can run code")
+    ] = None,
+    trust_remote_code: Annotated[
+        bool | None, Parameter(help="run the classes that a repository brings")
+    ] = None,
+    plan_toml: Annotated[
+        Path | None, Parameter(name="--plan", help="a TOML file with these options")
+    ] = None,
+    save_plan: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="write these options there and end"),
+    ] = None,
+    name: Annotated[str | None, Parameter(help="of the session")] = None,
+    session_dir: SessionDir = None,
+    json_file: JsonFile = None,
+    headless: Annotated[bool, Parameter(help="plain lines instead of the screen")] = False,
+    on_hangup: OnHangup = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
+) -> int:
+    """Measure models, live. Every combination of the lists is one cell."""
+    check_look(theme, fps)
+    from txtop.asked import Asked, plan_of
+    from txtop.ranges import numbers
+    from txtop.ui.terminal import capabilities
+
+    asked = Asked(
+        models=models,
+        precisions=precisions,
+        attention=attention,
+        batch_sizes=numbers("--batch-sizes", batch_sizes),
+        sequence_lengths=numbers("--sequence-lengths", sequence_lengths),
+        new_tokens=numbers("--new-tokens", new_tokens),
+        threads=numbers("--threads", threads),
+        compile=compile,
+        cache=cache,
+        device=device,
+        weights=weights,
+        iterations=iterations,
+        warmup=warmup,
+        budget_s=budget,
+        timeout_s=timeout,
+        cost_per_hour=cost_per_hour,
+        seed=seed,
+        preset=preset,
+        scale=scale,
+        allow_pickles=allow_pickles,
+        trust_remote_code=trust_remote_code,
+    )
+    if plan_toml is not None:
+        from txtop import plan_file
+
+        asked = plan_file.over(plan_file.read(plan_toml), asked)
+    plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
+    if save_plan is not None:
+        from txtop import plan_file
+        from txtop.headless import check_out, write_out
+
+        check_out(save_plan)
+        write_out(save_plan, plan_file.write(asked))
+        return 0
+    if headless or not capabilities().screen:
+        from txtop.headless import run_headless
+
+        return run_headless(
+            plan,
+            name=name,
+            session_dir=session_dir,
+            on_hangup=on_hangup or "stop",
+            json_file=json_target(json_file),
+        )
+    from txtop.ui.app import run_live
+
+    target = json_target(json_file)
+    path = run_live(
+        plan,
+        name=name,
+        session_dir=session_dir,
+        fps=fps,
+        theme=theme,
+        glyphs=glyphs,
+        on_hangup=on_hangup or "continue",
+    )
+    return closing(path, target) if path else 1

@@ -1,0 +1,60 @@
+"""Options that several commands share, and the checks that go with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from txtop.errors import UsageError
+
+Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
+Fps = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
+Glyphs = Annotated[
+    Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
+]
+SessionDir = Annotated[Path | None, Parameter(help="where sessions live")]
+OnHangup = Annotated[
+    Literal["continue", "stop"] | None,
+    Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
+]
+JsonFile = Annotated[
+    str | None,
+    Parameter(
+        name="--json",
+        allow_leading_hyphen=True,
+        help="write the JSON export here; - is standard output",
+    ),
+]
+
+
+def closing(path: Path, json_file: str | None) -> int:
+    """What a run prints when its screen was left."""
+    from txtop.headless import closing
+
+    return closing(path, json_file)
+
+
+def json_target(value: str | None) -> str | None:
+    from txtop.headless import check_out
+
+    if value is not None:
+        check_out(value)
+    return value
+
+
+def check_look(theme: str | None, fps: float | None) -> None:
+    if fps is not None and not 0.1 <= fps <= 30:
+        raise UsageError(f"--fps {fps:g} is not between 0.1 and 30")
+    if theme is None:
+        return
+    from txtop.ui.themes import names
+
+    known = names()
+    if theme not in known:
+        from difflib import get_close_matches
+
+        near = get_close_matches(theme, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"themes: {', '.join(known)}"
+        raise UsageError(f"no theme {theme!r}", hint)

@@ -1,0 +1,54 @@
+"""`txtop show` and `export`: a recorded session for people and for programs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from txtop.commands.options import SessionDir
+from txtop.errors import UsageError
+
+Format = Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"]
+
+
+def show(session: str, *, session_dir: SessionDir = None) -> int:
+    """Print what the run printed at its end."""
+    from txtop.headless import recorded
+    from txtop.metrics import FinalMetrics
+    from txtop.session.table import report
+
+    print(report(recorded(session, session_dir), FinalMetrics()), end="")
+    return 0
+
+
+def export(
+    session: str | None = None,
+    *,
+    format: Annotated[
+        Format,
+        Parameter(help="of the export"),
+    ] = "json",
+    output: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
+    ] = "-",
+    schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,
+    session_dir: SessionDir = None,
+) -> int:
+    """Write a session for other programs."""
+    from txtop.headless import recorded, write_out
+
+    if schema:
+        import json
+
+        from txtop.session.schema import json_schema
+
+        print(json.dumps(json_schema(), indent=2))
+        return 0
+    if session is None:
+        raise UsageError("export needs a session", "txtop sessions lists what is here")
+    from txtop.metrics import FinalMetrics
+    from txtop.session.formats import WRITERS
+
+    write_out(output, WRITERS[format](recorded(session, session_dir), FinalMetrics()))
+    return 0
