@@ -19,6 +19,7 @@ app = App(
 app.default(measure.home)
 for command in (
     measure.run,
+    measure.resume,
     play.replay,
     play.attach,
     play.stop,

@@ -12,8 +12,8 @@ from types import FrameType
 
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
-from txtop.runner.client import Control, OnHangup, last_words, start
+from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
+from txtop.runner.opening import missing
 from txtop.sanitise import sanitise
 from txtop.session import find, table
 from txtop.session.export import to_json
@@ -24,22 +24,15 @@ from txtop.state import SessionState, fold_all
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0
 INTERRUPTED = 130
+NOT_RECORDED = RunError("the session was not wholly recorded", "is the disk full?")
 
 
-def run_headless(
-    plan: Plan,
-    *,
-    name: str | None,
-    session_dir: Path | None,
-    on_hangup: OnHangup,
-    json_file: str | None,
-) -> int:
-    """Runs `plan` in plain lines. Returns the exit code.
+def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | None) -> int:
+    """Follows a run that this process has started, in plain lines. Returns the exit code.
 
     SIGINT and SIGTERM stop the run after the step at hand, a second one at once; SIGHUP does what
     `on_hangup` says.
     """
-    launched = start(plan, session_dir=session_dir, name=name, on_hangup=on_hangup)
     control = Control(launched.path)
     interrupts = 0
 
@@ -53,7 +46,7 @@ def run_headless(
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
     _progress(f"session {launched.path.name}")
-    follower = Follower(launched.path)
+    follower = Follower(launched.path, control.tail)
     finals = FinalMetrics()
     lines = _Lines(follower.state, finals)
     while not follower.finished:
@@ -71,8 +64,16 @@ def run_headless(
     if interrupts:
         return INTERRUPTED
     if not recorded:
-        raise RunError("the session was not wholly recorded", "is the disk full?")
+        raise NOT_RECORDED
     return code
+
+
+def detached(launched: Launched) -> int:
+    """Says where the run is to be found, and leaves it alone."""
+    name = launched.path.name
+    _progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
+    print(name)
+    return 0
 
 
 class _Lines:
@@ -136,15 +137,17 @@ def closing(path: Path, json_file: str | None) -> int:
     code = _finish(state, FinalMetrics(), json_file)
     if state.ended is None:
         raise RunError(f"the runner ended before the run: {last_words(path)}")
+    if outcome(path):
+        raise NOT_RECORDED
     return INTERRUPTED if state.ended.reason == "stopped" else code
 
 
 def follow_lines(path: Path) -> int:
     """A running session in plain lines until its end."""
-    follower = Follower(path)
+    control = Control(path)
+    follower = Follower(path, control.tail)
     finals = FinalMetrics()
     lines = _Lines(follower.state, finals)
-    control = Control(path)
     while not follower.finished:
         if not follower.update() and control.status() is None and not follower.update():
             break
@@ -189,6 +192,32 @@ def running(name: str | None, folder: Path | None) -> Path:
         if found.ended is None and not found.bundled and Control(found.path).status() is not None:
             return found.path
     raise SessionError("no session is running here", "txtop run starts one")
+
+
+def resumable(name: str | None, folder: Path | None) -> Path:
+    """The session `name`, or the newest that was cut off or stopped; something of it is missing.
+
+    Raises `SessionError` where there is none, `UsageError` where it cannot go on.
+    """
+    if name is None:
+        path = _interrupted(folder)
+    else:
+        path = find.resolve(name, folder)
+        if not path.is_dir():
+            raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
+    if Control(path).status() is not None:
+        raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
+    if not missing(load(path)[0]):
+        raise UsageError(f"nothing of {path.name} is missing", f"txtop show {path.name}")
+    return path
+
+
+def _interrupted(folder: Path | None) -> Path:
+    for found in find.recent(folder=folder):
+        cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
+        if cut and not found.bundled and Control(found.path).status() is None:
+            return found.path
+    raise SessionError("no session was interrupted here", "txtop sessions lists them")
 
 
 def session_lines(folder: Path | None) -> str:

@@ -29,6 +29,8 @@ LOAD_PHASES = (
 )
 
 Series = Callable[[CellState, int], float | None]
+# What a cell's final figures are made of: when it started, iterations, whether peaks are known.
+Key = tuple[int, int, bool]
 
 
 def _ttft_ms(state: CellState, i: int) -> float | None:
@@ -254,7 +256,7 @@ class FinalMetrics:
     """Keeps the final metrics of each cell, computed once when they are first asked for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, Steady, dict[str, Summary]]] = {}
+        self._known: dict[str, tuple[Key, Steady, dict[str, Summary]]] = {}
 
     def of(self, state: CellState, seed: int = 0) -> dict[str, Summary]:
         """Final metrics of a cell; computed anew only if more iterations came."""
@@ -264,10 +266,10 @@ class FinalMetrics:
         """Which measured iterations those metrics are from, and whether they were steady."""
         return self._final(state, seed)[1]
 
-    def _final(self, state: CellState, seed: int) -> tuple[int, Steady, dict[str, Summary]]:
-        size = len(state.samples) * 2 + (state.memory is not None)
+    def _final(self, state: CellState, seed: int) -> tuple[Key, Steady, dict[str, Summary]]:
+        key = (state.started_at_ns, len(state.samples), state.memory is not None)
         known = self._known.get(state.cell.id)
-        if known is None or known[0] != size:
+        if known is None or known[0] != key:
             found = judge(state)
-            known = self._known[state.cell.id] = (size, found, final(state, seed, found))
+            known = self._known[state.cell.id] = (key, found, final(state, seed, found))
         return known

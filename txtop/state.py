@@ -180,6 +180,8 @@ class SessionState:
                 self.cells = {c.id: CellState(c) for c in event.plan.cells}
             case events.Segment():
                 self.boot_ids.append(event.boot_id)
+                self.ended = self.current = None
+                self.paused = False
                 if event.torn_bytes:
                     self._say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
             case events.Telemetry():
@@ -233,7 +235,7 @@ class SessionState:
                 state.ended_at_ns = self.clock_ns
                 self._say(f"refused: {event.reason}", "error", event.cell)
             case events.CellStarted():
-                self._start(state, event)
+                self._start(event)
             case events.Progress():
                 state.progress = event
             case events.Phase():
@@ -265,7 +267,9 @@ class SessionState:
             case _:
                 pass
 
-    def _start(self, state: CellState, event: events.CellStarted) -> None:
+    def _start(self, event: events.CellStarted) -> None:
+        """A cell that is measured again starts from nothing; what it was before stays as it is."""
+        state = self.cells[event.cell] = CellState(self.cells[event.cell].cell)
         self.current = event.cell
         self.first_cell_ns = self.first_cell_ns or self.clock_ns
         state.stage = "loading"

@@ -1,4 +1,4 @@
-"""`txtop` and `txtop run`: the home screen, and a run of a plan."""
+"""`txtop`, `txtop run` and `resume`: the home screen, a run of a plan, and the rest of one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from cyclopts import Parameter
 
 from txtop import presets
 from txtop.commands.options import (
+    Detach,
     Fps,
     Glyphs,
+    Headless,
     JsonFile,
     OnHangup,
     SessionDir,
     Theme,
+    check_detached,
     check_look,
     closing,
     json_target,
@@ -106,7 +109,8 @@ def run(
     name: Annotated[str | None, Parameter(help="of the session")] = None,
     session_dir: SessionDir = None,
     json_file: JsonFile = None,
-    headless: Annotated[bool, Parameter(help="plain lines instead of the screen")] = False,
+    headless: Headless = False,
+    detach: Detach = False,
     on_hangup: OnHangup = None,
     theme: Theme = None,
     fps: Fps = None,
@@ -153,16 +157,20 @@ def run(
         check_out(save_plan)
         write_out(save_plan, plan_file.write(asked))
         return 0
+    if detach:
+        from txtop.headless import detached
+        from txtop.runner.client import start
+
+        check_detached(json_file, headless, on_hangup)
+        return detached(start(plan, session_dir=session_dir, name=name))
     if headless or not capabilities().screen:
         from txtop.headless import run_headless
+        from txtop.runner.client import start
 
-        return run_headless(
-            plan,
-            name=name,
-            session_dir=session_dir,
-            on_hangup=on_hangup or "stop",
-            json_file=json_target(json_file),
-        )
+        hangup = on_hangup or "stop"
+        target = json_target(json_file)
+        launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
+        return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.app import run_live
 
     target = json_target(json_file)
@@ -176,3 +184,38 @@ def run(
         on_hangup=on_hangup or "continue",
     )
     return closing(path, target) if path else 1
+
+
+def resume(
+    session: Annotated[
+        str | None, Parameter(help="default the newest one that was interrupted")
+    ] = None,
+    *,
+    session_dir: SessionDir = None,
+    json_file: JsonFile = None,
+    headless: Headless = False,
+    detach: Detach = False,
+    on_hangup: OnHangup = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
+) -> int:
+    """Finish an interrupted session: measure what is missing, in the same recording."""
+    check_look(theme, fps)
+    from txtop import headless as plain
+    from txtop.runner import client
+    from txtop.ui.terminal import capabilities
+
+    path = plain.resumable(session, session_dir)
+    target = json_target(json_file)
+    if detach:
+        check_detached(json_file, headless, on_hangup)
+        return plain.detached(client.resume(path))
+    if headless or not capabilities().screen:
+        hangup = on_hangup or "stop"
+        launched = client.resume(path, on_hangup=hangup)
+        return plain.run_headless(launched, on_hangup=hangup, json_file=target)
+    from txtop.ui.app import run_resumed
+
+    run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup or "continue")
+    return closing(path, target)

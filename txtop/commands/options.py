@@ -19,6 +19,8 @@ OnHangup = Annotated[
     Literal["continue", "stop"] | None,
     Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
 ]
+Headless = Annotated[bool, Parameter(help="plain lines instead of the screen")]
+Detach = Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")]
 JsonFile = Annotated[
     str | None,
     Parameter(
@@ -42,6 +44,17 @@ def json_target(value: str | None) -> str | None:
     if value is not None:
         check_out(value)
     return value
+
+
+def check_detached(json_file: str | None, headless: bool, on_hangup: str | None) -> None:
+    """A run that is left alone prints nothing at its end and outlives its terminal."""
+    for option, given in (
+        ("--json", json_file is not None),
+        ("--headless", headless),
+        ("--on-hangup stop", on_hangup == "stop"),
+    ):
+        if given:
+            raise UsageError(f"--detach and {option} contradict each other", "give one of them")
 
 
 def check_look(theme: str | None, fps: float | None) -> None:

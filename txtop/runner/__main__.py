@@ -1,9 +1,12 @@
-"""`python -m txtop.runner FOLDER`: reads a plan on standard input, conducts it, records it."""
+"""`python -m txtop.runner FOLDER`: reads a plan on standard input, conducts it, records it.
+
+With `--resume` the plan is the session's own.
+"""
 
 from __future__ import annotations
 
 import argparse
-import os
+import secrets
 import signal
 import sys
 from pathlib import Path
@@ -27,11 +30,15 @@ def main() -> int:
     parser.add_argument("--name", default=None)
     parser.add_argument("--on-hangup", choices=("continue", "stop"), default="continue")
     parser.add_argument("--screen", type=int, default=None, metavar="PID")
+    parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    plan = msgspec.json.decode(sys.stdin.buffer.readline(MAX_PLAN_BYTES), type=Plan)
+    plan = None
+    if not options.resume:
+        plan = msgspec.json.decode(sys.stdin.buffer.readline(MAX_PLAN_BYTES), type=Plan)
     try:
-        socket_path = socket_folder() / f"{os.getpid()}.sock"
+        # Not the process's number: a later runner that gets it must not answer for this session.
+        socket_path = socket_folder() / f"{secrets.token_hex(8)}.sock"
         conductor = Conductor(
             plan,
             options.folder,

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from typing import Literal
 import msgspec
 
 from txtop.errors import RunError
+from txtop.events import MAX_LINE_BYTES, AnyEvent, BadLine, Segment, decode
 from txtop.plan import Plan
-from txtop.runner.control import Request, Status, decode_status
+from txtop.runner.control import Request, Status, decode_lines, decode_status
 from txtop.session.find import check_name, sessions_dir
 from txtop.session.read import log_path
 from txtop.session.write import create_folder
@@ -26,8 +28,9 @@ SOCKET_NAME = "socket"
 RUNNER_LOG = "runner.log"
 ANSWER_S = 1.0
 START_S = 15.0
+TAIL_BYTES = 1 << 16
 
-__all__ = ["Control", "Launched", "OnHangup", "Status", "launch", "start"]
+__all__ = ["Control", "Launched", "OnHangup", "Status", "keep", "outcome", "resume", "start"]
 
 
 @dataclass
@@ -52,8 +55,25 @@ def start(
     Raises `RunError` where the folder cannot be written or the runner ends at once.
     """
     folder = _new_folder((session_dir or sessions_dir()).expanduser(), name)
+    named = ["--name", name] if name else []
+    return _launched(folder, named, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
+
+
+def resume(
+    folder: Path, *, on_hangup: OnHangup = "continue", screen_pid: int | None = None
+) -> Launched:
+    """Starts a runner for what is missing of a session; waits until it has gone on with the log.
+
+    Raises `RunError` where another process writes it or the runner ends at once.
+    """
+    return _launched(folder.resolve(), ["--resume"], b"", on_hangup, screen_pid)
+
+
+def _launched(
+    folder: Path, options: list[str], line: bytes, on_hangup: OnHangup, screen_pid: int | None
+) -> Launched:
     command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
-    command += ["--name", name] if name else []
+    command += options
     command += ["--screen", str(screen_pid)] if screen_pid else []
     log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
     try:
@@ -64,7 +84,7 @@ def start(
         os.close(log)
     assert process.stdin is not None
     try:
-        process.stdin.write(msgspec.json.encode(plan) + b"\n")
+        process.stdin.write(line)
         process.stdin.flush()
         if on_hangup == "continue":
             process.stdin.close()
@@ -86,19 +106,16 @@ def _new_folder(parent: Path, name: str | None) -> Path:
     return folder.resolve()
 
 
-def launch(
-    plan: Plan,
-    *,
-    session_dir: Path | None = None,
-    name: str | None = None,
-    on_hangup: OnHangup = "continue",
-) -> Path:
-    """Starts a run that this process's screen shows; returns the session's folder."""
-    launched = start(
-        plan, session_dir=session_dir, name=name, on_hangup=on_hangup, screen_pid=os.getpid()
-    )
+def keep(launched: Launched) -> Path:
+    """The folder of a run that this process's screen shows, whose lifeline is held from now on."""
     _kept.append(launched)
     return launched.path
+
+
+def outcome(path: Path) -> int | None:
+    """The exit code of the runner that this process started for `path`, once it has ended."""
+    found = [launched.process for launched in _kept if launched.path == path]
+    return found[-1].poll() if found else None
 
 
 # The lifeline of a run under a screen is the screen's process: its pipe must not be collected.
@@ -107,8 +124,7 @@ _kept: list[Launched] = []
 
 def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
     give_up_s = time.monotonic() + START_S
-    log = log_path(folder)
-    while not log.exists() or not log.stat().st_size:
+    while not _has_opened(log_path(folder), process.pid):
         if process.poll() is not None:
             raise RunError(f"the runner did not start: {last_words(folder)}")
         if time.monotonic() > give_up_s:
@@ -116,6 +132,22 @@ def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
                 "the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}"
             )
         time.sleep(0.02)
+
+
+def _has_opened(log: Path, pid: int) -> bool:
+    """Whether the end of the log holds the segment of that process."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read(TAIL_BYTES).splitlines()
+    except OSError:
+        return False
+    for line in reversed(lines):
+        with suppress(BadLine):
+            event = decode(line) if b'"segment"' in line else None
+            if isinstance(event, Segment) and event.pid == pid:
+                return True
+    return False
 
 
 def last_words(folder: Path) -> str:
@@ -150,19 +182,42 @@ class Control:
             return False
         return self._ask(request) == b'{"ok":true}\n'
 
+    def tail(self, after: int) -> list[AnyEvent]:
+        """Events numbered above `after` that the runner cannot write to the log, oldest first."""
+        found: list[AnyEvent] = []
+        while page := self._page(after):
+            found += page
+            after = page[-1].seq
+        return found
+
+    def _page(self, after: int) -> list[AnyEvent]:
+        try:
+            with self._connected() as peer, peer.makefile("rwb") as lines:
+                lines.write(msgspec.json.encode(Request(do="tail", after=after)) + b"\n")
+                lines.flush()
+                count = decode_lines(lines.readline(MAX_LINE_BYTES))
+                page = [decode(lines.readline(MAX_LINE_BYTES)) for _ in range(count)]
+        except (OSError, ValueError):
+            return []
+        return [event for event in page if event is not None and event.seq > after]
+
     def _ask(self, request: Request) -> bytes | None:
         try:
-            path = (self._session / SOCKET_NAME).read_text()
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
-                peer.settimeout(ANSWER_S)
-                peer.connect(path)
-                peer.sendall(msgspec.json.encode(request) + b"\n")
-                answer = b""
-                while not answer.endswith(b"\n"):
-                    more = peer.recv(65536)
-                    if not more:
-                        return None
-                    answer += more
-                return answer
+            with self._connected() as peer, peer.makefile("rwb") as lines:
+                lines.write(msgspec.json.encode(request) + b"\n")
+                lines.flush()
+                return lines.readline(MAX_LINE_BYTES) or None
         except (OSError, ValueError):
             return None
+
+    def _connected(self) -> socket.socket:
+        """Raises `OSError` or `ValueError` where no runner listens."""
+        path = (self._session / SOCKET_NAME).read_text()
+        peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            peer.settimeout(ANSWER_S)
+            peer.connect(path)
+        except BaseException:
+            peer.close()
+            raise
+        return peer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import signal
 import time
@@ -12,8 +11,8 @@ from typing import Any, Literal
 
 from txtop import events, models, orders, stats
 from txtop.events import AnyEvent, Status
-from txtop.plan import Cell, Plan, workload_hash
-from txtop.runner import children, lost, machine
+from txtop.plan import Cell, Plan
+from txtop.runner import children, lost, machine, opening
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.measure import Course
 from txtop.runner.patience import Patience
@@ -21,8 +20,9 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.steering import Steering
 from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
+from txtop.session.read import read_all
 from txtop.session.write import LogWriter
-from txtop.state import HOST
+from txtop.state import HOST, SessionState, fold_all
 
 ANSWER_S = 0.2
 GRACE_S = 1.0
@@ -63,11 +63,15 @@ class _Over(Exception):
 
 
 class Conductor:
-    """One run of one plan. `run` returns why it ended and whether everything is on disk."""
+    """One run of one plan. `run` returns why it ended and whether everything is on disk.
+
+    Without a plan the session in `folder` is gone on with: its own plan, what is missing of it.
+    Raises `SessionError` where that cannot be read, `RunError` where another process writes it.
+    """
 
     def __init__(
         self,
-        plan: Plan,
+        plan: Plan | None,
         folder: Path,
         *,
         name: str | None = None,
@@ -76,14 +80,17 @@ class Conductor:
         worker: Sequence[str] = WORKER,
         sampler: Sequence[str] | None = SAMPLER,
     ) -> None:
-        self.plan = plan
+        writer = LogWriter(folder)
+        before = fold_all(read_all(folder)[0]) if plan is None else SessionState()
+        self.plan = before.plan if plan is None else plan
+        self._resumes = plan is None
         self._folder, self._name = folder, name
         self._worker_command = worker
-        self.recorder = Recorder(LogWriter(folder))
+        self.recorder = Recorder(writer, before)
         self._inbox: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self.steering = Steering(self.recorder)
         self._patience = Patience(None, time.monotonic())
-        self._workers = 0
+        self._workers = len({cell.worker for cell in before.cells.values()})
         self._offline = False
         self._wires = Wires(
             on_event=self._on_event,
@@ -131,14 +138,19 @@ class Conductor:
 
     def run(self) -> tuple[Reason, bool]:
         """Measures every cell. Returns (done | stopped | failed, everything is on disk)."""
-        self._open()
+        if self._resumes:
+            opening.go_on(self.recorder)
+        else:
+            opening.begin(self.recorder, self.plan, self._folder.name, self._name)
+        self._watch.start()
         reason: Reason = "failed"
         try:
             if self._watch.started and machine.has_package_power():
                 self._rest()
+            wanted = opening.missing(self.recorder.state)
             for group in self.plan.groups:
                 if not self.steering.stops:
-                    self._group(group)
+                    self._group([cell for cell in group if cell.id in wanted])
             reason = "stopped" if self.steering.stops else "done"
         finally:
             self._watch.end()
@@ -155,28 +167,6 @@ class Conductor:
             recorded = self.recorder.writer.close()
             self._wires.close()
         return reason, recorded
-
-    def _open(self) -> None:
-        wall_s, boot_id = time.time(), machine.boot_id()
-        self.recorder.record(
-            events.Header(
-                t_ns=now_ns(),
-                schema=events.SCHEMA,
-                session=self._folder.name,
-                name=self._name,
-                wall_s=wall_s,
-                plan=self.plan,
-                workload_sha256=workload_hash(self.plan),
-                machine=machine.machine(),
-                versions=machine.versions(),
-                seed=self.plan.seed,
-                boot_id=boot_id,
-            )
-        )
-        self.recorder.record(
-            events.Segment(t_ns=now_ns(), boot_id=boot_id, wall_s=wall_s, pid=os.getpid())
-        )
-        self._watch.start()
 
     def _rest(self) -> None:
         """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
@@ -232,13 +222,13 @@ class Conductor:
 
     def _cell(self, worker: Child, cell: Cell) -> tuple[Child | None, bool]:
         """Measures one cell. Returns the worker if it can go on, and whether its weights loaded."""
-        state = self.recorder.state.cells[cell.id]
         self.steering.skip = False
         shares = worker.loaded_group == cell.group
         started = events.CellStarted(
             t_ns=now_ns(), cell=cell.id, worker=worker.name, shares_weights=shares
         )
         self.recorder.record(started)
+        state = self.recorder.state.cells[cell.id]
         course = Course(self.plan, self.recorder.state, state)
         self._patience = Patience(self.plan.timeout_s, time.monotonic())
         try:

@@ -18,9 +18,12 @@ MAX_REQUEST_BYTES = 4096
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    do: Literal["status", "pause", "resume", "skip", "stop", "marker"]
+    """`tail` asks for the lines numbered above `after` that the disk refuses."""
+
+    do: Literal["status", "tail", "pause", "resume", "skip", "stop", "marker"]
     who: Annotated[str, Meta(max_length=200)] = ""
     label: Annotated[str, Meta(max_length=200)] = ""
+    after: Annotated[int, Meta(ge=0)] = 0
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,8 +40,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ns: int
 
 
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
+    """What precedes the lines of a tail: how many there are."""
+
+    lines: Annotated[int, Meta(ge=0)]
+
+
 _requests = msgspec.json.Decoder(Request)
 _statuses = msgspec.json.Decoder(Status)
+_lines = msgspec.json.Decoder(Lines)
 
 
 def decode_request(line: bytes) -> Request:
@@ -48,6 +58,10 @@ def decode_request(line: bytes) -> Request:
 
 def decode_status(line: bytes) -> Status:
     return _statuses.decode(line)
+
+
+def decode_lines(line: bytes) -> int:
+    return _lines.decode(line).lines
 
 
 def socket_folder() -> Path:

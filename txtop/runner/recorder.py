@@ -13,18 +13,33 @@ from txtop.state import SessionState
 
 
 class Recorder:
-    """Used from the conductor's thread and from the wires'; both see events in the log's order."""
+    """Used from the conductor's thread and from the wires'; both see events in the log's order.
 
-    def __init__(self, writer: LogWriter) -> None:
+    `before` is what a session that is resumed amounts to so far.
+    """
+
+    def __init__(self, writer: LogWriter, before: SessionState | None = None) -> None:
         self.writer = writer
-        self.state = SessionState()
+        self.state = before or SessionState()
         self._guard = threading.Lock()
+        self._dropped = 0
+        writer.last_seq = self.state.last_seq
 
     def record(self, event: AnyEvent) -> None:
         """Makes foreign text in `event` inert and adds it to log and state."""
         _clean(event)
         with self._guard:
+            self._tell_dropped()
             self.state.fold(self.writer.record(event))
+
+    def _tell_dropped(self) -> None:
+        """Says in the log, once it can be written again, that it has a hole."""
+        lost = self.writer.dropped - self._dropped
+        if lost and self.writer.write_error is None:
+            self._dropped += lost
+            reason = f"{lost} events are lost: the log could not be written"
+            gap = events.Gap(t_ns=now_ns(), producer="runner", reason=reason)
+            self.state.fold(self.writer.record(gap))
 
     def warn(self, text: str) -> None:
         """Adds a line for a person."""

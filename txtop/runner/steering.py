@@ -7,6 +7,7 @@ import os
 from txtop import events
 from txtop.runner import control
 from txtop.runner.recorder import Recorder, now_ns
+from txtop.runner.serve import Answer
 
 
 class Steering:
@@ -28,10 +29,12 @@ class Steering:
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
 
-    def obey(self, request: control.Request) -> control.Status | dict[str, bool]:
+    def obey(self, request: control.Request) -> Answer:
         """The answer to one request of a screen or a command."""
         if request.do == "status":
             return self.status()
+        if request.do == "tail":
+            return self._recorder.writer.unwritten(request.after)
         if self.ended:
             return {"ok": False}
         if request.do == "stop":

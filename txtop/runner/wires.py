@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import selectors
-import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from txtop import events
 from txtop.events import AnyEvent, BadLine
 from txtop.runner import control
 from txtop.runner.children import Child
+from txtop.runner.serve import Answer, Server
 
 READ_BYTES = 1 << 16
 
@@ -24,7 +22,7 @@ class Wires:
     """Callbacks run on the thread of the wires and must be short.
 
     `on_event(child, event)`, `on_bad(child, why)`, `on_end(child)` when its output closes,
-    `on_request(request) -> reply`, `on_orphaned()` when the lifeline closes,
+    `on_request(request) -> answer`, `on_orphaned()` when the lifeline closes,
     `on_broken(error)` when one of these raised and nothing is read any more.
     """
 
@@ -34,7 +32,7 @@ class Wires:
         on_event: Callable[[Child, AnyEvent], None],
         on_bad: Callable[[Child, str], None],
         on_end: Callable[[Child], None],
-        on_request: Callable[[control.Request], msgspec.Struct | dict[str, bool]],
+        on_request: Callable[[control.Request], Answer],
         on_orphaned: Callable[[], None],
         on_broken: Callable[[Exception], None],
     ) -> None:
@@ -46,7 +44,7 @@ class Wires:
         self._new: list[Callable[[], None]] = []
         self._guard = threading.Lock()
         self._closing = False
-        self._selector.register(self._wake_read, selectors.EVENT_READ, self._woken)
+        self._watch(self._wake_read, self._woken)
         self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
         self._thread.start()
 
@@ -109,16 +107,8 @@ class Wires:
 
     def serve(self, path: Path) -> None:
         """Listens on a Unix socket that is this user's alone."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            listener.bind(str(path))
-        finally:
-            os.umask(before)
-        listener.listen(16)
-        listener.setblocking(False)
-        self._later(lambda: self._watch(listener, lambda: self._accept(listener)))
+        server = Server(path, self._selector, self._on_request)
+        self._later(server.begin)
 
     def close(self) -> None:
         self._closing = True
@@ -133,8 +123,8 @@ class Wires:
     def _poke(self) -> None:
         os.write(self._wake_write, b"x")
 
-    def _watch(self, what: int | socket.socket, action: Callable[[], object]) -> None:
-        self._selector.register(what, selectors.EVENT_READ, action)
+    def _watch(self, fd: int, action: Callable[[], object]) -> None:
+        self._selector.register(fd, selectors.EVENT_READ, lambda _events: action())
 
     def _woken(self) -> None:
         os.read(self._wake_read, READ_BYTES)
@@ -145,51 +135,12 @@ class Wires:
 
     def _run(self) -> None:
         while not self._closing:
-            for key, _ in self._selector.select():
+            for key, ready in self._selector.select():
                 try:
-                    key.data()
+                    key.data(ready)
                 except Exception as error:
                     self._on_broken(error)
                     return
-
-    def _accept(self, listener: socket.socket) -> None:
-        try:
-            peer, _ = listener.accept()
-        except OSError:
-            return
-        peer.setblocking(False)
-        heard = bytearray()
-
-        def drop() -> None:
-            self._selector.unregister(peer)
-            peer.close()
-
-        def on_request() -> None:
-            try:
-                data = peer.recv(READ_BYTES)
-            except OSError:
-                data = b""
-            heard.extend(data)
-            if not data or len(heard) > control.MAX_REQUEST_BYTES:
-                drop()
-                return
-            while (end := heard.find(b"\n")) >= 0:
-                line = bytes(heard[:end])
-                del heard[: end + 1]
-                try:
-                    peer.sendall(msgspec.json.encode(self._answer(line)) + b"\n")
-                except OSError:
-                    drop()
-                    return
-
-        self._watch(peer, on_request)
-
-    def _answer(self, line: bytes) -> msgspec.Struct | dict[str, bool]:
-        try:
-            request = control.decode_request(line)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            return {"ok": False}
-        return self._on_request(request)
 
 
 class _Lines:

@@ -8,26 +8,36 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from txtop import events
 from txtop.errors import RunError
 from txtop.events import AnyEvent
+from txtop.session.mend import mend
 
 LOG_NAME = "events.jsonl"
 LOCK_NAME = "lock"
 MAX_BUFFERED_BYTES = 16 << 20
+RESERVED_BYTES = 1 << 20
 SYNC_EVERY_S = 1.0
 BATCH_EVERY_S = 0.1
 RETRY_EVERY_S = 0.5
+PAGE_BYTES = 1 << 16
+# On disk before the run goes on for another tenth of a second.
 _URGENT = (
     events.Header,
+    events.Segment,
+    events.Phase,
     events.Load,
+    events.Workload,
     events.CellStarted,
     events.CellFinished,
     events.CellRejected,
     events.Ended,
 )
+# What a full buffer gives up first, so that results still find room.
+_BULK = (events.Steps, events.Telemetry, events.Progress, events.Log)
 
 
 def create_folder(path: Path) -> None:
@@ -49,27 +59,25 @@ class LogWriter:
     """The only writer of one session. `record` never waits for a disk; `close` does.
 
     What could not be written stays in memory, up to 16 MB, and is tried again; after that new
-    events are dropped and counted. A failed fsync is never forgotten: `durability_lost`.
+    events are dropped and counted. A failed fsync is never forgotten: `durability_lost`. A log
+    that is there already is gone on with: `torn_bytes` of a record that a cut left at its end
+    were moved aside (`mend`), and `last_seq` has to be set to the number of its last event.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._lock_fd = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.pread(self._lock_fd, 32, 0).decode(errors="replace").strip()
-            os.close(self._lock_fd)
-            raise RunError(f"session {folder.name} is being written by process {owner}") from None
-        os.ftruncate(self._lock_fd, 0)
-        os.pwrite(self._lock_fd, str(os.getpid()).encode(), 0)
-        self._fd = os.open(folder / LOG_NAME, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        self._lock_fd = _lock(folder)
+        log = folder / LOG_NAME
+        self.torn_bytes = mend(log)
+        self._fd = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+        _sync_folder(folder)
         self._guard = threading.Lock()
         self._wake = threading.Event()
-        self._queue: deque[bytes] = deque()
-        self._rest = b""
+        self._pending: deque[tuple[int, bytes]] = deque()
+        self._sent_of_first = 0
         self._closing = False
         self._synced_at_s = 0.0
         self._unsynced = False
+        self._sync_now = False
         self._digest = hashlib.sha256()
         self.last_seq = 0
         self.buffered_bytes = 0
@@ -84,16 +92,33 @@ class LogWriter:
         with self._guard:
             event.seq = self.last_seq + 1
             line = events.encode(event)
-            if self.buffered_bytes + len(line) > MAX_BUFFERED_BYTES:
+            room = MAX_BUFFERED_BYTES - (RESERVED_BYTES if isinstance(event, _BULK) else 0)
+            if self.buffered_bytes + len(line) > room:
                 self.dropped += 1
                 return event
             self.last_seq = event.seq
             self._digest.update(line)
-            self._queue.append(line)
+            self._pending.append((event.seq, line))
             self.buffered_bytes += len(line)
         if isinstance(event, _URGENT):
+            self._sync_now = True
             self._wake.set()
         return event
+
+    def unwritten(self, after: int) -> list[bytes]:
+        """Lines numbered above `after` that the disk refuses, about 64 KiB of them at most."""
+        if self.write_error is None:
+            return []
+        page: list[bytes] = []
+        size = 0
+        with self._guard:
+            for seq, line in self._pending:
+                if seq > after:
+                    page.append(line)
+                    size += len(line)
+                    if size >= PAGE_BYTES:
+                        break
+        return page
 
     def digest(self) -> str:
         """sha256 of every line recorded so far."""
@@ -115,35 +140,44 @@ class LogWriter:
             self._wake.wait(RETRY_EVERY_S if self.write_error else BATCH_EVERY_S)
             self._wake.clear()
             closing = self._closing
+            urgent, self._sync_now = self._sync_now, False
             written = self._write()
-            due = closing or time.monotonic() - self._synced_at_s >= SYNC_EVERY_S
-            if self._unsynced and due:
+            due = time.monotonic() - self._synced_at_s >= SYNC_EVERY_S
+            if self._unsynced and (closing or urgent or due):
                 self._sync()
             if closing:
                 give_up_at_s = give_up_at_s or time.monotonic() + 5.0
                 if written or time.monotonic() > give_up_at_s:
+                    self._cut_off_part()
                     os.close(self._fd)
                     return
 
     def _write(self) -> bool:
         """One write for all that is queued; True when nothing is left."""
         with self._guard:
-            batch = self._rest + b"".join(self._queue)
-            self._queue.clear()
+            batch = b"".join(line for _, line in self._pending)[self._sent_of_first :]
         if not batch:
             return True
         try:
             sent = os.write(self._fd, batch)
         except OSError as error:
-            sent = 0
             self.write_error = error.strerror or type(error).__name__
-        else:
-            self._unsynced = True
-            self.write_error = None if sent == len(batch) else "short write"
-        self._rest = batch[sent:]
+            return False
+        self._unsynced = True
+        self.write_error = None if sent == len(batch) else "short write"
         with self._guard:
             self.buffered_bytes -= sent
-        return not self._rest
+            sent += self._sent_of_first
+            while self._pending and sent >= len(self._pending[0][1]):
+                sent -= len(self._pending.popleft()[1])
+            self._sent_of_first = sent
+        return not self.write_error
+
+    def _cut_off_part(self) -> None:
+        """Of a line that will never be whole nothing stays behind."""
+        if self._sent_of_first:
+            with suppress(OSError):
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size - self._sent_of_first)
 
     def _sync(self) -> None:
         self._synced_at_s = time.monotonic()
@@ -152,3 +186,32 @@ class LogWriter:
             os.fsync(self._fd)
         except OSError:
             self.durability_lost = True
+
+
+def _lock(folder: Path) -> int:
+    """The lock of a session, with this process's number in it. Raises `RunError` if it is held."""
+    fd = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        owner = os.pread(fd, 32, 0).decode(errors="replace").strip()
+        os.close(fd)
+        raise RunError(
+            f"session {folder.name} is being written by process {owner}",
+            f"txtop attach {folder.name} shows it",
+        ) from None
+    # A full disk may refuse the number, and must not refuse the run.
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, str(os.getpid()).encode(), 0)
+    return fd
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new file's name is on disk only when its folder is."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -200,6 +200,19 @@ def run_live(
     return run(show, fps=fps, theme=theme, glyphs=glyphs)
 
 
+def run_resumed(
+    path: Path,
+    *,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: Mode | None = None,
+    on_hangup: OnHangup = "continue",
+) -> Path | None:
+    """Starts a runner for what is missing of a session, and shows it."""
+    show = Live(path=path, resumes=True, on_hangup=on_hangup)
+    return run(show, fps=fps, theme=theme, glyphs=glyphs)
+
+
 def run_follow(
     path: Path,
     *,

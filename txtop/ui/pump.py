@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from txtop.events import AnyEvent
     from txtop.runner.client import Status
     from txtop.state import SessionState
 
@@ -44,6 +45,8 @@ class Runner(Protocol):
     def status(self) -> Status | None: ...
 
     def send(self, action: str, label: str = "") -> bool: ...
+
+    def tail(self, after: int) -> list[AnyEvent]: ...
 
 
 class Remote:

@@ -6,6 +6,7 @@ and what may be asked of it. It knows nothing of Textual.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -28,7 +29,7 @@ SILENT_S = 5.0
 
 
 class Live:
-    """A run: launched first if a plan is given, then followed in its log."""
+    """A run: launched first if a plan is given, gone on with if it `resumes`, then followed."""
 
     where: Literal["live"] = "live"
 
@@ -37,6 +38,7 @@ class Live:
         plan: Plan | None = None,
         path: Path | None = None,
         *,
+        resumes: bool = False,
         name: str | None = None,
         session_dir: Path | None = None,
         on_hangup: OnHangup = "continue",
@@ -50,6 +52,7 @@ class Live:
         self.over = False
         self.remote: Remote | None = None
         self._plan = plan
+        self._resumes = resumes
         self._name = name
         self._session_dir = session_dir
         self._runner = runner
@@ -61,33 +64,45 @@ class Live:
     @property
     def attached(self) -> bool:
         """Somebody else started the run: leaving this screen is no reason to stop it."""
-        return self._plan is None
+        return self._plan is None and not self._resumes
 
     def open(self) -> Follower:
         """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
         try:
-            if self.path is None:
-                from txtop.runner.client import launch
-
-                assert self._plan is not None
-                self.path = launch(
-                    self._plan,
-                    session_dir=self._session_dir,
-                    name=self._name,
-                    on_hangup=self.on_hangup,
-                )
+            path = self.path = self._begun()
             from txtop.session.follow import Follower
 
+            runner = self._runner(path)
             with self._guard:
-                self.remote = Remote(self._runner(self.path), lambda a: self.refused(a))
+                self.remote = Remote(runner, lambda a: self.refused(a))
                 for order in self._asked_early:
                     self.remote.send(*order)
-            return Follower(self.path)
+            return Follower(path, runner.tail)
         except BaseException:
             self.over = True
             raise
         finally:
             self._opened.set()
+
+    def _begun(self) -> Path:
+        """The session of a runner that is at work."""
+        if self.attached:
+            assert self.path is not None
+            return self.path
+        from txtop.runner.client import keep, resume, start
+
+        if self.path is not None:
+            return keep(resume(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
+        assert self._plan is not None
+        return keep(
+            start(
+                self._plan,
+                session_dir=self._session_dir,
+                name=self._name,
+                on_hangup=self.on_hangup,
+                screen_pid=os.getpid(),
+            )
+        )
 
     def build(self, follower: Follower) -> View:
         """One frame, in the pump's thread."""

@@ -1,0 +1,108 @@
+"""The control socket's other end: requests of screens and commands, answered a line each."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from txtop.runner import control
+
+READ_BYTES = 1 << 16
+MOST_UNREAD_BYTES = 1 << 22
+
+Answer = msgspec.Struct | dict[str, bool] | list[bytes]
+
+
+class Server:
+    """Serves in the loop of `selector`, whose keys hold what to call with the events that came.
+
+    `answer(request)` gives an object, or lines that are sent as they are, with their number in
+    an object before them. A peer that does not read what it asked for is dropped.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        selector: selectors.BaseSelector,
+        answer: Callable[[control.Request], Answer],
+    ) -> None:
+        self._selector, self._answer = selector, answer
+        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        path.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._listener.bind(str(path))
+        finally:
+            os.umask(before)
+        self._listener.listen(16)
+        self._listener.setblocking(False)
+
+    def begin(self) -> None:
+        """Listens. On the thread of the loop."""
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def _accept(self, _: int) -> None:
+        try:
+            peer, _address = self._listener.accept()
+        except OSError:
+            return
+        _Peer(peer, self._selector, self._answer)
+
+
+class _Peer:
+    """One connection: what it asked so far, and what it has not read yet."""
+
+    def __init__(
+        self,
+        peer: socket.socket,
+        selector: selectors.BaseSelector,
+        answer: Callable[[control.Request], Answer],
+    ) -> None:
+        self._peer, self._selector, self._answer = peer, selector, answer
+        self._heard, self._unread = bytearray(), bytearray()
+        peer.setblocking(False)
+        selector.register(peer, selectors.EVENT_READ, self._ready)
+
+    def _ready(self, events: int) -> None:
+        try:
+            alive = not events & selectors.EVENT_READ or self._listen()
+            while alive and self._unread:
+                del self._unread[: self._peer.send(self._unread)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            alive = False
+        if not alive or len(self._unread) > MOST_UNREAD_BYTES:
+            self._selector.unregister(self._peer)
+            self._peer.close()
+            return
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unread else 0)
+        self._selector.modify(self._peer, wanted, self._ready)
+
+    def _listen(self) -> bool:
+        """Takes in what was sent and answers whole lines; False when the peer is to be dropped."""
+        data = self._peer.recv(READ_BYTES)
+        self._heard += data
+        while (end := self._heard.find(b"\n")) >= 0:
+            line = bytes(self._heard[:end])
+            del self._heard[: end + 1]
+            self._unread += _encoded(self._answered(line))
+        return bool(data) and len(self._heard) <= control.MAX_REQUEST_BYTES
+
+    def _answered(self, line: bytes) -> Answer:
+        try:
+            request = control.decode_request(line)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return {"ok": False}
+        return self._answer(request)
+
+
+def _encoded(answer: Answer) -> bytes:
+    if isinstance(answer, list):
+        return msgspec.json.encode({"lines": len(answer)}) + b"\n" + b"".join(answer)
+    return msgspec.json.encode(answer) + b"\n"

@@ -1,0 +1,71 @@
+"""Makes the end of a log fit to be appended to, after a kill or a power cut."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from txtop import events
+from txtop.events import BadLine
+
+TORN_NAME = "torn"
+CHUNK_BYTES = 1 << 16
+
+
+def mend(log: Path) -> int:
+    """Leaves `log` with a newline at its end, or empty, or absent. Returns the torn bytes.
+
+    A last record that lacks nothing but its newline gets it. Anything else after the last newline
+    is moved to the end of the file `torn` beside the log, and is on disk there before it is cut
+    off here. Raises `OSError`.
+    """
+    try:
+        fd = os.open(log, os.O_RDWR)
+    except FileNotFoundError:
+        return 0
+    try:
+        size = os.fstat(fd).st_size
+        whole = _after_last_newline(fd, size)
+        torn = size - whole
+        if not torn:
+            return 0
+        if torn <= events.MAX_LINE_BYTES and _is_event(os.pread(fd, torn, whole)):
+            os.pwrite(fd, b"\n", size)
+            os.fsync(fd)
+            return 0
+        _set_aside(fd, whole, log.parent / TORN_NAME)
+        os.ftruncate(fd, whole)
+        os.fsync(fd)
+        return torn
+    finally:
+        os.close(fd)
+
+
+def _after_last_newline(fd: int, size: int) -> int:
+    end = size
+    while end > 0:
+        start = max(0, end - CHUNK_BYTES)
+        found = os.pread(fd, end - start, start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return events.decode(line) is not None
+    except BadLine:
+        return False
+
+
+def _set_aside(fd: int, start: int, where: Path) -> None:
+    aside = os.open(where, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        while chunk := os.pread(fd, CHUNK_BYTES, start):
+            while chunk:
+                sent = os.write(aside, chunk)
+                chunk, start = chunk[sent:], start + sent
+        os.fsync(aside)
+    finally:
+        os.close(aside)
