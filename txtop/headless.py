@@ -195,7 +195,7 @@ def running(name: str | None, folder: Path | None) -> Path:
 
 
 def resumable(name: str | None, folder: Path | None) -> Path:
-    """The session `name`, or the newest that was cut off or stopped; something of it is missing.
+    """The session `name`, or the newest of which something is missing.
 
     Raises `SessionError` where there is none, `UsageError` where it cannot go on.
     """
@@ -207,15 +207,20 @@ def resumable(name: str | None, folder: Path | None) -> Path:
             raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
     if Control(path).status() is not None:
         raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
-    if not missing(load(path)[0]):
-        raise UsageError(f"nothing of {path.name} is missing", f"txtop show {path.name}")
     return path
+
+
+def is_missing(path: Path) -> bool:
+    """Whether a session has cells without a result."""
+    return bool(missing(load(path)[0]))
 
 
 def _interrupted(folder: Path | None) -> Path:
     for found in find.recent(folder=folder):
         cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
-        if cut and not found.bundled and Control(found.path).status() is None:
+        if not cut or found.bundled or Control(found.path).status() is not None:
+            continue
+        if is_missing(found.path):
             return found.path
     raise SessionError("no session was interrupted here", "txtop sessions lists them")
 

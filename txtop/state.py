@@ -179,6 +179,9 @@ class SessionState:
                 self.header = event
                 self.cells = {c.id: CellState(c) for c in event.plan.cells}
             case events.Segment():
+                if self.boot_ids:
+                    rebooted = event.boot_id != self.boot_ids[-1]
+                    self._say("resumed after a reboot" if rebooted else "resumed")
                 self.boot_ids.append(event.boot_id)
                 self.ended = self.current = None
                 self.paused = False

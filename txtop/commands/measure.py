@@ -208,6 +208,9 @@ def resume(
 
     path = plain.resumable(session, session_dir)
     target = json_target(json_file)
+    if not plain.is_missing(path):
+        print(f"txtop: nothing of {path.name} is missing", file=sys.stderr)
+        return closing(path, target)
     if detach:
         check_detached(json_file, headless, on_hangup)
         return plain.detached(client.resume(path))
