@@ -6,7 +6,6 @@ With `--resume` the plan is the session's own.
 from __future__ import annotations
 
 import argparse
-import secrets
 import signal
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ from txtop.errors import TxtopError
 from txtop.plan import Plan
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conduct import Conductor
-from txtop.runner.control import socket_folder
+from txtop.runner.control import new_socket
 
 MAX_PLAN_BYTES = 16 << 20
 
@@ -37,8 +36,7 @@ def main() -> int:
     if not options.resume:
         plan = msgspec.json.decode(sys.stdin.buffer.readline(MAX_PLAN_BYTES), type=Plan)
     try:
-        # Not the process's number: a later runner that gets it must not answer for this session.
-        socket_path = socket_folder() / f"{secrets.token_hex(8)}.sock"
+        socket_path = new_socket()
         conductor = Conductor(
             plan,
             options.folder,

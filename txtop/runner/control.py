@@ -7,6 +7,8 @@ still be told. One JSON object a line, each answered by one.
 from __future__ import annotations
 
 import os
+import secrets
+import socket
 import tempfile
 from pathlib import Path
 from typing import Annotated, Literal
@@ -77,3 +79,20 @@ def socket_folder() -> Path:
     if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise PermissionError(f"{folder} is not this user's alone")
     return folder
+
+
+def new_socket() -> Path:
+    """Where a runner may listen. Not named by its process: a later runner that gets the same
+    number must not answer for this session. Sockets that killed runners left behind go.
+    """
+    folder = socket_folder()
+    for left in folder.glob("*.sock"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
+            peer.settimeout(0.1)
+            try:
+                peer.connect(str(left))
+            except ConnectionRefusedError:
+                left.unlink(missing_ok=True)
+            except OSError:
+                continue
+    return folder / f"{secrets.token_hex(8)}.sock"
