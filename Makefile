@@ -9,7 +9,7 @@ PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 py
 	$(shell $(name) -c '$(NEW_ENOUGH)' 2>/dev/null && echo $(name))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types layers unit slow bench wheel format clean
+.PHONY: help run test lint types layers unit slow kills bench wheel format clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ unit: $(STAMP)-dev ## the tests but the slow ones; T="..." passes arguments to p
 
 slow: $(STAMP)-dev ## the slow tests
 	@$(BIN)/python -m pytest -m slow $(T)
+
+kills: $(STAMP)-dev ## kill -9 of every kind of process at drawn moments; ARGS="--runs 200 --seed 1"
+	@$(BIN)/python tests/kills.py $(ARGS)
 
 bench: $(STAMP)-dev ## the measurements that print
 	@set -e; for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

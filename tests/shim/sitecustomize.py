@@ -1,0 +1,8 @@
+"""On the path of a txtop process, makes its runner start the fake worker instead of torch."""
+
+import sys
+from pathlib import Path
+
+from txtop.runner import children
+
+children.WORKER = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
