@@ -74,6 +74,8 @@ class Control:
             with (folder / "events.jsonl").open("ab") as file:
                 file.write(events.encode(END))
         return True
+    def tail(self, after):
+        return []
 
 show = shows.Live(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
 print("left", app.run(show, fps=None, theme=None, glyphs=None))

@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from ui_sessions import session, write
 
 from txtop.errors import SessionError
+from txtop.events import AnyEvent
 from txtop.plan import Plan
 from txtop.runner.control import Status
 from txtop.ui import machine, settings
@@ -45,6 +46,9 @@ class FakeRunner:
     def send(self, action: str, label: str = "") -> bool:
         self.asked.append(action)
         return self.willing
+
+    def tail(self, after: int) -> list[AnyEvent]:
+        return []
 
 
 @pytest.fixture(autouse=True)

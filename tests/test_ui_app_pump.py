@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from txtop.events import AnyEvent
 from txtop.state import SessionState
 from txtop.ui.pump import Pump, Remote
 
@@ -72,6 +73,9 @@ class Hanging:
     def send(self, action: str, label: str = "") -> bool:
         self.free.wait(5)
         return False
+
+    def tail(self, after: int) -> list[AnyEvent]:
+        return []
 
 
 def test_a_runner_that_hangs_delays_nobody() -> None:

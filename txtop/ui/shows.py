@@ -86,8 +86,7 @@ class Live:
 
     def _begun(self) -> Path:
         """The session of a runner that is at work."""
-        if self.attached:
-            assert self.path is not None
+        if self.path is not None and not self._resumes:
             return self.path
         from txtop.runner.client import keep, resume, start
 
