@@ -15,6 +15,8 @@ from txtop.errors import SessionError
 from txtop.events import AnyEvent
 from txtop.plan import Plan
 from txtop.runner.control import Status
+from txtop.session.read import read_all
+from txtop.state import fold_all
 from txtop.ui import machine, settings
 from txtop.ui.app import Options, TxtopApp
 from txtop.ui.commands import COMMANDS, matching
@@ -325,3 +327,20 @@ async def test_a_click_selects_a_session_and_another_opens_it(
         assert app.where == "home"
         await pilot.click("#sessions", offset=(20, 2))
         await until(pilot, lambda: app.where == "replay")
+
+
+async def test_home_finishes_a_session_that_was_cut_off(
+    quiet_machine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = Path(__file__).parent / "shim"
+    monkeypatch.setenv("PYTHONPATH", f"{shim}:{shim.parent}")
+    folder = tmp_path / "TXTOP_SESSION_DIR"
+    write(folder / "two", session(ended=False))
+    async with opened(Home(), size=(120, 40)) as (app, pilot):
+        await until(pilot, lambda: "R finish" in text(app))
+        await pilot.press("R")
+        await until(pilot, lambda: isinstance(app.show, Live) and app.show.over, 20)
+        state = fold_all(read_all(folder / "two")[0])
+        assert state.ended is not None and state.ended.reason == "done"
+        assert {cell.status for cell in state.cells.values()} == {"ok"}
+        assert len(state.boot_ids) == 2

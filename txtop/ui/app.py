@@ -128,6 +128,16 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         else:
             self._switch(Recording(chosen.path))
 
+    def action_finish(self) -> None:
+        """Goes on with the session that is selected, where it was interrupted."""
+        chosen = self._root.selected if isinstance(self.show, Home) else None
+        if chosen is None:
+            return
+        if chosen.resumable:
+            self._switch(Live(path=chosen.path, resumes=True))
+        else:
+            self.say(f"{chosen.label} was not interrupted")
+
     # Everywhere
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

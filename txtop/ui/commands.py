@@ -39,6 +39,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("end", "end", "to the end", "go_end", ("replay",)),
     Command("r", "r", "start the quick preset", "run_quick", ("home",)),
     Command("enter", "enter", "open the selected session", "open", ("home",)),
+    Command("R", "R", "finish the selected session", "finish", ("home",)),
     Command("1", "1", "cells", "panel(1)", SESSION),
     Command("4", "4", "this machine", "panel(4)", SESSION),
     Command("5", "5", "log", "panel(5)", SESSION),
@@ -56,12 +57,18 @@ COMMANDS: tuple[Command, ...] = (
 
 
 def footer_keys(
-    where: Where, *, paused: bool = False, over: bool = False, back: bool = False
+    where: Where,
+    *,
+    paused: bool = False,
+    over: bool = False,
+    back: bool = False,
+    resumable: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """What the last row says: what is possible now, most needed first, help and quit last."""
     shown: list[tuple[str, str]] = []
     if where == "home":
         shown = [("r", "quick preset"), ("↑ ↓", "select"), ("enter", "open")]
+        shown += [("R", "finish")] if resumable else []
     elif where == "replay":
         shown = [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
         shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]

@@ -41,6 +41,12 @@ class Listed:
     stage: Stage
     bundled: bool
 
+    @property
+    def resumable(self) -> bool:
+        """Whether something of it may be missing and it can go on."""
+        interrupted = self.stage in ("stopped", "failed", "cut off")
+        return interrupted and not self.bundled and self.path.is_dir()
+
 
 @dataclass(frozen=True)
 class HomeFrame:
@@ -60,7 +66,8 @@ class Machine:
     one, the series stay empty and `problem` says why.
     """
 
-    def __init__(self, interval_s: float = 1.0) -> None:
+    def __init__(self, session_dir: Path | None = None, interval_s: float = 1.0) -> None:
+        self._session_dir = session_dir or find.sessions_dir()
         self.state = SessionState()
         self.sessions: tuple[Listed, ...] | None = None
         self.problem = ""
@@ -93,10 +100,11 @@ class Machine:
         now_s = time.monotonic()
         if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
-            seen = _signature(find.sessions_dir())
+            seen = _signature(self._session_dir)
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
-                self.sessions = tuple(listed(found) for found in find.recent(MOST_SESSIONS))
+                found = find.recent(MOST_SESSIONS, self._session_dir)
+                self.sessions = tuple(map(listed, found))
                 changed = True
         return changed
 

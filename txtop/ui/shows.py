@@ -197,7 +197,7 @@ class Home:
         """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
         from txtop.ui.machine import Machine
 
-        self._machine = Machine()
+        self._machine = Machine(self._session_dir)
         return self._machine
 
     def build(self, machine: Machine) -> HomeFrame:

@@ -112,6 +112,7 @@ class Sessions(HomePanel):
     def move(self, by: int) -> None:
         self.at = min(max(0, self.at + by), max(0, len(self.listed) - 1))
         self.tick()
+        self.screen.query_one(Footer).tick()
 
     def _first(self, room: int) -> int:
         return max(0, min(self.at - room // 2, len(self.listed) - room))
@@ -193,7 +194,9 @@ class Footer(HomeLines):
     """What is possible now; what does not fit is in the help."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        return footer(footer_keys("home"), width, current())
+        chosen = self.screen.query_one(Sessions).selected
+        resumable = chosen is not None and chosen.resumable
+        return footer(footer_keys("home", resumable=resumable), width, current())
 
 
 class HomeScreen(Screen[Any]):
