@@ -48,7 +48,7 @@ def txtop(
         ("run --preset quik", 'Did you mean "quick"'),
         ("run --precisions fp3", 'Did you mean "fp32"'),
         ("run --attention spda", 'Did you mean "sdpa"'),
-        ("rnu", "Did you mean run"),
+        ("rnu", "did you mean run"),
         ("run --models", "--models needs at least one value"),
         ("run --iterations 5 --budget 10", "contradict"),
         ("run --iterations ten", "int"),

@@ -163,3 +163,24 @@ def read_all_events(folder: Path) -> list[int]:
     """The numbers of the lines that were written; there is no header here."""
     lines = (folder / LOG_NAME).read_bytes().splitlines()
     return [event.seq for line in lines if (event := events.decode(line)) is not None]
+
+
+@pytest.mark.fault(8)
+def test_a_disk_that_confirms_nothing_is_said_at_the_end(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    command = [sys.executable, "-m", "txtop", "run", "--headless", "--models", "ok"]
+    command += ["--name", "s", "--sequence-lengths", "8", "--iterations", "5"]
+    done = subprocess.run(
+        command,
+        env={
+            **os.environ,
+            "PYTHONPATH": f"{here / 'shim_disk'}:{here}",
+            "TXTOP_SESSION_DIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 1 and "ok" in done.stdout
+    assert "durability lost: the disk did not confirm" in done.stderr.splitlines()[-1]
+    assert not read_all(tmp_path / "s")[1].lines()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from txtop import models as known
-from txtop.errors import UsageError
+from txtop.errors import UsageError, did_you_mean
 from txtop.plan import (
     Allowed,
     Attention,
@@ -123,8 +122,7 @@ def _check(asked: Asked) -> None:
         for value in values or ():
             _check_value(option, value)
     if asked.preset is not None and asked.preset not in PRESETS:
-        near = get_close_matches(asked.preset, PRESETS, 1)
-        hint = f"did you mean {near[0]}?" if near else f"presets: {', '.join(PRESETS)}"
+        hint = did_you_mean(asked.preset, PRESETS, f"presets: {', '.join(PRESETS)}")
         raise UsageError(f"no preset {asked.preset[:40]!a}", hint)
     if asked.scale == "smoke" and asked.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")

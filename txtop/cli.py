@@ -8,7 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
 from txtop.commands import doctor, measure, play, results, sessions
-from txtop.errors import TxtopError
+from txtop.errors import TxtopError, did_you_mean
 
 app = App(
     name="txtop",
@@ -72,9 +72,6 @@ def _usage(error: CycloptsError, arguments: list[str]) -> str:
     commands = [name for name in app if not name.startswith("-")]
     first = arguments[0] if arguments else ""
     if text.startswith("Unused Tokens") and first not in commands:
-        from difflib import get_close_matches
-
-        near = get_close_matches(first, commands, 1)
-        hint = f"Did you mean {near[0]}?" if near else f"Commands: {', '.join(commands)}."
-        return f'Unknown command "{first}". {hint}'
+        hint = did_you_mean(first, commands, f"commands: {', '.join(commands)}")
+        return f'unknown command "{first}": {hint}'
     return text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class TxtopError(Exception):
     """One line that names the cause, and a hint that names the next step."""
@@ -31,3 +33,11 @@ class SessionError(TxtopError):
     """A session that cannot be found or read."""
 
     exit_code = 4
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint that names the nearest of `known`, or `otherwise` where none is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, list(known), 1)
+    return f"did you mean {near[0]}?" if near else otherwise

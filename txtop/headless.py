@@ -24,7 +24,6 @@ from txtop.state import SessionState, fold_all
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0
 INTERRUPTED = 130
-NOT_RECORDED = RunError("the session was not wholly recorded", "is the disk full?")
 
 
 def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | None) -> int:
@@ -64,7 +63,7 @@ def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | No
     if interrupts:
         return INTERRUPTED
     if not recorded:
-        raise NOT_RECORDED
+        raise _not_recorded(launched.path)
     return code
 
 
@@ -74,6 +73,11 @@ def detached(launched: Launched) -> int:
     _progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
+
+
+def _not_recorded(path: Path) -> RunError:
+    said = last_words(path).removeprefix("txtop: ")
+    return RunError("the session was not wholly recorded", f"{said}; is the disk full?")
 
 
 class _Lines:
@@ -138,7 +142,7 @@ def closing(path: Path, json_file: str | None) -> int:
     if state.ended is None:
         raise RunError(f"the runner ended before the run: {last_words(path)}")
     if outcome(path):
-        raise NOT_RECORDED
+        raise _not_recorded(path)
     return INTERRUPTED if state.ended.reason == "stopped" else code
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import asdict, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import msgspec
 import tomli_w
 
 from txtop.asked import Asked
-from txtop.errors import UsageError
+from txtop.errors import UsageError, did_you_mean
 from txtop.ranges import numbers
 
 _LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads")
@@ -36,8 +35,7 @@ def read(path: Path) -> Asked:
         ) from None
     for key in found:
         if key not in _KEYS:
-            near = get_close_matches(key.replace("-", "_"), _KEYS, 1)
-            hint = f"did you mean {near[0]}?" if near else f"keys: {', '.join(_KEYS)}"
+            hint = did_you_mean(key.replace("-", "_"), _KEYS, f"keys: {', '.join(_KEYS)}")
             raise UsageError(f"--plan {path}: no key {key[:40]!a}", hint)
     given: dict[str, Any] = {_NAMES[key]: value for key, value in found.items()}
     for name in _LISTS:

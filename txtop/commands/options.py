@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.errors import UsageError
+from txtop.errors import UsageError, did_you_mean
 
 Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
 Fps = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
@@ -66,8 +66,6 @@ def check_look(theme: str | None, fps: float | None) -> None:
 
     known = names()
     if theme not in known:
-        from difflib import get_close_matches
-
-        near = get_close_matches(theme, known, 1)
-        hint = f"did you mean {near[0]}?" if near else f"themes: {', '.join(known)}"
-        raise UsageError(f"no theme {theme!r}", hint)
+        raise UsageError(
+            f"no theme {theme!r}", did_you_mean(theme, known, f"themes: {', '.join(known)}")
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -61,6 +62,9 @@ def main() -> int:
     finally:
         socket_path.unlink(missing_ok=True)
         (options.folder / SOCKET_NAME).unlink(missing_ok=True)
+    if not recorded:
+        with suppress(OSError):
+            sys.stderr.write(f"txtop: {conductor.recorder.writer.trouble()}\n")
     return 0 if recorded and reason != "failed" else 1
 
 

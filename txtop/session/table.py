@@ -34,16 +34,17 @@ COLUMNS = (
 MISSING = "—"
 MODEL_WIDTH = 40
 GIB = 2**30
-_KNOBS = ("threads", "compile", "cache")
+_KNOBS = {"threads": None, "compile": "none", "cache": "dynamic"}
 
 
 def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column: knobs that differ, cost with a price, energy if read."""
-    differ = [k for k in _KNOBS if len({getattr(c.cell, k) for c in state.cells.values()}) > 1]
+    """Name and side of each column: knobs not left alone, cost with a price, energy if read."""
+    cells = [c.cell for c in state.cells.values()]
+    turned = [k for k, usual in _KNOBS.items() if {getattr(c, k) for c in cells} - {usual}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
-    return (*COLUMNS[:3], *((k, "<") for k in differ), *COLUMNS[3:-1], *beside, COLUMNS[-1])
+    return (*COLUMNS[:3], *((k, "<") for k in turned), *COLUMNS[3:-1], *beside, COLUMNS[-1])
 
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:

@@ -134,6 +134,15 @@ class LogWriter:
         os.close(self._lock_fd)
         return done and not self.durability_lost
 
+    def trouble(self) -> str:
+        """What is wrong with the recording, in words; empty when nothing is."""
+        if self.dropped or self.buffered_bytes:
+            lost = self.dropped + len(self._pending)
+            return f"{lost} events could not be written ({self.write_error or 'the disk was full'})"
+        if self.durability_lost:
+            return "durability lost: the disk did not confirm what was written"
+        return ""
+
     def _run(self) -> None:
         give_up_at_s = 0.0
         while True:

@@ -1,0 +1,16 @@
+"""On the path of a txtop process: the fake worker, and a disk that confirms nothing."""
+
+import os
+import sys
+from pathlib import Path
+
+from txtop.runner import children
+
+children.WORKER = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
+
+
+def _fails(_fd: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+os.fsync = _fails
