@@ -38,6 +38,20 @@ def header(shown: View, width: int, g: Glyphs) -> list[Row]:
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
+def pair_header(left: View, right: View, width: int, g: Glyphs) -> list[Row]:
+    """The two sessions of a comparison, by their letters."""
+    row: Row = [(" txtop", "accent-a.bold")]
+    room = max(4, (width - 24) // 2)
+    for letter, role, view in (("A", "accent-a", left), ("B", "accent-b", right)):
+        row += [
+            (f"  {letter} ", f"{role}.bold"),
+            (cut(clean(view.name), room, g("…")), "text.bold"),
+        ]
+    said: Row = [("side by side ", "muted")]
+    space = width - row_width(row) - row_width(said)
+    return [crop([*row, (" " * max(1, space), "text"), *said], width)]
+
+
 def _running(shown: View, g: Glyphs) -> list[Row]:
     """The right side of a run, from all to nothing."""
     time = numbers.clock(shown.clock_ns)

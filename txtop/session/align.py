@@ -1,0 +1,69 @@
+"""Puts two sessions on one clock: each phase begins in both at once, and lasts as in the slower."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from txtop.state import SessionState
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A stretch that both go through: when, where it begins in each, how long it is in each."""
+
+    at_ns: int
+    starts_ns: tuple[int, int]
+    lengths_ns: tuple[int, int]
+
+    @property
+    def length_ns(self) -> int:
+        return max(self.lengths_ns)
+
+
+def landmarks(state: SessionState) -> list[tuple[int, int, int]]:
+    """Of each cell that was begun, in that order: when it started, was first measured, ended.
+
+    `state` is that of a whole session. A cell that was never measured ends at once.
+    """
+    begun = sorted((c for c in state.cells.values() if c.worker), key=lambda c: c.started_at_ns)
+    found: list[tuple[int, int, int]] = []
+    for cell in begun:
+        ended = max(cell.started_at_ns, cell.ended_at_ns or state.clock_ns)
+        measured = min(ended, cell.measured_from_ns or ended)
+        found.append((cell.started_at_ns, max(cell.started_at_ns, measured), ended))
+    return found
+
+
+def align(left: SessionState, right: SessionState) -> list[Leg]:
+    """Legs from the start of both to their ends: before, loading and warming, and measuring of the
+    first cell of each, then of the second, and so on; what only one of them has comes last."""
+    pairs = zip(landmarks(left), landmarks(right), strict=False)
+    stops = [(0, 0)]
+    stops += [stop for one, other in pairs for stop in zip(one, other, strict=True)]
+    stops.append((left.clock_ns, right.clock_ns))
+    legs: list[Leg] = []
+    at_ns = 0
+    for (a, b), (to_a, to_b) in pairwise(stops):
+        leg = Leg(at_ns, (a, b), (max(0, to_a - a), max(0, to_b - b)))
+        legs.append(leg)
+        at_ns += leg.length_ns
+    return legs
+
+
+def places(legs: Sequence[Leg], position_ns: int) -> tuple[int, int]:
+    """Where the two sessions stand at a time of the common clock; who is ahead waits."""
+    leg = legs[max(0, bisect_right(legs, position_ns, key=lambda each: each.at_ns) - 1)]
+    gone_ns = max(0, position_ns - leg.at_ns)
+    (a, b), (long_a, long_b) = leg.starts_ns, leg.lengths_ns
+    return a + min(gone_ns, long_a), b + min(gone_ns, long_b)
+
+
+def common_ns(legs: Sequence[Leg], side: int, place_ns: int) -> int:
+    """The time of the common clock at which the session on `side` (0 or 1) stands there."""
+    before = [leg for leg in legs if leg.starts_ns[side] <= place_ns]
+    leg = before[-1] if before else legs[0]
+    gone_ns = max(0, place_ns - leg.starts_ns[side])
+    return leg.at_ns + min(gone_ns, leg.lengths_ns[side])

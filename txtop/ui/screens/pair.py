@@ -1,0 +1,161 @@
+"""Two sessions side by side: a lane each, on one clock and under one transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.geometry import Offset, Region, Size, Spacing
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.screen import Screen
+from textual.widget import Widget
+
+from txtop.ui import glyphs
+from txtop.ui.layout import Plan, arrange_pair
+from txtop.ui.view import View
+from txtop.ui.widgets import bars
+from txtop.ui.widgets.lines import Row
+from txtop.ui.widgets.panels import Card, CellsPanel, HeroPanel, KeyBar, Panel, Transport
+
+SIDES = ("a", "b")
+LETTERS = {"a": "A", "b": "B"}
+
+
+@dataclass(frozen=True)
+class PairView:
+    """One frame of both; the transport is that of the left one's view."""
+
+    left: View
+    right: View
+
+
+class PairHeader(Panel):
+    """Row 0: which session is on which side."""
+
+    other: View = View()
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return bars.pair_header(self.shown, self.other, width, glyphs.current())
+
+
+class LanePanel(HeroPanel):
+    """The cell at work on one side, in that side's colour."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        rows = super().build(width, height)
+        if self.id == "hero-b":
+            rows = [
+                [(text, role.replace("accent-a", "accent-b")) for text, role in r] for r in rows
+            ]
+        return rows
+
+
+class Lanes(Layout):
+    """Places the panels by `arrange_pair`, in one pass."""
+
+    name = "lanes-of-panels"
+
+    def arrange(
+        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
+    ) -> ArrangeResult:
+        assert isinstance(parent, PairScreen)
+        places = parent.plan_for(size).places
+        none = Spacing()
+        return [
+            WidgetPlacement(Region(*places[child.id]), Offset(), none, child)
+            for child in children
+            if child.id in places
+        ]
+
+
+class PairScreen(Screen[None]):
+    """Shows pairs of views. It collects nothing and decides nothing."""
+
+    CSS_PATH = "live.tcss"
+    AUTO_FOCUS: ClassVar[str | None] = ""
+
+    def __init__(self, footer: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__()
+        self._footer = footer
+        self._count = 0
+        self._zoom = ""
+        self._lanes = Lanes()
+
+    @property
+    def layout(self) -> Layout:
+        return self._lanes
+
+    def compose(self) -> ComposeResult:
+        yield PairHeader(id="header")
+        yield Transport(id="transport")
+        for side in SIDES:
+            yield LanePanel(id=f"hero-{side}")
+            yield CellsPanel(id=f"cells-{side}")
+        yield KeyBar(self._footer, id="footer")
+        yield Card(self._footer, id="card")
+
+    def plan_for(self, size: Size) -> Plan:
+        """The panels on show on a terminal of that size."""
+        return arrange_pair(size.width, size.height, cells=self._count, zoom=self._zoom)
+
+    def show(self, pair: PairView) -> None:
+        """Draws what is new, on the panels that are on show."""
+        left, right = _on_one_scale(pair)
+        count = max(len(left.cells), len(right.cells))
+        if count != self._count:
+            self._count = count
+            self._lay_out()
+        self.query_one(PairHeader).other = right
+        places = self.plan_for(self.size).places
+        for panel in self.query(Panel):
+            view = right if (panel.id or "").endswith("-b") else left
+            if panel.id in places:
+                panel.show(view)
+            else:
+                panel.shown = view
+
+    def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Replaces what the last row says."""
+        self._footer = keys
+        for bar in self.query(KeyBar):
+            bar.keys = keys
+            bar.tick()
+        for card in self.query(Card):
+            card.keys = keys
+            card.tick()
+
+    def panel(self, number: int) -> None:
+        """The cells of both in all the room, and back again."""
+        if number == 1:
+            self._zoom = "" if self._zoom else "cells"
+            self._lay_out()
+
+    def back(self) -> bool:
+        """Leaves the zoom; False when there is nothing to leave."""
+        if not self._zoom:
+            return False
+        self.panel(1)
+        return True
+
+    def _lay_out(self) -> None:
+        """Asks for the panels to be placed anew; from a child, since a screen keeps its own."""
+        self.query_one(PairHeader).refresh(layout=True)
+
+
+def _on_one_scale(pair: PairView) -> tuple[View, View]:
+    """Lettered titles, and charts of one unit on one scale: heights may then be compared."""
+    views = [pair.left, pair.right]
+    charts = [view.hero.chart for view in views]
+    if views[0].hero.unit == views[1].hero.unit and all(chart.points for chart in charts):
+        low, high = min(c.low for c in charts), max(c.high for c in charts)
+        charts = [replace(chart, low=low, high=high) for chart in charts]
+    lettered = [
+        replace(
+            view,
+            hero=replace(view.hero, title=f"{LETTERS[side]}  {view.hero.title}", chart=chart),
+        )
+        for side, view, chart in zip(SIDES, views, charts, strict=True)
+    ]
+    return lettered[0], lettered[1]
