@@ -34,6 +34,7 @@ def conduct(
     """
     header = streams.stream(plan)[0]
     session = fold_all([header])
+    session.current = "c001"
     state = session.cells["c001"]
     state.load = msgspec.structs.replace(
         streams.load(0, "c001"), device_id="GPU-1" if gpu else None

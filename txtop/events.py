@@ -300,6 +300,14 @@ def encode(event: AnyEvent) -> bytes:
     return inert_json(msgspec.json.encode(event)) + b"\n"
 
 
+def decode_lines(lines: bytes) -> list[AnyEvent] | None:
+    """Decodes lines that are all events of this version; null where one is not."""
+    try:
+        return _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
 def decode(line: bytes) -> AnyEvent | None:
     """Decodes one untrusted line; null for a kind that a newer minor version may have added.
 

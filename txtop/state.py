@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from txtop import events
 from txtop.events import AnyEvent
@@ -170,108 +171,140 @@ class SessionState:
         return next((name for name in (device_id, part) if name in self.devices), None)
 
     def fold(self, event: AnyEvent) -> None:
-        """Takes the next event. Events of unknown cells are ignored, never an exception."""
+        """Takes the next event. Events of unknown cells are ignored, never an exception.
+
+        So are those of a cell that is not at work: one that is over is never changed again, and
+        one that starts anew is another object, so that an older picture of it stays true.
+        """
         self._advance(event)
         self.events_folded += 1
-        self.last_seq = max(self.last_seq, event.seq)
-        match event:
-            case events.Header():
-                self.header = event
-                self.cells = {c.id: CellState(c) for c in event.plan.cells}
-            case events.Segment():
-                if self.boot_ids:
-                    rebooted = event.boot_id != self.boot_ids[-1]
-                    self._say("resumed after a reboot" if rebooted else "resumed")
-                self.boot_ids.append(event.boot_id)
-                self.ended = self.current = None
-                self.paused = False
-                if event.torn_bytes:
-                    self._say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
-            case events.Telemetry():
-                self._telemetry(event)
-            case events.Log():
-                self._say(event.text, event.level, event.cell)
-            case events.Gap():
-                self.gaps.append((self.clock_ns, event))
-                self._say(f"{event.producer}: {event.reason}", "warning")
-            case events.Marker():
-                self.markers.append((self.clock_ns, event.label))
-                self._say(f"marker {event.label}".rstrip())
-            case events.Control():
-                if event.action in ("pause", "resume"):
-                    self.paused = event.action == "pause"
-                self._say(f"{event.action} ({event.who})")
-            case events.Ended():
-                self.ended = event
-                self.current = None
-                self.paused = False
-            case _:
-                cell = self.cells.get(event.cell)
-                if cell is not None:
-                    self._cell(cell, event)
+        if event.seq > self.last_seq:
+            self.last_seq = event.seq
+        _FOLDS[type(event)](self, event)
+
+    def clock_at(self, event: AnyEvent) -> int:
+        """What `clock_ns` will be once `event` is folded; it never goes back, whichever producer
+        is behind."""
+        if self._origin_ns is None or type(event) is events.Segment:
+            return self.clock_ns
+        now_ns = self._base_ns + event.t_ns - self._origin_ns
+        if now_ns <= self.clock_ns:
+            return self.clock_ns
+        return now_ns if now_ns < MAX_NS else MAX_NS
 
     def _advance(self, event: AnyEvent) -> None:
-        """Moves the session's clock; it never goes back, whichever producer is behind."""
-        if isinstance(event, events.Segment) or self._origin_ns is None:
+        self.clock_ns = self.clock_at(event)
+        if self._origin_ns is None or type(event) is events.Segment:
             self._base_ns = self.clock_ns
             self._origin_ns = event.t_ns
-        now_ns = min(MAX_NS, self._base_ns + event.t_ns - self._origin_ns)
-        self.clock_ns = max(self.clock_ns, now_ns)
 
     def _say(self, text: str, level: str = "info", cell: str | None = None) -> None:
         self.log.append(LogLine(self.clock_ns, text, level, cell))
 
-    def _telemetry(self, event: events.Telemetry) -> None:
-        device = self.devices.setdefault(event.device, Device())
-        device.label = event.label or device.label
-        device.versions |= event.versions
-        for name, value in event.values.items():
-            at, values = device.series.setdefault(name, (array("q"), array("d")))
-            at.append(self.clock_ns)
-            values.append(math.nan if value is None else value)
+    def _header(self, event: events.Header) -> None:
+        self.header = event
+        self.cells = {c.id: CellState(c) for c in event.plan.cells}
 
-    def _cell(self, state: CellState, event: AnyEvent) -> None:
-        match event:
-            case events.CellRejected():
-                state.rejected = event
-                state.stage = "rejected"
-                state.ended_at_ns = self.clock_ns
-                self._say(f"refused: {event.reason}", "error", event.cell)
-            case events.CellStarted():
-                self._start(event)
-            case events.Progress():
-                state.progress = event
-            case events.Phase():
-                state.phase = event.name
-                if event.name == "to_device":
-                    self.first_to_device_ns = self.first_to_device_ns or self.clock_ns
-            case events.Load():
-                state.load = self.loads[state.cell.group] = event
-                self._say(
-                    f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell
-                )
-                for note in event.notes:
-                    self._say(note, cell=event.cell)
-            case events.Workload():
-                state.workload = event
-                state.stage = "first"
-            case events.Kernels():
-                state.kernels = event
-            case events.Steps():
-                self._steps(state, event)
-            case events.Iteration():
-                self._iteration(state, event)
-            case events.Block():
-                self._block(state, event)
-            case events.Memory():
-                state.memory = event
-            case events.CellFinished():
-                self._finish(state, event)
-            case _:
-                pass
+    def _segment(self, event: events.Segment) -> None:
+        if self.boot_ids:
+            rebooted = event.boot_id != self.boot_ids[-1]
+            self._say("resumed after a reboot" if rebooted else "resumed")
+        self.boot_ids.append(event.boot_id)
+        self.ended = self.current = None
+        self.paused = False
+        if event.torn_bytes:
+            self._say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
+
+    def _telemetry(self, event: events.Telemetry) -> None:
+        device = self.devices.get(event.device)
+        if device is None:
+            device = self.devices[event.device] = Device()
+        if event.label:
+            device.label = event.label
+        if event.versions:
+            device.versions = device.versions | event.versions
+        now_ns, known = self.clock_ns, device.series
+        for name, value in event.values.items():
+            series = known.get(name)
+            if series is None:
+                series = known[name] = (array("q"), array("d"))
+            series[0].append(now_ns)
+            series[1].append(math.nan if value is None else value)
+
+    def _logged(self, event: events.Log) -> None:
+        self._say(event.text, event.level, event.cell)
+
+    def _gap(self, event: events.Gap) -> None:
+        self.gaps.append((self.clock_ns, event))
+        self._say(f"{event.producer}: {event.reason}", "warning")
+
+    def _marker(self, event: events.Marker) -> None:
+        self.markers.append((self.clock_ns, event.label))
+        self._say(f"marker {event.label}".rstrip())
+
+    def _control(self, event: events.Control) -> None:
+        if event.action in ("pause", "resume"):
+            self.paused = event.action == "pause"
+        self._say(f"{event.action} ({event.who})")
+
+    def _ended(self, event: events.Ended) -> None:
+        self.ended = event
+        self.current = None
+        self.paused = False
+
+    def _at_work(self, event: _OfCell) -> None:
+        """What the cell at work says of itself."""
+        if event.cell == self.current:
+            _CELL_FOLDS[type(event)](self, self.cells[event.cell], event)
+
+    def _rejected(self, event: events.CellRejected) -> None:
+        state = self._closing(event.cell)
+        if state is None:
+            return
+        state.rejected = event
+        state.stage = "rejected"
+        state.ended_at_ns = self.clock_ns
+        self._say(f"refused: {event.reason}", "error", event.cell)
+
+    def _closing(self, name: str) -> CellState | None:
+        """The cell that ends, an object of its own if it never began; null if it was over."""
+        state = self.cells.get(name)
+        if state is None or state.over:
+            return None
+        if name != self.current:
+            state = self.cells[name] = CellState(state.cell)
+        else:
+            self.current = None
+        return state
+
+    def _progress(self, state: CellState, event: events.Progress) -> None:
+        state.progress = event
+
+    def _phase(self, state: CellState, event: events.Phase) -> None:
+        state.phase = event.name
+        if event.name == "to_device":
+            self.first_to_device_ns = self.first_to_device_ns or self.clock_ns
+
+    def _load(self, state: CellState, event: events.Load) -> None:
+        state.load = self.loads[state.cell.group] = event
+        self._say(f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell)
+        for note in event.notes:
+            self._say(note, cell=event.cell)
+
+    def _workload(self, state: CellState, event: events.Workload) -> None:
+        state.workload = event
+        state.stage = "first"
+
+    def _kernels(self, state: CellState, event: events.Kernels) -> None:
+        state.kernels = event
+
+    def _memory(self, state: CellState, event: events.Memory) -> None:
+        state.memory = event
 
     def _start(self, event: events.CellStarted) -> None:
         """A cell that is measured again starts from nothing; what it was before stays as it is."""
+        if event.cell not in self.cells:
+            return
         state = self.cells[event.cell] = CellState(self.cells[event.cell].cell)
         self.current = event.cell
         self.first_cell_ns = self.first_cell_ns or self.clock_ns
@@ -324,14 +357,15 @@ class SessionState:
         verdict = "kept, since three were repeated" if event.kept else "repeated"
         self._say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
 
-    def _finish(self, state: CellState, event: events.CellFinished) -> None:
+    def _finish(self, event: events.CellFinished) -> None:
+        state = self._closing(event.cell)
+        if state is None:
+            return
         state.finished = event
         state.stage = "finished"
         state.ended_at_ns = self.clock_ns
         state.open_index = -1
         del state.open_gaps_ns[:]
-        if self.current == event.cell:
-            self.current = None
         kept = len(state.samples.kept())
         if event.status == "ok":
             self._say(f"done, {kept} iterations measured", cell=event.cell)
@@ -340,6 +374,45 @@ class SessionState:
             why = f": {event.reason}" if event.reason else ""
             level = "info" if event.status in ("skipped", "cancelled") else "error"
             self._say(f"{event.status}{place}{why}", level, event.cell)
+
+
+_OfCell = (
+    events.Progress
+    | events.Phase
+    | events.Load
+    | events.Workload
+    | events.Kernels
+    | events.Steps
+    | events.Iteration
+    | events.Block
+    | events.Memory
+)
+# By type: a chain of cases costs more than the decoding of an event.
+_CELL_FOLDS: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
+    events.Progress: SessionState._progress,
+    events.Phase: SessionState._phase,
+    events.Load: SessionState._load,
+    events.Workload: SessionState._workload,
+    events.Kernels: SessionState._kernels,
+    events.Steps: SessionState._steps,
+    events.Iteration: SessionState._iteration,
+    events.Block: SessionState._block,
+    events.Memory: SessionState._memory,
+}
+_FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
+    **dict.fromkeys(_CELL_FOLDS, SessionState._at_work),
+    events.Header: SessionState._header,
+    events.Segment: SessionState._segment,
+    events.Telemetry: SessionState._telemetry,
+    events.Log: SessionState._logged,
+    events.Gap: SessionState._gap,
+    events.Marker: SessionState._marker,
+    events.Control: SessionState._control,
+    events.Ended: SessionState._ended,
+    events.CellStarted: SessionState._start,
+    events.CellRejected: SessionState._rejected,
+    events.CellFinished: SessionState._finish,
+}
 
 
 def fold_all(stream: list[AnyEvent]) -> SessionState:

@@ -1,109 +1,124 @@
-"""Plays a recorded session: the source of a replay, with the transport of a player."""
+"""Plays a recorded session: the source of a replay, at any place of it within milliseconds."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import gc
+from array import array
+from bisect import bisect_right
+from collections import deque
 from pathlib import Path
 
 from txtop import events
-from txtop.session.read import read_all
+from txtop.errors import SessionError
+from txtop.events import AnyEvent
+from txtop.session.picture import Picture, develop, take
+from txtop.session.read import LogReader, Place, Problems
+from txtop.session.transport import IDLE_NS, SPEEDS, Transport
 from txtop.state import SessionState
 
-SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+__all__ = ["SPEEDS", "Player"]
+
+_CHUNK = 1
+# Nothing happens while only these come.
+_QUIET = (events.Telemetry, events.Log)
 
 
-class Player:
-    """A session on its own clock. Forward folds what lies between; backward folds from the start.
+class Player(Transport):
+    """A session on its own clock. Opening reads it once and keeps no event: of every stretch of a
+    quarter of a megabyte its place in the log and a picture of the state. Going anywhere develops
+    the picture before it and folds the few events from there.
 
     Raises `SessionError` where the session cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
-        self.events, self.problems = read_all(path)
-        self._at_ns: list[int] = []
-        self._steps_ns: list[int] = []
-        self.boundaries: list[tuple[int, str, str]] = []
-        whole = SessionState()
-        for event in self.events:
-            whole.fold(event)
-            self._at_ns.append(whole.clock_ns)
-            if isinstance(event, events.Iteration):
-                self._steps_ns.append(whole.clock_ns)
-        for cell in whole.cells.values():
+        self._reader = LogReader(path)
+        self._reader.unpack()
+        self.whole = SessionState()
+        self.steps_ns: array[int] = array("q")
+        self.idle = []
+        self._pictures: list[tuple[int, Place, Picture]] = []
+        # Millions of events become arrays: looking for cycles among them finds none.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._open()
+        finally:
+            if collecting:
+                gc.enable()
+        self.problems: Problems = self._reader.problems
+        self.duration_ns = self.whole.clock_ns
+        self.markers = self.whole.markers
+        self.boundaries = []
+        for cell in self.whole.cells.values():
             if cell.worker or cell.rejected:
                 start = cell.started_at_ns if cell.worker else cell.ended_at_ns
                 self.boundaries.append((start, cell.cell.id, cell.status))
         self.boundaries.sort()
-        self.markers = whole.markers
-        self.duration_ns = whole.clock_ns
-        self.position_ns = 0
-        self.playing = True
-        self.speed = 1.0
         self.state = SessionState()
-        self._folded = 0
-        self._fold_to(0)
+        self._ahead: deque[AnyEvent] = deque()
+        self._restore(0)
+        self.show(0)
 
-    @property
-    def finished(self) -> bool:
-        return self.position_ns >= self.duration_ns
+    def close(self) -> None:
+        self._reader.close()
 
-    def update(self, elapsed_ns: int) -> bool:
-        """Lets `elapsed_ns` of real time pass; True when something was folded."""
-        if not self.playing:
-            return False
-        return self.seek(self.position_ns + round(elapsed_ns * self.speed))
+    def cell_name(self, name: str) -> str:
+        return self.whole.cells[name].cell.short if name in self.whole.cells else name
 
-    def seek(self, position_ns: int) -> bool:
-        """Goes to a time of the session, both ways; beyond its end it stops there."""
-        position_ns = min(max(0, position_ns), self.duration_ns)
-        changed = self._fold_to(position_ns)
-        self.position_ns = position_ns
-        if self.finished:
-            self.playing = False
-        return changed
+    def show(self, position_ns: int) -> bool:
+        """Folds up to `position_ns`, from the picture before it where that is nearer."""
+        before = self.state
+        i = bisect_right(self._pictures, position_ns, key=lambda each: each[0]) - 1
+        known = self._pictures[max(0, i)][2].plain.events_folded
+        if position_ns < self.state.clock_ns or known > self.state.events_folded:
+            self._restore(max(0, i))
+        folded = self.state.events_folded
+        while self._fill():
+            event = self._ahead[0]
+            if self.state.clock_at(event) > position_ns:
+                break
+            self.state.fold(self._ahead.popleft())
+        return self.state is not before or self.state.events_folded != folded
 
-    def toggle(self) -> None:
-        """Plays or pauses; at the end it starts anew."""
-        if self.finished:
-            self.seek(0)
-        self.playing = not self.playing
+    def _open(self) -> None:
+        reader, whole, steps = self._reader, self.whole, self.steps_ns
+        busy_ns = 0
+        while True:
+            place = reader.place
+            if place is not None:
+                self._pictures.append((whole.clock_ns, place, take(whole)))
+            for event in self._chunk():
+                whole.fold(event)
+                kind = type(event)
+                if kind is events.Iteration:
+                    steps.append(whole.clock_ns)
+                if kind not in _QUIET:
+                    if whole.clock_ns - busy_ns > IDLE_NS:
+                        self.idle.append((busy_ns, whole.clock_ns))
+                    busy_ns = whole.clock_ns
+            if reader.at_end:
+                break
+        if whole.header is None:
+            raise SessionError(
+                f"{reader.path} is empty", "the run ended before it wrote its header"
+            )
 
-    def faster(self) -> None:
-        self._change_speed(1)
+    def _restore(self, i: int) -> None:
+        _, place, picture = self._pictures[i]
+        self.state = develop(picture, self.whole)
+        self._reader.go_to(place)
+        self._ahead.clear()
 
-    def slower(self) -> None:
-        self._change_speed(-1)
+    def _fill(self) -> bool:
+        """Whether there is a next event, which is then the first of those ahead."""
+        while not self._ahead and not self._reader.at_end:
+            self._ahead.extend(self._chunk())
+        return bool(self._ahead)
 
-    def step(self, direction: int) -> None:
-        """To the next or the previous iteration, and pauses."""
-        self.playing = False
-        self._jump(self._steps_ns, direction)
-
-    def step_cell(self, direction: int) -> None:
-        """To where the next or the previous cell starts."""
-        self._jump([start for start, _, _ in self.boundaries], direction)
-
-    def _jump(self, places_ns: list[int], direction: int) -> None:
-        if direction > 0:
-            i = bisect_right(places_ns, self.position_ns)
-            self.seek(places_ns[i] if i < len(places_ns) else self.duration_ns)
-        else:
-            i = bisect_left(places_ns, self.position_ns) - 1
-            self.seek(places_ns[i] if i >= 0 else 0)
-
-    def _change_speed(self, direction: int) -> None:
-        i = SPEEDS.index(self.speed) + direction
-        self.speed = SPEEDS[min(max(0, i), len(SPEEDS) - 1)]
-
-    def _fold_to(self, position_ns: int) -> bool:
-        target = bisect_right(self._at_ns, position_ns)
-        if target < self._folded:
-            self.state = SessionState()
-            self._folded = 0
-        elif target == self._folded:
-            return False
-        for event in self.events[self._folded : target]:
-            self.state.fold(event)
-        self._folded = target
-        return True
+    def _chunk(self) -> list[AnyEvent]:
+        """The events of the next piece of the log; at its end what is left without a newline."""
+        found = self._reader.poll(_CHUNK)
+        return self._reader.finish() if self._reader.at_end else found

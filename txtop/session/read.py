@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from txtop import events
@@ -46,6 +47,15 @@ class Problems:
         return said
 
 
+@dataclass(frozen=True)
+class Place:
+    """Between two lines of a log: bytes and lines before it, and the log's header."""
+
+    offset: int
+    lines: int
+    header: events.Header | None
+
+
 class LogReader:
     """Reads what is new since the last call. The first line must be a header of this schema.
 
@@ -60,6 +70,7 @@ class LogReader:
         except OSError as error:
             raise SessionError(f"cannot read {self.path} ({error.strerror})") from None
         self._file = cast(BinaryIO, opened)
+        self.at_end = False
         self._partial = bytearray()
         self._skipping = False
         self._line = 0
@@ -78,6 +89,32 @@ class LogReader:
             taken += len(chunk)
             found.extend(self._events(chunk))
         return found
+
+    @property
+    def place(self) -> Place | None:
+        """Where the next line begins; null within one that is too long."""
+        if self._skipping:
+            return None
+        return Place(self._bytes - len(self._partial), self._line, self._header)
+
+    def go_to(self, place: Place) -> None:
+        """Reads on from there. What is wrong with lines is not noted a second time."""
+        self._file.seek(place.offset)
+        self._partial.clear()
+        self._skipping = self.at_end = False
+        self._bytes, self._line, self._header = place.offset, place.lines, place.header
+        self.problems = Problems()
+
+    def unpack(self) -> None:
+        """Makes going to places of a compressed session cheap. Raises `SessionError`."""
+        if self.path.suffix not in _OPENERS:
+            return
+        plain = cast(BinaryIO, TemporaryFile())  # noqa: SIM115
+        while chunk := self._read():
+            plain.write(chunk)
+        self._file.close()
+        self._file = plain
+        self.go_to(Place(0, 0, None))
 
     def finish(self) -> list[AnyEvent]:
         """The end is final: a record without its newline counts if it is whole, else it is torn."""
@@ -104,13 +141,20 @@ class LogReader:
         except (OSError, EOFError, gzip.BadGzipFile) as error:
             raise SessionError(f"cannot read {self.path} ({error})") from None
         self._bytes += len(chunk)
+        self.at_end = not chunk
         if self.path.suffix == ".gz" and self._bytes > MAX_UNPACKED_BYTES:
             raise SessionError(f"{self.path.name} unpacks to over 1 GiB", "it is no session")
         return chunk
 
     def _events(self, chunk: bytes) -> Iterator[AnyEvent]:
-        *whole, rest = chunk.split(b"\n")
-        for piece in whole:
+        whole, newline, rest = chunk.rpartition(b"\n")
+        known = self._at_once(bytes(self._partial) + whole) if newline else None
+        if known is not None:
+            self._partial[:] = rest
+            yield from known
+            return
+        *pieces, rest = chunk.split(b"\n")
+        for piece in pieces:
             self._line += 1
             line = bytes(self._partial) + piece if self._partial else piece
             self._partial.clear()
@@ -127,6 +171,17 @@ class LogReader:
         if len(self._partial) > events.MAX_LINE_BYTES:
             self._partial.clear()
             self._skipping = True
+
+    def _at_once(self, lines: bytes) -> list[AnyEvent] | None:
+        """Lines that are all in order, in a fourth of the time; null where one may not be."""
+        if self._header is None or self._skipping or len(lines) > events.MAX_LINE_BYTES:
+            return None
+        found = events.decode_lines(lines)
+        count = lines.count(b"\n") + 1
+        if found is None or len(found) != count or events.Header in map(type, found):
+            return None
+        self._line += count
+        return found
 
     def _decode(self, line: bytes) -> AnyEvent | None:
         try:
