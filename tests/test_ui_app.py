@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from ui_sessions import session, write
 
-from txtop.errors import SessionError
+from txtop.errors import SessionError, UsageError
 from txtop.events import AnyEvent
 from txtop.plan import Plan
 from txtop.runner.control import Status
@@ -20,8 +20,9 @@ from txtop.state import fold_all
 from txtop.ui import machine, settings
 from txtop.ui.app import Options, TxtopApp
 from txtop.ui.commands import COMMANDS, matching
-from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog, QuitDialog, TimeDialog, parse_time
-from txtop.ui.shows import Home, Live, Recording, Show
+from txtop.ui.numbers import parse_time
+from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
+from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
 
 
 class FakeRunner:
@@ -199,14 +200,46 @@ async def test_the_transport(recording: Path) -> None:
         await pilot.press("right_square_bracket", "right_square_bracket", "left_square_bracket")
         await until(pilot, lambda: player.speed == 2.0)
         await pilot.press("g")
-        await until(pilot, lambda: isinstance(app.screen, TimeDialog))
+        await until(pilot, lambda: isinstance(app.screen, PlaceDialog))
         await pilot.press(*"x", "enter")
-        await until(pilot, lambda: "a time is" in text(app))
+        await until(pilot, lambda: "neither a time nor" in text(app))
         await pilot.press("backspace", *"0m2s", "enter")
         await until(pilot, lambda: player.position_ns == 2_000_000_000)
+        await pilot.press("g", *player.cell_name(player.boundaries[2][1]), "enter")
+        await until(pilot, lambda: player.position_ns == player.boundaries[2][0])
+        await pilot.press("i", "r")
+        await until(pilot, lambda: player.backwards and player.playing and not player.shortened)
+        await until(
+            pilot, lambda: player.position_ns < player.boundaries[2][0] and "◂" in text(app)
+        )
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
     assert app.return_value is None
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (50, 12)])
+async def test_two_recordings_play_side_by_side(
+    recording: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    show = SideBySide(recording, write(tmp_path / "other", session(model="bert", cells=3)))
+    async with opened(show, size=size) as (app, pilot):
+        await until(pilot, lambda: show.player is not None and "gpt2" in text(app))
+        player = show.player
+        assert player is not None
+        await pilot.press("end")
+        await until(pilot, lambda: player.right.state.ended is not None)
+        assert player.left.state.ended is not None
+        if size[0] > 60:
+            await until(pilot, lambda: "B  bert" in text(app) and "A  gpt2" in text(app))
+        await pilot.press("1", "1", "escape", "q")
+        await until(pilot, lambda: app._exit)
+
+
+async def test_a_place_that_is_nowhere_ends_the_screen(recording: Path) -> None:
+    show = Recording(recording, Start(at="no such cell"))
+    async with opened(show) as (app, pilot):
+        await until(pilot, lambda: app._exit)
+    assert isinstance(app.error, UsageError) and "no such cell" in str(app.error)
 
 
 async def test_a_recording_that_cannot_be_read_ends_the_screen(tmp_path: Path) -> None:

@@ -161,9 +161,9 @@ def follow_lines(path: Path) -> int:
     return _finish(follower.state, finals, None)
 
 
-def replay_lines(path: Path) -> None:
+def replay_lines(path: Path, warmup_cut: int | None = None) -> None:
     """A recorded session in plain lines: what happened, then its table."""
-    state, problems = load(path)
+    state, problems = load(path, warmup_cut)
     finals = FinalMetrics()
     _Lines(state, finals).tell()
     for line in problems.lines():
@@ -171,15 +171,15 @@ def replay_lines(path: Path) -> None:
     print(table.report(state, finals), end="")
 
 
-def load(path: Path) -> tuple[SessionState, Problems]:
+def load(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, Problems]:
     """The state at the end of a recorded session. Raises `SessionError`."""
     found, problems = read_all(path)
-    return fold_all(found), problems
+    return fold_all(found, warmup_cut), problems
 
 
-def recorded(name: str, folder: Path | None) -> SessionState:
+def recorded(name: str, folder: Path | None, warmup_cut: int | None = None) -> SessionState:
     """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
-    state, problems = load(find.resolve(name, folder))
+    state, problems = load(find.resolve(name, folder), warmup_cut)
     for line in problems.lines():
         print(f"txtop: {sanitise(line)}", file=sys.stderr)
     return state

@@ -175,8 +175,12 @@ def warm(state: CellState) -> bool:
 
 
 def judge(state: CellState) -> Steady:
-    """Where the steady part of the measured iterations begins, from their durations."""
-    return steady.judge([state.samples.e2e_ns[i] for i in state.samples.kept()])
+    """Where the steady part of the measured iterations begins, from their durations.
+
+    A warm-up cut that somebody asked for is the beginning itself.
+    """
+    durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
+    return steady.judge(durations, None if state.samples.cut is None else 0)
 
 
 def stated(state: CellState) -> list[int]:

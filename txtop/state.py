@@ -35,13 +35,19 @@ class Samples:
     gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
     discarded: set[int] = field(default_factory=set)
+    cut: int | None = None
 
     def __len__(self) -> int:
         return len(self.role)
 
     def kept(self) -> list[int]:
-        """Places of the measured iterations, without those of discarded blocks."""
+        """Places of the measured iterations, without those of discarded blocks.
+
+        With another `cut`: of all after the first and so many more, whatever they were for.
+        """
         out = self.discarded
+        if self.cut is not None:
+            return [i for i in range(1 + self.cut, len(self.role)) if i not in out]
         return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
 
     def gaps(self, i: int) -> array[int]:
@@ -131,6 +137,7 @@ class SessionState:
     """Everything a screen, a table or an export is made from.
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
+    `warmup_cut` asks what the figures would be with that many warm-up iterations.
     """
 
     header: events.Header | None = None
@@ -149,6 +156,7 @@ class SessionState:
     boot_ids: list[str] = field(default_factory=list)
     first_cell_ns: int = 0
     first_to_device_ns: int = 0
+    warmup_cut: int | None = None
     _base_ns: int = 0
     _origin_ns: int | None = None
 
@@ -203,7 +211,10 @@ class SessionState:
 
     def _header(self, event: events.Header) -> None:
         self.header = event
-        self.cells = {c.id: CellState(c) for c in event.plan.cells}
+        self.cells = {c.id: self._fresh(c) for c in event.plan.cells}
+
+    def _fresh(self, cell: Cell) -> CellState:
+        return CellState(cell, samples=Samples(cut=self.warmup_cut))
 
     def _segment(self, event: events.Segment) -> None:
         if self.boot_ids:
@@ -272,7 +283,7 @@ class SessionState:
         if state is None or state.over:
             return None
         if name != self.current:
-            state = self.cells[name] = CellState(state.cell)
+            state = self.cells[name] = self._fresh(state.cell)
         else:
             self.current = None
         return state
@@ -305,7 +316,7 @@ class SessionState:
         """A cell that is measured again starts from nothing; what it was before stays as it is."""
         if event.cell not in self.cells:
             return
-        state = self.cells[event.cell] = CellState(self.cells[event.cell].cell)
+        state = self.cells[event.cell] = self._fresh(self.cells[event.cell].cell)
         self.current = event.cell
         self.first_cell_ns = self.first_cell_ns or self.clock_ns
         state.stage = "loading"
@@ -415,9 +426,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
 }
 
 
-def fold_all(stream: list[AnyEvent]) -> SessionState:
+def fold_all(stream: list[AnyEvent], warmup_cut: int | None = None) -> SessionState:
     """The state after all of `stream`."""
-    state = SessionState()
+    state = SessionState(warmup_cut=warmup_cut)
     for event in stream:
         state.fold(event)
     return state

@@ -20,6 +20,10 @@ OnHangup = Annotated[
     Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
 ]
 Headless = Annotated[bool, Parameter(help="plain lines instead of the screen")]
+WarmupCut = Annotated[
+    int | None,
+    Parameter(name="--warmup", help="what if: the figures with this many warm-up iterations"),
+]
 Detach = Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")]
 JsonFile = Annotated[
     str | None,
@@ -44,6 +48,11 @@ def json_target(value: str | None) -> str | None:
     if value is not None:
         check_out(value)
     return value
+
+
+def check_cut(warmup: int | None) -> None:
+    if warmup is not None and not 0 <= warmup <= 1_000_000:
+        raise UsageError(f"--warmup {warmup} is not between 0 and 1000000")
 
 
 def check_detached(json_file: str | None, headless: bool, on_hangup: str | None) -> None:

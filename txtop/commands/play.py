@@ -3,44 +3,68 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.commands.options import Fps, Glyphs, SessionDir, Theme, check_look, closing
-from txtop.errors import SessionError
+from txtop.commands.options import (
+    Fps,
+    Glyphs,
+    SessionDir,
+    Theme,
+    WarmupCut,
+    check_cut,
+    check_look,
+    closing,
+)
+from txtop.errors import SessionError, UsageError
 
 
 def replay(
-    session: Annotated[
-        str | None, Parameter(help="name, id or path; default a bundled one")
+    *sessions: Annotated[
+        str, Parameter(help="name, id or path; two play side by side; default a bundled one")
+    ],
+    at: Annotated[
+        str | None, Parameter(help="start there: 1:23, or words of a cell or marker")
     ] = None,
-    *,
+    speed: Annotated[
+        Literal["0.25", "0.5", "1", "2", "4", "8", "16", "32", "64"] | None,
+        Parameter(help="default 1"),
+    ] = None,
+    warmup: WarmupCut = None,
     session_dir: SessionDir = None,
     theme: Theme = None,
     fps: Fps = None,
     glyphs: Glyphs = None,
 ) -> int:
-    """Play a recorded session on the live screen."""
+    """Play a recorded session on the live screen, or two side by side."""
     check_look(theme, fps)
+    check_cut(warmup)
     from txtop.session.find import bundled, resolve
     from txtop.ui.terminal import capabilities
 
-    if session is None:
-        shipped = bundled()
-        if not shipped:
-            raise SessionError("no bundled recording is installed", "name a session")
-        path = shipped[-1]
-    else:
-        path = resolve(session, session_dir)
+    if len(sessions) > 2:
+        raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
+    paths = [resolve(name, session_dir) for name in sessions] or bundled()[-1:]
+    if not paths:
+        raise SessionError("no bundled recording is installed", "name a session")
     if not capabilities().screen:
         from txtop.headless import replay_lines
 
-        replay_lines(path)
+        for path in paths:
+            replay_lines(path, warmup)
         return 0
     from txtop.ui.app import run_replay
 
-    run_replay(path, theme=theme, fps=fps, glyphs=glyphs)
+    run_replay(
+        *paths,
+        at=at,
+        speed=float(speed) if speed else None,
+        warmup=warmup,
+        theme=theme,
+        fps=fps,
+        glyphs=glyphs,
+    )
     return 0
 
 

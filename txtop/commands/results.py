@@ -6,19 +6,20 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.commands.options import SessionDir
+from txtop.commands.options import SessionDir, WarmupCut, check_cut
 from txtop.errors import UsageError
 
 Format = Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"]
 
 
-def show(session: str, *, session_dir: SessionDir = None) -> int:
+def show(session: str, *, warmup: WarmupCut = None, session_dir: SessionDir = None) -> int:
     """Print what the run printed at its end."""
+    check_cut(warmup)
     from txtop.headless import recorded
     from txtop.metrics import FinalMetrics
     from txtop.session.table import report
 
-    print(report(recorded(session, session_dir), FinalMetrics()), end="")
+    print(report(recorded(session, session_dir, warmup), FinalMetrics()), end="")
     return 0
 
 
@@ -32,10 +33,12 @@ def export(
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
     ] = "-",
+    warmup: WarmupCut = None,
     schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,
     session_dir: SessionDir = None,
 ) -> int:
     """Write a session for other programs."""
+    check_cut(warmup)
     from txtop.headless import recorded, write_out
 
     if schema:
@@ -50,5 +53,6 @@ def export(
     from txtop.metrics import FinalMetrics
     from txtop.session.formats import WRITERS
 
-    write_out(output, WRITERS[format](recorded(session, session_dir), FinalMetrics()))
+    state = recorded(session, session_dir, warmup)
+    write_out(output, WRITERS[format](state, FinalMetrics()))
     return 0

@@ -157,12 +157,23 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     if found.n and session.plan.warmup is None and not metrics.warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += found.notes
+    notes += _what_if(state)
     notes += _spoiled(state)
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:
         notes.append("INVALID: NaN or Inf in logits")
     return list(dict.fromkeys(notes))
+
+
+def _what_if(state: CellState) -> list[str]:
+    """What another warm-up cut than the recorded one has put together."""
+    cut, roles = state.samples.cut, state.samples.role
+    if cut is None or not roles:
+        return []
+    checked = sum(role != "measured" for role in roles[1 + cut :])
+    slower = f", {checked} of the others carried the checks for NaN" if checked else ""
+    return [f"what if: {cut} warm-up iterations{slower}"]
 
 
 def _spoiled(state: CellState) -> list[str]:

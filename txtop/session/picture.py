@@ -83,6 +83,7 @@ def _first(samples: Samples, iterations: int, tokens: int) -> Samples:
         gaps_ns=samples.gaps_ns[:tokens],
         gaps_from=samples.gaps_from[: iterations + 1],
         discarded=set(samples.discarded),
+        cut=samples.cut,
     )
 
 

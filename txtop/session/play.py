@@ -11,12 +11,13 @@ from pathlib import Path
 from txtop import events
 from txtop.errors import SessionError
 from txtop.events import AnyEvent
+from txtop.session.align import align, common_ns, places
 from txtop.session.picture import Picture, develop, take
 from txtop.session.read import LogReader, Place, Problems
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
 from txtop.state import SessionState
 
-__all__ = ["SPEEDS", "Player"]
+__all__ = ["SPEEDS", "Pair", "Player"]
 
 _CHUNK = 1
 # Nothing happens while only these come.
@@ -28,15 +29,16 @@ class Player(Transport):
     quarter of a megabyte its place in the log and a picture of the state. Going anywhere develops
     the picture before it and folds the few events from there.
 
-    Raises `SessionError` where the session cannot be read.
+    `warmup_cut` is another warm-up cut than was recorded. Raises `SessionError` where the session
+    cannot be read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, warmup_cut: int | None = None) -> None:
         super().__init__()
         self.path = path
         self._reader = LogReader(path)
         self._reader.unpack()
-        self.whole = SessionState()
+        self.whole = SessionState(warmup_cut=warmup_cut)
         self.steps_ns: array[int] = array("q")
         self.idle = []
         self._pictures: list[tuple[int, Place, Picture]] = []
@@ -122,3 +124,40 @@ class Player(Transport):
         """The events of the next piece of the log; at its end what is left without a newline."""
         found = self._reader.poll(_CHUNK)
         return self._reader.finish() if self._reader.at_end else found
+
+
+class Pair(Transport):
+    """Two players on one clock: every phase begins in both at once, and who is faster waits."""
+
+    def __init__(self, left: Player, right: Player) -> None:
+        super().__init__()
+        self.left, self.right = left, right
+        self._legs = align(left.whole, right.whole)
+        self.duration_ns = self._legs[-1].at_ns + self._legs[-1].length_ns
+        self.boundaries = [
+            (common_ns(self._legs, 0, at), name, status) for at, name, status in left.boundaries
+        ]
+        self.markers = sorted(
+            (common_ns(self._legs, side, at), label)
+            for side, player in enumerate((left, right))
+            for at, label in player.markers
+        )
+        self.steps_ns = array("q")
+        for side, player in enumerate((left, right)):
+            self.steps_ns.extend(common_ns(self._legs, side, at) for at in player.steps_ns)
+        self.steps_ns = array("q", sorted(set(self.steps_ns)))
+        self.idle = []
+        self.show(0)
+
+    @property
+    def state(self) -> SessionState:
+        return self.left.state
+
+    def cell_name(self, name: str) -> str:
+        return self.left.cell_name(name)
+
+    def show(self, position_ns: int) -> bool:
+        """Both go where they are at that time of the common clock."""
+        left, right = places(self._legs, position_ns)
+        changed = self.left.show(left)
+        return self.right.show(right) or changed

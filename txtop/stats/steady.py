@@ -124,9 +124,12 @@ def drifts(values: Sequence[float], significant: float = SIGNIFICANT) -> bool:
     return found is not None and found.p < significant and abs(found.across) > MATTERS
 
 
-def judge(values: Sequence[float]) -> Steady:
-    """The verdict on the positive durations of the measured iterations, in order, in any unit."""
-    start = start_of(values)
+def judge(values: Sequence[float], start: int | None = None) -> Steady:
+    """The verdict on the positive durations of the measured iterations, in order, in any unit.
+
+    `start` is where the steady part begins, null where that is to be found.
+    """
+    start = start_of(values) if start is None else start
     kept = values[start:]
     notes = []
     if start:

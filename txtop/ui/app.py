@@ -14,14 +14,14 @@ from txtop.ui.commands import allowed, bindings, matching
 from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
 from txtop.ui.picture import save_picture
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog, TimeDialog
-from txtop.ui.shows import Home, Live, Recording, Show
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
+from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
 from txtop.ui.terminal import HANGUP_STATUS, Guard, capabilities, detach
 
 if TYPE_CHECKING:
     from txtop.plan import Plan
     from txtop.runner.client import OnHangup
-    from txtop.session.play import Player
+    from txtop.session.transport import Transport
 
 
 class TxtopApp(ShowApp, inherit_bindings=False):
@@ -79,8 +79,8 @@ class TxtopApp(ShowApp, inherit_bindings=False):
 
     # The recording
 
-    def _transport(self, change: Callable[[Player], object]) -> None:
-        if self._pump is not None and isinstance(self.show, Recording):
+    def _transport(self, change: Callable[[Transport], object]) -> None:
+        if self._pump is not None and isinstance(self.show, Recording | SideBySide):
             self._pump.ask(change)
 
     def action_play(self) -> None:
@@ -92,6 +92,15 @@ class TxtopApp(ShowApp, inherit_bindings=False):
     def action_step_cell(self, direction: int) -> None:
         self._transport(lambda player: player.step_cell(direction))
 
+    def action_step_marker(self, direction: int) -> None:
+        self._transport(lambda player: player.step_marker(direction))
+
+    def action_reverse(self) -> None:
+        self._transport(lambda player: player.reverse())
+
+    def action_idle(self) -> None:
+        self._transport(lambda player: player.toggle_idle())
+
     def action_speed(self, direction: int) -> None:
         self._transport(lambda p: p.faster() if direction > 0 else p.slower())
 
@@ -102,9 +111,9 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         self._transport(lambda player: player.seek(player.duration_ns))
 
     def action_go_to(self) -> None:
-        if isinstance(self.show, Recording) and self.show.player is not None:
+        if isinstance(self.show, Recording | SideBySide) and self.show.player is not None:
             length = numbers.clock(self.show.player.duration_ns)
-            self.push_screen(TimeDialog(length), self._go_to)
+            self.push_screen(PlaceDialog(length, self.show.player.find), self._go_to)
 
     def _go_to(self, at_ns: int | None) -> None:
         if at_ns is not None:
@@ -235,14 +244,21 @@ def run_follow(
 
 
 def run_replay(
-    path: Path,
-    *,
+    *paths: Path,
+    at: str | None = None,
+    speed: float | None = None,
+    warmup: int | None = None,
     fps: float | None = None,
     theme: str | None = None,
     glyphs: Mode | None = None,
 ) -> None:
-    """Plays a recorded session. Raises `SessionError` where it cannot be read."""
-    run(Recording(path), fps=fps, theme=theme, glyphs=glyphs)
+    """Plays a recorded session, or two side by side. Raises `SessionError` for what is none.
+
+    `at` is where it starts: a time, or the words of a cell or marker; `warmup` another cut.
+    """
+    start = Start(at, speed, warmup)
+    show = Recording(paths[0], start) if len(paths) == 1 else SideBySide(paths[0], paths[1], start)
+    run(show, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_home(

@@ -21,7 +21,7 @@ from txtop.ui.commands import Where, footer_keys
 from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
 from txtop.ui.pump import Pump
-from txtop.ui.shows import Home, Live, Show, problem
+from txtop.ui.shows import Home, Live, Show, SideBySide, problem
 from txtop.ui.terminal import FPS, Guard
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from txtop.ui.screens.home import HomeScreen
     from txtop.ui.screens.live import LiveScreen
+    from txtop.ui.screens.pair import PairScreen
 
 MOST_WAITING_WRITES = 2
 LEAVE_S = 1.5
@@ -117,12 +118,16 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self._root = screen = self._screen_of(self.show)
         return screen
 
-    def _screen_of(self, show: Show) -> HomeScreen | LiveScreen:
+    def _screen_of(self, show: Show) -> HomeScreen | LiveScreen | PairScreen:
         """Imported as they are needed: the home screen paints before the rest is loaded."""
         if isinstance(show, Home):
             from txtop.ui.screens.home import HomeScreen
 
             return HomeScreen()
+        if isinstance(show, SideBySide):
+            from txtop.ui.screens.pair import PairScreen
+
+            return PairScreen(self._footer())
         from txtop.ui.screens.live import LiveScreen
 
         return LiveScreen("live" if isinstance(show, Live) else "replay", self._footer())

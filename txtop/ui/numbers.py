@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 GIB = 1 << 30
 MISSING = "—"
@@ -109,3 +110,18 @@ def about(s: float | None) -> str:
         return PENDING
     step = 1 if s < 60 else 5 if s < 600 else 60
     return f"~{clock(math.ceil(s / step) * step * 1e9)}"
+
+
+_TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")
+_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,3})?)")
+
+
+def parse_time(text: str) -> int | None:
+    """`1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` in ns; null for anything else."""
+    text = text.strip().lower().replace(" ", "")
+    found = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
+    if not found or not text:
+        return None
+    hours, minutes, seconds = found.groups()
+    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
+    return round(total * 1e9)

@@ -10,20 +10,22 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from txtop.errors import TxtopError
+from txtop.errors import TxtopError, UsageError
 from txtop.ui.pump import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
     from txtop.plan import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.follow import Follower
-    from txtop.session.play import Player
+    from txtop.session.play import Pair, Player
+    from txtop.session.transport import Transport
     from txtop.ui.figures import Memo
     from txtop.ui.machine import HomeFrame, Machine
-    from txtop.ui.view import Banner, View
+    from txtop.ui.view import Banner, PairView, View
 
 SILENT_S = 5.0
 
@@ -151,24 +153,53 @@ class Live:
             self.remote.join(seconds)
 
 
+@dataclass(frozen=True)
+class Start:
+    """How a replay begins: at a time or the words of a cell or marker, at a speed, and with
+    another warm-up cut than was recorded."""
+
+    at: str | None = None
+    speed: float | None = None
+    warmup: int | None = None
+
+    def apply(self, player: Transport) -> None:
+        """Raises `UsageError` for a place that is not in the recording."""
+        player.speed = self.speed or player.speed
+        if self.at is None:
+            return
+        from txtop.ui.numbers import parse_time
+
+        at_ns = parse_time(self.at)
+        at_ns = player.find(self.at) if at_ns is None else at_ns
+        if at_ns is None:
+            raise UsageError(
+                f"--at {self.at[:80]!r} is nowhere in this recording",
+                "a time such as 1:23, or the words of a cell or a marker",
+            )
+        player.seek(at_ns)
+
+
 class Recording:
     """A finished session with a transport."""
 
     where: Literal["replay"] = "replay"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, start: Start = Start()) -> None:
         self.path: Path | None = path
         self.player: Player | None = None
         self.paused = False
         self._memo: Memo | None = None
         self._path = path
+        self._start = start
 
     def open(self) -> Player:
         """Reads the whole session. Raises `SessionError`. In the pump's thread."""
         from txtop.session.play import Player
 
-        self.player = Player(self._path)
-        return self.player
+        player = Player(self._path, self._start.warmup)
+        self._start.apply(player)
+        self.player = player
+        return player
 
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
@@ -178,6 +209,47 @@ class Recording:
         self._memo = self._memo or Memo()
         self.paused = not player.playing
         return build_view(player.state, memo=self._memo, playback=Playback.of(player))
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Nothing is held."""
+
+
+class SideBySide:
+    """Two finished sessions under one transport, aligned by phase."""
+
+    where: Literal["replay"] = "replay"
+    path: Path | None = None
+
+    def __init__(self, left: Path, right: Path, start: Start = Start()) -> None:
+        self.player: Pair | None = None
+        self.paused = False
+        self._memos: tuple[Memo, Memo] | None = None
+        self._paths = left, right
+        self._start = start
+
+    def open(self) -> Pair:
+        """Reads both. Raises `SessionError`. In the pump's thread."""
+        from txtop.session.play import Pair, Player
+
+        players = [Player(path, self._start.warmup) for path in self._paths]
+        player = Pair(players[0], players[1])
+        self._start.apply(player)
+        self.player = player
+        return player
+
+    def build(self, pair: Pair) -> PairView:
+        """One frame of both, in the pump's thread."""
+        from txtop.ui.figures import Memo
+        from txtop.ui.view import PairView, Playback, build_view
+
+        self._memos = self._memos or (Memo(), Memo())
+        self.paused = not pair.playing
+        playback = Playback.of(pair)
+        left, right = (
+            build_view(player.state, memo=memo, playback=playback)
+            for player, memo in zip((pair.left, pair.right), self._memos, strict=True)
+        )
+        return PairView(left, right)
 
     def close(self, seconds: float = 0.5) -> None:
         """Nothing is held."""
@@ -217,7 +289,7 @@ class Home:
         return Live(quick(), session_dir=self._session_dir)
 
 
-Show = Live | Recording | Home
+Show = Live | Recording | SideBySide | Home
 
 
 def problem(error: Exception) -> TxtopError:

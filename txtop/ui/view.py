@@ -20,7 +20,7 @@ from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 
 if TYPE_CHECKING:
-    from txtop.session.play import Player
+    from txtop.session.transport import Transport
 
 LOG_LINES = 300
 NO_HERO = Hero()
@@ -37,23 +37,23 @@ class Playback:
     duration_ns: int
     speed: float = 1.0
     playing: bool = True
+    backwards: bool = False
     shortened: bool = False
     cells: tuple[tuple[int, str, str], ...] = ()
     markers: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, player: Player, *, shortened: bool = False) -> Playback:
+    def of(cls, player: Transport) -> Playback:
         """The transport of a player, cells by their short names."""
-        known = player.state.cells
         return cls(
             position_ns=player.position_ns,
             duration_ns=player.duration_ns,
             speed=player.speed,
             playing=player.playing,
-            shortened=shortened,
+            backwards=player.backwards,
+            shortened=player.shortened,
             cells=tuple(
-                (start, known[name].cell.short if name in known else name, status)
-                for start, name, status in player.boundaries
+                (start, player.cell_name(name), status) for start, name, status in player.boundaries
             ),
             markers=tuple(at for at, _ in player.markers),
         )
@@ -108,6 +108,14 @@ class View:
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
     log: tuple[LogRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class PairView:
+    """One frame of two sessions side by side; both have the same transport."""
+
+    left: View
+    right: View
 
 
 def build_view(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
@@ -14,6 +13,7 @@ from textual.screen import ModalScreen
 from txtop.sanitise import sanitise
 from txtop.ui.commands import Where, commands
 from txtop.ui.glyphs import current, glyph
+from txtop.ui.numbers import parse_time
 from txtop.ui.widgets.frame import framed
 from txtop.ui.widgets.lines import Lines, Row
 from txtop.ui.widgets.rows import fit
@@ -139,21 +139,6 @@ class QuitDialog(Dialog[str]):
             super().pressed(event)
 
 
-_TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")
-_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,3})?)")
-
-
-def parse_time(text: str) -> int | None:
-    """`1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` in ns; null for anything else."""
-    text = text.strip().lower().replace(" ", "")
-    found = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
-    if not found or not text:
-        return None
-    hours, minutes, seconds = found.groups()
-    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
-    return round(total * 1e9)
-
-
 class _Typed:
     """One line of text that is being typed; the little that a dialog needs."""
 
@@ -176,26 +161,27 @@ class _Typed:
         return shown if self.text else [*shown, (hint, QUIET)]
 
 
-class TimeDialog(Dialog[int]):
-    """Asks for a time of the recording; answers in ns."""
+class PlaceDialog(Dialog[int]):
+    """Asks for a place in the recording; answers in ns. `find` knows cells and markers."""
 
-    heading = "go to a time"
+    heading = "go to"
 
-    def __init__(self, duration: str) -> None:
+    def __init__(self, duration: str, find: Callable[[str], int | None]) -> None:
         super().__init__()
         self._duration = duration
+        self._find = find
         self._typed = _Typed()
         self._wrong = False
 
     def wanted(self) -> tuple[int, int]:
-        return 38, 3
+        return 46, 3
 
     def rows(self, width: int) -> list[Row]:
-        said = "a time is 1:23, 83 or 1m23s" if self._wrong else f"of {self._duration}"
+        said = "neither a time nor the words of a cell or marker" if self._wrong else ""
         return [
             [],
-            self._typed.row("> ", "1:23, 83, 1m23s"),
-            [(f"  {said}", "warn" if self._wrong else QUIET)],
+            self._typed.row("> ", "1:23, bf16 batch 8, a marker"),
+            [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else QUIET)],
         ]
 
     def pressed(self, event: events.Key) -> None:
@@ -203,6 +189,7 @@ class TimeDialog(Dialog[int]):
             self.answer(None)
         elif event.key == "enter":
             at_ns = parse_time(self._typed.text)
+            at_ns = self._find(self._typed.text) if at_ns is None else at_ns
             self._wrong = at_ns is None
             if at_ns is not None:
                 self.answer(at_ns)

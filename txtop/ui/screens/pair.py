@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -14,21 +14,13 @@ from textual.widget import Widget
 
 from txtop.ui import glyphs
 from txtop.ui.layout import Plan, arrange_pair
-from txtop.ui.view import View
+from txtop.ui.view import PairView, View
 from txtop.ui.widgets import bars
 from txtop.ui.widgets.lines import Row
 from txtop.ui.widgets.panels import Card, CellsPanel, HeroPanel, KeyBar, Panel, Transport
 
 SIDES = ("a", "b")
 LETTERS = {"a": "A", "b": "B"}
-
-
-@dataclass(frozen=True)
-class PairView:
-    """One frame of both; the transport is that of the left one's view."""
-
-    left: View
-    right: View
 
 
 class PairHeader(Panel):

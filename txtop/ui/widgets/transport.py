@@ -17,7 +17,7 @@ def transport(shown: Playback, width: int, height: int, g: Glyphs) -> list[Row]:
     room = max(1, width - BEFORE - AFTER)
     rows = [
         [
-            (f" {g('▸') if shown.playing else g('‖')} ", "accent-a.bold"),
+            (f" {g(_mark(shown))} ", "accent-a.bold"),
             (fit(f"x{shown.speed:g}", 5), "text.bold"),
             (fit(numbers.clock(shown.position_ns), 12), "text"),
             *_line(shown, room, g),
@@ -28,6 +28,12 @@ def transport(shown: Playback, width: int, height: int, g: Glyphs) -> list[Row]:
         said = " gaps shortened" if shown.shortened else ""
         rows.append([(fit(said, BEFORE), "muted"), *_names(shown, room)])
     return [crop(row, width) for row in rows]
+
+
+def _mark(shown: Playback) -> str:
+    if not shown.playing:
+        return "‖"
+    return "◂" if shown.backwards else "▸"
 
 
 def _place(at_ns: int, shown: Playback, room: int) -> int:
