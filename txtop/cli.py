@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
-from txtop.commands import doctor, measure, play, results, sessions
+from txtop.commands import doctor, measure, play, results, sessions, verify
 from txtop.errors import TxtopError, did_you_mean
 
 app = App(
@@ -26,6 +26,7 @@ for command in (
     sessions.sessions,
     results.show,
     results.export,
+    verify.verify,
     doctor.doctor,
     doctor.selftest,
 ):

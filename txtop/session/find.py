@@ -75,7 +75,8 @@ def look(path: Path, bundled: bool = False) -> Found | None:
         first = reader.poll(limit_bytes=1)
         cells_ok = sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in first)
         ended = next((e.reason for e in first if isinstance(e, events.Ended)), None)
-        while more := reader.poll():
+        while not reader.at_end:
+            more = reader.poll()
             cells_ok += sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in more)
             ended = next((e.reason for e in more if isinstance(e, events.Ended)), ended)
         reader.close()

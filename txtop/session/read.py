@@ -16,6 +16,7 @@ from txtop.session.write import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
 MAX_UNPACKED_BYTES = 1 << 30
+MOST_REJECTED = 100_000
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open}
 
 
@@ -83,7 +84,7 @@ class LogReader:
         found: list[AnyEvent] = []
         taken = 0
         while taken < limit_bytes:
-            chunk = self._read()
+            chunk = self.chunk()
             if not chunk:
                 break
             taken += len(chunk)
@@ -110,7 +111,7 @@ class LogReader:
         if self.path.suffix not in _OPENERS:
             return
         plain = cast(BinaryIO, TemporaryFile())  # noqa: SIM115
-        while chunk := self._read():
+        while chunk := self.chunk():
             plain.write(chunk)
         self._file.close()
         self._file = plain
@@ -135,7 +136,8 @@ class LogReader:
     def close(self) -> None:
         self._file.close()
 
-    def _read(self) -> bytes:
+    def chunk(self) -> bytes:
+        """The next bytes as they stand, none at the end. Raises `SessionError`."""
         try:
             chunk = self._file.read(CHUNK_BYTES)
         except (OSError, EOFError, gzip.BadGzipFile) as error:
@@ -192,6 +194,8 @@ class LogReader:
                     f"{self.path} is no txtop session", f"its first line: {error}"
                 ) from None
             self.problems.reject(self._line, str(error))
+            if self.problems.rejected_count > MOST_REJECTED:
+                raise too_much(self.path) from None
             return None
         if event is None or not self._fits(event):
             return None
@@ -220,11 +224,38 @@ def read_all(path: Path) -> tuple[list[AnyEvent], Problems]:
     reader = LogReader(path)
     try:
         found: list[AnyEvent] = []
-        while batch := reader.poll():
-            found += batch
+        while not reader.at_end:
+            found += reader.poll()
         found += reader.finish()
     finally:
         reader.close()
     if not found:
         raise SessionError(f"{reader.path} is empty", "the run ended before it wrote its header")
     return found, reader.problems
+
+
+def too_much(path: Path) -> SessionError:
+    """What is wrong with a file most of which is junk."""
+    return SessionError(
+        f"{path.name} has over {MOST_REJECTED:,} lines that are no events", "it is no session"
+    )
+
+
+def raw_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+    """Each line's number and bytes, its newline with it where it has one; null for one of over
+    1 MiB. Bounded in memory. Raises `SessionError`."""
+    reader = LogReader(path)
+    number, rest, skipping = 1, b"", False
+    try:
+        while chunk := reader.chunk():
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                long = skipping or len(line) > events.MAX_LINE_BYTES
+                yield number, None if long else line + b"\n"
+                number, skipping = number + 1, False
+            if len(rest) > events.MAX_LINE_BYTES:
+                rest, skipping = b"", True
+    finally:
+        reader.close()
+    if rest or skipping:
+        yield number, None if skipping else rest

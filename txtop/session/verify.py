@@ -1,0 +1,144 @@
+"""Checks a session's log line by line: is it what a writer of txtop leaves behind, unchanged?
+
+Integrity, not authenticity: whoever can write the file can write a digest that fits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from txtop import events
+from txtop.events import AnyEvent, BadLine
+from txtop.session.read import MOST_REJECTED, raw_lines, too_much
+
+MOST_KEPT = 1000
+
+
+@dataclass
+class Verdict:
+    """`wrong` are line numbers and what is wrong there; `digests` counts those that fit."""
+
+    lines: int = 0
+    segments: int = 0
+    digests: int = 0
+    unknown: int = 0
+    torn_bytes: int = 0
+    ended: bool = False
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+    wrong_count: int = 0
+
+    def reject(self, line: int, what: str) -> None:
+        self.wrong_count += 1
+        if len(self.wrong) < MOST_KEPT:
+            self.wrong.append((line, what))
+
+
+def verify(path: Path) -> Verdict:
+    """Reads the whole log once, a line at a time. Raises `SessionError` where it cannot be read."""
+    return _Check().of(path)
+
+
+class _Check:
+    def __init__(self) -> None:
+        self.found = Verdict()
+        self._cells: frozenset[str] | None = None
+        self._seq = 0
+        self._clocks: dict[str, int] = {}
+        self._digest = hashlib.sha256()
+        self._closed = False
+
+    def of(self, path: Path) -> Verdict:
+        found = self.found
+        for number, line in raw_lines(path):
+            if line is not None and not line.endswith(b"\n"):
+                found.torn_bytes = len(line)
+                break
+            found.lines = number
+            if found.wrong_count > MOST_REJECTED:
+                raise too_much(path)
+            if line is None:
+                found.reject(number, f"longer than {events.MAX_LINE_BYTES} bytes")
+                continue
+            self._line(number, line)
+        if not found.lines:
+            found.reject(1, "no whole line: the session is empty")
+        found.ended = self._closed
+        return found
+
+    def _line(self, number: int, line: bytes) -> None:
+        try:
+            event = events.decode(line[:-1])
+            raw = json.loads(line, object_pairs_hook=_without_twins)
+        except (BadLine, ValueError, RecursionError) as error:
+            self.found.reject(number, f"no event: {error or type(error).__name__}")
+            self._digest.update(line)
+            return
+        self._sequence(number, raw)
+        if event is None:
+            self.found.unknown += 1
+        else:
+            self._event(number, event)
+        self._digest.update(line)
+
+    def _sequence(self, number: int, raw: Any) -> None:
+        seq = raw.get("seq", 0)
+        if seq != self._seq + 1:
+            self.found.reject(number, f"sequence number {seq} after {self._seq}")
+        self._seq = seq if isinstance(seq, int) else self._seq
+
+    def _event(self, number: int, event: AnyEvent) -> None:
+        reject = self.found.reject
+        if (number == 1) != isinstance(event, events.Header):
+            reject(number, "the first line is no header" if number == 1 else "a second header")
+        if isinstance(event, events.Header):
+            self._cells = frozenset(cell.id for cell in event.plan.cells)
+            if event.schema[0] != events.SCHEMA[0]:
+                reject(number, f"schema {event.schema[0]}.{event.schema[1]}")
+        elif number == 2 and not isinstance(event, events.Segment):
+            reject(number, "the second line is no segment")
+        if isinstance(event, events.Segment):
+            self._segment()
+        elif self._closed:
+            reject(number, "an event after the end")
+        self._clock(number, event)
+        name = getattr(event, "cell", None)
+        if name is not None and self._cells is not None and name not in self._cells:
+            reject(number, f"cell {name!r} is not in the plan")
+        if isinstance(event, events.Ended):
+            self._end(number, event)
+
+    def _segment(self) -> None:
+        """Clocks begin anew, and from the second on the digest; the first began with the header."""
+        self.found.segments += 1
+        self._closed = False
+        if self.found.segments > 1:
+            self._clocks.clear()
+            self._digest = hashlib.sha256()
+
+    def _clock(self, number: int, event: AnyEvent) -> None:
+        before = self._clocks.get(event.src, 0)
+        if event.t_ns < before:
+            back = f"{(before - event.t_ns) / 1e6:.3f} ms"
+            self.found.reject(number, f"the clock of {event.src} goes back by {back}")
+        self._clocks[event.src] = max(before, event.t_ns)
+
+    def _end(self, number: int, event: events.Ended) -> None:
+        self._closed = True
+        if event.sha256 == self._digest.hexdigest():
+            self.found.digests += 1
+        else:
+            self.found.reject(number, "the digest is not that of the lines before it")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Raises `ValueError` for an object that has a key twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {twice[:80]!r} twice in one object")
+    return found
