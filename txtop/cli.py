@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
-from txtop.commands import doctor, measure, play, results, sessions
+from txtop.commands import compare, doctor, measure, play, results, sessions
 from txtop.errors import TxtopError
 
 app = App(
@@ -25,6 +25,7 @@ for command in (
     sessions.sessions,
     results.show,
     results.export,
+    compare.compare,
     doctor.doctor,
     doctor.selftest,
 ):
