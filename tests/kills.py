@@ -220,6 +220,8 @@ def _resume(fate: Fate, trial: Trial) -> None:
     state = fold_all(found)
     fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
     fate.check(fate.cells == len(state.cells), "not every cell has a result")
+    code = trial.txtop("verify", "s").wait(OVER_S)
+    fate.check(code == 0, f"verify exited with {code}")
 
 
 def fates(

@@ -123,7 +123,8 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     ]
 
 
-def _aligned(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
+def aligned(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
+    """Rows as lines with columns of one width, each to its side."""
     widths = [max(len(line[i]) for line in rows) for i in range(len(heading))]
     return [
         "  ".join(
@@ -174,7 +175,7 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         "",
     ]
     heading = columns(state)
-    lines += _aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
+    lines += aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         said = [_failure(c)] if c.over and c.status != "ok" else []

@@ -1,0 +1,47 @@
+"""`txtop compare`: two sessions, or two sets of sessions, against each other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from txtop.commands.options import SessionDir
+from txtop.errors import UsageError
+
+
+def compare(
+    a: Annotated[str | None, Parameter(help="the session to compare with")] = None,
+    b: Annotated[str | None, Parameter(help="the session that may be slower")] = None,
+    /,
+    *,
+    base: Annotated[list[str] | None, Parameter(help="sessions to compare with")] = None,
+    new: Annotated[list[str] | None, Parameter(help="sessions that may be slower")] = None,
+    max_regression: Annotated[str, Parameter(help="what counts as no slower: 3% or 0.03")] = "3%",
+    format: Annotated[Literal["text", "md", "json"], Parameter(help="of the output")] = "text",
+    output: Annotated[
+        str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
+    ] = "-",
+    session_dir: SessionDir = None,
+) -> int:
+    """Say whether a session is slower than another: exit 1 if so, 3 if that cannot be said."""
+    from txtop.percent import share
+
+    margin = share("--max-regression", max_regression)
+    if a is not None and (base or new):
+        raise UsageError("compare takes two sessions, or --base and --new, not both")
+    olds, fresh = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
+    if not olds or not fresh:
+        raise UsageError("compare needs two sessions", "txtop compare A B, or --base A --new B")
+    for side in (olds, fresh):
+        if len(set(side)) < len(side):
+            raise UsageError("a session is named twice on one side", "name each once")
+    from txtop.headless import check_out, recorded, write_out
+    from txtop.session import compare as sessions
+    from txtop.session.formats.comparison import WRITERS
+
+    check_out(output)
+    sides = [[recorded(name, session_dir) for name in side] for side in (olds, fresh)]
+    found = sessions.compare(sides[0], sides[1], margin)
+    write_out(output, WRITERS[format](found).encode())
+    return found.exit_code

@@ -1,0 +1,210 @@
+"""Two sets of sessions against each other: which cells can be compared, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import median
+
+from txtop import metrics
+from txtop.plan import Cell
+from txtop.sanitise import sanitise
+from txtop.state import CellState, SessionState
+from txtop.stats.contrast import Contrast, contrast
+
+Key = tuple[object, ...]
+Pair = tuple[SessionState, CellState]
+EXIT_CODES = {"regression": 1, "inconclusive": 3, "no regression": 0}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One cell on both sides. `contrast` is null where `reasons` say why it cannot be."""
+
+    cell: str
+    unit: str
+    base_rate: float | None
+    new_rate: float | None
+    contrast: Contrast | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All cells and what they amount to: regression, inconclusive or no regression."""
+
+    base: tuple[str, ...]
+    new: tuple[str, ...]
+    margin: float
+    cells: tuple[Compared, ...]
+    outcome: str
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODES[self.outcome]
+
+
+def compare(base: list[SessionState], new: list[SessionState], margin: float) -> Comparison:
+    """Pairs the cells of two sides by what they ask of the machine, and compares their times."""
+    crowded = _crowded([*base, *new])
+    sides = [_by_key(side, crowded) for side in (base, new)]
+    keys = dict.fromkeys([*sides[0], *sides[1]])
+    cells = tuple(_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
+    return Comparison(_names(base), _names(new), margin, cells, outcome(cells))
+
+
+def outcome(cells: Iterable[Compared]) -> str:
+    """One slower cell is a regression; without one, all have to be known not to be slower."""
+    verdicts = [c.verdict for c in cells]
+    if "slower" in verdicts:
+        return "regression"
+    fine = ("faster", "equivalent", "no slower")
+    return "no regression" if verdicts and all(v in fine for v in verdicts) else "inconclusive"
+
+
+def verdict(found: Contrast, margin: float) -> str:
+    """That of the contrast, or `no slower` where only its upper end lies outside the margin."""
+    if found.verdict == "inconclusive" and found.ci95 and found.ci95[0] >= 1 / (1 + margin):
+        return "no slower"
+    return found.verdict
+
+
+def _names(side: list[SessionState]) -> tuple[str, ...]:
+    return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
+
+
+def _asked(cell: Cell) -> Key:
+    return (
+        cell.model,
+        cell.precision,
+        cell.attention,
+        cell.batch_size,
+        cell.sequence_length,
+        cell.new_tokens,
+        cell.compile,
+        cell.cache,
+    )
+
+
+def _crowded(states: list[SessionState]) -> set[Key]:
+    """What several cells of one session ask: these are told apart by threads and device too."""
+    found: set[Key] = set()
+    for state in states:
+        asked = [_asked(c.cell) for c in state.cells.values()]
+        found |= {key for key in asked if asked.count(key) > 1}
+    return found
+
+
+def _by_key(states: list[SessionState], crowded: set[Key]) -> dict[Key, list[Pair]]:
+    found: dict[Key, list[Pair]] = {}
+    for state in states:
+        for cell in state.cells.values():
+            key, c = _asked(cell.cell), cell.cell
+            full = (*key, c.threads, c.device, c.weights) if key in crowded else key
+            found.setdefault(full, []).append((state, cell))
+    return found
+
+
+def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
+    first = (base or new)[0][1]
+    label = sanitise(first.cell.short)
+    if not base or not new:
+        reasons = [f"only in {'base' if base else 'new'}"]
+    else:
+        reasons = [*_without_result("base", base), *_without_result("new", new)]
+        reasons += _differing(_MUST_AGREE, base, new) if not reasons else []
+    notes = _differing(_MAY_DIFFER, base, new) if base and new else []
+    for name, side in (("base", base), ("new", new)):
+        if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
+            notes.append(f"no steady state in {name}")
+    found = None if reasons else contrast(times(base), times(new), margin)
+    return Compared(
+        cell=label,
+        unit=metrics.PER_ITERATION[metrics.headline(first)][0],
+        base_rate=_rate(base),
+        new_rate=_rate(new),
+        contrast=found,
+        reasons=tuple(map(sanitise, reasons)),
+        notes=tuple(map(sanitise, notes)),
+        verdict=verdict(found, margin) if found else "not comparable",
+    )
+
+
+def times(side: list[Pair]) -> list[list[float]]:
+    """End-to-end times in ns of the iterations that the final figures are made of, by session."""
+    return [[float(c.samples.e2e_ns[i]) for i in metrics.stated(c)] for _, c in side]
+
+
+def _rate(side: list[Pair]) -> float | None:
+    """The median of the sessions' median rates."""
+    found = [metrics.values(c, metrics.headline(c), metrics.stated(c)) for _, c in side]
+    medians = [median(rates) for rates in found if rates]
+    return median(medians) if medians else None
+
+
+def _without_result(name: str, side: list[Pair]) -> list[str]:
+    reasons = []
+    bad = [c.status if c.over else "unfinished" for _, c in side if c.status != "ok"]
+    of = f" ({len(bad)} of {len(side)} sessions)" if len(side) > 1 else ""
+    if bad:
+        reasons.append(f"no result in {name}: {', '.join(dict.fromkeys(bad))}{of}")
+    if any(c.invalid for _, c in side):
+        reasons.append(f"INVALID in {name}")
+    return reasons
+
+
+def _differing(
+    facts: dict[str, Callable[[Pair], str]], base: list[Pair], new: list[Pair]
+) -> list[str]:
+    said = []
+    for what, fact in facts.items():
+        old, fresh = (sorted({fact(p) for p in side}) for side in (base, new))
+        if len({*old, *fresh}) > 1:
+            said.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
+    return said
+
+
+def _weights(pair: Pair) -> str:
+    load = pair[1].load
+    return f"{load.weights} ({load.parameters:,} parameters)" if load else "unknown"
+
+
+def _inputs(pair: Pair) -> str:
+    return pair[1].workload.inputs_sha256[:12] if pair[1].workload else "unknown"
+
+
+def _tokens(pair: Pair) -> str:
+    made = {pair[1].samples.tokens[i] for i in metrics.stated(pair[1])}
+    return ", ".join(map(str, sorted(made)))
+
+
+def _driver(pair: Pair) -> str:
+    state, cell = pair
+    device = state.gpu(cell.load.device_id) if cell.load else None
+    return state.devices[device].versions.get("nvidia_driver", "unknown") if device else "none"
+
+
+def _version(name: str) -> Callable[[Pair], str]:
+    def of(pair: Pair) -> str:
+        state, cell = pair
+        known = dict(state.header.versions) if state.header else {}
+        known |= cell.load.versions if cell.load else {}
+        return known.get(name, "unknown")
+
+    return of
+
+
+_MUST_AGREE: dict[str, Callable[[Pair], str]] = {
+    "another device": lambda p: p[1].load.device_name if p[1].load else "unknown",
+    "another driver": _driver,
+    "other weights": _weights,
+    "other input ids": _inputs,
+    "other attention": lambda p: p[1].load.attention if p[1].load else "unknown",
+    "other new tokens": _tokens,
+}
+_MAY_DIFFER: dict[str, Callable[[Pair], str]] = {
+    "threads": lambda p: str(p[1].load.threads) if p[1].load else "unknown",
+    **{name: _version(name) for name in ("txtop", "torch", "transformers")},
+}

@@ -1,0 +1,146 @@
+"""Two sets of times against each other: how much faster the new ones are, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LEAST = 9
+RESAMPLES = 4_000
+Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "insufficient"]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """`ratio` is the speed of new over base, from times: above 1 the new side is faster.
+
+    A side's time is the median of its sessions' medians. `p` is of the Mann-Whitney test, on
+    iterations with one session a side, on the sessions' medians with more.
+    """
+
+    ratio: float | None
+    ci95: tuple[float, float] | None
+    p: float | None
+    n_base: int
+    n_new: int
+    sessions_base: int
+    sessions_new: int
+    verdict: Verdict
+
+
+def contrast(
+    base: Sequence[Sequence[float]], new: Sequence[Sequence[float]], margin: float, seed: int = 0
+) -> Contrast:
+    """Compares times, one list a session. A verdict needs 9 iterations a side, and faster or
+    slower an interval wholly outside [1/(1+margin), 1+margin]."""
+    import numpy as np
+
+    old, fresh = ([np.asarray(s, dtype=np.float64) for s in side if len(s)] for side in (base, new))
+    n_base, n_new = (sum(s.size for s in side) for side in (old, fresh))
+    ratio = ci95 = p = None
+    verdict: Verdict = "insufficient"
+    if old and fresh:
+        ratio = _ratio(_level(old), _level(fresh))
+    if min(n_base, n_new) >= LEAST:
+        ci95 = _interval(old, fresh, seed) if ratio is not None else None
+        p = _mann_whitney(*_ranked(old, fresh))
+        verdict = judged(ci95, margin)
+    return Contrast(ratio, ci95, p, n_base, n_new, len(old), len(fresh), verdict)
+
+
+def judged(ci95: tuple[float, float] | None, margin: float) -> Verdict:
+    """What an interval of the ratio says against a margin."""
+    if ci95 is None:
+        return "inconclusive"
+    low, high = 1 / (1 + margin), 1 + margin
+    if ci95[1] < low:
+        return "slower"
+    if ci95[0] > high:
+        return "faster"
+    return "equivalent" if low <= ci95[0] and ci95[1] <= high else "inconclusive"
+
+
+def _level(side: list[NDArray[np.float64]]) -> float:
+    import numpy as np
+
+    return float(np.median([np.median(s) for s in side]))
+
+
+def _ratio(base: float, new: float) -> float | None:
+    return base / new if base > 0 and new > 0 else None
+
+
+def _interval(
+    base: list[NDArray[np.float64]], new: list[NDArray[np.float64]], seed: int
+) -> tuple[float, float] | None:
+    """Percentile interval of a hierarchical bootstrap: sessions are drawn, then iterations."""
+    import numpy as np
+
+    random = np.random.RandomState(seed)
+    old, fresh = _resampled(base, random), _resampled(new, random)
+    if not (np.all(old > 0) and np.all(fresh > 0)):
+        return None
+    low, high = np.quantile(old / fresh, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _resampled(
+    side: list[NDArray[np.float64]], random: np.random.RandomState
+) -> NDArray[np.float64]:
+    """The level of a side in each resample. Medians of each session are drawn once, and every
+    place of a resample takes one at random of the session it drew."""
+    import numpy as np
+
+    medians = np.stack([_medians(s, random) for s in side])
+    if len(side) == 1:
+        return np.asarray(medians[0], dtype=np.float64)
+    shape = (RESAMPLES, len(side))
+    session = random.randint(0, len(side), size=shape)
+    drawn = medians[session, random.randint(0, RESAMPLES, size=shape)]
+    return np.asarray(np.median(drawn, axis=1), dtype=np.float64)
+
+
+def _medians(x: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
+    import numpy as np
+
+    rows = max(1, 1_000_000 // x.size)
+    parts = [
+        np.median(x[random.randint(0, x.size, size=(min(rows, RESAMPLES - at), x.size))], axis=1)
+        for at in range(0, RESAMPLES, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def _ranked(
+    base: list[NDArray[np.float64]], new: list[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    import numpy as np
+
+    if len(base) == len(new) == 1:
+        return base[0], new[0]
+    a, b = (np.asarray([np.median(s) for s in side]) for side in (base, new))
+    return a, b
+
+
+def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Two-sided p by the normal approximation, corrected for ties and continuity; 1 where all
+    are equal."""
+    import numpy as np
+
+    n, m = a.size, b.size
+    _, group, count = np.unique(np.concatenate([a, b]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[group]
+    u = float(ranks[:n].sum()) - n * (n + 1) / 2
+    total = n + m
+    ties = float((count.astype(np.float64) ** 3 - count).sum()) / (total * (total - 1))
+    variance = n * m / 12 * (total + 1 - ties)
+    if variance <= 0:
+        return 1.0
+    z = max(0.0, abs(u - n * m / 2) - 0.5) / math.sqrt(variance)
+    return math.erfc(z / math.sqrt(2))
