@@ -76,7 +76,9 @@ class Trial:
         if role == "screen":
             self._terminal = TerminalProcess(SCREEN.format(command), env=self._env)
             self.command_pid = self._terminal.pid
-            threading.Thread(target=self._read_screen, daemon=True).start()
+            self._over = threading.Event()
+            self._reading = threading.Thread(target=self._read_screen, daemon=True)
+            self._reading.start()
         else:
             self._process = self.txtop(*command, "--headless")
             self.command_pid = self._process.pid
@@ -92,8 +94,8 @@ class Trial:
 
     def _read_screen(self) -> None:
         assert self._terminal is not None
-        while not self._terminal.ended():
-            self._terminal.pump(0.5)
+        while not self._over.is_set() and not self._terminal.ended():
+            self._terminal.pump(0.2)
 
     def events(self) -> list[AnyEvent]:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
@@ -128,14 +130,10 @@ class Trial:
             pass
         return None
 
-    def ended(self) -> int | None:
-        """The exit code of the command, null while it runs."""
-        if self._terminal is not None:
-            return self._terminal.status if self._terminal.ended() else None
-        return self._process.poll()
-
     def close(self) -> None:
         if self._terminal is not None:
+            self._over.set()
+            self._reading.join()
             self._terminal.__exit__(None, None, None)
         elif self._process.poll() is None:
             self._process.kill()

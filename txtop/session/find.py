@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 from txtop import events, resources
-from txtop.errors import SessionError, UsageError
+from txtop.errors import SessionError, UsageError, did_you_mean
 from txtop.session.read import LogReader, log_path
 from txtop.session.write import LOG_NAME
 
@@ -69,23 +68,26 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def look(path: Path, bundled: bool = False) -> Found | None:
-    """What a session holds, from its header and its tail; null when it is unreadable."""
+    """What a session holds; null when it is unreadable."""
     try:
         reader = LogReader(path)
-        first = reader.poll(limit_bytes=1)
-        cells_ok = sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in first)
-        ended = next((e.reason for e in first if isinstance(e, events.Ended)), None)
+        header: events.Header | None = None
+        done: set[str] = set()
+        ended: str | None = None
         while not reader.at_end:
-            more = reader.poll()
-            cells_ok += sum(isinstance(e, events.CellFinished) and e.status == "ok" for e in more)
-            ended = next((e.reason for e in more if isinstance(e, events.Ended)), ended)
+            for event in reader.poll():
+                if isinstance(event, events.Header):
+                    header = event
+                elif isinstance(event, events.CellFinished):
+                    (done.add if event.status == "ok" else done.discard)(event.cell)
+                elif isinstance(event, events.Segment | events.Ended):
+                    ended = getattr(event, "reason", None)
         reader.close()
         size = log_path(path).stat().st_size
     except (SessionError, OSError):
         return None
-    if not first or not isinstance(first[0], events.Header):
+    if header is None:
         return None
-    header = first[0]
     return Found(
         id=session_id(path),
         name=header.name,
@@ -93,7 +95,7 @@ def look(path: Path, bundled: bool = False) -> Found | None:
         wall_s=header.wall_s,
         models=tuple(dict.fromkeys(c.model for c in header.plan.cells)),
         precisions=tuple(dict.fromkeys(c.precision for c in header.plan.cells)),
-        cells_ok=cells_ok,
+        cells_ok=len(done),
         cells_total=len(header.plan.cells),
         ended=ended,
         bundled=bundled,
@@ -132,7 +134,8 @@ def resolve(name: str, folder: Path | None = None) -> Path:
         if session_id(path) == name:
             return path
     for path in known:
-        found = look(path) if NAME.fullmatch(name) else None
+        # A folder goes by its own name alone: it may have been renamed since its header.
+        found = look(path) if NAME.fullmatch(name) and path.is_file() else None
         if found and found.name == name:
             return path
     path = Path(name)
@@ -142,6 +145,5 @@ def resolve(name: str, folder: Path | None = None) -> Path:
         raise SessionError(
             f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"
         )
-    near = difflib.get_close_matches(name, [session_id(p) for p in known], 1)
-    hint = f"did you mean {near[0]}?" if near else "txtop sessions lists what is here"
+    hint = did_you_mean(name, map(session_id, known), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
