@@ -248,9 +248,11 @@ def test_sessions_are_found_by_id_name_and_path(tmp_path: Path) -> None:
     folder = tmp_path / "261123-120000"
     folder.mkdir()
     streams.write(folder / LOG_NAME, made)
-    streams.write(tmp_path / "bare.jsonl", streams.stream())
+    with pytest.raises(SessionError):
+        find.resolve("friendly", tmp_path)
+    streams.write(tmp_path / "bare.jsonl", made)
     assert find.resolve("261123-120000", tmp_path) == folder
-    assert find.resolve("friendly", tmp_path) == folder
+    assert find.resolve("friendly", tmp_path) == tmp_path / "bare.jsonl"
     assert find.resolve("bare", tmp_path) == tmp_path / "bare.jsonl"
     assert find.resolve(str(folder), tmp_path / "nowhere") == folder
     with pytest.raises(SessionError, match="did you mean 261123-120000"):

@@ -23,7 +23,7 @@ for command in (
     play.replay,
     play.attach,
     play.stop,
-    sessions.sessions,
+    sessions.app,
     results.show,
     results.export,
     verify.verify,

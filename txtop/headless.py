@@ -6,10 +6,10 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
+from txtop import listing
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.metrics import FinalMetrics
 from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
@@ -57,7 +57,7 @@ def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | No
     with suppress(OSError):
         launched.process.stdin.close()  # type: ignore[union-attr]
     recorded = launched.process.wait() == 0
-    code = _finish(follower.state, finals, json_file)
+    code = _finish(launched.path, follower.state, finals, json_file)
     if not follower.finished:
         raise RunError(f"the runner ended before the run: {last_words(launched.path)}")
     if interrupts:
@@ -117,13 +117,15 @@ def _progress(text: str) -> None:
         print(sanitise(text), file=sys.stderr, flush=True)
 
 
-def _finish(state: SessionState, finals: FinalMetrics, json_file: str | None) -> int:
+def _finish(path: Path, state: SessionState, finals: FinalMetrics, json_file: str | None) -> int:
     """Prints the report and writes the export; the exit code that the cells deserve."""
     out = sys.stderr if json_file == "-" else sys.stdout
     with suppress(OSError):
         print(table.report(state, finals), end="", file=out, flush=True)
     if json_file is not None and state.header is not None:
         write_out(json_file, to_json(state, finals))
+    if said := listing.warning(path.parent):
+        _progress(said)
     return 1 if state.failed else 0
 
 
@@ -138,7 +140,7 @@ def closing(path: Path, json_file: str | None) -> int:
         return 0
     for line in problems.lines():
         _progress(line)
-    code = _finish(state, FinalMetrics(), json_file)
+    code = _finish(path, state, FinalMetrics(), json_file)
     if state.ended is None:
         raise RunError(f"the runner ended before the run: {last_words(path)}")
     if outcome(path):
@@ -158,7 +160,7 @@ def follow_lines(path: Path) -> int:
         lines.tell()
         time.sleep(POLL_S * 5)
     lines.tell()
-    return _finish(follower.state, finals, None)
+    return _finish(path, follower.state, finals, None)
 
 
 def replay_lines(path: Path, warmup_cut: int | None = None) -> None:
@@ -229,23 +231,19 @@ def _interrupted(folder: Path | None) -> Path:
     raise SessionError("no session was interrupted here", "txtop sessions lists them")
 
 
-def session_lines(folder: Path | None) -> str:
-    """All sessions, one line each."""
-    rows = []
-    for found in find.recent(folder=folder):
-        when = datetime.fromtimestamp(found.wall_s).strftime("%Y-%m-%d %H:%M")
-        state = found.ended or ("running" if Control(found.path).status() else "cut off")
-        mark = "bundled" if found.bundled else state
-        what = f"{', '.join(found.models)} · {', '.join(found.precisions)}"
-        cells = f"{found.cells_ok}/{found.cells_total} cells"
-        rows.append(f"{found.id:<28} {when}  {mark:<8} {cells:>11}  {sanitise(what, 80)}")
-    return "\n".join(rows or ["no session yet: txtop run --preset quick makes one"]) + "\n"
+def resting(name: str, folder: Path | None) -> Path:
+    """The session `name`, which nobody is recording. Raises `SessionError`, `UsageError`."""
+    path = find.resolve(name, folder)
+    if Control(path).status() is not None:
+        known = find.session_id(path)
+        raise UsageError(f"{known} is running", f"txtop stop {known} ends it")
+    return path
 
 
 def home_lines(folder: Path | None) -> str:
     """What the home screen says, in lines."""
     start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
-    return session_lines(folder) + start_here + "\n"
+    return listing.lines(folder) + start_here + "\n"
 
 
 def check_out(target: str) -> None:

@@ -59,7 +59,8 @@ def session_id(path: Path) -> str:
     return path.parent.name if path.name == LOG_NAME else path.name
 
 
-def _paths(folder: Path) -> list[Path]:
+def paths(folder: Path) -> list[Path]:
+    """The sessions in a folder."""
     try:
         inside = sorted(folder.iterdir())
     except OSError:
@@ -105,9 +106,9 @@ def look(path: Path, bundled: bool = False) -> Found | None:
 
 def recent(limit: int | None = None, folder: Path | None = None) -> list[Found]:
     """This user's sessions, newest first, then the bundled ones."""
-    own = [found for p in _newest(_paths(folder or sessions_dir()), limit) if (found := look(p))]
+    own = [found for p in _newest(paths(folder or sessions_dir()), limit) if (found := look(p))]
     own.sort(key=lambda f: -f.wall_s)
-    shipped = [found for p in _paths(resources.directory("sessions")) if (found := look(p, True))]
+    shipped = [found for p in paths(resources.directory("sessions")) if (found := look(p, True))]
     return (own + shipped)[:limit]
 
 
@@ -123,13 +124,13 @@ def _newest(paths: list[Path], limit: int | None) -> list[Path]:
 
 def bundled() -> list[Path]:
     """The recordings that ship with txtop."""
-    return _paths(resources.directory("sessions"))
+    return paths(resources.directory("sessions"))
 
 
 def resolve(name: str, folder: Path | None = None) -> Path:
     """The session that `name` means: an id or a --name, else a path. Raises `SessionError`."""
     places = [folder or sessions_dir(), resources.directory("sessions")]
-    known = [p for place in places for p in _paths(place)]
+    known = [p for place in places for p in paths(place)]
     for path in known:
         if session_id(path) == name:
             return path
@@ -139,7 +140,7 @@ def resolve(name: str, folder: Path | None = None) -> Path:
         if found and found.name == name:
             return path
     path = Path(name)
-    if "\0" not in name and len(name) < 4096 and path.exists():
+    if _exists(path):
         if path.is_file() or (path / LOG_NAME).is_file():
             return path
         raise SessionError(
@@ -147,3 +148,11 @@ def resolve(name: str, folder: Path | None = None) -> Path:
         )
     hint = did_you_mean(name, map(session_id, known), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
+
+
+def _exists(path: Path) -> bool:
+    """False for what no file can be called, too."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
