@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
-from txtop.commands import compare, doctor, measure, play, results, sessions, verify
+from txtop.commands import compare, doctor, measure, play, report, results, sessions, verify
 from txtop.errors import TxtopError, did_you_mean
 
 app = App(
@@ -28,6 +28,7 @@ for command in (
     results.export,
     verify.verify,
     compare.compare,
+    report.report,
     doctor.doctor,
     doctor.selftest,
 ):

@@ -12,14 +12,30 @@ from txtop.errors import UsageError
 Format = Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"]
 
 
-def show(session: str, *, warmup: WarmupCut = None, session_dir: SessionDir = None) -> int:
+def show(
+    session: str,
+    *,
+    warmup: WarmupCut = None,
+    margin: Annotated[
+        str | None, Parameter(help="what if: ratios of precisions judged by this margin, as 5%")
+    ] = None,
+    session_dir: SessionDir = None,
+) -> int:
     """Print what the run printed at its end."""
+    from txtop.percent import share
+
     check_cut(warmup)
+    judged = None if margin is None else share("--margin", margin)
     from txtop.headless import recorded
     from txtop.metrics import FinalMetrics
     from txtop.session.table import report
 
-    print(report(recorded(session, session_dir, warmup), FinalMetrics()), end="")
+    state = recorded(session, session_dir, warmup)
+    print(report(state, FinalMetrics()), end="")
+    if judged is not None:
+        from txtop.session.ratios import lines
+
+        print("", *lines(state, judged), sep="\n")
     return 0
 
 

@@ -1,0 +1,33 @@
+"""`txtop report`: a session as one HTML file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from txtop.commands.options import SessionDir
+
+
+def report(
+    session: str,
+    *,
+    output: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="a file; NAME.html unless given; - is stdout"),
+    ] = None,
+    session_dir: SessionDir = None,
+) -> int:
+    """Write a session as one HTML file with plots, without script and without network."""
+    from txtop.headless import check_out, recorded, write_out
+    from txtop.metrics import FinalMetrics
+    from txtop.session.find import resolve, session_id
+    from txtop.session.report.page import page
+
+    target = output or f"{session_id(resolve(session, session_dir))}.html"
+    check_out(target)
+    write_out(target, page(recorded(session, session_dir), FinalMetrics()))
+    if target != "-":
+        print(f"txtop: {target}", file=sys.stderr)
+    return 0

@@ -1,0 +1,165 @@
+"""The page: headline figures, the table, plots and notes, in one file."""
+
+from __future__ import annotations
+
+import html
+from datetime import UTC, datetime
+
+from txtop import metrics
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import sanitise
+from txtop.session import table
+from txtop.session.export import cell_notes
+from txtop.session.ratios import MARGIN, ratios
+from txtop.session.report import plots
+from txtop.session.report.style import STYLE
+from txtop.state import CellState, SessionState
+
+MOST_CARDS = 12
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def page(state: SessionState, finals: FinalMetrics) -> bytes:
+    """The report of a session, the same bytes each time. Everything foreign in it is inert."""
+    header = state.header
+    title = _text(header.session if header else "an empty session")
+    body = [
+        f"<h1>{title}</h1>",
+        f"<p class=muted>{_text(_machine(state))}</p>",
+        _cards(state, finals),
+        _section("Every cell", f"<div class=scroll>{_table(state, finals)}</div>"),
+        _section("What to know", _notes(state, finals)),
+        _section(
+            "Throughput, latency, length",
+            _side_by_side(plots.tradeoff(state, finals), plots.lengths(state, finals)),
+        ),
+        _section(
+            f"Speed over the reference precision (margin {MARGIN:.0%})",
+            _framed(plots.forest(ratios(state), MARGIN)),
+            "The cells ran one after the other, so that drift of the machine is in it.",
+        ),
+        _section("The machine meanwhile", _framed(plots.telemetry(state))),
+        _section(
+            "Iterations",
+            _many(plots.iterations(state, finals)),
+            "Warm-up and what was cut off are grey and count for nothing.",
+        ),
+        "<footer>Made by txtop from the recorded session; every figure can be checked with "
+        f"<code>txtop verify</code> and <code>txtop show</code>. txtop {_text(_version(state))}"
+        "</footer>",
+    ]
+    head = (
+        "<!doctype html><html lang=en><head><meta charset=utf-8>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f"<title>{title} · txtop</title><style>{STYLE}</style></head><body><main>"
+    )
+    return (head + "\n".join(filter(None, body)) + "</main></body></html>\n").encode()
+
+
+def _text(text: str, limit: int = 400) -> str:
+    return html.escape(sanitise(text, limit))
+
+
+def _version(state: SessionState) -> str:
+    return state.header.versions.get("txtop", "") if state.header else ""
+
+
+def _machine(state: SessionState) -> str:
+    header = state.header
+    if header is None:
+        return ""
+    devices = dict.fromkeys(
+        load.device_name for load in state.loads.values() if load.device != "cpu"
+    )
+    threads = sorted({load.threads for load in state.loads.values()})
+    versions = [f"{name} {header.versions[name]}" for name in ("torch", "transformers")
+                if name in header.versions]  # fmt: skip
+    parts = [
+        *devices,
+        f"{header.machine.cpu}, {header.machine.cores_physical} cores",
+        f"{header.machine.memory_bytes / table.GIB:.0f} GiB",
+        *([f"model threads {', '.join(map(str, threads))}"] if threads else []),
+        *versions,
+        datetime.fromtimestamp(header.wall_s, UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0"),
+    ]
+    return " · ".join(parts)
+
+
+def _section(heading: str, body: str, below: str = "") -> str:
+    if not body:
+        return ""
+    said = f"<p class=muted>{_text(below)}</p>" if below else ""
+    return f"<section><h2>{_text(heading)}</h2>{body}{said}</section>"
+
+
+def _cards(state: SessionState, finals: FinalMetrics) -> str:
+    """The headline of each cell, as large as its doubt allows."""
+    cells = list(state.cells.values())
+    cards = [_card(state, cell, finals) for cell in cells[:MOST_CARDS]]
+    more = len(cells) - len(cards)
+    rest = f"<p class=muted>and {more} more in the table</p>" if more > 0 else ""
+    return f"<div class=cards>{''.join(cards)}</div>{rest}"
+
+
+def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
+    found = finals.of(cell, state.plan.seed)
+    rate = found.get(metrics.headline(cell))
+    status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
+    name = f"<div class=name>{_text(cell.cell.short, 90)}</div>"
+    if rate is None or rate.mean is None or status != "ok":
+        return f"<div class=card>{name}<div class='figure bad'>{_text(status)}</div>" + (
+            f"<div class=muted>{_text(cell.reason, 160)}</div></div>"
+        )
+    doubt = " muted" if rate.ci95 is None else ""
+    words = [table.half_width(rate)] if rate.ci95 else ["no interval"]
+    if rate.ci95:
+        words.append(f"[{table.figure(rate.ci95[0])}, {table.figure(rate.ci95[1])}] 95 %")
+    words.append(f"n {rate.n}")
+    return (
+        f"<div class=card>{name}<div class='figure{doubt}'>{_text(table.figure(rate.mean))}"
+        f"<small> {_text(rate.unit)}</small></div>"
+        f"<div class=muted>{_text(' · '.join(words))}</div></div>"
+    )
+
+
+def _table(state: SessionState, finals: FinalMetrics) -> str:
+    heading = table.columns(state)
+    sides = ["" if side == "<" else " class=r" for _, side in heading]
+    names = "".join(f"<th{s}>{_text(n)}</th>" for (n, _), s in zip(heading, sides, strict=True))
+    rows = [
+        "<tr>"
+        + "".join(f"<td{s}>{_text(t)}</td>" for t, s in zip(row, sides, strict=True))
+        + "</tr>"
+        for row in table.rows(state, finals)
+    ]
+    return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+
+
+def _notes(state: SessionState, finals: FinalMetrics) -> str:
+    by_note: dict[str, list[str]] = {}
+    for cell in state.cells.values():
+        said = [f"{cell.status}: {cell.reason}"] if cell.reason else []
+        for note in said + cell_notes(state, cell, finals):
+            by_note.setdefault(note, []).append(cell.cell.short)
+    items = []
+    for note, cells in by_note.items():
+        where = "all cells" if len(cells) == len(state.cells) > 1 else ", ".join(cells[:4])
+        more = f" and {len(cells) - 4} more" if len(cells) > 4 and where != "all cells" else ""
+        items.append(f"<li><b>{_text(where + more)}</b>: {_text(note, 500)}</li>")
+    if state.ended is None:
+        items.append("<li>the session has no end: the run goes on or was cut off</li>")
+    return f"<ul>{''.join(items)}</ul>" if items else ""
+
+
+def _framed(drawing: str) -> str:
+    return f"<figure>{drawing}</figure>" if drawing else ""
+
+
+def _side_by_side(*drawings: str) -> str:
+    shown = [_framed(d) for d in drawings if d]
+    return f"<div class=half>{''.join(shown)}</div>" if shown else ""
+
+
+def _many(drawings: list[str]) -> str:
+    return f"<div class=third>{''.join(map(_framed, drawings))}</div>" if drawings else ""

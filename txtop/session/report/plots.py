@@ -1,0 +1,259 @@
+"""What a session looks like: each plot as inline SVG, or nothing where there is no data for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from txtop import metrics
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import sanitise
+from txtop.session.ratios import Ratio
+from txtop.session.report.drawing import SERIES, colour, quiet, svg
+from txtop.state import CellState, Device, SessionState
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_CHARTS = 24
+MOST_POINTS = 400
+MOST_LINES = 12
+WIDE = 9.6
+WATCHED = (
+    ("cpu_percent", "CPU %", 1.0),
+    ("ram_used_bytes", "RAM GiB", 2.0**-30),
+    ("utilization", "GPU %", 1.0),
+    ("memory_used_bytes", "GPU memory GiB", 2.0**-30),
+    ("power_w", "power W", 1.0),
+    ("temperature_c", "°C", 1.0),
+    ("sm_clock_mhz", "clock MHz", 1.0),
+)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A cell in a plot over batches or lengths: where it is, and what stands beside it."""
+
+    x: float
+    y: float
+    label: str
+
+
+def _median(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
+    found = finals.of(cell, seed).get(name)
+    return found.median if found else None
+
+
+def _lines(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str) -> str:
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        points = [p for group in groups.values() for p in group]
+        for set_scale, values in (
+            (axes.set_xscale, [p.x for p in points]),
+            (axes.set_yscale, [p.y for p in points]),
+        ):
+            if max(values) > 8 * min(values):
+                set_scale("log")
+        for number, (label, group) in enumerate(groups.items()):
+            role, marker = SERIES[number % len(SERIES)]
+            group = sorted(group, key=lambda p: p.x)
+            axes.plot(
+                [p.x for p in group],
+                [p.y for p in group],
+                marker=marker,
+                color=colour(role),
+                label=label,
+            )
+            for p in group:
+                axes.annotate(p.label, (p.x, p.y), (4, 5), textcoords="offset points", fontsize=7.5)
+        axes.set_xlabel(x)
+        axes.set_ylabel(y)
+        axes.tick_params(length=0, which="both")
+        if len(groups) > 1:
+            axes.legend(fontsize=8)
+
+    return svg(name, (WIDE / 2, 3.2), draw, said)
+
+
+def tradeoff(state: SessionState, finals: FinalMetrics) -> str:
+    """Throughput against latency over batch sizes, one line a precision."""
+    cells = [c for c in state.cells.values() if c.status == "ok"]
+    if len({c.cell.batch_size for c in cells}) < 2:
+        return ""
+    groups: dict[str, list[Point]] = {}
+    unit = ""
+    for cell in cells:
+        name = metrics.headline(cell)
+        time_ms = _median(cell, finals, state.plan.seed, "e2e_ms")
+        rate = _median(cell, finals, state.plan.seed, name)
+        if time_ms and rate:
+            unit = unit or metrics.PER_ITERATION[name][0]
+            at = Point(time_ms, rate, str(cell.cell.batch_size))
+            groups.setdefault(_series(cell, cells, "batch_size"), []).append(at)
+    if not groups:
+        return ""
+    said = "throughput against latency, a point a batch size"
+    return _lines(_few(groups), "latency of a request, ms", unit, "tradeoff", said)
+
+
+def lengths(state: SessionState, finals: FinalMetrics) -> str:
+    """Time of a request against sequence length, one line a model and precision."""
+    cells = [c for c in state.cells.values() if c.status == "ok"]
+    if len({c.cell.sequence_length for c in cells}) < 2:
+        return ""
+    groups: dict[str, list[Point]] = {}
+    for cell in cells:
+        time_ms = _median(cell, finals, state.plan.seed, "e2e_ms")
+        if time_ms:
+            label = _series(cell, cells, "sequence_length")
+            groups.setdefault(label, []).append(Point(cell.cell.sequence_length, time_ms, ""))
+    if not groups:
+        return ""
+    said = "time of a request against the length of its prompt"
+    return _lines(_few(groups), "prompt tokens", "time of a request, ms", "lengths", said)
+
+
+def _series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
+    """What tells the line of a cell from the others: knobs that differ, that of the axis aside."""
+    words = []
+    for name in ("model", "precision", "attention", "batch_size", "sequence_length", "compile"):
+        if name != but and len({getattr(c.cell, name) for c in cells}) > 1:
+            value = cell.cell.model_name if name == "model" else getattr(cell.cell, name)
+            prefix = {"batch_size": "batch ", "sequence_length": "length "}.get(name, "")
+            words.append(f"{prefix}{value}")
+    return sanitise(" ".join(words) or cell.cell.precision, 40)
+
+
+def _few(groups: dict[str, list[Point]]) -> dict[str, list[Point]]:
+    return dict(list(groups.items())[:MOST_LINES])
+
+
+def forest(ratios: Sequence[Ratio], margin: float) -> str:
+    """Each ratio with its interval, against one and the margin around it."""
+    shown = [r for r in ratios if r.contrast.ratio is not None][:MOST_CHARTS]
+    if not shown:
+        return ""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axvspan(1 / (1 + margin), 1 + margin, color=colour("grid"), lw=0)
+        axes.axvline(1, color=colour("muted"), lw=0.8)
+        for y, each in enumerate(reversed(shown)):
+            found = each.contrast
+            clear = found.verdict in ("faster", "slower")
+            role = "b" if found.verdict == "faster" else "bad" if clear else "muted"
+            if found.ci95:
+                axes.plot(found.ci95, [y, y], color=colour(role), lw=2, solid_capstyle="butt")
+            axes.plot([found.ratio or 1.0], [y], "o", color=colour(role))
+        axes.set_yticks(range(len(shown)), [sanitise(r.label, 60) for r in reversed(shown)])
+        axes.set_ylim(-0.7, len(shown) - 0.3)
+        axes.set_xlabel("times as fast")
+        quiet(axes)
+        axes.grid(axis="x", visible=True)
+        axes.grid(axis="y", visible=False)
+
+    said = "speed of each precision over the reference, with its 95 % interval"
+    return svg("forest", (WIDE, 0.7 + 0.28 * len(shown)), draw, said)
+
+
+def telemetry(state: SessionState) -> str:
+    """The machine over the session's time, under a strip of its cells."""
+    rows: list[tuple[str, Device, str, float]] = []
+    for name, device in state.devices.items():
+        if name.startswith("process:"):
+            continue
+        for series, label, factor in WATCHED:
+            known = device.series.get(series)
+            if known and any(v == v for v in known[1]):
+                where = "" if name == "host" else f"{sanitise(device.label or name, 24)} "
+                rows.append((f"{where}{label}", device, series, factor))
+    rows = rows[:MOST_LINES]
+    if not rows:
+        return ""
+
+    def draw(figure: Figure) -> None:
+        heights = [0.35, *[1.0] * len(rows)]
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+        _strip(axes[0], state)
+        for at, (label, device, series, factor) in zip(axes[1:], rows, strict=True):
+            times, values = device.series[series]
+            x, y = _thinned(times, values, factor)
+            at.plot(x, y, color=colour("plot"), lw=1)
+            at.set_title(label)
+            at.set_ylim(bottom=0)
+            quiet(at)
+        axes[-1].set_xlabel("seconds")
+
+    return svg("telemetry", (WIDE, 0.9 + 0.85 * len(rows)), draw, "the machine during the session")
+
+
+def _strip(axes: Axes, state: SessionState) -> None:
+    """When each cell ran: loading muted, measuring in the accent, failed in its colour."""
+    for cell in state.cells.values():
+        if not cell.worker:
+            continue
+        end = cell.ended_at_ns or state.clock_ns
+        measured = cell.measured_from_ns or end
+        failed = cell.status in ("oom", "failed", "timeout")
+        parts = [(cell.started_at_ns, measured, "grid"), (measured, end, "a")]
+        for start, stop, role in parts:
+            shown = colour("bad" if failed else role)
+            axes.barh(0, (stop - start) / 1e9, left=start / 1e9, color=shown, height=0.8, lw=0)
+    axes.set_yticks([])
+    axes.set_title("cells: loading and warming, measured")
+    quiet(axes)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+
+
+def _thinned(
+    times: Sequence[int], values: Sequence[float], factor: float
+) -> tuple[list[float], list[float]]:
+    """At most so many points: of each stretch its lowest and its highest reading."""
+    read = [(t / 1e9, v * factor) for t, v in zip(times, values, strict=True)]
+    if len(read) > MOST_POINTS:
+        size = -(-len(read) * 2 // MOST_POINTS)
+        kept: list[tuple[float, float]] = []
+        for i in range(0, len(read), size):
+            part = [p for p in read[i : i + size] if p[1] == p[1]] or read[i : i + 1]
+            lowest, highest = min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])
+            kept += sorted({lowest, highest})
+        read = kept
+    return [t for t, _ in read], [v for _, v in read]
+
+
+def iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
+    """The headline of each cell over its iterations: warm-up muted, what counts in the accent."""
+    cells = [c for c in state.cells.values() if len(c.samples) > 1][:MOST_CHARTS]
+    return [_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
+
+
+def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -> str:
+    name = metrics.headline(cell)
+    kept = cell.samples.kept()
+    start = finals.steady(cell, seed).start
+    counts = set(kept[start:])
+    every = -(-len(cell.samples) // MOST_POINTS)
+    points = [
+        (i, v, i in counts)
+        for i in range(1, len(cell.samples), every)
+        if (v := metrics.value(cell, name, i)) is not None
+    ]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        for role, wanted in (("muted", False), ("a", True)):
+            some = [(i, v) for i, v, counted in points if counted is wanted]
+            x, y = [i for i, _ in some], [v for _, v in some]
+            axes.plot(x, y, ".", ms=3, color=colour(role))
+        values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
+        if values:
+            axes.set_ylim(0, 1.25 * values[-1])
+        axes.set_title(sanitise(cell.cell.short, 46))
+        axes.set_ylabel(metrics.PER_ITERATION[name][0])
+        quiet(axes)
+
+    said = f"{sanitise(cell.cell.short, 60)} over its iterations"
+    return svg(f"iterations-{number}", (WIDE / 3, 1.7), draw, said)
