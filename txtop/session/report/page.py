@@ -14,6 +14,7 @@ from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
 from txtop.session.report.style import STYLE
 from txtop.state import CellState, SessionState
+from txtop.stats.summary import FEW
 
 MOST_CARDS = 12
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
@@ -109,17 +110,17 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     name = f"<div class=name>{_text(cell.cell.short, 90)}</div>"
     if rate is None or rate.mean is None or status != "ok":
         return f"<div class=card>{name}<div class='figure bad'>{_text(status)}</div>" + (
-            f"<div class=muted>{_text(cell.reason, 160)}</div></div>"
+            f"<div class='said muted'>{_text(cell.reason, 160)}</div></div>"
         )
     doubt = " muted" if rate.ci95 is None else ""
     words = [table.half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         words.append(f"[{table.figure(rate.ci95[0])}, {table.figure(rate.ci95[1])}] 95 %")
-    words.append(f"n {rate.n}")
+    words.append(f"n {rate.n}" if rate.n >= FEW else f"few: n = {rate.n}")
     return (
         f"<div class=card>{name}<div class='figure{doubt}'>{_text(table.figure(rate.mean))}"
         f"<small> {_text(rate.unit)}</small></div>"
-        f"<div class=muted>{_text(' · '.join(words))}</div></div>"
+        f"<div class='said muted'>{_text(' · '.join(words))}</div></div>"
     )
 
 

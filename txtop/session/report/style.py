@@ -27,7 +27,7 @@ margin-top:18px}
 font-variant-numeric:tabular-nums}
 .figure.muted{color:var(--muted)}.figure.bad{color:var(--bad);font-size:22px}
 .figure small{font-size:14px;font-weight:400;color:var(--muted)}
-.card .muted{font-size:13px}
+.card .said{font-size:13px}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;font-size:13px;font-variant-numeric:tabular-nums;width:100%}
 th,td{padding:6px 10px;text-align:left;white-space:nowrap}
@@ -35,7 +35,7 @@ th{color:var(--muted);font-weight:500;border-bottom:1px solid var(--grid)}
 .r{text-align:right}
 figure{margin:0;padding:10px 12px}
 svg{display:block;width:100%;height:auto}
-.half{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(420px,100%),1fr));gap:12px}
+.half{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr));gap:12px}
 .third{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(320px,100%),1fr));gap:12px}
 ul{margin:0;padding-left:20px}li{overflow-wrap:anywhere}
 footer{margin-top:40px;font-size:13px}

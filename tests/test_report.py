@@ -1,0 +1,143 @@
+"""The HTML report: one inert file that a real browser shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+import streams
+from test_session_hostile import _models, _spoil
+
+from txtop import events
+from txtop.cli import run_command_line
+from txtop.events import AnyEvent
+from txtop.metrics import FinalMetrics
+from txtop.plan import Plan, matrix
+from txtop.session import find
+from txtop.session.read import read_all
+from txtop.session.report.page import page
+from txtop.state import fold_all
+
+MOST_BYTES = 2_000_000
+EVIL = (
+    "</title></svg><script>document.title='owned'</script><img src=x onerror=alert(1)>"
+    "\"'><a href=javascript:alert(1)>$\\frac{$ ]]> --> &lt; \x1b[31m"
+)
+BROWSER = os.environ.get("TXTOP_BROWSER") or next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+def sweep(count: int = 1, batches: tuple[int, ...] = (1, 8), iterations: int = 12) -> Plan:
+    cells = matrix(
+        models=[f"gpt2-{i}" for i in range(count)],
+        precisions=["fp32", "bf16"],
+        attention=["sdpa"],
+        batch_sizes=list(batches),
+        sequence_lengths=[8, 16],
+        new_tokens=[4],
+    )
+    return Plan(cells=cells, iterations=iterations, warmup=1)
+
+
+def report(made: list[AnyEvent]) -> str:
+    return page(fold_all(made), FinalMetrics()).decode()
+
+
+def assert_inert(body: str) -> None:
+    """Nothing runs, nothing is fetched, nothing is hidden."""
+    assert not re.search(r"<(script|img|a|iframe|object|link|foreignObject)\b", body, re.IGNORECASE)
+    assert not re.search(r"<[^>]*\son\w+\s*=", body)
+    tags = " ".join(re.findall(r"<[^>]*>", body))
+    addresses = set(re.findall(r"https?://[^\s\"'<)]+", tags))
+    assert addresses <= {"http://www.w3.org/1999/xlink", "http://www.w3.org/2000/svg"}
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)\)", body))
+    assert "default-src 'none'" in body and "\x1b" not in body
+
+
+@pytest.mark.parametrize("path", find.bundled(), ids=lambda p: p.name)
+def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
+    made = read_all(path)[0]
+    body = report(made)
+    assert len(body) < MOST_BYTES and body == report(read_all(path)[0])
+    assert_inert(body)
+    assert "prefers-color-scheme:dark" in body and "var(--a)" in body
+
+
+def test_every_plot_has_its_data_and_none_is_empty() -> None:
+    body = report(streams.stream(sweep()))
+    for heading in ("Throughput", "Speed over", "The machine", "Iterations", "Every cell"):
+        assert heading in body
+    assert body.count("<svg") == 2 + 1 + 1 + 8
+    plain = report(streams.stream(streams.plan(("gpt2",))))
+    assert "Throughput" not in plain and "Speed over" not in plain
+    assert report(streams.stream()[:2]).count("<svg") == 0
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+@pytest.mark.fault(20)
+def test_hostile_text_is_inert() -> None:
+    for spoil in (_spoil, _models):
+        made = streams.stream()
+        spoil(made)
+        assert_inert(report(made))
+    cells = sweep().cells
+    plan = Plan(
+        cells=tuple(msgspec.structs.replace(c, model=EVIL) for c in cells), iterations=12, warmup=1
+    )
+    made = streams.stream(plan)
+    assert isinstance(made[0], events.Header)
+    made[0].session = EVIL
+    for event in made:
+        if isinstance(event, events.Telemetry):
+            event.label = EVIL
+        if isinstance(event, events.CellFinished) and event.cell == "c002":
+            event.status, event.reason = "failed", EVIL
+    body = report(made)
+    assert_inert(body)
+    assert "&lt;script&gt;" in body
+
+
+def test_a_thousand_cells_stay_under_two_megabytes() -> None:
+    body = report(streams.stream(sweep(count=125, batches=(1, 2), iterations=3)))
+    assert len(body) < MOST_BYTES and body.count("<tr>") == 1001
+
+
+def test_a_long_cell_is_thinned() -> None:
+    body = report(streams.stream(streams.plan(("gpt2",), iterations=4_000)))
+    assert len(body) < 400_000
+
+
+def test_the_command_writes_the_file_and_says_where(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["report", "bert-lengths"]) == 0
+    assert "bert-lengths.html" in capsys.readouterr().err
+    assert (tmp_path / "bert-lengths.html").read_bytes().startswith(b"<!doctype html>")
+    assert run_command_line(["report", "bert-lengths", "--output", "no/such/folder.html"]) == 2
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium here; TXTOP_BROWSER names one")
+@pytest.mark.fault(20)
+def test_a_browser_shows_it_and_runs_nothing(tmp_path: Path) -> None:
+    made = streams.stream(sweep())
+    assert isinstance(made[0], events.Header)
+    made[0].session = EVIL
+    path = tmp_path / "report.html"
+    path.write_text(report(made))
+    assert BROWSER is not None
+    command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=400,2000"]
+    command += ["--host-resolver-rules=MAP * ~NOTFOUND", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    dom = done.stdout
+    assert dom.count("<svg") == 12 and dom.count("</tr>") == 9
+    assert "<script>" not in dom and "<title>owned" not in dom
+    assert dom.count('class="card"') == 8 and "tok/s" in dom
