@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 import streams
 
 from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan import matrix
-from txtop.session import table
+from txtop.session import export, table
 from txtop.state import SessionState, fold_all
 
 
@@ -60,3 +61,18 @@ def test_the_heading_states_the_limit_of_the_cgroup() -> None:
     assert isinstance(header, events.Header)
     header.machine = msgspec.structs.replace(header.machine, memory_limit_bytes=2 << 30)
     assert "2 of 16 GiB, " in table.report(fold_all(made), FinalMetrics())
+
+
+@pytest.mark.fault(11)
+def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
+    """The wall clock is set back years in mid-run: it stands in three kinds of event, as a label."""
+    plain, jumped = streams.stream(), streams.stream()
+    header, segment, ended = jumped[0], jumped[1], jumped[-1]
+    assert isinstance(header, events.Header) and isinstance(segment, events.Segment)
+    assert isinstance(ended, events.Ended)
+    segment.wall_s, ended.wall_s = header.wall_s + 9e7, header.wall_s - 9e8
+    stamped = [e for e in jumped if hasattr(e, "wall_s")]
+    assert {type(e) for e in stamped} == {events.Header, events.Segment, events.Ended}
+    state = fold_all(jumped)
+    assert export.to_json(state, FinalMetrics()) == export.to_json(fold_all(plain), FinalMetrics())
+    assert state.clock_ns == fold_all(plain).clock_ns

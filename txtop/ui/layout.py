@@ -103,27 +103,27 @@ def _large(width: int, height: int, top: int, rest: int, count: int) -> dict[str
 
 
 def arrange_pair(width: int, height: int, *, cells: int = 0, zoom: str = "") -> Plan:
-    """Two sessions side by side under one transport: the cell at work, and where there is room the
-    cells, of which the longer list has `cells`. `zoom` is as in `arrange`, of `cells` alone."""
+    """Two sessions under one transport: side by side with their cells, of which the longer list
+    has `cells`, or on a small terminal one above the other. `zoom` is `cells` or nothing."""
     if width < CARD_BELOW[0] or height < CARD_BELOW[1]:
         return Plan({"card": Place(0, 0, width, height)}, False)
     boxed = is_boxed(width, height)
     bar = 2 if boxed else 1
-    left, top = width // 2, 1 + bar
+    half, top = width // 2, 1 + bar
     rest = height - 1 - top
-    table = 0
-    if boxed:
-        table = min(max(FEWEST_LARGE, cells + 3), rest // 2)
     places = {
         "header": Place(0, 0, width, 1),
         "transport": Place(0, 1, width, bar),
         "footer": Place(0, height - 1, width, 1),
     }
-    if zoom == "cells":
-        table = rest
-    for side, x, across in (("a", 0, left), ("b", left, width - left)):
-        if table < rest:
-            places[f"hero-{side}"] = Place(x, top, across, rest - table)
-        if table:
+    if boxed or zoom == "cells":
+        table = rest if zoom == "cells" else min(max(FEWEST_LARGE, cells + 3), rest // 2)
+        for side, x, across in (("a", 0, half), ("b", half, width - half)):
+            if table < rest:
+                places[f"hero-{side}"] = Place(x, top, across, rest - table)
             places[f"cells-{side}"] = Place(x, top + rest - table, across, table)
+    else:
+        upper = rest // 2
+        places["hero-a"] = Place(0, top, width, upper)
+        places["hero-b"] = Place(0, top + upper, width, rest - upper)
     return Plan(places, boxed)
