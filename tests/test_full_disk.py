@@ -87,6 +87,7 @@ def test_a_full_disk_costs_the_recording_alone(tmp_path: Path) -> None:
     assert written.e2e_ns == followers[0].state.cells["c001"].samples.e2e_ns[: len(written)]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(7)
 def test_a_small_file_system_that_fills(small_disk: Path) -> None:
     folder = small_disk / "s"

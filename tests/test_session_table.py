@@ -65,7 +65,7 @@ def test_the_heading_states_the_limit_of_the_cgroup() -> None:
 
 @pytest.mark.fault(11)
 def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
-    """The wall clock is set back years in mid-run: it stands in three kinds of event, as a label."""
+    """It is set back years in mid-run, and stands in three kinds of event, as a label."""
     plain, jumped = streams.stream(), streams.stream()
     header, segment, ended = jumped[0], jumped[1], jumped[-1]
     assert isinstance(header, events.Header) and isinstance(segment, events.Segment)
