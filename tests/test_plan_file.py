@@ -86,3 +86,10 @@ def test_models_beside_a_file_that_names_its_own_contradict() -> None:
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         plan_file.read(tmp_path / "none.toml")
+
+
+def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:
+    with pytest.raises(UsageError, match="do not fit into one recording"):
+        plan_of(Asked(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
+    fits = plan_of(Asked(models=["gpt2"], batch_sizes=list(range(1, 4_000))))
+    assert len(fits.cells) == 3_999

@@ -23,6 +23,8 @@ from txtop.senseless import sieve
 
 LARGEST = 1_000_000
 MAX_CELLS = 10_000
+# The header, which holds the plan, is one line of the log, of which 1 MiB is read.
+MOST_PLAN_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,8 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         refused = known.refuse(cell)
         if refused:
             raise UsageError(*refused)
+    import msgspec
+
     fixed = None if asked.budget_s is not None else base.iterations
     plan = Plan(
         cells=cells,
@@ -99,9 +103,13 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         ),
     )
     if asked.budget_s is not None:
-        import msgspec
-
         plan = msgspec.structs.replace(plan, budget_s=asked.budget_s)
+    size = len(msgspec.json.encode(plan))
+    if size > MOST_PLAN_BYTES:
+        raise UsageError(
+            f"{len(cells)} cells do not fit into one recording ({size:,} bytes of plan)",
+            f"ask for about {len(cells) * MOST_PLAN_BYTES // size} or fewer",
+        )
     return plan
 
 

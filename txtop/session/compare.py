@@ -14,7 +14,7 @@ from txtop.stats.contrast import Contrast, contrast
 
 Key = tuple[object, ...]
 Pair = tuple[SessionState, CellState]
-EXIT_CODES = {"regression": 1, "inconclusive": 3, "no regression": 0}
+EXIT_CODES = {"regression": 1, "inconclusive": 3, "not comparable": 3, "no regression": 0}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All cells and what they amount to: regression, inconclusive or no regression."""
+    """All cells and what they amount to: one of `EXIT_CODES`."""
 
     base: tuple[str, ...]
     new: tuple[str, ...]
@@ -60,8 +60,10 @@ def outcome(cells: Iterable[Compared]) -> str:
     verdicts = [c.verdict for c in cells]
     if "slower" in verdicts:
         return "regression"
+    if not verdicts or set(verdicts) == {"not comparable"}:
+        return "not comparable"
     fine = ("faster", "equivalent", "no slower")
-    return "no regression" if verdicts and all(v in fine for v in verdicts) else "inconclusive"
+    return "no regression" if all(v in fine for v in verdicts) else "inconclusive"
 
 
 def verdict(found: Contrast, margin: float) -> str:
