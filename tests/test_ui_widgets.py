@@ -68,7 +68,16 @@ def views() -> dict[str, View]:
     """States that look different."""
     done = _sweep(1e9)
     ends = tuple((i * 50_000_000_000, f"cell {i}", "oom" if i == 3 else "ok") for i in range(12))
-    playback = Playback(3, 626_000_000_000, 4.0, False, True, ends, (5, 99_000_000_000))
+    playback = Playback(
+        position_ns=3,
+        duration_ns=626_000_000_000,
+        speed=4.0,
+        playing=False,
+        backwards=True,
+        shortened=True,
+        cells=ends,
+        markers=(5, 99_000_000_000),
+    )
     shown = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 70.0)
     return {
         "nothing": View(),
