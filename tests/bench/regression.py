@@ -83,7 +83,8 @@ def main() -> int:
             for name, slowed in ((f"free-{number}", False), (f"slow-{number}", True)):
                 fixed = ["--iterations", "30", "--warmup", "5"]
                 record(folder, name, ["--models", models[0], *work, *fixed], slowed)
-        record(folder, "long", ["--models", models[0], *work, "--budget", "60"])
+        short = ["--sequence-lengths", "8", "--new-tokens", "8", "--iterations", "2000"]
+        record(folder, "long", ["--models", models[0], *short])
         record(folder, "other", ["--models", models[1], "--sequence-lengths", "8"])
         free, slow = ([f"{kind}-{n}" for n in pairs] for kind in ("free", "slow"))
         codes = [
