@@ -188,6 +188,11 @@ def stated(state: CellState) -> list[int]:
     return state.samples.kept()[judge(state).start :]
 
 
+def stated_ns(state: CellState) -> list[float]:
+    """End-to-end times in ns of those iterations."""
+    return [float(state.samples.e2e_ns[i]) for i in stated(state)]
+
+
 def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
     """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 

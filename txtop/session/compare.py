@@ -121,7 +121,7 @@ def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
             notes.append(f"no steady state in {name}")
-    found = None if reasons else contrast(times(base), times(new), margin)
+    found = None if reasons else contrast(_times(base), _times(new), margin)
     return Compared(
         cell=label,
         unit=metrics.PER_ITERATION[metrics.headline(first)][0],
@@ -134,9 +134,8 @@ def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
     )
 
 
-def times(side: list[Pair]) -> list[list[float]]:
-    """End-to-end times in ns of the iterations that the final figures are made of, by session."""
-    return [[float(c.samples.e2e_ns[i]) for i in metrics.stated(c)] for _, c in side]
+def _times(side: list[Pair]) -> list[list[float]]:
+    return [metrics.stated_ns(cell) for _, cell in side]
 
 
 def _rate(side: list[Pair]) -> float | None:

@@ -16,7 +16,6 @@ from txtop.session.write import LOG_NAME
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
-_TAIL_BYTES = 4096
 
 
 @dataclass(frozen=True)

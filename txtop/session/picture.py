@@ -12,7 +12,7 @@ _GROWING = ("log", "markers", "gaps", "boot_ids")
 
 @dataclass(frozen=True)
 class Picture:
-    """What `taken` needs to make a state again out of one that has gone on since."""
+    """What `develop` needs to make a state again out of one that has gone on since."""
 
     plain: SessionState
     lengths: dict[str, int]

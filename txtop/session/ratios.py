@@ -9,7 +9,7 @@ import msgspec
 from txtop import metrics
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.session.table import aligned
+from txtop.session.table import MISSING, aligned
 from txtop.state import CellState, SessionState
 from txtop.stats.contrast import Contrast, contrast
 
@@ -42,9 +42,9 @@ def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
             same.setdefault(work, []).append(cell)
     found = []
     for first, *others in same.values():
-        base = _times(first)
+        base = metrics.stated_ns(first)
         for other in others:
-            compared = contrast([base], [_times(other)], margin, state.plan.seed)
+            compared = contrast([base], [metrics.stated_ns(other)], margin, state.plan.seed)
             found.append(Ratio(other.cell.short, first.cell.precision, compared))
     return found
 
@@ -65,11 +65,11 @@ def lines(state: SessionState, margin: float) -> list[str]:
 
 def _row(each: Ratio) -> list[str]:
     found = each.contrast
-    between = f"[{found.ci95[0]:.3f}, {found.ci95[1]:.3f}]" if found.ci95 else "—"
-    ratio = "—" if found.ratio is None else f"{found.ratio:.3f}"
-    n = f"{found.n_base}+{found.n_new}"
-    return [sanitise(each.label, 60), each.reference, ratio, between, n, found.verdict]
+    return [sanitise(each.label, 60), each.reference, *words(found), found.verdict]
 
 
-def _times(cell: CellState) -> list[float]:
-    return [float(cell.samples.e2e_ns[i]) for i in metrics.stated(cell)]
+def words(found: Contrast) -> tuple[str, str, str]:
+    """Ratio, interval and numbers of iterations as a table shows them."""
+    ratio = MISSING if found.ratio is None else f"{found.ratio:.3f}"
+    between = f"[{found.ci95[0]:.3f}, {found.ci95[1]:.3f}]" if found.ci95 else MISSING
+    return ratio, between, f"{found.n_base}+{found.n_new}"

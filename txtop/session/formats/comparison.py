@@ -7,6 +7,7 @@ import msgspec
 from txtop.sanitise import inert_json
 from txtop.session.compare import Compared, Comparison
 from txtop.session.formats.markdown import inert
+from txtop.session.ratios import words
 from txtop.session.table import MISSING, aligned, figure
 
 COLUMNS = (
@@ -26,9 +27,7 @@ def _row(cell: Compared) -> list[str]:
     found = cell.contrast
     ratio, between, n, p = MISSING, MISSING, MISSING, MISSING
     if found is not None:
-        ratio = f"{found.ratio:.3f}" if found.ratio is not None else MISSING
-        between = f"[{found.ci95[0]:.3f}, {found.ci95[1]:.3f}]" if found.ci95 else MISSING
-        n = f"{found.n_base}+{found.n_new}"
+        ratio, between, n = words(found)
         p = MISSING if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
     rates = [figure(cell.base_rate), figure(cell.new_rate)]
     return [cell.cell, *rates, cell.unit, ratio, between, n, p, cell.verdict]

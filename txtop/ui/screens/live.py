@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 from textual.app import ComposeResult
-from textual.geometry import Offset, Region, Size, Spacing
-from textual.layout import ArrangeResult, Layout, WidgetPlacement
-from textual.screen import Screen
-from textual.widget import Widget
+from textual.geometry import Size
 
 from txtop.ui.layout import Plan, arrange
+from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import View
 from txtop.ui.widgets import machine
 from txtop.ui.widgets.panels import (
@@ -23,7 +21,6 @@ from txtop.ui.widgets.panels import (
     KeyBar,
     LogPanel,
     MachinePanel,
-    Panel,
     RailBar,
     Transport,
 )
@@ -32,42 +29,14 @@ Mode = Literal["live", "replay"]
 PANELS = {1: "cells", 4: "machine", 5: "log"}
 
 
-class Grid(Layout):
-    """Places the panels of a live screen by `arrange`, in one pass."""
-
-    name = "grid-of-panels"
-
-    def arrange(
-        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
-    ) -> ArrangeResult:
-        assert isinstance(parent, LiveScreen)
-        places = parent.plan_for(size).places
-        none = Spacing()
-        return [
-            WidgetPlacement(Region(*places[child.id]), Offset(), none, child)
-            for child in children
-            if child.id in places
-        ]
-
-
-class LiveScreen(Screen[None]):
-    """Shows views. It collects nothing and decides nothing."""
-
-    CSS_PATH = "live.tcss"
-    AUTO_FOCUS: ClassVar[str | None] = ""
+class LiveScreen(PlacedScreen):
+    """Shows views."""
 
     def __init__(self, mode: Mode = "live", footer: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__()
+        super().__init__(footer)
         self.mode: Mode = mode
         self.view = View()
-        self._footer = footer
-        self._zoom = ""
         self._shape: tuple[int, int] = (4, 0)
-        self._grid = Grid()
-
-    @property
-    def layout(self) -> Layout:
-        return self._grid
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -98,22 +67,7 @@ class LiveScreen(Screen[None]):
         if shape != self._shape:
             self._shape = shape
             self._lay_out()
-        places = self.plan_for(self.size).places
-        for panel in self.query(Panel):
-            if panel.id in places:
-                panel.show(view)
-            else:
-                panel.shown = view
-
-    def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Replaces what the last row says."""
-        self._footer = keys
-        for bar in self.query(KeyBar):
-            bar.keys = keys
-            bar.tick()
-        for card in self.query(Card):
-            card.keys = keys
-            card.tick()
+        self._hand_out(("", view))
 
     def panel(self, number: int) -> None:
         """Gives a panel the focus; where it is small or hidden, all the room, and back again."""
@@ -143,7 +97,3 @@ class LiveScreen(Screen[None]):
         if name != self._zoom:
             self._zoom = name
             self._lay_out()
-
-    def _lay_out(self) -> None:
-        """Asks for the panels to be placed anew; from a child, since a screen keeps its own."""
-        self.query_one(Header).refresh(layout=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.geometry import Offset, Region, Size, Spacing
-from textual.layout import ArrangeResult, Layout, WidgetPlacement
-from textual.screen import Screen
-from textual.widget import Widget
+from textual.geometry import Size
 
 from txtop.ui import glyphs
 from txtop.ui.layout import Plan, arrange_pair
+from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import PairView, View
 from txtop.ui.widgets import bars
 from txtop.ui.widgets.lines import Row
@@ -44,40 +41,12 @@ class LanePanel(HeroPanel):
         return rows
 
 
-class Lanes(Layout):
-    """Places the panels by `arrange_pair`, in one pass."""
-
-    name = "lanes-of-panels"
-
-    def arrange(
-        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
-    ) -> ArrangeResult:
-        assert isinstance(parent, PairScreen)
-        places = parent.plan_for(size).places
-        none = Spacing()
-        return [
-            WidgetPlacement(Region(*places[child.id]), Offset(), none, child)
-            for child in children
-            if child.id in places
-        ]
-
-
-class PairScreen(Screen[None]):
-    """Shows pairs of views. It collects nothing and decides nothing."""
-
-    CSS_PATH = "live.tcss"
-    AUTO_FOCUS: ClassVar[str | None] = ""
+class PairScreen(PlacedScreen):
+    """Shows pairs of views."""
 
     def __init__(self, footer: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__()
-        self._footer = footer
+        super().__init__(footer)
         self._count = 0
-        self._zoom = ""
-        self._lanes = Lanes()
-
-    @property
-    def layout(self) -> Layout:
-        return self._lanes
 
     def compose(self) -> ComposeResult:
         yield PairHeader(id="header")
@@ -100,23 +69,7 @@ class PairScreen(Screen[None]):
             self._count = count
             self._lay_out()
         self.query_one(PairHeader).other = right
-        places = self.plan_for(self.size).places
-        for panel in self.query(Panel):
-            view = right if (panel.id or "").endswith("-b") else left
-            if panel.id in places:
-                panel.show(view)
-            else:
-                panel.shown = view
-
-    def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
-        """Replaces what the last row says."""
-        self._footer = keys
-        for bar in self.query(KeyBar):
-            bar.keys = keys
-            bar.tick()
-        for card in self.query(Card):
-            card.keys = keys
-            card.tick()
+        self._hand_out(("-b", right), ("", left))
 
     def panel(self, number: int) -> None:
         """The cells of both in all the room, and back again."""
@@ -130,10 +83,6 @@ class PairScreen(Screen[None]):
             return False
         self.panel(1)
         return True
-
-    def _lay_out(self) -> None:
-        """Asks for the panels to be placed anew; from a child, since a screen keeps its own."""
-        self.query_one(PairHeader).refresh(layout=True)
 
 
 def _on_one_scale(pair: PairView) -> tuple[View, View]:

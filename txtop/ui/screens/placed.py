@@ -1,0 +1,78 @@
+"""A screen of panels that a plan places: what the live screen and that of two sessions share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.geometry import Offset, Region, Size, Spacing
+from textual.layout import ArrangeResult, Layout, WidgetPlacement
+from textual.screen import Screen
+from textual.widget import Widget
+
+from txtop.ui.layout import Plan
+from txtop.ui.view import View
+from txtop.ui.widgets.panels import Card, KeyBar, Panel
+
+
+class Grid(Layout):
+    """Places the panels where the screen's plan says, in one pass."""
+
+    name = "grid-of-panels"
+
+    def arrange(
+        self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
+    ) -> ArrangeResult:
+        assert isinstance(parent, PlacedScreen)
+        places = parent.plan_for(size).places
+        none = Spacing()
+        return [
+            WidgetPlacement(Region(*places[child.id]), Offset(), none, child)
+            for child in children
+            if child.id in places
+        ]
+
+
+class PlacedScreen(Screen[None]):
+    """It collects nothing and decides nothing. Subclasses say what is on it, and where."""
+
+    CSS_PATH = "live.tcss"
+    AUTO_FOCUS: ClassVar[str | None] = ""
+
+    def __init__(self, footer: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__()
+        self._footer = footer
+        self._zoom = ""
+        self._grid = Grid()
+
+    @property
+    def layout(self) -> Layout:
+        return self._grid
+
+    def plan_for(self, size: Size) -> Plan:
+        """The panels on show on a terminal of that size."""
+        raise NotImplementedError
+
+    def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
+        """Replaces what the last row says."""
+        self._footer = keys
+        for bar in self.query(KeyBar):
+            bar.keys = keys
+            bar.tick()
+        for card in self.query(Card):
+            card.keys = keys
+            card.tick()
+
+    def _hand_out(self, *views: tuple[str, View]) -> None:
+        """Gives each panel the view for its id's ending; it draws it where it is on show."""
+        places = self.plan_for(self.size).places
+        for panel in self.query(Panel):
+            view = next(v for ending, v in views if (panel.id or "").endswith(ending))
+            if panel.id in places:
+                panel.show(view)
+            else:
+                panel.shown = view
+
+    def _lay_out(self) -> None:
+        """Asks for the panels to be placed anew; from a child, since a screen keeps its own."""
+        self.query_one("#header").refresh(layout=True)
