@@ -1,0 +1,119 @@
+"""The confidence sequence of an A/B over simulated sessions, and the tests beside it."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+
+import numpy as np
+import pytest
+from scipy import stats as oracle
+
+from txtop.stats.turns import ConfidenceSequence, block_difference, holm, judged, signed_rank_p
+
+MARGIN = 0.02
+LOOKS = 200
+
+
+def _sessions(
+    count: int, seed: int, *, effect: float = 0.0, drift: float = 0.0, noise: float = 0.02
+) -> np.ndarray:
+    """d of each block of `count` sessions, from simulated requests in the order A B B A; B is
+    faster by `effect`, and everything slows down by `drift` across a session."""
+    random = np.random.default_rng(seed)
+    slower = np.log1p(drift * np.arange(LOOKS * 4) / (LOOKS * 4)).reshape(LOOKS, 4)
+    log_ns = slower + random.normal(0, noise, (count, LOOKS, 4))
+    log_ns[:, :, 1:3] -= math.log1p(effect)
+    return log_ns[:, :, (0, 3)].mean(axis=2) - log_ns[:, :, (1, 2)].mean(axis=2)
+
+
+def _play(differences: np.ndarray) -> tuple[str | None, int, bool]:
+    """First verdict, the block that brought it, and whether 1 was ever excluded."""
+    sequence = ConfidenceSequence(MARGIN)
+    verdict, at, excluded = None, 0, False
+    for difference in differences.tolist():
+        sequence.add(difference)
+        excluded = excluded or sequence.excludes_one
+        if verdict is None and sequence.verdict is not None:
+            verdict, at = sequence.verdict, sequence.n
+    return verdict, at, excluded
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.2])
+def test_identical_arms_rarely_seem_to_differ(drift: float) -> None:
+    played = [_play(d) for seed in (1, 2, 3) for d in _sessions(1_000, seed, drift=drift)]
+    assert sum(excluded for *_, excluded in played) <= 0.065 * len(played)
+    assert sum(v in ("faster", "slower") for v, *_ in played) <= 0.01 * len(played)
+    assert sum(v == "equivalent" for v, *_ in played) >= 0.9 * len(played)
+
+
+def test_a_true_effect_of_5_percent_is_found_in_20_blocks() -> None:
+    played = [_play(d) for d in _sessions(1_000, 4, effect=0.05)]
+    found = [at for verdict, at, _ in played if verdict == "faster"]
+    assert len(found) >= 0.95 * len(played)
+    assert median(found) <= 20
+    slower = [_play(d)[0] for d in _sessions(200, 5, effect=-0.05)]
+    assert slower.count("slower") >= 190
+
+
+def test_drift_cancels_within_a_block() -> None:
+    a, b = [100.0, 130.0], [110.0, 120.0]
+    assert block_difference(a, b) == pytest.approx(
+        (math.log(100) + math.log(130) - math.log(110) - math.log(120)) / 2
+    )
+    assert abs(block_difference(a, b)) < 0.01
+
+
+def test_no_verdict_before_the_tenth_block_and_the_interval_never_widens() -> None:
+    sequence = ConfidenceSequence(MARGIN)
+    random = np.random.default_rng(0)
+    before = (-math.inf, math.inf)
+    for n in range(1, 60):
+        sequence.add(0.4 + float(random.normal(0, 0.05)))
+        interval = sequence.looks[-1].interval
+        if n < 10:
+            assert sequence.verdict is None and not sequence.excludes_one
+        else:
+            assert sequence.verdict == "faster"
+            assert interval is not None
+            assert before[0] <= interval[0] and interval[1] <= before[1]
+            before = interval
+    assert sequence.looks[0].interval is None
+    assert sequence.wins == 59
+
+
+def test_contradicting_looks_are_inconclusive() -> None:
+    sequence = ConfidenceSequence(MARGIN)
+    for i in range(40):
+        sequence.add(0.5 + 1e-4 * (i % 2))
+    for i in range(400):
+        sequence.add(-0.5 + 1e-4 * (i % 2))
+    assert sequence.verdict == "inconclusive"
+
+
+def test_judged_against_the_margin() -> None:
+    assert judged(0.03, 0.05, MARGIN) == "faster"
+    assert judged(-0.05, -0.03, MARGIN) == "slower"
+    assert judged(-0.01, 0.01, MARGIN) == "equivalent"
+    assert judged(-0.03, 0.01, MARGIN) is None
+    assert judged(0.01, 0.03, MARGIN) is None
+
+
+@pytest.mark.parametrize("n", [1, 5, 12, 25, 26, 80])
+def test_signed_rank_agrees_with_scipy(n: int) -> None:
+    x = np.random.default_rng(n).normal(0.3, 1, n)
+    method = "exact" if n <= 25 else "approx"
+    expected = oracle.wilcoxon(x, method=method, correction=True).pvalue
+    assert signed_rank_p(list(x)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_signed_rank_with_ties_and_zeros_agrees_with_scipy() -> None:
+    x = [0.0, 1, 1, -1, 2, 2, 3, -3, 4, 5, 5, 6, 7, -2, 0.0]
+    expected = oracle.wilcoxon([v for v in x if v], method="approx", correction=True).pvalue
+    assert signed_rank_p(x) == pytest.approx(expected, rel=1e-9)
+    assert signed_rank_p([0.0, 0.0]) is None
+
+
+def test_holm_adjusts_step_by_step() -> None:
+    assert holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
