@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import streams
 
+from txtop.cell_state import CellState
 from txtop.events import Telemetry
 from txtop.metrics import FinalMetrics
 from txtop.plan import Plan
 from txtop.runner.measure import Course
 from txtop.session import export, table
-from txtop.state import CellState, SessionState, fold_all
+from txtop.state import SessionState, fold_all
 from txtop.stats.summary import band
 
 Duration = Callable[[int], float]
@@ -35,6 +36,7 @@ def conduct(
     header = streams.stream(plan)[0]
     session = fold_all([header])
     session.current = "c001"
+    session.working.add("c001")
     state = session.cells["c001"]
     state.load = msgspec.structs.replace(
         streams.load(0, "c001"), device_id="GPU-1" if gpu else None

@@ -7,9 +7,10 @@ import streams
 from test_measure import asked, conduct, exported
 
 from txtop import events
+from txtop.cell_state import CellState
 from txtop.runner.measure import MOST_REPEATS
 from txtop.runner.validity import Readings, spoiled
-from txtop.state import CellState, Device, SessionState, fold_all
+from txtop.state import Device, SessionState, fold_all
 
 S = 1_000_000_000
 CALM: dict[str, float | None] = {

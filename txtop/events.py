@@ -14,7 +14,7 @@ from msgspec import Meta
 from txtop.plan import Plan
 from txtop.sanitise import inert_json
 
-SCHEMA = (1, 1)
+SCHEMA = (1, 2)
 MAX_LINE_BYTES = 1 << 20
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -82,9 +82,13 @@ class CellRejected(Event, kw_only=True, tag="cell_rejected"):
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
+    """A worker begins with a cell. `goes_on`: in place of one that died in the middle of an A/B;
+    what was measured stays."""
+
     cell: Name
     worker: Name
     shares_weights: bool = False
+    goes_on: bool = False
 
 
 class Progress(Event, kw_only=True, tag="progress"):
@@ -191,6 +195,70 @@ class Block(Event, kw_only=True, tag="block"):
     reasons: list[Name]
 
 
+class Round(Event, kw_only=True, tag="round"):
+    """One block of an A/B: the arms in the `order` they took turns, which is the same backwards,
+    and the iterations of each. One that is not `kept` counts for nothing, for these reasons.
+
+    `reloaded` where the arms do not fit beside each other: each turn is then a load of its own.
+    """
+
+    order: list[Name]
+    iterations: dict[Name, list[Natural]]
+    kept: bool
+    reloaded: bool = False
+    reasons: list[Name] = []
+
+
+class Comparing(Event, kw_only=True, tag="comparing"):
+    """The output of `cell` is being held against that of `reference`: steps done so far."""
+
+    cell: Name
+    reference: Name
+    done: Natural
+    total: Natural
+
+
+class Fidelity(Event, kw_only=True, tag="fidelity"):
+    """How far the output of `cell` is from that of `reference`, on the same fixed input.
+
+    KL(reference || cell) in nats over `positions` next-token distributions; `top1` is at how many
+    of them the likeliest token is the same; `floor` is the mean KLD of the reference against a
+    second pass of itself. Of the true token: the ratio of perplexities (cell over reference; null
+    without trained weights and text) and the RMS of the difference of its probability.
+    `divergence` counts the tokens before the first that differs when both write freely, null where
+    none of `written` does; `texts` are what they wrote: in common, then each. Encoders have cosines
+    in place of all that, over `positions` tokens. `invalid` counts NaN and Inf in the output of
+    `cell`; then, or where it `failed`, there are no figures. `same_model` says that vocabulary and
+    architecture are one.
+    """
+
+    cell: Name
+    reference: Name
+    weights: Literal["pretrained", "random"] = "random"
+    same_model: bool = True
+    input_sha256: Name = ""
+    text: bool = False
+    positions: Natural = 0
+    failed: Text = ""
+    invalid: Natural = 0
+    kld: Real | None = None
+    kld_stderr: Real | None = None
+    kld_median: Real | None = None
+    kld_p99: Real | None = None
+    kld_max: Real | None = None
+    floor: Real | None = None
+    top1: Natural | None = None
+    perplexity_ratio: Real | None = None
+    rms_probability: Real | None = None
+    divergence: Natural | None = None
+    written: Natural = 0
+    texts: tuple[Text, Text, Text] | None = None
+    cosine_pooled: Real | None = None
+    cosine_tokens: Real | None = None
+    cosine_tokens_min: Real | None = None
+    notes: list[Text] = []
+
+
 class Memory(Event, kw_only=True, tag="memory"):
     """Peaks of a cell, in bytes; the device's are null without one."""
 
@@ -271,6 +339,9 @@ AnyEvent = (
     | Steps
     | Iteration
     | Block
+    | Round
+    | Comparing
+    | Fidelity
     | Memory
     | Telemetry
     | Control

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from txtop.state import CellState
+from txtop.cell_state import CellState
 from txtop.stats import intervals, steady, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.steady import Steady

@@ -102,6 +102,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup` is that many
     iterations, null the gate of `stats.warmup`. `timeout_s` ends a cell that takes longer as a
     whole, loading included.
+
+    With a `margin` the cells are the arms of an A/B: they take turns, the others are held against
+    the first, and `budget_s` is what they measure together. The margin is the smallest difference
+    in speed that matters, as a share.
     """
 
     cells: tuple[Cell, ...]
@@ -114,6 +118,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: Annotated[float, Meta(gt=0, le=864_000)] | None = None
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     allowed: Allowed = Allowed()
+    margin: Annotated[float, Meta(gt=0, le=1)] | None = None
 
     @property
     def expected_warmup(self) -> int:

@@ -5,108 +5,18 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from txtop import events
+from txtop import events, fidelity, references
+from txtop.cell_state import NONE_NS, CellState, Samples
 from txtop.events import AnyEvent
 from txtop.plan import Cell, Plan
+from txtop.versus import Versus
 
-Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
 HOST = "host"
-NONE_NS = -1
+INVALID = "is INVALID: NaN or Inf in its output"
 MAX_NS = 2**63 - 1
-
-
-@dataclass
-class Samples:
-    """Every iteration of one cell, in columns that are only ever appended to. Times in ns.
-
-    `gaps_ns` holds the tokens of all complete iterations, one after the other: those of
-    iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT.
-    """
-
-    role: list[events.Role] = field(default_factory=list)
-    start_ns: array[int] = field(default_factory=lambda: array("q"))
-    e2e_ns: array[int] = field(default_factory=lambda: array("q"))
-    ttft_ns: array[int] = field(default_factory=lambda: array("q"))
-    encoder_ns: array[int] = field(default_factory=lambda: array("q"))
-    tokens: array[int] = field(default_factory=lambda: array("q"))
-    gaps_ns: array[int] = field(default_factory=lambda: array("q"))
-    gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
-    discarded: set[int] = field(default_factory=set)
-    cut: int | None = None
-
-    def __len__(self) -> int:
-        return len(self.role)
-
-    def kept(self) -> list[int]:
-        """Places of the measured iterations, without those of discarded blocks.
-
-        With another `cut`: of all after the first and so many more, whatever they were for.
-        """
-        out = self.discarded
-        if self.cut is not None:
-            return [i for i in range(1 + self.cut, len(self.role)) if i not in out]
-        return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
-
-    def gaps(self, i: int) -> array[int]:
-        """Durations of the tokens of iteration i, TTFT first; empty for an encoder."""
-        return self.gaps_ns[self.gaps_from[i] : self.gaps_from[i + 1]]
-
-
-@dataclass
-class CellState:
-    """One cell as far as it has come."""
-
-    cell: Cell
-    stage: Stage = "waiting"
-    worker: str = ""
-    shares_weights: bool = False
-    phase: str = ""
-    load: events.Load | None = None
-    workload: events.Workload | None = None
-    kernels: events.Kernels | None = None
-    memory: events.Memory | None = None
-    progress: events.Progress | None = None
-    finished: events.CellFinished | None = None
-    rejected: events.CellRejected | None = None
-    samples: Samples = field(default_factory=Samples)
-    blocks: list[events.Block] = field(default_factory=list)
-    open_gaps_ns: array[int] = field(default_factory=lambda: array("q"))
-    open_index: int = -1
-    lag: bool = False
-    invalid: int = 0
-    started_at_ns: int = 0
-    ended_at_ns: int = 0
-    measured_from_ns: int = 0
-    measured_to_ns: int = 0
-
-    @property
-    def status(self) -> str:
-        """ok, oom, failed, timeout, skipped, cancelled, rejected; else the stage."""
-        if self.finished:
-            return self.finished.status
-        return self.stage
-
-    @property
-    def reason(self) -> str:
-        """Why it failed or was refused; empty when all is well."""
-        ending = self.finished or self.rejected
-        return ending.reason if ending else ""
-
-    @property
-    def hint(self) -> str:
-        ending = self.finished or self.rejected
-        return ending.hint if ending else ""
-
-    @property
-    def over(self) -> bool:
-        return self.stage in ("finished", "rejected")
-
-    @property
-    def family(self) -> str | None:
-        return self.load.family if self.load else None
 
 
 @dataclass
@@ -137,7 +47,8 @@ class SessionState:
     """Everything a screen, a table or an export is made from.
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
-    `warmup_cut` asks what the figures would be with that many warm-up iterations.
+    `warmup_cut` asks what the figures would be with that many warm-up iterations. `current` is the
+    cell that was heard of last among those `working`: arms of an A/B are at work together.
     """
 
     header: events.Header | None = None
@@ -148,6 +59,10 @@ class SessionState:
     gaps: list[tuple[int, events.Gap]] = field(default_factory=list)
     loads: dict[str, events.Load] = field(default_factory=dict)
     current: str | None = None
+    working: set[str] = field(default_factory=set)
+    versus: Versus | None = None
+    fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
+    comparing: events.Comparing | None = None
     paused: bool = False
     ended: events.Ended | None = None
     clock_ns: int = 0
@@ -163,6 +78,23 @@ class SessionState:
     @property
     def plan(self) -> Plan:
         return self.header.plan if self.header else Plan(cells=())
+
+    def output_of(self, name: str, against: str | None = None) -> events.Fidelity | None:
+        """How far the output of a cell is from that of its reference, or of the arm `against`,
+        whichever of the two was the reference; null where that was not measured."""
+        if against is not None:
+            return self.fidelity.get((name, against)) or self.fidelity.get((against, name))
+        if name not in self.cells:
+            return None
+        mine = self.cells[name].cell
+        return next(
+            (
+                found
+                for (cell, _), found in self.fidelity.items()
+                if references.same_output(self.cells[cell].cell, mine)
+            ),
+            None,
+        )
 
     @property
     def failed(self) -> int:
@@ -211,17 +143,25 @@ class SessionState:
 
     def _header(self, event: events.Header) -> None:
         self.header = event
-        self.cells = {c.id: self._fresh(c) for c in event.plan.cells}
+        self.cells = {c.id: CellState(c, samples=self._samples()) for c in event.plan.cells}
+        self.versus = Versus.of(event.plan)
 
     def _fresh(self, cell: Cell) -> CellState:
-        return CellState(cell, samples=Samples(cut=self.warmup_cut))
+        """A cell of which nothing is known but what its output is like."""
+        found = self.output_of(cell.id)
+        invalid = found.invalid if found else 0
+        return CellState(cell, samples=self._samples(), invalid=invalid)
+
+    def _samples(self) -> Samples:
+        return Samples(cut=self.warmup_cut)
 
     def _segment(self, event: events.Segment) -> None:
         if self.boot_ids:
             rebooted = event.boot_id != self.boot_ids[-1]
             self._say("resumed after a reboot" if rebooted else "resumed")
         self.boot_ids.append(event.boot_id)
-        self.ended = self.current = None
+        self.ended = self.current = self.comparing = None
+        self.working.clear()
         self.paused = False
         if event.torn_bytes:
             self._say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
@@ -260,12 +200,14 @@ class SessionState:
 
     def _ended(self, event: events.Ended) -> None:
         self.ended = event
-        self.current = None
+        self.current = self.comparing = None
+        self.working.clear()
         self.paused = False
 
     def _at_work(self, event: _OfCell) -> None:
-        """What the cell at work says of itself."""
-        if event.cell == self.current:
+        """What a cell at work says of itself."""
+        if event.cell in self.working:
+            self.current = event.cell
             _CELL_FOLDS[type(event)](self, self.cells[event.cell], event)
 
     def _rejected(self, event: events.CellRejected) -> None:
@@ -273,6 +215,7 @@ class SessionState:
         if state is None:
             return
         state.rejected = event
+        self._withdraw(event.cell, "was refused")
         state.stage = "rejected"
         state.ended_at_ns = self.clock_ns
         self._say(f"refused: {event.reason}", "error", event.cell)
@@ -282,9 +225,10 @@ class SessionState:
         state = self.cells.get(name)
         if state is None or state.over:
             return None
-        if name != self.current:
+        if name not in self.working:
             state = self.cells[name] = self._fresh(state.cell)
-        else:
+        self.working.discard(name)
+        if self.current == name:
             self.current = None
         return state
 
@@ -316,8 +260,20 @@ class SessionState:
         """A cell that is measured again starts from nothing; what it was before stays as it is."""
         if event.cell not in self.cells:
             return
+        if event.goes_on and event.cell in self.working:
+            self._replaced(self.cells[event.cell], event)
+            return
         state = self.cells[event.cell] = self._fresh(self.cells[event.cell].cell)
+        if self.versus is None:
+            self.working.clear()
+        elif state.cell == self.versus.first:
+            self.versus = Versus.of(self.plan)
+            for name, each in self.cells.items():
+                if each.invalid and name != event.cell:
+                    self._withdraw(name, INVALID)
+        self.working.add(event.cell)
         self.current = event.cell
+        self.comparing = None
         self.first_cell_ns = self.first_cell_ns or self.clock_ns
         state.stage = "loading"
         state.worker = event.worker
@@ -328,6 +284,14 @@ class SessionState:
             self._say("started, weights kept", cell=event.cell)
         else:
             self._say("started", cell=event.cell)
+
+    def _replaced(self, state: CellState, event: events.CellStarted) -> None:
+        """A fresh worker goes on in the place of one that died; the open iteration is lost."""
+        self.current = event.cell
+        state.worker, state.stage = event.worker, "loading"
+        state.open_index = -1
+        del state.open_gaps_ns[:]
+        self._say("a fresh worker is loaded", "warning", event.cell)
 
     def _steps(self, state: CellState, event: events.Steps) -> None:
         if event.index != state.open_index:
@@ -351,6 +315,8 @@ class SessionState:
         del state.open_gaps_ns[:]
         state.lag = state.lag or event.lag
         state.invalid += event.invalid
+        if event.invalid:
+            self._withdraw(event.cell, INVALID)
         if event.role == "measured":
             if not state.measured_from_ns:
                 state.measured_from_ns = max(0, self.clock_ns - event.e2e_ns)
@@ -368,11 +334,52 @@ class SessionState:
         verdict = "kept, since three were repeated" if event.kept else "repeated"
         self._say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
 
+    def _round(self, event: events.Round) -> None:
+        """A block of an A/B; the iterations of one that does not count are no sample either."""
+        if self.versus is None or not event.iterations.keys() <= self.cells.keys():
+            return
+        times: dict[str, list[float]] = {}
+        for name, places in event.iterations.items():
+            samples = self.cells[name].samples
+            known = [i for i in places if i < len(samples)]
+            if not event.kept:
+                samples.discarded.update(known)
+            work = self.cells[name].cell.batch_size
+            times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in known]
+        said = self.versus.add(event, times)
+        if said:
+            self._say(said, "info" if event.kept else "warning")
+
+    def _comparing(self, event: events.Comparing) -> None:
+        if {event.cell, event.reference} <= self.cells.keys():
+            self.comparing = event
+
+    def _fidelity(self, event: events.Fidelity) -> None:
+        if not {event.cell, event.reference} <= self.cells.keys():
+            return
+        self.comparing = None
+        self.fidelity[event.cell, event.reference] = event
+        of = self.cells[event.reference].cell.precision
+        self._say(f"output against {of}: {fidelity.forms(event)[0]}", cell=event.cell)
+        if not event.invalid:
+            return
+        self._withdraw(event.cell, INVALID)
+        mine = self.cells[event.cell].cell
+        for name, each in self.cells.items():
+            if references.same_output(each.cell, mine):
+                self.cells[name] = replace(each, invalid=each.invalid + event.invalid)
+
+    def _withdraw(self, name: str, why: str) -> None:
+        if self.versus is not None and name in self.cells:
+            self.versus.withdraw(name, why)
+
     def _finish(self, event: events.CellFinished) -> None:
         state = self._closing(event.cell)
         if state is None:
             return
         state.finished = event
+        if event.status in ("oom", "failed", "timeout"):
+            self._withdraw(event.cell, event.status)
         state.stage = "finished"
         state.ended_at_ns = self.clock_ns
         state.open_index = -1
@@ -423,6 +430,9 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.CellStarted: SessionState._start,
     events.CellRejected: SessionState._rejected,
     events.CellFinished: SessionState._finish,
+    events.Round: SessionState._round,
+    events.Comparing: SessionState._comparing,
+    events.Fidelity: SessionState._fidelity,
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from txtop.state import HOST, CellState, Device, SessionState
+from txtop.cell_state import CellState
+from txtop.state import HOST, Device, SessionState
 from txtop.stats import energy
 from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, single, summarise

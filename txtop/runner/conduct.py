@@ -30,6 +30,8 @@ IDLE_NS = 2_200_000_000
 IDLE_PATIENCE_S = 6.0
 
 FROM_WORKER = (
+    events.Comparing,
+    events.Fidelity,
     events.CellRejected,
     events.Progress,
     events.Phase,
@@ -124,7 +126,7 @@ class Conductor:
         if not isinstance(event, FROM_WORKER):
             self._on_bad(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
-        if not isinstance(event, events.Log) and event.cell != self.recorder.state.current:
+        if not isinstance(event, events.Log) and event.cell not in self.recorder.state.working:
             return
         if isinstance(event, events.Log) and event.text == models.OFFLINE_NOTICE:
             self._offline = True

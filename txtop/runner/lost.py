@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 
 from txtop import events, memory_killer
+from txtop.cell_state import CellState
 from txtop.events import CellFinished
 from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import now_ns
-from txtop.state import CellState
 
 
 def silent(worker: Child, state: CellState, course: Course, reason: str) -> CellFinished:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.events import Block, Role
 from txtop.plan import Plan
 from txtop.runner import validity
 from txtop.runner.recorder import now_ns
-from txtop.state import CellState, Device, SessionState
+from txtop.state import Device, SessionState
 from txtop.stats import steady, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
 from txtop.stats.stopping import StoppedBy

@@ -31,6 +31,7 @@ def begin(recorder: Recorder, plan: Plan, session: str, name: str | None) -> Non
             versions=machine.versions(),
             seed=plan.seed,
             boot_id=machine.boot_id(),
+            margin=plan.margin,
         )
     )
     _segment(recorder)
@@ -44,8 +45,12 @@ def go_on(recorder: Recorder) -> None:
 
 
 def missing(state: SessionState) -> frozenset[str]:
-    """Ids of the cells without a result: not begun, not finished, cancelled, failed, timed out."""
-    return frozenset(name for name, cell in state.cells.items() if cell.status not in SETTLED)
+    """Ids of the cells without a result: not begun, not finished, cancelled, failed, timed out.
+
+    Arms are compared with each other, so that none of them has a result where one is missing.
+    """
+    found = frozenset(name for name, cell in state.cells.items() if cell.status not in SETTLED)
+    return frozenset(state.cells) if found and state.plan.margin is not None else found
 
 
 def changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import median
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.stats.contrast import Contrast, contrast
 
 Key = tuple[object, ...]

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from txtop import metrics, stats, watched
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
 from txtop.session.schema import (
@@ -20,7 +21,7 @@ from txtop.session.schema import (
     TelemetryExport,
     Tool,
 )
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.stats.summary import FEW
 
 DIGITS = 9

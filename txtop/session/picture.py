@@ -5,9 +5,19 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from txtop.state import CellState, Device, Samples, SessionState
+from txtop.cell_state import CellState, Samples
+from txtop.state import Device, SessionState
 
 _GROWING = ("log", "markers", "gaps", "boot_ids")
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A cell that goes on: a copy of it, and how much of its columns there was."""
+
+    cell: CellState
+    iterations: int
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -16,32 +26,16 @@ class Picture:
 
     plain: SessionState
     lengths: dict[str, int]
-    at_work: CellState | None
-    iterations: int
-    tokens: int
+    at_work: tuple[AtWork, ...]
     devices: dict[str, tuple[str, dict[str, str], dict[str, int]]]
 
 
 def take(state: SessionState) -> Picture:
     """Costs little, however long `state` has become: no series is copied."""
-    plain = copy.copy(state)
-    plain.loads = dict(state.loads)
-    plain.cells = dict(state.cells)
-    at_work = state.cells.get(state.current or "")
-    iterations = tokens = 0
-    if at_work is not None:
-        iterations, tokens = len(at_work.samples), len(at_work.samples.gaps_ns)
-        at_work = copy.copy(at_work)
-        at_work.blocks = list(at_work.blocks)
-        at_work.open_gaps_ns = at_work.open_gaps_ns[:]
-        at_work.samples = copy.copy(at_work.samples)
-        at_work.samples.discarded = set(at_work.samples.discarded)
     return Picture(
-        plain=plain,
+        plain=_plain(state),
         lengths={name: len(getattr(state, name)) for name in _GROWING},
-        at_work=at_work,
-        iterations=iterations,
-        tokens=tokens,
+        at_work=tuple(_at_work(state.cells[name]) for name in sorted(state.working)),
         devices={
             name: (device.label, device.versions, {k: len(s[0]) for k, s in device.series.items()})
             for name, device in state.devices.items()
@@ -55,21 +49,40 @@ def develop(picture: Picture, later: SessionState) -> SessionState:
     Series are copied, so the result may go on by itself. Cells that were over, or had not begun,
     are shared: nothing changes them any more.
     """
-    state = copy.copy(picture.plain)
+    state = _plain(picture.plain)
     for name, length in picture.lengths.items():
         setattr(state, name, getattr(later, name)[:length])
-    state.loads = dict(picture.plain.loads)
-    state.cells = dict(picture.plain.cells)
-    if picture.at_work is not None:
-        cell = copy.copy(picture.at_work)
-        cell.blocks = list(cell.blocks)
-        cell.open_gaps_ns = cell.open_gaps_ns[:]
-        cell.samples = _first(cell.samples, picture.iterations, picture.tokens)
+    for known in picture.at_work:
+        cell = _copied(known.cell)
+        cell.samples = _first(cell.samples, known.iterations, known.tokens)
         state.cells[cell.cell.id] = cell
     state.devices = {
         name: _until(later.devices[name], *known) for name, known in picture.devices.items()
     }
     return state
+
+
+def _plain(state: SessionState) -> SessionState:
+    """With containers of its own; what they hold is shared."""
+    plain = copy.copy(state)
+    plain.loads, plain.cells = dict(state.loads), dict(state.cells)
+    plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
+    plain.versus = state.versus.copy() if state.versus else None
+    return plain
+
+
+def _copied(state: CellState) -> CellState:
+    cell = copy.copy(state)
+    cell.blocks = list(cell.blocks)
+    cell.open_gaps_ns = cell.open_gaps_ns[:]
+    return cell
+
+
+def _at_work(state: CellState) -> AtWork:
+    cell = _copied(state)
+    cell.samples = copy.copy(cell.samples)
+    cell.samples.discarded = set(cell.samples.discarded)
+    return AtWork(cell, len(cell.samples), len(cell.samples.gaps_ns))
 
 
 def _first(samples: Samples, iterations: int, tokens: int) -> Samples:

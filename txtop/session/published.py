@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 
 Chooses = Callable[[Cell], bool]
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import msgspec
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
 from txtop.session.table import MISSING, aligned
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.stats.contrast import Contrast, contrast
 
 MARGIN = 0.02

@@ -6,12 +6,13 @@ import math
 from datetime import UTC, datetime
 
 from txtop import metrics, watched
+from txtop.cell_state import CellState
 from txtop.events import Machine
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import published
 from txtop.session.export import cell_notes
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.stats.summary import Summary
 
 COLUMNS = (

@@ -6,16 +6,20 @@ d = mean(ln a) - mean(ln b). exp(mean d) is the speed of B over A, above 1 where
 
 from __future__ import annotations
 
+import copy
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from statistics import NormalDist, fmean
+from statistics import fmean
 from typing import Literal
 
 from txtop.stats.intervals import Interval, anytime_half_width
 
 FIRST_LOOK = 10
+FIRST_LOOK_RELOADED = 5
+FARTHEST = 1 << 14
 ALPHA = 0.05
 EXACT_UP_TO = 25
 Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
@@ -30,8 +34,8 @@ def block_difference(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
 class Look:
     """What could be said after `n` blocks; `interval` is of the ratio, null under two blocks.
 
-    Before `FIRST_LOOK` it is that look's own and decides nothing; from there on it is the
-    intersection with all before it.
+    Before the first look that counts it is that look's own and decides nothing; from there on it
+    is the intersection with all before it.
     """
 
     n: int
@@ -44,12 +48,14 @@ class ConfidenceSequence:
 
     Asymptotic confidence sequence of Waudby-Smith et al. (`intervals.anytime_half_width`),
     intersected with all earlier ones from the first look, at 10 blocks, on. `alpha` is that of
-    this comparison alone.
+    this comparison alone. `first_look` is earlier where each turn is a load of its own, and a
+    verdict indicative at most.
     """
 
     def __init__(self, margin: float, alpha: float = ALPHA) -> None:
         self.margin = margin
         self.alpha = alpha
+        self.first_look = FIRST_LOOK
         self.differences: list[float] = []
         self.looks: list[Look] = []
         self._low, self._high = -math.inf, math.inf
@@ -75,7 +81,7 @@ class ConfidenceSequence:
         if n > 1:
             half = anytime_half_width(n, math.sqrt(self._squares / (n - 1)), self.alpha)
             low, high = self._mean - half, self._mean + half
-            if n >= FIRST_LOOK:
+            if n >= self.first_look:
                 self._low, self._high = max(self._low, low), min(self._high, high)
                 low, high = self._low, self._high
             interval = math.exp(low), math.exp(high)
@@ -84,7 +90,7 @@ class ConfidenceSequence:
     @property
     def verdict(self) -> Verdict | None:
         """Null while it may still come; `inconclusive` where the intersection is empty."""
-        if self.n < FIRST_LOOK:
+        if self.n < self.first_look:
             return None
         if self._low > self._high:
             return "inconclusive"
@@ -93,7 +99,29 @@ class ConfidenceSequence:
     @property
     def excludes_one(self) -> bool:
         """Whether a difference, however small, has been shown."""
-        return self.n >= FIRST_LOOK and (self._low > 0 or self._high < 0)
+        return self.n >= self.first_look and (self._low > 0 or self._high < 0)
+
+    def expected_blocks(self) -> int | None:
+        """A guess at how many blocks a verdict takes, if mean and spread stay what they are; null
+        where that is not in sight, or under two blocks."""
+        if self.n < 2:
+            return None
+        deviation = math.sqrt(self._squares / (self.n - 1))
+
+        def undecided(n: int) -> bool:
+            half = anytime_half_width(n, deviation, self.alpha)
+            return judged(self._mean - half, self._mean + half, self.margin) is None
+
+        least = max(self.n, self.first_look)
+        if undecided(FARTHEST):
+            return None
+        return least + bisect_left(range(least, FARTHEST), False, key=undecided)
+
+    def copy(self) -> ConfidenceSequence:
+        """As it is now; the original may go on."""
+        found = copy.copy(self)
+        found.differences, found.looks = list(self.differences), list(self.looks)
+        return found
 
 
 def judged(low: float, high: float, margin: float) -> Verdict | None:
@@ -127,7 +155,7 @@ def signed_rank_p(differences: Sequence[float]) -> float | None:
         return _exact(round(positive), n)
     variance = n * (n + 1) * (2 * n + 1) / 24 - ties / 48
     away = max(0.0, abs(positive - n * (n + 1) / 4) - 0.5)
-    return 2 * NormalDist().cdf(-away / math.sqrt(variance))
+    return math.erfc(away / math.sqrt(2 * variance))
 
 
 def _exact(positive: int, n: int) -> float:
@@ -138,7 +166,7 @@ def _exact(positive: int, n: int) -> float:
         for reached in range(total, rank - 1, -1):
             ways[reached] += ways[reached - rank]
     tail = sum(ways[: min(positive, total - positive) + 1])
-    return min(1.0, 2 * tail / 2**n)
+    return min(1.0, tail / 2.0 ** (n - 1))
 
 
 def holm(values: Iterable[float | None]) -> list[float | None]:

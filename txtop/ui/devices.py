@@ -8,7 +8,8 @@ from array import array
 from dataclasses import dataclass, replace
 
 from txtop import clocks
-from txtop.state import HOST, CellState, Device, SessionState
+from txtop.cell_state import CellState
+from txtop.state import HOST, Device, SessionState
 from txtop.ui import numbers
 
 HISTORY = 160

@@ -8,9 +8,9 @@ from functools import lru_cache
 from statistics import fmean, median
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import Cell, Plan
-from txtop.state import CellState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui import numbers
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import metrics
-from txtop.state import CellState, SessionState
+from txtop.cell_state import CellState
+from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui import figures, numbers
 from txtop.ui.devices import throttle_of

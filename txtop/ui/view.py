@@ -12,8 +12,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.plan import Cell
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.devices import Machine, machine
 from txtop.ui.figures import CellRow, Memo

@@ -10,9 +10,10 @@ from typing import Any
 
 import msgspec
 
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 
 
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:

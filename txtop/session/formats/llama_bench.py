@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 
 UNKNOWN = (
     "build_commit",

@@ -6,6 +6,7 @@ import html
 from datetime import UTC, datetime
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import table
@@ -13,7 +14,7 @@ from txtop.session.export import cell_notes
 from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
 from txtop.session.report.style import STYLE
-from txtop.state import CellState, SessionState
+from txtop.state import SessionState
 from txtop.stats.summary import FEW
 
 MOST_CARDS = 12

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from txtop import metrics
+from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session.ratios import Ratio
 from txtop.session.report.drawing import SERIES, colour, quiet, svg
-from txtop.state import CellState, Device, SessionState
+from txtop.state import Device, SessionState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

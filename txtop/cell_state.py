@@ -1,0 +1,104 @@
+"""One cell as far as it has come: its iterations in columns, and what was said of it."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import Literal
+
+from txtop import events
+from txtop.plan import Cell
+
+Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+NONE_NS = -1
+
+
+@dataclass
+class Samples:
+    """Every iteration of one cell, in columns that are only ever appended to. Times in ns.
+
+    `gaps_ns` holds the tokens of all complete iterations, one after the other: those of
+    iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT.
+    """
+
+    role: list[events.Role] = field(default_factory=list)
+    start_ns: array[int] = field(default_factory=lambda: array("q"))
+    e2e_ns: array[int] = field(default_factory=lambda: array("q"))
+    ttft_ns: array[int] = field(default_factory=lambda: array("q"))
+    encoder_ns: array[int] = field(default_factory=lambda: array("q"))
+    tokens: array[int] = field(default_factory=lambda: array("q"))
+    gaps_ns: array[int] = field(default_factory=lambda: array("q"))
+    gaps_from: array[int] = field(default_factory=lambda: array("q", [0]))
+    discarded: set[int] = field(default_factory=set)
+    cut: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.role)
+
+    def kept(self) -> list[int]:
+        """Places of the measured iterations, without those of discarded blocks.
+
+        With another `cut`: of all after the first and so many more, whatever they were for.
+        """
+        out = self.discarded
+        if self.cut is not None:
+            return [i for i in range(1 + self.cut, len(self.role)) if i not in out]
+        return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
+
+    def gaps(self, i: int) -> array[int]:
+        """Durations of the tokens of iteration i, TTFT first; empty for an encoder."""
+        return self.gaps_ns[self.gaps_from[i] : self.gaps_from[i + 1]]
+
+
+@dataclass
+class CellState:
+    """One cell as far as it has come."""
+
+    cell: Cell
+    stage: Stage = "waiting"
+    worker: str = ""
+    shares_weights: bool = False
+    phase: str = ""
+    load: events.Load | None = None
+    workload: events.Workload | None = None
+    kernels: events.Kernels | None = None
+    memory: events.Memory | None = None
+    progress: events.Progress | None = None
+    finished: events.CellFinished | None = None
+    rejected: events.CellRejected | None = None
+    samples: Samples = field(default_factory=Samples)
+    blocks: list[events.Block] = field(default_factory=list)
+    open_gaps_ns: array[int] = field(default_factory=lambda: array("q"))
+    open_index: int = -1
+    lag: bool = False
+    invalid: int = 0
+    started_at_ns: int = 0
+    ended_at_ns: int = 0
+    measured_from_ns: int = 0
+    measured_to_ns: int = 0
+
+    @property
+    def status(self) -> str:
+        """ok, oom, failed, timeout, skipped, cancelled, rejected; else the stage."""
+        if self.finished:
+            return self.finished.status
+        return self.stage
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was refused; empty when all is well."""
+        ending = self.finished or self.rejected
+        return ending.reason if ending else ""
+
+    @property
+    def hint(self) -> str:
+        ending = self.finished or self.rejected
+        return ending.hint if ending else ""
+
+    @property
+    def over(self) -> bool:
+        return self.stage in ("finished", "rejected")
+
+    @property
+    def family(self) -> str | None:
+        return self.load.family if self.load else None
