@@ -2,7 +2,10 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU).
+sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
+mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
+is), crowded (the third worker finds no memory), mute (dies when its output is
+to be compared). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import threading
 import time
 from queue import Queue
 from time import perf_counter_ns
+from typing import Any
 
 import streams
 
@@ -26,7 +30,8 @@ ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app
 class Fake:
     def __init__(self, name: str) -> None:
         self.name = name
-        self.model = ""
+        self.model = self.precision = ""
+        self.measured = 0
         self.inbox: Queue[orders.Order] = Queue()
         self.cancelled = threading.Event()
 
@@ -59,6 +64,8 @@ class Fake:
             elif isinstance(order, orders.Iterate):
                 for index in range(order.index, order.index + order.count):
                     self.iterate(order, index)
+            elif isinstance(order, orders.Compare):
+                self.compare(order)
             elif isinstance(order, orders.Finish):
                 now = perf_counter_ns()
                 self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
@@ -69,7 +76,7 @@ class Fake:
                 return
 
     def load(self, order: orders.Load) -> None:
-        self.model = order.cell.model
+        self.model, self.precision = order.cell.model, order.cell.precision
         now, cell = perf_counter_ns(), order.cell.id
         self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
         if self.model == "dies-in-load":
@@ -90,6 +97,9 @@ class Fake:
                 )
             )
             return
+        if self.model == "crowded" and self.name == "worker:3":
+            self.send(events.CellFinished(t_ns=now, cell=cell, status="oom", reason="crowded"))
+            return
         if self.model == "escapes":
             self.send(events.Log(t_ns=now, text=ESCAPES, cell=cell))
         if self.model == "junk":
@@ -101,7 +111,31 @@ class Fake:
         device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
 
+    def compare(self, order: orders.Compare) -> None:
+        cell, reference = order.cell.id, order.reference.id
+        if order.cell.model == "mute":
+            os.abort()
+        now = perf_counter_ns()
+        self.send(events.Comparing(t_ns=now, cell=cell, reference=reference, done=1, total=2))
+        invalid = 3 if order.cell.model == "nan" else 0
+        figures: dict[str, Any] = {} if invalid else {"kld": 0.004, "top1": order.positions}
+        self.send(
+            events.Fidelity(
+                t_ns=now,
+                cell=cell,
+                reference=reference,
+                weights="pretrained",
+                positions=order.positions,
+                invalid=invalid,
+                texts=(ESCAPES, "a", "b"),
+                **figures,
+            )
+        )
+
     def iterate(self, order: orders.Iterate, index: int) -> None:
+        self.measured += order.role == "measured"
+        if self.model == "mortal" and self.name in ("worker:3", "worker:4") and self.measured > 9:
+            os.kill(os.getpid(), signal.SIGKILL)
         if self.model == "aborts" and order.role == "measured" and index > 2:
             for number in range(60):
                 sys.stderr.write(f"line {number} {ESCAPES}\n")
@@ -121,7 +155,9 @@ class Fake:
                 if self.cancelled.is_set() and self.model == "slow":
                     return
                 time.sleep(0.01)
-        gaps = [2_000_000, 1_000_000, 1_000_000, 1_000_000]
+        wobble = 1 + (index * 7919 % 13 - 6) / 2000
+        pace = {"bf16": 0.5, "int8": 1.01}.get(self.precision, 1.0) * wobble
+        gaps = [int(pace * ns) for ns in (2_000_000, 1_000_000, 1_000_000, 1_000_000)]
         time.sleep(sum(gaps) / 1e9)
         now = perf_counter_ns()
         self.send(events.Steps(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps))

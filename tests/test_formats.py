@@ -19,10 +19,10 @@ from txtop import events
 from txtop.commands import results
 from txtop.metrics import FinalMetrics
 from txtop.plan import Plan
-from txtop.session import table
 from txtop.session.find import resolve
 from txtop.session.formats import WRITERS
 from txtop.session.read import read_all
+from txtop.session.text import figure
 from txtop.state import SessionState, fold_all
 
 TTFT_S = 0.020
@@ -156,4 +156,4 @@ def test_the_command_line_offers_every_format() -> None:
     ],
 )  # fmt: skip
 def test_a_figure_has_three_digits_and_no_exponent(value: float | None, shown: str) -> None:
-    assert table.figure(value) == shown
+    assert figure(value) == shown

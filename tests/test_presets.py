@@ -13,6 +13,7 @@ from txtop.plan import matrix
 from txtop.presets import PRESETS
 from txtop.session import table
 from txtop.session.published import FIGURES
+from txtop.session.text import figure
 from txtop.state import SessionState, fold_all
 
 
@@ -65,9 +66,9 @@ def test_published_figures_name_their_machine_and_the_configuration_here() -> No
     here = finals.of(state.cells["c001"], 0)["sequences_per_s"].mean
     assert here
     line = next(x for x in said.splitlines() if "128 tokens: 1,200" in x)
-    assert line.startswith("published (A100)") and table.figure(here) in line
+    assert line.startswith("published (A100)") and figure(here) in line
     assert "(bert-base-uncased fp32 batch 2)" in line
-    assert f"{table.figure(here / 1200)}x of it" in line
+    assert f"{figure(here / 1200)}x of it" in line
     assert "published 0.283x · here 1.00x" in said and "smoke" not in said
 
 

@@ -10,6 +10,7 @@ from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan import matrix
 from txtop.session import export, table
+from txtop.session.text import figure
 from txtop.state import SessionState, fold_all
 
 
@@ -50,7 +51,7 @@ def test_a_price_adds_what_a_million_tokens_cost() -> None:
     rate = finals.of(priced.cells["c001"])["tokens_per_s"].mean
     assert rate is not None
     row = table.rows(priced, finals)[0]
-    assert row[-3:] == [table.figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
+    assert row[-3:] == [figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
     assert "$ per" in table.report(priced, finals)
 
 

@@ -11,6 +11,7 @@ import streams
 from txtop import events, watched
 from txtop.metrics import FinalMetrics
 from txtop.session import export, table
+from txtop.session.text import figure
 from txtop.state import SessionState, fold_all
 
 S = 1_000_000_000
@@ -97,7 +98,7 @@ def test_table_and_export_state_the_energy() -> None:
     heading = table.columns(state)
     row = dict(zip([name for name, _ in heading], table.rows(state, finals)[0], strict=True))
     assert (row["energy"], row["J per"]) == (
-        table.figure(energy(state)["energy_j_per_token"]),
+        figure(energy(state)["energy_j_per_token"]),
         "tok",
     )
     metrics = export.build(state, finals).cells[0].metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from txtop import bounds
 from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
 from txtop.plan import (
@@ -21,7 +22,6 @@ from txtop.plan import (
 from txtop.presets import PRESETS, Preset, Scale
 from txtop.senseless import sieve
 
-LARGEST = 1_000_000
 MAX_CELLS = 10_000
 # The header, which holds the plan, is one line of the log, of which 1 MiB is read.
 MOST_PLAN_BYTES = 1_000_000
@@ -48,6 +48,7 @@ class Asked:
     timeout_s: float | None = None
     cost_per_hour: float | None = None
     seed: int | None = None
+    fidelity_positions: int | None = None
     preset: str | None = None
     scale: Scale | None = None
     allow_pickles: bool | None = None
@@ -104,6 +105,10 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
     )
     if asked.budget_s is not None:
         plan = msgspec.structs.replace(plan, budget_s=asked.budget_s)
+    positions = asked.fidelity_positions
+    positions = base.fidelity_positions if positions is None else positions
+    if positions is not None:
+        plan = msgspec.structs.replace(plan, fidelity_positions=positions)
     size = len(msgspec.json.encode(plan))
     if size > MOST_PLAN_BYTES:
         raise UsageError(
@@ -139,35 +144,17 @@ def _check(asked: Asked) -> None:
             "--iterations and --budget contradict each other",
             "N iterations are measured exactly, a budget measures as many as fit: give one",
         )
-    for option, number, least in (
-        ("--iterations", asked.iterations, 1),
-        ("--warmup", asked.warmup, 0),
-        ("--seed", asked.seed, 0),
-    ):
-        if number is not None and not least <= number <= LARGEST:
-            raise UsageError(f"{option} {number} is not between {least} and {LARGEST}")
-    for option, amount, most, unit in (
-        ("--budget", asked.budget_s, 86_400, " seconds"),
-        ("--timeout", asked.timeout_s, 864_000, " seconds"),
-        ("--cost-per-hour", asked.cost_per_hour, 1e9, ""),
-    ):
-        if amount is not None and not 0 < amount <= most:
-            raise UsageError(f"{option} {amount:g} is not between 0 and {most:g}{unit}")
+    bounds.whole("--iterations", asked.iterations)
+    bounds.whole("--warmup", asked.warmup, 0)
+    bounds.whole("--seed", asked.seed, 0)
+    bounds.whole("--fidelity-positions", asked.fidelity_positions, 0)
+    bounds.seconds("--budget", asked.budget_s, 86_400)
+    bounds.seconds("--timeout", asked.timeout_s, 864_000)
+    bounds.amount("--cost-per-hour", asked.cost_per_hour, 1e9)
 
 
 def _check_value(option: str, value: object) -> None:
-    if isinstance(value, int) and not 1 <= value <= LARGEST:
-        raise UsageError(f"{option} {value} is not between 1 and {LARGEST}")
+    if isinstance(value, int):
+        bounds.whole(option, value)
     if option == "--models" and isinstance(value, str):
-        if not value or not _encodable(value):
-            raise UsageError(f"{value!a} is no model name")
-        if len(value) > 1000:
-            raise UsageError("a model name of over 1,000 characters")
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        bounds.model_name(value)

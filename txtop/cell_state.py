@@ -15,7 +15,8 @@ NONE_NS = -1
 
 @dataclass
 class Samples:
-    """Every iteration of one cell, in columns that are only ever appended to. Times in ns.
+    """Every iteration of one cell, in columns that are only ever appended to. Times in ns;
+    `start_ns` on the worker's clock, `at_ns`, when it was over, on the session's.
 
     `gaps_ns` holds the tokens of all complete iterations, one after the other: those of
     iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT.
@@ -23,6 +24,7 @@ class Samples:
 
     role: list[events.Role] = field(default_factory=list)
     start_ns: array[int] = field(default_factory=lambda: array("q"))
+    at_ns: array[int] = field(default_factory=lambda: array("q"))
     e2e_ns: array[int] = field(default_factory=lambda: array("q"))
     ttft_ns: array[int] = field(default_factory=lambda: array("q"))
     encoder_ns: array[int] = field(default_factory=lambda: array("q"))

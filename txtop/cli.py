@@ -7,7 +7,7 @@ import sys
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__
-from txtop.commands import compare, doctor, measure, play, report, results, sessions, verify
+from txtop.commands import ab, compare, doctor, measure, play, report, results, sessions, verify
 from txtop.errors import TxtopError, did_you_mean
 
 app = App(
@@ -19,6 +19,7 @@ app = App(
 app.default(measure.home)
 for command in (
     measure.run,
+    ab.ab,
     measure.resume,
     play.replay,
     play.attach,

@@ -199,12 +199,14 @@ class Round(Event, kw_only=True, tag="round"):
     """One block of an A/B: the arms in the `order` they took turns, which is the same backwards,
     and the iterations of each. One that is not `kept` counts for nothing, for these reasons.
 
+    `paired` where turns are so long that few blocks are to be had: each arm has one, not two.
     `reloaded` where the arms do not fit beside each other: each turn is then a load of its own.
     """
 
     order: list[Name]
     iterations: dict[Name, list[Natural]]
     kept: bool
+    paired: bool = False
     reloaded: bool = False
     reasons: list[Name] = []
 

@@ -23,6 +23,7 @@ from txtop.state import SessionState, fold_all
 
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0
+INCONCLUSIVE = 3
 INTERRUPTED = 130
 
 
@@ -95,16 +96,32 @@ class _Lines:
             text = line.text if cell is None else f"{cell.cell.short}: {line.text}"
             if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
                 text = table.line(cell, self._finals, state.plan.seed)
+            if cell is not None and state.versus is not None:
+                text = f"{state.versus.letter(cell.cell.id)} {text}"
             _progress(f"{_clock(line.at_ns)} {text}")
             self._said_s = time.monotonic()
         self._told = len(state.log)
-        if state.current and time.monotonic() - self._said_s > PROGRESS_EVERY_S:
+        now = _now(state)
+        if now and time.monotonic() - self._said_s > PROGRESS_EVERY_S:
             self._said_s = time.monotonic()
-            now = state.cells[state.current]
-            n = len(now.samples.kept())
-            of = f"/{state.plan.iterations}" if state.plan.iterations else ""
-            far = f" {n}{of}" if now.stage == "measuring" else ""
-            _progress(f"{_clock(state.clock_ns)} {now.cell.short}: {now.stage}{far}")
+            _progress(f"{_clock(state.clock_ns)} {now}")
+
+
+def _now(state: SessionState) -> str:
+    """What is going on, and how far it is; empty between two things."""
+    if state.comparing is not None:
+        at = state.comparing
+        share = at.done / at.total if at.total else 0.0
+        return f"{state.cells[at.cell].cell.short}: comparing its output, {share:.0%}"
+    cell = state.cells.get(state.current or "")
+    if cell is None:
+        return ""
+    if state.versus is not None and state.versus.blocks:
+        return "; ".join(map(state.versus.words, state.versus.sequences))
+    n = len(cell.samples.kept())
+    of = f"/{state.plan.iterations}" if state.plan.iterations and not state.versus else ""
+    far = f" {n}{of}" if cell.stage == "measuring" else ""
+    return f"{cell.cell.short}: {cell.stage}{far}"
 
 
 def _clock(ns: int) -> str:
@@ -126,7 +143,11 @@ def _finish(path: Path, state: SessionState, finals: FinalMetrics, json_file: st
         write_out(json_file, to_json(state, finals))
     if said := listing.warning(path.parent):
         _progress(said)
-    return 1 if state.failed else 0
+    if state.failed:
+        return 1
+    found = state.versus
+    open_ = found and any(found.verdict(n, over=True) == "inconclusive" for n in found.sequences)
+    return INCONCLUSIVE if open_ else 0
 
 
 def closing(path: Path, json_file: str | None) -> int:

@@ -55,8 +55,26 @@ class Finish(msgspec.Struct, tag_field="order", tag="finish", frozen=True, kw_on
     cell: str
 
 
+class Compare(msgspec.Struct, tag_field="order", tag="compare", frozen=True, kw_only=True):
+    """Hold the output of `cell` against that of `reference`, over so many next-token distributions.
+    Answered by `comparing` now and then and by one `fidelity`, which says so where it failed.
+
+    What the reference answered is kept: a later order with the same reference, positions and seed
+    loads its own cell alone. A model that was loaded to be measured is dropped. On `cancel` there
+    is no `fidelity`.
+    """
+
+    cell: Cell
+    reference: Cell
+    positions: Positive
+    started_ns: int
+    seed: Count
+    allowed: Allowed = Allowed()
+
+
 class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
-    """Stop after the step at hand; the open iteration is not reported. Answered by `phase` idle."""
+    """Stop after the step at hand; the open iteration or comparison is not reported. Answered by
+    `phase` idle."""
 
     cell: str
 
@@ -65,7 +83,7 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
     """End the process. The end of standard input means the same."""
 
 
-Order = Load | Prepare | Inspect | Iterate | Finish | Cancel | Quit
+Order = Load | Prepare | Inspect | Iterate | Finish | Compare | Cancel | Quit
 _decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 

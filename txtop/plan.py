@@ -105,7 +105,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     With a `margin` the cells are the arms of an A/B: they take turns, the others are held against
     the first, and `budget_s` is what they measure together. The margin is the smallest difference
-    in speed that matters, as a share.
+    in speed that matters, as a share; `iterations` are then blocks. `fidelity_positions` is how
+    many next-token distributions are compared to tell what a faster precision costs.
     """
 
     cells: tuple[Cell, ...]
@@ -119,6 +120,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     allowed: Allowed = Allowed()
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
+    fidelity_positions: Annotated[int, Meta(ge=0, le=1_000_000)] = 2048
 
     @property
     def expected_warmup(self) -> int:

@@ -37,6 +37,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = "auto"
     warmup: int | None = None
     iterations: int | None = None
+    fidelity_positions: int | None = None
     smoke: Preset | None = None
 
     def at(self, scale: Scale) -> Preset:
@@ -45,7 +46,9 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _smoke(preset: Preset, **smaller: object) -> Preset:
-    small = msgspec.structs.replace(preset, warmup=1, iterations=3, **smaller)
+    small = msgspec.structs.replace(
+        preset, warmup=1, iterations=3, fidelity_positions=128, **smaller
+    )
     return msgspec.structs.replace(preset, smoke=small)
 
 
@@ -57,6 +60,7 @@ PRESETS: dict[str, Preset] = {
             sequence_lengths=(32,),
             warmup=3,
             iterations=10,
+            fidelity_positions=512,
         ),
         new_tokens=(8,),
     ),
@@ -140,4 +144,10 @@ def quick() -> Plan:
         sequence_lengths=list(preset.sequence_lengths),
         new_tokens=list(preset.new_tokens),
     )
-    return Plan(cells=cells, iterations=preset.iterations, warmup=preset.warmup, preset="quick")
+    return Plan(
+        cells=cells,
+        iterations=preset.iterations,
+        warmup=preset.warmup,
+        preset="quick",
+        fidelity_positions=preset.fidelity_positions or 0,
+    )

@@ -48,6 +48,11 @@ def same_output(cell: Cell, other: Cell) -> bool:
     return _answers(cell) == _answers(other)
 
 
+def same_but_precision(cell: Cell, other: Cell) -> bool:
+    """Whether their outputs may be held against each other in a matrix."""
+    return _answers(cell)[1:] == _answers(other)[1:]
+
+
 def _answers(cell: Cell) -> tuple[Hashable, ...]:
     return cell.precision, cell.model, cell.weights, cell.device, cell.attention
 

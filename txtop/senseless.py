@@ -40,6 +40,11 @@ def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
     return numbered, words
 
 
+def why_senseless(cell: Cell) -> str:
+    """Why that cell cannot be; empty where nothing is known against it."""
+    return _why(cell, models.family(cell.model))
+
+
 def _why(cell: Cell, family: models.Family | None) -> str:
     if cell.attention.startswith("flash_attention"):
         if cell.precision == "fp32":

@@ -304,6 +304,7 @@ class SessionState:
         samples = state.samples
         samples.role.append(event.role)
         samples.start_ns.append(event.start_ns)
+        samples.at_ns.append(self.clock_ns)
         samples.e2e_ns.append(event.e2e_ns)
         samples.ttft_ns.append(NONE_NS if event.ttft_ns is None else event.ttft_ns)
         samples.encoder_ns.append(NONE_NS if event.encoder_ns is None else event.encoder_ns)

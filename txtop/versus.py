@@ -11,6 +11,7 @@ from txtop.plan import Cell, Plan
 from txtop.stats.intervals import Interval, of_mean
 from txtop.stats.turns import (
     ALPHA,
+    FIRST_LOOK_PAIRED,
     FIRST_LOOK_RELOADED,
     ConfidenceSequence,
     Look,
@@ -38,6 +39,7 @@ class Versus:
     sequences: dict[str, ConfidenceSequence] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     reloaded: bool = False
+    paired: bool = False
 
     @classmethod
     def of(cls, plan: Plan) -> Versus | None:
@@ -73,6 +75,18 @@ class Versus:
         """Whether a request is the same work in all arms: else speed is that of a unit of work."""
         return len({(a.batch_size, a.sequence_length, a.new_tokens) for a in self.arms}) == 1
 
+    @property
+    def first_look(self) -> int:
+        """Blocks before which no verdict may be given."""
+        return next(iter(self.sequences.values())).first_look
+
+    @property
+    def surely(self) -> str:
+        """What the interval is good for."""
+        if self.reloaded:
+            return "indicative: each turn was a load of its own"
+        return "95 %, valid at every look" + (", if noise is normal" if self.paired else "")
+
     def letter(self, name: str) -> str:
         """A for the first arm, B for the second, and so on."""
         return chr(ord("A") + next(i for i, arm in enumerate(self.arms) if arm.id == name))
@@ -83,10 +97,10 @@ class Versus:
         self.rounds.append(block)
         if not block.kept:
             return f"block discarded: {', '.join(block.reasons)}"
-        if block.reloaded:
-            self.reloaded = True
+        if (block.reloaded or block.paired) and self.blocks == 1:
+            self.reloaded, self.paired = block.reloaded, block.paired
             for sequence in self.sequences.values():
-                sequence.first_look = FIRST_LOOK_RELOADED
+                sequence.few(FIRST_LOOK_RELOADED if block.reloaded else FIRST_LOOK_PAIRED)
         said = []
         base = times.get(self.first.id)
         for name, sequence in self.sequences.items():
@@ -143,7 +157,7 @@ class Versus:
         if look.interval is None:
             return f"{b} against {a}: {look.n} block{'s' if look.n != 1 else ''}, nothing to say"
         (low, high), ratio = look.interval, look.ratio
-        surely = "indicative" if self.reloaded else "95 %, valid at every look"
+        surely = self.surely
         if verdict == "faster":
             return f"{b} is {ratio:.2f}x faster than {a}  {_between(low, high)}  {surely}"
         if verdict == "slower":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from txtop.cell_state import CellState
 from txtop.state import HOST, Device, SessionState
 from txtop.stats import energy
@@ -9,6 +11,8 @@ from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, single, summarise
 
 EMPTY: energy.Series = ((), ())
+# What passes between two requests of one turn.
+BETWEEN_NS = 50_000_000
 
 
 def while_measuring(
@@ -18,8 +22,29 @@ def while_measuring(
     if device not in session.devices or series not in session.devices[device].series:
         return []
     at, read = session.devices[device].series[series]
-    low, high = state.measured_from_ns, state.measured_to_ns
-    return [v for t, v in zip(at, read, strict=True) if low <= t <= high and v == v]
+    return [
+        v
+        for low, high in turns(session, state)
+        for v in read[bisect_left(at, low) : bisect_right(at, high)]
+        if v == v
+    ]
+
+
+def turns(session: SessionState, state: CellState) -> list[tuple[int, int]]:
+    """When the device worked for this cell, on the session's clock: from the first measured
+    iteration to the last, and in an A/B the turns of the arm."""
+    if session.versus is None:
+        return [(state.measured_from_ns, state.measured_to_ns)] if state.measured_to_ns else []
+    found: list[tuple[int, int]] = []
+    samples = state.samples
+    for role, end_ns, e2e_ns in zip(samples.role, samples.at_ns, samples.e2e_ns, strict=True):
+        if role != "measured":
+            continue
+        if found and end_ns - e2e_ns - found[-1][1] < BETWEEN_NS:
+            found[-1] = (found[-1][0], end_ns)
+        else:
+            found.append((max(0, end_ns - e2e_ns), end_ns))
+    return found
 
 
 def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
@@ -38,15 +63,16 @@ def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
 def joules(session: SessionState, state: CellState) -> dict[str, Summary]:
     """Joules per token or sequence, gross first, then net of idle.
 
-    Energy is that of the whole time from the first measured iteration to the last, over all that
-    was made in it. Empty where the device tells neither energy nor power.
+    Energy is that of the whole time from the first measured iteration to the last (in an A/B that
+    of the arm's turns), over all that was made in it. Empty where the device tells neither energy
+    nor power.
     """
     name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
     made = _made(state)
     if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
         return {}
-    used = _used(device, state.measured_from_ns, state.measured_to_ns)
+    used = _of_cell(session, state, device)
     what, unit = ("sequence", "J/seq") if state.family == "encoder" else ("token", "J/tok")
     above_idle = _net(used, idle(session, name or HOST))
     return {
@@ -67,6 +93,13 @@ def idle(session: SessionState, name: str) -> Energy:
     if not before:
         return Energy(0.0, reason="no idle power was read")
     return _used(device, min(before), max(before))
+
+
+def _of_cell(session: SessionState, state: CellState, device: Device) -> Energy:
+    if session.versus is None:
+        return _used(device, state.measured_from_ns, state.measured_to_ns)
+    counter, power = (device.series.get(key, EMPTY) for key in ("energy_j", "power_w"))
+    return energy.in_turns(counter, power, turns(session, state))
 
 
 def _used(device: Device, from_ns: int, to_ns: int) -> Energy:

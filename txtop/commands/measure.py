@@ -87,6 +87,9 @@ def run(
         Weights | None, Parameter(help="random: the real architecture, seeded")
     ] = None,
     seed: Annotated[int | None, Parameter(help="of inputs and random weights; default 0")] = None,
+    fidelity_positions: Annotated[
+        int | None, Parameter(help="compared to tell what a precision costs; default 2048, 0: none")
+    ] = None,
     preset: Annotated[
         presets.Name | None, Parameter(help="a plan with a name; options override it")
     ] = None,
@@ -119,8 +122,8 @@ def run(
     """Measure models, live. Every combination of the lists is one cell."""
     check_look(theme, fps)
     from txtop.asked import Asked, plan_of
+    from txtop.commands import start
     from txtop.ranges import numbers
-    from txtop.ui.terminal import capabilities
 
     asked = Asked(
         models=models,
@@ -140,6 +143,7 @@ def run(
         timeout_s=timeout,
         cost_per_hour=cost_per_hour,
         seed=seed,
+        fidelity_positions=fidelity_positions,
         preset=preset,
         scale=scale,
         allow_pickles=allow_pickles,
@@ -157,33 +161,18 @@ def run(
         check_out(save_plan)
         write_out(save_plan, plan_file.write(asked))
         return 0
-    if detach:
-        from txtop.headless import detached
-        from txtop.runner.client import start
-
-        check_detached(json_file, headless, on_hangup)
-        return detached(start(plan, session_dir=session_dir, name=name))
-    if headless or not capabilities().screen:
-        from txtop.headless import run_headless
-        from txtop.runner.client import start
-
-        hangup = on_hangup or "stop"
-        target = json_target(json_file)
-        launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
-        return run_headless(launched, on_hangup=hangup, json_file=target)
-    from txtop.ui.app import run_live
-
-    target = json_target(json_file)
-    path = run_live(
+    return start.begin(
         plan,
         name=name,
         session_dir=session_dir,
-        fps=fps,
+        json_file=json_file,
+        headless=headless,
+        detach=detach,
+        on_hangup=on_hangup,
         theme=theme,
+        fps=fps,
         glyphs=glyphs,
-        on_hangup=on_hangup or "continue",
     )
-    return closing(path, target) if path else 1
 
 
 def resume(

@@ -23,7 +23,8 @@ SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.2")
 
 @dataclass
 class Child:
-    """A child in a process group of its own; its pipes are read by the wires, never here."""
+    """A child in a process group of its own; its pipes are read by the wires, never here. `gone`:
+    the end of its output was seen."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -31,6 +32,7 @@ class Child:
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
     loaded_group: str | None = None
     on_gpu: bool = False
+    gone: bool = False
     memory_kills: int = 0
 
     def hear(self, line: bytes) -> None:

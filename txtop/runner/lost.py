@@ -32,13 +32,9 @@ def silent(worker: Child, state: CellState, course: Course, reason: str) -> Cell
 
 def died(worker: Child, state: CellState, course: Course) -> CellFinished:
     """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
-    code = worker.end()
-    last = worker.stderr[-1] if worker.stderr else ""
-    reason = f"the worker {children.exit_words(code)}" + (f": {last}" if last else "")
+    code, reason, starved = autopsy(worker)
     hint = "the run goes on with a fresh worker; its last lines are in the session"
-    starved = code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills
     if starved:
-        reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         hint = "a smaller batch, a lower precision, or a higher limit"
     return events.CellFinished(
         t_ns=now_ns(),
@@ -51,6 +47,16 @@ def died(worker: Child, state: CellState, course: Course) -> CellFinished:
         exit_code=code,
         stderr=list(worker.stderr),
     )
+
+
+def autopsy(worker: Child) -> tuple[int | None, str, bool]:
+    """Exit code of a worker that is gone, why in words, and whether a memory killer ended it."""
+    code = worker.end()
+    if code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills:
+        reason = "out of memory: the memory killer of the host or cgroup ended the worker"
+        return code, reason, True
+    last = worker.stderr[-1] if worker.stderr else ""
+    return code, f"the worker {children.exit_words(code)}" + (f": {last}" if last else ""), False
 
 
 def _phase(state: CellState, course: Course) -> str:

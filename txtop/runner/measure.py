@@ -33,14 +33,29 @@ class _Handed:
 
 
 class Course:
-    """The stopping rule of one cell. `next_block` is asked between blocks, never inside one."""
+    """The stopping rule of one cell. `next_block` is asked between blocks, never inside one.
 
-    def __init__(self, plan: Plan, session: SessionState, state: CellState) -> None:
+    It counts from the iteration `since` on: a worker that takes the place of another warms up
+    anew. `budget_s` is another than the plan's where it is shared; the
+    first iteration is then a part of warm-up, so that a slow arm does not wait for long.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        session: SessionState,
+        state: CellState,
+        budget_s: float | None = None,
+        since: int = 0,
+    ) -> None:
         self._plan = plan
+        self._budget_s = budget_s or plan.budget_s
+        self._shared = budget_s is not None
         self._state = state
+        self._since = since
         self._session = session
         self._first_at_ns: int | None = None
-        self._counted = 0
+        self._counted = self._since
         self._open: list[_Handed] = []
         self._repeats = 0
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
@@ -56,18 +71,26 @@ class Course:
         self._count()
         return self._counts["measured"] - len(self._state.samples.discarded)
 
-    def next_block(self) -> tuple[Role, int] | None:
-        """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
-        if not len(self._state.samples):
+    def next_warmup(self) -> tuple[Role, int] | None:
+        """(role, count) of the next iterations before the first that is measured; null when the
+        cell is warm."""
+        if len(self._state.samples) == self._since:
             return "first", 1
         if self._first_at_ns is None:
             self._first_at_ns = self._session.clock_ns
         self._count()
-        self._stamp()
         more = self._more_warmup()
-        if more:
-            self.stage = "warming"
-            return "warmup", min(more, self._block())
+        if not more:
+            return None
+        self.stage = "warming"
+        return "warmup", min(more, self._block())
+
+    def next_block(self) -> tuple[Role, int] | None:
+        """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
+        before = self.next_warmup()
+        self._stamp()
+        if before is not None:
+            return before
         self.stopped_by = self._decide()
         if self.stopped_by is not None:
             return None
@@ -134,9 +157,11 @@ class Course:
             return max(0, self._plan.warmup - warm)
         if self._counts["measured"]:
             return 0
-        if warmup.given_up(self._spent_ns["warmup"] / 1e9, self._plan.budget_s):
+        spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
+        if warmup.given_up(spent_ns / 1e9, self._budget_s):
             return 0
-        recent = self._state.samples.e2e_ns[1 + warm - min(warm, 2 * warmup.WINDOW) :]
+        begun = self._since + 1 + warm - min(warm, 2 * warmup.WINDOW)
+        recent = self._state.samples.e2e_ns[begun:]
         if not warmup.flat(recent):
             return warmup.wanted(warm)
         return 0 if self._settled() else warmup.WINDOW

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from txtop import events
+from txtop import events, references
 from txtop.events import Machine
-from txtop.plan import Plan, workload_hash
+from txtop.plan import Cell, Plan, workload_hash
 from txtop.runner import machine
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.state import SessionState
@@ -51,6 +51,38 @@ def missing(state: SessionState) -> frozenset[str]:
     """
     found = frozenset(name for name, cell in state.cells.items() if cell.status not in SETTLED)
     return frozenset(state.cells) if found and state.plan.margin is not None else found
+
+
+def uncompared(state: SessionState) -> list[tuple[Cell, Cell]]:
+    """(reference, cell) of each comparison of outputs that is due and not made yet, those of one
+    reference together: of arms at once, in a matrix when all cells of a model are over, and only
+    what was measured."""
+    plan = state.plan
+    if not plan.fidelity_positions:
+        return []
+    if plan.margin is not None:
+        first = plan.cells[0]
+        pairs = []
+        for arm in plan.cells[1:]:
+            best = references.more_precise((first, arm))
+            pairs.append((best, arm if best is first else first))
+    else:
+        found = references.of_output(plan.cells)
+        pairs = [(found[c.id], c) for c in plan.cells if c.id in found and _settled(state, c)]
+    wanted: list[tuple[Cell, Cell]] = []
+    for best, cell in sorted(pairs, key=lambda pair: plan.cells.index(pair[0])):
+        known = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
+        twin = plan.margin is None and any(references.same_output(cell, c) for _, c in wanted)
+        if known is None and not twin:
+            wanted.append((best, cell))
+    return wanted
+
+
+def _settled(state: SessionState, cell: Cell) -> bool:
+    """Whether `cell` has figures, and its whole model is over and could be loaded."""
+    mine = state.cells[cell.id]
+    others = [c for c in state.cells.values() if references.same_but_precision(c.cell, cell)]
+    return mine.status == "ok" and not mine.invalid and all(c.over for c in others)
 
 
 def changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:

@@ -71,8 +71,14 @@ def _clean(event: AnyEvent) -> None:
             event.notes = [sanitise(note) for note in event.notes]
         case events.Control() | events.Marker():
             event.label = sanitise(event.label, 200)
-        case events.Block():
+        case events.Block() | events.Round():
             event.reasons = [sanitise(reason, 200) for reason in event.reasons]
+        case events.Fidelity():
+            event.failed = sanitise(event.failed, 400)
+            event.notes = [sanitise(note, 400) for note in event.notes]
+            if event.texts is not None:
+                common, reference, own = (sanitise(text, 400) for text in event.texts)
+                event.texts = common, reference, own
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():

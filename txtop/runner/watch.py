@@ -34,7 +34,7 @@ class Watch:
     ) -> None:
         self._command = command
         self._processes = {"runner": os.getpid(), **screens}
-        self._worker: Child | None = None
+        self._workers: list[Child] = []
         self._wires, self._recorder = wires, recorder
         self._clock = clock
         self._sampler: Child | None = None
@@ -61,13 +61,16 @@ class Watch:
         own = {"sampler": self._sampler.process.pid}
         for label, pid in {**self._processes, **own}.items():
             self._tell(label, pid)
-        if self._worker is not None and self._worker.process.poll() is None:
-            self._tell(self._worker.name, self._worker.process.pid)
+        for worker in self._alive():
+            self._tell(worker.name, worker.process.pid)
 
     def worker(self, worker: Child) -> None:
-        """Watches the worker, in place of the one before, which the sampler forgets by itself."""
-        self._worker = worker
+        """Watches the worker too; those that have ended the sampler forgets by itself."""
+        self._workers = [*self._alive(), worker]
         self._tell(worker.name, worker.process.pid)
+
+    def _alive(self) -> list[Child]:
+        return [worker for worker in self._workers if worker.process.poll() is None]
 
     def heard(self) -> None:
         """The sampler has said something. On the thread of the wires."""

@@ -11,6 +11,7 @@ from txtop import metrics, stats, watched
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
+from txtop.session.comparisons import comparisons, exported
 from txtop.session.schema import (
     SCHEMA,
     CellExport,
@@ -72,7 +73,7 @@ def build(state: SessionState, finals: FinalMetrics) -> Export:
         schema=SCHEMA,
         session=session,
         cells=[_cell(state, c, finals) for c in state.cells.values()],
-        comparisons=[],
+        comparisons=comparisons(state),
         telemetry=_telemetry(state),
     )
 
@@ -136,7 +137,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         stopped_by=state.finished.stopped_by if state.finished else "",
         steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
-        fidelity=None,
+        fidelity=None if session.versus else exported(session.output_of(cell.id)),
         notes=cell_notes(session, state, finals),
         metrics={**found, **money, **watched.figures(session, state)},
     )

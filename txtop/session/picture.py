@@ -89,6 +89,7 @@ def _first(samples: Samples, iterations: int, tokens: int) -> Samples:
     return Samples(
         role=samples.role[:iterations],
         start_ns=samples.start_ns[:iterations],
+        at_ns=samples.at_ns[:iterations],
         e2e_ns=samples.e2e_ns[:iterations],
         ttft_ns=samples.ttft_ns[:iterations],
         encoder_ns=samples.encoder_ns[:iterations],

@@ -10,7 +10,7 @@ from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.session.table import MISSING, aligned
+from txtop.session.text import MISSING, aligned
 from txtop.state import SessionState
 from txtop.stats.contrast import Contrast, contrast
 

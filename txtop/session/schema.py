@@ -41,6 +41,56 @@ class Session(msgspec.Struct, kw_only=True):
     tool: Tool
 
 
+class FidelityExport(msgspec.Struct, kw_only=True):
+    """How far an output is from that of the cell `reference`. A figure that means nothing, or is
+    not above the floor, is null; `notes` say why. Cosines are those of an encoder."""
+
+    reference: str
+    badge: str
+    positions: int
+    kld: float | None
+    kld_stderr: float | None
+    kld_median: float | None
+    kld_p99: float | None
+    kld_max: float | None
+    kld_floor: float | None
+    top1: float | None
+    top1_ci95: tuple[float, float] | None
+    ppl_ratio: float | None
+    rms_probability: float | None
+    first_divergence: int | None
+    tokens_written: int
+    cosine_pooled: float | None
+    cosine_tokens: float | None
+    cosine_tokens_min: float | None
+    input_sha256: str
+    notes: list[str]
+
+
+class ComparisonExport(msgspec.Struct, kw_only=True):
+    """Arm `b` against arm `a` of an A/B, by their ids.
+
+    `ratio` is the speed of b over a by `metric`; `ci95` holds at every look, `fixed_ci95` for this
+    number of blocks alone. `verdict` is null where an arm could not be measured, and `won` counts
+    the blocks in which b was the faster.
+    """
+
+    a: str
+    b: str
+    metric: str
+    ratio: float | None
+    ci95: tuple[float, float] | None
+    fixed_ci95: tuple[float, float] | None
+    margin: float
+    verdict: Literal["faster", "slower", "equivalent", "inconclusive"] | None
+    blocks: int
+    blocks_discarded: int
+    won: int
+    wilcoxon_p: float | None
+    fidelity: FidelityExport | None
+    notes: list[str]
+
+
 class CellExport(msgspec.Struct, kw_only=True):
     """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded."""
 
@@ -66,7 +116,7 @@ class CellExport(msgspec.Struct, kw_only=True):
     stopped_by: str
     steady: bool | None
     invalid: bool
-    fidelity: None
+    fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]
 
@@ -97,7 +147,7 @@ class Export(msgspec.Struct, kw_only=True):
     schema: Literal["txtop/1"]
     session: Session
     cells: list[CellExport]
-    comparisons: list[None]
+    comparisons: list[ComparisonExport]
     telemetry: TelemetryExport
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 
-from txtop import metrics, watched
+from txtop import fidelity, metrics, references, watched
 from txtop.cell_state import CellState
 from txtop.events import Machine
 from txtop.metrics import FinalMetrics
+from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.session import published
+from txtop.session import published, verdict
 from txtop.session.export import cell_notes
+from txtop.session.text import MISSING, aligned, figure
 from txtop.state import SessionState
 from txtop.stats.summary import Summary
 
@@ -32,20 +33,24 @@ COLUMNS = (
     ("n", ">"),
     ("status", "<"),
 )
-MISSING = "—"
 MODEL_WIDTH = 40
 GIB = 2**30
 _KNOBS = {"threads": None, "compile": "none", "cache": "dynamic"}
 
 
 def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column: knobs not left alone, cost with a price, energy if read."""
+    """Name and side of each column: knobs not left alone, cost with a price, energy if read, and
+    how fast and how good a cell is beside the most precise one of the same work."""
     cells = [c.cell for c in state.cells.values()]
     turned = [k for k, usual in _KNOBS.items() if {getattr(c, k) for c in cells} - {usual}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
-    return (*COLUMNS[:3], *((k, "<") for k in turned), *COLUMNS[3:-1], *beside, COLUMNS[-1])
+    if state.versus is None and references.of_speed(cells):
+        beside += [("speed", ">"), ("output", "<")]
+    arm = [("arm", "<")] if state.versus is not None else []
+    knobs = ((k, "<") for k in turned)
+    return (*arm, *COLUMNS[:3], *knobs, *COLUMNS[3:-1], *beside, COLUMNS[-1])
 
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
@@ -57,6 +62,7 @@ def _energy(state: SessionState, cell: CellState) -> Summary | None:
 def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     """A line a cell, in the order of `columns`."""
     names = [name for name, _ in columns(state)]
+    best = references.of_speed([c.cell for c in state.cells.values()])
     found = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
@@ -66,19 +72,29 @@ def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
             by_name |= {"cost": figure(money.mean), "$ per": money.unit.removeprefix("$/")}
         if used := _energy(state, cell):
             by_name |= {"energy": figure(used.mean), "J per": used.unit.removeprefix("J/")}
+        if cell.cell.id in best:
+            by_name |= _beside(state, cell, best[cell.cell.id], finals)
+        if state.versus is not None:
+            by_name["arm"] = state.versus.letter(cell.cell.id)
         found.append([by_name.get(name, MISSING) for name in names])
     return found
 
 
-def figure(value: float | None) -> str:
-    """Three significant digits, never an exponent; `—` where there is none."""
-    if value is None:
-        return MISSING
-    size = abs(value)
-    if size >= 100:
-        return f"{float(f'{value:.3g}'):,.0f}"
-    leading_zeros = min(6, -math.floor(math.log10(size)) - 1) if 0 < size < 1 else 0
-    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3 + leading_zeros}f}"
+def _beside(
+    state: SessionState, cell: CellState, best: Cell, finals: FinalMetrics
+) -> dict[str, str]:
+    """Speed over the most precise cell of the same work, never without what the output is worth."""
+    if best == cell.cell:
+        return {"output": "reference"}
+    seed = state.plan.seed
+    rates = [
+        finals.of(each, seed).get(metrics.headline(each)) for each in (cell, state.cells[best.id])
+    ]
+    mine, base = (rate.mean if rate else None for rate in rates)
+    output = fidelity.forms(state.output_of(cell.cell.id))[0]
+    if not mine or not base or cell.invalid or state.cells[best.id].invalid:
+        return {"output": output}
+    return {"speed": f"{figure(mine / base)}x", "output": output}
 
 
 def _shortened(model: str) -> str:
@@ -124,18 +140,6 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     ]
 
 
-def aligned(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
-    """Rows as lines with columns of one width, each to its side."""
-    widths = [max(len(line[i]) for line in rows) for i in range(len(heading))]
-    return [
-        "  ".join(
-            f"{text:{side}{width}}"
-            for text, width, (_, side) in zip(line, widths, heading, strict=True)
-        ).rstrip()
-        for line in rows
-    ]
-
-
 def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     """One line for a cell that has just ended."""
     found = finals.of(state, seed)
@@ -175,6 +179,8 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         ),
         "",
     ]
+    if decided := verdict.lines(state):
+        lines += [*decided, ""]
     heading = columns(state)
     lines += aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
     notes: dict[str, list[str]] = {}
@@ -204,5 +210,7 @@ def _memory(machine: Machine) -> str:
 
 
 def _named(state: SessionState, ids: list[str]) -> list[str]:
+    if state.versus is not None:
+        return [state.versus.letter(i) for i in ids]
     shown = [sanitise(state.cells[i].cell.short, 60) for i in ids[:4]]
     return [*shown, f"{len(ids) - 4} more"] if len(ids) > 4 else shown

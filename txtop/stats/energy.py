@@ -11,6 +11,8 @@ from typing import Literal
 
 NS_PER_S = 1_000_000_000
 SHORTEST_S = 2.0
+SHORTEST_TURN_S = 1.0
+SHORTEST_OF_TURNS_S = 10.0
 HOLE_S = 1.0
 
 # Nanoseconds, in order, beside the values read then; NaN where nothing could be read.
@@ -40,9 +42,33 @@ def energy(counter: Series, power: Series, from_ns: int, to_ns: int) -> Energy:
 
     Both are interpolated linearly at the ends, so that adjacent intervals add up.
     """
-    seconds = (to_ns - from_ns) / NS_PER_S
-    if seconds < SHORTEST_S:
+    if to_ns - from_ns < SHORTEST_S * NS_PER_S:
+        seconds = (to_ns - from_ns) / NS_PER_S
         return Energy(seconds, reason=f"shorter than {SHORTEST_S:.0f} s")
+    return _over(counter, power, from_ns, to_ns)
+
+
+def in_turns(counter: Series, power: Series, turns: Sequence[tuple[int, int]]) -> Energy:
+    """The joules of several intervals (from, to) together: what one arm of an A/B took. Devices
+    average over up to a second, so that shorter turns cannot be told apart; and under 10 s in all
+    nothing is said."""
+    seconds = sum(to - since for since, to in turns) / NS_PER_S
+    if seconds < SHORTEST_OF_TURNS_S:
+        return Energy(seconds, reason=f"shorter than {SHORTEST_OF_TURNS_S:.0f} s")
+    if any(to - since < SHORTEST_TURN_S * NS_PER_S for since, to in turns):
+        return Energy(seconds, reason=f"turns of under {SHORTEST_TURN_S:.0f} s")
+    parts = [_over(counter, power, since, to) for since, to in turns]
+    unread = next((part for part in parts if part.joules is None), None)
+    if unread is not None:
+        return Energy(seconds, source=unread.source, reason=unread.reason)
+    source: Source = "counter"
+    if any(part.source != source for part in parts):
+        source = "integrated power"
+    return Energy(seconds, sum(part.joules or 0.0 for part in parts), source)
+
+
+def _over(counter: Series, power: Series, from_ns: int, to_ns: int) -> Energy:
+    seconds = (to_ns - from_ns) / NS_PER_S
     points = _read(counter)
     source: Source = "counter"
     if not any(from_ns <= at <= to_ns for at, _ in points):

@@ -11,6 +11,7 @@ from txtop.stats import student
 BOOTSTRAP_FROM = 30
 RESAMPLES = 10_000
 _NORMAL = NormalDist()
+_PRIOR = 0.03
 
 Interval = tuple[float, float]
 
@@ -79,3 +80,17 @@ def anytime_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
     r2 = (-2 * math.log(alpha) + math.log(-2 * math.log(alpha)) + 1) / 40
     inside = 2 * (n * r2 + 1) / (n * n * r2) * math.log(math.sqrt(n * r2 + 1) / alpha)
     return deviation * math.sqrt(inside)
+
+
+def anytime_t_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
+    """Half-width of a confidence sequence that holds from the first values on, if they are normal.
+
+    Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown
+    variance": the scale-invariant mixture, tuned for 3 to 10 values. Wider than
+    `anytime_half_width` at any n. Infinite under three values.
+    """
+    if n < 3:
+        return math.inf
+    known = n + _PRIOR
+    kept = known * (1 - (_PRIOR * alpha * alpha / known) ** (1 / n))
+    return deviation * math.sqrt(kept * (n - 1) / ((n - kept) * n)) if kept < n else math.inf

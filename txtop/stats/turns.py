@@ -15,10 +15,11 @@ from itertools import groupby
 from statistics import fmean
 from typing import Literal
 
-from txtop.stats.intervals import Interval, anytime_half_width
+from txtop.stats.intervals import Interval, anytime_half_width, anytime_t_half_width
 
 FIRST_LOOK = 10
 FIRST_LOOK_RELOADED = 5
+FIRST_LOOK_PAIRED = 3
 FARTHEST = 1 << 14
 ALPHA = 0.05
 EXACT_UP_TO = 25
@@ -48,8 +49,8 @@ class ConfidenceSequence:
 
     Asymptotic confidence sequence of Waudby-Smith et al. (`intervals.anytime_half_width`),
     intersected with all earlier ones from the first look, at 10 blocks, on. `alpha` is that of
-    this comparison alone. `first_look` is earlier where each turn is a load of its own, and a
-    verdict indicative at most.
+    this comparison alone. Where blocks are so dear that 10 are not to be had, `few` makes it
+    `intervals.anytime_t_half_width`, which holds from so many blocks on.
     """
 
     def __init__(self, margin: float, alpha: float = ALPHA) -> None:
@@ -58,8 +59,13 @@ class ConfidenceSequence:
         self.first_look = FIRST_LOOK
         self.differences: list[float] = []
         self.looks: list[Look] = []
+        self._half_width = anytime_half_width
         self._low, self._high = -math.inf, math.inf
         self._mean = self._squares = 0.0
+
+    def few(self, first_look: int) -> None:
+        """There will be few blocks: looks from `first_look` on count. Before the first block."""
+        self.first_look, self._half_width = first_look, anytime_t_half_width
 
     @property
     def n(self) -> int:
@@ -79,12 +85,13 @@ class ConfidenceSequence:
         self._squares += step * (difference - self._mean)
         interval: Interval | None = None
         if n > 1:
-            half = anytime_half_width(n, math.sqrt(self._squares / (n - 1)), self.alpha)
+            half = self._half_width(n, math.sqrt(self._squares / (n - 1)), self.alpha)
             low, high = self._mean - half, self._mean + half
             if n >= self.first_look:
                 self._low, self._high = max(self._low, low), min(self._high, high)
                 low, high = self._low, self._high
-            interval = math.exp(low), math.exp(high)
+            if math.isfinite(half):
+                interval = math.exp(low), math.exp(high)
         self.looks.append(Look(n, math.exp(self._mean), interval))
 
     @property
@@ -109,7 +116,7 @@ class ConfidenceSequence:
         deviation = math.sqrt(self._squares / (self.n - 1))
 
         def undecided(n: int) -> bool:
-            half = anytime_half_width(n, deviation, self.alpha)
+            half = self._half_width(n, deviation, self.alpha)
             return judged(self._mean - half, self._mean + half, self.margin) is None
 
         least = max(self.n, self.first_look)

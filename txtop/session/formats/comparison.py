@@ -8,7 +8,7 @@ from txtop.sanitise import inert_json
 from txtop.session.compare import Compared, Comparison
 from txtop.session.formats.markdown import inert
 from txtop.session.ratios import words
-from txtop.session.table import MISSING, aligned, figure
+from txtop.session.text import MISSING, aligned, figure
 
 COLUMNS = (
     ("cell", "<"),

@@ -14,6 +14,7 @@ from txtop.session.export import cell_notes
 from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
 from txtop.session.report.style import STYLE
+from txtop.session.text import figure
 from txtop.state import SessionState
 from txtop.stats.summary import FEW
 
@@ -116,10 +117,10 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     doubt = " muted" if rate.ci95 is None else ""
     words = [table.half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
-        words.append(f"[{table.figure(rate.ci95[0])}, {table.figure(rate.ci95[1])}] 95 %")
+        words.append(f"[{figure(rate.ci95[0])}, {figure(rate.ci95[1])}] 95 %")
     words.append(f"n {rate.n}" if rate.n >= FEW else f"few: n = {rate.n}")
     return (
-        f"<div class=card>{name}<div class='figure{doubt}'>{_text(table.figure(rate.mean))}"
+        f"<div class=card>{name}<div class='figure{doubt}'>{_text(figure(rate.mean))}"
         f"<small> {_text(rate.unit)}</small></div>"
         f"<div class='said muted'>{_text(' · '.join(words))}</div></div>"
     )

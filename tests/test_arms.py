@@ -1,0 +1,92 @@
+"""Arms as a command line spells them."""
+
+from __future__ import annotations
+
+import pytest
+
+from txtop import arms
+from txtop.arms import Rules, parse, plan
+from txtop.errors import UsageError
+
+
+def test_an_arm_is_knobs_with_commas() -> None:
+    assert parse("--a", "precision=bf16,threads=2") == {"precision": "bf16", "threads": 2}
+    assert parse("--a", "batch-size=8") == {"batch_size": 8}
+    assert parse("--a", "model=./a=b") == {"model": "./a=b"}
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("precision=bf17", "did you mean bf16?"),
+        ("precison=bf16", "did you mean precision?"),
+        ("colour=red", "knobs: model, precision"),
+        ("precision", "sets nothing"),
+        ("precision=", "sets nothing"),
+        ("", "sets nothing"),
+        ("precision=bf16,precision=fp32", "set twice"),
+        ("threads=0", "not between 1 and 1000000"),
+        ("threads=two", "is no number"),
+        ("threads=\u0662", "is no number"),
+        ("model=\udcff", "no model name"),
+    ],
+)
+def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said.replace("?", r"\?")) as caught:
+        parse("--a", word)
+    assert caught.value.exit_code == 2
+
+
+def test_every_knob_of_a_cell_can_be_turned() -> None:
+    from txtop.plan import Cell
+
+    assert set(arms.KNOBS) == set(Cell.__struct_fields__) - {"id"}
+
+
+def test_arms_stand_over_what_they_share() -> None:
+    made = plan("gpt2", ({}, {"batch_size": 4}), {"batch_size": 2, "precision": "bf16"}, Rules())
+    assert [(c.id, c.batch_size, c.precision) for c in made.cells] == [
+        ("A", 2, "bf16"),
+        ("B", 4, "bf16"),
+    ]
+    assert made.margin == 0.02 and made.budget_s == 120 and made.iterations is None
+
+
+def test_without_arms_fp32_stands_against_bf16() -> None:
+    made = plan("gpt2", (), {}, Rules(margin=0.05, blocks=12))
+    assert [c.precision for c in made.cells] == ["fp32", "bf16"]
+    assert (made.margin, made.iterations) == (0.05, 12)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "shared", "rules", "said"),
+    [
+        (({},), {}, {}, "nothing to be compared with"),
+        (({},) * 9, {}, {}, "9 arms are too many"),
+        (({}, {"model": "bert-base-uncased"}), {}, {}, "arm A makes tokens and arm B"),
+        (({}, {"sequence_length": 2000}), {}, {}, "arm B: 2000 . 32 new tokens"),
+        (
+            ({}, {"attention": "flash_attention_2"}),
+            {},
+            {},
+            "arm B: flash_attention_2 knows fp16 and bf16",
+        ),
+        (({}, {}), {"batch_size": 0}, {}, "--batch-size 0"),
+        (({}, {}), {}, {"margin": 0.0}, "--margin 0"),
+        (({}, {}), {}, {"blocks": 3, "budget_s": 1.0}, "contradict"),
+        (({}, {}), {}, {"budget_s": -1.0}, "--budget -1"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    knobs: tuple[dict[str, object], ...],
+    shared: dict[str, object],
+    rules: dict[str, float],
+    said: str,
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        plan("gpt2", knobs, shared, Rules(**rules))  # type: ignore[arg-type]
+
+
+def test_identical_arms_may_be_compared() -> None:
+    made = arms.precisions("gpt2", "fp32", "fp32")
+    assert made.cells[0].group == made.cells[1].group

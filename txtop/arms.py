@@ -1,0 +1,162 @@
+"""The arms of an A/B as a command line spells them (`precision=bf16,threads=2`), and their plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+import msgspec
+
+from txtop import bounds
+from txtop import models as known
+from txtop.errors import UsageError, did_you_mean
+from txtop.plan import (
+    ATTENTIONS,
+    CACHES,
+    COMPILES,
+    PRECISIONS,
+    Allowed,
+    Cell,
+    Device,
+    Plan,
+    Weights,
+)
+from txtop.senseless import why_senseless
+
+MARGIN = 0.02
+BUDGET_S = 120.0
+MOST = 8
+USUAL = ({"precision": "fp32"}, {"precision": "bf16"})
+Knobs = Mapping[str, Any]
+_WORDS: dict[str, tuple[str, ...]] = {
+    "precision": PRECISIONS,
+    "attention": ATTENTIONS,
+    "compile": COMPILES,
+    "cache": CACHES,
+    "device": get_args(Device),
+    "weights": get_args(Weights),
+}
+_NUMBERS = ("batch_size", "sequence_length", "new_tokens", "threads")
+KNOBS = ("model", *_WORDS, *_NUMBERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How long an A/B goes on and what it decides; null where nothing was said."""
+
+    margin: float = MARGIN
+    budget_s: float | None = None
+    blocks: int | None = None
+    warmup: int | None = None
+    timeout_s: float | None = None
+    cost_per_hour: float | None = None
+    seed: int = 0
+    fidelity_positions: int | None = None
+    allowed: Allowed = field(default_factory=Allowed)
+
+
+def parse(option: str, word: str) -> dict[str, Any]:
+    """The knobs of one arm. Raises `UsageError` for a knob or a value that there is not."""
+    found: dict[str, Any] = {}
+    for part in word.split(","):
+        name, is_set, value = part.partition("=")
+        knob = name.strip().replace("-", "_")
+        if not is_set or not value.strip():
+            hint = "KNOB=VALUE, several with commas: precision=bf16,threads=2"
+            raise UsageError(f"{option}: {part[:40]!a} sets nothing", hint)
+        if knob not in KNOBS:
+            hint = did_you_mean(knob, KNOBS, f"knobs: {', '.join(KNOBS)}")
+            raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
+        if knob in found:
+            raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
+        found[knob] = _value(option, knob, value.strip())
+    return found
+
+
+def _value(option: str, knob: str, value: str) -> Any:
+    words = _WORDS.get(knob)
+    if words is not None and value not in words:
+        hint = did_you_mean(value, words, f"{knob}: {', '.join(words)}")
+        raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
+    if knob in _NUMBERS:
+        if not (value.isascii() and value.isdigit()):
+            raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
+        bounds.whole(f"{option}: {knob}", int(value[:9]))
+        return int(value[:9])
+    if knob == "model":
+        bounds.model_name(value)
+    return value
+
+
+def plan(model: str, arms: Sequence[Knobs], shared: Knobs, rules: Rules) -> Plan:
+    """The A/B of `arms`, each with its own knobs over those that all share; without any, fp32
+    against bf16.
+
+    Raises `UsageError` for what cannot be measured or compared.
+    """
+    _check(model, shared, rules)
+    asked = list(arms) or list(USUAL)
+    if len(asked) == 1:
+        raise UsageError("one arm has nothing to be compared with", "--a and --b")
+    if len(asked) > MOST:
+        raise UsageError(f"{len(asked)} arms are too many", f"at most {MOST}")
+    cells = tuple(
+        Cell(id=chr(ord("A") + i), **{"model": model, **shared, **knobs})
+        for i, knobs in enumerate(asked)
+    )
+    for cell in cells:
+        refused = known.refuse(cell)
+        if refused:
+            raise UsageError(f"arm {cell.id}: {refused[0]}", refused[1])
+        if why := why_senseless(cell):
+            raise UsageError(f"arm {cell.id}: {why}")
+    _same_kind(cells)
+    made = Plan(
+        cells=cells,
+        margin=rules.margin,
+        iterations=rules.blocks,
+        warmup=rules.warmup,
+        budget_s=rules.budget_s or BUDGET_S,
+        timeout_s=rules.timeout_s,
+        cost_per_hour=rules.cost_per_hour,
+        seed=rules.seed,
+        allowed=rules.allowed,
+    )
+    if rules.fidelity_positions is None:
+        return made
+    return msgspec.structs.replace(made, fidelity_positions=rules.fidelity_positions)
+
+
+def _check(model: str, shared: Knobs, rules: Rules) -> None:
+    bounds.model_name(model)
+    for knob in _NUMBERS:
+        bounds.whole(f"--{knob.replace('_', '-')}", shared.get(knob))
+    bounds.amount("--margin", rules.margin, 1)
+    bounds.whole("--blocks", rules.blocks)
+    bounds.whole("--warmup", rules.warmup, 0)
+    bounds.whole("--seed", rules.seed, 0)
+    bounds.whole("--fidelity-positions", rules.fidelity_positions, 0)
+    bounds.seconds("--budget", rules.budget_s, 86_400)
+    bounds.seconds("--timeout", rules.timeout_s, 864_000)
+    bounds.amount("--cost-per-hour", rules.cost_per_hour, 1e9)
+    if rules.budget_s is not None and rules.blocks is not None:
+        raise UsageError(
+            "--blocks and --budget contradict each other",
+            "N blocks are measured exactly, a budget measures as many as it takes: give one",
+        )
+
+
+def _same_kind(cells: Sequence[Cell]) -> None:
+    """A model that makes tokens and one that does not have no speed in common."""
+    families = {cell.id: known.family(cell.model) for cell in cells}
+    encodes = {name: kind == "encoder" for name, kind in families.items() if kind is not None}
+    if len(set(encodes.values())) > 1:
+        makes = next(name for name, encoder in encodes.items() if not encoder)
+        encoder = next(name for name, encoder in encodes.items() if encoder)
+        raise UsageError(f"arm {makes} makes tokens and arm {encoder}, an encoder, makes none")
+
+
+def precisions(model: str, first: str, second: str) -> Plan:
+    """The A/B of two precisions of one model, everything else as usual."""
+    return plan(model, ({"precision": first}, {"precision": second}), {}, Rules())

@@ -1,0 +1,57 @@
+"""How a plan is begun: left alone, in plain lines, or on the screen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from txtop.commands.options import check_detached, closing, json_target
+
+if TYPE_CHECKING:
+    from txtop.plan import Plan
+    from txtop.runner.client import OnHangup
+    from txtop.ui.glyphs import Mode
+
+
+def begin(
+    plan: Plan,
+    *,
+    name: str | None,
+    session_dir: Path | None,
+    json_file: str | None,
+    headless: bool,
+    detach: bool,
+    on_hangup: OnHangup | None,
+    theme: str | None,
+    fps: float | None,
+    glyphs: Mode | None,
+) -> int:
+    """Returns the exit code."""
+    from txtop.ui.terminal import capabilities
+
+    if detach:
+        from txtop.headless import detached
+        from txtop.runner.client import start
+
+        check_detached(json_file, headless, on_hangup)
+        return detached(start(plan, session_dir=session_dir, name=name))
+    target = json_target(json_file)
+    if headless or not capabilities().screen:
+        from txtop.headless import run_headless
+        from txtop.runner.client import start
+
+        hangup = on_hangup or "stop"
+        launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
+        return run_headless(launched, on_hangup=hangup, json_file=target)
+    from txtop.ui.app import run_live
+
+    path = run_live(
+        plan,
+        name=name,
+        session_dir=session_dir,
+        fps=fps,
+        theme=theme,
+        glyphs=glyphs,
+        on_hangup=on_hangup or "continue",
+    )
+    return closing(path, target) if path else 1

@@ -1,0 +1,359 @@
+"""Conducts an A/B: arms take turns until every comparison is decided or the budget is spent.
+
+A block is a palindrome (A B B A), whose order is drawn anew each time. Every arm has a worker of
+its own that stays loaded; where they do not fit beside each other each turn is a load of its own.
+Where requests are so long that ten such blocks exceed the budget, a block is a pair (A B or B A).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from random import Random
+
+from txtop import events, orders
+from txtop.cell_state import CellState
+from txtop.plan import Cell
+from txtop.runner import lost, room
+from txtop.runner.children import Child
+from txtop.runner.crew import Crew, Gone, Over
+from txtop.runner.measure import MOST_REPEATS, Course
+from txtop.runner.recorder import now_ns
+from txtop.runner.validity import Readings, spoiled
+from txtop.stats.turns import FIRST_LOOK
+from txtop.versus import Versus
+
+TURN_NS = 100_000_000
+RELOADED_TURN_NS = 3_000_000_000
+RELOADED_LEAST = 3
+LEAST_RELOADED_BLOCKS = 5
+MOST_DEATHS = 3
+GRACE_S = 1.0
+
+
+@dataclass
+class Arm:
+    """One side of an A/B: its worker while it is loaded, and its iterations of the open block."""
+
+    cell: Cell
+    worker: Child | None = None
+    course: Course | None = None
+    deaths: int = 0
+    since_ns: int = 0
+    open: list[int] = field(default_factory=list)
+
+
+class _DoNotFit(Exception):
+    """The arms cannot be in memory together."""
+
+
+class _Lost(Exception):
+    """A turn came to nothing; what comes of its arm is settled."""
+
+
+class Turns:
+    """One A/B of a plan with a margin."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew = crew
+        self._plan = crew.plan
+        self._recorder, self._steering = crew.recorder, crew.steering
+        self._arms: list[Arm] = []
+        self._reloads = False
+        self._repeats = 0
+        self._requests = 1
+        self._pairs = False
+
+    def run(self) -> None:
+        """Everything from the first load to the last verdict."""
+        self._steering.skip = False
+        try:
+            self._admit()
+            if len(self._arms) > 1:
+                self._compare()
+            self._skip_the_rest()
+        except Over as over:
+            self._discard(over.stopped_by)
+            self._end(over)
+        finally:
+            for arm in self._arms:
+                self._dismiss(arm)
+
+    @property
+    def _versus(self) -> Versus:
+        found = self._recorder.state.versus
+        assert found is not None
+        return found
+
+    def _state(self, arm: Arm) -> CellState:
+        return self._recorder.state.cells[arm.cell.id]
+
+    # Who takes part
+
+    def _admit(self) -> None:
+        """Refuses what cannot be measured."""
+        for cell in self._plan.cells:
+            why = self._versus.out.get(cell.id)
+            if not self._crew.refuse(cell) and why:
+                self._crew.reject(cell, f"the output {why}", "another precision")
+        self._arms = [Arm(cell) for cell in self._versus.left_in]
+
+    def _compare(self) -> None:
+        try:
+            self._seat_all()
+            self._blocks()
+        except _DoNotFit as reason:
+            self._recorder.warn(f"{reason}: each turn is a load of its own")
+            for arm in self._arms:
+                self._dismiss(arm)
+            self._reloads = True
+            self._arms = [Arm(arm.cell) for arm in self._arms]
+            self._seat_all()
+            self._blocks()
+        stopped_by = self._stopped_by() or ""
+        for arm in self._arms:
+            self._close(arm, stopped_by)
+
+    # Loading
+
+    def _seat_all(self) -> None:
+        """Loads every arm and warms it up; one that fails is compared no more."""
+        for arm in self._arms:
+            if not self._reloads and arm is not self._arms[0]:
+                self._check_room(arm)
+            self._record_start(arm, goes_on=False)
+            self._seat(arm)
+            if self._reloads:
+                self._dismiss(arm)
+        self._match()
+        self._settle_arms()
+        self._plan_turns([self._state(arm).samples.e2e_ns[-1] for arm in self._arms])
+
+    def _plan_turns(self, requests_ns: list[int]) -> None:
+        """How many requests a turn has, as many in each arm, and whether a block is a pair."""
+        if not requests_ns:
+            return
+        turn_ns, least = (RELOADED_TURN_NS, RELOADED_LEAST) if self._reloads else (TURN_NS, 1)
+        self._requests = max(least, math.ceil(turn_ns / min(requests_ns)))
+        ten_blocks_s = 2 * FIRST_LOOK * self._requests * sum(requests_ns) / 1e9
+        fixed = self._plan.iterations is not None
+        self._pairs = not self._reloads and not fixed and ten_blocks_s > self._plan.budget_s
+
+    def _match(self) -> None:
+        """Arms that make tokens and arms that do not have no speed in common."""
+        first, *others = self._arms
+        for arm in others:
+            families = self._state(first).family, self._state(arm).family
+            if None not in families and (families[0] == "encoder") != (families[1] == "encoder"):
+                reason = f"an {families[1]} model cannot be compared with {families[0]}"
+                self._crew.finish(arm.cell, "failed", reason=reason)
+
+    def _check_room(self, arm: Arm) -> None:
+        """Raises `_DoNotFit` where it is known that `arm` has no place beside the others."""
+        short = room.short_of(self._recorder.state, self._arms[0].cell, arm.cell)
+        if short is not None:
+            wants, free = (f"{size / 2**30:.1f} GiB" for size in short)
+            raise _DoNotFit(f"{arm.cell.short} needs {wants} beside the others, {free} are free")
+
+    def _record_start(self, arm: Arm, *, goes_on: bool) -> None:
+        arm.worker = self._crew.start()
+        self._recorder.record(
+            events.CellStarted(
+                t_ns=now_ns(), cell=arm.cell.id, worker=arm.worker.name, goes_on=goes_on
+            )
+        )
+
+    def _seat(self, arm: Arm) -> None:
+        """Loads and warms the worker that was started for `arm`. A worker that dies, or an arm
+        that cannot be loaded, is dealt with by `_lose`."""
+        worker = arm.worker
+        assert worker is not None
+        share_s = self._plan.budget_s / len(self._plan.cells)
+        state = self._state(arm)
+        arm.course = Course(self._plan, self._recorder.state, state, share_s, len(state.samples))
+        self._crew.begin(self._plan.timeout_s)
+        try:
+            self._crew.load(worker, arm.cell)
+            prepare = orders.Prepare(cell=arm.cell)
+            self._crew.ask(worker, prepare, arm.cell, events.Workload)
+            while (block := arm.course.next_warmup()) is not None:
+                self._crew.wait_while_paused(worker)
+                self._crew.iterate(worker, arm.cell, *block)
+        except (Gone, Over) as error:
+            self._lose(arm, error)
+        arm.since_ns = arm.since_ns or self._recorder.state.clock_ns
+        self._crew.begin(None)
+
+    def _lose(self, arm: Arm, error: Gone | Over) -> None:
+        """What comes of a worker that is of no more use: a fresh one for `arm`, or its end.
+
+        Raises `Over` where somebody ends the whole A/B, `_DoNotFit` where memory is short.
+        """
+        if self._steering.stops or self._steering.skip:
+            self._crew.check()
+        state, worker, course = self._state(arm), arm.worker, arm.course
+        assert worker is not None and course is not None
+        if isinstance(error, Gone) and not state.over:
+            arm.deaths += 1
+            _, why, starved = lost.autopsy(worker)
+            self._discard(f"{self._versus.letter(arm.cell.id)}: {why}")
+            if not starved and arm.deaths < MOST_DEATHS:
+                arm.worker = None
+                self._record_start(arm, goes_on=True)
+                self._seat(arm)
+                return
+            self._recorder.record(lost.died(worker, state, course))
+        elif isinstance(error, Over) and error.status == "timeout":
+            self._recorder.record(lost.silent(worker, state, course, error.reason))
+        self._discard(f"{self._versus.letter(arm.cell.id)} {state.status}")
+        self._dismiss(arm)
+        if state.status == "oom" and not self._reloads and self._others_loaded(arm):
+            raise _DoNotFit(f"{arm.cell.short} is out of memory beside the others")
+
+    def _others_loaded(self, arm: Arm) -> bool:
+        return any(other.worker is not None for other in self._arms if other is not arm)
+
+    def _settle_arms(self) -> None:
+        """Leaves out what is compared no more, and closes those that have nobody to be compared
+        with."""
+        left = {cell.id for cell in self._versus.left_in}
+        for arm in self._arms:
+            if arm.cell.id not in left:
+                self._close(arm)
+        self._arms = [arm for arm in self._arms if arm.cell.id in left]
+
+    def _dismiss(self, arm: Arm) -> None:
+        if arm.worker is not None:
+            arm.worker.end(GRACE_S if self._steering.stops < 2 else 0.1)
+        arm.worker = None
+
+    # Blocks
+
+    def _blocks(self) -> None:
+        random = Random(self._plan.seed)
+        while len(self._arms) > 1 and self._stopped_by() is None:
+            order = list(self._arms)
+            random.shuffle(order)
+            self._block(order)
+            self._settle_arms()
+
+    def _stopped_by(self) -> str | None:
+        """Why there is no further block; null to go on."""
+        blocks = self._versus.blocks
+        if self._plan.iterations is not None:
+            return "iterations" if blocks >= self._plan.iterations else None
+        if self._versus.decided:
+            return "decided"
+        if self._reloads and blocks < LEAST_RELOADED_BLOCKS:
+            return None
+        return "budget" if self._measured_s() >= self._plan.budget_s else None
+
+    def _measured_s(self) -> float:
+        spent_ns = 0
+        for state in self._recorder.state.cells.values():
+            samples = state.samples
+            spent_ns += sum(
+                ns
+                for ns, role in zip(samples.e2e_ns, samples.role, strict=True)
+                if role == "measured"
+            )
+        return spent_ns / 1e9
+
+    def _block(self, order: list[Arm]) -> None:
+        from_ns = self._recorder.state.clock_ns
+        paused = False
+        for arm in order if self._pairs else [*order, *reversed(order)]:
+            try:
+                paused = self._turn(arm) or paused
+            except _Lost:
+                return self._discard("an arm was lost")
+            except (Gone, Over) as error:
+                return self._lose(arm, error)
+        why = ["paused"] if paused else []
+        for arm in order:
+            why += self._spoiled(arm, from_ns)
+        kept = not why or (not paused and self._repeats >= MOST_REPEATS)
+        self._repeats += not kept and not paused
+        self._close_block(order, kept, list(dict.fromkeys(why)))
+
+    def _turn(self, arm: Arm) -> bool:
+        """The requests of one turn. Returns whether the run was paused before it.
+
+        Raises `Gone` or `Over` where `arm` fails, `_Lost` where it had to be loaded and was not.
+        """
+        if arm.worker is None:
+            for other in self._arms:
+                self._dismiss(other)
+            self._record_start(arm, goes_on=True)
+            self._seat(arm)
+        if arm.worker is None:
+            raise _Lost
+        paused = self._crew.wait_while_paused(arm.worker)
+        samples = self._state(arm).samples
+        begun = len(samples)
+        try:
+            self._crew.iterate(arm.worker, arm.cell, "measured", self._requests)
+        finally:
+            arm.open += range(begun, len(samples))
+        return paused
+
+    def _spoiled(self, arm: Arm, from_ns: int) -> list[str]:
+        """Why the machine was not itself in the block that ends now."""
+        session = self._recorder.state
+        load = self._state(arm).load
+        readings = Readings.of(session, load.device_id if load else None)
+        return spoiled(readings, arm.since_ns, from_ns, session.clock_ns)
+
+    def _discard(self, why: str) -> None:
+        """The open block counts for nothing."""
+        if any(arm.open for arm in self._arms):
+            self._close_block(self._arms, False, [why])
+
+    def _close_block(self, order: list[Arm], kept: bool, reasons: list[str]) -> None:
+        self._recorder.record(
+            events.Round(
+                t_ns=now_ns(),
+                order=[arm.cell.id for arm in order],
+                iterations={arm.cell.id: arm.open for arm in order if arm.open},
+                kept=kept,
+                paired=self._pairs,
+                reloaded=self._reloads,
+                reasons=reasons,
+            )
+        )
+        for arm in self._arms:
+            arm.open = []
+
+    # The end
+
+    def _close(self, arm: Arm, stopped_by: str = "") -> None:
+        """An arm that is through, or that has nobody to be compared with."""
+        if self._state(arm).over:
+            return
+        if arm.worker is not None and not arm.worker.gone:
+            try:
+                finish = orders.Finish(cell=arm.cell.id)
+                self._crew.ask(arm.worker, finish, arm.cell, events.Memory)
+            except (Gone, Over):
+                self._dismiss(arm)
+        self._finished(arm, "ok", stopped_by)
+
+    def _end(self, over: Over) -> None:
+        """Somebody ends the A/B: what is known stays; `skip` is an end in order."""
+        self._steering.skip = False
+        for cell in self._plan.cells:
+            arm = next((a for a in self._arms if a.cell == cell), Arm(cell))
+            if over.stopped_by == "skip" and self._versus.blocks:
+                self._close(arm, over.stopped_by)
+            elif not self._state(arm).over:
+                self._finished(arm, over.status, over.stopped_by)
+
+    def _skip_the_rest(self) -> None:
+        """Arms that were never begun, since there is nobody to compare them with."""
+        for cell in self._plan.cells:
+            if not self._recorder.state.cells[cell.id].over:
+                self._crew.finish(cell, "skipped", reason="no arm is left to compare it with")
+
+    def _finished(self, arm: Arm, status: events.Status, stopped_by: str) -> None:
+        n = len(self._state(arm).samples.kept())
+        self._crew.finish(arm.cell, status, stopped_by=stopped_by, n=n)

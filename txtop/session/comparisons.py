@@ -1,0 +1,100 @@
+"""What an A/B amounts to, and what a comparison of outputs does, as the export states it."""
+
+from __future__ import annotations
+
+from txtop import fidelity, metrics
+from txtop.events import Fidelity
+from txtop.session.schema import ComparisonExport, FidelityExport
+from txtop.state import SessionState
+from txtop.stats import closeness
+from txtop.versus import Versus
+
+
+def comparisons(state: SessionState) -> list[ComparisonExport]:
+    """Of each other arm against the first; empty where the session is no A/B."""
+    if state.versus is None:
+        return []
+    p_values = state.versus.p_values()
+    return [_comparison(state, state.versus, name, p_values[name]) for name in p_values]
+
+
+def _comparison(
+    state: SessionState, versus: Versus, name: str, p: float | None
+) -> ComparisonExport:
+    first, sequence, look = versus.first.id, versus.sequences[name], versus.look(name)
+    said = versus.look(name).n and not versus.why_not(name)
+    return ComparisonExport(
+        a=first,
+        b=name,
+        metric=_metric(state, versus),
+        ratio=look.ratio if said else None,
+        ci95=look.interval if said else None,
+        fixed_ci95=versus.fixed_interval(name, state.plan.seed) if said else None,
+        margin=versus.margin,
+        verdict=versus.verdict(name, over=state.ended is not None),
+        blocks=sequence.n,
+        blocks_discarded=len(versus.rounds) - versus.blocks,
+        won=sequence.wins,
+        wilcoxon_p=p if said else None,
+        fidelity=exported(state.output_of(name, first)),
+        notes=notes(state, versus, name),
+    )
+
+
+def _metric(state: SessionState, versus: Versus) -> str:
+    """The time of one request, or where they are not the same work, its rate."""
+    return "e2e_ms" if versus.one_work else metrics.headline(state.cells[versus.first.id])
+
+
+def notes(state: SessionState, versus: Versus, name: str) -> list[str]:
+    """What a reader has to know beside the verdict of the arm `name`."""
+    said = [why] if (why := versus.why_not(name)) else []
+    look = versus.look(name)
+    if versus.verdict(name) == "equivalent" and versus.sequences[name].excludes_one:
+        said.append(f"measurable: {abs(look.ratio - 1):.1%}, inside the margin")
+    if look.interval and look.interval[0] > look.interval[1]:
+        said.append("looks contradict each other: the machine is not the same throughout")
+    if versus.reloaded:
+        said.append("indicative: the arms did not fit in memory together, each turn was a load")
+    if versus.paired:
+        said.append(
+            "requests are long, so a block is a pair; the interval assumes normal noise"
+        )
+    if not said and state.ended and versus.verdict(name) is None and look.n < versus.first_look:
+        said.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
+    if not versus.one_work:
+        said.append("the arms do different work: compared by work done a second")
+    reasons = dict.fromkeys(why for each in versus.rounds if not each.kept for why in each.reasons)
+    if reasons:
+        said.append(f"discarded: {', '.join(reasons)}")
+    return said
+
+
+def exported(found: Fidelity | None) -> FidelityExport | None:
+    """The figures of a comparison of outputs; null where there was none."""
+    if found is None:
+        return None
+    share = None if found.top1 is None or not found.positions else found.top1 / found.positions
+    above = fidelity.kld(found) is not None
+    return FidelityExport(
+        reference=found.reference,
+        badge=fidelity.badge(found),
+        positions=found.positions,
+        kld=fidelity.kld(found),
+        kld_stderr=found.kld_stderr if above else None,
+        kld_median=found.kld_median if above else None,
+        kld_p99=found.kld_p99 if above else None,
+        kld_max=found.kld_max if above else None,
+        kld_floor=None if found.kld is None else closeness.floor(found.floor),
+        top1=share,
+        top1_ci95=None if found.top1 is None else closeness.wilson(found.top1, found.positions),
+        ppl_ratio=found.perplexity_ratio,
+        rms_probability=found.rms_probability,
+        first_divergence=found.divergence,
+        tokens_written=found.written,
+        cosine_pooled=found.cosine_pooled,
+        cosine_tokens=found.cosine_tokens,
+        cosine_tokens_min=found.cosine_tokens_min,
+        input_sha256=found.input_sha256,
+        notes=fidelity.notes(found),
+    )

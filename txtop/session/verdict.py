@@ -1,0 +1,109 @@
+"""The end of an A/B as plain text: who won, at what cost, and the numbers behind it."""
+
+from __future__ import annotations
+
+from txtop import fidelity
+from txtop.sanitise import sanitise
+from txtop.session.comparisons import notes
+from txtop.session.text import MISSING, aligned, figure
+from txtop.state import SessionState
+from txtop.stats.closeness import wilson
+from txtop.versus import Versus
+
+HEADING = (
+    ("arm", "<"),
+    ("ratio", ">"),
+    ("95 %, every look", "<"),
+    ("95 %, this n", "<"),
+    ("p", ">"),
+    ("won", ">"),
+    ("blocks", ">"),
+    ("verdict", "<"),
+    ("output", "<"),
+)
+
+
+def lines(state: SessionState) -> list[str]:
+    """Empty where the session is no A/B."""
+    versus = state.versus
+    if versus is None:
+        return []
+    over = state.ended is not None
+    said: list[str] = []
+    for name in versus.sequences:
+        badge = fidelity.forms(state.output_of(name, versus.first.id))[0]
+        claim = f"   output: {badge}" if not versus.why_not(name) else ""
+        said.append(versus.words(name, over=over) + claim)
+    said += ["", f"each against A, margin {versus.margin:.1%}, {_blocks(versus)}"]
+    p_values = versus.p_values()
+    rows = [_row(state, versus, name, p_values[name]) for name in versus.sequences]
+    said += aligned(HEADING, [[name for name, _ in HEADING], *rows])
+    beside = [line for name in versus.sequences for line in _beside(state, versus, name)]
+    return [*map(sanitise, said), *([""] if beside else []), *map(sanitise, beside)]
+
+
+def _blocks(versus: Versus) -> str:
+    discarded = len(versus.rounds) - versus.blocks
+    count = f"{versus.blocks} block{'' if versus.blocks == 1 else 's'}"
+    return count + (f", {discarded} discarded" if discarded else "")
+
+
+def _row(state: SessionState, versus: Versus, name: str, p: float | None) -> list[str]:
+    sequence, look = versus.sequences[name], versus.look(name)
+    out = bool(versus.why_not(name)) or not look.n
+    fixed = None if out else versus.fixed_interval(name, state.plan.seed)
+    verdict = versus.verdict(name, over=state.ended is not None)
+    if verdict and versus.reloaded and verdict != "inconclusive":
+        verdict_words = f"{verdict} (indicative)"
+    else:
+        verdict_words = verdict or MISSING
+    return [
+        f"{versus.letter(name)} {_named(versus, name)}",
+        MISSING if out else f"{look.ratio:.3f}",
+        _between(None if out else look.interval),
+        _between(fixed),
+        MISSING if out or p is None else f"{p:.2g}",
+        MISSING if out else str(sequence.wins),
+        str(sequence.n),
+        verdict_words,
+        fidelity.forms(state.output_of(name, versus.first.id))[-1],
+    ]
+
+
+def _named(versus: Versus, name: str) -> str:
+    return next(arm.short for arm in versus.arms if arm.id == name)
+
+
+def _between(interval: tuple[float, float] | None) -> str:
+    return MISSING if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _beside(state: SessionState, versus: Versus, name: str) -> list[str]:
+    """The output's figures, and what has to be known."""
+    letter = versus.letter(name)
+    found = state.output_of(name, versus.first.id)
+    said = [f"{letter}: {note}" for note in notes(state, versus, name)]
+    if found is None:
+        return said
+    reference = versus.letter(found.reference)
+    other = versus.letter(found.cell)
+    figures: list[str] = []
+    if (distance := fidelity.kld(found)) is not None:
+        figures.append(f"KLD {distance:.2g} ±{found.kld_stderr or 0:.1g}")
+    if found.top1 is not None and (ends := wilson(found.top1, found.positions)) is not None:
+        share = found.top1 / found.positions
+        figures.append(f"top-1 {share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}]")
+    if found.perplexity_ratio is not None:
+        figures.append(f"perplexity x{found.perplexity_ratio:.4f}")
+    if found.cosine_tokens is not None:
+        figures.append(f"cosine of tokens {found.cosine_tokens:.5f}")
+    if found.cosine_pooled is not None:
+        figures.append(f"pooled {found.cosine_pooled:.5f}")
+    if found.written:
+        parts = f"at token {found.divergence + 1}" if found.divergence is not None else "nowhere"
+        figures.append(f"first difference {parts} of {found.written}")
+    if figures:
+        where = f"over {figure(float(found.positions))} positions"
+        said.append(f"{other} against {reference} {where}: {', '.join(figures)}")
+    said += [f"{other} against {reference}: {note}" for note in fidelity.notes(found)]
+    return said
