@@ -29,11 +29,24 @@ def doctor(
 
 
 def selftest(
-    *, overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False
+    *,
+    overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False,
+    aa: Annotated[bool, Parameter(help="identical arms: how many name a winner")] = False,
 ) -> int:
-    """The tool's own effect on the numbers."""
-    if not overhead:
-        raise UsageError("selftest needs a check", "--overhead")
-    from txtop.selftest.overhead import run as run_overhead
+    """The tool's own effect on the numbers, and how often its A/B cries wolf."""
+    if not overhead and not aa:
+        raise UsageError("selftest needs a check", "--overhead, --aa or both")
 
-    return run_overhead(say=lambda line: print(line, flush=True)).exit_code
+    def say(line: str) -> None:
+        print(line, flush=True)
+
+    codes = []
+    if overhead:
+        from txtop.selftest.overhead import run as run_overhead
+
+        codes.append(run_overhead(say=say).exit_code)
+    if aa:
+        from txtop.selftest.identical import run as run_identical
+
+        codes.append(run_identical(say=say).exit_code)
+    return max(codes)

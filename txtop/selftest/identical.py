@@ -1,0 +1,127 @@
+"""`txtop selftest --aa`: sessions of identical arms, of which hardly any may name a winner."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from txtop import arms
+from txtop.errors import RunError
+from txtop.plan import Plan
+from txtop.runner.client import Control, Launched, last_words, start
+from txtop.selftest.overhead import MODEL, NEW_TOKENS, SEQUENCE_LENGTH, THREADS, ended_in_order
+from txtop.session.follow import Follower
+from txtop.versus import Versus
+
+SESSIONS = 20
+BUDGET_S = 12.0
+ALLOWED_SHARE = 0.05
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One session: what it said, and whether it saw a difference, however small."""
+
+    words: str
+    winner: bool
+    excludes_one: bool
+
+
+@dataclass(frozen=True)
+class Result:
+    """All sessions; at most one in twenty may name a winner."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def winners(self) -> int:
+        return sum(each.winner for each in self.outcomes)
+
+    @property
+    def passed(self) -> bool:
+        return self.winners <= ALLOWED_SHARE * len(self.outcomes)
+
+    @property
+    def exit_code(self) -> int:
+        return 0 if self.passed else 1
+
+    def line(self) -> str:
+        """The verdict on the verdicts."""
+        n = len(self.outcomes)
+        seen = sum(each.excludes_one for each in self.outcomes)
+        word = "pass" if self.passed else "fail"
+        return (
+            f"{word}: {self.winners} of {n} sessions of identical arms named a winner "
+            f"(at most {ALLOWED_SHARE * n:g}); the interval of {seen} excluded 1"
+        )
+
+
+def run(*, sessions: int = SESSIONS, say: Callable[[str], None]) -> Result:
+    """Says one line a session, then how many named a winner.
+
+    Raises `RunError` where a session cannot be run to its end. No process is left behind.
+    """
+    say(f"{sessions} sessions of a 6-layer GPT-2 of width {MODEL['n_embd']} against itself")
+    outcomes: list[Outcome] = []
+    with ExitStack() as stack:
+        stack.enter_context(ended_in_order())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
+        config = folder / "model" / "config.json"
+        config.parent.mkdir()
+        config.write_text(json.dumps(MODEL), encoding="utf-8")
+        for number in range(1, sessions + 1):
+            plan = _plan(config.parent, seed=number)
+            launched = start(plan, session_dir=folder, name=f"aa-{number}", on_hangup="stop")
+            outcomes.append(_outcome(_to_its_end(launched)))
+            say(f"{number:>3}  {outcomes[-1].words}")
+    result = Result(tuple(outcomes))
+    say(result.line())
+    return result
+
+
+def _plan(model: Path, seed: int) -> Plan:
+    shared = {
+        "weights": "random",
+        "device": "cpu",
+        "threads": THREADS,
+        "sequence_length": SEQUENCE_LENGTH,
+        "new_tokens": NEW_TOKENS,
+    }
+    rules = arms.Rules(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
+    return arms.plan(str(model), ({}, {}), shared, rules)
+
+
+def _to_its_end(launched: Launched) -> Versus:
+    """Follows a run; ends it where this process is ended."""
+    follower = Follower(launched.path, Control(launched.path).tail)
+    try:
+        while not follower.finished:
+            gone = launched.process.poll() is not None
+            if not follower.update() and gone:
+                break
+            time.sleep(LOOK_S)
+    finally:
+        if launched.process.stdin is not None:
+            launched.process.stdin.close()
+        launched.process.wait()
+        follower.close()
+    found = follower.state.versus
+    if found is None or not follower.finished or follower.state.failed:
+        raise RunError(f"a session of identical arms failed: {last_words(launched.path)}")
+    return found
+
+
+def _outcome(found: Versus) -> Outcome:
+    (name,) = found.sequences
+    verdict = found.verdict(name, over=True)
+    return Outcome(
+        words=f"{found.words(name, over=True)}  {found.blocks} blocks",
+        winner=verdict in ("faster", "slower"),
+        excludes_one=found.sequences[name].excludes_one,
+    )
