@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
+from txtop.stats.intervals import anytime_t_half_width
 from txtop.stats.turns import ConfidenceSequence, block_difference, holm, judged, signed_rank_p
 
 MARGIN = 0.02
@@ -117,3 +118,72 @@ def test_signed_rank_with_ties_and_zeros_agrees_with_scipy() -> None:
 def test_holm_adjusts_step_by_step() -> None:
     assert holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("kind", ["normal", "laplace", "outliers"])
+def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
+    """The rule for blocks that are dear: identical arms, 20 looks each."""
+    random = np.random.default_rng(11)
+    draw = {
+        "normal": lambda: random.normal(0, 0.05, (2_000, 20)),
+        "laplace": lambda: random.laplace(0, 0.05, (2_000, 20)),
+        "outliers": lambda: (
+            random.normal(0, 0.02, (2_000, 20))
+            + (random.random((2_000, 20)) < 0.1) * random.normal(0, 0.3, (2_000, 20))
+        ),
+    }[kind]
+    excluded = won = 0
+    for session in draw().tolist():
+        sequence = ConfidenceSequence(MARGIN)
+        sequence.few(3)
+        for difference in session:
+            sequence.add(difference)
+        excluded += sequence.excludes_one
+        won += sequence.verdict in ("faster", "slower")
+    assert excluded <= 0.04 * 2_000 and won <= 0.01 * 2_000
+
+
+def test_few_blocks_show_a_large_effect_and_no_small_one() -> None:
+    random = np.random.default_rng(12)
+    for effect, found in ((math.log(2), 3), (0.03, None)):
+        sequence = ConfidenceSequence(MARGIN)
+        sequence.few(3)
+        at = None
+        for difference in random.normal(effect, 0.02, 6).tolist():
+            sequence.add(difference)
+            at = at or (sequence.n if sequence.verdict else None)
+        assert at == found
+
+
+def test_the_guess_of_blocks_is_near_what_it_takes() -> None:
+    random = np.random.default_rng(13)
+    guesses, took = [], []
+    for _ in range(200):
+        sequence = ConfidenceSequence(MARGIN)
+        for difference in random.normal(0.035, 0.02, 400).tolist():
+            sequence.add(difference)
+            if sequence.n == 12 and sequence.verdict is None:
+                guesses.append(sequence.expected_blocks() or 400)
+            if sequence.verdict is not None:
+                break
+        if len(guesses) > len(took):
+            took.append(sequence.n)
+    assert len(took) > 100
+    assert 0.6 <= median(guesses) / median(took) <= 1.7
+    on_the_edge = ConfidenceSequence(MARGIN)
+    for i in range(12):
+        on_the_edge.add(math.log1p(MARGIN) + 0.01 * (-1) ** i)
+    assert on_the_edge.expected_blocks() is None
+
+
+def test_the_anytime_t_interval_is_that_of_its_formula() -> None:
+    """Wang and Ramdas: G_n = sqrt(c2 / (n + c2)) (1 - S^2 / ((n + c2) V))^(-n/2) reaches 1/alpha at
+    its ends."""
+    x = np.array([0.3, 0.1, 0.25, 0.2, 0.4])
+    n, c2, alpha = len(x), 0.03, 0.05
+    half = anytime_t_half_width(n, float(x.std(ddof=1)), alpha)
+    for end in (x.mean() - half, x.mean() + half):
+        total, squares = (x - end).sum(), ((x - end) ** 2).sum()
+        g = math.sqrt(c2 / (n + c2)) * (1 - total**2 / ((n + c2) * squares)) ** (-n / 2)
+        assert g == pytest.approx(1 / alpha, rel=1e-9)
+    assert anytime_t_half_width(2, 1.0) == math.inf

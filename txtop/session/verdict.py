@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop import fidelity
 from txtop.sanitise import sanitise
 from txtop.session.comparisons import notes
-from txtop.session.text import MISSING, aligned, figure
+from txtop.session.text import MISSING, aligned
 from txtop.state import SessionState
 from txtop.stats.closeness import wilson
 from txtop.versus import Versus
@@ -103,7 +103,7 @@ def _beside(state: SessionState, versus: Versus, name: str) -> list[str]:
         parts = f"at token {found.divergence + 1}" if found.divergence is not None else "nowhere"
         figures.append(f"first difference {parts} of {found.written}")
     if figures:
-        where = f"over {figure(float(found.positions))} positions"
+        where = f"over {found.positions:,} positions"
         said.append(f"{other} against {reference} {where}: {', '.join(figures)}")
     said += [f"{other} against {reference}: {note}" for note in fidelity.notes(found)]
     return said
