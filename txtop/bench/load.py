@@ -9,32 +9,45 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from txtop import events, models, orders
 from txtop.bench import machine
 from txtop.bench.failures import Rejected
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
-from txtop.bench.source import resolve
+from txtop.bench.source import Source, resolve
 from txtop.plan import Cell
 
 if TYPE_CHECKING:
     import torch
 
-    from txtop.bench.task import Inputs, Task
+    from txtop.bench.task import Task
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model that is ready to be measured."""
+    """A model in memory, the way it is measured, and what there is to know of it.
+
+    `parameters` are counted before a quantisation; `converted` is null without one. `lacking` are
+    the notes on weights that its files do not hold: they are random.
+    """
 
     task: Task
+    model: Any
+    source: Source
     family: models.Family
     device: torch.device
     vocabulary: int
     positions: int | None
     threads: int
     seed: int
+    parameters: int
+    dtype: torch.dtype
+    attention: str
+    recipe: str
+    converted: float | None
+    page_cache: Literal["cold", "warm", "unknown"]
+    lacking: list[str]
 
 
 def load(
@@ -55,13 +68,37 @@ def load(
     source = resolve(cell.model, cell.weights, order.allowed, say, progress)
     clock.enter("import")
     threads = cell.threads or machine.default_threads()
-    _settle_environment(threads)
+    settle_environment(threads)
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    loaded = read(cell, source, order.seed, threads, clock.enter)
+    loaded.task.warm()
+    if cell.compile != "none":
+        clock.enter("compile")
+        _compile(loaded, cell)
+    gc.collect()
+    # A full collection over all that torch and transformers made takes 190 ms and would land in
+    # whichever token is open. Frozen, no collection takes over 0.1 ms.
+    gc.freeze()
+    event = _event(loaded, cell, worker)
+    event.load_s, event.phases = clock.stop()
+    event.t_ns = perf_counter_ns()
+    send(event)
+    return loaded
+
+
+def read(
+    cell: Cell, source: Source, seed: int, threads: int, enter: Callable[[str], None]
+) -> Loaded:
+    """Reads the weights of `source` as `cell` wants them; `enter` is told each phase, the last
+    being that of the first forward pass, which is the caller's. Raises `Rejected`.
+
+    The environment is settled by then: torch reads it when it is imported.
+    """
     import torch
 
     _without_torchao()
     from txtop.bench import architecture, attention, int8, precision, weights
     from txtop.bench.encoder import Encoder
-    from txtop.bench.task import make_inputs
     from txtop.bench.text_generation import TextGeneration, require_generate
 
     torch.set_num_threads(threads)
@@ -73,86 +110,95 @@ def load(
     if kind != "encoder":
         require_generate(model_class)
 
-    clock.enter("config")
+    enter("config")
     config = architecture.configuration(model_class, source)
-    cached: Literal["cold", "warm", "unknown"] = weights.page_cache(source.weight_files)
+    cached = weights.page_cache(source.weight_files)
 
-    clock.enter("weights")
+    enter("weights")
     dtype = int8.base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
-    implementation, notes = attention.implementation(cell.attention), list(source.notes)
+    implementation = attention.implementation(cell.attention)
+    lacking: list[str] = []
     if source.weights == "random":
-        model = weights.random_model(model_class, config, implementation, dtype, order.seed)
+        model = weights.random_model(model_class, config, implementation, dtype, seed)
     else:
-        model, more = weights.pretrained_model(model_class, config, source, implementation, dtype)
-        notes += more
+        model, lacking = weights.pretrained_model(
+            model_class, config, source, implementation, dtype
+        )
     attention.confirm(model, cell.attention)
     parameters = sum(p.numel() for p in model.parameters())
     converted: float | None = None
     if recipe:
-        clock.enter("convert")
+        enter("convert")
         recipe, converted = int8.convert(model, recipe)
 
-    clock.enter("to_device")
+    enter("to_device")
     if device.type != "cpu":
         model = model.to(device)
         torch.accelerator.synchronize()
 
-    clock.enter("first_forward")
+    enter("first_forward")
     text_config = config.get_text_config()
-    vocabulary = text_config.vocab_size
-    task: Task = (Encoder if kind == "encoder" else TextGeneration)(model, device)
-    task.warm()
-    if cell.compile != "none":
-        clock.enter("compile")
-        _compile(task, cell, make_inputs(cell, vocabulary, order.seed, device))
-    gc.collect()
-    # A full collection over all that torch and transformers made takes 190 ms and would land in
-    # whichever token is open. Frozen, no collection takes over 0.1 ms.
-    gc.freeze()
-    notes += precision.notes(model, cell.precision, dtype, converted, device)
+    return Loaded(
+        task=(Encoder if kind == "encoder" else TextGeneration)(model, device),
+        model=model,
+        source=source,
+        family=kind,
+        device=device,
+        vocabulary=text_config.vocab_size,
+        positions=models.positions_of(text_config.to_dict()),
+        threads=threads,
+        seed=seed,
+        parameters=parameters,
+        dtype=dtype,
+        attention=implementation,
+        recipe=recipe,
+        converted=converted,
+        page_cache=cached,
+        lacking=lacking,
+    )
+
+
+def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
+    """All but its times."""
+    from txtop.bench import int8, precision
+
+    model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = _device_names(device)
-    event = events.Load(
+    notes = [*loaded.source.notes, *loaded.lacking]
+    notes += precision.notes(model, cell.precision, loaded.dtype, converted, device)
+    return events.Load(
         t_ns=0,
         cell=cell.id,
         worker=worker,
         load_s=0.0,
         phases={},
-        family=kind,
-        weights=source.weights,
-        source=source.label,
-        parameters=parameters,
+        family=loaded.family,
+        weights=loaded.source.weights,
+        source=loaded.source.label,
+        parameters=loaded.parameters,
         weight_bytes=int8.stored_bytes(model),
-        page_cache=cached,
+        page_cache=loaded.page_cache,
         device=device.type,
         device_name=name,
         device_id=identity,
-        threads=threads,
-        attention=implementation,
-        recipe=recipe,
+        threads=loaded.threads,
+        attention=loaded.attention,
+        recipe=loaded.recipe,
         converted_share=converted,
         versions=_versions(),
         notes=notes,
     )
-    event.load_s, event.phases = clock.stop()
-    event.t_ns = perf_counter_ns()
-    send(event)
-    return Loaded(
-        task=task,
-        family=kind,
-        device=device,
-        vocabulary=vocabulary,
-        positions=models.positions_of(text_config.to_dict()),
-        threads=threads,
-        seed=order.seed,
-    )
 
 
-def _compile(task: Task, cell: Cell, inputs: Inputs) -> None:
+def _compile(loaded: Loaded, cell: Cell) -> None:
     """Whole calls: the compiler works once with the hooks that look for NaN and once without, CUDA
     graphs are captured in the last."""
-    task.compile(cell)
+    from txtop.bench.task import make_inputs
+
+    inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+    loaded.task.compile(cell)
     for check in (True, False, False):
-        task.iterate(inputs, check, None, lambda: None)
+        loaded.task.iterate(inputs, check, None, lambda: None)
 
 
 def _without_torchao() -> None:
@@ -163,10 +209,9 @@ def _without_torchao() -> None:
     setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
 
 
-def _settle_environment(threads: int) -> None:
-    """Before torch is imported: threads of its libraries, no network, no chatter."""
+def settle_environment(threads: int) -> None:
+    """Before torch is imported: threads of its libraries, no chatter."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
-    os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"

@@ -82,7 +82,7 @@ class TextGeneration:
                 self._model.generate(
                     inputs=inputs.ids,
                     attention_mask=inputs.mask,
-                    generation_config=_greedy(inputs.cell, compiled=self._compiled),
+                    generation_config=greedy(inputs.cell, compiled=self._compiled),
                     streamer=clock,
                 )
                 returned_ns = perf_counter_ns()
@@ -126,7 +126,8 @@ def _counter(clock: TokenClock) -> Callable[..., None]:
     return count
 
 
-def _greedy(cell: Cell, *, compiled: bool) -> Any:
+def greedy(cell: Cell, *, compiled: bool) -> Any:
+    """What generate() is told: the likeliest token each time, as many as `cell` wants."""
     from transformers import CompileConfig, GenerationConfig
 
     by_generate = compiled and cell.cache == "static"

@@ -14,18 +14,27 @@ from txtop.bench import failures
 from txtop.bench.emit import Emitter
 from txtop.bench.failures import Rejected
 from txtop.bench.inbox import Cancelled, Inbox
-from txtop.bench.load import Loaded, load
+from txtop.bench.load import Loaded, load, settle_environment
 from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:
+    from txtop.bench.fidelity import Comparison
     from txtop.bench.task import Inputs
 
 _CellOrder = (
-    orders.Load | orders.Prepare | orders.Inspect | orders.Iterate | orders.Finish | orders.Cancel
+    orders.Load
+    | orders.Prepare
+    | orders.Inspect
+    | orders.Iterate
+    | orders.Finish
+    | orders.Compare
+    | orders.Cancel
 )
+# They need no model.
+_FREE = (orders.Load, orders.Compare, orders.Cancel)
 _DRAIN_S = 2.0
 _RETRY_S = 0.05
 _LAST_LINES = 40
@@ -40,6 +49,7 @@ class Worker:
         self._inbox = inbox
         self._loaded: Loaded | None = None
         self._inputs: Inputs | None = None
+        self._comparison: Comparison | None = None
         self._phase = "idle"
 
     def run(self) -> None:
@@ -63,7 +73,7 @@ class Worker:
 
     def _follow(self, order: _CellOrder) -> None:
         cell = order.cell if isinstance(order.cell, str) else order.cell.id
-        if self._loaded is None and not isinstance(order, orders.Load | orders.Cancel):
+        if self._loaded is None and not isinstance(order, _FREE):
             text = f"{type(order).__name__.lower()} ignored: no model is loaded"
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
@@ -78,6 +88,8 @@ class Worker:
                 self._iterate(order)
             elif isinstance(order, orders.Finish):
                 self._finish(cell)
+            elif isinstance(order, orders.Compare):
+                self._compare(order)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
@@ -185,6 +197,39 @@ class Worker:
         self._inputs = None
         self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
         self._free()
+
+    def _compare(self, order: orders.Compare) -> None:
+        """Every failure is said in the one `fidelity` event that answers."""
+        self._loaded = self._inputs = None
+        sticky = False
+        try:
+            event = self._ready_to_compare().run(order)
+        except Cancelled:
+            raise
+        except Exception as error:
+            failure = failures.classify(error)
+            if not isinstance(error, TxtopError):
+                traceback.print_exc()
+            event = events.Fidelity(
+                t_ns=perf_counter_ns(),
+                cell=order.cell.id,
+                reference=order.reference.id,
+                failed=failure.reason,
+            )
+            sticky = failure.sticky
+        self._emitter.send(event)
+        if sticky:
+            self.leave(failures.EXIT_DEVICE_LOST)
+
+    def _ready_to_compare(self) -> Comparison:
+        """It takes all cores: nothing is timed meanwhile."""
+        if self._comparison is None:
+            threads = len(os.sched_getaffinity(0))
+            settle_environment(threads)
+            from txtop.bench.fidelity import Comparison
+
+            self._comparison = Comparison(threads, self._emitter.send, self._inbox.check)
+        return self._comparison
 
     def _free(self) -> None:
         from txtop.bench import memory

@@ -1,0 +1,101 @@
+"""What a loaded model answers to a window of tokens and writes freely, and where that is kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+
+from txtop.bench import attention, divergence
+from txtop.bench.load import Loaded
+from txtop.bench.passage import Passage, Window
+from txtop.bench.text_generation import greedy
+from txtop.bench.token_clock import TokenClock
+from txtop.errors import TxtopError
+from txtop.plan import Cell
+
+BYTES = 4
+
+
+class Spool:
+    """Rows of float32 in a temporary file without a name, which ends with the process.
+
+    It is written and read, not mapped: a disk that fills is then an error and not a signal.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="txtop-")  # noqa: SIM115
+        self._width = 0
+
+    def append(self, rows: torch.Tensor) -> None:
+        """Adds rows of shape (n, width). Raises `OSError` where the disk is full."""
+        self._width = rows.shape[1]
+        self._file.seek(0, 2)
+        self._file.write(rows.contiguous().numpy().data)
+
+    def read(self, first: int, count: int) -> torch.Tensor:
+        """`count` rows from `first` on."""
+        found = np.empty((count, self._width), dtype=np.float32)
+        self._file.seek(first * self._width * BYTES)
+        if self._file.readinto(found.data) != found.nbytes:
+            raise TxtopError("the temporary file of the reference's answers was cut short")
+        return torch.from_numpy(found)
+
+    def close(self) -> None:
+        """Gives its space back."""
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one window, on the CPU: `rows` of log-probabilities, or of an encoder's hidden states, in
+    float32 and of shape (n, width); what its pooler made of them, null without one; how many of
+    the model's numbers are NaN or Inf."""
+
+    rows: torch.Tensor
+    pooled: torch.Tensor | None
+    invalid: int
+
+
+def of(loaded: Loaded, cell: Cell, window: Window) -> Answer:
+    """One pass over `window`, without a cache of keys and values."""
+    ids = window.ids[None].to(loaded.device)
+    given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if loaded.family == "seq2seq":
+        start = torch.full_like(ids[:, :1], loaded.model.generation_config.decoder_start_token_id)
+        given["decoder_input_ids"] = torch.cat([start, ids[:, :-1]], dim=1)
+    if loaded.family != "encoder":
+        given["use_cache"] = False
+    with torch.inference_mode(), attention.kernel(cell.attention):
+        output = loaded.model(**given)
+        if loaded.family != "encoder":
+            rows, invalid = divergence.log_probabilities(output.logits[0].float().cpu())
+            return Answer(rows, None, invalid)
+        rows = output.last_hidden_state[0].float().cpu()
+        pooler = getattr(output, "pooler_output", None)
+        pooled = None if pooler is None else pooler[0].float().cpu()
+    return Answer(rows, pooled, rows.numel() - int(torch.isfinite(rows).sum()))
+
+
+def write(loaded: Loaded, cell: Cell, text: Passage, step: Callable[[int], None]) -> list[int]:
+    """The tokens that follow the prompt, each the likeliest; `step` hears of each and may raise."""
+    if not text.written:
+        return []
+    ids = text.prompt[None].to(loaded.device)
+    asked = msgspec.structs.replace(cell, new_tokens=text.written, cache="dynamic", compile="none")
+    clock = TokenClock(None, lambda: step(1))
+    with torch.inference_mode(), attention.kernel(cell.attention):
+        clock.start()
+        found = loaded.model.generate(
+            inputs=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=greedy(asked, compiled=False),
+            streamer=clock,
+        )
+    written: list[int] = found[0, -text.written :].tolist()
+    return written

@@ -1,0 +1,300 @@
+"""Holds the output of a cell against that of its reference. One model is in memory at a time: what
+the reference answers waits in a file."""
+
+from __future__ import annotations
+
+import gc
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from time import perf_counter_ns
+from typing import Any
+
+import torch
+
+from txtop import events, orders
+from txtop.bench import answers, attention, divergence, memory, passage
+from txtop.bench.failures import Rejected
+from txtop.bench.load import Loaded, read
+from txtop.bench.passage import Passage, Window
+from txtop.bench.source import resolve
+from txtop.plan import Cell
+from txtop.sanitise import sanitise
+
+Send = Callable[[events.AnyEvent], None]
+_OFTEN_NS = 250_000_000
+_SHOWN = 300
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the reference answered. `asked` is what made it so; `model` is its type, parameters and
+    vocabulary; `floor` is its mean KLD against a second pass of itself, null for an encoder."""
+
+    asked: tuple[object, ...]
+    passage: Passage
+    family: str
+    model: tuple[object, ...]
+    vocabulary: int
+    trained: bool
+    spool: answers.Spool
+    pooled: list[torch.Tensor | None]
+    floor: float | None
+    written: list[int]
+    notes: list[str]
+
+
+class Comparison:
+    """Compares cells with a reference, whose answers it keeps for the next one.
+
+    `send` gets `comparing` and `log` events; `check` raises where it is to end. The temporary file
+    takes at most `room_bytes`, by default half of what is free in its folder.
+    """
+
+    def __init__(
+        self, threads: int, send: Send, check: Callable[[], None], room_bytes: int | None = None
+    ) -> None:
+        self._threads = threads
+        self._send = send
+        self._check = check
+        self._room_bytes = room_bytes
+        self._device = torch.device("cpu")
+        self._known: Reference | None = None
+
+    def run(self, order: orders.Compare) -> events.Fidelity:
+        """Raises `Rejected` where the two cannot be compared, and what loading and running them
+        raises."""
+        course = _Course(order, self._send, self._check)
+        asked = (order.reference, order.positions, order.seed, order.allowed)
+        known = self._known
+        if known is None or known.asked != asked:
+            if known is not None:
+                known.spool.close()
+            self._known = None
+            known = self._known = self._ask(order, asked, course)
+        else:
+            course.total = known.passage.positions + known.passage.written
+        loaded = self._load(order.cell, order, course)
+        return _compare(known, loaded, order, course)
+
+    def _release(self) -> None:
+        """Returns to the system the memory of models that nobody holds any more."""
+        gc.collect()
+        memory.give_back(self._device)
+
+    def _load(self, cell: Cell, order: orders.Compare, course: _Course) -> Loaded:
+        def say(text: str) -> None:
+            self._send(events.Log(t_ns=perf_counter_ns(), text=text))
+
+        course.tell()
+        self._release()
+        source = resolve(
+            cell.model, cell.weights, order.allowed, say, lambda *_: course.tell(_OFTEN_NS)
+        )
+        loaded = read(cell, source, order.seed, self._threads, lambda _: course.tell())
+        self._device = loaded.device
+        attention.require_kernel(cell.attention, loaded.device)
+        self._check()
+        return loaded
+
+    def _ask(self, order: orders.Compare, asked: tuple[object, ...], course: _Course) -> Reference:
+        cell = order.reference
+        loaded = self._load(cell, order, course)
+        text = passage.make(loaded, _trained(loaded), order.positions, order.seed)
+        course.tell()
+        room = (self._room_bytes or _free_bytes()) // (answers.BYTES * _width(loaded))
+        text = text.fitting(room)
+        again = [] if loaded.family == "encoder" else text.windows[: max(1, len(text.windows) // 4)]
+        course.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
+        spool = answers.Spool()
+        pooled: list[torch.Tensor | None] = []
+        for window in text.windows:
+            answer = answers.of(loaded, cell, window)
+            course.step(len(window.ids))
+            if answer.invalid:
+                raise Rejected("the reference makes NaN or Inf")
+            spool.append(answer.rows)
+            pooled.append(answer.pooled)
+        return Reference(
+            asked=asked,
+            passage=text,
+            family=loaded.family,
+            model=_model(loaded),
+            vocabulary=loaded.vocabulary,
+            trained=_trained(loaded),
+            spool=spool,
+            pooled=pooled,
+            floor=_floor(loaded, cell, again, spool, course),
+            written=_written(loaded, cell, text, course),
+            notes=[*loaded.lacking, *text.notes],
+        )
+
+
+class _Course:
+    """How far a comparison is, in tokens read and written: `total` of them once that is known."""
+
+    def __init__(self, order: orders.Compare, send: Send, check: Callable[[], None]) -> None:
+        self.total = 2 * order.positions
+        self._done = 0
+        self._told_ns = 0
+        self._order, self._send, self._check = order, send, check
+
+    def step(self, tokens: int) -> None:
+        """So many are done. Raises what `check` raises."""
+        self._check()
+        self._done += tokens
+        self.tell(_OFTEN_NS)
+
+    def tell(self, after_ns: int = 0) -> None:
+        """Sends `comparing`, unless that was done less than `after_ns` ago."""
+        now_ns = perf_counter_ns()
+        if now_ns - self._told_ns < after_ns:
+            return
+        self._told_ns = now_ns
+        event = events.Comparing(
+            t_ns=now_ns,
+            cell=self._order.cell.id,
+            reference=self._order.reference.id,
+            done=min(self._done, self.total),
+            total=self.total,
+        )
+        self._send(event)
+
+
+def _compare(
+    known: Reference, loaded: Loaded, order: orders.Compare, course: _Course
+) -> events.Fidelity:
+    """All of one comparison that the cell has a part in."""
+    _require_alike(known, loaded)
+    cell, text = order.cell, known.passage
+    trained = known.trained and _trained(loaded)
+    found = events.Fidelity(
+        t_ns=0,
+        cell=cell.id,
+        reference=order.reference.id,
+        weights="pretrained" if trained else "random",
+        same_model=known.model == _model(loaded),
+        input_sha256=text.sha256,
+        text=text.tokenizer is not None,
+        positions=text.positions,
+        notes=list(dict.fromkeys([*known.notes, *loaded.lacking])),
+    )
+    if {cell.compile, order.reference.compile} != {"none"}:
+        found.notes.append("compared without torch.compile")
+    figures = _figures(known, loaded, cell, found, course)
+    if figures and known.family != "encoder":
+        figures |= {"floor": known.floor, **_free(known, loaded, cell, course)}
+        if not (trained and found.text):
+            figures["perplexity_ratio"] = None
+    for name, value in figures.items():
+        setattr(found, name, value)
+    found.t_ns = perf_counter_ns()
+    return found
+
+
+def _figures(
+    known: Reference, loaded: Loaded, cell: Cell, found: events.Fidelity, course: _Course
+) -> dict[str, Any]:
+    """Of all windows, by the names of the event; none where `found.invalid` was counted."""
+    tokens: list[divergence.Tokens] = []
+    cosines: list[divergence.Cosines] = []
+    place = 0
+    for window, pooled in zip(known.passage.windows, known.pooled, strict=True):
+        answer = answers.of(loaded, cell, window)
+        found.invalid += answer.invalid
+        rows = known.spool.read(place, len(window.ids))
+        place += len(window.ids)
+        course.step(len(window.ids))
+        if found.invalid:
+            continue
+        if known.family == "encoder":
+            cosines.append(_cosines(rows, pooled, answer))
+        else:
+            tokens.append(divergence.of_tokens(rows, answer.rows, window.targets))
+    if found.invalid:
+        return {}
+    if known.family == "encoder":
+        if any(pooled is None for pooled in known.pooled):
+            found.notes.append("no pooler: pooled is the mean over tokens")
+        return asdict(divergence.cosine_summary(cosines))
+    return asdict(divergence.summary(tokens))
+
+
+def _written(loaded: Loaded, cell: Cell, text: Passage, course: _Course) -> list[int]:
+    return [] if loaded.family == "encoder" else answers.write(loaded, cell, text, course.step)
+
+
+def _cosines(
+    rows: torch.Tensor, pooled: torch.Tensor | None, answer: answers.Answer
+) -> divergence.Cosines:
+    if pooled is None or answer.pooled is None:
+        ours, theirs = answer.rows.double().mean(0), rows.double().mean(0)
+    else:
+        ours, theirs = answer.pooled, pooled
+    whole = divergence.cosines(theirs[None], ours[None])
+    return divergence.Cosines(divergence.cosines(rows, answer.rows), float(whole[0]))
+
+
+def _free(known: Reference, loaded: Loaded, cell: Cell, course: _Course) -> dict[str, Any]:
+    """Where what the two write freely begins to differ, and both texts where there are any."""
+    text, theirs = known.passage, known.written
+    ours = answers.write(loaded, cell, text, course.step)
+    place = divergence.first_difference(theirs, ours)
+    found: dict[str, Any] = {"divergence": place, "written": len(ours)}
+    if text.tokenizer is None or not ours:
+        return found
+    equal = len(ours) if place is None else place
+    prompt = [] if known.family == "seq2seq" else text.prompt.tolist()
+    common = _decoded(text.tokenizer, prompt + ours[:equal])[-_SHOWN:]
+    apart = (_decoded(text.tokenizer, ids[equal:])[:_SHOWN] for ids in (theirs, ours))
+    found["texts"] = (common, *apart)
+    return found
+
+
+def _decoded(tokenizer: Any, ids: list[int]) -> str:
+    return sanitise(tokenizer.decode(ids, skip_special_tokens=False), 10_000)
+
+
+def _floor(
+    loaded: Loaded, cell: Cell, again: list[Window], spool: answers.Spool, course: _Course
+) -> float | None:
+    """Mean KLD of a second pass over the first windows against what was spooled."""
+    if not again:
+        return None
+    parts, place = [], 0
+    for window in again:
+        rows = answers.of(loaded, cell, window).rows
+        parts.append(divergence.of_tokens(spool.read(place, len(window.ids)), rows, window.targets))
+        place += len(window.ids)
+        course.step(len(window.ids))
+    return divergence.summary(parts).kld
+
+
+def _require_alike(known: Reference, loaded: Loaded) -> None:
+    if loaded.family != known.family:
+        raise Rejected(f"one is a {known.family} model, the other a {loaded.family} one")
+    if loaded.vocabulary != known.vocabulary:
+        raise Rejected(
+            f"the vocabularies differ: {known.vocabulary:,} and {loaded.vocabulary:,} tokens"
+        )
+
+
+def _trained(loaded: Loaded) -> bool:
+    return loaded.source.weights == "pretrained"
+
+
+def _model(loaded: Loaded) -> tuple[object, ...]:
+    kind = loaded.source.config.get("model_type")
+    return kind, loaded.parameters, loaded.vocabulary
+
+
+def _width(loaded: Loaded) -> int:
+    """Numbers by position: of the vocabulary, or of an encoder's hidden state."""
+    if loaded.family != "encoder":
+        return loaded.vocabulary
+    return int(loaded.model.config.get_text_config().hidden_size)
+
+
+def _free_bytes() -> int:
+    return shutil.disk_usage(tempfile.gettempdir()).free // 2
