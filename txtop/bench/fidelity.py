@@ -273,7 +273,7 @@ def _floor(
 
 def _require_alike(known: Reference, loaded: Loaded) -> None:
     if loaded.family != known.family:
-        raise Rejected(f"one is a {known.family} model, the other a {loaded.family} one")
+        raise Rejected(f"the families differ: {known.family} and {loaded.family}")
     if loaded.vocabulary != known.vocabulary:
         raise Rejected(
             f"the vocabularies differ: {known.vocabulary:,} and {loaded.vocabulary:,} tokens"
