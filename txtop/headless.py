@@ -119,7 +119,7 @@ def _now(state: SessionState) -> str:
     if state.versus is not None and state.versus.blocks:
         return "; ".join(map(state.versus.words, state.versus.sequences))
     n = len(cell.samples.kept())
-    of = f"/{state.plan.iterations}" if state.plan.iterations and not state.versus else ""
+    of = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     far = f" {n}{of}" if cell.stage == "measuring" else ""
     return f"{cell.cell.short}: {cell.stage}{far}"
 

@@ -123,6 +123,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     fidelity_positions: Annotated[int, Meta(ge=0, le=1_000_000)] = 2048
 
     @property
+    def fixed_iterations(self) -> int | None:
+        """How many iterations each cell measures, where that was asked for."""
+        return self.iterations if self.margin is None else None
+
+    @property
     def expected_warmup(self) -> int:
         """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
         return GATE_LEAST if self.warmup is None else self.warmup

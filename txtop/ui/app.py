@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
+from txtop.errors import TxtopError
 from txtop.ui import numbers, settings, themes
 from txtop.ui.base import Options, ShowApp
 from txtop.ui.commands import allowed, bindings, matching
@@ -72,7 +73,8 @@ class TxtopApp(ShowApp, inherit_bindings=False):
             self._ask_runner("pause", "pausing after the step at hand")
 
     def action_skip_cell(self) -> None:
-        self._ask_runner("skip", "skipping this cell")
+        ends = isinstance(self.show, Live) and self.show.arms
+        self._ask_runner("skip", "ending the A/B" if ends else "skipping this cell")
 
     def action_marker(self) -> None:
         self._ask_runner("marker", "marker set")
@@ -125,6 +127,27 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         if self._home is not None:
             self._switch(self._home.quick())
 
+    def action_choose_ab(self) -> None:
+        """Asks which two precisions; `enter` takes the first."""
+        if self._home is None:
+            return
+        chosen = self._root.selected
+        pairs = ab_pairs(chosen.models if chosen is not None else "")
+
+        def find(typed: str) -> list[Choice]:
+            words = typed.lower().split()
+            return [Choice(key, key) for key in pairs if all(w in key.lower() for w in words)]
+
+        self.push_screen(ChoiceDialog("A/B", find), lambda key: self._run_ab(pairs, key))
+
+    def _run_ab(self, pairs: dict[str, tuple[str, str, str]], key: str | None) -> None:
+        if self._home is None or key is None:
+            return
+        try:
+            self._switch(self._home.versus(*pairs[key]))
+        except TxtopError as error:
+            self.say(str(error), "error")
+
     def action_open(self) -> None:
         """The session that is selected: followed while it runs, else played."""
         if not isinstance(self.show, Home):
@@ -156,6 +179,11 @@ class TxtopApp(ShowApp, inherit_bindings=False):
     def action_panel(self, number: int) -> None:
         if not isinstance(self.show, Home):
             self._root.panel(number)
+
+    def action_next_arm(self) -> None:
+        """Another comparison of an A/B of more than two arms."""
+        if isinstance(self.show, Live | Recording) and self.show.arms > 2:
+            self._root.next_arm()
 
     def action_help(self) -> None:
         self.push_screen(HelpDialog(self.where))
@@ -202,6 +230,16 @@ class TxtopApp(ShowApp, inherit_bindings=False):
             self.say("no folder to write a picture in", "error")
         else:
             self.say(f"picture saved: {path}")
+
+
+def ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
+    """What an A/B can be started of: of gpt2, and of the first of the models of a session."""
+    known = dict.fromkeys(["gpt2", *models.split()[:1]])
+    return {
+        f"{model}: fp32 against {other}": (model, "fp32", other)
+        for model in known
+        for other in ("bf16", "fp16", "int8")
+    }
 
 
 def run_live(

@@ -21,7 +21,7 @@ from txtop.ui.commands import Where, footer_keys
 from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
 from txtop.ui.pump import Pump
-from txtop.ui.shows import Home, Live, Show, SideBySide, problem
+from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, problem
 from txtop.ui.terminal import FPS, Guard
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             paused=not isinstance(show, Home) and show.paused,
             over=isinstance(show, Live) and show.over,
             back=self._home is not None,
+            arms=show.arms if isinstance(show, Live | Recording) else 0,
         )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

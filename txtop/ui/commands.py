@@ -25,7 +25,7 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("space", "space", "pause or resume the run", "pause_run", ("live",)),
-    Command("n", "n", "skip this cell", "skip_cell", ("live",)),
+    Command("n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",)),
     Command("m", "m", "set a marker in the recording", "marker", ("live",)),
     Command("space", "space", "play or pause", "play", ("replay",)),
     Command("left", "←", "one iteration back", "step(-1)", ("replay",)),
@@ -42,11 +42,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("home", "home", "to the start", "go_start", ("replay",)),
     Command("end", "end", "to the end", "go_end", ("replay",)),
     Command("r", "r", "start the quick preset", "run_quick", ("home",)),
+    Command("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
     Command("enter", "enter", "open the selected session", "open", ("home",)),
     Command("R", "R", "finish the selected session", "finish", ("home",)),
     Command("1", "1", "cells", "panel(1)", SESSION),
+    Command("2", "2", "back to the A/B", "panel(2)", SESSION),
     Command("4", "4", "this machine", "panel(4)", SESSION),
     Command("5", "5", "log", "panel(5)", SESSION),
+    Command("a", "a", "the next arm of an A/B", "next_arm", SESSION),
     Command("t", "t", "next theme", "next_theme"),
     Command("T", "T", "choose a theme", "choose_theme"),
     Command("s", "s", "picture of the screen (SVG)", "picture"),
@@ -67,21 +70,26 @@ def footer_keys(
     over: bool = False,
     back: bool = False,
     resumable: bool = False,
+    arms: int = 0,
 ) -> tuple[tuple[str, str], ...]:
-    """What the last row says: what is possible now, most needed first, help and quit last."""
+    """What the last row says: what is possible now, most needed first, help and quit last. `arms`
+    is how many an A/B has."""
     shown: list[tuple[str, str]] = []
     if where == "home":
-        shown = [("r", "quick preset"), ("↑ ↓", "select"), ("enter", "open")]
+        shown = [("r", "quick preset"), ("a", "A/B"), ("↑ ↓", "select"), ("enter", "open")]
         shown += [("R", "finish")] if resumable else []
     elif where == "replay":
         shown = [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
         shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
     elif not over:
-        shown = [("space", "resume" if paused else "pause"), ("n", "skip"), ("m", "mark")]
+        shown = [("space", "resume" if paused else "pause")]
+        shown += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
     if back:
         shown.append(("esc", "home"))
+    if arms > 2:
+        shown.append(("a", "next arm"))
     if where != "home":
-        shown.append(("1 4 5", "panels"))
+        shown.append(("1 2 4 5" if arms else "1 4 5", "panels"))
     return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
 
 

@@ -133,8 +133,8 @@ def predicted_bytes(cell: Cell) -> int | None:
 def planned_iterations(state: CellState, plan: Plan) -> int:
     """How many iterations the axis holds: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
-    if plan.iterations is not None:
-        return max(len(state.samples), 1 + plan.expected_warmup + plan.iterations)
+    if plan.fixed_iterations is not None:
+        return max(len(state.samples), 1 + plan.expected_warmup + plan.fixed_iterations)
     room = 20
     while room < len(state.samples) - before:
         room *= 2
@@ -171,7 +171,7 @@ def chart(state: CellState, plan: Plan) -> Chart:
     low, high = chart_range(measured, [v for v in values[:warm] if v is not None])
     size = -(-planned // MOST_BINS)
     points = tuple(_mean(values[i : i + size]) for i in range(0, len(values), size))
-    count = len(measured) if state.over or plan.iterations is None else plan.iterations
+    count = len(measured) if state.over else plan.fixed_iterations or len(measured)
     return Chart(points, -(-warm // size), -(-planned // size), low, high, f"n {count}")
 
 
@@ -216,6 +216,13 @@ def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> M
 
 def measured_count(state: CellState) -> int:
     return sum(role == "measured" for role in state.samples.role)
+
+
+def measured_ns(state: CellState) -> int:
+    """What the measured iterations took together."""
+    samples = state.samples
+    pairs = zip(samples.e2e_ns, samples.role, strict=True)
+    return sum(ns for ns, role in pairs if role == "measured")
 
 
 def short_reason(state: CellState) -> str:
@@ -329,7 +336,7 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     if kind == "running":
         if state.stage != "measuring":
             return "first" if state.stage == "first" else state.stage
-        return f"{n}/{plan.iterations}" if plan.iterations else f"n {n}"
+        return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if 0 < n < SETTLED:
         return f"few: n = {n}"
     return "reference" if is_reference else ""

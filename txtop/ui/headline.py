@@ -176,7 +176,11 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
 def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
     n, plan = figures.measured_count(cell), session.plan
     if cell.stage == "measuring":
-        of = f"/{plan.iterations}" if plan.iterations else f" · {_longest(plan.budget_s)}"
+        of = (
+            f"/{plan.fixed_iterations}"
+            if plan.fixed_iterations
+            else f" · {_longest(plan.budget_s)}"
+        )
         return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
     if cell.over:
         why = cell.finished.stopped_by if cell.finished else ""

@@ -14,6 +14,7 @@ HIGH_FROM = 56
 WIDE_FROM = 150
 FEWEST_LARGE = 7
 FEWEST_LOG = 7
+FEWEST_LANE = 6
 
 
 class Place(NamedTuple):
@@ -100,6 +101,37 @@ def _large(width: int, height: int, top: int, rest: int, count: int) -> dict[str
         "cells": Place(0, top + hero, width, cells),
         "log": Place(0, top + hero + cells, width, log),
     }
+
+
+def arrange_duel(
+    width: int, height: int, *, replay: bool = False, machine_rows: int = 4, zoom: str = ""
+) -> Plan:
+    """An A/B: the verdict, a lane an arm side by side, and where they begin to write differently.
+    `zoom` is one of the panels that are not on show otherwise."""
+    if zoom in ZOOMED:
+        return arrange(width, height, replay=replay, machine_rows=machine_rows, zoom=zoom)
+    plan = arrange(width, height, replay=replay)
+    if "card" in plan.places:
+        return plan
+    kept = ("header", "rail", "transport", "footer")
+    places = {name: place for name, place in plan.places.items() if name in kept}
+    top = max(place.y + place.height for name, place in places.items() if name != "footer")
+    rest = height - 1 - top
+    if plan.boxed:
+        verdict = 20 if height >= HIGH_FROM else 13
+        difference = 7
+    else:
+        verdict = min(9, max(5, rest - FEWEST_LANE))
+        difference = 3 if rest - verdict - 3 >= FEWEST_LANE else 0
+    lane = rest - verdict - difference
+    half = width // 2
+    places["verdict"] = Place(0, top, width, verdict)
+    if lane >= 3:
+        places["lane-a"] = Place(0, top + verdict, half, lane)
+        places["lane-b"] = Place(half, top + verdict, width - half, lane)
+    if difference:
+        places["difference"] = Place(0, top + verdict + lane, width, difference)
+    return Plan(places, plan.boxed)
 
 
 def arrange_pair(width: int, height: int, *, cells: int = 0, zoom: str = "") -> Plan:

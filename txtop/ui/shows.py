@@ -52,6 +52,7 @@ class Live:
         self.on_hangup = on_hangup
         self.paused = False
         self.over = False
+        self.arms = 0
         self.remote: Remote | None = None
         self._plan = plan
         self._resumes = resumes
@@ -113,7 +114,9 @@ class Live:
         self._memo = self._memo or Memo()
         self.paused = follower.state.paused
         self.over = follower.finished
-        return build_view(follower.state, memo=self._memo, banner=self._banner())
+        view = build_view(follower.state, memo=self._memo, banner=self._banner())
+        self.arms = len(view.duel.lanes) if view.duel else 0
+        return view
 
     def _banner(self) -> Banner | None:
         """What the log cannot say: that it is not being written, or by nobody any more."""
@@ -188,6 +191,7 @@ class Recording:
         self.path: Path | None = path
         self.player: Player | None = None
         self.paused = False
+        self.arms = 0
         self._memo: Memo | None = None
         self._path = path
         self._start = start
@@ -208,7 +212,9 @@ class Recording:
 
         self._memo = self._memo or Memo()
         self.paused = not player.playing
-        return build_view(player.state, memo=self._memo, playback=Playback.of(player))
+        view = build_view(player.state, memo=self._memo, playback=Playback.of(player))
+        self.arms = len(view.duel.lanes) if view.duel else 0
+        return view
 
     def close(self, seconds: float = 0.5) -> None:
         """Nothing is held."""
@@ -287,6 +293,12 @@ class Home:
         from txtop.presets import quick
 
         return Live(quick(), session_dir=self._session_dir)
+
+    def versus(self, model: str, first: str, second: str) -> Live:
+        """An A/B of two precisions of one model. Raises `UsageError`."""
+        from txtop.arms import precisions
+
+        return Live(precisions(model, first, second), session_dir=self._session_dir)
 
 
 Show = Live | Recording | SideBySide | Home

@@ -17,6 +17,7 @@ from txtop.plan import Cell
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.devices import Machine, machine
+from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 
@@ -108,6 +109,7 @@ class View:
     machine: Machine = NO_MACHINE
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
+    duel: Duel | None = None
     log: tuple[LogRow, ...] = ()
 
 
@@ -133,6 +135,7 @@ def build_view(
     references = _references(order)
     header = state.header
     _one_heavy(order, memo, state.plan.seed)
+    versus = duel(state, memo)
     return View(
         model=_models(order),
         facts=_facts(order),
@@ -141,7 +144,7 @@ def build_view(
         clock_ns=state.clock_ns,
         position=_position(order, shown),
         count=len(order),
-        left=_left(state, order),
+        left=versus.left if versus else _left(state, order),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
         failed=state.failed,
@@ -155,6 +158,7 @@ def build_view(
             for c in order
         ),
         running=_running(order, state.current),
+        duel=versus,
         log=_log(state),
     )
 
@@ -257,8 +261,8 @@ def _rail(cell: CellState, state: SessionState) -> Rail:
 def _share(cell: CellState, state: SessionState) -> float:
     """How far a running cell has come: by its iterations, or by the most it may spend."""
     plan = state.plan
-    if plan.iterations is not None:
-        return min(1.0, len(cell.samples) / (1 + plan.expected_warmup + plan.iterations))
+    if plan.fixed_iterations is not None:
+        return min(1.0, len(cell.samples) / (1 + plan.expected_warmup + plan.fixed_iterations))
     spent_s = sum(cell.samples.e2e_ns) / NS_PER_S
     return min(1.0, spent_s / plan.budget_s)
 
@@ -279,7 +283,7 @@ def _left(state: SessionState, order: list[CellState]) -> str:
         if share > 0 and current.samples.role:
             beside_s = max(0.0, spent_s - sum(current.samples.e2e_ns) / NS_PER_S)
             whole_s = beside_s + (spent_s - beside_s) / share
-            if state.plan.iterations is None and took:
+            if state.plan.fixed_iterations is None and took:
                 whole_s = min(whole_s, max(fmean(took), spent_s))
             rest_s = max(0.0, whole_s - spent_s)
             took = took or [whole_s]

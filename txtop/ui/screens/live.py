@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 from textual.app import ComposeResult
 from textual.geometry import Size
 
-from txtop.ui.layout import Plan, arrange
+from txtop.ui.layout import Plan, arrange, arrange_duel
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import View
 from txtop.ui.widgets import machine
 from txtop.ui.widgets.panels import (
+    ArmPanel,
     Card,
     CellsPanel,
+    DifferencePanel,
     Framed,
     Header,
     HeroPanel,
@@ -23,9 +26,11 @@ from txtop.ui.widgets.panels import (
     MachinePanel,
     RailBar,
     Transport,
+    VerdictPanel,
 )
 
 Mode = Literal["live", "replay"]
+AB = 2
 PANELS = {1: "cells", 4: "machine", 5: "log"}
 
 
@@ -37,11 +42,16 @@ class LiveScreen(PlacedScreen):
         self.mode: Mode = mode
         self.view = View()
         self._shape: tuple[int, int] = (4, 0)
+        self._arm = 0
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
         yield Transport(id="transport") if self.mode == "replay" else RailBar(id="rail")
         yield HeroPanel(id="hero")
+        yield VerdictPanel(id="verdict")
+        yield ArmPanel(id="lane-a")
+        yield ArmPanel(id="lane-b")
+        yield DifferencePanel(id="difference")
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
         yield LogPanel(id="log")
@@ -51,6 +61,14 @@ class LiveScreen(PlacedScreen):
     def plan_for(self, size: Size) -> Plan:
         """The panels on show on a terminal of that size."""
         rows, count = self._shape
+        if self.view.duel is not None:
+            return arrange_duel(
+                size.width,
+                size.height,
+                replay=self.mode == "replay",
+                machine_rows=rows,
+                zoom=self._zoom,
+            )
         return arrange(
             size.width,
             size.height,
@@ -62,17 +80,32 @@ class LiveScreen(PlacedScreen):
 
     def show(self, view: View) -> None:
         """Draws what is new in `view`, on the panels that are on show."""
-        self.view = view
+        if view.duel is not None:
+            view = replace(view, duel=view.duel.choose(self._arm))
         shape = (machine.small_height(view.machine), len(view.cells))
-        if shape != self._shape:
+        changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
+        self.view = view
+        if changed:
             self._shape = shape
             self._lay_out()
         self._hand_out(("", view))
 
+    def next_arm(self) -> None:
+        """Puts the next comparison of an A/B on show."""
+        self._arm += 1
+        self.show(self.view)
+
     def panel(self, number: int) -> None:
         """Gives a panel the focus; where it is small or hidden, all the room, and back again."""
+        if number == AB:
+            self.back()
+            return
         name = PANELS.get(number)
         if name is None:
+            return
+        if self.view.duel is not None:
+            self._set_zoom("" if self._zoom == name else name)
+            self.set_focus(self.query_one(f"#{name}", Framed) if self._zoom else None)
             return
         plan = arrange(*self.size, replay=self.mode == "replay", machine_rows=self._shape[0])
         focused = self.focused is not None and self.focused.id == name

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from txtop.ui import numbers
+from txtop.ui.duel import Duel
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.view import Banner, Rail, View
 from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, row_width
 
 GAP = 2
+ROLES = ("accent-a", "accent-b")
 WORST = ("running", "failed", "done", "skipped", "waiting")
 Keys = Sequence[tuple[str, str]]
 
 
 def header(shown: View, width: int, g: Glyphs) -> list[Row]:
     """What is measured at the left, how far it is at the right."""
+    if shown.duel is not None:
+        return _duel_header(shown, shown.duel, width, g)
     name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
     model = clean(shown.model)
     wanted = row_width(name) + cells(model)
@@ -38,6 +43,68 @@ def header(shown: View, width: int, g: Glyphs) -> list[Row]:
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
+def _duel_header(shown: View, duel: Duel, width: int, g: Glyphs) -> list[Row]:
+    """The arms at the left, how far it is at the right."""
+    endings = _replay(shown) if shown.playback else _running(shown, g, _blocks(duel))
+    wanted = row_width(_duel_left(replace(duel, shared=()), width, g))
+    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
+    left = _duel_left(duel, width - row_width(right) - GAP, g)
+    space = width - row_width(left) - row_width(right)
+    return [crop([*left, (" " * max(0, space), "text"), *right], width)]
+
+
+def _blocks(duel: Duel) -> Row:
+    more = f" of at least {duel.first_look}" if duel.block < duel.first_look else ""
+    return [("   block ", "muted"), (str(duel.block), "text.bold"), (more, "muted")]
+
+
+def _duel_left(shown: Duel, room: int, g: Glyphs) -> Row:
+    """The arms by what differs between them, then what they share, as far as there is room."""
+    row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
+    if shown.model:
+        row.append((f"  {cut(clean(shown.model), max(4, room // 4), g('…'))}", "text.bold"))
+    for i, lane in enumerate(shown.sides):
+        role = ROLES[i]
+        more: Row = [("  against" if i and room > 60 else "", "muted")]
+        more += [(f"  {lane.letter} ", f"{role}.bold"), (cut(clean(lane.name), 28, g("…")), role)]
+        if row_width(row) + row_width(more) > room:
+            break
+        row += more
+    for fact in shown.shared:
+        more = [(" · " + g(fact), "muted")]
+        if row_width(row) + row_width(more) > room:
+            break
+        row += more
+    return row
+
+
+def duel_rail(shown: Duel, width: int, g: Glyphs) -> list[Row]:
+    """One piece a block in the colour of its winner; the newest where they do not fit."""
+    room = width - 2
+    if room < 1:
+        return [[]]
+    count = max(shown.first_look, len(shown.winners) + 1)
+    most = max(1, room // 3)
+    first = max(0, count - most)
+    count -= first
+    row: Row = [(" ", "text")]
+    for i in range(count):
+        wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
+        row += [*_block(shown, i + first, wide, g), (" ", "text")]
+    return [crop(row, width)]
+
+
+def _block(shown: Duel, i: int, width: int, g: Glyphs) -> Row:
+    if i < len(shown.winners):
+        winner = shown.winners[i]
+        if not winner:
+            return [(g("╌") * width, "bad")]
+        role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
+        return [(g("━") * width, role)]
+    done = round(shown.share * width) if i == len(shown.winners) else 0
+    return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
+
+
 def pair_header(left: View, right: View, width: int, g: Glyphs) -> list[Row]:
     """The two sessions of a comparison, by their letters."""
     row: Row = [(" txtop", "accent-a.bold")]
@@ -52,8 +119,8 @@ def pair_header(left: View, right: View, width: int, g: Glyphs) -> list[Row]:
     return [crop([*row, (" " * max(1, space), "text"), *said], width)]
 
 
-def _running(shown: View, g: Glyphs) -> list[Row]:
-    """The right side of a run, from all to nothing."""
+def _running(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
+    """The right side of a run, from all to nothing; `where` it is, if not at a cell."""
     time = numbers.clock(shown.clock_ns)
     if shown.ended:
         bad = shown.ended == "failed" or shown.failed > 0
@@ -64,7 +131,7 @@ def _running(shown: View, g: Glyphs) -> list[Row]:
         state = [(f"{g('‖')} ", "accent-a"), ("PAUSED", "text.bold"), (f" {time}", "text")]
     else:
         state = [(f"{g('●')} ", "accent-a"), ("REC", "text.bold"), (f" {time}", "text")]
-    where: Row = [
+    where = where or [
         ("   cell ", "muted"),
         (str(shown.position), "text.bold"),
         (f"/{shown.count}", "muted"),

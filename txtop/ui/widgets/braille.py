@@ -116,6 +116,13 @@ def plot(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> lis
     return [_coloured(_text(line), roles) for line in grid]
 
 
+def row_of(value: float, chart: Chart, height: int, g: Glyphs) -> int:
+    """The row of `plot` that a value of its scale stands in."""
+    steps = {"braille": 4, "ascii": 1}.get(g.mode, len(g.steps) - 1)
+    up = round(_share(value, chart.low, chart.high) * (steps * height - 1))
+    return height - 1 - up // steps
+
+
 def _bars(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
     """Without braille: one mark a column, in the row of its value."""
     marks, dots = g.steps, [[" "] * width for _ in range(height)]

@@ -18,6 +18,7 @@ _FONT = {
     "8": "█▀▀█ █▀▀█ █▄▄█",
     "9": "█▀▀█ ▀▀▀█ ▄▄▄█",
     ".": "· · ▄",
+    "x": "··· ▀▄▀ ▄▀▄",
     "—": "···· ▀▀▀▀ ····",
     "…": "····· ····· ▄·▄·▄",
 }
@@ -27,7 +28,7 @@ _SHAPES = {
 
 
 def rows(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
-    """`text` (digits, `.`, `—`, `…`) in 3 rows, 6 when doubled; in ASCII one row of plain text."""
+    """`text` (digits, `.`, `x`, `—`, `…`) in 3 rows, 6 when doubled; in ASCII one plain row."""
     height = 2 * ROWS if doubled else ROWS
     if g.mode == "ascii":
         return [g(text) if y == height // 2 else "" for y in range(height)]

@@ -180,21 +180,22 @@ def _axis(shown: Hero, width: int, g: Glyphs) -> Row:
 
 def latencies(shown: Hero, width: int, g: Glyphs) -> list[Row]:
     """One row a metric, then the gaps between tokens and the load with its phases."""
-    rows = [_metric(metric, width, g) for metric in shown.rows]
+    rows = [metric(each, width, g) for each in shown.rows]
     if shown.itl:
-        rows.append(_itl(shown, width, g))
+        rows.append(itl(shown, width, g))
     rows.append(_load(shown, width, g))
     return rows
 
 
-def _metric(metric: Metric, width: int, g: Glyphs) -> Row:
+def metric(shown: Metric, width: int, g: Glyphs) -> Row:
+    """One row: value, interval, and the newest points."""
     room = width - SPARK_AT
-    row = _labelled_value(metric.label, metric.value, metric.unit, g)
-    row.append((fit(g(metric.half), 9, "right"), "text"))
+    row = _labelled_value(shown.label, shown.value, shown.unit, g)
+    row.append((fit(g(shown.half), 9, "right"), "text"))
     if room > 4:
         across = min(room, MOST_SPARK)
         row.append((" " * (5 + room - across + 1), "text"))
-        row.append((braille.dotted(metric.spark, across, g), "plot"))
+        row.append((braille.dotted(shown.spark, across, g), "plot"))
     return row
 
 
@@ -206,7 +207,7 @@ def _labelled_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
     ]
 
 
-def _itl(shown: Hero, width: int, g: Glyphs) -> Row:
+def itl(shown: Hero, width: int, g: Glyphs) -> Row:
     """A percentile that is not known yet says what it needs; the rarer ones then say nothing."""
     first, *others = shown.itl
     if first[1].startswith("need") or first[1] == "withheld":

@@ -10,7 +10,18 @@ from textual.binding import Binding, BindingType
 from txtop.ui import glyphs
 from txtop.ui.layout import is_boxed
 from txtop.ui.view import View
-from txtop.ui.widgets import bars, card, cells, hero, log, machine, transport
+from txtop.ui.widgets import (
+    bars,
+    card,
+    cells,
+    hero,
+    lane,
+    log,
+    machine,
+    parting,
+    transport,
+    verdict,
+)
 from txtop.ui.widgets.lines import Ground, Lines, Row
 
 PAGE = 10
@@ -65,6 +76,8 @@ class RailBar(Panel):
     """Row 1 of a run."""
 
     def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is not None and self.shown.banner is None:
+            return bars.duel_rail(self.shown.duel, width, glyphs.current())
         return bars.rail(self.shown.rail, self.shown.banner, width, glyphs.current())
 
 
@@ -195,6 +208,34 @@ class LogPanel(Framed, can_focus=True):
             focused=self.has_focus,
             skip=self._skip,
         )
+
+
+class VerdictPanel(Framed):
+    """The big number of an A/B."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        return verdict.verdict(self.shown.duel, width, height, glyphs.current(), boxed=self.boxed)
+
+
+class ArmPanel(Framed):
+    """One arm of an A/B: `lane-a` or `lane-b`."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        side = 0 if self.id == "lane-a" else 1
+        return lane.lane(self.shown.duel, side, width, height, glyphs.current(), boxed=self.boxed)
+
+
+class DifferencePanel(Framed):
+    """What two arms write, from where it differs."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        return parting.parting(self.shown.duel, width, height, glyphs.current(), boxed=self.boxed)
 
 
 class KeyBar(Panel):

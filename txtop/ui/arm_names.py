@@ -1,0 +1,62 @@
+"""What arms are called on a screen: by what differs between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from txtop.plan import Cell
+
+_KNOBS = (
+    "model",
+    "precision",
+    "attention",
+    "compile",
+    "cache",
+    "threads",
+    "device",
+    "weights",
+    "batch_size",
+    "sequence_length",
+    "new_tokens",
+)
+# Said of all arms only where it is not as usual.
+_QUIET = {"compile": "none", "cache": "dynamic", "threads": None, "device": "auto",
+          "weights": "auto", "sequence_length": 128, "new_tokens": 32}  # fmt: skip
+
+
+def names(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(a name for each arm, what all of them share); identical arms go by their precision."""
+    differ = [knob for knob in _KNOBS if len({getattr(arm, knob) for arm in arms}) > 1]
+    named = differ or ["precision"]
+    shared = [
+        knob
+        for knob in _KNOBS
+        if knob not in named
+        and knob != "model"
+        and not (knob in _QUIET and getattr(arms[0], knob) == _QUIET[knob])
+    ]
+    each = tuple(" ".join(_word(arm, knob) for knob in named) for arm in arms)
+    return each, tuple(_word(arms[0], knob) for knob in shared)
+
+
+def _word(arm: Cell, knob: str) -> str:
+    value = getattr(arm, knob)
+    match knob:
+        case "model":
+            return arm.model_name
+        case "compile":
+            return "eager code" if value == "none" else f"compile {value}"
+        case "cache":
+            return f"{value} cache"
+        case "threads":
+            return f"{value} thread{'' if value == 1 else 's'}" if value else "usual threads"
+        case "batch_size":
+            return f"batch {value}"
+        case "sequence_length":
+            return f"{value} tokens"
+        case "new_tokens":
+            return f"{value} new"
+        case "weights":
+            return f"{value} weights"
+        case _:
+            return str(value)
