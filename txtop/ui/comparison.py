@@ -67,8 +67,16 @@ def comparison(state: SessionState, versus: Versus, name: str) -> Comparison:
         difference=difference(state, versus, name),
     )
     if why := versus.why_not(name):
-        short = "INVALID" if "INVALID" in why else "no verdict"
-        return replace(base, word=short, word_role="bad.bold", role="bad", interval=why)
+        who, _, cause = why.partition(": ")
+        return replace(
+            base,
+            word=who.replace(" is ", " "),
+            word_role="bad.bold",
+            role="bad",
+            interval=cause,
+            surely="no speed is claimed",
+            looks=(),
+        )
     if look.interval is None:
         doing = _doing(state)
         value = look.ratio if look.n else None
@@ -173,7 +181,10 @@ def _rows(state: SessionState, versus: Versus, name: str) -> tuple[tuple[str, st
     margin = f"±{versus.margin * 100:.3g} %"
     found = [("margin", margin, "text", _margin_remark(versus, name))]
     won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
-    found.append(("blocks", won, "won", remark))
+    if versus.why_not(name):
+        found.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
+    else:
+        found.append(("blocks", won, "won", remark))
     output = state.output_of(name, versus.first.id)
     found.append(("fidelity", *_fidelity(state, output)))
     beside = _energy_and_memory(state, versus, name)

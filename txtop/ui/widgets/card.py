@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from txtop.ui import numbers
+from txtop.ui.duel import Duel
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.view import View
-from txtop.ui.widgets import bars, braille, digits, hero
+from txtop.ui.widgets import bars, braille, digits, hero, verdict
 from txtop.ui.widgets.rows import Row, block, fit
 
 ROOM_FOR_DIGITS = (24, 8)
@@ -13,6 +14,8 @@ ROOM_FOR_DIGITS = (24, 8)
 
 def card(shown: View, keys: bars.Keys, width: int, height: int, g: Glyphs) -> list[Row]:
     """As much as fits, the most important first; harmless at any size."""
+    if shown.duel is not None:
+        return _duel(shown, shown.duel, keys, width, height, g)
     top = shown.hero
     text, unit = hero.number_text(top)
     word = (f"{g(top.mark)} {top.word}", top.role)
@@ -50,6 +53,38 @@ def card(shown: View, keys: bars.Keys, width: int, height: int, g: Glyphs) -> li
         if shown.playback:
             where.append((f"   {numbers.clock(shown.playback.position_ns)}", "muted"))
         rows.append(where)
+    rows = rows[: height - 1]
+    rows += [[] for _ in range(height - 1 - len(rows))]
+    return block([*rows, *bars.footer(keys, width, g)], width, height)
+
+
+def _duel(
+    shown: View, duel: Duel, keys: bars.Keys, width: int, height: int, g: Glyphs
+) -> list[Row]:
+    """The verdict of an A/B: its ratio, in a word, how sure."""
+    found = duel.comparison
+    number, word = f"{found.role}.bold", (g(found.word), found.word_role)
+    beside: list[Row] = [
+        [word],
+        [(g(found.interval), "text")],
+        [(g(found.surely), "muted")],
+    ]
+    rows: list[Row]
+    if height < 4:
+        first: Row = [(g(verdict.ratio_text(found)), number), ("  ", "text"), word]
+        return block([first, *beside[1:]], width, height)
+    rows = [*bars.header(shown, width, g)]
+    if width >= ROOM_FOR_DIGITS[0] + digits.WIDTH and height >= ROOM_FOR_DIGITS[1]:
+        for line, said in zip(digits.rows(verdict.ratio_text(found), g), beside, strict=True):
+            rows.append([(f" {fit(line, verdict.FACTS_AT)}", number), *said])
+    else:
+        rows.append([(f" {g(verdict.ratio_text(found))}", number), ("  ", "text"), word])
+        rows += [[(" ", "text"), *said] for said in beside[1:]]
+    rows.append(bars.duel_rail(duel, width, g)[0])
+    rows += [
+        [(f" {fit(label, 9)}", "muted"), (g(value), "text")]
+        for label, value, _, _ in found.rows[:3]
+    ]
     rows = rows[: height - 1]
     rows += [[] for _ in range(height - 1 - len(rows))]
     return block([*rows, *bars.footer(keys, width, g)], width, height)

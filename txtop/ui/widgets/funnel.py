@@ -125,8 +125,9 @@ class _Axis:
         while number * step <= self._high + 1e-9:
             text = f"{number * step:.2f}" if step < 0.1 else f"{number * step:.1f}"
             text = f"{number * step:.0f}" if step >= 1 else text
-            at = min(self._width - len(text), max(0, self.place(number * step) - len(text) // 2))
-            if not any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
+            at = self.place(number * step) - len(text) // 2
+            free = 0 <= at <= self._width - len(text)
+            if free and not any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
                 line[at : at + len(text)] = text
             number += 1
         return "".join(line)

@@ -69,7 +69,8 @@ def _on_one_scale(mine: Hero, other: Hero) -> Hero:
 def _rate(shown: Lane, role: str, g: Glyphs) -> Row:
     top = shown.hero
     text, unit = hero.number_text(top)
-    row: Row = [(" ", "text"), (g(text), f"{role}.bold" if top.value else "muted")]
+    number = "bad" if top.number_role == "bad" else role if top.value else "muted"
+    row: Row = [(" ", "text"), (g(text), f"{number}.bold")]
     row.append((f" {unit}   ", "text"))
     if top.half:
         row.append((f"{g(top.half)}   ", "text"))
