@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import fmean, median
 
-from txtop import metrics
+from txtop import fidelity, metrics, references
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import Cell, Plan
+from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui import numbers
 
@@ -29,6 +30,17 @@ class Memo:
         self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()
+        self._best: tuple[Plan, dict[str, str]] | None = None
+
+    def references(self, session: SessionState) -> dict[str, CellState]:
+        """For each cell that has company, the most precise one of the same work; none in an A/B,
+        whose arms take turns."""
+        if session.versus is not None:
+            return {}
+        if self._best is None or self._best[0] is not session.plan:
+            best = references.of_speed(session.plan.cells)
+            self._best = session.plan, {name: cell.id for name, cell in best.items()}
+        return {name: session.cells[best] for name, best in self._best[1].items()}
 
     def live(self, state: CellState, name: str) -> Live:
         """`metrics.live`, anew only when an iteration came."""
@@ -116,7 +128,7 @@ class CellRow:
     gib: str = ""
     note: str = ""
     ratio: str = ""
-    badge: str = ""
+    badges: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=4096)
@@ -257,10 +269,11 @@ def peak_bytes(state: CellState) -> int | None:
 
 
 def row(
-    state: CellState, reference: CellState | None, plan: Plan, memo: Memo, running: bool
+    session: SessionState, state: CellState, reference: CellState | None, memo: Memo
 ) -> CellRow:
     """One line of the table. A cell that ended has its final figures once they were computed."""
-    cell = state.cell
+    cell, plan = state.cell, session.plan
+    running = cell.id == session.current
     base = CellRow(
         id=cell.id,
         state=_row_state(state, running),
@@ -283,7 +296,7 @@ def row(
     peak = peak_bytes(state)
     wait = numbers.PENDING if base.state == "running" else numbers.MISSING
     half = (now.half_width or 0.0) * (now.mean or 0.0)
-    relative = speed_up(now.mean, reference, memo, plan.seed)
+    relative = speed_up(state, now.mean, reference, memo, plan.seed)
     return replace(
         base,
         ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
@@ -293,9 +306,10 @@ def row(
         rate_value=now.mean or 0.0,
         half=f"±{_few_digits(half)}" if now.half_width is not None else "",
         gib=numbers.gib(peak) if peak else wait,
-        note=_note(state, plan, base.state, is_reference=reference is state),
+        note=_comparing(session, cell.id)
+        or _note(state, plan, base.state, is_reference=reference is state),
         ratio=numbers.ratio(relative),
-        badge=badge(state) if relative else "",
+        badges=fidelity.forms(session.output_of(cell.id)) if relative else (),
     )
 
 
@@ -342,17 +356,22 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     return "reference" if is_reference else ""
 
 
-def badge(state: CellState) -> str:
-    """What is known of the quality of this precision; a speed-up is never shown without it."""
-    random = state.load is not None and state.load.weights == "random"
-    return "unknown (rand)" if random else "unmeasured"
+def _comparing(session: SessionState, name: str) -> str:
+    """How far the comparison of a cell's output is, while it goes on."""
+    at = session.comparing
+    if at is None or at.cell != name:
+        return ""
+    return f"comparing {at.done / at.total if at.total else 0:.0%}"
 
 
 def speed_up(
-    mean: float | None, reference: CellState | None, memo: Memo, seed: int
+    state: CellState, mean: float | None, reference: CellState | None, memo: Memo, seed: int
 ) -> float | None:
-    """How many times as fast as the reference cell; null without one that has ended."""
+    """How many times as fast as the reference cell; null without one that has ended, and where
+    one of the two is INVALID."""
     if mean is None or reference is None or not reference.over:
+        return None
+    if state.invalid or reference.invalid:
         return None
     base = _figure(reference, metrics.headline(reference), memo, seed).mean
     return mean / base if base else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import metrics
+from txtop import fidelity, metrics
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
@@ -38,7 +38,7 @@ class Hero:
     note: str = ""
     ratio: str = ""
     ratio_of: str = ""
-    badge: str = ""
+    badges: tuple[str, ...] = ()
     reason: str = ""
     hint: str = ""
     share: float | None = None
@@ -65,7 +65,7 @@ def hero(
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
-        relative = figures.speed_up(now.mean, reference, memo, seed)
+        relative = figures.speed_up(cell, now.mean, reference, memo, seed)
     return Hero(
         title=_title(cell, list(session.cells.values())),
         subtitle=_subtitle(session, cell),
@@ -84,7 +84,7 @@ def hero(
         ratio_of=f"of {reference.cell.precision}, batch {cell.cell.batch_size}"
         if relative and reference
         else "",
-        badge=figures.badge(cell) if relative else "",
+        badges=fidelity.forms(session.output_of(cell.cell.id)) if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_loading_share(cell),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from txtop import metrics
 from txtop.cell_state import CellState
-from txtop.plan import Cell
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.devices import Machine, machine
@@ -132,7 +131,7 @@ def build_view(
     memo = memo or Memo()
     order = list(state.cells.values())
     shown = hero_cell(state)
-    references = _references(order)
+    references = memo.references(state)
     header = state.header
     _one_heavy(order, memo, state.plan.seed)
     versus = duel(state, memo)
@@ -153,10 +152,7 @@ def build_view(
         rail=tuple(_rail(c, state) for c in order),
         hero=hero(state, shown, references, memo) if shown else NO_HERO,
         machine=machine(state, shown),
-        cells=tuple(
-            figures.row(c, references.get(c.cell.id), state.plan, memo, c.cell.id == state.current)
-            for c in order
-        ),
+        cells=tuple(figures.row(state, c, references.get(c.cell.id), memo) for c in order),
         running=_running(order, state.current),
         duel=versus,
         log=_log(state),
@@ -179,28 +175,6 @@ def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
     late = (c for c in order if c.over and c.samples.role and not memo.is_ready(c))
     for _, state in zip(range(HEAVY_PER_FRAME), late, strict=False):
         memo.ended(state, metrics.headline(state), seed)
-
-
-def _workload(cell: Cell) -> tuple[object, ...]:
-    """What a cell asks of the machine, whatever its precision."""
-    return (
-        cell.model,
-        cell.attention,
-        cell.batch_size,
-        cell.sequence_length,
-        cell.new_tokens,
-        cell.device,
-        cell.threads,
-        cell.weights,
-    )
-
-
-def _references(order: list[CellState]) -> dict[str, CellState]:
-    """For each cell that has one, the first cell of the same work; alone, none."""
-    same: dict[tuple[object, ...], list[CellState]] = {}
-    for state in order:
-        same.setdefault(_workload(state.cell), []).append(state)
-    return {c.cell.id: group[0] for group in same.values() if len(group) > 1 for c in group}
 
 
 def _models(order: list[CellState]) -> str:

@@ -83,7 +83,7 @@ def duel_rail(shown: Duel, width: int, g: Glyphs) -> list[Row]:
     room = width - 2
     if room < 1:
         return [[]]
-    count = max(shown.first_look, len(shown.winners) + 1)
+    count = max(shown.first_look, len(shown.winners) + bool(shown.left))
     most = max(1, room // 3)
     first = max(0, count - most)
     count -= first

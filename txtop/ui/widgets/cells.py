@@ -193,7 +193,8 @@ def _note(row: CellRow, shape: Columns, g: Glyphs) -> Row:
     said = row.note
     if row.ratio and row.state != "running" and row.note != "reference":
         room = shape.note - (len(row.note) + 3 if row.note else 0)
-        forms = (f"{row.ratio} {word}" for word in (row.badge, row.badge.split()[0], "?"))
+        words = (*row.badges, row.badges[-1].split()[0], "?")
+        forms = (f"{row.ratio} {word}" for word in words)
         against = next((form for form in forms if len(form) <= room), "")
         said = " · ".join(text for text in (row.note, against) if text)
     return [(fit(g(said), shape.note, mark=g("…")), "muted")]

@@ -127,9 +127,9 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
         beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _why_role(shown))]
     against: Row = []
     if shown.ratio:
-        said = f"{shown.ratio_of} · {shown.badge}"
-        if cells(said) > width - FACT_WIDTH:
-            said = shown.badge
+        forms = [f"{shown.ratio_of} · {badge}" for badge in shown.badges] + [*shown.badges]
+        room = width - FACT_WIDTH
+        said = next((form for form in forms if cells(form) <= room), forms[-1])
         against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (g(said), "muted")]
     elif shown.note:
         against = [(shown.note, "muted")]
