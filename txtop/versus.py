@@ -155,7 +155,7 @@ class Versus:
             return f"{b} against {a}: no verdict, {why}"
         look, verdict = self.look(name), self.verdict(name, over=over)
         if look.interval is None:
-            return f"{b} against {a}: {look.n} block{'s' if look.n != 1 else ''}, nothing to say"
+            return f"{b} against {a}: block {look.n} of at least {self.first_look}"
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":

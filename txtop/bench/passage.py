@@ -16,7 +16,7 @@ from txtop.sanitise import sanitise
 _MOST_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _PROMPT, _WRITTEN = 32, 128
 # Random weights have no meaning to compare, and NaN shows early.
-_POSITIONS_RANDOM, _WRITTEN_RANDOM = 128, 16
+_POSITIONS_RANDOM, _WRITTEN_RANDOM = 64, 8
 _LEAST_DISTINCT = 32
 
 
