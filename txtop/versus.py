@@ -173,6 +173,14 @@ class Versus:
         word = "inconclusive" if verdict else f"block {look.n}, no verdict yet"
         return f"{b} against {a}: {word}  {between}"
 
+    def what_if(self, margin: float) -> Versus:
+        """The same blocks, judged by another margin than was registered before the run."""
+        found = self.copy()
+        found.margin = margin
+        for sequence in found.sequences.values():
+            sequence.margin = margin
+        return found
+
     def copy(self) -> Versus:
         """As it is now; the original may go on."""
         found = copy.copy(self)

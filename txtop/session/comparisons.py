@@ -57,9 +57,7 @@ def notes(state: SessionState, versus: Versus, name: str) -> list[str]:
     if versus.reloaded:
         said.append("indicative: the arms did not fit in memory together, each turn was a load")
     if versus.paired:
-        said.append(
-            "requests are long, so a block is a pair; the interval assumes normal noise"
-        )
+        said.append("requests are long, so a block is a pair; the interval assumes normal noise")
     if not said and state.ended and versus.verdict(name) is None and look.n < versus.first_look:
         said.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
     if not versus.one_work:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
-from txtop import metrics
-from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop import fidelity, metrics, references
 from txtop.sanitise import sanitise
+from txtop.session import verdict
 from txtop.session.text import MISSING, aligned
 from txtop.state import SessionState
 from txtop.stats.contrast import Contrast, contrast
@@ -22,36 +19,45 @@ HEADING = (
     ("95 %", "<"),
     ("n", ">"),
     ("verdict", "<"),
+    ("output", "<"),
 )
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """`label` is the cell, `reference` the precision it is compared with."""
+    """`label` is the cell, `reference` the precision it is compared with, `output` the badge of
+    what that costs in quality."""
 
     label: str
     reference: str
     contrast: Contrast
+    output: str
 
 
 def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
-    """Of cells with a result that differ in precision alone, the first being the reference."""
-    same: dict[Cell, list[CellState]] = {}
-    for cell in state.cells.values():
-        if cell.status == "ok" and not cell.invalid:
-            work = msgspec.structs.replace(cell.cell, id="", precision="fp32")
-            same.setdefault(work, []).append(cell)
+    """Of cells with a result that differ in precision alone, over the most precise of them. None
+    in an A/B, whose arms took turns: that has a verdict."""
+    if state.versus is not None:
+        return []
+    measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
+    best = references.of_speed([c.cell for c in measured.values()])
     found = []
-    for first, *others in same.values():
-        base = metrics.stated_ns(first)
-        for other in others:
-            compared = contrast([base], [metrics.stated_ns(other)], margin, state.plan.seed)
-            found.append(Ratio(other.cell.short, first.cell.precision, compared))
+    for name, cell in measured.items():
+        first = measured[best[name].id] if name in best else cell
+        if first is cell:
+            continue
+        times = [[metrics.stated_ns(each)] for each in (first, cell)]
+        compared = contrast(times[0], times[1], margin, state.plan.seed)
+        output = fidelity.forms(state.output_of(name))[0]
+        found.append(Ratio(cell.cell.short, first.cell.precision, compared, output))
     return found
 
 
 def lines(state: SessionState, margin: float) -> list[str]:
-    """The ratios for a person, and what they are not."""
+    """The ratios for a person, and what they are not; of an A/B what its verdicts would be."""
+    if state.versus is not None:
+        said = f"what if: with a margin of {margin:.3g} in place of {state.versus.margin:.3g}"
+        return [said, *verdict.lines(state, state.versus.what_if(margin))]
     found = ratios(state, margin)
     if not found:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
@@ -66,7 +72,8 @@ def lines(state: SessionState, margin: float) -> list[str]:
 
 def _row(each: Ratio) -> list[str]:
     found = each.contrast
-    return [sanitise(each.label, 60), each.reference, *words(found), found.verdict]
+    label = sanitise(each.label, 60)
+    return [label, each.reference, *words(found), found.verdict, each.output]
 
 
 def words(found: Contrast) -> tuple[str, str, str]:

@@ -23,9 +23,9 @@ HEADING = (
 )
 
 
-def lines(state: SessionState) -> list[str]:
-    """Empty where the session is no A/B."""
-    versus = state.versus
+def lines(state: SessionState, what_if: Versus | None = None) -> list[str]:
+    """Empty where the session is no A/B; `what_if` is its A/B under another margin."""
+    versus = what_if or state.versus
     if versus is None:
         return []
     over = state.ended is not None

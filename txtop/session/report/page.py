@@ -9,7 +9,7 @@ from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
-from txtop.session import table
+from txtop.session import table, verdict
 from txtop.session.export import cell_notes
 from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
@@ -29,6 +29,7 @@ def page(state: SessionState, finals: FinalMetrics) -> bytes:
     body = [
         f"<h1>{title}</h1>",
         f"<p class=muted>{_text(_machine(state))}</p>",
+        _versus(state),
         _cards(state, finals),
         _section("Every cell", f"<div class=scroll>{_table(state, finals)}</div>"),
         _section("What to know", _notes(state, finals)),
@@ -94,6 +95,19 @@ def _section(heading: str, body: str, below: str = "") -> str:
         return ""
     said = f"<p class=muted>{_text(below)}</p>" if below else ""
     return f"<section><h2>{_text(heading)}</h2>{body}{said}</section>"
+
+
+def _versus(state: SessionState) -> str:
+    """The verdicts of an A/B in words, their funnels, and the figures behind them."""
+    versus = state.versus
+    if versus is None:
+        return ""
+    said = verdict.lines(state)
+    count = len(versus.sequences)
+    claims = "".join(f"<p class=claim>{_text(line)}</p>" for line in said[:count])
+    drawn = "".join(_framed(plots.funnel(versus, name)) for name in versus.sequences)
+    figures = "\n".join(_text(line) for line in said[count:]).strip()
+    return _section("A/B", f"{claims}{drawn}<div class=scroll><pre>{figures}</pre></div>")
 
 
 def _cards(state: SessionState, finals: FinalMetrics) -> str:

@@ -13,6 +13,7 @@ from txtop.sanitise import sanitise
 from txtop.session.ratios import Ratio
 from txtop.session.report.drawing import SERIES, colour, quiet, svg
 from txtop.state import Device, SessionState
+from txtop.versus import Versus
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,7 +149,8 @@ def forest(ratios: Sequence[Ratio], margin: float) -> str:
             if found.ci95:
                 axes.plot(found.ci95, [y, y], color=colour(role), lw=2, solid_capstyle="butt")
             axes.plot([found.ratio or 1.0], [y], "o", color=colour(role))
-        axes.set_yticks(range(len(shown)), [sanitise(r.label, 60) for r in reversed(shown)])
+        names = [sanitise(f"{r.label}: {r.output}", 90) for r in reversed(shown)]
+        axes.set_yticks(range(len(shown)), names)
         axes.set_ylim(-0.7, len(shown) - 0.3)
         axes.set_xlabel("times as fast")
         quiet(axes)
@@ -157,6 +159,30 @@ def forest(ratios: Sequence[Ratio], margin: float) -> str:
 
     said = "speed of each precision over the reference, with its 95 % interval"
     return svg("forest", (WIDE, 0.7 + 0.28 * len(shown)), draw, said)
+
+
+def funnel(versus: Versus, name: str) -> str:
+    """The interval of one comparison after every block, against one and the margin around it."""
+    looks = [look for look in versus.sequences[name].looks if look.interval is not None]
+    if not looks or versus.why_not(name):
+        return ""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.axhspan(1 / (1 + versus.margin), 1 + versus.margin, color=colour("grid"), lw=0)
+        axes.axhline(1, color=colour("muted"), lw=0.8)
+        for counts, role in ((False, "muted"), (True, "b")):
+            shown = [look for look in looks if (look.n >= versus.first_look) is counts]
+            blocks = [look.n for look in shown]
+            ends = [look.interval for look in shown if look.interval is not None]
+            axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=colour(role))
+            axes.plot(blocks, [look.ratio for look in shown], "o", color=colour(role), ms=3)
+        axes.set_xlabel("block")
+        axes.set_ylabel(f"{versus.letter(name)} / {versus.letter(versus.first.id)}, times as fast")
+        quiet(axes)
+
+    said = "ratio of speeds and its 95 % interval after every block"
+    return svg(f"funnel-{name}", (WIDE, 2.6), draw, said)
 
 
 def telemetry(state: SessionState) -> str:

@@ -38,6 +38,8 @@ svg{display:block;width:100%;height:auto}
 .half{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(420px,100%),1fr));gap:12px}
 .third{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(320px,100%),1fr));gap:12px}
 ul{margin:0;padding-left:20px}li{overflow-wrap:anywhere}
+.claim{font-size:20px;font-weight:650}
+pre{margin:0;padding:10px 12px;font-size:12.5px}
 footer{margin-top:40px;font-size:13px}
 @media print{body{background:#fff}}
 """
