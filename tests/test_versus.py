@@ -122,6 +122,18 @@ def test_different_work_is_compared_by_work_done_a_second() -> None:
     assert found["metric"] == "tokens_per_s" and "different work" in str(found["notes"])
 
 
+def test_kernels_of_fp32_that_do_not_agree_are_warned_of() -> None:
+    for precision, kld, warned in (
+        ("fp32", 2e-5, True),
+        ("fp32", 5e-6, False),
+        ("bf16", 2e-3, False),
+    ):
+        made = script({"precision": precision}, {"precision": precision, "attention": "eager"},
+                      weights="pretrained")  # fmt: skip
+        (found,) = exported(fold_all(made.fidelity(kld=kld).begin().blocks(10, 1.2).end()))
+        assert ("kernels of one precision are 20 times" in str(found["notes"])) is warned
+
+
 def test_few_and_dear_blocks_have_a_rule_of_their_own() -> None:
     _, versus = folded(script().begin().blocks(4, 0.1, 0.02, paired=True).end())
     assert versus.verdict("B") == "slower" and versus.paired and versus.first_look == 3

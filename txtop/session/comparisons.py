@@ -60,12 +60,27 @@ def notes(state: SessionState, versus: Versus, name: str) -> list[str]:
         said.append("requests are long, so a block is a pair; the interval assumes normal noise")
     if not said and state.ended and versus.verdict(name) is None and look.n < versus.first_look:
         said.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
+    said += _kernels(state, versus, name)
     if not versus.one_work:
         said.append("the arms do different work: compared by work done a second")
     reasons = dict.fromkeys(why for each in versus.rounds if not each.kept for why in each.reasons)
     if reasons:
         said.append(f"discarded: {', '.join(reasons)}")
     return said
+
+
+def _kernels(state: SessionState, versus: Versus, name: str) -> list[str]:
+    """In fp32 attention kernels agree to the floor. In 16 bits they round apart by as much as the
+    precision itself costs (SmolLM2-135M, flash against math: KLD 0.0014), and the badge says so."""
+    found, mine = state.output_of(name, versus.first.id), state.cells[name].cell
+    if found is None or found.kld is None or mine.attention == versus.first.attention:
+        return []
+    if {mine.precision, versus.first.precision} != {"fp32"} or not found.same_model:
+        return []
+    times = found.kld / closeness.floor(found.floor)
+    if times <= closeness.KERNEL_WARNING:
+        return []
+    return [f"attention kernels of one precision are {times:.0f} times the floor apart"]
 
 
 def exported(found: Fidelity | None) -> FidelityExport | None:
