@@ -118,8 +118,8 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
     model = tiny.gpt2(tmp_path / "m", layers=8)
     run = subprocess.Popen(
         [*TXTOP, "ab", str(model), "--a", "precision=fp32", "--b", "attention=eager",
-         "--blocks", "16", "--fidelity-positions", "0", *SHORT, "--session-dir", str(tmp_path / "s"),
-         "--name", "ab"],
+         "--blocks", "16", "--fidelity-positions", "0", *SHORT,
+         "--session-dir", str(tmp_path / "s"), "--name", "ab"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip

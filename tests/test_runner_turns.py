@@ -258,3 +258,43 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     assert found.blocks == 12 and statuses(again.recorder.state) == ["ok", "ok"]
     stream = read_all(run.folder)[0]
     assert sum(isinstance(e, events.Fidelity) for e in stream) == 1, "the outputs are known"
+
+
+def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later(
+    tmp_path: Path,
+) -> None:
+    from test_runner import FAKE
+
+    from txtop.plan import matrix
+    from txtop.runner.conduct import Conductor
+    from txtop.runner.opening import missing, uncompared
+
+    cells = matrix(
+        models=["ok"],
+        precisions=["bf16", "fp32"],
+        attention=["sdpa"],
+        batch_sizes=[1, 2],
+        sequence_lengths=[8],
+        new_tokens=[4],
+    )
+    plan = Plan(cells=cells, iterations=3, warmup=1)
+    run = Run(tmp_path / "s", plan)
+    run.run()
+    stream = read_all(run.folder)[0]
+    (found,) = [e for e in stream if isinstance(e, events.Fidelity)]
+    # Both batches of bf16 have one comparison, made when the whole model was over.
+    assert plan.cells[0].id == found.cell and found.reference == "c003"
+    assert max(e.seq for e in stream if isinstance(e, events.CellFinished)) < found.seq
+    assert run.state.output_of("c002") is run.state.output_of("c001") is not None
+    assert run.state.output_of("c003") is None and not uncompared(run.state)
+
+    half = tmp_path / "half"
+    half.mkdir()
+    log = (run.folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    cut = next(i for i, line in enumerate(log) if b'"comparing"' in line)
+    (half / "events.jsonl").write_bytes(b"".join(log[:cut]))
+    before = fold_all(read_all(half)[0])
+    assert not missing(before) and len(uncompared(before)) == 1
+    again = Conductor(None, half, worker=FAKE, sampler=None)
+    assert again.run() == ("done", True)
+    assert not uncompared(again.recorder.state) and again.recorder.state.output_of("c002")

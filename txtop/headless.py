@@ -13,7 +13,7 @@ from txtop import listing
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.metrics import FinalMetrics
 from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
-from txtop.runner.opening import missing
+from txtop.runner.opening import missing, uncompared
 from txtop.sanitise import sanitise
 from txtop.session import find, table
 from txtop.session.export import to_json
@@ -238,8 +238,9 @@ def resumable(name: str | None, folder: Path | None) -> Path:
 
 
 def is_missing(path: Path) -> bool:
-    """Whether a session has cells without a result."""
-    return bool(missing(load(path)[0]))
+    """Whether a session has cells without a result, or outputs that were not compared yet."""
+    state = load(path)[0]
+    return bool(missing(state) or uncompared(state))
 
 
 def _interrupted(folder: Path | None) -> Path:

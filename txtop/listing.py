@@ -38,7 +38,8 @@ def _line(found: Found) -> str:
     when = datetime.fromtimestamp(found.wall_s).strftime("%Y-%m-%d %H:%M")
     state = found.ended or ("running" if Control(found.path).status() else "cut off")
     mark = "bundled" if found.bundled else state
-    what = f"{', '.join(found.models)} · {', '.join(found.precisions)}"
+    kind = "A/B " if found.versus else ""
+    what = f"{', '.join(found.models)} · {kind}{', '.join(found.precisions)}"
     cells = f"{found.cells_ok}/{found.cells_total} cells"
     size = f"{keep.size_bytes(found.path) / 1e6:,.1f} MB"
     return f"{found.id:<28} {when}  {mark:<8} {cells:>11} {size:>9}  {sanitise(what, 80)}"

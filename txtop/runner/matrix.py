@@ -27,6 +27,7 @@ class Matrix:
 
     def run(self) -> None:
         """Measures every cell, until somebody stops the run."""
+        self._outputs.run()
         for group in self._crew.plan.groups:
             if not self._steering.stops:
                 self._group([cell for cell in group if cell.id in self._wanted])

@@ -20,7 +20,8 @@ _SUFFIXES = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class Found:
-    """One session as a list shows it. `ended` is null while it is running or was cut off."""
+    """One session as a list shows it. `ended` is null while it is running or was cut off;
+    `versus` says that it is an A/B."""
 
     id: str
     name: str | None
@@ -33,6 +34,7 @@ class Found:
     ended: str | None
     bundled: bool
     size_bytes: int
+    versus: bool = False
 
 
 def sessions_dir() -> Path:
@@ -100,6 +102,7 @@ def look(path: Path, bundled: bool = False) -> Found | None:
         ended=ended,
         bundled=bundled,
         size_bytes=size,
+        versus=header.plan.margin is not None,
     )
 
 
