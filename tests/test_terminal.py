@@ -1,12 +1,9 @@
-"""What the terminal can do, and what is remembered: decided from the environment and a file."""
+"""What the terminal can do, decided from the environment."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from txtop.ui import settings
 from txtop.ui.terminal import Capabilities, capabilities
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -48,33 +45,3 @@ def test_glyphs_follow_the_locale(environ: dict[str, str], expected: str) -> Non
 def test_no_colour_and_remote() -> None:
     assert seen(UTF8).colour and not seen({**UTF8, "NO_COLOR": "1"}).colour
     assert seen(UTF8).fps == 4 and seen({**UTF8, "SSH_CONNECTION": "a 1 b 2"}).fps == 2
-
-
-def test_a_theme_is_remembered_beside_other_settings(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "settings.toml"
-    assert settings.load(path) == settings.Settings()
-    assert settings.save_theme("nord", path)
-    assert settings.load(path).theme == "nord"
-    path.write_text('# mine\ntheme = "nord"\nother = 1\n[table]\ntheme = "kept"\n')
-    assert settings.save_theme('odd "name"', path)
-    assert settings.load(path).theme == 'odd "name"'
-    assert path.read_text().startswith("# mine\n") and 'theme = "kept"' in path.read_text()
-    assert [p.name for p in path.parent.iterdir()] == ["settings.toml"]
-
-
-@pytest.mark.parametrize("content", [b"theme = [", b"\xff\xfe", b"[" * 5000, b"a = " + b"[" * 9999])
-def test_a_broken_file_of_settings_gives_the_defaults_and_stays(
-    tmp_path: Path, content: bytes
-) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_bytes(content)
-    found = settings.load(path)
-    assert found.theme is None and found.problem
-    assert not settings.save_theme("nord", path)
-    assert path.read_bytes() == content
-
-
-def test_a_theme_of_the_wrong_type_is_no_theme(tmp_path: Path) -> None:
-    path = tmp_path / "settings.toml"
-    path.write_text("theme = 7\n")
-    assert settings.load(path) == settings.Settings(problem="invalid")

@@ -11,13 +11,14 @@ import pytest
 from textual.pilot import Pilot
 from ui_sessions import session, write
 
+from txtop import settings
 from txtop.errors import SessionError, UsageError
 from txtop.events import AnyEvent
 from txtop.plan import Plan
 from txtop.runner.control import Status
 from txtop.session.read import read_all
 from txtop.state import fold_all
-from txtop.ui import machine, settings
+from txtop.ui import machine
 from txtop.ui.app import Options, TxtopApp
 from txtop.ui.commands import COMMANDS, matching
 from txtop.ui.numbers import parse_time

@@ -6,8 +6,19 @@ import sys
 
 from cyclopts import App, CycloptsError, Parameter
 
-from txtop import __version__
-from txtop.commands import ab, compare, doctor, measure, play, report, results, sessions, verify
+from txtop import __version__, settings
+from txtop.commands import (
+    ab,
+    compare,
+    config,
+    doctor,
+    measure,
+    play,
+    report,
+    results,
+    sessions,
+    verify,
+)
 from txtop.errors import TxtopError, did_you_mean
 
 app = App(
@@ -32,6 +43,7 @@ for command in (
     report.report,
     doctor.doctor,
     doctor.selftest,
+    config.config,
 ):
     app.command(command)
 
@@ -40,6 +52,8 @@ def run_command_line(arguments: list[str]) -> int:
     """Runs one command; the only place where errors become a line and an exit code."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    for problem in settings.load().problems:
+        _say(problem, 0)
     try:
         result = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"

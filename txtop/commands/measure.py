@@ -22,6 +22,7 @@ from txtop.commands.options import (
     check_look,
     closing,
     json_target,
+    when_plain,
 )
 from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
 
@@ -204,10 +205,10 @@ def resume(
         check_detached(json_file, headless, on_hangup)
         return plain.detached(client.resume(path))
     if headless or not capabilities().screen:
-        hangup = on_hangup or "stop"
+        hangup = when_plain(on_hangup)
         launched = client.resume(path, on_hangup=hangup)
         return plain.run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.app import run_resumed
 
-    run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup or "continue")
+    run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup)
     return closing(path, target)

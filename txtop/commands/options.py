@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from txtop import settings
 from txtop.errors import UsageError, did_you_mean
 
 Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
@@ -50,6 +51,11 @@ def json_target(value: str | None) -> str | None:
     return value
 
 
+def when_plain(on_hangup: OnHangup) -> Literal["continue", "stop"]:
+    """What a run does at a hangup that has no screen."""
+    return on_hangup or settings.load().on_hangup or "stop"
+
+
 def check_cut(warmup: int | None) -> None:
     if warmup is not None and not 0 <= warmup <= 1_000_000:
         raise UsageError(f"--warmup {warmup} is not between 0 and 1000000")
@@ -67,8 +73,9 @@ def check_detached(json_file: str | None, headless: bool, on_hangup: str | None)
 
 
 def check_look(theme: str | None, fps: float | None) -> None:
-    if fps is not None and not 0.1 <= fps <= 30:
-        raise UsageError(f"--fps {fps:g} is not between 0.1 and 30")
+    least, most = settings.FPS
+    if fps is not None and not least <= fps <= most:
+        raise UsageError(f"--fps {fps:g} is not between {least:g} and {most:g}")
     if theme is None:
         return
     from txtop.ui.themes import names

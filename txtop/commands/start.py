@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.commands.options import check_detached, closing, json_target
+from txtop.commands.options import check_detached, closing, json_target, when_plain
 
 if TYPE_CHECKING:
     from txtop.plan import Plan
@@ -40,7 +40,7 @@ def begin(
         from txtop.headless import run_headless
         from txtop.runner.client import start
 
-        hangup = on_hangup or "stop"
+        hangup = when_plain(on_hangup)
         launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.app import run_live
@@ -52,6 +52,6 @@ def begin(
         fps=fps,
         theme=theme,
         glyphs=glyphs,
-        on_hangup=on_hangup or "continue",
+        on_hangup=on_hangup,
     )
     return closing(path, target) if path else 1

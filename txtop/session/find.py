@@ -9,7 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from txtop import events, resources
+from txtop import events, resources, settings
 from txtop.errors import SessionError, UsageError, did_you_mean
 from txtop.session.read import LogReader, log_path
 from txtop.session.write import LOG_NAME
@@ -38,8 +38,8 @@ class Found:
 
 
 def sessions_dir() -> Path:
-    """Where this user's sessions live; `TXTOP_SESSION_DIR` says otherwise."""
-    chosen = os.environ.get("TXTOP_SESSION_DIR")
+    """Where this user's sessions live; `TXTOP_SESSION_DIR` says otherwise, then the settings."""
+    chosen = os.environ.get("TXTOP_SESSION_DIR") or settings.load().session_dir
     return Path(chosen).expanduser() if chosen else user_state_path("txtop") / "sessions"
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
+from txtop import settings
 from txtop.errors import TxtopError
-from txtop.ui import numbers, settings, themes
+from txtop.ui import numbers, themes
 from txtop.ui.base import Options, ShowApp
 from txtop.ui.commands import allowed, bindings, matching
 from txtop.ui.driver import TerminalDriver
@@ -250,7 +251,7 @@ def run_live(
     fps: float | None = None,
     theme: str | None = None,
     glyphs: Mode | None = None,
-    on_hangup: OnHangup = "continue",
+    on_hangup: OnHangup | None = None,
 ) -> Path | None:
     """Launches a run and shows it; returns its session. Raises `TxtopError` if it cannot start."""
     show = Live(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
@@ -263,7 +264,7 @@ def run_resumed(
     fps: float | None = None,
     theme: str | None = None,
     glyphs: Mode | None = None,
-    on_hangup: OnHangup = "continue",
+    on_hangup: OnHangup | None = None,
 ) -> Path | None:
     """Starts a runner for what is missing of a session, and shows it."""
     show = Live(path=path, resumes=True, on_hangup=on_hangup)
@@ -312,8 +313,14 @@ def run_home(
 
 def run(first: Show, *, fps: float | None, theme: str | None, glyphs: Mode | None) -> Path | None:
     """Shows `first` until it is left. A terminal that went away ends the process with 129."""
-    can = capabilities()
-    options = Options(theme or settings.load().theme, glyphs or can.glyphs, fps or can.fps)
+    can, own = capabilities(), settings.load()
+    theme = theme or own.theme
+    options = Options(
+        theme,
+        glyphs or own.glyphs or can.glyphs,
+        fps or own.fps or can.fps,
+        (*own.problems, *themes.problems(theme)),
+    )
     app = TxtopApp(first, options)
     TerminalDriver.on_lost = app.lost
     with Guard(app.lost, app.interrupt) as guard:

@@ -39,11 +39,12 @@ LATER_S = 0.1
 
 @dataclass(frozen=True)
 class Options:
-    """How the screen is drawn; null means what the terminal and the settings say."""
+    """How the screen is drawn; without a theme the first one. `problems` are said once."""
 
     theme: str | None = None
     glyphs: Mode = "braille"
     fps: float = FPS
+    problems: tuple[str, ...] = ()
 
 
 class ShowApp(App[Path | None], inherit_bindings=False):
@@ -149,6 +150,8 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     def on_mount(self) -> None:
         self._paint_once()
         self.app_resume_signal.subscribe(self, lambda _app: self.refresh(layout=True))
+        for line in self.options.problems:
+            self.say(line, "warning")
         self._open()
 
     def _open(self) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from txtop import settings
 from txtop.errors import TxtopError, UsageError
 from txtop.ui.pump import Remote, Runner, runner_of
 
@@ -43,19 +44,21 @@ class Live:
         resumes: bool = False,
         name: str | None = None,
         session_dir: Path | None = None,
-        on_hangup: OnHangup = "continue",
+        on_hangup: OnHangup | None = None,
         runner: Callable[[Path], Runner] = runner_of,
         refused: Callable[[str], None] = lambda _action: None,
     ) -> None:
         self.path = path
         self.refused = refused
-        self.on_hangup = on_hangup
         self.paused = False
         self.over = False
         self.arms = 0
         self.remote: Remote | None = None
         self._plan = plan
         self._resumes = resumes
+        self.on_hangup: OnHangup = on_hangup or "continue"
+        if on_hangup is None and not self.attached:
+            self.on_hangup = settings.load().on_hangup or "continue"
         self._name = name
         self._session_dir = session_dir
         self._runner = runner

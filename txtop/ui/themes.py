@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from txtop import resources
+from txtop.errors import did_you_mean
 from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:
@@ -126,9 +127,13 @@ def names() -> list[str]:
     return first + sorted(set(known) - set(first))
 
 
-def problems() -> list[str]:
-    """One line for each theme file that could not be used."""
-    return list(_loaded()[1])
+def problems(wanted: str | None = None) -> list[str]:
+    """One line for each theme file that could not be used, and for a theme that there is not."""
+    found = list(_loaded()[1])
+    if wanted is not None and wanted not in names():
+        hint = did_you_mean(wanted, names(), f"themes: {', '.join(names())}")
+        found.append(f"no theme {sanitise(wanted, 80)}: {hint}")
+    return found
 
 
 def palette(name: str) -> Palette:

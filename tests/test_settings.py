@@ -1,0 +1,203 @@
+"""This user's own defaults: read, checked, written back, and what goes before them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from txtop import settings
+from txtop.cli import run_command_line
+from txtop.plan import Plan
+from txtop.session.find import sessions_dir
+from txtop.settings import KEYS, Settings
+from txtop.ui import app as screen
+from txtop.ui import themes
+from txtop.ui.shows import Live
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings of this test live; there are none yet."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("TXTOP_SESSION_DIR", raising=False)
+    (tmp_path / "txtop").mkdir()
+    return tmp_path / "txtop" / "settings.toml"
+
+
+def test_every_key_is_read(file: Path) -> None:
+    file.write_text(
+        'theme = "nord"\nfps = 2\nglyphs = "ascii"\nsession_dir = "/data/a  b"\n'
+        'on_hangup = "stop"\n'
+    )
+    assert settings.load() == Settings("nord", 2.0, "ascii", Path("/data/a  b"), "stop")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('glyphs = "emoji"', 'glyphs = "emoji" is left out: it has to be braille, blocks or ascii'),
+        ("fps = 99", "fps = 99 is left out: it has to be a number from 0.1 to 30"),
+        ("fps = true", "fps = true is left out: it has to be a number from 0.1 to 30"),
+        ("fps = nan", "fps = nan is left out: it has to be a number from 0.1 to 30"),
+        ("theme = 7", "theme = 7 is left out: it has to be the name of a theme"),
+        (
+            'session_dir = "here"',
+            'session_dir = "here" is left out: it has to be a folder from / or',
+        ),
+        ('on_hangup = ["stop"]', "is left out: it has to be continue or stop"),
+        ('them = "nord"', "them is no key: did you mean theme?"),
+        ("x = 1", "x is no key: keys: theme, fps, glyphs, session_dir, on_hangup"),
+    ],
+)
+def test_a_wrong_value_is_named_and_leaves_its_default_alone(
+    file: Path, line: str, said: str
+) -> None:
+    file.write_text(f"{line}\n" + ("" if line.startswith("fps") else "fps = 3\n"))
+    found = settings.load()
+    (problem,) = found.problems
+    assert said in problem and problem.startswith("settings.toml: ") and "\n" not in problem
+    assert getattr(found, line.split()[0], None) is None
+    assert line.startswith("fps") or found.fps == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"theme = [", b"\xff\xfe", b"[" * 5000, b"a = " + b"[" * 9999, b"#" * 70_000, b"\x1b[2J"],
+)
+def test_a_broken_file_gives_the_defaults_is_named_and_stays(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    found = settings.load()
+    (problem,) = found.problems
+    assert found == Settings(problems=(problem,)) and problem.isprintable()
+    assert not settings.save_theme("nord")
+    assert file.read_bytes() == content
+
+
+def test_a_broken_file_is_said_once_and_the_command_runs(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    file.write_text("theme = [")
+    assert run_command_line(["sessions"]) == 0
+    out, err = capsys.readouterr()
+    assert "gpt2-precisions" in out and err.count("settings.toml is no TOML") == 1
+
+
+def test_a_theme_is_remembered_and_every_other_line_stays(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "settings.toml"
+    assert settings.load(path) == Settings()
+    assert settings.save_theme("nord", path)
+    assert path.read_text() == 'theme = "nord"\n'
+    path.write_text('# mine\n  theme = "nord"  # for the night\nfps = 3\n[table]\ntheme = "x"\n')
+    assert settings.save_theme("gruvbox", path)
+    assert path.read_text() == (
+        '# mine\n  theme = "gruvbox"  # for the night\nfps = 3\n[table]\ntheme = "x"\n'
+    )
+    assert [p.name for p in path.parent.iterdir()] == ["settings.toml"]
+
+
+def test_a_theme_is_written_under_its_comment(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    assert settings.init(path) == path and settings.init(path) is None
+    before = path.read_text()
+    assert settings.save_theme("nord", path)
+    assert settings.load(path) == Settings(theme="nord")
+    line = '# theme = "txtop-dark"\n'
+    assert path.read_text() == before.replace(line, line + 'theme = "nord"\n')
+
+
+def test_a_link_to_a_file_elsewhere_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    real, link = tmp_path / "dotfiles" / "txtop.toml", tmp_path / "settings.toml"
+    real.write_text("fps = 3\n")
+    link.symlink_to(real)
+    assert settings.save_theme("nord", link)
+    assert link.is_symlink() and settings.load(real) == Settings(theme="nord", fps=3.0)
+
+
+def test_a_place_that_cannot_be_told_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    for content in ('"theme" = "nord"\n', 'other = """\ntheme = "x"\n"""\n'):
+        path.write_text(content)
+        assert not settings.save_theme("gruvbox", path)
+        assert path.read_text() == content
+
+
+def test_config_prints_a_file_that_makes_the_same_settings(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text('session_dir = "~/a  b"\nfps = 2.5\ntheme = "nope"\n')
+    assert run_command_line(["config"]) == 0
+    out, err = capsys.readouterr()
+    assert tomllib.loads(out) == {
+        "session_dir": str(Path("~/a  b").expanduser()),
+        "fps": 2.5,
+        "theme": "nope",
+    }
+    assert '# glyphs = "braille"\n' in out and "no theme nope" in err
+    for key in KEYS:
+        assert all(f"# {line}\n" in out for line in key.about.splitlines())
+
+
+def test_config_names_its_file_and_writes_it_once(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["config", "--path"]) == 0
+    assert capsys.readouterr().out == f"{file}\n" and not file.exists()
+    assert run_command_line(["config", "--init"]) == 0
+    assert settings.load() == Settings() and tomllib.loads(file.read_text()) == {}
+    assert run_command_line(["config", "--init"]) == 2
+    assert "txtop config prints it" in capsys.readouterr().err
+
+
+def test_the_file_names_the_themes_that_ship(file: Path) -> None:
+    told = settings.template(Settings())
+    assert all(name in told for name in themes.load(screen.themes.resources.directory("themes"))[0])
+
+
+def test_defaults_that_are_shown_are_valid() -> None:
+    text = settings.template(Settings()).replace("# theme =", "theme =")
+    for key in KEYS:
+        text = text.replace(f"\n# {key.name} =", f"\n{key.name} =")
+        assert key.checked(key.default) is not None
+    assert set(tomllib.loads(text)) == {key.name for key in KEYS}
+
+
+def test_the_environment_goes_before_the_settings(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('session_dir = "/data/mine"\n')
+    assert sessions_dir() == Path("/data/mine")
+    monkeypatch.setenv("TXTOP_SESSION_DIR", "/elsewhere")
+    assert sessions_dir() == Path("/elsewhere")
+
+
+def test_what_a_hangup_does_to_an_own_run_alone(file: Path) -> None:
+    file.write_text('on_hangup = "stop"\n')
+    plan = Plan(cells=())
+    assert Live(plan).on_hangup == "stop" and Live(path=file, resumes=True).on_hangup == "stop"
+    assert Live(plan, on_hangup="continue").on_hangup == "continue"
+    assert Live(path=file).on_hangup == "continue"
+
+
+def test_the_command_line_goes_before_the_settings(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text('theme = "nord"\nfps = 2\nglyphs = "ascii"\nwrong = 1\n')
+    made: list[screen.Options] = []
+
+    def drawn(show: object, options: screen.Options) -> None:
+        made.append(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(screen, "TxtopApp", drawn)
+    for given in ({}, {"theme": "mono", "fps": 9.0, "glyphs": "blocks"}):
+        with pytest.raises(KeyboardInterrupt):
+            screen.run_follow(file, **given)
+    assert [(o.theme, o.fps, o.glyphs) for o in made] == [
+        ("nord", 2.0, "ascii"),
+        ("mono", 9.0, "blocks"),
+    ]
+    assert "wrong is no key" in made[0].problems[0]

@@ -1,0 +1,43 @@
+"""`txtop config`: this user's settings, and where they live."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from txtop.errors import UsageError
+
+
+def config(
+    *,
+    path: Annotated[bool, Parameter(help="print where the file lives instead")] = False,
+    init: Annotated[bool, Parameter(help="write the file if there is none yet")] = False,
+) -> int:
+    """Print the settings that are in force, as a file with comments."""
+    from txtop import settings
+    from txtop.sanitise import sanitise
+
+    if path:
+        print(settings.settings_path())
+        return 0
+    if init:
+        try:
+            written = settings.init()
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {settings.settings_path()} ({error.strerror})",
+                "XDG_CONFIG_HOME moves it",
+            ) from None
+        if written is None:
+            raise UsageError(f"{settings.settings_path()} is there", "txtop config prints it")
+        print(written)
+        return 0
+    from txtop.ui.themes import problems
+
+    own = settings.load()
+    for problem in problems(own.theme):
+        print(f"txtop: {sanitise(problem)}", file=sys.stderr)
+    print(settings.template(own), end="")
+    return 0
