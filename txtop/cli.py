@@ -10,6 +10,7 @@ from txtop import __version__, settings
 from txtop.commands import (
     ab,
     compare,
+    completion,
     config,
     doctor,
     measure,
@@ -44,6 +45,7 @@ for command in (
     doctor.doctor,
     doctor.selftest,
     config.config,
+    completion.completion,
 ):
     app.command(command)
 
