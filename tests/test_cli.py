@@ -307,7 +307,7 @@ def test_a_headless_command_that_is_killed_takes_its_run_with_it(tmp_path: Path)
 
 
 @pytest.mark.fault(34)
-@pytest.mark.parametrize("command", [("replay",), (), ("doctor",)])
+@pytest.mark.parametrize("command", [("replay",), ("--demo",), (), ("doctor",)])
 def test_without_a_terminal_every_screen_is_plain_lines(
     command: tuple[str, ...], tmp_path: Path
 ) -> None:

@@ -253,3 +253,17 @@ def test_hostile_names_are_shown_as_they_are(env: dict[str, str | None], tmp_pat
         for bad in (b"\x1b]52", b"\x1b]8;", b"\xc2\x9b", "\u202e".encode()):
             assert bad not in process.raw
         assert process.status == 0
+
+
+def test_the_demo_plays_a_recording_and_knows_no_model(env: dict[str, str | None]) -> None:
+    code = (
+        "import sys; from txtop.cli import run_command_line as run; print('left', run(['--demo']),"
+        " [name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
+    with TerminalProcess(code, env=env, size=(120, 40)) as process:
+        process.wait_for("replay")
+        process.wait_for("gpt2")
+        process.wait_for("space pause")
+        process.type("q")
+        process.wait_end(4.0)
+        assert b"left 0 []" in process.raw

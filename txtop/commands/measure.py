@@ -28,9 +28,20 @@ from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
 
 
 def home(
-    *, session_dir: SessionDir = None, theme: Theme = None, fps: Fps = None, glyphs: Glyphs = None
+    *,
+    demo: Annotated[
+        bool, Parameter(help="play a recording that ships with txtop: no model is needed")
+    ] = False,
+    session_dir: SessionDir = None,
+    theme: Theme = None,
+    fps: Fps = None,
+    glyphs: Glyphs = None,
 ) -> int:
     """The home screen: this machine, sessions, and a start for the quick preset."""
+    if demo:
+        from txtop.commands.play import replay
+
+        return replay(theme=theme, fps=fps, glyphs=glyphs)
     check_look(theme, fps)
     from txtop.ui.terminal import capabilities
 
