@@ -208,7 +208,7 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         before = self.theme
 
         def find(typed: str) -> list[Choice]:
-            return [Choice(name, name) for name in themes.names() if typed.lower() in name]
+            return [Choice(name, name) for name in themes.names() if typed.lower() in name.lower()]
 
         def chosen(name: str | None) -> None:
             self._use_theme(name) if name else themes.use(self, before)

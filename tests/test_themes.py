@@ -1,0 +1,96 @@
+"""Themes: those that ship can be read by everybody, and a user's own stand beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from terminal_process import TerminalProcess
+
+from txtop import resources
+from txtop.ui import themes
+from txtop.ui.themes import GROUNDS, TEXT_ROLES, Palette
+
+SHIPPED, _ = themes.load(resources.directory("themes"))
+HOME = "from txtop.ui.app import run_home; run_home()"
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of `#rrggbb`: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance"""
+    shares = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """From 1 to 21: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio"""
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_formula_gives_the_known_figures() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.478, abs=0.001)
+    assert contrast("#0000ff", "#ffffff") == pytest.approx(8.592, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "palette", [p for p in SHIPPED.values() if not p.plain], ids=lambda p: p.name
+)
+def test_text_and_plots_stand_out_on_both_grounds(palette: Palette) -> None:
+    wanted = {**dict.fromkeys(TEXT_ROLES, 4.5), "plot": 3.0}
+    found = {
+        f"{role} on {ground}": round(contrast(palette.colours[role], palette.colours[ground]), 2)
+        for role in wanted
+        for ground in GROUNDS
+    }
+    assert not {place: ratio for place, ratio in found.items() if ratio < wanted[place.split()[0]]}
+
+
+def test_the_seven_themes_ship_and_mono_alone_has_no_colours() -> None:
+    assert {name for name, palette in SHIPPED.items() if palette.plain} == {"mono"}
+    assert set(SHIPPED) == {
+        "txtop-dark", "txtop-light", "high-contrast", "colorblind", "mono", "gruvbox", "nord",
+    }  # fmt: skip
+
+
+def own(folder: Path, name: str, text: str) -> None:
+    (folder / "txtop" / "themes").mkdir(parents=True, exist_ok=True)
+    (folder / "txtop" / "themes" / f"{name}.toml").write_text(text)
+
+
+def made_of(name: str, accent: str) -> str:
+    colours = {**SHIPPED["txtop-dark"].colours, "accent-a": accent}
+    lines = [f'{role} = "{colour}"' for role, colour in colours.items()]
+    return "\n".join([f'name = "{name}"', "dark = true", "[colours]", *lines])
+
+
+def test_a_users_theme_goes_before_ours_of_its_name_and_a_bad_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    own(tmp_path, "nord", made_of("nord", "#ff00ff"))
+    own(tmp_path, "new", made_of("Mine", "#00ff00"))
+    own(tmp_path, "bad", made_of("bad", "pink"))
+    found, problems = themes.load(resources.directory("themes"), themes.user_folder())
+    assert found["nord"].colours["accent-a"] == "#ff00ff"
+    assert set(found) == {*SHIPPED, "Mine"}
+    assert problems == ["theme bad.toml: accent-a has to be #rrggbb or default or dim"]
+
+
+def test_a_users_theme_is_on_the_screen_chosen_by_its_name_and_remembered(tmp_path: Path) -> None:
+    own(tmp_path, "new", made_of("Mine", "#ff00ff"))
+    own(tmp_path, "bad", made_of("bad", "pink"))
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path), "NO_COLOR": None}
+    with TerminalProcess(HOME, env=env, size=(100, 30)) as process:
+        process.wait_for("theme bad.toml: accent-a")
+        assert "ff00ff" not in process.colours()
+        process.type("T")
+        process.wait_for("type to find")
+        process.type("mine")
+        process.wait_for(lambda: "ff00ff" in process.colours())
+        process.type("\r")
+        process.wait_for("theme Mine")
+        process.type("q")
+        process.wait_end(4.0)
+    assert 'theme = "Mine"' in (tmp_path / "txtop" / "settings.toml").read_text()
