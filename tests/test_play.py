@@ -32,9 +32,14 @@ def eventful() -> list[AnyEvent]:
         events.Marker(t_ns=at, label="here"),
         events.Control(t_ns=at, who="me", action="pause"),
         events.Telemetry(
-            t_ns=at + 7_000 * MS, device="GPU-1", label="A GPU", values={"power_w": None}
+            t_ns=at + 7_000 * MS,
+            device="GPU-1",
+            label="A GPU",
+            values={"power_w": None},
+            foreign=(events.Foreign(pid=7, name="trainer", memory_bytes=5),),
         ),
         events.Control(t_ns=at + 9_000 * MS, who="me", action="resume"),
+        events.Telemetry(t_ns=at + 9_000 * MS, device="GPU-1", values={"power_w": 3.0}, foreign=()),
         events.Gap(t_ns=at + 9_000 * MS, producer="sampler", reason="gone"),
     ]
     again = streams.stream(streams.plan(("gpt2", "t5-small", "bert"), iterations=9))[2:]

@@ -17,7 +17,7 @@ from txtop.events import Gap, Log, Telemetry
 from txtop.telemetry import nvml
 from txtop.telemetry.fields import BOUNDS, SLOW
 from txtop.telemetry.gpu import RETRY_S, SLOW_S, Gpus
-from txtop.telemetry.occupants import NAMES, occupants
+from txtop.telemetry.occupants import NAMES, Occupants
 from txtop.telemetry.processes import Watched
 
 LOST, UNKNOWN = 15, 999
@@ -201,19 +201,44 @@ def test_the_run_and_its_children_are_told_from_foreign_processes(
     worker = int(run.stdout.readline())
     lines = [f"process {run.pid} 100", f"process {worker} 1000", f"process {os.getpid()} 70"]
     watched = Watched()
-    read = partial(occupants, binding, namespace=_namespace(tmp_path, EVERY_PROCESS))
+    read = Occupants(watched, _namespace(tmp_path, EVERY_PROCESS))
     scenario.write(ONE_GPU, *lines)
     binding.nvmlInit()
     gpu = binding.nvmlDeviceGetHandleByIndex(0)
     nothing = dict.fromkeys(NAMES)
-    assert read(gpu, watched) == nothing
+    assert read(binding, gpu) == nothing and not read.foreign
     watched.add(f"runner={run.pid}")
-    assert read(gpu, watched) == {"memory_run_bytes": 1100, "foreign_processes": 1}
+    assert read(binding, gpu) == {"memory_run_bytes": 1100, "foreign_processes": 1}
+    (other,) = read.foreign
+    assert (other.pid, other.memory_bytes) == (os.getpid(), 70)
+    assert other.name == Path("/proc/self/comm").read_text().strip()
     scenario.write(ONE_GPU)
-    assert read(gpu, watched) == {"memory_run_bytes": 0, "foreign_processes": 0}
+    assert read(binding, gpu) == {"memory_run_bytes": 0, "foreign_processes": 0}
+    assert not read.foreign
     # NVML's word for a memory that it cannot tell.
     scenario.write(ONE_GPU, f"process {worker} {2**64 - 1}")
-    assert read(gpu, watched) == {"memory_run_bytes": None, "foreign_processes": 0}
+    assert read(binding, gpu) == {"memory_run_bytes": None, "foreign_processes": 0}
+
+
+def test_who_else_is_on_a_gpu_is_told_when_it_changes(
+    binding: Any, scenario: Scenario, run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.telemetry.occupants._sees_every_process", lambda _: True)
+    monkeypatch.setattr("txtop.telemetry.occupants.MOST_NAMED", 2)
+    watched, clock = Watched(), Clock()
+    watched.add(f"runner={run.pid}")
+    gpus = Gpus(binding, watched, clock)
+    many = [f"process {pid} {size}" for pid, size in ((os.getpid(), 70), (1, 90), (os.getppid(), 5))]
+    told = []
+    for lines in ([], [], many[:1], many[:1], many, []):
+        scenario.write(ONE_GPU, *lines)
+        (event,) = gpus.sample()
+        assert isinstance(event, Telemetry)
+        told.append(event.foreign)
+        clock.now += SLOW_S
+    assert [None if each is None else len(each) for each in told] == [0, None, 1, None, 2, 0]
+    assert told[4] is not None
+    assert [(each.pid, each.memory_bytes) for each in told[4]] == [(1, 90), (os.getpid(), 70)]
 
 
 def test_in_a_container_foreign_processes_cannot_be_counted(
@@ -228,7 +253,7 @@ def test_in_a_container_foreign_processes_cannot_be_counted(
     for number in (EVERY_PROCESS, A_CONTAINER):
         folder = tmp_path / str(number)
         folder.mkdir()
-        read = partial(occupants, binding, gpu, watched, namespace=_namespace(folder, number))
+        read = partial(Occupants(watched, _namespace(folder, number)), binding, gpu)
         scenario.write(ONE_GPU, f"process {gone.pid} 100")
         assert read() == dict.fromkeys(NAMES)
         scenario.write(ONE_GPU, f"process {gone.pid} 100", f"process {run.pid} 7")

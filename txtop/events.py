@@ -14,7 +14,7 @@ from msgspec import Meta
 from txtop.plan import Plan
 from txtop.sanitise import inert_json
 
-SCHEMA = (1, 2)
+SCHEMA = (1, 3)
 MAX_LINE_BYTES = 1 << 20
 
 Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -271,15 +271,25 @@ class Memory(Event, kw_only=True, tag="memory"):
     device_bytes: Natural | None = None
 
 
+class Foreign(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A process that computes on a GPU and is not of the run; its owner is nobody's business."""
+
+    pid: Natural
+    name: Name = ""
+    memory_bytes: Natural | None = None
+
+
 class Telemetry(Event, kw_only=True, tag="telemetry"):
     """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null, one
-    that is read less often is absent. `versions` of a GPU's software come with its first sample.
+    that is read less often is absent. `versions` of a GPU's software come with its first sample,
+    the `foreign` processes that are seen on it whenever they change: null is as before.
     """
 
     device: Name
     label: Name = ""
     values: dict[Name, Real | None]
     versions: dict[Name, Name] = {}
+    foreign: tuple[Foreign, ...] | None = None
 
 
 class Control(Event, kw_only=True, tag="control"):

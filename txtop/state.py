@@ -26,6 +26,7 @@ class Device:
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    foreign: tuple[events.Foreign, ...] = ()
 
     def last(self, name: str) -> float | None:
         if name not in self.series:
@@ -174,6 +175,8 @@ class SessionState:
             device.label = event.label
         if event.versions:
             device.versions = device.versions | event.versions
+        if event.foreign is not None:
+            device.foreign = event.foreign
         now_ns, known = self.clock_ns, device.series
         for name, value in event.values.items():
             series = known.get(name)

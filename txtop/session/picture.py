@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop.cell_state import CellState, Samples
 from txtop.state import Device, SessionState
@@ -27,7 +27,7 @@ class Picture:
     plain: SessionState
     lengths: dict[str, int]
     at_work: tuple[AtWork, ...]
-    devices: dict[str, tuple[str, dict[str, str], dict[str, int]]]
+    devices: dict[str, tuple[Device, dict[str, int]]]
 
 
 def take(state: SessionState) -> Picture:
@@ -37,7 +37,7 @@ def take(state: SessionState) -> Picture:
         lengths={name: len(getattr(state, name)) for name in _GROWING},
         at_work=tuple(_at_work(state.cells[name]) for name in sorted(state.working)),
         devices={
-            name: (device.label, device.versions, {k: len(s[0]) for k, s in device.series.items()})
+            name: (replace(device, series={}), {k: len(s[0]) for k, s in device.series.items()})
             for name, device in state.devices.items()
         },
     )
@@ -101,7 +101,7 @@ def _first(samples: Samples, iterations: int, tokens: int) -> Samples:
     )
 
 
-def _until(device: Device, label: str, versions: dict[str, str], lengths: dict[str, int]) -> Device:
-    known = device.series
+def _until(later: Device, then: Device, lengths: dict[str, int]) -> Device:
+    known = later.series
     series = {name: (known[name][0][:n], known[name][1][:n]) for name, n in lengths.items()}
-    return Device(label, series, versions)
+    return replace(then, series=series)

@@ -10,10 +10,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
-from txtop.events import Gap, Log, Telemetry
+from txtop.events import Foreign, Gap, Log, Telemetry
 from txtop.sanitise import sanitise
 from txtop.telemetry import occupants
 from txtop.telemetry.fields import FAST, SLOW, Reader, Values, within
@@ -37,8 +36,9 @@ class Gpu:
         self.slow_at = -math.inf
         self.uuid: str = sanitise(nvml.nvmlDeviceGetUUID(handle), 80)
         self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
-        who: Reader = partial(occupants.occupants, watched=watched)
-        self._slow = {**SLOW, who: occupants.NAMES}
+        self._occupants = occupants.Occupants(watched)
+        self._told: tuple[Foreign, ...] | None = None
+        self._slow: dict[Reader, tuple[str, ...]] = {**SLOW, self._occupants: occupants.NAMES}
         self._never = {
             nvml.NVML_ERROR_NOT_SUPPORTED,
             nvml.NVML_ERROR_NO_PERMISSION,
@@ -71,6 +71,15 @@ class Gpu:
                 elif error.value not in self._not_now:
                     raise
         return {name: within(name, value) for name, value in values.items()}
+
+
+    def news(self) -> tuple[Foreign, ...] | None:
+        """The foreign processes where they are not those that were told last, else null."""
+        now = self._occupants.foreign
+        if now == self._told:
+            return None
+        self._told = now
+        return now
 
 
 class Gpus:
@@ -128,7 +137,14 @@ class Gpus:
                 told = self.versions if uuid in self._untold else {}
                 self._untold.discard(uuid)
                 found.append(
-                    Telemetry(t_ns=t_ns, device=uuid, label=gpu.label, values=values, versions=told)
+                    Telemetry(
+                        t_ns=t_ns,
+                        device=uuid,
+                        label=gpu.label,
+                        values=values,
+                        versions=told,
+                        foreign=gpu.news() if gpu is slow else None,
+                    )
                 )
         return found
 

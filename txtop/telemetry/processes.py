@@ -13,6 +13,14 @@ class NotAProcess(ValueError):
     """The text names no process: `label=pid` or `pid` was wanted."""
 
 
+def name_of(pid: int) -> str:
+    """What the kernel calls a process; empty where it may not be asked."""
+    try:
+        return sanitise(psutil.Process(pid).name(), 60)
+    except psutil.Error:
+        return ""
+
+
 @dataclass(frozen=True)
 class Cost:
     """CPU seconds since the process started, and bytes resident now."""
