@@ -228,7 +228,9 @@ def test_who_else_is_on_a_gpu_is_told_when_it_changes(
     watched, clock = Watched(), Clock()
     watched.add(f"runner={run.pid}")
     gpus = Gpus(binding, watched, clock)
-    many = [f"process {pid} {size}" for pid, size in ((os.getpid(), 70), (1, 90), (os.getppid(), 5))]
+    many = [
+        f"process {pid} {size}" for pid, size in ((os.getpid(), 70), (1, 90), (os.getppid(), 5))
+    ]
     told = []
     for lines in ([], [], many[:1], many[:1], many, []):
         scenario.write(ONE_GPU, *lines)

@@ -57,11 +57,22 @@ def header(plan: Plan, cores: int = 64) -> events.Header:
 class Story:
     """Tells a run cell by cell; `t_ns` moves on as it goes."""
 
-    def __init__(self, plan: Plan, *, seed: int = 7, gpus: int = 0, token_ms: float = 25.0) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        seed: int = 7,
+        gpus: int = 0,
+        token_ms: float = 25.0,
+        cores: int = 0,
+        foreign: tuple[events.Foreign, ...] | None = None,
+    ) -> None:
         self.plan = plan
         self.t_ns = 0
         self.gpus = gpus
         self.token_ms = token_ms
+        self.cores = cores
+        self.foreign = foreign
         self.throttle = 0
         self._random = random.Random(seed)
         self._sampled = 0
@@ -183,6 +194,7 @@ class Story:
                 "cpu_percent": min(100.0, max(0.0, self._random.gauss(85, 10))),
                 "ram_used_bytes": 8.4 * (1 << 30),
                 "ram_total_bytes": 24.0 * (1 << 30),
+                **self._slow(),
             },
         )
         for number in range(self.gpus):
@@ -199,8 +211,35 @@ class Story:
                     "temperature_c": 54.0,
                     "sm_clock_mhz": 1980.0,
                     "throttle_reasons": float(self.throttle),
+                    **self._watched(),
                 },
+                foreign=self.foreign if number < 2 else None,
             )
+
+    def _slow(self) -> dict[str, float | None]:
+        """What a sampler reads once a second, where this story has cores."""
+        if not self.cores or self._sampled % S:
+            return {}
+        loads = [min(100.0, max(0.0, self._random.gauss(55, 30))) for _ in range(self.cores)]
+        return {
+            **{f"core_{i}_percent": load for i, load in enumerate(loads)},
+            "cpu_busiest_percent": max(loads),
+            "cpu_clock_mhz": 3201.0,
+            "load_1": 12.5,
+            "swap_used_bytes": 0.5 * (1 << 30),
+            "swap_total_bytes": 8.0 * (1 << 30),
+        }
+
+    def _watched(self) -> dict[str, float | None]:
+        if self.foreign is None:
+            return {}
+        return {
+            "foreign_processes": float(len(self.foreign)),
+            "max_sm_clock_mhz": 1980.0,
+            "memory_clock_mhz": 2619.0,
+            "pcie_rx_bytes_per_s": 1.2e9,
+            "pcie_tx_bytes_per_s": 0.3e9,
+        }
 
 
 def folded(stream: Iterator[AnyEvent], until_s: float = float("inf")) -> SessionState:

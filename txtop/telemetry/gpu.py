@@ -72,7 +72,6 @@ class Gpu:
                     raise
         return {name: within(name, value) for name, value in values.items()}
 
-
     def news(self) -> tuple[Foreign, ...] | None:
         """The foreign processes where they are not those that were told last, else null."""
         now = self._occupants.foreign

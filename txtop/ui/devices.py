@@ -113,7 +113,7 @@ def machine(session: SessionState, state: CellState | None = None) -> Machine:
     now = session.clock_ns
     host = session.devices.get(HOST)
     gpus = gpus_of(session)
-    silent = {name for name, device in session.devices.items() if _silent(session, name, device)}
+    silent = {name for name, device in session.devices.items() if is_silent(session, name, device)}
     rows = _host(host, now) if host else ()
     shown = tuple(
         _unread(_gpu(device, i, now)) if name in silent else _gpu(device, i, now)
@@ -126,7 +126,7 @@ def machine(session: SessionState, state: CellState | None = None) -> Machine:
     )
 
 
-def _silent(session: SessionState, name: str, device: Device) -> bool:
+def is_silent(session: SessionState, name: str, device: Device) -> bool:
     """Whether a gap in its series, or in all, is younger than anything that was read of it."""
     producers = (SAMPLER,) if name == HOST else (SAMPLER, GPUS, name)
     gaps = [at for at, gap in session.gaps if gap.producer in producers]

@@ -14,6 +14,7 @@ from txtop.plan import Cell, Plan
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui import numbers
+from txtop.ui.whole import Watch
 
 MOST_BINS = 512
 SPARK_POINTS = 256
@@ -27,6 +28,7 @@ class Memo:
 
     def __init__(self) -> None:
         self._finals = FinalMetrics()
+        self.watch = Watch()
         self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()

@@ -19,6 +19,7 @@ from txtop.ui.devices import Machine, machine
 from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
+from txtop.ui.whole import Whole
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 LOG_LINES = 300
 NO_HERO = Hero()
 NO_MACHINE = Machine()
+NO_WHOLE = Whole()
 HEAVY_PER_FRAME = 1
 NS_PER_S = 1e9
 
@@ -106,6 +108,7 @@ class View:
     rail: tuple[Rail, ...] = ()
     hero: Hero = NO_HERO
     machine: Machine = NO_MACHINE
+    whole: Whole = NO_WHOLE
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
     duel: Duel | None = None
@@ -152,6 +155,7 @@ def build_view(
         rail=tuple(_rail(c, state) for c in order),
         hero=hero(state, shown, references, memo) if shown else NO_HERO,
         machine=machine(state, shown),
+        whole=memo.watch.of(state),
         cells=tuple(figures.row(state, c, references.get(c.cell.id), memo) for c in order),
         running=_running(order, state.current),
         duel=versus,

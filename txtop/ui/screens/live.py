@@ -129,4 +129,6 @@ class LiveScreen(PlacedScreen):
     def _set_zoom(self, name: str) -> None:
         if name != self._zoom:
             self._zoom = name
+            for panel in self.query(Framed):
+                panel.zoomed = panel.id == name
             self._lay_out()

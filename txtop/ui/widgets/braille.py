@@ -40,6 +40,28 @@ def filled(points: Points, width: int, top: float, g: Glyphs) -> str:
     return _text(codes)
 
 
+def area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
+    """`filled`, `height` rows high; the uppermost row first."""
+    if height <= 1 or width <= 0:
+        return [filled(points, width, top, g)][: max(0, height)]
+    each, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
+    newest = list(points)[-each * width :]
+    shown = [*[None] * (each * width - len(newest)), *newest]
+    levels = [
+        0 if value is None else max(1, round(_share(value, 0.0, top) * steps * height))
+        for value in shown
+    ]
+    rows = []
+    for y in reversed(range(height)):
+        here = [min(steps, max(0, level - y * steps)) for level in levels]
+        if each == 1:
+            rows.append("".join(g.steps[level] for level in here))
+        else:
+            pairs = zip(here[::2], here[1::2], strict=True)
+            rows.append(_text([_FILLS[0][left] | _FILLS[1][right] for left, right in pairs]))
+    return rows
+
+
 def dotted(points: Points, width: int, g: Glyphs) -> str:
     """A latency on a zoomed scale, oldest at the left, one dot a point."""
     if width <= 0:

@@ -21,6 +21,7 @@ from txtop.ui.widgets import (
     parting,
     transport,
     verdict,
+    whole,
 )
 from txtop.ui.widgets.lines import Ground, Lines, Row
 
@@ -53,7 +54,9 @@ class Panel(Lines):
 
 
 class Framed(Panel):
-    """A panel with a frame on large terminals, which can have the focus."""
+    """A panel with a frame on large terminals, which can have the focus, or all the room."""
+
+    zoomed = False
 
     def ground_now(self) -> Ground:
         return "panel" if self.boxed else "bg"
@@ -111,6 +114,17 @@ class MachinePanel(Framed, can_focus=True):
             super().show(view)
 
     def build(self, width: int, height: int) -> list[Row]:
+        if self.zoomed:
+            shown, focused = self.shown, self.has_focus
+            return whole.whole(
+                shown.machine,
+                shown.whole,
+                width,
+                height,
+                glyphs.current(),
+                boxed=self.boxed,
+                focused=focused,
+            )
         return machine.machine(
             self.shown.machine,
             width,
