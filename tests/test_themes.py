@@ -54,6 +54,30 @@ def test_the_seven_themes_ship_and_mono_alone_has_no_colours() -> None:
     }  # fmt: skip
 
 
+GOOD = (resources.directory("themes") / "txtop-dark.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        ('ok = "#7fce92"\n', "", "ok is missing"),
+        ('ok = "#7fce92"', 'ok = "green"', "ok has to be #rrggbb"),
+        ('bg = "#0e1116"', 'bg = "default"', "default both, or neither"),
+        ('bg = "#0e1116"', 'bg = "dim"', "bg has to be"),
+        ("[colours]", '[colours]\nborders = "#000000"', "borders is no role"),
+        ('name = "txtop-dark"', 'name = "../x"', "`name`"),
+        ("dark = true", "dark = 1", "`dark`"),
+        ("[colours]", "[colors]", "[colours] is missing"),
+        ("[colours]", "[[[", "no TOML"),
+    ],
+)
+def test_a_theme_file_is_checked(before: str, after: str, why: str) -> None:
+    assert before in GOOD
+    with pytest.raises(themes.BadTheme) as caught:
+        themes.parse(GOOD.replace(before, after))
+    assert why in str(caught.value)
+
+
 def own(folder: Path, name: str, text: str) -> None:
     (folder / "txtop" / "themes").mkdir(parents=True, exist_ok=True)
     (folder / "txtop" / "themes" / f"{name}.toml").write_text(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -229,61 +228,3 @@ async def test_ascii_reaches_the_screen(monkeypatch: pytest.MonkeyPatch) -> None
         for panel in app.live.query(Lines):
             for y in range(panel.size.height):
                 assert panel.render_line(y).text.isascii()
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-@pytest.mark.parametrize("name", [name for name in themes.names() if name != themes.MONO])
-def test_text_can_be_read_in_every_theme(name: str) -> None:
-    colours = themes.palette(name).colours
-    for ground in themes.GROUNDS:
-        for role in themes.TEXT_ROLES:
-            assert contrast(colours[role], colours[ground]) >= 4.5, (role, ground)
-        assert contrast(colours["plot"], colours[ground]) >= 3.0, ground
-
-
-def test_the_promised_themes_are_there() -> None:
-    promised = {"txtop-dark", "txtop-light", "high-contrast", "colorblind", "mono", "nord"}
-    assert promised | {"gruvbox"} <= set(themes.names())
-    assert themes.problems() == []
-
-
-GOOD = (themes.resources.directory("themes") / "txtop-dark.toml").read_text()
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "why"),
-    [
-        ('ok = "#7fce92"\n', "", "ok is missing"),
-        ('ok = "#7fce92"', 'ok = "green"', "ok has to be #rrggbb"),
-        ('bg = "#0e1116"', 'bg = "default"', "default both, or neither"),
-        ('bg = "#0e1116"', 'bg = "dim"', "bg has to be"),
-        ("[colours]", '[colours]\nborders = "#000000"', "borders is no role"),
-        ('name = "txtop-dark"', 'name = "../x"', "`name`"),
-        ("dark = true", "dark = 1", "`dark`"),
-        ("[colours]", "[colors]", "[colours] is missing"),
-        ("[colours]", "[[[", "no TOML"),
-    ],
-)
-def test_a_theme_file_is_checked(before: str, after: str, why: str) -> None:
-    assert before in GOOD
-    with pytest.raises(themes.BadTheme) as caught:
-        themes.parse(GOOD.replace(before, after))
-    assert why in str(caught.value)
-
-
-def test_a_users_theme_replaces_ours_and_a_bad_one_is_said(tmp_path: Path) -> None:
-    (tmp_path / "mine.toml").write_text(GOOD.replace("#7fce92", "#7fce93"))
-    (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
-    found, problems = themes.load(themes.resources.directory("themes"), tmp_path)
-    assert found["txtop-dark"].colours["ok"] == "#7fce93"
-    assert problems == ["theme bad.toml: not UTF-8"]

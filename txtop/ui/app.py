@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from txtop import settings
 from txtop.errors import TxtopError
-from txtop.ui import numbers, themes
+from txtop.ui import clipboard, numbers, themes
 from txtop.ui.base import Options, ShowApp
 from txtop.ui.commands import allowed, bindings, matching
 from txtop.ui.driver import TerminalDriver
@@ -185,6 +185,28 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         """Another comparison of an A/B of more than two arms."""
         if isinstance(self.show, Live | Recording) and self.show.arms > 2:
             self._root.next_arm()
+
+    def action_filter(self) -> None:
+        if not isinstance(self.show, Home) and not self._root.filter():
+            self.say("nothing to look for words in here")
+
+    def action_order(self) -> None:
+        if not isinstance(self.show, Home) and not self._root.next_order():
+            self.say("the cells have one order here")
+
+    def action_severity(self) -> None:
+        if not isinstance(self.show, Home) and not self._root.next_severity():
+            self.say("there is no log here")
+
+    def action_copy(self) -> None:
+        """What is chosen; else the summary of the session, which is read for it."""
+        chosen = None if isinstance(self.show, Home) else self._root.chosen()
+        if chosen is not None:
+            clipboard.copy(self, *chosen)
+        elif paths := self.show.paths:
+            self.run_worker(lambda: clipboard.copy_summary(self, paths), thread=True)
+        else:
+            self.say("there is no session yet")
 
     def action_help(self) -> None:
         self.push_screen(HelpDialog(self.where))

@@ -133,10 +133,12 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
         return LiveScreen("live" if isinstance(show, Live) else "replay", self._footer())
 
-    def _footer(self) -> tuple[tuple[str, str], ...]:
+    def _footer(self, panel: str = "", *, typing: bool = False) -> tuple[tuple[str, str], ...]:
         show = self.show
         return footer_keys(
             show.where,
+            panel=panel,
+            typing=typing,
             paused=not isinstance(show, Home) and show.paused,
             over=isinstance(show, Live) and show.over,
             back=self._home is not None,
@@ -234,10 +236,16 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             return
         with self.batch_update():
             self._root.show(frame)
-            keys = self._footer()
-            if keys != self._keys and not isinstance(self.show, Home):
-                self._keys = keys
-                self._root.set_footer(keys)
+            self.tell_keys()
+
+    def tell_keys(self) -> None:
+        """The last row says what is possible now."""
+        if isinstance(self.show, Home):
+            return
+        keys = self._footer(self._root.panel_now, typing=self._root.typing)
+        if keys != self._keys:
+            self._keys = keys
+            self._root.set_footer(keys)
 
     def on_show_app_failed(self, event: Failed) -> None:
         error = problem(event.error)

@@ -50,6 +50,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("4", "4", "this machine", "panel(4)", SESSION),
     Command("5", "5", "log", "panel(5)", SESSION),
     Command("a", "a", "the next arm of an A/B", "next_arm", SESSION),
+    Command("slash", "/", "look for words in the cells or the log", "filter", SESSION),
+    Command("o", "o", "order the cells by the next column", "order", SESSION),
+    Command("w", "w", "log: all, warnings and errors, errors", "severity", SESSION),
+    Command("y", "y", "copy the row, the log in sight, or the summary", "copy", SESSION),
     Command("t", "t", "next theme", "next_theme"),
     Command("T", "T", "choose a theme", "choose_theme"),
     Command("s", "s", "picture of the screen (SVG)", "picture"),
@@ -63,6 +67,13 @@ COMMANDS: tuple[Command, ...] = (
 )
 
 
+PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
+    "cells": (("↑ ↓", "select"), ("/", "find"), ("o", "order"), ("y", "copy")),
+    "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
+    "machine": (),
+}
+
+
 def footer_keys(
     where: Where,
     *,
@@ -71,20 +82,27 @@ def footer_keys(
     back: bool = False,
     resumable: bool = False,
     arms: int = 0,
+    panel: str = "",
+    typing: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """What the last row says: what is possible now, most needed first, help and quit last. `arms`
-    is how many an A/B has."""
-    shown: list[tuple[str, str]] = []
+    is how many an A/B has, `panel` the one that has the focus or all the room, and `typing` says
+    that letters are words to look for in it."""
+    if typing:
+        return (("enter", "keep these words"), ("esc", "show all again"))
+    shown: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
+    if panel in PANEL_KEYS:
+        shown.append(("esc", "back"))
     if where == "home":
         shown = [("r", "quick preset"), ("a", "A/B"), ("↑ ↓", "select"), ("enter", "open")]
         shown += [("R", "finish")] if resumable else []
     elif where == "replay":
-        shown = [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
+        shown += [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
         shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
     elif not over:
-        shown = [("space", "resume" if paused else "pause")]
+        shown += [("space", "resume" if paused else "pause")]
         shown += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
-    if back:
+    if back and not panel:
         shown.append(("esc", "home"))
     if arms > 2:
         shown.append(("a", "next arm"))

@@ -68,6 +68,11 @@ class Live:
         self._guard = threading.Lock()
 
     @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sessions on show."""
+        return (self.path,) if self.path is not None else ()
+
+    @property
     def attached(self) -> bool:
         """Somebody else started the run: leaving this screen is no reason to stop it."""
         return self._plan is None and not self._resumes
@@ -199,6 +204,11 @@ class Recording:
         self._path = path
         self._start = start
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sessions on show."""
+        return (self._path,)
+
     def open(self) -> Player:
         """Reads the whole session. Raises `SessionError`. In the pump's thread."""
         from txtop.session.play import Player
@@ -233,14 +243,14 @@ class SideBySide:
         self.player: Pair | None = None
         self.paused = False
         self._memos: tuple[Memo, Memo] | None = None
-        self._paths = left, right
+        self.paths = left, right
         self._start = start
 
     def open(self) -> Pair:
         """Reads both. Raises `SessionError`. In the pump's thread."""
         from txtop.session.play import Pair, Player
 
-        players = [Player(path, self._start.warmup) for path in self._paths]
+        players = [Player(path, self._start.warmup) for path in self.paths]
         player = Pair(players[0], players[1])
         self._start.apply(player)
         self.player = player
@@ -269,6 +279,7 @@ class Home:
 
     where: Literal["home"] = "home"
     path: Path | None = None
+    paths: tuple[Path, ...] = ()
 
     def __init__(self, *, session_dir: Path | None = None) -> None:
         self._session_dir = session_dir

@@ -113,6 +113,7 @@ class View:
     running: int | None = None
     duel: Duel | None = None
     log: tuple[LogRow, ...] = ()
+    log_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,7 @@ def build_view(
         running=_running(order, state.current),
         duel=versus,
         log=_log(state),
+        log_count=len(state.log),
     )
 
 

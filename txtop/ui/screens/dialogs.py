@@ -10,10 +10,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from txtop.sanitise import sanitise
 from txtop.ui.commands import Where, commands
 from txtop.ui.glyphs import current, glyph
 from txtop.ui.numbers import parse_time
+from txtop.ui.typed import Typed
 from txtop.ui.widgets.frame import framed
 from txtop.ui.widgets.lines import Lines, Row
 from txtop.ui.widgets.rows import fit
@@ -139,26 +139,10 @@ class QuitDialog(Dialog[str]):
             super().pressed(event)
 
 
-class _Typed:
-    """One line of text that is being typed; the little that a dialog needs."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def take(self, event: events.Key) -> bool:
-        """True when the key changed the text."""
-        before = self.text
-        if event.key == "backspace":
-            self.text = self.text[:-1]
-        elif event.key in ("ctrl+u", "ctrl+w"):
-            self.text = ""
-        elif event.character and event.is_printable:
-            self.text = sanitise(self.text + event.character, 200)
-        return self.text != before
-
-    def row(self, prompt: str, hint: str) -> Row:
-        shown: Row = [(prompt, KEY), (self.text, VALUE), ("_", KEY)]
-        return shown if self.text else [*shown, (hint, QUIET)]
+def typed_row(typed: Typed, prompt: str, hint: str) -> Row:
+    """The line that is being typed; the hint while there is nothing yet."""
+    shown: Row = [(prompt, KEY), (typed.text, VALUE), ("_", KEY)]
+    return shown if typed.text else [*shown, (hint, QUIET)]
 
 
 class PlaceDialog(Dialog[int]):
@@ -170,7 +154,7 @@ class PlaceDialog(Dialog[int]):
         super().__init__()
         self._duration = duration
         self._find = find
-        self._typed = _Typed()
+        self._typed = Typed()
         self._wrong = False
 
     def wanted(self) -> tuple[int, int]:
@@ -180,7 +164,7 @@ class PlaceDialog(Dialog[int]):
         said = "neither a time nor the words of a cell or marker" if self._wrong else ""
         return [
             [],
-            self._typed.row("> ", "1:23, bf16 batch 8, a marker"),
+            typed_row(self._typed, "> ", "1:23, bf16 batch 8, a marker"),
             [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else QUIET)],
         ]
 
@@ -223,7 +207,7 @@ class ChoiceDialog(Dialog[str]):
         self.heading = heading
         self._find = find
         self._on_move = on_move
-        self._typed = _Typed()
+        self._typed = Typed()
         self._all = list(find(""))
         self._shown = self._all
         answers = [c.answer for c in self._all]
@@ -239,7 +223,7 @@ class ChoiceDialog(Dialog[str]):
     def rows(self, width: int) -> list[Row]:
         room = max(1, self.query_one(DialogPanel).size.height - 4)
         first = self._first(room)
-        found: list[Row] = [self._typed.row("> ", "type to find"), []]
+        found: list[Row] = [typed_row(self._typed, "> ", "type to find"), []]
         for i, choice in enumerate(self._shown[first : first + room], start=first):
             mark = glyph("▸") if i == self._at else " "
             hint = glyph(choice.hint)

@@ -9,10 +9,13 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.geometry import Size
 
+from txtop.ui import clipboard
+from txtop.ui.base import ShowApp
 from txtop.ui.layout import Plan, arrange, arrange_duel
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import View
 from txtop.ui.widgets import machine
+from txtop.ui.widgets.lists import Listed
 from txtop.ui.widgets.panels import (
     ArmPanel,
     Card,
@@ -118,8 +121,62 @@ class LiveScreen(PlacedScreen):
         else:
             self.query_one(f"#{name}", Framed).focus()
 
+    def on_changed(self) -> None:
+        self._tell_keys()
+
+    def on_descendant_focus(self) -> None:
+        self._tell_keys()
+
+    def on_descendant_blur(self) -> None:
+        self._tell_keys()
+
+    def _tell_keys(self) -> None:
+        if isinstance(self.app, ShowApp):
+            self.app.tell_keys()
+
+    def _opened(self, name: str) -> bool:
+        """Whether a panel is on show and has the focus now; on the card nothing has."""
+        places = self.plan_for(self.size).places
+        if "card" in places:
+            return False
+        if name not in places:
+            self._set_zoom(name)
+        self.query_one(f"#{name}", Framed).focus()
+        return True
+
+    def filter(self) -> bool:
+        name = "log" if self.panel_now == "log" else "cells"
+        if self._opened(name):
+            self.query_one(f"#{name}", Listed).begin()
+            return True
+        return False
+
+    def next_order(self) -> bool:
+        if self._opened("cells"):
+            self.query_one(CellsPanel).next_order()
+            return True
+        return False
+
+    def next_severity(self) -> bool:
+        if self._opened("log"):
+            self.query_one(LogPanel).next_severity()
+            return True
+        return False
+
+    def chosen(self) -> tuple[str, list[str]] | None:
+        row = self.query_one(CellsPanel).chosen
+        if self.panel_now == "log":
+            lines = clipboard.log(self.query_one(LogPanel).in_sight)
+            return f"{len(lines)} lines of the log", lines
+        if row is None:
+            return None
+        return f"{row.model} {row.precision} batch {row.batch}", [clipboard.cell(row)]
+
     def back(self) -> bool:
-        """Leaves the zoom, then the focus; False when there is nothing to leave."""
+        """Leaves the words of a list, then the zoom, then the focus; False when there is nothing
+        to leave."""
+        if isinstance(self.focused, Listed) and self.focused.clear():
+            return True
         if not self._zoom and self.focused is None:
             return False
         self._set_zoom("")

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from txtop.ui.layout import Plan
 from txtop.ui.view import View
+from txtop.ui.widgets.lists import Listed
 from txtop.ui.widgets.panels import Card, KeyBar, Panel
 
 
@@ -52,6 +53,32 @@ class PlacedScreen(Screen[None]):
     def plan_for(self, size: Size) -> Plan:
         """The panels on show on a terminal of that size."""
         raise NotImplementedError
+
+    @property
+    def panel_now(self) -> str:
+        """The panel that has all the room, else the one that has the focus; empty without one."""
+        return self._zoom or (self.focused.id if self.focused else None) or ""
+
+    @property
+    def typing(self) -> bool:
+        """Whether letters are words to look for."""
+        return isinstance(self.focused, Listed) and self.focused.words.typing
+
+    def filter(self) -> bool:
+        """Begins to look for words in a list; False where there is none."""
+        return False
+
+    def next_order(self) -> bool:
+        """Orders the cells otherwise; False where they have one order."""
+        return False
+
+    def next_severity(self) -> bool:
+        """Leaves out more of the log; False where there is none."""
+        return False
+
+    def chosen(self) -> tuple[str, list[str]] | None:
+        """What a person has chosen to copy, in a word and in lines; null without a choice."""
+        return None
 
     def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
         """Replaces what the last row says."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from txtop.ui.figures import CellRow
 from txtop.ui.glyphs import Glyphs
+from txtop.ui.order import DESCENDING
 from txtop.ui.widgets import braille
 from txtop.ui.widgets.frame import framed, inside
-from txtop.ui.widgets.rows import Row, crop, fit
+from txtop.ui.widgets.rows import Align, Row, cells, crop, cut, fit
 
 MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
 WIDE = 100
@@ -37,8 +38,21 @@ class Columns:
     gap: int
 
     @property
-    def latency(self) -> tuple[str, ...]:
-        return ("fwd ms",) if self.encoders else ("TTFT ms", "TPOT ms")
+    def latency(self) -> tuple[tuple[str, str], ...]:
+        """The fields that tell it, and their headings."""
+        return (
+            (("forward", "fwd ms"),)
+            if self.encoders
+            else (("ttft", "TTFT ms"), ("tpot", "TPOT ms"))
+        )
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The fields that rows can be ordered by, from left to right."""
+        named = ["model", *(["precision"] if self.precision else [])]
+        named += ["batch"] if self.batch else []
+        named += [name for name, _ in (*self.extra, *self.latency)]
+        return (*named, "rate", "gib")
 
 
 def columns(rows: Sequence[CellRow], width: int) -> Columns:
@@ -91,19 +105,33 @@ def cells_table(
     boxed: bool,
     focused: bool = False,
     cursor: int | None = None,
+    first: int | None = None,
+    every: Sequence[CellRow] | None = None,
+    order: str = "",
+    title: str = "cells",
 ) -> list[Row]:
-    """The panel with its frame; with a cursor it is what stays in sight, else the running row."""
+    """The panel with its frame, from the row `first` on; else the running row stays in sight.
+
+    `every` are all cells where `rows` are some of them, in an `order` of their own.
+    """
     across, down = inside(width, height, boxed)
-    shape = columns(rows, across)
+    every = rows if every is None else every
+    shape = columns(every, across)
     room = max(0, down - 1)
-    first = first_row(len(rows), running if cursor is None else cursor, room)
-    best = max((row.rate_value for row in rows), default=0.0)
-    body = [_head(shape)]
+    if first is None:
+        first = first_row(len(rows), running if cursor is None else cursor, room)
+    best = max((row.rate_value for row in every), default=0.0)
+    body = [_head(shape, order, g)]
     for i, row in enumerate(rows[first : first + room], start=first):
         body.append(_line(row, shape, best, g, at_cursor=focused and i == cursor))
+    if every and not rows:
+        body.append([("  no cell has these words", "muted")])
+    some: Row = (
+        [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
+    )
     return framed(
-        "cells",
-        _counts(rows),
+        title,
+        [*some, *_counts(every)],
         body,
         width,
         height,
@@ -120,6 +148,12 @@ def first_row(count: int, at: int | None, room: int) -> int:
     return max(0, min(at - RUNNING_AT, count - room))
 
 
+def scrolled(first: int, at: int, count: int, room: int) -> int:
+    """The first row on show, moved no further than it takes to have row `at` in sight."""
+    first = min(max(first, at - room + 1), at)
+    return max(0, min(first, count - room))
+
+
 def _counts(rows: Sequence[CellRow]) -> Row:
     """`2 done · 1 failed · 9 to go`: what may be off the screen."""
     states = [row.state for row in rows]
@@ -133,19 +167,27 @@ def _counts(rows: Sequence[CellRow]) -> Row:
     return [(" · ".join(said), "muted")] if said else []
 
 
-def _head(shape: Columns) -> Row:
+def _head(shape: Columns, order: str, g: Glyphs) -> Row:
+    """The headings; that of the column which rows are ordered by is marked, and no unit with it."""
     short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
-    text = "  " + fit("model", shape.model) + fit("prec", shape.precision)
-    text += fit("batch", shape.batch, "right")
-    text += "".join(fit(short[name], wide, "right") for name, wide in shape.extra)
-    text += "".join(fit(name, 9, "right") for name in shape.latency)
-    wide = max(8, len(shape.unit) + 1)
-    text += fit(shape.unit, wide, "right") + " " * (14 - wide)
-    if shape.bar:
-        text += " " * (shape.bar + 4)
-    text += fit("peak GiB" if shape.gib == 8 else "GiB", shape.gib, "right")
-    text += " " * shape.gap
-    return [(text + fit("note", shape.note), "muted")]
+    rate = max(8, len(shape.unit) + 1)
+    heads: list[tuple[str, str, int, int, Align]] = [
+        ("model", "model", shape.model, 0, "left"),
+        ("precision", "prec", shape.precision, 0, "left"),
+        ("batch", "batch", shape.batch, 0, "right"),
+        *((name, short[name], wide, 0, "right") for name, wide in shape.extra),
+        *((name, word, 9, 0, "right") for name, word in shape.latency),
+        ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
+        ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
+    ]
+    row: Row = [("  ", "muted")]
+    for name, word, wide, gap, align in heads:
+        if name == order:
+            sign = g("▾" if name in DESCENDING else "▴")
+            word = cut(word.removeprefix("peak "), max(0, wide - cells(sign)), "") + sign
+        row.append((fit(word, wide, align), "text.bold" if name == order else "muted"))
+        row.append((" " * gap, "muted"))
+    return [*row, (fit("note", shape.note), "muted")]
 
 
 def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bool) -> Row:

@@ -3,69 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
-
-from textual.binding import Binding, BindingType
 
 from txtop.ui import glyphs
-from txtop.ui.layout import is_boxed
 from txtop.ui.view import View
-from txtop.ui.widgets import (
-    bars,
-    card,
-    cells,
-    hero,
-    lane,
-    log,
-    machine,
-    parting,
-    transport,
-    verdict,
-    whole,
-)
-from txtop.ui.widgets.lines import Ground, Lines, Row
+from txtop.ui.widgets import bars, card, hero, lane, machine, parting, transport, verdict, whole
+from txtop.ui.widgets.lines import Row
+from txtop.ui.widgets.lists import CellsPanel, LogPanel
+from txtop.ui.widgets.panel import Framed, Panel
 
-PAGE = 10
-MOVES: list[BindingType] = [
-    Binding("up", "move(-1)", show=False),
-    Binding("down", "move(1)", show=False),
-    Binding("pageup", f"move(-{PAGE})", show=False),
-    Binding("pagedown", f"move({PAGE})", show=False),
+__all__ = [
+    "ArmPanel",
+    "Card",
+    "CellsPanel",
+    "DifferencePanel",
+    "Framed",
+    "Header",
+    "HeroPanel",
+    "KeyBar",
+    "LogPanel",
+    "MachinePanel",
+    "Panel",
+    "RailBar",
+    "Transport",
+    "VerdictPanel",
 ]
 Keys = Sequence[tuple[str, str]]
-
-
-class Panel(Lines):
-    """Lines made from a view. `shown` is the newest; drawing waits for `tick`."""
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self.shown = View()
-
-    @property
-    def boxed(self) -> bool:
-        """Whether this terminal has room for frames."""
-        return is_boxed(*self.app.size)
-
-    def show(self, view: View) -> None:
-        """Takes a view and draws what it changes."""
-        self.shown = view
-        self.tick()
-
-
-class Framed(Panel):
-    """A panel with a frame on large terminals, which can have the focus, or all the room."""
-
-    zoomed = False
-
-    def ground_now(self) -> Ground:
-        return "panel" if self.boxed else "bg"
-
-    def on_focus(self) -> None:
-        self.tick()
-
-    def on_blur(self) -> None:
-        self.tick()
 
 
 class Header(Panel):
@@ -132,95 +94,6 @@ class MachinePanel(Framed, can_focus=True):
             glyphs.current(),
             boxed=self.boxed,
             focused=self.has_focus,
-        )
-
-
-class CellsPanel(Framed, can_focus=True):
-    """The table; with the focus, up and down move a cursor through it."""
-
-    BINDINGS: ClassVar[list[BindingType]] = MOVES
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._cursor: int | None = None
-
-    @property
-    def selected(self) -> str | None:
-        """The id of the cell under the cursor; null without one."""
-        rows = self.shown.cells
-        return rows[self._cursor].id if self._cursor is not None and rows else None
-
-    def show(self, view: View) -> None:
-        if self._cursor is not None:
-            self._cursor = max(0, min(self._cursor, len(view.cells) - 1))
-        super().show(view)
-
-    def on_focus(self) -> None:
-        self._cursor = self.shown.running or 0
-        self.tick()
-
-    def on_blur(self) -> None:
-        self._cursor = None
-        self.tick()
-
-    def action_move(self, by: int) -> None:
-        """Moves the cursor by so many rows."""
-        at = (self._cursor or 0) + by
-        self._cursor = max(0, min(at, len(self.shown.cells) - 1))
-        self.tick()
-
-    def on_mouse_scroll_down(self) -> None:
-        self._scroll_by_mouse(1)
-
-    def on_mouse_scroll_up(self) -> None:
-        self._scroll_by_mouse(-1)
-
-    def _scroll_by_mouse(self, by: int) -> None:
-        self.focus()
-        self.action_move(by)
-
-    def build(self, width: int, height: int) -> list[Row]:
-        return cells.cells_table(
-            self.shown.cells,
-            self.shown.running,
-            width,
-            height,
-            glyphs.current(),
-            boxed=self.boxed,
-            focused=self.has_focus,
-            cursor=self._cursor,
-        )
-
-
-class LogPanel(Framed, can_focus=True):
-    """The log, newest first; with the focus, down goes back in time."""
-
-    BINDINGS: ClassVar[list[BindingType]] = MOVES
-
-    def __init__(self, *, id: str) -> None:
-        super().__init__(id=id)
-        self._skip = 0
-
-    def action_move(self, by: int) -> None:
-        """Leaves out so many more of the newest lines."""
-        self._skip = max(0, min(self._skip + by, len(self.shown.log) - self.size.height + 2))
-        self.tick()
-
-    def on_mouse_scroll_down(self) -> None:
-        self.action_move(1)
-
-    def on_mouse_scroll_up(self) -> None:
-        self.action_move(-1)
-
-    def build(self, width: int, height: int) -> list[Row]:
-        return log.log_lines(
-            self.shown.log,
-            width,
-            height,
-            glyphs.current(),
-            boxed=self.boxed,
-            focused=self.has_focus,
-            skip=self._skip,
         )
 
 

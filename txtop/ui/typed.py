@@ -1,0 +1,69 @@
+"""A line of text that is being typed, and how it narrows a list."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from txtop.sanitise import sanitise
+
+if TYPE_CHECKING:
+    from textual import events
+
+MOST_TYPED = 200
+
+
+class Typed:
+    """One line of text; the little that a dialog or a filter needs."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def take(self, event: events.Key) -> bool:
+        """True when the key changed the text."""
+        before = self.text
+        if event.key == "backspace":
+            self.text = self.text[:-1]
+        elif event.key in ("ctrl+u", "ctrl+w"):
+            self.text = ""
+        elif event.character and event.is_printable:
+            self.text = sanitise(self.text + event.character, MOST_TYPED)
+        return self.text != before
+
+
+class Narrowing(Typed):
+    """Words that what is listed has to hold, each anywhere in it, in letters of either case.
+
+    While `typing`, `enter` keeps them and `esc` takes them away.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.typing = False
+
+    def takes(self, event: events.Key) -> bool:
+        """Whether the key was meant for the words; only while typing."""
+        if not self.typing:
+            return False
+        if event.key == "escape":
+            self.clear()
+        elif event.key == "enter":
+            self.typing = False
+        else:
+            return self.take(event) or event.key == "backspace" or event.is_printable
+        return True
+
+    def clear(self) -> bool:
+        """Takes the words away; False where there were none."""
+        had = self.typing or bool(self.text)
+        self.text, self.typing = "", False
+        return had
+
+    def keeps(self, text: str) -> bool:
+        folded = text.casefold()
+        return all(word in folded for word in self.text.casefold().split())
+
+    def title(self, name: str) -> str:
+        """`cells /bf16`, with a place for the next letter while typing."""
+        if not self.typing:
+            return f"{name}  /{self.text}" if self.text else name
+        return f"{name}  /{self.text}_"

@@ -1,0 +1,46 @@
+"""What every panel is: lines made from the newest view, with a frame where there is room."""
+
+from __future__ import annotations
+
+from textual.message import Message
+
+from txtop.ui.layout import is_boxed
+from txtop.ui.view import View
+from txtop.ui.widgets.lines import Ground, Lines
+
+
+class Panel(Lines):
+    """Lines made from a view. `shown` is the newest; drawing waits for `tick`."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.shown = View()
+
+    @property
+    def boxed(self) -> bool:
+        """Whether this terminal has room for frames."""
+        return is_boxed(*self.app.size)
+
+    def show(self, view: View) -> None:
+        """Takes a view and draws what it changes."""
+        self.shown = view
+        self.tick()
+
+
+class Changed(Message):
+    """What keys mean is another now: the footer says so."""
+
+
+class Framed(Panel):
+    """A panel with a frame on large terminals, which can have the focus, or all the room."""
+
+    zoomed = False
+
+    def ground_now(self) -> Ground:
+        return "panel" if self.boxed else "bg"
+
+    def on_focus(self) -> None:
+        self.tick()
+
+    def on_blur(self) -> None:
+        self.tick()
