@@ -111,6 +111,12 @@ def footer_keys(
     return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
 
 
+def pressed(sign: str) -> str:
+    """The key that a sign of the footer stands for, as Textual names it; empty for what is none."""
+    named = {command.shown: command.keys.split(",")[0] for command in COMMANDS}
+    return {**named, "↑": "up", "↓": "down", "enter": "enter"}.get(sign, "")
+
+
 def commands(where: Where) -> list[Command]:
     """What is possible on a screen of this kind, in the order of the help."""
     return [c for c in COMMANDS if where in c.where]

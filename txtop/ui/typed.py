@@ -30,8 +30,16 @@ class Typed:
         return self.text != before
 
 
+def _begins(word: str, text: str) -> bool:
+    at = text.find(word)
+    while at > 0 and word[0].isalnum() and text[at - 1].isalnum():
+        at = text.find(word, at + 1)
+    return at >= 0
+
+
 class Narrowing(Typed):
-    """Words that what is listed has to hold, each anywhere in it, in letters of either case.
+    """Words that what is listed has to hold, in any order and in letters of either case. Each has
+    to begin a word there, so that `8` is not found in `128`.
 
     While `typing`, `enter` keeps them and `esc` takes them away.
     """
@@ -60,7 +68,7 @@ class Narrowing(Typed):
 
     def keeps(self, text: str) -> bool:
         folded = text.casefold()
-        return all(word in folded for word in self.text.casefold().split())
+        return all(_begins(word, folded) for word in self.text.casefold().split())
 
     def title(self, name: str) -> str:
         """`cells /bf16`, with a place for the next letter while typing."""

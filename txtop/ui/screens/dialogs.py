@@ -20,6 +20,7 @@ from txtop.ui.widgets.rows import fit
 
 T = TypeVar("T")
 MOST_LISTED = 14
+KEYS_WIDE = 10
 KEY, WORD, VALUE, QUIET = "accent-a", "text", "bold", "muted"
 
 
@@ -33,7 +34,8 @@ class DialogPanel(Lines):
         dialog = self.screen
         assert isinstance(dialog, Dialog)
         body = dialog.rows(width - 4)
-        said: Row = [(dialog.hint, QUIET)] if dialog.hint else []
+        hint = dialog.hint()
+        said: Row = [(hint, QUIET)] if hint else []
         return framed(dialog.heading, said, body, width, height, current(), boxed=True)
 
 
@@ -45,7 +47,6 @@ class Dialog(ModalScreen[T]):
     Dialog > DialogPanel { width: 40; height: 10; }
     """
     heading = ""
-    hint = ""
     _answered = False
 
     def compose(self) -> ComposeResult:
@@ -60,6 +61,10 @@ class Dialog(ModalScreen[T]):
     def rows(self, width: int) -> list[Row]:
         """What stands inside the frame, `width` columns wide."""
         raise NotImplementedError
+
+    def hint(self) -> str:
+        """A word at the right of the heading."""
+        return ""
 
     def wanted(self) -> tuple[int, int]:
         """Columns and rows that the inside would like."""
@@ -94,23 +99,48 @@ class Dialog(ModalScreen[T]):
 
 
 class HelpDialog(Dialog[None]):
-    """Every key of the screen behind it."""
+    """Every key of the screen behind it; what does not fit is scrolled to."""
 
     heading = "help"
-    hint = "any key goes back"
 
     def __init__(self, where: Where) -> None:
         super().__init__()
         self._commands = commands(where)
+        self._first = 0
+
+    @property
+    def _room(self) -> int:
+        return max(1, self.query_one(DialogPanel).size.height - 2)
+
+    def hint(self) -> str:
+        more = self._room < len(self._commands)
+        return glyph("↑ ↓ more, another key goes back" if more else "any key goes back")
 
     def wanted(self) -> tuple[int, int]:
-        return 44, len(self._commands)
+        return KEYS_WIDE + max(len(item.title) for item in self._commands), len(self._commands)
 
     def rows(self, width: int) -> list[Row]:
-        return [[(f"{glyph(item.shown):<10}", KEY), (item.title, WORD)] for item in self._commands]
+        shown = self._commands[self._first : self._first + self._room]
+        return [[(f"{glyph(item.shown):<{KEYS_WIDE}}", KEY), (item.title, WORD)] for item in shown]
+
+    def _move(self, by: int) -> None:
+        most = max(0, len(self._commands) - self._room)
+        self._first = max(0, min(self._first + by, most))
+        self.show()
 
     def pressed(self, event: events.Key) -> None:
-        self.answer(None)
+        page = self._room
+        moves = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
+        if event.key in moves and page < len(self._commands):
+            self._move(moves[event.key])
+        else:
+            self.answer(None)
+
+    def on_mouse_scroll_up(self) -> None:
+        self._move(-1)
+
+    def on_mouse_scroll_down(self) -> None:
+        self._move(1)
 
     def on_click(self) -> None:
         self.answer(None)

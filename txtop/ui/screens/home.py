@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,11 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 
 from txtop import __version__
-from txtop.ui.commands import footer_keys
+from txtop.ui.commands import footer_keys, pressed
 from txtop.ui.devices import Machine
 from txtop.ui.glyphs import current, glyph
 from txtop.ui.layout import is_boxed
-from txtop.ui.widgets.bars import footer
+from txtop.ui.widgets.bars import footer, key_at
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.lines import Ground, Lines, Row
 from txtop.ui.widgets.machine import machine, small_height
@@ -196,10 +197,18 @@ class Start(HomePanel):
 class Footer(HomeLines):
     """What is possible now; what does not fit is in the help."""
 
-    def build(self, width: int, height: int) -> list[Row]:
+    @property
+    def keys(self) -> Sequence[tuple[str, str]]:
         chosen = self.screen.query_one(Sessions).selected
-        resumable = chosen is not None and chosen.resumable
-        return footer(footer_keys("home", resumable=resumable), width, current())
+        return footer_keys("home", resumable=chosen is not None and chosen.resumable)
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return footer(self.keys, width, current())
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key is that key."""
+        if key := pressed(key_at(self.keys, self.size.width, current(), event.x)):
+            self.app.simulate_key(key)
 
 
 class HomeScreen(Screen[Any]):

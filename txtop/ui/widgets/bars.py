@@ -183,15 +183,37 @@ def _piece(shown: Rail, width: int, g: Glyphs) -> Row:
 
 def footer(keys: Keys, width: int, g: Glyphs) -> list[Row]:
     """What is possible now; where all do not fit, help and quit (the last two) stay."""
+    row: Row = [(" ", "text")]
+    for key, word in _that_fit(keys, width, g):
+        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
+    return [crop(row, width)]
+
+
+def key_at(keys: Keys, width: int, g: Glyphs, x: int) -> str:
+    """The key that column `x` of the footer names: of several before one word that under `x`, of
+    the word itself the first; empty beside them."""
+    at = 1
+    for key, word in _that_fit(keys, width, g):
+        first = key.split(" ")[0]
+        for sign in key.split(" "):
+            wide = cells(clean(g(sign)))
+            if at <= x < at + wide:
+                return sign
+            at += wide + 1
+        wide = cells(clean(g(word)))
+        if at <= x < at + wide:
+            return first
+        at += wide + 3
+    return ""
+
+
+def _that_fit(keys: Keys, width: int, g: Glyphs) -> Keys:
     shown = list(keys)
     while len(shown) > 2 and _footer_width(shown, g) > width:
         del shown[-3]
     if len(shown) == 2 and _footer_width(shown, g) > width:
         shown = shown[1:]
-    row: Row = [(" ", "text")]
-    for key, word in shown:
-        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
-    return [crop(row, width)]
+    return shown
 
 
 def _footer_width(keys: Keys, g: Glyphs) -> int:

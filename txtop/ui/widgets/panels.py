@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textual import events
+
 from txtop.ui import glyphs
+from txtop.ui.commands import pressed
 from txtop.ui.view import View
 from txtop.ui.widgets import bars, card, hero, lane, machine, parting, transport, verdict, whole
 from txtop.ui.widgets.lines import Row
@@ -134,6 +137,12 @@ class KeyBar(Panel):
 
     def build(self, width: int, height: int) -> list[Row]:
         return bars.footer(self.keys, width, glyphs.current())
+
+    def on_click(self, event: events.Click) -> None:
+        """A click on a key is that key."""
+        sign = bars.key_at(self.keys, self.size.width, glyphs.current(), event.x)
+        if key := pressed(sign):
+            self.app.simulate_key(key)
 
 
 class Card(Panel):
