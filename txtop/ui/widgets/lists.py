@@ -113,9 +113,8 @@ class CellsPanel(Listed):
 
     def next_order(self) -> None:
         """Orders the rows by the next column that tells them apart; then again as planned."""
-        every = self.shown.cells
         across, _ = inside(*self.size, self.boxed)
-        known = order.telling(every, cells.columns(every, across).shown)
+        known = order.telling(self.rows, cells.columns(self.shown.cells, across).shown)
         self._order = order.after(self._order, known)
         self._first = 0
         self.tick()

@@ -151,7 +151,7 @@ def _gpus(
         full = _gpu(gpu, more[i] if i < len(more) else (), width, each, g)
         rows += full[:each] if each else []
     if each:
-        return rows
+        return rows if rows[-1] else rows[:-1]
     short = [_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
     return [*short, [(f"{len(gpus) - len(short)} more", "muted")]][:room]
 
