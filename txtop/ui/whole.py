@@ -3,11 +3,12 @@ host and of each GPU, and who else computes there."""
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 from txtop.state import HOST, Device, SessionState
 from txtop.ui import numbers
-from txtop.ui.devices import Fact, Gauge, gpus_of, history, is_silent
+from txtop.ui.devices import NS_PER_S, Fact, Gauge, gpus_of, is_silent
 
 CORE_HISTORY_S = 120
 GB = 1e9
@@ -54,7 +55,7 @@ class Watch:
         devices = session.devices
         host = devices.get(HOST)
         read = len(host.series["cpu_percent"][0]) if host and "cpu_percent" in host.series else 0
-        key = (session.clock_ns // 1_000_000_000, len(devices), read // 5)
+        key = (session.clock_ns // NS_PER_S, len(devices), read // 5)
         if self._known is None or self._known[0] != key:
             self._known = key, whole(session)
         return self._known[1]
@@ -76,11 +77,29 @@ def whole(session: SessionState) -> Whole:
 
 
 def _cores(host: Device, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
+    """Cores are read together: when the first one was says it for all."""
     found: list[Core] = []
+    at: array[int] = array("q")
+    newest: list[int | None] = []
     while (name := f"core_{len(found)}_percent") in host.series:
-        seen = history(host.series[name], now_ns)[-CORE_HISTORY_S:]
+        mine, values = host.series[name]
+        if not found or len(mine) != len(at):
+            at, newest = mine, _newest(mine, now_ns)
+        seen = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
         found.append(Core(len(found), None if silent else host.last(name), seen))
     return tuple(found)
+
+
+def _newest(at: array[int], now_ns: int) -> list[int | None]:
+    """Of each of the last seconds that were read, oldest first: where its newest sample is."""
+    last = now_ns // NS_PER_S
+    found: dict[int, int] = {}
+    for i in range(len(at) - 1, -1, -1):
+        second = at[i] // NS_PER_S
+        if second <= last - CORE_HISTORY_S:
+            break
+        found.setdefault(second, i)
+    return [found.get(s) for s in range(min(found), max(found) + 1)] if found else []
 
 
 def _swap(host: Device, *, silent: bool) -> Gauge | None:
