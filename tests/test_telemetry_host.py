@@ -10,9 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from txtop.events import Telemetry
 from txtop.telemetry.host import MOST_CORES, Host, cpu_model
 from txtop.telemetry.processes import NotAProcess, Watched
 from txtop.telemetry.rapl import Rapl, counters
+from txtop.telemetry.sampler import Sampler
 
 
 class Clock:
@@ -133,3 +135,19 @@ def test_a_process_that_ended_leaves_the_list() -> None:
 def test_what_is_no_process_is_refused(text: str) -> None:
     with pytest.raises(NotAProcess):
         Watched().add(text)
+
+
+def test_what_changes_slowly_is_read_each_second_whatever_the_ticks_add_up_to() -> None:
+    told: list[Telemetry] = []
+
+    class Kept:
+        def send(self, event: Telemetry) -> None:
+            told.append(event)
+
+    sampler = Sampler(Kept(), None, 0.2, Watched())  # type: ignore[arg-type]
+    due = 100.1
+    for _ in range(26):
+        sampler._tick(due)
+        due += 0.2
+    slow = [i for i, event in enumerate(told) if "core_0_percent" in event.values]
+    assert slow == [0, 5, 10, 15, 20, 25]

@@ -91,7 +91,9 @@ def _cores(host: Device, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
 
 
 def _newest(at: array[int], now_ns: int) -> list[int | None]:
-    """Of each of the last seconds that were read, oldest first: where its newest sample is."""
+    """Of each of the last seconds that were read, oldest first: where its newest sample is. They are
+    a second apart, give or take: where one second has two and the next has none, it has the last.
+    """
     last = now_ns // NS_PER_S
     found: dict[int, int] = {}
     for i in range(len(at) - 1, -1, -1):
@@ -99,7 +101,9 @@ def _newest(at: array[int], now_ns: int) -> list[int | None]:
         if second <= last - CORE_HISTORY_S:
             break
         found.setdefault(second, i)
-    return [found.get(s) for s in range(min(found), max(found) + 1)] if found else []
+    if not found:
+        return []
+    return [found.get(s, found.get(s - 1)) for s in range(min(found), max(found) + 1)]
 
 
 def _swap(host: Device, *, silent: bool) -> Gauge | None:
