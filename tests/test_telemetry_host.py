@@ -145,7 +145,7 @@ def test_what_changes_slowly_is_read_each_second_whatever_the_ticks_add_up_to() 
             told.append(event)
 
     sampler = Sampler(Kept(), None, 0.2, Watched())  # type: ignore[arg-type]
-    due = 100.1
+    due = 3333.3
     for _ in range(26):
         sampler._tick(due)
         due += 0.2

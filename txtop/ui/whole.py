@@ -91,8 +91,8 @@ def _cores(host: Device, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
 
 
 def _newest(at: array[int], now_ns: int) -> list[int | None]:
-    """Of each of the last seconds that were read, oldest first: where its newest sample is. They are
-    a second apart, give or take: where one second has two and the next has none, it has the last.
+    """Of each of the last seconds that were read, oldest first: where its newest sample is. Samples
+    are about a second apart: one that has none, after one that has two, takes the last of them.
     """
     last = now_ns // NS_PER_S
     found: dict[int, int] = {}
