@@ -34,8 +34,7 @@ class DialogPanel(Lines):
         dialog = self.screen
         assert isinstance(dialog, Dialog)
         body = dialog.rows(width - 4)
-        hint = dialog.hint()
-        said: Row = [(hint, QUIET)] if hint else []
+        said: Row = [(dialog.hint, QUIET)] if dialog.hint else []
         return framed(dialog.heading, said, body, width, height, current(), boxed=True)
 
 
@@ -47,6 +46,7 @@ class Dialog(ModalScreen[T]):
     Dialog > DialogPanel { width: 40; height: 10; }
     """
     heading = ""
+    hint = ""
     _answered = False
 
     def compose(self) -> ComposeResult:
@@ -61,10 +61,6 @@ class Dialog(ModalScreen[T]):
     def rows(self, width: int) -> list[Row]:
         """What stands inside the frame, `width` columns wide."""
         raise NotImplementedError
-
-    def hint(self) -> str:
-        """A word at the right of the heading."""
-        return ""
 
     def wanted(self) -> tuple[int, int]:
         """Columns and rows that the inside would like."""
@@ -112,14 +108,12 @@ class HelpDialog(Dialog[None]):
     def _room(self) -> int:
         return max(1, self.query_one(DialogPanel).size.height - 2)
 
-    def hint(self) -> str:
-        more = self._room < len(self._commands)
-        return glyph("↑ ↓ more, another key goes back" if more else "any key goes back")
-
     def wanted(self) -> tuple[int, int]:
         return KEYS_WIDE + max(len(item.title) for item in self._commands), len(self._commands)
 
     def rows(self, width: int) -> list[Row]:
+        more = self._room < len(self._commands)
+        self.hint = glyph("↑ ↓ more, another key goes back" if more else "any key goes back")
         shown = self._commands[self._first : self._first + self._room]
         return [[(f"{glyph(item.shown):<{KEYS_WIDE}}", KEY), (item.title, WORD)] for item in shown]
 
