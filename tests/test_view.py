@@ -10,9 +10,10 @@ from array import array
 import pytest
 import ui_events
 
-from txtop import events
+from txtop import events, resources
 from txtop.clocks import INVALIDATING
 from txtop.plan import Cell, Plan
+from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.devices import short_name, throttled
@@ -253,3 +254,16 @@ def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> Non
         assert all(bool(row.ratio) == bool(row.badges) for row in view.cells)
         assert bool(view.hero.ratio) == bool(view.hero.badges)
     assert view.hero.ratio and view.hero.badges[-1] in ("unknown (rand)", "unmeasured")
+
+
+@pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
+def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
+    state, memo = SessionState(), Memo()
+    for event in read_all(resources.directory("sessions") / f"{name}.jsonl")[0]:
+        state.fold(event)
+        if isinstance(event, events.Telemetry | events.Steps):
+            continue
+        view = build_view(state, memo=memo)
+        references = memo.references(state)
+        anew = [figures.row(state, c, references.get(c.cell.id), memo) for c in state.cells.values()]
+        assert list(view.cells) == anew

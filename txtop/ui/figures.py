@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import fmean, median
+from typing import TypeVar, cast
 
 from txtop import fidelity, metrics, references
 from txtop.cell_state import CellState
@@ -15,6 +16,7 @@ from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui import numbers
 
+T = TypeVar("T")
 MOST_BINS = 512
 SPARK_POINTS = 256
 SETTLED = 10
@@ -31,6 +33,7 @@ class Memo:
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()
         self._best: tuple[Plan, dict[str, str]] | None = None
+        self._kept: dict[str, tuple[tuple[object, ...], object]] = {}
 
     def references(self, session: SessionState) -> dict[str, CellState]:
         """For each cell that has company, the most precise one of the same work; none in an A/B,
@@ -78,6 +81,37 @@ class Memo:
     def is_ready(self, state: CellState) -> bool:
         """Whether `ended` would cost nothing now."""
         return (state.cell.id, len(state.samples)) in self._told
+
+    def kept(self, name: str, made_of: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` makes, anew only where one of `made_of` is another object or number."""
+        known = self._kept.get(name)
+        if known is not None and all(map(_same, known[0], made_of)):
+            return cast("T", known[1])
+        found = make()
+        self._kept[name] = made_of, found
+        return found
+
+    def row(self, session: SessionState, state: CellState, reference: CellState | None) -> CellRow:
+        """`row`, where something may have changed: a thousand cells that are over or wait cost a
+        frame next to nothing."""
+        name = state.cell.id
+        if name in session.working or session.comparing is not None:
+            return row(session, state, reference, self)
+        made_of = (
+            state,
+            state.stage,
+            state.memory,
+            session.output_of(name) if session.fidelity else None,
+            self.is_ready(state),
+            reference,
+            reference is not None and reference.over and self.is_ready(reference),
+        )
+        return self.kept(f"row {name}", made_of, lambda: row(session, state, reference, self))
+
+
+def _same(before: object, after: object) -> bool:
+    # Equal states would be compared sample by sample, and a kept one is never mistaken for another.
+    return before is after or (isinstance(after, int | str) and before == after)
 
 
 @dataclass(frozen=True)

@@ -151,11 +151,11 @@ def build_view(
         playback=playback,
         rail=tuple(_rail(c, state) for c in order),
         hero=hero(state, shown, references, memo) if shown else NO_HERO,
-        machine=machine(state, shown),
-        cells=tuple(figures.row(state, c, references.get(c.cell.id), memo) for c in order),
+        machine=_machine(state, shown, memo),
+        cells=tuple(memo.row(state, c, references.get(c.cell.id)) for c in order),
         running=_running(order, state.current),
         duel=versus,
-        log=_log(state),
+        log=memo.kept("log", _newest(state), lambda: _log(state)),
     )
 
 
@@ -266,6 +266,23 @@ def _left(state: SessionState, order: list[CellState]) -> str:
     if not took:
         return numbers.PENDING
     return numbers.about(rest_s + waiting * fmean(took))
+
+
+def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machine:
+    """Once a second of the session: its histories have a point a second."""
+    made_of = (
+        state.clock_ns // int(NS_PER_S),
+        len(state.devices),
+        len(state.gaps),
+        state.ended,
+        shown,
+        shown.load if shown else None,
+    )
+    return memo.kept("machine", made_of, lambda: machine(state, shown))
+
+
+def _newest(state: SessionState) -> tuple[object, ...]:
+    return len(state.log), *state.log[-1:]
 
 
 def _log(state: SessionState) -> tuple[LogRow, ...]:
