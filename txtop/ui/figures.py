@@ -34,6 +34,14 @@ class Memo:
         self._told: set[tuple[str, int]] = set()
         self._best: tuple[Plan, dict[str, str]] | None = None
         self._kept: dict[str, tuple[tuple[object, ...], object]] = {}
+        self._of_plan: dict[Callable[[Plan], object], tuple[Plan, object]] = {}
+
+    def of_plan(self, plan: Plan, make: Callable[[Plan], T]) -> T:
+        """What `make` says of the plan; asked anew only for another plan."""
+        known = self._of_plan.get(make)
+        if known is None or known[0] is not plan:
+            known = self._of_plan[make] = plan, make(plan)
+        return cast(T, known[1])
 
     def references(self, session: SessionState) -> dict[str, CellState]:
         """For each cell that has company, the most precise one of the same work; none in an A/B,
@@ -307,7 +315,7 @@ def row(
 ) -> CellRow:
     """One line of the table. A cell that ended has its final figures once they were computed."""
     cell, plan = state.cell, session.plan
-    running = cell.id == session.current
+    running = cell.id in session.working
     base = CellRow(
         id=cell.id,
         state=_row_state(state, running),
@@ -325,7 +333,7 @@ def row(
     if base.state == "failed" and not state.invalid:
         dash = numbers.MISSING
         return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
-    now = _figure(state, metrics.headline(state), memo, plan.seed)
+    now = figure(state, metrics.headline(state), memo, plan.seed)
     known = now.mean is not None
     peak = peak_bytes(state)
     wait = numbers.PENDING if base.state == "running" else numbers.MISSING
@@ -357,7 +365,8 @@ def _row_state(state: CellState, running: bool) -> str:
     return "skipped" if state.over else "waiting"
 
 
-def _figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+def figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+    """What the table states of a metric: the final figure once it was computed, else the live."""
     final = memo.ended(state, name, seed) if memo.is_ready(state) else None
     return final or memo.live(state, name)
 
@@ -365,7 +374,7 @@ def _figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
 def _cell_ms(state: CellState, name: str, memo: Memo, seed: int, wait: str) -> str:
     if (name == "e2e_ms") != (state.family == "encoder"):
         return ""
-    mean = _figure(state, name, memo, seed).mean
+    mean = figure(state, name, memo, seed).mean
     return wait if mean is None else numbers.ms(mean)
 
 
@@ -407,5 +416,5 @@ def speed_up(
         return None
     if state.invalid or reference.invalid:
         return None
-    base = _figure(reference, metrics.headline(reference), memo, seed).mean
+    base = figure(reference, metrics.headline(reference), memo, seed).mean
     return mean / base if base else None

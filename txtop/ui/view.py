@@ -19,6 +19,8 @@ from txtop.ui.devices import Machine, machine
 from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
+from txtop.ui.plots import NOTHING, Tradeoffs
+from txtop.ui.tradeoffs import tradeoffs
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
@@ -108,6 +110,7 @@ class View:
     machine: Machine = NO_MACHINE
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
+    tradeoffs: Tradeoffs = NOTHING
     duel: Duel | None = None
     log: tuple[LogRow, ...] = ()
 
@@ -135,6 +138,7 @@ def build_view(
     header = state.header
     _one_heavy(order, memo, state.plan.seed)
     versus = duel(state, memo)
+    rows = tuple(memo.row(state, c, references.get(c.cell.id)) for c in order)
     return View(
         model=_models(order),
         facts=_facts(order),
@@ -152,8 +156,9 @@ def build_view(
         rail=tuple(_rail(c, state) for c in order),
         hero=hero(state, shown, references, memo) if shown else NO_HERO,
         machine=_machine(state, shown, memo),
-        cells=tuple(memo.row(state, c, references.get(c.cell.id)) for c in order),
+        cells=rows,
         running=_running(order, state.current),
+        tradeoffs=tradeoffs(state, rows, shown, memo),
         duel=versus,
         log=memo.kept("log", _newest(state), lambda: _log(state)),
     )

@@ -58,10 +58,9 @@ class Framed(Panel):
     def ground_now(self) -> Ground:
         return "panel" if self.boxed else "bg"
 
-    def on_focus(self) -> None:
-        self.tick()
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, value: bool) -> None:
+        """Drawn once it is so: the event comes before it."""
+        super().watch_has_focus(value)
         self.tick()
 
 
