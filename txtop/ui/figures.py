@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import fmean, median
@@ -33,14 +33,13 @@ class Memo:
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()
         self._best: tuple[Plan, dict[str, str]] | None = None
-        self._kept: dict[str, tuple[tuple[object, ...], object]] = {}
-        self._of_plan: dict[Callable[[Plan], object], tuple[Plan, object]] = {}
+        self._kept: dict[Hashable, tuple[object, object]] = {}
 
-    def of_plan(self, plan: Plan, make: Callable[[Plan], T]) -> T:
-        """What `make` says of the plan; asked anew only for another plan."""
-        known = self._of_plan.get(make)
-        if known is None or known[0] is not plan:
-            known = self._of_plan[make] = plan, make(plan)
+    def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
+        """What was made under that name, anew only when what it is made of is not equal."""
+        known = self._kept.get(name)
+        if known is None or not (known[0] is made_of or known[0] == made_of):
+            known = self._kept[name] = made_of, make()
         return cast(T, known[1])
 
     def references(self, session: SessionState) -> dict[str, CellState]:
@@ -90,15 +89,6 @@ class Memo:
         """Whether `ended` would cost nothing now."""
         return (state.cell.id, len(state.samples)) in self._told
 
-    def kept(self, name: str, made_of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """What `make` makes, anew only where one of `made_of` is another object or number."""
-        known = self._kept.get(name)
-        if known is not None and all(map(_same, known[0], made_of)):
-            return cast("T", known[1])
-        found = make()
-        self._kept[name] = made_of, found
-        return found
-
     def row(self, session: SessionState, state: CellState, reference: CellState | None) -> CellRow:
         """`row`, where something may have changed: a thousand cells that are over or wait cost a
         frame next to nothing."""
@@ -115,11 +105,6 @@ class Memo:
             reference is not None and reference.over and self.is_ready(reference),
         )
         return self.kept(f"row {name}", made_of, lambda: row(session, state, reference, self))
-
-
-def _same(before: object, after: object) -> bool:
-    # Equal states would be compared sample by sample, and a kept one is never mistaken for another.
-    return before is after or (isinstance(after, int | str) and before == after)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,11 @@ class Point:
     def running(self) -> bool:
         return self.row.state == "running"
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether the others of its work are held against it."""
+        return self.reference == self.row.precision
+
 
 @dataclass(frozen=True)
 class Plot:

@@ -17,22 +17,32 @@ RATE, HALF, UNIT, RATIO, GAP = 8, 6, 6, 7, 2
 def bars(plot: Plot, width: int, height: int, g: Glyphs, cursor: int | None) -> Listing:
     """A block a piece of work, all on one scale; no ratio stands without the badge of its output.
     The row under the cursor is in sight."""
-    rows: list[Row] = []
-    points: list[int | None] = []
-    several = len({point.label for point in plot.points}) > 1
     columns = _Columns(plot, width)
+    lines = _lines(plot)
+    at = next((y for y, (i, _) in enumerate(lines) if i is not None and i == cursor), None)
+    first = first_row(len(lines), at, height)
+    shown = lines[first : first + max(0, height)]
+    rows: list[Row] = [
+        [(g(heading), "muted")]
+        if i is None
+        else columns.row(plot.points[i], g, at_cursor=i == cursor)
+        for i, heading in shown
+    ]
+    return Listing([crop(row, width) for row in rows], [i for i, _ in shown])
+
+
+def _lines(plot: Plot) -> list[tuple[int | None, str]]:
+    """The points from above, and between pieces of work an empty line and a heading."""
+    several = len({point.label for point in plot.points}) > 1
+    found: list[tuple[int | None, str]] = []
     block = None
     for i, point in enumerate(plot.points):
         if several and point.label != block:
-            rows += [[], [(g(point.label), "muted")]] if rows else [[(g(point.label), "muted")]]
-            points += [None] * (len(rows) - len(points))
+            found += [(None, "")] if block is not None else []
+            found.append((None, point.label))
             block = point.label
-        rows.append(columns.row(point, g, at_cursor=i == cursor))
-        points.append(i)
-    at = points.index(cursor) if cursor is not None and cursor in points else None
-    first = first_row(len(rows), at, height)
-    shown = slice(first, first + max(0, height))
-    return Listing([crop(row, width) for row in rows[shown]], points[shown])
+        found.append((i, ""))
+    return found
 
 
 class _Columns:
@@ -52,11 +62,12 @@ class _Columns:
     def row(self, point: Point, g: Glyphs, *, at_cursor: bool) -> Row:
         """Sign, name, rate, then bar, ratio and badge, or why there are none."""
         row, bold = point.row, ".bold" if at_cursor else ""
+        number = "bad.bold" if row.state == "failed" else "text.bold"
         found: Row = [
             (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
             (sign(point.line, g, hollow=point.running) + " ", role(point.line)),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
-            (fit(g(row.rate), RATE, "right"), "text.bold"),
+            (fit(g(row.rate), RATE, "right"), number),
             (fit(" " + row.half.replace("±", g("±")), HALF), "muted"),
             (fit(" " + self._unit, UNIT), "muted"),
         ]
@@ -77,9 +88,11 @@ def _beside(point: Point, room: int) -> Row:
     """What the output is worth and a note, in the longest form there is room for, else in the
     shortest."""
     row = point.row
-    note: Row = [(f" · {row.note}", "muted")] if row.note else []
-    if row.note == "reference":
-        return [("reference", "muted")]
+    noted = row.note not in ("", "reference")
+    note: Row = [(f" · {row.note}", "muted")] if noted else []
+    if point.is_reference:
+        whole: Row = [("reference", "muted"), *note]
+        return whole if row_width(whole) <= room else whole[:1]
     if not point.x:
         return [(row.note or "nothing to hold it against", "muted")]
     words = (*row.badges, row.badges[-1].split()[0])

@@ -14,9 +14,9 @@ from txtop.ui.widgets.rows import Row, crop, fit, row_width
 
 MOST_NAME = 18
 LEAST_TABLE = 40
-TIME, RATE, LAST = 10, 9, 8
+TIME, RATE = 10, 9
 BESIDE = {"rates": ("batch", 5), "lengths": ("length", 7), "precisions": ("", 0)}
-LAST_WORD = {"rates": "", "lengths": "times"}
+LAST = {"rates": ("", 7), "lengths": ("times", 9), "precisions": ("", 0)}
 
 
 def name_width(plot: Plot) -> int:
@@ -26,7 +26,8 @@ def name_width(plot: Plot) -> int:
 
 def table_width(plot: Plot) -> int:
     """Columns that the table wants."""
-    return max(LEAST_TABLE, 4 + name_width(plot) + BESIDE[plot.kind][1] + TIME + RATE + LAST)
+    ends = BESIDE[plot.kind][1] + TIME + RATE + LAST[plot.kind][1]
+    return max(LEAST_TABLE, 4 + name_width(plot) + ends)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def table(plot: Plot, width: int, height: int, g: Glyphs, cursor: int | None) ->
         fit(plot.time_head, TIME, "right")
         + fit(plot.unit, RATE, "right")
         + "  "
-        + LAST_WORD[plot.kind]
+        + LAST[plot.kind][0]
     )
     room = max(0, height - 1)
     first = first_row(len(plot.points), cursor, room)
@@ -89,7 +90,7 @@ def point_line(point: Point, plot: Plot, width: int, g: Glyphs, *, named: bool =
     name = f"{point.name} {BESIDE[plot.kind][0]} {point.label}".replace("  ", " ").strip()
     first: Row = [
         (f"{g(name)}   " if named else "", "text.bold"),
-        (g(row.rate), f"{role(point.line)}.bold"),
+        (g(row.rate), "bad.bold" if row.state == "failed" else f"{role(point.line)}.bold"),
         (f" {plot.unit}", "muted"),
     ]
     if point.time:
@@ -107,7 +108,7 @@ def point_line(point: Point, plot: Plot, width: int, g: Glyphs, *, named: bool =
 def _outputs(point: Point, g: Glyphs) -> list[Row]:
     """How many times as fast as its reference, with the badge in each of its forms."""
     row = point.row
-    if row.note == "reference":
+    if point.is_reference:
         return [[("   reference", "muted")]]
     of = f" of {point.reference}  " if point.reference else "  "
     ratio: Row = [("   ", "muted"), (row.ratio, "text.bold"), (of, "muted")]

@@ -47,9 +47,7 @@ class Shown:
     @property
     def point(self) -> Point | None:
         plot = self.plot
-        if plot is None or self.cursor is None or self.cursor >= len(plot.points):
-            return None
-        return plot.points[self.cursor]
+        return plot.points[self.cursor] if plot is not None and self.cursor is not None else None
 
 
 def parts(shown: Shown, width: int, height: int, *, boxed: bool) -> dict[str, Place]:
