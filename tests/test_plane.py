@@ -204,10 +204,10 @@ def test_labels_stand_whole_or_not_at_all(found: list[Spot], width: int, height:
 
 
 def test_a_label_does_not_lean_on_the_sign_of_another() -> None:
-    for other in range(11, 40):
-        spots = [Spot(10, 10, 0, "32"), Spot(float(other), 10, 1), Spot(100, 100, 0)]
+    for other in (10 + i / 10 for i in range(5, 100)):
+        spots = [Spot(10, 10, 0, "32"), Spot(other, 10, 1), Spot(100, 100, 0)]
         plane = Plane(a_drawing(spots), 60, 20, G)
-        gap = plane.place(float(other), 10)[0] - plane.place(10, 10)[0]
+        gap = plane.place(other, 10)[0] - plane.place(10, 10)[0]
         rows = text(plane.rows())
         assert any("●32" in row for row in rows) == (gap > 3)
         assert not any("32■" in row for row in rows)
