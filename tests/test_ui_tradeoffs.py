@@ -223,7 +223,9 @@ def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
 def test_the_panel_says_what_it_leaves_out_and_which_plots_there_are() -> None:
     said = "\n".join(lines(tradeoffs(Shown(sweep().tradeoffs), 120, 36, G, boxed=True)))
     assert "left out: 1 INVALID, 1 oom" in said and "time against length: one length" in said
-    assert "v 1 of 2" in said and "● fp32  ■ bf16  ▲ int8" in said
+    assert "v 1 of 2" in said and "● fp32  ■ bf16  ▲ int8" in said and "10 by latency" in said
+    said = "\n".join(lines(tradeoffs(Shown(sweep().tradeoffs, 1), 120, 36, G, boxed=True)))
+    assert "12 cells   v 2 of 2" in said
 
 
 # On the screen
@@ -270,6 +272,10 @@ async def test_the_corner_comes_with_the_first_points() -> None:
         app.live.back()
         await pilot.pause()
         assert panel.size.width == 69 and panel.selected is None
+        app.live.panel(3)
+        app.live.show(VIEWS["not yet"])
+        await pilot.pause()
+        assert app.live.focused is None and app.live.query_one("#cells").size.width == 160
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

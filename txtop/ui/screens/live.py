@@ -95,6 +95,8 @@ class LiveScreen(PlacedScreen):
         if changed:
             self._shape = shape
             self._lay_out()
+        if self.focused is not None and self.focused.id not in self.plan_for(self.size).places:
+            self.set_focus(None)
         self._hand_out(("", view))
 
     def next_arm(self) -> None:

@@ -134,7 +134,8 @@ def _table(shown: Shown, plot: Plot, at: Place, g: Glyphs, *, boxed: bool) -> li
     across, down = inside(at.width, at.height, boxed)
     body = _listing(shown, plot, across, down, g).rows
     body += _remarks(shown, plot, across, down - len(body), g)
-    by: Row = [("by latency" if plot.kind == "rates" else "by length", "muted")]
+    order = "latency" if plot.kind == "rates" else "length"
+    by: Row = [(f"{len(plot.points)} by {order}", "muted")]
     return framed("cells", by, body, at.width, at.height, g, boxed=boxed)
 
 
@@ -150,10 +151,12 @@ def _plot_rows(shown: Shown, down: int) -> int:
 
 
 def _legend(shown: Shown, plot: Plot, room: int, g: Glyphs) -> Row:
-    """The signs of the lines, and how to get to the next plot; the signs first where there is
-    little room."""
+    """The signs of the lines (of bars, how many there are), and how to get to the next plot; the
+    signs first where there is little room."""
     signs: Row = []
-    if plot.kind != "precisions":
+    if plot.kind == "precisions":
+        signs = [(f"{len(plot.points)} cells", "muted")]
+    else:
         for i, name in enumerate(plot.lines):
             signs += [
                 ("  " if signs else "", "muted"),
