@@ -273,6 +273,8 @@ async def test_the_corner_comes_with_the_first_points() -> None:
         await pilot.pause()
         assert panel.size.width == 69 and panel.selected is None
         app.live.panel(3)
+        await pilot.pause()
+        assert panel.has_focus
         app.live.show(VIEWS["not yet"])
         await pilot.pause()
         assert app.live.focused is None and app.live.query_one("#cells").size.width == 160
