@@ -87,9 +87,9 @@ def test_phases_have_no_holes_and_leave_the_search_for_the_model_out() -> None:
     assert load_s == pytest.approx(0.57, abs=0.06)
 
 
-@pytest.mark.parametrize("started_ns", [0, 2**62])
-def test_a_start_on_another_clock_is_not_used(started_ns: int) -> None:
-    clock = PhaseClock(started_ns, lambda _: None)
+@pytest.mark.parametrize("ahead_s", [-601, 2**32])
+def test_a_start_on_another_clock_is_not_used(ahead_s: int) -> None:
+    clock = PhaseClock(time.perf_counter_ns() + ahead_s * 10**9, lambda _: None)
     clock.enter("import")
     assert clock.stop()[0] < 1.0
 

@@ -12,10 +12,11 @@ from ui_events import Story, folded, sweep
 from txtop import events
 from txtop.state import SessionState
 from txtop.ui.devices import machine
+from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.shows import Recording
 from txtop.ui.view import build_view
-from txtop.ui.whole import Core, Other, Watch, Whole, whole
+from txtop.ui.whole import Core, Other, Whole, whole
 from txtop.ui.widgets import braille
 from txtop.ui.widgets.cores import core_rows
 from txtop.ui.widgets.rows import row_width
@@ -136,15 +137,15 @@ def test_an_area_is_a_filled_spark_of_several_rows() -> None:
 
 
 def test_it_is_made_once_a_second_of_the_session() -> None:
-    watch, found = Watch(), state(cores=2)
-    first = watch.of(found)
-    assert watch.of(found) is first and build_view(found).whole == first
+    memo, found = Memo(), state(cores=2)
+    first = build_view(found, memo=memo).whole
+    assert first == whole(found) and build_view(found, memo=memo).whole is first
     told = events.Telemetry(
         t_ns=found.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
     )
     found.fold(told)
-    assert watch.of(found).cores[0].now == 7.0
-    assert Whole() == build_view(SessionState()).whole
+    assert build_view(found, memo=memo).whole.cores[0].now == 7.0
+    assert build_view(SessionState()).whole == Whole()
 
 
 async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:

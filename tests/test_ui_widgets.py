@@ -15,7 +15,18 @@ from txtop import events
 from txtop.plan import Cell, Plan, matrix
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.view import Banner, Playback, View, build_view
-from txtop.ui.widgets import bars, braille, card, cells, digits, hero, log, machine, transport
+from txtop.ui.widgets import (
+    bars,
+    braille,
+    card,
+    cells,
+    digits,
+    hero,
+    log,
+    machine,
+    tradeoffs,
+    transport,
+)
 from txtop.ui.widgets.lines import changed_columns, merged
 from txtop.ui.widgets.rows import Row, as_ascii, clean, crop, fit
 
@@ -113,6 +124,13 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
         "machine": machine.machine(view.machine, width, height, g, **at),
         "cells": cells.cells_table(
             view.cells, view.running, width, height, g, cursor=height % 7, **at
+        ),
+        "tradeoffs": tradeoffs.tradeoffs(
+            tradeoffs.Shown(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
+            width,
+            height,
+            g,
+            boxed=boxed,
         ),
         "log": log.log_lines(view.log, width, height, g, skip=height % 3, **at),
         "card": card.card(view, KEYS, width, height, g),

@@ -10,9 +10,10 @@ from array import array
 import pytest
 import ui_events
 
-from txtop import events
+from txtop import events, resources
 from txtop.clocks import INVALIDATING
 from txtop.plan import Cell, Plan
+from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.devices import short_name, throttled
@@ -253,3 +254,29 @@ def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> Non
         assert all(bool(row.ratio) == bool(row.badges) for row in view.cells)
         assert bool(view.hero.ratio) == bool(view.hero.badges)
     assert view.hero.ratio and view.hero.badges[-1] in ("unknown (rand)", "unmeasured")
+
+
+@pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
+def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
+    state, memo = SessionState(), Memo()
+
+    def check(memo: Memo) -> None:
+        shown = build_view(state, memo=memo).cells
+        best = memo.references(state)
+        cells = state.cells.values()
+        assert list(shown) == [figures.row(state, c, best.get(c.cell.id), memo) for c in cells]
+
+    for event in read_all(resources.directory("sessions") / f"{name}.jsonl")[0]:
+        state.fold(event)
+        if not isinstance(event, events.Telemetry | events.Steps):
+            check(memo)
+    at_once = Memo()
+    for _ in range(1 + len(state.cells)):
+        check(at_once)
+
+
+def test_a_row_that_is_kept_learns_that_its_cell_was_refused() -> None:
+    state, memo = ui_events.folded(iter([ui_events.header(ONE)])), Memo()
+    assert build_view(state, memo=memo).cells[0].state == "waiting"
+    state.fold(events.CellRejected(t_ns=1, cell="c1", reason="no such model"))
+    assert build_view(state, memo=memo).cells[0].note == "no such model"

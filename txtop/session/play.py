@@ -59,6 +59,7 @@ class Player(Transport):
                 start = cell.started_at_ns if cell.worker else cell.ended_at_ns
                 self.boundaries.append((start, cell.cell.id, cell.status))
         self.boundaries.sort()
+        self._names = {name: cell.cell.short for name, cell in self.whole.cells.items()}
         self.state = SessionState()
         self._ahead: deque[AnyEvent] = deque()
         self._restore(0)
@@ -68,7 +69,7 @@ class Player(Transport):
         self._reader.close()
 
     def cell_name(self, name: str) -> str:
-        return self.whole.cells[name].cell.short if name in self.whole.cells else name
+        return self._names.get(name, name)
 
     def show(self, position_ns: int) -> bool:
         """Folds up to `position_ns`, from the picture before it where that is nearer."""

@@ -181,6 +181,11 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         if not isinstance(self.show, Home):
             self._root.panel(number)
 
+    def action_next_plot(self) -> None:
+        """The next plot of the trade-offs; says why there is none."""
+        if isinstance(self.show, Live | Recording) and (why := self._root.next_plot()):
+            self.say(why)
+
     def action_next_arm(self) -> None:
         """Another comparison of an A/B of more than two arms."""
         if isinstance(self.show, Live | Recording) and self.show.arms > 2:

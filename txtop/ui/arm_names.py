@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from txtop.plan import Cell
 
-_KNOBS = (
+KNOBS = (
     "model",
     "precision",
     "attention",
@@ -26,20 +26,21 @@ _QUIET = {"compile": "none", "cache": "dynamic", "threads": None, "device": "aut
 
 def names(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(a name for each arm, what all of them share); identical arms go by their precision."""
-    differ = [knob for knob in _KNOBS if len({getattr(arm, knob) for arm in arms}) > 1]
+    differ = [knob for knob in KNOBS if len({getattr(arm, knob) for arm in arms}) > 1]
     named = differ or ["precision"]
     shared = [
         knob
-        for knob in _KNOBS
+        for knob in KNOBS
         if knob not in named
         and knob != "model"
         and not (knob in _QUIET and getattr(arms[0], knob) == _QUIET[knob])
     ]
-    each = tuple(" ".join(_word(arm, knob) for knob in named) for arm in arms)
-    return each, tuple(_word(arms[0], knob) for knob in shared)
+    each = tuple(" ".join(word(arm, knob) for knob in named) for arm in arms)
+    return each, tuple(word(arms[0], knob) for knob in shared)
 
 
-def _word(arm: Cell, knob: str) -> str:
+def word(arm: Cell, knob: str) -> str:
+    """What a knob of a cell is called: `batch 8`, `512 tokens`, `bf16`."""
     value = getattr(arm, knob)
     match knob:
         case "model":

@@ -47,6 +47,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("R", "R", "finish the selected session", "finish", ("home",)),
     Command("1", "1", "cells", "panel(1)", SESSION),
     Command("2", "2", "back to the A/B", "panel(2)", SESSION),
+    Command("3", "3", "trade-offs", "panel(3)", SESSION),
+    Command("v", "v", "the next plot of the trade-offs", "next_plot", SESSION),
     Command("4", "4", "this machine", "panel(4)", SESSION),
     Command("5", "5", "log", "panel(5)", SESSION),
     Command("a", "a", "the next arm of an A/B", "next_arm", SESSION),
@@ -70,6 +72,7 @@ COMMANDS: tuple[Command, ...] = (
 PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "cells": (("↑ ↓", "select"), ("/", "find"), ("o", "order"), ("y", "copy")),
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
+    "tradeoffs": (("↑ ↓", "select"), ("v", "next plot"), ("y", "copy")),
     "machine": (),
 }
 
@@ -107,7 +110,7 @@ def footer_keys(
     if arms > 2:
         shown.append(("a", "next arm"))
     if where != "home":
-        shown.append(("1 2 4 5" if arms else "1 4 5", "panels"))
+        shown.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
     return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
 
 

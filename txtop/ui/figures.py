@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import fmean, median
+from typing import TypeVar, cast
 
 from txtop import fidelity, metrics, references
 from txtop.cell_state import CellState
@@ -14,8 +15,8 @@ from txtop.plan import Cell, Plan
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui import numbers
-from txtop.ui.whole import Watch
 
+T = TypeVar("T")
 MOST_BINS = 512
 SPARK_POINTS = 256
 SETTLED = 10
@@ -28,11 +29,18 @@ class Memo:
 
     def __init__(self) -> None:
         self._finals = FinalMetrics()
-        self.watch = Watch()
         self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()
         self._best: tuple[Plan, dict[str, str]] | None = None
+        self._kept: dict[Hashable, tuple[object, object]] = {}
+
+    def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
+        """What was made under that name, anew only when what it is made of is not equal."""
+        known = self._kept.get(name)
+        if known is None or not (known[0] is made_of or known[0] == made_of):
+            known = self._kept[name] = made_of, make()
+        return cast(T, known[1])
 
     def references(self, session: SessionState) -> dict[str, CellState]:
         """For each cell that has company, the most precise one of the same work; none in an A/B,
@@ -80,6 +88,23 @@ class Memo:
     def is_ready(self, state: CellState) -> bool:
         """Whether `ended` would cost nothing now."""
         return (state.cell.id, len(state.samples)) in self._told
+
+    def row(self, session: SessionState, state: CellState, reference: CellState | None) -> CellRow:
+        """`row`, where something may have changed: a thousand cells that are over or wait cost a
+        frame next to nothing."""
+        name = state.cell.id
+        if name in session.working or session.comparing is not None:
+            return row(session, state, reference, self)
+        made_of = (
+            state,
+            state.stage,
+            state.memory,
+            session.output_of(name) if session.fidelity else None,
+            self.is_ready(state),
+            reference,
+            reference is not None and reference.over and self.is_ready(reference),
+        )
+        return self.kept(f"row {name}", made_of, lambda: row(session, state, reference, self))
 
 
 @dataclass(frozen=True)
@@ -275,7 +300,7 @@ def row(
 ) -> CellRow:
     """One line of the table. A cell that ended has its final figures once they were computed."""
     cell, plan = state.cell, session.plan
-    running = cell.id == session.current
+    running = cell.id in session.working
     base = CellRow(
         id=cell.id,
         state=_row_state(state, running),
@@ -293,7 +318,7 @@ def row(
     if base.state == "failed" and not state.invalid:
         dash = numbers.MISSING
         return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
-    now = _figure(state, metrics.headline(state), memo, plan.seed)
+    now = figure(state, metrics.headline(state), memo, plan.seed)
     known = now.mean is not None
     peak = peak_bytes(state)
     wait = numbers.PENDING if base.state == "running" else numbers.MISSING
@@ -325,7 +350,8 @@ def _row_state(state: CellState, running: bool) -> str:
     return "skipped" if state.over else "waiting"
 
 
-def _figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+def figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+    """What the table states of a metric: the final figure once it was computed, else the live."""
     final = memo.ended(state, name, seed) if memo.is_ready(state) else None
     return final or memo.live(state, name)
 
@@ -333,7 +359,7 @@ def _figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
 def _cell_ms(state: CellState, name: str, memo: Memo, seed: int, wait: str) -> str:
     if (name == "e2e_ms") != (state.family == "encoder"):
         return ""
-    mean = _figure(state, name, memo, seed).mean
+    mean = figure(state, name, memo, seed).mean
     return wait if mean is None else numbers.ms(mean)
 
 
@@ -375,5 +401,5 @@ def speed_up(
         return None
     if state.invalid or reference.invalid:
         return None
-    base = _figure(reference, metrics.headline(reference), memo, seed).mean
+    base = figure(reference, metrics.headline(reference), memo, seed).mean
     return mean / base if base else None

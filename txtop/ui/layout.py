@@ -7,7 +7,7 @@ from typing import NamedTuple
 BOXED_FROM = (100, 32)
 CARD_BELOW = (60, 16)
 LEFT_SHARE = 0.57
-ZOOMED = ("cells", "machine", "log")
+ZOOMED = ("cells", "tradeoffs", "machine", "log")
 SMALL_HERO = 9
 FEWEST_CELLS = 4
 HIGH_FROM = 56
@@ -46,11 +46,13 @@ def arrange(
     machine_rows: int = 4,
     cells: int = 0,
     zoom: str = "",
+    tradeoffs: bool = False,
 ) -> Plan:
     """The grid of LOOK: card, small, large (from 100x32) and wide (from 150 columns).
 
     `machine_rows` is what the machine wants on a small terminal, `cells` how many the plan has,
-    `zoom` a panel that takes the room of all the others.
+    `zoom` a panel that takes the room of all the others. With `tradeoffs` to show, a wide terminal
+    has them in its right lower corner.
     """
     if width < CARD_BELOW[0] or height < CARD_BELOW[1]:
         return Plan({"card": Place(0, 0, width, height)}, False)
@@ -66,7 +68,7 @@ def arrange(
     if zoom in ZOOMED:
         places[zoom] = Place(0, top, width, rest)
     elif boxed:
-        places |= _large(width, height, top, rest, cells)
+        places |= _large(width, height, top, rest, cells, tradeoffs=tradeoffs)
     else:
         places |= _small(width, top, rest, machine_rows)
     return Plan(places, boxed)
@@ -87,20 +89,28 @@ def _small(width: int, top: int, rest: int, machine_rows: int) -> dict[str, Plac
     return places
 
 
-def _large(width: int, height: int, top: int, rest: int, count: int) -> dict[str, Place]:
-    """Hero and machine side by side, the cells under them, and what is left for the log."""
+def _large(
+    width: int, height: int, top: int, rest: int, count: int, *, tradeoffs: bool
+) -> dict[str, Place]:
+    """Hero and machine side by side, the cells under them, and what is left for the log; where
+    there is room, cells and log leave the right to the trade-offs."""
     left = round(LEFT_SHARE * width)
     hero = 20 if height >= HIGH_FROM else 16 if width >= WIDE_FROM else 15
     hero = min(hero, rest - FEWEST_LARGE - FEWEST_LOG)
     most = max(FEWEST_LARGE, min(rest - hero - FEWEST_LOG, round(0.4 * height)))
     cells = min(max(FEWEST_LARGE, count + 3), most)
     log = rest - hero - cells
-    return {
+    corner = tradeoffs and width >= WIDE_FROM
+    across = left if corner else width
+    places = {
         "hero": Place(0, top, left, hero),
         "machine": Place(left, top, width - left, hero),
-        "cells": Place(0, top + hero, width, cells),
-        "log": Place(0, top + hero + cells, width, log),
+        "cells": Place(0, top + hero, across, cells),
+        "log": Place(0, top + hero + cells, across, log),
     }
+    if corner:
+        places["tradeoffs"] = Place(left, top + hero, width - left, cells + log)
+    return places
 
 
 def arrange_duel(

@@ -19,7 +19,9 @@ from txtop.ui.devices import Machine, machine
 from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
-from txtop.ui.whole import Whole
+from txtop.ui.plots import NOTHING, Tradeoffs
+from txtop.ui.tradeoffs import tradeoffs
+from txtop.ui.whole import Whole, whole
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
@@ -111,6 +113,7 @@ class View:
     whole: Whole = NO_WHOLE
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
+    tradeoffs: Tradeoffs = NOTHING
     duel: Duel | None = None
     log: tuple[LogRow, ...] = ()
     log_count: int = 0
@@ -139,6 +142,7 @@ def build_view(
     header = state.header
     _one_heavy(order, memo, state.plan.seed)
     versus = duel(state, memo)
+    rows = tuple(memo.row(state, c, references.get(c.cell.id)) for c in order)
     return View(
         model=_models(order),
         facts=_facts(order),
@@ -155,12 +159,13 @@ def build_view(
         playback=playback,
         rail=tuple(_rail(c, state) for c in order),
         hero=hero(state, shown, references, memo) if shown else NO_HERO,
-        machine=machine(state, shown),
-        whole=memo.watch.of(state),
-        cells=tuple(figures.row(state, c, references.get(c.cell.id), memo) for c in order),
+        machine=_machine(state, shown, memo),
+        whole=memo.kept("whole", _second(state), lambda: whole(state)),
+        cells=rows,
         running=_running(order, state.current),
+        tradeoffs=tradeoffs(state, rows, shown, memo),
         duel=versus,
-        log=_log(state),
+        log=memo.kept("log", _newest(state), lambda: _log(state)),
         log_count=len(state.log),
     )
 
@@ -272,6 +277,21 @@ def _left(state: SessionState, order: list[CellState]) -> str:
     if not took:
         return numbers.PENDING
     return numbers.about(rest_s + waiting * fmean(took))
+
+
+def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machine:
+    """Once a second of the session: its histories have a point a second."""
+    made_of = (*_second(state), shown, shown.load if shown else None)
+    return memo.kept("machine", made_of, lambda: machine(state, shown))
+
+
+def _second(state: SessionState) -> tuple[object, ...]:
+    """What is read of the machine changes with it."""
+    return state.clock_ns // int(NS_PER_S), len(state.devices), len(state.gaps), state.ended
+
+
+def _newest(state: SessionState) -> tuple[object, ...]:
+    return len(state.log), *state.log[-1:]
 
 
 def _log(state: SessionState) -> tuple[LogRow, ...]:

@@ -45,22 +45,6 @@ class Whole:
     others: tuple[Other, ...] | None = None
 
 
-class Watch:
-    """Makes it anew once a second of the session: with 64 cores it is the heaviest of a frame."""
-
-    def __init__(self) -> None:
-        self._known: tuple[tuple[int, int, int], Whole] | None = None
-
-    def of(self, session: SessionState) -> Whole:
-        devices = session.devices
-        host = devices.get(HOST)
-        read = len(host.series["cpu_percent"][0]) if host and "cpu_percent" in host.series else 0
-        key = (session.clock_ns // NS_PER_S, len(devices), read // 5)
-        if self._known is None or self._known[0] != key:
-            self._known = key, whole(session)
-        return self._known[1]
-
-
 def whole(session: SessionState) -> Whole:
     """All of it; what a device did not tell is left out."""
     host = session.devices.get(HOST)

@@ -31,10 +31,11 @@ from txtop.ui.widgets.panels import (
     Transport,
     VerdictPanel,
 )
+from txtop.ui.widgets.tradeoffs_panel import TradeoffsPanel
 
 Mode = Literal["live", "replay"]
-AB = 2
-PANELS = {1: "cells", 4: "machine", 5: "log"}
+AB, TRADEOFFS = 2, 3
+PANELS = {1: "cells", TRADEOFFS: "tradeoffs", 4: "machine", 5: "log"}
 
 
 class LiveScreen(PlacedScreen):
@@ -44,7 +45,7 @@ class LiveScreen(PlacedScreen):
         super().__init__(footer)
         self.mode: Mode = mode
         self.view = View()
-        self._shape: tuple[int, int] = (4, 0)
+        self._shape: tuple[int, int, bool] = (4, 0, False)
         self._arm = 0
 
     def compose(self) -> ComposeResult:
@@ -57,20 +58,24 @@ class LiveScreen(PlacedScreen):
         yield DifferencePanel(id="difference")
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
+        yield TradeoffsPanel(id="tradeoffs")
         yield LogPanel(id="log")
         yield KeyBar(self._footer, id="footer")
         yield Card(self._footer, id="card")
 
     def plan_for(self, size: Size) -> Plan:
         """The panels on show on a terminal of that size."""
-        rows, count = self._shape
+        return self._plan(size, self._zoom)
+
+    def _plan(self, size: Size, zoom: str) -> Plan:
+        rows, count, plots = self._shape
         if self.view.duel is not None:
             return arrange_duel(
                 size.width,
                 size.height,
                 replay=self.mode == "replay",
                 machine_rows=rows,
-                zoom=self._zoom,
+                zoom=zoom,
             )
         return arrange(
             size.width,
@@ -78,19 +83,23 @@ class LiveScreen(PlacedScreen):
             replay=self.mode == "replay",
             machine_rows=rows,
             cells=count,
-            zoom=self._zoom,
+            zoom=zoom,
+            tradeoffs=plots,
         )
 
     def show(self, view: View) -> None:
         """Draws what is new in `view`, on the panels that are on show."""
         if view.duel is not None:
             view = replace(view, duel=view.duel.choose(self._arm))
-        shape = (machine.small_height(view.machine), len(view.cells))
+        rows = machine.small_height(view.machine)
+        shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
         changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
         self.view = view
         if changed:
             self._shape = shape
             self._lay_out()
+        if self.focused is not None and self.focused.id not in self.plan_for(self.size).places:
+            self.set_focus(None)
         self._hand_out(("", view))
 
     def next_arm(self) -> None:
@@ -110,16 +119,24 @@ class LiveScreen(PlacedScreen):
             self._set_zoom("" if self._zoom == name else name)
             self.set_focus(self.query_one(f"#{name}", Framed) if self._zoom else None)
             return
-        plan = arrange(*self.size, replay=self.mode == "replay", machine_rows=self._shape[0])
+        plan = self._plan(self.size, "")
         focused = self.focused is not None and self.focused.id == name
-        if not plan.boxed or (focused and not self._zoom):
+        hidden = name not in plan.places
+        if not plan.boxed or hidden or (focused and not self._zoom):
             self._set_zoom("" if self._zoom == name else name)
         elif self._zoom:
             self._set_zoom("")
-        if not plan.boxed and not self._zoom:
+        if not self._zoom and (hidden or not plan.boxed):
             self.set_focus(None)
         else:
             self.query_one(f"#{name}", Framed).focus()
+
+    def next_plot(self) -> str:
+        """Puts the next plot of the trade-offs on show, opening them first; returns why not."""
+        if "tradeoffs" not in self.plan_for(self.size).places:
+            self.panel(TRADEOFFS)
+            return ""
+        return self.query_one(TradeoffsPanel).next_plot()
 
     def on_changed(self) -> None:
         self._tell_keys()
@@ -164,10 +181,12 @@ class LiveScreen(PlacedScreen):
         return False
 
     def chosen(self) -> tuple[str, list[str]] | None:
-        row = self.query_one(CellsPanel).chosen
         if self.panel_now == "log":
             lines = clipboard.log(self.query_one(LogPanel).in_sight)
             return f"{len(lines)} lines of the log", lines
+        plots, table = self.query_one(TradeoffsPanel), self.query_one(CellsPanel)
+        name = plots.selected if self.panel_now == "tradeoffs" else table.selected
+        row = next((each for each in self.view.cells if each.id == name), None)
         if row is None:
             return None
         return f"{row.model} {row.precision} batch {row.batch}", [clipboard.cell(row)]

@@ -180,14 +180,17 @@ def _head(shape: Columns, order: str, g: Glyphs) -> Row:
         ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
         ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
     ]
-    row: Row = [("  ", "muted")]
+    row: Row = []
+    quiet = "  "
     for name, word, wide, gap, align in heads:
         if name == order:
             sign = g("▾" if name in DESCENDING else "▴")
             word = cut(word.removeprefix("peak "), max(0, wide - cells(sign)), "") + sign
-        row.append((fit(word, wide, align), "text.bold" if name == order else "muted"))
-        row.append((" " * gap, "muted"))
-    return [*row, (fit("note", shape.note), "muted")]
+            row += [(quiet, "muted"), (fit(word, wide, align), "text.bold")]
+            quiet = " " * gap
+        else:
+            quiet += fit(word, wide, align) + " " * gap
+    return [*row, (quiet + fit("note", shape.note), "muted")]
 
 
 def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bool) -> Row:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 
 from txtop.ui import glyphs, order
 from txtop.ui.figures import CellRow
@@ -15,15 +15,7 @@ from txtop.ui.view import LogRow, View
 from txtop.ui.widgets import cells, log
 from txtop.ui.widgets.frame import inside
 from txtop.ui.widgets.lines import Row
-from txtop.ui.widgets.panel import Changed, Framed
-
-PAGE = 10
-MOVES: list[BindingType] = [
-    Binding("up", "move(-1)", show=False),
-    Binding("down", "move(1)", show=False),
-    Binding("pageup", f"move(-{PAGE})", show=False),
-    Binding("pagedown", f"move({PAGE})", show=False),
-]
+from txtop.ui.widgets.panel import MOVES, Changed, Framed
 
 
 class Listed(Framed, can_focus=True):

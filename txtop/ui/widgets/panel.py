@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from txtop.ui.layout import is_boxed
 from txtop.ui.view import View
 from txtop.ui.widgets.lines import Ground, Lines
+
+PAGE = 10
+MOVES: list[BindingType] = [
+    Binding("up", "move(-1)", show=False),
+    Binding("down", "move(1)", show=False),
+    Binding("pageup", f"move(-{PAGE})", show=False),
+    Binding("pagedown", f"move({PAGE})", show=False),
+]
 
 
 class Panel(Lines):
@@ -39,8 +48,7 @@ class Framed(Panel):
     def ground_now(self) -> Ground:
         return "panel" if self.boxed else "bg"
 
-    def on_focus(self) -> None:
-        self.tick()
-
-    def on_blur(self) -> None:
+    def watch_has_focus(self, value: bool) -> None:
+        """Drawn once it is so: the event comes before it."""
+        super().watch_has_focus(value)
         self.tick()

@@ -1,0 +1,208 @@
+"""1,000 cells, 8 GPUs and an hour of history: what opening, a frame, scrolling and seeking take.
+
+`python tests/bench/large_session.py` writes such a session, opens it in a fresh process and prints
+medians and worst of many. A frame is what a replay does four times a second: the view built from
+the state, and every line of the panels on show.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import streams
+from long_session import GPU, HOST
+
+from txtop import events, stats
+from txtop.plan import Plan, matrix
+
+HOUR_NS = 3_600_000_000_000
+TELEMETRY_NS = 200_000_000
+GPUS = 8
+ITERATIONS = 13
+TOKENS = 8
+SIZES = ((80, 24), (120, 40), (200, 60))
+
+
+def plan() -> Plan:
+    """5 precisions x 10 batches x 20 lengths."""
+    cells = matrix(
+        models=["Qwen3-0.6B"],
+        precisions=["fp32", "bf16", "fp16", "int8:weight-only", "int8:dynamic"],
+        attention=["sdpa"],
+        batch_sizes=[2**i for i in range(10)],
+        sequence_lengths=[64 * i for i in range(1, 21)],
+        new_tokens=[TOKENS],
+    )
+    return Plan(cells=cells, iterations=ITERATIONS - 3, warmup=2)
+
+
+def generate(path: Path) -> int:
+    """Writes the log; returns its events."""
+    asked = plan()
+    head = streams.stream(Plan(cells=asked.cells))[:2]
+    assert isinstance(head[0], events.Header)
+    head[0].plan = asked
+    at = watched_ns = head[0].t_ns
+    step_ns = HOUR_NS // len(asked.cells) // (ITERATIONS + 1) // TOKENS
+    draw = random.Random(1)
+    seq = 0
+    with path.open("wb") as file:
+
+        def put(event: events.AnyEvent) -> None:
+            nonlocal seq
+            seq += 1
+            event.seq = seq
+            file.write(events.encode(event))
+
+        def watch(until_ns: int) -> None:
+            nonlocal watched_ns
+            while watched_ns + TELEMETRY_NS <= until_ns:
+                watched_ns += TELEMETRY_NS
+                wave = 50 + 40 * math.sin(watched_ns / 1e11)
+                for device, names in [("host", HOST)] + [(f"GPU-{i}", GPU) for i in range(GPUS)]:
+                    values = {name: wave + draw.random() for name in names}
+                    if "throttle_reasons" in values:
+                        values["throttle_reasons"] = 0.0
+                    put(
+                        events.Telemetry(
+                            src="sampler", t_ns=watched_ns, device=device, values=dict(values)
+                        )
+                    )
+
+        for event in head:
+            put(event)
+        for number, cell in enumerate(asked.cells):
+            put(events.CellStarted(t_ns=at, cell=cell.id, worker=f"worker:{number}"))
+            at += step_ns * TOKENS
+            put(streams.load(at, cell.id, device="cuda", device_id=f"GPU-{number % GPUS}"))
+            put(events.Workload(t_ns=at, cell=cell.id, inputs_sha256="ab", threads=1))
+            for index in range(ITERATIONS):
+                role: events.Role = "first" if index == 0 else "warmup" if index < 3 else "measured"
+                gaps = [step_ns + draw.randrange(step_ns // 100) for _ in range(TOKENS)]
+                start, at = at, at + sum(gaps)
+                watch(at)
+                put(
+                    events.Steps(
+                        src="worker", t_ns=at, cell=cell.id, index=index, first=0, gaps_ns=gaps
+                    )
+                )
+                put(
+                    events.Iteration(
+                        src="worker",
+                        t_ns=at,
+                        cell=cell.id,
+                        index=index,
+                        role=role,
+                        start_ns=start,
+                        e2e_ns=at - start,
+                        ttft_ns=gaps[0],
+                        tokens=TOKENS,
+                    )
+                )
+            put(events.Memory(t_ns=at, cell=cell.id, device_bytes=1 << 30))
+            put(events.CellFinished(t_ns=at, cell=cell.id, status="ok", stopped_by="iterations"))
+        put(
+            events.Ended(
+                t_ns=at, reason="done", wall_s=1.7e9, statistics_version=stats.VERSION, sha256="0"
+            )
+        )
+    return seq
+
+
+def timed(work: Callable[[], object], times: int) -> list[float]:
+    """How long each took, in ms."""
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - began) * 1e3)
+    return found
+
+
+def measure(path: Path) -> dict[str, tuple[float, float]]:
+    """Median and worst in ms of everything, in this process."""
+    from txtop.session.play import Player
+    from txtop.ui import glyphs
+    from txtop.ui.figures import Memo
+    from txtop.ui.view import Playback, View, build_view
+    from txtop.ui.widgets import cells, hero, log, machine
+
+    found: dict[str, list[float]] = {}
+    players: list[Player] = []
+    found["open"] = timed(lambda: players.append(Player(path)), 1)
+    player = players[0]
+    draw = random.Random(2)
+    memo = Memo()
+
+    def view() -> View:
+        return build_view(player.state, memo=memo, playback=Playback.of(player))
+
+    player.seek(player.duration_ns // 2)
+    found["first view, half way"] = timed(view, 1)
+    for _ in range(600):
+        view()
+    found["view, half way"] = timed(view, 40)
+
+    def seek() -> None:
+        player.seek(draw.randrange(player.duration_ns))
+        view()
+
+    found["seek and view"] = timed(seek, 100)
+    player.seek(player.duration_ns)
+    for _ in range(1_100):
+        view()
+    found["view, at the end"] = timed(view, 40)
+    shown = view()
+    g = glyphs.current()
+    for width, height in SIZES:
+
+        def panels(cursor: int, width: int = width, height: int = height) -> None:
+            boxed = width >= 100
+            half = round(0.57 * width)
+            hero.hero(shown.hero, half, 15, g, boxed=boxed)
+            machine.machine(shown.machine, width - half, 15, g, boxed=boxed)
+            log.log_lines(shown.log, width, 7, g, boxed=boxed)
+            cells.cells_table(
+                shown.cells, None, width, height - 3, g, boxed=boxed, focused=True, cursor=cursor
+            )
+
+        places = iter(draw.choices(range(1_000), k=1_000))
+        found[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
+    found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
+    return {name: (statistics.median(each), max(each)) for name, each in found.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--measure", type=Path, default=None, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        print(json.dumps(measure(options.measure)))
+        return
+    with tempfile.TemporaryDirectory(prefix="txtop-large-") as folder:
+        path = Path(folder) / "large.jsonl"
+        count = generate(path)
+        print(f"1000 cells, {GPUS} GPUs, 1 h: {count} events, {path.stat().st_size / 1e6:.0f} MB")
+        command = [sys.executable, __file__, "--measure", str(path)]
+        runs = [json.loads(subprocess.check_output(command)) for _ in range(3)]
+    print(f"{'ms':<24} {'median':>9} {'worst':>9}")
+    for name in runs[0]:
+        middle = statistics.median(run[name][0] for run in runs)
+        print(f"{name:<24} {middle:9.1f} {max(run[name][1] for run in runs):9.1f}")
+
+
+if __name__ == "__main__":
+    main()

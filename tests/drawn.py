@@ -1,0 +1,42 @@
+"""The picture of a screen as text that can be read in a review: its lines, and under them how each
+part of a line is drawn."""
+
+from __future__ import annotations
+
+from string import ascii_letters, digits
+from typing import Any
+
+from textual.app import App
+
+LETTERS = ascii_letters + digits
+
+
+def plain(app: App[Any]) -> list[str]:
+    """The lines of the screen without their colours."""
+    return ["".join(text for text, _ in line) for line in _lines(app)]
+
+
+def drawn(app: App[Any]) -> str:
+    """Size, theme, lines, and the runs of each line by a letter for every way of drawing."""
+    names: dict[str, str] = {}
+    runs = []
+    for line in _lines(app):
+        parts = []
+        for text, style in line:
+            letter = names.setdefault(style, LETTERS[len(names)])
+            if parts and parts[-1][0] == letter:
+                parts[-1] = letter, parts[-1][1] + len(text)
+            else:
+                parts.append((letter, len(text)))
+        runs.append(" ".join(f"{letter}{length}" for letter, length in parts))
+    legend = [f"{letter} {style}" for style, letter in names.items()]
+    head = f"{app.size.width}x{app.size.height} {app.theme}"
+    body = [f"{line}|" for line in plain(app)]
+    return "\n".join([head, *body, "", *legend, "", *runs, ""])
+
+
+def _lines(app: App[Any]) -> list[list[tuple[str, str]]]:
+    return [
+        [(segment.text, str(segment.style or "")) for segment in line]
+        for line in app.screen._compositor.render_strips(app.size)
+    ]
