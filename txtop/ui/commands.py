@@ -45,6 +45,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
     Command("enter", "enter", "open the selected session", "open", ("home",)),
     Command("R", "R", "finish the selected session", "finish", ("home",)),
+    Command("enter", "enter", "open the cell under the cursor", "open_cell", SESSION),
+    Command("tab", "tab", "the next cell, in the detail of one", "next_cell(1)", SESSION),
+    Command("shift+tab", "⇧tab", "the cell before, in the detail", "next_cell(-1)", SESSION),
     Command("1", "1", "cells", "panel(1)", SESSION),
     Command("2", "2", "back to the A/B", "panel(2)", SESSION),
     Command("3", "3", "trade-offs", "panel(3)", SESSION),
@@ -73,9 +76,10 @@ def footer_keys(
     back: bool = False,
     resumable: bool = False,
     arms: int = 0,
+    cell: Literal["", "shut", "open"] = "",
 ) -> tuple[tuple[str, str], ...]:
     """What the last row says: what is possible now, most needed first, help and quit last. `arms`
-    is how many an A/B has."""
+    is how many an A/B has, `cell` whether one could be opened or is."""
     shown: list[tuple[str, str]] = []
     if where == "home":
         shown = [("r", "quick preset"), ("a", "A/B"), ("↑ ↓", "select"), ("enter", "open")]
@@ -86,7 +90,11 @@ def footer_keys(
     elif not over:
         shown = [("space", "resume" if paused else "pause")]
         shown += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
-    if back:
+    if cell == "open":
+        shown = [("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"), *shown]
+    elif cell == "shut":
+        shown.insert(2, ("enter", "open cell"))
+    if back and cell != "open":
         shown.append(("esc", "home"))
     if arms > 2:
         shown.append(("a", "next arm"))

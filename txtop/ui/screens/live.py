@@ -8,11 +8,14 @@ from typing import Literal
 
 from textual.app import ComposeResult
 from textual.geometry import Size
+from textual.widget import Widget
 
+from txtop.ui.detail import Detail
 from txtop.ui.layout import Plan, arrange, arrange_duel
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import View
 from txtop.ui.widgets import machine
+from txtop.ui.widgets.detail_panels import DetailColumn, DetailPanel
 from txtop.ui.widgets.panels import (
     ArmPanel,
     Card,
@@ -44,6 +47,7 @@ class LiveScreen(PlacedScreen):
         self.view = View()
         self._shape: tuple[int, int, bool] = (4, 0, False)
         self._arm = 0
+        self._back_to: Widget | None = None
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -57,12 +61,15 @@ class LiveScreen(PlacedScreen):
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield LogPanel(id="log")
+        for name in ("detail-strip", "detail-spread", "detail-load"):
+            yield DetailPanel(id=name)
+        yield DetailColumn(id="detail")
         yield KeyBar(self._footer, id="footer")
         yield Card(self._footer, id="card")
 
     def plan_for(self, size: Size) -> Plan:
         """The panels on show on a terminal of that size."""
-        return self._plan(size, self._zoom)
+        return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
     def _plan(self, size: Size, zoom: str) -> Plan:
         rows, count, plots = self._shape
@@ -91,18 +98,48 @@ class LiveScreen(PlacedScreen):
         rows = machine.small_height(view.machine)
         shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
         changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
+        before = self.view.detail
+        turned = (view.detail is None) != (before is None)
         self.view = view
-        if changed:
+        if changed or turned:
             self._shape = shape
             self._lay_out()
+        self._hand_out(("", view))
+        if turned:
+            self._turn(before)
         if self.focused is not None and self.focused.id not in self.plan_for(self.size).places:
             self.set_focus(None)
-        self._hand_out(("", view))
 
     def next_arm(self) -> None:
         """Puts the next comparison of an A/B on show."""
         self._arm += 1
         self.show(self.view)
+
+    def _turn(self, closed: Detail | None) -> None:
+        """Gives the focus to a detail that has come, or back to where it was."""
+        if closed is None:
+            self._back_to = self.focused
+            self.set_focus(self.query_one(DetailColumn))
+            return
+        if isinstance(self._back_to, CellsPanel):
+            self._back_to.go_to(closed.id)
+        self.set_focus(self._back_to)
+        self._back_to = None
+
+    @property
+    def at_cursor(self) -> str:
+        """The id of the cell under the cursor; without one, of the cell that is on show."""
+        chosen = getattr(self.focused, "selected", None)
+        rows = self.view.cells
+        return chosen or (rows[max(0, self.view.position - 1)].id if rows else "")
+
+    def beside(self, direction: int) -> str:
+        """The id of the cell after the one whose detail is on show, or before it."""
+        names = [row.id for row in self.view.cells]
+        if self.view.detail is None or self.view.detail.id not in names:
+            return ""
+        at = names.index(self.view.detail.id) + direction
+        return names[max(0, min(at, len(names) - 1))]
 
     def panel(self, number: int) -> None:
         """Gives a panel the focus; where it is small or hidden, all the room, and back again."""

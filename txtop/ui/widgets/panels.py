@@ -141,8 +141,14 @@ class CellsPanel(Framed, can_focus=True):
         super().show(view)
 
     def on_focus(self) -> None:
-        self._cursor = self.shown.running or 0
+        if self._cursor is None:
+            self._cursor = self.shown.running or 0
         self.tick()
+
+    def go_to(self, name: str) -> None:
+        """Puts the cursor on the cell of that id, if it is there."""
+        names = [row.id for row in self.shown.cells]
+        self._cursor = names.index(name) if name in names else self._cursor
 
     def on_blur(self) -> None:
         self._cursor = None

@@ -1,0 +1,319 @@
+"""Every iteration as a point, and what the machine did meanwhile under it, over one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from txtop.ui import numbers
+from txtop.ui.glyphs import Glyphs
+from txtop.ui.iterations import Kind, Strip
+from txtop.ui.traces import Trace
+from txtop.ui.widgets import braille
+from txtop.ui.widgets.dots import Dots
+from txtop.ui.widgets.rows import Row, crop, ends, fit, row_width
+
+LEFT, RIGHT = 7, 10
+LEAST_PLOT = 12
+LEAST_HEIGHT = 3
+MOST_TRACE = 3
+AIRY_FROM = 14
+ROLES: dict[Kind, str] = {
+    "measured": "accent-a",
+    "outlier": "warn",
+    "first": "muted",
+    "warmup": "muted",
+    "dropped": "muted",
+    "discarded": "warn",
+}
+SIGNS: dict[Kind, str] = {"first": "○", "outlier": "▲", "discarded": "✗"}
+STEPS = (1, 2, 5)
+TICK_ROOM = 7
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where iterations stand: `lead` columns of loading, then `body` columns for all of `room`."""
+
+    lead: int
+    body: int
+    room: int
+
+    @classmethod
+    def of(cls, shown: Strip, width: int) -> Axis:
+        """Loading alone has all the width; an eighth of it once there are iterations."""
+        if not shown.lead_s:
+            return cls(0, width, shown.room)
+        lead = max(4, width // 8) if shown.values else width
+        return cls(min(width, lead), max(0, width - lead), shown.room)
+
+    def column(self, i: int) -> int:
+        """The column in the middle of iteration `i`, counted from 0."""
+        return self.lead + (2 * i + 1) * self.body // (2 * self.room)
+
+    def edge(self, i: int) -> int:
+        """The column that iteration `i` begins in."""
+        return self.lead + i * self.body // self.room
+
+
+def strip(shown: Strip, traces: Sequence[Trace], width: int, height: int, g: Glyphs) -> list[Row]:
+    """`height` rows: what it amounts to, the points, the axis with its numbers, then the machine.
+
+    Where there is little room the machine goes first, series by series.
+    """
+    left = LEFT if width >= LEFT + LEAST_PLOT else 0
+    right = RIGHT if width >= left + LEAST_PLOT + RIGHT else 0
+    axis = Axis.of(shown, width - left - right)
+    top = _heading(shown, width, g, airy=height >= AIRY_FROM)
+    under: list[Row] = [
+        [(" " * left, "text"), *_rule(shown, axis, g)],
+        [(" " * left, "text"), (_ticks(shown, axis), "muted")],
+    ]
+    rest = height - len(top) - len(under)
+    drawn = traces[: max(0, rest - LEAST_HEIGHT)]
+    room = rest // 3 if shown.values else rest - 2
+    each = max(1, min(MOST_TRACE, room // len(drawn))) if drawn else 0
+    for trace in drawn:
+        under += _trace(trace, axis, left, right, 1 if trace.flags else each, g)
+    plot = max(0, height - len(top) - len(under))
+    return [*top, *_points(shown, axis, left, right, plot, g), *under][: max(0, height)]
+
+
+def _heading(shown: Strip, width: int, g: Glyphs, *, airy: bool) -> list[Row]:
+    """What it amounts to and what the marks mean, in one row, or two where there is room."""
+    summary, key = _summary(shown, g), _key(shown, g)
+    if airy and key and row_width(summary) + row_width(key) + 2 > width:
+        return [summary, key]
+    while key and row_width(summary) + row_width(key) + 2 > width:
+        key = key[:-2]
+    return [ends(summary, key, width)]
+
+
+def _summary(shown: Strip, g: Glyphs) -> Row:
+    """Mean, interval, and of how many."""
+    row: Row = [(f"{shown.label} ", "muted")]
+    if shown.mean is None:
+        row.append((g(numbers.PENDING if shown.waits else numbers.MISSING), "text"))
+    else:
+        row += [(numbers.ms(shown.mean), "text.bold"), (" ms", "muted")]
+    if shown.ci95 is not None and shown.mean:
+        half = (shown.ci95[1] - shown.ci95[0]) / 2 / shown.mean
+        row.append((f"  {g(numbers.half(half))}  {numbers.interval(shown.ci95)}", "text"))
+    row.append(("   n ", "muted"))
+    return [*row, (str(shown.counted), "text")]
+
+
+def _key(shown: Strip, g: Glyphs) -> Row:
+    """The marks that are there, most telling first."""
+    row: Row = []
+    odd = [v for v, k in zip(shown.values, shown.kinds, strict=True) if k == "outlier"]
+    if odd:
+        row += [(f"{g('▲')} ", "warn"), (f"{_plural(len(odd), 'outlier')}   ", "muted")]
+    if gone := shown.count("discarded"):
+        row += [(f"{g('✗')} ", "warn"), (f"{gone} discarded   ", "muted")]
+    if before := shown.count("dropped"):
+        row += [(f"{g('│')} ", "muted"), (f"steady after {before}   ", "muted")]
+    if warm := shown.count("warmup"):
+        row += [(f"{g('░')} ", "border"), (f"{warm} warm-up   ", "muted")]
+    if shown.count("first"):
+        row += [(f"{g('○')} ", "muted"), ("first   ", "muted")]
+    return row
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}{'s' if count != 1 else ''}"
+
+
+def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Glyphs) -> list[Row]:
+    """One dot an iteration; those that do not count as usual have a sign of their own."""
+    if height <= 0:
+        return []
+    width = axis.lead + axis.body
+    field = Dots(width, height, g)
+    if not shown.values:
+        said = "no iteration yet" if shown.waits else "no iteration was made"
+        row: Row = [(" " * left, "text"), (fit(said, width, mark=g("…")), "muted")]
+        return [[], row, *([] for _ in range(height - 2))][:height] if height > 1 else [row]
+    _ground(shown, axis, field)
+    # Where each has a column of its own a point is two dots wide, to be seen better.
+    wide = field.fine and axis.room <= axis.body
+    for i, (value, kind) in enumerate(zip(shown.values, shown.kinds, strict=True)):
+        y = _level(value, shown, field.down)
+        if kind not in SIGNS:
+            x = axis.lead * (field.across // width) + _spot(i, axis, field)
+            field.dot(x, y, ROLES[kind])
+            if wide:
+                field.dot(x - 1 if x % 2 else x + 1, y, ROLES[kind])
+            if not shown.low <= value <= shown.high:
+                beyond = "↑" if value > shown.high else "↓"
+                field.sign(axis.column(i), field.cell(0, y)[1], beyond, ROLES[kind])
+    for kind in SIGNS:
+        for i, each in enumerate(shown.kinds):
+            if each == kind:
+                y = field.cell(0, _level(shown.values[i], shown, field.down))[1]
+                field.sign(axis.column(i), y, SIGNS[kind], ROLES[kind])
+    labels = {height - 1: shown.low, 0: shown.high} if height > 1 else {}
+    return [
+        [
+            *([(fit(_label(labels, y), left - 1, "right") + " ", "muted")] if left else []),
+            *row,
+            *(_mean_mark(shown, y, height, right, g) if right else []),
+        ]
+        for y, row in enumerate(field.rows())
+    ]
+
+
+def _label(labels: dict[int, float], y: int) -> str:
+    return numbers.ms(labels[y]) if y in labels else ""
+
+
+def _spot(i: int, axis: Axis, field: Dots) -> int:
+    """The place of the dot of iteration `i` within the body."""
+    per = field.across // max(1, field.width)
+    return (2 * i + 1) * axis.body * per // (2 * axis.room)
+
+
+def _level(value: float, shown: Strip, down: int) -> int:
+    """Rows of dots from the top; what is beyond the scale stands at its end."""
+    span = shown.high - shown.low
+    share = min(1.0, max(0.0, (value - shown.low) / span)) if span > 0 else 0.5
+    return down - 1 - round(share * (down - 1))
+
+
+def _ground(shown: Strip, axis: Axis, field: Dots) -> None:
+    """Warm-up shaded, the mean as a line over what it is made of, the start of the steady part."""
+    warm = next((i for i, k in enumerate(shown.kinds) if k not in ("first", "warmup")), None)
+    until = axis.edge(len(shown.kinds) if warm is None else warm)
+    for x in range(axis.lead, until):
+        for y in range(field.height):
+            field.ground(x, y, "░", "border")
+    start = shown.steady_from
+    if shown.mean is not None and warm is not None:
+        y = field.cell(0, _level(shown.mean, shown, field.down))[1]
+        for x in range(axis.edge(start or warm), axis.edge(len(shown.values))):
+            field.ground(x, y, "╌", "border")
+    if start is not None:
+        for y in range(field.height):
+            field.ground(axis.edge(start), y, "│", "muted")
+
+
+def _mean_mark(shown: Strip, y: int, height: int, width: int, g: Glyphs) -> Row:
+    """The rows that the interval takes, and the mean in words beside its own."""
+    if shown.mean is None:
+        return []
+    low, high = shown.ci95 or (shown.mean, shown.mean)
+    bottom, at, top = (_level(v, shown, height) for v in (low, shown.mean, high))
+    if y == at:
+        return [(g("├" if shown.ci95 else "─"), "text"), (fit(" mean", width - 1), "muted")]
+    return [(g("│"), "text")] if top <= y <= bottom else []
+
+
+def _rule(shown: Strip, axis: Axis, g: Glyphs) -> Row:
+    """Loading, warm-up, measured, to come."""
+    done = axis.edge(min(len(shown.values), shown.room)) - axis.lead
+    warm = sum(kind in ("first", "warmup") for kind in shown.kinds)
+    warm = min(done, axis.edge(warm) - axis.lead)
+    return [
+        (g("·") * axis.lead, "muted"),
+        (g("╌") * warm, "muted"),
+        (g("━") * (done - warm), "plot"),
+        (g("─") * (axis.body - done), "border"),
+    ]
+
+
+def _ticks(shown: Strip, axis: Axis) -> str:
+    """Numbers of iterations, from 1 on, as many as have room, and how long the load took."""
+    line = [" "] * (axis.lead + axis.body)
+    took = numbers.seconds(shown.lead_s)
+    said = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
+    line[: len(said)] = said
+    if axis.body <= 0:
+        return "".join(line)
+    places = [0, *range(step := _step(axis), shown.room + 1, step)]
+    for number in dict.fromkeys(max(1, place) for place in places):
+        text = f"{number:,}"
+        at = axis.column(number - 1) - (len(text) - 1) // 2
+        at = min(at, len(line) - len(text))
+        if at < axis.lead or any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
+            continue
+        line[at : at + len(text)] = text
+    return "".join(line)
+
+
+def _step(axis: Axis) -> int:
+    most = max(1, axis.body // TICK_ROOM)
+    power = 0
+    while True:
+        for one in STEPS:
+            step: int = one * 10**power
+            if axis.room // step <= most:
+                return step
+        power += 1
+
+
+def _trace(shown: Trace, axis: Axis, left: int, right: int, height: int, g: Glyphs) -> list[Row]:
+    """One series: rates filled from zero, what has no zero as dots on a zoomed scale."""
+    width = axis.lead + axis.body
+    per = 2 if g.mode == "braille" else 1
+    points = [
+        *sampled(shown.lead, len(shown.lead), axis.lead * per),
+        *sampled(shown.body, shown.room, axis.body * per),
+    ]
+    if shown.flags:
+        drawn = [_flags(points, per, g)]
+    elif shown.top:
+        drawn = [[(text, "plot")] for text in filled(points, width, height, shown.top, g)]
+    else:
+        drawn = _dotted(points, width, height, g)
+    value, last = f" {shown.value} {g(shown.unit)}", len(drawn) - 1
+    return [
+        crop(
+            [
+                *([(fit(shown.label if y == last else "", left), "muted")] if left else []),
+                *row,
+                *([(fit(value if y == last else "", right, mark=g("…")), "text")] if right else []),
+            ],
+            width + left + right,
+        )
+        for y, row in enumerate(drawn)
+    ]
+
+
+def sampled(points: Sequence[float | None], room: int, places: int) -> list[float | None]:
+    """`points`, which fill the first of `room` bins, as `places` means or repeats of them."""
+    found: list[float | None] = []
+    for x in range(places):
+        first, last = x * room // places, max(x * room // places + 1, (x + 1) * room // places)
+        known = [v for v in points[first:last] if v is not None]
+        found.append(fmean(known) if known else None)
+    return found
+
+
+def filled(
+    points: Sequence[float | None], width: int, height: int, top: float, g: Glyphs
+) -> list[str]:
+    """`height` lines, the upper ones where a value reaches them."""
+    found = []
+    for y in range(height - 1, -1, -1):
+        low = y * top / height
+        part: list[float | None] = [
+            None if v is None or (y and v <= low) else min(v - low, top / height) for v in points
+        ]
+        found.append(braille.filled(part, width, top / height, g))
+    return found
+
+
+def _dotted(points: Sequence[float | None], width: int, height: int, g: Glyphs) -> list[Row]:
+    field = Dots(width, height, g)
+    low, high = braille.zoom(points)
+    for x, value in enumerate(points):
+        if value is not None:
+            share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
+            field.dot(x, field.down - 1 - round(share * (field.down - 1)), "plot")
+    return field.rows()
+
+
+def _flags(points: Sequence[float | None], per: int, g: Glyphs) -> Row:
+    there = [any(v is not None for v in points[x : x + per]) for x in range(0, len(points), per)]
+    return [("".join(g("▲") if flag else " " for flag in there), "warn")]
