@@ -15,6 +15,7 @@ from txtop.ui.figures import WIDENINGS, Memo, planned_iterations
 Kind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
 LEAST_LEAD_NS = 500_000_000
 CLOSE = (0.02, 0.05)
+MANY = 100
 NS_PER_MS = 1e6
 
 
@@ -50,6 +51,15 @@ def strip(session: SessionState, state: CellState, memo: Memo) -> Strip:
     size = (len(state.samples), len(state.samples.discarded))
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
     return memo.kept("strip", key, lambda: _strip(session, state, memo, lead_ns))
+
+
+def pace(state: CellState) -> tuple[object, ...]:
+    """What changes when the figures of a cell are due again: with every iteration while there are
+    few, later with every twentieth part more, since all of them are looked at each time."""
+    n = len(state.samples)
+    due = n - n % (n // 20) if n >= MANY and not state.over else n
+    known = (state.load is not None, state.memory is not None, state.finished is not None)
+    return state.cell.id, state.started_at_ns, due, len(state.samples.discarded), known, state.over
 
 
 def lead(session: SessionState, state: CellState) -> int:

@@ -13,6 +13,7 @@ from txtop.stats.summary import band
 from txtop.stats.trend import trend
 from txtop.ui import figures, numbers
 from txtop.ui.figures import Memo
+from txtop.ui.iterations import pace
 
 STDERR_LINES = 12
 INPUTS = 12
@@ -69,16 +70,11 @@ def _failure(state: CellState) -> tuple[Said, ...]:
 
 def _course(session: SessionState, state: CellState, memo: Memo) -> tuple[Said, ...]:
     """How its iterations were counted and what is to be thought of them."""
-    samples = state.samples
     said: list[Said] = []
     if state.finished and state.finished.stopped_by:
         said.append(Said("stopped by", state.finished.stopped_by))
-    if samples.role:
-        said += memo.kept(
-            "course",
-            (state.cell.id, state.started_at_ns, len(samples), len(samples.discarded), state.over),
-            lambda: _judged(session, state, memo),
-        )
+    if state.samples.role:
+        said += memo.kept("course", pace(state), lambda: _judged(session, state, memo))
     said += [Said("blocks", text, "warn") for text in _blocks(state)]
     peaks = _peaks(state)
     said += [Said("peak memory", peaks)] if peaks else []
@@ -180,6 +176,7 @@ def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
         Said("precision", precision),
         Said("attention", _attention(state)),
         Said("device", _device(state)),
+        *([Said("device id", load.device_id)] if load is not None and load.device_id else []),
         Said("batch", str(cell.batch_size)),
         Said("lengths", _lengths(state)),
         Said("compile", cell.compile),
@@ -210,7 +207,6 @@ def _device(state: CellState) -> str:
     threads = load.threads if load else cell.threads
     words = [load.device if load else cell.device]
     words += [load.device_name] if load and load.device_name else []
-    words += [load.device_id] if load and load.device_id else []
     words += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
     return ", ".join(words)
 

@@ -12,6 +12,7 @@ from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile
 from txtop.ui.figures import Memo
+from txtop.ui.iterations import pace
 
 MARKED = (50, 90, 99)
 STEPS = (1, 2, 5)
@@ -51,9 +52,7 @@ class Bin:
 
 def spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
     """Of the iterations that the figures are made of."""
-    size = (len(state.samples), len(state.samples.discarded))
-    key = (state.cell.id, state.started_at_ns, size, state.over)
-    return memo.kept("spread", key, lambda: _spread(session, state, memo))
+    return memo.kept("spread", pace(state), lambda: _spread(session, state, memo))
 
 
 def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
@@ -62,7 +61,7 @@ def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
         places = places[memo.finals.steady(state, session.plan.seed).start :]
     if state.family == "encoder":
         values = metrics.values(state, "e2e_ms", places)
-        title, n, why = "forward time", len(values), ""
+        title, n, why = "forward time", len(values), _why(state)
     else:
         values, means = metrics.itl_ms(state, places)
         title, n, why = "gaps between tokens", len(means), _why(state)
@@ -77,9 +76,9 @@ def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
 def _why(state: CellState) -> str:
     if state.lag:
         return "withheld: the streamer was a step late"
-    if state.cell.new_tokens < 2:
+    if state.samples.kept() and state.cell.new_tokens < 2:
         return "one new token has no gap"
-    return ""
+    return "nothing was measured" if state.over else "nothing measured yet"
 
 
 def bins(values: Sequence[float], most: int) -> list[Bin]:

@@ -21,7 +21,7 @@ from txtop.state import HOST, Device, SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import gpus_of
 from txtop.ui.figures import Memo
-from txtop.ui.iterations import Strip, lead
+from txtop.ui.iterations import Strip, lead, pace
 
 Points = tuple[float | None, ...]
 Span = tuple[int, int]
@@ -58,9 +58,9 @@ class Spans:
 
 
 def traces(session: SessionState, state: CellState, shown: Strip, memo: Memo) -> tuple[Trace, ...]:
-    """What was read of the device of the cell, and of the processor; anew once a second."""
-    second = 0 if state.over else session.clock_ns // 1_000_000_000
-    key = (state.cell.id, state.started_at_ns, len(state.samples), shown.room, second)
+    """What was read of the device of the cell, and of the processor."""
+    alone = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
+    key = (pace(state), shown.room, alone)
     return memo.kept("traces", key, lambda: _traces(session, state, shown.room))
 
 
@@ -138,17 +138,19 @@ def _slowed(device: Device, shape: Spans) -> tuple[Trace, ...]:
     if "throttle_reasons" not in device.series:
         return ()
     at, read = device.series["throttle_reasons"]
-    words: dict[str, None] = {}
+    words = {value: clocks.reasons(value)[0] for value in set(read)}
+    bad = {value for value, found in words.items() if found}
+    if not bad:
+        return ()
 
     def flag(span: Span) -> float | None:
-        held = [word for v in _readings(at, read, *span) for word in clocks.reasons(v)[0]]
-        words.update(dict.fromkeys(held))
-        return 1.0 if held else None
+        return next((v for v in _readings(at, read, *span) if v in bad), None)
 
     before, body = (tuple(map(flag, part)) for part in _parts(shape))
-    if not words:
+    first = next((v for v in (*before, *body) if v is not None), None)
+    if first is None:
         return ()
-    return (Trace("slowed", next(iter(words)), "", before, body, shape.room, flags=True),)
+    return (Trace("slowed", words[first][0], "", before, body, shape.room, flags=True),)
 
 
 def _parts(shape: Spans) -> tuple[tuple[Span, ...], tuple[Span, ...]]:

@@ -8,7 +8,7 @@ from txtop.ui.widgets import facts, histogram, phases
 from txtop.ui.widgets import strip as points
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.hero import number_rows
-from txtop.ui.widgets.rows import Row, block
+from txtop.ui.widgets.rows import Row, block, cells
 
 SPREAD_ROWS = 10
 LEAST_STRIP, MOST_STRIP = 13, 20
@@ -45,45 +45,43 @@ def loading(shown: Detail, width: int, height: int, g: Glyphs, *, boxed: bool) -
     return framed("load", said, body, width, height, g, boxed=boxed)
 
 
-def loading_rows(shown: Detail, width: int, g: Glyphs) -> int:
-    """Rows that the panel wants inside."""
-    return len(phases.phases(shown.loading, width, g))
+def lines(shown: Detail, width: int, height: int, g: Glyphs, *, boxed: bool) -> list[Row]:
+    """What scrolls in a panel of that size: without frames all of the detail, else what has no
+    panel of its own."""
+    if boxed:
+        return words(shown, inside(width, height, boxed)[0], g)
+    return whole(shown, width, height, g)
+
+
+def furthest(rows: list[Row], width: int, height: int, *, boxed: bool) -> int:
+    """How many rows can be left out above."""
+    return (
+        max(0, len(rows) - inside(width, height, boxed)[1]) if boxed else max(0, len(rows) - height)
+    )
 
 
 def column(
-    shown: Detail,
+    rows: list[Row],
+    skip: int,
     width: int,
     height: int,
     g: Glyphs,
     *,
     boxed: bool,
     focused: bool = False,
-    skip: int = 0,
 ) -> list[Row]:
-    """Without frames all of the detail, else what has no panel of its own; from row `skip` on."""
+    """The panel, from row `skip` on; it says how many rows are left out below."""
+    rest = furthest(rows, width, height, boxed=boxed) - skip
     if boxed:
-        across, down = inside(width, height, boxed)
-        rows = words(shown, across, g)
-        rest = max(0, len(rows) - skip - down)
-        said: Row = [(g(f"↓ {rest} more"), "muted")] if rest else []
+        said: Row = [(g(f"↓ {rest} more"), "muted")] if rest > 0 else []
         return framed(
-            "figures and facts", said, rows[skip:], width, height, g,
-            boxed=boxed, focused=focused,
-        )  # fmt: skip
-    rows = whole(shown, width, height, g)
-    rest = len(rows) - skip - height
+            "figures and facts", said, rows[skip:], width, height, g, boxed=True, focused=focused
+        )
     if rest <= 0 or height < 3:
         return block(rows[skip:], width, height)
-    more: Row = [(g("─") * max(0, width - 12), "border"), (g(f" ↓ {rest + 1} more "), "muted")]
+    text = g(f" ↓ {rest + 1} more ")
+    more: Row = [(g("─") * max(0, width - cells(text)), "border"), (text, "muted")]
     return block([*rows[skip : skip + height - 1], more], width, height)
-
-
-def rows_of(shown: Detail, width: int, height: int, g: Glyphs, *, boxed: bool) -> tuple[int, int]:
-    """How many rows the column has, and how many of them show at once."""
-    if boxed:
-        across, down = inside(width, height, boxed)
-        return len(words(shown, across, g)), down
-    return len(whole(shown, width, height, g)), height
 
 
 def words(shown: Detail, width: int, g: Glyphs) -> list[Row]:
@@ -116,7 +114,7 @@ def whole(shown: Detail, width: int, height: int, g: Glyphs) -> list[Row]:
     rows += groups.pop("failure", [])
     if shown.figures:
         rows += part("figures", [], facts.figures(shown.figures, across, g))
-    if shown.spread.values or shown.spread.why:
+    if shown.strip.values:
         rows += spread(shown, width, SPREAD_ROWS + 1, g, boxed=False)
     rows += part("load", phases.said(shown.loading, g), phases.phases(shown.loading, across, g))
     for each in groups.values():

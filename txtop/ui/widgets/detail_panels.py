@@ -53,12 +53,7 @@ class DetailColumn(Framed, can_focus=True):
 
     def action_move(self, by: int) -> None:
         """Scrolls by so many rows, as far as there is something."""
-        if self.shown.detail is None:
-            return
-        have, room = detail.rows_of(
-            self.shown.detail, *self.size, glyphs.current(), boxed=self.boxed
-        )
-        self._skip = max(0, min(self._skip + by, have - room))
+        self._skip = max(0, self._skip + by)
         self.tick()
 
     def on_mouse_scroll_down(self) -> None:
@@ -71,14 +66,8 @@ class DetailColumn(Framed, can_focus=True):
         if self.shown.detail is None:
             return []
         g = glyphs.current()
-        have, room = detail.rows_of(self.shown.detail, width, height, g, boxed=self.boxed)
-        self._skip = max(0, min(self._skip, have - room))
+        rows = detail.lines(self.shown.detail, width, height, g, boxed=self.boxed)
+        self._skip = min(self._skip, detail.furthest(rows, width, height, boxed=self.boxed))
         return detail.column(
-            self.shown.detail,
-            width,
-            height,
-            g,
-            boxed=self.boxed,
-            focused=self.has_focus,
-            skip=self._skip,
+            rows, self._skip, width, height, g, boxed=self.boxed, focused=self.has_focus
         )

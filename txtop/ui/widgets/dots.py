@@ -10,7 +10,8 @@ _EMPTY = 0x2800
 
 
 class Dots:
-    """`width` columns, `height` rows; `across` and `down` count the places of dots in them.
+    """`width` columns, `height` rows; `across` and `down` count the places of dots in them, `per`
+    those in one column.
 
     In one cell a sign wins over dots, and dots over the ground.
     """
@@ -18,7 +19,8 @@ class Dots:
     def __init__(self, width: int, height: int, g: Glyphs) -> None:
         self.width, self.height = max(0, width), max(0, height)
         self.fine = g.mode == "braille"
-        self.across = self.width * (2 if self.fine else 1)
+        self.per = 2 if self.fine else 1
+        self.across = self.width * self.per
         self.down = self.height * (4 if self.fine else 1)
         self._g = g
         self._bits: dict[tuple[int, int], int] = {}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from txtop.stats.summary import FLOORS
 from txtop.ui import numbers
-from txtop.ui.detail import Figure
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.known import Group
+from txtop.ui.measures import Figure
 from txtop.ui.widgets.rows import Row, cells, clean, fit, wrapped
 
 LABEL = 12
@@ -76,7 +76,7 @@ def command(text: str, width: int, g: Glyphs) -> list[Row]:
     if not text:
         return [[("no command line can spell it", "muted")]]
     lines: list[str] = []
-    for word in _units(text):
+    for word in _units(text, width - len(INDENT) - 2):
         last = lines[-1] if lines else ""
         if lines and cells(last) + 1 + cells(word) + 2 <= width:
             lines[-1] = f"{last} {word}"
@@ -93,12 +93,13 @@ def command(text: str, width: int, g: Glyphs) -> list[Row]:
     return rows
 
 
-def _units(text: str) -> list[str]:
-    """The words as a shell wants them, each option with its value."""
+def _units(text: str, most: int) -> list[str]:
+    """The words as a shell wants them, each option with its value where both fit."""
     found: list[str] = []
     for word in (clean(shlex.quote(word)) for word in shlex.split(text)):
         alone = found and found[-1].startswith("-") and " " not in found[-1]
-        if alone and not word.startswith("-") and "=" not in found[-1]:
+        fits = found and cells(found[-1]) + 1 + cells(word) <= most
+        if alone and fits and not word.startswith("-") and "=" not in found[-1]:
             found[-1] = f"{found[-1]} {word}"
         elif len(found) == 1 and found[0] == "txtop":
             found[0] = f"txtop {word}"

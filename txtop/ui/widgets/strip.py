@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -28,6 +28,8 @@ ROLES: dict[Kind, str] = {
     "discarded": "warn",
 }
 SIGNS: dict[Kind, str] = {"first": "○", "outlier": "▲", "discarded": "✗"}
+# Of several in one place the last is seen.
+RANK = "↑↓○✗▲"
 STEPS = (1, 2, 5)
 TICK_ROOM = 7
 
@@ -71,8 +73,8 @@ def strip(shown: Strip, traces: Sequence[Trace], width: int, height: int, g: Gly
         [(" " * left, "text"), (_ticks(shown, axis), "muted")],
     ]
     rest = height - len(top) - len(under)
-    drawn = traces[: max(0, rest - LEAST_HEIGHT)]
-    room = rest // 3 if shown.values else rest - 2
+    drawn = traces[: max(0, rest - (LEAST_HEIGHT if shown.values else 1))]
+    room = rest // 3 if shown.values else rest - 1
     each = max(1, min(MOST_TRACE, room // len(drawn))) if drawn else 0
     for trace in drawn:
         under += _trace(trace, axis, left, right, 1 if trace.flags else each, g)
@@ -107,18 +109,28 @@ def _summary(shown: Strip, g: Glyphs) -> Row:
 def _key(shown: Strip, g: Glyphs) -> Row:
     """The marks that are there, most telling first."""
     row: Row = []
-    odd = [v for v, k in zip(shown.values, shown.kinds, strict=True) if k == "outlier"]
-    if odd:
-        row += [(f"{g('▲')} ", "warn"), (f"{_plural(len(odd), 'outlier')}   ", "muted")]
+    if odd := shown.count("outlier"):
+        row += [(f"{g('▲')} ", "warn"), (f"{_plural(odd, 'outlier')}   ", "muted")]
     if gone := shown.count("discarded"):
         row += [(f"{g('✗')} ", "warn"), (f"{gone} discarded   ", "muted")]
     if before := shown.count("dropped"):
         row += [(f"{g('│')} ", "muted"), (f"steady after {before}   ", "muted")]
     if warm := shown.count("warmup"):
         row += [(f"{g('░')} ", "border"), (f"{warm} warm-up   ", "muted")]
+    if any(_beyond(v, shown) and k not in SIGNS for v, k in _pairs(shown)):
+        row += [(f"{g('↑↓')} ", "muted"), ("off the scale   ", "muted")]
     if shown.count("first"):
         row += [(f"{g('○')} ", "muted"), ("first   ", "muted")]
     return row
+
+
+def _pairs(shown: Strip) -> Iterator[tuple[float, Kind]]:
+    return zip(shown.values, shown.kinds, strict=True)
+
+
+def _beyond(value: float, shown: Strip) -> str:
+    """Where a value lies that the scale does not hold."""
+    return "↑" if value > shown.high else "↓" if value < shown.low else ""
 
 
 def _plural(count: int, word: str) -> str:
@@ -138,21 +150,19 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
     _ground(shown, axis, field)
     # Where each has a column of its own a point is two dots wide, to be seen better.
     wide = field.fine and axis.room <= axis.body
-    for i, (value, kind) in enumerate(zip(shown.values, shown.kinds, strict=True)):
+    signs: list[tuple[str, int, int, str]] = []
+    for i, (value, kind) in enumerate(_pairs(shown)):
         y = _level(value, shown, field.down)
-        if kind not in SIGNS:
-            x = axis.lead * (field.across // width) + _spot(i, axis, field)
-            field.dot(x, y, ROLES[kind])
-            if wide:
-                field.dot(x - 1 if x % 2 else x + 1, y, ROLES[kind])
-            if not shown.low <= value <= shown.high:
-                beyond = "↑" if value > shown.high else "↓"
-                field.sign(axis.column(i), field.cell(0, y)[1], beyond, ROLES[kind])
-    for kind in SIGNS:
-        for i, each in enumerate(shown.kinds):
-            if each == kind:
-                y = field.cell(0, _level(shown.values[i], shown, field.down))[1]
-                field.sign(axis.column(i), y, SIGNS[kind], ROLES[kind])
+        sign = SIGNS.get(kind) or _beyond(value, shown)
+        if sign:
+            signs.append((sign, axis.column(i), field.cell(0, y)[1], ROLES[kind]))
+            continue
+        x = axis.lead * field.per + (2 * i + 1) * axis.body * field.per // (2 * axis.room)
+        field.dot(x, y, ROLES[kind])
+        if wide:
+            field.dot(x - 1 if x % 2 else x + 1, y, ROLES[kind])
+    for sign, column, y, role in sorted(signs, key=lambda each: RANK.index(each[0])):
+        field.sign(column, y, sign, role)
     labels = {height - 1: shown.low, 0: shown.high} if height > 1 else {}
     return [
         [
@@ -166,12 +176,6 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
 
 def _label(labels: dict[int, float], y: int) -> str:
     return numbers.ms(labels[y]) if y in labels else ""
-
-
-def _spot(i: int, axis: Axis, field: Dots) -> int:
-    """The place of the dot of iteration `i` within the body."""
-    per = field.across // max(1, field.width)
-    return (2 * i + 1) * axis.body * per // (2 * axis.room)
 
 
 def _level(value: float, shown: Strip, down: int) -> int:
