@@ -19,6 +19,8 @@ LEAST_PLOT = 12
 LEAST_HEIGHT = 3
 MOST_TRACE = 3
 AIRY_FROM = 14
+LARGE_FROM = 10
+LARGE = ((0, 0), (1, 0), (0, 1), (1, 1))
 ROLES: dict[Kind, str] = {
     "measured": "accent-a",
     "outlier": "warn",
@@ -148,19 +150,19 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
         row: Row = [(" " * left, "text"), (fit(said, width, mark=g("…")), "muted")]
         return [[], row, *([] for _ in range(height - 2))][:height] if height > 1 else [row]
     _ground(shown, axis, field)
-    # Where each has a column of its own a point is two dots wide, to be seen better.
+    # Where there is room a point has more dots of its cell than its own, to be seen better.
     wide = field.fine and axis.room <= axis.body
+    larger = LARGE if wide and height >= LARGE_FROM else LARGE[: 2 if wide else 1]
     signs: list[tuple[str, int, int, str]] = []
     for i, (value, kind) in enumerate(_pairs(shown)):
-        y = _level(value, shown, field.down)
         sign = SIGNS.get(kind) or _beyond(value, shown)
         if sign:
-            signs.append((sign, axis.column(i), field.cell(0, y)[1], ROLES[kind]))
+            signs.append((sign, axis.column(i), _row_of(value, shown, field), ROLES[kind]))
             continue
         x = axis.lead * field.per + (2 * i + 1) * axis.body * field.per // (2 * axis.room)
-        field.dot(x, y, ROLES[kind])
-        if wide:
-            field.dot(x - 1 if x % 2 else x + 1, y, ROLES[kind])
+        y = _level(value, shown, field.down)
+        for dx, dy in larger:
+            field.dot(x ^ dx, y ^ dy, ROLES[kind])
     for sign, column, y, role in sorted(signs, key=lambda each: RANK.index(each[0])):
         field.sign(column, y, sign, role)
     labels = {height - 1: shown.low, 0: shown.high} if height > 1 else {}
@@ -168,7 +170,7 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
         [
             *([(fit(_label(labels, y), left - 1, "right") + " ", "muted")] if left else []),
             *row,
-            *(_mean_mark(shown, y, height, right, g) if right else []),
+            *(_mean_mark(shown, y, field, right, g) if right else []),
         ]
         for y, row in enumerate(field.rows())
     ]
@@ -185,6 +187,11 @@ def _level(value: float, shown: Strip, down: int) -> int:
     return down - 1 - round(share * (down - 1))
 
 
+def _row_of(value: float, shown: Strip, field: Dots) -> int:
+    """The row of the field that holds the dot of a value."""
+    return field.cell(0, _level(value, shown, field.down))[1]
+
+
 def _ground(shown: Strip, axis: Axis, field: Dots) -> None:
     """Warm-up shaded, the mean as a line over what it is made of, the start of the steady part."""
     warm = next((i for i, k in enumerate(shown.kinds) if k not in ("first", "warmup")), None)
@@ -194,7 +201,7 @@ def _ground(shown: Strip, axis: Axis, field: Dots) -> None:
             field.ground(x, y, "░", "border")
     start = shown.steady_from
     if shown.mean is not None and warm is not None:
-        y = field.cell(0, _level(shown.mean, shown, field.down))[1]
+        y = _row_of(shown.mean, shown, field)
         for x in range(axis.edge(start or warm), axis.edge(len(shown.values))):
             field.ground(x, y, "╌", "border")
     if start is not None:
@@ -202,12 +209,12 @@ def _ground(shown: Strip, axis: Axis, field: Dots) -> None:
             field.ground(axis.edge(start), y, "│", "muted")
 
 
-def _mean_mark(shown: Strip, y: int, height: int, width: int, g: Glyphs) -> Row:
+def _mean_mark(shown: Strip, y: int, field: Dots, width: int, g: Glyphs) -> Row:
     """The rows that the interval takes, and the mean in words beside its own."""
     if shown.mean is None:
         return []
     low, high = shown.ci95 or (shown.mean, shown.mean)
-    bottom, at, top = (_level(v, shown, height) for v in (low, shown.mean, high))
+    bottom, at, top = (_row_of(v, shown, field) for v in (low, shown.mean, high))
     if y == at:
         return [(g("├" if shown.ci95 else "─"), "text"), (fit(" mean", width - 1), "muted")]
     return [(g("│"), "text")] if top <= y <= bottom else []
