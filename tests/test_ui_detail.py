@@ -25,7 +25,7 @@ from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.iterations import Strip, kinds, scale
 from txtop.ui.measures import LABELS
-from txtop.ui.spread import bins, row_of
+from txtop.ui.spread import Bin, bins, row_of
 from txtop.ui.traces import LEAD_BINS, spans
 from txtop.ui.view import build_view
 from txtop.ui.widgets import detail as panels
@@ -325,6 +325,13 @@ def test_a_far_tail_does_not_flatten_the_rest() -> None:
     rows = bins(values, 10)
     assert rows[-1].high is None and rows[-1].count == 1
     assert sum(row.count > 0 for row in rows) >= 7
+
+
+def test_ranges_are_said_as_far_as_they_differ() -> None:
+    for width in (0.001, 0.02, 0.25, 1.0, 2.5, 50.0):
+        rows = [Bin(i * width, (i + 1) * width, 1) for i in range(4)]
+        said = [histogram.said(row, histogram.decimals(rows)) for row in rows]
+        assert [float(each) for each in said] == pytest.approx([i * width for i in range(4)])
 
 
 def test_percentiles_are_marked_in_their_row_or_say_what_they_need() -> None:

@@ -161,7 +161,8 @@ def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
     cell, load = state.cell, state.load
     said = [Said("model", cell.model)]
     if load is not None:
-        size = f"{load.parameters / 1e6:,.0f} M parameters, {numbers.size(load.weight_bytes)}"
+        count = " ".join(filter(None, numbers.big(load.parameters)))
+        size = f"{count} parameters, {numbers.size(load.weight_bytes)}"
         said.append(Said("weights", f"{load.weights}: {load.source}, {size}"))
     else:
         predicted = figures.predicted_bytes(cell)

@@ -15,7 +15,7 @@ from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
 
 MARKED = (50, 90, 99)
-STEPS = (1, 2, 5)
+STEPS = (1, 2, 2.5, 5)
 # What is beyond this share of the values at either end may share one open row.
 TAIL = 0.02
 FAR = 1.5
@@ -106,8 +106,8 @@ def bins(values: Sequence[float], most: int) -> list[Bin]:
 
 
 def _steps(low: float, high: float, room: int) -> tuple[float, int]:
-    """The smallest of 1, 2, 5 times a power of ten that takes at most `room` steps from a multiple
-    of it to beyond `high`, and that multiple."""
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `room` steps from a
+    multiple of it to beyond `high`, and that multiple."""
     least = (high - low) / room
     power = math.floor(math.log10(least)) if least > 0 else math.floor(math.log10(high or 1)) - 2
     while True:

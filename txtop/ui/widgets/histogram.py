@@ -29,16 +29,16 @@ def histogram(shown: Spread, width: int, height: int, g: Glyphs) -> list[Row]:
     marks: dict[int, list[str]] = {}
     for mark in shown.marks:
         if mark.value is not None:
-            said = f"{mark.name} {numbers.ms(mark.value)}"
-            marks.setdefault(row_of(mark.value, rows), []).append(said)
-    wide = MARK * max((len(said) for said in marks.values()), default=1) + 2
+            name = f"{mark.name} {numbers.ms(mark.value)}"
+            marks.setdefault(row_of(mark.value, rows), []).append(name)
+    wide = MARK * max((len(each) for each in marks.values()), default=1) + 2
     wide = wide if width >= RANGE + COUNT + wide + LEAST_BAR else 0
     count = COUNT if width >= RANGE + COUNT + wide + LEAST_BAR else 0
     across = max(0, width - RANGE - count - wide)
-    digits = _decimals(rows)
+    digits = decimals(rows)
     return [
         [
-            (fit(g(_range(row, digits)), RANGE - 1, "right") + " ", "muted"),
+            (fit(g(said(row, digits)), RANGE - 1, "right") + " ", "muted"),
             (_bar(row.count, most, across, g), "plot"),
             *([(fit(f"{row.count:,}" if row.count else "", count, "right"), "text")]
               if count else []),
@@ -55,20 +55,21 @@ def _bar(count: int, most: int, width: int, g: Glyphs) -> str:
     return fit(sign, width)
 
 
-def _marks(said: list[str], width: int, g: Glyphs) -> Row:
-    if not said:
+def _marks(names: list[str], width: int, g: Glyphs) -> Row:
+    if not names:
         return [(" " * width, "text")]
-    return [(f" {g('◂')} ", "muted"), (fit("  ".join(said), width - 3), "text.bold")]
+    return [(f" {g('◂')} ", "muted"), (fit("  ".join(names), width - 3), "text.bold")]
 
 
-def _decimals(rows: list[Bin]) -> int:
+def decimals(rows: list[Bin]) -> int:
     """Digits after the point that tell the edges apart."""
     steps = [row.high - row.low for row in rows if row.low is not None and row.high is not None]
     step = min(steps, default=1.0)
-    return next((d for d in range(6) if step >= 0.999 * 10**-d), 6)
+    return next((d for d in range(6) if abs(step - round(step, d)) < 1e-6 * step), 6)
 
 
-def _range(row: Bin, digits: int) -> str:
+def said(row: Bin, digits: int) -> str:
+    """Where a row begins."""
     if row.low is None:
         return f"< {row.high:,.{digits}f}"
     return f"{row.low:,.{digits}f}" + (" +" if row.high is None else "")
