@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -23,7 +24,7 @@ from txtop.state import SessionState, fold_all
 from txtop.ui.detail import Detail, Loading, detail
 from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.iterations import Strip, kinds, scale
+from txtop.ui.iterations import Kind, Strip, kinds, scale
 from txtop.ui.measures import LABELS
 from txtop.ui.spread import Bin, bins, row_of
 from txtop.ui.traces import LEAD_BINS, spans
@@ -131,6 +132,18 @@ def test_strip_and_histogram_are_of_the_same_iterations_as_the_export(name: str)
         assert [mark.value for mark in shown.spread.marks] == [spread.p50, spread.p90, spread.p99]
 
 
+def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
+    state = story(plan(iterations=80))
+    wanted = build(state, FinalMetrics()).cells[0].metrics
+    for figure in of(state).figures:
+        name = next(name for name, label in LABELS.items() if label == figure.label)
+        found = wanted[name]
+        assert dict(figure.percentiles) == {50: found.p50, 90: found.p90, 99: None}
+        assert found.p90 is not None and found.p99 is None
+    shown = text(facts.figures(of(state).figures, 76, G))
+    assert all("need 662" in row for row in shown[1:])
+
+
 def test_figures_of_a_cell_that_runs() -> None:
     shown = of(story(plan(), until=12))
     tokens = shown.figures[0]
@@ -193,6 +206,17 @@ def test_marks_stand_over_their_iteration_at_their_height() -> None:
     assert [x for x, _ in signs(plot, "○")] == [axis.column(0)]
     shaded = {x for x, _ in signs(plot, "░")}
     assert shaded == set(range(axis.edge(0), axis.edge(4)))
+
+
+def test_each_iteration_has_an_equal_part_of_the_axis() -> None:
+    kinds_: tuple[Kind, ...] = ("first", "warmup", "discarded", "measured", "outlier", "measured")
+    shown = Strip(values=(5.0,) * 6, kinds=kinds_, room=6, low=4.0, high=6.0)
+    rows = drawn(shown, strip.LEFT + 60 + strip.RIGHT)
+    found = {x: sign for sign in "○✗▲" for x, _ in signs(rows[1:-2], sign)}
+    assert found == {5: "○", 25: "✗", 45: "▲"}
+    loaded = replace(shown, lead_s=3.0)
+    axis = strip.Axis.of(loaded, 64)
+    assert (axis.lead, axis.body, axis.edge(0), axis.edge(6)) == (8, 56, 8, 64)
 
 
 def test_a_point_stands_at_the_height_of_its_value() -> None:
