@@ -31,6 +31,7 @@ from txtop.ui.traces import LEAD_BINS, spans
 from txtop.ui.view import build_view
 from txtop.ui.widgets import detail as panels
 from txtop.ui.widgets import facts, histogram, phases, strip
+from txtop.ui.widgets.axis import Axis
 from txtop.ui.widgets.lines import merged
 from txtop.ui.widgets.rows import Row, as_ascii, clean, row_width
 
@@ -196,7 +197,7 @@ def signs(rows: list[str], sign: str) -> list[tuple[int, int]]:
 def test_marks_stand_over_their_iteration_at_their_height() -> None:
     shown = of(story(plan(), slow=(10, 17), discarded=(6, 3))).strip
     rows = drawn(shown)
-    axis = strip.Axis.of(shown, 80 - strip.LEFT - strip.RIGHT)
+    axis = Axis.of(shown, 80 - strip.LEFT - strip.RIGHT)
     plot = rows[2:-2]
     assert "▲ 2 outliers" in rows[1] and "✗ 3 discarded" in rows[1]
     assert signs(plot, "▲") == [(axis.column(10), 0), (axis.column(17), 0)]
@@ -215,7 +216,7 @@ def test_each_iteration_has_an_equal_part_of_the_axis() -> None:
     found = {x: sign for sign in "○✗▲" for x, _ in signs(rows[1:-2], sign)}
     assert found == {5: "○", 25: "✗", 45: "▲"}
     loaded = replace(shown, lead_s=3.0)
-    axis = strip.Axis.of(loaded, 64)
+    axis = Axis.of(loaded, 64)
     assert (axis.lead, axis.body, axis.edge(0), axis.edge(6)) == (8, 56, 8, 64)
 
 
@@ -246,7 +247,7 @@ def test_axis_is_shared_and_counts_iterations() -> None:
     shown = of(story(plan(), gpus=1))
     rows = text(strip.strip(shown.strip, shown.traces, 100, 24, G))
     ticks = next(row for row in rows if "1.50 s" in row)[strip.LEFT :]
-    axis = strip.Axis.of(shown.strip, 100 - strip.LEFT - strip.RIGHT)
+    axis = Axis.of(shown.strip, 100 - strip.LEFT - strip.RIGHT)
     assert ticks[axis.column(0)] == "1" and ticks.split()[2:] == ["1", "5", "10", "15", "20"]
     for number in (5, 10, 15, 20):
         assert ticks[axis.column(number - 1) :].startswith(str(number))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from statistics import fmean
 
 from txtop.ui import numbers
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.iterations import Kind, Strip
 from txtop.ui.traces import Trace
-from txtop.ui.widgets import braille
+from txtop.ui.widgets.axis import Axis, rule, ticks
 from txtop.ui.widgets.dots import Dots
-from txtop.ui.widgets.rows import Row, crop, ends, fit, row_width
+from txtop.ui.widgets.rows import Row, ends, fit, row_width
+from txtop.ui.widgets.traces import trace
 
 LEFT, RIGHT = 7, 10
 LEAST_PLOT = 12
@@ -32,33 +31,6 @@ ROLES: dict[Kind, str] = {
 SIGNS: dict[Kind, str] = {"first": "○", "outlier": "▲", "discarded": "✗"}
 # Of several in one place the last is seen.
 RANK = "↑↓○✗▲"
-STEPS = (1, 2, 5)
-TICK_ROOM = 7
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Where iterations stand: `lead` columns of loading, then `body` columns for all of `room`."""
-
-    lead: int
-    body: int
-    room: int
-
-    @classmethod
-    def of(cls, shown: Strip, width: int) -> Axis:
-        """Loading alone has all the width; an eighth of it once there are iterations."""
-        if not shown.lead_s:
-            return cls(0, width, shown.room)
-        lead = max(4, width // 8) if shown.values else width
-        return cls(min(width, lead), max(0, width - lead), shown.room)
-
-    def column(self, i: int) -> int:
-        """The column in the middle of iteration `i`, counted from 0."""
-        return self.lead + (2 * i + 1) * self.body // (2 * self.room)
-
-    def edge(self, i: int) -> int:
-        """The column that iteration `i` begins in."""
-        return self.lead + i * self.body // self.room
 
 
 def strip(shown: Strip, traces: Sequence[Trace], width: int, height: int, g: Glyphs) -> list[Row]:
@@ -71,15 +43,15 @@ def strip(shown: Strip, traces: Sequence[Trace], width: int, height: int, g: Gly
     axis = Axis.of(shown, width - left - right)
     top = _heading(shown, width, g, airy=height >= AIRY_FROM)
     under: list[Row] = [
-        [(" " * left, "text"), *_rule(shown, axis, g)],
-        [(" " * left, "text"), (_ticks(shown, axis), "muted")],
+        [(" " * left, "text"), *rule(shown, axis, g)],
+        [(" " * left, "text"), (ticks(shown, axis), "muted")],
     ]
     rest = height - len(top) - len(under)
     drawn = traces[: max(0, rest - (LEAST_HEIGHT if shown.values else 1))]
     room = rest // 3 if shown.values else rest - 1
-    each = max(1, min(MOST_TRACE, room // len(drawn))) if drawn else 0
-    for trace in drawn:
-        under += _trace(trace, axis, left, right, 1 if trace.flags else each, g)
+    rows = max(1, min(MOST_TRACE, room // len(drawn))) if drawn else 0
+    for each in drawn:
+        under += trace(each, axis, left, right, 1 if each.flags else rows, g)
     plot = max(0, height - len(top) - len(under))
     return [*top, *_points(shown, axis, left, right, plot, g), *under][: max(0, height)]
 
@@ -218,113 +190,3 @@ def _mean_mark(shown: Strip, y: int, field: Dots, width: int, g: Glyphs) -> Row:
     if y == at:
         return [(g("├" if shown.ci95 else "─"), "text"), (fit(" mean", width - 1), "muted")]
     return [(g("│"), "text")] if top <= y <= bottom else []
-
-
-def _rule(shown: Strip, axis: Axis, g: Glyphs) -> Row:
-    """Loading, warm-up, measured, to come."""
-    done = axis.edge(min(len(shown.values), shown.room)) - axis.lead
-    warm = sum(kind in ("first", "warmup") for kind in shown.kinds)
-    warm = min(done, axis.edge(warm) - axis.lead)
-    return [
-        (g("·") * axis.lead, "muted"),
-        (g("╌") * warm, "muted"),
-        (g("━") * (done - warm), "plot"),
-        (g("─") * (axis.body - done), "border"),
-    ]
-
-
-def _ticks(shown: Strip, axis: Axis) -> str:
-    """Numbers of iterations, from 1 on, as many as have room, and how long the load took."""
-    line = [" "] * (axis.lead + axis.body)
-    took = numbers.seconds(shown.lead_s)
-    said = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
-    line[: len(said)] = said
-    if axis.body <= 0:
-        return "".join(line)
-    places = [0, *range(step := _step(axis), shown.room + 1, step)]
-    for number in dict.fromkeys(max(1, place) for place in places):
-        text = f"{number:,}"
-        at = axis.column(number - 1) - (len(text) - 1) // 2
-        at = min(at, len(line) - len(text))
-        if at < axis.lead or any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
-            continue
-        line[at : at + len(text)] = text
-    return "".join(line)
-
-
-def _step(axis: Axis) -> int:
-    most = max(1, axis.body // TICK_ROOM)
-    power = 0
-    while True:
-        for one in STEPS:
-            step: int = one * 10**power
-            if axis.room // step <= most:
-                return step
-        power += 1
-
-
-def _trace(shown: Trace, axis: Axis, left: int, right: int, height: int, g: Glyphs) -> list[Row]:
-    """One series: rates filled from zero, what has no zero as dots on a zoomed scale."""
-    width = axis.lead + axis.body
-    per = 2 if g.mode == "braille" else 1
-    points = [
-        *sampled(shown.lead, len(shown.lead), axis.lead * per),
-        *sampled(shown.body, shown.room, axis.body * per),
-    ]
-    if shown.flags:
-        drawn = [_flags(points, per, g)]
-    elif shown.top:
-        drawn = [[(text, "plot")] for text in filled(points, width, height, shown.top, g)]
-    else:
-        drawn = _dotted(points, width, height, g)
-    value, last = f" {shown.value} {g(shown.unit)}", len(drawn) - 1
-    return [
-        crop(
-            [
-                *([(fit(shown.label if y == last else "", left), "muted")] if left else []),
-                *row,
-                *([(fit(value if y == last else "", right, mark=g("…")), "text")] if right else []),
-            ],
-            width + left + right,
-        )
-        for y, row in enumerate(drawn)
-    ]
-
-
-def sampled(points: Sequence[float | None], room: int, places: int) -> list[float | None]:
-    """`points`, which fill the first of `room` bins, as `places` means or repeats of them."""
-    found: list[float | None] = []
-    for x in range(places):
-        first, last = x * room // places, max(x * room // places + 1, (x + 1) * room // places)
-        known = [v for v in points[first:last] if v is not None]
-        found.append(fmean(known) if known else None)
-    return found
-
-
-def filled(
-    points: Sequence[float | None], width: int, height: int, top: float, g: Glyphs
-) -> list[str]:
-    """`height` lines, the upper ones where a value reaches them."""
-    found = []
-    for y in range(height - 1, -1, -1):
-        low = y * top / height
-        part: list[float | None] = [
-            None if v is None or (y and v <= low) else min(v - low, top / height) for v in points
-        ]
-        found.append(braille.filled(part, width, top / height, g))
-    return found
-
-
-def _dotted(points: Sequence[float | None], width: int, height: int, g: Glyphs) -> list[Row]:
-    field = Dots(width, height, g)
-    low, high = braille.zoom(points)
-    for x, value in enumerate(points):
-        if value is not None:
-            share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
-            field.dot(x, field.down - 1 - round(share * (field.down - 1)), "plot")
-    return field.rows()
-
-
-def _flags(points: Sequence[float | None], per: int, g: Glyphs) -> Row:
-    there = [any(v is not None for v in points[x : x + per]) for x in range(0, len(points), per)]
-    return [("".join(g("▲") if flag else " " for flag in there), "warn")]
