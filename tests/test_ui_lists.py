@@ -280,3 +280,25 @@ async def test_a_card_has_nothing_to_filter(recording: Path) -> None:
 def test_the_events_of_the_log_are_counted_beyond_what_is_kept() -> None:
     found = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 61)
     assert a_view().log_count == len(found.log)
+
+
+async def test_in_the_detail_of_a_cell_the_next_one_is_the_next_of_the_table(
+    recording: Path,
+) -> None:
+    show = Recording(recording)
+    async with opened(show, size=(120, 40)) as (app, pilot):
+        await at_the_end(pilot, app)
+        await pilot.press("o", "slash", *"gpt2", "enter", "enter")
+        names = [r.id for r in app._root.query_one(CellsPanel).rows]
+        await until(pilot, lambda: app._root.view.detail is not None)
+        assert app._root.view.detail.id == names[0] and names != sorted(names)
+        await pilot.press("tab")
+        await until(pilot, lambda: app._root.view.detail.id == names[1])
+        await pilot.press("y")
+        await until(pilot, lambda: app.clipboard.startswith("gpt2 bf16"))
+        await pilot.press("slash", "w", "o")
+        await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
+        assert app._root.view.detail.id == names[1] and not app._root.typing
+        await pilot.press("escape")
+        await until(pilot, lambda: app._root.view.detail is None)
+        assert app._root.query_one(CellsPanel).selected == names[1]

@@ -56,11 +56,19 @@ def band(cv: float) -> Band:
     return "fair" if cv < 0.20 else "unstable"
 
 
-def outliers(values: Sequence[float]) -> int:
-    """How many values have a modified Z over 14.8; they are counted, never dropped."""
+def outlying(values: Sequence[float]) -> list[int]:
+    """Places of the values with a modified Z over 14.8 (Iglewicz and Hoaglin 1993)."""
+    if not values:
+        return []
     centre = median(values)
     mad = median([abs(v - centre) for v in values])
-    return sum(0.6745 * abs(v - centre) > OUTLIER_Z * mad for v in values) if mad > 0 else 0
+    far = OUTLIER_Z * mad / 0.6745
+    return [i for i, v in enumerate(values) if abs(v - centre) > far] if mad > 0 else []
+
+
+def outliers(values: Sequence[float]) -> int:
+    """How many values are outlying; they are counted, never dropped."""
+    return len(outlying(values))
 
 
 def summarise(

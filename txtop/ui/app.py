@@ -48,7 +48,7 @@ class TxtopApp(ShowApp, inherit_bindings=False):
 
     async def action_back(self) -> None:
         """Out of a large panel, then to the home screen if there was one; the run goes on."""
-        if not isinstance(self.show, Home) and self._root.back():
+        if self._look_into("") or (not isinstance(self.show, Home) and self._root.back()):
             return
         if self._home is not None and self.show is not self._home:
             self._switch(self._home)
@@ -57,6 +57,25 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         self._suspend_signal()
         if isinstance(self._driver, TerminalDriver) and not self._driver.suspend_group():
             self.say("no shell is waiting behind this screen")
+
+    # One cell
+
+    def action_open_cell(self) -> None:
+        if isinstance(self.show, Live | Recording):
+            self._look_into(self._root.at_cursor)
+
+    def action_next_cell(self, direction: int) -> None:
+        if isinstance(self.show, Live | Recording) and self.show.opened:
+            self._look_into(self._root.beside(direction))
+
+    def _look_into(self, name: str) -> bool:
+        """Opens the detail of a cell, or shuts it where no name is given; False if all is so."""
+        show = self.show
+        if not isinstance(show, Live | Recording) or show.opened == name or self._pump is None:
+            return False
+        show.opened = name
+        self._pump.ask(lambda _source: None)
+        return True
 
     # The run
 
@@ -179,6 +198,7 @@ class TxtopApp(ShowApp, inherit_bindings=False):
 
     def action_panel(self, number: int) -> None:
         if not isinstance(self.show, Home):
+            self._look_into("")
             self._root.panel(number)
 
     def action_next_plot(self) -> None:

@@ -143,6 +143,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             over=isinstance(show, Live) and show.over,
             back=self._home is not None,
             arms=show.arms if isinstance(show, Live | Recording) else 0,
+            cell=("open" if show.opened else "shut") if isinstance(show, Live | Recording) else "",
         )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

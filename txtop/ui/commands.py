@@ -45,6 +45,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
     Command("enter", "enter", "open the selected session", "open", ("home",)),
     Command("R", "R", "finish the selected session", "finish", ("home",)),
+    Command("enter", "enter", "open the cell under the cursor", "open_cell", SESSION),
+    Command("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION),
+    Command("shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION),
     Command("1", "1", "cells", "panel(1)", SESSION),
     Command("2", "2", "back to the A/B", "panel(2)", SESSION),
     Command("3", "3", "trade-offs", "panel(3)", SESSION),
@@ -70,9 +73,9 @@ COMMANDS: tuple[Command, ...] = (
 
 
 PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
-    "cells": (("↑ ↓", "select"), ("/", "find"), ("o", "order"), ("y", "copy")),
+    "cells": (("↑ ↓", "move"), ("enter", "open"), ("/", "find"), ("o", "order"), ("y", "copy")),
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),
-    "tradeoffs": (("↑ ↓", "select"), ("v", "next plot"), ("y", "copy")),
+    "tradeoffs": (("↑ ↓", "select"), ("enter", "open"), ("v", "next plot"), ("y", "copy")),
     "machine": (),
 }
 
@@ -85,12 +88,13 @@ def footer_keys(
     back: bool = False,
     resumable: bool = False,
     arms: int = 0,
+    cell: Literal["", "shut", "open"] = "",
     panel: str = "",
     typing: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """What the last row says: what is possible now, most needed first, help and quit last. `arms`
-    is how many an A/B has, `panel` the one that has the focus or all the room, and `typing` says
-    that letters are words to look for in it."""
+    is how many an A/B has, `cell` whether one could be opened or is, `panel` the one that has the
+    focus or all the room, and `typing` says that letters are words to look for in it."""
     if typing:
         return (("enter", "keep these words"), ("esc", "show all again"))
     shown: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
@@ -105,7 +109,11 @@ def footer_keys(
     elif not over:
         shown += [("space", "resume" if paused else "pause")]
         shown += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
-    if back and not panel:
+    if cell == "open":
+        shown = [("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"), *shown]
+    elif cell == "shut" and not panel:
+        shown.insert(2, ("enter", "open cell"))
+    if back and cell != "open" and not panel:
         shown.append(("esc", "home"))
     if arms > 2:
         shown.append(("a", "next arm"))

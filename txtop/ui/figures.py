@@ -35,6 +35,11 @@ class Memo:
         self._best: tuple[Plan, dict[str, str]] | None = None
         self._kept: dict[Hashable, tuple[object, object]] = {}
 
+    @property
+    def finals(self) -> FinalMetrics:
+        """The final figures as the export has them: heavy once a cell."""
+        return self._finals
+
     def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
         """What was made under that name, anew only when what it is made of is not equal."""
         known = self._kept.get(name)

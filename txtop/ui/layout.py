@@ -7,10 +7,11 @@ from typing import NamedTuple
 BOXED_FROM = (100, 32)
 CARD_BELOW = (60, 16)
 LEFT_SHARE = 0.57
-ZOOMED = ("cells", "tradeoffs", "machine", "log")
+ZOOMED = ("cells", "tradeoffs", "machine", "log", "detail")
 SMALL_HERO = 9
 FEWEST_CELLS = 4
 HIGH_FROM = 56
+LOADING_ROWS = 6
 WIDE_FROM = 150
 FEWEST_LARGE = 7
 FEWEST_LOG = 7
@@ -55,7 +56,8 @@ def arrange(
     has them in its right lower corner.
     """
     if width < CARD_BELOW[0] or height < CARD_BELOW[1]:
-        return Plan({"card": Place(0, 0, width, height)}, False)
+        alone = "detail" if zoom == "detail" else "card"
+        return Plan({alone: Place(0, 0, width, height)}, False)
     boxed = is_boxed(width, height)
     bar = 2 if replay and boxed else 1
     top = 1 + bar
@@ -65,7 +67,9 @@ def arrange(
         "footer": Place(0, height - 1, width, 1),
     }
     rest = height - 1 - top
-    if zoom in ZOOMED:
+    if zoom == "detail" and boxed:
+        places |= _detail(width, top, rest)
+    elif zoom in ZOOMED:
         places[zoom] = Place(0, top, width, rest)
     elif boxed:
         places |= _large(width, height, top, rest, cells, tradeoffs=tradeoffs)
@@ -111,6 +115,18 @@ def _large(
     if corner:
         places["tradeoffs"] = Place(left, top + hero, width - left, cells + log)
     return places
+
+
+def _detail(width: int, top: int, rest: int) -> dict[str, Place]:
+    """One cell: its iterations above, how they are spread under them, and words beside both."""
+    left = round(LEFT_SHARE * width)
+    spread = max(9, round(0.36 * rest))
+    return {
+        "detail-strip": Place(0, top, left, rest - spread),
+        "detail-spread": Place(0, top + rest - spread, left, spread),
+        "detail-load": Place(left, top, width - left, LOADING_ROWS),
+        "detail": Place(left, top + LOADING_ROWS, width - left, rest - LOADING_ROWS),
+    }
 
 
 def arrange_duel(

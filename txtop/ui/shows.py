@@ -32,7 +32,10 @@ SILENT_S = 5.0
 
 
 class Live:
-    """A run: launched first if a plan is given, gone on with if it `resumes`, then followed."""
+    """A run: launched first if a plan is given, gone on with if it `resumes`, then followed.
+
+    `opened` is the cell whose detail the next frames hold; anybody may set it.
+    """
 
     where: Literal["live"] = "live"
 
@@ -53,6 +56,7 @@ class Live:
         self.paused = False
         self.over = False
         self.arms = 0
+        self.opened = ""
         self.remote: Remote | None = None
         self._plan = plan
         self._resumes = resumes
@@ -122,7 +126,9 @@ class Live:
         self._memo = self._memo or Memo()
         self.paused = follower.state.paused
         self.over = follower.finished
-        view = build_view(follower.state, memo=self._memo, banner=self._banner())
+        view = build_view(
+            follower.state, memo=self._memo, banner=self._banner(), opened=self.opened
+        )
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
 
@@ -191,7 +197,7 @@ class Start:
 
 
 class Recording:
-    """A finished session with a transport."""
+    """A finished session with a transport. `opened` as for a run."""
 
     where: Literal["replay"] = "replay"
 
@@ -200,6 +206,7 @@ class Recording:
         self.player: Player | None = None
         self.paused = False
         self.arms = 0
+        self.opened = ""
         self._memo: Memo | None = None
         self._path = path
         self._start = start
@@ -225,7 +232,9 @@ class Recording:
 
         self._memo = self._memo or Memo()
         self.paused = not player.playing
-        view = build_view(player.state, memo=self._memo, playback=Playback.of(player))
+        view = build_view(
+            player.state, memo=self._memo, playback=Playback.of(player), opened=self.opened
+        )
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
 

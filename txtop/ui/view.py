@@ -15,6 +15,7 @@ from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
+from txtop.ui.detail import Detail, detail
 from txtop.ui.devices import Machine, machine
 from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
@@ -115,6 +116,7 @@ class View:
     running: int | None = None
     tradeoffs: Tradeoffs = NOTHING
     duel: Duel | None = None
+    detail: Detail | None = None
     log: tuple[LogRow, ...] = ()
     log_count: int = 0
 
@@ -133,8 +135,12 @@ def build_view(
     memo: Memo | None = None,
     playback: Playback | None = None,
     banner: Banner | None = None,
+    opened: str = "",
 ) -> View:
-    """One frame of `state`. Keep one `memo` a session, so that a frame costs only what is new."""
+    """One frame of `state`. Keep one `memo` a session, so that a frame costs only what is new.
+
+    `opened` is the cell whose detail is on the screen, if there is one.
+    """
     memo = memo or Memo()
     order = list(state.cells.values())
     shown = hero_cell(state)
@@ -165,6 +171,7 @@ def build_view(
         running=_running(order, state.current),
         tradeoffs=tradeoffs(state, rows, shown, memo),
         duel=versus,
+        detail=detail(state, opened, memo) if opened else None,
         log=memo.kept("log", _newest(state), lambda: _log(state)),
         log_count=len(state.log),
     )

@@ -8,13 +8,16 @@ from typing import Literal
 
 from textual.app import ComposeResult
 from textual.geometry import Size
+from textual.widget import Widget
 
 from txtop.ui import clipboard
 from txtop.ui.base import ShowApp
+from txtop.ui.detail import Detail
 from txtop.ui.layout import Plan, arrange, arrange_duel
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.view import View
 from txtop.ui.widgets import machine
+from txtop.ui.widgets.detail_panels import DetailColumn, DetailPanel
 from txtop.ui.widgets.lists import Listed
 from txtop.ui.widgets.panels import (
     ArmPanel,
@@ -47,6 +50,7 @@ class LiveScreen(PlacedScreen):
         self.view = View()
         self._shape: tuple[int, int, bool] = (4, 0, False)
         self._arm = 0
+        self._back_to: Widget | None = None
 
     def compose(self) -> ComposeResult:
         yield Header(id="header")
@@ -60,12 +64,15 @@ class LiveScreen(PlacedScreen):
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield LogPanel(id="log")
+        for name in ("detail-strip", "detail-spread", "detail-load"):
+            yield DetailPanel(id=name)
+        yield DetailColumn(id="detail")
         yield KeyBar(self._footer, id="footer")
         yield Card(self._footer, id="card")
 
     def plan_for(self, size: Size) -> Plan:
         """The panels on show on a terminal of that size."""
-        return self._plan(size, self._zoom)
+        return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
     def _plan(self, size: Size, zoom: str) -> Plan:
         rows, count, plots = self._shape
@@ -94,18 +101,57 @@ class LiveScreen(PlacedScreen):
         rows = machine.small_height(view.machine)
         shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
         changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
+        before = self.view.detail
+        turned = (view.detail is None) != (before is None)
         self.view = view
-        if changed:
+        if changed or turned:
             self._shape = shape
             self._lay_out()
+        self._hand_out(("", view))
+        if turned:
+            self._turn(before)
         if self.focused is not None and self.focused.id not in self.plan_for(self.size).places:
             self.set_focus(None)
-        self._hand_out(("", view))
 
     def next_arm(self) -> None:
         """Puts the next comparison of an A/B on show."""
         self._arm += 1
         self.show(self.view)
+
+    def _turn(self, closed: Detail | None) -> None:
+        """Gives the focus to a detail that has come, or back to where it was."""
+        if closed is None:
+            self._back_to = self.focused
+            self.set_focus(self.query_one(DetailColumn))
+            return
+        if isinstance(self._back_to, CellsPanel):
+            self._back_to.go_to(closed.id)
+        self.set_focus(self._back_to)
+        self._back_to = None
+
+    @property
+    def at_cursor(self) -> str:
+        """The id of the cell under the cursor; without one, of the cell that is on show."""
+        chosen = getattr(self.focused, "selected", None)
+        rows = self.view.cells
+        return chosen or (rows[max(0, self.view.position - 1)].id if rows else "")
+
+    @property
+    def panel_now(self) -> str:
+        return "detail" if self.view.detail is not None else super().panel_now
+
+    def beside(self, direction: int) -> str:
+        """The id of the cell after the one whose detail is on show, or before it, as the table has
+        them."""
+        if self.view.detail is None:
+            return ""
+        names = [row.id for row in self.query_one(CellsPanel).rows]
+        if self.view.detail.id not in names:
+            names = [row.id for row in self.view.cells]
+        if self.view.detail.id not in names:
+            return ""
+        at = names.index(self.view.detail.id) + direction
+        return names[max(0, min(at, len(names) - 1))]
 
     def panel(self, number: int) -> None:
         """Gives a panel the focus; where it is small or hidden, all the room, and back again."""
@@ -152,9 +198,10 @@ class LiveScreen(PlacedScreen):
             self.app.tell_keys()
 
     def _opened(self, name: str) -> bool:
-        """Whether a panel is on show and has the focus now; on the card nothing has."""
+        """Whether a panel is on show and has the focus now; on the card, and in the detail of a
+        cell, none has."""
         places = self.plan_for(self.size).places
-        if "card" in places:
+        if "card" in places or self.view.detail is not None:
             return False
         if name not in places:
             self._set_zoom(name)
@@ -184,8 +231,12 @@ class LiveScreen(PlacedScreen):
         if self.panel_now == "log":
             lines = clipboard.log(self.query_one(LogPanel).in_sight)
             return f"{len(lines)} lines of the log", lines
-        plots, table = self.query_one(TradeoffsPanel), self.query_one(CellsPanel)
-        name = plots.selected if self.panel_now == "tradeoffs" else table.selected
+        if self.view.detail is not None:
+            name: str | None = self.view.detail.id
+        elif self.panel_now == "tradeoffs":
+            name = self.query_one(TradeoffsPanel).selected
+        else:
+            name = self.query_one(CellsPanel).selected
         row = next((each for each in self.view.cells if each.id == name), None)
         if row is None:
             return None

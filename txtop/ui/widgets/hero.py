@@ -10,7 +10,7 @@ from txtop.ui.glyphs import Glyphs
 from txtop.ui.headline import Hero
 from txtop.ui.widgets import braille, digits
 from txtop.ui.widgets.frame import framed, inside
-from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, fit
+from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, fit, wrapped
 
 FACTS_AT = 19
 FACT_WIDTH = 10
@@ -47,8 +47,8 @@ def hero(
 
 def _told(shown: Hero, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
     """A cell that gave no number: why, and what to do, in full."""
-    reason = _wrapped(shown.reason, width - 1, 3, g)
-    hint = _wrapped(shown.hint, width - 1, 3, g) if shown.hint else []
+    reason = wrapped(shown.reason, width - 1, 3, g("…"))
+    hint = wrapped(shown.hint, width - 1, 3, g("…")) if shown.hint else []
     return [
         *([[]] if airy else []),
         *number_rows(replace(shown, reason=""), width, g, doubled),
@@ -112,7 +112,7 @@ def number_rows(shown: Hero, width: int, g: Glyphs, doubled: bool) -> list[Row]:
 def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
     word: Row = [(f"{g(shown.mark)} {g(shown.word)}", shown.role)]
     if shown.reason:
-        lines = _wrapped(shown.reason, max(1, width), 2 if not shown.hint else 1, g)
+        lines = wrapped(shown.reason, max(1, width), 2 if not shown.hint else 1, g("…"))
         rows: list[Row] = [word, *([(line, "text")] for line in lines)]
         if shown.hint:
             rows.append([(cut(clean(shown.hint), width, g("…")), "muted")])
@@ -142,21 +142,6 @@ def _why_role(shown: Hero) -> str:
     if not shown.why:
         return "muted"
     return {"warn.bold": "warn", "bad.bold": "bad"}.get(shown.role, "muted")
-
-
-def _wrapped(text: str, width: int, most: int, g: Glyphs) -> list[str]:
-    """`text` over at most `most` lines, broken at spaces where there are any."""
-    left = clean(text).strip()
-    lines: list[str] = []
-    while left and len(lines) < most - 1 and cells(left) > width:
-        part = cut(left, width, "")
-        if " " in part:
-            part = part[: part.rindex(" ")]
-        lines.append(part)
-        left = left[len(part) :].lstrip()
-        if not part:
-            break
-    return [*lines, cut(left, width, g("…"))]
 
 
 def _labelled(shown: Hero, width: int, height: int, g: Glyphs) -> list[Row]:

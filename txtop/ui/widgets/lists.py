@@ -111,10 +111,15 @@ class CellsPanel(Listed):
         self._first = 0
         self.tick()
 
+    def go_to(self, name: str) -> None:
+        """Puts the cursor on the cell of that id, if it is there."""
+        self._at = name if any(row.id == name for row in self.rows) else self._at
+
     def on_focus(self) -> None:
         running = self.shown.running
         rows = self.rows
-        self._at = self.shown.cells[running].id if running is not None else None
+        if self._at is None and running is not None:
+            self._at = self.shown.cells[running].id
         if rows and self._at not in [row.id for row in rows]:
             self._at = rows[0].id
         self._first = cells.first_row(len(rows), self._index(rows), self._room)

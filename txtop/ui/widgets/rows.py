@@ -75,6 +75,21 @@ def fit(text: str, width: int, align: Align = "left", mark: str = "…") -> str:
     return space + text if align == "right" else text + space
 
 
+def wrapped(text: str, width: int, most: int, mark: str = "…") -> list[str]:
+    """Any text over at most `most` lines, broken at spaces where there are any."""
+    left = clean(text).strip()
+    lines: list[str] = []
+    while left and len(lines) < most - 1 and cells(left) > width:
+        part = cut(left, width, "")
+        if " " in part:
+            part = part[: part.rindex(" ")]
+        lines.append(part)
+        left = left[len(part) :].lstrip()
+        if not part:
+            break
+    return [*lines, cut(left, width, mark)]
+
+
 def row_width(row: Row) -> int:
     """Columns of a row."""
     return sum(cells(clean(text)) for text, _ in row)

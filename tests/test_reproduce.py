@@ -1,0 +1,186 @@
+"""The command under a cell measures just that cell again: read back by the command line itself."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from txtop import cli, models, reproduce
+from txtop.arms import Rules
+from txtop.arms import plan as arms_plan
+from txtop.commands import start
+from txtop.errors import UsageError
+from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
+from txtop.presets import quick
+from txtop.resources import directory
+from txtop.senseless import why_senseless
+from txtop.session.read import read_all
+from txtop.state import fold_all
+
+NAMES = (
+    "gpt2",
+    "t5-small",
+    "bert-base-uncased",
+    "./my models/x",
+    "--odd",
+    "it's",
+    '["a"]',
+    "a,b=c",
+)
+NUMBERS = st.integers(1, 300)
+
+
+def planned(line: str) -> Plan:
+    """What the command line makes of it; nothing is started."""
+    words = shlex.split(line)
+    assert words[0] == "txtop"
+    got: list[Plan] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "begin", lambda plan, **_: got.append(plan) or 0)
+        assert cli.run_command_line(words[1:]) == 0, line
+    return got[0]
+
+
+def rules(plan: Plan) -> Plan:
+    """The plan without its cells, and without the preset, which is spelled out."""
+    return msgspec.structs.replace(plan, cells=(), preset=None, scale="full")
+
+
+def unnamed(cell: Cell) -> Cell:
+    return msgspec.structs.replace(cell, id="")
+
+
+CELLS = st.builds(
+    Cell,
+    id=st.just("c007"),
+    model=st.sampled_from(NAMES),
+    precision=st.sampled_from(PRECISIONS),
+    attention=st.sampled_from(ATTENTIONS),
+    batch_size=NUMBERS,
+    sequence_length=NUMBERS,
+    new_tokens=NUMBERS,
+    device=st.sampled_from(("auto", "cpu", "cuda", "xpu", "mps")),
+    threads=st.none() | NUMBERS,
+    weights=st.sampled_from(("auto", "pretrained", "random")),
+    compile=st.sampled_from(COMPILES),
+    cache=st.sampled_from(CACHES),
+)
+AMOUNTS = st.floats(0.001, 80_000, allow_nan=False)
+RULES: dict[str, Any] = {
+    "warmup": st.none() | st.integers(0, 1000),
+    "seed": st.integers(0, 1000),
+    "timeout_s": st.none() | AMOUNTS,
+    "cost_per_hour": st.none() | AMOUNTS,
+    "fidelity_positions": st.sampled_from((0, 1, 2048, 4096)),
+    "allowed": st.builds(Allowed, pickles=st.booleans(), remote_code=st.booleans()),
+}
+
+
+def sensible(cell: Cell) -> bool:
+    return not why_senseless(cell) and models.refuse(cell) is None
+
+
+@settings(max_examples=40, deadline=None)
+@given(CELLS, st.none() | NUMBERS, AMOUNTS, st.fixed_dictionaries(RULES))
+def test_any_cell_comes_back(
+    cell: Cell, iterations: int | None, budget: float, kept: dict[str, Any]
+) -> None:
+    if models.family(cell.model) == "encoder":
+        cell = msgspec.structs.replace(cell, cache="dynamic")
+    assume(sensible(cell))
+    limits = {"iterations": iterations} if iterations else {"budget_s": budget}
+    plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
+    again = planned(reproduce.command(plan, cell))
+    assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
+    assert rules(again) == rules(plan)
+
+
+def test_only_what_is_not_by_default_is_said() -> None:
+    plain = Cell(id="c001", model="gpt2")
+    assert reproduce.command(Plan(cells=(plain,)), plain) == "txtop run --models gpt2"
+    odd = Cell(id="c002", model="my models/x", precision="bf16", threads=2, weights="random")
+    plan = Plan(cells=(plain, odd), iterations=20, warmup=3)
+    assert reproduce.command(plan, odd) == (
+        "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
+        " --iterations 20 --warmup 3"
+    )
+
+
+def test_a_preset_is_spelled_out() -> None:
+    plan = quick()
+    line = reproduce.command(plan, plan.cells[1])
+    assert "--preset" not in line
+    assert rules(planned(line)) == rules(plan)
+
+
+@pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
+def test_the_cells_of_a_recording_come_back(name: str) -> None:
+    plan = fold_all(read_all(directory("sessions") / f"{name}.jsonl")[0]).plan
+    for cell in plan.cells:
+        again = planned(reproduce.command(plan, cell))
+        assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
+        assert rules(again) == rules(plan)
+
+
+ARMS = st.lists(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "model": st.sampled_from(("gpt2-medium", "./x y", "--odd")),
+            "precision": st.sampled_from(("fp32", "bf16", "int8")),
+            "attention": st.sampled_from(("eager", "sdpa:math")),
+            "batch_size": NUMBERS,
+            "threads": NUMBERS,
+            "cache": st.sampled_from(CACHES),
+            "weights": st.sampled_from(("random", "auto")),
+        },
+    ),
+    min_size=2,
+    max_size=4,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(("gpt2", "t5-small", "--odd", "a,b")),
+    ARMS,
+    st.none() | NUMBERS,
+    st.integers(1, 990),
+    st.booleans(),
+    st.fixed_dictionaries(RULES),
+)
+@example("gpt2", [{}, {}], None, 20, True, {})
+@example("gpt2", [{}, {"threads": 2}], 12, 37, True, {"warmup": 0})
+def test_any_ab_comes_back(
+    model: str,
+    knobs: list[dict[str, Any]],
+    blocks: int | None,
+    thousandths: int,
+    percent: bool,
+    kept: dict[str, Any],
+) -> None:
+    margin = thousandths / 10 / 100 if percent else thousandths / 1000
+    try:
+        plan = arms_plan(model, knobs, {}, Rules(margin=margin, blocks=blocks, **kept))
+    except UsageError:
+        assume(False)
+    for cell in plan.cells[:2]:
+        assert planned(reproduce.command(plan, cell)) == plan
+
+
+def test_an_ab_says_what_arms_share_once() -> None:
+    knobs = ({"precision": "fp32", "batch_size": 8}, {"precision": "bf16", "batch_size": 8})
+    plan = arms_plan("gpt2", knobs, {}, Rules(margin=0.05, budget_s=60.0))
+    assert reproduce.command(plan, plan.cells[1]) == (
+        "txtop ab gpt2 --a precision=fp32 --b precision=bf16 --batch-size 8 --margin 5% --budget 60"
+    )
+
+
+def test_what_no_command_line_can_say_is_not_said() -> None:
+    cells = (Cell(id="A", model="a,b"), Cell(id="B", model="c,d"))
+    assert reproduce.command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0]) == ""

@@ -1,0 +1,146 @@
+"""The command line that measures one cell again, or an A/B: only what is not by default."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from txtop import arms
+from txtop.errors import UsageError
+from txtop.percent import share
+from txtop.plan import Cell, Plan
+
+# A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.
+_OF_RUN = {
+    "precision": "--precisions",
+    "attention": "--attention",
+    "batch_size": "--batch-sizes",
+    "sequence_length": "--sequence-lengths",
+    "new_tokens": "--new-tokens",
+    "device": "--device",
+    "threads": "--threads",
+    "compile": "--compile",
+    "cache": "--cache",
+    "weights": "--weights",
+}
+_USUAL_CELL = Cell(id="", model="")
+_USUAL_PLAN = Plan(cells=())
+
+
+def command(plan: Plan, cell: Cell) -> str:
+    """The command that asks for just this cell with the plan's rules; in an A/B, whose arms are
+    nothing without each other, for all of it. Empty where no command line can spell it.
+
+    Quoted for a POSIX shell. A preset is spelled out, so that it may change without harm.
+    """
+    words = _ab(plan) if plan.margin is not None else _run(plan, cell)
+    return shlex.join(words)
+
+
+def _run(plan: Plan, cell: Cell) -> list[str]:
+    words = ["txtop", "run", *_named("--models", cell.model)]
+    for knob, option in _OF_RUN.items():
+        if (value := getattr(cell, knob)) != getattr(_USUAL_CELL, knob):
+            words += [option, str(value)]
+    if plan.iterations is not None:
+        words += ["--iterations", str(plan.iterations)]
+    elif plan.budget_s != _USUAL_PLAN.budget_s:
+        words += ["--budget", _number(plan.budget_s)]
+    return words + _rules(plan)
+
+
+def _ab(plan: Plan) -> list[str]:
+    shared = {
+        knob: value
+        for knob in _OF_RUN
+        if len(values := {getattr(cell, knob) for cell in plan.cells}) == 1
+        and (value := values.pop()) != getattr(_USUAL_CELL, knob)
+    }
+    # The model that stands alone may have any name, that of an arm no comma.
+    models = dict.fromkeys(cell.model for cell in plan.cells)
+    found = ((model, _arms(plan.cells, model, shared)) for model in models)
+    model, words = next(((m, words) for m, words in found if words), ("", []))
+    if not words:
+        return []
+    for knob, value in shared.items():
+        words += [f"--{knob.replace('_', '-')}", str(value)]
+    if plan.margin is not None and plan.margin != arms.MARGIN:
+        words += ["--margin", _share(plan.margin)]
+    if plan.iterations is not None:
+        words += ["--blocks", str(plan.iterations)]
+    elif plan.budget_s != arms.BUDGET_S:
+        words += ["--budget", _number(plan.budget_s)]
+    words += _rules(plan)
+    if model.startswith("-"):
+        return ["txtop", "ab", *words, "--", model]
+    return ["txtop", "ab", model, *words]
+
+
+def _arms(cells: Sequence[Cell], model: str, shared: dict[str, Any]) -> list[str]:
+    """Each with its option; nothing where one of them cannot be spelled."""
+    words: list[str] = []
+    for i, cell in enumerate(cells):
+        arm = _arm(cell, model, shared)
+        if not _says(arm, cell, model, shared):
+            return []
+        words += [("--a", "--b")[i] if i < 2 else "--arm", arm]
+    return words
+
+
+def _arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
+    """What this arm has for itself; its precision where that is nothing, for an arm says something
+    and A against A is a test too."""
+    own = {
+        knob: value
+        for knob in _OF_RUN
+        if knob not in shared and (value := getattr(cell, knob)) != getattr(_USUAL_CELL, knob)
+    }
+    if cell.model != model:
+        own["model"] = cell.model
+    own = own or {"precision": cell.precision}
+    return ",".join(f"{knob}={value}" for knob, value in own.items())
+
+
+def _says(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
+    """Whether the word is read as it is meant: a model's name may hold a comma."""
+    try:
+        knobs = arms.parse("--a", arm)
+    except UsageError:
+        return False
+    return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell
+
+
+def _rules(plan: Plan) -> list[str]:
+    """What a matrix and an A/B have in common."""
+    words: list[str] = []
+    for option, name in (
+        ("--warmup", "warmup"),
+        ("--fidelity-positions", "fidelity_positions"),
+        ("--timeout", "timeout_s"),
+        ("--cost-per-hour", "cost_per_hour"),
+        ("--seed", "seed"),
+    ):
+        if (value := getattr(plan, name)) != getattr(_USUAL_PLAN, name):
+            words += [option, _number(value)]
+    words += ["--allow-pickles"] if plan.allowed.pickles else []
+    words += ["--trust-remote-code"] if plan.allowed.remote_code else []
+    return words
+
+
+def _named(option: str, value: str) -> Sequence[str]:
+    """A name that begins like an option has to stand in one word with its own."""
+    return [f"{option}={value}"] if value.startswith("-") else [option, value]
+
+
+def _number(value: float) -> str:
+    """The shortest text that is read back as the same number."""
+    return msgspec.json.encode(value).decode().removesuffix(".0")
+
+
+def _share(value: float) -> str:
+    """A share in percent, or plainly where only that is read back as the same number."""
+    forms = (f"{value * 100:.12g}%", f"{value:.9f}".rstrip("0"))
+    return next((form for form in forms if share("--margin", form) == value), forms[0])

@@ -1,0 +1,82 @@
+"""All that is known of one cell: what the detail shows. Pure: from a session's state, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import reproduce
+from txtop.cell_state import CellState
+from txtop.metrics import LOAD_PHASES
+from txtop.state import SessionState
+from txtop.ui import headline
+from txtop.ui.figures import Memo
+from txtop.ui.headline import NAMED_PHASES, Hero
+from txtop.ui.iterations import Strip, strip
+from txtop.ui.known import Group, groups
+from txtop.ui.measures import Figure, figures
+from txtop.ui.spread import Spread, spread
+from txtop.ui.traces import Trace, traces
+
+
+@dataclass(frozen=True)
+class Loading:
+    """The phases of a load in seconds, those that took part in it, in their order.
+
+    `shared`: the weights were there from a cell before, whose load this was. `now` says what a
+    cell that still loads is doing.
+    """
+
+    load_s: float | None = None
+    phases: tuple[tuple[str, float], ...] = ()
+    shared: bool = False
+    now: str = ""
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One cell. `place` of `count` is where it stands in the plan, from 1 on."""
+
+    id: str
+    place: int
+    count: int
+    hero: Hero
+    strip: Strip
+    traces: tuple[Trace, ...]
+    spread: Spread
+    loading: Loading
+    figures: tuple[Figure, ...]
+    groups: tuple[Group, ...]
+    command: str
+
+
+def detail(session: SessionState, name: str, memo: Memo) -> Detail | None:
+    """Null where the session has no such cell."""
+    state = session.cells.get(name)
+    if state is None:
+        return None
+    shown = strip(session, state, memo)
+    hero = headline.hero(session, state, memo.references(session), memo)
+    return Detail(
+        id=name,
+        place=list(session.cells).index(name) + 1,
+        count=len(session.cells),
+        hero=hero,
+        strip=shown,
+        traces=traces(session, state, shown, memo),
+        spread=spread(session, state, memo),
+        loading=_loading(state, hero),
+        figures=figures(session, state, memo),
+        groups=groups(session, state, memo),
+        command=reproduce.command(session.plan, state.cell),
+    )
+
+
+def _loading(state: CellState, hero: Hero) -> Loading:
+    load = state.load
+    now = hero.why if state.stage == "loading" else ""
+    if load is None:
+        return Loading(now=now)
+    named = [p for p in LOAD_PHASES if p in load.phases]
+    named += [p for p in load.phases if p not in named]
+    phases = tuple((NAMED_PHASES.get(p, p).replace("_", " "), load.phases[p]) for p in named)
+    return Loading(load.load_s, phases, state.shares_weights, now)
