@@ -10,7 +10,8 @@ from txtop.asked import Asked, plan_of
 from txtop.plan import Cell
 from txtop.session.past import Past, Took, asked
 from txtop.state import SessionState
-from txtop.ui.forecast import Ahead, Room, forecast, room
+from txtop.ui.forecast import Ahead, forecast
+from txtop.ui.room import Room, room
 
 GIB = 1 << 30
 

@@ -32,8 +32,7 @@ def test_a_session_teaches_iterations_and_loading(tmp_path: Path) -> None:
     assert took.iterations_s == pytest.approx(15 * 0.118)
     assert not took.settled
     assert past.loads_s == {
-        asked(cell).group: 0.4
-        for cell in (GPT2, msgspec.structs.replace(GPT2, precision="bf16"))
+        asked(cell).group: 0.4 for cell in (GPT2, msgspec.structs.replace(GPT2, precision="bf16"))
     }
     assert past.of(msgspec.structs.replace(GPT2, batch_size=2)) is None
     assert past.of(msgspec.structs.replace(GPT2, weights="random", id="y")) == took
@@ -105,8 +104,8 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
 @pytest.mark.parametrize(
     ("plan", "past", "seconds", "most", "basis"),
     [
-        (Plan(cells=cells()), Past(), 30.0, True, "30 s a cell, without loading"),
-        (Plan(cells=cells(), budget_s=5), Past(), 5.0, True, "5 s a cell, without loading"),
+        (Plan(cells=cells()), Past(), 30.0, True, "30 s a cell, loading not counted"),
+        (Plan(cells=cells(), budget_s=5), Past(), 5.0, True, "5 s a cell, loading not counted"),
         (Plan(cells=cells()), PAST, 3 + 12.0, False, "as it was measured here before"),
         (Plan(cells=cells(), budget_s=5), PAST, 3 + 5.0, False, "as it was measured here before"),
         # Its iterations take longer than the budget: three are measured in any case.
@@ -141,14 +140,14 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
             Past(),
             60.0,
             True,
-            "30 s a cell, without loading and comparing outputs",
+            "30 s a cell, loading and comparing outputs not counted",
         ),
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=0),
             Past(),
             60.0,
             True,
-            "30 s a cell, without loading",
+            "30 s a cell, loading not counted",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from txtop import ranges
 from txtop.asked import Asked, base_of
@@ -14,9 +15,10 @@ _NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads")
 _USUAL = Plan(cells=())
 
 
-def command_line(asked: Asked) -> str:
+def command_line(asked: Asked, session_dir: Path | None = None) -> str:
     """`txtop run …` for a shell, without what is as by default or as the preset says anyway."""
-    return shlex.join(["txtop", "run", *words(asked)])
+    where = _list("--session-dir", [str(session_dir)]) if session_dir else ()
+    return shlex.join(["txtop", "run", *words(asked), *where])
 
 
 def words(asked: Asked) -> list[str]:

@@ -29,7 +29,8 @@ def guess(plan: Plan, past: Past) -> Guess:
     rest_s, missing = _beside(plan, past)
     if None in each_s:
         return Guess(None, False, _of_unmeasured(plan, counted))
-    words = [_basis(plan, counted), *([f"without {' and '.join(missing)}"] if missing else [])]
+    words = [_basis(plan, counted)]
+    words += [f"{' and '.join(missing)} not counted"] if missing else []
     total_s = sum(s for s in each_s if s is not None) + rest_s
     return Guess(total_s, counted < len(plan.cells), ", ".join(words))
 

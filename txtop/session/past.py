@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -16,7 +17,7 @@ from txtop.session.read import log_path, read_all
 from txtop.state import SessionState, fold_all
 
 MOST_SESSIONS = 20
-MOST_BYTES = 16 << 20
+MOST_BYTES = 32 << 20
 CPU_CHARACTERS = 80
 
 
@@ -57,8 +58,8 @@ def asked(cell: Cell) -> Cell:
 
 
 def learn(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> Past:
-    """From the newest sessions of this user that a machine of this name has recorded; an empty
-    `cpu` is any. Sessions too large to be read on the way, or unreadable, teach nothing."""
+    """From this user's newest sessions that a machine of this name has recorded; an empty `cpu` is
+    any. What cannot be read in passing, being unreadable or too much, teaches nothing."""
     past = Past()
     for path in reversed(_newest(folder or find.sessions_dir())):
         try:
@@ -72,15 +73,18 @@ def learn(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> Past
 
 
 def _newest(folder: Path) -> list[Path]:
-    found = []
+    """As many as are read in about half a second, newest first."""
+    found: list[tuple[float, int, Path]] = []
     for path in find.paths(folder):
-        try:
+        with suppress(OSError):
             stat = log_path(path).stat()
-        except OSError:
-            continue
-        if stat.st_size <= MOST_BYTES:
-            found.append((stat.st_mtime, path))
-    return [path for _, path in sorted(found, reverse=True)[:MOST_SESSIONS]]
+            found.append((stat.st_mtime, stat.st_size, path))
+    newest, left = [], MOST_BYTES
+    for _, size, path in sorted(found, reverse=True)[:MOST_SESSIONS]:
+        if size <= left:
+            newest.append(path)
+            left -= size
+    return newest
 
 
 def _is_here(machine: events.Machine, hostname: str, cores: int, cpu: str) -> bool:

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from txtop.plan import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.transport import Transport
+    from txtop.ui.choices import Choices
 
 
 class TxtopApp(ShowApp, inherit_bindings=False):
     """What may be asked of the screen. Returns the path of the last run that was on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
+    _choices: Choices | None = None
 
     def action_interrupt(self) -> None:
         self.interrupt()
@@ -47,9 +49,11 @@ class TxtopApp(ShowApp, inherit_bindings=False):
 
     async def action_back(self) -> None:
         """Out of a large panel, then to the home screen if there was one; the run goes on."""
-        if self._look_into("") or (not isinstance(self.show, Home) and self._root.back()):
+        if self._look_into("") or self._root.back():
             return
-        if self._home is not None and self.show is not self._home:
+        if self._builder is not None:
+            self._close_builder()
+        elif self._home is not None and self.show is not self._home:
             self._switch(self._home)
 
     def action_suspend_process(self) -> None:
@@ -188,6 +192,62 @@ class TxtopApp(ShowApp, inherit_bindings=False):
             self._switch(Live(path=chosen.path, resumes=True))
         else:
             self.say(f"{chosen.label} was not interrupted")
+
+    def action_mark(self) -> None:
+        self._root.mark()
+
+    def action_filter_sessions(self) -> None:
+        self._root.find()
+
+    def action_compare(self) -> None:
+        """The two marked sessions side by side."""
+        pair = self._root.sessions.list.pair()
+        if isinstance(pair, str):
+            self.say(pair)
+        else:
+            self._switch(SideBySide(pair[0].path, pair[1].path))
+
+    # The matrix builder, over home
+
+    def action_build_matrix(self) -> None:
+        if self._home is None or self._pump is None:
+            return
+        from txtop.ui.choices import Choices
+        from txtop.ui.screens.matrix import MatrixScreen
+
+        self._choices = self._choices or Choices()
+        self._root = self._builder = MatrixScreen(self._choices, self._home.session_dir)
+        self._paint_once()
+        self.push_screen(self._root)
+        self._pump.ask(lambda machine: machine.learn())
+
+    def _close_builder(self) -> None:
+        self._builder = None
+        self._root = self.screen_stack[0]
+        self.pop_screen()
+
+    def action_choose(self) -> None:
+        if self._builder is not None:
+            self._builder.choose()
+
+    def action_type_value(self) -> None:
+        if self._builder is not None and not self._builder.begin_typing():
+            self.say("all values that there are stand there")
+
+    def action_copy_command(self) -> None:
+        """By OSC 52, which reaches the terminal's own machine where it allows that."""
+        if self._builder is not None and self._builder.forecast.command:
+            self.copy_to_clipboard(self._builder.forecast.command)
+            self.say("the command line is copied, where the terminal allows it")
+
+    def action_start_matrix(self) -> None:
+        if self._builder is None or self._home is None:
+            return
+        plan = self._builder.forecast.plan
+        if plan is None:
+            self.say(self._builder.forecast.error, "error")
+        else:
+            self._switch(self._home.start(plan))
 
     # Everywhere
 

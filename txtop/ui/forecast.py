@@ -1,8 +1,9 @@
-"""A matrix before it is measured: what each cell needs, what will not fit, and how long it takes."""
+"""A matrix before it is measured: what its cells need, what will not fit, what it will take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from txtop import models
@@ -13,9 +14,8 @@ from txtop.senseless import judge
 from txtop.session.guess import Guess, guess
 from txtop.session.past import Past
 from txtop.spelled import command_line
-from txtop.state import HOST, Device, SessionState
-from txtop.ui.devices import gpus_of
 from txtop.ui.figures import predicted_bytes
+from txtop.ui.room import Room
 
 # Of what is free: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
@@ -26,44 +26,16 @@ NOTHING = Guess(None, False, "")
 
 
 @dataclass(frozen=True)
-class Room:
-    """Free bytes: of RAM as far as this process may use it, and of each GPU; null where unread."""
-
-    ram: float | None = None
-    gpus: tuple[float | None, ...] = ()
-
-    def for_device(self, device: str) -> tuple[float | None, str]:
-        """What is free where a cell with that `device` runs, and what it is called."""
-        if self.gpus and device in ("auto", "cuda"):
-            return self.gpus[0], "VRAM"
-        if device in ("auto", "cpu"):
-            return self.ram, "RAM"
-        return None, f"memory of {device}"
-
-
-def room(session: SessionState) -> Room:
-    """What the sampler read last; a limit of the cgroup is in its figures already."""
-    host = session.devices.get(HOST)
-    return Room(
-        ram=_free(host, "ram") if host else None,
-        gpus=tuple(_free(device, "memory") for _, device in gpus_of(session)),
-    )
-
-
-def _free(device: Device, what: str) -> float | None:
-    used, total = device.last(f"{what}_used_bytes"), device.last(f"{what}_total_bytes")
-    return None if used is None or total is None else max(0.0, total - used)
-
-
-@dataclass(frozen=True)
 class Ahead:
     """One cell before it is measured. `why` is the reason of one that is refused (the whole plan
-    with it) or left out; `needs` are bytes of weights and KV cache, null where unknown."""
+    with it) or left out, `brief` the same in two words where there are such; `needs` are bytes of
+    weights and KV cache, null where unknown."""
 
     cell: Cell
     fate: Fate
     why: str
     needs: int | None
+    brief: str = ""
 
     def fit(self, free: float | None) -> Fit:
         """Whether it fits into so many bytes, as far as is known."""
@@ -96,14 +68,15 @@ class Forecast:
         return found
 
 
-def forecast(asked: Asked, past: Past) -> Forecast:
+def forecast(asked: Asked, past: Past, session_dir: Path | None = None) -> Forecast:
     """Nothing is loaded, and nothing raised: what cannot be asked becomes one line."""
     try:
         cells = cells_of(asked)
     except TxtopError as error:
         return Forecast(error=str(error))
-    ahead = tuple(_ahead(cell, plain, why) for cell, (plain, why) in zip(cells, judge(cells), strict=True))
-    command = command_line(asked)
+    judged = zip(cells, judge(cells), strict=True)
+    ahead = tuple(_ahead(cell, plain, why) for cell, (plain, why) in judged)
+    command = command_line(asked, session_dir)
     try:
         plan = plan_of(asked)
     except TxtopError as error:
@@ -112,6 +85,10 @@ def forecast(asked: Asked, past: Past) -> Forecast:
 
 
 def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
-    refused = None if why else models.refuse(plain)
-    fate: Fate = "left out" if why else "refused" if refused else "planned"
-    return Ahead(cell, fate, why or (refused[0] if refused else ""), predicted_bytes(cell))
+    needs = predicted_bytes(cell)
+    if why:
+        return Ahead(cell, "left out", why, needs)
+    if refused := models.refuse(plain):
+        brief = f"context {models.context_length(cell.model)}"
+        return Ahead(cell, "refused", refused[0], needs, brief)
+    return Ahead(cell, "planned", "", needs)

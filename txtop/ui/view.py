@@ -119,10 +119,13 @@ class View:
 
 @dataclass(frozen=True)
 class PairView:
-    """One frame of two sessions side by side; both have the same transport."""
+    """One frame of two sessions side by side; both have the same transport. `comparable` says
+    whether their figures may be held against each other."""
 
     left: View
     right: View
+    comparable: str = ""
+    level: Literal["muted", "warn"] = "muted"
 
 
 def build_view(

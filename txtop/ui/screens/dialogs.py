@@ -10,10 +10,10 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from txtop.sanitise import sanitise
 from txtop.ui.commands import Where, commands
 from txtop.ui.glyphs import current, glyph
 from txtop.ui.numbers import parse_time
+from txtop.ui.typed import Typed
 from txtop.ui.widgets.frame import framed
 from txtop.ui.widgets.lines import Lines, Row
 from txtop.ui.widgets.rows import fit
@@ -139,28 +139,6 @@ class QuitDialog(Dialog[str]):
             super().pressed(event)
 
 
-class _Typed:
-    """One line of text that is being typed; the little that a dialog needs."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def take(self, event: events.Key) -> bool:
-        """True when the key changed the text."""
-        before = self.text
-        if event.key == "backspace":
-            self.text = self.text[:-1]
-        elif event.key in ("ctrl+u", "ctrl+w"):
-            self.text = ""
-        elif event.character and event.is_printable:
-            self.text = sanitise(self.text + event.character, 200)
-        return self.text != before
-
-    def row(self, prompt: str, hint: str) -> Row:
-        shown: Row = [(prompt, KEY), (self.text, VALUE), ("_", KEY)]
-        return shown if self.text else [*shown, (hint, QUIET)]
-
-
 class PlaceDialog(Dialog[int]):
     """Asks for a place in the recording; answers in ns. `find` knows cells and markers."""
 
@@ -170,7 +148,7 @@ class PlaceDialog(Dialog[int]):
         super().__init__()
         self._duration = duration
         self._find = find
-        self._typed = _Typed()
+        self._typed = Typed()
         self._wrong = False
 
     def wanted(self) -> tuple[int, int]:
@@ -223,7 +201,7 @@ class ChoiceDialog(Dialog[str]):
         self.heading = heading
         self._find = find
         self._on_move = on_move
-        self._typed = _Typed()
+        self._typed = Typed()
         self._all = list(find(""))
         self._shown = self._all
         answers = [c.answer for c in self._all]

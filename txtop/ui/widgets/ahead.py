@@ -1,0 +1,215 @@
+"""What a matrix will ask of this machine: its cells with their memory, its time, its command."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from txtop.ui import numbers
+from txtop.ui.forecast import Ahead, Forecast
+from txtop.ui.glyphs import Glyphs
+from txtop.ui.room import Room
+from txtop.ui.widgets.frame import framed, inside
+from txtop.ui.widgets.rows import Row, cells, clean, cut, fit, row_width
+
+MARKS = {
+    "refused": ("✗", "bad"),
+    "will not fit": ("✗", "bad"),
+    "tight": ("▲", "warn"),
+    "left out": ("·", "muted"),
+    "unknown": ("·", "muted"),
+    "fits": ("·", "muted"),
+}
+WORST = tuple(MARKS)
+LOUD = ("refused", "will not fit", "tight")
+EXTRA = (("attention", 9), ("sequence_length", 7), ("new_tokens", 7), ("threads", 8))
+HEADS = {"sequence_length": "length", "new_tokens": "tokens"}
+MODEL, PRECISION, BATCH, GIB, NOTE = 10, 6, 6, 10, 20
+LABEL = 9
+ROOMY = 8
+CONTINUED = " \\"
+OF_WHAT = "weights and KV cache alone"
+
+
+def state(each: Ahead, room: Room) -> str:
+    """The word for one cell."""
+    if each.fate != "planned":
+        return each.fate
+    return each.fit(room.for_device(each.cell.device)[0])
+
+
+def note(each: Ahead, word: str, room: Room) -> str:
+    """What is to be said of one cell; empty where all is well."""
+    if word in ("will not fit", "tight"):
+        return f"{word} in {numbers.gib(room.for_device(each.cell.device)[0])}"
+    if word == "unknown" and each.needs is None:
+        return "known when loaded"
+    return f"{word}: {each.brief or each.why}" if each.why else ""
+
+
+def table(
+    shown: Forecast, room: Room, skip: int, width: int, height: int, g: Glyphs, *, boxed: bool
+) -> list[Row]:
+    """The panel with its frame: what will not run first, then the cells in their order."""
+    across, down = inside(width, height, boxed)
+    rows = sorted(
+        ((state(each, room), each) for each in shown.cells), key=lambda r: WORST.index(r[0])
+    )
+    knobs, model = _columns([each for _, each in rows], across)
+    body = [_head(knobs, model)] if rows else []
+    room_for = max(0, down - len(body))
+    first = max(0, min(skip, len(rows) - room_for))
+    body += [
+        _line(each, word, room, knobs, model, across, g)
+        for word, each in rows[first : first + room_for]
+    ]
+    return framed("cells", _counts(shown, room), body, width, height, g, boxed=boxed)
+
+
+def _counts(shown: Forecast, room: Room) -> Row:
+    counts = shown.counts(room)
+    row: Row = [(f"{counts.get('planned', 0)} to measure", "muted")] if shown.cells else []
+    for word in ("will not fit", "refused", "left out"):
+        if counts.get(word):
+            role = "muted" if word == "left out" else "bad"
+            row += [("   ", "muted"), (f"{counts[word]} {word}", role)]
+    return row
+
+
+def _columns(rows: Sequence[Ahead], width: int) -> tuple[list[tuple[str, int]], int]:
+    """The knobs with a column, each where it varies and there is room, and the model's width."""
+    longest = max((cells(clean(each.cell.model_name)) for each in rows), default=0)
+    left = width - 2 - MODEL - PRECISION - BATCH - GIB - 2 - NOTE
+    found = []
+    for name, wide in EXTRA:
+        varies = len({getattr(each.cell, name) for each in rows}) > 1
+        if varies and left >= wide:
+            found.append((name, wide))
+            left -= wide
+    return found, MODEL + max(0, min(longest + 1 - MODEL, left))
+
+
+def _head(knobs: list[tuple[str, int]], model: int) -> Row:
+    text = fit("  model", 2 + model) + fit("prec", PRECISION) + fit("batch", BATCH, "right")
+    text += "".join(fit(HEADS.get(name, name), wide, "right") for name, wide in knobs)
+    return [(text + fit("GiB", GIB, "right"), "muted")]
+
+
+def _line(
+    each: Ahead,
+    word: str,
+    room: Room,
+    knobs: list[tuple[str, int]],
+    model: int,
+    width: int,
+    g: Glyphs,
+) -> Row:
+    sign, role = MARKS[word]
+    text = "muted" if word == "left out" else "text"
+    cell, more = each.cell, g("…")
+    row: Row = [
+        (g(sign) + " ", role),
+        (fit(cell.model_name, model - 1, mark=more) + " ", text),
+        (fit(cell.precision, PRECISION - 1, mark=more) + " ", text),
+        (fit(str(cell.batch_size), BATCH, "right"), text),
+    ]
+    for name, wide in knobs:
+        value = str(getattr(cell, name) or "auto")
+        row.append((" " + fit(value, wide - 1, "right", mark=more), text))
+    known = g(numbers.gib(each.needs, "~"))
+    row.append((fit(known, GIB, "right"), f"{text}.bold" if text == "text" else text))
+    tone = role if word in LOUD else "muted"
+    said = cut(clean(g(note(each, word, room))), max(0, width - row_width(row) - 2), more)
+    return [*row, (f"  {said}", tone)]
+
+
+def before(
+    shown: Forecast, room: Room, width: int, height: int, g: Glyphs, *, boxed: bool
+) -> list[Row]:
+    """What will happen, and the command line that does the same."""
+    across, down = inside(width, height, boxed)
+    subtitle: Row = [] if boxed else [*_time(shown, g), (f" {_plural(shown)}", "muted")]
+    body = (
+        _roomy(shown, room, across, down, g) if down >= 8 else _tight(shown, room, across, down, g)
+    )
+    return framed("before it starts", subtitle, body, width, height, g, boxed=boxed)
+
+
+def _plural(shown: Forecast) -> str:
+    count = len(shown.plan.cells) if shown.plan else 0
+    return f"for {count} cell{'' if count == 1 else 's'}" if count else ""
+
+
+def _time(shown: Forecast, g: Glyphs) -> Row:
+    if shown.plan is None:
+        return [(g("—"), "text.bold")]
+    if shown.time.seconds is None:
+        return [("time unknown", "text.bold")]
+    most: Row = [("at most ", "muted")] if shown.time.most else []
+    return [*most, (numbers.about(shown.time.seconds), "text.bold")]
+
+
+def _memory(shown: Forecast, room: Room, g: Glyphs) -> Row:
+    """The range of what the planned cells need, and what is free where they run."""
+    planned = [each for each in shown.cells if each.fate == "planned"]
+    needs = [each.needs for each in planned if each.needs is not None]
+    if not planned:
+        return [(g("—"), "text.bold")]
+    free, where = room.for_device(planned[0].cell.device)
+    ends = dict.fromkeys(
+        numbers.gib(end, "~") for end in ((min(needs), max(needs)) if needs else ())
+    )
+    row: Row = [(" to ".join(ends) or g("—"), "text.bold"), (" of ", "muted")]
+    return [*row, (g(numbers.gib(free)), "text.bold"), (f" GiB {where} free", "muted")]
+
+
+def _roomy(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> list[Row]:
+    rows: list[Row] = [
+        [(fit("time", LABEL), "muted"), *_time(shown, g), (f" {_plural(shown)}", "muted")],
+        *_wrapped(shown.time.basis, width - LABEL, g, "muted", LABEL),
+        [(fit("memory", LABEL), "muted"), *_memory(shown, room, g)],
+        [(" " * LABEL + OF_WHAT, "muted")],
+        [],
+    ]
+    if shown.error:
+        rows += [*_wrapped(f"{g('✗')} {shown.error}", width, g, "bad"), []]
+    rows += [[("the same as a command line", "muted")], *command_rows(shown.command, width, g)]
+    return rows if len(rows) <= height else [row for row in rows if row][:height]
+
+
+def _tight(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> list[Row]:
+    if shown.error:
+        said = _wrapped(f"{g('✗')} {shown.error}", width, g, "bad")[: max(1, height - 2)]
+    else:
+        memory: Row = [("memory ", "muted"), *_memory(shown, room, g), (f", {OF_WHAT}", "muted")]
+        said = [[(shown.time.basis, "muted")], *([memory] if height >= 4 else [])]
+    return [*said, *command_rows(shown.command, width, g)][:height]
+
+
+def _wrapped(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
+    """A sentence over as many rows as it takes, four at most."""
+    lines = [""]
+    for word in clean(text).split():
+        longer = f"{lines[-1]} {word}".strip()
+        if cells(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return [[(" " * indent + cut(line, max(1, width), g("…")), role)] for line in lines[:4]]
+
+
+def command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
+    """A command line over several rows, as a shell reads it too; a word is never broken."""
+    room = max(1, width - len(CONTINUED))
+    lines = [""]
+    for word in map(shlex.quote, shlex.split(command)):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if cells(clean(longer)) <= room or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(f"  {word}")
+    ends = [CONTINUED] * (len(lines) - 1) + [""]
+    return [
+        [(cut(clean(line), room, g("…")), "text"), (end, "muted")]
+        for line, end in zip(lines, ends, strict=True)
+    ]
