@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from txtop.presets import PRESETS
-from txtop.ui.findings import Finding
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets.rows import Row, cells, clean, cut, ends, fit, row_width
+
+if TYPE_CHECKING:
+    from txtop.ui.findings import Finding
 
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
 NAME = 16
