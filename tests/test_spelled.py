@@ -105,6 +105,7 @@ def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: Asked) -
         (Asked(budget_s=7.5), "txtop run --budget 7.5"),
         (Asked(preset="quick", precisions=["fp32", "bf16"]), "txtop run --preset quick"),
         (Asked(preset="quick", device="cpu"), "txtop run --preset quick --device cpu"),
+        (Asked(preset="quick", iterations=10, warmup=3), "txtop run --preset quick"),
         (Asked(preset="quick", budget_s=30.0), "txtop run --preset quick --budget 30"),
         (Asked(preset="quick", scale="smoke"), "txtop run --preset quick --scale smoke"),
         (Asked(preset="bert-int8-cpu", device="auto"), "--preset bert-int8-cpu --device auto"),

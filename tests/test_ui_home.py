@@ -174,6 +174,8 @@ def test_the_start_panel_names_its_keys_and_every_preset() -> None:
     said = text(start.start(60, 30, Glyphs()))
     assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
     assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
+    at = [start.key_at(y, 60, 30, Glyphs()) for y in range(-1, 16)]
+    assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
     short = start.start(32, 12, Glyphs())
     assert len(short) == 12 and all(short)
 

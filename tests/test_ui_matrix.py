@@ -171,7 +171,11 @@ async def test_keys_that_come_in_one_piece_are_done_in_their_order() -> None:
 
 async def test_the_mouse_chooses_and_scrolls(started: list[Plan]) -> None:
     async with opened(Home(), size=(120, 40)) as (app, pilot):
-        builder = await build(app, pilot)
+        await until(pilot, lambda: "your own matrix" in text(app))
+        await pilot.click("#start", offset=(5, 7))
+        await until(pilot, lambda: isinstance(app.screen, MatrixScreen))
+        builder = app.screen
+        assert isinstance(builder, MatrixScreen)
         row = next(y for y, line in enumerate(text(app).splitlines()) if " batch  " in line)
         column = text(app).splitlines()[row].index("·32")
         await pilot.click(offset=(column + 1, row))
@@ -316,6 +320,15 @@ def test_what_will_not_run_is_marked_and_first() -> None:
     assert "will not fit in 8.0" in "\n".join(said)
     skipped = ahead.table(forecast(MIXED, Past()), ROOM, 16, 120, 20, Glyphs(), boxed=True)
     assert "refused:" not in lines(skipped[1:])
+
+
+def test_the_knob_under_the_cursor_is_explained() -> None:
+    shown = Choices()
+    for row, knob in enumerate(shown.knobs):
+        for column in range(len(knob.values) if knob.name == "preset" else 1):
+            shown.go(row, column)
+            said = lines(knobs.choices(shown, None, 80, 13, Glyphs(), boxed=False)[:1])
+            assert said.count("─") > 2 and len(said.replace("─", "").split()) > 5, said
 
 
 @pytest.mark.parametrize("width", [30, 48, 80])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from txtop.ui.machine import HomeFrame, Listed
 
 FAR = 1_000_000
+START_KEYS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
 MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
 
@@ -167,6 +168,13 @@ class Start(HomePanel):
 
     def rows(self, width: int, height: int) -> list[Row]:
         return start.start(width, height, current())
+
+    async def on_click(self, event: events.Click) -> None:
+        """Does what the key under the mouse does."""
+        room = inside(self.size.width, self.size.height, self.boxed)
+        key = start.key_at(event.y - 1, *room, current())
+        if key:
+            await self.run_action(f"app.{START_KEYS[key]}")
 
 
 class Findings(HomeLines):

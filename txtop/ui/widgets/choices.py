@@ -19,6 +19,19 @@ FORMS = {
     "seconds": "seconds that a cell may warm up and measure",
 }
 
+HINTS = {
+    "models": "built in; + types a path or a Hub name",
+    "precisions": "int8 is the recipe for this device and family",
+    "attention": "the kernel; one that is not here fails its cell",
+    "batch_sizes": "sequences at a time; digits type another",
+    "sequence_lengths": "tokens of the prompt; T5: of the encoder",
+    "new_tokens": "that each request makes; an encoder makes none",
+    "threads": "of the model on a CPU; auto: all cores but one",
+    "device": "auto: the GPU where there is one",
+    "budget_s": "most seconds a cell may warm up and measure",
+    "iterations": "exactly so many, or until the interval is narrow",
+}
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -65,10 +78,11 @@ def first_knob(shown: Choices, room: int) -> int:
 
 
 def _hint(knob: Knob) -> str:
+    """What the knob under the cursor is; of a preset, what it asks."""
     if knob.name == "preset":
         name = knob.values[knob.at]
         return PRESETS[name].title if isinstance(name, str) else "no preset: choose below"
-    return "space chooses · + types another" if knob.typing else "space chooses"
+    return HINTS[knob.name]
 
 
 def places(knob: Knob, here: bool, width: int, g: Glyphs) -> tuple[list[Place], int]:

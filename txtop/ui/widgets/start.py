@@ -37,6 +37,15 @@ def start(width: int, height: int, g: Glyphs) -> list[Row]:
     return [*(row for row in rows if row or not crowded), *presets]
 
 
+def key_at(line: int, width: int, height: int, g: Glyphs) -> str:
+    """The key that line belongs to; empty below the last and between two."""
+    rows = start(width, height, g)
+    if not 0 <= line < len(rows) or not rows[line]:
+        return ""
+    keys = [row[0][0].strip() for row in rows[: line + 1] if row and row[0][1] == "accent-a.bold"]
+    return keys[-1] if keys else ""
+
+
 def _key(key: str, what: str, why: str) -> list[Row]:
     return [[(f"{key}  ", "accent-a.bold"), (what, "text.bold")], [(f"   {why}", "muted")]]
 
