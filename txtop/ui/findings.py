@@ -52,10 +52,12 @@ def read(output: bytes) -> tuple[Finding, ...]:
 
 class Doctor:
     """Runs the probe of telemetry as a command of its own, a while after the first picture, and
-    takes its answer without waiting for it. `findings` is null until then."""
+    takes its answer without waiting for it. `findings` is null until then; once is enough."""
 
-    def __init__(self, after_s: float = AFTER_S) -> None:
-        self.findings: tuple[Finding, ...] | None = None
+    def __init__(
+        self, known: tuple[Finding, ...] | None = None, *, after_s: float = AFTER_S
+    ) -> None:
+        self.findings = known
         self._at_s = time.monotonic() + after_s
         self._probe: subprocess.Popen[bytes] | None = None
 

@@ -79,7 +79,12 @@ class Machine:
     one, the series stay empty and `problem` says why.
     """
 
-    def __init__(self, session_dir: Path | None = None, interval_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        session_dir: Path | None = None,
+        interval_s: float = 1.0,
+        findings: tuple[Finding, ...] | None = None,
+    ) -> None:
         self._session_dir = session_dir or find.sessions_dir()
         self.state = SessionState()
         self.sessions: tuple[Listed, ...] | None = None
@@ -88,7 +93,7 @@ class Machine:
         self.past: Past | None = None
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
-        self._doctor: Doctor | None = None
+        self._doctor = Doctor(findings)
         self._rest = b""
         self._looked_s = 0.0
         self._seen: frozenset[tuple[str, int]] = frozenset()
@@ -98,7 +103,7 @@ class Machine:
     @property
     def findings(self) -> tuple[Finding, ...] | None:
         """What the doctor found."""
-        return self._doctor.findings if self._doctor else None
+        return self._doctor.findings
 
     def learn(self) -> None:
         """Reads what runs took on this machine, where that may have changed."""
@@ -113,7 +118,6 @@ class Machine:
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
-        self._doctor = Doctor()
         command = [sys.executable, "-m", "txtop.telemetry", "--interval", str(interval_s)]
         try:
             self._sampler = subprocess.Popen(
@@ -132,7 +136,7 @@ class Machine:
     def update(self, elapsed_ns: int = 0) -> bool:
         """Folds what came since the last call; now and then looks for sessions."""
         changed = self._read()
-        changed |= self._doctor is not None and self._doctor.poll()
+        changed |= self._doctor.poll()
         now_s = time.monotonic()
         if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
@@ -167,8 +171,7 @@ class Machine:
 
     def close(self) -> None:
         """Ends the sampler and the probe."""
-        if self._doctor is not None:
-            self._doctor.close()
+        self._doctor.close()
         if self._sampler is None:
             return
         self._sampler.terminate()

@@ -288,7 +288,8 @@ class Home:
         """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
         from txtop.ui.machine import Machine
 
-        self._machine = Machine(self.session_dir)
+        found = self._machine.findings if self._machine else None
+        self._machine = Machine(self.session_dir, findings=found)
         return self._machine
 
     def build(self, machine: Machine) -> HomeFrame:

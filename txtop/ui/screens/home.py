@@ -13,7 +13,7 @@ from txtop import __version__
 from txtop.ui.commands import footer_keys
 from txtop.ui.devices import Machine
 from txtop.ui.glyphs import current, glyph
-from txtop.ui.layout import is_boxed
+from txtop.ui.layout import CARD_BELOW, is_boxed
 from txtop.ui.session_list import SessionList
 from txtop.ui.typed import Typed
 from txtop.ui.widgets import sessions, start
@@ -228,6 +228,7 @@ class HomeScreen(Screen[Any]):
         """Gives the machine what it has to say, and a frame where there is room."""
         boxed = is_boxed(*self.app.size)
         self.query_one(MachinePanel).styles.height = self._rows + 3 if boxed else self._rows
+        self.query_one(Findings).display = self.app.size.height >= CARD_BELOW[1]
 
     @property
     def sessions(self) -> Sessions:
