@@ -125,7 +125,7 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
             PAST,
             None,
             False,
-            "14 iterations a cell, none of them measured here before",
+            "14 iterations a cell; none was measured here before",
         ),
         # bf16 is loaded for itself and held against fp32.
         (

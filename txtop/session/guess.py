@@ -79,5 +79,5 @@ def _basis(plan: Plan, counted: int) -> str:
 
 def _of_unmeasured(plan: Plan, counted: int) -> str:
     count = 1 + plan.expected_warmup + (plan.iterations or 0)
-    before = f"{counted} of {len(plan.cells)}" if counted else "none"
-    return f"{count} iterations a cell, {before} of them measured here before"
+    before = f"{counted} of {len(plan.cells)} were" if counted else "none was"
+    return f"{count} iterations a cell; {before} measured here before"

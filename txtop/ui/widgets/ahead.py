@@ -22,9 +22,16 @@ MARKS = {
 }
 WORST = tuple(MARKS)
 LOUD = ("refused", "will not fit", "tight")
-EXTRA = (("attention", 9), ("sequence_length", 7), ("new_tokens", 7), ("threads", 8))
-HEADS = {"sequence_length": "length", "new_tokens": "tokens"}
-MODEL, PRECISION, BATCH, GIB, NOTE = 10, 6, 6, 10, 20
+KNOBS = {
+    "precision": ("prec", 8),
+    "attention": ("attention", 10),
+    "batch_size": ("batch", 6),
+    "sequence_length": ("length", 7),
+    "new_tokens": ("tokens", 7),
+    "threads": ("threads", 8),
+}
+ALWAYS = ("precision", "batch_size")
+MODEL, GIB, NOTE = 10, 10, 20
 LABEL = 9
 ROOMY = 8
 CONTINUED = " \\"
@@ -76,48 +83,41 @@ def _counts(shown: Forecast, room: Room) -> Row:
     return row
 
 
-def _columns(rows: Sequence[Ahead], width: int) -> tuple[list[tuple[str, int]], int]:
-    """The knobs with a column, each where it varies and there is room, and the model's width."""
+def _columns(rows: Sequence[Ahead], width: int) -> tuple[list[str], int]:
+    """The knobs with a column, those that vary before those that are told always, as far as there
+    is room; and the model's width."""
+    left = width - 2 - MODEL - GIB - 2 - NOTE
+    varying = [k for k in KNOBS if len({getattr(each.cell, k) for each in rows}) > 1]
+    shown = []
+    for name in dict.fromkeys([*varying, *ALWAYS]):
+        if left >= KNOBS[name][1]:
+            shown.append(name)
+            left -= KNOBS[name][1]
     longest = max((cells(clean(each.cell.model_name)) for each in rows), default=0)
-    left = width - 2 - MODEL - PRECISION - BATCH - GIB - 2 - NOTE
-    found = []
-    for name, wide in EXTRA:
-        varies = len({getattr(each.cell, name) for each in rows}) > 1
-        if varies and left >= wide:
-            found.append((name, wide))
-            left -= wide
-    return found, MODEL + max(0, min(longest + 1 - MODEL, left))
+    model = MODEL + max(0, min(longest + 1 - MODEL, left))
+    return [name for name in KNOBS if name in shown], model
 
 
-def _head(knobs: list[tuple[str, int]], model: int) -> Row:
-    text = fit("  model", 2 + model) + fit("prec", PRECISION) + fit("batch", BATCH, "right")
-    text += "".join(fit(HEADS.get(name, name), wide, "right") for name, wide in knobs)
+def _head(knobs: list[str], model: int) -> Row:
+    text = fit("  model", 2 + model)
+    text += "".join(fit(*KNOBS[name], "right") for name in knobs)
     return [(text + fit("GiB", GIB, "right"), "muted")]
 
 
 def _line(
-    each: Ahead,
-    word: str,
-    room: Room,
-    knobs: list[tuple[str, int]],
-    model: int,
-    width: int,
-    g: Glyphs,
+    each: Ahead, word: str, room: Room, knobs: list[str], model: int, width: int, g: Glyphs
 ) -> Row:
     sign, role = MARKS[word]
-    text = "muted" if word == "left out" else "text"
+    text, value = ("muted", "muted") if word == "left out" else ("text", "text.bold")
     cell, more = each.cell, g("…")
     row: Row = [
         (g(sign) + " ", role),
         (fit(cell.model_name, model - 1, mark=more) + " ", text),
-        (fit(cell.precision, PRECISION - 1, mark=more) + " ", text),
-        (fit(str(cell.batch_size), BATCH, "right"), text),
     ]
-    for name, wide in knobs:
-        value = str(getattr(cell, name) or "auto")
-        row.append((" " + fit(value, wide - 1, "right", mark=more), text))
-    known = g(numbers.gib(each.needs, "~"))
-    row.append((fit(known, GIB, "right"), f"{text}.bold" if text == "text" else text))
+    for name in knobs:
+        said = str(getattr(cell, name) or "auto")
+        row.append((" " + fit(said, KNOBS[name][1] - 1, "right", mark=more), text))
+    row.append((fit(g(numbers.gib(each.needs, "~")), GIB, "right"), value))
     tone = role if word in LOUD else "muted"
     said = cut(clean(g(note(each, word, room))), max(0, width - row_width(row) - 2), more)
     return [*row, (f"  {said}", tone)]
@@ -128,7 +128,8 @@ def before(
 ) -> list[Row]:
     """What will happen, and the command line that does the same."""
     across, down = inside(width, height, boxed)
-    subtitle: Row = [] if boxed else [*_time(shown, g), (f" {_plural(shown)}", "muted")]
+    time: Row = [("time ", "muted"), *_time(shown, g), (f" {_plural(shown)}", "muted")]
+    subtitle = [] if boxed else time
     body = (
         _roomy(shown, room, across, down, g) if down >= 8 else _tight(shown, room, across, down, g)
     )
@@ -144,7 +145,7 @@ def _time(shown: Forecast, g: Glyphs) -> Row:
     if shown.plan is None:
         return [(g("—"), "text.bold")]
     if shown.time.seconds is None:
-        return [("time unknown", "text.bold")]
+        return [("unknown", "text.bold")]
     most: Row = [("at most ", "muted")] if shown.time.most else []
     return [*most, (numbers.about(shown.time.seconds), "text.bold")]
 

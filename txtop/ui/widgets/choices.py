@@ -11,7 +11,7 @@ from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.rows import Row, cells, clean, cut, fit, row_width
 
 LABEL = 12
-BESIDE_TITLE = 30
+BESIDE_TITLE = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
     "numbers": "8, or 1,8,32, or 1-64*2, or 16-64+16",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WHEN, CELLS, LEAD = 7, 8, 5
 ROOM_FOR_DETAIL = 10
+# Of a session that was named by the time, and a space.
+OWN_NAME = 14
 LETTERS = (("A", "accent-a.bold"), ("B", "accent-b.bold"))
 MARKS = {
     "running": ("●", "accent-a", "running"),
@@ -79,7 +81,7 @@ def _line(
     done = word or f"{item.cells_ok}/{item.cells_total}"
     said = "demo" if item.bundled else when(item.wall_s, now_s)
     room = max(0, width - CELLS - WHEN - LEAD)
-    named = room * 3 // 5
+    named = max(room * 3 // 5, min(room, OWN_NAME))
     return [
         (g("▸") if selected else " ", "accent-a"),
         LETTERS[letter] if letter is not None else (" ", "text"),
