@@ -206,7 +206,7 @@ async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
     async with opened(Home()) as (app, pilot):
         await until(pilot, lambda: "invented" in text(app))
         builder = await build(app, pilot)
-        await until(pilot, lambda: "of 15.6 GiB RAM free" in text(app))
+        await until(pilot, lambda: "of 15.6 GiB free   RAM: weights" in text(app))
         builder.choices.named("new_tokens").offer(4)
         builder.choices.named("new_tokens").chosen = [4]
         await pilot.press("right", "left", "space")

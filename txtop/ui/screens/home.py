@@ -228,6 +228,7 @@ class HomeScreen(Screen[Any]):
         """Gives the machine what it has to say, and a frame where there is room."""
         boxed = is_boxed(*self.app.size)
         self.query_one(MachinePanel).styles.height = self._rows + 3 if boxed else self._rows
+        self.query_one(Start).display = self.app.size.width >= CARD_BELOW[0]
         self.query_one(Findings).display = self.app.size.height >= CARD_BELOW[1]
 
     @property

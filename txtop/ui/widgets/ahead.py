@@ -32,7 +32,7 @@ KNOBS = {
 }
 ALWAYS = ("precision", "batch_size")
 MODEL, GIB, NOTE = 10, 10, 20
-LABEL = 9
+LABEL = 8
 ROOMY = 8
 CONTINUED = " \\"
 OF_WHAT = "weights and KV cache alone"
@@ -150,26 +150,27 @@ def _time(shown: Forecast, g: Glyphs) -> Row:
     return [*most, (numbers.about(shown.time.seconds), "text.bold")]
 
 
-def _memory(shown: Forecast, room: Room, g: Glyphs) -> Row:
-    """The range of what the planned cells need, and what is free where they run."""
+def _memory(shown: Forecast, room: Room, g: Glyphs) -> tuple[Row, str]:
+    """The range of what the planned cells need of what is free; and where they run."""
     planned = [each for each in shown.cells if each.fate == "planned"]
     needs = [each.needs for each in planned if each.needs is not None]
     if not planned:
-        return [(g("—"), "text.bold")]
+        return [(g("—"), "text.bold")], "memory"
     free, where = room.for_device(planned[0].cell.device)
     ends = dict.fromkeys(
         numbers.gib(end, "~") for end in ((min(needs), max(needs)) if needs else ())
     )
     row: Row = [(" to ".join(ends) or g("—"), "text.bold"), (" of ", "muted")]
-    return [*row, (g(numbers.gib(free)), "text.bold"), (f" GiB {where} free", "muted")]
+    return [*row, (g(numbers.gib(free)), "text.bold"), (" GiB free", "muted")], where
 
 
 def _roomy(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> list[Row]:
+    memory, where = _memory(shown, room, g)
     rows: list[Row] = [
         [(fit("time", LABEL), "muted"), *_time(shown, g), (f" {_plural(shown)}", "muted")],
         *_wrapped(shown.time.basis, width - LABEL, g, "muted", LABEL),
-        [(fit("memory", LABEL), "muted"), *_memory(shown, room, g)],
-        [(" " * LABEL + OF_WHAT, "muted")],
+        [(fit("memory", LABEL), "muted"), *memory],
+        [(f"{' ' * LABEL}{where}: {OF_WHAT}", "muted")],
         [],
     ]
     if shown.error:
@@ -182,8 +183,9 @@ def _tight(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> l
     if shown.error:
         said = _wrapped(f"{g('✗')} {shown.error}", width, g, "bad")[: max(1, height - 2)]
     else:
-        memory: Row = [("memory ", "muted"), *_memory(shown, room, g), (f", {OF_WHAT}", "muted")]
-        said = [[(shown.time.basis, "muted")], *([memory] if height >= 4 else [])]
+        memory, where = _memory(shown, room, g)
+        needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {OF_WHAT}", "muted")]
+        said = [[(shown.time.basis, "muted")], *([needs] if height >= 4 else [])]
     return [*said, *command_rows(shown.command, width, g)][:height]
 
 
