@@ -30,7 +30,7 @@ class Standing:
     probe, or `published` of this device. `ceiling` is what the memory alone allows, in tokens/s of
     decoding (an encoder: sequences/s). `share` is how much of the nearer roof is used, and `bound`
     names that roof; `lift` is how many times as high int8 weights would lift the ceiling. With
-    `error` something is above 100 %, and there are no shares.
+    `error` that share is above 100 %, and not told; so is an `mfu` above it.
     """
 
     source: Source
@@ -65,22 +65,18 @@ def standing(
     encoder = state.family == "encoder"
     arithmetic = prompt if encoder else _known(_arithmetic, session, state)
     rate = mean(metrics.headline(state) if encoder else "decode_tokens_per_s")
-    shares = [
-        None if encoder else _percent(rate, memory),
-        _percent(rate if encoder else mean("prefill_tokens_per_s"), prompt),
-        _percent(rate, _nearer(memory, arithmetic)),
-    ]
-    error = any(share is not None and share > 100 for share in shares)
-    mbu, mfu, share = (None, None, None) if error else shares
+    share = _percent(rate, _nearer(memory, arithmetic))
+    error = share is not None and share > 100
+    mfu = _percent(rate if encoder else mean("prefill_tokens_per_s"), prompt)
     bound: Bound | None = None
-    if share is not None and memory is not None and arithmetic is not None:
+    if share is not None and memory is not None and arithmetic is not None and not error:
         bound = roofline.bound(memory, arithmetic, share)
     return Standing(
         source="published" if peaks.source == "table" else "measured",
         ceiling=memory,
-        mbu=mbu,
-        mfu=mfu,
-        share=share,
+        mbu=None if encoder or error else _percent(rate, memory),
+        mfu=None if mfu is not None and mfu > 100 else mfu,
+        share=None if error else share,
         bound=bound,
         lift=_lift(session, state) if bound == "memory bandwidth" and not encoder else None,
         error=error,

@@ -22,6 +22,7 @@ from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 from txtop.ui.plots import NOTHING, Tradeoffs
 from txtop.ui.tradeoffs import tradeoffs
+from txtop.ui.roof import roof
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
@@ -293,7 +294,11 @@ def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machin
         shown,
         shown.load if shown else None,
     )
-    return memo.kept("machine", made_of, lambda: machine(state, shown))
+
+    def make() -> Machine:
+        return machine(state, shown, roof(state, shown, memo) if shown else None)
+
+    return memo.kept("machine", made_of, make)
 
 
 def _newest(state: SessionState) -> tuple[object, ...]:
