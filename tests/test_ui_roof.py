@@ -98,6 +98,12 @@ def test_a_small_terminal_gives_no_row_away() -> None:
     assert " MBU " in lines(machine.machine(shown, 80, 4, G, boxed=False))[3]
 
 
+def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
+    found = drawn(on_gpu(gpus=8, bandwidth_bytes_per_s=20e9), height=14)
+    assert sum(line.startswith("GPU") for line in found) == 8
+    assert found[-2].startswith("bound by memory bandwidth")
+
+
 def test_devices_go_before_the_roof() -> None:
     state = on_gpu(gpus=4)
     shown = build_view(state).machine

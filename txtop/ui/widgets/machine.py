@@ -57,10 +57,16 @@ def machine_rows(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row
     tight = [*host, *(row for rows in full for row in rows)]
     under = roof(shown.roof, width) if shown.roof else []
     apart: list[Row] = [[]] if under and not full else []
-    for rows in ([*airy, *apart, *under], [*tight, *under], airy, tight):
+    short = [_gpu_line(each, width, g) for each in shown.gpus]
+    for rows in (
+        [*airy, *apart, *under],
+        [*tight, *under],
+        airy,
+        tight,
+        [*host, *short, *(([], *under) if under else ())],
+    ):
         if len(rows) <= height:
             return rows
-    short = [_gpu_line(each, width, g) for each in shown.gpus]
     room = max(1, height - len(host))
     if len(short) > room:
         more: Row = [(f"{len(short) - room + 1} more", "muted")]
