@@ -80,7 +80,7 @@ def test_the_export_states_both() -> None:
     assert found["mbu"]["notes"] == ["of 50 GB/s as measured here, threads: 1"]
     flops = 2 * (8 * (2 * 85_056_000 + 2 * 12 * 768 * 8) + 2 * 38_597_376)
     assert found["mfu"]["mean"] == pytest.approx(flops / 0.020 / 4e12 * 100, rel=1e-6)
-    assert found["mfu"]["notes"] == ["of 4 TFLOP/s in fp32 as measured here, threads: 1"]
+    assert found["mfu"]["notes"] == ["of 4000 GFLOP/s in fp32 as measured here, threads: 1"]
     assert found["mbu"]["unit"] == found["mfu"]["unit"] == "%"
     assert found["mbu"]["n"] == found["tpot_ms"]["n"] and len(found["mbu"]["ci95"]) == 2
 

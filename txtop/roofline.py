@@ -114,7 +114,7 @@ def _used(session: SessionState, state: CellState, rate: Summary, most: Work) ->
     if most is _memory:
         of = f"{peaks.bandwidth_bytes_per_s / 1e9:.4g} GB/s"
     else:
-        of = f"{peaks.flops_per_s[geometry.dtype] / 1e12:.4g} TFLOP/s in {geometry.dtype}"
+        of = f"{peaks.flops_per_s[geometry.dtype] / 1e9:.4g} GFLOP/s in {geometry.dtype}"
     threads = f", threads: {peaks.threads}" if state.load and state.load.device == "cpu" else ""
     how = "as published" if peaks.source == "table" else f"as measured here{threads}"
     return roofline.utilisation(rate, ceiling, f"of {of} {how}")

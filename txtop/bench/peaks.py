@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 LEAST_STEP_BYTES = 32 << 20
 """A model that reads less than this in a step sits in the caches: no memory bounds it."""
-BUDGET_NS = 60_000_000
+BUDGET_NS = 80_000_000
 BUFFER_BYTES = {"cpu": 256 << 20}
 DEVICE_BUFFER_BYTES = 1 << 30
 LEAST_BUFFER_BYTES = 64 << 20
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
-ROW = 4096
+ROW = 1024
 _NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
@@ -47,7 +47,7 @@ def of(loaded: Loaded, name: str, identity: str | None) -> events.Peaks | None:
 
 
 def _probe(device: torch.device, dtype: torch.dtype) -> Published | None:
-    """The best of a few tries, a third of a second in all; null without room for them."""
+    """The best of a few tries, about half a second in all; null without room for them."""
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
     if size < LEAST_BUFFER_BYTES or (device.type == "cpu" and not memory.reset(device)):
         return None
