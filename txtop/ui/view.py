@@ -21,8 +21,8 @@ from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 from txtop.ui.plots import NOTHING, Tradeoffs
-from txtop.ui.tradeoffs import tradeoffs
 from txtop.ui.roof import roof
+from txtop.ui.tradeoffs import tradeoffs
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
