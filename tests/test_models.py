@@ -70,8 +70,8 @@ def test_a_local_directory_is_known_by_its_config(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "junk",
-    ["", "[]", "{", "[" * 100_000, "\x00", '{"n_positions": "x"}'],
-    ids=["empty", "list", "torn", "deep", "nul", "wrong type"],
+    ["", "[]", "{", "[" * 100_000, "\x00", '{"n_positions": "x"}', '{"model_type": []}'],
+    ids=["empty", "list", "torn", "deep", "nul", "wrong type", "no name"],
 )
 def test_a_broken_config_is_unknown_and_no_error(tmp_path: Path, junk: str) -> None:
     (tmp_path / "config.json").write_text(junk)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.errors import UsageError
-from txtop.ranges import numbers
+from txtop.ranges import numbers, spelt
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,29 @@ def test_nothing_asked_is_nothing() -> None:
 def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
     words = list(map(str, values))
     assert numbers("--new-tokens", words) == numbers("--new-tokens", [",".join(words)]) == values
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([1, 2, 4, 8], ["1-8*2"]),
+        ([16, 32, 48, 64], ["16-64+16"]),
+        ([1, 8, 64, 512], ["1-512*8"]),
+        ([1, 2, 4], ["1", "2", "4"]),
+        ([8, 4, 2, 1], ["8", "4", "2", "1"]),
+        ([1, 2, 4, 9], ["1", "2", "4", "9"]),
+        ([0, 1, 2, 3], ["0", "1", "2", "3"]),
+        ([], []),
+    ],
+)
+def test_even_steps_are_written_as_a_range(values: list[int], words: list[str]) -> None:
+    assert spelt(values) == words
+
+
+@given(
+    st.lists(st.integers(0, 10**7), max_size=12, unique=True)
+    | st.builds(lambda a, b, k: list(range(a, b, k)), *[st.integers(1, 99)] * 3)
+    | st.builds(lambda a, k, n: [a * k**i for i in range(n)], *[st.integers(2, 9)] * 3)
+)
+def test_what_is_written_is_read_again(values: list[int]) -> None:
+    assert numbers("--threads", spelt(values)) == values

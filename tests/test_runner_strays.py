@@ -29,6 +29,11 @@ class Stray(fake_worker.Fake):
             if not hasattr(event, "cell") or event.cell != order.cell.id:
                 os.write(1, events.encode(event))
         super().load(order)
+        if self.model == "measures-peaks":
+            self.send(events.Peaks(
+                t_ns=1, device="A CPU", threads=1, source="probe",
+                bandwidth_bytes_per_s=2e10, flops_per_s={{"fp32": 1e11}},
+            ))
 
     def iterate(self, order, index):
         if self.model == "last-words" and order.role == "measured":
@@ -70,6 +75,14 @@ def test_events_that_are_not_a_workers_change_neither_the_run_nor_its_log(
     assert any("ended is not for a worker to say" in text for text in warned)
     played = export.to_json(fold_all(found), FinalMetrics())
     assert played == export.to_json(run.state, FinalMetrics())
+
+
+def test_what_a_device_can_do_is_a_workers_to_say(tmp_path: Path, stray: tuple[str, ...]) -> None:
+    run = Run(tmp_path / "s", plan("measures-peaks"), worker=stray)
+    assert run.start().join() == ("done", True)
+    found, _ = read_all(run.folder)
+    (peaks,) = (event for event in found if isinstance(event, events.Peaks))
+    assert peaks.src == "worker:1" and fold_all(found).peaks == {("A CPU", 1): peaks}
 
 
 @pytest.mark.fault(26)

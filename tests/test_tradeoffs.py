@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 import ui_events
 import versus_sessions
+from test_roofline import GPT2, PEAKS
 
-from txtop import events
+from txtop import events, roofline
 from txtop.events import AnyEvent
 from txtop.plan import Cell, Plan, matrix
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state import SessionState, fold_all
 from txtop.ui.figures import Memo
 from txtop.ui.plots import Plot, Tradeoffs
 from txtop.ui.sheets import A_VERDICT, absent, sheets
@@ -310,3 +311,19 @@ def test_a_session_of_another_plan_is_not_mistaken() -> None:
         state = fold_all(list(whole(a_plan(batch_sizes=batches))))
         (plot,) = build_view(state, memo=memo).tradeoffs.plots
         assert sorted(int(p.label) for p in plot.points) == batches
+
+
+@pytest.mark.parametrize(("source", "how"), [("probe", "measured"), ("table", "published")])
+def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, how: str) -> None:
+    plan, state = a_plan(precisions=["fp32", "bf16"], batch_sizes=[1, 8]), SessionState()
+    for event in whole(plan):
+        if isinstance(event, events.Load):
+            event.geometry = GPT2
+            told = PEAKS | {"device": event.device_id or event.device_name, "source": source}
+            state.fold(events.Peaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
+        state.fold(event)
+    (plot,) = of(build_view(state), "rates")[:1]
+    ((height, name),) = plot.ceilings
+    each = [roofline.ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
+    assert None not in each and height == max(each)  # type: ignore[type-var]
+    assert name == f"memory bandwidth, {how}: fp32 batch 8"

@@ -316,7 +316,10 @@ def test_the_palette_finds_by_word_and_by_letters() -> None:
 
 
 class FakeMachine(machine.Machine):
-    """No sampler; the sessions are real."""
+    """No sampler and no doctor; the sessions are real."""
+
+    def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
+        super().__init__(session_dir, findings=())
 
     def _start(self, interval_s: float) -> None:
         self.problem = "no telemetry"

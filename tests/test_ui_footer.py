@@ -37,7 +37,7 @@ def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width
 def test_every_key_that_a_footer_names_is_one() -> None:
     shown = [
         footer_keys(where, back=back, over=over, arms=arms, panel=panel, resumable=True)
-        for where in ("home", "live", "replay")
+        for where in ("home", "matrix", "live", "replay")
         for back in (False, True)
         for over in (False, True)
         for arms in (0, 2, 3)
@@ -49,7 +49,7 @@ def test_every_key_that_a_footer_names_is_one() -> None:
 
 
 def test_keys_are_named_once_on_a_screen() -> None:
-    for where in ("home", "live", "replay"):
+    for where in ("home", "matrix", "live", "replay"):
         keys = [key for command in commands(where) for key in command.keys.split(",")]
         assert len(keys) == len(set(keys))
     assert len({c.shown for c in COMMANDS if c.keys == "space"}) == 1
@@ -111,7 +111,7 @@ async def test_the_footer_of_home_can_be_clicked(quiet_machine: None, tmp_path: 
         await until(pilot, lambda: len(app._root.sessions.listed) > 1)
         last = text(app).splitlines()[-1]
         await pilot.click("#footer", offset=(column("↓", last), 0))
-        await until(pilot, lambda: app._root.sessions.at == 1)
+        await until(pilot, lambda: app._root.sessions.list.at == 1)
         await pilot.click("#footer", offset=(column("enter", last), 0))
         await until(pilot, lambda: app.where == "replay")
 

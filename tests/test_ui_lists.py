@@ -16,8 +16,8 @@ from txtop.ui import order
 from txtop.ui.app import TxtopApp
 from txtop.ui.figures import CellRow
 from txtop.ui.glyphs import Glyphs
+from txtop.ui.narrowing import Narrowing
 from txtop.ui.shows import Recording
-from txtop.ui.typed import Narrowing
 from txtop.ui.view import LogRow, View
 from txtop.ui.widgets.cells import cells_table, columns, scrolled
 from txtop.ui.widgets.lists import CellsPanel, LogPanel

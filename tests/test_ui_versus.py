@@ -16,10 +16,10 @@ from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.state import fold_all
 from txtop.ui import arm_names, glyphs, layout
-from txtop.ui.app import ab_pairs
 from txtop.ui.comparison import Interval
 from txtop.ui.duel import Duel
 from txtop.ui.glyphs import Glyphs
+from txtop.ui.home_actions import ab_pairs
 from txtop.ui.screens.dialogs import ChoiceDialog
 from txtop.ui.screens.live import LiveScreen
 from txtop.ui.shows import Home, Live, Recording

@@ -11,7 +11,7 @@ from ui_events import Story, folded, sweep
 
 from txtop import events
 from txtop.state import SessionState
-from txtop.ui.devices import machine
+from txtop.ui.devices import MBU, Gauge, Roof, machine
 from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.shows import Recording
@@ -90,6 +90,21 @@ def test_others_are_named_none_or_not_to_be_seen() -> None:
 def test_a_hostile_name_is_inert() -> None:
     drawn = "\n".join(lines(state(gpus=1, foreign=(HOSTILE,)), 80, 22))
     assert r"\x1b[31m[b]x\u202e" in drawn and "\x1b" not in drawn
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 8])
+def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
+    found = state(gpus=gpus, cores=2)
+    gauge = Gauge(MBU, "41", "%", (40.0, 41.0), 100.0)
+    device = ui_events.GPU[:-1] + "0" if gpus else None
+    bound = Roof(device, gauge, "memory bandwidth", "41", "the published 4.8 TB/s")
+    for width, height in ((80, 22), (116, 36)):
+        rows = panel(machine(found, None, bound), whole(found), width, height, G, boxed=False)
+        shown = ["".join(part for part, _ in row) for row in rows]
+        assert (
+            sum("bound by memory bandwidth, 41 % of the published" in line for line in shown) == 1
+        )
+        assert sum("MBU " in line and "41 %" in line for line in shown) == 1
 
 
 @pytest.mark.fault(33)

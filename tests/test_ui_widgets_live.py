@@ -12,6 +12,7 @@ from textual.geometry import Region
 from textual.screen import Screen
 
 from txtop.ui import glyphs, layout, themes
+from txtop.ui.devices import Roof
 from txtop.ui.screens.live import LiveScreen
 from txtop.ui.view import Playback, View, build_view
 from txtop.ui.widgets.lines import Lines
@@ -90,6 +91,11 @@ async def test_the_machine_is_drawn_once_a_second(refreshed: list[Any]) -> None:
         app.live.show(replace(view, machine=later, clock_ns=5_900_000_000))
         assert "machine" not in [name for name, _ in refreshed]
         app.live.show(replace(view, machine=later, clock_ns=6_000_000_000))
+        assert "machine" in [name for name, _ in refreshed]
+        refreshed.clear()
+        # What bounded a cell is gone with it, within the second too.
+        bound = replace(later, roof=Roof(bound="arithmetic", share="40", source="measured"))
+        app.live.show(replace(view, machine=bound, clock_ns=6_100_000_000))
         assert "machine" in [name for name, _ in refreshed]
 
 

@@ -12,6 +12,7 @@ from txtop.plan import (
     Allowed,
     Attention,
     Cache,
+    Cell,
     Compile,
     Device,
     Plan,
@@ -60,25 +61,7 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
 
     Raises `UsageError` for what cannot be measured or contradicts itself.
     """
-    _check(asked)
-    scale = asked.scale or "full"
-    base = PRESETS[asked.preset].at(scale) if asked.preset else Preset(title="")
-    cells = matrix(
-        models=asked.models or list(base.models),
-        precisions=asked.precisions or list(base.precisions),
-        attention=asked.attention or list(base.attention),
-        batch_sizes=asked.batch_sizes or list(base.batch_sizes),
-        sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
-        new_tokens=asked.new_tokens or list(base.new_tokens),
-        device=asked.device or base.device,
-        threads=asked.threads,
-        weights=asked.weights or "auto",
-        compiles=asked.compile,
-        caches=asked.cache,
-    )
-    if len(cells) > MAX_CELLS:
-        raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
-    cells, left_out = sieve(cells)
+    cells, left_out = sieve(cells_of(asked))
     if not cells:
         raise UsageError(f"no cell is left: {left_out[0]}")
     for line in left_out:
@@ -89,6 +72,7 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
             raise UsageError(*refused)
     import msgspec
 
+    base = base_of(asked)
     fixed = None if asked.budget_s is not None else base.iterations
     plan = Plan(
         cells=cells,
@@ -96,7 +80,7 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
         warmup=base.warmup if asked.warmup is None else asked.warmup,
         seed=asked.seed or 0,
         preset=asked.preset,
-        scale=scale,
+        scale=asked.scale or "full",
         timeout_s=asked.timeout_s,
         cost_per_hour=asked.cost_per_hour,
         allowed=Allowed(
@@ -116,6 +100,36 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
             f"ask for about {len(cells) * MOST_PLAN_BYTES // size} or fewer",
         )
     return plan
+
+
+def cells_of(asked: Asked) -> tuple[Cell, ...]:
+    """Every combination that was asked for, also those that a plan leaves out or refuses.
+
+    Raises `UsageError` for what contradicts itself or is too much.
+    """
+    _check(asked)
+    base = base_of(asked)
+    cells = matrix(
+        models=asked.models or list(base.models),
+        precisions=asked.precisions or list(base.precisions),
+        attention=asked.attention or list(base.attention),
+        batch_sizes=asked.batch_sizes or list(base.batch_sizes),
+        sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
+        new_tokens=asked.new_tokens or list(base.new_tokens),
+        device=asked.device or base.device,
+        threads=asked.threads,
+        weights=asked.weights or "auto",
+        compiles=asked.compile,
+        caches=asked.cache,
+    )
+    if len(cells) > MAX_CELLS:
+        raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
+    return cells
+
+
+def base_of(asked: Asked) -> Preset:
+    """What holds where nothing else was said."""
+    return PRESETS[asked.preset].at(asked.scale or "full") if asked.preset else Preset(title="")
 
 
 def _check(asked: Asked) -> None:

@@ -161,7 +161,7 @@ def local_path(model: str) -> Path | None:
 
 
 def local_config(model: str) -> dict[str, Any] | None:
-    """config.json of a local directory; null where there is none or it cannot be read."""
+    """config.json of a local directory; null where there is none or it is no configuration."""
     path = local_path(model)
     if path is None or path.is_file():
         return None
@@ -169,7 +169,13 @@ def local_config(model: str) -> dict[str, Any] | None:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return config if isinstance(config, dict) else None
+    return config if isinstance(config, dict) and _sound(config) else None
+
+
+def _sound(config: Mapping[str, Any]) -> bool:
+    """Whether what families are told by is of the kind that it should be."""
+    named, classes = config.get("model_type"), config.get("architectures")
+    return isinstance(named, str | None) and isinstance(classes, list | None)
 
 
 def config_of(model: str) -> dict[str, Any] | None:

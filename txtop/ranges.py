@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 from txtop.errors import UsageError
 
 LONGEST = 10_000
+_FEWEST = 4
 _RANGE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})([*+])([0-9]{1,12})")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _FORMS = "write 8, or 1,8,32, or 128-1024*2, or 16-64+16"
@@ -42,3 +44,14 @@ def _spelt(option: str, part: str) -> list[int]:
         if len(found) > LONGEST:
             raise UsageError(f"{option}: the range {part} has over {LONGEST} values")
     return found
+
+
+def spelt(values: Sequence[int]) -> list[str]:
+    """The words that spell these numbers: four and more in even steps are one range."""
+    if len(values) >= _FEWEST and values[0] > 0:
+        low, second, high = values[0], values[1], values[-1]
+        for word in (f"{low}-{high}*{second // low}", f"{low}-{high}+{second - low}"):
+            with suppress(UsageError):
+                if _spelt("", word) == list(values):
+                    return [word]
+    return list(map(str, values))

@@ -62,4 +62,5 @@ def _best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, C
     for cell in cells:
         alike.setdefault(key(cell), []).append(cell)
     groups = [group for group in alike.values() if len(group) > 1]
-    return {cell.id: more_precise(group) for group in groups for cell in group}
+    bests = [(more_precise(group), group) for group in groups]
+    return {cell.id: best for best, group in bests for cell in group}

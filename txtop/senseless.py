@@ -11,23 +11,34 @@ _GRAPHS = ("reduce-overhead", "max-autotune")
 _NOT_ON_A_CPU = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
 
 
-def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
-    """The cells worth measuring, numbered anew, and a line for each reason why others are not."""
-    kept: dict[Cell, None] = {}
-    dropped: dict[str, list[Cell]] = {}
+def judge(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
+    """Each cell, and why it is not worth measuring beside the others; empty where it is."""
+    judged: list[tuple[Cell, str]] = []
+    seen: set[Cell] = set()
+    families = {name: models.family(name) for name in {cell.model for cell in cells}}
     for cell in cells:
-        family = models.family(cell.model)
-        why = _why(cell, family)
+        why = _why(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
-        if family == "encoder":
+        if families[cell.model] == "encoder":
             first = cells[0].new_tokens
             plain = msgspec.structs.replace(plain, new_tokens=first, cache="dynamic")
-            if not why and plain in kept:
+            if not why and plain in seen:
                 why = "an encoder has no KV cache and makes no new tokens: one cell is enough"
+        if not why:
+            seen.add(plain)
+        judged.append((msgspec.structs.replace(plain, id=cell.id), why))
+    return judged
+
+
+def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
+    """The cells worth measuring, numbered anew, and a line for each reason why others are not."""
+    kept: list[Cell] = []
+    dropped: dict[str, list[Cell]] = {}
+    for cell, (plain, why) in zip(cells, judge(cells), strict=True):
         if why:
             dropped.setdefault(why, []).append(cell)
         else:
-            kept[plain] = None
+            kept.append(plain)
     numbered = tuple(
         msgspec.structs.replace(cell, id=f"c{n:03d}") for n, cell in enumerate(kept, start=1)
     )

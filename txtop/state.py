@@ -11,6 +11,7 @@ from typing import Any
 from txtop import events, fidelity, references
 from txtop.cell_state import NONE_NS, CellState, Samples
 from txtop.events import AnyEvent
+from txtop.peaks import best
 from txtop.plan import Cell, Plan
 from txtop.versus import Versus
 
@@ -49,7 +50,8 @@ class SessionState:
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` asks what the figures would be with that many warm-up iterations. `current` is the
-    cell that was heard of last among those `working`: arms of an A/B are at work together.
+    cell that was heard of last among those `working`: arms of an A/B are at work together. `peaks`
+    are those of a device with so many threads.
     """
 
     header: events.Header | None = None
@@ -59,6 +61,7 @@ class SessionState:
     markers: list[tuple[int, str]] = field(default_factory=list)
     gaps: list[tuple[int, events.Gap]] = field(default_factory=list)
     loads: dict[str, events.Load] = field(default_factory=dict)
+    peaks: dict[tuple[str, int], events.Peaks] = field(default_factory=dict)
     current: str | None = None
     working: set[str] = field(default_factory=set)
     versus: Versus | None = None
@@ -110,6 +113,10 @@ class SessionState:
             return None
         part = device_id.replace("GPU-", "MIG-", 1)
         return next((name for name in (device_id, part) if name in self.devices), None)
+
+    def peaks_of(self, load: events.Load) -> events.Peaks | None:
+        """What the device of a load can do at most with its threads; null where nobody told."""
+        return self.peaks.get((load.device_id or load.device_name, load.threads))
 
     def fold(self, event: AnyEvent) -> None:
         """Takes the next event. Events of unknown cells are ignored, never an exception.
@@ -184,6 +191,10 @@ class SessionState:
                 series = known[name] = (array("q"), array("d"))
             series[0].append(now_ns)
             series[1].append(math.nan if value is None else value)
+
+    def _peaks(self, event: events.Peaks) -> None:
+        key = event.device, event.threads
+        self.peaks[key] = best(self.peaks.get(key, event), event)
 
     def _logged(self, event: events.Log) -> None:
         self._say(event.text, event.level, event.cell)
@@ -426,6 +437,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.Header: SessionState._header,
     events.Segment: SessionState._segment,
     events.Telemetry: SessionState._telemetry,
+    events.Peaks: SessionState._peaks,
     events.Log: SessionState._logged,
     events.Gap: SessionState._gap,
     events.Marker: SessionState._marker,

@@ -286,7 +286,7 @@ def _trained(loaded: Loaded) -> bool:
 
 def _model(loaded: Loaded) -> tuple[object, ...]:
     kind = loaded.source.config.get("model_type")
-    return kind, loaded.parameters, loaded.vocabulary
+    return kind, loaded.counted.all, loaded.vocabulary
 
 
 def _width(loaded: Loaded) -> int:

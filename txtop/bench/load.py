@@ -21,6 +21,7 @@ from txtop.plan import Cell
 if TYPE_CHECKING:
     import torch
 
+    from txtop.bench.geometry import Counted
     from txtop.bench.task import Task
 
 
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 class Loaded:
     """A model in memory, the way it is measured, and what there is to know of it.
 
-    `parameters` are counted before a quantisation; `converted` is null without one. `lacking` are
-    the notes on weights that its files do not hold: they are random.
+    `counted` is before a quantisation; `converted` is null without one. `lacking` are the notes on
+    weights that its files do not hold: they are random.
     """
 
     task: Task
@@ -41,7 +42,8 @@ class Loaded:
     positions: int | None
     threads: int
     seed: int
-    parameters: int
+    counted: Counted
+    geometry: events.Geometry | None
     dtype: torch.dtype
     attention: str
     recipe: str
@@ -97,7 +99,7 @@ def read(
     import torch
 
     _without_torchao()
-    from txtop.bench import architecture, attention, int8, precision, weights
+    from txtop.bench import architecture, attention, geometry, int8, precision, weights
     from txtop.bench.encoder import Encoder
     from txtop.bench.text_generation import TextGeneration, require_generate
 
@@ -125,7 +127,7 @@ def read(
             model_class, config, source, implementation, dtype
         )
     attention.confirm(model, cell.attention)
-    parameters = sum(p.numel() for p in model.parameters())
+    counted = geometry.count(model, kind)
     converted: float | None = None
     if recipe:
         enter("convert")
@@ -148,7 +150,8 @@ def read(
         positions=models.positions_of(text_config.to_dict()),
         threads=threads,
         seed=seed,
-        parameters=parameters,
+        counted=counted,
+        geometry=geometry.of(model, kind, counted, dtype, recipe),
         dtype=dtype,
         attention=implementation,
         recipe=recipe,
@@ -163,7 +166,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
     from txtop.bench import int8, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
-    name, identity = _device_names(device)
+    name, identity = device_names(device)
     notes = [*loaded.source.notes, *loaded.lacking]
     notes += precision.notes(model, cell.precision, loaded.dtype, converted, device)
     return events.Load(
@@ -175,7 +178,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
         family=loaded.family,
         weights=loaded.source.weights,
         source=loaded.source.label,
-        parameters=loaded.parameters,
+        parameters=loaded.counted.all,
         weight_bytes=int8.stored_bytes(model),
         page_cache=loaded.page_cache,
         device=device.type,
@@ -185,6 +188,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
         attention=loaded.attention,
         recipe=loaded.recipe,
         converted_share=converted,
+        geometry=loaded.geometry,
         versions=_versions(),
         notes=notes,
     )
@@ -229,7 +233,7 @@ def _device(cell: Cell) -> torch.device:
     return torch.device(name)
 
 
-def _device_names(device: torch.device) -> tuple[str, str | None]:
+def device_names(device: torch.device) -> tuple[str, str | None]:
     """What it is called, and the UUID by which NVML knows it."""
     import torch
 

@@ -25,12 +25,15 @@ def give_back(device: torch.device) -> None:
         _memory_of(device).empty_cache()
 
 
-def reset(device: torch.device) -> None:
-    """Starts a cell: peaks count from here."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+def reset(device: torch.device) -> bool:
+    """Starts a cell: peaks count from here. Returns whether the host's do."""
     if device.type in _WITH_PEAKS:
         _memory_of(device).reset_peak_memory_stats(device)
+    try:
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
+    except OSError:
+        return False
+    return True
 
 
 def host_peak_bytes() -> int:

@@ -14,7 +14,7 @@ from txtop.bench import failures
 from txtop.bench.emit import Emitter
 from txtop.bench.failures import Rejected
 from txtop.bench.inbox import Cancelled, Inbox
-from txtop.bench.load import Loaded, load, settle_environment
+from txtop.bench.load import Loaded, device_names, load, settle_environment
 from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
 from txtop.plan import Cell
@@ -124,6 +124,16 @@ class Worker:
     def _load(self, order: orders.Load) -> None:
         clock = PhaseClock(order.started_ns, lambda name: self._enter(order.cell.id, name))
         self._loaded = load(order, clock, self._name, self._emitter.send)
+        self._tell_peaks(order.cell.id, self._loaded)
+
+    def _tell_peaks(self, cell: str, loaded: Loaded) -> None:
+        """What the device can do at most, once a process: loading is over, nothing is timed yet."""
+        from txtop.bench import peaks
+
+        self._enter(cell, "peaks")
+        found = peaks.of(loaded, *device_names(loaded.device))
+        if found is not None:
+            self._emitter.send(found)
 
     def _prepare(self, order: orders.Prepare) -> None:
         from txtop.bench import attention, memory

@@ -79,7 +79,9 @@ def run(
         list[str] | None, Parameter(help="of the model on a CPU; default all cores but one")
     ] = None,
     compile: Annotated[
-        list[Compile] | None, Parameter(help="torch.compile; a load phase of its own")
+        list[Compile] | None,
+        # Else a `none` before other values is taken for nothing, and they for strays.
+        Parameter(help="torch.compile; a load phase of its own", n_tokens=-1),
     ] = None,
     cache: Annotated[list[Cache] | None, Parameter(help="the KV cache; default dynamic")] = None,
     iterations: Annotated[int | None, Parameter(help="measure exactly this many")] = None,

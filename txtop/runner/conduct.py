@@ -34,6 +34,7 @@ FROM_WORKER = (
     events.Progress,
     events.Phase,
     events.Load,
+    events.Peaks,
     events.Workload,
     events.Kernels,
     events.Steps,
@@ -42,6 +43,7 @@ FROM_WORKER = (
     events.CellFinished,
     events.Log,
 )
+AT_ANY_TIME = (events.Log, events.Peaks, events.Comparing, events.Fidelity)
 
 Reason = Literal["done", "stopped", "failed"]
 
@@ -106,8 +108,7 @@ class Conductor:
         if not isinstance(event, FROM_WORKER):
             self._on_bad(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
-        free = isinstance(event, events.Log | events.Comparing | events.Fidelity)
-        if not free and event.cell not in self.recorder.state.working:
+        if not isinstance(event, AT_ANY_TIME) and event.cell not in self.recorder.state.working:
             return
         if isinstance(event, events.Log) and event.text == models.OFFLINE_NOTICE:
             self._crew.offline = True

@@ -56,6 +56,18 @@ def compare(base: list[SessionState], new: list[SessionState], margin: float) ->
     return Comparison(_names(base), _names(new), margin, cells, outcome(cells))
 
 
+def obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]]:
+    """Of each cell of two sessions, A and B, why it cannot be compared; empty where it can."""
+    crowded = _crowded([base, new])
+    sides = [_by_key([side], crowded) for side in (base, new)]
+    found = {}
+    for key in dict.fromkeys([*sides[0], *sides[1]]):
+        pairs = [side.get(key, []) for side in sides]
+        label = sanitise((pairs[0] or pairs[1])[0][1].cell.short)
+        found[label] = list(map(sanitise, _reasons(pairs[0], pairs[1], ("A", "B"))))
+    return found
+
+
 def outcome(cells: Iterable[Compared]) -> str:
     """One slower cell is a regression; without one, all have to be known not to be slower."""
     verdicts = [c.verdict for c in cells]
@@ -113,11 +125,7 @@ def _by_key(states: list[SessionState], crowded: set[Key]) -> dict[Key, list[Pai
 def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
     first = (base or new)[0][1]
     label = sanitise(first.cell.short)
-    if not base or not new:
-        reasons = [f"only in {'base' if base else 'new'}"]
-    else:
-        reasons = [*_without_result("base", base), *_without_result("new", new)]
-        reasons += _differing(_MUST_AGREE, base, new) if not reasons else []
+    reasons = _reasons(base, new, ("base", "new"))
     notes = _differing(_MAY_DIFFER, base, new) if base and new else []
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
@@ -133,6 +141,14 @@ def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
         notes=tuple(map(sanitise, notes)),
         verdict=verdict(found, margin) if found else "not comparable",
     )
+
+
+def _reasons(base: list[Pair], new: list[Pair], names: tuple[str, str]) -> list[str]:
+    """Why the two sides of a cell cannot be compared."""
+    if not base or not new:
+        return [f"only in {names[0] if base else names[1]}"]
+    found = [*_without_result(names[0], base), *_without_result(names[1], new)]
+    return found or _differing(_MUST_AGREE, base, new)
 
 
 def _times(side: list[Pair]) -> list[list[float]]:

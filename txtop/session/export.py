@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from txtop import metrics, stats, watched
+from txtop import metrics, roofline, stats, watched
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
@@ -110,6 +110,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
     found = finals.of(state, session.plan.seed)
+    roofs = roofline.figures(session, state, found)
     money = metrics.cost(state, found, session.plan.cost_per_hour)
     return CellExport(
         id=cell.id,
@@ -139,7 +140,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         invalid=state.invalid > 0,
         fidelity=None if session.versus else exported(session.output_of(cell.id)),
         notes=cell_notes(session, state, finals),
-        metrics={**found, **money, **watched.figures(session, state)},
+        metrics={**found, **roofs, **money, **watched.figures(session, state)},
     )
 
 
@@ -161,6 +162,7 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     notes += found.notes
     notes += _what_if(state)
     notes += _spoiled(state)
+    notes += roofline.errors(session, state, finals.of(state, session.plan.seed))
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:

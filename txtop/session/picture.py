@@ -66,6 +66,7 @@ def _plain(state: SessionState) -> SessionState:
     """With containers of its own; what they hold is shared."""
     plain = copy.copy(state)
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
+    plain.peaks = dict(state.peaks)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.versus = state.versus.copy() if state.versus else None
     return plain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop import fidelity, metrics, references, watched
+from txtop import fidelity, metrics, references, roofline, watched
 from txtop.cell_state import CellState
 from txtop.events import Machine
 from txtop.metrics import FinalMetrics
@@ -39,13 +39,16 @@ _KNOBS = {"threads": None, "compile": "none", "cache": "dynamic"}
 
 
 def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column: knobs not left alone, cost with a price, energy if read, and
-    how fast and how good a cell is beside the most precise one of the same work."""
+    """Name and side of each column: knobs not left alone, cost with a price, energy if read, shares
+    of what the device can do where its peaks are known, and how fast and how good a cell is beside
+    the most precise one of the same work."""
     cells = [c.cell for c in state.cells.values()]
     turned = [k for k, usual in _KNOBS.items() if {getattr(c, k) for c in cells} - {usual}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
+    if state.peaks:
+        beside += [("MBU %", ">"), ("MFU %", ">")]
     if state.versus is None and references.of_speed(cells):
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.versus is not None else []
@@ -72,6 +75,8 @@ def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
             by_name |= {"cost": figure(money.mean), "$ per": money.unit.removeprefix("$/")}
         if used := _energy(state, cell):
             by_name |= {"energy": figure(used.mean), "J per": used.unit.removeprefix("J/")}
+        for name, used in roofline.figures(state, cell, figures).items():
+            by_name |= {f"{name.upper()} %": figure(used.mean)}
         if cell.cell.id in best:
             by_name |= _beside(state, cell, best[cell.cell.id], finals)
         if state.versus is not None:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.binding import BindingType
 
 from txtop import settings
-from txtop.errors import TxtopError
 from txtop.ui import clipboard, numbers, themes
-from txtop.ui.base import Options, ShowApp
+from txtop.ui.base import Options
 from txtop.ui.commands import allowed, bindings, matching
 from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
+from txtop.ui.home_actions import HomeActions
 from txtop.ui.picture import save_picture
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
 from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from txtop.session.transport import Transport
 
 
-class TxtopApp(ShowApp, inherit_bindings=False):
+class TxtopApp(HomeActions, inherit_bindings=False):
     """What may be asked of the screen. Returns the path of the last run that was on it."""
 
     BINDINGS: ClassVar[list[BindingType]] = list(bindings())
@@ -48,9 +48,11 @@ class TxtopApp(ShowApp, inherit_bindings=False):
 
     async def action_back(self) -> None:
         """Out of a large panel, then to the home screen if there was one; the run goes on."""
-        if self._look_into("") or (not isinstance(self.show, Home) and self._root.back()):
+        if self._look_into("") or self._root.back():
             return
-        if self._home is not None and self.show is not self._home:
+        if self._builder is not None:
+            self._close_builder()
+        elif self._home is not None and self.show is not self._home:
             self._switch(self._home)
 
     def action_suspend_process(self) -> None:
@@ -141,55 +143,6 @@ class TxtopApp(ShowApp, inherit_bindings=False):
         if at_ns is not None:
             self._transport(lambda player: player.seek(at_ns))
 
-    # Home
-
-    def action_run_quick(self) -> None:
-        if self._home is not None:
-            self._switch(self._home.quick())
-
-    def action_choose_ab(self) -> None:
-        """Asks which two precisions; `enter` takes the first."""
-        if self._home is None:
-            return
-        chosen = self._root.selected
-        pairs = ab_pairs(chosen.models if chosen is not None else "")
-
-        def find(typed: str) -> list[Choice]:
-            words = typed.lower().split()
-            return [Choice(key, key) for key in pairs if all(w in key.lower() for w in words)]
-
-        self.push_screen(ChoiceDialog("A/B", find), lambda key: self._run_ab(pairs, key))
-
-    def _run_ab(self, pairs: dict[str, tuple[str, str, str]], key: str | None) -> None:
-        if self._home is None or key is None:
-            return
-        try:
-            self._switch(self._home.versus(*pairs[key]))
-        except TxtopError as error:
-            self.say(str(error), "error")
-
-    def action_open(self) -> None:
-        """The session that is selected: followed while it runs, else played."""
-        if not isinstance(self.show, Home):
-            return
-        chosen = self._root.selected
-        if chosen is None:
-            self.say("no session is selected")
-        elif chosen.stage == "running":
-            self._switch(Live(path=chosen.path))
-        else:
-            self._switch(Recording(chosen.path))
-
-    def action_finish(self) -> None:
-        """Goes on with the session that is selected, where it was interrupted."""
-        chosen = self._root.selected if isinstance(self.show, Home) else None
-        if chosen is None:
-            return
-        if chosen.resumable:
-            self._switch(Live(path=chosen.path, resumes=True))
-        else:
-            self.say(f"{chosen.label} was not interrupted")
-
     # Everywhere
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -278,16 +231,6 @@ class TxtopApp(ShowApp, inherit_bindings=False):
             self.say("no folder to write a picture in", "error")
         else:
             self.say(f"picture saved: {path}")
-
-
-def ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
-    """What an A/B can be started of: of gpt2, and of the first of the models of a session."""
-    known = dict.fromkeys(["gpt2", *models.split()[:1]])
-    return {
-        f"{model}: fp32 against {other}": (model, "fp32", other)
-        for model in known
-        for other in ("bf16", "fp16", "int8")
-    }
 
 
 def run_live(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from txtop.ui.screens.home import HomeScreen
     from txtop.ui.screens.live import LiveScreen
+    from txtop.ui.screens.matrix import MatrixScreen
     from txtop.ui.screens.pair import PairScreen
 
 MOST_WAITING_WRITES = 2
@@ -104,6 +105,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self.error: TxtopError | None = None
         self.interrupts = 0
         self._home = first if isinstance(first, Home) else None
+        self._builder: MatrixScreen | None = None
         self._pump: Pump[Any, Any] | None = None
         self._ran: Path | None = None
         signs.use(options.glyphs)
@@ -113,7 +115,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
     @property
     def where(self) -> Where:
-        return self.show.where
+        return "matrix" if self._builder is not None else self.show.where
 
     def get_default_screen(self) -> Screen[Any]:
         self._root = screen = self._screen_of(self.show)
@@ -207,6 +209,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self._root = self.screen_stack[0]
+        self._builder = None
         if show is not self._home:
             self._root = self._screen_of(show)
             self.push_screen(self._root)

@@ -7,8 +7,8 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["home", "live", "replay"]
-EVERYWHERE: tuple[Where, ...] = ("home", "live", "replay")
+Where = Literal["home", "matrix", "live", "replay"]
+EVERYWHERE: tuple[Where, ...] = ("home", "matrix", "live", "replay")
 SESSION: tuple[Where, ...] = ("live", "replay")
 
 
@@ -43,11 +43,19 @@ COMMANDS: tuple[Command, ...] = (
     Command("end", "end", "to the end", "go_end", ("replay",)),
     Command("r", "r", "start the quick preset", "run_quick", ("home",)),
     Command("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
+    Command("b", "b", "a preset, or a matrix of one's own", "build_matrix", ("home",)),
     Command("enter", "enter", "open the selected session", "open", ("home",)),
     Command("R", "R", "finish the selected session", "finish", ("home",)),
     Command("enter", "enter", "open the cell under the cursor", "open_cell", SESSION),
     Command("tab", "tab", "in a cell: the next one", "next_cell(1)", SESSION),
     Command("shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION),
+    Command("space", "space", "mark the selected session", "mark", ("home",)),
+    Command("c", "c", "compare the two marked sessions", "compare", ("home",)),
+    Command("slash", "/", "find sessions by their words", "filter_sessions", ("home",)),
+    Command("space", "space", "choose the value, or no longer", "choose", ("matrix",)),
+    Command("plus", "+", "type another value; digits do too", "type_value", ("matrix",)),
+    Command("enter", "enter", "start the run", "start_matrix", ("matrix",)),
+    Command("y", "y", "copy the command line", "copy_command", ("matrix",)),
     Command("1", "1", "cells", "panel(1)", SESSION),
     Command("2", "2", "back to the A/B", "panel(2)", SESSION),
     Command("3", "3", "trade-offs", "panel(3)", SESSION),
@@ -64,11 +72,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("s", "s", "picture of the screen (SVG)", "picture"),
     Command("ctrl+p", "ctrl+p", "every command", "commands"),
     Command("question_mark,f1", "?", "help", "help"),
-    Command("escape", "esc", "back", "back", SESSION),
+    Command("escape", "esc", "back", "back"),
     Command("ctrl+z", "ctrl+z", "suspend", "suspend_process"),
     Command("q,ctrl+q", "q", "quit", "leave"),
     Command("ctrl+c", "ctrl+c", "stop an own run; twice: leave at once", "interrupt", ("live",)),
-    Command("ctrl+c", "ctrl+c", "leave at once", "interrupt", ("home", "replay")),
+    Command("ctrl+c", "ctrl+c", "leave at once", "interrupt", ("home", "matrix", "replay")),
 )
 
 
@@ -87,22 +95,30 @@ def footer_keys(
     over: bool = False,
     back: bool = False,
     resumable: bool = False,
+    marked: int = 0,
+    typing: bool = False,
     arms: int = 0,
     cell: Literal["", "shut", "open"] = "",
     panel: str = "",
-    typing: bool = False,
 ) -> tuple[tuple[str, str], ...]:
     """What the last row says: what is possible now, most needed first, help and quit last. `arms`
-    is how many an A/B has, `cell` whether one could be opened or is, `panel` the one that has the
-    focus or all the room, and `typing` says that letters are words to look for in it."""
+    is how many an A/B has, `cell` whether one could be opened or is, `marked` how many sessions
+    are, `panel` the one that has the focus or all the room, `typing` that keys are text now."""
+    if typing and panel:
+        return ("enter", "keep these words"), ("esc", "show all again")
     if typing:
-        return (("enter", "keep these words"), ("esc", "show all again"))
+        return ("enter", "take it"), ("esc", "leave it")
     shown: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
     if panel in PANEL_KEYS:
         shown.append(("esc", "back"))
-    if where == "home":
-        shown = [("r", "quick preset"), ("a", "A/B"), ("↑ ↓", "select"), ("enter", "open")]
+    if where == "matrix":
+        shown = [("space", "choose"), ("+", "type"), ("enter", "start"), ("y", "copy")]
+        shown += [("esc", "home"), ("← → ↑ ↓", "move"), ("pgdn", "cells")]
+    elif where == "home":
+        shown = [("c", "compare")] if marked == 2 else []
+        shown += [("r", "quick preset"), ("a", "A/B"), ("b", "matrix"), ("enter", "open")]
         shown += [("R", "finish")] if resumable else []
+        shown += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
     elif where == "replay":
         shown += [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
         shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
@@ -117,7 +133,7 @@ def footer_keys(
         shown.append(("esc", "home"))
     if arms > 2:
         shown.append(("a", "next arm"))
-    if where != "home":
+    if where in SESSION:
         shown.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
     return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
 
@@ -125,7 +141,7 @@ def footer_keys(
 def pressed(sign: str) -> str:
     """The key that a sign of the footer stands for, as Textual names it; empty for what is none."""
     named = {command.shown: command.keys.split(",")[0] for command in COMMANDS}
-    return {**named, "↑": "up", "↓": "down", "enter": "enter"}.get(sign, "")
+    return {**named, "↑": "up", "↓": "down", "pgdn": "pagedown"}.get(sign, "")
 
 
 def commands(where: Where) -> list[Command]:

@@ -19,6 +19,7 @@ OTHERS = "others"
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"
 UNREAD = "—"
+MBU = "MBU"
 
 
 @dataclass(frozen=True)
@@ -53,12 +54,28 @@ class Gpu:
 
 
 @dataclass(frozen=True)
+class Roof:
+    """How near a cell comes to what its device can do: `share` percent of the roof that `bound`
+    names, which was `measured` or is `published`. `device` is that GPU, null for the host; `lift`
+    is what int8 would do to the ceiling. With `error` the account does not add up."""
+
+    device: str | None = None
+    gauge: Gauge | None = None
+    bound: str = ""
+    share: str = ""
+    source: str = ""
+    lift: str = ""
+    error: bool = False
+
+
+@dataclass(frozen=True)
 class Machine:
-    """This machine: its name, the host's rows, and each GPU's."""
+    """This machine: its name, the host's rows, each GPU's, and what bounds the cell at work."""
 
     title: str = ""
     host: tuple[Gauge, ...] = ()
     gpus: tuple[Gpu, ...] = ()
+    roof: Roof | None = None
 
 
 def throttled(value: float | None) -> tuple[str, bool]:
@@ -108,7 +125,9 @@ def history(series: tuple[array[int], array[float]], now_ns: int) -> tuple[float
     )
 
 
-def machine(session: SessionState, state: CellState | None = None) -> Machine:
+def machine(
+    session: SessionState, state: CellState | None = None, roof: Roof | None = None
+) -> Machine:
     """What is known of the machine now; a device that told nothing has no rows."""
     now = session.clock_ns
     host = session.devices.get(HOST)
@@ -119,10 +138,18 @@ def machine(session: SessionState, state: CellState | None = None) -> Machine:
         _unread(_gpu(device, i, now)) if name in silent else _gpu(device, i, now)
         for i, (name, device) in enumerate(gpus)
     )
+    if HOST in silent:
+        rows = tuple(replace(g, value=UNREAD, share=None) for g in rows)
+    own = (roof.gauge,) if roof and roof.gauge else ()
+    used = roof.device if roof else None
     return Machine(
         title=STALLED if HOST in silent else _title(session, host, gpus, state),
-        host=tuple(replace(g, value=UNREAD, share=None) for g in rows) if HOST in silent else rows,
-        gpus=shown,
+        host=rows if used else (*rows, *own),
+        gpus=tuple(
+            replace(each, gauges=(*each.gauges, *own)) if name == used else each
+            for (name, _), each in zip(gpus, shown, strict=True)
+        ),
+        roof=roof,
     )
 
 

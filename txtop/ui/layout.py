@@ -16,6 +16,7 @@ WIDE_FROM = 150
 FEWEST_LARGE = 7
 FEWEST_LOG = 7
 FEWEST_LANE = 6
+SMALL_MATRIX, ROOMY_MATRIX = 10, 14
 
 
 class Place(NamedTuple):
@@ -185,3 +186,30 @@ def arrange_pair(width: int, height: int, *, cells: int = 0, zoom: str = "") -> 
         places["hero-a"] = Place(0, top, width, upper)
         places["hero-b"] = Place(0, top + upper, width, rest - upper)
     return Plan(places, boxed)
+
+
+def arrange_matrix(width: int, height: int, *, knobs: int) -> Plan:
+    """The matrix builder: its `knobs` above, under them the cells and what will happen; on a small
+    terminal these go first, then the rows of knobs that the cursor is far from."""
+    boxed = is_boxed(width, height)
+    heading = 1 if height >= SMALL_MATRIX else 0
+    footer = 1 if height >= FEWEST_CELLS else 0
+    rest = height - heading - footer
+    places = {"heading": Place(0, 0, width, heading)} if heading else {}
+    if footer:
+        places["footer"] = Place(0, height - 1, width, 1)
+    if boxed:
+        left, upper = round(LEFT_SHARE * width), knobs + 2
+        places["choices"] = Place(0, heading, width, upper)
+        places["cells"] = Place(0, heading + upper, left, rest - upper)
+        places["before"] = Place(left, heading + upper, width - left, rest - upper)
+        return Plan(places, True)
+    before = 5 if rest >= ROOMY_MATRIX else 2 if rest >= FEWEST_CELLS else 0
+    upper = min(knobs + 1, rest - before - (FEWEST_CELLS if rest >= ROOMY_MATRIX else 0))
+    places["choices"] = Place(0, heading, width, max(1, upper))
+    cells = rest - before - upper
+    if cells >= 2:
+        places["cells"] = Place(0, heading + upper, width, cells)
+    if before:
+        places["before"] = Place(0, heading + upper + cells, width, before)
+    return Plan(places, False)

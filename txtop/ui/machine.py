@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from txtop import events
 from txtop.events import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import find
 from txtop.session.read import log_path
-from txtop.state import SessionState
+from txtop.state import HOST, SessionState
 from txtop.ui import devices
+from txtop.ui.findings import Doctor, Finding
 from txtop.ui.pump import runner_of
+from txtop.ui.room import NO_ROOM, Room, room
+
+if TYPE_CHECKING:
+    from txtop.session.past import Past
 
 LOOK_EVERY_S = 5.0
 MOST_SESSIONS = 30
@@ -40,6 +46,8 @@ class Listed:
     cells_total: int
     stage: Stage
     bundled: bool
+    precisions: str = ""
+    size_bytes: int = 0
 
     @property
     def resumable(self) -> bool:
@@ -50,13 +58,18 @@ class Listed:
 
 @dataclass(frozen=True)
 class HomeFrame:
-    """What the home screen shows; `sessions` is null until somebody looked for them."""
+    """What the home screen shows; `sessions`, `findings` and `past` are null until somebody
+    looked for them, and so is how many sessions there are in all."""
 
     title: str
     machine: devices.Machine
     sessions: tuple[Listed, ...] | None
     now_s: float
     problem: str = ""
+    room: Room = NO_ROOM
+    findings: tuple[Finding, ...] | None = None
+    past: Past | None = None
+    recorded: int | None = None
 
 
 class Machine:
@@ -66,17 +79,43 @@ class Machine:
     one, the series stay empty and `problem` says why.
     """
 
-    def __init__(self, session_dir: Path | None = None, interval_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        session_dir: Path | None = None,
+        interval_s: float = 1.0,
+        findings: tuple[Finding, ...] | None = None,
+    ) -> None:
         self._session_dir = session_dir or find.sessions_dir()
         self.state = SessionState()
         self.sessions: tuple[Listed, ...] | None = None
         self.problem = ""
         self.finished = False
+        self.past: Past | None = None
+        self.recorded: int | None = None
+        self._learnt: frozenset[tuple[str, int]] | None = None
+        self._doctor = Doctor(findings)
         self._rest = b""
         self._looked_s = 0.0
         self._seen: frozenset[tuple[str, int]] = frozenset()
         self._sampler: subprocess.Popen[bytes] | None = None
         self._start(interval_s)
+
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """What the doctor found."""
+        return self._doctor.findings
+
+    def learn(self) -> None:
+        """Reads what runs took on this machine, where that may have changed."""
+        if self._learnt == self._seen:
+            return
+        from txtop.session.past import learn
+
+        host = self.state.devices.get(HOST)
+        hostname = sanitise(socket.gethostname(), 200)
+        cpu = host.label if host else ""
+        self.past = learn(self._session_dir, hostname, os.cpu_count() or 0, cpu)
+        self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
         command = [sys.executable, "-m", "txtop.telemetry", "--interval", str(interval_s)]
@@ -97,12 +136,14 @@ class Machine:
     def update(self, elapsed_ns: int = 0) -> bool:
         """Folds what came since the last call; now and then looks for sessions."""
         changed = self._read()
+        changed |= self._doctor.poll()
         now_s = time.monotonic()
         if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
             self._looked_s = now_s
             seen = _signature(self._session_dir)
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
+                self.recorded = len(seen)
                 found = find.recent(MOST_SESSIONS, self._session_dir)
                 self.sessions = tuple(map(listed, found))
                 changed = True
@@ -129,7 +170,8 @@ class Machine:
         return bool(whole)
 
     def close(self) -> None:
-        """Ends the sampler."""
+        """Ends the sampler and the probe."""
+        self._doctor.close()
         if self._sampler is None:
             return
         self._sampler.terminate()
@@ -168,6 +210,8 @@ def listed(found: find.Found) -> Listed:
         cells_total=found.cells_total,
         stage=stage,
         bundled=found.bundled,
+        precisions=sanitise(" ".join(found.precisions), 120),
+        size_bytes=found.size_bytes,
     )
 
 
@@ -182,4 +226,8 @@ def home_frame(machine: Machine, now_s: float) -> HomeFrame:
         sessions=found,
         now_s=now_s,
         problem=machine.problem,
+        room=room(machine.state),
+        findings=machine.findings,
+        past=machine.past,
+        recorded=machine.recorded,
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from txtop import fidelity, metrics
+from txtop import fidelity, metrics, roofline
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats import pareto
@@ -72,7 +72,30 @@ class Maker:
             if each.counts and (ms := self._ms(each, name))
         ]
         judged = sorted(_judged(points, base.unit), key=lambda point: point.x)
-        return replace(base, points=tuple(judged), x_name=base.time_unit, y_name=base.unit)
+        return replace(
+            base,
+            points=tuple(judged),
+            x_name=base.time_unit,
+            y_name=base.unit,
+            ceilings=self._ceilings(),
+        )
+
+    def _ceilings(self) -> tuple[tuple[float, str], ...]:
+        """The highest rate that the memory's bandwidth allows any of the cells that count, and
+        which one; none where it is not known."""
+        known = [
+            (most, each)
+            for each in self._cells
+            if each.counts and (most := roofline.ceiling_tokens_per_s(self._session, each.state))
+        ]
+        if not known:
+            return ()
+        most, best = max(known, key=lambda pair: pair[0])
+        assert best.state.load is not None
+        peaks = self._session.peaks_of(best.state.load)
+        how = "published" if peaks is not None and peaks.source == "table" else "measured"
+        cell = best.state.cell
+        return ((most, f"memory bandwidth, {how}: {cell.precision} batch {cell.batch_size}"),)
 
     def _lengths(self, base: Plot) -> Plot:
         """The time that a prompt takes: to its first token, of a forward pass for an encoder."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from txtop.session.follow import Follower
     from txtop.session.play import Pair, Player
     from txtop.session.transport import Transport
+    from txtop.ui.comparability import Level
     from txtop.ui.figures import Memo
     from txtop.ui.machine import HomeFrame, Machine
     from txtop.ui.view import Banner, PairView, View
@@ -252,14 +253,17 @@ class SideBySide:
         self.player: Pair | None = None
         self.paused = False
         self._memos: tuple[Memo, Memo] | None = None
+        self._comparable: tuple[str, Level] = ("", "muted")
         self.paths = left, right
         self._start = start
 
     def open(self) -> Pair:
         """Reads both. Raises `SessionError`. In the pump's thread."""
         from txtop.session.play import Pair, Player
+        from txtop.ui.comparability import comparable
 
         players = [Player(path, self._start.warmup) for path in self.paths]
+        self._comparable = comparable(players[0].whole, players[1].whole)
         player = Pair(players[0], players[1])
         self._start.apply(player)
         self.player = player
@@ -277,7 +281,7 @@ class SideBySide:
             build_view(player.state, memo=memo, playback=playback)
             for player, memo in zip((pair.left, pair.right), self._memos, strict=True)
         )
-        return PairView(left, right)
+        return PairView(left, right, *self._comparable)
 
     def close(self, seconds: float = 0.5) -> None:
         """Nothing is held."""
@@ -291,14 +295,15 @@ class Home:
     paths: tuple[Path, ...] = ()
 
     def __init__(self, *, session_dir: Path | None = None) -> None:
-        self._session_dir = session_dir
+        self.session_dir = session_dir
         self._machine: Machine | None = None
 
     def open(self) -> Machine:
         """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
         from txtop.ui.machine import Machine
 
-        self._machine = Machine(self._session_dir)
+        found = self._machine.findings if self._machine else None
+        self._machine = Machine(self.session_dir, findings=found)
         return self._machine
 
     def build(self, machine: Machine) -> HomeFrame:
@@ -315,13 +320,17 @@ class Home:
         """The quick preset as a run."""
         from txtop.presets import quick
 
-        return Live(quick(), session_dir=self._session_dir)
+        return Live(quick(), session_dir=self.session_dir)
+
+    def start(self, plan: Plan) -> Live:
+        """Any plan as a run."""
+        return Live(plan, session_dir=self.session_dir)
 
     def versus(self, model: str, first: str, second: str) -> Live:
         """An A/B of two precisions of one model. Raises `UsageError`."""
         from txtop.arms import precisions
 
-        return Live(precisions(model, first, second), session_dir=self._session_dir)
+        return Live(precisions(model, first, second), session_dir=self.session_dir)
 
 
 Show = Live | Recording | SideBySide | Home

@@ -1,22 +1,20 @@
-"""A line of text that is being typed, and how it narrows a list."""
+"""One line of text that is being typed; the little that a dialog or a filter needs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from textual import events
 
 from txtop.sanitise import sanitise
+from txtop.ui.widgets.rows import Row
 
-if TYPE_CHECKING:
-    from textual import events
-
-MOST_TYPED = 200
+MOST_CHARACTERS = 200
 
 
 class Typed:
-    """One line of text; the little that a dialog or a filter needs."""
+    """Inert whatever comes in."""
 
-    def __init__(self) -> None:
-        self.text = ""
+    def __init__(self, text: str = "") -> None:
+        self.text = text
 
     def take(self, event: events.Key) -> bool:
         """True when the key changed the text."""
@@ -26,52 +24,10 @@ class Typed:
         elif event.key in ("ctrl+u", "ctrl+w"):
             self.text = ""
         elif event.character and event.is_printable:
-            self.text = sanitise(self.text + event.character, MOST_TYPED)
+            self.text = sanitise(self.text + event.character, MOST_CHARACTERS)
         return self.text != before
 
-
-def _begins(word: str, text: str) -> bool:
-    at = text.find(word)
-    while at > 0 and word[0].isalnum() and text[at - 1].isalnum():
-        at = text.find(word, at + 1)
-    return at >= 0
-
-
-class Narrowing(Typed):
-    """Words that what is listed has to hold, in any order and in letters of either case. Each has
-    to begin a word there, so that `8` is not found in `128`.
-
-    While `typing`, `enter` keeps them and `esc` takes them away.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.typing = False
-
-    def takes(self, event: events.Key) -> bool:
-        """Whether the key was meant for the words; only while typing."""
-        if not self.typing:
-            return False
-        if event.key == "escape":
-            self.clear()
-        elif event.key == "enter":
-            self.typing = False
-        else:
-            return self.take(event) or event.key == "backspace" or event.is_printable
-        return True
-
-    def clear(self) -> bool:
-        """Takes the words away; False where there were none."""
-        had = self.typing or bool(self.text)
-        self.text, self.typing = "", False
-        return had
-
-    def keeps(self, text: str) -> bool:
-        folded = text.casefold()
-        return all(_begins(word, folded) for word in self.text.casefold().split())
-
-    def title(self, name: str) -> str:
-        """`cells /bf16`, with a place for the next letter while typing."""
-        if not self.typing:
-            return f"{name}  /{self.text}" if self.text else name
-        return f"{name}  /{self.text}_"
+    def row(self, prompt: str, hint: str) -> Row:
+        """As it is shown; the hint stands there until something was typed."""
+        shown: Row = [(prompt, "accent-a"), (self.text, "bold"), ("_", "accent-a")]
+        return shown if self.text else [*shown, (hint, "muted")]

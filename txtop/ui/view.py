@@ -21,6 +21,7 @@ from txtop.ui.duel import Duel, duel
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 from txtop.ui.plots import NOTHING, Tradeoffs
+from txtop.ui.roof import roof
 from txtop.ui.tradeoffs import tradeoffs
 from txtop.ui.whole import Whole, whole
 
@@ -123,10 +124,13 @@ class View:
 
 @dataclass(frozen=True)
 class PairView:
-    """One frame of two sessions side by side; both have the same transport."""
+    """One frame of two sessions side by side; both have the same transport. `comparable` says
+    whether their figures may be held against each other."""
 
     left: View
     right: View
+    comparable: str = ""
+    level: Literal["muted", "warn"] = "muted"
 
 
 def build_view(
@@ -289,7 +293,11 @@ def _left(state: SessionState, order: list[CellState]) -> str:
 def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machine:
     """Once a second of the session: its histories have a point a second."""
     made_of = (*_second(state), shown, shown.load if shown else None)
-    return memo.kept("machine", made_of, lambda: machine(state, shown))
+
+    def make() -> Machine:
+        return machine(state, shown, roof(state, shown, memo) if shown else None)
+
+    return memo.kept("machine", made_of, make)
 
 
 def _second(state: SessionState) -> tuple[object, ...]:

@@ -163,12 +163,6 @@ class QuitDialog(Dialog[str]):
             super().pressed(event)
 
 
-def typed_row(typed: Typed, prompt: str, hint: str) -> Row:
-    """The line that is being typed; the hint while there is nothing yet."""
-    shown: Row = [(prompt, KEY), (typed.text, VALUE), ("_", KEY)]
-    return shown if typed.text else [*shown, (hint, QUIET)]
-
-
 class PlaceDialog(Dialog[int]):
     """Asks for a place in the recording; answers in ns. `find` knows cells and markers."""
 
@@ -188,7 +182,7 @@ class PlaceDialog(Dialog[int]):
         said = "neither a time nor the words of a cell or marker" if self._wrong else ""
         return [
             [],
-            typed_row(self._typed, "> ", "1:23, bf16 batch 8, a marker"),
+            self._typed.row("> ", "1:23, bf16 batch 8, a marker"),
             [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else QUIET)],
         ]
 
@@ -247,7 +241,7 @@ class ChoiceDialog(Dialog[str]):
     def rows(self, width: int) -> list[Row]:
         room = max(1, self.query_one(DialogPanel).size.height - 4)
         first = self._first(room)
-        found: list[Row] = [typed_row(self._typed, "> ", "type to find"), []]
+        found: list[Row] = [self._typed.row("> ", "type to find"), []]
         for i, choice in enumerate(self._shown[first : first + room], start=first):
             mark = glyph("▸") if i == self._at else " "
             hint = glyph(choice.hint)

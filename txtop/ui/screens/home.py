@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from textual import events
@@ -15,24 +13,22 @@ from txtop import __version__
 from txtop.ui.commands import footer_keys, pressed
 from txtop.ui.devices import Machine
 from txtop.ui.glyphs import current, glyph
-from txtop.ui.layout import is_boxed
-from txtop.ui.widgets.bars import footer, key_at
+from txtop.ui.layout import CARD_BELOW, is_boxed
+from txtop.ui.session_list import SessionList
+from txtop.ui.typed import Typed
+from txtop.ui.widgets import sessions, start
+from txtop.ui.widgets.bars import Keys, footer, key_at
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.lines import Ground, Lines, Row
 from txtop.ui.widgets.machine import machine, small_height
-from txtop.ui.widgets.rows import ends, fit
+from txtop.ui.widgets.rows import ends
 
 if TYPE_CHECKING:
     from txtop.ui.machine import HomeFrame, Listed
 
-WHEN_WIDTH, CELLS_WIDTH = 7, 8
-MARKS = {
-    "running": ("●", "accent-a", "running"),
-    "done": ("✓", "ok", ""),
-    "stopped": ("·", "muted", "stopped"),
-    "failed": ("✗", "bad", "failed"),
-    "cut off": ("✗", "bad", "cut off"),
-}
+FAR = 1_000_000
+START_KEYS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
+MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
 
 class HomeLines(Lines):
@@ -100,72 +96,69 @@ class Sessions(HomePanel):
     """Running sessions first, then the recent ones, then those that came with txtop."""
 
     heading = "sessions"
-    at = 0
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.list = SessionList()
+        self.typed: Typed | None = None
 
     @property
     def listed(self) -> tuple[Listed, ...]:
-        return (self.frame.sessions if self.frame else None) or ()
+        return self.list.shown
 
     @property
-    def selected(self) -> Listed | None:
-        return self.listed[self.at] if self.at < len(self.listed) else None
+    def at(self) -> int:
+        return self.list.at
 
-    def move(self, by: int) -> None:
-        self.at = min(max(0, self.at + by), max(0, len(self.listed) - 1))
+    def take(self, frame: HomeFrame) -> None:
+        if frame.sessions is not None:
+            self.list.take(frame.sessions)
+        super().take(frame)
+
+    def changed(self) -> None:
+        """Draws what a person did to the list."""
         self.tick()
         self.screen.query_one(Footer).tick()
 
-    def _first(self, room: int) -> int:
-        return max(0, min(self.at - room // 2, len(self.listed) - room))
-
     def subtitle(self) -> str:
-        running = sum(item.stage == "running" for item in self.listed)
-        return f"{running} running" if running else ""
+        running = sum(item.stage == "running" for item in self.list.listed)
+        said = [f"{running} running"] if running else []
+        recorded = (self.frame.recorded if self.frame else None) or 0
+        own = sum(not item.bundled for item in self.list.listed)
+        said += [f"the newest {own} of {recorded}"] if own < recorded and own else []
+        return "   ".join(said)
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
-            return [[], [("  looking for sessions" + glyph("…"), "muted")]]
-        rows: list[Row] = []
-        if all(item.bundled for item in self.listed):
-            rows = [
-                [("no session yet: press ", "text"), ("r", "accent-a"), (" for the quick", "text")],
-                [("preset, about a minute", "text")],
-                [],
-            ]
-        room = max(1, height - len(rows))
-        first = self._first(room)
-        for i, item in enumerate(self.listed[first : first + room], start=first):
-            rows.append(self._line(item, width, i == self.at))
-        return rows
+            return [[], [("looking for sessions" + glyph("…"), "muted")]]
+        return sessions.sessions(self.list, self.typed, self.frame.now_s, width, height, current())
+
+    def type(self, event: events.Key) -> None:
+        """A key while words are typed: `enter` keeps what was found, `esc` shows all again."""
+        assert self.typed is not None
+        if event.key in ("enter", "escape"):
+            self.typed = None
+            if event.key == "escape":
+                self.list.find("")
+        elif event.key in MOVES:
+            self.list.move(MOVES[event.key])
+        elif self.typed.take(event):
+            self.list.find(self.typed.text)
+        self.changed()
 
     async def on_click(self, event: events.Click) -> None:
         """Selects the session under the mouse; the selected one opens."""
         _, height = inside(self.size.width, self.size.height, self.boxed)
-        words = 3 if all(item.bundled for item in self.listed) else 0
-        line = event.y - 1 - words
-        at = self._first(max(1, height - words)) + line
-        if not 0 <= line < height - words or at >= len(self.listed):
+        room = sessions.room_for_lines(self.list, self.typed, height, current())
+        line = event.y - 1 - len(sessions.above(self.list, self.typed, current()))
+        at = sessions.first_line(self.list, room) + line
+        if not 0 <= line < room or at >= len(self.listed):
             return
-        chosen, self.at = at == self.at, at
-        self.tick()
+        chosen = at == self.at
+        self.list.move(at - self.at)
+        self.changed()
         if chosen:
             await self.run_action("app.open")
-
-    def _line(self, item: Listed, width: int, selected: bool) -> Row:
-        assert self.frame is not None
-        sign, role, word = MARKS[item.stage]
-        cells = word or f"{item.cells_ok}/{item.cells_total}"
-        said = "demo" if item.bundled else when(item.wall_s, self.frame.now_s)
-        room = max(0, width - CELLS_WIDTH - WHEN_WIDTH - 4)
-        named = room * 3 // 5
-        return [
-            (glyph("▸ ") if selected else "  ", "accent-a"),
-            (glyph(sign) + " ", role),
-            (fit(said, WHEN_WIDTH), "muted"),
-            (fit(item.label, named - 1, mark=glyph("…")) + " ", "bold" if selected else "text"),
-            (fit(item.models, room - named - 1, mark=glyph("…")) + " ", "muted"),
-            (fit(cells, CELLS_WIDTH, "right"), role if word else "muted"),
-        ]
 
 
 class Start(HomePanel):
@@ -174,33 +167,37 @@ class Start(HomePanel):
     heading = "start"
 
     def rows(self, width: int, height: int) -> list[Row]:
-        rows: list[Row] = [
-            [("r", "accent-a.bold"), ("  the quick preset", "text.bold")],
-            [("   gpt2 in fp32 and bf16,", "muted")],
-            [("   about a minute", "muted")],
-            [],
-            [("a", "accent-a.bold"), ("  a live A/B of two precisions", "text.bold")],
-            [("   which is faster, at what cost", "muted")],
-            [],
-            [("a matrix of your own", "text")],
-            [("   txtop run --models gpt2 \\", "muted")],
-            [("     --batch-sizes 1 8 32", "muted")],
-            [],
-            [("what can be measured here", "text")],
-            [("   txtop doctor", "muted")],
-        ]
-        if height < len(rows):
-            rows = [row for row in rows if row]
-        return rows
+        return start.start(width, height, current())
+
+    async def on_click(self, event: events.Click) -> None:
+        """Does what the key under the mouse does."""
+        room = inside(self.size.width, self.size.height, self.boxed)
+        key = start.key_at(event.y - 1, *room, current())
+        if key:
+            await self.run_action(f"app.{START_KEYS[key]}")
+
+
+class Findings(HomeLines):
+    """What the doctor found of this machine."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        found = self.frame.findings if self.frame else None
+        return [start.findings(found, width, current())]
 
 
 class Footer(HomeLines):
     """What is possible now; what does not fit is in the help."""
 
     @property
-    def keys(self) -> Sequence[tuple[str, str]]:
-        chosen = self.screen.query_one(Sessions).selected
-        return footer_keys("home", resumable=chosen is not None and chosen.resumable)
+    def keys(self) -> Keys:
+        shown = self.screen.query_one(Sessions)
+        chosen = shown.list.selected
+        return footer_keys(
+            "home",
+            resumable=chosen is not None and chosen.resumable,
+            marked=len(shown.list.marked),
+            typing=shown.typed is not None,
+        )
 
     def build(self, width: int, height: int) -> list[Row]:
         return footer(self.keys, width, current())
@@ -222,6 +219,7 @@ class HomeScreen(Screen[Any]):
         with Horizontal(id="lower"):
             yield Sessions(id="sessions")
             yield Start(id="start")
+        yield Findings(id="findings")
         yield Footer(id="footer")
 
     def show(self, frame: HomeFrame) -> None:
@@ -238,6 +236,8 @@ class HomeScreen(Screen[Any]):
         """Gives the machine what it has to say, and a frame where there is room."""
         boxed = is_boxed(*self.app.size)
         self.query_one(MachinePanel).styles.height = self._rows + 3 if boxed else self._rows
+        self.query_one(Start).display = self.app.size.width >= CARD_BELOW[0]
+        self.query_one(Findings).display = self.app.size.height >= CARD_BELOW[1]
 
     @property
     def sessions(self) -> Sessions:
@@ -246,25 +246,49 @@ class HomeScreen(Screen[Any]):
     @property
     def selected(self) -> Listed | None:
         """The session that `enter` opens."""
-        return self.sessions.selected
+        return self.sessions.list.selected
+
+    def back(self) -> bool:
+        """Shows all sessions again, then takes the marks away; False when there is neither."""
+        shown = self.sessions.list
+        if not shown.words and not shown.marked:
+            return False
+        if shown.words:
+            shown.find("")
+        else:
+            shown.marked = []
+        self.sessions.changed()
+        return True
+
+    def mark(self) -> None:
+        """Marks the selected session, or no longer."""
+        self.sessions.list.mark()
+        self.sessions.changed()
+
+    def find(self) -> None:
+        """Opens the line for the words of a session."""
+        self.sessions.typed = Typed(self.sessions.list.words)
+        self.sessions.changed()
 
     def on_key(self, event: events.Key) -> None:
-        moves = {"up": -1, "k": -1, "down": 1, "j": 1, "pageup": -10, "pagedown": 10}
-        if event.key in moves:
-            self.sessions.move(moves[event.key])
-        elif event.key in ("home", "end"):
-            self.sessions.move(-1_000_000 if event.key == "home" else 1_000_000)
+        if self.sessions.typed is not None:
+            event.stop()
+            event.prevent_default()
+            self.sessions.type(event)
+        elif event.key in ("space", "slash"):
+            # The application would do it after the keys that were typed ahead.
+            event.stop()
+            event.prevent_default()
+            self.mark() if event.key == "space" else self.find()
+        elif event.key in MOVES or event.key in ("j", "k"):
+            self._move({"k": -1, "j": 1}.get(event.key) or MOVES[event.key])
+
+    def _move(self, by: int) -> None:
+        self.sessions.list.move(by)
+        self.sessions.changed()
 
     def on_mouse_scroll_up(self) -> None:
-        self.sessions.move(-1)
+        self._move(-1)
 
     def on_mouse_scroll_down(self) -> None:
-        self.sessions.move(1)
-
-
-def when(wall_s: float, now_s: float) -> str:
-    """`14:02` today, `21 Nov` this year, `2025` before."""
-    then, now = datetime.fromtimestamp(wall_s), datetime.fromtimestamp(now_s)
-    if then.date() == now.date():
-        return f"{then:%H:%M}"
-    return f"{then.day} {then:%b}" if then.year == now.year else f"{then:%Y}"
+        self._move(1)

@@ -23,10 +23,10 @@ LETTERS = {"a": "A", "b": "B"}
 class PairHeader(Panel):
     """Row 0: which session is on which side."""
 
-    other: View = View()
+    pair: PairView = PairView(View(), View())
 
     def build(self, width: int, height: int) -> list[Row]:
-        return bars.pair_header(self.shown, self.other, width, glyphs.current())
+        return bars.pair_header(self.pair, width, glyphs.current())
 
 
 class LanePanel(HeroPanel):
@@ -68,7 +68,7 @@ class PairScreen(PlacedScreen):
         if count != self._count:
             self._count = count
             self._lay_out()
-        self.query_one(PairHeader).other = right
+        self.query_one(PairHeader).pair = pair
         self._hand_out(("-b", right), ("", left))
 
     def panel(self, number: int) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from txtop.ui import numbers
 from txtop.ui.duel import Duel
 from txtop.ui.glyphs import Glyphs
-from txtop.ui.view import Banner, Rail, View
+from txtop.ui.view import Banner, PairView, Rail, View
 from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, row_width
 
 GAP = 2
@@ -105,18 +105,21 @@ def _block(shown: Duel, i: int, width: int, g: Glyphs) -> Row:
     return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
 
 
-def pair_header(left: View, right: View, width: int, g: Glyphs) -> list[Row]:
-    """The two sessions of a comparison, by their letters."""
+def pair_header(shown: PairView, width: int, g: Glyphs) -> list[Row]:
+    """The two sessions of a comparison, by their letters, and whether they can be compared."""
     row: Row = [(" txtop", "accent-a.bold")]
-    room = max(4, (width - 24) // 2)
-    for letter, role, view in (("A", "accent-a", left), ("B", "accent-b", right)):
+    sign = f"{g('▲')} " if shown.level == "warn" else ""
+    said = clean(f"{sign}{shown.comparable or 'side by side'} ")
+    names = 2 * (4 + min(24, max(cells(clean(v.name)) for v in (shown.left, shown.right))))
+    said = cut(said, max(0, width - row_width(row) - names - 2), g("…"))
+    room = max(4, (width - row_width(row) - cells(said) - 10) // 2)
+    for letter, role, view in (("A", "accent-a", shown.left), ("B", "accent-b", shown.right)):
         row += [
             (f"  {letter} ", f"{role}.bold"),
             (cut(clean(view.name), room, g("…")), "text.bold"),
         ]
-    said: Row = [("side by side ", "muted")]
-    space = width - row_width(row) - row_width(said)
-    return [crop([*row, (" " * max(1, space), "text"), *said], width)]
+    space = width - row_width(row) - cells(said)
+    return [crop([*row, (" " * max(1, space), "text"), (said, shown.level)], width)]
 
 
 def _running(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:

@@ -10,7 +10,7 @@ from textual.binding import BindingType
 
 from txtop.ui import glyphs, order
 from txtop.ui.figures import CellRow
-from txtop.ui.typed import Narrowing
+from txtop.ui.narrowing import Narrowing
 from txtop.ui.view import LogRow, View
 from txtop.ui.widgets import cells, log
 from txtop.ui.widgets.frame import inside

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from txtop.ui.glyphs import Glyphs
-from txtop.ui.typed import Narrowing
+from txtop.ui.narrowing import Narrowing
 from txtop.ui.view import LogRow
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.rows import Row, cells, clean, fit

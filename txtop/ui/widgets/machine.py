@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.ui.devices import OTHERS, Gauge, Gpu, Machine
+from txtop.ui.devices import MBU, OTHERS, Gauge, Gpu, Machine, Roof
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets import braille
 from txtop.ui.widgets.frame import framed, inside
@@ -40,28 +40,58 @@ def machine(
 
 
 def small_height(shown: Machine) -> int:
-    """Rows that the panel wants on a small terminal, heading included."""
-    return 4 if shown.gpus or len(shown.host) > 2 else 3
+    """Rows that the panel wants on a small terminal, heading included; the same before and after
+    the first token."""
+    watched = [each for each in shown.host if each.label != MBU]
+    return 4 if shown.gpus or len(watched) > 2 else 3
 
 
 def machine_rows(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row]:
-    """One row a gauge, blank rows between devices where there is room for them."""
+    """One row a gauge, blank rows between devices where there is room for them, and what bounds the
+    cell."""
     if not shown.host and not shown.gpus:
         return [[], [("no sample yet", "muted")]]
     host = [gauge(each, width, g) for each in shown.host]
     full = [_gpu(each, width, g) for each in shown.gpus]
     airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
-    if len(airy) <= height:
-        return airy
     tight = [*host, *(row for rows in full for row in rows)]
-    if len(tight) <= height:
-        return tight
+    under = roof(shown.roof, width) if shown.roof else []
+    apart: list[Row] = [[]] if under and not full else []
     short = [_gpu_line(each, width, g) for each in shown.gpus]
+    for rows in (
+        [*airy, *apart, *under],
+        [*tight, *under],
+        airy,
+        tight,
+        [*host, *short, *(([], *under) if under else ())],
+    ):
+        if len(rows) <= height:
+            return rows
     room = max(1, height - len(host))
     if len(short) > room:
         more: Row = [(f"{len(short) - room + 1} more", "muted")]
         short = [*short[: room - 1], more]
     return [*host, *short]
+
+
+def roof(shown: Roof, width: int) -> list[Row]:
+    """What bounds the cell and how near it comes, and what would lift it, in one row or two."""
+    if shown.error:
+        return [[(MBU, "muted"), ("  accounting error", "warn")]]
+    if not shown.bound:
+        return []
+    if shown.bound == "neither":
+        return [[("bound by ", "muted"), ("neither memory nor arithmetic", "text")]]
+    first: Row = [
+        ("bound by ", "muted"),
+        (shown.bound, "text"),
+        (f", {shown.share} % of {shown.source}", "muted"),
+    ]
+    if not shown.lift:
+        return [first]
+    second: Row = [("int8 would lift the ceiling ", "muted"), (shown.lift, "text")]
+    joined: Row = [*first, ("; ", "muted"), *second]
+    return [joined] if sum(cells(text) for text, _ in joined) <= width else [first, second]
 
 
 def _columns(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row]:

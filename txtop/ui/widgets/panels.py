@@ -73,8 +73,12 @@ class MachinePanel(Framed, can_focus=True):
         self._second = -1
 
     def show(self, view: View) -> None:
-        second = view.clock_ns // 1_000_000_000
-        if second != self._second or view.machine.title != self.shown.machine.title:
+        second, before = view.clock_ns // 1_000_000_000, self.shown.machine
+        other = (view.machine.title, view.machine.roof is None) != (
+            before.title,
+            before.roof is None,
+        )
+        if second != self._second or other:
             self._second = second
             super().show(view)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from txtop.ui.devices import Fact, Gauge, Gpu, Machine
+from txtop.ui.devices import MBU, Fact, Gauge, Gpu, Machine
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.whole import Whole
 from txtop.ui.widgets import braille, cores
 from txtop.ui.widgets.cores import MOST_HIGH, heading
 from txtop.ui.widgets.frame import framed, inside
-from txtop.ui.widgets.machine import HEAD, gauge
+from txtop.ui.widgets.machine import HEAD, gauge, roof
 from txtop.ui.widgets.rows import Row, clean, crop, cut, fit, row_width
 
 SIDE_BY_SIDE = 100
@@ -95,11 +95,14 @@ def _host_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tupl
 
 
 def _gpu_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tuple[int, Part]]:
+    bound = roof(shown.roof, width) if shown.roof else []
+    under: list[tuple[int, Part]] = [(len(bound), lambda room: bound[:room])] if bound else []
     if not shown.gpus:
-        return []
+        return under
     told = 1 if more.others is None else 1 + min(3, len(more.others))
     return [
         (len(shown.gpus), lambda room: _gpus(shown.gpus, more.gpus, width, room, g)),
+        *under,
         (told, lambda room: _others(more, width, room, g)),
     ]
 
@@ -165,6 +168,8 @@ def _gpu(gpu: Gpu, more: tuple[Fact, ...], width: int, room: int, g: Glyphs) -> 
         rows = [row for gauge in gpu.gauges for row in _gauge(gauge, width, high, g)]
         rows += facts
         return [*rows, []] if len(rows) < room else rows
+    if room > 1:
+        gpu = _mbu_as_fact(gpu)
     if room > len(gpu.gauges):
         rows = [gauge(each, width, g) for each in gpu.gauges]
         return [*rows, _said(_bad_first(gpu.facts), width, g)]
@@ -173,6 +178,15 @@ def _gpu(gpu: Gpu, more: tuple[Fact, ...], width: int, room: int, g: Glyphs) -> 
         rest = [fact for fact in _bad_first(gpu.facts) if fact not in here]
         return [_line(replace(gpu, facts=tuple(here)), width, g), _said(rest, width, g)]
     return [_line(gpu, width, g)]
+
+
+def _mbu_as_fact(gpu: Gpu) -> Gpu:
+    """One GPU alone has it: its rows are then as many as those of the others."""
+    facts = tuple(
+        Fact(each.label, each.value, each.unit) for each in gpu.gauges if each.label == MBU
+    )
+    gauges = tuple(each for each in gpu.gauges if each.label != MBU)
+    return Gpu(gauges, (*facts, *gpu.facts))
 
 
 def _bad_first(facts: Sequence[Fact]) -> list[Fact]:
@@ -209,9 +223,9 @@ def _line(gpu: Gpu, width: int, g: Glyphs) -> Row:
                 )
             )
         elif each is not rate:
-            wanted.append(
-                (2, [(fit(g(each.value), 6, "right"), "text.bold"), (f" {each.unit}", "muted")])
-            )
+            name: Row = [(f"  {each.label}", "muted")] if each.label == MBU else []
+            value: Row = [(fit(g(each.value), 4 if name else 6, "right"), "text.bold")]
+            wanted.append((2, [*name, *value, (f" {each.unit}", "muted")]))
     for fact in gpu.facts:
         if fact.bad:
             wanted.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))

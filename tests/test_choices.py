@@ -1,0 +1,149 @@
+"""The matrix builder without its screen: what is chosen, and what that asks of a plan."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from txtop.asked import Asked, plan_of
+from txtop.errors import TxtopError, UsageError
+from txtop.presets import PRESETS
+from txtop.spelled import command_line
+from txtop.ui.choices import Choices
+
+
+def at(choices: Choices, name: str, text: str = "") -> Choices:
+    """The cursor on a knob, and on one of its values."""
+    row = next(i for i, knob in enumerate(choices.knobs) if knob.name == name)
+    knob = choices.knobs[row]
+    column = [knob.text(v) for v in knob.values].index(text) if text else 0
+    choices.go(row, column)
+    return choices
+
+
+def toggled(*pairs: tuple[str, str]) -> Choices:
+    choices = Choices()
+    for name, text in pairs:
+        at(choices, name, text).toggle()
+    return choices
+
+
+def test_nothing_chosen_is_the_command_without_options() -> None:
+    asked = Choices().asked()
+    assert plan_of(asked) == plan_of(Asked()) and command_line(asked) == "txtop run"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fills_the_choices_and_nothing_is_said_twice(name: str) -> None:
+    asked = toggled(("batch_sizes", "64"), ("threads", "1"), ("preset", name)).asked()
+    assert plan_of(asked) == plan_of(Asked(preset=name))
+    assert command_line(asked) == f"txtop run --preset {name}"
+
+
+def test_what_is_changed_of_a_preset_is_said() -> None:
+    choices = toggled(("preset", "quick"), ("batch_sizes", "8"), ("precisions", "bf16"))
+    said = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
+    assert command_line(choices.asked()) == said
+    at(choices, "preset", "none").toggle()
+    said = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
+    assert set(command_line(choices.asked()).split()) == set(said.split())
+
+
+def test_a_budget_and_a_count_exclude_each_other() -> None:
+    choices = toggled(("iterations", "30"))
+    assert choices.named("budget_s").chosen == []
+    assert command_line(choices.asked()) == "txtop run --iterations 30"
+    at(choices, "budget_s", "60 s").toggle()
+    assert command_line(choices.asked()) == "txtop run --budget 60"
+    at(choices, "iterations", "3").toggle()
+    at(choices, "iterations", "as it takes").toggle()
+    assert command_line(choices.asked()) == "txtop run"
+
+
+def test_threads_are_auto_or_numbers() -> None:
+    choices = toggled(("threads", "1"))
+    assert choices.asked().threads == [1]
+    at(choices, "threads", "1").toggle()
+    assert choices.asked().threads is None
+    at(choices, "threads").take("1-3+1")
+    assert choices.asked().threads == [1, 2, 3]
+    at(choices, "threads", "auto").toggle()
+    assert choices.asked().threads is None
+    assert os.cpu_count() in choices.named("threads").values
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "found"),
+    [
+        ("batch_sizes", "3", [1, 3]),
+        ("batch_sizes", "1-32*2", [1, 2, 4, 8, 16, 32]),
+        ("sequence_lengths", "100, 200 300", [100, 128, 200, 300]),
+        ("new_tokens", "16-64+16", [16, 32, 48, 64]),
+        ("models", " ./my model ", ["gpt2", "./my model"]),
+        ("budget_s", "45", 45.0),
+        ("budget_s", "7.5s", 7.5),
+        ("iterations", "25", 25),
+    ],
+)
+def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: object) -> None:
+    choices = at(Choices(), name)
+    choices.take(typed)
+    assert getattr(choices.asked(), name) == found
+    knob = choices.named(name)
+    assert knob.values[knob.at] in knob.chosen
+    offered = [v for v in knob.values if isinstance(v, int | float)]
+    assert offered == sorted(offered)
+    plan_of(choices.asked())
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize(
+    ("name", "typed", "said"),
+    [
+        ("batch_sizes", "x", "--batch-sizes: 'x' is no number"),
+        ("batch_sizes", "0", "--batch-sizes 0 is not between"),
+        ("batch_sizes", "", "--batch-sizes needs a value"),
+        ("new_tokens", "8-1*2", "never ends or is empty"),
+        ("models", "  ", "is no model name"),
+        ("budget_s", "soon", "--budget: 'soon' is no number of seconds"),
+        ("budget_s", "nan", "--budget 0 is not between"),
+        ("budget_s", "1e999", "--budget inf is not between"),
+        ("iterations", "0", "--iterations 0 is not between"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_changes_nothing(name: str, typed: str, said: str) -> None:
+    choices = at(Choices(), name)
+    with pytest.raises(UsageError, match="^" + said if said.startswith("--") else said):
+        choices.take(typed)
+    assert command_line(choices.asked()) == "txtop run"
+
+
+def test_nothing_chosen_of_a_knob_is_refused_as_on_the_command_line() -> None:
+    with pytest.raises(UsageError, match="--batch-sizes needs at least one value"):
+        plan_of(toggled(("batch_sizes", "1")).asked())
+
+
+MOVES = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
+TYPED = st.text(max_size=8) | st.sampled_from(["8", "1-64*2", "3,5", "9.5"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(MOVES | st.just(None) | TYPED, max_size=20))
+def test_no_key_leads_out_of_the_choices(steps: list[tuple[int, int] | str | None]) -> None:
+    choices = Choices()
+    for step in steps:
+        if step is None:
+            choices.toggle()
+        elif isinstance(step, tuple):
+            choices.move(*step)
+        else:
+            with suppress(TxtopError):
+                choices.take(step)
+        knob = choices.knob
+        assert 0 <= knob.at < len(knob.values)
+        assert set(knob.chosen) <= set(knob.values)
+    choices.asked()

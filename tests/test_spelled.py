@@ -1,0 +1,145 @@
+"""What is asked, written as a command line, is asked again by it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from txtop.asked import Asked, plan_of
+from txtop.cli import run_command_line
+from txtop.commands import start
+from txtop.errors import UsageError
+from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
+from txtop.presets import PRESETS
+from txtop.spelled import command_line
+
+
+@pytest.fixture(scope="module")
+def begun() -> Any:
+    """The plans that a command line begins, none of which is run."""
+    plans: list[Plan] = []
+
+    def begin(plan: Plan, **_options: object) -> int:
+        plans.append(plan)
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(start, "begin", begin)
+        yield plans
+
+
+def some(values: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    return st.none() | st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+def counts(most: int) -> st.SearchStrategy[Any]:
+    ranges = st.builds(lambda a, k, n: [a + i * k for i in range(n)], *[st.integers(1, 6)] * 3)
+    return st.none() | ranges | st.lists(st.integers(1, most), min_size=1, max_size=4)
+
+
+NAMES = st.sampled_from(["gpt2", "bert-base-uncased", "t5-small", "-x", "--seed", "a b", "o'neil"])
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+AMOUNTS = st.floats(1e-3, 86_400) | st.sampled_from([30.0, 45.0])
+
+
+@st.composite
+def asking(draw: st.DrawFn) -> Asked:
+    """Anything that a command line can ask for."""
+    asked = Asked(
+        models=draw(st.none() | st.lists(NAMES | TEXTS, min_size=1, max_size=3)),
+        precisions=draw(some(PRECISIONS)),
+        attention=draw(some(ATTENTIONS)),
+        batch_sizes=draw(counts(10**6)),
+        sequence_lengths=draw(counts(400)),
+        new_tokens=draw(counts(50)),
+        threads=draw(counts(64)),
+        compile=draw(some(COMPILES)),
+        cache=draw(some(CACHES)),
+        device=draw(st.none() | st.sampled_from(["auto", "cpu", "cuda"])),
+        weights=draw(st.none() | st.sampled_from(["auto", "random"])),
+        iterations=draw(st.none() | st.integers(1, 10**6)),
+        warmup=draw(st.none() | st.integers(0, 10**6)),
+        timeout_s=draw(st.none() | AMOUNTS),
+        cost_per_hour=draw(st.none() | AMOUNTS),
+        seed=draw(st.none() | st.integers(0, 10**6)),
+        fidelity_positions=draw(st.none() | st.integers(0, 10**6)),
+        preset=draw(st.none() | st.sampled_from(sorted(PRESETS))),
+        allow_pickles=draw(st.none() | st.booleans()),
+        trust_remote_code=draw(st.none() | st.booleans()),
+    )
+    if asked.preset and draw(st.booleans()):
+        asked = replace(asked, scale=draw(st.sampled_from(["full", "smoke"])))
+    if asked.iterations is None:
+        asked = replace(asked, budget_s=draw(st.none() | AMOUNTS))
+    return asked
+
+
+@settings(max_examples=25, deadline=None)
+@given(asked=asking())
+@example(asked=Asked(compile=["none", "default"], budget_s=1.0))
+@example(asked=Asked(models=["a", "-b", "--seed", "c"], seed=1))
+def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: Asked) -> None:
+    try:
+        plan = plan_of(asked)
+    except UsageError:
+        return
+    begun.clear()
+    assert run_command_line(shlex.split(command_line(asked))[1:]) == 0
+    assert begun == [plan]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(), "txtop run"),
+        (Asked(models=["gpt2"], batch_sizes=[1], device="auto", seed=0), "txtop run"),
+        (Asked(models=["my model"], precisions=["bf16"]), "--models 'my model' --precisions bf16"),
+        (Asked(models=["a", "-b", "c"]), "txtop run --models a --models=-b c"),
+        (Asked(batch_sizes=[1, 2, 4, 8, 16]), "txtop run --batch-sizes '1-16*2'"),
+        (Asked(budget_s=30.0), "txtop run"),
+        (Asked(budget_s=7.5), "txtop run --budget 7.5"),
+        (Asked(preset="quick", precisions=["fp32", "bf16"]), "txtop run --preset quick"),
+        (Asked(preset="quick", device="cpu"), "txtop run --preset quick --device cpu"),
+        (Asked(preset="quick", iterations=10, warmup=3), "txtop run --preset quick"),
+        (Asked(preset="quick", budget_s=30.0), "txtop run --preset quick --budget 30"),
+        (Asked(preset="quick", scale="smoke"), "txtop run --preset quick --scale smoke"),
+        (Asked(preset="bert-int8-cpu", device="auto"), "--preset bert-int8-cpu --device auto"),
+        (Asked(trust_remote_code=True, allow_pickles=False), "txtop run --trust-remote-code"),
+    ],
+)
+def test_what_is_usual_is_not_said(asked: Asked, said: str) -> None:
+    assert command_line(asked).endswith(said)
+
+
+def test_every_option_can_be_written() -> None:
+    asked = Asked(
+        models=["m"],
+        precisions=["bf16"],
+        attention=["eager"],
+        batch_sizes=[2],
+        sequence_lengths=[3],
+        new_tokens=[4],
+        threads=[5],
+        compile=["default"],
+        cache=["static"],
+        device="cpu",
+        weights="random",
+        iterations=6,
+        warmup=7,
+        timeout_s=9.0,
+        cost_per_hour=1.5,
+        seed=10,
+        fidelity_positions=11,
+        preset="quick",
+        scale="smoke",
+        allow_pickles=True,
+        trust_remote_code=True,
+    )
+    written = command_line(asked)
+    for name in vars(asked).keys() - {"budget_s"}:
+        assert f"--{name.removesuffix('_s').replace('_', '-')}" in written, name

@@ -1,0 +1,353 @@
+"""The matrix builder on the screen, and the keys of the home screen that lead to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ui_events
+from test_ui_app import FakeMachine, opened, own_folders, quiet_machine, text, until
+from test_ui_widgets import EVIL, MODES, check
+from textual.pilot import Pilot
+from ui_sessions import session, write
+
+from txtop.asked import Asked, plan_of
+from txtop.plan import Plan
+from txtop.presets import quick
+from txtop.runner import client
+from txtop.session.past import Past
+from txtop.ui import layout
+from txtop.ui.app import TxtopApp
+from txtop.ui.choices import Choices
+from txtop.ui.commands import COMMANDS, footer_keys
+from txtop.ui.forecast import Forecast, forecast
+from txtop.ui.glyphs import Glyphs, Mode
+from txtop.ui.room import Room
+from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
+from txtop.ui.screens.matrix import MatrixScreen
+from txtop.ui.shows import Home, Live, SideBySide
+from txtop.ui.widgets import ahead
+from txtop.ui.widgets import choices as knobs
+from txtop.ui.widgets.lines import merged
+from txtop.ui.widgets.rows import Row
+
+__all__ = ["own_folders", "quiet_machine"]
+pytestmark = pytest.mark.usefixtures("quiet_machine")
+GIB = 1 << 30
+ROOM = Room(ram=8.0 * GIB)
+MIXED = Asked(
+    models=["gpt2", "bert-base-uncased", EVIL],
+    precisions=["fp32", "int8:torch-dynamic"],
+    batch_sizes=[1, 4096],
+    sequence_lengths=[128, 2048],
+    new_tokens=[8, 32],
+)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
+    """The plans that were started; what is followed is a made-up run."""
+    plans: list[Plan] = []
+
+    def start(plan: Plan, **_how: Any) -> client.Launched:
+        plans.append(plan)
+        return client.Launched(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(client, "start", start)
+    return plans
+
+
+async def build(app: TxtopApp, pilot: Pilot[Path | None]) -> MatrixScreen:
+    await until(pilot, lambda: "start" in text(app))
+    await pilot.press("b")
+    await until(pilot, lambda: "what to measure" in text(app))
+    assert isinstance(app.screen, MatrixScreen) and app.where == "matrix"
+    return app.screen
+
+
+def lines(rows: list[Row]) -> str:
+    return "\n".join("".join(part for part, _ in row) for row in rows)
+
+
+async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) -> None:
+    async with opened(Home()) as (app, pilot):
+        await until(pilot, lambda: "press r" in text(app))
+        await pilot.press("r")
+        await until(pilot, lambda: started == [quick()])
+        await pilot.press("escape")
+        await until(pilot, lambda: app.where == "home")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: len(started) == 2)
+    assert [cell.precision for cell in started[1].cells] == ["fp32", "bf16"] and started[1].margin
+
+
+async def test_a_matrix_is_chosen_told_and_started(started: list[Plan]) -> None:
+    async with opened(Home()) as (app, pilot):
+        builder = await build(app, pilot)
+        assert builder.forecast.command == "txtop run"
+        # A model, a precision, a batch by its digits, a length as a range.
+        await pilot.press("down", "right", "space", "tab", "right", "right", "space")
+        await pilot.press("down", "down", "3", "enter")
+        await pilot.press("down", "plus", *"8-64*2", "enter")
+        await until(pilot, lambda: "for 40 cells" in text(app))
+        assert builder.forecast.command == (
+            "txtop run --models gpt2 gpt2-medium --precisions fp32 bf16 --batch-sizes 1 3 "
+            "--sequence-lengths '8-128*2'"
+        )
+        assert "at most ~20:00" in text(app) and "txtop run --models gpt2 gpt2-medium" in text(app)
+        await pilot.press("y")
+        await until(pilot, lambda: app.clipboard == builder.forecast.command)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.show, Live) and bool(started))
+        assert started == [builder.forecast.plan]
+        assert started[0] == plan_of(builder.choices.asked())
+        # What was chosen is still there.
+        await pilot.press("escape")
+        await until(pilot, lambda: app.where == "home")
+        again = await build(app, pilot)
+        assert again.forecast.command == builder.forecast.command
+
+
+async def test_presets_come_first_and_fill_the_choices(started: list[Plan]) -> None:
+    async with opened(Home(session_dir=Path("/tmp/else where"))) as (app, pilot):
+        builder = await build(app, pilot)
+        await pilot.press("right", "right", "space")
+        assert builder.forecast.command == (
+            "txtop run --preset bert-seqlen --session-dir '/tmp/else where'"
+        )
+        await until(pilot, lambda: "what length costs" in text(app))
+        await pilot.press("shift+tab", "up", "left", "space", "enter")
+        await until(pilot, lambda: started == [plan_of(Asked(preset="quick"))])
+
+
+async def test_what_cannot_be_is_said_in_a_line_and_not_started(started: list[Plan]) -> None:
+    async with opened(Home()) as (app, pilot):
+        builder = await build(app, pilot)
+        await pilot.press(*["down"] * 5, "end", "space")
+        await until(pilot, lambda: "refused: context 1024" in text(app))
+        assert "2048 + 32 new tokens are longer than the context of gpt2" in text(app)
+        await pilot.press("enter", "space")
+        await until(pilot, lambda: "1 to measure" in text(app))
+        await pilot.press("up", "plus", *"0", "enter")
+        await until(pilot, lambda: "--batch-sizes 0 is not between 1" in text(app))
+        assert builder.typed is not None
+        await pilot.press("backspace", *"x!", "enter")
+        await until(pilot, lambda: "is no number and no range" in text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: builder.typed is None and app.where == "matrix")
+        await pilot.press("up", "plus")
+        await until(pilot, lambda: "all values that there are" in str(list(app._notifications)))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.where == "home" and "sessions" in text(app))
+    assert started == []
+
+
+async def test_keys_are_text_while_a_model_is_typed(started: list[Plan]) -> None:
+    async with opened(Home()) as (app, pilot):
+        builder = await build(app, pilot)
+        await pilot.press("down", "plus", *"b y q t s", "question_mark", "enter")
+        await until(pilot, lambda: builder.typed is None)
+        assert builder.choices.asked().models == ["gpt2", "b y q t s?"]
+        assert app.where == "matrix" and not started
+        await until(pilot, lambda: "known when loaded" in text(app))
+        assert "'b y q t s?'" in builder.forecast.command
+
+
+async def test_keys_that_come_in_one_piece_are_done_in_their_order() -> None:
+    async with opened(Home()) as (app, pilot):
+        builder = await build(app, pilot)
+        screen: Any = app.screen
+        from textual import events
+
+        for key in ["down", "down", "right", "space", "right", "down", "down", "plus", "9"]:
+            screen.post_message(events.Key(key, {"plus": "+", "9": "9"}.get(key)))
+        screen.post_message(events.Key("enter", None))
+        await until(pilot, lambda: builder.choices.asked().batch_sizes == [1, 9])
+        assert builder.choices.asked().precisions == ["fp32", "fp16"]
+
+
+async def test_the_mouse_chooses_and_scrolls(started: list[Plan]) -> None:
+    async with opened(Home(), size=(120, 40)) as (app, pilot):
+        await until(pilot, lambda: "your own matrix" in text(app))
+        await pilot.click("#start", offset=(5, 7))
+        await until(pilot, lambda: isinstance(app.screen, MatrixScreen))
+        builder = app.screen
+        assert isinstance(builder, MatrixScreen)
+        row = next(y for y, line in enumerate(text(app).splitlines()) if " batch  " in line)
+        column = text(app).splitlines()[row].index("·32")
+        await pilot.click(offset=(column + 1, row))
+        assert builder.choices.asked().batch_sizes == [1, 32]
+        await pilot.click(offset=(column + 1, row))
+        await pilot.click(offset=(110, row))
+        await pilot.click(offset=(1, 1))
+        assert builder.choices.asked().batch_sizes == [1]
+        await pilot.press("pagedown", "pageup", "home", "question_mark")
+        await until(pilot, lambda: isinstance(app.screen, HelpDialog))
+        assert "copy the command line" in text(app)
+
+
+async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "box")
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    folder = tmp_path / "TXTOP_SESSION_DIR"
+    write(folder / "one", session(cells=1))
+
+    def samples(self: FakeMachine, interval_s: float) -> None:
+        for event in ui_events.Story(ui_events.sweep()).samples():
+            self.state.fold(event)
+        self.state.devices["host"].label = "An Invented CPU"
+
+    monkeypatch.setattr(FakeMachine, "_start", samples)
+    async with opened(Home()) as (app, pilot):
+        await until(pilot, lambda: "invented" in text(app))
+        builder = await build(app, pilot)
+        await until(pilot, lambda: "of 15.6 GiB free   RAM: weights" in text(app))
+        builder.choices.named("new_tokens").offer(4)
+        builder.choices.named("new_tokens").chosen = [4]
+        await pilot.press("right", "left", "space")
+        await until(pilot, lambda: "as it was measured here before" in text(app))
+
+
+async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
+    folder = tmp_path / "TXTOP_SESSION_DIR"
+    write(folder / "one", session(model=EVIL.replace("/", "")))
+    write(folder / "two", session(model="bert-base-uncased"))
+    async with opened(Home()) as (app, pilot):
+        await until(pilot, lambda: len(app._root.sessions.listed) == 4)
+        await pilot.press("c")
+        await until(pilot, lambda: "mark two" in str(list(app._notifications)))
+        await pilot.press("space", "down", "space")
+        await until(pilot, lambda: "c compare" in text(app))
+        await pilot.press("escape")
+        assert app._root.sessions.list.marked == []
+        await pilot.press("slash", *"bert q", "backspace", "backspace")
+        await until(pilot, lambda: "take it" in text(app))
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: "esc shows all" in text(app) and len(app._root.sessions.listed) == 2
+        )
+        assert not app._exit
+        await pilot.press("end", "home", "j", "k", "space", "slash", "escape")
+        await until(pilot, lambda: len(app._root.sessions.listed) == 4)
+        await pilot.press("escape", "home", "space", "down", "space")
+        await until(pilot, lambda: "c compare" in text(app))
+        await pilot.press("c")
+        await until(pilot, lambda: isinstance(app.show, SideBySide))
+        await until(pilot, lambda: "comparable" in text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.where == "home")
+
+
+def test_every_key_of_a_footer_stands_in_the_table() -> None:
+    moves = {"← → ↑ ↓", "↑ ↓", "pgdn"}
+    for where in ("home", "matrix"):
+        shown = {c.shown for c in COMMANDS if where in c.where}
+        for marked in (0, 2):
+            keys = footer_keys(where, resumable=True, marked=marked)  # type: ignore[arg-type]
+            assert {key for key, _ in keys} - moves <= shown
+
+
+@pytest.mark.fault(33)
+async def test_a_storm_of_resizes_on_both_screens() -> None:
+    sizes = [(1, 1), (200, 60), (40, 10), (250, 80), (2, 90), (59, 15), (120, 40), (3, 4), (80, 24)]
+    async with opened(Home()) as (app, pilot):
+        await until(pilot, lambda: "press r" in text(app))
+        for size in sizes:
+            await pilot.resize_terminal(*size)
+        await until(pilot, lambda: "press r" in text(app) and "doctor" in text(app))
+        builder = await build(app, pilot)
+        for size in sizes:
+            await pilot.resize_terminal(*size)
+            builder.move(3, 1)
+            builder.begin_typing("1")
+            builder.back()
+        await until(pilot, lambda: "before it starts" in text(app) and "for 1 cell" in text(app))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])
+def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
+    plan = layout.arrange_matrix(*size, knobs=11)
+    covered = [
+        (x, y)
+        for at in plan.places.values()
+        for x in range(at.x, at.x + at.width)
+        for y in range(at.y, at.y + at.height)
+    ]
+    assert len(covered) == len(set(covered)) == size[0] * size[1]
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "size", [(1, 1), (5, 3), (34, 5), (60, 16), (80, 13), (120, 40), (250, 80)]
+)
+def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, int]) -> None:
+    g = Glyphs(mode)
+    shown = Choices()
+    shown.named("models").offer(EVIL)
+    told = [forecast(MIXED, Past()), forecast(Asked(models=[EVIL]), Past()), Forecast()]
+    told.append(forecast(Asked(batch_sizes=[]), Past()))
+    for boxed in (False, True):
+        for at in range(len(shown.knobs)):
+            shown.go(at, 7)
+            for entry in (None, knobs.Entry(""), knobs.Entry(EVIL * 9, EVIL)):
+                rows = knobs.choices(shown, entry, *size, g, boxed=boxed)
+                check({"choices": [merged(row, size[0]) for row in rows]}, *size)
+        for found in told:
+            for room in (Room(), ROOM, Room(gpus=(None, 3.0))):
+                drawn = {
+                    "cells": ahead.table(found, room, 3, *size, g, boxed=boxed),
+                    "before": ahead.before(found, room, *size, g, boxed=boxed),
+                }
+                check(
+                    {n: [merged(row, size[0]) for row in rows] for n, rows in drawn.items()}, *size
+                )
+
+
+def test_what_will_not_run_is_marked_and_first() -> None:
+    rows = ahead.table(forecast(MIXED, Past()), ROOM, 0, 120, 60, Glyphs(), boxed=True)
+    said = lines(rows).splitlines()
+    assert "28 to measure   4 will not fit   12 refused   8 left out" in said[0]
+    marks = [line[2] for line in said[2:50]]
+    assert marks[:16] == ["✗"] * 16 and "✗" not in marks[16:]
+    assert "refused: context 1024" in said[2]
+    assert "will not fit in 8.0" in "\n".join(said)
+    skipped = ahead.table(forecast(MIXED, Past()), ROOM, 16, 120, 20, Glyphs(), boxed=True)
+    assert "refused:" not in lines(skipped[1:])
+
+
+def test_the_knob_under_the_cursor_is_explained() -> None:
+    shown = Choices()
+    for row, knob in enumerate(shown.knobs):
+        for column in range(len(knob.values) if knob.name == "preset" else 1):
+            shown.go(row, column)
+            said = lines(knobs.choices(shown, None, 80, 13, Glyphs(), boxed=False)[:1])
+            assert said.count("─") > 2 and len(said.replace("─", "").split()) > 5, said
+
+
+@pytest.mark.parametrize("width", [30, 48, 80])
+def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -> None:
+    command = forecast(Asked(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), Past()).command
+    rows = ahead.command_rows(command, width, Glyphs())
+    assert all(sum(len(part) for part, _ in row) <= width for row in rows)
+    assert " ".join(lines(rows).replace("\\\n", " ").split()) == command
+
+
+def test_the_cursor_and_what_is_chosen_stay_in_sight() -> None:
+    shown = Choices()
+    for row, knob in enumerate(shown.knobs):
+        for column in range(len(knob.values)):
+            shown.go(row, column)
+            for width in (40, 78, 116):
+                found, behind = knobs.places(knob, True, width, Glyphs())
+                assert column in [place.column for place in found]
+                assert found[-1].column + 1 + behind == len(knob.values)
+    shown.go(1, 0)
+    shown.named("models").chosen = ["gpt2", "Llama-3.2-1B"]
+    assert "…1" in lines(knobs.choices(shown, None, 80, 13, Glyphs(), boxed=False))

@@ -1,0 +1,141 @@
+"""What of a loaded model its speed depends on: counted in the model itself, else left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from txtop import models
+from txtop.bench import int8, precision
+from txtop.events import Geometry
+
+_ALL_HEADS_CACHED = frozenset(
+    {
+        "biogpt", "bloom", "codegen", "ctrl", "gpt2", "gpt_neo", "gpt_neox", "gptj", "opt",
+        "openai-gpt", "xglm",
+    }
+)  # fmt: skip
+# With these a layer keeps something else than keys and values of every position.
+_OTHER_STATE = ("mamba", "ssm_", "conv_", "linear_", "kv_lora", "block_types", "layers_block_type")
+_SHARED = ("num_kv_shared_layers", "attn_config", "multi_query")
+_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
+_WINDOWS = (
+    "sliding_window", "local_attention", "window_size", "attention_window", "attention_chunk_size",
+)  # fmt: skip
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+_ACTIVE = ("num_experts_per_tok", "num_experts_per_token")
+_NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Parameters before a quantisation: all, those that only tables hold, those of the head or the
+    pooler, and those of experts that sleep while a token is made."""
+
+    all: int
+    tables: int
+    once: int
+    asleep: int
+
+
+def count(model: Any, kind: models.Family) -> Counted:
+    """Takes stock of a model in its first precision."""
+    once = _head(model) if kind == "causal" else getattr(model, "pooler", None)
+    experts = sum(p.numel() for module in _experts(model) for p in module.parameters())
+    return Counted(
+        all=sum(p.numel() for p in model.parameters()),
+        tables=sum(table.weight.numel() for table in _tables(model)),
+        once=sum(p.numel() for p in once.parameters()) if isinstance(once, nn.Module) else 0,
+        asleep=round(experts * _sleeping(model.config)),
+    )
+
+
+def of(
+    model: Any, kind: models.Family, counted: Counted, dtype: torch.dtype, recipe: str
+) -> Geometry | None:
+    """The geometry of a model as it is measured; null for an encoder-decoder, and where its
+    configuration does not tell what its layers keep. `recipe` is that of `int8.convert`."""
+    config = model.config.get_text_config(decoder=True)
+    heads, layers = (_positive(config, n) for n in ("num_attention_heads", "num_hidden_layers"))
+    width = _positive(config, "hidden_size")
+    if kind == "seq2seq" or heads is None or layers is None or width is None:
+        return None
+    if not _plain(config, kind):
+        return None
+    tables = _tables(model)
+    experts = sum(int8.stored_bytes(module) for module in _experts(model))
+    asleep = round(experts * _sleeping(config))
+    read = int8.stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
+    return Geometry(
+        layers=layers,
+        heads=heads,
+        kv_heads=_positive(config, "num_key_value_heads") or heads,
+        head_dim=_positive(config, "head_dim") or width // heads,
+        dtype="int8" if recipe and "weight-only" not in recipe else _NAMES.get(dtype, str(dtype)),
+        value_bytes=dtype.itemsize,
+        position_parameters=counted.all - counted.tables - counted.once - counted.asleep,
+        sequence_parameters=counted.once,
+        step_bytes=read,
+        row_bytes=sum(table.weight[0].nbytes for table in tables),
+        window=_window(config),
+        routed=counted.asleep > 0,
+    )
+
+
+def _head(model: Any) -> Any:
+    """The output head, where generate() asks the last position of a prompt alone."""
+    return model.get_output_embeddings() if model._supports_logits_to_keep() else None
+
+
+def _tables(model: nn.Module) -> list[nn.Embedding]:
+    """Embeddings that are no weight of a matrix product too, as a tied one is."""
+    from transformers.pytorch_utils import Conv1D
+
+    multiplied = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear | Conv1D)}
+    found = {id(m.weight): m for m in model.modules() if isinstance(m, nn.Embedding)}
+    return [table for weight, table in found.items() if weight not in multiplied]
+
+
+def _experts(model: nn.Module) -> Iterator[nn.Module]:
+    """The modules that hold the experts of a layer."""
+    for path, module in model.named_modules():
+        if path.rpartition(".")[2] == "experts":
+            yield module
+
+
+def _sleeping(config: Any) -> float:
+    """The share of the experts that a token does not go through; 0 without experts."""
+    text = config.get_text_config(decoder=True)
+    whole = next((n for name in _EXPERTS if (n := _positive(text, name))), None)
+    active = next((n for name in _ACTIVE if (n := _positive(text, name))), None)
+    return 0.0 if whole is None or active is None else max(0.0, 1 - active / whole)
+
+
+def _plain(config: Any, kind: models.Family) -> bool:
+    """Whether every layer keeps keys and values of each position, for heads that are known."""
+    if set(getattr(config, "layer_types", None) or ()) - _ATTENTION:
+        return False
+    told = config.to_dict()
+    if any(value and key.startswith(_OTHER_STATE) for key, value in told.items()):
+        return False
+    if any(told.get(key) for key in _SHARED):
+        return False
+    known = config.model_type in _ALL_HEADS_CACHED or "num_key_value_heads" in told
+    return kind == "encoder" or known
+
+
+def _window(config: Any) -> int | None:
+    """The shortest reach of attention in a layer that does not reach back to the start."""
+    kinds = getattr(config, "layer_types", None)
+    if kinds and set(kinds) == {"full_attention"}:
+        return None
+    return next((n for name in _WINDOWS if (n := _positive(config, name))), None)
+
+
+def _positive(config: Any, name: str) -> int | None:
+    value = getattr(config, name, None)
+    return value if isinstance(value, int) and value > 0 else None

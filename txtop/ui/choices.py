@@ -1,0 +1,228 @@
+"""The matrix builder's choices: a row for each knob, of which some values are chosen."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from txtop import bounds, models
+from txtop.asked import Asked
+from txtop.errors import UsageError
+from txtop.plan import ATTENTIONS, PRECISIONS, Device
+from txtop.presets import PRESETS, SMALL_BERT, Preset
+from txtop.ranges import numbers
+from txtop.sanitise import sanitise
+
+Value = str | int | float | None
+Typing = Literal["", "names", "numbers", "whole", "seconds"]
+BUDGETS_S = (10.0, 30.0, 60.0, 120.0)
+USUAL_BUDGET_S = 30.0
+LONGEST_SHOWN = 60
+
+
+@dataclass
+class Knob:
+    """One row. `name` is that of `Asked`; `typing` is what may be typed beside the choices, and
+    null among them stands for what its `unsaid` says. Of a knob that takes one value, choosing
+    another replaces it."""
+
+    name: str
+    label: str
+    values: list[Value]
+    chosen: list[Value]
+    several: bool = True
+    typing: Typing = ""
+    unsaid: str = ""
+    unit: str = ""
+    at: int = 0
+
+    @property
+    def option(self) -> str:
+        """As a command line has it."""
+        return f"--{self.name.removesuffix('_s').replace('_', '-')}"
+
+    def text(self, value: Value) -> str:
+        """A value as it is read; inert."""
+        if value is None:
+            return self.unsaid
+        shown = f"{value:g}" if isinstance(value, float) else sanitise(str(value), LONGEST_SHOWN)
+        return f"{shown} {self.unit}" if self.unit else shown
+
+    def offer(self, value: Value) -> None:
+        """Puts a value among the others: numbers in order, names at the end."""
+        if value in self.values:
+            return
+        self.values.append(value)
+        if self.typing in ("numbers", "whole", "seconds"):
+            self.values.sort(key=lambda v: (v is not None, v))
+
+    def choose(self, value: Value) -> None:
+        """Chooses it, or no longer; null and a number exclude each other."""
+        if not self.several or value is None:
+            self.chosen = [value]
+        elif value in self.chosen:
+            self.chosen = [v for v in self.chosen if v != value]
+        else:
+            self.chosen = [*(v for v in self.chosen if v is not None), value]
+        if not self.chosen and None in self.values:
+            self.chosen = [None]
+
+    def ordered(self) -> list[Any]:
+        """What is chosen, in the order of the row."""
+        return [value for value in self.values if value in self.chosen and value is not None]
+
+    def read(self, typed: str) -> list[Value]:
+        """The values that were typed. Raises `UsageError`."""
+        words = typed.replace(",", " ").split()
+        found: list[Value] = []
+        match self.typing:
+            case "names":
+                bounds.model_name(typed.strip())
+                return [typed.strip()]
+            case "numbers":
+                found = list(numbers(self.option, words) or ())
+            case "whole":
+                found = list(numbers(self.option, words[:1]) or ())
+            case _:
+                found = [_seconds(self.option, typed)]
+        if not found:
+            raise UsageError(f"{self.option} needs a value")
+        for value in found:
+            if isinstance(value, int):
+                bounds.whole(self.option, value)
+        return found
+
+
+def _seconds(option: str, typed: str) -> float:
+    try:
+        found = float(typed.strip().removesuffix("s"))
+    except ValueError:
+        raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
+    bounds.seconds(option, found if found == found else 0.0, 86_400)
+    return found
+
+
+def _knobs() -> list[Knob]:
+    """As on a command line without options; the model and its matrix first."""
+    cores = os.cpu_count() or 1
+    threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
+    others = [m.name for m in models.BUILTIN if m.hub_id != SMALL_BERT]
+    names = dict.fromkeys([*PRESETS["families"].models, *others])
+    base = Preset(title="")
+    presets: list[Value] = [None, *PRESETS]
+
+    def several(name: str, label: str, values: list[Any], typing: Typing = "") -> Knob:
+        return Knob(name, label, values, list(getattr(base, name)), typing=typing)
+
+    def one(name: str, label: str, values: list[Any], chosen: Value, **more: Any) -> Knob:
+        return Knob(name, label, values, [chosen], several=False, **more)
+
+    return [
+        one("preset", "preset", presets, None, unsaid="none"),
+        several("models", "models", list(names), "names"),
+        several("precisions", "precision", list(PRECISIONS)),
+        several("attention", "attention", list(ATTENTIONS)),
+        several("batch_sizes", "batch", [1, 2, 4, 8, 16, 32, 64], "numbers"),
+        several("sequence_lengths", "length", [32, 128, 256, 512, 1024, 2048], "numbers"),
+        several("new_tokens", "new tokens", [8, 32, 128, 512], "numbers"),
+        Knob("threads", "threads", [None, *threads], [None], typing="numbers", unsaid="auto"),
+        one("device", "device", list(get_args(Device)), "auto"),
+        one("budget_s", "budget", [*BUDGETS_S], USUAL_BUDGET_S, typing="seconds", unit="s"),
+        one(
+            "iterations",
+            "iterations",
+            [None, 3, 10, 30, 100],
+            None,
+            typing="whole",
+            unsaid="as it takes",
+        ),
+    ]
+
+
+@dataclass
+class Choices:
+    """All knobs, and the one under the cursor."""
+
+    knobs: list[Knob] = field(default_factory=_knobs)
+    at: int = 0
+
+    @property
+    def knob(self) -> Knob:
+        """The one under the cursor."""
+        return self.knobs[self.at]
+
+    def named(self, name: str) -> Knob:
+        return next(knob for knob in self.knobs if knob.name == name)
+
+    def move(self, down: int = 0, right: int = 0) -> None:
+        """Moves the cursor, not beyond the ends."""
+        self.at = max(0, min(self.at + down, len(self.knobs) - 1))
+        knob = self.knob
+        knob.at = max(0, min(knob.at + right, len(knob.values) - 1))
+
+    def go(self, row: int, column: int) -> None:
+        """Puts the cursor there."""
+        self.at = max(0, min(row, len(self.knobs) - 1))
+        self.move(right=column - self.knob.at)
+
+    def toggle(self) -> None:
+        """Chooses the value under the cursor, or no longer."""
+        knob = self.knob
+        knob.choose(knob.values[knob.at])
+        self._follow(knob)
+
+    def take(self, typed: str) -> None:
+        """Chooses what was typed for the knob under the cursor, beside what is chosen.
+
+        Raises `UsageError`.
+        """
+        knob = self.knob
+        for value in knob.read(typed):
+            knob.offer(value)
+            if value not in knob.chosen:
+                knob.choose(value)
+            knob.at = knob.values.index(value)
+        self._follow(knob)
+
+    def _follow(self, knob: Knob) -> None:
+        """What choosing one value does to other knobs."""
+        if knob.name == "preset":
+            self._fill(knob.chosen[0])
+        elif knob.name == "budget_s":
+            self.named("iterations").chosen = [None]
+        elif knob.name == "iterations":
+            self._count(knob.chosen[0])
+
+    def _count(self, iterations: Value) -> None:
+        """A fixed count has no budget."""
+        budget = self.named("budget_s")
+        budget.chosen = [] if iterations is not None else budget.chosen or [USUAL_BUDGET_S]
+
+    def _fill(self, name: Value) -> None:
+        """Chooses what a preset sets; without one everything stays."""
+        if not isinstance(name, str):
+            return
+        preset = PRESETS[name]
+        for knob in self.knobs:
+            wanted = getattr(preset, knob.name, None)
+            if knob.several and isinstance(wanted, tuple):
+                for value in wanted:
+                    knob.offer(value)
+                knob.chosen = list(wanted)
+        self.named("threads").chosen = [None]
+        self.named("device").chosen = [preset.device]
+        self.named("iterations").offer(preset.iterations)
+        self.named("iterations").chosen = [preset.iterations]
+        self._count(preset.iterations)
+
+    def asked(self) -> Asked:
+        """What these choices ask of `plan_of`."""
+        given: dict[str, Any] = {}
+        for knob in self.knobs:
+            values = knob.ordered()
+            if not knob.several:
+                given[knob.name] = values[0] if values else None
+            elif None not in knob.chosen:
+                given[knob.name] = values
+        return Asked(**given)

@@ -1,0 +1,95 @@
+"""What `txtop doctor` finds of this machine without loading torch, for the home screen."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import msgspec
+
+from txtop.sanitise import sanitise
+
+AFTER_S = 1.0
+MOST_BYTES = 1 << 16
+ORDER = ("broken", "missing", "ok")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One capability: `state` is ok, missing or broken; the texts are inert."""
+
+    state: str
+    what: str
+    detail: str
+
+
+class _Entry(msgspec.Struct):
+    capability: str
+    state: str
+    detail: str
+
+
+class _Answer(msgspec.Struct):
+    capabilities: list[_Entry]
+
+
+def read(output: bytes) -> tuple[Finding, ...]:
+    """What a probe printed, the worst first and of equals the GPU."""
+    try:
+        entries = msgspec.json.decode(output, type=_Answer).capabilities
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return (Finding("broken", "telemetry", "its probe did not answer"),)
+    found = [
+        Finding(each.state, sanitise(each.capability, 40), sanitise(each.detail, 200))
+        for each in entries
+        if each.state in ORDER
+    ]
+    return tuple(sorted(found, key=lambda f: (ORDER.index(f.state), f.what != "gpu")))
+
+
+class Doctor:
+    """Runs the probe of telemetry as a command of its own, a while after the first picture, and
+    takes its answer without waiting for it. `findings` is null until then; once is enough."""
+
+    def __init__(
+        self, known: tuple[Finding, ...] | None = None, *, after_s: float = AFTER_S
+    ) -> None:
+        self.findings = known
+        self._at_s = time.monotonic() + after_s
+        self._probe: subprocess.Popen[bytes] | None = None
+
+    def poll(self) -> bool:
+        """True when findings have come."""
+        if self.findings is not None or time.monotonic() < self._at_s:
+            return False
+        if self._probe is None:
+            return self._start()
+        if self._probe.poll() is None:
+            return False
+        assert self._probe.stdout is not None
+        with self._probe.stdout as answer:
+            self.findings = read(answer.read(MOST_BYTES))
+        return True
+
+    def _start(self) -> bool:
+        try:
+            self._probe = subprocess.Popen(
+                [sys.executable, "-m", "txtop.telemetry", "--probe"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            self.findings = (Finding("broken", "telemetry", sanitise(str(error), 200)),)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Ends the probe."""
+        if self._probe is not None and self._probe.poll() is None:
+            self._probe.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._probe.wait(0.5)

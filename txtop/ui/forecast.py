@@ -1,0 +1,94 @@
+"""A matrix before it is measured: what its cells need, what will not fit, what it will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from txtop import models
+from txtop.asked import Asked, cells_of, plan_of
+from txtop.errors import TxtopError
+from txtop.plan import Cell, Plan
+from txtop.senseless import judge
+from txtop.session.guess import Guess, guess
+from txtop.session.past import Past
+from txtop.spelled import command_line
+from txtop.ui.figures import predicted_bytes
+from txtop.ui.room import Room
+
+# Of what is free: weights and cache are not all that a cell needs.
+TIGHT_SHARE = 0.85
+
+Fit = Literal["fits", "tight", "will not fit", "unknown"]
+Fate = Literal["refused", "left out", "planned"]
+NOTHING = Guess(None, False, "")
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """One cell before it is measured. `why` is the reason of one that is refused (the whole plan
+    with it) or left out, `brief` the same in two words where there are such; `needs` are bytes of
+    weights and KV cache, null where unknown."""
+
+    cell: Cell
+    fate: Fate
+    why: str
+    needs: int | None
+    brief: str = ""
+
+    def fit(self, free: float | None) -> Fit:
+        """Whether it fits into so many bytes, as far as is known."""
+        if self.needs is None or free is None:
+            return "unknown"
+        if self.needs > free:
+            return "will not fit"
+        return "tight" if self.needs > TIGHT_SHARE * free else "fits"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What was asked, before it is begun: `plan` is null where `error` says why it cannot be."""
+
+    cells: tuple[Ahead, ...] = ()
+    plan: Plan | None = None
+    error: str = ""
+    command: str = ""
+    time: Guess = NOTHING
+
+    def counts(self, room: Room) -> dict[str, int]:
+        """How many cells there are of each fate, and of those planned of each fit."""
+        found: dict[str, int] = {}
+        for each in self.cells:
+            word = each.fate
+            found[word] = found.get(word, 0) + 1
+            if word == "planned":
+                fit = each.fit(room.for_device(each.cell.device)[0])
+                found[fit] = found.get(fit, 0) + 1
+        return found
+
+
+def forecast(asked: Asked, past: Past, session_dir: Path | None = None) -> Forecast:
+    """Nothing is loaded, and nothing raised: what cannot be asked becomes one line."""
+    try:
+        cells = cells_of(asked)
+    except TxtopError as error:
+        return Forecast(error=str(error))
+    judged = zip(cells, judge(cells), strict=True)
+    ahead = tuple(_ahead(cell, plain, why) for cell, (plain, why) in judged)
+    command = command_line(asked, session_dir)
+    try:
+        plan = plan_of(asked)
+    except TxtopError as error:
+        return Forecast(ahead, error=str(error), command=command)
+    return Forecast(ahead, plan, command=command, time=guess(plan, past))
+
+
+def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
+    needs = predicted_bytes(cell)
+    if why:
+        return Ahead(cell, "left out", why, needs)
+    if refused := models.refuse(plain):
+        brief = f"context {models.context_length(cell.model)}"
+        return Ahead(cell, "refused", refused[0], needs, brief)
+    return Ahead(cell, "planned", "", needs)
