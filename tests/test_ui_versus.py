@@ -217,6 +217,12 @@ def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
     assert any("peak mem" in line or "weights" in line for line in left)
 
 
+def test_an_arm_that_is_done_waits_for_nothing() -> None:
+    found = dueled(script().begin().blocks(12, 1.5))
+    tops = [text(lane(found, side, 60, 17, G, boxed=True))[0] for side in (0, 1)]
+    assert not any("waits" in top for top in tops) and all(" n 24 " in top for top in tops)
+
+
 def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
     found = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
     lines = text(parting(found, 120, 7, G, boxed=True))

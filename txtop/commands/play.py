@@ -40,14 +40,12 @@ def replay(
     """Play a recorded session on the live screen, or two side by side."""
     check_look(theme, fps)
     check_cut(warmup)
-    from txtop.session.find import bundled, resolve
+    from txtop.session.find import demo, resolve
     from txtop.ui.terminal import capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
-    paths = [resolve(name, session_dir) for name in sessions] or bundled()[-1:]
-    if not paths:
-        raise SessionError("no bundled recording is installed", "name a session")
+    paths = [resolve(name, session_dir) for name in sessions] or [demo()]
     if not capabilities().screen:
         from txtop.headless import replay_lines
 

@@ -129,6 +129,11 @@ def bundled() -> list[Path]:
     return paths(resources.directory("sessions"))
 
 
+def demo() -> Path:
+    """The recording that plays when none is named."""
+    return resources.directory("sessions") / "gpt2-precisions.jsonl"
+
+
 def resolve(name: str, folder: Path | None = None) -> Path:
     """The session that `name` means: an id or a --name, else a path. Raises `SessionError`."""
     places = [folder or sessions_dir(), resources.directory("sessions")]

@@ -49,7 +49,11 @@ def _lettered(row: Row, letter: str, role: str) -> Row:
 def _subtitle(shown: Lane, role: str, g: Glyphs) -> Row:
     if shown.running:
         return [(g("▸ running"), role)]
-    return [(shown.hero.word if shown.hero.role == "bad.bold" else "waits", "muted")]
+    if shown.hero.role == "bad.bold":
+        return [(shown.hero.word, "muted")]
+    if shown.hero.waits:
+        return [("waits", "muted")]
+    return [(g(text), style) for text, style in shown.hero.subtitle]
 
 
 def _on_one_scale(mine: Hero, other: Hero) -> Hero:
