@@ -56,7 +56,7 @@ SCENES = {
     "replay": Scene(recording("gpt2-precisions", "bf16"), "gpt2"),
     "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4",)),
     "log": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("5", "slash", *"bf16")),
-    "cells": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("1", "o", "o", "down")),
+    "cells": Scene(recording("gpt2-precisions", "0:50"), "gpt2", ("1", "o", "o", "down")),
 }
 
 
