@@ -47,6 +47,29 @@ def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
     assert pump.dropped >= 10
 
 
+def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() -> None:
+    source = Counter()
+    source.update = lambda _elapsed_ns: False  # type: ignore[method-assign]
+    built: list[int] = []
+
+    def build(_source: Counter) -> int:
+        built.append(1)
+        return len(built)
+
+    pump: Pump[Counter, int] = Pump(
+        lambda: source,
+        build,
+        wake=lambda: None,
+        fail=lambda error: pytest.fail(str(error)),
+        fps=100,
+        late=lambda frame: frame < 4,
+    )
+    pump.start()
+    time.sleep(0.5)
+    pump.close()
+    assert len(built) == 4
+
+
 def test_a_source_that_cannot_be_opened_is_told_once() -> None:
     failed: list[Exception] = []
 

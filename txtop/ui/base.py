@@ -169,6 +169,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             wake=self._frame_ready,
             fail=self._failed,
             fps=self.options.fps,
+            late=lambda frame: frame.late,
         )
         self._pump.start()
 

@@ -25,9 +25,11 @@ FAILED = ("oom", "failed", "timeout", "rejected")
 
 
 class Memo:
-    """What is computed once and kept between the frames of one session."""
+    """What is computed once and kept between the frames of one session; `late` while there are
+    final figures still to come, though nothing happens."""
 
     def __init__(self) -> None:
+        self.late = False
         self._finals = FinalMetrics()
         self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from txtop import events
 from txtop.events import BadLine
@@ -70,6 +70,7 @@ class HomeFrame:
     findings: tuple[Finding, ...] | None = None
     past: Past | None = None
     recorded: int | None = None
+    late: ClassVar[bool] = False
 
 
 class Machine:

@@ -102,6 +102,7 @@ class Pump(Generic[S, F]):
 
     `open_source`, `build` and what `ask` brings run in the pump's thread; `wake` is called from it
     when a frame lies in the empty slot, `fail` once if anything raised, and the thread then ends.
+    After a frame that is `late` another is built, whether the source has changed or not.
     """
 
     def __init__(
@@ -112,11 +113,13 @@ class Pump(Generic[S, F]):
         wake: Callable[[], None],
         fail: Callable[[Exception], None],
         fps: float,
+        late: Callable[[F], bool] = lambda _frame: False,
     ) -> None:
         self._open_source = open_source
         self._build = build
         self._wake = wake
         self._fail = fail
+        self._late = late
         self._interval_s = 1 / fps
         self._asked: queue.SimpleQueue[Callable[[S], object]] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -125,6 +128,7 @@ class Pump(Generic[S, F]):
         self._slot: F | None = None
         self.dropped = 0
         self.finished = False
+        self.late = False
         self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
 
     def start(self) -> None:
@@ -172,9 +176,10 @@ class Pump(Generic[S, F]):
             changed |= source.update(min(now_ns - last_ns, LONGEST_STEP_NS))
             last_ns = now_ns
             now_s = time.monotonic()
-            if changed or now_s - built_s >= IDLE_EVERY_S:
+            if changed or self.late or now_s - built_s >= IDLE_EVERY_S:
                 built_s = now_s
                 frame = self._build(source)
+                self.late = self._late(frame)
                 self.finished = source.finished
                 self._put(frame)
             self._hurry.wait(max(0.01, self._interval_s - (time.monotonic() - now_s)))

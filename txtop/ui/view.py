@@ -94,7 +94,7 @@ class LogRow:
 
 @dataclass(frozen=True)
 class View:
-    """One frame."""
+    """One frame; `late` where the next would say more, though nothing happens."""
 
     model: str = ""
     facts: tuple[str, ...] = ()
@@ -119,6 +119,7 @@ class View:
     duel: Duel | None = None
     detail: Detail | None = None
     log: tuple[LogRow, ...] = ()
+    late: bool = False
     log_count: int = 0
 
 
@@ -131,6 +132,10 @@ class PairView:
     right: View
     comparable: str = ""
     level: Literal["muted", "warn"] = "muted"
+
+    @property
+    def late(self) -> bool:
+        return self.left.late or self.right.late
 
 
 def build_view(
@@ -178,6 +183,7 @@ def build_view(
         detail=detail(state, opened, memo) if opened else None,
         log=memo.kept("log", _newest(state), lambda: _log(state)),
         log_count=len(state.log),
+        late=memo.late,
     )
 
 
@@ -193,10 +199,12 @@ def hero_cell(state: SessionState) -> CellState | None:
 
 
 def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
-    """Brings the final figures of one more ended cell: after a seek there may be many at once."""
-    late = (c for c in order if c.over and c.samples.role and not memo.is_ready(c))
-    for _, state in zip(range(HEAVY_PER_FRAME), late, strict=False):
+    """Brings the final figures of one more ended cell: after a seek there may be many at once.
+    Those that are `late` then are for the next frames."""
+    late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
+    for state in late[:HEAVY_PER_FRAME]:
         memo.ended(state, metrics.headline(state), seed)
+    memo.late = len(late) > HEAVY_PER_FRAME
 
 
 def _models(order: list[CellState]) -> str:
