@@ -42,10 +42,16 @@ class Drawn(SingleFileSnapshotExtension):
         return str(data)
 
 
+def check(pilot: Pilot[Path | None]) -> TxtopApp:
+    app = pilot.app
+    assert isinstance(app, TxtopApp) and app.error is None, str(app.error)
+    return app
+
+
 async def come(pilot: Pilot[Path | None], word: str) -> None:
     for _ in range(300):
         await pilot.pause(0.02)
-        if word in "\n".join(plain(pilot.app)):
+        if word in "\n".join(plain(check(pilot))):
             return
     raise AssertionError(f"{word!r} never came")
 
@@ -55,9 +61,9 @@ async def still(pilot: Pilot[Path | None]) -> str:
     before, same = "", 0
     for _ in range(300):
         await pilot.pause(0.055)
-        now = drawn(pilot.app)
-        pump = pilot.app._pump  # type: ignore[attr-defined]
-        before, same = now, same + 1 if now == before and not pump.late else 0
+        app = check(pilot)
+        now, pump = drawn(app), app._pump
+        before, same = now, same + 1 if now == before and pump and not pump.late else 0
         if same == STILL:
             return now
     raise AssertionError("never still")
