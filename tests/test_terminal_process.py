@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 from terminal_process import TerminalProcess
@@ -171,12 +172,17 @@ def test_suspended_and_back_the_picture_is_painted_again(
 
 @pytest.mark.fault(33)
 def test_any_size_and_a_storm_of_resizes(env: dict[str, str | None], running: Path) -> None:
-    with TerminalProcess(live(running), env=env, size=(1, 1)) as process:
-        process.pump(0.8)
-        for width, height in [(40, 10), (1, 1), (200, 60), (3, 2), (100, 32), (80, 24)] * 5:
-            process.resize(width, height)
-            process.pump(0.03)
+    draw = Random(7)
+    storm = [(draw.randint(1, 250), draw.randint(1, 80)) for _ in range(198)]
+    with TerminalProcess(live(running), env=env) as process:
         process.wait_for("gpt2")
+        process.pump(0.5)
+        before = process.text
+        for width, height in [(1, 1), *storm, (250, 80)]:
+            process.resize(width, height)
+            process.pump(0.01)
+        process.resize(80, 24)
+        process.wait_for(lambda: process.text == before)
         for size in [(1, 1), (40, 10)]:
             process.resize(*size)
             process.type("?")
