@@ -1,7 +1,8 @@
 """A terminal that takes 50 KB/s against one that takes all: does the model notice, does `q` work?
 
 `python tests/bench/slow_terminal.py [--pairs 10] [--rate 50]` measures one run under the full
-screen, in slices of a second of which half are read slowly, then types `q` and waits for its question.
+screen, in slices of a second of which half are read slowly, then types `q` and waits for what it
+asks.
 """
 
 from __future__ import annotations
