@@ -20,6 +20,7 @@ from txtop.ui import themes
 from txtop.ui.commands import Where, footer_keys
 from txtop.ui.driver import TerminalDriver
 from txtop.ui.glyphs import Mode
+from txtop.ui.narrow import narrowed
 from txtop.ui.pump import Pump
 from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, problem
 from txtop.ui.terminal import FPS, Guard
@@ -194,7 +195,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if not self._settling:
-            super()._display(screen, renderable)
+            super()._display(screen, narrowed(renderable))
 
     def _frame_ready(self) -> None:
         self.post_message(self.FrameReady())
