@@ -135,8 +135,9 @@ def timed(work: Callable[[], object], times: int) -> list[float]:
 def measure(path: Path) -> dict[str, tuple[float, float]]:
     """Median and worst in ms of everything, in this process."""
     from txtop.session.play import Player
-    from txtop.ui import glyphs
+    from txtop.ui import glyphs, order
     from txtop.ui.figures import Memo
+    from txtop.ui.narrowing import Narrowing
     from txtop.ui.view import Playback, View, build_view
     from txtop.ui.widgets import cells, hero, log, machine
 
@@ -181,6 +182,14 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
 
         places = iter(draw.choices(range(1_000), k=1_000))
         found[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
+    words = Narrowing()
+    words.text = "bf16 batch 64"
+
+    def narrow() -> None:
+        left = [row for row in shown.cells if words.keeps(order.words(row))]
+        order.ordered(left, "TPOT ms")
+
+    found["filter and order"] = timed(narrow, 60)
     found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
     return {name: (statistics.median(each), max(each)) for name, each in found.items()}
 
