@@ -187,7 +187,7 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
 
     def narrow() -> None:
         left = [row for row in shown.cells if words.keeps(order.words(row))]
-        order.ordered(left, "TPOT ms")
+        order.ordered(left, "tpot")
 
     found["filter and order"] = timed(narrow, 60)
     found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
