@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import fmean
 
 from txtop.cell_state import CellState
 from txtop.stats import intervals, steady, warmup
@@ -157,10 +157,12 @@ def live(state: CellState, name: str) -> Live:
         return Live(len(x), x[0] if x else None)
     if not PER_ITERATION[name][0].endswith("/s"):
         mean = fmean(x)
-        return Live(len(x), mean, intervals.student_t(x), stdev(x, mean) / mean if mean else None)
+        cv = intervals.deviation(x, mean) / mean if mean else None
+        return Live(len(x), mean, intervals.student_t(x), cv)
     times = [1 / v for v in x]
     mean, ci = fmean(times), intervals.student_t(times)
-    return Live(len(x), 1 / mean, turned_over(ci) if ci else None, stdev(times, mean) / mean)
+    cv = intervals.deviation(times, mean) / mean
+    return Live(len(x), 1 / mean, turned_over(ci) if ci else None, cv)
 
 
 def stable(now: Live) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist, fmean
 
 from txtop.stats import student
 
@@ -16,13 +16,19 @@ _PRIOR = 0.03
 Interval = tuple[float, float]
 
 
+def deviation(values: Sequence[float], mean: float) -> float:
+    """The sample's standard deviation; the exact fractions of `statistics.stdev` cost ten times as
+    much, in every frame."""
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
 def student_t(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
     """Student's t interval of the mean; null under two values."""
     n = len(values)
     if n < 2:
         return None
     mean = fmean(values)
-    half = student.quantile((1 + confidence) / 2, n - 1) * stdev(values, mean) / math.sqrt(n)
+    half = student.quantile((1 + confidence) / 2, n - 1) * deviation(values, mean) / math.sqrt(n)
     return mean - half, mean + half
 
 

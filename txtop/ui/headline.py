@@ -88,7 +88,11 @@ def hero(
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_loading_share(cell),
-        chart=figures.chart(cell, plan),
+        chart=memo.kept(
+            ("chart", cell.cell.id),
+            (cell.samples.role, len(cell.samples), cell.over),
+            lambda: figures.chart(cell, plan),
+        ),
         rows=figures.metric_rows(cell, memo, seed),
         itl=_itl(cell, memo),
         load=_load(cell),
