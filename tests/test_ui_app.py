@@ -381,3 +381,12 @@ async def test_home_finishes_a_session_that_was_cut_off(
         assert state.ended is not None and state.ended.reason == "done"
         assert {cell.status for cell in state.cells.values()} == {"ok"}
         assert len(state.boot_ids) == 2
+
+
+async def test_a_frame_that_comes_as_the_last_screen_goes_is_not_drawn(recording: Path) -> None:
+    async with opened(Recording(recording)) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        await pilot.press("q")
+        await until(pilot, lambda: app._exit)
+    assert not app.screen_stack
+    app.on_show_app_frame_ready()

@@ -232,6 +232,9 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         if self.interrupts and isinstance(self.show, Live) and not self.show.going:
             self.leave()
             return
+        if not self.screen_stack:
+            # Asked again later under a dialog, and the application ended meanwhile.
+            return
         driver = self._driver
         behind = isinstance(driver, TerminalDriver) and driver.backlog > MOST_WAITING_WRITES
         if behind or isinstance(self.screen, ModalScreen):
