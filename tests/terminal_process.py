@@ -113,6 +113,17 @@ class TerminalProcess:
             assert time.monotonic() < until, f"never saw {wanted!r}:\n{self.text}"
             self._read(0.05)
 
+    def still(self, seconds: float = 40.0) -> str:
+        """Reads until the picture has not changed for a second; returns it."""
+        until = time.monotonic() + seconds
+        before = ""
+        while time.monotonic() < until:
+            self.pump(1.0)
+            if self.text == before:
+                return before
+            before = self.text
+        raise AssertionError(f"never still:\n{before}")
+
     def interrupt(self, number: int | None) -> None:
         """ctrl+c as a key, or a signal."""
         if number is None:

@@ -176,13 +176,12 @@ def test_any_size_and_a_storm_of_resizes(env: dict[str, str | None], running: Pa
     storm = [(draw.randint(1, 250), draw.randint(1, 80)) for _ in range(198)]
     with TerminalProcess(live(running), env=env) as process:
         process.wait_for("gpt2")
-        process.pump(0.5)
-        before = process.text
+        before = process.still()
         for width, height in [(1, 1), *storm, (250, 80)]:
             process.resize(width, height)
             process.pump(0.01)
         process.resize(80, 24)
-        process.wait_for(lambda: process.text == before)
+        process.wait_for(lambda: process.text == before, 40.0)
         for size in [(1, 1), (40, 10)]:
             process.resize(*size)
             process.type("?")
