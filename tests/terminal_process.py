@@ -43,6 +43,9 @@ class TerminalProcess:
             if ignore_hup:
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
             environ = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            for fixed in ("COLUMNS", "LINES"):
+                # Tests that run beside others have them; a size that is told is never asked for.
+                environ.pop(fixed, None)
             for key, value in (env or {}).items():
                 if value is None:
                     environ.pop(key, None)
