@@ -10,15 +10,16 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 
 from txtop import __version__
-from txtop.ui.commands import footer_keys, pressed
+from txtop.ui.commands import footer_keys
 from txtop.ui.devices import Machine
 from txtop.ui.glyphs import current, glyph
 from txtop.ui.layout import CARD_BELOW, is_boxed
 from txtop.ui.session_list import SessionList
 from txtop.ui.typed import Typed
 from txtop.ui.widgets import sessions, start
-from txtop.ui.widgets.bars import Keys, footer, key_at
+from txtop.ui.widgets.bars import Keys
 from txtop.ui.widgets.frame import framed, inside
+from txtop.ui.widgets.key_row import KeyRow
 from txtop.ui.widgets.lines import Ground, Lines, Row
 from txtop.ui.widgets.machine import machine, small_height
 from txtop.ui.widgets.rows import ends
@@ -35,11 +36,6 @@ class HomeLines(Lines):
     """One line at the top or the bottom; `frame` is what it shows."""
 
     frame: HomeFrame | None = None
-
-    @property
-    def boxed(self) -> bool:
-        """Whether this terminal has room for frames."""
-        return is_boxed(*self.app.size)
 
     def take(self, frame: HomeFrame) -> None:
         self.frame = frame
@@ -185,11 +181,10 @@ class Findings(HomeLines):
         return [start.findings(found, width, current())]
 
 
-class Footer(HomeLines):
-    """What is possible now; what does not fit is in the help."""
+class Footer(HomeLines, KeyRow):
+    """What does not fit is in the help."""
 
-    @property
-    def keys(self) -> Keys:
+    def keys_now(self) -> Keys:
         shown = self.screen.query_one(Sessions)
         chosen = shown.list.selected
         return footer_keys(
@@ -198,14 +193,6 @@ class Footer(HomeLines):
             marked=len(shown.list.marked),
             typing=shown.typed is not None,
         )
-
-    def build(self, width: int, height: int) -> list[Row]:
-        return footer(self.keys, width, current())
-
-    def on_click(self, event: events.Click) -> None:
-        """A click on a key is that key."""
-        if key := pressed(key_at(self.keys, self.size.width, current(), event.x)):
-            self.app.simulate_key(key)
 
 
 class HomeScreen(Screen[Any]):

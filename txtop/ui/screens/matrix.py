@@ -11,17 +11,19 @@ from textual.geometry import Size
 from txtop.errors import UsageError
 from txtop.session.past import Past
 from txtop.ui.choices import Choices
-from txtop.ui.commands import footer_keys, pressed
+from txtop.ui.commands import footer_keys
 from txtop.ui.forecast import Forecast, forecast
 from txtop.ui.glyphs import current
-from txtop.ui.layout import Plan, arrange_matrix, is_boxed
+from txtop.ui.layout import Plan, arrange_matrix
 from txtop.ui.machine import HomeFrame
 from txtop.ui.room import Room
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.typed import Typed
-from txtop.ui.widgets import ahead, bars
+from txtop.ui.widgets import ahead
 from txtop.ui.widgets import choices as knobs
+from txtop.ui.widgets.bars import Keys
 from txtop.ui.widgets.frame import inside
+from txtop.ui.widgets.key_row import KeyRow
 from txtop.ui.widgets.lines import Ground, Lines, Row
 from txtop.ui.widgets.rows import ends
 
@@ -42,10 +44,6 @@ class MatrixLines(Lines):
         """The screen that it is on."""
         assert isinstance(self.screen, MatrixScreen)
         return self.screen
-
-    @property
-    def boxed(self) -> bool:
-        return is_boxed(*self.app.size)
 
     def ground_now(self) -> Ground:
         return "panel" if self.boxed and self.id not in ("heading", "footer") else "bg"
@@ -121,21 +119,11 @@ class BeforePanel(MatrixLines):
         )
 
 
-class MatrixKeys(MatrixLines):
-    """What is possible now."""
+class MatrixKeys(MatrixLines, KeyRow):
+    """While a value is typed, how that ends."""
 
-    @property
-    def keys(self) -> bars.Keys:
+    def keys_now(self) -> Keys:
         return footer_keys("matrix", typing=self.builder.typed is not None)
-
-    def build(self, width: int, height: int) -> list[Row]:
-        return bars.footer(self.keys, width, current())
-
-    def on_click(self, event: events.Click) -> None:
-        """A click on a key is that key."""
-        sign = bars.key_at(self.keys, self.size.width, current(), event.x)
-        if key := pressed(sign):
-            self.app.simulate_key(key)
 
 
 class MatrixScreen(PlacedScreen):

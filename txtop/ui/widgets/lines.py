@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from txtop.ui import glyphs, themes
+from txtop.ui.layout import is_boxed
 from txtop.ui.widgets.rows import Row, Span, as_ascii, cells, clean, crop
 
 __all__ = ["Lines", "Row", "Span", "changed_columns", "merged"]
@@ -74,6 +75,11 @@ class Lines(Widget):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, self._repaint)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether this terminal has room for frames."""
+        return is_boxed(*self.app.size)
 
     def ground_now(self) -> Ground:
         """The role of the background that lines stand on; asked when a line is drawn."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual import events
-from textual.binding import BindingType
 
 from txtop.ui import glyphs, order
 from txtop.ui.figures import CellRow
@@ -15,13 +13,12 @@ from txtop.ui.view import LogRow, View
 from txtop.ui.widgets import cells, log
 from txtop.ui.widgets.frame import inside
 from txtop.ui.widgets.lines import Row
-from txtop.ui.widgets.panel import MOVES, Changed, Framed
+from txtop.ui.widgets.panel import Changed, Moved
 
 
-class Listed(Framed, can_focus=True):
-    """A list that words narrow, and that is moved through while it has the focus."""
+class Listed(Moved):
+    """A list that words narrow."""
 
-    BINDINGS: ClassVar[list[BindingType]] = MOVES
     name_shown = ""
 
     def __init__(self, *, id: str) -> None:
@@ -55,18 +52,6 @@ class Listed(Framed, can_focus=True):
             event.stop()
             event.prevent_default()
             self.narrowed()
-
-    def action_move(self, by: int) -> None:
-        """So many rows down."""
-        raise NotImplementedError
-
-    def on_mouse_scroll_down(self) -> None:
-        self.focus()
-        self.action_move(1)
-
-    def on_mouse_scroll_up(self) -> None:
-        self.focus()
-        self.action_move(-1)
 
 
 class CellsPanel(Listed):

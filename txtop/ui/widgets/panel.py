@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from txtop.ui.layout import is_boxed
 from txtop.ui.view import View
 from txtop.ui.widgets.lines import Ground, Lines
 
@@ -24,11 +25,6 @@ class Panel(Lines):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.shown = View()
-
-    @property
-    def boxed(self) -> bool:
-        """Whether this terminal has room for frames."""
-        return is_boxed(*self.app.size)
 
     def show(self, view: View) -> None:
         """Takes a view and draws what it changes."""
@@ -52,3 +48,21 @@ class Framed(Panel):
         """Drawn once it is so: the event comes before it."""
         super().watch_has_focus(value)
         self.tick()
+
+
+class Moved(Framed, can_focus=True):
+    """A list that is moved through by keys while it has the focus; the wheel gives it that."""
+
+    BINDINGS: ClassVar[list[BindingType]] = MOVES
+
+    def action_move(self, by: int) -> None:
+        """So many rows down."""
+        raise NotImplementedError
+
+    def on_mouse_scroll_down(self) -> None:
+        self.focus()
+        self.action_move(1)
+
+    def on_mouse_scroll_up(self) -> None:
+        self.focus()
+        self.action_move(-1)

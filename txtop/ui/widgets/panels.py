@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textual import events
-
 from txtop.ui import glyphs
-from txtop.ui.commands import pressed
 from txtop.ui.view import View
 from txtop.ui.widgets import bars, card, hero, lane, machine, parting, transport, verdict, whole
+from txtop.ui.widgets.key_row import KeyRow
 from txtop.ui.widgets.lines import Row
 from txtop.ui.widgets.lists import CellsPanel, LogPanel
 from txtop.ui.widgets.panel import Framed, Panel
@@ -132,21 +130,15 @@ class DifferencePanel(Framed):
         return parting.parting(self.shown.duel, width, height, glyphs.current(), boxed=self.boxed)
 
 
-class KeyBar(Panel):
-    """The last row: what is possible now."""
+class KeyBar(Panel, KeyRow):
+    """What a session's screen was told last."""
 
     def __init__(self, keys: Keys, *, id: str) -> None:
         super().__init__(id=id)
         self.keys = keys
 
-    def build(self, width: int, height: int) -> list[Row]:
-        return bars.footer(self.keys, width, glyphs.current())
-
-    def on_click(self, event: events.Click) -> None:
-        """A click on a key is that key."""
-        sign = bars.key_at(self.keys, self.size.width, glyphs.current(), event.x)
-        if key := pressed(sign):
-            self.app.simulate_key(key)
+    def keys_now(self) -> Keys:
+        return self.keys
 
 
 class Card(Panel):

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import events
-from textual.binding import BindingType
 
 from txtop.ui import glyphs
 from txtop.ui.view import View
 from txtop.ui.widgets.lines import Row
-from txtop.ui.widgets.panel import MOVES, Framed
+from txtop.ui.widgets.panel import Moved
 from txtop.ui.widgets.tradeoffs import Shown, hit, tradeoffs
 
 
-class TradeoffsPanel(Framed, can_focus=True):
+class TradeoffsPanel(Moved):
     """In a corner the plot alone, with all the room a table beside it. With the focus, up and down
     move the cursor through the points, and a click puts it on one."""
-
-    BINDINGS: ClassVar[list[BindingType]] = MOVES
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -90,14 +85,6 @@ class TradeoffsPanel(Framed, can_focus=True):
         at = hit(now, *self.size, glyphs.current(), boxed=self.boxed, x=event.x, y=event.y)
         if at is not None:
             self._choose(now, at)
-
-    def on_mouse_scroll_down(self) -> None:
-        self.focus()
-        self.action_move(1)
-
-    def on_mouse_scroll_up(self) -> None:
-        self.focus()
-        self.action_move(-1)
 
     def build(self, width: int, height: int) -> list[Row]:
         return tradeoffs(self._now(), width, height, glyphs.current(), boxed=self.boxed)
