@@ -13,7 +13,7 @@ from txtop.cell_state import CellState
 from txtop.stats import intervals, steady, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.steady import Steady
-from txtop.stats.summary import Summary, band, single, summarise, turned_over
+from txtop.stats.summary import Summary, band, relative_half_width, single, summarise, turned_over
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -145,9 +145,7 @@ class Live:
     @property
     def half_width(self) -> float | None:
         """Half the interval as a share of the mean."""
-        if self.ci95 is None or not self.mean:
-            return None
-        return (self.ci95[1] - self.ci95[0]) / 2 / self.mean
+        return relative_half_width(self.mean, self.ci95)
 
 
 def live(state: CellState, name: str) -> Live:

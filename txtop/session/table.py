@@ -14,7 +14,7 @@ from txtop.session import published, verdict
 from txtop.session.export import cell_notes
 from txtop.session.text import MISSING, aligned, figure
 from txtop.state import SessionState
-from txtop.stats.summary import Summary
+from txtop.stats.summary import Summary, relative_half_width
 
 COLUMNS = (
     ("model", "<"),
@@ -111,9 +111,8 @@ def _shortened(model: str) -> str:
 
 def half_width(summary: Summary | None) -> str:
     """`±1.2 %`, half the interval as a share of the mean."""
-    if summary is None or summary.ci95 is None or not summary.mean:
-        return MISSING
-    return f"±{(summary.ci95[1] - summary.ci95[0]) / 2 / summary.mean * 100:.1f} %"
+    half = relative_half_width(summary.mean, summary.ci95) if summary else None
+    return MISSING if half is None else f"±{half * 100:.1f} %"
 
 
 def row(state: CellState, found: dict[str, Summary]) -> list[str]:

@@ -47,6 +47,16 @@ def percentile(ordered: Sequence[float], p: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
+def stated(ordered: Sequence[float], n: int, p: int) -> float | None:
+    """The percentile where `n` iterations are enough for it; null below its floor."""
+    return percentile(ordered, p) if ordered and n >= FLOORS[p] else None
+
+
+def relative_half_width(mean: float | None, ci95: tuple[float, float] | None) -> float | None:
+    """Half the interval as a share of the mean; null without one of the two."""
+    return (ci95[1] - ci95[0]) / 2 / mean if ci95 is not None and mean else None
+
+
 def band(cv: float) -> Band:
     """What a coefficient of variation, as a share, amounts to."""
     if cv < 0.05:
@@ -98,12 +108,8 @@ def summarise(
     odd = outliers(ordered)
     if odd:
         notes.append(f"{odd} outlier{'s' if odd > 1 else ''} kept")
-    stated: dict[str, float] = {}
-    for p in REPORTED:
-        if n >= FLOORS[p]:
-            stated[f"p{p}"] = percentile(ordered, p)
-        else:
-            notes.append(f"p{p} need {FLOORS[p]}, have {n}")
+    percentiles = {f"p{p}": stated(ordered, n, p) for p in REPORTED}
+    notes += [f"p{p} need {FLOORS[p]}, have {n}" for p in REPORTED if n < FLOORS[p]]
     times = [1 / v for v in units] if rate else units
     ci = intervals.of_mean(times, seed)
     if ci is None:
@@ -122,7 +128,7 @@ def summarise(
         max=ordered[-1],
         ci95=ci,
         notes=notes,
-        **stated,
+        **percentiles,
     )
 
 

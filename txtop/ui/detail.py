@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 from txtop import reproduce
 from txtop.cell_state import CellState
-from txtop.metrics import LOAD_PHASES
 from txtop.state import SessionState
 from txtop.ui import headline
 from txtop.ui.figures import Memo
-from txtop.ui.headline import NAMED_PHASES, Hero
+from txtop.ui.headline import Hero, load_phases
 from txtop.ui.iterations import Strip, strip
 from txtop.ui.known import Group, groups
 from txtop.ui.measures import Figure, figures
@@ -76,7 +75,4 @@ def _loading(state: CellState, hero: Hero) -> Loading:
     now = hero.why if state.stage == "loading" else ""
     if load is None:
         return Loading(now=now)
-    named = [p for p in LOAD_PHASES if p in load.phases]
-    named += [p for p in load.phases if p not in named]
-    phases = tuple((NAMED_PHASES.get(p, p).replace("_", " "), load.phases[p]) for p in named)
-    return Loading(load.load_s, phases, state.shares_weights, now)
+    return Loading(load.load_s, load_phases(load), state.shares_weights, now)

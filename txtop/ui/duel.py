@@ -147,7 +147,7 @@ def _left(state: SessionState, versus: Versus) -> str:
 def _lane(state: SessionState, cell: CellState, letter: str, name: str, memo: Memo) -> Lane:
     size, what = memory_bytes(cell)
     metric = metrics.headline(cell)
-    mean = (memo.ended(cell, metric, state.plan.seed) or memo.live(cell, metric)).mean
+    mean = memo.now(cell, metric, state.plan.seed).mean
     return Lane(
         letter=letter,
         name=name,

@@ -13,13 +13,14 @@ from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import Cell, Plan
 from txtop.state import SessionState
-from txtop.stats.summary import FLOORS, percentile
+from txtop.stats.summary import stated
 from txtop.ui import numbers
 
 T = TypeVar("T")
 MOST_BINS = 512
 SPARK_POINTS = 256
 SETTLED = 10
+SORTED_AGAIN = 1.02
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 FAILED = ("oom", "failed", "timeout", "rejected")
 
@@ -30,17 +31,10 @@ class Memo:
 
     def __init__(self) -> None:
         self.late = False
-        self._finals = FinalMetrics()
-        self._live: dict[tuple[str, str], tuple[object, int, Live]] = {}
+        self.finals = FinalMetrics()
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
         self._told: set[tuple[str, int]] = set()
-        self._best: tuple[Plan, dict[str, str]] | None = None
         self._kept: dict[Hashable, tuple[object, object]] = {}
-
-    @property
-    def finals(self) -> FinalMetrics:
-        """The final figures as the export has them: heavy once a cell."""
-        return self._finals
 
     def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
         """What was made under that name, anew only when what it is made of is not equal."""
@@ -54,42 +48,38 @@ class Memo:
         whose arms take turns."""
         if session.versus is not None:
             return {}
-        if self._best is None or self._best[0] is not session.plan:
-            best = references.of_speed(session.plan.cells)
-            self._best = session.plan, {name: cell.id for name, cell in best.items()}
-        return {name: session.cells[best] for name, best in self._best[1].items()}
+        plan = session.plan
+        best = self.kept("references", plan, lambda: references.of_speed(plan.cells))
+        return {name: session.cells[cell.id] for name, cell in best.items()}
 
     def live(self, state: CellState, name: str) -> Live:
         """`metrics.live`, anew only when an iteration came."""
-        key, size = (state.cell.id, name), len(state.samples)
-        known = self._live.get(key)
-        if known is None or known[0] is not state.samples or known[1] != size:
-            known = self._live[key] = (state.samples, size, metrics.live(state, name))
-        return known[2]
+        made_of = state.samples, len(state.samples)
+        return self.kept(("live", state.cell.id, name), made_of, lambda: metrics.live(state, name))
+
+    def now(self, state: CellState, name: str, seed: int) -> Live:
+        """The final figure of a cell that has ended; before that what can be said."""
+        return self.ended(state, name, seed) or self.live(state, name)
 
     def itl(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
         """p50, p90 and p99 of the gaps between tokens, where there are iterations enough; of a cell
         at work anew when there are 2 % more, since all of them are sorted."""
         size = len(state.samples)
-        known = self._itl.get(state.cell.id)
-        enough = 1.02 if not state.over else 1.0
-        same = known is not None and known[0] is state.samples
-        if known is None or not same or (size != known[1] and size >= enough * known[1]):
+        samples, counted, found = self._itl.get(state.cell.id, (None, 0, ()))
+        due = size > counted and (state.over or size >= SORTED_AGAIN * counted)
+        if samples is not state.samples or due:
             gaps, means = metrics.itl_ms(state)
             gaps.sort()
-            stated = tuple(
-                (f"p{p}", percentile(gaps, p) if gaps and len(means) >= FLOORS[p] else None)
-                for p in (50, 90, 99)
-            )
-            known = self._itl[state.cell.id] = (state.samples, size, stated)
-        return known[2]
+            found = tuple((f"p{p}", stated(gaps, len(means), p)) for p in (50, 90, 99))
+            self._itl[state.cell.id] = state.samples, size, found
+        return found
 
     def ended(self, state: CellState, name: str, seed: int) -> Live | None:
         """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
         if not state.over:
             return None
         self._told.add((state.cell.id, len(state.samples)))
-        found = self._finals.of(state, seed).get(name)
+        found = self.finals.of(state, seed).get(name)
         if found is None or found.mean is None:
             return None
         spread = found.stdev / found.mean if found.stdev is not None and found.mean else None
@@ -253,7 +243,7 @@ def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
 
 
 def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
-    now = memo.ended(state, name, seed) or memo.live(state, name)
+    now = memo.now(state, name, seed)
     value = now.mean
     if value is None and state.samples.role:
         value = metrics.value(state, name, len(state.samples) - 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics
+from txtop import events, fidelity, metrics
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
@@ -54,7 +54,7 @@ def hero(
     """What is to be said of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.headline(cell)
-    now = memo.ended(cell, name, seed) or memo.live(cell, name)
+    now = memo.now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.value(cell, name, len(cell.samples) - 1)
@@ -220,11 +220,12 @@ def _load(cell: CellState) -> tuple[tuple[str, str], ...]:
     """The whole and its phases in seconds; nothing before it is known."""
     if cell.load is None:
         return ()
-    known = [p for p in metrics.LOAD_PHASES if p in cell.load.phases]
-    known += [p for p in cell.load.phases if p not in known]
-    phases = [
-        (NAMED_PHASES.get(p, p).replace("_", " "), numbers.seconds(cell.load.phases[p]))
-        for p in known
-        if cell.load.phases[p] >= 0.005
-    ]
+    phases = [(p, numbers.seconds(s)) for p, s in load_phases(cell.load) if s >= 0.005]
     return (("load", numbers.seconds(cell.load.load_s)), *phases)
+
+
+def load_phases(load: events.Load) -> tuple[tuple[str, float], ...]:
+    """What a load was made of, as a person calls it, in the order in which it happens; seconds."""
+    named = [p for p in metrics.LOAD_PHASES if p in load.phases]
+    named += [p for p in load.phases if p not in named]
+    return tuple((NAMED_PHASES.get(p, p).replace("_", " "), load.phases[p]) for p in named)

@@ -81,7 +81,7 @@ def _strip(session: SessionState, state: CellState, memo: Memo, lead_ns: int) ->
     values = tuple(ns / NS_PER_MS for ns in state.samples.e2e_ns)
     found = kinds(state, start)
     usual = [v for v, kind in zip(values, found, strict=True) if kind == "measured"]
-    now = memo.ended(state, name, seed) or memo.live(state, name)
+    now = memo.now(state, name, seed)
     low, high = scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
     return Strip(

@@ -92,7 +92,7 @@ def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
     places = kept[start:]
     said = [Said("iterations", _counted(state, len(places), start))]
     name = metrics.headline(state)
-    now = memo.ended(state, name, session.plan.seed) or memo.live(state, name)
+    now = memo.now(state, name, session.plan.seed)
     if now.cv is not None:
         said.append(Said("variation", f"CV {now.cv * 100:.1f} %, {band(now.cv)}"))
     durations = [state.samples.e2e_ns[i] for i in places]

@@ -10,7 +10,7 @@ from txtop import metrics, watched
 from txtop.cell_state import CellState
 from txtop.metrics import FAMILY_METRICS, PER_ITERATION
 from txtop.state import SessionState
-from txtop.stats.summary import FLOORS, Summary, percentile
+from txtop.stats.summary import Summary, stated
 from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
 
@@ -88,9 +88,9 @@ def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
 
 
 def _figure(label: str, found: Summary) -> Figure:
-    stated = ((50, found.p50), (90, found.p90), (99, found.p99)) if found.n > 1 else ()
+    percentiles = ((50, found.p50), (90, found.p90), (99, found.p99)) if found.n > 1 else ()
     note = found.notes[0] if found.mean is None and found.notes else ""
-    return Figure(label, found.unit, found.n, found.mean, found.ci95, stated, note)
+    return Figure(label, found.unit, found.n, found.mean, found.ci95, percentiles, note)
 
 
 def _live(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
@@ -116,6 +116,4 @@ def _gaps(state: CellState) -> Figure:
 
 def _percentiles(values: Sequence[float], n: int) -> tuple[tuple[int, float | None], ...]:
     ordered = sorted(values)
-    return tuple(
-        (p, percentile(ordered, p) if ordered and n >= FLOORS[p] else None) for p in STATED
-    )
+    return tuple((p, stated(ordered, n, p)) for p in STATED)

@@ -20,7 +20,7 @@ def roof(session: SessionState, state: CellState, memo: Memo) -> Roof | None:
     seed = session.plan.seed
 
     def mean(name: str) -> float | None:
-        return (memo.ended(state, name, seed) or memo.live(state, name)).mean
+        return memo.now(state, name, seed).mean
 
     found = roofline.standing(session, state, mean)
     load = state.load

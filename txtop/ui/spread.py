@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.state import SessionState
-from txtop.stats.summary import FLOORS, percentile
+from txtop.stats.summary import FLOORS, percentile, stated
 from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
 
@@ -66,10 +66,7 @@ def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
         values, means = metrics.itl_ms(state, places)
         title, n, why = "gaps between tokens", len(means), _why(state)
     values.sort()
-    marks = tuple(
-        Mark(f"p{p}", percentile(values, p) if values and n >= FLOORS[p] else None, FLOORS[p])
-        for p in MARKED
-    )
+    marks = tuple(Mark(f"p{p}", stated(values, n, p), FLOORS[p]) for p in MARKED)
     return Spread(title, tuple(values), n, marks, "" if values else why)
 
 

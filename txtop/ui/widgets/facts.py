@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from txtop.stats.summary import FLOORS
+from txtop.stats.summary import FLOORS, relative_half_width
 from txtop.ui import numbers
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.known import Group
@@ -41,7 +41,7 @@ def _figure(shown: Figure, count: int, interval: int, g: Glyphs) -> Row:
     row += [
         (fit(value(shown.mean), MEAN, "right"), "text.bold"),
         (fit(f" {shown.unit}", UNIT), "muted"),
-        (fit(g(_half(shown)), HALF), "text"),
+        (fit(g(numbers.half(relative_half_width(shown.mean, shown.ci95))), HALF), "text"),
     ]
     if interval:
         low_high = numbers.interval(shown.ci95).removesuffix(" 95 %")
@@ -50,12 +50,6 @@ def _figure(shown: Figure, count: int, interval: int, g: Glyphs) -> Row:
         said = f"need {FLOORS[p]}" if stated is None else value(stated)
         row.append((fit(said, PERCENTILE, "right"), "muted" if stated is None else "text"))
     return row
-
-
-def _half(shown: Figure) -> str:
-    if shown.ci95 is None or not shown.mean:
-        return ""
-    return numbers.half((shown.ci95[1] - shown.ci95[0]) / 2 / shown.mean)
 
 
 def told(group: Group, width: int, g: Glyphs) -> list[Row]:

@@ -11,7 +11,7 @@ from txtop.ui.widgets.lines import Lines, Row
 
 
 class KeyRow(Lines):
-    """A click on a key is that key. A second base: Textual finds a widget by its first ones alone."""
+    """A click on a key is that key. To be a second base: Textual finds a widget by its first."""
 
     def keys_now(self) -> bars.Keys:
         """Keys and what they do, most needed first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from txtop.stats.summary import relative_half_width
 from txtop.ui import numbers
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.iterations import Kind, Strip
@@ -73,8 +74,8 @@ def _summary(shown: Strip, g: Glyphs) -> Row:
         row.append((g(numbers.PENDING if shown.waits else numbers.MISSING), "text"))
     else:
         row += [(numbers.ms(shown.mean), "text.bold"), (" ms", "muted")]
-    if shown.ci95 is not None and shown.mean:
-        half = (shown.ci95[1] - shown.ci95[0]) / 2 / shown.mean
+    half = relative_half_width(shown.mean, shown.ci95)
+    if half is not None:
         row.append((f"  {g(numbers.half(half))}  {numbers.interval(shown.ci95)}", "text"))
     row.append(("   n ", "muted"))
     return [*row, (str(shown.counted), "text")]
