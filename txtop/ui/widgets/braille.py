@@ -10,17 +10,20 @@ from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets.rows import Row
 
 Points = Sequence[float | None]
-_DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
+# The bits of a cell's dots by column, downwards.
+DOTS_DOWN = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+EMPTY = 0x2800
+_DOTS = tuple(column[::-1] for column in DOTS_DOWN)
 _FILLS = tuple(tuple(sum(column[:level]) for level in range(5)) for column in _DOTS)
-_EMPTY = 0x2800
 
 
-def _share(value: float, low: float, high: float) -> float:
+def share(value: float, low: float, high: float) -> float:
+    """Where a value stands on a scale, from 0 to 1; in the middle of one without a length."""
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
 
 def _text(codes: Sequence[int]) -> str:
-    return "".join(chr(_EMPTY + code) if code else " " for code in codes)
+    return "".join(chr(EMPTY + code) if code else " " for code in codes)
 
 
 def filled(points: Points, width: int, top: float, g: Glyphs) -> str:
@@ -35,7 +38,7 @@ def filled(points: Points, width: int, top: float, g: Glyphs) -> str:
     for x, value in enumerate(shown):
         if value is not None:
             # A height of nothing would look like a hole.
-            level = max(1, round(_share(value, 0.0, top) * 4))
+            level = max(1, round(share(value, 0.0, top) * 4))
             codes[x // 2] |= _FILLS[x % 2][level]
     return _text(codes)
 
@@ -48,7 +51,7 @@ def area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list
     newest = list(points)[-each * width :]
     shown = [*[None] * (each * width - len(newest)), *newest]
     levels = [
-        0 if value is None else max(1, round(_share(value, 0.0, top) * steps * height))
+        0 if value is None else max(1, round(share(value, 0.0, top) * steps * height))
         for value in shown
     ]
     rows = []
@@ -73,7 +76,7 @@ def dotted(points: Points, width: int, g: Glyphs) -> str:
     codes = [0] * width
     for x, value in enumerate(shown):
         if value is not None:
-            codes[x // 2] |= _DOTS[x % 2][round(_share(value, low, high) * 3)]
+            codes[x // 2] |= _DOTS[x % 2][round(share(value, low, high) * 3)]
     return _text(codes)
 
 
@@ -94,7 +97,7 @@ def _stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> 
     """One character a point, its height in steps; the lowest that is no hole is the second."""
     steps = g.steps
     return "".join(
-        " " if value is None else steps[1 + round(_share(value, low, high) * (len(steps) - 2))]
+        " " if value is None else steps[1 + round(share(value, low, high) * (len(steps) - 2))]
         for value in list(points)[-width:]
     )
 
@@ -131,7 +134,7 @@ def plot(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> lis
         if point is None:
             continue
         value, counts = point
-        up = round(_share(value, chart.low, chart.high) * (4 * height - 1))
+        up = round(share(value, chart.low, chart.high) * (4 * height - 1))
         grid[height - 1 - up // 4][x // 2] |= _DOTS[x % 2][up % 4]
         if counts:
             roles[x // 2] = measured
@@ -141,7 +144,7 @@ def plot(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> lis
 def row_of(value: float, chart: Chart, height: int, g: Glyphs) -> int:
     """The row of `plot` that a value of its scale stands in."""
     steps = {"braille": 4, "ascii": 1}.get(g.mode, len(g.steps) - 1)
-    up = round(_share(value, chart.low, chart.high) * (steps * height - 1))
+    up = round(share(value, chart.low, chart.high) * (steps * height - 1))
     return height - 1 - up // steps
 
 
@@ -154,7 +157,7 @@ def _bars(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> li
         if point is None:
             continue
         value, counts = point
-        up = round(_share(value, chart.low, chart.high) * (per_row * height - 1))
+        up = round(share(value, chart.low, chart.high) * (per_row * height - 1))
         mark = "*" if g.mode == "ascii" else marks[1 + up % per_row]
         dots[height - 1 - up // per_row][x] = mark
         if counts:

@@ -73,4 +73,4 @@ def _strip(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]
 def _step(value: float | None, g: Glyphs) -> str:
     if value is None:
         return "?"
-    return g.steps[1 + round(min(1.0, max(0.0, value / 100)) * (len(g.steps) - 2))]
+    return g.steps[1 + round(braille.share(value, 0.0, 100.0) * (len(g.steps) - 2))]

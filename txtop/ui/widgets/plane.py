@@ -186,7 +186,8 @@ class Plane:
             steps = max(abs(x1 - x0), abs(y1 - y0), 1)
             for i in range(0, steps + 1, every):
                 x, y = x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps
-                canvas.dot(round(x), round(y), colour)
+                dot = round(x), round(y)
+                canvas.dot(*(dot if canvas.fine else (dot[0] // 2, dot[1] // 4)), colour)
 
     def _grid(self, canvas: Canvas) -> None:
         """A dot every few columns on labelled rows; without braille lines look the same."""

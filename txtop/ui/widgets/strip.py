@@ -10,7 +10,8 @@ from txtop.ui.glyphs import Glyphs
 from txtop.ui.iterations import Kind, Strip
 from txtop.ui.traces import Trace
 from txtop.ui.widgets.axis import Axis, rule, ticks
-from txtop.ui.widgets.dots import Dots
+from txtop.ui.widgets.braille import share
+from txtop.ui.widgets.canvas import Canvas
 from txtop.ui.widgets.rows import Row, ends, fit, row_width
 from txtop.ui.widgets.traces import trace
 
@@ -30,8 +31,8 @@ ROLES: dict[Kind, str] = {
     "discarded": "warn",
 }
 SIGNS: dict[Kind, str] = {"first": "○", "outlier": "▲", "discarded": "✗"}
-# Of several in one place the last is seen.
-RANK = "↑↓○✗▲"
+# Of several in one place the first is seen.
+RANK = "▲✗○↓↑"
 
 
 def strip(shown: Strip, traces: Sequence[Trace], width: int, height: int, g: Glyphs) -> list[Row]:
@@ -117,17 +118,17 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
     if height <= 0:
         return []
     width = axis.lead + axis.body
-    field = Dots(width, height, g)
+    field = Canvas(width, height, g, "•")
     if not shown.values:
         said = "no iteration yet" if shown.waits else "no iteration was made"
         row: Row = [(" " * left, "text"), (fit(said, width, mark=g("…")), "muted")]
         return [[], row, *([] for _ in range(height - 2))][:height] if height > 1 else [row]
-    _ground(shown, axis, field)
+    _ground(shown, axis, field, g)
     # Where there is room a point has more dots of its cell than its own, to be seen better.
     wide = field.fine and axis.room <= axis.body
     larger = LARGE if wide and height >= LARGE_FROM else LARGE[: 2 if wide else 1]
     signs: list[tuple[str, int, int, str]] = []
-    for i, (value, kind) in enumerate(_pairs(shown)):
+    for i, (value, kind) in reversed(list(enumerate(_pairs(shown)))):
         sign = SIGNS.get(kind) or _beyond(value, shown)
         if sign:
             signs.append((sign, axis.column(i), _row_of(value, shown, field), ROLES[kind]))
@@ -137,7 +138,7 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
         for dx, dy in larger:
             field.dot(x ^ dx, y ^ dy, ROLES[kind])
     for sign, column, y, role in sorted(signs, key=lambda each: RANK.index(each[0])):
-        field.sign(column, y, sign, role)
+        field.put(column, y, g(sign), role)
     labels = {height - 1: shown.low, 0: shown.high} if height > 1 else {}
     return [
         [
@@ -155,34 +156,32 @@ def _label(labels: dict[int, float], y: int) -> str:
 
 def _level(value: float, shown: Strip, down: int) -> int:
     """Rows of dots from the top; what is beyond the scale stands at its end."""
-    span = shown.high - shown.low
-    share = min(1.0, max(0.0, (value - shown.low) / span)) if span > 0 else 0.5
-    return down - 1 - round(share * (down - 1))
+    return down - 1 - round(share(value, shown.low, shown.high) * (down - 1))
 
 
-def _row_of(value: float, shown: Strip, field: Dots) -> int:
+def _row_of(value: float, shown: Strip, field: Canvas) -> int:
     """The row of the field that holds the dot of a value."""
     return field.cell(0, _level(value, shown, field.down))[1]
 
 
-def _ground(shown: Strip, axis: Axis, field: Dots) -> None:
-    """Warm-up shaded, the mean as a line over what it is made of, the start of the steady part."""
+def _ground(shown: Strip, axis: Axis, field: Canvas, g: Glyphs) -> None:
+    """The start of the steady part, the mean as a line over what it is made of, warm-up shaded."""
     warm = next((i for i, k in enumerate(shown.kinds) if k not in ("first", "warmup")), None)
-    until = axis.edge(len(shown.kinds) if warm is None else warm)
-    for x in range(axis.lead, until):
-        for y in range(field.height):
-            field.ground(x, y, "░", "border")
     start = shown.steady_from
+    if start is not None:
+        for y in range(field.height):
+            field.ground(axis.edge(start), y, g("│"), "muted")
     if shown.mean is not None and warm is not None:
         y = _row_of(shown.mean, shown, field)
         for x in range(axis.edge(start or warm), axis.edge(len(shown.values))):
-            field.ground(x, y, "╌", "border")
-    if start is not None:
+            field.ground(x, y, g("╌"), "border")
+    until = axis.edge(len(shown.kinds) if warm is None else warm)
+    for x in range(axis.lead, until):
         for y in range(field.height):
-            field.ground(axis.edge(start), y, "│", "muted")
+            field.ground(x, y, g("░"), "border")
 
 
-def _mean_mark(shown: Strip, y: int, field: Dots, width: int, g: Glyphs) -> Row:
+def _mean_mark(shown: Strip, y: int, field: Canvas, width: int, g: Glyphs) -> Row:
     """The rows that the interval takes, and the mean in words beside its own."""
     if shown.mean is None:
         return []

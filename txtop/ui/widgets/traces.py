@@ -9,7 +9,7 @@ from txtop.ui.glyphs import Glyphs
 from txtop.ui.traces import Trace
 from txtop.ui.widgets import braille
 from txtop.ui.widgets.axis import Axis
-from txtop.ui.widgets.dots import Dots
+from txtop.ui.widgets.canvas import Canvas
 from txtop.ui.widgets.rows import Row, crop, fit
 
 
@@ -66,12 +66,12 @@ def filled(
 
 
 def _dotted(points: Sequence[float | None], width: int, height: int, g: Glyphs) -> list[Row]:
-    field = Dots(width, height, g)
+    field = Canvas(width, height, g, "•")
     low, high = braille.zoom(points)
     for x, value in enumerate(points):
         if value is not None:
-            share = min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
-            field.dot(x, field.down - 1 - round(share * (field.down - 1)), "plot")
+            up = round(braille.share(value, low, high) * (field.down - 1))
+            field.dot(x, field.down - 1 - up, "plot")
     return field.rows()
 
 
