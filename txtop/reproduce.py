@@ -6,12 +6,11 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from txtop import arms
 from txtop.errors import UsageError
 from txtop.percent import share
 from txtop.plan import Cell, Plan
+from txtop.spelled import number, option
 
 # A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.
 _OF_RUN = {
@@ -41,14 +40,14 @@ def command(plan: Plan, cell: Cell) -> str:
 
 
 def _run(plan: Plan, cell: Cell) -> list[str]:
-    words = ["txtop", "run", *_named("--models", cell.model)]
-    for knob, option in _OF_RUN.items():
+    words = ["txtop", "run", *option("--models", [cell.model])]
+    for knob, name in _OF_RUN.items():
         if (value := getattr(cell, knob)) != getattr(_USUAL_CELL, knob):
-            words += [option, str(value)]
+            words += [name, str(value)]
     if plan.iterations is not None:
         words += ["--iterations", str(plan.iterations)]
     elif plan.budget_s != _USUAL_PLAN.budget_s:
-        words += ["--budget", _number(plan.budget_s)]
+        words += ["--budget", number(plan.budget_s)]
     return words + _rules(plan)
 
 
@@ -72,7 +71,7 @@ def _ab(plan: Plan) -> list[str]:
     if plan.iterations is not None:
         words += ["--blocks", str(plan.iterations)]
     elif plan.budget_s != arms.BUDGET_S:
-        words += ["--budget", _number(plan.budget_s)]
+        words += ["--budget", number(plan.budget_s)]
     words += _rules(plan)
     if model.startswith("-"):
         return ["txtop", "ab", *words, "--", model]
@@ -116,7 +115,7 @@ def _says(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
 def _rules(plan: Plan) -> list[str]:
     """What a matrix and an A/B have in common."""
     words: list[str] = []
-    for option, name in (
+    for spelt, name in (
         ("--warmup", "warmup"),
         ("--fidelity-positions", "fidelity_positions"),
         ("--timeout", "timeout_s"),
@@ -124,20 +123,10 @@ def _rules(plan: Plan) -> list[str]:
         ("--seed", "seed"),
     ):
         if (value := getattr(plan, name)) != getattr(_USUAL_PLAN, name):
-            words += [option, _number(value)]
+            words += [spelt, number(value)]
     words += ["--allow-pickles"] if plan.allowed.pickles else []
     words += ["--trust-remote-code"] if plan.allowed.remote_code else []
     return words
-
-
-def _named(option: str, value: str) -> Sequence[str]:
-    """A name that begins like an option has to stand in one word with its own."""
-    return [f"{option}={value}"] if value.startswith("-") else [option, value]
-
-
-def _number(value: float) -> str:
-    """The shortest text that is read back as the same number."""
-    return msgspec.json.encode(value).decode().removesuffix(".0")
 
 
 def _share(value: float) -> str:

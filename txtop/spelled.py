@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from txtop import ranges
 from txtop.asked import Asked, base_of
 from txtop.plan import Plan
@@ -17,7 +19,7 @@ _USUAL = Plan(cells=())
 
 def command_line(asked: Asked, session_dir: Path | None = None) -> str:
     """`txtop run …` for a shell, without what is as by default or as the preset says anyway."""
-    where = _list("--session-dir", [str(session_dir)]) if session_dir else ()
+    where = option("--session-dir", [str(session_dir)]) if session_dir else ()
     return shlex.join(["txtop", "run", *words(asked), *where])
 
 
@@ -25,13 +27,13 @@ def words(asked: Asked) -> list[str]:
     """The options of `run`, one word each. `asked` is one that `asked.plan_of` takes."""
     found: list[str] = []
     for name, value in _given(asked):
-        option = f"--{name.replace('_', '-')}"
+        spelt = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            found.append(option)
+            found.append(spelt)
         elif isinstance(value, list):
-            found += _list(option, ranges.spelt(value) if name in _NUMBERS else value)
+            found += option(spelt, ranges.spelt(value) if name in _NUMBERS else value)
         else:
-            found += [option, _number(value) if isinstance(value, float) else str(value)]
+            found += [spelt, number(value) if isinstance(value, int | float) else str(value)]
     return found
 
 
@@ -65,14 +67,15 @@ def _given(asked: Asked) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def _list(option: str, values: Sequence[str]) -> Iterator[str]:
-    """A value that looks like an option is tied to its own."""
+def option(name: str, values: Sequence[str]) -> Iterator[str]:
+    """An option with its values, one word each; one that begins like an option is tied to it."""
     for i, value in enumerate(values):
         if value.startswith("-"):
-            yield f"{option}={value}"
+            yield f"{name}={value}"
         else:
-            yield from [option, value] if i == 0 else [value]
+            yield from [name, value] if i == 0 else [value]
 
 
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)
+def number(value: float) -> str:
+    """The shortest text that is read back as the same number."""
+    return msgspec.json.encode(value).decode().removesuffix(".0")

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from statistics import NormalDist
 
-NEWTON_FROM = 10
+MOST_STEPS = 100
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
@@ -46,33 +46,22 @@ def _upper_tail(t: float, df: float) -> float:
     return 0.5 * (1.0 - front * _beta_fraction(b, a, 1.0 - x) / b)
 
 
-def _newton(p: float, df: float) -> float:
-    """From the first terms of the Cornish-Fisher expansion (Abramowitz and Stegun, 26.7.5)."""
+@lru_cache(maxsize=4096)
+def quantile(p: float, df: float) -> float:
+    """The p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1.
+
+    Newton's method from the first terms of the Cornish-Fisher expansion (Abramowitz and Stegun,
+    26.7.5): the tail is convex, so that from below no step goes too far.
+    """
+    if not 0.5 <= p < 1.0 or df < 1.0:
+        raise ValueError(f"no quantile for p={p}, df={df}")
     z = NormalDist().inv_cdf(p)
     t = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
     scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
-    for _ in range(20):
+    for _ in range(MOST_STEPS):
         density = math.exp(scale - (df + 1) / 2 * math.log1p(t * t / df))
         step = (_upper_tail(t, df) - (1.0 - p)) / density
         t += step
-        if abs(step) <= 1e-14 * t:
+        if abs(step) <= 1e-14 * max(1.0, t):
             break
     return t
-
-
-@lru_cache(maxsize=4096)
-def quantile(p: float, df: float) -> float:
-    """The p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1."""
-    if not 0.5 <= p < 1.0 or df < 1.0:
-        raise ValueError(f"no quantile for p={p}, df={df}")
-    if df >= NEWTON_FROM:
-        return _newton(p, df)
-    low, high = 0.0, 1.0
-    while _upper_tail(high, df) > 1.0 - p:
-        high *= 2.0
-    for _ in range(200):
-        middle = (low + high) / 2.0
-        if middle in (low, high):
-            break
-        low, high = (middle, high) if _upper_tail(middle, df) > 1.0 - p else (low, middle)
-    return (low + high) / 2.0
