@@ -3,10 +3,13 @@ part of a line is drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import ascii_letters, digits
 from typing import Any
 
 from textual.app import App
+
+from txtop.ui.widgets.rows import Row
 
 LETTERS = ascii_letters + digits
 
@@ -14,6 +17,11 @@ LETTERS = ascii_letters + digits
 def plain(app: App[Any]) -> list[str]:
     """The lines of the screen without their colours."""
     return ["".join(text for text, _ in line) for line in _lines(app)]
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """The text of rows that a builder returned."""
+    return ["".join(text for text, _ in row) for row in rows]
 
 
 def drawn(app: App[Any]) -> str:

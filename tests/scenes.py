@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from piloted import FakeRunner
 
 from txtop import events, resources
-from txtop.runner.control import Status
 from txtop.session.play import Pair, Player
 from txtop.ui import machine
 from txtop.ui.findings import Finding
@@ -61,37 +61,8 @@ class Sampled(machine.Machine):
             )
 
 
-class Silent:
-    """A runner that answers and does nothing."""
-
-    def __init__(self, _path: Path) -> None:
-        pass
-
-    def status(self) -> Status:
-        return Status(
-            pid=1,
-            state="running",
-            last_seq=1,
-            buffered_bytes=0,
-            dropped=0,
-            write_error=None,
-            durability_lost=False,
-            paused=False,
-            heartbeat_ns=1,
-        )
-
-    def send(self, action: str, label: str = "") -> bool:
-        return True
-
-    def tail(self, after: int) -> list[events.AnyEvent]:
-        return []
-
-
-def freeze(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """This user, this machine and this moment are always the same."""
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "TXTOP_SESSION_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.delenv("NO_COLOR", raising=False)
+def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine and this moment are always the same."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr(machine, "Machine", Sampled)
@@ -136,7 +107,7 @@ def running(name: str, share: float) -> Callable[[Path], Show]:
         path = folder / "run"
         path.mkdir()
         (path / "events.jsonl").write_bytes(b"".join(lines[: round(share * len(lines))]))
-        return Live(path=path, runner=Silent)
+        return Live(path=path, runner=lambda _path: FakeRunner())
 
     return opens
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from piloted import opened, own_folders, text, until
 from terminal_process import TerminalProcess
-from test_ui_app import opened, own_folders, text, until
 from ui_sessions import session, write
 
 from txtop.cli import run_command_line

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from drawn import lines as text
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -13,7 +14,7 @@ from rich.cells import cell_len
 from txtop.stats import pareto
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.widgets.plane import Drawing, Plane, Spot, sign
-from txtop.ui.widgets.rows import Row, as_ascii
+from txtop.ui.widgets.rows import as_ascii
 from txtop.ui.widgets.scale import (
     even_ticks,
     linear,
@@ -27,10 +28,6 @@ G = Glyphs()
 MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
 pairs = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=12)
 sizes = st.floats(1e-6, 1e9, allow_nan=False)
-
-
-def text(rows: Sequence[Row]) -> list[str]:
-    return ["".join(part for part, _ in row) for row in rows]
 
 
 # The front

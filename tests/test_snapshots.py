@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from drawn import drawn, plain
+from piloted import own_folders
 from scenes import SCENES, freeze
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
@@ -20,6 +21,7 @@ from textual.pilot import Pilot
 
 from txtop.ui.app import Options, TxtopApp
 
+__all__ = ["own_folders"]
 SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
 STILL = 2
@@ -73,7 +75,7 @@ async def still(pilot: Pilot[Path | None]) -> str:
 async def test_screen(
     name: str, snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    freeze(monkeypatch, tmp_path)
+    freeze(monkeypatch)
     scene = SCENES[name]
     show = scene.opens(tmp_path)
     app = TxtopApp(show, Options(fps=20))

@@ -3,89 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
+from piloted import FakeRunner, opened, own_folders, quiet_machine, text, until
 from ui_sessions import session, write
 
 from txtop import settings
 from txtop.errors import SessionError, UsageError
-from txtop.events import AnyEvent
 from txtop.plan import Plan
-from txtop.runner.control import Status
 from txtop.session.read import read_all
 from txtop.state import fold_all
-from txtop.ui import machine
-from txtop.ui.app import Options, TxtopApp
+from txtop.ui.app import TxtopApp
 from txtop.ui.commands import COMMANDS, matching
 from txtop.ui.numbers import parse_time
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
-from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
+from txtop.ui.shows import Home, Live, Recording, SideBySide, Start
 
-
-class FakeRunner:
-    """Answers like a runner and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.write_error: str | None = None
-        self.willing = True
-
-    def status(self) -> Status:
-        return Status(
-            pid=1,
-            state="running",
-            last_seq=1,
-            buffered_bytes=3 << 20,
-            dropped=0,
-            write_error=self.write_error,
-            durability_lost=False,
-            paused=False,
-            heartbeat_ns=1,
-        )
-
-    def send(self, action: str, label: str = "") -> bool:
-        self.asked.append(action)
-        return self.willing
-
-    def tail(self, after: int) -> list[AnyEvent]:
-        return []
-
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "TXTOP_SESSION_DIR"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.chdir(tmp_path)
-
-
-@asynccontextmanager
-async def opened(
-    show: Show, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[tuple[TxtopApp, Pilot[Path | None]]]:
-    app = TxtopApp(show, Options(fps=20))
-    async with app.run_test(size=size) as pilot:
-        yield app, pilot
-    show.close()
-
-
-async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 5.0) -> None:
-    for _ in range(int(seconds / 0.02)):
-        await pilot.pause(0.02)
-        if seen():
-            return
-    raise AssertionError("never came")
-
-
-def text(app: TxtopApp) -> str:
-    """The picture as plain lines."""
-    return "\n".join(
-        "".join(s.text for s in line) for line in app.screen._compositor.render_strips(app.size)
-    )
+__all__ = ["own_folders", "quiet_machine"]
 
 
 @pytest.fixture
@@ -313,21 +248,6 @@ def test_the_palette_finds_by_word_and_by_letters() -> None:
     assert {c.action.partition("(")[0] for c in COMMANDS} <= {
         name.removeprefix("action_") for name in dir(TxtopApp)
     }
-
-
-class FakeMachine(machine.Machine):
-    """No sampler and no doctor; the sessions are real."""
-
-    def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
-        super().__init__(session_dir, findings=())
-
-    def _start(self, interval_s: float) -> None:
-        self.problem = "no telemetry"
-
-
-@pytest.fixture
-def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "Machine", FakeMachine)
 
 
 async def test_home_without_a_session_says_what_to_press(quiet_machine: None) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 
 import pytest
 import ui_events
+from drawn import lines as text
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -50,10 +51,6 @@ def recorded(name: str) -> SessionState:
 @cache
 def exported(name: str) -> list[CellExport]:
     return build(recorded(name), FinalMetrics()).cells
-
-
-def text(rows: list[Row]) -> list[str]:
-    return ["".join(part for part, _ in row) for row in rows]
 
 
 def plan(iterations: int = 20, **cell: object) -> Plan:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_ui_app import FakeRunner, opened, own_folders, text, until
+from piloted import FakeRunner, opened, own_folders, text, until
+from tiling import tiled
 from ui_sessions import session, write
 from versus_sessions import script
 
@@ -203,13 +204,7 @@ async def test_a_storm_of_resizes_with_a_detail_open(recording: Path) -> None:
 def test_its_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
     for place in (arrange, arrange_duel):
         plan = place(*size, zoom="detail")
-        covered = [
-            (x, y)
-            for at in plan.places.values()
-            for x in range(at.x, at.x + at.width)
-            for y in range(at.y, at.y + at.height)
-        ]
-        assert len(covered) == len(set(covered)) == size[0] * size[1]
+        assert tiled(plan, size)
 
 
 def test_footer_and_help_say_how_to_open_a_cell() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_ui_app import opened, own_folders, quiet_machine, text, until
+from piloted import opened, own_folders, quiet_machine, text, until
 from ui_sessions import session, write
 
 from txtop.ui.commands import COMMANDS, commands, footer_keys, pressed

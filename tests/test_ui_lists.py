@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import ui_events
-from test_ui_app import opened, own_folders, text, until
+from piloted import opened, own_folders, text, until
 from test_ui_widgets_live import Bench, a_view
 from textual.pilot import Pilot
 from ui_sessions import session, write

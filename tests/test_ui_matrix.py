@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import ui_events
-from test_ui_app import FakeMachine, opened, own_folders, quiet_machine, text, until
+from piloted import FakeMachine, opened, own_folders, quiet_machine, text, until
 from test_ui_widgets import EVIL, MODES, check
 from textual.pilot import Pilot
+from tiling import tiled
 from ui_sessions import session, write
 
 from txtop.asked import Asked, plan_of
@@ -273,13 +274,7 @@ async def test_a_storm_of_resizes_on_both_screens() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
     plan = layout.arrange_matrix(*size, knobs=11)
-    covered = [
-        (x, y)
-        for at in plan.places.values()
-        for x in range(at.x, at.x + at.width)
-        for y in range(at.y, at.y + at.height)
-    ]
-    assert len(covered) == len(set(covered)) == size[0] * size[1]
+    assert tiled(plan, size)
 
 
 @pytest.mark.fault(18)

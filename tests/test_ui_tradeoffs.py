@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import versus_sessions
+from drawn import lines
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from piloted import opened, text, until
 from rich.cells import cell_len
 from test_tradeoffs import a_plan, at_work, sweep, tried, whole
-from test_ui_app import opened, text, until
 from test_ui_widgets_live import Bench, text_of
+from tiling import tiled
 from ui_sessions import write
 
 from txtop import events
@@ -24,7 +25,7 @@ from txtop.ui.screens.live import LiveScreen
 from txtop.ui.shows import Recording
 from txtop.ui.view import View
 from txtop.ui.widgets.precision_bars import bars
-from txtop.ui.widgets.rows import Row, as_ascii, clean
+from txtop.ui.widgets.rows import as_ascii, clean
 from txtop.ui.widgets.tradeoff_plot import drawing, scales
 from txtop.ui.widgets.tradeoff_rows import point_line, table
 from txtop.ui.widgets.tradeoffs import Shown, hit, parts, tradeoffs
@@ -40,10 +41,6 @@ VIEWS = {
     "at work": at_work(),
     "lengths": LENGTHS,
 }
-
-
-def lines(rows: Sequence[Row]) -> list[str]:
-    return ["".join(part for part, _ in row) for row in rows]
 
 
 def a_plot(kind: str, view: View | None = None) -> Plot:
@@ -236,13 +233,7 @@ def test_the_panel_says_what_it_leaves_out_and_which_plots_there_are() -> None:
 def test_a_wide_screen_has_them_in_its_corner(size: tuple[int, int], replay: bool) -> None:
     for cells in (2, 12, 1000):
         plan = layout.arrange(*size, replay=replay, cells=cells, tradeoffs=True)
-        covered = [
-            (x, y)
-            for at in plan.places.values()
-            for x in range(at.x, at.x + at.width)
-            for y in range(at.y, at.y + at.height)
-        ]
-        assert len(covered) == len(set(covered)) == size[0] * size[1]
+        assert tiled(plan, size)
         corner, hero = plan.places["tradeoffs"], plan.places["hero"]
         assert corner.x == hero.width == plan.places["cells"].width == plan.places["log"].width
         assert corner.y + corner.height == size[1] - 1

@@ -6,9 +6,10 @@ import itertools
 from pathlib import Path
 
 import pytest
-from test_ui_app import opened, own_folders, quiet_machine, until
+from drawn import lines as text
+from piloted import opened, own_folders, quiet_machine, until
 from test_ui_widgets_live import Bench
-from textual.geometry import Region
+from tiling import tiled
 from versus_sessions import Script, script
 
 from txtop import events
@@ -45,10 +46,6 @@ def dueled(made: Script, *, ended: bool = True) -> Duel:
     found = viewed(made, ended=ended).duel
     assert found is not None
     return found
-
-
-def text(rows: list[Row]) -> list[str]:
-    return ["".join(part for part, _ in row) for row in rows]
 
 
 def roles(row: Row) -> list[str]:
@@ -283,11 +280,9 @@ def test_everything_can_be_said_in_ascii() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (60, 16)])
 @pytest.mark.parametrize("replay", [False, True])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], replay: bool) -> None:
-    places = layout.arrange_duel(*size, replay=replay).places
-    covered = [Region(*place) for place in places.values()]
-    assert sum(region.area for region in covered) == size[0] * size[1]
-    assert not any(a.overlaps(b) for a, b in itertools.combinations(covered, 2))
-    assert "verdict" in places
+    plan = layout.arrange_duel(*size, replay=replay)
+    assert tiled(plan, size)
+    assert "verdict" in plan.places
 
 
 def test_the_grid_of_the_look() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import ui_events
-from test_ui_app import opened, text, until
+from piloted import opened, text, until
 from ui_events import Story, folded, sweep
 
 from txtop import events

@@ -10,6 +10,7 @@ import ui_events
 from textual.app import App
 from textual.geometry import Region
 from textual.screen import Screen
+from tiling import tiled
 
 from txtop.ui import glyphs, layout, themes
 from txtop.ui.devices import Roof
@@ -105,13 +106,7 @@ def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], rep
     for zoom in ("", *layout.ZOOMED):
         for cells in (0, 2, 12, 1000):
             plan = layout.arrange(*size, replay=replay, cells=cells, zoom=zoom)
-            covered = [
-                (x, y)
-                for at in plan.places.values()
-                for x in range(at.x, at.x + at.width)
-                for y in range(at.y, at.y + at.height)
-            ]
-            assert len(covered) == len(set(covered)) == size[0] * size[1]
+            assert tiled(plan, size)
 
 
 @pytest.mark.fault(33)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from txtop.errors import TxtopError
+from txtop.ui import clipboard
 from txtop.ui.base import ShowApp
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog
 from txtop.ui.shows import Home, Live, Recording, SideBySide
@@ -107,10 +108,8 @@ class HomeActions(ShowApp, inherit_bindings=False):
             self.say("all values that there are stand there")
 
     def action_copy_command(self) -> None:
-        """By OSC 52, which reaches the terminal's own machine where it allows that."""
         if self._builder is not None and self._builder.forecast.command:
-            self.copy_to_clipboard(self._builder.forecast.command)
-            self.say("the command line is copied, where the terminal allows it")
+            clipboard.copy(self, "the command line", [self._builder.forecast.command])
 
     def action_start_matrix(self) -> None:
         if self._builder is None or self._home is None:

@@ -1,0 +1,17 @@
+"""Whether panels cover the screen and never each other."""
+
+from __future__ import annotations
+
+from txtop.ui.layout import Plan
+
+
+def tiled(plan: Plan, size: tuple[int, int]) -> bool:
+    """Every place of a screen of that size belongs to just one panel, and no panel reaches out."""
+    covered = [
+        (x, y)
+        for at in plan.places.values()
+        for x in range(at.x, at.x + at.width)
+        for y in range(at.y, at.y + at.height)
+    ]
+    screen = {(x, y) for x in range(size[0]) for y in range(size[1])}
+    return len(covered) == len(screen) and set(covered) == screen
