@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import resource
 import statistics
@@ -22,16 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import streams
-from long_session import GPU, HOST
+from recorded import GPU, HOST, Recorded
 
-from txtop import events, stats
 from txtop.plan import Plan, matrix
 
 HOUR_NS = 3_600_000_000_000
-TELEMETRY_NS = 200_000_000
 GPUS = 8
 ITERATIONS = 13
+WARMUP = 3
 TOKENS = 8
 SIZES = ((80, 24), (120, 40), (200, 60))
 
@@ -46,80 +43,23 @@ def plan() -> Plan:
         sequence_lengths=[64 * i for i in range(1, 21)],
         new_tokens=[TOKENS],
     )
-    return Plan(cells=cells, iterations=ITERATIONS - 3, warmup=2)
+    return Plan(cells=cells, iterations=ITERATIONS - WARMUP, warmup=WARMUP - 1)
 
 
 def generate(path: Path) -> int:
     """Writes the log; returns its events."""
     asked = plan()
-    head = streams.stream(Plan(cells=asked.cells))[:2]
-    assert isinstance(head[0], events.Header)
-    head[0].plan = asked
-    at = watched_ns = head[0].t_ns
     step_ns = HOUR_NS // len(asked.cells) // (ITERATIONS + 1) // TOKENS
-    draw = random.Random(1)
-    seq = 0
-    with path.open("wb") as file:
-
-        def put(event: events.AnyEvent) -> None:
-            nonlocal seq
-            seq += 1
-            event.seq = seq
-            file.write(events.encode(event))
-
-        def watch(until_ns: int) -> None:
-            nonlocal watched_ns
-            while watched_ns + TELEMETRY_NS <= until_ns:
-                watched_ns += TELEMETRY_NS
-                wave = 50 + 40 * math.sin(watched_ns / 1e11)
-                for device, names in [("host", HOST)] + [(f"GPU-{i}", GPU) for i in range(GPUS)]:
-                    values = {name: wave + draw.random() for name in names}
-                    if "throttle_reasons" in values:
-                        values["throttle_reasons"] = 0.0
-                    put(
-                        events.Telemetry(
-                            src="sampler", t_ns=watched_ns, device=device, values=dict(values)
-                        )
-                    )
-
-        for event in head:
-            put(event)
+    devices = {"host": HOST} | {f"GPU-{i}": GPU for i in range(GPUS)}
+    with Recorded(path, asked, devices) as log:
         for number, cell in enumerate(asked.cells):
-            put(events.CellStarted(t_ns=at, cell=cell.id, worker=f"worker:{number}"))
-            at += step_ns * TOKENS
-            put(streams.load(at, cell.id, device="cuda", device_id=f"GPU-{number % GPUS}"))
-            put(events.Workload(t_ns=at, cell=cell.id, inputs_sha256="ab", threads=1))
+            log.start(cell, step_ns * TOKENS, device="cuda", device_id=f"GPU-{number % GPUS}")
             for index in range(ITERATIONS):
-                role: events.Role = "first" if index == 0 else "warmup" if index < 3 else "measured"
-                gaps = [step_ns + draw.randrange(step_ns // 100) for _ in range(TOKENS)]
-                start, at = at, at + sum(gaps)
-                watch(at)
-                put(
-                    events.Steps(
-                        src="worker", t_ns=at, cell=cell.id, index=index, first=0, gaps_ns=gaps
-                    )
-                )
-                put(
-                    events.Iteration(
-                        src="worker",
-                        t_ns=at,
-                        cell=cell.id,
-                        index=index,
-                        role=role,
-                        start_ns=start,
-                        e2e_ns=at - start,
-                        ttft_ns=gaps[0],
-                        tokens=TOKENS,
-                    )
-                )
-            put(events.Memory(t_ns=at, cell=cell.id, device_bytes=1 << 30))
-            put(events.CellFinished(t_ns=at, cell=cell.id, status="ok", stopped_by="iterations"))
-        put(
-            events.Ended(
-                t_ns=at, reason="done", wall_s=1.7e9, statistics_version=stats.VERSION, sha256="0"
-            )
-        )
-    return seq
+                gaps = [step_ns + log.draw.randrange(step_ns // 100) for _ in range(TOKENS)]
+                log.iterate(cell, index, WARMUP, gaps, TOKENS)
+            log.finish(cell, "iterations")
+        log.end()
+    return log.count
 
 
 def timed(work: Callable[[], object], times: int) -> list[float]:

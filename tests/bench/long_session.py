@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import resource
 import statistics
@@ -20,32 +19,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import streams
+from recorded import GPU, HOST, PROCESSES, Recorded
 
-from txtop import events, stats
+from txtop import events
 from txtop.plan import Plan, matrix
 
 STEPS = 1_000_000
 TOKENS = 64
 STEP_NS = 10_000_000
 BATCH = 10
-TELEMETRY_NS = 200_000_000
-HOST = ("cpu_percent", "memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "load_1")
-GPU = (
-    "utilization",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "power_w",
-    "energy_j",
-    "temperature_c",
-    "sm_clock_mhz",
-    "memory_clock_mhz",
-    "throttle_reasons",
-    "pcie_rx_bytes_per_s",
-    "pcie_tx_bytes_per_s",
-    "foreign_processes",
-)
-PROCESSES = ("process:runner", "process:sampler", "process:screen", "process:worker:1")
+WARMUP = 20
+LOAD_NS = 6_000_000_000
 
 
 def generate(path: Path, steps: int = STEPS) -> int:
@@ -58,87 +42,18 @@ def generate(path: Path, steps: int = STEPS) -> int:
         sequence_lengths=[128],
         new_tokens=[TOKENS],
     )
-    head = streams.stream(Plan(cells=cells))[:2]
-    at = head[0].t_ns
-    seq = 0
-    watched_ns = at
-    draw = random.Random(1)
-    iterations = steps // TOKENS // len(cells)
-
-    with path.open("wb") as file:
-
-        def put(event: events.AnyEvent) -> None:
-            nonlocal seq
-            seq += 1
-            event.seq = seq
-            file.write(events.encode(event))
-
-        def watch(until_ns: int) -> None:
-            nonlocal watched_ns
-            while watched_ns + TELEMETRY_NS <= until_ns:
-                watched_ns += TELEMETRY_NS
-                wave = 50 + 40 * math.sin(watched_ns / 1e11)
-                values = {name: wave + draw.random() for name in HOST}
-                put(events.Telemetry(src="sampler", t_ns=watched_ns, device="host", values=values))
-                values = {name: wave + draw.random() for name in GPU}
-                put(events.Telemetry(src="sampler", t_ns=watched_ns, device="GPU-1", values=values))
-                for name in PROCESSES:
-                    values = {"cpu_s": watched_ns / 1e10, "rss_bytes": 1e9}
-                    told = events.Telemetry(
-                        src="sampler", t_ns=watched_ns, device=name, values=dict(values)
-                    )
-                    put(told)
-
-        for event in head:
-            put(event)
-        for number, cell in enumerate(cells):
-            put(events.CellStarted(t_ns=at, cell=cell.id, worker=f"worker:{number}"))
-            at += 6_000_000_000
-            watch(at)
-            put(streams.load(at, cell.id, device_id="GPU-1"))
-            put(events.Workload(t_ns=at, cell=cell.id, inputs_sha256="ab", threads=1))
-            for index in range(iterations):
-                role: events.Role = (
-                    "first" if index == 0 else "warmup" if index < 20 else "measured"
-                )
-                start = at
-                gaps = [STEP_NS + draw.randrange(200_000) for _ in range(TOKENS)]
-                for first in range(0, TOKENS, BATCH):
-                    some = gaps[first : first + BATCH]
-                    at += sum(some)
-                    watch(at)
-                    put(
-                        events.Steps(
-                            src="worker:1",
-                            t_ns=at,
-                            cell=cell.id,
-                            index=index,
-                            first=first,
-                            gaps_ns=some,
-                        )
-                    )
-                put(
-                    events.Iteration(
-                        src="worker:1",
-                        t_ns=at,
-                        cell=cell.id,
-                        index=index,
-                        role=role,
-                        start_ns=start,
-                        e2e_ns=at - start,
-                        ttft_ns=gaps[0],
-                        tokens=TOKENS,
-                    )
-                )
+    devices = {"host": HOST, "GPU-1": GPU}
+    devices |= dict.fromkeys(PROCESSES, ("cpu_s", "rss_bytes"))
+    with Recorded(path, Plan(cells=cells), devices) as log:
+        for cell in cells:
+            log.start(cell, LOAD_NS, device_id="GPU-1")
+            for index in range(steps // TOKENS // len(cells)):
+                gaps = [STEP_NS + log.draw.randrange(200_000) for _ in range(TOKENS)]
+                log.iterate(cell, index, WARMUP, gaps, BATCH)
                 if index % 300 == 150:
-                    put(events.Marker(t_ns=at, label=f"marker {cell.id} {index}"))
-            put(events.Memory(t_ns=at, cell=cell.id, host_bytes=1 << 30))
-            put(events.CellFinished(t_ns=at, cell=cell.id, status="ok", stopped_by="budget"))
-        put(
-            events.Ended(
-                t_ns=at, reason="done", wall_s=1.7e9, statistics_version=stats.VERSION, sha256="0"
-            )
-        )
+                    log.put(events.Marker(t_ns=log.at_ns, label=f"marker {cell.id} {index}"))
+            log.finish(cell, "budget")
+        log.end()
     return path.stat().st_size
 
 
