@@ -53,7 +53,7 @@ def detail(session: SessionState, name: str, memo: Memo) -> Detail | None:
     state = session.cells.get(name)
     if state is None:
         return None
-    shown = strip(session, state, memo)
+    shown, plan = strip(session, state, memo), session.plan
     hero = headline.hero(session, state, memo.references(session), memo)
     return Detail(
         id=name,
@@ -66,7 +66,7 @@ def detail(session: SessionState, name: str, memo: Memo) -> Detail | None:
         loading=_loading(state, hero),
         figures=figures(session, state, memo),
         groups=groups(session, state, memo),
-        command=reproduce.command(session.plan, state.cell),
+        command=memo.kept(("command", name), plan, lambda: reproduce.command(plan, state.cell)),
     )
 
 
