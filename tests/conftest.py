@@ -71,8 +71,8 @@ def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[St
 
     yield run
     for process in started:
-        process.kill()
-        process.communicate()
+        with process:
+            process.kill()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

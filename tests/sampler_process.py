@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from txtop.events import AnyEvent, Telemetry, decode
@@ -40,7 +42,17 @@ def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
 
 
 def end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
-    """Closes standard input; returns the events and stderr that were still to come."""
-    out, err = process.communicate(timeout=5)
-    assert process.returncode == 0
+    """Closes standard input; returns the events and stderr that were still to come, within 5 s.
+
+    Not by communicate(): it reads the pipe beside the buffer that `read` has half emptied.
+    """
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    watchdog = threading.Timer(5, process.kill)
+    watchdog.start()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    out, err = process.stdout.read(), process.stderr.read()
+    code = process.wait()
+    watchdog.cancel()
+    assert code == 0
     return [event for line in out.splitlines() if (event := decode(line))], err.decode()
