@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from txtop import bounds
 from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
+from txtop.loads import Wishes, loads
 from txtop.plan import (
     Allowed,
     Attention,
@@ -21,6 +22,7 @@ from txtop.plan import (
     matrix,
 )
 from txtop.presets import PRESETS, Preset, Scale
+from txtop.scenario import Scenario
 from txtop.senseless import sieve
 
 MAX_CELLS = 10_000
@@ -41,6 +43,14 @@ class Asked:
     threads: list[int] | None = None
     compile: list[Compile] | None = None
     cache: list[Cache] | None = None
+    scenario: list[Scenario] | None = None
+    rate: list[str] | None = None
+    concurrency: list[int] | None = None
+    requests: int | None = None
+    max_batch: int | None = None
+    max_wait_ms: float | None = None
+    lengths: str | None = None
+    slo: str | None = None
     device: Device | None = None
     weights: Weights | None = None
     iterations: int | None = None
@@ -121,6 +131,7 @@ def cells_of(asked: Asked) -> tuple[Cell, ...]:
         weights=asked.weights or "auto",
         compiles=asked.compile,
         caches=asked.cache,
+        loads=loads(Wishes(**{field.name: getattr(asked, field.name) for field in fields(Wishes)})),
     )
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
@@ -143,6 +154,9 @@ def _check(asked: Asked) -> None:
         ("--threads", asked.threads),
         ("--compile", asked.compile),
         ("--cache", asked.cache),
+        ("--scenario", asked.scenario),
+        ("--rate", asked.rate),
+        ("--concurrency", asked.concurrency),
     ):
         if values is not None and not values:
             raise UsageError(f"{option} needs at least one value")
@@ -159,6 +173,8 @@ def _check(asked: Asked) -> None:
             "N iterations are measured exactly, a budget measures as many as fit: give one",
         )
     bounds.whole("--iterations", asked.iterations)
+    bounds.whole("--requests", asked.requests)
+    bounds.whole("--max-batch", asked.max_batch)
     bounds.whole("--warmup", asked.warmup, 0)
     bounds.whole("--seed", asked.seed, 0)
     bounds.whole("--fidelity-positions", asked.fidelity_positions, 0)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from txtop import events
 from txtop.plan import Cell
+from txtop.served import Served
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
 NONE_NS = -1
@@ -15,8 +16,8 @@ NONE_NS = -1
 
 @dataclass
 class Samples:
-    """Every iteration of one cell, in columns that are only ever appended to. Times in ns;
-    `start_ns` on the worker's clock, `at_ns`, when it was over, on the session's.
+    """Every iteration (or answered request) of one cell, in columns that are only ever appended to.
+    Times in ns; `start_ns` on the worker's clock, `at_ns`, when it was over, on the session's.
 
     `gaps_ns` holds the tokens of all complete iterations, one after the other: those of
     iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT.
@@ -70,6 +71,7 @@ class CellState:
     rejected: events.CellRejected | None = None
     samples: Samples = field(default_factory=Samples)
     blocks: list[events.Block] = field(default_factory=list)
+    served: Served = field(default_factory=Served)
     open_gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     open_index: int = -1
     lag: bool = False

@@ -11,29 +11,19 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from txtop.event import Event, Name, Natural, Ns, Real, Text, WallS
+from txtop.event import Role as Role
 from txtop.plan import Plan
+from txtop.request_events import Lanes as Lanes
+from txtop.request_events import Offered as Offered
+from txtop.request_events import Request as Request
 from txtop.sanitise import inert_json
 
-SCHEMA = (1, 3)
+SCHEMA = (1, 4)
 MAX_LINE_BYTES = 1 << 20
 
-Ns = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Real = Annotated[float, Meta(ge=-1e30, le=1e30)]
-WallS = Annotated[float, Meta(ge=0, le=2**36)]
-Text = Annotated[str, Meta(max_length=20_000)]
-Name = Annotated[str, Meta(max_length=4_000)]
-Role = Literal["first", "warmup", "measured"]
 Status = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 Action = Literal["pause", "resume", "skip", "stop", "marker"]
-
-
-class Event(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True):
-    """What every event carries: number in the log, who saw it, when on that producer's clock."""
-
-    seq: Natural = 0
-    src: Name = "runner"
-    t_ns: Ns
 
 
 class Machine(msgspec.Struct, kw_only=True, frozen=True):
@@ -394,6 +384,9 @@ AnyEvent = (
     | Steps
     | Iteration
     | Block
+    | Offered
+    | Request
+    | Lanes
     | Round
     | Comparing
     | Fidelity

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
+from txtop import serving
 from txtop.cell_state import CellState
 from txtop.stats import intervals, steady, warmup
 from txtop.stats.cost import per_million
+from txtop.stats.queueing import batch_means
 from txtop.stats.steady import Steady
 from txtop.stats.summary import Summary, band, relative_half_width, single, summarise, turned_over
 
@@ -84,7 +86,17 @@ def _sequences_per_s(state: CellState, i: int) -> float | None:
     return state.cell.batch_size / state.samples.e2e_ns[i] * NS_PER_S
 
 
+def _queue_ms(state: CellState, i: int) -> float | None:
+    return serving.queue_ms(state, i)
+
+
+def _of_server(_state: CellState, _i: int) -> float | None:
+    """No single request has it."""
+    return None
+
+
 PER_ITERATION: dict[str, tuple[str, Series]] = {
+    "queue_ms": ("ms", _queue_ms),
     "ttft_ms": ("ms", _ttft_ms),
     "tpot_ms": ("ms", _tpot_ms),
     "e2e_ms": ("ms", _e2e_ms),
@@ -93,21 +105,38 @@ PER_ITERATION: dict[str, tuple[str, Series]] = {
     "decode_tokens_per_s": ("tok/s", _decode_tokens_per_s),
     "tokens_per_s": ("tok/s", _tokens_per_s),
     "sequences_per_s": ("seq/s", _sequences_per_s),
+    "output_tokens_per_s": ("tok/s", _of_server),
+    "requests_per_s": ("req/s", _of_server),
 }
+_OF_BATCHES = tuple(n for n in PER_ITERATION if n != "queue_ms" and n not in serving.SYSTEM)
 FAMILY_METRICS = {
-    "causal": tuple(name for name in PER_ITERATION if name != "encoder_ms"),
-    "seq2seq": tuple(PER_ITERATION),
+    "causal": tuple(name for name in _OF_BATCHES if name != "encoder_ms"),
+    "seq2seq": _OF_BATCHES,
     "encoder": ("e2e_ms", "sequences_per_s"),
 }
+_OF_REQUESTS = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
+
+
+def names(state: CellState) -> tuple[str, ...]:
+    """The metrics that a cell has of each of its iterations or requests."""
+    if state.cell.serving is None:
+        return FAMILY_METRICS.get(state.family or "", ())
+    return ("queue_ms", "e2e_ms") if state.family == "encoder" else _OF_REQUESTS
 
 
 def headline(state: CellState) -> str:
-    """The metric a cell is run for: tokens/s where tokens are made, sequences/s else."""
+    """The metric a cell is run for: tokens/s where tokens are made, sequences/s else; of a server
+    what it answers as a whole."""
+    if state.cell.serving is not None:
+        return "requests_per_s" if state.family == "encoder" else "output_tokens_per_s"
     return "sequences_per_s" if state.family == "encoder" else "tokens_per_s"
 
 
 def values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
-    """`name` of each measured iteration (or of the iterations at `places`), without nulls."""
+    """`name` of each measured iteration (or of the iterations at `places`), without nulls; a rate
+    of a server in each of ten parts of the time."""
+    if name in serving.SYSTEM:
+        return serving.rates(state, name) if len(state.samples.kept()) > 1 else []
     _, series = PER_ITERATION[name]
     kept = state.samples.kept() if places is None else places
     return [v for i in kept if (v := series(state, i)) is not None]
@@ -151,8 +180,14 @@ class Live:
 def live(state: CellState, name: str) -> Live:
     """What can be said now of `name`; cheap enough for every frame."""
     x = values(state, name)
+    if name in serving.SYSTEM:
+        found = serving.rate(state, name)
+        return Live(found.n, found.mean, found.ci95)
     if len(x) < 2:
         return Live(len(x), x[0] if x else None)
+    if state.cell.serving is not None:
+        ordered = values(state, name, serving.in_order(state))
+        return Live(len(x), fmean(x), batch_means(ordered))
     if not PER_ITERATION[name][0].endswith("/s"):
         mean = fmean(x)
         cv = intervals.deviation(x, mean) / mean if mean else None
@@ -177,8 +212,10 @@ def warm(state: CellState) -> bool:
 def judge(state: CellState) -> Steady:
     """Where the steady part of the measured iterations begins, from their durations.
 
-    A warm-up cut that somebody asked for is the beginning itself.
+    A warm-up cut that somebody asked for is the beginning itself; every request of a server counts.
     """
+    if state.cell.serving is not None:
+        return Steady(len(state.samples.kept()))
     durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
     return steady.judge(durations, None if state.samples.cut is None else 0)
 
@@ -196,8 +233,11 @@ def stated_ns(state: CellState) -> list[float]:
 def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
     """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 
-    Figures come from the steady part `found`, by default that of `judge`.
+    Figures come from the steady part `found`, by default that of `judge`; those of a server from
+    every request, since load is never steady.
     """
+    if state.cell.serving is not None:
+        return {**(_load(state) if state.load else {}), **_served(state, seed), **_memory(state)}
     found = found or judge(state)
     places = state.samples.kept()[found.start :]
     figures = _load(state) if state.load else {}
@@ -220,6 +260,28 @@ def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[
         if band(cv) in ("fair", "unstable"):
             first.notes.append(f"CV {cv:.0%}: {band(cv)}")
     return {**figures, **steadily, **_memory(state)}
+
+
+def _served(state: CellState, seed: int) -> dict[str, Summary]:
+    places = serving.in_order(state)
+    found = {
+        name: serving.of_requests(values(state, name, places), PER_ITERATION[name][0], seed)
+        for name in names(state)
+    }
+    if state.family != "encoder":
+        gaps, means = itl_ms(state, places)
+        found["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    for summary in found.values():
+        _excused(state, summary)
+    found |= serving.of_server(state)
+    stopped = state.finished.stopped_by if state.finished else ""
+    cut = serving.totals(state).unanswered
+    for name, summary in found.items():
+        if stopped == "saturated" and name.endswith("_ms"):
+            summary.notes.append("saturated: the longer the load, the longer the wait")
+        if cut and name in names(state):
+            summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")
+    return found
 
 
 def cost(state: CellState, found: dict[str, Summary], per_hour: float | None) -> dict[str, Summary]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from txtop import offered
 from txtop.plan import Cell
 
 Family = Literal["causal", "encoder", "seq2seq"]
@@ -226,7 +227,7 @@ def too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str]
     """Reason and hint if `cell` needs more positions than its model has."""
     if positions is None:
         return None
-    prompt, new = cell.sequence_length, cell.new_tokens
+    prompt, new = offered.longest(cell)
     if kind == "causal" and prompt + new > positions:
         asked, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:

@@ -49,6 +49,30 @@ class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_
     count: Positive = 1
 
 
+class Serve(msgspec.Struct, tag_field="order", tag="serve", frozen=True, kw_only=True):
+    """Be the server that `cell` describes until `close`: each `arrive` is a request, answered by
+    `request` when it is done. `lanes` are told now and then."""
+
+    cell: str
+
+
+class Arrive(msgspec.Struct, tag_field="order", tag="arrive", frozen=True, kw_only=True):
+    """Request `index` comes to the server. It was meant to come at `arrival_ns` and was let go at
+    `sent_ns`, on the clock that both share."""
+
+    cell: str
+    index: Count
+    role: Literal["warmup", "measured"]
+    arrival_ns: int
+    sent_ns: int
+
+
+class Close(msgspec.Struct, tag_field="order", tag="close", frozen=True, kw_only=True):
+    """Every request was answered and none comes any more: stop serving."""
+
+    cell: str
+
+
 class Finish(msgspec.Struct, tag_field="order", tag="finish", frozen=True, kw_only=True):
     """The cell is over: free its inputs. Answered by `memory`."""
 
@@ -83,7 +107,9 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
     """End the process. The end of standard input means the same."""
 
 
-Order = Load | Prepare | Inspect | Iterate | Finish | Compare | Cancel | Quit
+Order = (
+    Load | Prepare | Inspect | Iterate | Serve | Arrive | Close | Finish | Compare | Cancel | Quit
+)
 _decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
 
 

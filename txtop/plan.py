@@ -9,6 +9,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from txtop.scenario import Scenario, Serving
+
 Precision = Literal[
     "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"
 ]
@@ -27,6 +29,7 @@ Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
+Load = tuple[Scenario, Serving | None]
 GATE_LEAST = 20
 Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
@@ -38,7 +41,11 @@ CACHES: tuple[str, ...] = get_args(Cache)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One configuration. `sequence_length` counts prompt tokens (T5: of the encoder's input)."""
+    """One configuration. `sequence_length` counts prompt tokens (T5: of the encoder's input).
+
+    But for `static`, where every iteration is one full batch, requests come one by one and the cell
+    says how in `serving`.
+    """
 
     id: str
     model: str
@@ -52,6 +59,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     weights: Weights = "auto"
     compile: Compile = "none"
     cache: Cache = "dynamic"
+    scenario: Scenario = "static"
+    serving: Serving | None = None
 
     @property
     def group(self) -> str:
@@ -74,9 +83,35 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return self.model.rstrip("/").rpartition("/")[2] or self.model
 
     @property
+    def asks_all(self) -> bool:
+        """Whether clients ask again as soon as they are answered."""
+        return self.serving is not None and not self.serving.open_loop
+
+    @property
+    def server(self) -> Cell:
+        """What it is without its load."""
+        serving = self.serving and msgspec.structs.replace(
+            self.serving, rate=None, share=None, concurrency=None
+        )
+        return msgspec.structs.replace(self, id="", serving=serving)
+
+    @property
+    def offered(self) -> str:
+        """`dynamic 4/s`, `continuous 8 clients`; empty where whole batches are measured."""
+        serving = self.serving
+        if serving is None:
+            return ""
+        if serving.share is not None:
+            return f"{self.scenario} at {serving.share:.0%}"
+        if serving.rate is not None:
+            return f"{self.scenario} {serving.rate:g}/s"
+        clients = serving.concurrency or 1
+        return f"{self.scenario} {clients} client{'s' if clients > 1 else ''}"
+
+    @property
     def short(self) -> str:
         """`gpt2 bf16 batch 8`, and what is not as by default: for logs and notes."""
-        words = [self.model_name, self.precision, f"batch {self.batch_size}"]
+        words = [self.model_name, self.precision, self.offered or f"batch {self.batch_size}"]
         words += [f"length {self.sequence_length}"] if self.sequence_length != 128 else []
         words += [self.attention] if self.attention != "sdpa" else []
         words += [f"compile {self.compile}"] if self.compile != "none" else []
@@ -132,6 +167,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
         return GATE_LEAST if self.warmup is None else self.warmup
 
+    def capacity_of(self, cell: Cell) -> Cell | None:
+        """The cell whose clients find out how much the server of `cell` can answer."""
+        return next((c for c in self.cells if c.asks_all and c.server == cell.server), None)
+
     @property
     def groups(self) -> list[list[Cell]]:
         """Cells that share weights, together, in the order of their first appearance."""
@@ -154,11 +193,17 @@ def matrix(
     weights: Weights = "auto",
     compiles: list[Compile] | None = None,
     caches: list[Cache] | None = None,
+    loads: list[Load] | None = None,
 ) -> tuple[Cell, ...]:
     """Every combination, each once, model first: cells that share weights stand together."""
     pools: list[int | None] = list(threads or []) or [None]
     graphs: list[Compile] = list(compiles or []) or ["none"]
     stores: list[Cache] = list(caches or []) or ["dynamic"]
+    offers: list[tuple[Load, int]] = [
+        (load, batch)
+        for load in loads or [("static", None)]
+        for batch in (batch_sizes if load[1] is None else [1])
+    ]
     knobs = product(
         models,
         attention,
@@ -168,7 +213,7 @@ def matrix(
         stores,
         sequence_lengths,
         new_tokens,
-        batch_sizes,
+        offers,
     )
     return tuple(
         Cell(
@@ -184,6 +229,8 @@ def matrix(
             weights=weights,
             compile=compiled,
             cache=cache,
+            scenario=scenario,
+            serving=serving,
         )
         for number, (
             model,
@@ -194,7 +241,7 @@ def matrix(
             cache,
             length,
             tokens,
-            batch,
+            ((scenario, serving), batch),
         ) in enumerate(dict.fromkeys(knobs), start=1)
     )
 
@@ -202,9 +249,13 @@ def matrix(
 def workload_hash(plan: Plan) -> str:
     """sha256 of what the cells ask of the machine, without ids, threads and device."""
     skipped = ("id", "threads", "device")
-    cells = [
-        {k: v for k, v in sorted(msgspec.structs.asdict(c).items()) if k not in skipped}
-        for c in plan.cells
-    ]
+    cells = []
+    for cell in plan.cells:
+        asked = msgspec.structs.asdict(cell)
+        if cell.serving is None:
+            del asked["scenario"], asked["serving"]
+        else:
+            asked["serving"] = msgspec.structs.replace(cell.serving, slo=None)
+        cells.append({k: v for k, v in sorted(asked.items()) if k not in skipped})
     body = msgspec.json.encode({"cells": cells, "seed": plan.seed})
     return hashlib.sha256(body).hexdigest()

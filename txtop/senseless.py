@@ -62,6 +62,11 @@ def _why(cell: Cell, family: models.Family | None) -> str:
             return f"{cell.attention} knows fp16 and bf16, not fp32"
         if family == "seq2seq":
             return f"{cell.attention} has no relative positions, which T5 needs"
+    if cell.serving is not None:
+        if cell.scenario == "continuous" and family in ("encoder", "seq2seq"):
+            return "continuous batching is for decoders: --scenario dynamic serves the others"
+        if cell.compile != "none" or cell.cache != "dynamic":
+            return "requests have many shapes: --compile and --cache static are for full batches"
     if cell.device == "cpu" and cell.attention in _NOT_ON_A_CPU:
         return f"{cell.attention} has no kernels for a CPU"
     if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":

@@ -340,6 +340,42 @@ class SessionState:
         else:
             state.stage = "warming"
 
+    def _offered(self, state: CellState, event: events.Offered) -> None:
+        first = state.served.offered is None
+        state.served.offered = event
+        state.stage = "measuring"
+        if first:
+            state.measured_from_ns = self.clock_ns
+            rate = "" if event.rate is None else f" at {event.rate:.3g} a second"
+            clients = "" if event.clients is None else f" from {event.clients} clients"
+            self._say(f"{event.requests} requests{rate}{clients}", cell=event.cell)
+
+    def _lanes(self, state: CellState, event: events.Lanes) -> None:
+        state.served.see(event, self.clock_ns)
+
+    def _request(self, state: CellState, event: events.Request) -> None:
+        """A request is an iteration whose clock begins when it was meant to come."""
+        state.served.add(event)
+        samples = state.samples
+        ttft_ns = NONE_NS if event.first_ns is None else event.first_ns - event.arrival_ns
+        samples.role.append(event.role)
+        samples.start_ns.append(event.arrival_ns)
+        samples.at_ns.append(self.clock_ns)
+        samples.e2e_ns.append(max(1, event.end_ns - event.arrival_ns))
+        samples.ttft_ns.append(ttft_ns)
+        samples.encoder_ns.append(NONE_NS)
+        samples.tokens.append(event.tokens)
+        if event.first_ns is not None:
+            samples.gaps_ns.append(ttft_ns)
+            samples.gaps_ns.extend(event.gaps_ns)
+        samples.gaps_from.append(len(samples.gaps_ns))
+        state.lag = state.lag or event.lag
+        state.invalid += event.invalid
+        if event.role == "measured":
+            state.measured_to_ns = self.clock_ns
+        else:
+            state.stage = "warming"
+
     def _block(self, state: CellState, event: events.Block) -> None:
         state.blocks.append(event)
         if not event.kept:
@@ -401,7 +437,8 @@ class SessionState:
         del state.open_gaps_ns[:]
         kept = len(state.samples.kept())
         if event.status == "ok":
-            self._say(f"done, {kept} iterations measured", cell=event.cell)
+            what = "iterations measured" if state.cell.serving is None else "requests answered"
+            self._say(f"done, {kept} {what}", cell=event.cell)
         else:
             place = f" at {event.phase}" if event.phase else ""
             why = f": {event.reason}" if event.reason else ""
@@ -418,6 +455,9 @@ _OfCell = (
     | events.Steps
     | events.Iteration
     | events.Block
+    | events.Offered
+    | events.Lanes
+    | events.Request
     | events.Memory
 )
 # By type: a chain of cases costs more than the decoding of an event.
@@ -430,6 +470,9 @@ _CELL_FOLDS: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.Steps: SessionState._steps,
     events.Iteration: SessionState._iteration,
     events.Block: SessionState._block,
+    events.Offered: SessionState._offered,
+    events.Lanes: SessionState._lanes,
+    events.Request: SessionState._request,
     events.Memory: SessionState._memory,
 }
 _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {

@@ -11,7 +11,7 @@ import torch
 from txtop.bench import attention
 from txtop.bench.device_clock import DeviceClock
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
-from txtop.bench.token_clock import OnSteps
+from txtop.bench.token_clock import OnSteps, OnTokens
 from txtop.plan import Cell
 
 
@@ -36,8 +36,17 @@ class Encoder:
         """One shape, so its sizes are constants of the code."""
         self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
 
+    @property
+    def lags(self) -> bool:
+        return False
+
     def iterate(
-        self, inputs: Inputs, check: bool, _on_steps: OnSteps | None, after_step: Callable[[], None]
+        self,
+        inputs: Inputs,
+        check: bool,
+        _on_steps: OnSteps | None,
+        after_step: Callable[[], None],
+        _on_tokens: OnTokens | None = None,
     ) -> Result:
         """One forward pass, until the device is through. Cancelling is seen before and after it."""
         after_step()

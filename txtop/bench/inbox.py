@@ -6,10 +6,13 @@ import os
 import sys
 import threading
 from collections import deque
+from typing import Any
 
 import msgspec
 
 from txtop import orders
+
+_OF_WORK = (orders.Iterate, orders.Serve, orders.Arrive, orders.Close)
 
 
 class Cancelled(Exception):
@@ -20,7 +23,7 @@ class Inbox:
     """Orders as they came. The thread sleeps in read(), so it costs the timed loop nothing."""
 
     def __init__(self) -> None:
-        self._queue: deque[orders.Order | str] = deque()
+        self._queue: deque[Any] = deque()
         self._ready = threading.Condition()
         self._cancelled = threading.Event()
 
@@ -28,8 +31,9 @@ class Inbox:
         """Starts reading. The end of standard input ends the process at once."""
         threading.Thread(target=self._read, name="orders", daemon=True).start()
 
-    def get(self, timeout_s: float | None) -> orders.Order | str | None:
-        """The next order, the text of a line that was none, or null after `timeout_s`."""
+    def get(self, timeout_s: float | None) -> Any:
+        """The next order, the text of a line that was none, what a thread of the worker has `put`,
+        or null after `timeout_s`."""
         with self._ready:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
                 return None
@@ -44,16 +48,22 @@ class Inbox:
             raise Cancelled
 
     def accept(self, order: orders.Order | str) -> None:
-        """Queues one order; `cancel` removes the iterations of its cell that still wait."""
+        """Queues one order; `cancel` removes what of its cell's work still waits."""
         with self._ready:
             if isinstance(order, orders.Cancel):
                 self._cancelled.set()
                 self._queue = deque(
                     waiting
                     for waiting in self._queue
-                    if not (isinstance(waiting, orders.Iterate) and waiting.cell == order.cell)
+                    if not (isinstance(waiting, _OF_WORK) and waiting.cell == order.cell)
                 )
             self._queue.append(order)
+            self._ready.notify()
+
+    def put(self, item: object) -> None:
+        """Queues what another thread of this worker has to say."""
+        with self._ready:
+            self._queue.append(item)
             self._ready.notify()
 
     def _read(self) -> None:

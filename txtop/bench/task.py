@@ -12,7 +12,7 @@ import msgspec
 import torch
 from torch import nn
 
-from txtop.bench.token_clock import OnSteps
+from txtop.bench.token_clock import OnSteps, OnTokens
 from txtop.plan import Cell
 
 
@@ -57,8 +57,17 @@ class Task(Protocol):
     def compile(self, cell: Cell) -> None:
         """Compiles the model as `cell` asks; its code is made when it is first called."""
 
+    @property
+    def lags(self) -> bool:
+        """Whether the streamer was found to be a step late."""
+
     def iterate(
-        self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]
+        self,
+        inputs: Inputs,
+        check: bool,
+        on_steps: OnSteps | None,
+        after_step: Callable[[], None],
+        on_tokens: OnTokens | None = None,
     ) -> Result:
         """One call. `check` also counts logits that are NaN or Inf, outside measured iterations."""
 

@@ -12,7 +12,7 @@ from txtop.bench import attention
 from txtop.bench.device_clock import DeviceClock
 from txtop.bench.failures import Rejected
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
-from txtop.bench.token_clock import OnSteps, TokenClock
+from txtop.bench.token_clock import OnSteps, OnTokens, TokenClock
 from txtop.errors import TxtopError
 from txtop.plan import Cell
 
@@ -60,15 +60,25 @@ class TextGeneration:
             forward = torch.compile(self._model.forward, mode=cell.compile, dynamic=True)
             self._model.forward = forward
 
+    @property
+    def lags(self) -> bool:
+        """Whether the streamer was found to be a step late: a token's time is then not known."""
+        return self._lagging
+
     def iterate(
-        self, inputs: Inputs, check: bool, on_steps: OnSteps | None, after_step: Callable[[], None]
+        self,
+        inputs: Inputs,
+        check: bool,
+        on_steps: OnSteps | None,
+        after_step: Callable[[], None],
+        on_tokens: OnTokens | None = None,
     ) -> Result:
         """One call of generate(). E2E ends with the last token on the host, as TPOT wants it.
 
         With `check`, hooks count NaN and Inf, and forward passes: token k must come after pass k.
         Raises `TxtopError` if generate() gave another number of tokens than asked for.
         """
-        clock = TokenClock(None if self._lagging else on_steps, after_step)
+        clock = TokenClock(None if self._lagging else on_steps, after_step, on_tokens)
         logits = LogitsCheck()
         handles = []
         if check:

@@ -22,6 +22,7 @@ from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:
     from txtop.bench.fidelity import Comparison
+    from txtop.bench.prompts import Prompts
     from txtop.bench.task import Inputs
 
 _CellOrder = (
@@ -29,6 +30,9 @@ _CellOrder = (
     | orders.Prepare
     | orders.Inspect
     | orders.Iterate
+    | orders.Serve
+    | orders.Arrive
+    | orders.Close
     | orders.Finish
     | orders.Compare
     | orders.Cancel
@@ -49,6 +53,7 @@ class Worker:
         self._inbox = inbox
         self._loaded: Loaded | None = None
         self._inputs: Inputs | None = None
+        self._prompts: Prompts | None = None
         self._comparison: Comparison | None = None
         self._phase = "idle"
 
@@ -86,6 +91,11 @@ class Worker:
                 self._inspect(cell)
             elif isinstance(order, orders.Iterate):
                 self._iterate(order)
+            elif isinstance(order, orders.Serve):
+                self._serve(order)
+            elif isinstance(order, orders.Arrive | orders.Close):
+                # Still on their way to a server that has failed.
+                pass
             elif isinstance(order, orders.Finish):
                 self._finish(cell)
             elif isinstance(order, orders.Compare):
@@ -136,22 +146,29 @@ class Worker:
             self._emitter.send(found)
 
     def _prepare(self, order: orders.Prepare) -> None:
-        from txtop.bench import attention, memory
+        from txtop.bench import attention, continuous, memory
+        from txtop.bench.prompts import Prompts
         from txtop.bench.task import make_inputs
 
         loaded, cell = self._ready(), order.cell
         attention.require_kernel(cell.attention, loaded.device)
+        if cell.scenario == "continuous":
+            continuous.require(cell, loaded.family)
         refused = models.too_long(cell, loaded.family, loaded.positions)
         if refused:
             raise Rejected(*refused)
         self._phase = "prepare"
         memory.reset(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+        inputs_sha256 = self._inputs.sha256
+        if cell.serving is not None:
+            self._prompts = Prompts(cell, loaded.vocabulary, loaded.seed)
+            inputs_sha256 = self._prompts.sha256
         self._emitter.send(
             events.Workload(
                 t_ns=perf_counter_ns(),
                 cell=cell.id,
-                inputs_sha256=self._inputs.sha256,
+                inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
                 notes=_notes(loaded, cell),
             )
@@ -201,10 +218,24 @@ class Worker:
             )
         )
 
+    def _serve(self, order: orders.Serve) -> None:
+        from txtop.bench import continuous, serving
+
+        prompts, loaded = self._prompts, self._ready()
+        if prompts is None or prompts.cell.id != order.cell or self._inputs is None:
+            return
+        cell = prompts.cell
+        self._phase = "serve"
+        if cell.scenario == "continuous":
+            server = continuous.Server(cell, loaded.model, prompts, self._inbox, self._emitter.send)
+            server.run()
+            return
+        serving.run(cell, loaded.task, prompts, loaded.device, self._inbox, self._emitter.send)
+
     def _finish(self, cell: str) -> None:
         from txtop.bench import memory
 
-        self._inputs = None
+        self._inputs = self._prompts = None
         self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
         self._free()
 

@@ -25,6 +25,7 @@ from txtop.commands.options import (
     when_plain,
 )
 from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
+from txtop.scenario import Scenario
 
 
 def home(
@@ -84,6 +85,31 @@ def run(
         Parameter(help="torch.compile; a load phase of its own", n_tokens=-1),
     ] = None,
     cache: Annotated[list[Cache] | None, Parameter(help="the KV cache; default dynamic")] = None,
+    scenario: Annotated[
+        list[Scenario] | None,
+        Parameter(help="static: full batches; the others serve requests that come; default static"),
+    ] = None,
+    rate: Annotated[
+        list[str] | None, Parameter(help="requests a second (Poisson); sweep: to past saturation")
+    ] = None,
+    concurrency: Annotated[
+        list[str] | None,
+        Parameter(help="clients that ask again when answered; default as many as fit a batch"),
+    ] = None,
+    requests: Annotated[int | None, Parameter(help="of each serving cell; default 150")] = None,
+    max_batch: Annotated[
+        int | None, Parameter(help="requests that are served at once; default 8")
+    ] = None,
+    max_wait_ms: Annotated[
+        float | None, Parameter(help="dynamic: a batch waits so long for more; default 20")
+    ] = None,
+    lengths: Annotated[
+        str | None,
+        Parameter(help="of requests: fixed, uniform, lognormal, or a file of prompt,new a line"),
+    ] = None,
+    slo: Annotated[
+        str | None, Parameter(help="what counts as goodput: ttft=200ms,tpot=50ms,e2e=2s")
+    ] = None,
     iterations: Annotated[int | None, Parameter(help="measure exactly this many")] = None,
     warmup: Annotated[
         int | None, Parameter(help="this many iterations; default until steady")
@@ -149,6 +175,14 @@ def run(
         threads=numbers("--threads", threads),
         compile=compile,
         cache=cache,
+        scenario=scenario,
+        rate=rate,
+        concurrency=numbers("--concurrency", concurrency),
+        requests=requests,
+        max_batch=max_batch,
+        max_wait_ms=max_wait_ms,
+        lengths=lengths,
+        slo=slo,
         device=device,
         weights=weights,
         iterations=iterations,

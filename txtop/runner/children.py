@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ class Child:
     on_gpu: bool = False
     gone: bool = False
     memory_kills: int = 0
+    _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def hear(self, line: bytes) -> None:
         """Keeps one line of its standard error, made inert."""
@@ -45,10 +47,12 @@ class Child:
         self.write(orders.encode(order))
 
     def write(self, line: bytes) -> None:
+        """From any thread: a line is never cut by another."""
         assert self.process.stdin is not None
         try:
-            self.process.stdin.write(line)
-            self.process.stdin.flush()
+            with self._writing:
+                self.process.stdin.write(line)
+                self.process.stdin.flush()
         except (BrokenPipeError, ValueError):
             return
 

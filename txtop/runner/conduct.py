@@ -39,6 +39,8 @@ FROM_WORKER = (
     events.Kernels,
     events.Steps,
     events.Iteration,
+    events.Request,
+    events.Lanes,
     events.Memory,
     events.CellFinished,
     events.Log,

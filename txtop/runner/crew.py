@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from txtop import events, models, orders
@@ -162,9 +162,27 @@ class Crew:
         """
         worker.send(order)
         for _ in range(count):
-            self._await(worker, cell, wanted, killable=killable)
+            self.hear(worker, cell, lambda event: isinstance(event, wanted), killable=killable)
 
-    def _await(self, worker: Child, cell: Cell, wanted: type[AnyEvent], *, killable: bool) -> None:
+    def cancel(self, worker: Child, cell: Cell) -> None:
+        """Until the worker has given up what it does for `cell`. Raises `Over` or `Gone`."""
+        worker.send(orders.Cancel(cell=cell.id))
+        self.hear(worker, cell, lambda event: isinstance(event, events.Phase))
+
+    def grant(self, seconds: float) -> None:
+        """The run was paused for so long, which is held against nobody."""
+        self._patience.waited(seconds)
+
+    def hear(
+        self,
+        worker: Child,
+        cell: Cell,
+        enough: Callable[[AnyEvent | None], bool],
+        *,
+        killable: bool = False,
+    ) -> None:
+        """Until `enough` of what the worker says of `cell`; it is asked with null as well, at least
+        five times a second. Raises `Over` or `Gone`."""
         cancelled = False
         while True:
             if self.steering.stops > 1 or (
@@ -181,12 +199,14 @@ class Crew:
             if lost:
                 raise Over("timeout", reason=lost)
             if event is None or getattr(event, "cell", None) != cell.id:
+                if not cancelled and enough(None):
+                    return
                 continue
             if isinstance(event, events.CellRejected | events.CellFinished):
                 raise Over(event.status if isinstance(event, events.CellFinished) else "failed")
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
                 self.check()
-            if isinstance(event, wanted) and not cancelled:
+            if not cancelled and enough(event):
                 return
 
     def take(self, worker: Child | None) -> AnyEvent | None:

@@ -11,9 +11,10 @@ from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import now_ns
+from txtop.runner.service import Service
 
 
-def silent(worker: Child, state: CellState, course: Course, reason: str) -> CellFinished:
+def silent(worker: Child, state: CellState, course: Course | Service, reason: str) -> CellFinished:
     """It does not answer in time: TERM, then KILL."""
     worker.signal(signal.SIGTERM)
     if worker.end() is None:
@@ -30,7 +31,7 @@ def silent(worker: Child, state: CellState, course: Course, reason: str) -> Cell
     )
 
 
-def died(worker: Child, state: CellState, course: Course) -> CellFinished:
+def died(worker: Child, state: CellState, course: Course | Service) -> CellFinished:
     """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
     code, reason, starved = autopsy(worker)
     hint = "the run goes on with a fresh worker; its last lines are in the session"
@@ -59,5 +60,5 @@ def autopsy(worker: Child) -> tuple[int | None, str, bool]:
     return code, f"the worker {children.exit_words(code)}" + (f": {last}" if last else ""), False
 
 
-def _phase(state: CellState, course: Course) -> str:
+def _phase(state: CellState, course: Course | Service) -> str:
     return state.phase if state.stage == "loading" else course.stage

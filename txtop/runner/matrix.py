@@ -11,6 +11,7 @@ from txtop.runner.crew import Crew, Gone, Over
 from txtop.runner.measure import Course
 from txtop.runner.outputs import Outputs
 from txtop.runner.recorder import now_ns
+from txtop.runner.service import Service
 
 GRACE_S = 1.0
 
@@ -73,13 +74,20 @@ class Matrix:
         )
         self._recorder.record(started)
         state = self._recorder.state.cells[cell.id]
-        course = Course(plan, self._recorder.state, state)
+        course: Course | Service = (
+            Course(plan, self._recorder.state, state)
+            if cell.serving is None
+            else Service(crew, cell, state)
+        )
         crew.begin(plan.timeout_s)
         try:
             if not shares:
                 crew.load(worker, cell)
             crew.ask(worker, orders.Prepare(cell=cell), cell, events.Workload)
-            self._iterate(worker, cell, course)
+            if isinstance(course, Service):
+                course.run(worker)
+            else:
+                self._iterate(worker, cell, course)
             crew.ask(worker, orders.Finish(cell=cell.id), cell, events.Memory)
         except Over as over:
             if over.status == "timeout":
@@ -87,7 +95,7 @@ class Matrix:
                 return None, worker.loaded_group is not None
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
-                crew.finish(cell, over.status, stopped_by=stopped_by, n=n)
+                crew.finish(cell, over.status, stopped_by=stopped_by, n=n, reason=over.reason)
             usable = worker.loaded_group is not None and not worker.on_gpu
             usable = usable and state.status != "oom"
             if over.status in ("skipped", "cancelled"):

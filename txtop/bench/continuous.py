@@ -1,0 +1,204 @@
+"""Continuous batching by the library's own manager: requests join and leave between steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+import torch
+
+from txtop import events, orders
+from txtop.bench.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
+from txtop.bench.failures import Rejected
+from txtop.bench.prompts import Prompts, digest
+from txtop.errors import TxtopError
+from txtop.offered import longest
+from txtop.plan import Cell
+
+PAGE_SIZE = 256
+STEP_TOKENS = 512
+STOP_S = 30.0
+LANES_S = LANES_EVERY_NS / 1e9
+NS_PER_S = 1e9
+
+
+class Inbox(Source, Protocol):
+    """The worker's way in, which also takes what the manager's thread has to say."""
+
+    def put(self, item: object) -> None:
+        """From any thread; `get` returns it in its turn."""
+
+
+def require(cell: Cell, family: str) -> None:
+    """Raises `Rejected` where the library's manager cannot serve the cell."""
+    if family != "causal":
+        kind = "an encoder makes no tokens" if family == "encoder" else "T5 and its like are not"
+        raise Rejected(f"continuous batching is for decoders: {kind}", "--scenario dynamic")
+    if cell.attention.startswith("sdpa:") or cell.attention == "flex":
+        raise Rejected(
+            f"continuous batching cannot be held to {cell.attention}", "--attention sdpa or eager"
+        )
+
+
+class Server:
+    """One manager, the requests that it has, and their answers."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        model: Any,
+        prompts: Prompts,
+        inbox: Inbox,
+        tell: Callable[[events.AnyEvent], None],
+    ) -> None:
+        assert cell.serving is not None
+        self._cell, self._prompts, self._tell, self._inbox = cell, prompts, tell, inbox
+        self._slots = cell.serving.max_batch
+        self._queue = Queue(cell.id, inbox)
+        self._lanes = LaneTeller(cell.id, self._slots, tell, perf_counter_ns)
+        self._open: dict[str, orders.Arrive] = {}
+        self._device = model.device
+        self._manager = model.init_continuous_batching(
+            generation_config=_greedy(), continuous_batching_config=_config(cell, model.device)
+        )
+        # Answers wake the one loop that also takes requests: nothing here polls.
+        self._manager.output_router.output_queue = _Into(inbox)
+
+    def run(self) -> None:
+        """Serves until it is closed. Raises what broke the manager, and `Cancelled`."""
+        manager = self._manager
+        hard = True
+        try:
+            if self._device.type == "cuda":
+                manager.warmup()
+            manager.start()
+            while not (self._queue.closed and not self._open):
+                self._queue.take(LANES_S if self._open else 1.0)
+                self._admit()
+                self._collect()
+                if self._lanes.due():
+                    self._tell_lanes()
+            self._lanes.tell(0, [])
+            hard = False
+        finally:
+            # Its thread would else go on with the model of the next cell.
+            manager.stop(block=True, timeout=STOP_S, hard_stop=hard)
+            if manager.is_running():
+                raise TxtopError("the continuous batching manager does not stop")
+            manager.destroy()
+
+    def _admit(self) -> None:
+        while self._queue.waiting:
+            request = self._queue.waiting.popleft()
+            name = f"{request.role} {request.index}"
+            self._open[name] = request
+            self._manager.add_request(
+                self._prompts.ids(request.index).tolist(),
+                request_id=name,
+                max_new_tokens=self._prompts.asked(request.index).new_tokens,
+                record_timestamps=True,
+                eos_token_id=-1,
+            )
+
+    def _collect(self) -> None:
+        while self._queue.answers:
+            output: Any = self._queue.answers.popleft()
+            if output.error is not None:
+                self._break(output.error)
+            request = self._open.pop(output.request_id)
+            self._answer(request, output)
+        if not self._manager.is_running():
+            self._break("its thread has ended")
+
+    def _break(self, why: str) -> None:
+        """The manager fails its requests first and says afterwards what broke it."""
+        self._manager.stop(block=True, timeout=STOP_S, hard_stop=True)
+        fatal = self._manager.background_thread_status.fatal_error
+        if fatal is not None:
+            raise fatal
+        raise TxtopError(f"continuous batching failed: {why}")
+
+    def _answer(self, request: orders.Arrive, output: Any) -> None:
+        asked = self._prompts.asked(request.index)
+        times_ns = [round(at * NS_PER_S) for at in output.timestamps]
+        tokens = len(output.generated_tokens)
+        if tokens != asked.new_tokens or len(times_ns) != tokens:
+            got = f"{tokens} tokens instead of {asked.new_tokens}"
+            raise TxtopError(f"continuous batching gave {got}")
+        self._tell(
+            events.Request(
+                t_ns=perf_counter_ns(),
+                cell=self._cell.id,
+                index=request.index,
+                role=request.role,
+                arrival_ns=request.arrival_ns,
+                sent_ns=request.sent_ns,
+                start_ns=round(output.lifespan[0] * NS_PER_S),
+                first_ns=times_ns[0],
+                end_ns=times_ns[-1],
+                prompt_tokens=asked.prompt_tokens,
+                tokens=tokens,
+                gaps_ns=[b - a for a, b in pairwise(times_ns)],
+                computed=asked.prompt_tokens + tokens,
+                output_sha256=digest(output.generated_tokens),
+            )
+        )
+
+    def _tell_lanes(self) -> None:
+        """What the manager's own thread is at; read beside it, so a moment old."""
+        processor = self._manager.batch_processor
+        if processor is None:
+            self._lanes.tell(len(self._open), [])
+            return
+        running = [
+            (request.index, min(state.generated_len(), wanted), wanted)
+            for state in list(processor.scheduler.active_requests.values())
+            if (request := self._open.get(state.request_id)) is not None
+            and (wanted := self._prompts.asked(request.index).new_tokens)
+        ]
+        free = processor.cache.compute_free_capacity(relative=True)
+        used = min(1.0, max(0.0, 1.0 - float(free)))
+        self._lanes.tell(max(0, len(self._open) - len(running)), running, used)
+
+
+class _Into:
+    """In the place of the manager's queue of outputs: into the worker's inbox."""
+
+    def __init__(self, inbox: Inbox) -> None:
+        self.put = inbox.put
+
+    def empty(self) -> bool:
+        return True
+
+
+def _greedy() -> Any:
+    from transformers import GenerationConfig
+
+    return GenerationConfig(do_sample=False, num_beams=1, eos_token_id=-1, disable_compile=True)
+
+
+def _config(cell: Cell, device: torch.device) -> Any:
+    """As many requests in a step as the cell says; no sharing of prefixes, so that a prompt that
+    comes again is computed again. On a GPU the library sizes its cache; on a CPU it would take
+    most of the memory, so there the cache holds what so many requests need."""
+    from transformers.generation.configuration_utils import ContinuousBatchingConfig
+
+    assert cell.serving is not None
+    slots = cell.serving.max_batch
+    sizes: dict[str, Any] = {}
+    if device.type != "cuda":
+        prompt, new = longest(cell)
+        blocks = slots * math.ceil((prompt + new) / PAGE_SIZE)
+        sizes = {"num_blocks": blocks + 1, "max_batch_tokens": max(STEP_TOKENS, slots)}
+        sizes |= {"use_async_batching": False, "use_cuda_graph": False}
+    return ContinuousBatchingConfig(
+        page_size=PAGE_SIZE,
+        max_requests_per_batch=slots,
+        allow_block_sharing=False,
+        auto_switch_to_flash=False,
+        seed=0,
+        **sizes,
+    )

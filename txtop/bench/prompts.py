@@ -1,0 +1,61 @@
+"""The requests of a cell as a model gets them: token ids, drawn from the seed."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+from txtop import offered
+from txtop.bench.task import Inputs
+from txtop.offered import Asked
+from txtop.plan import Cell
+
+
+class Prompts:
+    """Every request of a cell, by number: as many as are asked for, then again from the first."""
+
+    def __init__(self, cell: Cell, vocabulary: int, seed: int) -> None:
+        assert cell.serving is not None
+        self.cell = cell
+        self._asked = offered.requests(cell, seed, cell.serving.requests)
+        lengths = [each.prompt_tokens for each in self._asked]
+        generator = torch.Generator().manual_seed(seed)
+        ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
+        wanted = [each.new_tokens for each in self._asked]
+        digest = hashlib.sha256(ids.numpy().tobytes())
+        digest.update(repr((lengths, wanted)).encode())
+        self.sha256 = digest.hexdigest()
+        self._ids: tuple[torch.Tensor, ...] = ids.split(lengths)
+
+    def asked(self, index: int) -> Asked:
+        return self._asked[index % len(self._asked)]
+
+    def ids(self, index: int) -> torch.Tensor:
+        """Ids of shape (prompt tokens,), on the host."""
+        return self._ids[index % len(self._ids)]
+
+    def together(self, numbers: list[int], device: torch.device, *, left: bool) -> Inputs:
+        """One batch, padded to its longest prompt and asking for its longest answer; on the left
+        for what is continued, on the right for what is encoded."""
+        own = [self.ids(number) for number in numbers]
+        width = max(len(ids) for ids in own)
+        batch = torch.zeros((len(own), width), dtype=torch.int64)
+        mask = torch.zeros_like(batch)
+        for row, ids in enumerate(own):
+            place = slice(width - len(ids), None) if left else slice(0, len(ids))
+            batch[row, place], mask[row, place] = ids, 1
+        import msgspec
+
+        cell = msgspec.structs.replace(
+            self.cell,
+            batch_size=len(own),
+            sequence_length=width,
+            new_tokens=max(self.asked(number).new_tokens for number in numbers),
+        )
+        return Inputs(cell, batch.to(device), mask.to(device), self.sha256)
+
+
+def digest(tokens: list[int]) -> str:
+    """sha256 of token ids as int64."""
+    return hashlib.sha256(torch.tensor(tokens, dtype=torch.int64).numpy().tobytes()).hexdigest()

@@ -1,0 +1,147 @@
+"""A server over generate() or a forward pass: whole batches, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from time import perf_counter_ns
+from typing import Any
+
+import torch
+
+from txtop import events, orders
+from txtop.bench.batcher import Batcher, LaneTeller, Queue, Source, serve
+from txtop.bench.prompts import Prompts, digest
+from txtop.bench.task import Result, Task
+from txtop.plan import Cell
+
+
+def run(
+    cell: Cell,
+    task: Task,
+    prompts: Prompts,
+    device: torch.device,
+    source: Source,
+    tell: Callable[[events.AnyEvent], None],
+) -> None:
+    """Serves `cell` until it is closed. Raises what the model raises, and `Cancelled`."""
+    assert cell.serving is not None
+    alone = cell.scenario == "single"
+    most = 1 if alone else cell.serving.max_batch
+    wait_ns = 0 if alone else round(cell.serving.max_wait_ms * 1e6)
+    queue = Queue(cell.id, source)
+    lanes = LaneTeller(cell.id, most, tell, perf_counter_ns)
+
+    def answer(batch: list[orders.Arrive]) -> None:
+        Batch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
+
+    serve(queue, Batcher(most, wait_ns), lanes, answer, perf_counter_ns)
+
+
+@dataclass
+class Batch:
+    """Requests that are answered together. Each is over with its own last token, though the batch
+    goes on for the longest."""
+
+    task: Task
+    prompts: Prompts
+    requests: list[orders.Arrive]
+    queue: Queue
+    lanes: LaneTeller
+    tell: Callable[[events.AnyEvent], None]
+    check: Callable[[], None]
+    start_ns: int = 0
+    times_ns: list[int] = field(default_factory=list)
+    steps: list[Any] = field(default_factory=list)
+    over: set[int] = field(default_factory=set)
+
+    def run(self, device: torch.device) -> None:
+        """Answers them all."""
+        self.start_ns = perf_counter_ns()
+        numbers = [each.index for each in self.requests]
+        inputs = self.prompts.together(numbers, device, left=not self.task.encodes)
+        self._width, self._longest = inputs.cell.sequence_length, inputs.cell.new_tokens
+        if self.lanes.due():
+            self._tell_lanes()
+        warm = any(each.role != "measured" for each in self.requests)
+        result = self.task.iterate(inputs, warm, None, self._after_step, self._on_tokens)
+        self._finish(result)
+
+    def _on_tokens(self, tokens: Any) -> None:
+        self.times_ns.append(perf_counter_ns())
+        self.steps.append(tokens)
+
+    def _after_step(self) -> None:
+        self.check()
+        if self.task.encodes or self.task.lags:
+            return
+        done = len(self.times_ns)
+        for row, request in enumerate(self.requests):
+            if row not in self.over and done == self._wanted(row) and done < self._longest:
+                self._answer(row, request, 0)
+        if self.lanes.due():
+            self.queue.take(0)
+            self._tell_lanes()
+
+    def _finish(self, result: Result) -> None:
+        """Those that are not over yet; a streamer that is a step late knows no token's time."""
+        if self.task.lags:
+            self.times_ns = []
+        end_ns = result.start_ns + result.e2e_ns
+        invalid = result.invalid
+        for row, request in enumerate(self.requests):
+            if row not in self.over:
+                self._answer(row, request, invalid, end_ns)
+                invalid = 0
+
+    def _wanted(self, row: int) -> int:
+        return self.prompts.asked(self.requests[row].index).new_tokens
+
+    def _answer(
+        self, row: int, request: orders.Arrive, invalid: int, end_ns: int | None = None
+    ) -> None:
+        """Tells that one is over: with its last token, where its time is known."""
+        self.over.add(row)
+        asked = self.prompts.asked(request.index)
+        tokens = 0 if self.task.encodes else asked.new_tokens
+        known = self.times_ns[:tokens]
+        if known:
+            end_ns = known[-1]
+        assert end_ns is not None
+        computed = self._width + (0 if self.task.encodes else self._longest)
+        self.tell(
+            events.Request(
+                t_ns=perf_counter_ns(),
+                cell=self.prompts.cell.id,
+                index=request.index,
+                role=request.role,
+                arrival_ns=request.arrival_ns,
+                sent_ns=request.sent_ns,
+                start_ns=self.start_ns,
+                first_ns=known[0] if known else None,
+                end_ns=end_ns,
+                prompt_tokens=asked.prompt_tokens,
+                tokens=tokens,
+                gaps_ns=[b - a for a, b in pairwise(known)],
+                batch=len(self.requests),
+                computed=computed,
+                lag=self.task.lags,
+                invalid=invalid,
+                output_sha256=self._digest(row, tokens),
+            )
+        )
+
+    def _digest(self, row: int, tokens: int) -> str:
+        if not tokens or len(self.steps) < tokens:
+            return ""
+        return digest([int(step[row]) for step in self.steps[:tokens]])
+
+    def _tell_lanes(self) -> None:
+        done = len(self.times_ns)
+        running = [
+            (request.index, min(done, self._wanted(row)), self._wanted(row))
+            for row, request in enumerate(self.requests)
+            if row not in self.over
+        ]
+        self.lanes.tell(len(self.queue.waiting), running)

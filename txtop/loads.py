@@ -1,0 +1,154 @@
+"""What a command line says of serving: `--scenario`, `--rate`, `--lengths`, `--slo` and others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from txtop.errors import UsageError, did_you_mean
+from txtop.plan import Load
+from txtop.scenario import MOST_PAIRS, Scenario, Serving, Slo
+
+SWEEP = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
+KINDS = ("fixed", "uniform", "lognormal")
+_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
+_USUAL = Serving()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """The options as they were given; null where one was not."""
+
+    scenario: Sequence[Scenario] | None = None
+    rate: Sequence[str] | None = None
+    concurrency: Sequence[int] | None = None
+    requests: int | None = None
+    max_batch: int | None = None
+    max_wait_ms: float | None = None
+    lengths: str | None = None
+    slo: str | None = None
+
+
+def loads(asked: Wishes) -> list[Load]:
+    """Every scenario with every load that was asked for; whole batches where nothing was.
+
+    `--rate sweep` is first the clients that find out how much the server can do, then shares of
+    it. Raises `UsageError`.
+    """
+    scenarios: list[Scenario] = list(dict.fromkeys(asked.scenario or [])) or ["static"]
+    if all(name == "static" for name in scenarios):
+        for name in ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths"):
+            if getattr(asked, name) is not None:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is for requests, and static measures full batches",
+                    "--scenario single, dynamic or continuous",
+                )
+    found: list[Load] = []
+    for scenario in scenarios:
+        if scenario == "static":
+            found.append((scenario, None))
+        else:
+            found += [(scenario, each) for each in _servings(scenario, asked)]
+    return found
+
+
+def _servings(scenario: Scenario, asked: Wishes) -> Iterator[Serving]:
+    base = _base(asked)
+    slots = 1 if scenario == "single" else base.max_batch
+    if scenario == "single":
+        base = msgspec.structs.replace(base, max_batch=1, max_wait_ms=0.0)
+    everyone = msgspec.structs.replace(base, concurrency=slots)
+    if asked.rate is None and asked.concurrency is None:
+        yield everyone
+    for clients in asked.concurrency or ():
+        yield msgspec.structs.replace(base, concurrency=clients)
+    for word in asked.rate or ():
+        if word == "sweep":
+            yield everyone
+            yield from (msgspec.structs.replace(base, share=share) for share in SWEEP)
+        else:
+            yield msgspec.structs.replace(base, rate=_rate(word))
+
+
+def _base(asked: Wishes) -> Serving:
+    given = {
+        name: value
+        for name in ("requests", "max_batch", "max_wait_ms")
+        if (value := getattr(asked, name)) is not None
+    }
+    if asked.lengths is not None:
+        given |= _lengths(asked.lengths)
+    if asked.slo is not None:
+        given["slo"] = slo(asked.slo)
+    try:
+        return msgspec.convert(given, Serving)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"--scenario: {error}") from None
+
+
+def _rate(word: str) -> float:
+    try:
+        rate = float(word)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1e6:
+        raise UsageError(
+            f"--rate {word[:40]!a} is no number of requests a second",
+            did_you_mean(word, ["sweep"], "a number above 0, or sweep"),
+        )
+    return rate
+
+
+def _lengths(word: str) -> dict[str, object]:
+    if word in KINDS:
+        return {"lengths": word}
+    path = Path(word)
+    if not path.is_file():
+        raise UsageError(
+            f"--lengths {word[:80]!a} is no distribution and no file",
+            did_you_mean(word, list(KINDS), f"{', '.join(KINDS)}, or a file of prompt,new a line"),
+        )
+    return {"lengths": "pairs", "pairs": _pairs(path)}
+
+
+def _pairs(path: Path) -> list[tuple[int, int]]:
+    """`prompt,new` a line; a first line without numbers is a heading."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--lengths {path}: {error}") from None
+    found: list[tuple[int, int]] = []
+    for number, line in enumerate(lines, start=1):
+        parts = [part.strip() for part in line.split(",")]
+        if not line.strip() or (number == 1 and not any(part.isdigit() for part in parts)):
+            continue
+        if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) <= 1_000_000 for p in parts):
+            raise UsageError(
+                f"--lengths {path}, line {number}: {line[:40]!a} is not prompt,new",
+                "two whole numbers above 0, as 128,32",
+            )
+        found.append((int(parts[0]), int(parts[1])))
+    if not 0 < len(found) <= MOST_PAIRS:
+        raise UsageError(f"--lengths {path} has {len(found)} pairs", f"1 to {MOST_PAIRS}")
+    return found
+
+
+def slo(text: str) -> Slo:
+    """`ttft=200ms,tpot=50ms,e2e=2s`. Raises `UsageError`."""
+    bounds: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        match = _DURATION.fullmatch(value.strip())
+        if name not in ("ttft", "tpot", "e2e"):
+            raise UsageError(
+                f"--slo {part[:40]!a} names no latency",
+                did_you_mean(name, ["ttft", "tpot", "e2e"], "ttft, tpot, e2e: ttft=200ms"),
+            )
+        if match is None or float(match[1]) <= 0:
+            raise UsageError(f"--slo {part[:40]!a} has no duration", "as ttft=200ms or e2e=2s")
+        bounds[f"{name}_ms"] = float(match[1]) * (1000 if match[2] == "s" else 1)
+    return Slo(**bounds)

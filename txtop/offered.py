@@ -1,0 +1,76 @@
+"""The requests of a cell, drawn from the seed: when each comes and how long it is."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from txtop.plan import Cell
+from txtop.scenario import Serving
+
+SIGMA = 0.6
+LONGEST = 4
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request: its number, and how many tokens it brings and wants."""
+
+    index: int
+    prompt_tokens: int
+    new_tokens: int
+
+
+def requests(cell: Cell, seed: int, count: int) -> list[Asked]:
+    """The first `count` requests of a cell. The same for every scenario, precision and rate: they
+    depend on the lengths that were asked for and on the seed alone."""
+    assert cell.serving is not None
+    drawn = _lengths(cell, cell.serving, random.Random(f"lengths {seed}"))
+    return [Asked(i, *next(drawn)) for i in range(count)]
+
+
+def _lengths(cell: Cell, serving: Serving, random_: random.Random) -> Iterator[tuple[int, int]]:
+    prompt, new = cell.sequence_length, cell.new_tokens
+    if serving.lengths == "pairs":
+        while True:
+            yield from serving.pairs
+    while True:
+        if serving.lengths == "fixed":
+            yield prompt, new
+        elif serving.lengths == "uniform":
+            yield random_.randint(1, 2 * prompt - 1), random_.randint(1, 2 * new - 1)
+        else:
+            yield _lognormal(random_, prompt), _lognormal(random_, new)
+
+
+def _lognormal(random_: random.Random, mean: int) -> int:
+    """Sigma 0.6 of the logarithm; at most four times the mean, so that a model's positions can
+    be checked before it is loaded."""
+    drawn = random_.lognormvariate(math.log(mean) - SIGMA**2 / 2, SIGMA)
+    return max(1, min(round(drawn), LONGEST * mean))
+
+
+def longest(cell: Cell) -> tuple[int, int]:
+    """The most (prompt, new) tokens that any request of the cell may have."""
+    serving = cell.serving
+    prompt, new = cell.sequence_length, cell.new_tokens
+    if serving is None or serving.lengths == "fixed":
+        return prompt, new
+    if serving.lengths == "uniform":
+        return 2 * prompt - 1, 2 * new - 1
+    if serving.lengths == "lognormal":
+        return LONGEST * prompt, LONGEST * new
+    return max(p for p, _ in serving.pairs), max(n for _, n in serving.pairs)
+
+
+def arrivals_ns(rate: float, seed: int, count: int) -> list[int]:
+    """Times of a Poisson process of `rate` a second, in ns from its start. At another rate they
+    are the same times, stretched."""
+    random_ = random.Random(f"arrivals {seed}")
+    at, found = 0.0, []
+    for _ in range(count):
+        at += random_.expovariate(1.0)
+        found.append(round(at / rate * 1e9))
+    return found

@@ -1,0 +1,167 @@
+"""How a cell that serves requests is conducted: warm-up, the offered load, and its end."""
+
+from __future__ import annotations
+
+import time
+
+from txtop import events, metrics, offered, orders, serving
+from txtop.cell_state import CellState
+from txtop.events import AnyEvent
+from txtop.plan import Cell
+from txtop.runner.children import Child
+from txtop.runner.crew import Crew, Over
+from txtop.runner.load import OfferedLoad, Send
+from txtop.runner.recorder import now_ns
+from txtop.scenario import Serving
+from txtop.stats.queueing import saturated
+
+NS_PER_S = 1e9
+
+
+class Service:
+    """One cell, from its first warm-up request to its last answer."""
+
+    def __init__(self, crew: Crew, cell: Cell, state: CellState) -> None:
+        assert cell.serving is not None
+        self._crew, self._cell, self._state = crew, cell, state
+        self._serving: Serving = cell.serving
+        self._slots = 1 if cell.scenario == "single" else cell.serving.max_batch
+        self._answered = 0
+        self._idle = False
+        self.stopped_by = ""
+        self.stage = "warming"
+
+    @property
+    def measured(self) -> int:
+        """How many requests were answered."""
+        return len(self._state.samples.kept())
+
+    def half_width(self) -> float | None:
+        """Half the interval of the headline, as a share of it."""
+        return metrics.live(self._state, metrics.headline(self._state)).half_width
+
+    def run(self, worker: Child) -> None:
+        """Raises `Over` or `Gone`."""
+        crew, cell = self._crew, self._cell
+        rate = self._rate()
+        if cell.scenario != "continuous":
+            crew.ask(worker, orders.Inspect(cell=cell.id), cell, events.Kernels)
+        worker.send(orders.Serve(cell=cell.id))
+        self._warm_up(worker)
+        self.stage = "measuring"
+        self._offer(worker, rate)
+        if self._idle:
+            worker.send(orders.Close(cell=cell.id))
+        else:
+            crew.cancel(worker, cell)
+
+    def _rate(self) -> float | None:
+        """Requests a second; null for clients. Raises `Over` where it hangs on a cell that gave no
+        figure."""
+        share = self._serving.share
+        if share is None:
+            return self._serving.rate
+        cell = self._crew.plan.capacity_of(self._cell)
+        base = self._crew.recorder.state.cells[cell.id] if cell is not None else None
+        most = serving.rate(base, "requests_per_s").mean if base is not None else None
+        if base is None or not base.over or not most:
+            raise Over("failed", reason="the capacity that its rate is a share of is not known")
+        return share * most
+
+    def _warm_up(self, worker: Child) -> None:
+        """Requests that count for nothing: as many as two full batches, or as the plan says."""
+        wanted = self._crew.plan.warmup
+        count = 2 * self._slots if wanted is None else wanted
+        for index in range(count):
+            now = now_ns()
+            worker.send(
+                orders.Arrive(
+                    cell=self._cell.id, index=index, role="warmup", arrival_ns=now, sent_ns=now
+                )
+            )
+        left = count
+
+        def enough(event: AnyEvent | None) -> bool:
+            nonlocal left
+            left -= isinstance(event, events.Request)
+            return left <= 0
+
+        if count:
+            self._crew.hear(worker, self._cell, enough)
+
+    def _offer(self, worker: Child, rate: float | None) -> None:
+        crew, asked = self._crew, self._serving
+        arrivals = (
+            None if rate is None else offered.arrivals_ns(rate, crew.plan.seed, asked.requests)
+        )
+        clients = asked.concurrency or self._slots
+        load = OfferedLoad(self._send(worker), asked.requests, arrivals, clients)
+        self._say_offered(rate, 0)
+        until_s = time.monotonic() + crew.plan.budget_s
+
+        def enough(event: AnyEvent | None) -> bool:
+            nonlocal until_s
+            if isinstance(event, events.Request) and event.role == "measured":
+                self._answered += 1
+                load.answered()
+            if crew.steering.paused:
+                load.pause()
+                return False
+            paused_s = load.resume()
+            if paused_s:
+                crew.grant(paused_s)
+                until_s += paused_s
+            return self._answered == asked.requests or time.monotonic() > until_s
+
+        load.start()
+        try:
+            crew.hear(worker, self._cell, enough)
+        finally:
+            load.stop()
+            self._say_offered(rate, load.sent)
+        self.stopped_by = self._why(load)
+
+    def _why(self, load: OfferedLoad) -> str:
+        """requests, budget, or saturated: more came than could be served."""
+        places = serving.in_order(self._state)
+        served = self._state.served
+        arrivals, starts, ends = (
+            [column[i] / NS_PER_S for i in places]
+            for column in (served.arrival_ns, served.started_ns, served.end_ns)
+        )
+        over = self._serving.open_loop and (
+            load.held_back or saturated(arrivals, starts, ends, self._slots)
+        )
+        left = load.sent - self._answered
+        if self._serving.open_loop and left > 2 * self._slots:
+            over = True
+        self._idle = left == 0
+        if over:
+            return "saturated"
+        return "requests" if load.sent == self._serving.requests and not left else "budget"
+
+    def _send(self, worker: Child) -> Send:
+        def send(index: int, arrival_ns: int, sent_ns: int) -> None:
+            worker.send(
+                orders.Arrive(
+                    cell=self._cell.id,
+                    index=index,
+                    role="measured",
+                    arrival_ns=arrival_ns,
+                    sent_ns=sent_ns,
+                )
+            )
+
+        return send
+
+    def _say_offered(self, rate: float | None, sent: int) -> None:
+        self._crew.recorder.record(
+            events.Offered(
+                t_ns=now_ns(),
+                cell=self._cell.id,
+                requests=self._serving.requests,
+                rate=rate,
+                clients=None if rate is not None else self._serving.concurrency or self._slots,
+                sent=sent,
+            )
+        )

@@ -1,0 +1,210 @@
+"""The figures of a cell that served requests: each request's, and the server's as a whole.
+
+Every latency begins when a request was meant to come, so a server that stalls cannot hide its
+queue. n counts requests.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from statistics import fmean
+
+from txtop.cell_state import CellState
+from txtop.scenario import Slo
+from txtop.stats.intervals import student_t
+from txtop.stats.queueing import BATCHES, batch_means
+from txtop.stats.summary import Summary, single, summarise
+
+NS_PER_S = 1e9
+NS_PER_MS = 1e6
+LATE_SHARE = 0.01
+OF_TOKENS = ("ttft_ms", "tpot_ms")
+SYSTEM = ("output_tokens_per_s", "requests_per_s")
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What adds up: requests that were let go, answered and left without an answer; tokens."""
+
+    sent: int
+    answered: int
+    unanswered: int
+    prompt_tokens: int
+    output_tokens: int
+
+
+def totals(state: CellState) -> Totals:
+    """Of the measured requests."""
+    places = state.samples.kept()
+    sent = max(state.served.offered.sent if state.served.offered else 0, len(places))
+    return Totals(
+        sent=sent,
+        answered=len(places),
+        unanswered=sent - len(places),
+        prompt_tokens=sum(state.served.prompt_tokens[i] for i in places),
+        output_tokens=sum(state.samples.tokens[i] for i in places),
+    )
+
+
+def queue_ms(state: CellState, i: int) -> float:
+    """From the intended arrival until the request was taken to work."""
+    served = state.served
+    return (served.started_ns[i] - served.arrival_ns[i]) / NS_PER_MS
+
+
+def window_ns(state: CellState) -> tuple[int, int] | None:
+    """From the first arrival to the last answer. Of clients that ask again, to the last question:
+    after it fewer and fewer are served at once. Null before there is an answer."""
+    served, places = state.served, state.samples.kept()
+    if not places:
+        return None
+    arrivals = [served.arrival_ns[i] for i in places]
+    ends = [served.end_ns[i] for i in places]
+    begun, ended, asked = min(arrivals), max(ends), max(arrivals)
+    serving = state.cell.serving
+    if serving is not None and not serving.open_loop and 2 * (asked - begun) > ended - begun:
+        ended = asked
+    return (begun, ended) if ended > begun else None
+
+
+def _token_times_ns(state: CellState, places: Sequence[int]) -> list[int]:
+    found: list[int] = []
+    for i in places:
+        arrival = state.served.arrival_ns[i]
+        found += accumulate(state.samples.gaps(i), initial=arrival)
+        if state.samples.tokens[i]:
+            found.remove(arrival)
+    found.sort()
+    return found
+
+
+def rates(state: CellState, name: str, slices: int = BATCHES) -> list[float]:
+    """Tokens (or answers) a second in each of so many equal parts of the window."""
+    window = window_ns(state)
+    if window is None:
+        return []
+    begun, ended = window
+    times = _moments(state, name)
+    span = (ended - begun) / slices
+    places = [bisect_right(times, round(begun + k * span)) for k in range(slices + 1)]
+    places[0] = bisect_left(times, begun)
+    return [(b - a) / span * NS_PER_S for a, b in pairwise(places)]
+
+
+def _moments(state: CellState, name: str) -> list[int]:
+    places = state.samples.kept()
+    if name == "output_tokens_per_s":
+        if state.lag:
+            return []
+        return _token_times_ns(state, places)
+    return sorted(state.served.end_ns[i] for i in places)
+
+
+def rate(state: CellState, name: str) -> Summary:
+    """The rate over the whole window; its interval is that of the mean of ten parts of it."""
+    unit = "tok/s" if name == "output_tokens_per_s" else "req/s"
+    parts = rates(state, name)
+    n = len(state.samples.kept())
+    if not any(parts):
+        return Summary(unit=unit, n=0, notes=["no sample"])
+    found = single(fmean(parts), unit, f"interval from {BATCHES} parts of the time")
+    found.n, found.ci95 = n, student_t(parts)
+    if found.ci95 is not None and found.ci95[0] < 0:
+        found.ci95 = None
+    return found
+
+
+def of_requests(values: Sequence[float], unit: str, seed: int) -> Summary:
+    """A latency of every request, in the order of their arrival."""
+    found = summarise(values, unit, seed=seed)
+    if found.n:
+        found.ci95 = batch_means(values)
+    return found
+
+
+def in_order(state: CellState) -> list[int]:
+    """Places of the measured requests in the order of their arrival."""
+    return sorted(state.samples.kept(), key=lambda i: state.served.index[i])
+
+
+def of_server(state: CellState) -> dict[str, Summary]:
+    """The figures that no single request has."""
+    serving = state.cell.serving
+    window = window_ns(state)
+    if serving is None or window is None:
+        return {}
+    places = state.samples.kept()
+    found = {"requests_per_s": rate(state, "requests_per_s")}
+    if state.family != "encoder":
+        found = {"output_tokens_per_s": rate(state, "output_tokens_per_s"), **found}
+    flying = in_flight(state)
+    found["in_service"] = single(flying, "requests", "mean while any was served")
+    found["occupancy"] = single(flying / serving.max_batch, "share", f"of {serving.max_batch}")
+    wasted = padding_waste(state)
+    if wasted is not None:
+        found["padding_waste"] = single(wasted, "share", "of the token positions computed")
+    if state.served.kv_most is not None:
+        found["kv_cache_use"] = single(state.served.kv_most, "share", "the most that was seen")
+    late = lateness(state)
+    if late is not None:
+        note = "the load was late" if late > LATE_SHARE else ""
+        found["load_lateness"] = single(late, "share", note)
+    slo = serving.slo
+    if slo is not None:
+        good = sum(kept(state, i, slo) for i in places)
+        seconds = (window[1] - window[0]) / NS_PER_S
+        found["goodput_requests_per_s"] = single(good / seconds, "req/s", slo.words())
+        found["goodput_share"] = single(good / totals(state).sent, "share", slo.words())
+    return found
+
+
+def in_flight(state: CellState) -> float:
+    """Requests that were being served, mean over the time in which any was."""
+    served = state.served
+    spans = sorted((served.started_ns[i], served.end_ns[i]) for i in state.samples.kept())
+    work = busy = reached = 0
+    for start, end in spans:
+        work += end - start
+        busy += max(0, end - max(start, reached))
+        reached = max(reached, end)
+    return work / busy if busy else 0.0
+
+
+def padding_waste(state: CellState) -> float | None:
+    """The share of computed token positions that nobody had asked for; null where unknown."""
+    served, places = state.served, state.samples.kept()
+    computed = sum(served.computed[i] for i in places)
+    if not computed:
+        return None
+    own = sum(served.prompt_tokens[i] + state.samples.tokens[i] for i in places)
+    return 1 - min(1.0, own / computed)
+
+
+def lateness(state: CellState) -> float | None:
+    """How late requests were let go, on average, as a share of the time between two of them; null
+    where clients decide when they ask."""
+    serving, served = state.cell.serving, state.served
+    places = state.samples.kept()
+    if serving is None or not serving.open_loop or len(places) < 2:
+        return None
+    arrivals = [served.arrival_ns[i] for i in places]
+    gap = (max(arrivals) - min(arrivals)) / (len(places) - 1)
+    if gap <= 0:
+        return None
+    return fmean(served.sent_ns[i] - served.arrival_ns[i] for i in places) / gap
+
+
+def kept(state: CellState, i: int, slo: Slo) -> bool:
+    """Whether request i kept every bound that was promised."""
+    samples = state.samples
+    e2e_ns, ttft_ns, tokens = samples.e2e_ns[i], samples.ttft_ns[i], samples.tokens[i]
+    tpot_ns = (e2e_ns - ttft_ns) / (tokens - 1) if tokens > 1 else 0.0
+    taken = {"ttft_ms": ttft_ns, "tpot_ms": tpot_ns, "e2e_ms": e2e_ns}
+    return all(
+        taken[name] <= bound * NS_PER_MS
+        for name in taken
+        if (bound := getattr(slo, name)) is not None
+    )
