@@ -34,9 +34,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     """The load that is offered to a server, and what it may do with it.
 
     Requests come at `rate` a second (Poisson), or at that `share` of what the server was found to
-    answer a second (by the cell of the plan that differs in its load alone), or from `concurrency` clients, each of which asks again as soon
-    as it has its answer. Of prompt and new tokens the cell's lengths are the mean of a `uniform`
-    or `lognormal` distribution; `pairs` (prompt, new) are taken in their order, over and over.
+    answer a second (by the cell of the plan that differs in its load alone), or from `concurrency`
+    clients, each of which asks again as soon as it has its answer. Of prompt and new tokens the
+    cell's lengths are the mean of a `uniform` or `lognormal` distribution; `pairs` (prompt, new)
+    are taken in their order, over and over.
     A dynamic batch holds at most `max_batch` requests and waits for more of them for at most
     `max_wait_ms`; continuous batching has that many in a step.
     """
