@@ -5,7 +5,9 @@ ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk,
 sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
 mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
 is), crowded (the third worker finds no memory), mute (dies when its output is
-to be compared). In bf16 everything takes half as long, and in int8 a hundredth longer.
+to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
+request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
+hundredth longer.
 """
 
 from __future__ import annotations
@@ -16,13 +18,17 @@ import signal
 import sys
 import threading
 import time
-from queue import Queue
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import perf_counter_ns
 from typing import Any
 
 import streams
 
 from txtop import events, orders
+from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
+from txtop.bench.inbox import Cancelled
+from txtop.plan import Cell
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
 
@@ -32,7 +38,8 @@ class Fake:
         self.name = name
         self.model = self.precision = ""
         self.measured = 0
-        self.inbox: Queue[orders.Order] = Queue()
+        self.asked: Cell | None = None
+        self.inbox: SimpleQueue[orders.Order] = SimpleQueue()
         self.cancelled = threading.Event()
 
     def read(self) -> None:
@@ -53,7 +60,7 @@ class Fake:
             if isinstance(order, orders.Load):
                 self.load(order)
             elif isinstance(order, orders.Prepare):
-                cell = order.cell.id
+                cell, self.asked = order.cell.id, order.cell
                 self.send(
                     events.Workload(
                         t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
@@ -64,6 +71,10 @@ class Fake:
             elif isinstance(order, orders.Iterate):
                 for index in range(order.index, order.index + order.count):
                     self.iterate(order, index)
+            elif isinstance(order, orders.Serve):
+                self.serve(order)
+            elif isinstance(order, orders.Arrive | orders.Close):
+                pass
             elif isinstance(order, orders.Compare):
                 self.compare(order)
             elif isinstance(order, orders.Finish):
@@ -110,6 +121,64 @@ class Fake:
         gpu = self.model if self.model.startswith("GPU-") else None
         device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
+
+    def serve(self, order: orders.Serve) -> None:
+        assert self.asked is not None and self.asked.serving is not None
+        most = self.asked.serving.max_batch
+        queue = Queue(order.cell, self)
+        lanes = LaneTeller(order.cell, most, self.send, perf_counter_ns)
+        with suppress(Cancelled, MemoryError):
+            serve(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
+
+    def answer(self, batch: list[orders.Arrive]) -> None:
+        start = perf_counter_ns()
+        end = start + (40_000_000 if self.model == "slow" else 10_000_000)
+        self.measured += sum(each.role == "measured" for each in batch)
+        if self.measured > 20 and self.model == "dies-serving":
+            os.abort()
+        if self.measured > 20 and self.model == "starves":
+            self.send(
+                events.CellFinished(
+                    t_ns=start, cell=batch[0].cell, status="oom", reason="out of memory"
+                )
+            )
+            raise MemoryError
+        while (left := end - perf_counter_ns()) > 0:
+            time.sleep(max(0.0, left / 1e9 - 0.0002))
+        for each in batch:
+            self.send(
+                events.Request(
+                    t_ns=perf_counter_ns(),
+                    cell=each.cell,
+                    index=each.index,
+                    role=each.role,
+                    arrival_ns=each.arrival_ns,
+                    sent_ns=each.sent_ns,
+                    start_ns=start,
+                    first_ns=start + (end - start) // 4,
+                    end_ns=end,
+                    gaps_ns=[(end - start) // 4] * 3,
+                    prompt_tokens=8,
+                    tokens=4,
+                    batch=len(batch),
+                    computed=12,
+                )
+            )
+
+    # As a source of orders
+
+    def get(self, timeout_s: float | None) -> orders.Order | None:
+        try:
+            return self.inbox.get(timeout=timeout_s) if timeout_s else self.inbox.get_nowait()
+        except Empty:
+            return None
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    def accept(self, order: orders.Order) -> None:
+        self.inbox.put(order)
 
     def compare(self, order: orders.Compare) -> None:
         cell, reference = order.cell.id, order.reference.id

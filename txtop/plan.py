@@ -91,7 +91,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def server(self) -> Cell:
         """What it is without its load."""
         serving = self.serving and msgspec.structs.replace(
-            self.serving, rate=None, share=None, concurrency=None
+            self.serving, requests=1, rate=None, share=None, concurrency=None, slo=None
         )
         return msgspec.structs.replace(self, id="", serving=serving)
 
