@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from txtop import orders
+from txtop.bench.inbox import Aside, Item
 from txtop.events import Lanes
 
 LANES_EVERY_NS = 100_000_000
@@ -22,7 +23,7 @@ Waiting = deque[orders.Arrive]
 class Source(Protocol):
     """Where orders come from: the worker's inbox, or a simulated one."""
 
-    def get(self, timeout_s: float | None) -> object | None:
+    def get(self, timeout_s: float | None) -> Item | None:
         """The next order; null when none came within `timeout_s`."""
 
     def check(self) -> None:
@@ -38,7 +39,7 @@ class Queue:
 
     def __init__(self, cell: str, source: Source) -> None:
         self.waiting: Waiting = deque()
-        self.answers: deque[object] = deque()
+        self.answers: deque[Any] = deque()
         self.closed = False
         self._cell, self._source = cell, source
 
@@ -56,8 +57,8 @@ class Queue:
                 # What comes after it is for whoever follows orders.
                 self.closed = True
                 break
-            elif not isinstance(order, str | orders.Arrive):
-                self.answers.append(order)
+            elif isinstance(order, Aside):
+                self.answers.append(order.item)
             order = self._source.get(0)
         self._source.check()
 

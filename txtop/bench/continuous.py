@@ -105,7 +105,7 @@ class Server:
 
     def _collect(self) -> None:
         while self._queue.answers:
-            output: Any = self._queue.answers.popleft()
+            output = self._queue.answers.popleft()
             if output.error is not None:
                 self._break(output.error)
             request = self._open.pop(output.request_id)

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -19,11 +20,21 @@ class Cancelled(Exception):
     """The open iteration was given up; nothing of it is reported any more."""
 
 
+@dataclass(frozen=True)
+class Aside:
+    """What another thread of this worker has to say; of no use once nobody waits for it."""
+
+    item: Any
+
+
+Item = orders.Order | str | Aside
+
+
 class Inbox:
     """Orders as they came. The thread sleeps in read(), so it costs the timed loop nothing."""
 
     def __init__(self) -> None:
-        self._queue: deque[Any] = deque()
+        self._queue: deque[Item] = deque()
         self._ready = threading.Condition()
         self._cancelled = threading.Event()
 
@@ -31,13 +42,13 @@ class Inbox:
         """Starts reading. The end of standard input ends the process at once."""
         threading.Thread(target=self._read, name="orders", daemon=True).start()
 
-    def get(self, timeout_s: float | None) -> Any:
-        """The next order, the text of a line that was none, what a thread of the worker has `put`,
-        or null after `timeout_s`."""
+    def get(self, timeout_s: float | None) -> Item | None:
+        """The next order, the text of a line that was none, what another thread has said, or null
+        after `timeout_s`."""
         with self._ready:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
                 return None
-            order = self._queue.popleft()
+            order: Item = self._queue.popleft()
         if isinstance(order, orders.Cancel):
             self._cancelled.clear()
         return order
@@ -63,7 +74,7 @@ class Inbox:
     def put(self, item: object) -> None:
         """Queues what another thread of this worker has to say."""
         with self._ready:
-            self._queue.append(item)
+            self._queue.append(Aside(item))
             self._ready.notify()
 
     def _read(self) -> None:

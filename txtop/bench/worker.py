@@ -13,7 +13,7 @@ from txtop import events, models, orders
 from txtop.bench import failures
 from txtop.bench.emit import Emitter
 from txtop.bench.failures import Rejected
-from txtop.bench.inbox import Cancelled, Inbox
+from txtop.bench.inbox import Aside, Cancelled, Inbox
 from txtop.bench.load import Loaded, device_names, load, settle_environment
 from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
@@ -66,7 +66,7 @@ class Worker:
             elif isinstance(order, str):
                 text = sanitise(order, 400)
                 self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="error"))
-            elif order is None:
+            elif order is None or isinstance(order, Aside):
                 self._emitter.flush()
             else:
                 self._follow(order)
