@@ -12,6 +12,7 @@ import tiny
 
 from txtop import models
 from txtop.plan import Cell
+from txtop.scenario import Serving
 
 NAMES = [model.name for model in models.BUILTIN]
 
@@ -123,6 +124,10 @@ def test_predicted_bytes_are_weights_and_cache() -> None:
     smol = cell("SmolLM2-135M", precision="bf16", sequence_length=96, new_tokens=32)
     assert models.predicted_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
     assert models.predicted_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
+    # As a server: its longest requests in every slot
+    serving = Serving(max_batch=3, lengths="pairs", pairs=((8, 4), (50, 10)))
+    served = cell("gpt2", scenario="dynamic", serving=serving)
+    assert models.predicted_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
     assert models.predicted_bytes(cell("unknown/model")) is None
 
 

@@ -292,6 +292,7 @@ def kv_values_per_token(config: Mapping[str, Any]) -> int | None:
 
 def predicted_bytes(cell: Cell) -> int | None:
     """Weights in the cell's precision plus the KV cache at its full length; null where unknown.
+    Of a server: with the longest requests in every slot.
 
     An encoder-decoder caches the encoder's positions too, once, for its cross attention.
     """
@@ -304,5 +305,6 @@ def predicted_bytes(cell: Cell) -> int | None:
     per_token = kv_values_per_token(config)
     if per_token is None:
         return None
-    tokens = cell.batch_size * (cell.sequence_length + cell.new_tokens)
+    at_once = cell.batch_size if cell.serving is None else cell.serving.max_batch
+    tokens = at_once * sum(offered.longest(cell))
     return size * (parameters + per_token * tokens)

@@ -15,7 +15,7 @@ from statistics import fmean
 from txtop.cell_state import CellState
 from txtop.scenario import Slo
 from txtop.stats.intervals import student_t
-from txtop.stats.queueing import BATCHES, batch_means
+from txtop.stats.queueing import BATCHES, batch_means, busy_s
 from txtop.stats.summary import Summary, single, summarise
 
 NS_PER_S = 1e9
@@ -164,13 +164,11 @@ def of_server(state: CellState) -> dict[str, Summary]:
 def in_flight(state: CellState) -> float:
     """Requests that were being served, mean over the time in which any was."""
     served = state.served
-    spans = sorted((served.started_ns[i], served.end_ns[i]) for i in state.samples.kept())
-    work = busy = reached = 0
-    for start, end in spans:
-        work += end - start
-        busy += max(0, end - max(start, reached))
-        reached = max(reached, end)
-    return work / busy if busy else 0.0
+    places = state.samples.kept()
+    starts = [served.started_ns[i] for i in places]
+    ends = [served.end_ns[i] for i in places]
+    busy_ns = busy_s(starts, ends)
+    return (sum(ends) - sum(starts)) / busy_ns if busy_ns else 0.0
 
 
 def padding_waste(state: CellState) -> float | None:

@@ -36,9 +36,9 @@ def saturated(
     """Whether requests came faster than they were served: each waited longer than the one before.
 
     In a server over its capacity c the wait grows by 1 - c / rate seconds a second. Where that is
-    over 5 %, by Theil-Sen over all arrivals and not by chance (Mann-Kendall, p < .01), and more
-    than a full batch was waiting when the last request came, it is saturated. Rows are requests in
-    the order of their arrival.
+    over 5 %, by Theil-Sen over all arrivals and not by chance (Mann-Kendall, p < .01), more than
+    two full batches were open when the last request came, and more came a second than it answered
+    while it was busy, it is saturated. Rows are requests in the order of their arrival.
     """
     n = len(arrivals_s)
     if n < 3 or arrivals_s[-1] <= arrivals_s[0]:
@@ -49,7 +49,17 @@ def saturated(
         return False
     rate = (n - 1) / (arrivals_s[-1] - arrivals_s[0])
     backlog = n - bisect_right(sorted(ends_s), arrivals_s[-1])
-    return found.slope * rate > OVER_CAPACITY and backlog > 2 * slots
+    over = rate > n / busy_s(starts_s, ends_s)
+    return over and found.slope * rate > OVER_CAPACITY and backlog > 2 * slots
+
+
+def busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
+    """How long anything was served: the union of the spans from start to end."""
+    total = reached = 0.0
+    for start, end in sorted(zip(starts, ends, strict=True)):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 def md1_wait_s(service_s: float, load: float) -> float:
