@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, Protocol
@@ -23,6 +24,7 @@ STEP_TOKENS = 512
 STOP_S = 30.0
 LANES_S = LANES_EVERY_NS / 1e9
 NS_PER_S = 1e9
+_NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 
 class Inbox(Source, Protocol):
@@ -40,6 +42,16 @@ def require(cell: Cell, family: str) -> None:
     if cell.attention.startswith("sdpa:") or cell.attention == "flex":
         raise Rejected(
             f"continuous batching cannot be held to {cell.attention}", "--attention sdpa or eager"
+        )
+    import transformers
+    from transformers.generation import configuration_utils
+
+    config = getattr(configuration_utils, "ContinuousBatchingConfig", None)
+    known = {field.name for field in fields(config)} if config is not None else set()
+    if not _NEEDED <= known:
+        raise Rejected(
+            f"transformers {transformers.__version__} has another continuous batching",
+            "transformers 5.17 or newer",
         )
 
 
