@@ -48,7 +48,7 @@ def require(cell: Cell, family: str) -> None:
 
     config = getattr(configuration_utils, "ContinuousBatchingConfig", None)
     known = {field.name for field in fields(config)} if config is not None else set()
-    if not _NEEDED <= known:
+    if _NEEDED - known:
         raise Rejected(
             f"transformers {transformers.__version__} has another continuous batching",
             "transformers 5.17 or newer",
