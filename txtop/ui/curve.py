@@ -129,12 +129,16 @@ def _e2e_ms(state: CellState, tail: int, memo: Memo) -> float:
 
 
 def _said(label: str, load: Load, queue: str) -> tuple[str, ...]:
-    answered, full = f"{numbers.three(load.answered)}/s", f"{load.occupancy:.0%}"
+    answered, full = (
+        f"{numbers.three(load.answered)}/s",
+        f"{numbers.percent(100 * load.occupancy)} %",
+    )
     lost = f", {load.unanswered} not answered" if load.unanswered else ""
     return (
         f"offered {label}, answered {answered}{lost}   queue {queue} ms   occupancy {full}",
         f"{label} → {answered}   queue {queue} ms   {full} full",
-        f"{label} → {answered}   queue {queue} ms",
+        f"answered {answered}   queue {queue} ms",
+        f"queue {queue} ms",
     )
 
 
