@@ -45,7 +45,7 @@ def plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measur
     tail = _tail(counted)
     shown = [(each, load) for each, load in counted if load.n >= FLOORS[tail]]
     shown.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
-    best = {state.cell.id for state in knees.knees(session).values()}
+    best = _knees(session, memo)
     points = [_point(session, memo, sheet, each, load, tail) for each, load in shown]
     points = [_knee(p) if p.row.id in best else p for p in points]
     encoders = any(each.state.family == "encoder" for each in cells)
@@ -62,6 +62,17 @@ def plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measur
         time_unit=f"ms E2E p{tail}",
         left_out=_left_out(cells, counted, tail),
         remarks=_remarks(points),
+    )
+
+
+def _knees(session: SessionState, memo: Memo) -> set[str]:
+    """Anew only when a cell has ended: only such cells count."""
+    cells = session.cells.items()
+    over = [(name, state.invalid, len(state.samples)) for name, state in cells if state.over]
+    return memo.kept(
+        "knees",
+        (session.plan, session.ended is not None, over),
+        lambda: {state.cell.id for state in knees.knees(session).values()},
     )
 
 
