@@ -93,7 +93,8 @@ def point_line(point: Point, plot: Plot, width: int, g: Glyphs, *, named: bool =
     """The figures of a cell and what is to be said of it, in the fullest form that fits; with its
     name first where nothing else names it. No ratio stands without a badge."""
     row = point.row
-    name = f"{point.name} {BESIDE[plot.kind][0]} {point.label}".replace("  ", " ").strip()
+    what = "" if plot.kind == "load" else BESIDE[plot.kind][0]
+    name = f"{point.name} {what} {point.label}".replace("  ", " ").strip()
     first: Row = [
         (f"{g(name)}   " if named else "", "text.bold"),
         (g(row.rate), "bad.bold" if row.state == "failed" else f"{role(point.line)}.bold"),
