@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import swept
+import ui_sessions
 from piloted import FakeRunner
 
 from txtop import events, resources
@@ -117,6 +119,14 @@ def pair(_folder: Path) -> Show:
     return FrozenPair(one, other, Start(at="0:40"))
 
 
+def served(folder: Path) -> Show:
+    """The end of an invented sweep: none is bundled yet."""
+    made = list(swept.Sweep(swept.plan()).events())
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return Frozen(ui_sessions.write(folder / "swept", made), Start(at="100:00"))
+
+
 def home(_folder: Path) -> Show:
     return Home()
 
@@ -137,6 +147,7 @@ SCENES = {
     "tradeoffs": Scene(recording("bert-lengths", "1:23"), "bert", ("3",), "latency"),
     "lengths": Scene(recording("bert-lengths", "1:23"), "bert", ("3", "v"), "against length"),
     "precisions": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("3",), "precisions"),
+    "load": Scene(served, "gpt2", ("3", *["down"] * 4), "under load"),
     "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
     "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
     "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4", "4")),

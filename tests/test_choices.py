@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txtop.asked import Asked, plan_of
+from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError, UsageError
 from txtop.presets import PRESETS
+from txtop.session.past import Past
 from txtop.spelled import command_line
 from txtop.ui.choices import Choices
+from txtop.ui.forecast import forecast
 
 
 def at(choices: Choices, name: str, text: str = "") -> Choices:
@@ -147,3 +149,19 @@ def test_no_key_leads_out_of_the_choices(steps: list[tuple[int, int] | str | Non
         assert 0 <= knob.at < len(knob.values)
         assert set(knob.chosen) <= set(knob.values)
     choices.asked()
+
+
+def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
+    choices = Choices()
+    assert {cell.scenario for cell in cells_of(choices.asked())} == {"static"}
+    choices.named("scenario").choose("static")
+    choices.named("scenario").choose("dynamic")
+    choices.named("rate").choose("sweep")
+    found = forecast(choices.asked(), Past())
+    assert found.command == "txtop run --scenario dynamic --rate sweep"
+    assert len(found.cells) == 8 and found.plan is not None and found.time.seconds == 240
+    choices.named("scenario").choose("static")
+    choices.named("scenario").choose("dynamic")
+    assert "--rate is for requests" in forecast(choices.asked(), Past()).error
+    choices.named("rate").choose(None)
+    assert choices.asked().rate is None

@@ -16,6 +16,7 @@ from txtop.commands import start
 from txtop.errors import UsageError
 from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
 from txtop.presets import PRESETS
+from txtop.scenario import SCENARIOS
 from txtop.spelled import command_line
 
 
@@ -59,6 +60,10 @@ def asking(draw: st.DrawFn) -> Asked:
         new_tokens=draw(counts(50)),
         threads=draw(counts(64)),
         compile=draw(some(COMPILES)),
+        scenario=draw(some(SCENARIOS)),
+        rate=draw(some(("sweep", "2.5"))),
+        concurrency=draw(counts(64)),
+        max_wait_ms=draw(st.none() | AMOUNTS),
         cache=draw(some(CACHES)),
         device=draw(st.none() | st.sampled_from(["auto", "cpu", "cuda"])),
         weights=draw(st.none() | st.sampled_from(["auto", "random"])),
@@ -127,6 +132,14 @@ def test_every_option_can_be_written() -> None:
         threads=[5],
         compile=["default"],
         cache=["static"],
+        scenario=["dynamic"],
+        rate=["sweep"],
+        concurrency=[12],
+        requests=13,
+        max_batch=14,
+        max_wait_ms=15.5,
+        lengths="uniform",
+        slo="ttft=1s",
         device="cpu",
         weights="random",
         iterations=6,

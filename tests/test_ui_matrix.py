@@ -273,7 +273,7 @@ async def test_a_storm_of_resizes_on_both_screens() -> None:
 
 @pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
-    plan = layout.arrange_matrix(*size, knobs=11)
+    plan = layout.arrange_matrix(*size, knobs=13)
     assert tiled(plan, size)
 
 

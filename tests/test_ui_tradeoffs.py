@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import swept
 import versus_sessions
 from drawn import lines
 from hypothesis import given, settings
@@ -40,6 +41,7 @@ VIEWS = {
     "sweep": sweep(),
     "at work": at_work(),
     "lengths": LENGTHS,
+    "load": tried(swept.Sweep(swept.plan()).events()),
 }
 
 

@@ -140,9 +140,8 @@ def of_server(state: CellState) -> dict[str, Summary]:
     found = {"requests_per_s": rate(state, "requests_per_s")}
     if state.family != "encoder":
         found = {"output_tokens_per_s": rate(state, "output_tokens_per_s"), **found}
-    flying = in_flight(state)
-    found["in_service"] = single(flying, "requests", "mean while any was served")
-    found["occupancy"] = single(flying / serving.max_batch, "share", f"of {serving.max_batch}")
+    found["in_service"] = single(in_flight(state), "requests", "mean while any was served")
+    found["occupancy"] = single(occupancy(state), "share", f"of {serving.max_batch}")
     wasted = padding_waste(state)
     if wasted is not None:
         found["padding_waste"] = single(wasted, "share", "of the token positions computed")
@@ -169,6 +168,12 @@ def in_flight(state: CellState) -> float:
     ends = [served.end_ns[i] for i in places]
     busy_ns = busy_s(starts, ends)
     return (sum(ends) - sum(starts)) / busy_ns if busy_ns else 0.0
+
+
+def occupancy(state: CellState) -> float:
+    """The share of its places that a server used while it served."""
+    serving = state.cell.serving
+    return in_flight(state) / serving.max_batch if serving is not None else 0.0
 
 
 def padding_waste(state: CellState) -> float | None:

@@ -13,7 +13,16 @@ from txtop.asked import Asked, base_of
 from txtop.plan import Plan
 
 _LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
-_NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads")
+_NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
+_OF_REQUESTS = (
+    "rate",
+    "concurrency",
+    "requests",
+    "max_batch",
+    "max_wait_ms",
+    "lengths",
+    "slo",
+)
 _USUAL = Plan(cells=())
 
 
@@ -49,6 +58,8 @@ def _given(asked: Asked) -> Iterator[tuple[str, object]]:
         "threads": None,
         "compile": ["none"],
         "cache": ["dynamic"],
+        "scenario": ["static"],
+        **dict.fromkeys(_OF_REQUESTS),
         "iterations": base.iterations,
         "warmup": base.warmup,
         "budget": _USUAL.budget_s if base.iterations is None else None,

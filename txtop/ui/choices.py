@@ -13,6 +13,7 @@ from txtop.plan import ATTENTIONS, PRECISIONS, Device
 from txtop.presets import PRESETS, SMALL_BERT, Preset
 from txtop.ranges import numbers
 from txtop.sanitise import sanitise
+from txtop.scenario import SCENARIOS
 
 Value = str | int | float | None
 Typing = Literal["", "names", "numbers", "whole", "seconds"]
@@ -126,6 +127,8 @@ def _knobs() -> list[Knob]:
         several("batch_sizes", "batch", [1, 2, 4, 8, 16, 32, 64], "numbers"),
         several("sequence_lengths", "length", [32, 128, 256, 512, 1024, 2048], "numbers"),
         several("new_tokens", "new tokens", [8, 32, 128, 512], "numbers"),
+        Knob("scenario", "scenario", list(SCENARIOS), ["static"]),
+        Knob("rate", "rate", [None, "sweep"], [None], unsaid="none"),
         Knob("threads", "threads", [None, *threads], [None], typing="numbers", unsaid="auto"),
         one("device", "device", list(get_args(Device)), "auto"),
         one("budget_s", "budget", [*BUDGETS_S], USUAL_BUDGET_S, typing="seconds", unit="s"),

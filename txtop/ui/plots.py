@@ -11,6 +11,7 @@ TITLES: dict[Kind, str] = {
     "rates": "throughput against latency",
     "lengths": "time against length",
     "precisions": "precisions",
+    "load": "throughput under load",
 }
 
 
@@ -21,7 +22,8 @@ class Point:
 
     `title` names the cell and `name` its line; `label` is its batch, its length or its work,
     `beside` what stands in the last column of the table, `said` what is to be said of it, from the
-    longest form to the shortest.
+    longest form to the shortest. `front` lets it stand out: nothing beats it, or it is the knee.
+    One that is `loose` is on no line: clients that wait for an answer do not queue.
     """
 
     row: CellRow
@@ -35,12 +37,19 @@ class Point:
     reference: str = ""
     badge_role: str = "muted"
     front: bool = False
+    saturated: bool = False
+    loose: bool = False
     beside: str = ""
     said: tuple[str, ...] = ()
 
     @property
     def running(self) -> bool:
         return self.row.state == "running"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it would be much the same had it been measured for longer."""
+        return not self.running and not self.saturated
 
     @property
     def is_reference(self) -> bool:
@@ -55,7 +64,7 @@ class Plot:
 
     `x_name` and `y_name` say what the axes count, `unit` what the rates do, `time_head` and
     `time_unit` what times are in a table and in a sentence, `ceilings` which heights cannot be
-    exceeded, and why.
+    exceeded, and why, `remarks` what is to be said of it as a whole.
     """
 
     kind: Kind
@@ -69,6 +78,7 @@ class Plot:
     time_unit: str = "ms a token"
     left_out: str = ""
     ceilings: tuple[tuple[float, str], ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:

@@ -59,7 +59,7 @@ class Maker:
             unit="seq/s" if self._encoders else "tok/s",
             time_head="fwd ms" if self._encoders else "ms/token",
             time_unit=f"ms a {per}",
-            left_out=self._left_out(),
+            left_out=left_out(self._cells),
         )
         return made[self._sheet.kind](base)
 
@@ -160,14 +160,15 @@ class Maker:
         best = self._references.get(each.row.id)
         return figures.speed_up(state, mean, best, self._memo, seed) or 0.0
 
-    def _left_out(self) -> str:
-        """`1 failed, 2 INVALID`: what has ended and is no point."""
-        words = Counter(
-            "INVALID" if each.state.invalid else each.state.status
-            for each in self._cells
-            if each.state.over and not each.counts
-        )
-        return ", ".join(f"{n} {what}" for what, n in words.items())
+
+def left_out(cells: Sequence[Measured]) -> str:
+    """`1 failed, 2 INVALID`: what has ended and is no point."""
+    words = Counter(
+        "INVALID" if each.state.invalid else each.state.status
+        for each in cells
+        if each.state.over and not each.counts
+    )
+    return ", ".join(f"{n} {what}" for what, n in words.items())
 
 
 def _judged(points: Sequence[Point], unit: str) -> list[Point]:

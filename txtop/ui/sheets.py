@@ -9,12 +9,13 @@ from typing import Literal
 from txtop.plan import Cell, Plan
 from txtop.ui.arm_names import KNOBS, word
 
-Kind = Literal["rates", "lengths", "precisions"]
-KINDS: tuple[Kind, ...] = ("rates", "lengths", "precisions")
+Kind = Literal["rates", "lengths", "precisions", "load"]
+KINDS: tuple[Kind, ...] = ("rates", "lengths", "precisions", "load")
 AXES: dict[Kind, str] = {
     "rates": "batch_size",
     "lengths": "sequence_length",
     "precisions": "precision",
+    "load": "serving",
 }
 # The knob that tells lines apart is the first of these that varies.
 _LINES = (
@@ -34,11 +35,13 @@ _ALIKE: dict[Kind, str] = {
     "rates": "one batch size: nothing to trade off",
     "lengths": "one length",
     "precisions": "one precision",
+    "load": "one load",
 }
 _ALONE: dict[Kind, str] = {
     "rates": "no two cells differ in the batch size alone",
     "lengths": "no two cells differ in the length alone",
     "precisions": "no two cells differ in the precision alone",
+    "load": "no two cells differ in the load alone",
 }
 A_VERDICT = "the verdict of an A/B says it"
 
@@ -64,24 +67,42 @@ class Sheet:
 
 
 def sheets(plan: Plan) -> tuple[Sheet, ...]:
-    """Every sheet of a plan, its kinds in turns: the first of each, the second of each, ..."""
-    each = [_plane(plan.cells, "rates"), _plane(plan.cells, "lengths"), _bars(plan)]
+    """Every sheet of a plan, its kinds in turns: the first of each, the second of each, ...
+
+    What a full batch takes and what a request waits do not compare, so no sheet has both.
+    """
+    batches, servers = _batches(plan), _servers(plan)
+    each = [
+        _plane(batches, "rates"),
+        _plane(batches, "lengths"),
+        _bars(batches) if plan.margin is None else [],
+        _loads(servers),
+    ]
     longest = max(map(len, each))
     return tuple(kind[i] for i in range(longest) for kind in each if i < len(kind))
 
 
 def absent(plan: Plan) -> dict[Kind, str]:
-    """Why there is no sheet of a kind, in words."""
+    """Why there is no sheet of a kind that the plan has cells for, in words."""
     known = {sheet.kind for sheet in sheets(plan)}
     found: dict[Kind, str] = {}
     for kind in KINDS:
-        if kind in known or not plan.cells:
+        cells = _servers(plan) if kind == "load" else _batches(plan)
+        if kind in known or not cells:
             continue
-        varies = len({getattr(cell, AXES[kind]) for cell in plan.cells}) > 1
+        varies = len({getattr(cell, AXES[kind]) for cell in cells}) > 1
         found[kind] = _ALONE[kind] if varies else _ALIKE[kind]
         if kind == "precisions" and varies and plan.margin is not None:
             found[kind] = A_VERDICT
     return found
+
+
+def _batches(plan: Plan) -> list[Cell]:
+    return [cell for cell in plan.cells if cell.serving is None]
+
+
+def _servers(plan: Plan) -> list[Cell]:
+    return [cell for cell in plan.cells if cell.serving is not None]
 
 
 def _varying(cells: Sequence[Cell]) -> list[str]:
@@ -119,22 +140,55 @@ def _plane(cells: Sequence[Cell], kind: Kind) -> list[Sheet]:
     return found
 
 
-def _bars(plan: Plan) -> list[Sheet]:
-    """The precisions of each piece of work, one sheet a model; none in an A/B."""
-    if plan.margin is not None:
-        return []
-    others = [knob for knob in _varying(plan.cells) if knob != "precision"]
+def _loads(cells: Sequence[Cell]) -> list[Sheet]:
+    """The loads of each server; scenarios are lines of one sheet, for they answer the same."""
+    varying = _varying(cells)
+    several = len({cell.scenario for cell in cells}) > 1
+    line = "scenario" if several else next((knob for knob in _LINES if knob in varying), "scenario")
+    fixed = [knob for knob in varying if knob != line]
+    found = []
+    for group in _grouped(cells, fixed):
+        if len(group) < 2:
+            continue
+        servers = list(dict.fromkeys(cell.server for cell in group))
+        names = _server_names(servers, line)
+        members = tuple(
+            Member(
+                cell.id,
+                servers.index(cell.server),
+                cell.offered.removeprefix(cell.scenario).strip(),
+            )
+            for cell in group
+        )
+        found.append(Sheet("load", _said(group[0], fixed), names, members))
+    return found
+
+
+def _server_names(servers: Sequence[Cell], line: str) -> tuple[str, ...]:
+    """By the knob that tells them apart; those that are alike in it by how many they serve."""
+    words = [word(server, line) for server in servers]
+    return tuple(
+        f"{name} of {server.serving.max_batch}"
+        if server.serving is not None and words.count(name) > 1
+        else name
+        for name, server in zip(words, servers, strict=True)
+    )
+
+
+def _bars(cells: Sequence[Cell]) -> list[Sheet]:
+    """The precisions of each piece of work, one sheet a model."""
+    others = [knob for knob in _varying(cells) if knob != "precision"]
     models = [knob for knob in others if knob == "model"]
     beside = [knob for knob in others if knob != "model"]
     found = []
-    for group in _grouped(plan.cells, models):
+    for group in _grouped(cells, models):
         blocks = [b for b in _grouped(group, beside) if len({c.precision for c in b}) > 1]
-        cells = [cell for block in blocks for cell in block]
-        if not cells:
+        shown = [cell for block in blocks for cell in block]
+        if not shown:
             continue
-        names = list(dict.fromkeys(cell.precision for cell in cells))
+        names = list(dict.fromkeys(cell.precision for cell in shown))
         members = tuple(
-            Member(cell.id, names.index(cell.precision), _said(cell, beside)) for cell in cells
+            Member(cell.id, names.index(cell.precision), _said(cell, beside)) for cell in shown
         )
         found.append(Sheet("precisions", _said(group[0], models), tuple(names), members))
     return found

@@ -11,6 +11,7 @@ from functools import partial
 
 from txtop.cell_state import CellState
 from txtop.state import SessionState
+from txtop.ui import curve
 from txtop.ui.figures import CellRow, Memo
 from txtop.ui.plots import TITLES, Plot, Tradeoffs
 from txtop.ui.points import Maker, Measured
@@ -72,15 +73,19 @@ def _of_families(
     # One that failed before it was loaded belongs to the only family there is, or to none.
     unknown = by_family.pop(None, [])
     if len(by_family) == 1:
-        return [
-            Maker(session, memo, sheet, [*cells, *unknown]).plot() for cells in by_family.values()
-        ]
+        return [_plot(session, memo, sheet, [*cells, *unknown]) for cells in by_family.values()]
     found = []
     for family, cells in by_family.items():
-        plot = Maker(session, memo, sheet, cells).plot()
+        plot = _plot(session, memo, sheet, cells)
         words = (plot.of, FAMILIES.get(family or "", family or ""))
         found.append(replace(plot, of=" · ".join(filter(None, words))))
     return found
+
+
+def _plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measured]) -> Plot:
+    if sheet.kind == "load":
+        return curve.plot(session, memo, sheet, cells)
+    return Maker(session, memo, sheet, cells).plot()
 
 
 def _absent(
@@ -91,5 +96,6 @@ def _absent(
     why = memo.kept("absent", plan, lambda: absent(plan))
     drawn = {plot.kind for plot in plots}
     few = FEW if session.ended is None else FEWER
-    missing = (kind for kind in KINDS if kind not in drawn and plan.cells)
+    planned = {sheet.kind for sheet in memo.kept("sheets", plan, lambda: sheets(plan))}
+    missing = (kind for kind in KINDS if kind not in drawn and kind in planned | why.keys())
     return tuple((TITLES[kind], why.get(kind, few)) for kind in missing)

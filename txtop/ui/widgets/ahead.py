@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from txtop.plan import Cell
 from txtop.ui import numbers
 from txtop.ui.forecast import Ahead, Forecast
 from txtop.ui.glyphs import Glyphs
@@ -26,6 +27,8 @@ KNOBS = {
     "precision": ("prec", 8),
     "attention": ("attention", 10),
     "batch_size": ("batch", 6),
+    "scenario": ("scenario", 11),
+    "offered": ("load", 9),
     "sequence_length": ("length", 7),
     "new_tokens": ("tokens", 7),
     "threads": ("threads", 8),
@@ -115,12 +118,17 @@ def _line(
         (fit(cell.model_name, model - 1, mark=more) + " ", text),
     ]
     for name in knobs:
-        said = str(getattr(cell, name) or "auto")
+        said = _load(cell) if name == "offered" else str(getattr(cell, name) or "auto")
         row.append((" " + fit(said, KNOBS[name][1] - 1, "right", mark=more), text))
     row.append((fit(g(numbers.gib(each.needs, "~")), GIB, "right"), value))
     tone = role if word in LOUD else "muted"
     said = cut(clean(g(note(each, word, room))), max(0, width - row_width(row) - 2), more)
     return [*row, (f"  {said}", tone)]
+
+
+def _load(cell: Cell) -> str:
+    """`at 20%`, `clients`; nothing of full batches."""
+    return "clients" if cell.asks_all else cell.offered.removeprefix(cell.scenario).strip()
 
 
 def before(

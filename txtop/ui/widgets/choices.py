@@ -26,6 +26,8 @@ HINTS = {
     "batch_sizes": "sequences at a time; digits type another",
     "sequence_lengths": "tokens of the prompt; T5: of the encoder",
     "new_tokens": "that each request makes; an encoder makes none",
+    "scenario": "static: full batches; the others answer requests",
+    "rate": "sweep: shares of what a server can answer",
     "threads": "of the model on a CPU; auto: all cores but one",
     "device": "auto: the GPU where there is one",
     "budget_s": "most seconds a cell may warm up and measure",

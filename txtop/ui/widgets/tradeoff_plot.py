@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.ui.plots import Plot
+from txtop.ui.plots import Plot, Point
 from txtop.ui.widgets.plane import Drawing, Path, Spot
 from txtop.ui.widgets.scale import Scale, linear, logarithmic
 
@@ -13,14 +13,20 @@ PROPORTION = "in proportion"
 
 
 def drawing(plot: Plot, cursor: int | None) -> Drawing:
-    """Labels stand beside the points of the front and beside the one under the cursor."""
+    """Labels stand beside the points that stand out and beside the one under the cursor."""
     x, y = scales(plot)
     spots = tuple(
-        Spot(p.x, p.y, p.line, p.label if p.front or i == cursor else "", p.running, p.front)
+        Spot(p.x, p.y, p.line, _label(plot, p, at_cursor=i == cursor), not p.settled, p.front)
         for i, p in enumerate(plot.points)
     )
     guide = _proportion(plot, cursor) if plot.kind == "lengths" else None
     return Drawing(x, y, plot.x_name, plot.y_name, spots, _lines(plot), guide, plot.ceilings)
+
+
+def _label(plot: Plot, point: Point, *, at_cursor: bool) -> str:
+    if plot.kind == "load" and point.front:
+        return f"knee {point.label}"
+    return point.label if point.front or point.loose or at_cursor else ""
 
 
 def scales(plot: Plot) -> tuple[Scale, Scale]:
@@ -30,6 +36,8 @@ def scales(plot: Plot) -> tuple[Scale, Scale]:
     if plot.kind == "rates":
         near = [height for height, _ in plot.ceilings if height <= CEILING_WITHIN * max(ys)]
         return logarithmic(xs), logarithmic([*ys, *near])
+    if plot.kind == "load":
+        return logarithmic(xs), linear(ys)
     lengths = sorted(set(xs))
     if max(xs) >= LOG_FROM * min(xs):
         return logarithmic(xs, lengths), logarithmic(ys)
@@ -37,10 +45,14 @@ def scales(plot: Plot) -> tuple[Scale, Scale]:
 
 
 def _lines(plot: Plot) -> tuple[tuple[int, Path], ...]:
-    """Each line from batch to batch, or from length to length."""
+    """Each line from batch to batch, from length to length, or from load to load: those come in
+    their order."""
     found = []
     for line in range(len(plot.lines)):
         own = [p for p in plot.points if p.line == line]
+        if plot.kind == "load":
+            found.append((line, tuple((p.x, p.y) for p in own if not p.loose)))
+            continue
         own.sort(key=lambda p: p.row.batch if plot.kind == "rates" else p.row.length)
         found.append((line, tuple((p.x, p.y) for p in own)))
     return tuple(found)

@@ -15,8 +15,13 @@ from txtop.ui.widgets.rows import Row, crop, fit, row_width
 MOST_NAME = 18
 LEAST_TABLE = 40
 TIME, RATE = 10, 9
-BESIDE = {"rates": ("batch", 5), "lengths": ("length", 7), "precisions": ("", 0)}
-LAST = {"rates": ("", 7), "lengths": ("times", 9), "precisions": ("", 0)}
+BESIDE = {
+    "rates": ("batch", 5),
+    "lengths": ("length", 7),
+    "precisions": ("", 0),
+    "load": ("offered", 10),
+}
+LAST = {"rates": ("", 7), "lengths": ("times", 9), "precisions": ("", 0), "load": ("", 11)}
 
 
 def name_width(plot: Plot) -> int:
@@ -69,12 +74,13 @@ def _line_word(plot: Plot) -> str:
 
 def _point(point: Point, kind: Kind, name: int, wide: int, g: Glyphs, *, at_cursor: bool) -> Row:
     bold = ".bold" if at_cursor else ""
-    quiet = "text" if point.front or at_cursor or kind == "lengths" else "muted"
+    quiet = "text" if point.front or at_cursor or kind in ("lengths", "load") else "muted"
     loud = "text.bold" if point.front or at_cursor else quiet
     last = "ok" if point.front else "muted" if point.running else quiet
+    last = "warn" if point.saturated else last
     return [
         (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
-        (sign(point.line, g, hollow=point.running) + " ", role(point.line)),
+        (sign(point.line, g, hollow=not point.settled) + " ", role(point.line)),
         (fit(point.name, name - 1, mark=g("…")) + " ", quiet + bold),
         (fit(point.label, wide, "right"), quiet + bold),
         (fit(g(point.time), TIME, "right"), quiet + bold),
@@ -87,7 +93,8 @@ def point_line(point: Point, plot: Plot, width: int, g: Glyphs, *, named: bool =
     """The figures of a cell and what is to be said of it, in the fullest form that fits; with its
     name first where nothing else names it. No ratio stands without a badge."""
     row = point.row
-    name = f"{point.name} {BESIDE[plot.kind][0]} {point.label}".replace("  ", " ").strip()
+    what = "" if plot.kind == "load" else BESIDE[plot.kind][0]
+    name = f"{point.name} {what} {point.label}".replace("  ", " ").strip()
     first: Row = [
         (f"{g(name)}   " if named else "", "text.bold"),
         (g(row.rate), "bad.bold" if row.state == "failed" else f"{role(point.line)}.bold"),
@@ -97,7 +104,7 @@ def point_line(point: Point, plot: Plot, width: int, g: Glyphs, *, named: bool =
         first += [("   ", "muted"), (g(point.time), "text.bold"), (f" {plot.time_unit}", "muted")]
     memory: Row = [("   ", "muted"), (g(row.gib), "text.bold"), (" GiB", "muted")]
     said: list[Row] = [[("   ", "muted"), (g(text), "text")] for text in point.said]
-    worth = _outputs(point, g)
+    worth = [] if plot.kind == "load" else _outputs(point, g)
     none: list[Row] = [[]]
     # What the output is worth stays longest: that a cell is on the front says that it is fast.
     pairs = chain(product(worth, said), product(worth, none), product(none, [*said, []]))

@@ -20,10 +20,12 @@ BESIDE_FROM = 100
 UNDER_SHARE = 0.42
 LEAST_PLOT, LEAST_TABLE = 8, 4
 NAME = 28
+ORDER = {"rates": "latency", "lengths": "length", "precisions": "precision", "load": "load"}
 HOW = {
     TITLES["rates"]: "--batch-sizes 1 8 32",
     TITLES["lengths"]: "--sequence-lengths 128 256 512",
     TITLES["precisions"]: "--precisions fp32 bf16",
+    TITLES["load"]: "--scenario dynamic continuous --rate sweep",
 }
 
 
@@ -134,8 +136,7 @@ def _table(shown: Shown, plot: Plot, at: Place, g: Glyphs, *, boxed: bool) -> li
     across, down = inside(at.width, at.height, boxed)
     body = _listing(shown, plot, across, down, g).rows
     body += _remarks(shown, plot, across, down - len(body), g)
-    order = "latency" if plot.kind == "rates" else "length"
-    by: Row = [(f"{len(plot.points)} by {order}", "muted")]
+    by: Row = [(f"{len(plot.points)} by {ORDER[plot.kind]}", "muted")]
     return framed("cells", by, body, at.width, at.height, g, boxed=boxed)
 
 
@@ -185,6 +186,7 @@ def _point(shown: Shown, plot: Plot, at: Place, g: Glyphs, *, boxed: bool) -> li
 def _remarks(shown: Shown, plot: Plot, width: int, height: int, g: Glyphs) -> list[Row]:
     """What the plot leaves out, and why there are no others; as far as there is room."""
     lines: list[str] = [f"left out: {plot.left_out}"] if plot.left_out else []
+    lines += plot.remarks
     for title, why in shown.all.absent:
         short = len(title) + 2 + len(why) <= width
         lines += [f"{title}: {why}"] if short else [f"{title}:", f"  {why}"]
