@@ -8,7 +8,7 @@ from txtop.ui import numbers
 from txtop.ui.figures import Metric
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.headline import Hero
-from txtop.ui.widgets import braille, digits
+from txtop.ui.widgets import braille, digits, requests
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, fit, wrapped
 
@@ -63,6 +63,13 @@ def _tall(shown: Hero, width: int, height: int, g: Glyphs, doubled: bool) -> lis
     """Digits and facts, the chart over the whole width, latencies under it."""
     rows = latencies(shown, width, g)
     top = number_rows(shown, width, g, doubled)
+    if shown.lanes is not None:
+        # They need no axis under them: their row that counts says how far it is.
+        free = max(1, height - len(top) - len(rows) - 2)
+        tight = free < 4 or free < 2 + -(-len(shown.lanes.running) // 4)
+        lanes = requests.rows(shown.lanes, width, free - (not tight), g)
+        lanes += [[]] * (free - len(lanes))
+        return [[], *top, [], *lanes, *rows]
     chart_height = max(1, height - len(top) - len(rows) - 3)
     room = max(0, width - LABELS)
     return [
@@ -79,12 +86,19 @@ def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
     """Digits, facts and chart side by side, for a small terminal."""
     facts = number_rows(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
     room = width - SMALL_CHART_AT - LABELS
+    if shown.lanes is not None and not shown.reason and room >= 8:
+        under = latencies(shown, width, g)
+        lanes = requests.rows(shown.lanes, width - SMALL_CHART_AT, 8 - len(under), g)
+        lanes += [[]] * (len(facts) - len(lanes))
+        left = [*facts, *[[]] * (len(lanes) - len(facts))]
+        sides = zip(left, lanes, strict=True)
+        return [*([*crop(a, SMALL_CHART_AT), *b] for a, b in sides), *under]
     if shown.reason or room < 8:
         return [*facts, [], *latencies(shown, width, g)]
     chart = _labelled(shown, room, digits.ROWS, g)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
-    under: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
-    return [*top, under, *latencies(shown, width, g)]
+    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
+    return [*top, axis, *latencies(shown, width, g)]
 
 
 def number_text(shown: Hero) -> tuple[str, str]:
@@ -131,8 +145,9 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
         room = width - FACT_WIDTH
         said = next((form for form in forms if cells(form) <= room), forms[-1])
         against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (g(said), "muted")]
-    elif shown.note:
-        against = [(shown.note, "muted")]
+    elif shown.notes:
+        said = next((form for form in shown.notes if cells(form) <= width), shown.notes[-1])
+        against = [(g(said), "muted")]
     elif shown.share is not None:
         against = [(" " * FACT_WIDTH, "text"), *braille.bar(shown.share, 16, g)]
     return [first, beside, against]
