@@ -144,8 +144,7 @@ def in_order(state: CellState) -> list[int]:
 def of_server(state: CellState) -> dict[str, Summary]:
     """The figures that no single request has."""
     serving = state.cell.serving
-    window = window_ns(state)
-    if serving is None or window is None:
+    if serving is None or window_ns(state) is None:
         return {}
     found = {"requests_per_s": rate(state, "requests_per_s")}
     if state.family != "encoder":
@@ -174,7 +173,7 @@ def goodput(state: CellState) -> tuple[float, float] | None:
     """Requests a second that kept what was promised, and their share of all that came; null where
     nothing was promised."""
     slo = state.cell.serving.slo if state.cell.serving else None
-    window = window_ns(state)
+    window = window_ns(state) if slo is not None else None
     if slo is None or window is None:
         return None
     good = sum(kept(state, i, slo) for i in state.samples.kept())

@@ -161,6 +161,7 @@ class CellRow:
     note: str = ""
     ratio: str = ""
     badges: tuple[str, ...] = ()
+    offered: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -177,6 +178,8 @@ def predicted_bytes(cell: Cell) -> int | None:
 def planned_iterations(state: CellState, plan: Plan) -> int:
     """How many iterations the axis holds: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
+    if state.cell.serving is not None:
+        return max(len(state.samples), before + state.cell.serving.requests)
     if plan.fixed_iterations is not None:
         return max(len(state.samples), 1 + plan.expected_warmup + plan.fixed_iterations)
     room = 20
@@ -253,7 +256,7 @@ def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
 def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
     now = memo.now(state, name, seed)
     value = now.mean
-    if value is None and state.samples.role:
+    if value is None and state.samples.role and state.cell.serving is None:
         value = metrics.value(state, name, len(state.samples) - 1)
     waits = not state.over and not state.lag and value is None
     text = numbers.PENDING if waits else numbers.ms(value)
@@ -323,6 +326,7 @@ def row(
         length=cell.sequence_length,
         tokens=cell.new_tokens,
         threads=cell.threads,
+        offered=cell.offered,
     )
     if base.state == "waiting":
         predicted = predicted_bytes(cell)
@@ -390,7 +394,11 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     if kind == "running":
         if state.stage != "measuring":
             return "first" if state.stage == "first" else state.stage
+        if state.cell.serving is not None:
+            return f"{n}/{state.cell.serving.requests}"
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
+    if state.finished is not None and state.finished.stopped_by == "saturated":
+        return "saturated"
     if 0 < n < SETTLED:
         return f"few: n = {n}"
     return "reference" if is_reference else ""

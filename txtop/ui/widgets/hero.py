@@ -87,12 +87,13 @@ def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
     facts = number_rows(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
     room = width - SMALL_CHART_AT - LABELS
     if shown.lanes is not None and not shown.reason and room >= 8:
-        under = latencies(shown, width, g)
-        lanes = requests.rows(shown.lanes, width - SMALL_CHART_AT, 8 - len(under), g)
-        lanes += [[]] * (len(facts) - len(lanes))
-        left = [*facts, *[[]] * (len(lanes) - len(facts))]
-        sides = zip(left, lanes, strict=True)
-        return [*([*crop(a, SMALL_CHART_AT), *b] for a, b in sides), *under]
+        facts = number_rows(shown, SMALL_CHART_AT - 1, g, False)
+        beside = [*facts, *(metric(each, SMALL_CHART_AT - 2, g) for each in shown.rows)]
+        lanes = requests.rows(shown.lanes, width - SMALL_CHART_AT, len(beside), g)
+        lanes += [[]] * (len(beside) - len(lanes))
+        sides = zip(beside, lanes, strict=True)
+        under = latencies(replace(shown, rows=()), width, g)
+        return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
     if shown.reason or room < 8:
         return [*facts, [], *latencies(shown, width, g)]
     chart = _labelled(shown, room, digits.ROWS, g)

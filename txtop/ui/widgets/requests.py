@@ -9,7 +9,7 @@ from txtop.ui.widgets import braille
 from txtop.ui.widgets.rows import Row, crop, fit, row_width
 
 LEAST_BAR, MOST_BAR = 4, 24
-LEAST_LANE, MOST_LANE = 15, 44
+LEAST_LANE, MOST_LANE = 14, 44
 GAP = 2
 
 
