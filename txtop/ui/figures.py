@@ -13,7 +13,7 @@ from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import Cell, Plan
 from txtop.state import SessionState
-from txtop.stats.summary import stated
+from txtop.stats.summary import FLOORS, stated
 from txtop.ui import numbers
 
 T = TypeVar("T")
@@ -34,6 +34,7 @@ class Memo:
         self.late = False
         self.finals = FinalMetrics()
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
+        self._gaps: dict[str, tuple[object, int, list[float], int]] = {}
         self._told: set[tuple[str, int]] = set()
         self._kept: dict[Hashable, tuple[object, object]] = {}
 
@@ -73,11 +74,26 @@ class Memo:
         samples, counted, found = self._itl.get(state.cell.id, (None, 0, ()))
         due = size > counted and (state.over or size >= SORTED_AGAIN * counted)
         if samples is not state.samples or due:
-            gaps, means = metrics.itl_ms(state)
-            gaps.sort()
-            found = tuple((f"p{p}", stated(gaps, len(means), p)) for p in (50, 90, 99))
+            gaps, count = self._sorted_gaps(state)
+            found = tuple((f"p{p}", stated(gaps, count, p)) for p in (50, 90, 99))
             self._itl[state.cell.id] = state.samples, size, found
         return found
+
+    def _sorted_gaps(self, state: CellState) -> tuple[list[float], int]:
+        """Those of a server are kept sorted, and new ones join them: it makes very many, and
+        discards none."""
+        samples = state.samples
+        known = self._gaps.get(state.cell.id)
+        if known is None or known[0] is not samples or state.cell.serving is None:
+            known = samples, 0, [], 0
+        _, seen, gaps, count = known
+        more, means = metrics.itl_ms(state, [i for i in samples.kept() if i >= seen])
+        gaps += more
+        gaps.sort()
+        count += len(means)
+        if state.cell.serving is not None:
+            self._gaps[state.cell.id] = samples, len(samples), gaps, count
+        return gaps, count
 
     def ended(self, state: CellState, name: str, seed: int) -> Live | None:
         """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
@@ -116,7 +132,8 @@ class Memo:
 class Chart:
     """The headline over the iterations of a cell, in bins of `size` iterations.
 
-    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up.
+    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A scale
+    that starts at zero is `filled`.
     """
 
     points: tuple[float | None, ...] = ()
@@ -125,16 +142,19 @@ class Chart:
     low: float = 0.0
     high: float = 1.0
     label: str = ""
+    filled: bool = False
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of figures: value and interval, and a spark of its newest points."""
+    """One row of figures: value and interval, what is known of its tail once it is over, and a
+    spark of its newest points."""
 
     label: str
     value: str = ""
     unit: str = ""
     half: str = ""
+    tail: str = ""
     spark: tuple[float | None, ...] = ()
 
 
@@ -265,7 +285,11 @@ def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> M
         if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
         else numbers.half(now.half_width)
     )
-    return Metric(label, text, "ms", said, _spark(state, name))
+    tail = ""
+    if state.over and state.cell.serving is not None and now.n:
+        high = memo.finals.of(state, seed)[name].p95
+        tail = f"p95 need {FLOORS[95]}" if high is None else f"p95 {numbers.ms(high)}"
+    return Metric(label, text, "ms", said, tail, _spark(state, name))
 
 
 def measured_count(state: CellState) -> int:

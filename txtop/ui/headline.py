@@ -222,8 +222,9 @@ def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], 
 def _answered(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
     why = cell.finished.stopped_by if cell.finished else ""
     short = f" · {why}" if why in ("budget", "skip", "stop") else ""
-    before = "" if cell.over else f"{cell.stage} "
-    return ((before, "muted"), (str(n), "text"), (f" of {requests} answered{short}", "muted"))
+    if not cell.over:
+        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{requests}", "muted"))
+    return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
 
 
 def _longest(budget_s: float) -> str:

@@ -92,7 +92,7 @@ def chart(state: CellState) -> Chart:
     took_s = (window[1] - window[0]) / NS_PER_S if window else 0.0
     most = max(points, default=0.0) or 1.0
     label = f"{numbers.three(took_s)} s" if points else ""
-    return Chart(tuple(points), 0, max(1, len(points)), 0.0, most, label)
+    return Chart(tuple(points), 0, max(1, len(points)), 0.0, most, label, filled=True)
 
 
 def state_word(state: CellState) -> tuple[str, str, str] | None:
@@ -114,12 +114,10 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
         return ()
     said: list[tuple[str, str]] = []
     if is_saturated(state) and offered.rate is not None and answered is not None:
-        rates = numbers.three(offered.rate), numbers.three(answered)
-        said.append(
-            (f"offered {rates[0]}/s, answered {rates[1]}/s", f"of {rates[0]}/s {rates[1]}/s")
-        )
+        came, went = _rate(offered.rate), _rate(answered)
+        said.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
     elif asked.share is not None and offered.rate is not None:
-        said.append((f"offered {numbers.three(offered.rate)}/s",) * 2)
+        said.append((f"offered {_rate(offered.rate)}/s",) * 2)
     good = serving.goodput(state)
     if asked.slo is not None and good is not None:
         brief = f"goodput {good[1] * 100:.0f} %"
@@ -129,3 +127,7 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
     long, short = (" · ".join(forms) for forms in zip(*said, strict=True))
     middle = " · ".join((said[0][0], *(brief for _, brief in said[1:])))
     return tuple(dict.fromkeys((long, middle, short, said[-1][1])))
+
+
+def _rate(value: float) -> str:
+    return f"{value:.1f}" if 1 <= value < 99.95 else numbers.three(value)

@@ -16,8 +16,10 @@ FACTS_AT = 19
 FACT_WIDTH = 10
 SMALL_CHART_AT = 46
 LABELS = 6
+FLAT_ROWS = 4
 SPARK_AT = 34
 MOST_SPARK = 48
+TAIL = 16
 VALUES_AT = 21
 
 
@@ -99,7 +101,11 @@ def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
     chart = _labelled(shown, room, digits.ROWS, g)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
     axis: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
-    return [*top, axis, *latencies(shown, width, g)]
+    rows = latencies(shown, width, g)
+    if len(rows) <= FLAT_ROWS:
+        return [*top, axis, *rows]
+    first = metric(shown.rows[0], SMALL_CHART_AT - 2, g)
+    return [*top, [*crop(first, SMALL_CHART_AT), *axis[1:]], *rows[1:]]
 
 
 def number_text(shown: Hero) -> tuple[str, str]:
@@ -193,6 +199,9 @@ def metric(shown: Metric, width: int, g: Glyphs) -> Row:
     room = width - SPARK_AT
     row = _labelled_value(shown.label, shown.value, shown.unit, g)
     row.append((fit(g(shown.half), 9, "right"), "text"))
+    if shown.tail and room > TAIL + 8:
+        row.append((fit(f"   {shown.tail}", TAIL), "muted"))
+        room -= TAIL
     if room > 4:
         across = min(room, MOST_SPARK)
         row.append((" " * (5 + room - across + 1), "text"))
