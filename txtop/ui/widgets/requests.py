@@ -20,7 +20,8 @@ def rows(shown: Lanes, width: int, height: int, g: Glyphs) -> list[Row]:
     if not shown.told:
         waits = "no request has come yet"
         return [[(waits if width >= len(waits) else "no request yet", "muted")]]
-    return [count(shown, width, g), *_fields(shown, width, height - 1, g)]
+    found = [count(shown, width, g), *_fields(shown, width, height - 1, g)]
+    return [crop(row, width) for row in found]
 
 
 def count(shown: Lanes, width: int, g: Glyphs) -> Row:
