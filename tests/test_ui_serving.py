@@ -124,6 +124,11 @@ def test_places_left_over_hold_the_newest_answers() -> None:
     assert "✓ #12  412 ms" in " ".join(text(requests.rows(MOVING, 64, 9, G)))
 
 
+def test_a_request_that_makes_no_tokens_has_no_bar() -> None:
+    shown = dataclasses.replace(MOVING, running=(Lane(30, 0, 0),), newest=())
+    assert text(requests.rows(shown, 64, 2, G))[1] == "▸ #30"
+
+
 def test_before_a_request_has_come_it_says_so() -> None:
     shown = build_view(begun(a_plan())).hero
     assert shown.lanes is not None and not shown.lanes.told

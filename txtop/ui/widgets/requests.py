@@ -78,13 +78,14 @@ def _fields(shown: Lanes, width: int, height: int, g: Glyphs) -> list[Row]:
 
 
 def _lane(lane: Lane, width: int, role: str, g: Glyphs) -> Row:
-    """`#17 ━━━━━━━──── 9/16`."""
+    """`#17 ━━━━━━━──── 9/16`; `▸ #17` where no tokens are made."""
     number = fit(f"#{lane.number}", max(4, len(str(lane.number)) + 1))
-    has = f"{lane.done}/{lane.wanted}" if lane.wanted else ""
-    tail = max(len(has), 2 * len(str(lane.wanted)) + 1) if has else 0
+    if not lane.wanted:
+        return [(f"{g('▸')} ", role), (number, "text")]
+    has = f"{lane.done}/{lane.wanted}"
+    tail = max(len(has), 2 * len(str(lane.wanted)) + 1)
     room = max(1, width - len(number) - tail - 2)
-    share = lane.done / lane.wanted if lane.wanted else 0.0
-    bar = braille.bar(share, room, g, role)
+    bar = braille.bar(lane.done / lane.wanted, room, g, role)
     return [(f"{number} ", "text"), *bar, (" " + fit(has, tail, "right"), "text")]
 
 
