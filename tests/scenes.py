@@ -24,6 +24,8 @@ from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
 
 NOW_S = 1_795_700_000.0
 RECORDED = resources.directory("sessions")
+# One cell a scenario, 40 requests at 4 a second each; what was told of processes is left out.
+SERVING = Path(__file__).parent / "recordings" / "serving.jsonl"
 
 
 class Frozen(Recording):
@@ -101,6 +103,10 @@ def recording(name: str, at: str) -> Callable[[Path], Show]:
     return lambda _folder: Frozen(RECORDED / f"{name}.jsonl", Start(at=at))
 
 
+def serving(at: str) -> Callable[[Path], Show]:
+    return lambda _folder: Frozen(SERVING, Start(at=at))
+
+
 def running(name: str, share: float) -> Callable[[Path], Show]:
     """A run that has come so far: the first lines of a recording."""
 
@@ -150,6 +156,10 @@ SCENES = {
     "load": Scene(served, "gpt2", ("3", *["down"] * 4), "under load"),
     "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
     "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
+    "serving": Scene(serving("1:15"), "continuous"),
+    "serving-warming": Scene(serving("1:04"), "warm-up"),
+    "serving-ended": Scene(serving("1:26"), "SATURATED"),
+    "serving-detail": Scene(serving("1:26"), "continuous", ("enter",), "figures"),
     "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4", "4")),
     "log": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("5", "slash", *"bf16")),
     "cells": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("1", "o", "o", "down")),

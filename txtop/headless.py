@@ -119,6 +119,10 @@ def _now(state: SessionState) -> str:
     if state.versus is not None and state.versus.blocks:
         return "; ".join(map(state.versus.words, state.versus.sequences))
     n = len(cell.samples.kept())
+    if cell.cell.serving is not None and cell.stage == "measuring":
+        lanes, wanted = cell.served.lanes, cell.cell.serving.requests
+        moving = f", {lanes.waiting} waiting, {len(lanes.running)} running" if lanes else ""
+        return f"{cell.cell.short}: {n} of {wanted} answered{moving}"
     of = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     far = f" {n}{of}" if cell.stage == "measuring" else ""
     return f"{cell.cell.short}: {cell.stage}{far}"

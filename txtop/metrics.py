@@ -179,10 +179,10 @@ class Live:
 
 def live(state: CellState, name: str) -> Live:
     """What can be said now of `name`; cheap enough for every frame."""
-    x = values(state, name)
     if name in serving.SYSTEM:
         found = serving.rate(state, name)
         return Live(found.n, found.mean, found.ci95)
+    x = values(state, name)
     if len(x) < 2:
         return Live(len(x), x[0] if x else None)
     if state.cell.serving is not None:

@@ -109,9 +109,14 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.scenario} {clients} client{'s' if clients > 1 else ''}"
 
     @property
+    def work(self) -> str:
+        """The load where there is one, else `batch 8`."""
+        return self.offered or f"batch {self.batch_size}"
+
+    @property
     def short(self) -> str:
         """`gpt2 bf16 batch 8`, and what is not as by default: for logs and notes."""
-        words = [self.model_name, self.precision, self.offered or f"batch {self.batch_size}"]
+        words = [self.model_name, self.precision, self.work]
         words += [f"length {self.sequence_length}"] if self.sequence_length != 128 else []
         words += [self.attention] if self.attention != "sdpa" else []
         words += [f"compile {self.compile}"] if self.compile != "none" else []

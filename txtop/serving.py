@@ -6,10 +6,10 @@ queue. n counts requests.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from statistics import fmean
 
 from txtop.cell_state import CellState
@@ -70,37 +70,48 @@ def window_ns(state: CellState) -> tuple[int, int] | None:
     return (begun, ended) if ended > begun else None
 
 
-def _token_times_ns(state: CellState, places: Sequence[int]) -> list[int]:
-    found: list[int] = []
-    for i in places:
-        arrival = state.served.arrival_ns[i]
-        found += accumulate(state.samples.gaps(i), initial=arrival)
-        if state.samples.tokens[i]:
-            found.remove(arrival)
-    found.sort()
-    return found
-
-
 def rates(state: CellState, name: str, slices: int = BATCHES) -> list[float]:
     """Tokens (or answers) a second in each of so many equal parts of the window."""
     window = window_ns(state)
-    if window is None:
+    if window is None or (state.lag and name == "output_tokens_per_s"):
         return []
     begun, ended = window
-    times = _moments(state, name)
     span = (ended - begun) / slices
-    places = [bisect_right(times, round(begun + k * span)) for k in range(slices + 1)]
-    places[0] = bisect_left(times, begun)
-    return [(b - a) / span * NS_PER_S for a, b in pairwise(places)]
+    edges = [round(begun + k * span) for k in range(slices + 1)]
+    count = _tokens if name == "output_tokens_per_s" else _answers
+    return [found / span * NS_PER_S for found in count(state, edges)]
 
 
-def _moments(state: CellState, name: str) -> list[int]:
-    places = state.samples.kept()
-    if name == "output_tokens_per_s":
-        if state.lag:
-            return []
-        return _token_times_ns(state, places)
-    return sorted(state.served.end_ns[i] for i in places)
+def _answers(state: CellState, edges: Sequence[int]) -> list[int]:
+    """How many requests were answered in each part of the time between two of the edges."""
+    found = [0] * len(edges)
+    for i in state.samples.kept():
+        found[_part(edges, state.served.end_ns[i])] += 1
+    return found[:-1]
+
+
+def _tokens(state: CellState, edges: Sequence[int]) -> list[int]:
+    """How many tokens came in each part. Only of a request that a part does not hold as a whole
+    are its tokens looked at, of which there are few: a cell has very many tokens."""
+    samples, served = state.samples, state.served
+    found = [0] * len(edges)
+    for i in state.samples.kept():
+        begin, end = samples.gaps_from[i], samples.gaps_from[i + 1]
+        if begin == end:
+            continue
+        arrival = served.arrival_ns[i]
+        first = _part(edges, arrival + samples.gaps_ns[begin])
+        if first == _part(edges, arrival + samples.e2e_ns[i]):
+            found[first] += end - begin
+            continue
+        for at in accumulate(samples.gaps(i)):
+            found[_part(edges, arrival + at)] += 1
+    return found[:-1]
+
+
+def _part(edges: Sequence[int], at: int) -> int:
+    """The part that a moment is in, its end included; beyond them all one more."""
+    return min(len(edges) - 1, max(0, bisect_left(edges, at) - 1))
 
 
 def rate(state: CellState, name: str) -> Summary:
@@ -133,10 +144,8 @@ def in_order(state: CellState) -> list[int]:
 def of_server(state: CellState) -> dict[str, Summary]:
     """The figures that no single request has."""
     serving = state.cell.serving
-    window = window_ns(state)
-    if serving is None or window is None:
+    if serving is None or window_ns(state) is None:
         return {}
-    places = state.samples.kept()
     found = {"requests_per_s": rate(state, "requests_per_s")}
     if state.family != "encoder":
         found = {"output_tokens_per_s": rate(state, "output_tokens_per_s"), **found}
@@ -151,13 +160,23 @@ def of_server(state: CellState) -> dict[str, Summary]:
     if late is not None:
         note = "the load was late" if late > LATE_SHARE else ""
         found["load_lateness"] = single(late, "share", note)
-    slo = serving.slo
-    if slo is not None:
-        good = sum(kept(state, i, slo) for i in places)
-        seconds = (window[1] - window[0]) / NS_PER_S
-        found["goodput_requests_per_s"] = single(good / seconds, "req/s", slo.words())
-        found["goodput_share"] = single(good / totals(state).sent, "share", slo.words())
+    good = goodput(state)
+    if serving.slo is not None and good is not None:
+        words = serving.slo.words()
+        found["goodput_requests_per_s"] = single(good[0], "req/s", words)
+        found["goodput_share"] = single(good[1], "share", words)
     return found
+
+
+def goodput(state: CellState) -> tuple[float, float] | None:
+    """Requests a second that kept what was promised, and their share of all that came; null where
+    nothing was promised."""
+    slo = state.cell.serving.slo if state.cell.serving else None
+    window = window_ns(state) if slo is not None else None
+    if slo is None or window is None:
+        return None
+    good = sum(kept(state, i, slo) for i in state.samples.kept())
+    return good / (window[1] - window[0]) * NS_PER_S, good / totals(state).sent
 
 
 def in_flight(state: CellState) -> float:

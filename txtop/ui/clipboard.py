@@ -34,14 +34,16 @@ def inert(lines: Iterable[str]) -> tuple[str, bool]:
 
 def cell(row: CellRow) -> str:
     """A row of the table as one line with its units."""
-    knobs = [row.model, row.precision, row.attention, f"batch {row.batch}", f"length {row.length}"]
+    work = row.offered or f"batch {row.batch}"
+    whole, one = ("req/s", "E2E") if row.offered else ("seq/s", "forward")
+    knobs = [row.model, row.precision, row.attention, work, f"length {row.length}"]
     if not row.forward:
         knobs.append(f"{row.tokens} tokens")
     figures = [
-        f"{row.rate} {'seq/s' if row.forward else 'tok/s'} {row.half}".rstrip() if row.rate else "",
+        f"{row.rate} {whole if row.forward else 'tok/s'} {row.half}".rstrip() if row.rate else "",
         f"TTFT {row.ttft} ms" if row.ttft else "",
         f"TPOT {row.tpot} ms" if row.tpot else "",
-        f"forward {row.forward} ms" if row.forward else "",
+        f"{one} {row.forward} ms" if row.forward else "",
         f"{row.gib} GiB" if row.gib else "",
         " ".join([row.ratio, *row.badges[:1]]) if row.ratio else "",
         row.note,

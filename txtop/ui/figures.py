@@ -13,7 +13,7 @@ from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import Cell, Plan
 from txtop.state import SessionState
-from txtop.stats.summary import stated
+from txtop.stats.summary import FLOORS, stated
 from txtop.ui import numbers
 
 T = TypeVar("T")
@@ -22,6 +22,7 @@ SPARK_POINTS = 256
 SETTLED = 10
 SORTED_AGAIN = 1.02
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
+_SERVED = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
 FAILED = ("oom", "failed", "timeout", "rejected")
 
 
@@ -33,6 +34,7 @@ class Memo:
         self.late = False
         self.finals = FinalMetrics()
         self._itl: dict[str, tuple[object, int, tuple[tuple[str, float | None], ...]]] = {}
+        self._gaps: dict[str, tuple[object, int, list[float], int]] = {}
         self._told: set[tuple[str, int]] = set()
         self._kept: dict[Hashable, tuple[object, object]] = {}
 
@@ -53,8 +55,12 @@ class Memo:
         return {name: session.cells[cell.id] for name, cell in best.items()}
 
     def live(self, state: CellState, name: str) -> Live:
-        """`metrics.live`, anew only when an iteration came."""
-        made_of = state.samples, len(state.samples)
+        """`metrics.live`, anew only when an iteration came; of a server with very many requests
+        when there are 2 % more, since all of them are looked at."""
+        n = len(state.samples)
+        if state.cell.serving is not None and not state.over:
+            n -= n % max(1, n // 50)
+        made_of = state.samples, n
         return self.kept(("live", state.cell.id, name), made_of, lambda: metrics.live(state, name))
 
     def now(self, state: CellState, name: str, seed: int) -> Live:
@@ -68,11 +74,26 @@ class Memo:
         samples, counted, found = self._itl.get(state.cell.id, (None, 0, ()))
         due = size > counted and (state.over or size >= SORTED_AGAIN * counted)
         if samples is not state.samples or due:
-            gaps, means = metrics.itl_ms(state)
-            gaps.sort()
-            found = tuple((f"p{p}", stated(gaps, len(means), p)) for p in (50, 90, 99))
+            gaps, count = self._sorted_gaps(state)
+            found = tuple((f"p{p}", stated(gaps, count, p)) for p in (50, 90, 99))
             self._itl[state.cell.id] = state.samples, size, found
         return found
+
+    def _sorted_gaps(self, state: CellState) -> tuple[list[float], int]:
+        """Those of a server are kept sorted, and new ones join them: it makes very many, and
+        discards none."""
+        samples = state.samples
+        known = self._gaps.get(state.cell.id)
+        if known is None or known[0] is not samples or state.cell.serving is None:
+            known = samples, 0, [], 0
+        _, seen, gaps, count = known
+        more, means = metrics.itl_ms(state, [i for i in samples.kept() if i >= seen])
+        gaps += more
+        gaps.sort()
+        count += len(means)
+        if state.cell.serving is not None:
+            self._gaps[state.cell.id] = samples, len(samples), gaps, count
+        return gaps, count
 
     def ended(self, state: CellState, name: str, seed: int) -> Live | None:
         """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
@@ -111,7 +132,8 @@ class Memo:
 class Chart:
     """The headline over the iterations of a cell, in bins of `size` iterations.
 
-    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up.
+    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A scale
+    that starts at zero is `filled`.
     """
 
     points: tuple[float | None, ...] = ()
@@ -120,16 +142,19 @@ class Chart:
     low: float = 0.0
     high: float = 1.0
     label: str = ""
+    filled: bool = False
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One row of figures: value and interval, and a spark of its newest points."""
+    """One row of figures: value and interval, what is known of its tail once it is over, and a
+    spark of its newest points."""
 
     label: str
     value: str = ""
     unit: str = ""
     half: str = ""
+    tail: str = ""
     spark: tuple[float | None, ...] = ()
 
 
@@ -156,6 +181,7 @@ class CellRow:
     note: str = ""
     ratio: str = ""
     badges: tuple[str, ...] = ()
+    offered: str = ""
 
 
 @lru_cache(maxsize=4096)
@@ -172,6 +198,8 @@ def predicted_bytes(cell: Cell) -> int | None:
 def planned_iterations(state: CellState, plan: Plan) -> int:
     """How many iterations the axis holds: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
+    if state.cell.serving is not None:
+        return max(len(state.samples), before + state.cell.serving.requests)
     if plan.fixed_iterations is not None:
         return max(len(state.samples), 1 + plan.expected_warmup + plan.fixed_iterations)
     room = 20
@@ -235,6 +263,9 @@ def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
 
 def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
     """TTFT and TPOT, with the encoder's share where there is one; forward time of an encoder."""
+    if state.cell.serving is not None:
+        shown = _SERVED if state.family != "encoder" else (_SERVED[0], ("E2E", "e2e_ms"))
+        return tuple(_metric(label, name, state, memo, seed) for label, name in shown)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
@@ -245,12 +276,20 @@ def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
 def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
     now = memo.now(state, name, seed)
     value = now.mean
-    if value is None and state.samples.role:
+    if value is None and state.samples.role and state.cell.serving is None:
         value = metrics.value(state, name, len(state.samples) - 1)
     waits = not state.over and not state.lag and value is None
     text = numbers.PENDING if waits else numbers.ms(value)
-    said = "withheld" if state.lag and name != "e2e_ms" else numbers.half(now.half_width)
-    return Metric(label, text, "ms", said, _spark(state, name))
+    said = (
+        "withheld"
+        if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
+        else numbers.half(now.half_width)
+    )
+    tail = ""
+    if state.over and state.cell.serving is not None and now.n:
+        high = memo.finals.of(state, seed)[name].p95
+        tail = f"p95 need {FLOORS[95]}" if high is None else f"p95 {numbers.ms(high)}"
+    return Metric(label, text, "ms", said, tail, _spark(state, name))
 
 
 def measured_count(state: CellState) -> int:
@@ -311,6 +350,7 @@ def row(
         length=cell.sequence_length,
         tokens=cell.new_tokens,
         threads=cell.threads,
+        offered=cell.offered,
     )
     if base.state == "waiting":
         predicted = predicted_bytes(cell)
@@ -378,7 +418,11 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     if kind == "running":
         if state.stage != "measuring":
             return "first" if state.stage == "first" else state.stage
+        if state.cell.serving is not None:
+            return f"{n}/{state.cell.serving.requests}"
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
+    if state.finished is not None and state.finished.stopped_by == "saturated":
+        return "saturated"
     if 0 < n < SETTLED:
         return f"few: n = {n}"
     return "reference" if is_reference else ""

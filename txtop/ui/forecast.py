@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from msgspec.structs import replace
+
 from txtop import models
 from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError
@@ -16,6 +18,7 @@ from txtop.session.past import Past
 from txtop.spelled import command_line
 from txtop.ui.figures import predicted_bytes
 from txtop.ui.room import Room
+from txtop.ui.time_left import served_s
 
 # Of what is free: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
@@ -81,7 +84,24 @@ def forecast(asked: Asked, past: Past, session_dir: Path | None = None) -> Forec
         plan = plan_of(asked)
     except TxtopError as error:
         return Forecast(ahead, error=str(error), command=command)
-    return Forecast(ahead, plan, command=command, time=guess(plan, past))
+    return Forecast(ahead, plan, command=command, time=_time(plan, past))
+
+
+def _time(plan: Plan, past: Past) -> Guess:
+    """Of cells that serve requests their load lasts as long as it is long, whatever the past."""
+    served = [cell for cell in plan.cells if cell.serving is not None]
+    if not served:
+        return guess(plan, past)
+    others = tuple(cell for cell in plan.cells if cell.serving is None)
+    known = {cell.group for cell in others}
+    loads = [past.load_s(cell) for cell in {c.group: c for c in served}.values()
+             if cell.group not in known]  # fmt: skip
+    found = guess(replace(plan, cells=others), past) if others else Guess(0.0, False, "the load")
+    if found.seconds is None:
+        return found
+    seconds = found.seconds + sum(served_s(cell, plan) for cell in served)
+    basis = found.basis + (", loading not counted" if None in loads else "")
+    return Guess(seconds + sum(s for s in loads if s is not None), True, basis)
 
 
 def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from txtop import events, fidelity, metrics
 from txtop.cell_state import CellState
+from txtop.metrics import Live
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
-from txtop.ui import figures, numbers
+from txtop.ui import figures, lanes, numbers
 from txtop.ui.devices import throttle_of
 from txtop.ui.figures import Chart, Memo, Metric
+from txtop.ui.lanes import Lanes
 
 NO_CHART = Chart()
 NAMED_PHASES = {"to_device": "device", "first_forward": "first"}
@@ -35,7 +37,7 @@ class Hero:
     half: str = ""
     interval: str = ""
     why: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
     ratio: str = ""
     ratio_of: str = ""
     badges: tuple[str, ...] = ()
@@ -43,6 +45,7 @@ class Hero:
     hint: str = ""
     share: float | None = None
     chart: Chart = NO_CHART
+    lanes: Lanes | None = None
     rows: tuple[Metric, ...] = ()
     itl: tuple[tuple[str, str], ...] = ()
     load: tuple[tuple[str, str], ...] = ()
@@ -75,13 +78,13 @@ def hero(
         mark=mark,
         word=word,
         role=role,
-        number_role=_number_role(cell, stable),
+        number_role=_number_role(cell, stable or _served_well(cell, now)),
         half=numbers.half(now.half_width),
         interval=numbers.interval(now.ci95),
         why=_why(session, cell, throttle, now.n),
-        note="not counted" if cell.stage in ("first", "warming") else "",
+        notes=_notes(cell, memo, seed),
         ratio=numbers.ratio(relative),
-        ratio_of=f"of {reference.cell.precision}, batch {cell.cell.batch_size}"
+        ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
         else "",
         badges=fidelity.forms(session.output_of(cell.cell.id)) if relative else (),
@@ -91,8 +94,9 @@ def hero(
         chart=memo.kept(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
-            lambda: figures.chart(cell, plan),
+            lambda: figures.chart(cell, plan) if cell.cell.serving is None else lanes.chart(cell),
         ),
+        lanes=lanes.lanes(cell, plan),
         rows=figures.metric_rows(cell, memo, seed),
         itl=_itl(cell, memo),
         load=_load(cell),
@@ -104,7 +108,7 @@ def _title(state: CellState, order: list[CellState]) -> str:
     parts = [
         cell.model_name,
         _precision(state),
-        f"batch {cell.batch_size}",
+        cell.work,
     ]
     others = [c.cell for c in order]
     if len({c.attention for c in others}) > 1:
@@ -128,10 +132,28 @@ def _precision(state: CellState) -> str:
     return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
 
 
+def _served_well(cell: CellState, now: Live) -> bool:
+    """A server has no steady state; its rate is as good as its interval once it is over."""
+    return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
+
+
+def _notes(cell: CellState, memo: Memo, seed: int) -> tuple[str, ...]:
+    """From the longest form on."""
+    if cell.stage in ("first", "warming"):
+        return ("not counted",)
+    if cell.cell.serving is None:
+        return ()
+    answered = memo.now(cell, "requests_per_s", seed).mean
+    made_of = cell.samples, len(cell.samples), cell.over, answered
+    return memo.kept(("notes", cell.cell.id), made_of, lambda: lanes.notes(cell, answered))
+
+
 def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[str, str, str]:
     """The state of a cell: glyph, word and colour."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
+    if cell.over and (served := lanes.state_word(cell)):
+        return served
     if cell.over:
         if cell.status in figures.FAILED:
             return "✗", figures.tag(cell), "bad.bold"
@@ -144,8 +166,8 @@ def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[s
         return "‖", "paused", "text.bold"
     if stable:
         return "●", "STABLE", "ok.bold"
-    words = {"first": "first iteration"}
-    return "○", words.get(cell.stage, cell.stage), "text"
+    first = "first iteration" if cell.cell.serving is None else "first request"
+    return "○", first if cell.stage == "first" else cell.stage, "text"
 
 
 def _number_role(cell: CellState, stable: bool) -> str:
@@ -171,6 +193,8 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
     if cell.stage in ("first", "warming"):
         done = len(cell.samples)
         wanted = session.plan.warmup
+        if cell.cell.serving is not None:
+            return f"{done} of {lanes.warm_ups(cell, session.plan)} requests"
         return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
     if 0 < n < figures.SETTLED and (cell.over or n < 2):
         return f"few: n = {n}"
@@ -179,6 +203,9 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
 
 def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
     n, plan = figures.measured_count(cell), session.plan
+    asked = cell.cell.serving
+    if asked is not None and (n or cell.stage == "measuring"):
+        return _answered(cell, n, asked.requests)
     if cell.stage == "measuring":
         of = (
             f"/{plan.fixed_iterations}"
@@ -190,6 +217,14 @@ def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], 
         why = cell.finished.stopped_by if cell.finished else ""
         return ((f"n {n}" + (f" · {why}" if why else ""), "muted"),) if n else ()
     return ((cell.stage, "muted"),)
+
+
+def _answered(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
+    why = cell.finished.stopped_by if cell.finished else ""
+    short = f" · {why}" if why in ("budget", "skip", "stop") else ""
+    if not cell.over:
+        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{requests}", "muted"))
+    return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
 
 
 def _longest(budget_s: float) -> str:

@@ -40,6 +40,7 @@ class Strip:
     steady_from: int | None = None
     lead_s: float = 0.0
     waits: bool = True
+    one: str = "iteration"
 
     def count(self, kind: Kind) -> int:
         return self.kinds.count(kind)
@@ -78,14 +79,16 @@ def lead(session: SessionState, state: CellState) -> int:
 def _strip(session: SessionState, state: CellState, memo: Memo, lead_ns: int) -> Strip:
     seed, name = session.plan.seed, "e2e_ms"
     start = memo.finals.steady(state, seed).start if state.over and state.samples.role else 0
-    values = tuple(ns / NS_PER_MS for ns in state.samples.e2e_ns)
-    found = kinds(state, start)
+    places = order(state)
+    values = tuple(state.samples.e2e_ns[i] / NS_PER_MS for i in places)
+    each = kinds(state, start)
+    found = tuple(each[i] for i in places)
     usual = [v for v, kind in zip(values, found, strict=True) if kind == "measured"]
     now = memo.now(state, name, seed)
     low, high = scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
     return Strip(
-        label="forward" if state.family == "encoder" else "E2E",
+        label="forward" if state.family == "encoder" and not state.cell.serving else "E2E",
         values=values,
         kinds=found,
         room=max(1, len(values)) if state.over else planned_iterations(state, session.plan),
@@ -98,14 +101,24 @@ def _strip(session: SessionState, state: CellState, memo: Memo, lead_ns: int) ->
         steady_from=kept[start] if start else None,
         lead_s=lead_ns / 1e9,
         waits=not state.over,
+        one="request" if state.cell.serving else "iteration",
     )
+
+
+def order(state: CellState) -> Sequence[int]:
+    """Places of all iterations; of requests in the order in which they came, not in that of their
+    answers."""
+    if state.cell.serving is None:
+        return range(len(state.samples))
+    return sorted(range(len(state.samples)), key=state.served.arrival_ns.__getitem__)
 
 
 def kinds(state: CellState, start: int) -> tuple[Kind, ...]:
     """What each iteration counts as, when the steady part of the kept ones begins at `start`."""
     samples = state.samples
     found: list[Kind] = ["warmup"] * len(samples)
-    if found:
+    served = state.cell.serving is not None
+    if found and not served:
         found[0] = "first"
     kept = samples.kept()
     for i in kept[:start]:
@@ -113,7 +126,8 @@ def kinds(state: CellState, start: int) -> tuple[Kind, ...]:
     stated = kept[start:]
     for i in stated:
         found[i] = "measured"
-    for place in outlying([samples.e2e_ns[i] for i in stated]):
+    # A request that met a queue is no outlier.
+    for place in () if served else outlying([samples.e2e_ns[i] for i in stated]):
         found[stated[place]] = "outlier"
     for i in samples.discarded:
         if i < len(found):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics
+from txtop import fidelity, metrics, serving
 from txtop.cell_state import CellState
+from txtop.plan import Cell
 from txtop.session.export import cell_notes
 from txtop.state import SessionState
 from txtop.stats.steady import drifts
@@ -87,6 +88,8 @@ def _course(session: SessionState, state: CellState, memo: Memo) -> tuple[Said, 
 
 
 def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
+    if state.cell.serving is not None:
+        return _of_requests(session, state)
     kept = state.samples.kept()
     start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
     places = kept[start:]
@@ -105,6 +108,22 @@ def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
         said.append(Said("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
     said.append(Said("warm-up", _warm_up(session, state)))
     return said
+
+
+def _of_requests(session: SessionState, state: CellState) -> list[Said]:
+    counts = serving.totals(state)
+    offered = state.served.offered
+    said = [Said("requests", f"{counts.answered} answered of {counts.sent} that came")]
+    if offered is not None and offered.rate is not None:
+        said.append(Said("offered", f"{numbers.three(offered.rate)} a second"))
+    if state.finished is not None and state.finished.stopped_by == "saturated":
+        text = "saturated: the longer the load, the longer the wait"
+        said.append(Said("server", text, "warn"))
+    late = serving.lateness(state)
+    if late is not None and late > serving.LATE_SHARE:
+        said.append(Said("load", f"late by {late:.1%} of the time between two requests", "warn"))
+    count = sum(role != "measured" for role in state.samples.role)
+    return [*said, Said("warm-up", f"{count} requests")]
 
 
 def _counted(state: CellState, counted: int, dropped: int) -> str:
@@ -178,7 +197,7 @@ def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
         Said("attention", _attention(state)),
         Said("device", _device(state)),
         *([Said("device id", load.device_id)] if load is not None and load.device_id else []),
-        Said("batch", str(cell.batch_size)),
+        *_work(cell),
         Said("lengths", _lengths(state)),
         Said("compile", cell.compile),
     ]
@@ -191,6 +210,24 @@ def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
     versions = _versions(session, state)
     said += [Said("versions", versions)] if versions else []
     return tuple(said)
+
+
+def _work(cell: Cell) -> list[Said]:
+    """The batch; of a server its load, what it may do with it, and what is promised."""
+    asked = cell.serving
+    if asked is None:
+        return [Said("batch", str(cell.batch_size))]
+    rooms = {
+        "single": "one at a time",
+        "dynamic": f"at most {asked.max_batch} in a batch, {asked.max_wait_ms:g} ms for more",
+        "continuous": f"at most {asked.max_batch} in a step",
+    }
+    load = cell.offered.partition(" ")[2]
+    said = [
+        Said("scenario", f"{cell.scenario}, {rooms.get(cell.scenario, '')}"),
+        Said("load", f"{asked.requests} requests, {load}"),
+    ]
+    return [*said, *([Said("promised", asked.slo.words())] if asked.slo is not None else [])]
 
 
 def _attention(state: CellState) -> str:
@@ -214,9 +251,11 @@ def _device(state: CellState) -> str:
 
 def _lengths(state: CellState) -> str:
     cell = state.cell
+    drawn = cell.serving.lengths if cell.serving else "fixed"
+    how = "" if drawn == "fixed" else f", {drawn}"
     if state.family == "encoder":
-        return f"{cell.sequence_length} tokens"
-    return f"{cell.sequence_length} tokens in, {cell.new_tokens} out"
+        return f"{cell.sequence_length} tokens{how}"
+    return f"{cell.sequence_length} tokens in, {cell.new_tokens} out{how}"
 
 
 def _versions(session: SessionState, state: CellState) -> str:

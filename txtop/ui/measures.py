@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from txtop import metrics, watched
+from txtop import metrics, serving, watched
 from txtop.cell_state import CellState
-from txtop.metrics import FAMILY_METRICS, PER_ITERATION
+from txtop.metrics import PER_ITERATION
 from txtop.state import SessionState
 from txtop.stats.summary import Summary, stated
 from txtop.ui.figures import Memo
@@ -17,6 +17,9 @@ from txtop.ui.iterations import pace
 # What a cell is run for, latencies, what follows from them, then the machine, energy and money.
 LABELS = {
     "tokens_per_s": "tok/s",
+    "output_tokens_per_s": "tok/s",
+    "requests_per_s": "req/s",
+    "queue_ms": "queue",
     "ttft_ms": "TTFT",
     "tpot_ms": "TPOT",
     "itl_ms": "ITL",
@@ -25,6 +28,13 @@ LABELS = {
     "prefill_tokens_per_s": "prefill",
     "decode_tokens_per_s": "decode",
     "sequences_per_s": "seq/s",
+    "in_service": "served",
+    "occupancy": "slots",
+    "padding_waste": "padding",
+    "kv_cache_use": "KV used",
+    "load_lateness": "late",
+    "goodput_requests_per_s": "goodput",
+    "goodput_share": "in SLO",
     "gpu_utilization": "GPU",
     "power_w": "power",
     "energy_j_per_token": "energy",
@@ -35,6 +45,7 @@ LABELS = {
     "cost_per_million_sequences": "cost",
 }
 OF_ENCODERS = {"sequences_per_s": "seq/s", "e2e_ms": "forward"}
+UNITS = {"requests": "req"}
 STATED = (50, 90, 99)
 
 
@@ -59,6 +70,8 @@ def figures(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure
 
 
 def _labels(state: CellState) -> dict[str, str]:
+    if state.cell.serving is not None:
+        return LABELS
     return OF_ENCODERS | LABELS | OF_ENCODERS if state.family == "encoder" else LABELS
 
 
@@ -70,7 +83,12 @@ def _final(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure,
     found = {**found, **_of_device(session, state), **watched.joules(session, state)}
     found |= metrics.cost(state, found, session.plan.cost_per_hour)
     labels = _labels(state)
-    return tuple(_figure(labels[name], found[name]) for name in labels if name in found)
+    whole = serving.SYSTEM if state.cell.serving is not None else ()
+    return tuple(
+        _figure(labels[name], found[name], spread=name not in whole)
+        for name in labels
+        if name in found
+    )
 
 
 def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
@@ -87,18 +105,25 @@ def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
     return found
 
 
-def _figure(label: str, found: Summary) -> Figure:
-    percentiles = ((50, found.p50), (90, found.p90), (99, found.p99)) if found.n > 1 else ()
+def _figure(label: str, found: Summary, *, spread: bool = True) -> Figure:
+    """What a server does as a whole has no `spread`."""
+    known = ((50, found.p50), (90, found.p90), (99, found.p99))
+    percentiles = known if spread and found.n > 1 else ()
     note = found.notes[0] if found.mean is None and found.notes else ""
-    return Figure(label, found.unit, found.n, found.mean, found.ci95, percentiles, note)
+    unit, mean = found.unit, found.mean
+    if unit == "share" and mean is not None:
+        unit, mean = "%", 100 * mean
+    return Figure(label, UNITS.get(unit, unit), found.n, mean, found.ci95, percentiles, note)
 
 
 def _live(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
-    known = FAMILY_METRICS.get(state.family or "", ())
+    known = metrics.names(state)
     labels = _labels(state)
     found = {name: _so_far(labels[name], name, state, memo) for name in known}
     if "ttft_ms" in known:
         found["itl_ms"] = _gaps(state)
+    for name, summary in serving.of_server(state).items():
+        found[name] = _figure(labels[name], summary, spread=False)
     return tuple(found[name] for name in labels if name in found)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from txtop.ui.figures import CellRow
 
 # The highest first; of everything else the lowest.
 DESCENDING = ("rate",)
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _WORDS = ("model", "precision", "attention")
 _COUNTS = ("batch", "length", "tokens", "threads")
 
@@ -19,6 +21,10 @@ def value(row: CellRow, column: str) -> Key | None:
     """What a row has in a column, to compare it by; null where it shows no figure."""
     if column in _WORDS:
         return 0.0, str(getattr(row, column)).casefold()
+    if column == "offered":
+        # Digits of one length, so that 10/s comes after 4/s.
+        said = row.offered or f"batch {row.batch}"
+        return 0.0, _NUMBER.sub(lambda found: f"{float(found[0]):014.4f}", said)
     if column in _COUNTS:
         count: int | None = getattr(row, column)
         return None if count is None else (float(count), "")
@@ -60,7 +66,7 @@ def after(column: str, columns: Sequence[str]) -> str:
 
 def words(row: CellRow) -> str:
     """What a filter looks for words in: everything a row says."""
-    knobs = f"batch {row.batch} length {row.length} tokens {row.tokens}"
+    knobs = f"{row.offered or f'batch {row.batch}'} length {row.length} tokens {row.tokens}"
     threads = f"threads {row.threads}" if row.threads else ""
     parts = (row.model, row.precision, row.attention, knobs, threads, row.state, row.note)
     return " ".join([*parts, *row.badges])

@@ -62,6 +62,7 @@ def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
     if state.family == "encoder":
         values = metrics.values(state, "e2e_ms", places)
         title, n, why = "forward time", len(values), _why(state)
+        title = "time of a request" if state.cell.serving else title
     else:
         values, means = metrics.itl_ms(state, places)
         title, n, why = "gaps between tokens", len(means), _why(state)

@@ -21,7 +21,7 @@ from txtop.state import HOST, Device, SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import gpus_of
 from txtop.ui.figures import Memo
-from txtop.ui.iterations import Strip, lead, pace
+from txtop.ui.iterations import Strip, lead, order, pace
 
 Points = tuple[float | None, ...]
 Span = tuple[int, int]
@@ -69,11 +69,13 @@ def spans(session: SessionState, state: CellState, room: int) -> Spans:
     start, took = state.started_at_ns, lead(session, state)
     edges = [start + took * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if took else []
     before = tuple(pairwise(edges))
-    at, e2e = state.samples.at_ns, state.samples.e2e_ns
+    places = order(state)
+    at = [state.samples.at_ns[i] for i in places]
+    e2e = [state.samples.e2e_ns[i] for i in places]
     if room > MOST_BINS:
         size = -(-room // MOST_BINS)
         groups = ((i, min(i + size, len(at)) - 1) for i in range(0, len(at), size))
-        body = tuple((at[first] - e2e[first], at[last]) for first, last in groups)
+        body = tuple((at[first] - e2e[first], max(at[first : last + 1])) for first, last in groups)
         return Spans(before, body, -(-room // size))
     parts = min(MOST_PARTS, MOST_BINS // room)
     body = tuple(

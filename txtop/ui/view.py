@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from txtop import metrics
 from txtop.cell_state import CellState
+from txtop.plan import Cell
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.detail import Detail, detail
@@ -22,6 +22,7 @@ from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
 from txtop.ui.plots import NOTHING, Tradeoffs
 from txtop.ui.roof import roof
+from txtop.ui.time_left import left, share
 from txtop.ui.tradeoffs import tradeoffs
 from txtop.ui.whole import Whole, whole
 
@@ -166,7 +167,7 @@ def build_view(
         clock_ns=state.clock_ns,
         position=_position(order, shown),
         count=len(order),
-        left=versus.left if versus else _left(state, order),
+        left=versus.left if versus else left(state, order),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
         failed=state.failed,
@@ -224,7 +225,7 @@ def _facts(order: list[CellState]) -> tuple[str, ...]:
     facts = [
         " → ".join(each([c.precision for c in cells])),
         " ".join(each([c.attention for c in cells])),
-        f"batch {' '.join(each([c.batch_size for c in cells]))}",
+        *_work(cells),
     ]
     lengths = each([c.sequence_length for c in cells])
     if len(lengths) > 1:
@@ -235,6 +236,21 @@ def _facts(order: list[CellState]) -> tuple[str, ...]:
     if device.startswith("cpu") and threads:
         device = f"{device} {threads} thread{'s' if threads > 1 else ''}"
     return (*facts, device) if device else tuple(facts)
+
+
+def _work(cells: list[Cell]) -> list[str]:
+    """`batch 1 8 32`, `dynamic continuous 2/s 4/s`: scenarios that have the same loads together."""
+    batches = dict.fromkeys(str(c.batch_size) for c in cells if c.serving is None)
+    loads: dict[str, list[str]] = {}
+    for cell in cells:
+        if cell.serving is not None:
+            scenario, _, load = cell.offered.partition(" ")
+            loads.setdefault(scenario, []).append(load)
+    same: dict[tuple[str, ...], list[str]] = {}
+    for scenario, each in loads.items():
+        same.setdefault(tuple(dict.fromkeys(each)), []).append(scenario)
+    served = [" ".join([*scenarios, *each]) for each, scenarios in same.items()]
+    return [*([f"batch {' '.join(batches)}"] if batches else []), *served]
 
 
 def _date(wall_s: float) -> str:
@@ -258,44 +274,8 @@ def _rail(cell: CellState, state: SessionState) -> Rail:
     if cell.over:
         return Rail("done" if cell.status == "ok" else "skipped", 1.0)
     if cell.cell.id == state.current:
-        return Rail("running", _share(cell, state))
+        return Rail("running", share(cell, state))
     return Rail("waiting")
-
-
-def _share(cell: CellState, state: SessionState) -> float:
-    """How far a running cell has come: by its iterations, or by the most it may spend."""
-    plan = state.plan
-    if plan.fixed_iterations is not None:
-        return min(1.0, len(cell.samples) / (1 + plan.expected_warmup + plan.fixed_iterations))
-    spent_s = sum(cell.samples.e2e_ns) / NS_PER_S
-    return min(1.0, spent_s / plan.budget_s)
-
-
-def _left(state: SessionState, order: list[CellState]) -> str:
-    """A guess of the time left, from what cells took so far."""
-    if state.ended is not None:
-        return ""
-    took = [
-        (c.ended_at_ns - c.started_at_ns) / NS_PER_S for c in order if c.status == "ok" and c.worker
-    ]
-    waiting = sum(not c.over and c.cell.id != state.current for c in order)
-    current = state.cells.get(state.current or "")
-    rest_s = 0.0
-    if current is not None:
-        share = _share(current, state)
-        spent_s = (state.clock_ns - current.started_at_ns) / NS_PER_S
-        if share > 0 and current.samples.role:
-            beside_s = max(0.0, spent_s - sum(current.samples.e2e_ns) / NS_PER_S)
-            whole_s = beside_s + (spent_s - beside_s) / share
-            if state.plan.fixed_iterations is None and took:
-                whole_s = min(whole_s, max(fmean(took), spent_s))
-            rest_s = max(0.0, whole_s - spent_s)
-            took = took or [whole_s]
-        elif took:
-            rest_s = max(0.0, fmean(took) - spent_s)
-    if not took:
-        return numbers.PENDING
-    return numbers.about(rest_s + waiting * fmean(took))
 
 
 def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machine:

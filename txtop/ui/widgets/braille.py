@@ -126,6 +126,10 @@ def plot(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> lis
     """The chart itself: warm-up muted, measured in its role; `height` rows of `width` columns."""
     if width <= 0 or height <= 0:
         return [[] for _ in range(max(0, height))]
+    if chart.filled:
+        found = _resampled(chart, 2 * width if g.mode == "braille" else width)
+        heights = [None if point is None else point[0] for point in found]
+        return [[(line, measured)] for line in area(heights, width, height, chart.high, g)]
     if g.mode != "braille":
         return _bars(chart, width, height, g, measured)
     grid = [[0] * width for _ in range(height)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,21 +37,27 @@ class Columns:
     note: int
     gib: int
     gap: int
+    served: bool = False
 
     @property
     def latency(self) -> tuple[tuple[str, str], ...]:
         """The fields that tell it, and their headings."""
         return (
-            (("forward", "fwd ms"),)
+            (("forward", "E2E ms" if self.unit == "req/s" else "fwd ms"),)
             if self.encoders
             else (("ttft", "TTFT ms"), ("tpot", "TPOT ms"))
         )
 
     @property
+    def work(self) -> str:
+        """The field with the batch, or with the load where cells serve requests."""
+        return "offered" if self.served else "batch"
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """The fields that rows can be ordered by, from left to right."""
         named = ["model", *(["precision"] if self.precision else [])]
-        named += ["batch"] if self.batch else []
+        named += [self.work] if self.batch else []
         named += [name for name, _ in (*self.extra, *self.latency)]
         return (*named, "rate", "gib")
 
@@ -71,14 +78,20 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
         model = max(6, min(longest + 1, most))
     gib = 8 if width >= WIDE else 6
     gap = 3 if width >= WIDE else 2
-    fixed = 2 + model + 5 + 6 + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
+    served = any(row.offered for row in rows)
+    precision, batch = 5, 6
+    if served:
+        batch = 2 + max(len(load(row, short=width < WIDE)) for row in rows)
+    fixed = 2 + model + precision + batch + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
     least = NOTE_WIDE if width >= WIDE else NOTE
     left = width - fixed - least
     varying = [(name, wide) for name, wide in KNOBS if _varies(rows, name)]
-    precision, batch = 5, 6
-    if left < sum(wide for _, wide in varying) and not _varies(rows, "batch"):
+    if served and left < 0 and not _varies(rows, "precision"):
+        precision, left = 0, left + precision
+    alike = not _varies(rows, "batch") and not served
+    if left < sum(wide for _, wide in varying) and alike:
         batch, left = 0, left + batch
-    if left < sum(wide for _, wide in varying) and not _varies(rows, "precision"):
+    if left < sum(wide for _, wide in varying) and precision and not _varies(rows, "precision"):
         precision, left = 0, left + precision
     extra: list[tuple[str, int]] = []
     for name, wide in varying:
@@ -86,9 +99,20 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
             extra.append((name, wide))
             left -= wide
     bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
-    unit = "seq/s" if encoders else "tok|seq/s" if mixed else "tok/s"
+    sequences = "req/s" if served else "seq/s"
+    unit = sequences if encoders else f"tok|{sequences}" if mixed else "tok/s"
     note = max(0, least + left - (bar + 4 if bar else 0))
-    return Columns(model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap)
+    return Columns(
+        model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap, served
+    )
+
+
+def load(row: CellRow, *, short: bool) -> str:
+    """`dynamic 4/s`, `batch 8` of a cell that is measured in batches; `cont. 8 cl.` if short."""
+    said = row.offered or f"batch {row.batch}"
+    if not short:
+        return said
+    return re.sub(" clients?$", " cl.", said).replace("continuous", "cont.")
 
 
 def _varies(rows: Sequence[CellRow], name: str) -> bool:
@@ -174,7 +198,7 @@ def _head(shape: Columns, order: str, g: Glyphs) -> Row:
     heads: list[tuple[str, str, int, int, Align]] = [
         ("model", "model", shape.model, 0, "left"),
         ("precision", "prec", shape.precision, 0, "left"),
-        ("batch", "batch", shape.batch, 0, "right"),
+        (shape.work, "load" if shape.served else "batch", shape.batch, 0, "right"),
         *((name, short[name], wide, 0, "right") for name, wide in shape.extra),
         *((name, word, 9, 0, "right") for name, word in shape.latency),
         ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
@@ -202,7 +226,8 @@ def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bo
     rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
     if row.note == "INVALID":
         rate = "bad.bold"
-    ends = fit(str(row.batch), shape.batch, "right") + "".join(
+    batch = load(row, short=shape.gib == 6) if shape.served else str(row.batch)
+    ends = fit(batch, shape.batch, "right") + "".join(
         fit(_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
     )
     found: Row = [

@@ -8,7 +8,7 @@ from txtop.ui import numbers
 from txtop.ui.figures import Metric
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.headline import Hero
-from txtop.ui.widgets import braille, digits
+from txtop.ui.widgets import braille, digits, requests
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.rows import Row, cells, clean, crop, cut, fit, wrapped
 
@@ -16,8 +16,10 @@ FACTS_AT = 19
 FACT_WIDTH = 10
 SMALL_CHART_AT = 46
 LABELS = 6
+FLAT_ROWS = 4
 SPARK_AT = 34
 MOST_SPARK = 48
+TAIL = 16
 VALUES_AT = 21
 
 
@@ -63,6 +65,13 @@ def _tall(shown: Hero, width: int, height: int, g: Glyphs, doubled: bool) -> lis
     """Digits and facts, the chart over the whole width, latencies under it."""
     rows = latencies(shown, width, g)
     top = number_rows(shown, width, g, doubled)
+    if shown.lanes is not None:
+        # They need no axis under them: their row that counts says how far it is.
+        free = max(1, height - len(top) - len(rows) - 2)
+        tight = free < 4 or free < 2 + -(-len(shown.lanes.running) // 4)
+        lanes = requests.rows(shown.lanes, width, free - (not tight), g)
+        lanes += [[]] * (free - len(lanes))
+        return [[], *top, [], *lanes, *rows]
     chart_height = max(1, height - len(top) - len(rows) - 3)
     room = max(0, width - LABELS)
     return [
@@ -79,12 +88,24 @@ def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
     """Digits, facts and chart side by side, for a small terminal."""
     facts = number_rows(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
     room = width - SMALL_CHART_AT - LABELS
+    if shown.lanes is not None and not shown.reason and room >= 8:
+        facts = number_rows(shown, SMALL_CHART_AT - 1, g, False)
+        beside = [*facts, *(metric(each, SMALL_CHART_AT - 2, g) for each in shown.rows)]
+        lanes = requests.rows(shown.lanes, width - SMALL_CHART_AT, len(beside), g)
+        lanes += [[]] * (len(beside) - len(lanes))
+        sides = zip(beside, lanes, strict=True)
+        under = latencies(replace(shown, rows=()), width, g)
+        return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
     if shown.reason or room < 8:
         return [*facts, [], *latencies(shown, width, g)]
     chart = _labelled(shown, room, digits.ROWS, g)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
-    under: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
-    return [*top, under, *latencies(shown, width, g)]
+    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
+    rows = latencies(shown, width, g)
+    if len(rows) <= FLAT_ROWS:
+        return [*top, axis, *rows]
+    first = metric(shown.rows[0], SMALL_CHART_AT - 2, g)
+    return [*top, [*crop(first, SMALL_CHART_AT), *axis[1:]], *rows[1:]]
 
 
 def number_text(shown: Hero) -> tuple[str, str]:
@@ -131,8 +152,9 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
         room = width - FACT_WIDTH
         said = next((form for form in forms if cells(form) <= room), forms[-1])
         against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (g(said), "muted")]
-    elif shown.note:
-        against = [(shown.note, "muted")]
+    elif shown.notes:
+        said = next((form for form in shown.notes if cells(form) <= width), shown.notes[-1])
+        against = [(g(said), "muted")]
     elif shown.share is not None:
         against = [(" " * FACT_WIDTH, "text"), *braille.bar(shown.share, 16, g)]
     return [first, beside, against]
@@ -177,6 +199,9 @@ def metric(shown: Metric, width: int, g: Glyphs) -> Row:
     room = width - SPARK_AT
     row = _labelled_value(shown.label, shown.value, shown.unit, g)
     row.append((fit(g(shown.half), 9, "right"), "text"))
+    if shown.tail and room > TAIL + 8:
+        row.append((fit(f"   {shown.tail}", TAIL), "muted"))
+        room -= TAIL
     if room > 4:
         across = min(room, MOST_SPARK)
         row.append((" " * (5 + room - across + 1), "text"))

@@ -120,7 +120,7 @@ def _points(shown: Strip, axis: Axis, left: int, right: int, height: int, g: Gly
     width = axis.lead + axis.body
     field = Canvas(width, height, g, "•")
     if not shown.values:
-        said = "no iteration yet" if shown.waits else "no iteration was made"
+        said = f"no {shown.one} yet" if shown.waits else f"no {shown.one} was made"
         row: Row = [(" " * left, "text"), (fit(said, width, mark=g("…")), "muted")]
         return [[], row, *([] for _ in range(height - 2))][:height] if height > 1 else [row]
     _ground(shown, axis, field, g)
