@@ -14,7 +14,7 @@ from txtop.asked import Asked
 from txtop.errors import UsageError, did_you_mean
 from txtop.ranges import numbers
 
-_LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads")
+_LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
 _SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
 _NAMES = {field.name: field.name for field in fields(Asked)} | _SECONDS
 _KEYS = sorted(set(_NAMES) - set(_SECONDS.values()))
@@ -22,7 +22,8 @@ _NOTHING = Asked()
 
 
 def read(path: Path) -> Asked:
-    """What the file asks for. Numbers may be ranges: `batch_sizes = "1-64*2"`.
+    """What the file asks for. Numbers may be ranges: `batch_sizes = "1-64*2"`; a rate may be a
+    number.
 
     Raises `UsageError` where it cannot be read, is no TOML, or has a key or value that `run` has
     not.
@@ -41,6 +42,8 @@ def read(path: Path) -> Asked:
     for name in _LISTS:
         if name in given:
             given[name] = _numbers(f"--plan {path}: {name}", given[name])
+    if "rate" in given:
+        given["rate"] = _rates(given["rate"])
     try:
         return msgspec.convert(given, Asked)
     except msgspec.ValidationError as error:
@@ -50,6 +53,12 @@ def read(path: Path) -> Asked:
 def _numbers(where: str, value: object) -> list[int] | None:
     words = value if isinstance(value, list) else [value]
     return numbers(where, [str(word) for word in words])
+
+
+def _rates(value: object) -> list[object]:
+    """As `--rate` has them: words."""
+    words = value if isinstance(value, list) else [value]
+    return [str(word) if type(word) in (int, float) else word for word in words]
 
 
 def write(asked: Asked) -> bytes:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from txtop import arms
 from txtop.errors import UsageError
+from txtop.loads import Wishes, loads
 from txtop.percent import share
 from txtop.plan import Cell, Plan
+from txtop.scenario import Serving, Slo
 from txtop.spelled import number, option
 
 # A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.
@@ -27,11 +30,13 @@ _OF_RUN = {
 }
 _USUAL_CELL = Cell(id="", model="")
 _USUAL_PLAN = Plan(cells=())
+_USUAL_LOAD = Serving()
 
 
 def command(plan: Plan, cell: Cell) -> str:
     """The command that asks for just this cell with the plan's rules; in an A/B, whose arms are
-    nothing without each other, for all of it. Empty where no command line can spell it.
+    nothing without each other, for all of it; for a share of what a server can do, the sweep that
+    finds that out. Empty where no command line can spell it.
 
     Quoted for a POSIX shell. A preset is spelled out, so that it may change without harm.
     """
@@ -44,11 +49,61 @@ def _run(plan: Plan, cell: Cell) -> list[str]:
     for knob, name in _OF_RUN.items():
         if (value := getattr(cell, knob)) != getattr(_USUAL_CELL, knob):
             words += [name, str(value)]
+    if cell.serving is not None:
+        load = _load(cell, cell.serving)
+        if not load:
+            return []
+        words += load
     if plan.iterations is not None:
         words += ["--iterations", str(plan.iterations)]
     elif plan.budget_s != _USUAL_PLAN.budget_s:
         words += ["--budget", number(plan.budget_s)]
     return words + _rules(plan)
+
+
+def _load(cell: Cell, serving: Serving) -> list[str]:
+    """How requests come to the cell; nothing where that cannot be spelled: pairs of lengths come
+    from a file whose name is not known."""
+    given = {
+        name: value
+        for name in ("requests", "max_batch", "max_wait_ms", "lengths")
+        if (value := getattr(serving, name)) != getattr(_USUAL_LOAD, name)
+    }
+    if cell.scenario == "single":
+        given = {k: v for k, v in given.items() if not k.startswith("max_")}
+    if serving.share is not None:
+        given["rate"] = ["sweep"]
+    elif serving.rate is not None:
+        given["rate"] = [number(serving.rate)]
+    elif serving.concurrency != serving.max_batch:
+        given["concurrency"] = [serving.concurrency]
+    if serving.slo is not None:
+        given["slo"] = _slo(serving.slo)
+    try:
+        asked = loads(Wishes(scenario=[cell.scenario], **given))
+    except UsageError:
+        return []
+    if (cell.scenario, serving) not in asked or cell.batch_size != 1:
+        return []
+    words = ["--scenario", cell.scenario]
+    for name in ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo"):
+        if (value := given.get(name)) is not None:
+            word = value[0] if isinstance(value, list) else value
+            words += [f"--{name.replace('_', '-')}", _word(word)]
+    return words
+
+
+def _word(value: object) -> str:
+    return number(value) if isinstance(value, int | float) else str(value)
+
+
+def _slo(slo: Slo) -> str:
+    """`ttft=200ms,e2e=2000ms`; an exponent would not be read."""
+    return ",".join(
+        f"{name.removesuffix('_ms')}={Decimal(repr(ms)):f}ms"
+        for name in slo.__struct_fields__
+        if (ms := getattr(slo, name)) is not None
+    )
 
 
 def _ab(plan: Plan) -> list[str]:

@@ -42,7 +42,8 @@ def words(asked: Asked) -> list[str]:
         elif isinstance(value, list):
             found += option(spelt, ranges.spelt(value) if name in _NUMBERS else value)
         else:
-            found += [spelt, number(value) if isinstance(value, int | float) else str(value)]
+            word = number(value) if isinstance(value, int | float) else str(value)
+            found += option(spelt, [word])
     return found
 
 
