@@ -15,7 +15,7 @@ from statistics import fmean
 from txtop.cell_state import CellState
 from txtop.scenario import Slo
 from txtop.stats.intervals import student_t
-from txtop.stats.queueing import BATCHES, batch_means, busy_s
+from txtop.stats.queueing import BATCHES, batch_means, batched, busy_s
 from txtop.stats.summary import Summary, single, summarise
 
 NS_PER_S = 1e9
@@ -134,6 +134,12 @@ def of_requests(values: Sequence[float], unit: str, seed: int) -> Summary:
     if found.n:
         found.ci95 = batch_means(values)
     return found
+
+
+def batched_ns(state: CellState) -> list[float]:
+    """The mean E2E in ns of ten batches of requests that came one after the other; none under 20
+    answers."""
+    return batched([float(state.samples.e2e_ns[i]) for i in in_order(state)])
 
 
 def in_order(state: CellState) -> list[int]:

@@ -342,6 +342,9 @@ class SessionState:
 
     def _offered(self, state: CellState, event: events.Offered) -> None:
         first = state.served.offered is None
+        if first:
+            # What warm-up took of the cache is no figure of the load.
+            state.served.kv_most = None
         state.served.offered = event
         state.stage = "measuring"
         if first:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from txtop import metrics
+import msgspec
+
+from txtop import metrics, serving
 from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
@@ -100,6 +102,8 @@ def _asked(cell: Cell) -> Key:
         cell.new_tokens,
         cell.compile,
         cell.cache,
+        cell.scenario,
+        cell.serving and msgspec.structs.replace(cell.serving, slo=None),
     )
 
 
@@ -130,6 +134,8 @@ def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
             notes.append(f"no steady state in {name}")
+    if first.cell.serving is not None:
+        notes.append("by E2E of requests, in ten batches of neighbours")
     found = None if reasons else contrast(_times(base), _times(new), margin)
     return Compared(
         cell=label,
@@ -152,7 +158,12 @@ def _reasons(base: list[Pair], new: list[Pair], names: tuple[str, str]) -> list[
 
 
 def _times(side: list[Pair]) -> list[list[float]]:
-    return [metrics.stated_ns(cell) for _, cell in side]
+    """Of iterations; of a server the mean E2E of ten batches of neighbours, for requests that
+    meet in a queue are slow together."""
+    return [
+        metrics.stated_ns(cell) if cell.cell.serving is None else serving.batched_ns(cell)
+        for _, cell in side
+    ]
 
 
 def _rate(side: list[Pair]) -> float | None:
@@ -194,6 +205,8 @@ def _inputs(pair: Pair) -> str:
 
 
 def _tokens(pair: Pair) -> str:
+    if pair[1].cell.serving is not None:
+        return "as its requests ask"
     made = {pair[1].samples.tokens[i] for i in metrics.stated(pair[1])}
     return ", ".join(map(str, sorted(made)))
 

@@ -7,19 +7,22 @@ from typing import Any
 
 import msgspec
 
-from txtop import metrics, roofline, stats, watched
+from txtop import metrics, roofline, serving, stats, watched
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
+from txtop.session import served_table
 from txtop.session.comparisons import comparisons, exported
 from txtop.session.schema import (
     SCHEMA,
     CellExport,
     DeviceExport,
     Export,
+    RequestsExport,
     Series,
     Session,
     TelemetryExport,
+    TokensExport,
     Tool,
 )
 from txtop.state import SessionState
@@ -126,7 +129,10 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
             "decode": state.kernels.decode if state.kernels else None,
         },
         device=load.device if load else cell.device,
-        scenario="static",
+        scenario=cell.scenario,
+        serving=cell.serving,
+        requests=_requests(state),
+        tokens=_tokens(state),
         batch_size=cell.batch_size,
         sequence_length=cell.sequence_length,
         new_tokens=None if encoder else cell.new_tokens,
@@ -144,6 +150,26 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
     )
 
 
+def _requests(state: CellState) -> RequestsExport | None:
+    if state.cell.serving is None:
+        return None
+    found = serving.totals(state)
+    offered = state.served.offered
+    return RequestsExport(
+        offered_per_s=offered.rate if offered else None,
+        sent=found.sent,
+        answered=found.answered,
+        unanswered=found.unanswered,
+    )
+
+
+def _tokens(state: CellState) -> TokensExport | None:
+    if state.cell.serving is None:
+        return None
+    found = serving.totals(state)
+    return TokensExport(prompt=found.prompt_tokens, output=found.output_tokens)
+
+
 def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
     """What a reader has to know beside the figures."""
     notes = list(state.load.notes) if state.load else []
@@ -157,7 +183,9 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     n = found.n - found.start
     if state.status == "ok" and n < FEW:
         notes.append(f"few: n = {n}")
-    if found.n and session.plan.warmup is None and not metrics.warm(state):
+    served = state.cell.serving is not None
+    notes += served_table.notes(state) if served else []
+    if found.n and not served and session.plan.warmup is None and not metrics.warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += found.notes
     notes += _what_if(state)

@@ -8,6 +8,7 @@ import msgspec
 
 from txtop.events import Machine
 from txtop.plan import Plan
+from txtop.scenario import Serving
 from txtop.stats.summary import Summary
 
 SCHEMA: Literal["txtop/1"] = "txtop/1"
@@ -91,8 +92,26 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
     notes: list[str]
 
 
+class RequestsExport(msgspec.Struct, kw_only=True):
+    """The measured requests of a cell that served: sent = answered + unanswered. Without a rate
+    clients asked, each again when it was answered."""
+
+    offered_per_s: float | None
+    sent: int
+    answered: int
+    unanswered: int
+
+
+class TokensExport(msgspec.Struct, kw_only=True):
+    """Of the answered requests, prompts without padding."""
+
+    prompt: int
+    output: int
+
+
 class CellExport(msgspec.Struct, kw_only=True):
-    """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded."""
+    """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded. One that
+    served has its load in `serving`; `batch_size` is then 1 and means nothing."""
 
     id: str
     model: str
@@ -105,6 +124,9 @@ class CellExport(msgspec.Struct, kw_only=True):
     kernels: dict[str, str | None]
     device: str
     scenario: str
+    serving: Serving | None
+    requests: RequestsExport | None
+    tokens: TokensExport | None
     batch_size: int
     sequence_length: int
     new_tokens: int | None

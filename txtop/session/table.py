@@ -10,7 +10,7 @@ from txtop.events import Machine
 from txtop.metrics import FinalMetrics
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
-from txtop.session import published, verdict
+from txtop.session import published, served_table, verdict
 from txtop.session.export import cell_notes
 from txtop.session.text import MISSING, aligned, figure
 from txtop.state import SessionState
@@ -53,7 +53,8 @@ def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.versus is not None else []
     knobs = ((k, "<") for k in turned)
-    return (*arm, *COLUMNS[:3], *knobs, *COLUMNS[3:-1], *beside, COLUMNS[-1])
+    batch = COLUMNS[3:4] if all(c.serving is None for c in cells) else (("batch", "<"),)
+    return (*arm, *COLUMNS[:3], *knobs, *batch, *COLUMNS[4:-1], *beside, COLUMNS[-1])
 
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
@@ -125,11 +126,13 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     rate = found.get(metrics.headline(state))
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
+    if status == "ok" and state.finished and state.finished.stopped_by == "saturated":
+        status = "ok, saturated"
     return [
         _shortened(sanitise(cell.model)),
         cell.precision,
         cell.attention,
-        str(cell.batch_size),
+        cell.offered or str(cell.batch_size),
         str(cell.sequence_length),
         MISSING if state.family == "encoder" else str(cell.new_tokens),
         figure(mean("load_s")),
@@ -151,8 +154,11 @@ def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     if state.status != "ok" or rate is None:
         return f"{state.cell.short}: {_failure(state)}"
     words = [f"{figure(rate.mean)} {rate.unit} {half_width(rate)}"]
+    if state.cell.serving is not None:
+        words += served_table.words(state, found)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
         wanted = (name == "e2e_ms") == (state.family == "encoder")
+        wanted = wanted and state.cell.serving is None
         if wanted and name in found and found[name].mean is not None:
             words.append(f"{label} {figure(found[name].mean)} ms")
     invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
@@ -187,6 +193,8 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         lines += [*decided, ""]
     heading = columns(state)
     lines += aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
+    if served := served_table.lines(state, finals):
+        lines += ["", *served]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
         said = [_failure(c)] if c.over and c.status != "ok" else []

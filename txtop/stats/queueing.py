@@ -23,11 +23,16 @@ def batch_means(values: Sequence[float]) -> Interval | None:
     much (Conway 1963; Law and Kelton, "Simulation Modeling and Analysis", section 9.5.3). Null
     under 20 values.
     """
+    return student_t(batched(values))
+
+
+def batched(values: Sequence[float]) -> list[float]:
+    """The means of ten batches of neighbours; none under 20 values."""
     n = len(values)
     if n < BATCHES * LEAST_A_BATCH:
-        return None
+        return []
     edges = [round(i * n / BATCHES) for i in range(BATCHES + 1)]
-    return student_t([fmean(values[a:b]) for a, b in pairwise(edges)])
+    return [fmean(values[a:b]) for a, b in pairwise(edges)]
 
 
 def saturated(

@@ -1,0 +1,113 @@
+"""The second table of a session that served requests: the queue, the server, what was kept."""
+
+from __future__ import annotations
+
+from txtop import knees, metrics, serving
+from txtop.cell_state import CellState
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import sanitise
+from txtop.session.text import MISSING, aligned, figure
+from txtop.state import SessionState
+from txtop.stats.summary import FLOORS, Summary
+
+COLUMNS = (
+    ("server", "<"),
+    ("offered/s", ">"),
+    ("answered/s", ">"),
+    ("answered", ">"),
+    ("queue ms", ">"),
+    ("E2E ms", ">"),
+    ("p95 ms", ">"),
+    ("served", ">"),
+    ("slots %", ">"),
+    ("padding %", ">"),
+)
+KV = ("KV %", ">")
+GOODPUT = (("good/s", ">"), ("good %", ">"))
+
+
+def lines(state: SessionState, finals: FinalMetrics) -> list[str]:
+    """Its lines; none where no cell served."""
+    served = [c for c in state.cells.values() if c.cell.serving is not None]
+    if not served:
+        return []
+    heading = list(COLUMNS)
+    if any(c.served.kv_most is not None for c in served):
+        heading.append(KV)
+    if any(c.cell.serving and c.cell.serving.slo for c in served):
+        heading += GOODPUT
+    names = [name for name, _ in heading]
+    rows = [[_row(state, c, finals).get(name, MISSING) for name in names] for c in served]
+    return [*aligned(tuple(heading), [names, *rows]), *_knees(state)]
+
+
+def _row(state: SessionState, cell: CellState, finals: FinalMetrics) -> dict[str, str]:
+    found = finals.of(cell, state.plan.seed)
+    known = serving.totals(cell)
+
+    def mean(name: str, scale: float = 1.0) -> str:
+        value = found[name].mean if name in found else None
+        return figure(None if value is None else value * scale)
+
+    offered = cell.served.offered
+    e2e = found.get("e2e_ms")
+    return {
+        "server": sanitise(cell.cell.short, 60),
+        "offered/s": "clients" if offered and offered.rate is None else _rate(cell),
+        "answered/s": mean("requests_per_s"),
+        "answered": f"{known.answered} of {known.sent}",
+        "queue ms": mean("queue_ms"),
+        "E2E ms": mean("e2e_ms"),
+        "p95 ms": _p95(e2e),
+        "served": mean("in_service"),
+        "slots %": mean("occupancy", 100),
+        "padding %": mean("padding_waste", 100),
+        "KV %": mean("kv_cache_use", 100),
+        "good/s": mean("goodput_requests_per_s"),
+        "good %": mean("goodput_share", 100),
+    }
+
+
+def _rate(cell: CellState) -> str:
+    return figure(cell.served.offered.rate) if cell.served.offered else MISSING
+
+
+def _p95(found: Summary | None) -> str:
+    if found is None or not found.n:
+        return MISSING
+    return f"need {FLOORS[95]}" if found.p95 is None else figure(found.p95)
+
+
+def _knees(state: SessionState) -> list[str]:
+    """Where more load buys waiting and little else, of each server that was swept."""
+    return [
+        sanitise(
+            f"{server.model_name} {server.precision} {server.scenario}: knee at "
+            f"{figure(knee.served.offered.rate)} requests a second"
+        )
+        for server, knee in knees.knees(state).items()
+        if knee.served.offered is not None
+    ]
+
+
+def notes(state: CellState) -> list[str]:
+    """What a reader has to know beside the figures of a cell that served."""
+    found = []
+    if state.finished and state.finished.stopped_by == "saturated":
+        found.append("saturated: more came than was answered: latencies grew with time")
+    left = serving.totals(state).unanswered
+    if left and state.over:
+        found.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
+    late = serving.lateness(state)
+    if late is not None and late > serving.LATE_SHARE:
+        found.append(f"the load was late by {late:.1%} of the time between two requests")
+    return found
+
+
+def words(state: CellState, found: dict[str, Summary]) -> list[str]:
+    """What the line of a cell that has just ended says after its rate."""
+    said = []
+    for name, label in (("queue_ms", "queue"), ("ttft_ms", "TTFT"), ("e2e_ms", "E2E")):
+        if name in metrics.names(state) and name in found and found[name].mean is not None:
+            said.append(f"{label} {figure(found[name].mean)} ms")
+    return said
