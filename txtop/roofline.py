@@ -125,6 +125,8 @@ def _facts(session: SessionState, state: CellState) -> tuple[Geometry, Peaks]:
     load = state.load
     if load is None:
         raise _Unknown("the model was not loaded")
+    if state.cell.serving is not None:
+        raise _Unknown("requests of many lengths share a server's steps")
     if load.family == "seq2seq":
         raise _Unknown("there is no convention for an encoder-decoder")
     peaks = session.peaks_of(load)
