@@ -8,15 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from txtop import events, fidelity, references
-from txtop.cell_state import NONE_NS, CellState, Samples
+from txtop import cell_fold, events, fidelity, references
+from txtop.cell_fold import INVALID
+from txtop.cell_state import CellState, Samples
 from txtop.events import AnyEvent
 from txtop.peaks import best
 from txtop.plan import Cell, Plan
 from txtop.versus import Versus
 
 HOST = "host"
-INVALID = "is INVALID: NaN or Inf in its output"
 MAX_NS = 2**63 - 1
 
 
@@ -146,7 +146,7 @@ class SessionState:
             self._base_ns = self.clock_ns
             self._origin_ns = event.t_ns
 
-    def _say(self, text: str, level: str = "info", cell: str | None = None) -> None:
+    def say(self, text: str, level: str = "info", cell: str | None = None) -> None:
         self.log.append(LogLine(self.clock_ns, text, level, cell))
 
     def _header(self, event: events.Header) -> None:
@@ -166,13 +166,13 @@ class SessionState:
     def _segment(self, event: events.Segment) -> None:
         if self.boot_ids:
             rebooted = event.boot_id != self.boot_ids[-1]
-            self._say("resumed after a reboot" if rebooted else "resumed")
+            self.say("resumed after a reboot" if rebooted else "resumed")
         self.boot_ids.append(event.boot_id)
         self.ended = self.current = self.comparing = None
         self.working.clear()
         self.paused = False
         if event.torn_bytes:
-            self._say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
+            self.say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
 
     def _telemetry(self, event: events.Telemetry) -> None:
         device = self.devices.get(event.device)
@@ -197,20 +197,20 @@ class SessionState:
         self.peaks[key] = best(self.peaks.get(key, event), event)
 
     def _logged(self, event: events.Log) -> None:
-        self._say(event.text, event.level, event.cell)
+        self.say(event.text, event.level, event.cell)
 
     def _gap(self, event: events.Gap) -> None:
         self.gaps.append((self.clock_ns, event))
-        self._say(f"{event.producer}: {event.reason}", "warning")
+        self.say(f"{event.producer}: {event.reason}", "warning")
 
     def _marker(self, event: events.Marker) -> None:
         self.markers.append((self.clock_ns, event.label))
-        self._say(f"marker {event.label}".rstrip())
+        self.say(f"marker {event.label}".rstrip())
 
     def _control(self, event: events.Control) -> None:
         if event.action in ("pause", "resume"):
             self.paused = event.action == "pause"
-        self._say(f"{event.action} ({event.who})")
+        self.say(f"{event.action} ({event.who})")
 
     def _ended(self, event: events.Ended) -> None:
         self.ended = event
@@ -218,21 +218,21 @@ class SessionState:
         self.working.clear()
         self.paused = False
 
-    def _at_work(self, event: _OfCell) -> None:
+    def _at_work(self, event: cell_fold.OfCell) -> None:
         """What a cell at work says of itself."""
         if event.cell in self.working:
             self.current = event.cell
-            _CELL_FOLDS[type(event)](self, self.cells[event.cell], event)
+            cell_fold.FOLDS[type(event)](self, self.cells[event.cell], event)
 
     def _rejected(self, event: events.CellRejected) -> None:
         state = self._closing(event.cell)
         if state is None:
             return
         state.rejected = event
-        self._withdraw(event.cell, "was refused")
+        self.withdraw(event.cell, "was refused")
         state.stage = "rejected"
         state.ended_at_ns = self.clock_ns
-        self._say(f"refused: {event.reason}", "error", event.cell)
+        self.say(f"refused: {event.reason}", "error", event.cell)
 
     def _closing(self, name: str) -> CellState | None:
         """The cell that ends, an object of its own if it never began; null if it was over."""
@@ -245,30 +245,6 @@ class SessionState:
         if self.current == name:
             self.current = None
         return state
-
-    def _progress(self, state: CellState, event: events.Progress) -> None:
-        state.progress = event
-
-    def _phase(self, state: CellState, event: events.Phase) -> None:
-        state.phase = event.name
-        if event.name == "to_device":
-            self.first_to_device_ns = self.first_to_device_ns or self.clock_ns
-
-    def _load(self, state: CellState, event: events.Load) -> None:
-        state.load = self.loads[state.cell.group] = event
-        self._say(f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell)
-        for note in event.notes:
-            self._say(note, cell=event.cell)
-
-    def _workload(self, state: CellState, event: events.Workload) -> None:
-        state.workload = event
-        state.stage = "first"
-
-    def _kernels(self, state: CellState, event: events.Kernels) -> None:
-        state.kernels = event
-
-    def _memory(self, state: CellState, event: events.Memory) -> None:
-        state.memory = event
 
     def _start(self, event: events.CellStarted) -> None:
         """A cell that is measured again starts from nothing; what it was before stays as it is."""
@@ -284,7 +260,7 @@ class SessionState:
             self.versus = Versus.of(self.plan)
             for name, each in self.cells.items():
                 if each.invalid and name != event.cell:
-                    self._withdraw(name, INVALID)
+                    self.withdraw(name, INVALID)
         self.working.add(event.cell)
         self.current = event.cell
         self.comparing = None
@@ -295,9 +271,9 @@ class SessionState:
         state.started_at_ns = self.clock_ns
         if event.shares_weights:
             state.load = self.loads.get(state.cell.group)
-            self._say("started, weights kept", cell=event.cell)
+            self.say("started, weights kept", cell=event.cell)
         else:
-            self._say("started", cell=event.cell)
+            self.say("started", cell=event.cell)
 
     def _replaced(self, state: CellState, event: events.CellStarted) -> None:
         """A fresh worker goes on in the place of one that died; the open iteration is lost."""
@@ -305,88 +281,7 @@ class SessionState:
         state.worker, state.stage = event.worker, "loading"
         state.open_index = -1
         del state.open_gaps_ns[:]
-        self._say("a fresh worker is loaded", "warning", event.cell)
-
-    def _steps(self, state: CellState, event: events.Steps) -> None:
-        if event.index != state.open_index:
-            state.open_index = event.index
-            del state.open_gaps_ns[:]
-        if event.first == len(state.open_gaps_ns):
-            state.open_gaps_ns.extend(event.gaps_ns)
-
-    def _iteration(self, state: CellState, event: events.Iteration) -> None:
-        samples = state.samples
-        samples.role.append(event.role)
-        samples.start_ns.append(event.start_ns)
-        samples.at_ns.append(self.clock_ns)
-        samples.e2e_ns.append(event.e2e_ns)
-        samples.ttft_ns.append(NONE_NS if event.ttft_ns is None else event.ttft_ns)
-        samples.encoder_ns.append(NONE_NS if event.encoder_ns is None else event.encoder_ns)
-        samples.tokens.append(event.tokens)
-        if event.index == state.open_index:
-            samples.gaps_ns.extend(state.open_gaps_ns)
-        samples.gaps_from.append(len(samples.gaps_ns))
-        state.open_index = -1
-        del state.open_gaps_ns[:]
-        state.lag = state.lag or event.lag
-        state.invalid += event.invalid
-        if event.invalid:
-            self._withdraw(event.cell, INVALID)
-        if event.role == "measured":
-            if not state.measured_from_ns:
-                state.measured_from_ns = max(0, self.clock_ns - event.e2e_ns)
-            state.measured_to_ns = self.clock_ns
-            state.stage = "measuring"
-        else:
-            state.stage = "warming"
-
-    def _offered(self, state: CellState, event: events.Offered) -> None:
-        first = state.served.offered is None
-        if first:
-            # What warm-up took of the cache is no figure of the load.
-            state.served.kv_most = None
-        state.served.offered = event
-        state.stage = "measuring"
-        if first:
-            state.measured_from_ns = self.clock_ns
-            rate = "" if event.rate is None else f" at {event.rate:.3g} a second"
-            clients = "" if event.clients is None else f" from {event.clients} clients"
-            self._say(f"{event.requests} requests{rate}{clients}", cell=event.cell)
-
-    def _lanes(self, state: CellState, event: events.Lanes) -> None:
-        state.served.see(event, self.clock_ns)
-
-    def _request(self, state: CellState, event: events.Request) -> None:
-        """A request is an iteration whose clock begins when it was meant to come."""
-        state.served.add(event)
-        samples = state.samples
-        ttft_ns = NONE_NS if event.first_ns is None else event.first_ns - event.arrival_ns
-        samples.role.append(event.role)
-        samples.start_ns.append(event.arrival_ns)
-        samples.at_ns.append(self.clock_ns)
-        samples.e2e_ns.append(max(1, event.end_ns - event.arrival_ns))
-        samples.ttft_ns.append(ttft_ns)
-        samples.encoder_ns.append(NONE_NS)
-        samples.tokens.append(event.tokens)
-        if event.first_ns is not None:
-            samples.gaps_ns.append(ttft_ns)
-            samples.gaps_ns.extend(event.gaps_ns)
-        samples.gaps_from.append(len(samples.gaps_ns))
-        state.lag = state.lag or event.lag
-        state.invalid += event.invalid
-        if event.role == "measured":
-            state.measured_to_ns = self.clock_ns
-        else:
-            state.stage = "warming"
-
-    def _block(self, state: CellState, event: events.Block) -> None:
-        state.blocks.append(event)
-        if not event.kept:
-            places = range(event.first, min(event.first + event.count, len(state.samples)))
-            state.samples.discarded.update(places)
-        why = ", ".join(event.reasons)
-        verdict = "kept, since three were repeated" if event.kept else "repeated"
-        self._say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
+        self.say("a fresh worker is loaded", "warning", event.cell)
 
     def _round(self, event: events.Round) -> None:
         """A block of an A/B; the iterations of one that does not count are no sample either."""
@@ -402,7 +297,7 @@ class SessionState:
             times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in known]
         said = self.versus.add(event, times)
         if said:
-            self._say(said, "info" if event.kept else "warning")
+            self.say(said, "info" if event.kept else "warning")
 
     def _comparing(self, event: events.Comparing) -> None:
         if {event.cell, event.reference} <= self.cells.keys():
@@ -414,16 +309,16 @@ class SessionState:
         self.comparing = None
         self.fidelity[event.cell, event.reference] = event
         of = self.cells[event.reference].cell.precision
-        self._say(f"output against {of}: {fidelity.forms(event)[0]}", cell=event.cell)
+        self.say(f"output against {of}: {fidelity.forms(event)[0]}", cell=event.cell)
         if not event.invalid:
             return
-        self._withdraw(event.cell, INVALID)
+        self.withdraw(event.cell, INVALID)
         mine = self.cells[event.cell].cell
         for name, each in self.cells.items():
             if references.same_output(each.cell, mine):
                 self.cells[name] = replace(each, invalid=each.invalid + event.invalid)
 
-    def _withdraw(self, name: str, why: str) -> None:
+    def withdraw(self, name: str, why: str) -> None:
         if self.versus is not None and name in self.cells:
             self.versus.withdraw(name, why)
 
@@ -433,7 +328,7 @@ class SessionState:
             return
         state.finished = event
         if event.status in ("oom", "failed", "timeout"):
-            self._withdraw(event.cell, event.status)
+            self.withdraw(event.cell, event.status)
         state.stage = "finished"
         state.ended_at_ns = self.clock_ns
         state.open_index = -1
@@ -441,45 +336,16 @@ class SessionState:
         kept = len(state.samples.kept())
         if event.status == "ok":
             what = "iterations measured" if state.cell.serving is None else "requests answered"
-            self._say(f"done, {kept} {what}", cell=event.cell)
+            self.say(f"done, {kept} {what}", cell=event.cell)
         else:
             place = f" at {event.phase}" if event.phase else ""
             why = f": {event.reason}" if event.reason else ""
             level = "info" if event.status in ("skipped", "cancelled") else "error"
-            self._say(f"{event.status}{place}{why}", level, event.cell)
+            self.say(f"{event.status}{place}{why}", level, event.cell)
 
 
-_OfCell = (
-    events.Progress
-    | events.Phase
-    | events.Load
-    | events.Workload
-    | events.Kernels
-    | events.Steps
-    | events.Iteration
-    | events.Block
-    | events.Offered
-    | events.Lanes
-    | events.Request
-    | events.Memory
-)
-# By type: a chain of cases costs more than the decoding of an event.
-_CELL_FOLDS: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
-    events.Progress: SessionState._progress,
-    events.Phase: SessionState._phase,
-    events.Load: SessionState._load,
-    events.Workload: SessionState._workload,
-    events.Kernels: SessionState._kernels,
-    events.Steps: SessionState._steps,
-    events.Iteration: SessionState._iteration,
-    events.Block: SessionState._block,
-    events.Offered: SessionState._offered,
-    events.Lanes: SessionState._lanes,
-    events.Request: SessionState._request,
-    events.Memory: SessionState._memory,
-}
 _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
-    **dict.fromkeys(_CELL_FOLDS, SessionState._at_work),
+    **dict.fromkeys(cell_fold.FOLDS, SessionState._at_work),
     events.Header: SessionState._header,
     events.Segment: SessionState._segment,
     events.Telemetry: SessionState._telemetry,
