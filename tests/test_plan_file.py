@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from txtop import plan_file
 from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
+from txtop.scenario import Serving, Slo
 
 
 def written(tmp_path: Path, body: str) -> Path:
@@ -30,6 +32,71 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     path = written(tmp_path, plan_file.write(asked).decode())
     assert plan_file.read(path) == asked
     assert plan_of(plan_file.read(path)) == plan_of(asked)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scenario": ["static", "single"]},
+        {"scenario": ["dynamic", "continuous"], "rate": ["sweep", "2.5", "1e-3"]},
+        {"scenario": ["continuous"], "concurrency": [1, 16], "requests": 40, "max_batch": 4},
+        {"scenario": ["dynamic"], "max_wait_ms": 0.0, "lengths": "lognormal"},
+        {"scenario": ["single"], "slo": "ttft=0.2s,tpot=50ms", "rate": ["2"]},
+    ],
+)
+def test_a_load_that_is_saved_is_read_again(tmp_path: Path, options: dict[str, Any]) -> None:
+    asked = Asked(models=["gpt2"], **options)
+    path = written(tmp_path, plan_file.write(asked).decode())
+    assert plan_file.read(path) == asked
+    plan = plan_of(plan_file.read(path))
+    assert plan == plan_of(asked)
+    assert any(cell.serving for cell in plan.cells)
+
+
+def test_pairs_that_are_saved_are_read_again(tmp_path: Path) -> None:
+    lengths = tmp_path / 'a "b" ü.csv'
+    lengths.write_text("12,3\n40,8\n")
+    asked = Asked(models=["gpt2"], scenario=["dynamic"], lengths=str(lengths))
+    path = tmp_path / "plan.toml"
+    path.write_bytes(plan_file.write(asked))
+    assert plan_file.read(path) == asked
+    (cell,) = plan_of(plan_file.read(path)).cells
+    assert cell.serving is not None and cell.serving.pairs == ((12, 3), (40, 8))
+
+
+@pytest.mark.parametrize(
+    ("body", "rates"),
+    [
+        ("rate = 2", ["2"]),
+        ("rate = 2.5", ["2.5"]),
+        ('rate = "sweep"', ["sweep"]),
+        ('rate = [1, "sweep", 0.25, "4"]', ["1", "sweep", "0.25", "4"]),
+    ],
+)
+def test_a_person_writes_rates_as_numbers_or_words(
+    tmp_path: Path, body: str, rates: list[str]
+) -> None:
+    assert plan_file.read(written(tmp_path, body)).rate == rates
+
+
+def test_a_person_writes_a_load(tmp_path: Path) -> None:
+    body = 'models = ["gpt2"]\nscenario = ["dynamic"]\nconcurrency = "1-4*2"\nrate = 3\n'
+    body += 'max_batch = 4\nmax_wait_ms = 5\nrequests = 30\nslo = "e2e=2s"\n'
+    plan = plan_of(plan_file.read(written(tmp_path, body)))
+    server: dict[str, Any] = {"max_batch": 4, "max_wait_ms": 5.0, "requests": 30}
+    server["slo"] = Slo(e2e_ms=2000.0)
+    assert [cell.serving for cell in plan.cells] == [
+        *(Serving(concurrency=clients, **server) for clients in (1, 2, 4)),
+        Serving(rate=3.0, **server),
+    ]
+
+
+def test_a_load_given_beside_the_file_overrides_it() -> None:
+    file = Asked(models=["gpt2"], scenario=["dynamic"], rate=["2"], requests=30, max_wait_ms=5.0)
+    given = Asked(scenario=["continuous"], rate=["sweep"], max_wait_ms=0.0)
+    assert plan_file.over(file, given) == Asked(
+        models=["gpt2"], scenario=["continuous"], rate=["sweep"], requests=30, max_wait_ms=0.0
+    )
 
 
 def test_a_person_writes_ranges_and_single_numbers(tmp_path: Path) -> None:
@@ -58,6 +125,17 @@ def test_options_override_the_file(tmp_path: Path) -> None:
         ("seed = 'x'", "seed"),
         ("models = ", "Invalid value"),
         ("budget_s = 3", "budget"),
+        ("scenario = ['dynamik']", "dynamik"),
+        ("scenario = 'dynamic'", "scenario"),
+        ("scenarios = ['dynamic']", "did you mean scenario"),
+        ("rate = true", "rate"),
+        ("rate = [[1]]", "rate"),
+        ("concurrency = ['4-1*2']", "never ends"),
+        ("requests = 2.5", "requests"),
+        ("max_wait_ms = '5'", "max_wait_ms"),
+        ("max_wait = 5", "did you mean max_wait_ms"),
+        ("lengths = 3", "lengths"),
+        ("slo = {ttft = 200}", "slo"),
     ],
 )
 def test_what_is_wrong_is_named(body: str, said: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,9 +16,11 @@ from txtop.arms import Rules
 from txtop.arms import plan as arms_plan
 from txtop.commands import start
 from txtop.errors import UsageError
+from txtop.loads import Wishes, loads
 from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
 from txtop.presets import quick
 from txtop.resources import directory
+from txtop.scenario import Scenario, Serving, Slo
 from txtop.senseless import why_senseless
 from txtop.session.read import read_all
 from txtop.state import fold_all
@@ -98,6 +101,146 @@ def test_any_cell_comes_back(
     again = planned(reproduce.command(plan, cell))
     assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
     assert rules(again) == rules(plan)
+
+
+FEW = st.integers(1, 50)
+SHORT = st.integers(1, 64)
+SERVED: tuple[Scenario, ...] = ("single", "dynamic", "continuous")
+PROMISES = st.fixed_dictionaries(
+    {},
+    optional={
+        "ttft": st.floats(0.01, 100_000).map(lambda ms: f"{ms:.9f}ms"),
+        "tpot": st.integers(1, 1000).map(lambda ms: f"{ms}ms"),
+        "e2e": st.floats(0.01, 1000).map(lambda s: f"{s:.3f}s"),
+    },
+).map(lambda bounds: ",".join(f"{name}={value}" for name, value in bounds.items()) or None)
+
+
+@st.composite
+def served(draw: st.DrawFn) -> Cell:
+    """Any cell that a command line asks for with requests that come."""
+    scenario = draw(st.sampled_from(SERVED))
+    rates = st.sampled_from(("sweep", "2", "0.1", "1e-5")) | st.floats(1e-6, 1e6).map(repr)
+    wishes = Wishes(
+        scenario=[scenario],
+        rate=draw(st.none() | rates.map(lambda rate: [rate])),
+        concurrency=draw(st.none() | st.tuples(FEW)),
+        requests=draw(st.none() | st.sampled_from((1, 150, 100_000))),
+        max_batch=draw(st.none() | FEW),
+        max_wait_ms=draw(st.none() | st.sampled_from((0.0, 20.0, 1e7)) | st.floats(0, 1e5)),
+        lengths=draw(st.none() | st.sampled_from(("fixed", "uniform", "lognormal"))),
+        slo=draw(st.none() | PROMISES),
+    )
+    _, serving = draw(st.sampled_from(loads(wishes)))
+    return Cell(
+        id="c007",
+        model=draw(st.sampled_from(NAMES)),
+        precision=draw(st.sampled_from(PRECISIONS)),
+        sequence_length=draw(SHORT),
+        new_tokens=draw(SHORT),
+        threads=draw(st.none() | FEW),
+        scenario=scenario,
+        serving=serving,
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(served(), AMOUNTS, st.fixed_dictionaries(RULES))
+def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, Any]) -> None:
+    assume(sensible(cell))
+    plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), budget_s=budget, **kept)
+    again = planned(reproduce.command(plan, cell))
+    cells = [unnamed(each) for each in again.cells]
+    if cell.serving and cell.serving.share is not None:
+        assert unnamed(cell) in cells
+        assert [each.asks_all for each in again.cells] == [True] + [False] * 7
+        assert {each.server for each in again.cells} == {cell.server}
+    else:
+        assert cells == [unnamed(cell)]
+    assert rules(again) == rules(plan)
+
+
+def said_of(scenario: Scenario, serving: Serving, **knobs: Any) -> str:
+    cell = Cell(id="c001", model="gpt2", scenario=scenario, serving=serving, **knobs)
+    return reproduce.command(Plan(cells=(cell,)), cell)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "serving", "said"),
+    [
+        ("dynamic", Serving(concurrency=8), "dynamic"),
+        ("dynamic", Serving(concurrency=4, max_batch=4), "dynamic --max-batch 4"),
+        ("dynamic", Serving(concurrency=8, max_batch=4), "dynamic --concurrency 8 --max-batch 4"),
+        (
+            "continuous",
+            Serving(concurrency=2, requests=9),
+            "continuous --concurrency 2 --requests 9",
+        ),
+        ("continuous", Serving(rate=2.0, max_wait_ms=0.5), "continuous --rate 2 --max-wait-ms 0.5"),
+        (
+            "dynamic",
+            Serving(share=0.9, lengths="uniform"),
+            "dynamic --rate sweep --lengths uniform",
+        ),
+        ("single", Serving(concurrency=1, max_batch=1, max_wait_ms=0.0), "single"),
+        ("single", Serving(rate=0.25, max_batch=1, max_wait_ms=0.0), "single --rate 0.25"),
+        (
+            "dynamic",
+            Serving(rate=1e-6, slo=Slo(tpot_ms=1e-7, e2e_ms=2000.0)),
+            "dynamic --rate 1e-6 --slo tpot=0.0000001ms,e2e=2000.0ms",
+        ),
+    ],
+)
+def test_of_a_load_only_what_is_not_by_default_is_said(
+    scenario: Scenario, serving: Serving, said: str
+) -> None:
+    assert said_of(scenario, serving) == f"txtop run --models gpt2 --scenario {said}"
+
+
+@pytest.mark.parametrize("scenario", SERVED)
+def test_a_share_gives_the_sweep_that_holds_its_cell(scenario: Scenario) -> None:
+    asked = loads(Wishes(scenario=[scenario], rate=["sweep"], max_batch=3))
+    lines = {said_of(scenario, serving) for _, serving in asked[1:] if serving}
+    assert len(lines) == 1
+    again = planned(lines.pop())
+    assert [(cell.scenario, cell.serving) for cell in again.cells] == asked
+
+
+def test_pairs_from_a_file_are_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lengths.csv"
+    path.write_text("prompt,new\n12,3\n40,8\n")
+    for scenario in SERVED:
+        for rate in (None, ["2"], ["sweep"]):
+            for _, serving in loads(Wishes(scenario=[scenario], rate=rate, lengths=str(path))):
+                assert serving is not None and serving.pairs == ((12, 3), (40, 8))
+                assert said_of(scenario, serving) == ""
+    # A file that is called as the distribution is, with other pairs, must not be taken for it.
+    (tmp_path / "pairs").write_text("1,1\n")
+    monkeypatch.chdir(tmp_path)
+    assert said_of("dynamic", Serving(concurrency=8, lengths="pairs", pairs=((12, 3),))) == ""
+
+
+@pytest.mark.parametrize(
+    ("scenario", "serving", "knobs"),
+    [
+        ("dynamic", Serving(share=0.55), {}),
+        ("dynamic", Serving(rate=2.0, share=0.5), {}),
+        ("dynamic", Serving(rate=2.0, concurrency=2), {}),
+        pytest.param(
+            "dynamic",
+            Serving(),
+            {},
+        ),
+        ("dynamic", Serving(concurrency=8, slo=Slo()), {}),
+        ("dynamic", Serving(concurrency=8), {"batch_size": 2}),
+        ("single", Serving(concurrency=1), {}),
+        ("static", Serving(concurrency=8), {}),
+    ],
+)
+def test_a_load_that_no_option_gives_is_not_said(
+    scenario: Scenario, serving: Serving, knobs: dict[str, Any]
+) -> None:
+    assert said_of(scenario, serving, **knobs) == ""
 
 
 def test_only_what_is_not_by_default_is_said() -> None:

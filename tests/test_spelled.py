@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,6 +97,81 @@ def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: Asked) -
     begun.clear()
     assert run_command_line(shlex.split(command_line(asked))[1:]) == 0
     assert begun == [plan]
+
+
+PAIRS = "-odd 'pairs'.csv"
+
+
+@pytest.fixture(scope="module")
+def beside_pairs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The current directory holds a file of lengths whose name is hard to write."""
+    folder = tmp_path_factory.mktemp("lengths")
+    (folder / PAIRS).write_text("prompt,new\n12,3\n40,8\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
+
+
+SERVED = st.sets(st.sampled_from(SCENARIOS[1:]), min_size=1)
+RATES = st.sampled_from(["sweep", "1e-3", "2.50", " 3"]) | st.floats(1e-6, 1e6).map(repr)
+
+
+@st.composite
+def serving(draw: st.DrawFn) -> Asked:
+    """Anything that a command line can ask of a server, maybe beside whole batches."""
+    names = [*draw(SERVED), *draw(st.sampled_from([[], ["static"]]))]
+    return Asked(
+        models=["gpt2", "unknown"],
+        batch_sizes=draw(st.none() | st.just([1, 2])),
+        sequence_lengths=[draw(st.integers(1, 64))],
+        new_tokens=[draw(st.integers(1, 64))],
+        scenario=draw(st.permutations(names)),
+        rate=draw(st.none() | st.lists(RATES, min_size=1, max_size=3)),
+        concurrency=draw(counts(10**6)),
+        requests=draw(st.none() | st.integers(1, 100_000)),
+        max_batch=draw(st.none() | st.integers(1, 10**6)),
+        max_wait_ms=draw(st.none() | st.just(0.0) | AMOUNTS),
+        lengths=draw(st.none() | st.sampled_from(["fixed", "uniform", "lognormal", PAIRS])),
+        slo=draw(st.none() | st.sampled_from(["ttft=0.2s,tpot=50ms", " e2e=2s", "tpot=.5ms"])),
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(asked=serving())
+@example(asked=Asked(scenario=["dynamic"], max_wait_ms=0.0, lengths=PAIRS))
+@example(asked=Asked(scenario=["single"], rate=["sweep", "0.1"], concurrency=[1, 2, 4, 8]))
+def test_the_command_line_gives_the_same_loads(
+    begun: list[Plan], beside_pairs: Path, asked: Asked
+) -> None:
+    plan = plan_of(asked)
+    assert any(cell.serving for cell in plan.cells)
+    begun.clear()
+    assert run_command_line(shlex.split(command_line(asked))[1:]) == 0
+    assert begun == [plan]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Asked(scenario=["static"]), ""),
+        (Asked(scenario=["single", "static"]), " --scenario single static"),
+        (Asked(scenario=["dynamic"], rate=["2", "sweep"]), " --scenario dynamic --rate 2 sweep"),
+        (
+            Asked(scenario=["continuous"], concurrency=[1, 2, 4, 8], requests=20),
+            " --scenario continuous --concurrency '1-8*2' --requests 20",
+        ),
+        (
+            Asked(scenario=["dynamic"], max_batch=4, max_wait_ms=0.0),
+            " --scenario dynamic --max-batch 4 --max-wait-ms 0",
+        ),
+        (
+            Asked(scenario=["dynamic"], lengths="-my lengths", slo="ttft=0.2s,tpot=50ms"),
+            " --scenario dynamic '--lengths=-my lengths' --slo ttft=0.2s,tpot=50ms",
+        ),
+    ],
+)
+def test_a_load_is_said_as_it_was_asked(asked: Asked, said: str) -> None:
+    assert command_line(asked) == f"txtop run{said}"
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,13 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.plan import Load
-from txtop.scenario import MOST_PAIRS, Scenario, Serving, Slo
+from txtop.scenario import LONGEST_MS, MOST_PAIRS, Scenario, Serving, Slo
 
 SWEEP = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
 KINDS = ("fixed", "uniform", "lognormal")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
-_USUAL = Serving()
+_OF_REQUESTS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
+_PLACE = re.compile(r" - at `\$\.(\w+)`$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ def loads(asked: Wishes) -> list[Load]:
     """
     scenarios: list[Scenario] = list(dict.fromkeys(asked.scenario or [])) or ["static"]
     if all(name == "static" for name in scenarios):
-        for name in ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths"):
+        for name in _OF_REQUESTS:
             if getattr(asked, name) is not None:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for requests, and static measures full batches",
@@ -87,7 +88,9 @@ def _base(asked: Wishes) -> Serving:
     try:
         return msgspec.convert(given, Serving)
     except msgspec.ValidationError as error:
-        raise UsageError(f"--scenario: {error}") from None
+        place = _PLACE.search(str(error))
+        option = place[1].replace("_", "-") if place else "scenario"
+        raise UsageError(f"--{option}: {_PLACE.sub('', str(error))}") from None
 
 
 def _rate(word: str) -> float:
@@ -107,7 +110,11 @@ def _lengths(word: str) -> dict[str, object]:
     if word in KINDS:
         return {"lengths": word}
     path = Path(word)
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except (OSError, ValueError):
+        there = False
+    if not there:
         raise UsageError(
             f"--lengths {word[:80]!a} is no distribution and no file",
             did_you_mean(word, list(KINDS), f"{', '.join(KINDS)}, or a file of prompt,new a line"),
@@ -118,15 +125,15 @@ def _lengths(word: str) -> dict[str, object]:
 def _pairs(path: Path) -> list[tuple[int, int]]:
     """`prompt,new` a line; a first line without numbers is a heading."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise UsageError(f"--lengths {path}: {error}") from None
     found: list[tuple[int, int]] = []
     for number, line in enumerate(lines, start=1):
         parts = [part.strip() for part in line.split(",")]
-        if not line.strip() or (number == 1 and not any(part.isdigit() for part in parts)):
+        if not line.strip() or (number == 1 and not any(map(str.isdigit, line))):
             continue
-        if len(parts) != 2 or not all(p.isdecimal() and 0 < int(p) <= 1_000_000 for p in parts):
+        if len(parts) != 2 or not all(map(_is_length, parts)):
             raise UsageError(
                 f"--lengths {path}, line {number}: {line[:40]!a} is not prompt,new",
                 "two whole numbers above 0, as 128,32",
@@ -137,18 +144,25 @@ def _pairs(path: Path) -> list[tuple[int, int]]:
     return found
 
 
+def _is_length(word: str) -> bool:
+    return word.isdecimal() and len(word) <= 7 and 0 < int(word) <= 1_000_000
+
+
 def slo(text: str) -> Slo:
     """`ttft=200ms,tpot=50ms,e2e=2s`. Raises `UsageError`."""
     bounds: dict[str, float] = {}
     for part in text.split(","):
-        name, _, value = part.strip().partition("=")
-        match = _DURATION.fullmatch(value.strip())
+        name, _, value = map(str.strip, part.partition("="))
+        match = _DURATION.fullmatch(value)
         if name not in ("ttft", "tpot", "e2e"):
             raise UsageError(
                 f"--slo {part[:40]!a} names no latency",
                 did_you_mean(name, ["ttft", "tpot", "e2e"], "ttft, tpot, e2e: ttft=200ms"),
             )
-        if match is None or float(match[1]) <= 0:
+        ms = float(match[1]) * (1000 if match[2] == "s" else 1) if match else 0.0
+        if not 0 < ms <= LONGEST_MS:
             raise UsageError(f"--slo {part[:40]!a} has no duration", "as ttft=200ms or e2e=2s")
-        bounds[f"{name}_ms"] = float(match[1]) * (1000 if match[2] == "s" else 1)
+        if f"{name}_ms" in bounds:
+            raise UsageError(f"--slo names {name} twice", "give one bound for each")
+        bounds[f"{name}_ms"] = ms
     return Slo(**bounds)

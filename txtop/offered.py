@@ -33,11 +33,11 @@ def requests(cell: Cell, seed: int, count: int) -> list[Asked]:
 
 def _lengths(cell: Cell, serving: Serving, random_: random.Random) -> Iterator[tuple[int, int]]:
     prompt, new = cell.sequence_length, cell.new_tokens
-    if serving.lengths == "pairs":
+    if serving.pairs:
         while True:
             yield from serving.pairs
     while True:
-        if serving.lengths == "fixed":
+        if serving.lengths in ("fixed", "pairs"):
             yield prompt, new
         elif serving.lengths == "uniform":
             yield random_.randint(1, 2 * prompt - 1), random_.randint(1, 2 * new - 1)
@@ -46,8 +46,10 @@ def _lengths(cell: Cell, serving: Serving, random_: random.Random) -> Iterator[t
 
 
 def _lognormal(random_: random.Random, mean: int) -> int:
-    """Sigma 0.6 of the logarithm; at most four times the mean, so that a model's positions can
-    be checked before it is loaded."""
+    """Sigma 0.6 of the logarithm; at most four times the mean, so that a model's positions can be
+    checked before it is loaded. One token stays one."""
+    if mean == 1:
+        return 1
     drawn = random_.lognormvariate(math.log(mean) - SIGMA**2 / 2, SIGMA)
     return max(1, min(round(drawn), LONGEST * mean))
 
@@ -58,11 +60,13 @@ def longest(cell: Cell) -> tuple[int, int]:
     prompt, new = cell.sequence_length, cell.new_tokens
     if serving is None or serving.lengths == "fixed":
         return prompt, new
+    if serving.pairs:
+        return max(p for p, _ in serving.pairs), max(n for _, n in serving.pairs)
     if serving.lengths == "uniform":
         return 2 * prompt - 1, 2 * new - 1
     if serving.lengths == "lognormal":
         return LONGEST * prompt, LONGEST * new
-    return max(p for p, _ in serving.pairs), max(n for _, n in serving.pairs)
+    return prompt, new
 
 
 def arrivals_ns(rate: float, seed: int, count: int) -> list[int]:

@@ -75,6 +75,8 @@ def _load(cell: Cell, serving: Serving) -> list[str]:
         given["rate"] = ["sweep"]
     elif serving.rate is not None:
         given["rate"] = [number(serving.rate)]
+    elif serving.concurrency is None:
+        return []
     elif serving.concurrency != serving.max_batch:
         given["concurrency"] = [serving.concurrency]
     if serving.slo is not None:

@@ -10,7 +10,8 @@ from msgspec import Meta
 Scenario = Literal["static", "single", "dynamic", "continuous"]
 SCENARIOS: tuple[str, ...] = get_args(Scenario)
 Lengths = Literal["fixed", "uniform", "lognormal", "pairs"]
-Ms = Annotated[float, Meta(gt=0, le=1e9)]
+LONGEST_MS = 1e9
+Ms = Annotated[float, Meta(gt=0, le=LONGEST_MS)]
 Whole = Annotated[int, Meta(ge=1, le=1_000_000)]
 MOST_PAIRS = 10_000
 
