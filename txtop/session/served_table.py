@@ -27,18 +27,30 @@ GOODPUT = (("good/s", ">"), ("good %", ">"))
 
 
 def lines(state: SessionState, finals: FinalMetrics) -> list[str]:
-    """Its lines; none where no cell served."""
-    served = [c for c in state.cells.values() if c.cell.serving is not None]
-    if not served:
+    """Its lines, and the knees below; none where no cell served."""
+    heading = columns(state)
+    if not heading:
         return []
-    heading = list(COLUMNS)
-    if any(c.served.kv_most is not None for c in served):
-        heading.append(KV)
-    if any(c.cell.serving and c.cell.serving.slo for c in served):
-        heading += GOODPUT
     names = [name for name, _ in heading]
-    rows = [[_row(state, c, finals).get(name, MISSING) for name in names] for c in served]
-    return [*aligned(tuple(heading), [names, *rows]), *_knees(state)]
+    return [*aligned(heading, [names, *rows(state, finals)]), *below(state)]
+
+
+def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
+    """Name and side of each column; none where no cell served."""
+    served = _served(state)
+    kv = [KV] if any(c.served.kv_most is not None for c in served) else []
+    promised = GOODPUT if any(c.cell.serving and c.cell.serving.slo for c in served) else ()
+    return (*COLUMNS, *kv, *promised) if served else ()
+
+
+def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
+    """A line a cell that served, in the order of `columns`."""
+    names = [name for name, _ in columns(state)]
+    return [[_row(state, c, finals).get(n, MISSING) for n in names] for c in _served(state)]
+
+
+def _served(state: SessionState) -> list[CellState]:
+    return [c for c in state.cells.values() if c.cell.serving is not None]
 
 
 def _row(state: SessionState, cell: CellState, finals: FinalMetrics) -> dict[str, str]:
@@ -78,7 +90,7 @@ def _p95(found: Summary | None) -> str:
     return f"need {FLOORS[95]}" if found.p95 is None else figure(found.p95)
 
 
-def _knees(state: SessionState) -> list[str]:
+def below(state: SessionState) -> list[str]:
     """Where more load buys waiting and little else, of each server that was swept."""
     return [
         sanitise(
