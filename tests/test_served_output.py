@@ -233,7 +233,10 @@ def both(**asked: Any) -> Plan:
 
 
 def test_at_one_rate_it_is_latency_that_tells_which_is_faster() -> None:
-    assert speeds(state(both(), faster=2.0)) == ["—", "2.00x"]
+    found = state(both(), faster=2.0)
+    assert speeds(found) == ["—", "2.00x"]
+    assert "speed at one rate" in table.report(found, FinalMetrics())
+    assert "speed at one rate" not in table.report(state(), FinalMetrics())
     (ratio,) = ratios(state(both(), faster=2.0))
     assert ratio.contrast.verdict == "faster" and ratio.contrast.n_new == 10
 

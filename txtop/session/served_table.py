@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop import knees, metrics, serving
+from txtop import knees, metrics, references, serving
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
@@ -91,8 +91,12 @@ def _p95(found: Summary | None) -> str:
 
 
 def below(state: SessionState) -> list[str]:
-    """Where more load buys waiting and little else, of each server that was swept."""
-    return [
+    """What speed is by, and of each server that was swept where more load buys waiting and little
+    else."""
+    speeds = references.of_speed([c.cell for c in state.cells.values()])
+    at_a_rate = any(c.cell.id in speeds and not c.cell.asks_all for c in _served(state))
+    said = ["speed at one rate, which each answers, is by E2E"] if at_a_rate else []
+    return said + [
         sanitise(
             f"{server.model_name} {server.precision} {server.scenario}: knee at "
             f"{figure(knee.served.offered.rate)} requests a second"
