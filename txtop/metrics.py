@@ -230,6 +230,12 @@ def stated_ns(state: CellState) -> list[float]:
     return [float(state.samples.e2e_ns[i]) for i in stated(state)]
 
 
+def contrasted_ns(state: CellState) -> list[float]:
+    """What two cells are held against each other by: those times; of a server the mean E2E of ten
+    batches of neighbours, for requests that meet in a queue are slow together."""
+    return stated_ns(state) if state.cell.serving is None else serving.batched_ns(state)
+
+
 def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
     """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 

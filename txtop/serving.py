@@ -7,7 +7,7 @@ queue. n counts requests.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
@@ -21,6 +21,8 @@ from txtop.stats.summary import Summary, single, summarise
 NS_PER_S = 1e9
 NS_PER_MS = 1e6
 LATE_SHARE = 0.01
+# Two rates that are one load: what a server was found to answer is never the same twice.
+SAME_LOAD = 1.05
 OF_TOKENS = ("ttft_ms", "tpot_ms")
 SYSTEM = ("output_tokens_per_s", "requests_per_s")
 
@@ -140,6 +142,13 @@ def batched_ns(state: CellState) -> list[float]:
     """The mean E2E in ns of ten batches of requests that came one after the other; none under 20
     answers."""
     return batched([float(state.samples.e2e_ns[i]) for i in in_order(state)])
+
+
+def same_load(states: Iterable[CellState]) -> bool:
+    """Whether requests came to all of them as often: shares of what two servers can do are two
+    loads, at which E2E does not tell which is the faster."""
+    rates = [r for s in states if s.served.offered and (r := s.served.offered.rate) is not None]
+    return not rates or max(rates) <= SAME_LOAD * min(rates)
 
 
 def in_order(state: CellState) -> list[int]:

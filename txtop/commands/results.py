@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -68,7 +69,10 @@ def export(
         raise UsageError("export needs a session", "txtop sessions lists what is here")
     from txtop.metrics import FinalMetrics
     from txtop.session.formats import WRITERS
+    from txtop.session.formats.batches import left_out
 
     state = recorded(session, session_dir, warmup)
+    if said := left_out(state, format):
+        print(f"txtop: {said}", file=sys.stderr)
     write_out(output, WRITERS[format](state, FinalMetrics()))
     return 0

@@ -8,10 +8,11 @@ from statistics import median
 
 import msgspec
 
-from txtop import metrics, serving
+from txtop import knees, metrics, serving
 from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.sanitise import sanitise
+from txtop.session.text import figure
 from txtop.state import SessionState
 from txtop.stats.contrast import Contrast, contrast
 
@@ -135,7 +136,8 @@ def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
         if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
             notes.append(f"no steady state in {name}")
     if first.cell.serving is not None:
-        notes.append("by E2E of requests, in ten batches of neighbours")
+        notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
+        notes += _saturated(base, new)
     found = None if reasons else contrast(_times(base), _times(new), margin)
     return Compared(
         cell=label,
@@ -154,16 +156,28 @@ def _reasons(base: list[Pair], new: list[Pair], names: tuple[str, str]) -> list[
     if not base or not new:
         return [f"only in {names[0] if base else names[1]}"]
     found = [*_without_result(names[0], base), *_without_result(names[1], new)]
-    return found or _differing(_MUST_AGREE, base, new)
+    return found or [*_differing(_MUST_AGREE, base, new), *_loads(base, new)]
+
+
+def _loads(base: list[Pair], new: list[Pair]) -> list[str]:
+    """Why E2E of two servers does not tell which is the faster."""
+    both = [cell for _, cell in [*base, *new]]
+    if not serving.same_load(both):
+        rates = [figure(knees.offered_rate(side[0][1])) for side in (base, new)]
+        return [f"another load: {rates[0]} a second against {rates[1]}"]
+    if all(map(knees.is_saturated, both)):
+        return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]
+    return []
+
+
+def _saturated(base: list[Pair], new: list[Pair]) -> list[str]:
+    """Where one side alone could not answer what came, it is the slower; by how much has no end."""
+    full = [any(knees.is_saturated(c) for _, c in side) for side in (base, new)]
+    return [f"saturated in {'base' if full[0] else 'new'} alone"] if full[0] != full[1] else []
 
 
 def _times(side: list[Pair]) -> list[list[float]]:
-    """Of iterations; of a server the mean E2E of ten batches of neighbours, for requests that
-    meet in a queue are slow together."""
-    return [
-        metrics.stated_ns(cell) if cell.cell.serving is None else serving.batched_ns(cell)
-        for _, cell in side
-    ]
+    return [metrics.contrasted_ns(cell) for _, cell in side]
 
 
 def _rate(side: list[Pair]) -> float | None:

@@ -118,7 +118,9 @@ def _own(
     found = [
         (mean, cell.cell)
         for cell in state.cells.values()
-        if published.cell(cell.cell) and (mean := _mean(cell, published.metric, state, finals))
+        if cell.cell.serving is None
+        and published.cell(cell.cell)
+        and (mean := _mean(cell, published.metric, state, finals))
     ]
     best = min if published.metric.endswith("_ms") else max
     return best(found, key=lambda one: one[0]) if found else None

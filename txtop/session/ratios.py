@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics, references
+from txtop import fidelity, knees, metrics, references, serving
 from txtop.sanitise import sanitise
 from txtop.session import verdict
 from txtop.session.text import MISSING, aligned
@@ -36,7 +36,8 @@ class Ratio:
 
 def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
     """Of cells with a result that differ in precision alone, over the most precise of them. None
-    in an A/B, whose arms took turns: that has a verdict."""
+    in an A/B, whose arms took turns: that has a verdict; none of servers under another load, or
+    of two that could not answer what came, whose latencies have no end."""
     if state.versus is not None:
         return []
     measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
@@ -44,9 +45,10 @@ def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
     found = []
     for name, cell in measured.items():
         first = measured[best[name].id] if name in best else cell
-        if first is cell:
+        both = (first, cell)
+        if first is cell or all(map(knees.is_saturated, both)) or not serving.same_load(both):
             continue
-        times = [[metrics.stated_ns(each)] for each in (first, cell)]
+        times = [[metrics.contrasted_ns(each)] for each in both]
         compared = contrast(times[0], times[1], margin, state.plan.seed)
         output = fidelity.forms(state.output_of(name))[0]
         found.append(Ratio(cell.cell.short, first.cell.precision, compared, output))

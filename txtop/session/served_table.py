@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop import knees, metrics, serving
+from txtop import knees, metrics, references, serving
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
@@ -27,18 +27,30 @@ GOODPUT = (("good/s", ">"), ("good %", ">"))
 
 
 def lines(state: SessionState, finals: FinalMetrics) -> list[str]:
-    """Its lines; none where no cell served."""
-    served = [c for c in state.cells.values() if c.cell.serving is not None]
-    if not served:
+    """Its lines, and the knees below; none where no cell served."""
+    heading = columns(state)
+    if not heading:
         return []
-    heading = list(COLUMNS)
-    if any(c.served.kv_most is not None for c in served):
-        heading.append(KV)
-    if any(c.cell.serving and c.cell.serving.slo for c in served):
-        heading += GOODPUT
     names = [name for name, _ in heading]
-    rows = [[_row(state, c, finals).get(name, MISSING) for name in names] for c in served]
-    return [*aligned(tuple(heading), [names, *rows]), *_knees(state)]
+    return [*aligned(heading, [names, *rows(state, finals)]), *below(state)]
+
+
+def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
+    """Name and side of each column; none where no cell served."""
+    served = _served(state)
+    kv = [KV] if any(c.served.kv_most is not None for c in served) else []
+    promised = GOODPUT if any(c.cell.serving and c.cell.serving.slo for c in served) else ()
+    return (*COLUMNS, *kv, *promised) if served else ()
+
+
+def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
+    """A line a cell that served, in the order of `columns`."""
+    names = [name for name, _ in columns(state)]
+    return [[_row(state, c, finals).get(n, MISSING) for n in names] for c in _served(state)]
+
+
+def _served(state: SessionState) -> list[CellState]:
+    return [c for c in state.cells.values() if c.cell.serving is not None]
 
 
 def _row(state: SessionState, cell: CellState, finals: FinalMetrics) -> dict[str, str]:
@@ -78,9 +90,13 @@ def _p95(found: Summary | None) -> str:
     return f"need {FLOORS[95]}" if found.p95 is None else figure(found.p95)
 
 
-def _knees(state: SessionState) -> list[str]:
-    """Where more load buys waiting and little else, of each server that was swept."""
-    return [
+def below(state: SessionState) -> list[str]:
+    """What speed is by, and of each server that was swept where more load buys waiting and little
+    else."""
+    speeds = references.of_speed([c.cell for c in state.cells.values()])
+    at_a_rate = any(c.cell.id in speeds and not c.cell.asks_all for c in _served(state))
+    said = ["speed at one rate, which each answers, is by E2E"] if at_a_rate else []
+    return said + [
         sanitise(
             f"{server.model_name} {server.precision} {server.scenario}: knee at "
             f"{figure(knee.served.offered.rate)} requests a second"

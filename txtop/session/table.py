@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop import fidelity, metrics, references, roofline, watched
+from txtop import fidelity, knees, metrics, references, roofline, serving, watched
 from txtop.cell_state import CellState
 from txtop.events import Machine
 from txtop.metrics import FinalMetrics
@@ -47,7 +47,7 @@ def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
-    if state.peaks:
+    if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
     if state.versus is None and references.of_speed(cells):
         beside += [("speed", ">"), ("output", "<")]
@@ -92,15 +92,27 @@ def _beside(
     """Speed over the most precise cell of the same work, never without what the output is worth."""
     if best == cell.cell:
         return {"output": "reference"}
-    seed = state.plan.seed
-    rates = [
-        finals.of(each, seed).get(metrics.headline(each)) for each in (cell, state.cells[best.id])
-    ]
-    mine, base = (rate.mean if rate else None for rate in rates)
     output = fidelity.forms(state.output_of(cell.cell.id))[0]
-    if not mine or not base or cell.invalid or state.cells[best.id].invalid:
-        return {"output": output}
-    return {"speed": f"{figure(mine / base)}x", "output": output}
+    first = state.cells[best.id]
+    times = None if cell.invalid or first.invalid else _speed(cell, first, finals, state.plan.seed)
+    return {"output": output} if times is None else {"speed": f"{figure(times)}x", "output": output}
+
+
+def _speed(cell: CellState, first: CellState, finals: FinalMetrics, seed: int) -> float | None:
+    """Rate over rate. Servers that answer whatever comes have one rate, so it is E2E that tells;
+    one that does not has no E2E, so beside one that does it has nothing."""
+    both, by_time = (cell, first), False
+    if cell.cell.serving is not None:
+        at_most = {c.cell.asks_all or knees.is_saturated(c) for c in both}
+        by_time = at_most == {False}
+        if len(at_most) > 1 or (by_time and not serving.same_load(both)):
+            return None
+    name = "e2e_ms" if by_time else metrics.headline(cell)
+    found = [finals.of(each, seed).get(name) for each in both]
+    mine, base = (each.mean if each else None for each in found)
+    if not mine or not base:
+        return None
+    return base / mine if by_time else mine / base
 
 
 def _shortened(model: str) -> str:

@@ -13,13 +13,14 @@ import msgspec
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
+from txtop.session.formats.batches import in_batches
 from txtop.state import SessionState
 
 
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
     """Times in seconds, one value an iteration; the hash is of the cell's configuration."""
     found = {}
-    for cell in state.cells.values():
+    for cell in in_batches(state):
         config = _config(state, cell)
         key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
         found[key] = {

@@ -13,7 +13,8 @@ from txtop.session.export import build
 from txtop.session.schema import CellExport
 from txtop.state import SessionState
 
-SKIPPED = ("metrics", "kernels", "fidelity", "notes")
+SERVED = ("serving", "requests", "tokens")
+SKIPPED = ("metrics", "kernels", "fidelity", "notes", *SERVED)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -47,6 +48,7 @@ def _row(cell: CellExport) -> dict[str, object]:
         if name not in SKIPPED
     }
     row |= {f"kernel_{name}": inert(value or "") for name, value in cell.kernels.items()}
+    row |= _served(cell)
     row["notes"] = inert("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
@@ -57,4 +59,18 @@ def _row(cell: CellExport) -> dict[str, object]:
             f"{name}_ci95_lo": low,
             f"{name}_ci95_hi": high,
         }
+    return row
+
+
+def _served(cell: CellExport) -> dict[str, object]:
+    """A column for each figure of what was offered and answered; of `pairs` how many there are."""
+    row = {
+        f"{part}_{name}": value
+        for part in SERVED
+        if (found := getattr(cell, part)) is not None
+        for name, value in msgspec.structs.asdict(found).items()
+    }
+    if cell.serving is not None:
+        slo = cell.serving.slo
+        row |= {"serving_pairs": len(cell.serving.pairs), "serving_slo": slo.words() if slo else ""}
     return row

@@ -11,6 +11,7 @@ import msgspec
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
+from txtop.session.formats.batches import in_batches
 from txtop.state import SessionState
 
 UNKNOWN = (
@@ -26,7 +27,7 @@ UNKNOWN = (
 
 def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
     """A list of tests; times in ns, rates in tokens/s over the batch. Encoders have none."""
-    tests = [test for cell in state.cells.values() for test in _tests(state, cell)]
+    tests = [test for cell in in_batches(state) for test in _tests(state, cell)]
     return inert_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
 
 

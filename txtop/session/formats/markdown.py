@@ -7,20 +7,27 @@ import re
 
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
-from txtop.session import table
+from txtop.session import served_table, table
 from txtop.state import SessionState
 
 _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 
 
 def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
-    """A table in the columns of the text table, one row a cell."""
-    heading = table.columns(state)
+    """A table in the columns of the text table, one row a cell; a second one of those that served
+    requests."""
+    said = _table(table.columns(state), table.rows(state, finals))
+    if heading := served_table.columns(state):
+        said += "\n" + _table(heading, served_table.rows(state, finals))
+        said += "".join(f"\n- {inert(line)}\n" for line in served_table.below(state))
+    return said.encode()
+
+
+def _table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
     names = [name for name, _ in heading]
     rule = [":--" if side == "<" else "--:" for _, side in heading]
-    rows = [[inert(text) for text in row] for row in table.rows(state, finals)]
-    lines = [names, rule, *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines).encode()
+    lines = [names, rule, *([inert(text) for text in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def inert(text: str) -> str:

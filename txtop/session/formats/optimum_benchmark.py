@@ -10,6 +10,7 @@ import msgspec
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
+from txtop.session.formats.batches import in_batches
 from txtop.state import SessionState
 from txtop.stats.summary import percentile
 
@@ -18,7 +19,7 @@ def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
     """`{cell id: {config, report}}`. Peaks are of the whole cell: in generate or forward alone."""
     cells = {
         c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _report(c)}
-        for c in state.cells.values()
+        for c in in_batches(state)
     }
     return inert_json(msgspec.json.format(msgspec.json.encode(cells), indent=2)) + b"\n"
 

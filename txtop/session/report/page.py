@@ -9,10 +9,11 @@ from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
-from txtop.session import table, verdict
+from txtop.session import served_table, table, verdict
 from txtop.session.export import cell_notes
 from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
+from txtop.session.report.curve import curve
 from txtop.session.report.style import STYLE
 from txtop.session.text import figure
 from txtop.state import SessionState
@@ -31,11 +32,20 @@ def page(state: SessionState, finals: FinalMetrics) -> bytes:
         f"<p class=muted>{_text(_machine(state))}</p>",
         _versus(state),
         _cards(state, finals),
-        _section("Every cell", f"<div class=scroll>{_table(state, finals)}</div>"),
+        _section("Every cell", _table(table.columns(state), table.rows(state, finals))),
+        _section(
+            "Cells that served requests",
+            _table(served_table.columns(state), served_table.rows(state, finals)),
+            " · ".join(served_table.below(state)),
+        ),
         _section("What to know", _notes(state, finals)),
         _section(
             "Throughput, latency, length",
-            _side_by_side(plots.tradeoff(state, finals), plots.lengths(state, finals)),
+            _side_by_side(
+                plots.tradeoff(state, finals),
+                curve(state, finals),
+                plots.lengths(state, finals),
+            ),
         ),
         _section(
             f"Speed over the reference precision (margin {MARGIN:.0%})",
@@ -44,7 +54,7 @@ def page(state: SessionState, finals: FinalMetrics) -> bytes:
         ),
         _section("The machine meanwhile", _framed(plots.telemetry(state))),
         _section(
-            "Iterations",
+            "Iterations and requests",
             _many(plots.iterations(state, finals)),
             "Warm-up and what was cut off are grey and count for nothing.",
         ),
@@ -133,6 +143,7 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     if rate.ci95:
         words.append(f"[{figure(rate.ci95[0])}, {figure(rate.ci95[1])}] 95 %")
     words.append(f"n {rate.n}" if rate.n >= FEW else f"few: n = {rate.n}")
+    words += served_table.words(cell, found) if cell.cell.serving is not None else []
     return (
         f"<div class=card>{name}<div class='figure{doubt}'>{_text(figure(rate.mean))}"
         f"<small> {_text(rate.unit)}</small></div>"
@@ -140,17 +151,19 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     )
 
 
-def _table(state: SessionState, finals: FinalMetrics) -> str:
-    heading = table.columns(state)
+def _table(heading: tuple[tuple[str, str], ...], lines: list[list[str]]) -> str:
+    if not heading:
+        return ""
     sides = ["" if side == "<" else " class=r" for _, side in heading]
     names = "".join(f"<th{s}>{_text(n)}</th>" for (n, _), s in zip(heading, sides, strict=True))
     rows = [
         "<tr>"
         + "".join(f"<td{s}>{_text(t)}</td>" for t, s in zip(row, sides, strict=True))
         + "</tr>"
-        for row in table.rows(state, finals)
+        for row in lines
     ]
-    return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    body = f"<thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f"<div class=scroll><table>{body}</table></div>"
 
 
 def _notes(state: SessionState, finals: FinalMetrics) -> str:

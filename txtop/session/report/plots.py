@@ -43,12 +43,12 @@ class Point:
     label: str
 
 
-def _median(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
+def median_of(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
     found = finals.of(cell, seed).get(name)
     return found.median if found else None
 
 
-def _lines(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str) -> str:
+def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str) -> str:
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         points = [p for group in groups.values() for p in group]
@@ -81,15 +81,15 @@ def _lines(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str)
 
 def tradeoff(state: SessionState, finals: FinalMetrics) -> str:
     """Throughput against latency over batch sizes, one line a precision."""
-    cells = [c for c in state.cells.values() if c.status == "ok"]
+    cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.batch_size for c in cells}) < 2:
         return ""
     groups: dict[str, list[Point]] = {}
     unit = ""
     for cell in cells:
         name = metrics.headline(cell)
-        time_ms = _median(cell, finals, state.plan.seed, "e2e_ms")
-        rate = _median(cell, finals, state.plan.seed, name)
+        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
+        rate = median_of(cell, finals, state.plan.seed, name)
         if time_ms and rate:
             unit = unit or metrics.PER_ITERATION[name][0]
             at = Point(time_ms, rate, str(cell.cell.batch_size))
@@ -97,24 +97,24 @@ def tradeoff(state: SessionState, finals: FinalMetrics) -> str:
     if not groups:
         return ""
     said = "throughput against latency, a point a batch size"
-    return _lines(_few(groups), "latency of a request, ms", unit, "tradeoff", said)
+    return joined(few(groups), "latency of a request, ms", unit, "tradeoff", said)
 
 
 def lengths(state: SessionState, finals: FinalMetrics) -> str:
     """Time of a request against sequence length, one line a model and precision."""
-    cells = [c for c in state.cells.values() if c.status == "ok"]
+    cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.sequence_length for c in cells}) < 2:
         return ""
     groups: dict[str, list[Point]] = {}
     for cell in cells:
-        time_ms = _median(cell, finals, state.plan.seed, "e2e_ms")
+        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
         if time_ms:
             label = _series(cell, cells, "sequence_length")
             groups.setdefault(label, []).append(Point(cell.cell.sequence_length, time_ms, ""))
     if not groups:
         return ""
     said = "time of a request against the length of its prompt"
-    return _lines(_few(groups), "prompt tokens", "time of a request, ms", "lengths", said)
+    return joined(few(groups), "prompt tokens", "time of a request, ms", "lengths", said)
 
 
 def _series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
@@ -128,7 +128,7 @@ def _series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
     return sanitise(" ".join(words) or cell.cell.precision, 40)
 
 
-def _few(groups: dict[str, list[Point]]) -> dict[str, list[Point]]:
+def few(groups: dict[str, list[Point]]) -> dict[str, list[Point]]:
     return dict(list(groups.items())[:MOST_LINES])
 
 
@@ -252,13 +252,15 @@ def _thinned(
 
 
 def iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
-    """The headline of each cell over its iterations: warm-up muted, what counts in the accent."""
+    """The headline of each cell over its iterations, E2E over its requests: warm-up muted, what
+    counts in the accent."""
     cells = [c for c in state.cells.values() if len(c.samples) > 1][:MOST_CHARTS]
     return [_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
 
 
 def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -> str:
-    name = metrics.headline(cell)
+    served = cell.cell.serving is not None
+    name = "e2e_ms" if served else metrics.headline(cell)
     kept = cell.samples.kept()
     start = finals.steady(cell, seed).start
     counts = set(kept[start:])
@@ -279,8 +281,9 @@ def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -
         if values:
             axes.set_ylim(0, 1.25 * values[-1])
         axes.set_title(sanitise(cell.cell.short, 46))
-        axes.set_ylabel(metrics.PER_ITERATION[name][0])
+        axes.set_ylabel("E2E ms" if served else metrics.PER_ITERATION[name][0])
         quiet(axes)
 
-    said = f"{sanitise(cell.cell.short, 60)} over its iterations"
+    over = "E2E of its requests" if served else "over its iterations"
+    said = f"{sanitise(cell.cell.short, 60)} {over}"
     return svg(f"iterations-{number}", (WIDE / 3, 1.7), draw, said)

@@ -1,0 +1,23 @@
+"""What formats of other benchmarks can hold: those know full batches and no requests."""
+
+from __future__ import annotations
+
+from txtop.cell_state import CellState
+from txtop.state import SessionState
+
+FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
+
+
+def in_batches(state: SessionState) -> list[CellState]:
+    """The cells that measured full batches. A request's time is that of its queue too, and would be
+    read as that of the model."""
+    return [cell for cell in state.cells.values() if cell.cell.serving is None]
+
+
+def left_out(state: SessionState, format: str) -> str:
+    """A line about the cells that this format cannot hold; empty where it holds them all."""
+    count = len(state.cells) - len(in_batches(state))
+    if format not in FORMATS or not count:
+        return ""
+    cells = f"{count} cell{'s' if count > 1 else ''} that served requests"
+    return f"left out {cells}: {format} knows full batches alone, --format json has all"

@@ -1,0 +1,28 @@
+"""What servers do under load, as a plot: how much is answered, and how long that takes."""
+
+from __future__ import annotations
+
+from txtop import knees
+from txtop.metrics import FinalMetrics
+from txtop.sanitise import sanitise
+from txtop.session.report.plots import Point, few, joined, median_of
+from txtop.state import SessionState
+
+
+def curve(state: SessionState, finals: FinalMetrics) -> str:
+    """E2E against requests answered a second, a line a server; nothing with one load each."""
+    servers: dict[str, list[Point]] = {}
+    for cell in state.cells.values():
+        if cell.cell.serving is None or cell.status != "ok":
+            continue
+        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
+        rate = knees.answered_rate(cell)
+        if time_ms and rate:
+            asked = cell.cell
+            name = f"{asked.model_name} {asked.precision} {asked.scenario}"
+            load = asked.offered.removeprefix(f"{asked.scenario} ")
+            servers.setdefault(sanitise(name, 40), []).append(Point(rate, time_ms, load))
+    if all(len(points) < 2 for points in servers.values()):
+        return ""
+    said = "E2E of requests against how many were answered a second, a line a server"
+    return joined(few(servers), "requests answered a second", "E2E of a request, ms", "curve", said)
