@@ -104,5 +104,10 @@ class CellState:
         return self.stage in ("finished", "rejected")
 
     @property
+    def saturated(self) -> bool:
+        """Whether requests came faster than they were answered: its latency has no end."""
+        return self.finished is not None and self.finished.stopped_by == "saturated"
+
+    @property
     def family(self) -> str | None:
         return self.load.family if self.load else None

@@ -17,11 +17,6 @@ LEAST_LOADS = 3
 LEAST_ANSWERS = FLOORS[50]
 
 
-def is_saturated(state: CellState) -> bool:
-    """Whether requests came faster than they were answered: its latency has no end."""
-    return state.finished is not None and state.finished.stopped_by == "saturated"
-
-
 def offered_rate(state: CellState) -> float | None:
     """Requests a second that were meant to come; null where clients asked, or before it began."""
     return state.served.offered.rate if state.served.offered else None
@@ -56,7 +51,7 @@ def _knee(states: Iterable[CellState]) -> CellState | None:
     known = [state for state in states if _counts(state)]
     at_a_rate = [state for state in known if offered_rate(state) is not None]
     swept = at_a_rate or known
-    calm = [state for state in swept if not is_saturated(state)]
+    calm = [state for state in swept if not state.saturated]
     if len(swept) < LEAST_LOADS or not calm:
         return None
     rates = [offered_rate(state) or answered_rate(state) or 0.0 for state in calm]

@@ -280,10 +280,9 @@ def _served(state: CellState, seed: int) -> dict[str, Summary]:
     for summary in found.values():
         _excused(state, summary)
     found |= serving.of_server(state)
-    stopped = state.finished.stopped_by if state.finished else ""
     cut = serving.totals(state).unanswered
     for name, summary in found.items():
-        if stopped == "saturated" and name.endswith("_ms"):
+        if state.saturated and name.endswith("_ms"):
             summary.notes.append("saturated: the longer the load, the longer the wait")
         if cut and name in names(state):
             summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")

@@ -305,6 +305,5 @@ def predicted_bytes(cell: Cell) -> int | None:
     per_token = kv_values_per_token(config)
     if per_token is None:
         return None
-    at_once = cell.batch_size if cell.serving is None else cell.serving.max_batch
-    tokens = at_once * sum(offered.longest(cell))
+    tokens = cell.slots * sum(offered.longest(cell))
     return size * (parameters + per_token * tokens)

@@ -83,6 +83,13 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         return self.model.rstrip("/").rpartition("/")[2] or self.model
 
     @property
+    def slots(self) -> int:
+        """How many sequences are at work at once: those of a batch, or what a server holds."""
+        if self.serving is None:
+            return self.batch_size
+        return 1 if self.scenario == "single" else self.serving.max_batch
+
+    @property
     def asks_all(self) -> bool:
         """Whether clients ask again as soon as they are answered."""
         return self.serving is not None and not self.serving.open_loop
@@ -171,6 +178,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def expected_warmup(self) -> int:
         """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
         return GATE_LEAST if self.warmup is None else self.warmup
+
+    def warmup_requests(self, cell: Cell) -> int:
+        """How many requests a server answers before its load: as asked for, or two full batches."""
+        return 2 * cell.slots if self.warmup is None else self.warmup
 
     def capacity_of(self, cell: Cell) -> Cell | None:
         """The cell whose clients find out how much the server of `cell` can answer."""

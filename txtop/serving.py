@@ -23,7 +23,6 @@ NS_PER_MS = 1e6
 LATE_SHARE = 0.01
 # Two rates that are one load: what a server was found to answer is never the same twice.
 SAME_LOAD = 1.05
-OF_TOKENS = ("ttft_ms", "tpot_ms")
 SYSTEM = ("output_tokens_per_s", "requests_per_s")
 
 
@@ -165,7 +164,7 @@ def of_server(state: CellState) -> dict[str, Summary]:
     if state.family != "encoder":
         found = {"output_tokens_per_s": rate(state, "output_tokens_per_s"), **found}
     found["in_service"] = single(in_flight(state), "requests", "mean while any was served")
-    found["occupancy"] = single(occupancy(state), "share", f"of {serving.max_batch}")
+    found["occupancy"] = single(occupancy(state), "share", f"of {state.cell.slots}")
     wasted = padding_waste(state)
     if wasted is not None:
         found["padding_waste"] = single(wasted, "share", "of the token positions computed")
@@ -206,8 +205,7 @@ def in_flight(state: CellState) -> float:
 
 def occupancy(state: CellState) -> float:
     """The share of its places that a server used while it served."""
-    serving = state.cell.serving
-    return in_flight(state) / serving.max_batch if serving is not None else 0.0
+    return in_flight(state) / state.cell.slots
 
 
 def padding_waste(state: CellState) -> float | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import fields
-from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, Protocol
 
 import torch
 
 from txtop import events, orders
+from txtop.bench.answered import answered
 from txtop.bench.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
 from txtop.bench.failures import Rejected
 from txtop.bench.prompts import Prompts, digest
@@ -66,11 +66,9 @@ class Server:
         inbox: Inbox,
         tell: Callable[[events.AnyEvent], None],
     ) -> None:
-        assert cell.serving is not None
-        self._cell, self._prompts, self._tell, self._inbox = cell, prompts, tell, inbox
-        self._slots = cell.serving.max_batch
+        self._cell, self._prompts, self._tell = cell, prompts, tell
         self._queue = Queue(cell.id, inbox)
-        self._lanes = LaneTeller(cell.id, self._slots, tell, perf_counter_ns)
+        self._lanes = LaneTeller(cell.id, cell.slots, tell, perf_counter_ns)
         self._open: dict[str, orders.Arrive] = {}
         self._device = model.device
         self._manager = model.init_continuous_batching(
@@ -141,20 +139,14 @@ class Server:
             got = f"{tokens} tokens instead of {asked.new_tokens}"
             raise TxtopError(f"continuous batching gave {got}")
         self._tell(
-            events.Request(
-                t_ns=perf_counter_ns(),
-                cell=self._cell.id,
-                index=request.index,
-                role=request.role,
-                arrival_ns=request.arrival_ns,
-                sent_ns=request.sent_ns,
+            answered(
+                request,
+                asked,
                 start_ns=round(output.lifespan[0] * NS_PER_S),
-                first_ns=times_ns[0],
+                times_ns=times_ns,
                 end_ns=times_ns[-1],
-                prompt_tokens=asked.prompt_tokens,
-                tokens=tokens,
-                gaps_ns=[b - a for a, b in pairwise(times_ns)],
                 computed=asked.prompt_tokens + tokens,
+                tokens=tokens,
                 output_sha256=digest(output.generated_tokens),
             )
         )
@@ -198,8 +190,7 @@ def _config(cell: Cell, device: torch.device) -> Any:
     most of the memory, so there the cache holds what so many requests need."""
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
-    assert cell.serving is not None
-    slots = cell.serving.max_batch
+    slots = cell.slots
     sizes: dict[str, Any] = {}
     if device.type != "cuda":
         prompt, new = longest(cell)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any
 
 import torch
 
 from txtop import events, orders
+from txtop.bench.answered import answered
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, Source, serve
 from txtop.bench.prompts import Prompts, digest
 from txtop.bench.task import Result, Task
@@ -27,9 +27,8 @@ def run(
 ) -> None:
     """Serves `cell` until it is closed. Raises what the model raises, and `Cancelled`."""
     assert cell.serving is not None
-    alone = cell.scenario == "single"
-    most = 1 if alone else cell.serving.max_batch
-    wait_ns = 0 if alone else round(cell.serving.max_wait_ms * 1e6)
+    most = cell.slots
+    wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * 1e6)
     queue = Queue(cell.id, source)
     lanes = LaneTeller(cell.id, most, tell, perf_counter_ns)
 
@@ -79,7 +78,7 @@ class Batch:
         done = len(self.times_ns)
         for row, request in enumerate(self.requests):
             if row not in self.over and done == self._wanted(row) and done < self._longest:
-                self._answer(row, request, 0)
+                self._answer(row, request, self.times_ns[-1])
         if self.lanes.due():
             self.queue.take(0)
             self._tell_lanes()
@@ -92,40 +91,27 @@ class Batch:
         invalid = result.invalid
         for row, request in enumerate(self.requests):
             if row not in self.over:
-                self._answer(row, request, invalid, end_ns)
+                self._answer(row, request, end_ns, invalid)
                 invalid = 0
 
     def _wanted(self, row: int) -> int:
         return self.prompts.asked(self.requests[row].index).new_tokens
 
-    def _answer(
-        self, row: int, request: orders.Arrive, invalid: int, end_ns: int | None = None
-    ) -> None:
+    def _answer(self, row: int, request: orders.Arrive, end_ns: int, invalid: int = 0) -> None:
         """Tells that one is over: with its last token, where its time is known."""
         self.over.add(row)
         asked = self.prompts.asked(request.index)
         tokens = 0 if self.task.encodes else asked.new_tokens
-        known = self.times_ns[:tokens]
-        if known:
-            end_ns = known[-1]
-        assert end_ns is not None
-        computed = self._width + (0 if self.task.encodes else self._longest)
         self.tell(
-            events.Request(
-                t_ns=perf_counter_ns(),
-                cell=self.prompts.cell.id,
-                index=request.index,
-                role=request.role,
-                arrival_ns=request.arrival_ns,
-                sent_ns=request.sent_ns,
+            answered(
+                request,
+                asked,
                 start_ns=self.start_ns,
-                first_ns=known[0] if known else None,
+                times_ns=self.times_ns[:tokens],
                 end_ns=end_ns,
-                prompt_tokens=asked.prompt_tokens,
+                computed=self._width + (0 if self.task.encodes else self._longest),
                 tokens=tokens,
-                gaps_ns=[b - a for a, b in pairwise(known)],
                 batch=len(self.requests),
-                computed=computed,
                 lag=self.task.lags,
                 invalid=invalid,
                 output_sha256=self._digest(row, tokens),

@@ -27,7 +27,7 @@ class OfferedLoad(threading.Thread):
         self._send, self._requests = send, requests
         self._arrivals_ns, self._clients = arrivals_ns, clients
         self._changed = threading.Condition()
-        self._answered = 0
+        self.answers = 0
         self._paused_at_ns: int | None = None
         self._stopped = False
         self._begun_ns = 0
@@ -47,7 +47,7 @@ class OfferedLoad(threading.Thread):
     def answered(self) -> None:
         """One more was answered."""
         with self._changed:
-            self._answered += 1
+            self.answers += 1
             self._changed.notify()
 
     def pause(self) -> None:
@@ -93,8 +93,8 @@ class OfferedLoad(threading.Thread):
         if self._paused_at_ns is not None:
             return None
         if self._arrivals_ns is None:
-            return 0 if self.sent - self._answered < self._clients else None
-        if self.sent - self._answered >= MOST_WAITING:
+            return 0 if self.sent - self.answers < self._clients else None
+        if self.sent - self.answers >= MOST_WAITING:
             self.held_back = True
             return None
         return max(0, self._begun_ns + self._arrivals_ns[self.sent] - now_ns())

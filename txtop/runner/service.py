@@ -25,8 +25,6 @@ class Service:
         assert cell.serving is not None
         self._crew, self._cell, self._state = crew, cell, state
         self._serving: Serving = cell.serving
-        self._slots = 1 if cell.scenario == "single" else cell.serving.max_batch
-        self._answered = 0
         self._idle = False
         self.stopped_by = ""
         self.stage = "warming"
@@ -70,8 +68,7 @@ class Service:
 
     def _warm_up(self, worker: Child) -> None:
         """Requests that count for nothing: as many as two full batches, or as the plan says."""
-        wanted = self._crew.plan.warmup
-        count = 2 * self._slots if wanted is None else wanted
+        count = self._crew.plan.warmup_requests(self._cell)
         for index in range(count):
             now = now_ns()
             worker.send(
@@ -94,7 +91,7 @@ class Service:
         arrivals = (
             None if rate is None else offered.arrivals_ns(rate, crew.plan.seed, asked.requests)
         )
-        clients = asked.concurrency or self._slots
+        clients = asked.concurrency or self._cell.slots
         load = OfferedLoad(self._send(worker), asked.requests, arrivals, clients)
         self._say_offered(rate, 0)
         until_s = time.monotonic() + crew.plan.budget_s
@@ -102,7 +99,6 @@ class Service:
         def enough(event: AnyEvent | None) -> bool:
             nonlocal until_s
             if isinstance(event, events.Request) and event.role == "measured":
-                self._answered += 1
                 load.answered()
             if crew.steering.paused:
                 load.pause()
@@ -111,7 +107,7 @@ class Service:
             if paused_s:
                 crew.grant(paused_s)
                 until_s += paused_s
-            return self._answered == asked.requests or time.monotonic() > until_s
+            return load.answers == asked.requests or time.monotonic() > until_s
 
         load.start()
         try:
@@ -130,10 +126,10 @@ class Service:
             for column in (served.arrival_ns, served.started_ns, served.end_ns)
         )
         over = self._serving.open_loop and (
-            load.held_back or saturated(arrivals, starts, ends, self._slots)
+            load.held_back or saturated(arrivals, starts, ends, self._cell.slots)
         )
-        left = load.sent - self._answered
-        if self._serving.open_loop and left > 2 * self._slots:
+        left = load.sent - load.answers
+        if self._serving.open_loop and left > 2 * self._cell.slots:
             over = True
         self._idle = left == 0
         if over:
@@ -161,7 +157,7 @@ class Service:
                 cell=self._cell.id,
                 requests=self._serving.requests,
                 rate=rate,
-                clients=None if rate is not None else self._serving.concurrency or self._slots,
+                clients=None if rate is not None else self._serving.concurrency or self._cell.slots,
                 sent=sent,
             )
         )

@@ -165,14 +165,14 @@ def _loads(base: list[Pair], new: list[Pair]) -> list[str]:
     if not serving.same_load(both):
         rates = [figure(knees.offered_rate(side[0][1])) for side in (base, new)]
         return [f"another load: {rates[0]} a second against {rates[1]}"]
-    if all(map(knees.is_saturated, both)):
+    if all(c.saturated for c in both):
         return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]
     return []
 
 
 def _saturated(base: list[Pair], new: list[Pair]) -> list[str]:
     """Where one side alone could not answer what came, it is the slower; by how much has no end."""
-    full = [any(knees.is_saturated(c) for _, c in side) for side in (base, new)]
+    full = [any(c.saturated for _, c in side) for side in (base, new)]
     return [f"saturated in {'base' if full[0] else 'new'} alone"] if full[0] != full[1] else []
 
 

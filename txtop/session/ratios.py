@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, knees, metrics, references, serving
+from txtop import fidelity, metrics, references, serving
 from txtop.sanitise import sanitise
 from txtop.session import verdict
 from txtop.session.text import MISSING, aligned
@@ -46,7 +46,7 @@ def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
     for name, cell in measured.items():
         first = measured[best[name].id] if name in best else cell
         both = (first, cell)
-        if first is cell or all(map(knees.is_saturated, both)) or not serving.same_load(both):
+        if first is cell or all(c.saturated for c in both) or not serving.same_load(both):
             continue
         times = [[metrics.contrasted_ns(each)] for each in both]
         compared = contrast(times[0], times[1], margin, state.plan.seed)

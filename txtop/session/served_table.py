@@ -109,7 +109,7 @@ def below(state: SessionState) -> list[str]:
 def notes(state: CellState) -> list[str]:
     """What a reader has to know beside the figures of a cell that served."""
     found = []
-    if state.finished and state.finished.stopped_by == "saturated":
+    if state.saturated:
         found.append("saturated: more came than was answered: latencies grew with time")
     left = serving.totals(state).unanswered
     if left and state.over:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop import fidelity, knees, metrics, references, roofline, serving, watched
+from txtop import fidelity, metrics, references, roofline, serving, watched
 from txtop.cell_state import CellState
 from txtop.events import Machine
 from txtop.metrics import FinalMetrics
@@ -103,7 +103,7 @@ def _speed(cell: CellState, first: CellState, finals: FinalMetrics, seed: int) -
     one that does not has no E2E, so beside one that does it has nothing."""
     both, by_time = (cell, first), False
     if cell.cell.serving is not None:
-        at_most = {c.cell.asks_all or knees.is_saturated(c) for c in both}
+        at_most = {c.cell.asks_all or c.saturated for c in both}
         by_time = at_most == {False}
         if len(at_most) > 1 or (by_time and not serving.same_load(both)):
             return None
@@ -138,7 +138,7 @@ def row(state: CellState, found: dict[str, Summary]) -> list[str]:
     rate = found.get(metrics.headline(state))
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
-    if status == "ok" and state.finished and state.finished.stopped_by == "saturated":
+    if status == "ok" and state.saturated:
         status = "ok, saturated"
     return [
         _shortened(sanitise(cell.model)),

@@ -106,7 +106,7 @@ def _point(
 ) -> Point:
     state, cell, name = each.state, each.state.cell, sheet.lines[each.member.line]
     ms = _e2e_ms(state, tail, memo)
-    saturated = knees.is_saturated(state)
+    saturated = state.saturated
     words = [word(cell, knob) for knob in NAMED]
     label = each.member.label if load.offered is None else f"{numbers.three(load.offered)}/s"
     queue = figures.figure(state, "queue_ms", memo, session.plan.seed).mean

@@ -421,7 +421,7 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         if state.cell.serving is not None:
             return f"{n}/{state.cell.serving.requests}"
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
-    if state.finished is not None and state.finished.stopped_by == "saturated":
+    if state.saturated:
         return "saturated"
     if 0 < n < SETTLED:
         return f"few: n = {n}"

@@ -194,7 +194,7 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
         done = len(cell.samples)
         wanted = session.plan.warmup
         if cell.cell.serving is not None:
-            return f"{done} of {lanes.warm_ups(cell, session.plan)} requests"
+            return f"{done} of {session.plan.warmup_requests(cell.cell)} requests"
         return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
     if 0 < n < figures.SETTLED and (cell.over or n < 2):
         return f"few: n = {n}"

@@ -116,7 +116,7 @@ def _of_requests(session: SessionState, state: CellState) -> list[Said]:
     said = [Said("requests", f"{counts.answered} answered of {counts.sent} that came")]
     if offered is not None and offered.rate is not None:
         said.append(Said("offered", f"{numbers.three(offered.rate)} a second"))
-    if state.finished is not None and state.finished.stopped_by == "saturated":
+    if state.saturated:
         text = "saturated: the longer the load, the longer the wait"
         said.append(Said("server", text, "warn"))
     late = serving.lateness(state)

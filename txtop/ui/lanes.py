@@ -48,7 +48,7 @@ def lanes(state: CellState, plan: Plan) -> Lanes | None:
         return None
     served, samples = state.served, state.samples
     warm = served.offered is None
-    wanted = warm_ups(state, plan) if warm else asked.requests
+    wanted = plan.warmup_requests(state.cell) if warm else asked.requests
     answered = len(samples) if warm else measured_count(state)
     seen = served.lanes
     newest = range(len(samples) - 1, max(-1, len(samples) - 1 - NEWEST), -1)
@@ -58,7 +58,7 @@ def lanes(state: CellState, plan: Plan) -> Lanes | None:
     running = seen.running if seen else []
     return Lanes(
         waiting=seen.waiting if seen else 0,
-        slots=seen.slots if seen else _slots(state),
+        slots=seen.slots if seen else state.cell.slots,
         running=tuple(Lane(*lane) for lane in running if lane[0] not in gone),
         answered=answered,
         requests=wanted,
@@ -66,16 +66,6 @@ def lanes(state: CellState, plan: Plan) -> Lanes | None:
         warm=warm,
         told=seen is not None and bool(answered or seen.waiting or running),
     )
-
-
-def _slots(state: CellState) -> int:
-    asked = state.cell.serving
-    return 1 if asked is None or state.cell.scenario == "single" else asked.max_batch
-
-
-def warm_ups(state: CellState, plan: Plan) -> int:
-    """The requests that come before the load: those of the plan, else two full batches."""
-    return 2 * _slots(state) if plan.warmup is None else plan.warmup
 
 
 def chart(state: CellState) -> Chart:
@@ -99,11 +89,7 @@ def state_word(state: CellState) -> tuple[str, str, str] | None:
     """Glyph, word and colour of a server that was measured to its end; null for any other cell."""
     if state.cell.serving is None or state.status != "ok":
         return None
-    return ("▲", "SATURATED", "warn.bold") if is_saturated(state) else ("✓", "done", "ok.bold")
-
-
-def is_saturated(state: CellState) -> bool:
-    return state.finished is not None and state.finished.stopped_by == "saturated"
+    return ("▲", "SATURATED", "warn.bold") if state.saturated else ("✓", "done", "ok.bold")
 
 
 def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
@@ -113,7 +99,7 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
     if asked is None or offered is None:
         return ()
     said: list[tuple[str, str]] = []
-    if is_saturated(state) and offered.rate is not None and answered is not None:
+    if state.saturated and offered.rate is not None and answered is not None:
         came, went = _rate(offered.rate), _rate(answered)
         said.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
     elif asked.share is not None and offered.rate is not None:

@@ -1,0 +1,48 @@
+"""The event of a request that is answered, whichever server it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from time import perf_counter_ns
+
+from txtop import orders
+from txtop.events import Request
+from txtop.offered import Asked
+
+
+def answered(
+    request: orders.Arrive,
+    asked: Asked,
+    *,
+    start_ns: int,
+    times_ns: Sequence[int],
+    end_ns: int,
+    computed: int,
+    tokens: int,
+    batch: int = 0,
+    lag: bool = False,
+    invalid: int = 0,
+    output_sha256: str = "",
+) -> Request:
+    """`times_ns` are those of its tokens, none where they are not known; then it ends at
+    `end_ns`."""
+    return Request(
+        t_ns=perf_counter_ns(),
+        cell=request.cell,
+        index=request.index,
+        role=request.role,
+        arrival_ns=request.arrival_ns,
+        sent_ns=request.sent_ns,
+        start_ns=start_ns,
+        first_ns=times_ns[0] if times_ns else None,
+        end_ns=times_ns[-1] if times_ns else end_ns,
+        prompt_tokens=asked.prompt_tokens,
+        tokens=tokens,
+        gaps_ns=[b - a for a, b in pairwise(times_ns)],
+        batch=batch,
+        computed=computed,
+        lag=lag,
+        invalid=invalid,
+        output_sha256=output_sha256,
+    )
