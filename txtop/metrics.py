@@ -283,7 +283,7 @@ def _served(state: CellState, seed: int) -> dict[str, Summary]:
     cut = serving.totals(state).unanswered
     for name, summary in found.items():
         if state.saturated and name.endswith("_ms"):
-            summary.notes.append("saturated: the longer the load, the longer the wait")
+            summary.notes.append(serving.SATURATED)
         if cut and name in names(state):
             summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")
     return found

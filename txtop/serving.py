@@ -23,6 +23,7 @@ NS_PER_MS = 1e6
 LATE_SHARE = 0.01
 # Two rates that are one load: what a server was found to answer is never the same twice.
 SAME_LOAD = 1.05
+SATURATED = "saturated: the longer the load, the longer the wait"
 SYSTEM = ("output_tokens_per_s", "requests_per_s")
 
 

@@ -19,7 +19,6 @@ from txtop.ui.sheets import Sheet
 
 TAILS = (95, 90, 75, 50)
 NAMED = ("model", "precision", "sequence_length")
-SATURATED = "saturated: the longer the load, the longer the wait"
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def _knee(point: Point) -> Point:
 
 def _remarks(points: Sequence[Point]) -> tuple[str, ...]:
     said = [f"{p.name} knee: {p.label}" for p in points if p.front]
-    return (*said, SATURATED) if any(p.saturated for p in points) else tuple(said)
+    return (*said, serving.SATURATED) if any(p.saturated for p in points) else tuple(said)
 
 
 def _left_out(

@@ -117,8 +117,7 @@ def _of_requests(session: SessionState, state: CellState) -> list[Said]:
     if offered is not None and offered.rate is not None:
         said.append(Said("offered", f"{numbers.three(offered.rate)} a second"))
     if state.saturated:
-        text = "saturated: the longer the load, the longer the wait"
-        said.append(Said("server", text, "warn"))
+        said.append(Said("server", serving.SATURATED, "warn"))
     late = serving.lateness(state)
     if late is not None and late > serving.LATE_SHARE:
         said.append(Said("load", f"late by {late:.1%} of the time between two requests", "warn"))
