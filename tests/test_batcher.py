@@ -80,6 +80,9 @@ def test_a_batch_starts_when_it_is_full_or_its_first_has_waited_long_enough() ->
     # Somebody may still come: the lone first request waits for its 20 ms.
     found = served([0, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
     assert found[0] == (20 * ms, [0])
+    # It is the first that has waited long enough, whoever came after it.
+    found = served([0, 15 * ms, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
+    assert found[0] == (20 * ms, [0, 1])
 
 
 def test_those_that_came_during_a_batch_make_the_next_one() -> None:
