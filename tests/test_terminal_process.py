@@ -199,6 +199,16 @@ def test_any_size_and_a_storm_of_resizes(env: dict[str, str | None], running: Pa
         assert process.status == 0 and b"Traceback" not in process.raw
 
 
+@pytest.mark.fault(33)
+def test_a_size_that_came_back_is_painted_anew(env: dict[str, str | None], running: Path) -> None:
+    with TerminalProcess(live(running), env=env) as process:
+        process.wait_for("gpt2")
+        before = process.still()
+        process.blank()
+        process.signal(signal.SIGWINCH)
+        process.wait_for(lambda: process.text == before)
+
+
 @pytest.mark.fault(3)
 def test_output_that_fails_ends_the_screen_without_a_storm(
     env: dict[str, str | None], running: Path, tmp_path: Path

@@ -11,6 +11,7 @@ from textual.app import App
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
 from textual.types import CSSPathType
 
 from txtop.errors import TxtopError
@@ -98,6 +99,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self._root: Any = None
         self._settling = True
         self._gone = False
+        self._resized: Timer | None = None
         self._keys: tuple[tuple[str, str], ...] = ()
         self.animation_level = "none"
         self.options = options
@@ -184,6 +186,21 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
         self._settling = True
         self.set_timer(SETTLE_S, settled)
+
+    def on_resize(self) -> None:
+        """Once sizes stop coming, all is sent again.
+
+        Textual leaves out a size that it has already; of a storm only the last one may be seen, and
+        the terminal has lost its picture to those before.
+        """
+
+        def paint() -> None:
+            if self.screen_stack:
+                self.screen.refresh()
+
+        if self._resized is not None:
+            self._resized.stop()
+        self._resized = self.set_timer(SETTLE_S, paint)
 
     def _say_starting(self) -> None:
         """Until a new run has its log there is no frame: says what it waits for."""
