@@ -38,8 +38,8 @@ MODEL = {
 def run(
     *,
     min_pairs: int = 10,
-    max_pairs: int = 60,
-    half_width: float = 0.02,
+    max_pairs: int = 30,
+    half_width: float = 0.01,
     say: Callable[[str], None],
 ) -> Result:
     """Says one line a pair, then the two ratios and the verdict.
@@ -48,37 +48,37 @@ def run(
     Raises `RunError` when an arm does not start or dies. No process is left behind.
     """
     say(f"a 6-layer GPT-2 of width {MODEL['n_embd']}, {THREADS} thread, {NEW_TOKENS} tokens a call")
+    say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
     warning = core_warning(THREADS, len(os.sched_getaffinity(0)))
     if warning:
         say(warning)
+    with ended_in_order():
+        result = compare(
+            started, min_pairs=min_pairs, max_pairs=max_pairs, half_width=half_width, say=say
+        )
+    for line in result.lines():
+        say(line)
+    return result
+
+
+@contextmanager
+def started() -> Iterator[tuple[Plain, Watched]]:
+    """Both arms, loaded and waiting for their first turn; ended on the way out."""
     with ExitStack() as stack:
-        stack.enter_context(ended_in_order())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
         config = folder / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(MODEL), encoding="utf-8")
-        bare = Plain(
-            bare_command(
-                config, sequence_length=SEQUENCE_LENGTH, new_tokens=NEW_TOKENS, threads=THREADS
-            ),
-            folder / "bare.log",
+        command = bare_command(
+            config, sequence_length=SEQUENCE_LENGTH, new_tokens=NEW_TOKENS, threads=THREADS
         )
+        bare = Plain(command, folder / "bare.log")
         stack.callback(bare.close)
         bare.wait_loaded()
         watched = Watched(_arguments(config.parent), folder)
         stack.callback(watched.close)
         watched.wait_loaded()
-        result = compare(
-            bare,
-            watched,
-            min_pairs=min_pairs,
-            max_pairs=max_pairs,
-            half_width=half_width,
-            say=say,
-        )
-    for line in result.lines():
-        say(line)
-    return result
+        yield bare, watched
 
 
 def _arguments(model: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""From pairs of blocks to a verdict. Pure: the same for the real arms and for simulated ones."""
+"""From pairs of starts to a verdict. Pure: the same for the real arms and for simulated ones."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Literal
 from txtop.stats.paired import PairedRatio, paired_ratio
 from txtop.stats.summary import percentile
 
-MEAN_BOUNDS = (0.98, 1.02)
-P99_BOUND = 1.10
+MEAN_BOUNDS = (0.99, 1.01)
+P99_BOUND = 1.05
 
 Outcome = Literal["pass", "fail", "inconclusive"]
 
@@ -32,7 +32,7 @@ def arm_of(gaps_ns: Sequence[int]) -> Arm:
 
 @dataclass(frozen=True)
 class Pair:
-    """The same work twice, moments apart."""
+    """The same work in two processes started together, turn by turn."""
 
     bare: Arm
     watched: Arm
@@ -42,7 +42,7 @@ class Pair:
         mean = self.watched.tpot_ms / self.bare.tpot_ms
         p99 = self.watched.p99_ms / self.bare.p99_ms
         return (
-            f"pair {number:>2}  TPOT bare {self.bare.tpot_ms:.3f} ms,"
+            f"start {number:>2}  TPOT bare {self.bare.tpot_ms:.3f} ms,"
             f" watched {self.watched.tpot_ms:.3f} ms, ratio {mean:.3f}"
             f"   p99 {self.bare.p99_ms:.2f} ms, {self.watched.p99_ms:.2f} ms, ratio {p99:.3f}"
         )
@@ -93,11 +93,11 @@ class Result:
             "pass": f"mean ratio within {bounds}, p99 reaches down to {P99_BOUND:.2f} or less",
             "fail": f"wanted: mean ratio within {bounds}, p99 down to {P99_BOUND:.2f} or less",
             "inconclusive": f"the half-width is over {self.half_width:.1%} after "
-            f"{len(self.pairs)} pairs: a calmer machine is needed",
+            f"{len(self.pairs)} starts: a calmer machine is needed",
         }
         return [
             f"mean TPOT  watched / bare {_shown(self.mean)}, half-width"
-            f" {self.mean.half_width:.1%}, {len(self.pairs)} pairs",
+            f" {self.mean.half_width:.1%}, {len(self.pairs)} starts of both",
             f"p99 gap    watched / bare {_shown(self.p99)}",
             f"{self.outcome}: {wanted[self.outcome]}",
         ]
