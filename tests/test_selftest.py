@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from txtop.selftest.overhead import core_warning
+from txtop.selftest.overhead import core_warning, pin
 from txtop.selftest.pairing import compare
 from txtop.selftest.plain import Plain, bare_command
 from txtop.selftest.slices import gaps_inside
@@ -155,6 +155,22 @@ def test_no_free_core_is_said_in_one_line() -> None:
     assert core_warning(1, 2) is None
     warning = core_warning(1, 1)
     assert warning is not None and "\n" not in warning
+
+
+def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
+    code = (
+        "import sys, threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    core = max(os.sched_getaffinity(0))
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        pin(process.pid, core)
+        threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        found = [os.sched_getaffinity(thread) for thread in threads]
+        process.communicate(b"", timeout=10)
+    assert len(threads) == 2 and found == [{core}, {core}]
 
 
 def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:

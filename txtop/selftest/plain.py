@@ -31,6 +31,10 @@ class Plain(Sliced):
         self._own = Tree(self._process.pid)
         super().__init__(self._own, self)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def poll(self) -> list[list[int]]:
         """See `Source`."""
         ended = not self._reader.is_alive()

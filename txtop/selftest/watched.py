@@ -15,14 +15,18 @@ from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
+import psutil
+
 from txtop import events
 from txtop.errors import RunError
+from txtop.runner.children import WORKER
 from txtop.runner.client import Control
 from txtop.selftest.slices import Sliced
 from txtop.selftest.tree import Tree
 from txtop.session.read import LogReader, log_path
 
 NAME = "overhead"
+MODULE = WORKER[-1]
 COLUMNS, ROWS = 120, 40
 FPS = "4"
 END_S = 3.0
@@ -78,6 +82,12 @@ class Watched(Sliced):
         threading.Thread(target=self._drain, name="terminal", daemon=True).start()
         self._all = Tree(self._pid)
         super().__init__(self._all, self)
+
+    @property
+    def worker_pid(self) -> int:
+        """The process that has the model."""
+        found = psutil.Process(self._pid).children(recursive=True)
+        return next(int(p.pid) for p in found if MODULE in p.cmdline())
 
     def poll(self) -> list[list[int]]:
         """See `Source`."""
