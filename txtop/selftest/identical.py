@@ -14,7 +14,14 @@ from txtop import arms
 from txtop.errors import RunError
 from txtop.plan import Plan
 from txtop.runner.client import Control, Launched, last_words, start
-from txtop.selftest.overhead import MODEL, NEW_TOKENS, SEQUENCE_LENGTH, THREADS, ended_in_order
+from txtop.selftest.overhead import (
+    MODEL,
+    NEW_TOKENS,
+    SEQUENCE_LENGTH,
+    THREADS,
+    WORDS,
+    ended_in_order,
+)
 from txtop.session.follow import Follower
 from txtop.versus import Versus
 
@@ -67,7 +74,7 @@ def run(*, sessions: int = SESSIONS, say: Callable[[str], None]) -> Result:
 
     Raises `RunError` where a session cannot be run to its end. No process is left behind.
     """
-    say(f"{sessions} sessions of a 6-layer GPT-2 of width {MODEL['n_embd']} against itself")
+    say(f"{sessions} sessions of {WORDS} against itself")
     outcomes: list[Outcome] = []
     with ExitStack() as stack:
         stack.enter_context(ended_in_order())

@@ -35,6 +35,7 @@ MODEL = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+WORDS = f"a GPT-2 of {MODEL['n_layer']} layers of width {MODEL['n_embd']}"
 
 
 def run(
@@ -49,10 +50,7 @@ def run(
     Pairs go on until the half-width of the mean ratio is at most `half_width` (a share of it).
     Raises `RunError` when an arm does not start or dies. No process is left behind.
     """
-    say(
-        f"a GPT-2 of {MODEL['n_layer']} layers of width {MODEL['n_embd']}, {THREADS} thread, "
-        f"{NEW_TOKENS} tokens a call"
-    )
+    say(f"{WORDS}, {THREADS} thread, {NEW_TOKENS} tokens a call")
     say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
     warning = core_warning(THREADS, len(os.sched_getaffinity(0)))
     if warning:
