@@ -286,6 +286,14 @@ def test_few_answers_say_nothing() -> None:
     assert against(state(few), state(few, slow=2.0)).cells[1].verdict == "insufficient"
 
 
+def test_a_comparison_shows_the_rate_that_the_table_shows() -> None:
+    session = state()
+    found = against(session, session).cells[1]
+    cell = next(c for c in session.cells.values() if c.cell.serving is not None)
+    parts = FinalMetrics().of(cell)["output_tokens_per_s"]
+    assert found.base_rate == found.new_rate == pytest.approx(parts.mean)
+
+
 def test_a_share_of_another_capacity_cannot_be_compared() -> None:
     found = against(state(), state(rate=10.0)).cells[1]
     assert found.reasons == ("another load: 8.00 a second against 10.0",)

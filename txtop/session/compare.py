@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 import msgspec
 
@@ -181,10 +181,12 @@ def _times(side: list[Pair]) -> list[list[float]]:
 
 
 def _rate(side: list[Pair]) -> float | None:
-    """The median of the sessions' median rates."""
+    """The median of the sessions' middle rates: of one batch after another the median, of a server,
+    whose rate is over all of its time, the mean of the parts."""
     found = [metrics.values(c, metrics.headline(c), metrics.stated(c)) for _, c in side]
-    medians = [median(rates) for rates in found if rates]
-    return median(medians) if medians else None
+    middle = median if side and side[0][1].cell.serving is None else fmean
+    rates = [middle(each) for each in found if each]
+    return median(rates) if rates else None
 
 
 def _without_result(name: str, side: list[Pair]) -> list[str]:
