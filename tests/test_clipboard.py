@@ -13,7 +13,7 @@ from ui_sessions import session, write
 
 from txtop.cli import run_command_line
 from txtop.ui import clipboard
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 from txtop.ui.shows import Recording, SideBySide
 from txtop.ui.view import LogRow
 

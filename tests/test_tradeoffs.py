@@ -18,7 +18,7 @@ from txtop.events import AnyEvent
 from txtop.plan import Cell, Plan, matrix
 from txtop.session.read import read_all
 from txtop.state import SessionState, fold_all
-from txtop.ui.figures import Memo
+from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Tradeoffs
 from txtop.ui.sheets import A_VERDICT, absent, sheets
 from txtop.ui.tradeoffs import FEW, FEWER

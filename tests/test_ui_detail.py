@@ -23,10 +23,10 @@ from txtop.session.read import read_all
 from txtop.session.schema import CellExport
 from txtop.state import SessionState, fold_all
 from txtop.ui.detail import Detail, Loading, detail
-from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.iterations import Kind, Strip, kinds, scale
 from txtop.ui.measures import LABELS
+from txtop.ui.memo import Memo
 from txtop.ui.spread import Bin, bins, row_of
 from txtop.ui.traces import LEAD_BINS, spans
 from txtop.ui.view import build_view

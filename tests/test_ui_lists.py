@@ -14,7 +14,7 @@ from ui_sessions import session, write
 
 from txtop.ui import order
 from txtop.ui.app import TxtopApp
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.narrowing import Narrowing
 from txtop.ui.shows import Recording

@@ -20,8 +20,9 @@ from txtop.session.past import Past
 from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.ui import clipboard, forecast, glyphs, iterations, measures, order
-from txtop.ui.figures import CellRow, Memo
+from txtop.ui.cell_row import CellRow
 from txtop.ui.lanes import Lane, Lanes
+from txtop.ui.memo import Memo
 from txtop.ui.view import View, build_view
 from txtop.ui.widgets import cells, hero, requests
 from txtop.ui.widgets.rows import Row, row_width

@@ -12,8 +12,8 @@ from ui_events import Story, folded, sweep
 from txtop import events
 from txtop.state import SessionState
 from txtop.ui.devices import MBU, Gauge, Roof, machine
-from txtop.ui.figures import Memo
 from txtop.ui.glyphs import Glyphs, Mode
+from txtop.ui.memo import Memo
 from txtop.ui.shows import Recording
 from txtop.ui.view import build_view
 from txtop.ui.whole import Core, Other, Whole, whole

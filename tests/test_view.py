@@ -15,9 +15,9 @@ from txtop.clocks import INVALIDATING
 from txtop.plan import Cell, Plan
 from txtop.session.read import read_all
 from txtop.state import SessionState
-from txtop.ui import figures, numbers
+from txtop.ui import cell_row, figures, numbers
 from txtop.ui.devices import short_name, throttled
-from txtop.ui.figures import Memo
+from txtop.ui.memo import Memo
 from txtop.ui.view import View, build_view, hero_cell
 
 ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)
@@ -264,7 +264,7 @@ def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
         shown = build_view(state, memo=memo).cells
         best = memo.references(state)
         cells = state.cells.values()
-        assert list(shown) == [figures.row(state, c, best.get(c.cell.id), memo) for c in cells]
+        assert list(shown) == [cell_row.row(state, c, best.get(c.cell.id), memo) for c in cells]
 
     for event in read_all(resources.directory("sessions") / f"{name}.jsonl")[0]:
         state.fold(event)

@@ -76,7 +76,7 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     """Median and worst in ms of everything, in this process."""
     from txtop.session.play import Player
     from txtop.ui import glyphs, order
-    from txtop.ui.figures import Memo
+    from txtop.ui.memo import Memo
     from txtop.ui.narrowing import Narrowing
     from txtop.ui.view import Playback, View, build_view
     from txtop.ui.widgets import cells, hero, log, machine

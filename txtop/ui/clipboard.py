@@ -11,7 +11,7 @@ from txtop.ui.shows import problem
 
 if TYPE_CHECKING:
     from txtop.ui.base import ShowApp
-    from txtop.ui.figures import CellRow
+    from txtop.ui.cell_row import CellRow
     from txtop.ui.view import LogRow
 
 # xterm and its like drop an OSC 52 of more than 100,000 characters; base64 makes four of three.

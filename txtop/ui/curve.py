@@ -12,7 +12,7 @@ from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, stated
 from txtop.ui import figures, numbers
 from txtop.ui.arm_names import word
-from txtop.ui.figures import Memo
+from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Point
 from txtop.ui.points import Measured, left_out
 from txtop.ui.sheets import Sheet

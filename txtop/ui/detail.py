@@ -8,11 +8,11 @@ from txtop import reproduce
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.ui import headline
-from txtop.ui.figures import Memo
 from txtop.ui.headline import Hero, load_phases
 from txtop.ui.iterations import Strip, strip
 from txtop.ui.known import Group, groups
 from txtop.ui.measures import Figure, figures
+from txtop.ui.memo import Memo
 from txtop.ui.spread import Spread, spread
 from txtop.ui.traces import Trace, traces
 

@@ -12,8 +12,8 @@ from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.ui import arm_names, figures, numbers
 from txtop.ui.comparison import Comparison, comparison, memory_bytes
-from txtop.ui.figures import Memo
 from txtop.ui.headline import Hero, hero
+from txtop.ui.memo import Memo
 from txtop.versus import Versus
 
 NS_PER_S = 1e9

@@ -11,8 +11,9 @@ from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui import figures, lanes, numbers
 from txtop.ui.devices import throttle_of
-from txtop.ui.figures import Chart, Memo, Metric
+from txtop.ui.figures import Chart, Metric
 from txtop.ui.lanes import Lanes
+from txtop.ui.memo import Memo
 
 NO_CHART = Chart()
 NAMED_PHASES = {"to_device": "device", "first_forward": "first"}

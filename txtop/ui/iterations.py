@@ -10,7 +10,8 @@ from typing import Literal
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats.summary import outlying
-from txtop.ui.figures import WIDENINGS, Memo, planned_iterations
+from txtop.ui.figures import WIDENINGS, planned_iterations
+from txtop.ui.memo import Memo
 
 Kind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
 LEAST_LEAD_NS = 500_000_000

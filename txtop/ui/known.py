@@ -13,8 +13,8 @@ from txtop.stats.steady import drifts
 from txtop.stats.summary import band
 from txtop.stats.trend import trend
 from txtop.ui import figures, numbers
-from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
+from txtop.ui.memo import Memo
 
 STDERR_LINES = 12
 INPUTS = 12

@@ -11,8 +11,8 @@ from txtop.cell_state import CellState
 from txtop.metrics import PER_ITERATION
 from txtop.state import SessionState
 from txtop.stats.summary import Summary, stated
-from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
+from txtop.ui.memo import Memo
 
 # What a cell is run for, latencies, what follows from them, then the machine, energy and money.
 LABELS = {

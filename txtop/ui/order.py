@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 
 # The highest first; of everything else the lowest.
 DESCENDING = ("rate",)

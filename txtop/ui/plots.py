@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 from txtop.ui.sheets import Kind
 
 TITLES: dict[Kind, str] = {

@@ -13,7 +13,8 @@ from txtop.state import SessionState
 from txtop.stats import pareto
 from txtop.ui import comparison, figures, numbers
 from txtop.ui.arm_names import word
-from txtop.ui.figures import CellRow, Memo
+from txtop.ui.cell_row import CellRow
+from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Point
 from txtop.ui.sheets import Member, Sheet
 

@@ -10,7 +10,7 @@ from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import HISTORY, MBU, NS_PER_S, Gauge, Roof, history
-from txtop.ui.figures import Memo
+from txtop.ui.memo import Memo
 
 _RATE = "decode_tokens_per_s"
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from txtop.session.play import Pair, Player
     from txtop.session.transport import Transport
     from txtop.ui.comparability import Level
-    from txtop.ui.figures import Memo
     from txtop.ui.machine import HomeFrame, Machine
+    from txtop.ui.memo import Memo
     from txtop.ui.view import Banner, PairView, View
 
 SILENT_S = 5.0
@@ -121,7 +121,7 @@ class Live:
 
     def build(self, follower: Follower) -> View:
         """One frame, in the pump's thread."""
-        from txtop.ui.figures import Memo
+        from txtop.ui.memo import Memo
         from txtop.ui.view import build_view
 
         self._memo = self._memo or Memo()
@@ -228,7 +228,7 @@ class Recording:
 
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
-        from txtop.ui.figures import Memo
+        from txtop.ui.memo import Memo
         from txtop.ui.view import Playback, build_view
 
         self._memo = self._memo or Memo()
@@ -271,7 +271,7 @@ class SideBySide:
 
     def build(self, pair: Pair) -> PairView:
         """One frame of both, in the pump's thread."""
-        from txtop.ui.figures import Memo
+        from txtop.ui.memo import Memo
         from txtop.ui.view import PairView, Playback, build_view
 
         self._memos = self._memos or (Memo(), Memo())

@@ -11,8 +11,8 @@ from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, percentile, stated
-from txtop.ui.figures import Memo
 from txtop.ui.iterations import pace
+from txtop.ui.memo import Memo
 
 MARKED = (50, 90, 99)
 STEPS = (1, 2, 2.5, 5)

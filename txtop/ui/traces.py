@@ -20,8 +20,8 @@ from txtop.cell_state import CellState
 from txtop.state import HOST, Device, SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import gpus_of
-from txtop.ui.figures import Memo
 from txtop.ui.iterations import Strip, lead, order, pace
+from txtop.ui.memo import Memo
 
 Points = tuple[float | None, ...]
 Span = tuple[int, int]

@@ -12,7 +12,8 @@ from functools import partial
 from txtop.cell_state import CellState
 from txtop.state import SessionState
 from txtop.ui import curve
-from txtop.ui.figures import CellRow, Memo
+from txtop.ui.cell_row import CellRow
+from txtop.ui.memo import Memo
 from txtop.ui.plots import TITLES, Plot, Tradeoffs
 from txtop.ui.points import Maker, Measured
 from txtop.ui.sheets import KINDS, Sheet, absent, sheets

@@ -15,11 +15,12 @@ from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
+from txtop.ui.cell_row import CellRow, kept_row
 from txtop.ui.detail import Detail, detail
 from txtop.ui.devices import Machine, machine
 from txtop.ui.duel import Duel, duel
-from txtop.ui.figures import CellRow, Memo
 from txtop.ui.headline import Hero, hero
+from txtop.ui.memo import Memo
 from txtop.ui.plots import NOTHING, Tradeoffs
 from txtop.ui.roof import roof
 from txtop.ui.time_left import left, share
@@ -158,7 +159,7 @@ def build_view(
     header = state.header
     _one_heavy(order, memo, state.plan.seed)
     versus = duel(state, memo)
-    rows = tuple(memo.row(state, c, references.get(c.cell.id)) for c in order)
+    rows = tuple(kept_row(state, c, references.get(c.cell.id), memo) for c in order)
     return View(
         model=_models(order),
         facts=_facts(order),

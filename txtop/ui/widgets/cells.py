@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.order import DESCENDING
 from txtop.ui.widgets import braille

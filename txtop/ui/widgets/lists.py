@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual import events
 
 from txtop.ui import glyphs, order
-from txtop.ui.figures import CellRow
+from txtop.ui.cell_row import CellRow
 from txtop.ui.narrowing import Narrowing
 from txtop.ui.view import LogRow, View
 from txtop.ui.widgets import cells, log
