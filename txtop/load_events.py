@@ -1,0 +1,98 @@
+"""The part of the vocabulary that says what was loaded, on what device, and what it is fed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from txtop.event import Event, Name, Natural, Real, Text
+
+
+class Geometry(msgspec.Struct, kw_only=True, frozen=True):
+    """What of a loaded model its speed depends on: a decoder's or an encoder's, with heads of one
+    size in every layer.
+
+    `dtype` is the one that matrices are multiplied in; `value_bytes` are those of a value of it, or
+    of what is summed up in and cached beside int8. `position_parameters` are multiplied with every
+    position, `sequence_parameters` once a sequence (the output head, of which generate() asks the
+    last position alone; a pooler); tables that are only looked up are in neither. A decode step
+    reads `step_bytes` of weights whatever the batch, and `row_bytes` of tables for each sequence.
+    `window` is the longest reach of attention in some layer, null where every layer reaches back to
+    the start. Where `routed`, all of this counts the experts of one token.
+    """
+
+    layers: Natural
+    heads: Natural
+    kv_heads: Natural
+    head_dim: Natural
+    dtype: Name
+    value_bytes: Natural
+    position_parameters: Natural
+    sequence_parameters: Natural = 0
+    step_bytes: Natural
+    row_bytes: Natural = 0
+    window: Natural | None = None
+    routed: bool = False
+
+
+class Load(Event, kw_only=True, tag="load"):
+    """A worker is ready. `load_s` has its own clock, from the start of the worker's process to
+    here, less the phase `resolve`: a download is never part of a load.
+
+    `recipe` says how a quantised precision was made. `converted_share` is the bytes of matrix-
+    product weights that it converted over the bytes of all of them, as they were before.
+    """
+
+    cell: Name
+    worker: Name
+    load_s: Real
+    phases: dict[Name, Real]
+    family: Literal["causal", "encoder", "seq2seq"]
+    weights: Literal["pretrained", "random"]
+    source: Name
+    parameters: Natural
+    weight_bytes: Natural
+    page_cache: Literal["cold", "warm", "unknown"] = "unknown"
+    device: Name
+    device_name: Name
+    device_id: Name | None = None
+    threads: Natural
+    attention: Name
+    recipe: Name = ""
+    converted_share: Annotated[float, Meta(ge=0, le=1)] | None = None
+    geometry: Geometry | None = None
+    versions: dict[Name, Name]
+    notes: list[Text] = []
+
+
+class Peaks(Event, kw_only=True, tag="peaks"):
+    """What a device can do at most with so many threads: bytes a second of its memory, and dense
+    FLOP/s by dtype. As published (`table`), or as a short `probe` reached on this machine.
+
+    `device` is the `device_id` of the load, or its `device_name` where it has none.
+    """
+
+    device: Name
+    threads: Natural
+    source: Literal["table", "probe"]
+    bandwidth_bytes_per_s: Annotated[float, Meta(gt=0, le=1e30)]
+    flops_per_s: dict[Name, Annotated[float, Meta(gt=0, le=1e30)]]
+
+
+class Workload(Event, kw_only=True, tag="workload"):
+    """The inputs of a cell are made: what they are, so that two sessions can be compared."""
+
+    cell: Name
+    inputs_sha256: Name
+    threads: Natural
+    notes: list[Text] = []
+
+
+class Kernels(Event, kw_only=True, tag="kernels"):
+    """Which attention kernel ran, read from one untimed, profiled pass; null where none showed."""
+
+    cell: Name
+    prefill: Name | None = None
+    decode: Name | None = None
