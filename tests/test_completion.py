@@ -36,21 +36,21 @@ def test_the_shell_reads_its_script(script: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def typed_in_bash(setup: str, keys: str, until: str, seconds: float = 10.0) -> str:
-    """What an interactive bash prints once `keys` were typed, at the latest after so long."""
+def typed(shell: list[str], setup: str, *pieces: str, until: str, seconds: float = 10.0) -> str:
+    """What an interactive shell prints while `pieces` are typed, each once it is quiet; until it
+    says `until`, at the latest after so long."""
     pid, fd = pty.fork()
     if pid == 0:
         environ = {"PATH": os.environ["PATH"], "TERM": "dumb", "INPUTRC": "/dev/null", "PS1": "$ "}
-        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], environ)
+        os.execvpe(shell[0], shell, environ)
     try:
         os.write(fd, f"{setup}; echo re''ady\n".encode())
-        seen, told, end_s = "", False, time.monotonic() + seconds
+        seen, left, end_s = "", list(pieces), time.monotonic() + seconds
         while until not in seen and time.monotonic() < end_s:
-            if not told and "ready" in seen:
-                told = True
-                os.write(fd, keys.encode())
-            if select.select([fd], [], [], 0.1)[0]:
+            if select.select([fd], [], [], 0.3)[0]:
                 seen += os.read(fd, 4096).decode(errors="replace")
+            elif left and "ready" in seen:
+                os.write(fd, left.pop(0).encode())
         return seen
     finally:
         os.write(fd, b"\x03\x04")
@@ -58,14 +58,45 @@ def typed_in_bash(setup: str, keys: str, until: str, seconds: float = 10.0) -> s
         os.waitpid(pid, 0)
 
 
+CASES = [("ru", "run"), ("run --pres", "run --preset"), ("replay --glyphs br", "braille")]
+
+
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
-@pytest.mark.parametrize(
-    ("typed", "completed"),
-    [("ru\t", "run"), ("run --pres\t", "run --preset"), ("replay --glyphs br\t", "braille")],
-)
-def test_bash_completes(script: Path, typed: str, completed: str) -> None:
+@pytest.mark.parametrize(("begun", "completed"), CASES)
+def test_bash_completes(script: Path, begun: str, completed: str) -> None:
     setup = f'source {script}; txtop() {{ echo "got:$*."; }}'
-    assert f"{completed}." in typed_in_bash(setup, f"txtop {typed}\n", f"{completed}.")
+    shell = ["bash", "--norc", "--noprofile", "-i"]
+    seen = typed(shell, setup, f"txtop {begun}\t", "\n", until=f"{completed}.")
+    assert f"{completed}." in seen
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not here")
+@pytest.mark.parametrize("script", ["zsh"], indirect=True)
+@pytest.mark.parametrize("way", ["file", "source"])
+@pytest.mark.parametrize(("begun", "completed"), CASES)
+def test_zsh_completes(script: Path, way: str, begun: str, completed: str) -> None:
+    """As a file in a folder of `fpath`, as README says, or sourced."""
+    folder = script.parent / "functions"
+    folder.mkdir()
+    setup = f"autoload -Uz compinit; compinit -u -d {folder}/dump; source {script}"
+    if way == "file":
+        script.rename(folder / "_txtop")
+        setup = f"fpath=({folder} $fpath); autoload -Uz compinit; compinit -u -d {folder}/dump"
+    setup += '; txtop() { echo "got:$*." }'
+    shell = ["zsh", "-f", "-i"]
+    seen = typed(shell, setup, f"txtop {begun}", "\t", "\n", until=f"{completed}.")
+    assert f"{completed}." in seen
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="fish is not here")
+@pytest.mark.parametrize("script", ["fish"], indirect=True)
+@pytest.mark.parametrize(("begun", "completed"), CASES)
+def test_fish_completes(script: Path, begun: str, completed: str) -> None:
+    code = f"source {script}; complete -C 'txtop {begun}'"
+    done = subprocess.run(["fish", "--no-config", "-c", code], capture_output=True, text=True)
+    assert completed.rpartition(" ")[2] in [
+        line.split("\t")[0] for line in done.stdout.splitlines()
+    ]
 
 
 def test_a_shell_without_a_script_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

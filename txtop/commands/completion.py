@@ -6,6 +6,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+# A file of `fpath` is the body of the function that it is named after, and does nothing unless it
+# calls the one that it defines; sourced, it has to say what that one completes.
+_ZSH = """\
+if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
+  _cyclopts_txtop "$@"
+else
+  compdef _cyclopts_txtop txtop
+fi"""
+
 
 def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /
@@ -14,4 +23,6 @@ def completion(
     from txtop.cli import app
 
     print(app.generate_completion(prog_name="txtop", shell=shell), end="")
+    if shell == "zsh":
+        print(_ZSH)
     return 0
