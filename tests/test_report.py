@@ -22,6 +22,7 @@ from txtop.plan import Plan, matrix
 from txtop.session import find
 from txtop.session.read import read_all
 from txtop.session.report.page import page
+from txtop.session.report.plots import Point, joined
 from txtop.state import fold_all
 
 MOST_BYTES = 2_000_000
@@ -98,6 +99,26 @@ def test_every_plot_has_its_data_and_none_is_empty() -> None:
 @pytest.mark.fault(18)
 @pytest.mark.fault(19)
 @pytest.mark.fault(20)
+def test_a_line_goes_along_its_loads_and_leaves_out_clients() -> None:
+    points = [Point(2.0, 10, "", 3.0), Point(9.0, 20, "", 2.0), Point(5, 9, "8", None)]
+    drawn = joined({"one": [*points, Point(1.0, 5, "", 1.0)]}, "x", "y", "test", "")
+    lines = [
+        [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
+        for path in re.findall(
+            r'<path d="([^"]*)" clip-path="[^"]*" style="[^"]*stroke: var', drawn
+        )
+    ]
+    low, middle, high = next(line for line in lines if len(line) == 3)
+    assert low < high < middle
+
+
+def test_a_logarithmic_axis_has_plain_numbers() -> None:
+    points = [Point(1.0, 90.0, "", 1.0), Point(2.0, 2300.0, "", 2.0)]
+    drawn = joined({"one": points}, "x", "y", "test", "")
+    shown = re.findall(r">([^<]+)</text>", drawn)
+    assert {"100", "1000", "2000"} <= set(shown) and not [text for text in shown if "$" in text]
+
+
 def test_hostile_text_is_inert() -> None:
     for spoil in (_spoil, _models):
         made = streams.stream()

@@ -10,7 +10,8 @@ from txtop.state import SessionState
 
 
 def curve(state: SessionState, finals: FinalMetrics) -> str:
-    """E2E against requests answered a second, a line a server; nothing with one load each."""
+    """E2E against requests answered a second, a line a server; nothing with one load each. Clients
+    are on no line: who waits for an answer does not queue."""
     servers: dict[str, list[Point]] = {}
     for cell in state.cells.values():
         if cell.cell.serving is None or cell.status != "ok":
@@ -21,7 +22,8 @@ def curve(state: SessionState, finals: FinalMetrics) -> str:
             asked = cell.cell
             name = f"{asked.model_name} {asked.precision} {asked.scenario}"
             load = asked.offered.removeprefix(f"{asked.scenario} ")
-            servers.setdefault(sanitise(name, 40), []).append(Point(rate, time_ms, load))
+            at = Point(rate, time_ms, load, knees.offered_rate(cell))
+            servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""
     said = "E2E of requests against how many were answered a second, a line a server"

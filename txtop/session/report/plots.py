@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from txtop import metrics
 from txtop.cell_state import CellState
@@ -36,11 +36,13 @@ WATCHED = (
 
 @dataclass(frozen=True)
 class Point:
-    """A cell in a plot over batches or lengths: where it is, and what stands beside it."""
+    """A cell in a plot over batches, lengths or loads: where it is, what stands beside it, and how
+    far it is `along` its line; null where it is on none."""
 
     x: float
     y: float
     label: str
+    along: float | None
 
 
 def median_of(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
@@ -49,6 +51,9 @@ def median_of(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> fl
 
 
 def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str) -> str:
+    """A line a group, on a logarithmic axis where values are over eight times apart."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         points = [p for group in groups.values() for p in group]
@@ -58,16 +63,18 @@ def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str)
         ):
             if max(values) > 8 * min(values):
                 set_scale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+            if axis.get_scale() == "log":
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for number, (label, group) in enumerate(groups.items()):
             role, marker = SERIES[number % len(SERIES)]
-            group = sorted(group, key=lambda p: p.x)
-            axes.plot(
-                [p.x for p in group],
-                [p.y for p in group],
-                marker=marker,
-                color=colour(role),
-                label=label,
-            )
+            line = sorted((p.along, p.x, p.y) for p in group if p.along is not None)
+            loose = [(p.x, p.y) for p in group if p.along is None]
+            look: dict[str, Any] = {"marker": marker, "color": colour(role)}
+            axes.plot([x for _, x, _ in line], [y for *_, y in line], label=label, **look)
+            axes.plot([x for x, _ in loose], [y for _, y in loose], ls="none", **look)
             for p in group:
                 axes.annotate(p.label, (p.x, p.y), (4, 5), textcoords="offset points", fontsize=7.5)
         axes.set_xlabel(x)
@@ -92,7 +99,8 @@ def tradeoff(state: SessionState, finals: FinalMetrics) -> str:
         rate = median_of(cell, finals, state.plan.seed, name)
         if time_ms and rate:
             unit = unit or metrics.PER_ITERATION[name][0]
-            at = Point(time_ms, rate, str(cell.cell.batch_size))
+            batch = cell.cell.batch_size
+            at = Point(time_ms, rate, str(batch), batch)
             groups.setdefault(_series(cell, cells, "batch_size"), []).append(at)
     if not groups:
         return ""
@@ -110,7 +118,8 @@ def lengths(state: SessionState, finals: FinalMetrics) -> str:
         time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
         if time_ms:
             label = _series(cell, cells, "sequence_length")
-            groups.setdefault(label, []).append(Point(cell.cell.sequence_length, time_ms, ""))
+            length = cell.cell.sequence_length
+            groups.setdefault(label, []).append(Point(length, time_ms, "", length))
     if not groups:
         return ""
     said = "time of a request against the length of its prompt"
