@@ -227,16 +227,20 @@ def telemetry(state: SessionState) -> str:
 
 def _strip(axes: Axes, state: SessionState) -> None:
     """When each cell ran: loading muted, measuring in the accent, failed in its colour."""
+    before: list[tuple[int, int, str]] = []
+    measuring: list[tuple[int, int, str]] = []
     for cell in state.cells.values():
         if not cell.worker:
             continue
         end = cell.ended_at_ns or state.clock_ns
         measured = cell.measured_from_ns or end
         failed = cell.status in ("oom", "failed", "timeout")
-        parts = [(cell.started_at_ns, measured, "grid"), (measured, end, "a")]
-        for start, stop, role in parts:
-            shown = colour("bad" if failed else role)
-            axes.barh(0, (stop - start) / 1e9, left=start / 1e9, color=shown, height=0.8, lw=0)
+        before.append((cell.started_at_ns, measured, "bad" if failed else "grid"))
+        measuring.append((measured, end, "bad" if failed else "a"))
+    # Arms of an A/B share the time: one that is measured goes before one that loads.
+    for start, stop, role in [*before, *measuring]:
+        left, width = start / 1e9, (stop - start) / 1e9
+        axes.barh(0, width, left=left, color=colour(role), height=0.8, lw=0)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     quiet(axes)
@@ -289,7 +293,8 @@ def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -
         values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
         if values:
             axes.set_ylim(0, 1.25 * values[-1])
-        axes.set_title(sanitise(cell.cell.short, 46))
+        axes.set_title(sanitise(cell.cell.short, 46), fontsize=7.5)
+        axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("E2E ms" if served else metrics.PER_ITERATION[name][0])
         quiet(axes)
 
