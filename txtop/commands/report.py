@@ -25,9 +25,10 @@ def report(
     from txtop.session.find import resolve, session_id
     from txtop.session.report.page import page
 
-    target = output or f"{session_id(resolve(session, session_dir))}.html"
+    name = session_id(resolve(session, session_dir))
+    target = output or f"{name}.html"
     check_out(target)
-    write_out(target, page(recorded(session, session_dir), FinalMetrics()))
+    write_out(target, page(recorded(session, session_dir), FinalMetrics(), name))
     if target != "-":
         print(f"txtop: {target}", file=sys.stderr)
     return 0

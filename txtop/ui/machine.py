@@ -204,7 +204,7 @@ def listed(found: find.Found) -> Listed:
         stage = "cut off"
     return Listed(
         path=found.path,
-        label=sanitise(found.name or found.id, 80),
+        label=sanitise(found.id, 80),
         models=sanitise(" ".join([*found.models, *(["A/B"] if found.versus else [])]), 120),
         wall_s=found.wall_s,
         cells_ok=found.cells_ok,

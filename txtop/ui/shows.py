@@ -228,13 +228,18 @@ class Recording:
 
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
+        from txtop.session.find import session_id
         from txtop.ui.memo import Memo
         from txtop.ui.view import Playback, build_view
 
         self._memo = self._memo or Memo()
         self.paused = not player.playing
         view = build_view(
-            player.state, memo=self._memo, playback=Playback.of(player), opened=self.opened
+            player.state,
+            memo=self._memo,
+            playback=Playback.of(player),
+            opened=self.opened,
+            name=session_id(self._path),
         )
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
@@ -271,6 +276,7 @@ class SideBySide:
 
     def build(self, pair: Pair) -> PairView:
         """One frame of both, in the pump's thread."""
+        from txtop.session.find import session_id
         from txtop.ui.memo import Memo
         from txtop.ui.view import PairView, Playback, build_view
 
@@ -278,8 +284,10 @@ class SideBySide:
         self.paused = not pair.playing
         playback = Playback.of(pair)
         left, right = (
-            build_view(player.state, memo=memo, playback=playback)
-            for player, memo in zip((pair.left, pair.right), self._memos, strict=True)
+            build_view(player.state, memo=memo, playback=playback, name=session_id(path))
+            for player, memo, path in zip(
+                (pair.left, pair.right), self._memos, self.paths, strict=True
+            )
         )
         return PairView(left, right, *self._comparable)
 

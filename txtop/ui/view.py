@@ -147,10 +147,12 @@ def build_view(
     playback: Playback | None = None,
     banner: Banner | None = None,
     opened: str = "",
+    name: str = "",
 ) -> View:
     """One frame of `state`. Keep one `memo` a session, so that a frame costs only what is new.
 
-    `opened` is the cell whose detail is on the screen, if there is one.
+    `opened` is the cell whose detail is on the screen, if there is one. `name` is what the session
+    is called now, by default what its header says.
     """
     memo = memo or Memo()
     order = list(state.cells.values())
@@ -163,7 +165,7 @@ def build_view(
     return View(
         model=_models(order),
         facts=_facts(order),
-        name=(header.name or header.session) if header else "",
+        name=name or (header.name or header.session if header else ""),
         recorded=_date(header.wall_s) if header else "",
         clock_ns=state.clock_ns,
         position=_position(order, shown),

@@ -23,10 +23,11 @@ MOST_CARDS = 12
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(state: SessionState, finals: FinalMetrics) -> bytes:
-    """The report of a session, the same bytes each time. Everything foreign in it is inert."""
+def page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
+    """The report of a session, the same bytes each time. Everything foreign in it is inert. `name`
+    is what the session is called now, by default what its header says."""
     header = state.header
-    title = _text(header.session if header else "an empty session")
+    title = _text(name or (header.session if header else "an empty session"))
     body = [
         f"<h1>{title}</h1>",
         f"<p class=muted>{_text(_machine(state))}</p>",
