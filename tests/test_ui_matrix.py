@@ -197,7 +197,7 @@ async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
     monkeypatch.setattr("socket.gethostname", lambda: "box")
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     folder = tmp_path / "TXTOP_SESSION_DIR"
-    write(folder / "one", session(cells=1))
+    write(folder / "invented", session(cells=1))
 
     def samples(self: FakeMachine, interval_s: float) -> None:
         for event in ui_events.Story(ui_events.sweep()).samples():
