@@ -66,6 +66,11 @@ class Service:
             raise Over("failed", reason="the capacity that its rate is a share of is not known")
         return share * most
 
+    @property
+    def _clients(self) -> int:
+        """How many ask, where requests do not come at a rate."""
+        return self._serving.concurrency or self._cell.slots
+
     def _warm_up(self, worker: Child) -> None:
         """Requests that count for nothing: as many as two full batches, or as the plan says."""
         count = self._crew.plan.warmup_requests(self._cell)
@@ -91,8 +96,7 @@ class Service:
         arrivals = (
             None if rate is None else offered.arrivals_ns(rate, crew.plan.seed, asked.requests)
         )
-        clients = asked.concurrency or self._cell.slots
-        load = OfferedLoad(self._send(worker), asked.requests, arrivals, clients)
+        load = OfferedLoad(self._send(worker), asked.requests, arrivals, self._clients)
         self._say_offered(rate, 0)
         until_s = time.monotonic() + crew.plan.budget_s
 
@@ -157,7 +161,7 @@ class Service:
                 cell=self._cell.id,
                 requests=self._serving.requests,
                 rate=rate,
-                clients=None if rate is not None else self._serving.concurrency or self._cell.slots,
+                clients=None if rate is not None else self._clients,
                 sent=sent,
             )
         )

@@ -227,20 +227,17 @@ def telemetry(state: SessionState) -> str:
 
 def _strip(axes: Axes, state: SessionState) -> None:
     """When each cell ran: loading muted, measuring in the accent, failed in its colour."""
-    before: list[tuple[int, int, str]] = []
-    measuring: list[tuple[int, int, str]] = []
     for cell in state.cells.values():
         if not cell.worker:
             continue
         end = cell.ended_at_ns or state.clock_ns
         measured = cell.measured_from_ns or end
         failed = cell.status in ("oom", "failed", "timeout")
-        before.append((cell.started_at_ns, measured, "bad" if failed else "grid"))
-        measuring.append((measured, end, "bad" if failed else "a"))
-    # Arms of an A/B share the time: one that is measured goes before one that loads.
-    for start, stop, role in [*before, *measuring]:
-        left, width = start / 1e9, (stop - start) / 1e9
-        axes.barh(0, width, left=left, color=colour(role), height=0.8, lw=0)
+        # Arms of an A/B share the time: one that is measured goes before one that loads.
+        parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
+        for start, stop, role, z in parts:
+            shown, left = colour("bad" if failed else role), start / 1e9
+            axes.barh(0, (stop - start) / 1e9, left=left, color=shown, height=0.8, lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     quiet(axes)
