@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from txtop.cgroup import MemoryLimit, effective_limit, memory_limit
+from txtop.system.cgroup import MemoryLimit, effective_limit, memory_limit
 
 GIB = 2**30
 

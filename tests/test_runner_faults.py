@@ -10,9 +10,9 @@ import pytest
 import tiny
 from test_runner import Run, plan, statuses
 
-from txtop import memory_killer
 from txtop.plan import Cell, Plan
 from txtop.runner.patience import SILENCE_S, Patience
+from txtop.system import oom_killer
 
 
 @pytest.mark.fault(22)
@@ -82,7 +82,7 @@ def test_a_kill_by_the_memory_killer_is_out_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([3, 4, 4, 4, 4])
-    monkeypatch.setattr(memory_killer, "kills", lambda: next(counts))
+    monkeypatch.setattr(oom_killer, "kills", lambda: next(counts))
     run = Run(tmp_path / "s", plan("killed", "killed-again"))
     run.run()
     starved, killed = run.state.cells.values()
@@ -107,8 +107,8 @@ def test_a_kill_by_the_memory_killer_is_out_of_memory(
 def test_the_killers_count(group: str, file: str, body: str, tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text(group)
-    assert memory_killer.kills(tmp_path) == 0
+    assert oom_killer.kills(tmp_path) == 0
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body)
-    assert memory_killer.kills(tmp_path) == 2
+    assert oom_killer.kills(tmp_path) == 2

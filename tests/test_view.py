@@ -11,10 +11,10 @@ import pytest
 import ui_events
 
 from txtop import events, resources
-from txtop.clocks import INVALIDATING
 from txtop.plan import Cell, Plan
 from txtop.session.read import read_all
 from txtop.state import SessionState
+from txtop.system.throttle import INVALIDATING
 from txtop.ui import cell_row, figures, numbers
 from txtop.ui.devices import short_name, throttled
 from txtop.ui.memo import Memo

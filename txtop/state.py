@@ -12,8 +12,8 @@ from txtop import cell_fold, events, fidelity, references
 from txtop.cell_fold import INVALID
 from txtop.cell_state import CellState, Samples
 from txtop.events import AnyEvent
-from txtop.peaks import best
 from txtop.plan import Cell, Plan
+from txtop.system.device_peaks import best
 from txtop.versus import Versus
 
 HOST = "host"

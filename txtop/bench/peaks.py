@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from txtop import cgroup, events
+from txtop import events
 from txtop.bench import memory, precision
-from txtop.peaks import Published, published
+from txtop.system import cgroup
+from txtop.system.device_peaks import Published, published
 
 if TYPE_CHECKING:
     from txtop.bench.load import Loaded

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from txtop import memory_killer, orders
+from txtop import orders
 from txtop.orders import Order
 from txtop.sanitise import sanitise
+from txtop.system import oom_killer
 
 STDERR_LINES = 40
 WORKER = (sys.executable, "-m", "txtop.bench")
@@ -88,7 +89,7 @@ def start(name: str, command: Sequence[str], environment: dict[str, str] | None 
         process_group=0,
         env={**os.environ, **(environment or {})},
     )
-    return Child(name, process, started_ns, memory_kills=memory_killer.kills())
+    return Child(name, process, started_ns, memory_kills=oom_killer.kills())
 
 
 def exit_words(code: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from txtop import events, memory_killer
+from txtop import events
 from txtop.cell_state import CellState
 from txtop.events import CellFinished
 from txtop.runner import children
@@ -12,6 +12,7 @@ from txtop.runner.children import Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import now_ns
 from txtop.runner.service import Service
+from txtop.system import oom_killer
 
 
 def silent(worker: Child, state: CellState, course: Course | Service, reason: str) -> CellFinished:
@@ -53,7 +54,7 @@ def died(worker: Child, state: CellState, course: Course | Service) -> CellFinis
 def autopsy(worker: Child) -> tuple[int | None, str, bool]:
     """Exit code of a worker that is gone, why in words, and whether a memory killer ended it."""
     code = worker.end()
-    if code == -signal.SIGKILL and memory_killer.kills() > worker.memory_kills:
+    if code == -signal.SIGKILL and oom_killer.kills() > worker.memory_kills:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         return code, reason, True
     last = worker.stderr[-1] if worker.stderr else ""

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 
 from txtop import __version__
-from txtop.cgroup import effective_limit, memory_limit
 from txtop.events import Machine
 from txtop.sanitise import sanitise
+from txtop.system.cgroup import effective_limit, memory_limit
 
 CPUINFO = Path("/proc/cpuinfo")
 POWERCAP = Path("/sys/class/powercap")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from txtop import clocks
 from txtop.state import HOST, Device, SessionState
+from txtop.system import throttle
 
 CLOCK_DROP = 0.05
 PAGED_BYTES = 1 << 20
@@ -71,7 +71,7 @@ def _around(device: Device, name: str, from_ns: int, to_ns: int) -> list[float]:
 def _throttled(gpu: Device, from_ns: int, to_ns: int) -> list[str]:
     words: dict[str, None] = {}
     for value in _around(gpu, "throttle_reasons", from_ns, to_ns):
-        words |= dict.fromkeys(clocks.reasons(value)[0])
+        words |= dict.fromkeys(throttle.reasons(value)[0])
     return [f"throttled: {word}" for word in words]
 
 
@@ -84,7 +84,7 @@ def _crowded(gpu: Device, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
 def _slowed(gpu: Device, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
     """A power cap moves the clock as a matter of course: under one it says nothing."""
     capped = any(
-        int(v) & clocks.POWER_CAP for v in _around(gpu, "throttle_reasons", from_ns, to_ns)
+        int(v) & throttle.POWER_CAP for v in _around(gpu, "throttle_reasons", from_ns, to_ns)
     )
     usual = _around(gpu, "sm_clock_mhz", since_ns, to_ns)
     now = _around(gpu, "sm_clock_mhz", from_ns, to_ns)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from txtop import memory_killer
-from txtop.cgroup import effective_limit, memory_limit
 from txtop.sanitise import sanitise
+from txtop.system import oom_killer
+from txtop.system.cgroup import effective_limit, memory_limit
 from txtop.telemetry.rapl import Rapl
 
 CPUINFO = Path("/proc/cpuinfo")
@@ -98,7 +98,7 @@ class Host:
             "cpu_clock_mhz": _clock_mhz(),
             "swap_used_bytes": swap.used,
             "swap_total_bytes": swap.total,
-            "memory_kills": memory_killer.kills(),
+            "memory_kills": oom_killer.kills(),
         }
         if len(cores) <= MOST_CORES:
             values |= {f"core_{i}_percent": busy for i, busy in enumerate(cores)}

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 import psutil
 
-from txtop.cgroup import effective_limit, memory_limit
 from txtop.events import Telemetry, encode
+from txtop.system.cgroup import effective_limit, memory_limit
 from txtop.telemetry import nvml, rapl
 from txtop.telemetry.fields import BOUNDS
 from txtop.telemetry.gpu import Gpus

@@ -7,9 +7,9 @@ import re
 from array import array
 from dataclasses import dataclass, replace
 
-from txtop import clocks
 from txtop.cell_state import CellState
 from txtop.state import HOST, Device, SessionState
+from txtop.system import throttle
 from txtop.ui import numbers
 
 HISTORY = 160
@@ -82,7 +82,7 @@ def throttled(value: float | None) -> tuple[str, bool]:
     """What slows the clocks, in words, and whether it spoils a measurement."""
     if value is None or not math.isfinite(value):
         return "", False
-    bad, mild = clocks.reasons(value)
+    bad, mild = throttle.reasons(value)
     return ", ".join([*bad, *mild]) or "none", bool(bad)
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from txtop import clocks, watched
+from txtop import watched
 from txtop.cell_state import CellState
 from txtop.state import HOST, Device, SessionState
+from txtop.system import throttle
 from txtop.ui import numbers
 from txtop.ui.devices import gpus_of
 from txtop.ui.iterations import Strip, lead, order, pace
@@ -140,7 +141,7 @@ def _slowed(device: Device, shape: Spans) -> tuple[Trace, ...]:
     if "throttle_reasons" not in device.series:
         return ()
     at, read = device.series["throttle_reasons"]
-    words = {value: clocks.reasons(value)[0] for value in set(read)}
+    words = {value: throttle.reasons(value)[0] for value in set(read)}
     bad = {value for value, found in words.items() if found}
     if not bad:
         return ()
