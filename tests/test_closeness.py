@@ -8,7 +8,7 @@ from scipy import stats as oracle
 from txtop import fidelity, references
 from txtop.events import Fidelity
 from txtop.plan import Cell, matrix
-from txtop.stats import closeness
+from txtop.stats import fidelity_bands
 
 
 @pytest.mark.parametrize(
@@ -30,14 +30,14 @@ from txtop.stats import closeness
     ],
 )
 def test_the_worse_of_two_figures_decides(kld: float, top1: float, band: str) -> None:
-    assert closeness.of_tokens(kld, top1) == band
+    assert fidelity_bands.of_tokens(kld, top1) == band
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 7), (1_980, 2_048)])
 def test_wilson_agrees_with_scipy(successes: int, n: int) -> None:
     expected = oracle.binomtest(successes, n).proportion_ci(method="wilson")
-    assert closeness.wilson(successes, n) == pytest.approx((expected.low, expected.high))
-    assert closeness.wilson(0, 0) is None
+    assert fidelity_bands.wilson(successes, n) == pytest.approx((expected.low, expected.high))
+    assert fidelity_bands.wilson(0, 0) is None
 
 
 def found(**changed: object) -> Fidelity:

@@ -15,7 +15,7 @@ from scipy.stats import entropy
 
 from txtop import events, fidelity, orders
 from txtop.plan import Cell
-from txtop.stats import closeness
+from txtop.stats import fidelity_bands
 
 pytestmark = pytest.mark.slow
 POSITIONS = 512
@@ -79,8 +79,8 @@ def compare(worker: WorkerProcess, package: Path, other: Cell) -> events.Fidelit
 def test_fp32_against_itself_is_the_floor(worker: WorkerProcess, package: Path) -> None:
     found = compare(worker, package, Cell(id="B", model=str(package), precision="fp32"))
     assert found.text and found.weights == "pretrained" and found.positions == POSITIONS
-    assert closeness.floor(found.floor) == closeness.LEAST_FLOOR
-    assert found.kld is not None and found.kld < closeness.LEAST_FLOOR
+    assert fidelity_bands.floor(found.floor) == fidelity_bands.LEAST_FLOOR
+    assert found.kld is not None and found.kld < fidelity_bands.LEAST_FLOOR
     assert found.top1 == POSITIONS and found.divergence is None and found.written == 128
     assert fidelity.forms(found) == ("✓ lossless-like",)
 
@@ -92,7 +92,7 @@ def test_lower_precisions_cost_something(
     other = Cell(id="B", model=str(package), precision=precision)  # type: ignore[arg-type]
     found = compare(worker, package, other)
     assert found.kld is not None and found.top1 is not None
-    assert closeness.LEAST_FLOOR < found.kld < most and found.top1 > 0.85 * POSITIONS
+    assert fidelity_bands.LEAST_FLOOR < found.kld < most and found.top1 > 0.85 * POSITIONS
     assert found.perplexity_ratio == pytest.approx(1, abs=0.03)
     assert found.divergence is not None and found.texts is not None
     assert found.texts[1] != found.texts[2] and "harbour" in found.texts[0]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from txtop.stats import contrast as subject
-from txtop.stats.contrast import contrast
+from txtop.stats import unpaired as subject
+from txtop.stats.unpaired import contrast
 
 
 def lot(mean: float, n: int = 30, seed: int = 1, cv: float = 0.01) -> list[float]:

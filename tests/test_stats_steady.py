@@ -11,8 +11,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txtop.stats import steady, warmup
-from txtop.stats.steady import judge
+from txtop.stats import steady_state, warmup
+from txtop.stats.steady_state import judge
 from txtop.stats.trend import MOST_POINTS, trend
 
 durations = st.lists(st.floats(1e-3, 1e9), max_size=60)
@@ -75,8 +75,8 @@ def test_changepoints_equal_those_of_ruptures(seed: int) -> None:
     cuts = sorted(random.choice(np.arange(4, 76), 3, replace=False))
     levels = np.repeat(random.normal(0, 4, 4), np.diff([0, *cuts, 80]))
     x = levels + random.normal(0, 1, 80)
-    cost = steady.penalty(80)
-    own = steady.changepoints(list(x), cost)
+    cost = steady_state.penalty(80)
+    own = steady_state.changepoints(list(x), cost)
     signal = x.reshape(-1, 1)
     exact = ruptures.Dynp(model="l2", min_size=2, jump=1).fit(signal)
     assert own == (exact.predict(n_bkps=len(own))[:-1] if own else [])
@@ -141,9 +141,9 @@ def test_a_long_series_is_looked_at_in_means_of_neighbours() -> None:
 def test_mser_cuts_what_is_not_steady_and_at_most_half() -> None:
     x = np.random.RandomState(6).normal(100, 1, 100)
     x[:20] *= 1.4
-    assert steady.mser5(list(x)) >= 20
-    assert steady.mser5([float(v) for v in range(100)]) <= 50
-    assert steady.mser5([]) == steady.mser5([1.0] * 4) == 0
+    assert steady_state.mser5(list(x)) >= 20
+    assert steady_state.mser5([float(v) for v in range(100)]) <= 50
+    assert steady_state.mser5([]) == steady_state.mser5([1.0] * 4) == 0
 
 
 # The trend

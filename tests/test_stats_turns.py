@@ -10,7 +10,7 @@ import pytest
 from scipy import stats as oracle
 
 from txtop.stats.intervals import anytime_t_half_width
-from txtop.stats.turns import ConfidenceSequence, block_difference, holm, judged, signed_rank_p
+from txtop.stats.sequential import ConfidenceSequence, block_difference, holm, judged, signed_rank_p
 
 MARGIN = 0.02
 LOOKS = 200

@@ -15,7 +15,7 @@ from txtop.metrics import FinalMetrics
 from txtop.session import export, table
 from txtop.session.picture import develop, take
 from txtop.state import SessionState, fold_all
-from txtop.stats.turns import ConfidenceSequence
+from txtop.stats.sequential import ConfidenceSequence
 from txtop.versus import Versus
 
 

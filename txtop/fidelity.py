@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from txtop.events import Fidelity
-from txtop.stats import closeness
-from txtop.stats.closeness import Band
+from txtop.stats import fidelity_bands
+from txtop.stats.fidelity_bands import Band
 
 Badge = Band | Literal["unknown", "another model", "INVALID", "unmeasured"]
 GLYPHS: dict[Badge, str] = {
@@ -30,15 +30,19 @@ def badge(found: Fidelity | None) -> Badge:
     if not found.same_model:
         return "another model"
     if found.cosine_tokens is not None:
-        return closeness.of_cosines(found.cosine_pooled, found.cosine_tokens)
+        return fidelity_bands.of_cosines(found.cosine_pooled, found.cosine_tokens)
     if found.kld is None or found.top1 is None or not found.positions:
         return "unmeasured"
-    return closeness.of_tokens(found.kld, found.top1 / found.positions)
+    return fidelity_bands.of_tokens(found.kld, found.top1 / found.positions)
 
 
 def kld(found: Fidelity) -> float | None:
     """The mean KLD in nats; null where it is not above the floor."""
-    return found.kld if found.kld is not None and found.kld > closeness.floor(found.floor) else None
+    return (
+        found.kld
+        if found.kld is not None and found.kld > fidelity_bands.floor(found.floor)
+        else None
+    )
 
 
 def forms(found: Fidelity | None) -> tuple[str, ...]:
@@ -75,5 +79,5 @@ def notes(found: Fidelity) -> list[str]:
     if found.invalid:
         said.append(f"{found.invalid} NaN or Inf in the output")
     elif found.kld is not None and kld(found) is None:
-        said.append(f"KLD not above the floor of {closeness.floor(found.floor):.0e}")
+        said.append(f"KLD not above the floor of {fidelity_bands.floor(found.floor):.0e}")
     return said

@@ -11,10 +11,10 @@ from statistics import fmean
 
 from txtop import serving
 from txtop.cell_state import CellState
-from txtop.stats import intervals, steady, warmup
+from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.queueing import batch_means
-from txtop.stats.steady import Steady
+from txtop.stats.steady_state import Steady
 from txtop.stats.summary import Summary, band, relative_half_width, single, summarise, turned_over
 
 NS_PER_MS = 1e6
@@ -217,7 +217,7 @@ def judge(state: CellState) -> Steady:
     if state.cell.serving is not None:
         return Steady(len(state.samples.kept()))
     durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
-    return steady.judge(durations, None if state.samples.cut is None else 0)
+    return steady_state.judge(durations, None if state.samples.cut is None else 0)
 
 
 def stated(state: CellState) -> list[int]:

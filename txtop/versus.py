@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from txtop.events import Round
 from txtop.plan import Cell, Plan
 from txtop.stats.intervals import Interval, of_mean
-from txtop.stats.turns import (
+from txtop.stats.sequential import (
     ALPHA,
     FIRST_LOOK_PAIRED,
     FIRST_LOOK_RELOADED,

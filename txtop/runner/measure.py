@@ -13,7 +13,7 @@ from txtop.plan import Plan
 from txtop.runner import validity
 from txtop.runner.recorder import now_ns
 from txtop.state import Device, SessionState
-from txtop.stats import steady, stopping, warmup
+from txtop.stats import steady_state, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
 from txtop.stats.stopping import StoppedBy
 
@@ -221,7 +221,7 @@ class Course:
             return False
         samples = self._state.samples
         durations = [samples.e2e_ns[i] for i in samples.kept()]
-        return steady.drifts(durations, steady.SIGNIFICANT_LIVE)
+        return steady_state.drifts(durations, steady_state.SIGNIFICANT_LIVE)
 
 
 def _relative(values: list[float]) -> float | None:

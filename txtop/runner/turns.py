@@ -20,7 +20,7 @@ from txtop.runner.crew import Crew, Gone, Over
 from txtop.runner.measure import MOST_REPEATS, Course
 from txtop.runner.recorder import now_ns
 from txtop.runner.validity import Readings, spoiled
-from txtop.stats.turns import FIRST_LOOK
+from txtop.stats.sequential import FIRST_LOOK
 from txtop.versus import Versus
 
 TURN_NS = 100_000_000

@@ -14,7 +14,7 @@ from txtop.plan import Cell
 from txtop.sanitise import sanitise
 from txtop.session.text import figure
 from txtop.state import SessionState
-from txtop.stats.contrast import Contrast, contrast
+from txtop.stats.unpaired import Contrast, contrast
 
 Key = tuple[object, ...]
 Pair = tuple[SessionState, CellState]

@@ -6,7 +6,7 @@ from txtop import fidelity, metrics
 from txtop.events import Fidelity
 from txtop.session.schema import ComparisonExport, FidelityExport
 from txtop.state import SessionState
-from txtop.stats import closeness
+from txtop.stats import fidelity_bands
 from txtop.versus import Versus
 
 
@@ -77,8 +77,8 @@ def _kernels(state: SessionState, versus: Versus, name: str) -> list[str]:
         return []
     if {mine.precision, versus.first.precision} != {"fp32"} or not found.same_model:
         return []
-    times = found.kld / closeness.floor(found.floor)
-    if times <= closeness.KERNEL_WARNING:
+    times = found.kld / fidelity_bands.floor(found.floor)
+    if times <= fidelity_bands.KERNEL_WARNING:
         return []
     return [f"attention kernels of one precision are {times:.0f} times the floor apart"]
 
@@ -98,9 +98,11 @@ def exported(found: Fidelity | None) -> FidelityExport | None:
         kld_median=found.kld_median if above else None,
         kld_p99=found.kld_p99 if above else None,
         kld_max=found.kld_max if above else None,
-        kld_floor=None if found.kld is None else closeness.floor(found.floor),
+        kld_floor=None if found.kld is None else fidelity_bands.floor(found.floor),
         top1=share,
-        top1_ci95=None if found.top1 is None else closeness.wilson(found.top1, found.positions),
+        top1_ci95=None
+        if found.top1 is None
+        else fidelity_bands.wilson(found.top1, found.positions),
         ppl_ratio=found.perplexity_ratio,
         rms_probability=found.rms_probability,
         first_divergence=found.divergence,

@@ -9,7 +9,7 @@ from txtop.sanitise import sanitise
 from txtop.session import verdict
 from txtop.session.text import MISSING, aligned
 from txtop.state import SessionState
-from txtop.stats.contrast import Contrast, contrast
+from txtop.stats.unpaired import Contrast, contrast
 
 MARGIN = 0.02
 HEADING = (

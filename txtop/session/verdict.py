@@ -7,7 +7,7 @@ from txtop.sanitise import sanitise
 from txtop.session.comparisons import notes
 from txtop.session.text import MISSING, aligned
 from txtop.state import SessionState
-from txtop.stats.closeness import wilson
+from txtop.stats.fidelity_bands import wilson
 from txtop.versus import Versus
 
 HEADING = (

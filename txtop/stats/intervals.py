@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist, fmean
 
-from txtop.stats import student
+from txtop.stats import student_t as student
 
 BOOTSTRAP_FROM = 30
 RESAMPLES = 10_000

@@ -9,7 +9,7 @@ from txtop import fidelity, watched
 from txtop.cell_state import CellState
 from txtop.events import Fidelity
 from txtop.state import SessionState
-from txtop.stats.turns import Look, Verdict, judged
+from txtop.stats.sequential import Look, Verdict, judged
 from txtop.ui import numbers
 from txtop.ui.difference import NONE, Difference, difference
 from txtop.versus import Versus

@@ -9,7 +9,7 @@ from txtop.cell_state import CellState
 from txtop.plan import Cell
 from txtop.session.export import cell_notes
 from txtop.state import SessionState
-from txtop.stats.steady import drifts
+from txtop.stats.steady_state import drifts
 from txtop.stats.summary import band
 from txtop.stats.trend import trend
 from txtop.ui import figures, numbers
