@@ -13,7 +13,7 @@ from queue import Empty, Queue
 from typing import Any, TypeVar
 
 from txtop import events, orders
-from txtop.plan import Allowed, Cell
+from txtop.plan.cell import Allowed, Cell
 
 E = TypeVar("E", bound=events.Event)
 

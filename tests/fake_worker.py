@@ -28,7 +28,7 @@ import streams
 from txtop import events, orders
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
 from txtop.bench.inbox import Cancelled
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
 

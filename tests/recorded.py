@@ -11,7 +11,7 @@ from types import TracebackType
 import streams
 
 from txtop import events, stats
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 
 TELEMETRY_NS = 200_000_000
 HOST = ("cpu_percent", "memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "load_1")

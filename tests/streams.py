@@ -6,7 +6,7 @@ from pathlib import Path
 
 from txtop import events, stats
 from txtop.events import AnyEvent, Machine
-from txtop.plan import Plan, matrix
+from txtop.plan.cell import Plan, matrix
 
 MS = 1_000_000
 MACHINE = Machine(

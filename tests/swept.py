@@ -11,8 +11,8 @@ import ui_events
 from txtop import events
 from txtop.asked import Asked, plan_of
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan
-from txtop.scenario import Scenario
+from txtop.plan.cell import Cell, Plan
+from txtop.plan.serving import Scenario
 
 MS = ui_events.MS
 CAPACITY = 10.0

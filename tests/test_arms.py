@@ -38,7 +38,7 @@ def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -
 
 
 def test_every_knob_of_a_cell_can_be_turned() -> None:
-    from txtop.plan import Cell
+    from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
     assert set(arms.KNOBS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from txtop import events, orders
 from txtop.bench import machine
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 
 @pytest.fixture(scope="module")

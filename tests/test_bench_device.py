@@ -13,7 +13,7 @@ import tiny
 from bench_process import WorkerProcess, of
 
 from txtop import events
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 DEVICE_CLOCK = """
 import torch

@@ -10,7 +10,7 @@ import tiny
 from bench_process import WorkerProcess, of
 
 from txtop import events, orders
-from txtop.plan import Cache, Cell, Compile, matrix
+from txtop.plan.cell import Cache, Cell, Compile, matrix
 
 
 @pytest.fixture

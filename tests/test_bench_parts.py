@@ -23,7 +23,7 @@ from txtop.bench.failures import Rejected
 from txtop.bench.inbox import Cancelled, Inbox
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
 from txtop.bench.token_clock import TokenClock
-from txtop.plan import Allowed, Cell, Weights
+from txtop.plan.cell import Allowed, Cell, Weights
 
 
 def test_the_prompt_is_no_token_and_gaps_sum_to_the_last_token() -> None:

@@ -14,8 +14,8 @@ from bench_process import WorkerProcess, of
 
 from txtop import events, orders
 from txtop.bench.inbox import Cancelled, Inbox
-from txtop.plan import Cell
-from txtop.scenario import Scenario, Serving
+from txtop.plan.cell import Cell
+from txtop.plan.serving import Scenario, Serving
 
 MIXED = Serving(requests=12, max_batch=4, max_wait_ms=5, lengths="uniform", concurrency=4)
 CLOSE = 1e-3

@@ -17,7 +17,7 @@ import pytest
 import scipy.stats
 import tiny
 
-from txtop.plan import ATTENTIONS, PRECISIONS
+from txtop.plan.cell import ATTENTIONS, PRECISIONS
 from txtop.presets import PRESETS
 from txtop.session.find import look
 from txtop.session.read import read_all

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from scipy import stats as oracle
 
-from txtop import fidelity, references
+from txtop import fidelity
 from txtop.events import Fidelity
-from txtop.plan import Cell, matrix
+from txtop.plan import references
+from txtop.plan.cell import Cell, matrix
 from txtop.stats import fidelity_bands
 
 

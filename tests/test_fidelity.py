@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from txtop import events, orders
 from txtop.bench.fidelity import Comparison
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 KINDS = ("gpt2", "t5", "bert")
 

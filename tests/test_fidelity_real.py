@@ -14,7 +14,7 @@ from scipy.special import log_softmax
 from scipy.stats import entropy
 
 from txtop import events, fidelity, orders
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.stats import fidelity_bands
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import ui_events
 
 from txtop import models
 from txtop.asked import Asked, plan_of
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.session.past import Past, Took, asked
 from txtop.state import SessionState
 from txtop.ui.forecast import Ahead, forecast

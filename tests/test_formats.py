@@ -18,7 +18,7 @@ import streams
 from txtop import events
 from txtop.commands import results
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.session.find import resolve
 from txtop.session.formats import WRITERS
 from txtop.session.read import read_all

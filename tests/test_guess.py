@@ -11,7 +11,7 @@ from ui_sessions import MS, session, write
 
 from txtop import events
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.session.guess import guess
 from txtop.session.past import Past, Took, asked, learn
 

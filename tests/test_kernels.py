@@ -15,7 +15,7 @@ from txtop.bench.failures import Rejected
 from txtop.bench.task import Inputs, Task, make_inputs
 from txtop.bench.text_generation import TextGeneration
 from txtop.errors import TxtopError
-from txtop.plan import Attention, Cell
+from txtop.plan.cell import Attention, Cell
 
 CPU = torch.device("cpu")
 

@@ -11,8 +11,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.loads import Wishes, loads, slo
-from txtop.plan import Load
-from txtop.scenario import Scenario, Serving, Slo
+from txtop.plan.cell import Load
+from txtop.plan.serving import Scenario, Serving, Slo
 
 SERVED: tuple[Scenario, ...] = ("single", "dynamic", "continuous")
 ALWAYS_ONE = {"max_batch": 1, "max_wait_ms": 0.0}

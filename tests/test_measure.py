@@ -12,7 +12,7 @@ import streams
 from txtop.cell_state import CellState
 from txtop.events import Telemetry
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner.measure import Course
 from txtop.session import export, table
 from txtop.state import SessionState, fold_all

@@ -11,8 +11,8 @@ import pytest
 import tiny
 
 from txtop import models
-from txtop.plan import Cell
-from txtop.scenario import Serving
+from txtop.plan.cell import Cell
+from txtop.plan.serving import Serving
 
 NAMES = [model.name for model in models.BUILTIN]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txtop.offered import arrivals_ns, longest, requests
-from txtop.plan import Cell
-from txtop.scenario import Lengths, Scenario, Serving
+from txtop.plan.cell import Cell
+from txtop.plan.requests import arrivals_ns, longest, requests
+from txtop.plan.serving import Lengths, Scenario, Serving
 
 MANY = 20_000
 PAIRS = ((7, 3), (500, 1), (7, 9))

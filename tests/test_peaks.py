@@ -13,7 +13,7 @@ from bench_process import WorkerProcess, of
 
 from txtop import events, orders
 from txtop.bench import memory, peaks
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.system.device_peaks import _BY_NAME, best, published
 
 CPU = torch.device("cpu")

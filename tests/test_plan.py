@@ -12,7 +12,7 @@ from txtop import events
 from txtop.asked import Asked, plan_of
 from txtop.cell_state import CellState
 from txtop.errors import UsageError
-from txtop.plan import Plan, matrix, workload_hash
+from txtop.plan.cell import Plan, matrix, workload_hash
 from txtop.presets import quick
 from txtop.runner.measure import Course
 from txtop.state import SessionState

@@ -10,7 +10,7 @@ import pytest
 from txtop import plan_file
 from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
-from txtop.scenario import Serving, Slo
+from txtop.plan.serving import Serving, Slo
 
 
 def written(tmp_path: Path, body: str) -> Path:

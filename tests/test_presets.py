@@ -9,7 +9,7 @@ import streams
 from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
 from txtop.metrics import FinalMetrics
-from txtop.plan import matrix
+from txtop.plan.cell import matrix
 from txtop.presets import PRESETS
 from txtop.session import table
 from txtop.session.published import FIGURES

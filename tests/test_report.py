@@ -18,7 +18,7 @@ from txtop import events
 from txtop.cli import run_command_line
 from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan, matrix
+from txtop.plan.cell import Plan, matrix
 from txtop.session import find
 from txtop.session.read import read_all
 from txtop.session.report.page import page

@@ -17,10 +17,10 @@ from txtop.arms import plan as arms_plan
 from txtop.commands import start
 from txtop.errors import UsageError
 from txtop.loads import Wishes, loads
-from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
+from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
+from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.presets import quick
 from txtop.resources import directory
-from txtop.scenario import Scenario, Serving, Slo
 from txtop.senseless import why_senseless
 from txtop.session.read import read_all
 from txtop.state import fold_all

@@ -13,7 +13,7 @@ import streams
 from txtop import events, metrics, resources, roofline
 from txtop.events import AnyEvent, Geometry
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan, matrix
+from txtop.plan.cell import Plan, matrix
 from txtop.session import table
 from txtop.session.export import to_json
 from txtop.session.picture import develop, take

@@ -20,7 +20,7 @@ import tiny
 
 from txtop import events
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan, matrix
+from txtop.plan.cell import Plan, matrix
 from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conduct import Conductor
 from txtop.session import export, table

@@ -10,7 +10,7 @@ import pytest
 import tiny
 from test_runner import Run, plan, statuses
 
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.runner.patience import SILENCE_S, Patience
 from txtop.system import oom_killer
 

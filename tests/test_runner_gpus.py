@@ -15,7 +15,7 @@ from test_runner import Run, plan
 
 from txtop import events
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.session import export
 from txtop.session.read import read_all
 from txtop.state import SessionState

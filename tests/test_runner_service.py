@@ -12,8 +12,8 @@ import pytest
 from test_runner import Run
 
 from txtop import events, serving
-from txtop.plan import Load, Plan, matrix
-from txtop.scenario import Serving
+from txtop.plan.cell import Load, Plan, matrix
+from txtop.plan.serving import Serving
 from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.stats.queueing import md1_wait_s

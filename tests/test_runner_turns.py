@@ -13,7 +13,7 @@ from txtop import arms, events
 from txtop.arms import Rules
 from txtop.events import Round
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner import control, room
 from txtop.session import export
 from txtop.session.read import read_all
@@ -265,7 +265,7 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
 ) -> None:
     from test_runner import FAKE
 
-    from txtop.plan import matrix
+    from txtop.plan.cell import matrix
     from txtop.runner.conduct import Conductor
     from txtop.runner.opening import missing, uncompared
 

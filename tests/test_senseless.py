@@ -8,7 +8,7 @@ import pytest
 
 from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
-from txtop.plan import matrix
+from txtop.plan.cell import matrix
 from txtop.senseless import sieve
 
 BASE: dict[str, Any] = {

@@ -17,7 +17,7 @@ from txtop.asked import Asked, plan_of
 from txtop.cli import run_command_line
 from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.session import served_table, table
 from txtop.session.compare import Comparison, compare
 from txtop.session.export import build

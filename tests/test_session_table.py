@@ -8,7 +8,7 @@ import streams
 
 from txtop import events
 from txtop.metrics import FinalMetrics
-from txtop.plan import matrix
+from txtop.plan.cell import matrix
 from txtop.session import export, table
 from txtop.session.text import figure
 from txtop.state import SessionState, fold_all

@@ -15,9 +15,9 @@ from txtop.asked import Asked, plan_of
 from txtop.cli import run_command_line
 from txtop.commands import start
 from txtop.errors import UsageError
-from txtop.plan import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
+from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
+from txtop.plan.serving import SCENARIOS
 from txtop.presets import PRESETS
-from txtop.scenario import SCENARIOS
 from txtop.spelled import command_line
 
 

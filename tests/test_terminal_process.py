@@ -58,7 +58,7 @@ LIVE = """
 from pathlib import Path
 from txtop import events
 from txtop.runner.control import Status
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.ui import app, shows
 
 folder = Path({folder!r})

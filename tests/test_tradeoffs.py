@@ -15,7 +15,7 @@ from test_roofline import GPT2, PEAKS
 
 from txtop import events, roofline
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan, matrix
+from txtop.plan.cell import Cell, Plan, matrix
 from txtop.session.read import read_all
 from txtop.state import SessionState, fold_all
 from txtop.ui.memo import Memo

@@ -14,7 +14,7 @@ from txtop import events, orders
 from txtop.asked import Asked, plan_of
 from txtop.bench import source
 from txtop.bench.failures import Rejected
-from txtop.plan import Allowed, Cell
+from txtop.plan.cell import Allowed, Cell
 
 PICKLES = Allowed(pickles=True)
 CODE = Allowed(remote_code=True)

@@ -11,7 +11,7 @@ from ui_sessions import session, write
 
 from txtop import settings
 from txtop.errors import SessionError, UsageError
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.session.read import read_all
 from txtop.state import fold_all
 from txtop.ui.app import TxtopApp

@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from txtop import events
 from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.resources import directory
 from txtop.session.export import build
 from txtop.session.read import read_all

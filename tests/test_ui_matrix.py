@@ -14,7 +14,7 @@ from tiling import tiled
 from ui_sessions import session, write
 
 from txtop.asked import Asked, plan_of
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.presets import quick
 from txtop.runner import client
 from txtop.session import find

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from txtop import events, headless, metrics, serving
 from txtop.cell_state import CellState
-from txtop.plan import Cell, Plan
-from txtop.scenario import Serving, Slo
+from txtop.plan.cell import Cell, Plan
+from txtop.plan.serving import Serving, Slo
 from txtop.session.past import Past
 from txtop.session.read import read_all
 from txtop.state import SessionState

@@ -14,9 +14,10 @@ from versus_sessions import Script, script
 
 from txtop import events
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan import labels as arm_names
+from txtop.plan.cell import Cell
 from txtop.state import fold_all
-from txtop.ui import arm_names, glyphs, layout
+from txtop.ui import glyphs, layout
 from txtop.ui.comparison import Interval
 from txtop.ui.duel import Duel
 from txtop.ui.glyphs import Glyphs

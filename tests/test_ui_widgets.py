@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from txtop import events
-from txtop.plan import Cell, Plan, matrix
+from txtop.plan.cell import Cell, Plan, matrix
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.view import Banner, Playback, View, build_view
 from txtop.ui.widgets import (

@@ -11,7 +11,7 @@ import pytest
 import ui_events
 
 from txtop import events, resources
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.system.throttle import INVALIDATING

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from txtop import events
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan, matrix, workload_hash
+from txtop.plan.cell import Cell, Plan, matrix, workload_hash
 from txtop.state import SessionState
 
 MS = 1_000_000

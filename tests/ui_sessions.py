@@ -6,7 +6,7 @@ from pathlib import Path
 
 from txtop import events
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 
 MS = 1_000_000
 MACHINE = events.Machine(

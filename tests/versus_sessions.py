@@ -10,7 +10,7 @@ import streams
 from txtop import arms, events, stats
 from txtop.arms import Rules
 from txtop.events import AnyEvent
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 
 MS = 1_000_000
 START_NS = 1_000 * MS

@@ -11,7 +11,7 @@ import msgspec
 from txtop import bounds
 from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
-from txtop.plan import (
+from txtop.plan.cell import (
     ATTENTIONS,
     CACHES,
     COMPILES,

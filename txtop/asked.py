@@ -9,7 +9,7 @@ from txtop import bounds
 from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
 from txtop.loads import Wishes, loads
-from txtop.plan import (
+from txtop.plan.cell import (
     Allowed,
     Attention,
     Cache,
@@ -21,8 +21,8 @@ from txtop.plan import (
     Weights,
     matrix,
 )
+from txtop.plan.serving import Scenario
 from txtop.presets import PRESETS, Preset, Scale
-from txtop.scenario import Scenario
 from txtop.senseless import sieve
 
 MAX_CELLS = 10_000

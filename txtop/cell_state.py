@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from txtop import events
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.served import Served
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]

@@ -18,7 +18,7 @@ from txtop.load_events import Kernels as Kernels
 from txtop.load_events import Load as Load
 from txtop.load_events import Peaks as Peaks
 from txtop.load_events import Workload as Workload
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.request_events import Lanes as Lanes
 from txtop.request_events import Offered as Offered
 from txtop.request_events import Request as Request

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from txtop import metrics, serving
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.state import SessionState
 from txtop.stats.queueing import knee
 from txtop.stats.summary import FLOORS

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from txtop import offered
-from txtop.plan import Cell
+from txtop.plan import requests
+from txtop.plan.cell import Cell
 
 Family = Literal["causal", "encoder", "seq2seq"]
 BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
@@ -227,7 +227,7 @@ def too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str]
     """Reason and hint if `cell` needs more positions than its model has."""
     if positions is None:
         return None
-    prompt, new = offered.longest(cell)
+    prompt, new = requests.longest(cell)
     if kind == "causal" and prompt + new > positions:
         asked, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:
@@ -305,5 +305,5 @@ def predicted_bytes(cell: Cell) -> int | None:
     per_token = kv_values_per_token(config)
     if per_token is None:
         return None
-    tokens = cell.slots * sum(offered.longest(cell))
+    tokens = cell.slots * sum(requests.longest(cell))
     return size * (parameters + per_token * tokens)

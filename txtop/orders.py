@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan import Allowed, Cell, Count, Positive
+from txtop.plan.cell import Allowed, Cell, Count, Positive
 
 
 class Load(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan import Attention, Device, Plan, Precision, matrix
+from txtop.plan.cell import Attention, Device, Plan, Precision, matrix
 
 Name = Literal[
     "quick",

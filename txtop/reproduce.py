@@ -11,8 +11,8 @@ from txtop import arms
 from txtop.errors import UsageError
 from txtop.loads import Wishes, loads
 from txtop.percent import share
-from txtop.plan import Cell, Plan
-from txtop.scenario import Serving, Slo
+from txtop.plan.cell import Cell, Plan
+from txtop.plan.serving import Serving, Slo
 from txtop.spelled import number, option
 
 # A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.

@@ -13,7 +13,7 @@ from typing import Literal
 from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.events import Geometry, Peaks
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.state import SessionState
 from txtop.stats import roofline
 from txtop.stats.roofline import ERROR, Bound

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from txtop import models
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 _GRAPHS = ("reduce-overhead", "max-autotune")
 _NOT_ON_A_CPU = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")

@@ -13,7 +13,7 @@ from itertools import accumulate
 from statistics import fmean
 
 from txtop.cell_state import CellState
-from txtop.scenario import Slo
+from txtop.plan.serving import Slo
 from txtop.stats.intervals import student_t
 from txtop.stats.queueing import BATCHES, batch_means, batched, busy_s
 from txtop.stats.summary import Summary, single, summarise

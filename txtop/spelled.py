@@ -10,7 +10,7 @@ import msgspec
 
 from txtop import ranges
 from txtop.asked import Asked, base_of
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 
 _LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
 _NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from txtop import cell_fold, events, fidelity, references
+from txtop import cell_fold, events, fidelity
 from txtop.cell_fold import INVALID
 from txtop.cell_state import CellState, Samples
 from txtop.events import AnyEvent
-from txtop.plan import Cell, Plan
+from txtop.plan import references
+from txtop.plan.cell import Cell, Plan
 from txtop.system.device_peaks import best
 from txtop.versus import Versus
 

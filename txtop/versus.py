@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 
 from txtop.events import Round
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.stats.intervals import Interval, of_mean
 from txtop.stats.sequential import (
     ALPHA,

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, Recorded
 
-from txtop.plan import Plan, matrix
+from txtop.plan.cell import Plan, matrix
 
 HOUR_NS = 3_600_000_000_000
 GPUS = 8

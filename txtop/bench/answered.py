@@ -8,7 +8,7 @@ from time import perf_counter_ns
 
 from txtop import orders
 from txtop.events import Request
-from txtop.offered import Asked
+from txtop.plan.requests import Asked
 
 
 def answered(

@@ -17,7 +17,7 @@ from txtop.bench.passage import Passage, Window
 from txtop.bench.text_generation import greedy
 from txtop.bench.token_clock import TokenClock
 from txtop.errors import TxtopError
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 BYTES = 4
 

@@ -16,8 +16,8 @@ from txtop.bench.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
 from txtop.bench.failures import Rejected
 from txtop.bench.prompts import Prompts, digest
 from txtop.errors import TxtopError
-from txtop.offered import longest
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
+from txtop.plan.requests import longest
 
 PAGE_SIZE = 256
 STEP_TOKENS = 512

@@ -12,7 +12,7 @@ from txtop.bench import attention
 from txtop.bench.device_clock import DeviceClock
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
 from txtop.bench.token_clock import OnSteps, OnTokens
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 
 class Encoder:

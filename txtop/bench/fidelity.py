@@ -19,7 +19,7 @@ from txtop.bench.failures import Rejected
 from txtop.bench.load import Loaded, read
 from txtop.bench.passage import Passage, Window
 from txtop.bench.source import resolve
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 
 Send = Callable[[events.AnyEvent], None]

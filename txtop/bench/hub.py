@@ -12,7 +12,7 @@ from pathlib import Path
 
 from txtop.errors import TxtopError
 from txtop.models import OFFLINE_NOTICE
-from txtop.plan import Allowed, Weights
+from txtop.plan.cell import Allowed, Weights
 from txtop.sanitise import sanitise
 
 PROBE_S = 2.0

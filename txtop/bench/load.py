@@ -16,7 +16,7 @@ from txtop.bench import machine
 from txtop.bench.failures import Rejected
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
 from txtop.bench.source import Source, resolve
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ import hashlib
 
 import torch
 
-from txtop import offered
 from txtop.bench.task import Inputs
-from txtop.offered import Asked
-from txtop.plan import Cell
+from txtop.plan import requests
+from txtop.plan.cell import Cell
+from txtop.plan.requests import Asked
 
 
 class Prompts:
@@ -18,7 +18,7 @@ class Prompts:
     def __init__(self, cell: Cell, vocabulary: int, seed: int) -> None:
         assert cell.serving is not None
         self.cell = cell
-        self._asked = offered.requests(cell, seed, cell.serving.requests)
+        self._asked = requests.requests(cell, seed, cell.serving.requests)
         lengths = [each.prompt_tokens for each in self._asked]
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)

@@ -14,7 +14,7 @@ from txtop.bench.answered import answered
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, Source, serve
 from txtop.bench.prompts import Prompts, digest
 from txtop.bench.task import Result, Task
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 
 def run(

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from txtop import models
 from txtop.bench import gguf, hub
 from txtop.bench.failures import Rejected
-from txtop.plan import Allowed, Weights
+from txtop.plan.cell import Allowed, Weights
 
 Say = Callable[[str], None]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")

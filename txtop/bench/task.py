@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from txtop.bench.token_clock import OnSteps, OnTokens
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 
 @dataclass(frozen=True)

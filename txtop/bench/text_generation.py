@@ -14,7 +14,7 @@ from txtop.bench.failures import Rejected
 from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
 from txtop.bench.token_clock import OnSteps, OnTokens, TokenClock
 from txtop.errors import TxtopError
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 
 class TextGeneration:

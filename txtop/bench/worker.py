@@ -17,7 +17,7 @@ from txtop.bench.inbox import Aside, Cancelled, Inbox
 from txtop.bench.load import Loaded, device_names, load, settle_environment
 from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from txtop.commands.options import (
     Theme,
     check_look,
 )
-from txtop.plan import Allowed, Attention, Cache, Compile, Device, Precision, Weights
+from txtop.plan.cell import Allowed, Attention, Cache, Compile, Device, Precision, Weights
 
 Arm = Parameter(help="knobs of this arm: precision=bf16,threads=2", consume_multiple=False)
 

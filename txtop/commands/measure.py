@@ -24,8 +24,8 @@ from txtop.commands.options import (
     json_target,
     when_plain,
 )
-from txtop.plan import Attention, Cache, Compile, Device, Precision, Weights
-from txtop.scenario import Scenario
+from txtop.plan.cell import Attention, Cache, Compile, Device, Precision, Weights
+from txtop.plan.serving import Scenario
 
 
 def home(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from txtop.commands.options import check_detached, closing, json_target, when_plain
 
 if TYPE_CHECKING:
-    from txtop.plan import Plan
+    from txtop.plan.cell import Plan
     from txtop.runner.client import OnHangup
     from txtop.ui.glyphs import Mode
 

@@ -15,7 +15,7 @@ from types import FrameType
 import msgspec
 
 from txtop.errors import TxtopError
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conduct import Conductor
 from txtop.runner.control import new_socket

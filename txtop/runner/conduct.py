@@ -9,7 +9,7 @@ from typing import Literal
 
 from txtop import events, models, stats
 from txtop.events import AnyEvent
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner import machine, opening
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.crew import Crew

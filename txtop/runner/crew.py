@@ -11,7 +11,7 @@ from typing import Any
 from txtop import events, models, orders
 from txtop.events import AnyEvent, Role, Status
 from txtop.orders import Order
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.patience import Patience

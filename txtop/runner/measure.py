@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.events import Block, Role
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner import validity
 from txtop.runner.recorder import now_ns
 from txtop.state import Device, SessionState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txtop import events, orders
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.runner import lost
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from txtop import models
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.state import HOST, SessionState
 
 # What a process takes beside its weights: libraries on the host, a context on a GPU.

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 
-from txtop import events, metrics, offered, orders, serving
+from txtop import events, metrics, orders, serving
 from txtop.cell_state import CellState
 from txtop.events import AnyEvent
-from txtop.plan import Cell
+from txtop.plan import requests
+from txtop.plan.cell import Cell
+from txtop.plan.serving import Serving
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Over
 from txtop.runner.load import OfferedLoad, Send
 from txtop.runner.recorder import now_ns
-from txtop.scenario import Serving
 from txtop.stats.queueing import saturated
 
 NS_PER_S = 1e9
@@ -94,7 +95,7 @@ class Service:
     def _offer(self, worker: Child, rate: float | None) -> None:
         crew, asked = self._crew, self._serving
         arrivals = (
-            None if rate is None else offered.arrivals_ns(rate, crew.plan.seed, asked.requests)
+            None if rate is None else requests.arrivals_ns(rate, crew.plan.seed, asked.requests)
         )
         load = OfferedLoad(self._send(worker), asked.requests, arrivals, self._clients)
         self._say_offered(rate, 0)

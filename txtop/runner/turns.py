@@ -13,7 +13,7 @@ from random import Random
 
 from txtop import events, orders
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.runner import lost, room
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from txtop import arms
 from txtop.errors import RunError
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.runner.client import Control, Launched, last_words, start
 from txtop.selftest.overhead import (
     MODEL,

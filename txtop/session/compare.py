@@ -10,7 +10,7 @@ import msgspec
 
 from txtop import knees, metrics, serving
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.session.text import figure
 from txtop.state import SessionState

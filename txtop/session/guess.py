@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from txtop import references
-from txtop.plan import Cell, Plan
+from txtop.plan import references
+from txtop.plan.cell import Cell, Plan
 from txtop.session.past import Past, Took
 
 

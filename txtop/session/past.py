@@ -11,7 +11,7 @@ import msgspec
 
 from txtop import events
 from txtop.errors import SessionError
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.session import find
 from txtop.session.read import log_path, read_all
 from txtop.state import SessionState, fold_all

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.state import SessionState
 

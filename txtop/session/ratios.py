@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics, references, serving
+from txtop import fidelity, metrics, serving
+from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session import verdict
 from txtop.session.text import MISSING, aligned

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from txtop.events import Machine
-from txtop.plan import Plan
-from txtop.scenario import Serving
+from txtop.plan.cell import Plan
+from txtop.plan.serving import Serving
 from txtop.stats.summary import Summary
 
 SCHEMA: Literal["txtop/1"] = "txtop/1"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from txtop import knees, metrics, references, serving
+from txtop import knees, metrics, serving
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
+from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session.text import MISSING, aligned, figure
 from txtop.state import SessionState

@@ -21,7 +21,7 @@ from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
 from txtop.ui.terminal import HANGUP_STATUS, Guard, capabilities, detach
 
 if TYPE_CHECKING:
-    from txtop.plan import Plan
+    from txtop.plan.cell import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.transport import Transport
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from txtop import fidelity, metrics
 from txtop.cell_state import CellState
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.state import SessionState
 from txtop.ui import numbers
 from txtop.ui.figures import (

@@ -9,11 +9,11 @@ from typing import Any, Literal, get_args
 from txtop import bounds, models
 from txtop.asked import Asked
 from txtop.errors import UsageError
-from txtop.plan import ATTENTIONS, PRECISIONS, Device
+from txtop.plan.cell import ATTENTIONS, PRECISIONS, Device
+from txtop.plan.serving import SCENARIOS
 from txtop.presets import PRESETS, SMALL_BERT, Preset
 from txtop.ranges import numbers
 from txtop.sanitise import sanitise
-from txtop.scenario import SCENARIOS
 
 Value = str | int | float | None
 Typing = Literal["", "names", "numbers", "whole", "seconds"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from txtop import knees, metrics, serving
 from txtop.cell_state import CellState
+from txtop.plan.labels import word
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS, stated
 from txtop.ui import figures, numbers
-from txtop.ui.arm_names import word
 from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Point
 from txtop.ui.points import Measured, left_out

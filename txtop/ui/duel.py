@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 
 from txtop import metrics
 from txtop.cell_state import CellState
+from txtop.plan import labels
 from txtop.state import SessionState
-from txtop.ui import arm_names, figures, numbers
+from txtop.ui import figures, numbers
 from txtop.ui.comparison import Comparison, comparison, memory_bytes
 from txtop.ui.headline import Hero, hero
 from txtop.ui.memo import Memo
@@ -68,7 +69,7 @@ def duel(state: SessionState, memo: Memo) -> Duel | None:
     versus = state.versus
     if versus is None:
         return None
-    names, shared = arm_names.names(versus.arms)
+    names, shared = labels.names(versus.arms)
     models = dict.fromkeys(arm.model_name for arm in versus.arms)
     cells = [state.cells[arm.id] for arm in versus.arms]
     return Duel(

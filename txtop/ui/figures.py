@@ -10,7 +10,7 @@ from statistics import fmean, median
 from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.metrics import Live
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.stats.summary import FLOORS
 from txtop.ui import numbers
 from txtop.ui.memo import Memo

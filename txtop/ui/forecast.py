@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from txtop import models
 from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.senseless import judge
 from txtop.session.guess import Guess, guess
 from txtop.session.past import Past

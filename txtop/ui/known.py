@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop import fidelity, metrics, serving
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.session.export import cell_notes
 from txtop.state import SessionState
 from txtop.stats.steady_state import drifts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop import metrics, serving
 from txtop.cell_state import CellState
-from txtop.plan import Plan
+from txtop.plan.cell import Plan
 from txtop.stats.queueing import BATCHES
 from txtop.ui import numbers
 from txtop.ui.figures import MOST_BINS, Chart, measured_count

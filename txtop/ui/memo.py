@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
-from txtop import metrics, references
+from txtop import metrics
 from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
+from txtop.plan import references
 from txtop.state import SessionState
 from txtop.stats.summary import stated
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from txtop import fidelity, metrics, roofline
 from txtop.cell_state import CellState
+from txtop.plan.labels import word
 from txtop.state import SessionState
 from txtop.stats import pareto
 from txtop.ui import comparison, figures, numbers
-from txtop.ui.arm_names import word
 from txtop.ui.cell_row import CellRow
 from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Point

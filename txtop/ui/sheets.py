@@ -6,8 +6,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from txtop.plan import Cell, Plan
-from txtop.ui.arm_names import KNOBS, word
+from txtop.plan.cell import Cell, Plan
+from txtop.plan.labels import KNOBS, word
 
 Kind = Literal["rates", "lengths", "precisions", "load"]
 KINDS: tuple[Kind, ...] = ("rates", "lengths", "precisions", "load")

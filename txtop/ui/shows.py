@@ -19,7 +19,7 @@ from txtop.errors import TxtopError, UsageError
 from txtop.ui.pump import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
-    from txtop.plan import Plan
+    from txtop.plan.cell import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.follow import Follower
     from txtop.session.play import Pair, Player

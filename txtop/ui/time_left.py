@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from txtop.cell_state import CellState
-from txtop.plan import Cell, Plan
+from txtop.plan.cell import Cell, Plan
 from txtop.state import SessionState
 from txtop.ui import numbers
 

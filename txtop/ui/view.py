@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from txtop import metrics
 from txtop.cell_state import CellState
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.state import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.cell_row import CellRow, kept_row

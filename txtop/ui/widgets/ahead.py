@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 from txtop.ui import numbers
 from txtop.ui.forecast import Ahead, Forecast
 from txtop.ui.glyphs import Glyphs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 KNOBS = (
     "model",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from txtop.scenario import Scenario, Serving
+from txtop.plan.serving import Scenario, Serving
 
 Precision = Literal[
     "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"

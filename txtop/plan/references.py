@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 
 import msgspec
 
-from txtop.plan import Cell
+from txtop.plan.cell import Cell
 
 # Bits of the mantissa decide: fp16 keeps 10 of them, bf16 7.
 _FROM_THE_BEST = (

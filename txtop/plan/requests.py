@@ -7,8 +7,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from txtop.plan import Cell
-from txtop.scenario import Serving
+from txtop.plan.cell import Cell
+from txtop.plan.serving import Serving
 
 SIGMA = 0.6
 LONGEST = 4

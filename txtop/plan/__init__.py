@@ -1,0 +1,1 @@
+"""Describe what is measured: cells, plans, requests."""
