@@ -22,9 +22,10 @@ from transformers import (
     T5Config,
 )
 
-from txtop import events, models
+from txtop import events
 from txtop.bench import geometry, int8
-from txtop.models import builtin
+from txtop.models import model_config
+from txtop.models.model_config import builtin
 from txtop.stats import roofline
 
 SMALL: dict[str, Any] = {
@@ -33,7 +34,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, models.Family]:
+def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, model_config.Family]:
     """A built-in model of its real size without a byte of memory."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -45,7 +46,9 @@ def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, models.F
     return model.eval(), known.family
 
 
-def of(model: Any, kind: models.Family, dtype: torch.dtype = torch.float32) -> events.Geometry:
+def of(
+    model: Any, kind: model_config.Family, dtype: torch.dtype = torch.float32
+) -> events.Geometry:
     found = geometry.of(model, kind, geometry.count(model, kind), dtype, "")
     assert found is not None
     return found
@@ -165,7 +168,7 @@ def test_a_window_is_known() -> None:
     assert of(small(Qwen2Config(**SMALL, sliding_window=16)), "causal").window is None
 
 
-def unknown() -> Iterator[tuple[Any, models.Family]]:
+def unknown() -> Iterator[tuple[Any, model_config.Family]]:
     yield (
         AutoModelForSeq2SeqLM.from_config(
             T5Config(vocab_size=96, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from txtop import cli, models, reproduce
+from txtop import cli, reproduce
 from txtop.arms import Rules
 from txtop.arms import plan as arms_plan
 from txtop.commands import start
 from txtop.errors import UsageError
 from txtop.loads import Wishes, loads
+from txtop.models import model_config
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.presets import quick
@@ -85,7 +86,7 @@ RULES: dict[str, Any] = {
 
 
 def sensible(cell: Cell) -> bool:
-    return not why_senseless(cell) and models.refuse(cell) is None
+    return not why_senseless(cell) and model_config.refuse(cell) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -93,7 +94,7 @@ def sensible(cell: Cell) -> bool:
 def test_any_cell_comes_back(
     cell: Cell, iterations: int | None, budget: float, kept: dict[str, Any]
 ) -> None:
-    if models.family(cell.model) == "encoder":
+    if model_config.family(cell.model) == "encoder":
         cell = msgspec.structs.replace(cell, cache="dynamic")
     assume(sensible(cell))
     limits = {"iterations": iterations} if iterations else {"budget_s": budget}

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import msgspec
 
 from txtop import bounds
-from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
+from txtop.models import model_config as known
 from txtop.plan.cell import (
     ATTENTIONS,
     CACHES,

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from txtop import bounds
-from txtop import models as known
 from txtop.errors import UsageError, did_you_mean
 from txtop.loads import Wishes, loads
+from txtop.models import model_config as known
 from txtop.plan.cell import (
     Allowed,
     Attention,

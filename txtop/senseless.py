@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from txtop import models
+from txtop.models import model_config
 from txtop.plan.cell import Cell
 
 _GRAPHS = ("reduce-overhead", "max-autotune")
@@ -15,7 +15,7 @@ def judge(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     """Each cell, and why it is not worth measuring beside the others; empty where it is."""
     judged: list[tuple[Cell, str]] = []
     seen: set[Cell] = set()
-    families = {name: models.family(name) for name in {cell.model for cell in cells}}
+    families = {name: model_config.family(name) for name in {cell.model for cell in cells}}
     for cell in cells:
         why = _why(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
@@ -53,10 +53,10 @@ def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
 
 def why_senseless(cell: Cell) -> str:
     """Why that cell cannot be; empty where nothing is known against it."""
-    return _why(cell, models.family(cell.model))
+    return _why(cell, model_config.family(cell.model))
 
 
-def _why(cell: Cell, family: models.Family | None) -> str:
+def _why(cell: Cell, family: model_config.Family | None) -> str:
     if cell.attention.startswith("flash_attention"):
         if cell.precision == "fp32":
             return f"{cell.attention} knows fp16 and bf16, not fp32"

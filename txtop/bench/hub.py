@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from txtop.errors import TxtopError
-from txtop.models import OFFLINE_NOTICE
+from txtop.models.model_config import OFFLINE_NOTICE
 from txtop.plan.cell import Allowed, Weights
 from txtop.sanitise import sanitise
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
-from txtop import events, models, orders
+from txtop import events, orders
 from txtop.bench import machine
 from txtop.bench.failures import Rejected
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
 from txtop.bench.source import Source, resolve
+from txtop.models import model_config
 from txtop.plan.cell import Cell
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Loaded:
     task: Task
     model: Any
     source: Source
-    family: models.Family
+    family: model_config.Family
     device: torch.device
     vocabulary: int
     positions: int | None
@@ -105,7 +106,7 @@ def read(
 
     torch.set_num_threads(threads)
     device = _device(cell)
-    kind = models.family_of(source.config)
+    kind = model_config.family_of(source.config)
     model_class = architecture.model_class(source, kind)
     attention.require(model_class, cell.attention, cell.precision, device)
     recipe = int8.recipe(cell.precision, kind, device.type)
@@ -147,7 +148,7 @@ def read(
         family=kind,
         device=device,
         vocabulary=text_config.vocab_size,
-        positions=models.positions_of(text_config.to_dict()),
+        positions=model_config.positions_of(text_config.to_dict()),
         threads=threads,
         seed=seed,
         counted=counted,

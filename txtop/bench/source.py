@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop import models
 from txtop.bench import gguf, hub
 from txtop.bench.failures import Rejected
+from txtop.models import model_config
 from txtop.plan.cell import Allowed, Weights
 
 Say = Callable[[str], None]
@@ -54,12 +54,12 @@ def resolve(
 
     Raises `Rejected` with a reason and a next step.
     """
-    path = models.local_path(model)
+    path = model_config.local_path(model)
     if path is not None:
         return _local(path, weights, allowed, say, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
         raise Rejected(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    known = models.builtin(model)
+    known = model_config.builtin(model)
     if known is None and not _HUB_ID.fullmatch(model):
         raise Rejected(f"{model} is no name of a model", _suggest(model))
     if known is not None and weights == "random":
@@ -78,13 +78,13 @@ def resolve(
     return _local(directory, weights, allowed, say, f"hub: {known.hub_id if known else model}")
 
 
-def _builtin(known: models.Builtin) -> Source:
+def _builtin(known: model_config.Builtin) -> Source:
     config = {"model_type": known.model_type, **known.config}
     return Source(config=config, weights="random", label=f"built-in configuration {known.name}")
 
 
 def _suggest(model: str, hint: str = "") -> str:
-    near = models.nearest(model)
+    near = model_config.nearest(model)
     if near:
         return f"did you mean {near}?" + (f" Or: {hint}" if hint else "")
     return hint or "a local path, or a built-in name such as gpt2"

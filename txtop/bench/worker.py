@@ -9,7 +9,7 @@ from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from txtop import events, models, orders
+from txtop import events, orders
 from txtop.bench import failures
 from txtop.bench.emit import Emitter
 from txtop.bench.failures import Rejected
@@ -17,6 +17,7 @@ from txtop.bench.inbox import Aside, Cancelled, Inbox
 from txtop.bench.load import Loaded, device_names, load, settle_environment
 from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
+from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 
@@ -154,7 +155,7 @@ class Worker:
         attention.require_kernel(cell.attention, loaded.device)
         if cell.scenario == "continuous":
             continuous.require(cell, loaded.family)
-        refused = models.too_long(cell, loaded.family, loaded.positions)
+        refused = model_config.too_long(cell, loaded.family, loaded.positions)
         if refused:
             raise Rejected(*refused)
         self._phase = "prepare"

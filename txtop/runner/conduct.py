@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from txtop import events, models, stats
+from txtop import events, stats
 from txtop.events import AnyEvent
+from txtop.models import model_config
 from txtop.plan.cell import Plan
 from txtop.runner import machine, opening
 from txtop.runner.children import SAMPLER, WORKER, Child
@@ -112,7 +113,7 @@ class Conductor:
             return
         if not isinstance(event, AT_ANY_TIME) and event.cell not in self.recorder.state.working:
             return
-        if isinstance(event, events.Log) and event.text == models.OFFLINE_NOTICE:
+        if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
             self._crew.offline = True
         self.recorder.record(event)
         self._crew.inbox.put((child, event))

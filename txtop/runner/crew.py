@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from txtop import events, models, orders
+from txtop import events, orders
 from txtop.events import AnyEvent, Role, Status
+from txtop.models import model_config
 from txtop.orders import Order
 from txtop.plan.cell import Cell, Plan
 from txtop.runner import children
@@ -111,7 +112,7 @@ class Crew:
 
     def refuse(self, cell: Cell) -> bool:
         """Whether `cell` cannot be measured, as far as is known before loading; then says so."""
-        refused = models.refuse(cell)
+        refused = model_config.refuse(cell)
         if refused:
             self.reject(cell, *refused)
         return refused is not None

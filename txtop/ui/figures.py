@@ -56,10 +56,10 @@ class Metric:
 @lru_cache(maxsize=4096)
 def predicted_bytes(cell: Cell) -> int | None:
     """The memory that a cell is expected to need; null where its model is not known here."""
-    from txtop import models
+    from txtop.models import model_config
 
     try:
-        return models.predicted_bytes(cell)
+        return model_config.predicted_bytes(cell)
     except (OSError, ValueError):
         return None
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from txtop import models
 from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError
+from txtop.models import model_config
 from txtop.plan.cell import Cell, Plan
 from txtop.senseless import judge
 from txtop.session.guess import Guess, guess
@@ -108,7 +108,7 @@ def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
     needs = predicted_bytes(cell)
     if why:
         return Ahead(cell, "left out", why, needs)
-    if refused := models.refuse(plain):
-        brief = f"context {models.context_length(cell.model)}"
+    if refused := model_config.refuse(plain):
+        brief = f"context {model_config.context_length(cell.model)}"
         return Ahead(cell, "refused", refused[0], needs, brief)
     return Ahead(cell, "planned", "", needs)

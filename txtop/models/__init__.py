@@ -1,0 +1,1 @@
+"""Describe models without loading them: configurations, sizes, limits."""
