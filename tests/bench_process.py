@@ -12,8 +12,8 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from txtop import events, orders
 from txtop.plan.cell import Allowed, Cell
+from txtop.protocol import commands, events
 
 E = TypeVar("E", bound=events.Event)
 
@@ -44,10 +44,10 @@ class WorkerProcess:
             self.reading.wait()
         self._queue.put(b"")
 
-    def send(self, *wanted: orders.Order) -> None:
+    def send(self, *wanted: commands.Order) -> None:
         """Writes orders."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"".join(map(orders.encode, wanted)))
+        self.process.stdin.write(b"".join(map(commands.encode, wanted)))
         self.process.stdin.flush()
 
     def until(
@@ -69,18 +69,18 @@ class WorkerProcess:
 
     def load(self, cell: Cell, seed: int = 7, allowed: Allowed = Allowed()) -> events.Load:  # noqa: B008
         """Loads and waits until the worker is ready."""
-        self.send(orders.Load(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed))
+        self.send(commands.Load(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed))
         return self.until(events.Load)
 
     def measure(self, cell: Cell, *, measured: int = 2) -> list[events.AnyEvent]:
         """One whole cell: first, one warm-up, measured ones. Its events, `memory` the last."""
         start = len(self.seen)
         self.send(
-            orders.Prepare(cell=cell),
-            orders.Iterate(cell=cell.id, role="first", index=0),
-            orders.Iterate(cell=cell.id, role="warmup", index=1),
-            orders.Iterate(cell=cell.id, role="measured", index=2, count=measured),
-            orders.Finish(cell=cell.id),
+            commands.Prepare(cell=cell),
+            commands.Iterate(cell=cell.id, role="first", index=0),
+            commands.Iterate(cell=cell.id, role="warmup", index=1),
+            commands.Iterate(cell=cell.id, role="measured", index=2, count=measured),
+            commands.Finish(cell=cell.id),
         )
         self.until(events.Memory)
         return self.seen[start:]
@@ -93,7 +93,7 @@ class WorkerProcess:
     def close(self) -> int:
         """Asks it to end and waits; kills it if it does not."""
         try:
-            self.send(orders.Quit())
+            self.send(commands.Quit())
             return self.process.wait(20)
         except (BrokenPipeError, subprocess.TimeoutExpired):
             self.process.kill()

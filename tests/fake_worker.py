@@ -25,10 +25,10 @@ from typing import Any
 
 import streams
 
-from txtop import events, orders
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
 from txtop.bench.inbox import Cancelled
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
 
@@ -39,13 +39,13 @@ class Fake:
         self.model = self.precision = ""
         self.measured = 0
         self.asked: Cell | None = None
-        self.inbox: SimpleQueue[orders.Order] = SimpleQueue()
+        self.inbox: SimpleQueue[commands.Order] = SimpleQueue()
         self.cancelled = threading.Event()
 
     def read(self) -> None:
         for line in sys.stdin.buffer:
-            order = orders.decode(line)
-            if isinstance(order, orders.Cancel):
+            order = commands.decode(line)
+            if isinstance(order, commands.Cancel):
                 self.cancelled.set()
             self.inbox.put(order)
         os._exit(0)
@@ -57,36 +57,36 @@ class Fake:
     def run(self) -> None:
         while True:
             order = self.inbox.get()
-            if isinstance(order, orders.Load):
+            if isinstance(order, commands.Load):
                 self.load(order)
-            elif isinstance(order, orders.Prepare):
+            elif isinstance(order, commands.Prepare):
                 cell, self.asked = order.cell.id, order.cell
                 self.send(
                     events.Workload(
                         t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
                     )
                 )
-            elif isinstance(order, orders.Inspect):
+            elif isinstance(order, commands.Inspect):
                 self.send(events.Kernels(t_ns=perf_counter_ns(), cell=order.cell))
-            elif isinstance(order, orders.Iterate):
+            elif isinstance(order, commands.Iterate):
                 for index in range(order.index, order.index + order.count):
                     self.iterate(order, index)
-            elif isinstance(order, orders.Serve):
+            elif isinstance(order, commands.Serve):
                 self.serve(order)
-            elif isinstance(order, orders.Arrive | orders.Close):
+            elif isinstance(order, commands.Arrive | commands.Close):
                 pass
-            elif isinstance(order, orders.Compare):
+            elif isinstance(order, commands.Compare):
                 self.compare(order)
-            elif isinstance(order, orders.Finish):
+            elif isinstance(order, commands.Finish):
                 now = perf_counter_ns()
                 self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
-            elif isinstance(order, orders.Cancel):
+            elif isinstance(order, commands.Cancel):
                 self.cancelled.clear()
                 self.send(events.Phase(t_ns=perf_counter_ns(), cell=order.cell, name="idle"))
             else:
                 return
 
-    def load(self, order: orders.Load) -> None:
+    def load(self, order: commands.Load) -> None:
         self.model, self.precision = order.cell.model, order.cell.precision
         now, cell = perf_counter_ns(), order.cell.id
         self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
@@ -122,7 +122,7 @@ class Fake:
         device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
 
-    def serve(self, order: orders.Serve) -> None:
+    def serve(self, order: commands.Serve) -> None:
         assert self.asked is not None and self.asked.serving is not None
         most = self.asked.serving.max_batch
         queue = Queue(order.cell, self)
@@ -130,7 +130,7 @@ class Fake:
         with suppress(Cancelled, MemoryError):
             serve(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
 
-    def answer(self, batch: list[orders.Arrive]) -> None:
+    def answer(self, batch: list[commands.Arrive]) -> None:
         start = perf_counter_ns()
         end = start + (40_000_000 if self.model == "slow" else 10_000_000)
         self.measured += sum(each.role == "measured" for each in batch)
@@ -167,7 +167,7 @@ class Fake:
 
     # As a source of orders
 
-    def get(self, timeout_s: float | None) -> orders.Order | None:
+    def get(self, timeout_s: float | None) -> commands.Order | None:
         try:
             return self.inbox.get(timeout=timeout_s) if timeout_s else self.inbox.get_nowait()
         except Empty:
@@ -177,10 +177,10 @@ class Fake:
         if self.cancelled.is_set():
             raise Cancelled
 
-    def accept(self, order: orders.Order) -> None:
+    def accept(self, order: commands.Order) -> None:
         self.inbox.put(order)
 
-    def compare(self, order: orders.Compare) -> None:
+    def compare(self, order: commands.Compare) -> None:
         cell, reference = order.cell.id, order.reference.id
         if order.cell.model == "mute":
             os.abort()
@@ -201,7 +201,7 @@ class Fake:
             )
         )
 
-    def iterate(self, order: orders.Iterate, index: int) -> None:
+    def iterate(self, order: commands.Iterate, index: int) -> None:
         self.measured += order.role == "measured"
         if self.model == "mortal" and self.name in ("worker:3", "worker:4") and self.measured > 9:
             os.kill(os.getpid(), signal.SIGKILL)

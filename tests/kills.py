@@ -24,8 +24,8 @@ import psutil
 import tiny
 from terminal_process import TerminalProcess
 
-from txtop import events
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.runner.client import Control
 from txtop.session.play import Player
 from txtop.session.read import read_all

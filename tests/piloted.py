@@ -10,7 +10,7 @@ import pytest
 from drawn import plain
 from textual.pilot import Pilot
 
-from txtop.events import AnyEvent
+from txtop.protocol.events import AnyEvent
 from txtop.runner.control import Status
 from txtop.ui import machine
 from txtop.ui.app import Options, TxtopApp

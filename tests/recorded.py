@@ -10,8 +10,9 @@ from types import TracebackType
 
 import streams
 
-from txtop import events, stats
+from txtop import stats
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
 
 TELEMETRY_NS = 200_000_000
 HOST = ("cpu_percent", "memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "load_1")

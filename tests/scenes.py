@@ -16,7 +16,8 @@ import swept
 import ui_sessions
 from piloted import FakeRunner
 
-from txtop import events, resources
+from txtop import resources
+from txtop.protocol import events
 from txtop.session.play import Pair, Player
 from txtop.ui import machine
 from txtop.ui.findings import Finding

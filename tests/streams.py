@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from txtop import events, stats
-from txtop.events import AnyEvent, Machine
+from txtop import stats
 from txtop.plan.cell import Plan, matrix
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, Machine
 
 MS = 1_000_000
 MACHINE = Machine(

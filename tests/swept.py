@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import ui_events
 
-from txtop import events
 from txtop.asked import Asked, plan_of
-from txtop.events import AnyEvent
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Scenario
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 
 MS = ui_events.MS
 CAPACITY = 10.0

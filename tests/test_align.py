@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streams
 
-from txtop import events
+from txtop.protocol import events
 from txtop.session.align import align, common_ns, landmarks, places
 from txtop.state import SessionState, fold_all
 

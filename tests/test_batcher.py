@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
-from txtop import orders
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
+from txtop.protocol import commands
 from txtop.stats.queueing import md1_wait_s
 
 
@@ -19,10 +19,10 @@ class Simulated:
         self.now_ns = 0
         self._coming = deque(enumerate(arrivals_ns))
 
-    def get(self, timeout_s: float | None) -> orders.Order | None:
+    def get(self, timeout_s: float | None) -> commands.Order | None:
         assert timeout_s is not None
         if not self._coming:
-            return orders.Close(cell="c001") if timeout_s else None
+            return commands.Close(cell="c001") if timeout_s else None
         index, at_ns = self._coming[0]
         until_ns = self.now_ns + round(timeout_s * 1e9)
         if at_ns > until_ns:
@@ -30,14 +30,14 @@ class Simulated:
             return None
         self._coming.popleft()
         self.now_ns = max(self.now_ns, at_ns)
-        return orders.Arrive(
+        return commands.Arrive(
             cell="c001", index=index, role="measured", arrival_ns=at_ns, sent_ns=at_ns
         )
 
     def check(self) -> None:
         pass
 
-    def accept(self, order: orders.Order) -> None:
+    def accept(self, order: commands.Order) -> None:
         raise AssertionError("nobody cancels")
 
 
@@ -48,7 +48,7 @@ def served(
     clock = Simulated(arrivals_ns)
     batches: list[tuple[int, list[int]]] = []
 
-    def run(batch: list[orders.Arrive]) -> None:
+    def run(batch: list[commands.Arrive]) -> None:
         batches.append((clock.now_ns, [each.index for each in batch]))
         clock.now_ns += service_ns
 

@@ -17,9 +17,9 @@ import tiny
 from bench_process import WorkerProcess, of
 from safetensors.numpy import load_file, save_file
 
-from txtop import events, orders
 from txtop.bench import machine
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 
 
 @pytest.fixture(scope="module")
@@ -128,31 +128,31 @@ def test_cancel_drops_the_open_iteration_and_those_that_wait(
 ) -> None:
     cell = _cell(gpt2_directory, "cancel", new=50)
     worker.send(
-        orders.Prepare(cell=cell),
-        orders.Iterate(cell="cancel", role="measured", index=0, count=100_000),
+        commands.Prepare(cell=cell),
+        commands.Iterate(cell="cancel", role="measured", index=0, count=100_000),
     )
     worker.until(events.Iteration, where=lambda i: i.index == 2)
     asked = time.perf_counter_ns()
     worker.send(
-        orders.Iterate(cell="cancel", role="measured", index=200_000),
-        orders.Cancel(cell="cancel"),
+        commands.Iterate(cell="cancel", role="measured", index=200_000),
+        commands.Cancel(cell="cancel"),
     )
     idle = worker.until(events.Phase, 10)
     assert idle.name == "idle" and idle.cell == "cancel"
     assert idle.t_ns - asked < 1_000_000_000
     # And the worker measures on.
-    worker.send(orders.Iterate(cell="cancel", role="measured", index=7))
+    worker.send(commands.Iterate(cell="cancel", role="measured", index=7))
     assert worker.until(events.Iteration, 10).index == 7
-    worker.send(orders.Finish(cell="cancel"))
+    worker.send(commands.Finish(cell="cancel"))
     worker.until(events.Memory)
 
 
 @pytest.mark.fault(37)
 def test_too_long_for_what_was_loaded(worker: WorkerProcess, gpt2_directory: Path) -> None:
     worker.send(
-        orders.Prepare(cell=_cell(gpt2_directory, "long", 60, 5)),
-        orders.Iterate(cell="long", role="first", index=0),
-        orders.Prepare(cell=_cell(gpt2_directory, "fits", 60, 4)),
+        commands.Prepare(cell=_cell(gpt2_directory, "long", 60, 5)),
+        commands.Iterate(cell="long", role="first", index=0),
+        commands.Prepare(cell=_cell(gpt2_directory, "fits", 60, 4)),
     )
     rejected = worker.until(events.CellRejected)
     assert rejected.cell == "long" and "(64)" in rejected.reason and rejected.hint
@@ -170,8 +170,8 @@ def test_out_of_memory_is_a_status_and_the_worker_goes_on(
     free = resource.prlimit(pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
     try:
         worker.send(
-            orders.Prepare(cell=_cell(gpt2_directory, "oom", 60, 2, 40_000)),
-            orders.Iterate(cell="oom", role="first", index=0, count=3),
+            commands.Prepare(cell=_cell(gpt2_directory, "oom", 60, 2, 40_000)),
+            commands.Iterate(cell="oom", role="first", index=0, count=3),
         )
         finished = worker.until(events.CellFinished)
     finally:
@@ -192,9 +192,9 @@ def test_a_reader_that_pauses_does_not_stop_the_measurement(
     cell, count = _cell(gpt2_directory, "pause", new=1), 600
     worker.reading.clear()
     worker.send(
-        orders.Prepare(cell=cell),
-        orders.Iterate(cell="pause", role="measured", index=0, count=count),
-        orders.Finish(cell="pause"),
+        commands.Prepare(cell=cell),
+        commands.Iterate(cell="pause", role="measured", index=0, count=count),
+        commands.Finish(cell="pause"),
     )
     before = time.perf_counter_ns()
     time.sleep(4)
@@ -272,9 +272,9 @@ def test_an_encoder_decoder_counts_its_encoder_and_its_nans(tmp_path: Path) -> N
 
 def _rejected(cell: Cell) -> events.CellRejected:
     worker = WorkerProcess()
-    worker.send(orders.Load(cell=cell, started_ns=worker.started_ns, seed=0))
+    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0))
     rejected = worker.until(events.CellRejected)
-    worker.send(orders.Prepare(cell=cell), orders.Finish(cell=cell.id))
+    worker.send(commands.Prepare(cell=cell), commands.Finish(cell=cell.id))
     worker.until(events.Log)
     assert worker.close() == 0
     assert rejected.reason.count("\n") == 0 and rejected.hint

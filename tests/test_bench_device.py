@@ -12,8 +12,8 @@ import pytest
 import tiny
 from bench_process import WorkerProcess, of
 
-from txtop import events
 from txtop.plan.cell import Cell
+from txtop.protocol import events
 
 DEVICE_CLOCK = """
 import torch

@@ -9,8 +9,8 @@ import pytest
 import tiny
 from bench_process import WorkerProcess, of
 
-from txtop import events, orders
 from txtop.plan.cell import Cache, Cell, Compile, matrix
+from txtop.protocol import commands, events
 
 
 @pytest.fixture
@@ -46,16 +46,16 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
     assert flash.group == math.group == cudnn.group
     worker.load(cudnn)
     for asked, ran in ((flash, "flash"), (math, "math")):
-        worker.send(orders.Prepare(cell=asked), orders.Inspect(cell=asked.id))
+        worker.send(commands.Prepare(cell=asked), commands.Inspect(cell=asked.id))
         seen = worker.until(events.Kernels)
         assert (seen.cell, seen.prefill, seen.decode) == (asked.id, ran, ran)
-    worker.send(orders.Prepare(cell=cudnn))
+    worker.send(commands.Prepare(cell=cudnn))
     assert "no kernels for a CPU" in worker.until(events.CellRejected).reason
 
 
 def test_flex_attention_of_t5_is_refused_on_a_cpu(worker: WorkerProcess, tmp_path: Path) -> None:
     asked = Cell(id="c1", model=str(tiny.t5(tmp_path / "t5")), attention="flex", device="cpu")
-    worker.send(orders.Load(cell=asked, started_ns=worker.started_ns, seed=0))
+    worker.send(commands.Load(cell=asked, started_ns=worker.started_ns, seed=0))
     assert "relative positions of t5" in worker.until(events.CellRejected).reason
 
 
@@ -83,7 +83,7 @@ def test_compiling_is_a_phase_of_loading(
     kind: str, compiled: Compile, cache: Cache, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     asked = cell(getattr(tiny, kind)(tmp_path / "m"), compile=compiled, cache=cache)
-    worker.send(orders.Load(cell=asked, started_ns=worker.started_ns, seed=7))
+    worker.send(commands.Load(cell=asked, started_ns=worker.started_ns, seed=7))
     load = worker.until(events.Load, timeout_s=300)
     assert load.phases["compile"] > 10 * load.phases["first_forward"]
     assert sum(load.phases.values()) == pytest.approx(load.load_s, rel=1e-3)

@@ -16,7 +16,6 @@ from typing import ClassVar
 import pytest
 import tiny
 
-from txtop import events, orders
 from txtop.bench import failures, gguf, hub, source
 from txtop.bench.emit import STEP_BATCH_NS, Emitter
 from txtop.bench.failures import Rejected
@@ -24,6 +23,7 @@ from txtop.bench.inbox import Cancelled, Inbox
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
 from txtop.bench.token_clock import TokenClock
 from txtop.plan.cell import Allowed, Cell, Weights
+from txtop.protocol import commands, events
 
 
 def test_the_prompt_is_no_token_and_gaps_sum_to_the_last_token() -> None:
@@ -97,14 +97,14 @@ def test_a_start_on_another_clock_is_not_used(ahead_s: int) -> None:
 def test_cancel_overtakes_the_iterations_of_its_cell() -> None:
     inbox = Inbox()
     inbox.check()
-    inbox.accept(orders.Iterate(cell="c1", role="measured", index=0))
-    inbox.accept(orders.Iterate(cell="c2", role="measured", index=0))
-    inbox.accept(orders.Finish(cell="c1"))
-    inbox.accept(orders.Cancel(cell="c1"))
+    inbox.accept(commands.Iterate(cell="c1", role="measured", index=0))
+    inbox.accept(commands.Iterate(cell="c2", role="measured", index=0))
+    inbox.accept(commands.Finish(cell="c1"))
+    inbox.accept(commands.Cancel(cell="c1"))
     with pytest.raises(Cancelled):
         inbox.check()
     left = [inbox.get(0.1) for _ in range(3)]
-    assert [type(order) for order in left] == [orders.Iterate, orders.Finish, orders.Cancel]
+    assert [type(order) for order in left] == [commands.Iterate, commands.Finish, commands.Cancel]
     inbox.check()
     assert inbox.get(0.01) is None
 
@@ -358,5 +358,5 @@ def test_a_hub_that_does_not_answer_costs_2_s_once(silent_hub: None) -> None:
 
 
 def test_the_order_of_a_cell_survives_the_pipe() -> None:
-    order = orders.Load(cell=Cell(id="c1", model="gpt2"), started_ns=1, seed=2)
-    assert orders.decode(orders.encode(order)) == order
+    order = commands.Load(cell=Cell(id="c1", model="gpt2"), started_ns=1, seed=2)
+    assert commands.decode(commands.encode(order)) == order

@@ -12,10 +12,10 @@ import pytest
 import tiny
 from bench_process import WorkerProcess, of
 
-from txtop import events, orders
 from txtop.bench.inbox import Cancelled, Inbox
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Scenario, Serving
+from txtop.protocol import commands, events
 
 MIXED = Serving(requests=12, max_batch=4, max_wait_ms=5, lengths="uniform", concurrency=4)
 CLOSE = 1e-3
@@ -32,10 +32,10 @@ def cell(directory: Path, scenario: Scenario, serving: Serving = MIXED, name: st
     )
 
 
-def arrive(of: Cell, count: int) -> list[orders.Order]:
+def arrive(of: Cell, count: int) -> list[commands.Order]:
     now = perf_counter_ns()
     return [
-        orders.Arrive(cell=of.id, index=i, role="measured", arrival_ns=now, sent_ns=now)
+        commands.Arrive(cell=of.id, index=i, role="measured", arrival_ns=now, sent_ns=now)
         for i in range(count)
     ]
 
@@ -70,7 +70,7 @@ class Told:
             self.answers.append(event)
             self._left -= 1
             if not self._left:
-                self.inbox.accept(orders.Close(cell=self._cell))
+                self.inbox.accept(commands.Close(cell=self._cell))
 
 
 def answers(
@@ -158,7 +158,7 @@ def test_the_manager_gives_up_at_once(gpt2: Path, model: Any) -> None:
     server = continuous.Server(
         asked, model, Prompts(asked, tiny.VOCABULARY, 7), told.inbox, told.tell
     )
-    told.inbox.accept(orders.Cancel(cell=asked.id))
+    told.inbox.accept(commands.Cancel(cell=asked.id))
     with pytest.raises(Cancelled):
         server.run()
     assert model.config._attn_implementation == "sdpa"
@@ -174,10 +174,10 @@ def worker() -> Iterator[WorkerProcess]:
 def serve(worker: WorkerProcess, asked: Cell, count: int) -> list[events.Request]:
     """One whole serving cell in a worker."""
     start = len(worker.seen)
-    worker.send(orders.Prepare(cell=asked), orders.Serve(cell=asked.id), *arrive(asked, count))
+    worker.send(commands.Prepare(cell=asked), commands.Serve(cell=asked.id), *arrive(asked, count))
     for _ in range(count):
         worker.until(events.Request)
-    worker.send(orders.Close(cell=asked.id), orders.Finish(cell=asked.id))
+    worker.send(commands.Close(cell=asked.id), commands.Finish(cell=asked.id))
     worker.until(events.Memory)
     return of(events.Request, worker.seen[start:])
 
@@ -209,13 +209,13 @@ def test_a_server_that_is_given_up_leaves_the_worker_usable(
     for scenario in ("continuous", "dynamic"):
         long = Serving(requests=500, max_batch=2, concurrency=2)
         asked = cell(gpt2, scenario, long)  # type: ignore[arg-type]
-        worker.send(orders.Prepare(cell=asked), orders.Serve(cell="c1"), *arrive(asked, 400))
+        worker.send(commands.Prepare(cell=asked), commands.Serve(cell="c1"), *arrive(asked, 400))
         worker.until(events.Request)
         began = time.monotonic()
-        worker.send(orders.Cancel(cell="c1"))
+        worker.send(commands.Cancel(cell="c1"))
         worker.until(events.Phase, where=lambda event: event.name == "idle")
         assert time.monotonic() - began < 5
-        worker.send(orders.Finish(cell="c1"))
+        worker.send(commands.Finish(cell="c1"))
         worker.until(events.Memory)
     assert len(serve(worker, cell(gpt2, "single"), 12)) == 12
 
@@ -234,5 +234,5 @@ def test_encoders_and_encoder_decoders_are_served_in_batches(
     else:
         assert all(each.first_ns is not None and each.tokens for each in found)
     refused = cell(directory, "continuous", name="c2")
-    worker.send(orders.Prepare(cell=refused))
+    worker.send(commands.Prepare(cell=refused))
     assert "for decoders" in worker.until(events.CellRejected).reason

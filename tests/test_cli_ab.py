@@ -17,7 +17,7 @@ import tiny
 from safetensors.numpy import load_file, save_file
 from test_cli import TXTOP, txtop
 
-from txtop.events import AnyEvent, Round
+from txtop.protocol.events import AnyEvent, Round
 from txtop.selftest import identical
 from txtop.session.read import read_all
 from txtop.session.verify import verify

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import tiny
 
-from txtop import events, serving
+from txtop import serving
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.read import read_all
 from txtop.state import fold_all

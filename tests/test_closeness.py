@@ -6,9 +6,9 @@ import pytest
 from scipy import stats as oracle
 
 from txtop import fidelity
-from txtop.events import Fidelity
 from txtop.plan import references
 from txtop.plan.cell import Cell, matrix
+from txtop.protocol.events import Fidelity
 from txtop.stats import fidelity_bands
 
 

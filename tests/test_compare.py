@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
 from txtop.cli import run_command_line
 from txtop.errors import UsageError
 from txtop.percent import share
+from txtop.protocol import events
 
 
 def session(path: Path, model: str = "gpt2", slow: float = 1.0, n: int = 12, **load: object) -> str:

@@ -13,9 +13,9 @@ import torch
 from bench_process import WorkerProcess
 from safetensors.numpy import load_file, save_file
 
-from txtop import events, orders
 from txtop.bench.fidelity import Comparison
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 
 KINDS = ("gpt2", "t5", "bert")
 
@@ -36,7 +36,7 @@ def compare(
     worker: WorkerProcess, reference: Cell, other: Cell, positions: int = 100
 ) -> events.Fidelity:
     worker.send(
-        orders.Compare(
+        commands.Compare(
             cell=other,
             reference=reference,
             positions=positions,
@@ -134,15 +134,15 @@ def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None
     loads: list[str] = []
 
     class Counting(Comparison):
-        def _load(self, cell: Cell, order: orders.Compare, course: object) -> object:  # type: ignore[override]
+        def _load(self, cell: Cell, order: commands.Compare, course: object) -> object:  # type: ignore[override]
             loads.append(cell.id)
             return super()._load(cell, order, course)  # type: ignore[arg-type]
 
     threads = torch.get_num_threads()
     comparison = Counting(1, said.append, lambda: None)
 
-    def asked(other: Cell) -> orders.Compare:
-        return orders.Compare(
+    def asked(other: Cell) -> commands.Compare:
+        return commands.Compare(
             cell=other, reference=cell(path, "A"), positions=100, started_ns=0, seed=0
         )
 
@@ -161,7 +161,7 @@ def test_without_room_on_disk_fewer_positions_are_compared(tmp_path: Path) -> No
     threads = torch.get_num_threads()
     comparison = Comparison(1, lambda _: None, lambda: None, room_bytes=130 * 4 * tiny.VOCABULARY)
     found = comparison.run(
-        orders.Compare(
+        commands.Compare(
             cell=cell(path), reference=cell(path, "A"), positions=1000, started_ns=0, seed=0
         )
     )
@@ -172,7 +172,7 @@ def test_without_room_on_disk_fewer_positions_are_compared(tmp_path: Path) -> No
 def test_a_comparison_can_be_cancelled(worker: WorkerProcess, tmp_path: Path) -> None:
     path = tiny.gpt2(tmp_path / "m")
     worker.send(
-        orders.Compare(
+        commands.Compare(
             cell=cell(path),
             reference=cell(path, "A"),
             positions=1_000_000,
@@ -182,7 +182,7 @@ def test_a_comparison_can_be_cancelled(worker: WorkerProcess, tmp_path: Path) ->
     )
     worker.until(events.Comparing, where=lambda e: e.done > 0)
     before = len(worker.seen)
-    worker.send(orders.Cancel(cell="B"))
+    worker.send(commands.Cancel(cell="B"))
     began = time.monotonic()
     worker.until(events.Phase, where=lambda e: e.name == "idle")
     assert time.monotonic() - began < 5

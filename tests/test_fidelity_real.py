@@ -13,8 +13,9 @@ from bench_process import WorkerProcess
 from scipy.special import log_softmax
 from scipy.stats import entropy
 
-from txtop import events, fidelity, orders
+from txtop import fidelity
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.stats import fidelity_bands
 
 pytestmark = pytest.mark.slow
@@ -63,7 +64,7 @@ def damaged(package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def compare(worker: WorkerProcess, package: Path, other: Cell) -> events.Fidelity:
     worker.send(
-        orders.Compare(
+        commands.Compare(
             cell=other,
             reference=Cell(id="A", model=str(package), precision="fp32"),
             positions=POSITIONS,

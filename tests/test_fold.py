@@ -11,8 +11,9 @@ import streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txtop import events, metrics
+from txtop import metrics
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.play import SPEEDS, Player
 from txtop.state import SessionState, fold_all

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events
 from txtop.commands import results
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
+from txtop.protocol import events
 from txtop.session.find import resolve
 from txtop.session.formats import WRITERS
 from txtop.session.read import read_all

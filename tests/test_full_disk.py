@@ -12,7 +12,7 @@ from pathlib import Path
 import full_disk
 import pytest
 
-from txtop import events
+from txtop.protocol import events
 from txtop.runner.client import Control
 from txtop.session.follow import Follower
 from txtop.session.read import read_all

@@ -22,10 +22,10 @@ from transformers import (
     T5Config,
 )
 
-from txtop import events
 from txtop.bench import geometry, int8
 from txtop.models import model_config
 from txtop.models.model_config import builtin
+from txtop.protocol import events
 from txtop.stats import roofline
 
 SMALL: dict[str, Any] = {

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from ui_sessions import MS, session, write
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session.guess import guess
 from txtop.session.past import Past, Took, asked, learn
 

@@ -10,9 +10,9 @@ import pytest
 import streams
 
 from txtop.cell_state import CellState
-from txtop.events import Telemetry
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
+from txtop.protocol.events import Telemetry
 from txtop.runner.measure import Course
 from txtop.session import export, table
 from txtop.state import SessionState, fold_all

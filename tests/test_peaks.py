@@ -11,9 +11,9 @@ import tiny
 import torch
 from bench_process import WorkerProcess, of
 
-from txtop import events, orders
 from txtop.bench import memory, peaks
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.system.device_peaks import _BY_NAME, best, published
 
 CPU = torch.device("cpu")
@@ -137,7 +137,7 @@ def test_a_worker_tells_them_after_loading_and_before_anything_is_timed(tmp_path
     (directory / "config.json").write_text(json.dumps(config | {"n_embd": 1024, "n_layer": 1}))
     worker = WorkerProcess("w1")
     load = worker.load(Cell(id="c0", model=str(directory), weights="random"))
-    worker.send(orders.Prepare(cell=Cell(id="c0", model=str(directory), sequence_length=8)))
+    worker.send(commands.Prepare(cell=Cell(id="c0", model=str(directory), sequence_length=8)))
     worker.until(events.Workload)
     assert worker.close() == 0
     (found,) = of(events.Peaks, worker.seen)

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events
 from txtop.asked import Asked, plan_of
 from txtop.cell_state import CellState
 from txtop.errors import UsageError
 from txtop.plan.cell import Plan, matrix, workload_hash
 from txtop.presets import quick
+from txtop.protocol import events
 from txtop.runner.measure import Course
 from txtop.state import SessionState
 from txtop.stats.stopping import decide

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import find, read
 from txtop.session.formats import WRITERS
 from txtop.session.play import Pair, Player

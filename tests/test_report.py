@@ -14,11 +14,11 @@ import pytest
 import streams
 from test_session_hostile import _models, _spoil
 
-from txtop import events
 from txtop.cli import run_command_line
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import find
 from txtop.session.read import read_all
 from txtop.session.report.page import page

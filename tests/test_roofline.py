@@ -10,10 +10,11 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events, metrics, resources, roofline
-from txtop.events import AnyEvent, Geometry
+from txtop import metrics, resources, roofline
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session import table
 from txtop.session.export import to_json
 from txtop.session.picture import develop, take

@@ -18,9 +18,9 @@ import fake_worker
 import pytest
 import tiny
 
-from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
+from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conduct import Conductor
 from txtop.session import export, table

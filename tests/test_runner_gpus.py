@@ -13,9 +13,9 @@ import pytest
 from scripted_nvml import Scenario
 from test_runner import Run, plan
 
-from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
+from txtop.protocol import events
 from txtop.session import export
 from txtop.session.read import read_all
 from txtop.state import SessionState

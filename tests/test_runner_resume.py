@@ -10,10 +10,10 @@ import pytest
 import streams
 from test_runner import FAKE, Run, plan, statuses
 
-from txtop import events
 from txtop.errors import RunError, SessionError
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.runner import machine
 from txtop.runner.conduct import Conductor
 from txtop.session import export

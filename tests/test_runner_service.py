@@ -11,9 +11,10 @@ from statistics import fmean
 import pytest
 from test_runner import Run
 
-from txtop import events, serving
+from txtop import serving
 from txtop.plan.cell import Load, Plan, matrix
 from txtop.plan.serving import Serving
+from txtop.protocol import events
 from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.stats.queueing import md1_wait_s

@@ -11,8 +11,8 @@ import pytest
 import streams
 from test_runner import Run, plan, statuses
 
-from txtop import events
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
 from txtop.session import export
 from txtop.session.read import read_all
 from txtop.state import fold_all

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from test_runner import Run, statuses
 
-from txtop import arms, events
+from txtop import arms
 from txtop.arms import Rules
-from txtop.events import Round
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
+from txtop.protocol import events
+from txtop.protocol.events import Round
 from txtop.runner import control, room
 from txtop.session import export
 from txtop.session.read import read_all

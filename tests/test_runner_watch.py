@@ -16,7 +16,7 @@ import tiny
 from test_runner import Run, plan
 
 from txtop import watched
-from txtop.events import Gap, Log
+from txtop.protocol.events import Gap, Log
 from txtop.runner import machine
 from txtop.session.read import read_all
 from txtop.state import fold_all
@@ -75,7 +75,7 @@ def test_features_of_the_processor(tmp_path: Path) -> None:
 
 IDLE = """
 import os, time
-from txtop.events import Telemetry, encode
+from txtop.protocol.events import Telemetry, encode
 joules = 0.0
 while True:
     joules += 2.0

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events
 from txtop.asked import Asked, plan_of
 from txtop.cli import run_command_line
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import served_table, table
 from txtop.session.compare import Comparison, compare
 from txtop.session.export import build

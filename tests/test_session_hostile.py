@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import export, find, table
 from txtop.session.read import read_all
 from txtop.state import fold_all

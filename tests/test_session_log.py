@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
 from txtop.errors import RunError, SessionError, UsageError
+from txtop.protocol import events
 from txtop.session import find
 from txtop.session.follow import Follower
 from txtop.session.read import read_all

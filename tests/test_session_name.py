@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
 from txtop.cli import run_command_line
+from txtop.protocol import events
 from txtop.session import find
 from txtop.ui.machine import listed
 from txtop.ui.shows import Recording, SideBySide

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import matrix
+from txtop.protocol import events
 from txtop.session import export, table
 from txtop.session.text import figure
 from txtop.state import SessionState, fold_all

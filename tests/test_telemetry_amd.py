@@ -10,7 +10,7 @@ from pathlib import Path
 from sampler_process import TREE, read
 from scripted_nvml import without_a_library
 
-from txtop.events import Gap, Telemetry
+from txtop.protocol.events import Gap, Telemetry
 
 AMDSMI = """
 class AmdSmiException(Exception): pass

@@ -11,7 +11,7 @@ import pytest
 from sampler_process import Start, end, read, samples
 from scripted_nvml import ONE_GPU, Scenario
 
-from txtop.events import AnyEvent, Gap, Log, Telemetry
+from txtop.protocol.events import AnyEvent, Gap, Log, Telemetry
 
 FAST = ("--interval", "0.05")
 BAD, GOOD = "gpu GPU-bad Fake H100", "gpu GPU-good Fake H100"

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from scripted_nvml import ONE_GPU, Scenario
 
-from txtop.events import Gap, Log, Telemetry
+from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.telemetry import nvml
 from txtop.telemetry.fields import BOUNDS, SLOW
 from txtop.telemetry.gpu import RETRY_S, SLOW_S, Gpus

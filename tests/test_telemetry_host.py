@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from txtop.events import Telemetry
+from txtop.protocol.events import Telemetry
 from txtop.telemetry.host import MOST_CORES, Host, cpu_model
 from txtop.telemetry.processes import NotAProcess, Watched
 from txtop.telemetry.rapl import Rapl, counters

@@ -17,7 +17,7 @@ import pytest
 from sampler_process import TREE, Start, end, read, samples
 from scripted_nvml import ONE_GPU, without_a_library
 
-from txtop.events import Gap, Log, Telemetry
+from txtop.protocol.events import Gap, Log, Telemetry
 
 
 def test_samples_come_at_5_hz_until_standard_input_ends(start_sampler: Start) -> None:

@@ -13,9 +13,10 @@ import ui_events
 import versus_sessions
 from test_roofline import GPT2, PEAKS
 
-from txtop import events, roofline
-from txtop.events import AnyEvent
+from txtop import roofline
 from txtop.plan.cell import Cell, Plan, matrix
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session.read import read_all
 from txtop.state import SessionState, fold_all
 from txtop.ui.memo import Memo

@@ -10,11 +10,11 @@ import pytest
 import tiny
 from bench_process import WorkerProcess
 
-from txtop import events, orders
 from txtop.asked import Asked, plan_of
 from txtop.bench import source
 from txtop.bench.failures import Rejected
 from txtop.plan.cell import Allowed, Cell
+from txtop.protocol import commands, events
 
 PICKLES = Allowed(pickles=True)
 CODE = Allowed(remote_code=True)
@@ -96,7 +96,7 @@ def test_a_pickle_that_would_run_code_is_not_obeyed_even_so(
 
     (pickled / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
     cell = Cell(id="c1", model=str(pickled))
-    worker.send(orders.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
+    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
     ended = worker.until(events.CellFinished)
     assert ended.status == "failed" and not (tmp_path / "owned").exists()
 
@@ -104,7 +104,7 @@ def test_a_pickle_that_would_run_code_is_not_obeyed_even_so(
 @pytest.mark.fault(21)
 def test_own_code_needs_its_flag(worker: WorkerProcess, own_code: Path) -> None:
     cell = Cell(id="c1", model=str(own_code))
-    worker.send(orders.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
+    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
     refused = worker.until(events.CellRejected)
     assert "code of its own" in refused.reason and "--trust-remote-code" in refused.hint
 
@@ -122,7 +122,7 @@ def test_allowed_code_is_run_and_noted(worker: WorkerProcess, own_code: Path) ->
 def test_code_that_fails_is_the_reason(worker: WorkerProcess, own_code: Path) -> None:
     (own_code / "own.py").write_text("raise ValueError('no')")
     cell = Cell(id="c1", model=str(own_code))
-    worker.send(orders.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=CODE))
+    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=CODE))
     refused = worker.until(events.CellRejected)
     assert "its own code fails: ValueError: no" in refused.reason
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from txtop.events import AnyEvent
+from txtop.protocol.events import AnyEvent
 from txtop.state import SessionState
 from txtop.ui.pump import Pump, Remote
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.resources import directory
 from txtop.session.export import build
 from txtop.session.read import read_all

@@ -10,7 +10,7 @@ from tiling import tiled
 from ui_sessions import session, write
 from versus_sessions import script
 
-from txtop import events
+from txtop.protocol import events
 from txtop.ui.app import TxtopApp
 from txtop.ui.commands import COMMANDS, footer_keys
 from txtop.ui.layout import arrange, arrange_duel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streams
 
-from txtop.events import Gap, Telemetry
+from txtop.protocol.events import Gap, Telemetry
 from txtop.state import SessionState, fold_all
 from txtop.ui.devices import STALLED, machine
 

@@ -12,8 +12,8 @@ import pytest
 from test_ui_widgets import EVIL, MODES, check
 from ui_sessions import session
 
-from txtop import events
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.state import SessionState, fold_all
 from txtop.ui.comparability import comparable
 from txtop.ui.findings import Doctor, Finding, read

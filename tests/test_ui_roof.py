@@ -9,8 +9,8 @@ import pytest
 from test_roofline import GPT2, PEAKS, told
 from ui_events import GPU, Story, folded, header
 
-from txtop import events
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
 from txtop.state import SessionState
 from txtop.ui.devices import HISTORY, Machine, Roof
 from txtop.ui.glyphs import Glyphs

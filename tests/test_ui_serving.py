@@ -12,10 +12,11 @@ import streams
 import ui_events
 from msgspec.structs import replace
 
-from txtop import events, headless, metrics, serving
+from txtop import headless, metrics, serving
 from txtop.cell_state import CellState
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
+from txtop.protocol import events
 from txtop.session.past import Past
 from txtop.session.read import read_all
 from txtop.state import SessionState

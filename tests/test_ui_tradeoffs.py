@@ -18,7 +18,7 @@ from test_ui_widgets_live import Bench, text_of
 from tiling import tiled
 from ui_sessions import write
 
-from txtop import events
+from txtop.protocol import events
 from txtop.ui import layout
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.plots import Plot

@@ -12,10 +12,10 @@ from test_ui_widgets_live import Bench
 from tiling import tiled
 from versus_sessions import Script, script
 
-from txtop import events
 from txtop.cell_state import CellState
 from txtop.plan import labels as arm_names
 from txtop.plan.cell import Cell
+from txtop.protocol import events
 from txtop.state import fold_all
 from txtop.ui import glyphs, layout
 from txtop.ui.comparison import Interval

@@ -9,7 +9,7 @@ import ui_events
 from piloted import opened, text, until
 from ui_events import Story, folded, sweep
 
-from txtop import events
+from txtop.protocol import events
 from txtop.state import SessionState
 from txtop.ui.devices import MBU, Gauge, Roof, machine
 from txtop.ui.glyphs import Glyphs, Mode

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from txtop import events
 from txtop.plan.cell import Cell, Plan, matrix
+from txtop.protocol import events
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.view import Banner, Playback, View, build_view
 from txtop.ui.widgets import (

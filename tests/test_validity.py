@@ -6,8 +6,8 @@ import pytest
 import streams
 from test_measure import asked, conduct, exported
 
-from txtop import events
 from txtop.cell_state import CellState
+from txtop.protocol import events
 from txtop.runner.measure import MOST_REPEATS
 from txtop.runner.validity import Readings, spoiled
 from txtop.state import Device, SessionState, fold_all

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import events
 from txtop.cli import run_command_line
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import find
 from txtop.session.verify import verify
 from txtop.session.write import LOG_NAME, LogWriter, create_folder

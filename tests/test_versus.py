@@ -8,10 +8,10 @@ import math
 import pytest
 from versus_sessions import Script, script
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.headless import _finish
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session import export, table
 from txtop.session.picture import develop, take
 from txtop.state import SessionState, fold_all

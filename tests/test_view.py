@@ -10,8 +10,9 @@ from array import array
 import pytest
 import ui_events
 
-from txtop import events, resources
+from txtop import resources
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
 from txtop.session.read import read_all
 from txtop.state import SessionState
 from txtop.system.throttle import INVALIDATING

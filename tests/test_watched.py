@@ -8,8 +8,9 @@ import msgspec
 import pytest
 import streams
 
-from txtop import events, watched
+from txtop import watched
 from txtop.metrics import FinalMetrics
+from txtop.protocol import events
 from txtop.session import export, table
 from txtop.session.text import figure
 from txtop.state import SessionState, fold_all

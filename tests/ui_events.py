@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.plan.cell import Cell, Plan, matrix, workload_hash
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.state import SessionState
 
 MS = 1_000_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from txtop import events
-from txtop.events import AnyEvent
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 
 MS = 1_000_000
 MACHINE = events.Machine(

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import streams
 
-from txtop import arms, events, stats
+from txtop import arms, stats
 from txtop.arms import Rules
-from txtop.events import AnyEvent
 from txtop.plan.cell import Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 
 MS = 1_000_000
 START_NS = 1_000 * MS

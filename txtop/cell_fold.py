@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from txtop import events
 from txtop.cell_state import NONE_NS, CellState
+from txtop.protocol import events
 
 if TYPE_CHECKING:
     from txtop.state import SessionState

@@ -6,8 +6,8 @@ from array import array
 from dataclasses import dataclass, field
 from typing import Literal
 
-from txtop import events
 from txtop.plan.cell import Cell
+from txtop.protocol import events
 from txtop.served import Served
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from txtop.events import Fidelity
+from txtop.protocol.events import Fidelity
 from txtop.stats import fidelity_bands
 from txtop.stats.fidelity_bands import Band
 

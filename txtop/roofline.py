@@ -12,8 +12,8 @@ from typing import Literal
 
 from txtop import metrics
 from txtop.cell_state import CellState
-from txtop.events import Geometry, Peaks
 from txtop.plan.cell import Cell
+from txtop.protocol.events import Geometry, Peaks
 from txtop.state import SessionState
 from txtop.stats import roofline
 from txtop.stats.roofline import ERROR, Bound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from txtop import events
+from txtop.protocol import events
 
 
 @dataclass

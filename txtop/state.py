@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from txtop import cell_fold, events, fidelity
+from txtop import cell_fold, fidelity
 from txtop.cell_fold import INVALID
 from txtop.cell_state import CellState, Samples
-from txtop.events import AnyEvent
 from txtop.plan import references
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.system.device_peaks import best
 from txtop.versus import Versus
 

@@ -6,8 +6,8 @@ import copy
 import math
 from dataclasses import dataclass, field
 
-from txtop.events import Round
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol.events import Round
 from txtop.stats.intervals import Interval, of_mean
 from txtop.stats.sequential import (
     ALPHA,

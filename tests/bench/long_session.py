@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, PROCESSES, Recorded
 
-from txtop import events
 from txtop.plan.cell import Plan, matrix
+from txtop.protocol import events
 
 STEPS = 1_000_000
 TOKENS = 64

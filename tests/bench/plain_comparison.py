@@ -18,9 +18,9 @@ sys.path.insert(0, str(TESTS))
 import streams  # noqa: E402
 from bench_process import WorkerProcess  # noqa: E402
 
-from txtop import events, orders  # noqa: E402
 from txtop.metrics import FinalMetrics  # noqa: E402
 from txtop.plan.cell import Cell, Plan  # noqa: E402
+from txtop.protocol import commands, events  # noqa: E402
 from txtop.state import fold_all  # noqa: E402
 
 THREADS, WARMUP, PAIRS = 1, 3, 40
@@ -87,14 +87,14 @@ def measure(cell: Cell) -> tuple[dict[str, float], dict[str, float]]:
     """Means by txtop and by hand, of calls that took turns."""
     worker, script, calls = WorkerProcess(), Script(cell), []
     load = worker.load(cell)
-    worker.send(orders.Prepare(cell=cell))
+    worker.send(commands.Prepare(cell=cell))
     seen: list[events.AnyEvent] = [load]
     for index in range(1 + WARMUP + PAIRS):
         role: events.Role = "measured" if index > WARMUP else "warmup" if index else "first"
 
         def theirs(index: int = index, role: events.Role = role) -> None:
             start = len(worker.seen)
-            worker.send(orders.Iterate(cell=cell.id, role=role, index=index))
+            worker.send(commands.Iterate(cell=cell.id, role=role, index=index))
             worker.until(events.Iteration)
             seen.extend(worker.seen[start:])
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from time import perf_counter_ns
 
-from txtop import orders
-from txtop.events import Request
 from txtop.plan.requests import Asked
+from txtop.protocol import commands
+from txtop.protocol.events import Request
 
 
 def answered(
-    request: orders.Arrive,
+    request: commands.Arrive,
     asked: Asked,
     *,
     start_ns: int,

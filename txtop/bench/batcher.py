@@ -9,15 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from txtop import orders
 from txtop.bench.inbox import Aside, Item
-from txtop.events import Lanes
+from txtop.protocol import commands
+from txtop.protocol.events import Lanes
 
 LANES_EVERY_NS = 100_000_000
 IDLE_S = 1.0
 MOST_SHOWN = 64
 
-Waiting = deque[orders.Arrive]
+Waiting = deque[commands.Arrive]
 
 
 class Source(Protocol):
@@ -29,7 +29,7 @@ class Source(Protocol):
     def check(self) -> None:
         """Raises `Cancelled` when serving is to end at once."""
 
-    def accept(self, order: orders.Order) -> None:
+    def accept(self, order: commands.Order) -> None:
         """Takes an order back."""
 
 
@@ -47,13 +47,13 @@ class Queue:
         """Waits so long for a request, then takes all that have come meanwhile."""
         order = self._source.get(timeout_s)
         while order is not None:
-            if isinstance(order, orders.Cancel):
+            if isinstance(order, commands.Cancel):
                 # Whoever serves gives up; who follows orders says that it did.
                 self._source.accept(order)
                 break
-            if isinstance(order, orders.Arrive) and order.cell == self._cell:
+            if isinstance(order, commands.Arrive) and order.cell == self._cell:
                 self.waiting.append(order)
-            elif isinstance(order, orders.Close) and order.cell == self._cell:
+            elif isinstance(order, commands.Close) and order.cell == self._cell:
                 # What comes after it is for whoever follows orders.
                 self.closed = True
                 break
@@ -78,7 +78,7 @@ class Batcher:
             return 0
         return max(0, queue.waiting[0].arrival_ns + self._max_wait_ns - now_ns)
 
-    def batch(self, queue: Queue) -> list[orders.Arrive]:
+    def batch(self, queue: Queue) -> list[commands.Arrive]:
         """The next batch, oldest first."""
         return [queue.waiting.popleft() for _ in range(min(self.max_batch, len(queue.waiting)))]
 
@@ -116,7 +116,7 @@ def serve(
     queue: Queue,
     batcher: Batcher,
     lanes: LaneTeller,
-    run: Callable[[list[orders.Arrive]], None],
+    run: Callable[[list[commands.Arrive]], None],
     now_ns: Callable[[], int],
 ) -> None:
     """Serves until the queue is closed and empty. `run` answers one batch.

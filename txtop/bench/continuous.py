@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import torch
 
-from txtop import events, orders
 from txtop.bench.answered import answered
 from txtop.bench.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
 from txtop.bench.failures import Rejected
@@ -18,6 +17,7 @@ from txtop.bench.prompts import Prompts, digest
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.plan.requests import longest
+from txtop.protocol import commands, events
 
 PAGE_SIZE = 256
 STEP_TOKENS = 512
@@ -69,7 +69,7 @@ class Server:
         self._cell, self._prompts, self._tell = cell, prompts, tell
         self._queue = Queue(cell.id, inbox)
         self._lanes = LaneTeller(cell.id, cell.slots, tell, perf_counter_ns)
-        self._open: dict[str, orders.Arrive] = {}
+        self._open: dict[str, commands.Arrive] = {}
         self._device = model.device
         self._manager = model.init_continuous_batching(
             generation_config=_greedy(), continuous_batching_config=_config(cell, model.device)
@@ -131,7 +131,7 @@ class Server:
             raise fatal
         raise TxtopError(f"continuous batching failed: {why}")
 
-    def _answer(self, request: orders.Arrive, output: Any) -> None:
+    def _answer(self, request: commands.Arrive, output: Any) -> None:
         asked = self._prompts.asked(request.index)
         times_ns = [round(at * NS_PER_S) for at in output.timestamps]
         tokens = len(output.generated_tokens)

@@ -8,7 +8,7 @@ import select
 import time
 from collections import deque
 
-from txtop import events
+from txtop.protocol import events
 
 STEP_BATCH_NS = 75_000_000
 """Tokens that arrive within this time travel as one `steps` event."""

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from txtop.errors import TxtopError
-from txtop.events import Status
+from txtop.protocol.events import Status
 from txtop.sanitise import sanitise
 
 EXIT_DEVICE_LOST = 70

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from txtop import events, orders
 from txtop.bench import answers, attention, divergence, memory, passage
 from txtop.bench.failures import Rejected
 from txtop.bench.load import Loaded, read
 from txtop.bench.passage import Passage, Window
 from txtop.bench.source import resolve
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 
 Send = Callable[[events.AnyEvent], None]
@@ -62,7 +62,7 @@ class Comparison:
         self._device = torch.device("cpu")
         self._known: Reference | None = None
 
-    def run(self, order: orders.Compare) -> events.Fidelity:
+    def run(self, order: commands.Compare) -> events.Fidelity:
         """Raises `Rejected` where the two cannot be compared, and what loading and running them
         raises."""
         course = _Course(order, self._send, self._check)
@@ -83,7 +83,7 @@ class Comparison:
         gc.collect()
         memory.give_back(self._device)
 
-    def _load(self, cell: Cell, order: orders.Compare, course: _Course) -> Loaded:
+    def _load(self, cell: Cell, order: commands.Compare, course: _Course) -> Loaded:
         def say(text: str) -> None:
             self._send(events.Log(t_ns=perf_counter_ns(), text=text))
 
@@ -98,7 +98,9 @@ class Comparison:
         self._check()
         return loaded
 
-    def _ask(self, order: orders.Compare, asked: tuple[object, ...], course: _Course) -> Reference:
+    def _ask(
+        self, order: commands.Compare, asked: tuple[object, ...], course: _Course
+    ) -> Reference:
         cell = order.reference
         loaded = self._load(cell, order, course)
         text = passage.make(loaded, _trained(loaded), order.positions, order.seed)
@@ -134,7 +136,7 @@ class Comparison:
 class _Course:
     """How far a comparison is, in tokens read and written: `total` of them once that is known."""
 
-    def __init__(self, order: orders.Compare, send: Send, check: Callable[[], None]) -> None:
+    def __init__(self, order: commands.Compare, send: Send, check: Callable[[], None]) -> None:
         self.total = 2 * order.positions
         self._done = 0
         self._told_ns = 0
@@ -163,7 +165,7 @@ class _Course:
 
 
 def _compare(
-    known: Reference, loaded: Loaded, order: orders.Compare, course: _Course
+    known: Reference, loaded: Loaded, order: commands.Compare, course: _Course
 ) -> events.Fidelity:
     """All of one comparison that the cell has a part in."""
     _require_alike(known, loaded)

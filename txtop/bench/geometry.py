@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from txtop.bench import int8, precision
-from txtop.events import Geometry
 from txtop.models import model_config
+from txtop.protocol.events import Geometry
 
 _ALL_HEADS_CACHED = frozenset(
     {

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from txtop import orders
+from txtop.protocol import commands
 
-_OF_WORK = (orders.Iterate, orders.Serve, orders.Arrive, orders.Close)
+_OF_WORK = (commands.Iterate, commands.Serve, commands.Arrive, commands.Close)
 
 
 class Cancelled(Exception):
@@ -27,7 +27,7 @@ class Aside:
     item: Any
 
 
-Item = orders.Order | str | Aside
+Item = commands.Order | str | Aside
 
 
 class Inbox:
@@ -49,7 +49,7 @@ class Inbox:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
                 return None
             order: Item = self._queue.popleft()
-        if isinstance(order, orders.Cancel):
+        if isinstance(order, commands.Cancel):
             self._cancelled.clear()
         return order
 
@@ -58,10 +58,10 @@ class Inbox:
         if self._cancelled.is_set():
             raise Cancelled
 
-    def accept(self, order: orders.Order | str) -> None:
+    def accept(self, order: commands.Order | str) -> None:
         """Queues one order; `cancel` removes what of its cell's work still waits."""
         with self._ready:
-            if isinstance(order, orders.Cancel):
+            if isinstance(order, commands.Cancel):
                 self._cancelled.set()
                 self._queue = deque(
                     waiting
@@ -80,7 +80,7 @@ class Inbox:
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             try:
-                self.accept(orders.decode(line))
+                self.accept(commands.decode(line))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
                 self.accept(f"not an order: {error}")
         os._exit(0)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
-from txtop import events, orders
 from txtop.bench import machine
 from txtop.bench.failures import Rejected
 from txtop.bench.phase_clock import RESOLVE, PhaseClock
 from txtop.bench.source import Source, resolve
 from txtop.models import model_config
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +54,7 @@ class Loaded:
 
 
 def load(
-    order: orders.Load, clock: PhaseClock, worker: str, send: Callable[[events.AnyEvent], None]
+    order: commands.Load, clock: PhaseClock, worker: str, send: Callable[[events.AnyEvent], None]
 ) -> Loaded:
     """Loads what `order` names and sends `load`. Raises `Rejected` where the order is at fault."""
     cell = order.cell

@@ -8,7 +8,7 @@ import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from txtop.events import Memory
+from txtop.protocol.events import Memory
 
 if TYPE_CHECKING:
     import torch

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from txtop import events
 from txtop.bench import memory, precision
+from txtop.protocol import events
 from txtop.system import cgroup
 from txtop.system.device_peaks import Published, published
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from txtop import events, orders
 from txtop.bench.answered import answered
 from txtop.bench.batcher import Batcher, LaneTeller, Queue, Source, serve
 from txtop.bench.prompts import Prompts, digest
 from txtop.bench.task import Result, Task
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
     queue = Queue(cell.id, source)
     lanes = LaneTeller(cell.id, most, tell, perf_counter_ns)
 
-    def answer(batch: list[orders.Arrive]) -> None:
+    def answer(batch: list[commands.Arrive]) -> None:
         Batch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
 
     serve(queue, Batcher(most, wait_ns), lanes, answer, perf_counter_ns)
@@ -45,7 +45,7 @@ class Batch:
 
     task: Task
     prompts: Prompts
-    requests: list[orders.Arrive]
+    requests: list[commands.Arrive]
     queue: Queue
     lanes: LaneTeller
     tell: Callable[[events.AnyEvent], None]
@@ -97,7 +97,7 @@ class Batch:
     def _wanted(self, row: int) -> int:
         return self.prompts.asked(self.requests[row].index).new_tokens
 
-    def _answer(self, row: int, request: orders.Arrive, end_ns: int, invalid: int = 0) -> None:
+    def _answer(self, row: int, request: commands.Arrive, end_ns: int, invalid: int = 0) -> None:
         """Tells that one is over: with its last token, where its time is known."""
         self.over.add(row)
         asked = self.prompts.asked(request.index)

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from txtop import events, orders
 from txtop.bench import failures
 from txtop.bench.emit import Emitter
 from txtop.bench.failures import Rejected
@@ -19,6 +18,7 @@ from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
 from txtop.models import model_config
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from txtop.bench.task import Inputs
 
 _CellOrder = (
-    orders.Load
-    | orders.Prepare
-    | orders.Inspect
-    | orders.Iterate
-    | orders.Serve
-    | orders.Arrive
-    | orders.Close
-    | orders.Finish
-    | orders.Compare
-    | orders.Cancel
+    commands.Load
+    | commands.Prepare
+    | commands.Inspect
+    | commands.Iterate
+    | commands.Serve
+    | commands.Arrive
+    | commands.Close
+    | commands.Finish
+    | commands.Compare
+    | commands.Cancel
 )
 # They need no model.
-_FREE = (orders.Load, orders.Compare, orders.Cancel)
+_FREE = (commands.Load, commands.Compare, commands.Cancel)
 _DRAIN_S = 2.0
 _RETRY_S = 0.05
 _LAST_LINES = 40
@@ -62,7 +62,7 @@ class Worker:
         """Follows orders until `quit`."""
         while True:
             order = self._inbox.get(_RETRY_S if self._emitter.pending else None)
-            if isinstance(order, orders.Quit):
+            if isinstance(order, commands.Quit):
                 self.leave(0)
             elif isinstance(order, str):
                 text = sanitise(order, 400)
@@ -84,22 +84,22 @@ class Worker:
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:
-            if isinstance(order, orders.Load):
+            if isinstance(order, commands.Load):
                 self._load(order)
-            elif isinstance(order, orders.Prepare):
+            elif isinstance(order, commands.Prepare):
                 self._prepare(order)
-            elif isinstance(order, orders.Inspect):
+            elif isinstance(order, commands.Inspect):
                 self._inspect(cell)
-            elif isinstance(order, orders.Iterate):
+            elif isinstance(order, commands.Iterate):
                 self._iterate(order)
-            elif isinstance(order, orders.Serve):
+            elif isinstance(order, commands.Serve):
                 self._serve(order)
-            elif isinstance(order, orders.Arrive | orders.Close):
+            elif isinstance(order, commands.Arrive | commands.Close):
                 # Still on their way to a server that has failed.
                 pass
-            elif isinstance(order, orders.Finish):
+            elif isinstance(order, commands.Finish):
                 self._finish(cell)
-            elif isinstance(order, orders.Compare):
+            elif isinstance(order, commands.Compare):
                 self._compare(order)
             else:
                 self._enter(cell, "idle")
@@ -132,7 +132,7 @@ class Worker:
         self._inputs = None
         self._free()
 
-    def _load(self, order: orders.Load) -> None:
+    def _load(self, order: commands.Load) -> None:
         clock = PhaseClock(order.started_ns, lambda name: self._enter(order.cell.id, name))
         self._loaded = load(order, clock, self._name, self._emitter.send)
         self._tell_peaks(order.cell.id, self._loaded)
@@ -146,7 +146,7 @@ class Worker:
         if found is not None:
             self._emitter.send(found)
 
-    def _prepare(self, order: orders.Prepare) -> None:
+    def _prepare(self, order: commands.Prepare) -> None:
         from txtop.bench import attention, continuous, memory
         from txtop.bench.prompts import Prompts
         from txtop.bench.task import make_inputs
@@ -188,7 +188,7 @@ class Worker:
         now = perf_counter_ns()
         self._emitter.send(events.Kernels(t_ns=now, cell=cell, prefill=prefill, decode=decode))
 
-    def _iterate(self, order: orders.Iterate) -> None:
+    def _iterate(self, order: commands.Iterate) -> None:
         inputs = self._inputs
         # After a cell has failed or was refused, its iterations may still be on their way.
         if inputs is None or inputs.cell.id != order.cell:
@@ -219,7 +219,7 @@ class Worker:
             )
         )
 
-    def _serve(self, order: orders.Serve) -> None:
+    def _serve(self, order: commands.Serve) -> None:
         from txtop.bench import continuous, serving
 
         prompts, loaded = self._prompts, self._ready()
@@ -240,7 +240,7 @@ class Worker:
         self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
         self._free()
 
-    def _compare(self, order: orders.Compare) -> None:
+    def _compare(self, order: commands.Compare) -> None:
         """Every failure is said in the one `fidelity` event that answers."""
         self._loaded = self._inputs = None
         sticky = False

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from txtop import orders
-from txtop.orders import Order
+from txtop.protocol import commands
+from txtop.protocol.commands import Order
 from txtop.sanitise import sanitise
 from txtop.system import oom_killer
 
@@ -45,7 +45,7 @@ class Child:
 
     def send(self, order: Order) -> None:
         """Writes one order; a worker that is gone is noticed by the end of its output."""
-        self.write(orders.encode(order))
+        self.write(commands.encode(order))
 
     def write(self, line: bytes) -> None:
         """From any thread: a line is never cut by another."""

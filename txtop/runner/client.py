@@ -16,8 +16,8 @@ from typing import Literal
 import msgspec
 
 from txtop.errors import RunError
-from txtop.events import MAX_LINE_BYTES, AnyEvent, BadLine, Segment, decode
 from txtop.plan.cell import Plan
+from txtop.protocol.events import MAX_LINE_BYTES, AnyEvent, BadLine, Segment, decode
 from txtop.runner.control import Request, Status, decode_lines, decode_status
 from txtop.session.find import check_name, sessions_dir
 from txtop.session.read import log_path

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from txtop import events, stats
-from txtop.events import AnyEvent
+from txtop import stats
 from txtop.models import model_config
 from txtop.plan.cell import Plan
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.runner import machine, opening
 from txtop.runner.children import SAMPLER, WORKER, Child
 from txtop.runner.crew import Crew

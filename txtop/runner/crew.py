@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from txtop import events, orders
-from txtop.events import AnyEvent, Role, Status
 from txtop.models import model_config
-from txtop.orders import Order
 from txtop.plan.cell import Cell, Plan
+from txtop.protocol import commands, events
+from txtop.protocol.commands import Order
+from txtop.protocol.events import AnyEvent, Role, Status
 from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.patience import Patience
@@ -83,7 +83,7 @@ class Crew:
 
     def load(self, worker: Child, cell: Cell) -> None:
         """Loads what `cell` needs. Raises `Over` or `Gone`."""
-        order = orders.Load(
+        order = commands.Load(
             cell=cell,
             started_ns=worker.started_ns,
             seed=self.plan.seed,
@@ -99,9 +99,9 @@ class Crew:
         `Gone`."""
         state = self.recorder.state.cells[cell.id]
         if role != "first" and state.kernels is None:
-            self.ask(worker, orders.Inspect(cell=cell.id), cell, events.Kernels)
+            self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
-        order = orders.Iterate(cell=cell.id, role=role, index=index, count=count)
+        order = commands.Iterate(cell=cell.id, role=role, index=index, count=count)
         self.ask(worker, order, cell, events.Iteration, count=count)
 
     # What is recorded of a cell
@@ -167,7 +167,7 @@ class Crew:
 
     def cancel(self, worker: Child, cell: Cell) -> None:
         """Until the worker has given up what it does for `cell`. Raises `Over` or `Gone`."""
-        worker.send(orders.Cancel(cell=cell.id))
+        worker.send(commands.Cancel(cell=cell.id))
         self.hear(worker, cell, lambda event: isinstance(event, events.Phase))
 
     def grant(self, seconds: float) -> None:
@@ -194,7 +194,7 @@ class Crew:
                 self.check()
             if (self.steering.stops or self.steering.skip) and not cancelled:
                 cancelled = True
-                worker.send(orders.Cancel(cell=cell.id))
+                worker.send(commands.Cancel(cell=cell.id))
             event = self.take(worker)
             lost = self._patience.lost(time.monotonic())
             if lost:

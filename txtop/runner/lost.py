@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import signal
 
-from txtop import events
 from txtop.cell_state import CellState
-from txtop.events import CellFinished
+from txtop.protocol import events
+from txtop.protocol.events import CellFinished
 from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.measure import Course

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from txtop import __version__
-from txtop.events import Machine
+from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.system.cgroup import effective_limit, memory_limit
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from txtop import events, orders
-from txtop.events import Status
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
+from txtop.protocol.events import Status
 from txtop.runner import lost
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over
@@ -83,12 +83,12 @@ class Matrix:
         try:
             if not shares:
                 crew.load(worker, cell)
-            crew.ask(worker, orders.Prepare(cell=cell), cell, events.Workload)
+            crew.ask(worker, commands.Prepare(cell=cell), cell, events.Workload)
             if isinstance(course, Service):
                 course.run(worker)
             else:
                 self._iterate(worker, cell, course)
-            crew.ask(worker, orders.Finish(cell=cell.id), cell, events.Memory)
+            crew.ask(worker, commands.Finish(cell=cell.id), cell, events.Memory)
         except Over as over:
             if over.status == "timeout":
                 self._recorder.record(lost.silent(worker, state, course, over.reason))

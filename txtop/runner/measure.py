@@ -8,8 +8,8 @@ from statistics import fmean, stdev
 
 from txtop import metrics
 from txtop.cell_state import CellState
-from txtop.events import Block, Role
 from txtop.plan.cell import Plan
+from txtop.protocol.events import Block, Role
 from txtop.runner import validity
 from txtop.runner.recorder import now_ns
 from txtop.state import Device, SessionState

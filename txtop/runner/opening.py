@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-from txtop import events
-from txtop.events import Machine
 from txtop.plan import references
 from txtop.plan.cell import Cell, Plan, workload_hash
+from txtop.protocol import events
+from txtop.protocol.events import Machine
 from txtop.runner import machine
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.state import SessionState

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from txtop import events, orders
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.runner import lost
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over
@@ -33,7 +33,7 @@ class Outputs:
 
     def _one(self, worker: Child, reference: Cell, cell: Cell) -> Child | None:
         """Returns the worker if it can go on: it keeps what the reference answered."""
-        order = orders.Compare(
+        order = commands.Compare(
             cell=cell,
             reference=reference,
             positions=self._crew.plan.fidelity_positions,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from txtop import events
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
 from txtop.session.write import LogWriter
 from txtop.state import SessionState

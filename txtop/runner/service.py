@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from txtop import events, metrics, orders, serving
+from txtop import metrics, serving
 from txtop.cell_state import CellState
-from txtop.events import AnyEvent
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
+from txtop.protocol import commands, events
+from txtop.protocol.events import AnyEvent
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Over
 from txtop.runner.load import OfferedLoad, Send
@@ -44,13 +45,13 @@ class Service:
         crew, cell = self._crew, self._cell
         rate = self._rate()
         if cell.scenario != "continuous":
-            crew.ask(worker, orders.Inspect(cell=cell.id), cell, events.Kernels)
-        worker.send(orders.Serve(cell=cell.id))
+            crew.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
+        worker.send(commands.Serve(cell=cell.id))
         self._warm_up(worker)
         self.stage = "measuring"
         self._offer(worker, rate)
         if self._idle:
-            worker.send(orders.Close(cell=cell.id))
+            worker.send(commands.Close(cell=cell.id))
         else:
             crew.cancel(worker, cell)
 
@@ -78,7 +79,7 @@ class Service:
         for index in range(count):
             now = now_ns()
             worker.send(
-                orders.Arrive(
+                commands.Arrive(
                     cell=self._cell.id, index=index, role="warmup", arrival_ns=now, sent_ns=now
                 )
             )
@@ -144,7 +145,7 @@ class Service:
     def _send(self, worker: Child) -> Send:
         def send(index: int, arrival_ns: int, sent_ns: int) -> None:
             worker.send(
-                orders.Arrive(
+                commands.Arrive(
                     cell=self._cell.id,
                     index=index,
                     role="measured",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from txtop import events
+from txtop.protocol import events
 from txtop.runner import control
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.serve import Answer

@@ -11,9 +11,9 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
-from txtop import events, orders
 from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
+from txtop.protocol import commands, events
 from txtop.runner import lost, room
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over
@@ -174,7 +174,7 @@ class Turns:
         self._crew.begin(self._plan.timeout_s)
         try:
             self._crew.load(worker, arm.cell)
-            prepare = orders.Prepare(cell=arm.cell)
+            prepare = commands.Prepare(cell=arm.cell)
             self._crew.ask(worker, prepare, arm.cell, events.Workload)
             while (block := arm.course.next_warmup()) is not None:
                 self._crew.wait_while_paused(worker)
@@ -332,7 +332,7 @@ class Turns:
             return
         if arm.worker is not None and not arm.worker.gone:
             try:
-                finish = orders.Finish(cell=arm.cell.id)
+                finish = commands.Finish(cell=arm.cell.id)
                 self._crew.ask(arm.worker, finish, arm.cell, events.Memory)
             except (Gone, Over):
                 self._dismiss(arm)

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from txtop import events
+from txtop.protocol import events
 from txtop.runner import children
 from txtop.runner.children import Child
 from txtop.runner.recorder import Recorder, now_ns

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from txtop import events
-from txtop.events import AnyEvent, BadLine
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, BadLine
 from txtop.runner import control
 from txtop.runner.children import Child
 from txtop.runner.serve import Answer, Server

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import psutil
 
-from txtop import events
 from txtop.errors import RunError
+from txtop.protocol import events
 from txtop.runner.children import WORKER
 from txtop.runner.client import Control
 from txtop.selftest.slices import Sliced

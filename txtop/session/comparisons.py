@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txtop import fidelity, metrics
-from txtop.events import Fidelity
+from txtop.protocol.events import Fidelity
 from txtop.session.schema import ComparisonExport, FidelityExport
 from txtop.state import SessionState
 from txtop.stats import fidelity_bands

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from platformdirs import user_state_path
 
-from txtop import events, resources, settings
+from txtop import resources, settings
 from txtop.errors import SessionError, UsageError, did_you_mean
+from txtop.protocol import events
 from txtop.session.read import LogReader, log_path
 from txtop.session.write import LOG_NAME
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from txtop.events import AnyEvent
+from txtop.protocol.events import AnyEvent
 from txtop.session.read import LogReader, log_path
 from txtop.state import SessionState
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from txtop import events
-from txtop.events import BadLine
+from txtop.protocol import events
+from txtop.protocol.events import BadLine
 
 TORN_NAME = "torn"
 CHUNK_BYTES = 1 << 16

@@ -9,9 +9,9 @@ from statistics import fmean
 
 import msgspec
 
-from txtop import events
 from txtop.errors import SessionError
 from txtop.plan.cell import Cell
+from txtop.protocol import events
 from txtop.session import find
 from txtop.session.read import log_path, read_all
 from txtop.state import SessionState, fold_all

@@ -8,9 +8,9 @@ from bisect import bisect_right
 from collections import deque
 from pathlib import Path
 
-from txtop import events
 from txtop.errors import SessionError
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session.align import align, common_ns, places
 from txtop.session.picture import Picture, develop, take
 from txtop.session.read import LogReader, Place, Problems

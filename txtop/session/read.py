@@ -9,9 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
-from txtop import events
 from txtop.errors import SessionError
-from txtop.events import AnyEvent, BadLine
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, BadLine
 from txtop.session.write import LOG_NAME
 
 CHUNK_BYTES = 1 << 18

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from txtop.events import Machine
 from txtop.plan.cell import Plan
 from txtop.plan.serving import Serving
+from txtop.protocol.events import Machine
 from txtop.stats.summary import Summary
 
 SCHEMA: Literal["txtop/1"] = "txtop/1"

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from txtop import fidelity, metrics, roofline, serving, watched
 from txtop.cell_state import CellState
-from txtop.events import Machine
 from txtop.metrics import FinalMetrics
 from txtop.plan import references
 from txtop.plan.cell import Cell
+from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.session import published, served_table, verdict
 from txtop.session.export import cell_notes

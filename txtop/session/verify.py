@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from txtop import events
-from txtop.events import AnyEvent, BadLine
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent, BadLine
 from txtop.session.read import MOST_REJECTED, raw_lines, too_much
 
 MOST_KEPT = 1000

@@ -11,9 +11,9 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from txtop import events
 from txtop.errors import RunError
-from txtop.events import AnyEvent
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
 from txtop.session.mend import mend
 
 LOG_NAME = "events.jsonl"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from txtop.events import Peaks
+from txtop.protocol.events import Peaks
 
 _GB, _TERA = 1e9, 1e12
 _DTYPES = ("fp32", "fp16", "bf16", "int8")

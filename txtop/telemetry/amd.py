@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from txtop.events import Gap, Log, Telemetry
+from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sanitise import sanitise
 from txtop.telemetry.fields import Values, within
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from txtop.events import Foreign, Gap, Log, Telemetry
+from txtop.protocol.events import Foreign, Gap, Log, Telemetry
 from txtop.sanitise import sanitise
 from txtop.telemetry import occupants
 from txtop.telemetry.fields import FAST, SLOW, Reader, Values, within

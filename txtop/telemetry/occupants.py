@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from txtop.events import Foreign
+from txtop.protocol.events import Foreign
 from txtop.telemetry.fields import Values
 from txtop.telemetry.processes import Watched, name_of
 

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 import psutil
 
-from txtop.events import Telemetry, encode
+from txtop.protocol.events import Telemetry, encode
 from txtop.system.cgroup import effective_limit, memory_limit
 from txtop.telemetry import nvml, rapl
 from txtop.telemetry.fields import BOUNDS

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Literal
 
-from txtop.events import Gap, Log, Telemetry
+from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sanitise import sanitise
 from txtop.telemetry import amd, nvml
 from txtop.telemetry.amd import AmdGpus

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-from txtop.events import Gap, Log, Telemetry, encode
+from txtop.protocol.events import Gap, Log, Telemetry, encode
 
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _PR_SET_PDEATHSIG = 1

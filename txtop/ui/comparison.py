@@ -7,7 +7,7 @@ from math import log
 
 from txtop import fidelity, watched
 from txtop.cell_state import CellState
-from txtop.events import Fidelity
+from txtop.protocol.events import Fidelity
 from txtop.state import SessionState
 from txtop.stats.sequential import Look, Verdict, judged
 from txtop.ui import numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import fidelity
-from txtop.events import Fidelity
+from txtop.protocol.events import Fidelity
 from txtop.state import SessionState
 from txtop.versus import Versus
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import events, fidelity, metrics
+from txtop import fidelity, metrics
 from txtop.cell_state import CellState
 from txtop.metrics import Live
+from txtop.protocol import events
 from txtop.state import SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui import figures, lanes, numbers

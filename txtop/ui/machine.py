@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from txtop import events
-from txtop.events import BadLine
+from txtop.protocol import events
+from txtop.protocol.events import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import find
 from txtop.session.read import log_path

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from txtop.events import AnyEvent
+    from txtop.protocol.events import AnyEvent
     from txtop.runner.client import Status
     from txtop.state import SessionState
 

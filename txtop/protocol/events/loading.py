@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from txtop.event import Event, Name, Natural, Real, Text
+from txtop.protocol.events.base import Event, Name, Natural, Real, Text
 
 
 class Geometry(msgspec.Struct, kw_only=True, frozen=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from txtop.event import Event, Name, Natural, Ns, Real, Role
+from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role
 
 MOST_LANES = 4096
 Lane = tuple[Natural, Natural, Natural]

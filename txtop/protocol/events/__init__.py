@@ -11,17 +11,17 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from txtop.event import Event, Name, Natural, Ns, Real, Text, WallS
-from txtop.event import Role as Role
-from txtop.load_events import Geometry as Geometry
-from txtop.load_events import Kernels as Kernels
-from txtop.load_events import Load as Load
-from txtop.load_events import Peaks as Peaks
-from txtop.load_events import Workload as Workload
 from txtop.plan.cell import Plan
-from txtop.request_events import Lanes as Lanes
-from txtop.request_events import Offered as Offered
-from txtop.request_events import Request as Request
+from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text, WallS
+from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import Geometry as Geometry
+from txtop.protocol.events.loading import Kernels as Kernels
+from txtop.protocol.events.loading import Load as Load
+from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import Workload as Workload
+from txtop.protocol.events.serving import Lanes as Lanes
+from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import Request as Request
 from txtop.sanitise import inert_json
 
 SCHEMA = (1, 4)

@@ -1,0 +1,1 @@
+"""Define what the processes tell each other: events upward, commands downward."""
