@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ui_events
 
-from txtop.asked import Asked, plan_of
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Scenario
 from txtop.protocol import events

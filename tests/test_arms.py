@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from txtop import arms
-from txtop.arms import Rules, parse, plan
 from txtop.errors import UsageError
+from txtop.options import ab
+from txtop.options.ab import Rules, parse, plan
 
 
 def test_an_arm_is_knobs_with_commas() -> None:
@@ -41,7 +41,7 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
     from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
-    assert set(arms.KNOBS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
+    assert set(ab.KNOBS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
 
 
 def test_arms_stand_over_what_they_share() -> None:
@@ -89,5 +89,5 @@ def test_what_cannot_be_compared_is_refused(
 
 
 def test_identical_arms_may_be_compared() -> None:
-    made = arms.precisions("gpt2", "fp32", "fp32")
+    made = ab.precisions("gpt2", "fp32", "fp32")
     assert made.cells[0].group == made.cells[1].group

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError, UsageError
-from txtop.presets import PRESETS
+from txtop.options.command_line import command_line
+from txtop.options.presets import PRESETS
+from txtop.options.run import Asked, cells_of, plan_of
 from txtop.session.past import Past
-from txtop.spelled import command_line
 from txtop.ui.choices import Choices
 from txtop.ui.forecast import forecast
 

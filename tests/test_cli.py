@@ -17,8 +17,8 @@ import pytest
 import scipy.stats
 import tiny
 
+from txtop.options.presets import PRESETS
 from txtop.plan.cell import ATTENTIONS, PRECISIONS
-from txtop.presets import PRESETS
 from txtop.session.find import look
 from txtop.session.read import read_all
 from txtop.state import fold_all

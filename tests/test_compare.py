@@ -10,7 +10,7 @@ import streams
 
 from txtop.cli import run_command_line
 from txtop.errors import UsageError
-from txtop.percent import share
+from txtop.options.percent import share
 from txtop.protocol import events
 
 

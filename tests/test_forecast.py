@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import ui_events
 
-from txtop.asked import Asked, plan_of
 from txtop.models import model_config
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell
 from txtop.session.past import Past, Took, asked
 from txtop.state import SessionState

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from txtop.errors import UsageError
-from txtop.loads import Wishes, loads, slo
+from txtop.options.serving import Wishes, loads, slo
 from txtop.plan.cell import Load
 from txtop.plan.serving import Scenario, Serving, Slo
 

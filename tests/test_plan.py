@@ -8,11 +8,11 @@ import msgspec
 import pytest
 import streams
 
-from txtop.asked import Asked, plan_of
 from txtop.cell_state import CellState
 from txtop.errors import UsageError
+from txtop.options.presets import quick
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan, matrix, workload_hash
-from txtop.presets import quick
 from txtop.protocol import events
 from txtop.runner.measure import Course
 from txtop.state import SessionState

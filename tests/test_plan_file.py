@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from txtop import plan_file
-from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
+from txtop.options import plan_file
+from txtop.options.run import Asked, plan_of
 from txtop.plan.serving import Serving, Slo
 
 

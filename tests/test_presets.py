@@ -6,11 +6,11 @@ import msgspec
 import pytest
 import streams
 
-from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
 from txtop.metrics import FinalMetrics
+from txtop.options.presets import PRESETS
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import matrix
-from txtop.presets import PRESETS
 from txtop.session import table
 from txtop.session.published import FIGURES
 from txtop.session.text import figure

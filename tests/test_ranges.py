@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.errors import UsageError
-from txtop.ranges import numbers, spelt
+from txtop.options.parsing import numbers, spelt
 
 
 @pytest.mark.parametrize(

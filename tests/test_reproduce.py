@@ -11,18 +11,19 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from txtop import cli, reproduce
-from txtop.arms import Rules
-from txtop.arms import plan as arms_plan
+from txtop import cli
 from txtop.commands import start
 from txtop.errors import UsageError
-from txtop.loads import Wishes, loads
 from txtop.models import model_config
+from txtop.options import reproduce
+from txtop.options.ab import Rules
+from txtop.options.ab import plan as arms_plan
+from txtop.options.feasibility import why_senseless
+from txtop.options.presets import quick
+from txtop.options.serving import Wishes, loads
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
-from txtop.presets import quick
 from txtop.resources import directory
-from txtop.senseless import why_senseless
 from txtop.session.read import read_all
 from txtop.state import fold_all
 

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from test_runner import Run, statuses
 
-from txtop import arms
-from txtop.arms import Rules
 from txtop.metrics import FinalMetrics
+from txtop.options import ab
+from txtop.options.ab import Rules
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import Round
@@ -34,7 +34,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
     chosen: dict[str, object] = {"warmup": 1, **rules}
-    return arms.plan(model, knobs, {}, Rules(**chosen))  # type: ignore[arg-type]
+    return ab.plan(model, knobs, {}, Rules(**chosen))  # type: ignore[arg-type]
 
 
 def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
@@ -165,7 +165,7 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
 
 
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
-    plan = arms.plan("gpt2-large", AB, {}, Rules())
+    plan = ab.plan("gpt2-large", AB, {}, Rules())
     state = fold_all([])
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
     assert room.short_of(state, plan.cells[0], plan.cells[1]) is None, "nothing is known"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from txtop.asked import Asked, plan_of
 from txtop.errors import UsageError
+from txtop.options.feasibility import sieve
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import matrix
-from txtop.senseless import sieve
 
 BASE: dict[str, Any] = {
     "models": ["gpt2"],

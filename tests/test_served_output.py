@@ -12,9 +12,9 @@ import msgspec
 import pytest
 import streams
 
-from txtop.asked import Asked, plan_of
 from txtop.cli import run_command_line
 from txtop.metrics import FinalMetrics
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from txtop.asked import Asked, plan_of
 from txtop.cli import run_command_line
 from txtop.commands import start
 from txtop.errors import UsageError
+from txtop.options.command_line import command_line
+from txtop.options.presets import PRESETS
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
 from txtop.plan.serving import SCENARIOS
-from txtop.presets import PRESETS
-from txtop.spelled import command_line
 
 
 @pytest.fixture(scope="module")

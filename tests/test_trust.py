@@ -10,9 +10,9 @@ import pytest
 import tiny
 from bench_process import WorkerProcess
 
-from txtop.asked import Asked, plan_of
 from txtop.bench import source
 from txtop.bench.failures import Rejected
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Allowed, Cell
 from txtop.protocol import commands, events
 

@@ -13,9 +13,9 @@ from textual.pilot import Pilot
 from tiling import tiled
 from ui_sessions import session, write
 
-from txtop.asked import Asked, plan_of
+from txtop.options.presets import quick
+from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
-from txtop.presets import quick
 from txtop.runner import client
 from txtop.session import find
 from txtop.session.past import Past

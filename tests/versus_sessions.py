@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import streams
 
-from txtop import arms, stats
-from txtop.arms import Rules
+from txtop import stats
+from txtop.options import ab
+from txtop.options.ab import Rules
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -156,5 +157,5 @@ class Script:
 def script(*knobs: dict[str, object], model: str = "gpt2", **facts: object) -> Script:
     """An A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
-    plan = arms.plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, Rules())
+    plan = ab.plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, Rules())
     return Script(plan, **facts)  # type: ignore[arg-type]

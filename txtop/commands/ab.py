@@ -75,9 +75,9 @@ def ab(
 ) -> int:
     """Which arm is faster, by how much, and what it costs in quality; live."""
     check_look(theme, fps)
-    from txtop import arms
     from txtop.commands import start
-    from txtop.percent import share
+    from txtop.options import ab as arms
+    from txtop.options.percent import share
 
     shared: dict[str, Any] = {
         "precision": precision,

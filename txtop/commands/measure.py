@@ -8,7 +8,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop import presets
 from txtop.commands.options import (
     Detach,
     Fps,
@@ -24,6 +23,7 @@ from txtop.commands.options import (
     json_target,
     when_plain,
 )
+from txtop.options import presets
 from txtop.plan.cell import Attention, Cache, Compile, Device, Precision, Weights
 from txtop.plan.serving import Scenario
 
@@ -161,9 +161,9 @@ def run(
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
     check_look(theme, fps)
-    from txtop.asked import Asked, plan_of
     from txtop.commands import start
-    from txtop.ranges import numbers
+    from txtop.options.parsing import numbers
+    from txtop.options.run import Asked, plan_of
 
     asked = Asked(
         models=models,
@@ -198,13 +198,13 @@ def run(
         trust_remote_code=trust_remote_code,
     )
     if plan_toml is not None:
-        from txtop import plan_file
+        from txtop.options import plan_file
 
         asked = plan_file.over(plan_file.read(plan_toml), asked)
     plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
-        from txtop import plan_file
         from txtop.headless import check_out, write_out
+        from txtop.options import plan_file
 
         check_out(save_plan)
         write_out(save_plan, plan_file.write(asked))

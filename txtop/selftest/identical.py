@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from txtop import arms
 from txtop.errors import RunError
+from txtop.options import ab
 from txtop.plan.cell import Plan
 from txtop.runner.client import Control, Launched, last_words, start
 from txtop.selftest.overhead import (
@@ -100,8 +100,8 @@ def _plan(model: Path, seed: int) -> Plan:
         "sequence_length": SEQUENCE_LENGTH,
         "new_tokens": NEW_TOKENS,
     }
-    rules = arms.Rules(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
-    return arms.plan(str(model), ({}, {}), shared, rules)
+    rules = ab.Rules(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
+    return ab.plan(str(model), ({}, {}), shared, rules)
 
 
 def _to_its_end(launched: Launched) -> Versus:

@@ -6,14 +6,14 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from txtop import bounds
-from txtop.asked import Asked
 from txtop.errors import UsageError
 from txtop.models import model_config
+from txtop.options import limits
+from txtop.options.parsing import numbers
+from txtop.options.presets import PRESETS, SMALL_BERT, Preset
+from txtop.options.run import Asked
 from txtop.plan.cell import ATTENTIONS, PRECISIONS, Device
 from txtop.plan.serving import SCENARIOS
-from txtop.presets import PRESETS, SMALL_BERT, Preset
-from txtop.ranges import numbers
 from txtop.sanitise import sanitise
 
 Value = str | int | float | None
@@ -80,7 +80,7 @@ class Knob:
         found: list[Value] = []
         match self.typing:
             case "names":
-                bounds.model_name(typed.strip())
+                limits.model_name(typed.strip())
                 return [typed.strip()]
             case "numbers":
                 found = list(numbers(self.option, words) or ())
@@ -92,7 +92,7 @@ class Knob:
             raise UsageError(f"{self.option} needs a value")
         for value in found:
             if isinstance(value, int):
-                bounds.whole(self.option, value)
+                limits.whole(self.option, value)
         return found
 
 
@@ -101,7 +101,7 @@ def _seconds(option: str, typed: str) -> float:
         found = float(typed.strip().removesuffix("s"))
     except ValueError:
         raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
-    bounds.seconds(option, found if found == found else 0.0, 86_400)
+    limits.seconds(option, found if found == found else 0.0, 86_400)
     return found
 
 

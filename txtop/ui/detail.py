@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import reproduce
 from txtop.cell_state import CellState
+from txtop.options import reproduce
 from txtop.state import SessionState
 from txtop.ui import headline
 from txtop.ui.headline import Hero, load_phases

@@ -8,14 +8,14 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from txtop.asked import Asked, cells_of, plan_of
 from txtop.errors import TxtopError
 from txtop.models import model_config
+from txtop.options.command_line import command_line
+from txtop.options.feasibility import judge
+from txtop.options.run import Asked, cells_of, plan_of
 from txtop.plan.cell import Cell, Plan
-from txtop.senseless import judge
 from txtop.session.guess import Guess, guess
 from txtop.session.past import Past
-from txtop.spelled import command_line
 from txtop.ui.figures import predicted_bytes
 from txtop.ui.room import Room
 from txtop.ui.time_left import served_s

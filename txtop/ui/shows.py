@@ -326,7 +326,7 @@ class Home:
 
     def quick(self) -> Live:
         """The quick preset as a run."""
-        from txtop.presets import quick
+        from txtop.options.presets import quick
 
         return Live(quick(), session_dir=self.session_dir)
 
@@ -336,7 +336,7 @@ class Home:
 
     def versus(self, model: str, first: str, second: str) -> Live:
         """An A/B of two precisions of one model. Raises `UsageError`."""
-        from txtop.arms import precisions
+        from txtop.options.ab import precisions
 
         return Live(precisions(model, first, second), session_dir=self.session_dir)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.presets import PRESETS
+from txtop.options.presets import PRESETS
 from txtop.ui.choices import Choices, Knob
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets.frame import framed, inside

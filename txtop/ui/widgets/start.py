@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from txtop.presets import PRESETS
+from txtop.options.presets import PRESETS
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.widgets.rows import Row, cells, clean, cut, ends, fit, row_width
 

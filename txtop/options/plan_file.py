@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import tomli_w
 
-from txtop.asked import Asked
 from txtop.errors import UsageError, did_you_mean
-from txtop.ranges import numbers
+from txtop.options.parsing import numbers
+from txtop.options.run import Asked
 
 _LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
 _SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}

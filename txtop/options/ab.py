@@ -8,9 +8,10 @@ from typing import Any, get_args
 
 import msgspec
 
-from txtop import bounds
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
+from txtop.options import limits
+from txtop.options.feasibility import why_senseless
 from txtop.plan.cell import (
     ATTENTIONS,
     CACHES,
@@ -22,7 +23,6 @@ from txtop.plan.cell import (
     Plan,
     Weights,
 )
-from txtop.senseless import why_senseless
 
 MARGIN = 0.02
 BUDGET_S = 120.0
@@ -82,10 +82,10 @@ def _value(option: str, knob: str, value: str) -> Any:
     if knob in _NUMBERS:
         if not (value.isascii() and value.isdigit()):
             raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
-        bounds.whole(f"{option}: {knob}", int(value[:9]))
+        limits.whole(f"{option}: {knob}", int(value[:9]))
         return int(value[:9])
     if knob == "model":
-        bounds.model_name(value)
+        limits.model_name(value)
     return value
 
 
@@ -129,17 +129,17 @@ def plan(model: str, arms: Sequence[Knobs], shared: Knobs, rules: Rules) -> Plan
 
 
 def _check(model: str, shared: Knobs, rules: Rules) -> None:
-    bounds.model_name(model)
+    limits.model_name(model)
     for knob in _NUMBERS:
-        bounds.whole(f"--{knob.replace('_', '-')}", shared.get(knob))
-    bounds.amount("--margin", rules.margin, 1)
-    bounds.whole("--blocks", rules.blocks)
-    bounds.whole("--warmup", rules.warmup, 0)
-    bounds.whole("--seed", rules.seed, 0)
-    bounds.whole("--fidelity-positions", rules.fidelity_positions, 0)
-    bounds.seconds("--budget", rules.budget_s, 86_400)
-    bounds.seconds("--timeout", rules.timeout_s, 864_000)
-    bounds.amount("--cost-per-hour", rules.cost_per_hour, 1e9)
+        limits.whole(f"--{knob.replace('_', '-')}", shared.get(knob))
+    limits.amount("--margin", rules.margin, 1)
+    limits.whole("--blocks", rules.blocks)
+    limits.whole("--warmup", rules.warmup, 0)
+    limits.whole("--seed", rules.seed, 0)
+    limits.whole("--fidelity-positions", rules.fidelity_positions, 0)
+    limits.seconds("--budget", rules.budget_s, 86_400)
+    limits.seconds("--timeout", rules.timeout_s, 864_000)
+    limits.amount("--cost-per-hour", rules.cost_per_hour, 1e9)
     if rules.budget_s is not None and rules.blocks is not None:
         raise UsageError(
             "--blocks and --budget contradict each other",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from txtop import bounds
 from txtop.errors import UsageError, did_you_mean
-from txtop.loads import Wishes, loads
 from txtop.models import model_config as known
+from txtop.options import limits
+from txtop.options.feasibility import sieve
+from txtop.options.presets import PRESETS, Preset, Scale
+from txtop.options.serving import Wishes, loads
 from txtop.plan.cell import (
     Allowed,
     Attention,
@@ -22,8 +24,6 @@ from txtop.plan.cell import (
     matrix,
 )
 from txtop.plan.serving import Scenario
-from txtop.presets import PRESETS, Preset, Scale
-from txtop.senseless import sieve
 
 MAX_CELLS = 10_000
 # The header, which holds the plan, is one line of the log, of which 1 MiB is read.
@@ -172,19 +172,19 @@ def _check(asked: Asked) -> None:
             "--iterations and --budget contradict each other",
             "N iterations are measured exactly, a budget measures as many as fit: give one",
         )
-    bounds.whole("--iterations", asked.iterations)
-    bounds.whole("--requests", asked.requests)
-    bounds.whole("--max-batch", asked.max_batch)
-    bounds.whole("--warmup", asked.warmup, 0)
-    bounds.whole("--seed", asked.seed, 0)
-    bounds.whole("--fidelity-positions", asked.fidelity_positions, 0)
-    bounds.seconds("--budget", asked.budget_s, 86_400)
-    bounds.seconds("--timeout", asked.timeout_s, 864_000)
-    bounds.amount("--cost-per-hour", asked.cost_per_hour, 1e9)
+    limits.whole("--iterations", asked.iterations)
+    limits.whole("--requests", asked.requests)
+    limits.whole("--max-batch", asked.max_batch)
+    limits.whole("--warmup", asked.warmup, 0)
+    limits.whole("--seed", asked.seed, 0)
+    limits.whole("--fidelity-positions", asked.fidelity_positions, 0)
+    limits.seconds("--budget", asked.budget_s, 86_400)
+    limits.seconds("--timeout", asked.timeout_s, 864_000)
+    limits.amount("--cost-per-hour", asked.cost_per_hour, 1e9)
 
 
 def _check_value(option: str, value: object) -> None:
     if isinstance(value, int):
-        bounds.whole(option, value)
+        limits.whole(option, value)
     if option == "--models" and isinstance(value, str):
-        bounds.model_name(value)
+        limits.model_name(value)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from txtop import ranges
-from txtop.asked import Asked, base_of
+from txtop.options import parsing
+from txtop.options.run import Asked, base_of
 from txtop.plan.cell import Plan
 
 _LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
@@ -40,7 +40,7 @@ def words(asked: Asked) -> list[str]:
         if isinstance(value, bool):
             found.append(spelt)
         elif isinstance(value, list):
-            found += option(spelt, ranges.spelt(value) if name in _NUMBERS else value)
+            found += option(spelt, parsing.spelt(value) if name in _NUMBERS else value)
         else:
             word = number(value) if isinstance(value, int | float) else str(value)
             found += option(spelt, [word])

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from txtop import arms
 from txtop.errors import UsageError
-from txtop.loads import Wishes, loads
-from txtop.percent import share
+from txtop.options import ab
+from txtop.options.command_line import number, option
+from txtop.options.percent import share
+from txtop.options.serving import Wishes, loads
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
-from txtop.spelled import number, option
 
 # A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.
 _OF_RUN = {
@@ -123,11 +123,11 @@ def _ab(plan: Plan) -> list[str]:
         return []
     for knob, value in shared.items():
         words += [f"--{knob.replace('_', '-')}", str(value)]
-    if plan.margin is not None and plan.margin != arms.MARGIN:
+    if plan.margin is not None and plan.margin != ab.MARGIN:
         words += ["--margin", _share(plan.margin)]
     if plan.iterations is not None:
         words += ["--blocks", str(plan.iterations)]
-    elif plan.budget_s != arms.BUDGET_S:
+    elif plan.budget_s != ab.BUDGET_S:
         words += ["--budget", number(plan.budget_s)]
     words += _rules(plan)
     if model.startswith("-"):
@@ -163,7 +163,7 @@ def _arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
 def _says(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
     """Whether the word is read as it is meant: a model's name may hold a comma."""
     try:
-        knobs = arms.parse("--a", arm)
+        knobs = ab.parse("--a", arm)
     except UsageError:
         return False
     return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell

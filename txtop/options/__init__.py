@@ -1,0 +1,1 @@
+"""Turn typed options into a plan, and a plan back into a command line."""
