@@ -30,7 +30,7 @@ from txtop.runner.client import Control
 from txtop.session.play import Player
 from txtop.session.read import read_all
 from txtop.session.write import LOG_NAME
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 ROLES = ("runner", "worker", "sampler", "screen", "headless")
 OPTIONS = ("--sequence-lengths", "8", "--new-tokens", "8", "--batch-sizes", "1", "2")

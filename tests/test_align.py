@@ -6,7 +6,7 @@ import streams
 
 from txtop.protocol import events
 from txtop.session.align import align, common_ns, landmarks, places
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
 

@@ -21,7 +21,7 @@ from txtop.options.presets import PRESETS
 from txtop.plan.cell import ATTENTIONS, PRECISIONS
 from txtop.session.find import look
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 TXTOP = (sys.executable, "-m", "txtop")
 HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"

@@ -16,7 +16,7 @@ from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from scipy import stats as oracle
 
-from txtop import fidelity
 from txtop.plan import references
 from txtop.plan.cell import Cell, matrix
 from txtop.protocol.events import Fidelity
+from txtop.state import fidelity
 from txtop.stats import fidelity_bands
 
 

@@ -12,7 +12,7 @@ from test_tradeoffs import a_plan, tried, whole
 
 from txtop import knees
 from txtop.plan.cell import Plan
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import FLOORS
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.plots import Plot

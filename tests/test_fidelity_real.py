@@ -13,9 +13,9 @@ from bench_process import WorkerProcess
 from scipy.special import log_softmax
 from scipy.stats import entropy
 
-from txtop import fidelity
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.state import fidelity
 from txtop.stats import fidelity_bands
 
 pytestmark = pytest.mark.slow

@@ -16,7 +16,7 @@ from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.play import SPEEDS, Player
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
 

@@ -9,7 +9,7 @@ from txtop.models import model_config
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell
 from txtop.session.past import Past, Took, asked
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.ui.forecast import Ahead, forecast
 from txtop.ui.room import Room, room
 

@@ -23,7 +23,7 @@ from txtop.session.find import resolve
 from txtop.session.formats import WRITERS
 from txtop.session.read import read_all
 from txtop.session.text import figure
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 TTFT_S = 0.020
 DECODES_S = [3 * (10 + index % 3) / 1000 for index in range(2, 14)]

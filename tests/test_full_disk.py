@@ -17,7 +17,7 @@ from txtop.runner.client import Control
 from txtop.session.follow import Follower
 from txtop.session.read import read_all
 from txtop.session.write import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 from txtop.ui.shows import Live
 
 ITERATIONS = 500

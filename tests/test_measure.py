@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import streams
 
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Telemetry
 from txtop.runner.measure import Course
 from txtop.session import export, table
-from txtop.state import SessionState, fold_all
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import band
 
 Duration = Callable[[int], float]

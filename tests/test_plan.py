@@ -8,14 +8,14 @@ import msgspec
 import pytest
 import streams
 
-from txtop.cell_state import CellState
 from txtop.errors import UsageError
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan, matrix, workload_hash
 from txtop.protocol import events
 from txtop.runner.measure import Course
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.stopping import decide
 
 

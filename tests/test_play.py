@@ -16,7 +16,7 @@ from txtop.session import find, read
 from txtop.session.formats import WRITERS
 from txtop.session.play import Pair, Player
 from txtop.session.read import read_all
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
 

@@ -14,7 +14,7 @@ from txtop.plan.cell import matrix
 from txtop.session import table
 from txtop.session.published import FIGURES
 from txtop.session.text import figure
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 
 @pytest.mark.parametrize("name", PRESETS)

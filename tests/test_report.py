@@ -23,7 +23,7 @@ from txtop.session import find
 from txtop.session.read import read_all
 from txtop.session.report.page import page
 from txtop.session.report.plots import Point, joined
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 MOST_BYTES = 2_000_000
 EVIL = (

@@ -25,7 +25,7 @@ from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, C
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import directory
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 NAMES = (
     "gpt2",

@@ -17,9 +17,9 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session import table
 from txtop.session.export import to_json
-from txtop.session.picture import develop, take
 from txtop.session.read import read_all
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
+from txtop.state.snapshot import develop, take
 
 # gpt2 in fp32: see test_stats_roofline.
 GPT2 = Geometry(

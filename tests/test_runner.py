@@ -26,7 +26,7 @@ from txtop.runner.conduct import Conductor
 from txtop.session import export, table
 from txtop.session.read import read_all
 from txtop.session.write import LOG_NAME, create_folder
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 FAKE = (sys.executable, fake_worker.__file__)
 RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")

@@ -18,7 +18,7 @@ from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.session import export
 from txtop.session.read import read_all
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.ui import devices
 
 SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.05")

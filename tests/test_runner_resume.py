@@ -20,7 +20,7 @@ from txtop.session import export
 from txtop.session.mend import TORN_NAME, mend
 from txtop.session.read import read_all
 from txtop.session.write import LOG_NAME, LogWriter, create_folder
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 
 def resumed(folder: Path) -> SessionState:

@@ -16,7 +16,7 @@ from txtop.plan.cell import Load, Plan, matrix
 from txtop.plan.serving import Serving
 from txtop.protocol import events
 from txtop.session.read import read_all
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.stats.queueing import md1_wait_s
 
 SERVICE_S = 0.010

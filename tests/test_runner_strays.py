@@ -15,7 +15,7 @@ from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session import export
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 STRAY = """
 import os, sys

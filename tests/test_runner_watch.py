@@ -19,7 +19,7 @@ from txtop import watched
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 
 @pytest.mark.fault(31)

@@ -26,7 +26,7 @@ from txtop.session.formats.batches import FORMATS, left_out
 from txtop.session.ratios import ratios
 from txtop.session.report.page import page
 from txtop.session.schema import Export
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
 QUEUE_MS = 5

@@ -16,7 +16,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import export, find, table
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 
 BIG = 2**63 - 1
 ESCAPES = (

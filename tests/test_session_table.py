@@ -11,7 +11,7 @@ from txtop.plan.cell import matrix
 from txtop.protocol import events
 from txtop.session import export, table
 from txtop.session.text import figure
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 
 def state(cost_per_hour: float | None = None) -> SessionState:

@@ -18,7 +18,7 @@ from txtop.plan.cell import Cell, Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.read import read_all
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Tradeoffs
 from txtop.ui.sheets import A_VERDICT, absent, sheets

@@ -13,7 +13,7 @@ from txtop import settings
 from txtop.errors import SessionError, UsageError
 from txtop.plan.cell import Plan
 from txtop.session.read import read_all
-from txtop.state import fold_all
+from txtop.state.session import fold_all
 from txtop.ui.app import TxtopApp
 from txtop.ui.commands import COMMANDS, matching
 from txtop.ui.numbers import parse_time

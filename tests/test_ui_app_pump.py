@@ -8,7 +8,7 @@ import time
 import pytest
 
 from txtop.protocol.events import AnyEvent
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.ui.pump import Pump, Remote
 
 

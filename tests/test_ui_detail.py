@@ -21,7 +21,7 @@ from txtop.resources import directory
 from txtop.session.export import build
 from txtop.session.read import read_all
 from txtop.session.schema import CellExport
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 from txtop.ui.detail import Detail, Loading, detail
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.iterations import Kind, Strip, kinds, scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streams
 
 from txtop.protocol.events import Gap, Telemetry
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 from txtop.ui.devices import STALLED, machine
 
 S = 1_000_000_000

@@ -14,7 +14,7 @@ from ui_sessions import session
 
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 from txtop.ui.comparability import comparable
 from txtop.ui.findings import Doctor, Finding, read
 from txtop.ui.glyphs import Glyphs, Mode

@@ -11,7 +11,7 @@ from ui_events import GPU, Story, folded, header
 
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.ui.devices import HISTORY, Machine, Roof
 from txtop.ui.glyphs import Glyphs
 from txtop.ui.view import build_view

@@ -13,13 +13,13 @@ import ui_events
 from msgspec.structs import replace
 
 from txtop import headless, metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
 from txtop.session.past import Past
 from txtop.session.read import read_all
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import clipboard, forecast, glyphs, iterations, measures, order
 from txtop.ui.cell_row import CellRow
 from txtop.ui.lanes import Lane, Lanes

@@ -12,11 +12,11 @@ from test_ui_widgets_live import Bench
 from tiling import tiled
 from versus_sessions import Script, script
 
-from txtop.cell_state import CellState
 from txtop.plan import labels as arm_names
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.state import fold_all
+from txtop.state.cell import CellState
+from txtop.state.session import fold_all
 from txtop.ui import glyphs, layout
 from txtop.ui.comparison import Interval
 from txtop.ui.duel import Duel

@@ -10,7 +10,7 @@ from piloted import opened, text, until
 from ui_events import Story, folded, sweep
 
 from txtop.protocol import events
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.ui.devices import MBU, Gauge, Roof, machine
 from txtop.ui.glyphs import Glyphs, Mode
 from txtop.ui.memo import Memo

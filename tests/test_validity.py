@@ -6,11 +6,11 @@ import pytest
 import streams
 from test_measure import asked, conduct, exported
 
-from txtop.cell_state import CellState
 from txtop.protocol import events
 from txtop.runner.measure import MOST_REPEATS
 from txtop.runner.validity import Readings, spoiled
-from txtop.state import Device, SessionState, fold_all
+from txtop.state.cell import CellState
+from txtop.state.session import Device, SessionState, fold_all
 
 S = 1_000_000_000
 CALM: dict[str, float | None] = {

@@ -13,10 +13,10 @@ from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import export, table
-from txtop.session.picture import develop, take
-from txtop.state import SessionState, fold_all
+from txtop.state.ab import Versus
+from txtop.state.session import SessionState, fold_all
+from txtop.state.snapshot import develop, take
 from txtop.stats.sequential import ConfidenceSequence
-from txtop.versus import Versus
 
 
 def folded(stream: list[AnyEvent]) -> tuple[SessionState, Versus]:

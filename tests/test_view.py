@@ -14,7 +14,7 @@ from txtop import resources
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.session.read import read_all
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING
 from txtop.ui import cell_row, figures, numbers
 from txtop.ui.devices import short_name, throttled

@@ -13,7 +13,7 @@ from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session import export, table
 from txtop.session.text import figure
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 S = 1_000_000_000
 GPU = "GPU-1"

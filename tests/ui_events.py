@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from txtop.plan.cell import Cell, Plan, matrix, workload_hash
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 MS = 1_000_000
 S = 1_000_000_000

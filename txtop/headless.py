@@ -19,7 +19,7 @@ from txtop.session import find, table
 from txtop.session.export import to_json
 from txtop.session.follow import Follower
 from txtop.session.read import Problems, read_all
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from txtop import metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.queueing import knee
 from txtop.stats.summary import FLOORS
 

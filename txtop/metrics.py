@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop import serving
-from txtop.cell_state import CellState
+from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import per_million
 from txtop.stats.queueing import batch_means

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Geometry, Peaks
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats import roofline
 from txtop.stats.roofline import ERROR, Bound
 from txtop.stats.summary import Summary

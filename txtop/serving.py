@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
-from txtop.cell_state import CellState
 from txtop.plan.serving import Slo
+from txtop.state.cell import CellState
 from txtop.stats.intervals import student_t
 from txtop.stats.queueing import BATCHES, batch_means, batched, busy_s
 from txtop.stats.summary import Summary, single, summarise

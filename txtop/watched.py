@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 
-from txtop.cell_state import CellState
-from txtop.state import HOST, Device, SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.stats import energy
 from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, single, summarise

@@ -21,7 +21,7 @@ from bench_process import WorkerProcess  # noqa: E402
 from txtop.metrics import FinalMetrics  # noqa: E402
 from txtop.plan.cell import Cell, Plan  # noqa: E402
 from txtop.protocol import commands, events  # noqa: E402
-from txtop.state import fold_all  # noqa: E402
+from txtop.state.session import fold_all  # noqa: E402
 
 THREADS, WARMUP, PAIRS = 1, 3, 40
 CELLS = (

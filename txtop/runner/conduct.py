@@ -24,7 +24,7 @@ from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
 from txtop.session.read import read_all
 from txtop.session.write import LogWriter
-from txtop.state import HOST, SessionState, fold_all
+from txtop.state.session import HOST, SessionState, fold_all
 
 IDLE_NS = 2_200_000_000
 IDLE_PATIENCE_S = 6.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-from txtop.cell_state import CellState
 from txtop.protocol import events
 from txtop.protocol.events import CellFinished
 from txtop.runner import children
@@ -12,6 +11,7 @@ from txtop.runner.children import Child
 from txtop.runner.measure import Course
 from txtop.runner.recorder import now_ns
 from txtop.runner.service import Service
+from txtop.state.cell import CellState
 from txtop.system import oom_killer
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Block, Role
 from txtop.runner import validity
 from txtop.runner.recorder import now_ns
-from txtop.state import Device, SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import Device, SessionState
 from txtop.stats import steady_state, stopping, warmup
 from txtop.stats.intervals import anytime_half_width
 from txtop.stats.stopping import StoppedBy

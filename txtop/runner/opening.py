@@ -11,7 +11,7 @@ from txtop.protocol import events
 from txtop.protocol.events import Machine
 from txtop.runner import machine
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 # Measured, wanted so, or bound to end the same way. Everything else is missing.
 SETTLED = ("ok", "skipped", "oom", "rejected")

@@ -9,7 +9,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
 from txtop.session.write import LogWriter
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 RUNNER = "runner"
 

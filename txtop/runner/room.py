@@ -6,7 +6,7 @@ import msgspec
 
 from txtop.models import model_config
 from txtop.plan.cell import Cell
-from txtop.state import HOST, SessionState
+from txtop.state.session import HOST, SessionState
 
 # What a process takes beside its weights: libraries on the host, a context on a GPU.
 OVERHEAD_BYTES = 3 << 28

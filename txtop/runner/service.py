@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 from txtop import metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
@@ -15,6 +14,7 @@ from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Over
 from txtop.runner.load import OfferedLoad, Send
 from txtop.runner.recorder import now_ns
+from txtop.state.cell import CellState
 from txtop.stats.queueing import saturated
 
 NS_PER_S = 1e9

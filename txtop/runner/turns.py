@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import lost, room
@@ -20,8 +19,9 @@ from txtop.runner.crew import Crew, Gone, Over
 from txtop.runner.measure import MOST_REPEATS, Course
 from txtop.runner.recorder import now_ns
 from txtop.runner.validity import Readings, spoiled
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState
 from txtop.stats.sequential import FIRST_LOOK
-from txtop.versus import Versus
 
 TURN_NS = 100_000_000
 RELOADED_TURN_NS = 3_000_000_000

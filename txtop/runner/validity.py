@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from txtop.state import HOST, Device, SessionState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.system import throttle
 
 CLOCK_DROP = 0.05

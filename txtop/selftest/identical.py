@@ -23,7 +23,7 @@ from txtop.selftest.overhead import (
     ended_in_order,
 )
 from txtop.session.follow import Follower
-from txtop.versus import Versus
+from txtop.state.ab import Versus
 
 SESSIONS = 20
 BUDGET_S = 12.0

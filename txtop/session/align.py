@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 
 @dataclass(frozen=True)

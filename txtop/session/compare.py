@@ -9,11 +9,11 @@ from statistics import fmean, median
 import msgspec
 
 from txtop import knees, metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.session.text import figure
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.unpaired import Contrast, contrast
 
 Key = tuple[object, ...]

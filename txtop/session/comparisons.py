@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from txtop import fidelity, metrics
+from txtop import metrics
 from txtop.protocol.events import Fidelity
 from txtop.session.schema import ComparisonExport, FidelityExport
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.session import SessionState
 from txtop.stats import fidelity_bands
-from txtop.versus import Versus
 
 
 def comparisons(state: SessionState) -> list[ComparisonExport]:

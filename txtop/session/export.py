@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from txtop import metrics, roofline, serving, stats, watched
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json
 from txtop.session import served_table
@@ -25,7 +24,8 @@ from txtop.session.schema import (
     TokensExport,
     Tool,
 )
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FEW
 
 DIGITS = 9

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from txtop.protocol.events import AnyEvent
 from txtop.session.read import LogReader, log_path
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 QUIET_S = 1.0
 AGAIN_S = 0.25

@@ -14,7 +14,7 @@ from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.session import find
 from txtop.session.read import log_path, read_all
-from txtop.state import SessionState, fold_all
+from txtop.state.session import SessionState, fold_all
 
 MOST_SESSIONS = 20
 MOST_BYTES = 32 << 20

@@ -12,10 +12,10 @@ from txtop.errors import SessionError
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.align import align, common_ns, places
-from txtop.session.picture import Picture, develop, take
 from txtop.session.read import LogReader, Place, Problems
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
-from txtop.state import SessionState
+from txtop.state.session import SessionState
+from txtop.state.snapshot import Picture, develop, take
 
 __all__ = ["SPEEDS", "Pair", "Player"]
 

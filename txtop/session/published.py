@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 
 Chooses = Callable[[Cell], bool]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics, serving
+from txtop import metrics, serving
 from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session import verdict
 from txtop.session.text import MISSING, aligned
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.session import SessionState
 from txtop.stats.unpaired import Contrast, contrast
 
 MARGIN = 0.02

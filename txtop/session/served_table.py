@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from txtop import knees, metrics, serving
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session.text import MISSING, aligned, figure
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS, Summary
 
 COLUMNS = (

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop import fidelity, metrics, roofline, serving, watched
-from txtop.cell_state import CellState
+from txtop import metrics, roofline, serving, watched
 from txtop.metrics import FinalMetrics
 from txtop.plan import references
 from txtop.plan.cell import Cell
@@ -14,7 +13,9 @@ from txtop.sanitise import sanitise
 from txtop.session import published, served_table, verdict
 from txtop.session.export import cell_notes
 from txtop.session.text import MISSING, aligned, figure
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import Summary, relative_half_width
 
 COLUMNS = (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from txtop import fidelity
 from txtop.sanitise import sanitise
 from txtop.session.comparisons import notes
 from txtop.session.text import MISSING, aligned
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.session import SessionState
 from txtop.stats.fidelity_bands import wilson
-from txtop.versus import Versus
 
 HEADING = (
     ("arm", "<"),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from txtop import fidelity, metrics
-from txtop.cell_state import CellState
+from txtop import metrics
 from txtop.plan.cell import Plan
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import numbers
 from txtop.ui.figures import (
     FAILED,

@@ -81,7 +81,7 @@ def summary(paths: Sequence[Path]) -> list[str]:
     from txtop.metrics import FinalMetrics
     from txtop.session.read import read_all
     from txtop.session.table import report
-    from txtop.state import fold_all
+    from txtop.state.session import fold_all
 
     said: list[str] = []
     for path in paths:

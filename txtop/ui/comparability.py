@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Literal
 
 from txtop.session.compare import obstacles
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 Level = Literal["muted", "warn"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import log
 
-from txtop import fidelity, watched
-from txtop.cell_state import CellState
+from txtop import watched
 from txtop.protocol.events import Fidelity
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, Verdict, judged
 from txtop.ui import numbers
 from txtop.ui.difference import NONE, Difference, difference
-from txtop.versus import Versus
 
 SHOWN_LOOKS = 240
 

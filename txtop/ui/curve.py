@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from txtop import knees, metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan.labels import word
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS, stated
 from txtop.ui import figures, numbers
 from txtop.ui.memo import Memo

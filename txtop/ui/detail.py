@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.cell_state import CellState
 from txtop.options import reproduce
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import headline
 from txtop.ui.headline import Hero, load_phases
 from txtop.ui.iterations import Strip, strip

@@ -7,8 +7,8 @@ import re
 from array import array
 from dataclasses import dataclass, replace
 
-from txtop.cell_state import CellState
-from txtop.state import HOST, Device, SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.system import throttle
 from txtop.ui import numbers
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity
 from txtop.protocol.events import Fidelity
-from txtop.state import SessionState
-from txtop.versus import Versus
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.session import SessionState
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.plan import labels
-from txtop.state import SessionState
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.comparison import Comparison, comparison, memory_bytes
 from txtop.ui.headline import Hero, hero
 from txtop.ui.memo import Memo
-from txtop.versus import Versus
 
 NS_PER_S = 1e9
 

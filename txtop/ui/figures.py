@@ -8,9 +8,9 @@ from functools import lru_cache
 from statistics import fmean, median
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.metrics import Live
 from txtop.plan.cell import Cell, Plan
+from txtop.state.cell import CellState
 from txtop.stats.summary import FLOORS
 from txtop.ui import numbers
 from txtop.ui.memo import Memo

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics
-from txtop.cell_state import CellState
+from txtop import metrics
 from txtop.metrics import Live
 from txtop.protocol import events
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui import figures, lanes, numbers
 from txtop.ui.devices import throttle_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from txtop.cell_state import CellState
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import outlying
 from txtop.ui.figures import WIDENINGS, planned_iterations
 from txtop.ui.memo import Memo

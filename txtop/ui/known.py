@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import fidelity, metrics, serving
-from txtop.cell_state import CellState
+from txtop import metrics, serving
 from txtop.plan.cell import Cell
 from txtop.session.export import cell_notes
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.steady_state import drifts
 from txtop.stats.summary import band
 from txtop.stats.trend import trend

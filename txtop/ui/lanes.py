@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import metrics, serving
-from txtop.cell_state import CellState
 from txtop.plan.cell import Plan
+from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCHES
 from txtop.ui import numbers
 from txtop.ui.figures import MOST_BINS, Chart, measured_count

@@ -18,7 +18,7 @@ from txtop.protocol.events import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import find
 from txtop.session.read import log_path
-from txtop.state import HOST, SessionState
+from txtop.state.session import HOST, SessionState
 from txtop.ui import devices
 from txtop.ui.findings import Doctor, Finding
 from txtop.ui.pump import runner_of

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop import metrics, serving, watched
-from txtop.cell_state import CellState
 from txtop.metrics import PER_ITERATION
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import Summary, stated
 from txtop.ui.iterations import pace
 from txtop.ui.memo import Memo

@@ -6,10 +6,10 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, Live
 from txtop.plan import references
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import stated
 
 T = TypeVar("T")

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from txtop import fidelity, metrics, roofline
-from txtop.cell_state import CellState
+from txtop import metrics, roofline
 from txtop.plan.labels import word
-from txtop.state import SessionState
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats import pareto
 from txtop.ui import comparison, figures, numbers
 from txtop.ui.cell_row import CellRow

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from txtop.protocol.events import AnyEvent
     from txtop.runner.client import Status
-    from txtop.state import SessionState
+    from txtop.state.session import SessionState
 
 STATUS_EVERY_S = 1.0
 LONGEST_STEP_NS = 1_000_000_000

@@ -6,8 +6,8 @@ import math
 from array import array
 
 from txtop import metrics, roofline
-from txtop.cell_state import CellState
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import HISTORY, MBU, NS_PER_S, Gauge, Roof, history
 from txtop.ui.memo import Memo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.state import HOST, Device, SessionState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.ui.devices import gpus_of
 
 

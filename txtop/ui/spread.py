@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txtop import metrics
-from txtop.cell_state import CellState
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS, percentile, stated
 from txtop.ui.iterations import pace
 from txtop.ui.memo import Memo

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import fmean
 
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell, Plan
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import numbers
 
 NS_PER_S = 1e9

@@ -16,8 +16,8 @@ from itertools import pairwise
 from statistics import fmean
 
 from txtop import watched
-from txtop.cell_state import CellState
-from txtop.state import HOST, Device, SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.system import throttle
 from txtop.ui import numbers
 from txtop.ui.devices import gpus_of

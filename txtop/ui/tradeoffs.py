@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from txtop.cell_state import CellState
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import curve
 from txtop.ui.cell_row import CellRow
 from txtop.ui.memo import Memo

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.plan.cell import Cell
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.ui import figures, numbers
 from txtop.ui.cell_row import CellRow, kept_row
 from txtop.ui.detail import Detail, detail

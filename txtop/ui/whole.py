@@ -6,7 +6,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from txtop.state import HOST, Device, SessionState
+from txtop.state.session import HOST, Device, SessionState
 from txtop.ui import numbers
 from txtop.ui.devices import NS_PER_S, Fact, Gauge, gpus_of, is_silent
 

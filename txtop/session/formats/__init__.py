@@ -7,7 +7,7 @@ from collections.abc import Callable
 from txtop.metrics import FinalMetrics
 from txtop.session import export
 from txtop.session.formats import benchmark_v2, flat, llama_bench, markdown, optimum_benchmark
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 WRITERS: dict[str, Callable[[SessionState, FinalMetrics], bytes]] = {
     "json": export.to_json,

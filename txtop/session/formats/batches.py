@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from txtop.cell_state import CellState
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 
 FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
 

@@ -11,7 +11,7 @@ from txtop.metrics import FinalMetrics
 from txtop.sanitise import inert_json, sanitise
 from txtop.session.export import build
 from txtop.session.schema import CellExport
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 SERVED = ("serving", "requests", "tokens")
 SKIPPED = ("metrics", "kernels", "fidelity", "notes", *SERVED)

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
 from txtop.session.formats.batches import in_batches
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 
 UNKNOWN = (
     "build_commit",

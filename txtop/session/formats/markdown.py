@@ -8,7 +8,7 @@ import re
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import served_table, table
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 

@@ -6,7 +6,7 @@ from txtop import knees
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session.report.plots import Point, few, joined, median_of
-from txtop.state import SessionState
+from txtop.state.session import SessionState
 
 
 def curve(state: SessionState, finals: FinalMetrics) -> str:

@@ -6,7 +6,6 @@ import html
 from datetime import UTC, datetime
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import served_table, table, verdict
@@ -16,7 +15,8 @@ from txtop.session.report import plots
 from txtop.session.report.curve import curve
 from txtop.session.report.style import STYLE
 from txtop.session.text import figure
-from txtop.state import SessionState
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
 from txtop.stats.summary import FEW
 
 MOST_CARDS = 12

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from txtop import metrics
-from txtop.cell_state import CellState
 from txtop.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session.ratios import Ratio
 from txtop.session.report.drawing import SERIES, colour, quiet, svg
-from txtop.state import Device, SessionState
-from txtop.versus import Versus
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState
+from txtop.state.session import Device, SessionState
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,15 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from txtop import cell_fold, fidelity
-from txtop.cell_fold import INVALID
-from txtop.cell_state import CellState, Samples
 from txtop.plan import references
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
+from txtop.state import fidelity
+from txtop.state import fold as cell_fold
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState, Samples
+from txtop.state.fold import INVALID
 from txtop.system.device_peaks import best
-from txtop.versus import Versus
 
 HOST = "host"
 MAX_NS = 2**63 - 1

@@ -8,7 +8,7 @@ from typing import Literal
 
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.served import Served
+from txtop.state.served import Served
 
 Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
 NONE_NS = -1

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from txtop.cell_state import NONE_NS, CellState
 from txtop.protocol import events
+from txtop.state.cell import NONE_NS, CellState
 
 if TYPE_CHECKING:
-    from txtop.state import SessionState
+    from txtop.state.session import SessionState
 
 INVALID = "is INVALID: NaN or Inf in its output"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 
-from txtop.cell_state import CellState, Samples
-from txtop.state import Device, SessionState
+from txtop.state.cell import CellState, Samples
+from txtop.state.session import Device, SessionState
 
 _GROWING = ("log", "markers", "gaps", "boot_ids")
 
