@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import tiny
 
-from txtop import serving
-from txtop.metrics import FinalMetrics
+from txtop.analysis import serving
+from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.read import read_all

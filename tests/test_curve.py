@@ -10,7 +10,7 @@ import swept
 from drawn import lines
 from test_tradeoffs import a_plan, tried, whole
 
-from txtop import knees
+from txtop.analysis import knee
 from txtop.plan.cell import Plan
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import FLOORS
@@ -44,8 +44,8 @@ def folded(sweep: swept.Sweep) -> SessionState:
 
 
 def test_every_server_has_the_knee_that_its_latencies_make() -> None:
-    found = knees.knees(folded(swept.Sweep(swept.plan())))
-    rates = {server.scenario: knees.offered_rate(state) for server, state in found.items()}
+    found = knee.knees(folded(swept.Sweep(swept.plan())))
+    rates = {server.scenario: knee.offered_rate(state) for server, state in found.items()}
     assert rates == swept.KNEES
     assert all(state.cell.server == server for server, state in found.items())
 
@@ -53,7 +53,7 @@ def test_every_server_has_the_knee_that_its_latencies_make() -> None:
 def test_no_knee_while_a_load_is_to_come() -> None:
     plan = swept.plan()
     session = folded(swept.Sweep(plan, open_at=(plan.cells[-1].id, 40)))
-    (server,) = knees.knees(session)
+    (server,) = knee.knees(session)
     assert server.scenario == "dynamic"
 
 
@@ -62,18 +62,18 @@ def test_no_knee_of_two_loads_or_where_every_load_saturates() -> None:
     two = Plan(cells=tuple(c for c in plan.cells if swept.share(c) in (None, 0.2, 0.4)))
     over = Plan(cells=tuple(c for c in plan.cells if swept.share(c) in (None, *swept.SATURATED)))
     for cells in (two, over):
-        assert knees.knees(folded(swept.Sweep(cells))) == {}
+        assert knee.knees(folded(swept.Sweep(cells))) == {}
 
 
 def test_a_cell_with_too_few_answers_is_no_knee() -> None:
     plan = swept.plan(["dynamic"])
     best = next(cell for cell in plan.cells if swept.share(cell) == 0.6)
-    (found,) = knees.knees(folded(swept.Sweep(plan, few=(best.id, 10)))).values()
-    assert knees.offered_rate(found) == 4.0
+    (found,) = knee.knees(folded(swept.Sweep(plan, few=(best.id, 10)))).values()
+    assert knee.offered_rate(found) == 4.0
 
 
 def test_whole_batches_have_no_knee() -> None:
-    assert knees.knees(fold_all(list(whole(a_plan(batch_sizes=[1, 2, 4]))))) == {}
+    assert knee.knees(fold_all(list(whole(a_plan(batch_sizes=[1, 2, 4]))))) == {}
 
 
 # The points

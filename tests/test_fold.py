@@ -11,8 +11,8 @@ import streams
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from txtop import metrics
-from txtop.metrics import FinalMetrics
+from txtop.analysis import metrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
 from txtop.session.play import SPEEDS, Player

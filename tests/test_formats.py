@@ -15,8 +15,8 @@ import msgspec
 import pytest
 import streams
 
+from txtop.analysis.metrics import FinalMetrics
 from txtop.commands import results
-from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.session.find import resolve

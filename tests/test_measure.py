@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import streams
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Telemetry
 from txtop.runner.measure import Course

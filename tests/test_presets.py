@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import streams
 
+from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import UsageError
-from txtop.metrics import FinalMetrics
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import matrix

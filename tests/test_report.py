@@ -14,8 +14,8 @@ import pytest
 import streams
 from test_session_hostile import _models, _spoil
 
+from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import run_command_line
-from txtop.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

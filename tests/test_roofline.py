@@ -10,8 +10,9 @@ import msgspec
 import pytest
 import streams
 
-from txtop import metrics, resources, roofline
-from txtop.metrics import FinalMetrics
+from txtop import resources
+from txtop.analysis import metrics, roofline
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Geometry

@@ -18,7 +18,7 @@ import fake_worker
 import pytest
 import tiny
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control

@@ -13,7 +13,7 @@ import pytest
 from scripted_nvml import Scenario
 from test_runner import Run, plan
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.session import export

@@ -10,8 +10,8 @@ import pytest
 import streams
 from test_runner import FAKE, Run, plan, statuses
 
+from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError
-from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine

@@ -11,7 +11,7 @@ from statistics import fmean
 import pytest
 from test_runner import Run
 
-from txtop import serving
+from txtop.analysis import serving
 from txtop.plan.cell import Load, Plan, matrix
 from txtop.plan.serving import Serving
 from txtop.protocol import events

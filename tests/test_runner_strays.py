@@ -11,7 +11,7 @@ import pytest
 import streams
 from test_runner import Run, plan, statuses
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session import export
 from txtop.session.read import read_all

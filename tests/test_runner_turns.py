@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from test_runner import Run, statuses
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.options import ab
 from txtop.options.ab import Rules
 from txtop.plan.cell import Plan

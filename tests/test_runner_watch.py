@@ -15,7 +15,7 @@ import pytest
 import tiny
 from test_runner import Run, plan
 
-from txtop import watched
+from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine
 from txtop.session.read import read_all
@@ -92,6 +92,6 @@ def test_the_processor_rests_before_the_first_worker_where_its_energy_is_counted
     run = Run(tmp_path / "s", plan("ok"), sampler=(sys.executable, "-c", IDLE))
     run.run()
     assert run.ended == ("done", True)
-    idle = watched.idle(run.state, "host")
+    idle = energy.idle(run.state, "host")
     assert idle.seconds >= 2.0 and idle.source == "counter"
     assert idle.watts == pytest.approx(10, rel=0.2)

@@ -12,18 +12,18 @@ import msgspec
 import pytest
 import streams
 
+from txtop.analysis.compare import Comparison, compare
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.ratios import ratios
 from txtop.cli import run_command_line
-from txtop.metrics import FinalMetrics
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import served_table, table
-from txtop.session.compare import Comparison, compare
 from txtop.session.export import build
 from txtop.session.formats import WRITERS
 from txtop.session.formats.batches import FORMATS, left_out
-from txtop.session.ratios import ratios
 from txtop.session.report.page import page
 from txtop.session.schema import Export
 from txtop.state.session import SessionState, fold_all

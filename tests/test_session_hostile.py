@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import export, find, table

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import streams
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import matrix
 from txtop.protocol import events
 from txtop.session import export, table

@@ -13,7 +13,7 @@ import ui_events
 import versus_sessions
 from test_roofline import GPT2, PEAKS
 
-from txtop import roofline
+from txtop.analysis import roofline
 from txtop.plan.cell import Cell, Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

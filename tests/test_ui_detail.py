@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

@@ -12,7 +12,8 @@ import streams
 import ui_events
 from msgspec.structs import replace
 
-from txtop import headless, metrics, serving
+from txtop import headless
+from txtop.analysis import metrics, serving
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events

@@ -8,8 +8,8 @@ import math
 import pytest
 from versus_sessions import Script, script
 
+from txtop.analysis.metrics import FinalMetrics
 from txtop.headless import _finish
-from txtop.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import export, table

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 import streams
 
-from txtop import watched
-from txtop.metrics import FinalMetrics
+from txtop.analysis import energy as watched
+from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session import export, table
 from txtop.session.text import figure

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from txtop import listing
+from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError, UsageError
-from txtop.metrics import FinalMetrics
 from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
 from txtop.runner.opening import missing, uncompared
 from txtop.sanitise import sanitise

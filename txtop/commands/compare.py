@@ -36,8 +36,8 @@ def compare(
     for side in (olds, fresh):
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
+    from txtop.analysis import compare as sessions
     from txtop.headless import check_out, recorded, write_out
-    from txtop.session import compare as sessions
     from txtop.session.formats.comparison import WRITERS
 
     check_out(output)

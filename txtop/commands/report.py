@@ -20,8 +20,8 @@ def report(
     session_dir: SessionDir = None,
 ) -> int:
     """Write a session as one HTML file with plots, without script and without network."""
+    from txtop.analysis.metrics import FinalMetrics
     from txtop.headless import check_out, recorded, write_out
-    from txtop.metrics import FinalMetrics
     from txtop.session.find import resolve, session_id
     from txtop.session.report.page import page
 

@@ -27,14 +27,14 @@ def show(
 
     check_cut(warmup)
     judged = None if margin is None else share("--margin", margin)
+    from txtop.analysis.metrics import FinalMetrics
     from txtop.headless import recorded
-    from txtop.metrics import FinalMetrics
     from txtop.session.table import report
 
     state = recorded(session, session_dir, warmup)
     print(report(state, FinalMetrics()), end="")
     if judged is not None:
-        from txtop.session.ratios import lines
+        from txtop.analysis.ratios import lines
 
         print("", *lines(state, judged), sep="\n")
     return 0
@@ -67,7 +67,7 @@ def export(
         return 0
     if session is None:
         raise UsageError("export needs a session", "txtop sessions lists what is here")
-    from txtop.metrics import FinalMetrics
+    from txtop.analysis.metrics import FinalMetrics
     from txtop.session.formats import WRITERS
     from txtop.session.formats.batches import left_out
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Block, Role
 from txtop.runner import validity

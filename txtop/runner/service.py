@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from txtop import metrics, serving
+from txtop.analysis import metrics, serving
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving

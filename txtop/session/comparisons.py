@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.protocol.events import Fidelity
 from txtop.session.schema import ComparisonExport, FidelityExport
 from txtop.state import fidelity

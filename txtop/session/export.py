@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
-from txtop import metrics, roofline, serving, stats, watched
-from txtop.metrics import FinalMetrics
+from txtop import stats
+from txtop.analysis import energy, metrics, roofline, serving
+from txtop.analysis.metrics import FinalMetrics
 from txtop.sanitise import inert_json
 from txtop.session import served_table
 from txtop.session.comparisons import comparisons, exported
@@ -146,7 +147,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         invalid=state.invalid > 0,
         fidelity=None if session.versus else exported(session.output_of(cell.id)),
         notes=cell_notes(session, state, finals),
-        metrics={**found, **roofs, **money, **watched.figures(session, state)},
+        metrics={**found, **roofs, **money, **energy.figures(session, state)},
     )
 
 
@@ -227,7 +228,7 @@ def _telemetry(state: SessionState) -> TelemetryExport:
             continue
         found = {}
         for name in device.series:
-            read = [v for c in measured for v in watched.while_measuring(state, c, key, name)]
+            read = [v for c in measured for v in energy.while_measuring(state, c, key, name)]
             found[name] = Series(
                 n=len(read),
                 mean=fmean(read) if read else None,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from txtop import metrics
-from txtop.metrics import FinalMetrics
+from txtop.analysis import metrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from txtop import knees, metrics, serving
-from txtop.metrics import FinalMetrics
+from txtop.analysis import knee as knees
+from txtop.analysis import metrics, serving
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session.text import MISSING, aligned, figure

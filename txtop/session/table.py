@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop import metrics, roofline, serving, watched
-from txtop.metrics import FinalMetrics
+from txtop.analysis import energy, metrics, roofline, serving
+from txtop.analysis.metrics import FinalMetrics
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Machine
@@ -61,7 +61,7 @@ def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
     """Gross joules per token or sequence, where they were measured."""
-    used = next(iter(watched.joules(state, cell).values()), None)
+    used = next(iter(energy.joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
 
 

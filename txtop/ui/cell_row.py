@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.plan.cell import Plan
 from txtop.state import fidelity
 from txtop.state.cell import CellState

@@ -78,7 +78,7 @@ def summary(paths: Sequence[Path]) -> list[str]:
 
     Raises `SessionError`.
     """
-    from txtop.metrics import FinalMetrics
+    from txtop.analysis.metrics import FinalMetrics
     from txtop.session.read import read_all
     from txtop.session.table import report
     from txtop.state.session import fold_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from txtop.session.compare import obstacles
+from txtop.analysis.compare import obstacles
 from txtop.state.session import SessionState
 
 Level = Literal["muted", "warn"]

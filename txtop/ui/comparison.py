@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import log
 
-from txtop import watched
+from txtop.analysis import energy
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import Versus
@@ -245,7 +245,7 @@ def _energy_and_memory(
     """`energy 0.68x   memory 0.61x`, as far as both arms are known."""
     mine, base = state.cells[name], state.cells[versus.first.id]
     said: list[tuple[str, str]] = []
-    joules = [next(iter(watched.joules(state, cell).values()), None) for cell in (mine, base)]
+    joules = [next(iter(energy.joules(state, cell).values()), None) for cell in (mine, base)]
     spent, usual = (used.mean if used else None for used in joules)
     if spent and usual:
         said.append(("energy", f"{spent / usual:.2f}x"))

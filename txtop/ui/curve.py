@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from txtop import knees, metrics, serving
+from txtop.analysis import knee, metrics, serving
 from txtop.plan.labels import word
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -71,18 +71,18 @@ def _knees(session: SessionState, memo: Memo) -> set[str]:
     return memo.kept(
         "knees",
         (session.plan, session.ended is not None, over),
-        lambda: {state.cell.id for state in knees.knees(session).values()},
+        lambda: {state.cell.id for state in knee.knees(session).values()},
     )
 
 
 def _load(state: CellState, memo: Memo) -> Load:
-    offered = knees.offered_rate(state)
+    offered = knee.offered_rate(state)
     made_of = state.samples, len(state.samples), offered, state.over
 
     def make() -> Load:
         return Load(
             offered,
-            knees.answered_rate(state) or 0.0,
+            knee.answered_rate(state) or 0.0,
             len(state.samples.kept()),
             serving.occupancy(state),
             serving.totals(state).unanswered if state.over else 0,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.plan import labels
 from txtop.state.ab import Versus
 from txtop.state.cell import CellState

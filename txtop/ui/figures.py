@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, median
 
-from txtop import metrics
-from txtop.metrics import Live
+from txtop.analysis import metrics
+from txtop.analysis.metrics import Live
 from txtop.plan.cell import Cell, Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import FLOORS

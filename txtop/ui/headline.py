@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import metrics
-from txtop.metrics import Live
+from txtop.analysis import metrics
+from txtop.analysis.metrics import Live
 from txtop.protocol import events
 from txtop.state import fidelity
 from txtop.state.cell import CellState

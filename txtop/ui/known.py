@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import metrics, serving
+from txtop.analysis import metrics, serving
 from txtop.plan.cell import Cell
 from txtop.session.export import cell_notes
 from txtop.state import fidelity

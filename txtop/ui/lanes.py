@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import metrics, serving
+from txtop.analysis import metrics, serving
 from txtop.plan.cell import Plan
 from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCHES

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from txtop import metrics, serving, watched
-from txtop.metrics import PER_ITERATION
+from txtop.analysis import energy, metrics, serving
+from txtop.analysis.metrics import PER_ITERATION
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import Summary, stated
@@ -80,7 +80,7 @@ def _final(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure,
         return ()
     memo.ended(state, metrics.headline(state), session.plan.seed)
     found = memo.finals.of(state, session.plan.seed)
-    found = {**found, **_of_device(session, state), **watched.joules(session, state)}
+    found = {**found, **_of_device(session, state), **energy.joules(session, state)}
     found |= metrics.cost(state, found, session.plan.cost_per_hour)
     labels = _labels(state)
     whole = serving.SYSTEM if state.cell.serving is not None else ()
@@ -99,7 +99,7 @@ def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
         ("gpu_utilization", "utilization", "%"),
         ("power_w", "power_w", "W"),
     ):
-        read = watched.while_measuring(session, state, name, series) if name else []
+        read = energy.while_measuring(session, state, name, series) if name else []
         if read:
             found[metric] = Summary(unit=unit, n=1, mean=fmean(read))
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
-from txtop import metrics
-from txtop.metrics import FinalMetrics, Live
+from txtop.analysis import metrics
+from txtop.analysis.metrics import FinalMetrics, Live
 from txtop.plan import references
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from txtop import metrics, roofline
+from txtop.analysis import metrics, roofline
 from txtop.plan.labels import word
 from txtop.state import fidelity
 from txtop.state.cell import CellState

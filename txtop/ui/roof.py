@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 
-from txtop import metrics, roofline
+from txtop.analysis import metrics, roofline
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui import numbers

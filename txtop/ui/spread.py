@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS, percentile, stated

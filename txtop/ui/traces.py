@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
-from txtop import watched
+from txtop.analysis import energy
 from txtop.state.cell import CellState
 from txtop.state.session import HOST, Device, SessionState
 from txtop.system import throttle
@@ -101,7 +101,7 @@ def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, 
         known = [v for v in (*before, *body) if v is not None]
         if not known:
             return []
-        counted = watched.while_measuring(session, state, name, series)
+        counted = energy.while_measuring(session, state, name, series)
         value = fmean(counted) if counted else known[-1]
         full = max(top, *known, 0.0) if filled else 0.0
         return [Trace(label, numbers.three(value), unit, before, body, shape.room, full)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.session import export
 from txtop.session.formats import benchmark_v2, flat, llama_bench, markdown, optimum_benchmark
 from txtop.state.session import SessionState

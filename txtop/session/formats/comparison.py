@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from txtop.analysis.compare import Compared, Comparison
+from txtop.analysis.ratios import words
 from txtop.sanitise import inert_json
-from txtop.session.compare import Compared, Comparison
 from txtop.session.formats.markdown import inert
-from txtop.session.ratios import words
 from txtop.session.text import MISSING, aligned, figure
 
 COLUMNS = (

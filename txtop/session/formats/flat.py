@@ -7,7 +7,7 @@ import io
 
 import msgspec
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.sanitise import inert_json, sanitise
 from txtop.session.export import build
 from txtop.session.schema import CellExport

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.metrics import FinalMetrics, stated
+from txtop.analysis.metrics import FinalMetrics, stated
 from txtop.sanitise import inert_json
 from txtop.session.formats.batches import in_batches
 from txtop.state.cell import CellState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 
-from txtop.metrics import FinalMetrics
+from txtop.analysis.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session import served_table, table
 from txtop.state.session import SessionState

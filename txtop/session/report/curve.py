@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from txtop import knees
-from txtop.metrics import FinalMetrics
+from txtop.analysis import knee
+from txtop.analysis.metrics import FinalMetrics
 from txtop.sanitise import sanitise
 from txtop.session.report.plots import Point, few, joined, median_of
 from txtop.state.session import SessionState
@@ -17,12 +17,12 @@ def curve(state: SessionState, finals: FinalMetrics) -> str:
         if cell.cell.serving is None or cell.status != "ok":
             continue
         time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
-        rate = knees.answered_rate(cell)
+        rate = knee.answered_rate(cell)
         if time_ms and rate:
             asked = cell.cell
             name = f"{asked.model_name} {asked.precision} {asked.scenario}"
             load = asked.offered.removeprefix(f"{asked.scenario} ")
-            at = Point(rate, time_ms, load, knees.offered_rate(cell))
+            at = Point(rate, time_ms, load, knee.offered_rate(cell))
             servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""

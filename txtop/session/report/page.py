@@ -5,12 +5,12 @@ from __future__ import annotations
 import html
 from datetime import UTC, datetime
 
-from txtop import metrics
-from txtop.metrics import FinalMetrics
+from txtop.analysis import metrics
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.ratios import MARGIN, ratios
 from txtop.sanitise import sanitise
 from txtop.session import served_table, table, verdict
 from txtop.session.export import cell_notes
-from txtop.session.ratios import MARGIN, ratios
 from txtop.session.report import plots
 from txtop.session.report.curve import curve
 from txtop.session.report.style import STYLE

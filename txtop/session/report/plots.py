@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from txtop import metrics
-from txtop.metrics import FinalMetrics
+from txtop.analysis import metrics
+from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.ratios import Ratio
 from txtop.sanitise import sanitise
-from txtop.session.ratios import Ratio
 from txtop.session.report.drawing import SERIES, colour, quiet, svg
 from txtop.state.ab import Versus
 from txtop.state.cell import CellState

@@ -8,7 +8,7 @@ from statistics import fmean, median
 
 import msgspec
 
-from txtop import knees, metrics, serving
+from txtop.analysis import knee, metrics, serving
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.session.text import figure
@@ -163,7 +163,7 @@ def _loads(base: list[Pair], new: list[Pair]) -> list[str]:
     """Why E2E of two servers does not tell which is the faster."""
     both = [cell for _, cell in [*base, *new]]
     if not serving.same_load(both):
-        rates = [figure(knees.offered_rate(side[0][1])) for side in (base, new)]
+        rates = [figure(knee.offered_rate(side[0][1])) for side in (base, new)]
         return [f"another load: {rates[0]} a second against {rates[1]}"]
     if all(c.saturated for c in both):
         return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from txtop import serving
+from txtop.analysis import serving
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import per_million

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import fmean
 
-from txtop import metrics, serving
+from txtop.analysis import metrics, serving
 from txtop.plan.cell import Cell
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState

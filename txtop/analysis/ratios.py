@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop import metrics, serving
+from txtop.analysis import metrics, serving
 from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.session import verdict

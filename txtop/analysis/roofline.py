@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from txtop import metrics
+from txtop.analysis import metrics
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Geometry, Peaks
 from txtop.state.cell import CellState

@@ -1,0 +1,1 @@
+"""Derive numbers from a session's state."""
