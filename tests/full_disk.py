@@ -15,7 +15,7 @@ from test_runner import FAKE, plan
 
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conduct import Conductor
-from txtop.session.write import create_folder
+from txtop.session.writer import create_folder
 
 
 def main(folder: Path, iterations: int, limit_bytes: int | None) -> int:

@@ -27,9 +27,9 @@ from terminal_process import TerminalProcess
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner.client import Control
-from txtop.session.play import Player
-from txtop.session.read import read_all
-from txtop.session.write import LOG_NAME
+from txtop.session.player import Player
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME
 from txtop.state.session import fold_all
 
 ROLES = ("runner", "worker", "sampler", "screen", "headless")

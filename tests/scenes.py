@@ -18,7 +18,7 @@ from piloted import FakeRunner
 
 from txtop import resources
 from txtop.protocol import events
-from txtop.session.play import Pair, Player
+from txtop.session.player import Pair, Player
 from txtop.ui import machine
 from txtop.ui.findings import Finding
 from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streams
 
 from txtop.protocol import events
-from txtop.session.align import align, common_ns, landmarks, places
+from txtop.session.alignment import align, common_ns, landmarks, places
 from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS

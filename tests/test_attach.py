@@ -14,7 +14,7 @@ from terminal_process import TerminalProcess
 from test_kills import SHIM
 
 from txtop.runner.client import Control
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 ATTACH = "import sys; sys.argv[1:] = ['attach', 's']; from txtop.__main__ import main; main()"

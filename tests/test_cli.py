@@ -19,8 +19,8 @@ import tiny
 
 from txtop.options.presets import PRESETS
 from txtop.plan.cell import ATTENTIONS, PRECISIONS
-from txtop.session.find import look
-from txtop.session.read import read_all
+from txtop.session.catalog import look
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 TXTOP = (sys.executable, "-m", "txtop")

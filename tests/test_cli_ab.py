@@ -19,7 +19,7 @@ from test_cli import TXTOP, txtop
 
 from txtop.protocol.events import AnyEvent, Round
 from txtop.selftest import identical
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.session.verify import verify
 from txtop.state.session import fold_all
 

@@ -15,7 +15,7 @@ from txtop.analysis import serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 

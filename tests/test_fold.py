@@ -15,7 +15,7 @@ from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session.export import to_json
-from txtop.session.play import SPEEDS, Player
+from txtop.session.player import SPEEDS, Player
 from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS

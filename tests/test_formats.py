@@ -19,9 +19,9 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.commands import results
 from txtop.plan.cell import Plan
 from txtop.protocol import events
-from txtop.session.find import resolve
+from txtop.session.catalog import resolve
 from txtop.session.formats import WRITERS
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.session.text import figure
 from txtop.state.session import SessionState, fold_all
 

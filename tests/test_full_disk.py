@@ -14,9 +14,9 @@ import pytest
 
 from txtop.protocol import events
 from txtop.runner.client import Control
-from txtop.session.follow import Follower
-from txtop.session.read import read_all
-from txtop.session.write import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
+from txtop.session.follower import Follower
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
 from txtop.state.session import fold_all
 from txtop.ui.shows import Live
 

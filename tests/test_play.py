@@ -12,10 +12,10 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import find, read
+from txtop.session import catalog, reader
 from txtop.session.formats import WRITERS
-from txtop.session.play import Pair, Player
-from txtop.session.read import read_all
+from txtop.session.player import Pair, Player
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
@@ -71,7 +71,7 @@ def until(made: list[AnyEvent], position_ns: int) -> SessionState:
 def test_any_place_from_anywhere_is_the_fold_up_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, packed: bool
 ) -> None:
-    monkeypatch.setattr(read, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", chunk)
     made = eventful()
     path = tmp_path / "s.jsonl"
     body = streams.write(path, made)
@@ -95,7 +95,7 @@ def test_any_place_from_anywhere_is_the_fold_up_to_it(
 def test_lines_that_are_rejected_change_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(reader, "CHUNK_BYTES", 500)
     made = eventful()
     lines = [events.encode(event) for event in made]
     for i in range(5, len(lines), 7):
@@ -113,7 +113,7 @@ def test_lines_that_are_rejected_change_no_place(
     assert player.problems.rejected == read_all(path)[1].rejected
 
 
-@pytest.mark.parametrize("path", find.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
 @pytest.mark.parametrize("format", WRITERS)
 def test_the_end_of_a_bundled_replay_is_its_export(path: Path, format: str) -> None:
     player = Player(path)

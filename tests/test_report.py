@@ -19,8 +19,8 @@ from txtop.cli import run_command_line
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import find
-from txtop.session.read import read_all
+from txtop.session import catalog
+from txtop.session.reader import read_all
 from txtop.session.report.page import page
 from txtop.session.report.plots import Point, joined
 from txtop.state.session import fold_all
@@ -77,7 +77,7 @@ def assert_inert(body: str) -> None:
     assert "default-src 'none'" in body and "\x1b" not in body
 
 
-@pytest.mark.parametrize("path", find.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
 def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
     made = read_all(path)[0]
     body = report(made)

@@ -24,7 +24,7 @@ from txtop.options.serving import Wishes, loads
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import directory
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 NAMES = (

@@ -18,7 +18,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session import table
 from txtop.session.export import to_json
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
 from txtop.state.snapshot import develop, take
 

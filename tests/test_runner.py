@@ -24,8 +24,8 @@ from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conduct import Conductor
 from txtop.session import export, table
-from txtop.session.read import read_all
-from txtop.session.write import LOG_NAME, create_folder
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME, create_folder
 from txtop.state.session import SessionState, fold_all
 
 FAKE = (sys.executable, fake_worker.__file__)

@@ -17,7 +17,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.session import export
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState
 from txtop.ui import devices
 

@@ -17,9 +17,9 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner import machine
 from txtop.runner.conduct import Conductor
 from txtop.session import export
-from txtop.session.mend import TORN_NAME, mend
-from txtop.session.read import read_all
-from txtop.session.write import LOG_NAME, LogWriter, create_folder
+from txtop.session.reader import read_all
+from txtop.session.repair import TORN_NAME, mend
+from txtop.session.writer import LOG_NAME, LogWriter, create_folder
 from txtop.state.session import SessionState, fold_all
 
 

@@ -15,7 +15,7 @@ from txtop.analysis import serving
 from txtop.plan.cell import Load, Plan, matrix
 from txtop.plan.serving import Serving
 from txtop.protocol import events
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState
 from txtop.stats.queueing import md1_wait_s
 

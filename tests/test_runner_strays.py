@@ -14,7 +14,7 @@ from test_runner import Run, plan, statuses
 from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.session import export
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 STRAY = """

@@ -17,7 +17,7 @@ from txtop.protocol import events
 from txtop.protocol.events import Round
 from txtop.runner import control, room
 from txtop.session import export
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.sequential import holm, signed_rank_p

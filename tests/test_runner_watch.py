@@ -18,7 +18,7 @@ from test_runner import Run, plan
 from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 

@@ -14,8 +14,8 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import export, find, table
-from txtop.session.read import read_all
+from txtop.session import catalog, export, table
+from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
 BIG = 2**63 - 1
@@ -142,7 +142,7 @@ def test_a_header_with_an_impossible_date_hides_no_other_session(
         text=True,
     )
     assert listed.returncode == 0 and listed.stdout.startswith("good ")
-    assert find.look(tmp_path / "bad.jsonl") is None
+    assert catalog.look(tmp_path / "bad.jsonl") is None
 
 
 def test_one_new_token_leaves_no_gap_and_says_so() -> None:

@@ -16,10 +16,10 @@ import streams
 
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.protocol import events
-from txtop.session import find
-from txtop.session.follow import Follower
-from txtop.session.read import read_all
-from txtop.session.write import LOG_NAME, LogWriter, create_folder
+from txtop.session import catalog
+from txtop.session.follower import Follower
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME, LogWriter, create_folder
 
 
 @pytest.mark.fault(5)
@@ -238,7 +238,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_loaded(
 @pytest.mark.parametrize("name", ["../../x", "/etc/x", "a\0b", "x" * 300, "", ".hidden", "a b"])
 def test_a_name_that_leaves_its_folder_is_refused(name: str) -> None:
     with pytest.raises(UsageError):
-        find.check_name(name)
+        catalog.check_name(name)
 
 
 def test_sessions_are_found_by_id_name_and_path(tmp_path: Path) -> None:
@@ -249,15 +249,15 @@ def test_sessions_are_found_by_id_name_and_path(tmp_path: Path) -> None:
     folder.mkdir()
     streams.write(folder / LOG_NAME, made)
     with pytest.raises(SessionError):
-        find.resolve("friendly", tmp_path)
+        catalog.resolve("friendly", tmp_path)
     streams.write(tmp_path / "bare.jsonl", made)
-    assert find.resolve("261123-120000", tmp_path) == folder
-    assert find.resolve("friendly", tmp_path) == tmp_path / "bare.jsonl"
-    assert find.resolve("bare", tmp_path) == tmp_path / "bare.jsonl"
-    assert find.resolve(str(folder), tmp_path / "nowhere") == folder
+    assert catalog.resolve("261123-120000", tmp_path) == folder
+    assert catalog.resolve("friendly", tmp_path) == tmp_path / "bare.jsonl"
+    assert catalog.resolve("bare", tmp_path) == tmp_path / "bare.jsonl"
+    assert catalog.resolve(str(folder), tmp_path / "nowhere") == folder
     with pytest.raises(SessionError, match="did you mean 261123-120000"):
-        find.resolve("261123-12000", tmp_path)
-    own = [found for found in find.recent(folder=tmp_path) if not found.bundled]
+        catalog.resolve("261123-12000", tmp_path)
+    own = [found for found in catalog.recent(folder=tmp_path) if not found.bundled]
     assert {(f.id, f.cells_ok, f.cells_total, f.ended) for f in own} == {
         ("261123-120000", 2, 2, "done"),
         ("bare", 2, 2, "done"),

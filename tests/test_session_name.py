@@ -9,7 +9,7 @@ import streams
 
 from txtop.cli import run_command_line
 from txtop.protocol import events
-from txtop.session import find
+from txtop.session import catalog
 from txtop.ui.machine import listed
 from txtop.ui.shows import Recording, SideBySide
 
@@ -25,7 +25,7 @@ def renamed(tmp_path: Path) -> Path:
 
 
 def test_the_list(renamed: Path) -> None:
-    found = find.look(renamed)
+    found = catalog.look(renamed)
     assert found is not None and found.name == "monday"
     assert listed(found).label == "tuesday"
 

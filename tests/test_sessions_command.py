@@ -9,8 +9,8 @@ import streams
 
 from txtop import headless
 from txtop.cli import run_command_line
-from txtop.session import find
-from txtop.session.write import LOG_NAME, create_folder
+from txtop.session import catalog
+from txtop.session.writer import LOG_NAME, create_folder
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_a_renamed_session_goes_by_its_new_name_alone(
 ) -> None:
     assert txtop(capsys, "sessions", "rename", "one", "first")[0] == 0
     assert txtop(capsys, "sessions", "rename", "bare", "bert")[0] == 0
-    assert find.resolve("first") == home / "first"
-    assert find.resolve("bert") == home / "bert.jsonl"
+    assert catalog.resolve("first") == home / "first"
+    assert catalog.resolve("bert") == home / "bert.jsonl"
     assert txtop(capsys, "show", "one")[0] == 4
     code, _, err = txtop(capsys, "sessions", "rename", "first", "two")
     assert code == 2 and "exists already" in err

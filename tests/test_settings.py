@@ -10,7 +10,7 @@ import pytest
 from txtop import settings
 from txtop.cli import run_command_line
 from txtop.plan.cell import Plan
-from txtop.session.find import sessions_dir
+from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings
 from txtop.ui import app as screen
 from txtop.ui import themes

@@ -17,7 +17,7 @@ from txtop.analysis import roofline
 from txtop.plan.cell import Cell, Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
 from txtop.ui.memo import Memo
 from txtop.ui.plots import Plot, Tradeoffs

@@ -19,7 +19,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.resources import directory
 from txtop.session.export import build
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.session.schema import CellExport
 from txtop.state.session import SessionState, fold_all
 from txtop.ui.detail import Detail, Loading, detail

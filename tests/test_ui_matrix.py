@@ -17,7 +17,7 @@ from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.runner import client
-from txtop.session import find
+from txtop.session import catalog
 from txtop.session.past import Past
 from txtop.ui import layout
 from txtop.ui.app import TxtopApp
@@ -220,7 +220,7 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
     write(folder / "one", session(model=EVIL.replace("/", "")))
     write(folder / "two", session(model="bert-base-uncased"))
     async with opened(Home()) as (app, pilot):
-        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(find.bundled()))
+        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.bundled()))
         await pilot.press("c")
         await until(pilot, lambda: "mark two" in str(list(app._notifications)))
         await pilot.press("space", "down", "space")
@@ -235,7 +235,7 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
         )
         assert not app._exit
         await pilot.press("end", "home", "j", "k", "space", "slash", "escape")
-        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(find.bundled()))
+        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.bundled()))
         await pilot.press("escape", "home", "space", "down", "space")
         await until(pilot, lambda: "c compare" in text(app))
         await pilot.press("c")

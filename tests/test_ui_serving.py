@@ -18,7 +18,7 @@ from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
 from txtop.session.past import Past
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui import clipboard, forecast, glyphs, iterations, measures, order

@@ -15,9 +15,9 @@ import streams
 from txtop.cli import run_command_line
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import find
+from txtop.session import catalog
 from txtop.session.verify import verify
-from txtop.session.write import LOG_NAME, LogWriter, create_folder
+from txtop.session.writer import LOG_NAME, LogWriter, create_folder
 
 Lines = list[bytes]
 
@@ -67,7 +67,7 @@ def test_what_a_writer_leaves_is_in_order(session: Path, tmp_path: Path) -> None
     assert not found.wrong and found.digests == 2 and found.segments == 3 and found.ended
 
 
-@pytest.mark.parametrize("path", find.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
 def test_the_bundled_recordings_are_in_order(path: Path) -> None:
     found = verify(path)
     assert not found.wrong and found.digests == found.segments == 1

@@ -13,7 +13,7 @@ import ui_events
 from txtop import resources
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
-from txtop.session.read import read_all
+from txtop.session.reader import read_all
 from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING
 from txtop.ui import cell_row, figures, numbers

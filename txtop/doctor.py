@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from txtop.sanitise import sanitise
-from txtop.session.find import sessions_dir
+from txtop.session.catalog import sessions_dir
 from txtop.ui.terminal import capabilities
 
 PROBE_S = 60

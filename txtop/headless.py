@@ -15,10 +15,10 @@ from txtop.errors import RunError, SessionError, UsageError
 from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
 from txtop.runner.opening import missing, uncompared
 from txtop.sanitise import sanitise
-from txtop.session import find, table
+from txtop.session import catalog, table
 from txtop.session.export import to_json
-from txtop.session.follow import Follower
-from txtop.session.read import Problems, read_all
+from txtop.session.follower import Follower
+from txtop.session.reader import Problems, read_all
 from txtop.state.session import SessionState, fold_all
 
 POLL_S = 0.1
@@ -206,7 +206,7 @@ def load(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, Probl
 
 def recorded(name: str, folder: Path | None, warmup_cut: int | None = None) -> SessionState:
     """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
-    state, problems = load(find.resolve(name, folder), warmup_cut)
+    state, problems = load(catalog.resolve(name, folder), warmup_cut)
     for line in problems.lines():
         print(f"txtop: {sanitise(line)}", file=sys.stderr)
     return state
@@ -215,11 +215,11 @@ def recorded(name: str, folder: Path | None, warmup_cut: int | None = None) -> S
 def running(name: str | None, folder: Path | None) -> Path:
     """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
     if name is not None:
-        path = find.resolve(name, folder)
+        path = catalog.resolve(name, folder)
         if Control(path).status() is None:
             raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
         return path
-    for found in find.recent(folder=folder):
+    for found in catalog.recent(folder=folder):
         if found.ended is None and not found.bundled and Control(found.path).status() is not None:
             return found.path
     raise SessionError("no session is running here", "txtop run starts one")
@@ -233,7 +233,7 @@ def resumable(name: str | None, folder: Path | None) -> Path:
     if name is None:
         path = _interrupted(folder)
     else:
-        path = find.resolve(name, folder)
+        path = catalog.resolve(name, folder)
         if not path.is_dir():
             raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
     if Control(path).status() is not None:
@@ -248,7 +248,7 @@ def is_missing(path: Path) -> bool:
 
 
 def _interrupted(folder: Path | None) -> Path:
-    for found in find.recent(folder=folder):
+    for found in catalog.recent(folder=folder):
         cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
         if not cut or found.bundled or Control(found.path).status() is not None:
             continue
@@ -259,9 +259,9 @@ def _interrupted(folder: Path | None) -> Path:
 
 def resting(name: str, folder: Path | None) -> Path:
     """The session `name`, which nobody is recording. Raises `SessionError`, `UsageError`."""
-    path = find.resolve(name, folder)
+    path = catalog.resolve(name, folder)
     if Control(path).status() is not None:
-        known = find.session_id(path)
+        known = catalog.session_id(path)
         raise UsageError(f"{known} is running", f"txtop stop {known} ends it")
     return path
 

@@ -74,7 +74,7 @@ def timed(work: Callable[[], object], times: int) -> list[float]:
 
 def measure(path: Path) -> dict[str, tuple[float, float]]:
     """Median and worst in ms of everything, in this process."""
-    from txtop.session.play import Player
+    from txtop.session.player import Player
     from txtop.ui import glyphs, order
     from txtop.ui.memo import Memo
     from txtop.ui.narrowing import Narrowing

@@ -59,7 +59,7 @@ def generate(path: Path, steps: int = STEPS) -> int:
 
 def measure(path: Path) -> dict[str, float]:
     """Opens, seeks and steps in this process; times in ms, memory in MB."""
-    from txtop.session.play import Player
+    from txtop.session.player import Player
 
     began = time.perf_counter()
     player = Player(path)

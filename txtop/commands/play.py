@@ -40,7 +40,7 @@ def replay(
     """Play a recorded session on the live screen, or two side by side."""
     check_look(theme, fps)
     check_cut(warmup)
-    from txtop.session.find import demo, resolve
+    from txtop.session.catalog import demo, resolve
     from txtop.ui.terminal import capabilities
 
     if len(sessions) > 2:
@@ -96,7 +96,7 @@ def stop(
     """End a running session after the step at hand."""
     from txtop.headless import running
     from txtop.runner.client import Control
-    from txtop.session.find import session_id
+    from txtop.session.catalog import session_id
 
     path = running(session, session_dir)
     if not Control(path).send("stop"):

@@ -33,9 +33,9 @@ def listed(
 def rename(old: str, new: str, *, session_dir: SessionDir = None) -> int:
     """Give a session another name."""
     from txtop.headless import resting
-    from txtop.session import keep
+    from txtop.session import manage
 
-    keep.rename(keep.owned(resting(old, session_dir), session_dir), new)
+    manage.rename(manage.owned(resting(old, session_dir), session_dir), new)
     return 0
 
 
@@ -47,14 +47,14 @@ def delete(
 ) -> int:
     """Delete sessions, for good."""
     from txtop.headless import resting
-    from txtop.session import keep
+    from txtop.session import manage
 
     if not names:
         raise UsageError("delete needs a session", "txtop sessions lists them")
-    paths = [keep.owned(resting(name, session_dir), session_dir) for name in names]
+    paths = [manage.owned(resting(name, session_dir), session_dir) for name in names]
     if not yes and not _agreed(names):
         raise UsageError("nothing was deleted", "--yes deletes without a question")
-    freed = sum(map(keep.delete, dict.fromkeys(paths)))
+    freed = sum(map(manage.delete, dict.fromkeys(paths)))
     print(f"txtop: {freed / 1e6:,.1f} MB are free", file=sys.stderr)
     return 0
 

@@ -10,7 +10,7 @@ SHOWN = 20
 def verify(session: str, *, session_dir: SessionDir = None) -> int:
     """Check a session's lines, sequence, clocks and digest; says which line is wrong."""
     from txtop.sanitise import sanitise
-    from txtop.session.find import resolve, session_id
+    from txtop.session.catalog import resolve, session_id
     from txtop.session.verify import verify as check
 
     path = resolve(session, session_dir)

@@ -22,8 +22,8 @@ from txtop.runner.steering import Steering
 from txtop.runner.turns import Turns
 from txtop.runner.watch import Watch
 from txtop.runner.wires import Wires
-from txtop.session.read import read_all
-from txtop.session.write import LogWriter
+from txtop.session.reader import read_all
+from txtop.session.writer import LogWriter
 from txtop.state.session import HOST, SessionState, fold_all
 
 IDLE_NS = 2_200_000_000

@@ -8,7 +8,7 @@ import time
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
-from txtop.session.write import LogWriter
+from txtop.session.writer import LogWriter
 from txtop.state.session import SessionState
 
 RUNNER = "runner"

@@ -22,7 +22,7 @@ from txtop.selftest.overhead import (
     WORDS,
     ended_in_order,
 )
-from txtop.session.follow import Follower
+from txtop.session.follower import Follower
 from txtop.state.ab import Versus
 
 SESSIONS = 20

@@ -23,7 +23,7 @@ from txtop.runner.children import WORKER
 from txtop.runner.client import Control
 from txtop.selftest.slices import Sliced
 from txtop.selftest.tree import Tree
-from txtop.session.read import LogReader, log_path
+from txtop.session.reader import LogReader, log_path
 
 NAME = "overhead"
 MODULE = WORKER[-1]

@@ -12,8 +12,8 @@ import msgspec
 from txtop.errors import SessionError
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.session import find
-from txtop.session.read import log_path, read_all
+from txtop.session import catalog
+from txtop.session.reader import log_path, read_all
 from txtop.state.session import SessionState, fold_all
 
 MOST_SESSIONS = 20
@@ -61,7 +61,7 @@ def learn(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> Past
     """From this user's newest sessions that a machine of this name has recorded; an empty `cpu` is
     any. What cannot be read in passing, being unreadable or too much, teaches nothing."""
     past = Past()
-    for path in reversed(_newest(folder or find.sessions_dir())):
+    for path in reversed(_newest(folder or catalog.sessions_dir())):
         try:
             state = fold_all(read_all(path)[0])
         except (SessionError, OSError):
@@ -75,7 +75,7 @@ def learn(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> Past
 def _newest(folder: Path) -> list[Path]:
     """As many as are read in about half a second, newest first."""
     found: list[tuple[float, int, Path]] = []
-    for path in find.paths(folder):
+    for path in catalog.paths(folder):
         with suppress(OSError):
             stat = log_path(path).stat()
             found.append((stat.st_mtime, stat.st_size, path))

@@ -13,7 +13,7 @@ from typing import Any
 
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, BadLine
-from txtop.session.read import MOST_REJECTED, raw_lines, too_much
+from txtop.session.reader import MOST_REJECTED, raw_lines, too_much
 
 MOST_KEPT = 1000
 

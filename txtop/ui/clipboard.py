@@ -79,7 +79,7 @@ def summary(paths: Sequence[Path]) -> list[str]:
     Raises `SessionError`.
     """
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.session.read import read_all
+    from txtop.session.reader import read_all
     from txtop.session.table import report
     from txtop.state.session import fold_all
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from txtop.protocol import events
 from txtop.protocol.events import BadLine
 from txtop.sanitise import sanitise
-from txtop.session import find
-from txtop.session.read import log_path
+from txtop.session import catalog
+from txtop.session.reader import log_path
 from txtop.state.session import HOST, SessionState
 from txtop.ui import devices
 from txtop.ui.findings import Doctor, Finding
@@ -86,7 +86,7 @@ class Machine:
         interval_s: float = 1.0,
         findings: tuple[Finding, ...] | None = None,
     ) -> None:
-        self._session_dir = session_dir or find.sessions_dir()
+        self._session_dir = session_dir or catalog.sessions_dir()
         self.state = SessionState()
         self.sessions: tuple[Listed, ...] | None = None
         self.problem = ""
@@ -145,7 +145,7 @@ class Machine:
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
                 self.recorded = len(seen)
-                found = find.recent(MOST_SESSIONS, self._session_dir)
+                found = catalog.recent(MOST_SESSIONS, self._session_dir)
                 self.sessions = tuple(map(listed, found))
                 changed = True
         return changed
@@ -194,7 +194,7 @@ def _signature(folder: Path) -> frozenset[tuple[str, int]]:
     return frozenset(found)
 
 
-def listed(found: find.Found) -> Listed:
+def listed(found: catalog.Found) -> Listed:
     """A session as a line; one without an end is running if its runner answers."""
     if found.ended in ("done", "stopped", "failed"):
         stage: Stage = found.ended  # type: ignore[assignment]

@@ -21,8 +21,8 @@ from txtop.ui.pump import Remote, Runner, runner_of
 if TYPE_CHECKING:
     from txtop.plan.cell import Plan
     from txtop.runner.client import OnHangup
-    from txtop.session.follow import Follower
-    from txtop.session.play import Pair, Player
+    from txtop.session.follower import Follower
+    from txtop.session.player import Pair, Player
     from txtop.session.transport import Transport
     from txtop.ui.comparability import Level
     from txtop.ui.machine import HomeFrame, Machine
@@ -86,7 +86,7 @@ class Live:
         """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
         try:
             path = self.path = self._begun()
-            from txtop.session.follow import Follower
+            from txtop.session.follower import Follower
 
             runner = self._runner(path)
             with self._guard:
@@ -219,7 +219,7 @@ class Recording:
 
     def open(self) -> Player:
         """Reads the whole session. Raises `SessionError`. In the pump's thread."""
-        from txtop.session.play import Player
+        from txtop.session.player import Player
 
         player = Player(self._path, self._start.warmup)
         self._start.apply(player)
@@ -228,7 +228,7 @@ class Recording:
 
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
-        from txtop.session.find import session_id
+        from txtop.session.catalog import session_id
         from txtop.ui.memo import Memo
         from txtop.ui.view import Playback, build_view
 
@@ -264,7 +264,7 @@ class SideBySide:
 
     def open(self) -> Pair:
         """Reads both. Raises `SessionError`. In the pump's thread."""
-        from txtop.session.play import Pair, Player
+        from txtop.session.player import Pair, Player
         from txtop.ui.comparability import comparable
 
         players = [Player(path, self._start.warmup) for path in self.paths]
@@ -276,7 +276,7 @@ class SideBySide:
 
     def build(self, pair: Pair) -> PairView:
         """One frame of both, in the pump's thread."""
-        from txtop.session.find import session_id
+        from txtop.session.catalog import session_id
         from txtop.ui.memo import Memo
         from txtop.ui.view import PairView, Playback, build_view
 

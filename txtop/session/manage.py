@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from txtop.errors import RunError, UsageError
-from txtop.session.find import check_name, session_id, sessions_dir
-from txtop.session.mend import TORN_NAME
-from txtop.session.write import LOCK_NAME, LOG_NAME
+from txtop.session.catalog import check_name, session_id, sessions_dir
+from txtop.session.repair import TORN_NAME
+from txtop.session.writer import LOCK_NAME, LOG_NAME
 
 CAP_VARIABLE = "TXTOP_SESSIONS_CAP_GB"
 CAP_GB = 10.0

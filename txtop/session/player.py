@@ -11,8 +11,8 @@ from pathlib import Path
 from txtop.errors import SessionError
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session.align import align, common_ns, places
-from txtop.session.read import LogReader, Place, Problems
+from txtop.session.alignment import align, common_ns, places
+from txtop.session.reader import LogReader, Place, Problems
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
 from txtop.state.session import SessionState
 from txtop.state.snapshot import Picture, develop, take

@@ -14,7 +14,7 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session.mend import mend
+from txtop.session.repair import mend
 
 LOG_NAME = "events.jsonl"
 LOCK_NAME = "lock"

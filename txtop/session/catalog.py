@@ -12,8 +12,8 @@ from platformdirs import user_state_path
 from txtop import resources, settings
 from txtop.errors import SessionError, UsageError, did_you_mean
 from txtop.protocol import events
-from txtop.session.read import LogReader, log_path
-from txtop.session.write import LOG_NAME
+from txtop.session.reader import LogReader, log_path
+from txtop.session.writer import LOG_NAME
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")

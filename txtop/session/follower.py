@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from txtop.protocol.events import AnyEvent
-from txtop.session.read import LogReader, log_path
+from txtop.session.reader import LogReader, log_path
 from txtop.state.session import SessionState
 
 QUIET_S = 1.0

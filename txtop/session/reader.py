@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from txtop.errors import SessionError
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, BadLine
-from txtop.session.write import LOG_NAME
+from txtop.session.writer import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
 MAX_UNPACKED_BYTES = 1 << 30
