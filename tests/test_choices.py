@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from txtop.errors import TxtopError, UsageError
+from txtop.forecast.history import Past
+from txtop.forecast.preview import forecast
 from txtop.options.command_line import command_line
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, cells_of, plan_of
-from txtop.session.past import Past
 from txtop.ui.choices import Choices
-from txtop.ui.forecast import forecast
 
 
 def at(choices: Choices, name: str, text: str = "") -> Choices:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import ui_events
 
+from txtop.forecast.history import Past, Took, asked
+from txtop.forecast.memory_fit import Room, room
+from txtop.forecast.preview import Ahead, forecast
 from txtop.models import model_config
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell
-from txtop.session.past import Past, Took, asked
 from txtop.state.session import SessionState
-from txtop.ui.forecast import Ahead, forecast
-from txtop.ui.room import Room, room
 
 GIB = 1 << 30
 

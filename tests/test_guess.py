@@ -9,11 +9,11 @@ import msgspec
 import pytest
 from ui_sessions import MS, session, write
 
+from txtop.forecast.duration import guess
+from txtop.forecast.history import Past, Took, asked, learn
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session.guess import guess
-from txtop.session.past import Past, Took, asked, learn
 
 HERE = ("box", 8, "An Invented CPU")
 GPT2 = Cell(id="x", model="gpt2", new_tokens=4)

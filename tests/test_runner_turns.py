@@ -10,12 +10,13 @@ import pytest
 from test_runner import Run, statuses
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.forecast import room
 from txtop.options import ab
 from txtop.options.ab import Rules
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import Round
-from txtop.runner import control, room
+from txtop.runner import control
 from txtop.session import export
 from txtop.session.reader import read_all
 from txtop.state.ab import Versus

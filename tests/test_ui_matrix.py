@@ -13,19 +13,19 @@ from textual.pilot import Pilot
 from tiling import tiled
 from ui_sessions import session, write
 
+from txtop.forecast.history import Past
+from txtop.forecast.memory_fit import Room
+from txtop.forecast.preview import Forecast, forecast
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.runner import client
 from txtop.session import catalog
-from txtop.session.past import Past
 from txtop.ui import layout
 from txtop.ui.app import TxtopApp
 from txtop.ui.choices import Choices
 from txtop.ui.commands import COMMANDS, footer_keys
-from txtop.ui.forecast import Forecast, forecast
 from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.room import Room
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 from txtop.ui.shows import Home, Live, SideBySide

@@ -14,14 +14,15 @@ from msgspec.structs import replace
 
 from txtop import headless
 from txtop.analysis import metrics, serving
+from txtop.forecast import preview
+from txtop.forecast.history import Past
 from txtop.plan.cell import Cell, Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
-from txtop.session.past import Past
 from txtop.session.reader import read_all
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui import clipboard, forecast, glyphs, iterations, measures, order
+from txtop.ui import clipboard, glyphs, iterations, measures, order
 from txtop.ui.cell_row import CellRow
 from txtop.ui.lanes import Lane, Lanes
 from txtop.ui.memo import Memo
@@ -233,9 +234,9 @@ def test_time_left_is_that_of_the_load() -> None:
 
 
 def test_the_forecast_takes_a_load_for_as_long_as_it_is() -> None:
-    found = forecast._time(a_plan(), Past(loads_s={a_plan().cells[0].group: 5.0}))
+    found = preview._time(a_plan(), Past(loads_s={a_plan().cells[0].group: 5.0}))
     assert found.seconds == pytest.approx(15.0)
-    slow = forecast._time(a_plan(rate=0.1), Past())
+    slow = preview._time(a_plan(rate=0.1), Past())
     assert slow.seconds == 30.0 and "loading not counted" in slow.basis
 
 

@@ -11,9 +11,10 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
+from txtop.forecast import room
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.runner import lost, room
+from txtop.runner import lost
 from txtop.runner.children import Child
 from txtop.runner.crew import Crew, Gone, Over
 from txtop.runner.measure import MOST_REPEATS, Course

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from txtop.forecast.memory_fit import NO_ROOM, Room, room
 from txtop.protocol import events
 from txtop.protocol.events import BadLine
 from txtop.sanitise import sanitise
@@ -22,10 +23,9 @@ from txtop.state.session import HOST, SessionState
 from txtop.ui import devices
 from txtop.ui.findings import Doctor, Finding
 from txtop.ui.pump import runner_of
-from txtop.ui.room import NO_ROOM, Room, room
 
 if TYPE_CHECKING:
-    from txtop.session.past import Past
+    from txtop.forecast.history import Past
 
 LOOK_EVERY_S = 5.0
 MOST_SESSIONS = 30
@@ -110,7 +110,7 @@ class Machine:
         """Reads what runs took on this machine, where that may have changed."""
         if self._learnt == self._seen:
             return
-        from txtop.session.past import learn
+        from txtop.forecast.history import learn
 
         host = self.state.devices.get(HOST)
         hostname = sanitise(socket.gethostname(), 200)

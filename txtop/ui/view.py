@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from txtop.analysis import metrics
+from txtop.forecast.time_left import left, share
 from txtop.plan.cell import Cell
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -23,7 +24,6 @@ from txtop.ui.headline import Hero, hero
 from txtop.ui.memo import Memo
 from txtop.ui.plots import NOTHING, Tradeoffs
 from txtop.ui.roof import roof
-from txtop.ui.time_left import left, share
 from txtop.ui.tradeoffs import tradeoffs
 from txtop.ui.whole import Whole, whole
 

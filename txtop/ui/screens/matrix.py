@@ -9,14 +9,14 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 
 from txtop.errors import UsageError
-from txtop.session.past import Past
+from txtop.forecast.history import Past
+from txtop.forecast.memory_fit import Room
+from txtop.forecast.preview import Forecast, forecast
 from txtop.ui.choices import Choices
 from txtop.ui.commands import footer_keys
-from txtop.ui.forecast import Forecast, forecast
 from txtop.ui.glyphs import current
 from txtop.ui.layout import Plan, arrange_matrix
 from txtop.ui.machine import HomeFrame
-from txtop.ui.room import Room
 from txtop.ui.screens.placed import PlacedScreen
 from txtop.ui.typed import Typed
 from txtop.ui.widgets import ahead

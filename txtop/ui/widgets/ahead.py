@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from txtop.forecast.memory_fit import Room
+from txtop.forecast.preview import Ahead, Forecast
 from txtop.plan.cell import Cell
 from txtop.ui import numbers
-from txtop.ui.forecast import Ahead, Forecast
 from txtop.ui.glyphs import Glyphs
-from txtop.ui.room import Room
 from txtop.ui.widgets.frame import framed, inside
 from txtop.ui.widgets.rows import Row, cells, clean, cut, fit, row_width
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from txtop.forecast.history import Past, Took
 from txtop.plan import references
 from txtop.plan.cell import Cell, Plan
-from txtop.session.past import Past, Took
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import Literal
 from msgspec.structs import replace
 
 from txtop.errors import TxtopError
+from txtop.forecast.duration import Guess, guess
+from txtop.forecast.history import Past
+from txtop.forecast.memory_fit import Room
+from txtop.forecast.time_left import served_s
 from txtop.models import model_config
 from txtop.options.command_line import command_line
 from txtop.options.feasibility import judge
 from txtop.options.run import Asked, cells_of, plan_of
 from txtop.plan.cell import Cell, Plan
-from txtop.session.guess import Guess, guess
-from txtop.session.past import Past
 from txtop.ui.figures import predicted_bytes
-from txtop.ui.room import Room
-from txtop.ui.time_left import served_s
 
 # Of what is free: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
