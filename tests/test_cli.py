@@ -330,7 +330,7 @@ def test_a_session_that_is_none_exits_4(tmp_path: Path) -> None:
 def test_the_schema_of_the_export_holds_for_the_export(six: Six) -> None:
     import msgspec
 
-    from txtop.session.schema import Export
+    from txtop.export.schema import Export
 
     body = (six[0] / "out.json").read_bytes()
     assert msgspec.json.decode(body, type=Export, strict=True).schema == "txtop/1"

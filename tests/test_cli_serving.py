@@ -13,8 +13,8 @@ import tiny
 
 from txtop.analysis import serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import to_json
 from txtop.protocol import events
-from txtop.session.export import to_json
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 

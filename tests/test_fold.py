@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import to_json
 from txtop.protocol import events
-from txtop.session.export import to_json
 from txtop.session.player import SPEEDS, Player
 from txtop.state.session import SessionState, fold_all
 

@@ -17,12 +17,12 @@ import streams
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.commands import results
+from txtop.export import WRITERS
+from txtop.export.text.columns import figure
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.session.catalog import resolve
-from txtop.session.formats import WRITERS
 from txtop.session.reader import read_all
-from txtop.session.text import figure
 from txtop.state.session import SessionState, fold_all
 
 TTFT_S = 0.020

@@ -10,10 +10,11 @@ import pytest
 import streams
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
+from txtop.export.text import table
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Telemetry
 from txtop.runner.measure import Course
-from txtop.session import export, table
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import band
@@ -76,8 +77,8 @@ def noisy(seed: int, share: float = 0.002) -> Callable[[], float]:
     return lambda: float(random.normal(1, share))
 
 
-def exported(session: SessionState) -> export.CellExport:
-    return export.build(session, FinalMetrics()).cells[0]
+def exported(session: SessionState) -> json.CellExport:
+    return json.build(session, FinalMetrics()).cells[0]
 
 
 def test_the_gate_waits_until_two_windows_agree() -> None:

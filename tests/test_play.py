@@ -10,10 +10,10 @@ import pytest
 import streams
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import WRITERS
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader
-from txtop.session.formats import WRITERS
 from txtop.session.player import Pair, Player
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all

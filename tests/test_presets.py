@@ -8,12 +8,12 @@ import streams
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import UsageError
+from txtop.export.text import table
+from txtop.export.text.columns import figure
+from txtop.export.text.published import FIGURES
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import matrix
-from txtop.session import table
-from txtop.session.published import FIGURES
-from txtop.session.text import figure
 from txtop.state.session import SessionState, fold_all
 
 

@@ -16,13 +16,13 @@ from test_session_hostile import _models, _spoil
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import run_command_line
+from txtop.export.html.page import page
+from txtop.export.html.plots import Point, joined
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
 from txtop.session.reader import read_all
-from txtop.session.report.page import page
-from txtop.session.report.plots import Point, joined
 from txtop.state.session import fold_all
 
 MOST_BYTES = 2_000_000

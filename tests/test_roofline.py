@@ -13,11 +13,11 @@ import streams
 from txtop import resources
 from txtop.analysis import metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import to_json
+from txtop.export.text import table
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Geometry
-from txtop.session import table
-from txtop.session.export import to_json
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
 from txtop.state.snapshot import develop, take

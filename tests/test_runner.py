@@ -19,11 +19,12 @@ import pytest
 import tiny
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json as export
+from txtop.export.text import table
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conduct import Conductor
-from txtop.session import export, table
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_folder
 from txtop.state.session import SessionState, fold_all

@@ -12,11 +12,11 @@ from test_runner import FAKE, Run, plan, statuses
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError
+from txtop.export import json as export
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine
 from txtop.runner.conduct import Conductor
-from txtop.session import export
 from txtop.session.reader import read_all
 from txtop.session.repair import TORN_NAME, mend
 from txtop.session.writer import LOG_NAME, LogWriter, create_folder

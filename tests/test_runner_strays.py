@@ -12,8 +12,8 @@ import streams
 from test_runner import Run, plan, statuses
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
 from txtop.protocol import events
-from txtop.session import export
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
@@ -73,8 +73,8 @@ def test_events_that_are_not_a_workers_change_neither_the_run_nor_its_log(
     assert sum(isinstance(e, events.Ended) for e in found) == 1 and not run.state.devices
     warned = {line.text for line in run.state.log if line.level == "warning"}
     assert any("ended is not for a worker to say" in text for text in warned)
-    played = export.to_json(fold_all(found), FinalMetrics())
-    assert played == export.to_json(run.state, FinalMetrics())
+    played = json.to_json(fold_all(found), FinalMetrics())
+    assert played == json.to_json(run.state, FinalMetrics())
 
 
 def test_what_a_device_can_do_is_a_workers_to_say(tmp_path: Path, stray: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from test_runner import Run, statuses
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
 from txtop.forecast import room
 from txtop.options import ab
 from txtop.options.ab import Rules
@@ -17,7 +18,6 @@ from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import Round
 from txtop.runner import control
-from txtop.session import export
 from txtop.session.reader import read_all
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState, fold_all
@@ -74,7 +74,7 @@ def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_p
 def test_live_and_played_are_the_same(tmp_path: Path) -> None:
     run, stream = conduct(tmp_path, asked(blocks=4))
     played = fold_all(stream)
-    assert export.to_json(played, FinalMetrics()) == export.to_json(run.state, FinalMetrics())
+    assert json.to_json(played, FinalMetrics()) == json.to_json(run.state, FinalMetrics())
     assert versus(played).sequences["B"].looks == versus(run.state).sequences["B"].looks
     assert versus(played).blocks == 4 and versus(played).verdict("B") is None
     assert versus(played).verdict("B", over=True) == "inconclusive"

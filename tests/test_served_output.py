@@ -16,16 +16,16 @@ from txtop.analysis.compare import Comparison, compare
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import ratios
 from txtop.cli import run_command_line
+from txtop.export import WRITERS
+from txtop.export.batches_only import FORMATS, left_out
+from txtop.export.html.page import page
+from txtop.export.json import build
+from txtop.export.schema import Export
+from txtop.export.text import serving_table, table
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import served_table, table
-from txtop.session.export import build
-from txtop.session.formats import WRITERS
-from txtop.session.formats.batches import FORMATS, left_out
-from txtop.session.report.page import page
-from txtop.session.schema import Export
 from txtop.state.session import SessionState, fold_all
 
 MS = streams.MS
@@ -109,8 +109,8 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
     assert lines[second + 1].startswith("gpt2 fp32 dynamic 8/s")
     row = dict(
         zip(
-            [name for name, _ in served_table.columns(state())],
-            served_table.rows(state(), FinalMetrics())[0],
+            [name for name, _ in serving_table.columns(state())],
+            serving_table.rows(state(), FinalMetrics())[0],
             strict=True,
         )
     )
@@ -121,7 +121,7 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
 
 def test_a_session_of_batches_has_one_table() -> None:
     found = fold_all(streams.stream())
-    assert served_table.columns(found) == () and served_table.lines(found, FinalMetrics()) == []
+    assert serving_table.columns(found) == () and serving_table.lines(found, FinalMetrics()) == []
     assert WRITERS["md"](found, FinalMetrics()).count(b"\n\n") == 0
 
 
@@ -171,7 +171,7 @@ UNITS = {
 
 
 def test_the_schema_has_what_served() -> None:
-    from txtop.session.schema import json_schema
+    from txtop.export.schema import json_schema
 
     parts = json_schema()["$defs"]
     assert {"scenario", "serving", "requests", "tokens"} <= set(parts["CellExport"]["properties"])

@@ -12,9 +12,11 @@ import pytest
 import streams
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
+from txtop.export.text import table
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import catalog, export, table
+from txtop.session import catalog
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
@@ -123,7 +125,7 @@ def test_extremes_are_shown_or_rejected_and_never_raise(tmp_path: Path, name: st
     found, _ = read_all(path)
     state = fold_all(found)
     assert table.report(state, FinalMetrics()).count("gpt2") >= 1
-    assert export.to_json(state, FinalMetrics()).endswith(b"}\n")
+    assert json.to_json(state, FinalMetrics()).endswith(b"}\n")
 
 
 @pytest.mark.fault(13)

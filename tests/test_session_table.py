@@ -7,10 +7,11 @@ import pytest
 import streams
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
+from txtop.export.text import table
+from txtop.export.text.columns import figure
 from txtop.plan.cell import matrix
 from txtop.protocol import events
-from txtop.session import export, table
-from txtop.session.text import figure
 from txtop.state.session import SessionState, fold_all
 
 
@@ -75,5 +76,5 @@ def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
     stamped = [e for e in jumped if hasattr(e, "wall_s")]
     assert {type(e) for e in stamped} == {events.Header, events.Segment, events.Ended}
     state = fold_all(jumped)
-    assert export.to_json(state, FinalMetrics()) == export.to_json(fold_all(plain), FinalMetrics())
+    assert json.to_json(state, FinalMetrics()) == json.to_json(fold_all(plain), FinalMetrics())
     assert state.clock_ns == fold_all(plain).clock_ns

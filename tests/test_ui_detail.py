@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import build
+from txtop.export.schema import CellExport
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.resources import directory
-from txtop.session.export import build
 from txtop.session.reader import read_all
-from txtop.session.schema import CellExport
 from txtop.state.session import SessionState, fold_all
 from txtop.ui.detail import Detail, Loading, detail
 from txtop.ui.glyphs import Glyphs, Mode

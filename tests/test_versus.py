@@ -9,10 +9,11 @@ import pytest
 from versus_sessions import Script, script
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json as export
+from txtop.export.text import table
 from txtop.headless import _finish
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session import export, table
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState, fold_all
 from txtop.state.snapshot import develop, take

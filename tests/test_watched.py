@@ -10,9 +10,10 @@ import streams
 
 from txtop.analysis import energy as watched
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
+from txtop.export.text import table
+from txtop.export.text.columns import figure
 from txtop.protocol import events
-from txtop.session import export, table
-from txtop.session.text import figure
 from txtop.state.session import SessionState, fold_all
 
 S = 1_000_000_000
@@ -102,7 +103,7 @@ def test_table_and_export_state_the_energy() -> None:
         figure(energy(state)["energy_j_per_token"]),
         "tok",
     )
-    metrics = export.build(state, finals).cells[0].metrics
+    metrics = json.build(state, finals).cells[0].metrics
     assert metrics["energy_net_j_per_token"].unit == "J/tok"
     without = session(lambda s: {"utilization": 9.0})
     assert "energy" not in [name for name, _ in table.columns(without)]
@@ -112,4 +113,4 @@ def test_versions_of_the_driver_are_in_the_export() -> None:
     state = session(idle_then_busy)
     told = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
     state.fold(told)
-    assert export.build(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"
+    assert json.build(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"

@@ -12,11 +12,12 @@ from types import FrameType
 from txtop import listing
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError, UsageError
+from txtop.export.json import to_json
+from txtop.export.text import table
 from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
 from txtop.runner.opening import missing, uncompared
 from txtop.sanitise import sanitise
-from txtop.session import catalog, table
-from txtop.session.export import to_json
+from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.session.reader import Problems, read_all
 from txtop.state.session import SessionState, fold_all

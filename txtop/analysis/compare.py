@@ -9,9 +9,9 @@ from statistics import fmean, median
 import msgspec
 
 from txtop.analysis import knee, metrics, serving
+from txtop.export.text.columns import figure
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
-from txtop.session.text import figure
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import Contrast, contrast

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis import metrics, serving
+from txtop.export.text import ab
+from txtop.export.text.columns import MISSING, aligned
 from txtop.plan import references
 from txtop.sanitise import sanitise
-from txtop.session import verdict
-from txtop.session.text import MISSING, aligned
 from txtop.state import fidelity
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import Contrast, contrast
@@ -61,7 +61,7 @@ def lines(state: SessionState, margin: float) -> list[str]:
     """The ratios for a person, and what they are not; of an A/B what its verdicts would be."""
     if state.versus is not None:
         said = f"what if: with a margin of {margin:.3g} in place of {state.versus.margin:.3g}"
-        return [said, *verdict.lines(state, state.versus.what_if(margin))]
+        return [said, *ab.lines(state, state.versus.what_if(margin))]
     found = ratios(state, margin)
     if not found:
         return ["no two cells differ in precision alone: there is no ratio to judge"]

@@ -37,8 +37,8 @@ def compare(
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
     from txtop.analysis import compare as sessions
+    from txtop.export.comparison import WRITERS
     from txtop.headless import check_out, recorded, write_out
-    from txtop.session.formats.comparison import WRITERS
 
     check_out(output)
     sides = [[recorded(name, session_dir) for name in side] for side in (olds, fresh)]

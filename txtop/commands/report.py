@@ -21,9 +21,9 @@ def report(
 ) -> int:
     """Write a session as one HTML file with plots, without script and without network."""
     from txtop.analysis.metrics import FinalMetrics
+    from txtop.export.html.page import page
     from txtop.headless import check_out, recorded, write_out
     from txtop.session.catalog import resolve, session_id
-    from txtop.session.report.page import page
 
     name = session_id(resolve(session, session_dir))
     target = output or f"{name}.html"

@@ -28,8 +28,8 @@ def show(
     check_cut(warmup)
     judged = None if margin is None else share("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
+    from txtop.export.text.table import report
     from txtop.headless import recorded
-    from txtop.session.table import report
 
     state = recorded(session, session_dir, warmup)
     print(report(state, FinalMetrics()), end="")
@@ -61,15 +61,15 @@ def export(
     if schema:
         import json
 
-        from txtop.session.schema import json_schema
+        from txtop.export.schema import json_schema
 
         print(json.dumps(json_schema(), indent=2))
         return 0
     if session is None:
         raise UsageError("export needs a session", "txtop sessions lists what is here")
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.session.formats import WRITERS
-    from txtop.session.formats.batches import left_out
+    from txtop.export import WRITERS
+    from txtop.export.batches_only import left_out
 
     state = recorded(session, session_dir, warmup)
     if said := left_out(state, format):

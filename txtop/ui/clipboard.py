@@ -79,8 +79,8 @@ def summary(paths: Sequence[Path]) -> list[str]:
     Raises `SessionError`.
     """
     from txtop.analysis.metrics import FinalMetrics
+    from txtop.export.text.table import report
     from txtop.session.reader import read_all
-    from txtop.session.table import report
     from txtop.state.session import fold_all
 
     said: list[str] = []

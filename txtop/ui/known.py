@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis import metrics, serving
+from txtop.export.json import cell_notes
 from txtop.plan.cell import Cell
-from txtop.session.export import cell_notes
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState

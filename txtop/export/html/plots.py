@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import Ratio
+from txtop.export.html.svg import SERIES, colour, quiet, svg
 from txtop.sanitise import sanitise
-from txtop.session.report.drawing import SERIES, colour, quiet, svg
 from txtop.state.ab import Versus
 from txtop.state.cell import CellState
 from txtop.state.session import Device, SessionState

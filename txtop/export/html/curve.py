@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from txtop.analysis import knee
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.html.plots import Point, few, joined, median_of
 from txtop.sanitise import sanitise
-from txtop.session.report.plots import Point, few, joined, median_of
 from txtop.state.session import SessionState
 
 

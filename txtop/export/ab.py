@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from txtop.analysis import metrics
+from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.protocol.events import Fidelity
-from txtop.session.schema import ComparisonExport, FidelityExport
 from txtop.state import fidelity
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState

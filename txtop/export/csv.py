@@ -8,9 +8,9 @@ import io
 import msgspec
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import build
+from txtop.export.schema import CellExport
 from txtop.sanitise import inert_json, sanitise
-from txtop.session.export import build
-from txtop.session.schema import CellExport
 from txtop.state.session import SessionState
 
 SERVED = ("serving", "requests", "tokens")

@@ -6,8 +6,8 @@ import html
 import re
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.text import serving_table, table
 from txtop.sanitise import sanitise
-from txtop.session import served_table, table
 from txtop.state.session import SessionState
 
 _MARKS = re.compile(r"([\\`*_\[\]|!~])")
@@ -17,9 +17,9 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     """A table in the columns of the text table, one row a cell; a second one of those that served
     requests."""
     said = _table(table.columns(state), table.rows(state, finals))
-    if heading := served_table.columns(state):
-        said += "\n" + _table(heading, served_table.rows(state, finals))
-        said += "".join(f"\n- {inert(line)}\n" for line in served_table.below(state))
+    if heading := serving_table.columns(state):
+        said += "\n" + _table(heading, serving_table.rows(state, finals))
+        said += "".join(f"\n- {inert(line)}\n" for line in serving_table.below(state))
     return said.encode()
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import MARGIN, ratios
+from txtop.export.html import plots
+from txtop.export.html.curve import curve
+from txtop.export.html.style import STYLE
+from txtop.export.json import cell_notes
+from txtop.export.text import ab, serving_table, table
+from txtop.export.text.columns import figure
 from txtop.sanitise import sanitise
-from txtop.session import served_table, table, verdict
-from txtop.session.export import cell_notes
-from txtop.session.report import plots
-from txtop.session.report.curve import curve
-from txtop.session.report.style import STYLE
-from txtop.session.text import figure
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW
@@ -36,8 +36,8 @@ def page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
         _section("Every cell", _table(table.columns(state), table.rows(state, finals))),
         _section(
             "Cells that served requests",
-            _table(served_table.columns(state), served_table.rows(state, finals)),
-            " · ".join(served_table.below(state)),
+            _table(serving_table.columns(state), serving_table.rows(state, finals)),
+            " · ".join(serving_table.below(state)),
         ),
         _section("What to know", _notes(state, finals)),
         _section(
@@ -113,7 +113,7 @@ def _versus(state: SessionState) -> str:
     versus = state.versus
     if versus is None:
         return ""
-    said = verdict.lines(state)
+    said = ab.lines(state)
     count = len(versus.sequences)
     claims = "".join(f"<p class=claim>{_text(line)}</p>" for line in said[:count])
     drawn = "".join(_framed(plots.funnel(versus, name)) for name in versus.sequences)
@@ -144,7 +144,7 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     if rate.ci95:
         words.append(f"[{figure(rate.ci95[0])}, {figure(rate.ci95[1])}] 95 %")
     words.append(f"n {rate.n}" if rate.n >= FEW else f"few: n = {rate.n}")
-    words += served_table.words(cell, found) if cell.cell.serving is not None else []
+    words += serving_table.words(cell, found) if cell.cell.serving is not None else []
     return (
         f"<div class=card>{name}<div class='figure{doubt}'>{_text(figure(rate.mean))}"
         f"<small> {_text(rate.unit)}</small></div>"

@@ -10,10 +10,8 @@ import msgspec
 from txtop import stats
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
-from txtop.sanitise import inert_json
-from txtop.session import served_table
-from txtop.session.comparisons import comparisons, exported
-from txtop.session.schema import (
+from txtop.export.ab import comparisons, exported
+from txtop.export.schema import (
     SCHEMA,
     CellExport,
     DeviceExport,
@@ -25,6 +23,8 @@ from txtop.session.schema import (
     TokensExport,
     Tool,
 )
+from txtop.export.text import serving_table
+from txtop.sanitise import inert_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW
@@ -185,7 +185,7 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     if state.status == "ok" and n < FEW:
         notes.append(f"few: n = {n}")
     served = state.cell.serving is not None
-    notes += served_table.notes(state) if served else []
+    notes += serving_table.notes(state) if served else []
     if found.n and not served and session.plan.warmup is None and not metrics.warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += found.notes

@@ -6,9 +6,9 @@ import msgspec
 
 from txtop.analysis.compare import Compared, Comparison
 from txtop.analysis.ratios import words
+from txtop.export.markdown import inert
+from txtop.export.text.columns import MISSING, aligned, figure
 from txtop.sanitise import inert_json
-from txtop.session.formats.markdown import inert
-from txtop.session.text import MISSING, aligned, figure
 
 COLUMNS = (
     ("cell", "<"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from txtop.analysis import knee as knees
 from txtop.analysis import metrics, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.text.columns import MISSING, aligned, figure
 from txtop.plan import references
 from txtop.sanitise import sanitise
-from txtop.session.text import MISSING, aligned, figure
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS, Summary

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from txtop.analysis.metrics import FinalMetrics, stated
+from txtop.export.batches_only import in_batches
 from txtop.sanitise import inert_json
-from txtop.session.formats.batches import in_batches
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import percentile

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.json import cell_notes
+from txtop.export.text import ab, published, serving_table
+from txtop.export.text.columns import MISSING, aligned, figure
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
-from txtop.session import published, served_table, verdict
-from txtop.session.export import cell_notes
-from txtop.session.text import MISSING, aligned, figure
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -169,7 +169,7 @@ def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
         return f"{state.cell.short}: {_failure(state)}"
     words = [f"{figure(rate.mean)} {rate.unit} {half_width(rate)}"]
     if state.cell.serving is not None:
-        words += served_table.words(state, found)
+        words += serving_table.words(state, found)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
         wanted = (name == "e2e_ms") == (state.family == "encoder")
         wanted = wanted and state.cell.serving is None
@@ -203,11 +203,11 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
         ),
         "",
     ]
-    if decided := verdict.lines(state):
+    if decided := ab.lines(state):
         lines += [*decided, ""]
     heading = columns(state)
     lines += aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
-    if served := served_table.lines(state, finals):
+    if served := serving_table.lines(state, finals):
         lines += ["", *served]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():

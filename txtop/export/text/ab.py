@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from txtop.export.ab import notes
+from txtop.export.text.columns import MISSING, aligned
 from txtop.sanitise import sanitise
-from txtop.session.comparisons import notes
-from txtop.session.text import MISSING, aligned
 from txtop.state import fidelity
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState

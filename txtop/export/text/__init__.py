@@ -1,0 +1,1 @@
+"""Write plain tables and verdicts."""
