@@ -14,7 +14,7 @@ from pathlib import Path
 from test_runner import FAKE, plan
 
 from txtop.runner.client import SOCKET_NAME
-from txtop.runner.conduct import Conductor
+from txtop.runner.conductor import Conductor
 from txtop.session.writer import create_folder
 
 

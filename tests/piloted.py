@@ -11,7 +11,7 @@ from drawn import plain
 from textual.pilot import Pilot
 
 from txtop.protocol.events import AnyEvent
-from txtop.runner.control import Status
+from txtop.runner.control_protocol import Status
 from txtop.ui import machine
 from txtop.ui.app import Options, TxtopApp
 from txtop.ui.shows import Show

@@ -14,7 +14,7 @@ from txtop.export import json
 from txtop.export.text import table
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Telemetry
-from txtop.runner.measure import Course
+from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import band

@@ -13,7 +13,7 @@ from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan, matrix, workload_hash
 from txtop.protocol import events
-from txtop.runner.measure import Course
+from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.stopping import decide

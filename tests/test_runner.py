@@ -24,7 +24,7 @@ from txtop.export.text import table
 from txtop.plan.cell import Plan, matrix
 from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control
-from txtop.runner.conduct import Conductor
+from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_folder
 from txtop.state.session import SessionState, fold_all
@@ -318,7 +318,7 @@ def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
 
 
 def _request(do: str) -> object:
-    from txtop.runner.control import decode_request
+    from txtop.runner.control_protocol import decode_request
 
     return decode_request(json.dumps({"do": do, "who": "a test"}).encode())
 

@@ -11,7 +11,7 @@ import tiny
 from test_runner import Run, plan, statuses
 
 from txtop.plan.cell import Cell, Plan
-from txtop.runner.patience import SILENCE_S, Patience
+from txtop.runner.deadline import SILENCE_S, Patience
 from txtop.system import oom_killer
 
 

@@ -15,8 +15,8 @@ from txtop.errors import RunError, SessionError
 from txtop.export import json as export
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.runner import machine
-from txtop.runner.conduct import Conductor
+from txtop.runner import machine_info
+from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.repair import TORN_NAME, mend
 from txtop.session.writer import LOG_NAME, LogWriter, create_folder
@@ -145,7 +145,7 @@ def test_a_reboot_starts_a_segment_and_no_time_goes_across(
         event.t_ns += late
     log.write_bytes(b"".join(events.encode(event) for event in found[:cut]))
     before = fold_all(found[:cut])
-    monkeypatch.setattr(machine, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(machine_info, "boot_id", lambda: "another boot")
     state = resumed(run.folder)
     assert state.boot_ids[-1] == "another boot" and len(set(state.boot_ids)) == 2
     assert statuses(state) == ["ok", "ok"]
@@ -182,8 +182,8 @@ def test_what_changed_since_the_header_is_said(
     found: list[AnyEvent] = read_all(run.folder)[0]
     cut = next(i for i, e in enumerate(found) if isinstance(e, events.CellStarted))
     (run.folder / LOG_NAME).write_bytes(b"".join(map(events.encode, found[:cut])))
-    real = machine.versions()
-    monkeypatch.setattr(machine, "versions", lambda: {**real, "torch": "99.0"})
+    real = machine_info.versions()
+    monkeypatch.setattr(machine_info, "versions", lambda: {**real, "torch": "99.0"})
     state = resumed(run.folder)
     said = [line.text for line in state.log if "not as when the session began" in line.text]
     assert len(said) == 1 and said[0].endswith("is 99.0") and "torch" in said[0]

@@ -17,7 +17,7 @@ from txtop.options.ab import Rules
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import Round
-from txtop.runner import control
+from txtop.runner import control_protocol
 from txtop.session.reader import read_all
 from txtop.state.ab import Versus
 from txtop.state.session import SessionState, fold_all
@@ -29,8 +29,8 @@ AB = ({"precision": "fp32"}, {"precision": "bf16"})
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turns of 10 ms: five requests of the faster arm."""
-    monkeypatch.setattr("txtop.runner.turns.TURN_NS", 10_000_000)
-    monkeypatch.setattr("txtop.runner.turns.RELOADED_TURN_NS", 10_000_000)
+    monkeypatch.setattr("txtop.runner.ab_run.TURN_NS", 10_000_000)
+    monkeypatch.setattr("txtop.runner.ab_run.RELOADED_TURN_NS", 10_000_000)
 
 
 def asked(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
@@ -203,9 +203,9 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=6)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
-    run.conductor.steering.obey(control.Request(do="pause", who="t"))
+    run.conductor.steering.obey(control_protocol.Request(do="pause", who="t"))
     run.until(lambda: run.state.paused)
-    run.conductor.steering.obey(control.Request(do="resume", who="t"))
+    run.conductor.steering.obey(control_protocol.Request(do="resume", who="t"))
     assert run.join(20) == ("done", True)
     found = versus(run.state)
     assert [b.reasons for b in found.rounds if not b.kept] in ([["paused"]], [])
@@ -215,7 +215,7 @@ def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
-    run.conductor.steering.obey(control.Request(do="skip", who="t"))
+    run.conductor.steering.obey(control_protocol.Request(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
     assert versus(run.state).verdict("B") == "faster"
@@ -227,7 +227,7 @@ def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> Non
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control.Request(do="stop", who="t"))
+    run.conductor.steering.obey(control_protocol.Request(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
     last = versus(run.state).rounds[-1]
@@ -246,11 +246,11 @@ def test_a_comparison_whose_worker_dies_costs_its_badge_alone(tmp_path: Path) ->
 
 
 def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
-    from txtop.runner.conduct import Conductor
+    from txtop.runner.conductor import Conductor
 
     run = Run(tmp_path / "s", asked(blocks=12)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control.Request(do="stop", who="t"))
+    run.conductor.steering.obey(control_protocol.Request(do="stop", who="t"))
     run.join()
     from test_runner import FAKE
 
@@ -268,8 +268,8 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     from test_runner import FAKE
 
     from txtop.plan.cell import matrix
-    from txtop.runner.conduct import Conductor
-    from txtop.runner.opening import missing, uncompared
+    from txtop.runner.conductor import Conductor
+    from txtop.runner.session_start import missing, uncompared
 
     cells = matrix(
         models=["ok"],

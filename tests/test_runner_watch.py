@@ -17,7 +17,7 @@ from test_runner import Run, plan
 
 from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
-from txtop.runner import machine
+from txtop.runner import machine_info
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
@@ -67,10 +67,10 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
 
 def test_features_of_the_processor(tmp_path: Path) -> None:
     (tmp_path / "x86").write_text("flags\t\t: fpu avx2 amx_int8 avx512_vnni\n")
-    assert machine._features(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
+    assert machine_info._features(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
     (tmp_path / "arm").write_text("Features\t: fp asimddp i8mm\n")
-    assert machine._features(tmp_path / "arm") == ("asimddp", "i8mm")
-    assert machine._features(tmp_path / "none") == ()
+    assert machine_info._features(tmp_path / "arm") == ("asimddp", "i8mm")
+    assert machine_info._features(tmp_path / "none") == ()
 
 
 IDLE = """
@@ -88,7 +88,7 @@ while True:
 def test_the_processor_rests_before_the_first_worker_where_its_energy_is_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "has_package_power", lambda: True)
+    monkeypatch.setattr(machine_info, "has_package_power", lambda: True)
     run = Run(tmp_path / "s", plan("ok"), sampler=(sys.executable, "-c", IDLE))
     run.run()
     assert run.ended == ("done", True)

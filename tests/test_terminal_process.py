@@ -57,7 +57,7 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
 LIVE = """
 from pathlib import Path
 from txtop import events
-from txtop.runner.control import Status
+from txtop.runner.control_protocol import Status
 from txtop.plan.cell import Plan
 from txtop.ui import app, shows
 

@@ -7,8 +7,8 @@ import streams
 from test_measure import asked, conduct, exported
 
 from txtop.protocol import events
-from txtop.runner.measure import MOST_REPEATS
-from txtop.runner.validity import Readings, spoiled
+from txtop.runner.batch_cell import MOST_REPEATS
+from txtop.runner.block_validity import Readings, spoiled
 from txtop.state.cell import CellState
 from txtop.state.session import Device, SessionState, fold_all
 

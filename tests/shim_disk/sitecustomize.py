@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from txtop.runner import children
+from txtop.runner import child_process
 
-children.WORKER = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
+child_process.WORKER = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
 
 
 def _fails(_fd: int) -> None:

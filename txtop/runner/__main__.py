@@ -17,8 +17,8 @@ import msgspec
 from txtop.errors import TxtopError
 from txtop.plan.cell import Plan
 from txtop.runner.client import SOCKET_NAME
-from txtop.runner.conduct import Conductor
-from txtop.runner.control import new_socket
+from txtop.runner.conductor import Conductor
+from txtop.runner.control_protocol import new_socket
 
 MAX_PLAN_BYTES = 16 << 20
 

@@ -19,7 +19,7 @@ import psutil
 
 from txtop.errors import RunError
 from txtop.protocol import events
-from txtop.runner.children import WORKER
+from txtop.runner.child_process import WORKER
 from txtop.runner.client import Control
 from txtop.selftest.slices import Sliced
 from txtop.selftest.tree import Tree

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from txtop.protocol import events
-from txtop.runner import children
-from txtop.runner.children import Child
+from txtop.runner import child_process
+from txtop.runner.child_process import Child
+from txtop.runner.io_loop import Wires
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.wires import Wires
 
 AGAIN_S = 30.0
 STALLED_S = 3.0
@@ -55,7 +55,7 @@ class Watch:
         """Starts a sampler that watches this machine and what txtop itself costs."""
         if self._command is None:
             return
-        self._sampler = children.start(NAME, self._command)
+        self._sampler = child_process.start(NAME, self._command)
         self._silent_from_s, self._stalled = self._clock() + OPENING_S, False
         self._wires.add(self._sampler)
         own = {"sampler": self._sampler.process.pid}
@@ -82,7 +82,7 @@ class Watch:
         if sampler is None:
             return
         self._due_s = self._clock() + AGAIN_S
-        ended = children.exit_words(sampler.end())
+        ended = child_process.exit_words(sampler.end())
         self._gap(f"the sampler {ended}; a fresh one in {AGAIN_S:.0f} s")
 
     def mind(self) -> None:

@@ -13,13 +13,13 @@ from txtop.plan.cell import Cell, Plan
 from txtop.protocol import commands, events
 from txtop.protocol.commands import Order
 from txtop.protocol.events import AnyEvent, Role, Status
-from txtop.runner import children
-from txtop.runner.children import Child
-from txtop.runner.patience import Patience
+from txtop.runner import child_process
+from txtop.runner.child_process import Child
+from txtop.runner.deadline import Patience
+from txtop.runner.io_loop import Wires
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.steering import Steering
-from txtop.runner.watch import Watch
-from txtop.runner.wires import Wires
+from txtop.runner.run_control import Steering
+from txtop.runner.sampler_supervisor import Watch
 
 ANSWER_S = 0.2
 
@@ -76,7 +76,7 @@ class Crew:
         assert self._wires is not None and self._watch is not None
         self.workers += 1
         offline = {"HF_HUB_OFFLINE": "1"} if self.offline else {}
-        worker = children.start(f"worker:{self.workers}", self._command, offline)
+        worker = child_process.start(f"worker:{self.workers}", self._command, offline)
         self._wires.add(worker)
         self._watch.worker(worker)
         return worker

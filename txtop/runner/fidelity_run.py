@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.runner import lost
-from txtop.runner.children import Child
-from txtop.runner.crew import Crew, Gone, Over
-from txtop.runner.opening import uncompared
+from txtop.runner import worker_failure
+from txtop.runner.child_process import Child
 from txtop.runner.recorder import now_ns
+from txtop.runner.session_start import uncompared
+from txtop.runner.worker_client import Crew, Gone, Over
 
 
 class Outputs:
@@ -49,7 +49,7 @@ class Outputs:
         except Over as over:
             failed = over.reason or over.stopped_by
         except Gone:
-            failed = lost.autopsy(worker)[1]
+            failed = worker_failure.autopsy(worker)[1]
         worker.end(0.1)
         if not self._steering.stops:
             self._fail(reference, cell, "skipped" if self._steering.skip else failed)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from txtop.runner import control
+from txtop.runner import control_protocol
 
 READ_BYTES = 1 << 16
 MOST_UNREAD_BYTES = 1 << 22
@@ -29,7 +29,7 @@ class Server:
         self,
         path: Path,
         selector: selectors.BaseSelector,
-        answer: Callable[[control.Request], Answer],
+        answer: Callable[[control_protocol.Request], Answer],
     ) -> None:
         self._selector, self._answer = selector, answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -61,7 +61,7 @@ class _Peer:
         self,
         peer: socket.socket,
         selector: selectors.BaseSelector,
-        answer: Callable[[control.Request], Answer],
+        answer: Callable[[control_protocol.Request], Answer],
     ) -> None:
         self._peer, self._selector, self._answer = peer, selector, answer
         self._heard, self._unread = bytearray(), bytearray()
@@ -92,11 +92,11 @@ class _Peer:
             line = bytes(self._heard[:end])
             del self._heard[: end + 1]
             self._unread += _encoded(self._answered(line))
-        return bool(data) and len(self._heard) <= control.MAX_REQUEST_BYTES
+        return bool(data) and len(self._heard) <= control_protocol.MAX_REQUEST_BYTES
 
     def _answered(self, line: bytes) -> Answer:
         try:
-            request = control.decode_request(line)
+            request = control_protocol.decode_request(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return {"ok": False}
         return self._answer(request)

@@ -6,11 +6,11 @@ import signal
 
 from txtop.protocol import events
 from txtop.protocol.events import CellFinished
-from txtop.runner import children
-from txtop.runner.children import Child
-from txtop.runner.measure import Course
+from txtop.runner import child_process
+from txtop.runner.batch_cell import Course
+from txtop.runner.child_process import Child
 from txtop.runner.recorder import now_ns
-from txtop.runner.service import Service
+from txtop.runner.serving_cell import Service
 from txtop.state.cell import CellState
 from txtop.system import oom_killer
 
@@ -58,7 +58,11 @@ def autopsy(worker: Child) -> tuple[int | None, str, bool]:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         return code, reason, True
     last = worker.stderr[-1] if worker.stderr else ""
-    return code, f"the worker {children.exit_words(code)}" + (f": {last}" if last else ""), False
+    return (
+        code,
+        f"the worker {child_process.exit_words(code)}" + (f": {last}" if last else ""),
+        False,
+    )
 
 
 def _phase(state: CellState, course: Course | Service) -> str:

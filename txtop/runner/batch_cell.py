@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from txtop.analysis import metrics
 from txtop.plan.cell import Plan
 from txtop.protocol.events import Block, Role
-from txtop.runner import validity
+from txtop.runner import block_validity
 from txtop.runner.recorder import now_ns
 from txtop.state.cell import CellState
 from txtop.state.session import Device, SessionState
@@ -107,12 +107,14 @@ class Course:
         """
         self._stamp()
         load = self._state.load
-        readings = validity.Readings.of(self._session, load.device_id if load else None)
+        readings = block_validity.Readings.of(self._session, load.device_id if load else None)
         newest_ns = readings.newest_ns()
         found: list[Block] = []
         while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
             block = self._open.pop(0)
-            why = validity.spoiled(readings, self._first_at_ns or 0, block.from_ns, block.to_ns)
+            why = block_validity.spoiled(
+                readings, self._first_at_ns or 0, block.from_ns, block.to_ns
+            )
             if why:
                 found.append(self._verdict(block, why))
         return found

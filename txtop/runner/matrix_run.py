@@ -5,13 +5,13 @@ from __future__ import annotations
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import Status
-from txtop.runner import lost
-from txtop.runner.children import Child
-from txtop.runner.crew import Crew, Gone, Over
-from txtop.runner.measure import Course
-from txtop.runner.outputs import Outputs
+from txtop.runner import worker_failure
+from txtop.runner.batch_cell import Course
+from txtop.runner.child_process import Child
+from txtop.runner.fidelity_run import Outputs
 from txtop.runner.recorder import now_ns
-from txtop.runner.service import Service
+from txtop.runner.serving_cell import Service
+from txtop.runner.worker_client import Crew, Gone, Over
 
 GRACE_S = 1.0
 
@@ -91,7 +91,7 @@ class Matrix:
             crew.ask(worker, commands.Finish(cell=cell.id), cell, events.Memory)
         except Over as over:
             if over.status == "timeout":
-                self._recorder.record(lost.silent(worker, state, course, over.reason))
+                self._recorder.record(worker_failure.silent(worker, state, course, over.reason))
                 return None, worker.loaded_group is not None
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
@@ -110,7 +110,7 @@ class Matrix:
                 stopped_by = "stop" if steering.stops else "skip"
                 crew.finish(cell, status, stopped_by=stopped_by, n=course.measured)
             elif not state.over:
-                self._recorder.record(lost.died(worker, state, course))
+                self._recorder.record(worker_failure.died(worker, state, course))
             worker.end()
             return None, True
         if not state.over:

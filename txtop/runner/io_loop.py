@@ -11,9 +11,9 @@ from pathlib import Path
 
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, BadLine
-from txtop.runner import control
-from txtop.runner.children import Child
-from txtop.runner.serve import Answer, Server
+from txtop.runner import control_protocol
+from txtop.runner.child_process import Child
+from txtop.runner.control_server import Answer, Server
 
 READ_BYTES = 1 << 16
 
@@ -32,7 +32,7 @@ class Wires:
         on_event: Callable[[Child, AnyEvent], None],
         on_bad: Callable[[Child, str], None],
         on_end: Callable[[Child], None],
-        on_request: Callable[[control.Request], Answer],
+        on_request: Callable[[control_protocol.Request], Answer],
         on_orphaned: Callable[[], None],
         on_broken: Callable[[Exception], None],
     ) -> None:

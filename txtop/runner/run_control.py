@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from txtop.protocol import events
-from txtop.runner import control
+from txtop.runner import control_protocol
+from txtop.runner.control_server import Answer
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.serve import Answer
 
 
 class Steering:
@@ -29,7 +29,7 @@ class Steering:
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
 
-    def obey(self, request: control.Request) -> Answer:
+    def obey(self, request: control_protocol.Request) -> Answer:
         """The answer to one request of a screen or a command."""
         if request.do == "status":
             return self.status()
@@ -51,10 +51,10 @@ class Steering:
             self.paused = request.do == "pause"
         return {"ok": True}
 
-    def status(self) -> control.Status:
+    def status(self) -> control_protocol.Status:
         """The state of the recording itself."""
         writer = self._recorder.writer
-        return control.Status(
+        return control_protocol.Status(
             pid=os.getpid(),
             state="ended" if self.ended else "stopping" if self.stops else "running",
             last_seq=writer.last_seq,

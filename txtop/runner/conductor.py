@@ -12,16 +12,16 @@ from txtop.models import model_config
 from txtop.plan.cell import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.runner import machine, opening
-from txtop.runner.children import SAMPLER, WORKER, Child
-from txtop.runner.crew import Crew
-from txtop.runner.matrix import Matrix
-from txtop.runner.outputs import Outputs
+from txtop.runner import machine_info, session_start
+from txtop.runner.ab_run import Turns
+from txtop.runner.child_process import SAMPLER, WORKER, Child
+from txtop.runner.fidelity_run import Outputs
+from txtop.runner.io_loop import Wires
+from txtop.runner.matrix_run import Matrix
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.steering import Steering
-from txtop.runner.turns import Turns
-from txtop.runner.watch import Watch
-from txtop.runner.wires import Wires
+from txtop.runner.run_control import Steering
+from txtop.runner.sampler_supervisor import Watch
+from txtop.runner.worker_client import Crew
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
 from txtop.state.session import HOST, SessionState, fold_all
@@ -127,13 +127,13 @@ class Conductor:
     def run(self) -> tuple[Reason, bool]:
         """Measures every cell. Returns (done | stopped | failed, everything is on disk)."""
         if self._resumes:
-            opening.go_on(self.recorder)
+            session_start.go_on(self.recorder)
         else:
-            opening.begin(self.recorder, self.plan, self._folder.name, self._name)
+            session_start.begin(self.recorder, self.plan, self._folder.name, self._name)
         self._watch.start()
         reason: Reason = "failed"
         try:
-            if self._watch.started and machine.has_package_power():
+            if self._watch.started and machine_info.has_package_power():
                 self._rest()
             self._measure()
             reason = "stopped" if self.steering.stops else "done"
@@ -155,7 +155,7 @@ class Conductor:
 
     def _measure(self) -> None:
         """What is missing of the plan, and how outputs differ: of arms before they take turns."""
-        wanted = opening.missing(self.recorder.state)
+        wanted = session_start.missing(self.recorder.state)
         outputs = Outputs(self._crew)
         if self.plan.margin is None:
             Matrix(self._crew, outputs, wanted).run()

@@ -10,10 +10,10 @@ from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 from txtop.protocol import commands, events
 from txtop.protocol.events import AnyEvent
-from txtop.runner.children import Child
-from txtop.runner.crew import Crew, Over
-from txtop.runner.load import OfferedLoad, Send
+from txtop.runner.child_process import Child
+from txtop.runner.load_generator import OfferedLoad, Send
 from txtop.runner.recorder import now_ns
+from txtop.runner.worker_client import Crew, Over
 from txtop.state.cell import CellState
 from txtop.stats.queueing import saturated
 

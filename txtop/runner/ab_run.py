@@ -14,12 +14,12 @@ from random import Random
 from txtop.forecast import room
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.runner import lost
-from txtop.runner.children import Child
-from txtop.runner.crew import Crew, Gone, Over
-from txtop.runner.measure import MOST_REPEATS, Course
+from txtop.runner import worker_failure
+from txtop.runner.batch_cell import MOST_REPEATS, Course
+from txtop.runner.block_validity import Readings, spoiled
+from txtop.runner.child_process import Child
 from txtop.runner.recorder import now_ns
-from txtop.runner.validity import Readings, spoiled
+from txtop.runner.worker_client import Crew, Gone, Over
 from txtop.state.ab import Versus
 from txtop.state.cell import CellState
 from txtop.stats.sequential import FIRST_LOOK
@@ -196,16 +196,16 @@ class Turns:
         assert worker is not None and course is not None
         if isinstance(error, Gone) and not state.over:
             arm.deaths += 1
-            _, why, starved = lost.autopsy(worker)
+            _, why, starved = worker_failure.autopsy(worker)
             self._discard(f"{self._versus.letter(arm.cell.id)}: {why}")
             if not starved and arm.deaths < MOST_DEATHS:
                 arm.worker = None
                 self._record_start(arm, goes_on=True)
                 self._seat(arm)
                 return
-            self._recorder.record(lost.died(worker, state, course))
+            self._recorder.record(worker_failure.died(worker, state, course))
         elif isinstance(error, Over) and error.status == "timeout":
-            self._recorder.record(lost.silent(worker, state, course, error.reason))
+            self._recorder.record(worker_failure.silent(worker, state, course, error.reason))
         self._discard(f"{self._versus.letter(arm.cell.id)} {state.status}")
         self._dismiss(arm)
         if state.status == "oom" and not self._reloads and self._others_loaded(arm):

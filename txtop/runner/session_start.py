@@ -9,7 +9,7 @@ from txtop.plan import references
 from txtop.plan.cell import Cell, Plan, workload_hash
 from txtop.protocol import events
 from txtop.protocol.events import Machine
-from txtop.runner import machine
+from txtop.runner import machine_info
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.state.session import SessionState
 
@@ -28,10 +28,10 @@ def begin(recorder: Recorder, plan: Plan, session: str, name: str | None) -> Non
             wall_s=time.time(),
             plan=plan,
             workload_sha256=workload_hash(plan),
-            machine=machine.machine(),
-            versions=machine.versions(),
+            machine=machine_info.machine(),
+            versions=machine_info.versions(),
             seed=plan.seed,
-            boot_id=machine.boot_id(),
+            boot_id=machine_info.boot_id(),
             margin=plan.margin,
         )
     )
@@ -41,7 +41,7 @@ def begin(recorder: Recorder, plan: Plan, session: str, name: str | None) -> Non
 def go_on(recorder: Recorder) -> None:
     """Records that another writer has opened the log, and what has changed since the header."""
     _segment(recorder)
-    for change in changes(recorder.state, machine.machine(), machine.versions()):
+    for change in changes(recorder.state, machine_info.machine(), machine_info.versions()):
         recorder.warn(f"not as when the session began: {change}")
 
 
@@ -101,7 +101,7 @@ def _segment(recorder: Recorder) -> None:
     recorder.record(
         events.Segment(
             t_ns=now_ns(),
-            boot_id=machine.boot_id(),
+            boot_id=machine_info.boot_id(),
             wall_s=time.time(),
             pid=os.getpid(),
             torn_bytes=recorder.writer.torn_bytes,
