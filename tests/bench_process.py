@@ -19,13 +19,13 @@ E = TypeVar("E", bound=events.Event)
 
 
 class WorkerProcess:
-    """`python -m txtop.bench`, its events as they come, and its standard error."""
+    """`python -m txtop.worker`, its events as they come, and its standard error."""
 
     def __init__(self, name: str = "worker", **environment: str) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.started_ns = time.perf_counter_ns()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "txtop.bench", "--name", name],
+            [sys.executable, "-m", "txtop.worker", "--name", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

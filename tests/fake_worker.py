@@ -25,10 +25,10 @@ from typing import Any
 
 import streams
 
-from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
-from txtop.bench.inbox import Cancelled
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker.command_queue import Cancelled
+from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, serve
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
 

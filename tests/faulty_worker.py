@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from txtop.bench.text_generation import TextGeneration
+from txtop.worker.tasks.text_generation import TextGeneration
 
 ROOM_BYTES = 3 << 30
 LET_PASS = 3
@@ -37,4 +37,4 @@ TextGeneration.iterate = iterate  # type: ignore[method-assign]
 torch.empty(1)
 used_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used_bytes + ROOM_BYTES, used_bytes + ROOM_BYTES))
-runpy.run_module("txtop.bench", run_name="__main__")
+runpy.run_module("txtop.worker", run_name="__main__")

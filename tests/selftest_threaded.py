@@ -1,7 +1,7 @@
 """The bare loop with a Textual screen as another thread of its process: how not to do it.
 
 Six sparklines and a table redrawn at 10 Hz on a terminal of 120x40, in the main thread; the loop
-of `txtop.bench.bare` in the other.
+of `txtop.worker.baseline` in the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from textual.app import App, ComposeResult
 from textual.widgets import DataTable, Sparkline
 
-from txtop.bench import bare
+from txtop.worker import baseline
 
 
 class Screen(App[None]):
@@ -64,7 +64,7 @@ def main() -> None:
     sys.__stderr__ = os.fdopen(slave, "w", closefd=False)
     sys.__stdin__ = os.fdopen(0, closefd=False)
     os.environ["TERM"] = "xterm-256color"
-    threading.Thread(target=bare.main, args=(os.fdopen(said, "w"),), daemon=True).start()
+    threading.Thread(target=baseline.main, args=(os.fdopen(said, "w"),), daemon=True).start()
     Screen().run()
 
 

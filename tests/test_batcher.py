@@ -7,9 +7,9 @@ from collections import deque
 
 import pytest
 
-from txtop.bench.batcher import Batcher, LaneTeller, Queue, serve
 from txtop.protocol import commands
 from txtop.stats.queueing import md1_wait_s
+from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, serve
 
 
 class Simulated:

@@ -17,9 +17,9 @@ import tiny
 from bench_process import WorkerProcess, of
 from safetensors.numpy import load_file, save_file
 
-from txtop.bench import machine
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker import device
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_load_says_what_was_loaded(worker: WorkerProcess, gpt2_directory: Path) 
     assert (load.family, load.weights, load.source) == ("causal", "pretrained", str(gpt2_directory))
     assert (load.parameters, load.weight_bytes) == (9152, 4 * 9152)
     assert (load.device, load.attention, load.worker) == ("cpu", "sdpa", "w1")
-    assert load.threads == machine.default_threads() >= 1
+    assert load.threads == device.default_threads() >= 1
     assert load.device_name and {"torch", "transformers", "python"} <= set(load.versions)
 
 
@@ -310,7 +310,7 @@ def test_cuda_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 PARENT = """
 import subprocess, sys, time
-p = subprocess.Popen([sys.executable, "-m", "txtop.bench"], stdin=int(sys.argv[1]),
+p = subprocess.Popen([sys.executable, "-m", "txtop.worker"], stdin=int(sys.argv[1]),
                      stdout=subprocess.DEVNULL, pass_fds=[int(sys.argv[1])])
 print(p.pid, flush=True)
 time.sleep(60)

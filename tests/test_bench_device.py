@@ -18,7 +18,7 @@ from txtop.protocol import events
 DEVICE_CLOCK = """
 import torch
 from torch import nn
-from txtop.bench import device_clock
+from txtop.worker import device_clock
 
 now_ms = 0.0
 

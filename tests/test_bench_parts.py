@@ -16,14 +16,15 @@ from typing import ClassVar
 import pytest
 import tiny
 
-from txtop.bench import failures, gguf, hub, source
-from txtop.bench.emit import STEP_BATCH_NS, Emitter
-from txtop.bench.failures import Rejected
-from txtop.bench.inbox import Cancelled, Inbox
-from txtop.bench.phase_clock import RESOLVE, PhaseClock
-from txtop.bench.token_clock import TokenClock
 from txtop.plan.cell import Allowed, Cell, Weights
 from txtop.protocol import commands, events
+from txtop.worker import failures
+from txtop.worker.command_queue import Cancelled, Inbox
+from txtop.worker.event_writer import STEP_BATCH_NS, Emitter
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import gguf, hub, source
+from txtop.worker.loading.phase_timer import RESOLVE, PhaseClock
+from txtop.worker.tasks.token_timer import TokenClock
 
 
 def test_the_prompt_is_no_token_and_gaps_sum_to_the_last_token() -> None:

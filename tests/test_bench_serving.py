@@ -12,10 +12,10 @@ import pytest
 import tiny
 from bench_process import WorkerProcess, of
 
-from txtop.bench.inbox import Cancelled, Inbox
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Scenario, Serving
 from txtop.protocol import commands, events
+from txtop.worker.command_queue import Cancelled, Inbox
 
 MIXED = Serving(requests=12, max_batch=4, max_wait_ms=5, lengths="uniform", concurrency=4)
 CLOSE = 1e-3
@@ -79,18 +79,19 @@ def answers(
     """The tokens of each request, which an event has as their hash alone."""
     import torch
 
-    from txtop.bench import continuous, serving
-    from txtop.bench.prompts import Prompts
-    from txtop.bench.text_generation import TextGeneration
+    from txtop.worker.serving import batch_server as serving
+    from txtop.worker.serving import continuous_server
+    from txtop.worker.serving.prompts import Prompts
+    from txtop.worker.tasks.text_generation import TextGeneration
 
     spell = lambda tokens: " ".join(map(str, tokens))  # noqa: E731
     monkeypatch.setattr(serving, "digest", spell)
-    monkeypatch.setattr(continuous, "digest", spell)
+    monkeypatch.setattr(continuous_server, "digest", spell)
     told = Told(asked, count)
     prompts = Prompts(asked, tiny.VOCABULARY, 7)
     cpu = torch.device("cpu")
     if asked.scenario == "continuous":
-        continuous.Server(asked, model, prompts, told.inbox, told.tell).run()
+        continuous_server.Server(asked, model, prompts, told.inbox, told.tell).run()
     else:
         serving.run(asked, TextGeneration(model, cpu), prompts, cpu, told.inbox, told.tell)
     assert [each.tokens for each in told.answers] == [
@@ -118,7 +119,7 @@ def tied(model: Any, prompt: list[int], before: list[int]) -> bool:
 def test_every_request_gets_the_same_answer_as_alone(
     gpt2: Path, model: Any, monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
-    from txtop.bench.prompts import Prompts
+    from txtop.worker.serving.prompts import Prompts
 
     alone = answers(model, cell(gpt2, "single"), 12, monkeypatch)
     together = answers(model, cell(gpt2, scenario), 12, monkeypatch)
@@ -136,7 +137,7 @@ def test_every_request_gets_the_same_answer_as_alone(
 def test_what_breaks_the_manager_is_what_is_raised(
     gpt2: Path, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from txtop.bench import failures
+    from txtop.worker import failures
 
     def starve(*_: Any, **__: Any) -> Any:
         raise RuntimeError(
@@ -150,12 +151,12 @@ def test_what_breaks_the_manager_is_what_is_raised(
 
 
 def test_the_manager_gives_up_at_once(gpt2: Path, model: Any) -> None:
-    from txtop.bench import continuous
-    from txtop.bench.prompts import Prompts
+    from txtop.worker.serving import continuous_server
+    from txtop.worker.serving.prompts import Prompts
 
     asked = cell(gpt2, "continuous")
     told = Told(asked, 12)
-    server = continuous.Server(
+    server = continuous_server.Server(
         asked, model, Prompts(asked, tiny.VOCABULARY, 7), told.inbox, told.tell
     )
     told.inbox.accept(commands.Cancel(cell=asked.id))

@@ -128,7 +128,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
     workers = [
         process
         for process in psutil.Process(run.pid).children(recursive=True)
-        if "txtop.bench" in " ".join(process.cmdline())
+        if "txtop.worker" in " ".join(process.cmdline())
     ]
     assert len(workers) == 2
     os.kill(workers[1].pid, signal.SIGKILL)

@@ -25,7 +25,7 @@ STRUCK = {"hangs": signal.SIGSTOP, "aborts": signal.SIGABRT}
 def _worker(run: psutil.Process, seen: list[int]) -> psutil.Process | None:
     for process in run.children(recursive=True):
         try:
-            if process.pid not in seen and "txtop.bench" in process.cmdline():
+            if process.pid not in seen and "txtop.worker" in process.cmdline():
                 return process
         except psutil.Error:
             continue

@@ -10,7 +10,7 @@ import torch
 from scipy.special import log_softmax
 from scipy.stats import entropy, sem
 
-from txtop.bench import divergence
+from txtop.worker.fidelity import divergence
 
 ROWS, VOCABULARY = 300, 700
 

@@ -13,9 +13,9 @@ import torch
 from bench_process import WorkerProcess
 from safetensors.numpy import load_file, save_file
 
-from txtop.bench.fidelity import Comparison
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker.fidelity.scores import Comparison
 
 KINDS = ("gpt2", "t5", "bert")
 

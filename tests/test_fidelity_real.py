@@ -120,7 +120,7 @@ def test_an_independent_computation_gives_the_same(
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from txtop.bench.passage import TEXT
+    from txtop.worker.fidelity.passage import TEXT
 
     found = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
     gguf = next(package.glob("*.gguf")).name

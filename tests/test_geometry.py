@@ -22,11 +22,11 @@ from transformers import (
     T5Config,
 )
 
-from txtop.bench import geometry, int8
 from txtop.models import model_config
 from txtop.models.model_config import builtin
 from txtop.protocol import events
 from txtop.stats import roofline
+from txtop.worker.loading import geometry, int8
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from txtop.bench import int8
-from txtop.bench.failures import Rejected
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import int8
 
 RECIPES = ("weight-only", "dynamic", "torch-dynamic")
 

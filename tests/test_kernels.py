@@ -9,13 +9,14 @@ import tiny
 import torch
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from txtop.bench import attention, kernels
-from txtop.bench.encoder import Encoder
-from txtop.bench.failures import Rejected
-from txtop.bench.task import Inputs, Task, make_inputs
-from txtop.bench.text_generation import TextGeneration
 from txtop.errors import TxtopError
 from txtop.plan.cell import Attention, Cell
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import attention
+from txtop.worker.tasks import kernel_check
+from txtop.worker.tasks.encoder import Encoder
+from txtop.worker.tasks.task import Inputs, Task, make_inputs
+from txtop.worker.tasks.text_generation import TextGeneration
 
 CPU = torch.device("cpu")
 
@@ -46,11 +47,11 @@ CPU = torch.device("cpu")
     ],
 )
 def test_operators_name_the_kernel(operators: list[str], expected: str) -> None:
-    assert kernels.name_of(operators) == expected
+    assert kernel_check.name_of(operators) == expected
 
 
 def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
-    assert kernels.name_of(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
+    assert kernel_check.name_of(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
     ],
 )
 def test_another_kernel_than_the_one_asked_for(asked: str, ran: str | None, wrong: bool) -> None:
-    assert kernels.differs(asked, ran) is wrong
+    assert kernel_check.differs(asked, ran) is wrong
 
 
 def task_and_inputs(
@@ -95,19 +96,19 @@ def task_and_inputs(
 @pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
 def test_the_kernel_of_a_real_pass(kind: str, asked: Attention, ran: str, tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, kind, asked)
-    prefill, decode = kernels.inspect(task, inputs, CPU)
+    prefill, decode = kernel_check.inspect(task, inputs, CPU)
     assert (prefill, decode) == (ran, None if kind == "bert" else ran)
 
 
 def test_one_new_token_has_no_decode(tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
-    assert kernels.inspect(task, inputs.shortened(1), CPU) == ("flash", None)
+    assert kernel_check.inspect(task, inputs.shortened(1), CPU) == ("flash", None)
 
 
 def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa", implementation="eager")
     with pytest.raises(TxtopError, match="sdpa attention was asked for and eager ran in prefill"):
-        kernels.inspect(task, inputs, CPU)
+        kernel_check.inspect(task, inputs, CPU)
 
 
 @pytest.mark.parametrize("asked", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])

@@ -135,7 +135,7 @@ PARAMETERS = """
 import torch, transformers
 from transformers.models.auto import modeling_auto as auto
 from txtop import models
-from txtop.bench import weights
+from txtop.worker import weights
 
 TABLE = {"causal": auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, "encoder": auto.MODEL_MAPPING_NAMES,
          "seq2seq": auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}

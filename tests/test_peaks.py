@@ -11,10 +11,10 @@ import tiny
 import torch
 from bench_process import WorkerProcess, of
 
-from txtop.bench import memory, peaks
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system.device_peaks import _BY_NAME, best, published
+from txtop.worker import memory, peak_probe
 
 CPU = torch.device("cpu")
 
@@ -90,8 +90,8 @@ def test_the_best_of_two_workers_counts() -> None:
 
 
 def test_this_machine_can_do_something() -> None:
-    bandwidth = peaks.bandwidth_bytes_per_s(CPU, 16 << 20)
-    flops = peaks.flops_per_s(CPU, torch.float32)
+    bandwidth = peak_probe.bandwidth_bytes_per_s(CPU, 16 << 20)
+    flops = peak_probe.flops_per_s(CPU, torch.float32)
     # From the slowest board to the largest server; a unit that is off by a thousand is not within.
     assert 1e8 < bandwidth < 1e13 and math.isfinite(bandwidth)
     assert 1e8 < flops < 1e15 and math.isfinite(flops)
@@ -100,34 +100,34 @@ def test_this_machine_can_do_something() -> None:
 def test_the_probe_leaves_no_trace_in_the_peak_of_memory() -> None:
     assert memory.reset(CPU)
     before = memory.host_peak_bytes()
-    found = peaks._probe(CPU, torch.bfloat16)
+    found = peak_probe._probe(CPU, torch.bfloat16)
     assert found is not None and list(found.flops_per_s) == ["bf16"]
-    assert memory.host_peak_bytes() > before + peaks.BUFFER_BYTES["cpu"] // 2
+    assert memory.host_peak_bytes() > before + peak_probe.BUFFER_BYTES["cpu"] // 2
     memory.reset(CPU)
-    assert memory.host_peak_bytes() < before + peaks.BUFFER_BYTES["cpu"] // 4
+    assert memory.host_peak_bytes() < before + peak_probe.BUFFER_BYTES["cpu"] // 4
 
 
-@pytest.mark.parametrize("free", [0, 8 * peaks.LEAST_BUFFER_BYTES - 1])
+@pytest.mark.parametrize("free", [0, 8 * peak_probe.LEAST_BUFFER_BYTES - 1])
 def test_nothing_is_tried_where_there_is_no_room(
     free: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peaks, "_free_bytes", lambda _: free)
-    monkeypatch.setattr(peaks, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
-    assert peaks._probe(CPU, torch.float32) is None
+    monkeypatch.setattr(peak_probe, "_free_bytes", lambda _: free)
+    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
+    assert peak_probe._probe(CPU, torch.float32) is None
 
 
 def test_nothing_is_tried_where_it_would_stay_in_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "reset", lambda _: False)
-    monkeypatch.setattr(peaks, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
-    assert peaks._probe(CPU, torch.float32) is None
+    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
+    assert peak_probe._probe(CPU, torch.float32) is None
 
 
 def test_a_probe_that_finds_no_memory_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> float:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(peaks, "bandwidth_bytes_per_s", full)
-    assert peaks._probe(CPU, torch.float32) is None
+    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", full)
+    assert peak_probe._probe(CPU, torch.float32) is None
 
 
 def test_a_worker_tells_them_after_loading_and_before_anything_is_timed(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
         tmp_path / "s",
         asked,
         socket_path=socket_path,
-        worker=(sys.executable, "-m", "txtop.bench"),
+        worker=(sys.executable, "-m", "txtop.worker"),
         sampler=(sys.executable, "-m", "txtop.telemetry", "--interval", "0.2"),
     )
     (run.folder / SOCKET_NAME).write_text(str(socket_path))

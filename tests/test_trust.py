@@ -10,11 +10,11 @@ import pytest
 import tiny
 from bench_process import WorkerProcess
 
-from txtop.bench import source
-from txtop.bench.failures import Rejected
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Allowed, Cell
 from txtop.protocol import commands, events
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import source
 
 PICKLES = Allowed(pickles=True)
 CODE = Allowed(remote_code=True)

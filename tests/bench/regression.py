@@ -34,7 +34,7 @@ def throttle(runner_of: psutil.Process, over: threading.Event) -> None:
         with suppress(psutil.Error):
             if worker is None or not worker.is_running():
                 found = runner_of.children(recursive=True)
-                worker = next((p for p in found if "txtop.bench" in p.cmdline()), None)
+                worker = next((p for p in found if "txtop.worker" in p.cmdline()), None)
         if worker is None:
             time.sleep(0.05)
             continue

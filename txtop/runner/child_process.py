@@ -19,7 +19,7 @@ from txtop.sanitise import sanitise
 from txtop.system import oom_killer
 
 STDERR_LINES = 40
-WORKER = (sys.executable, "-m", "txtop.bench")
+WORKER = (sys.executable, "-m", "txtop.worker")
 SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.2")
 
 

@@ -16,7 +16,7 @@ from txtop.selftest.tree import Tree
 
 
 class Plain(Sliced):
-    """`command` speaks as `txtop.bench.bare` does; its errors go to the file `errors`."""
+    """`command` speaks as `txtop.worker.baseline` does; its errors go to the file `errors`."""
 
     def __init__(self, command: Sequence[str], errors: Path) -> None:
         self._errors = errors
@@ -59,6 +59,6 @@ class Plain(Sliced):
 
 def bare_command(config: Path, *, sequence_length: int, new_tokens: int, threads: int) -> list[str]:
     """A process that shares no code with the rest."""
-    command = [sys.executable, "-m", "txtop.bench.bare", str(config)]
+    command = [sys.executable, "-m", "txtop.worker.baseline", str(config)]
     command += ["--sequence-length", str(sequence_length)]
     return [*command, "--new-tokens", str(new_tokens), "--threads", str(threads)]

@@ -1,4 +1,4 @@
-"""`python -m txtop.bench.bare CONFIG`: what txtop is compared with. It shares no code with it.
+"""`python -m txtop.worker.baseline CONFIG`: what txtop is compared with. It shares no code with it.
 
 A plain loop of generate() with a clock in its streamer. Once loaded it prints, for every call and
 after it, when each token was on the host, in ns of `perf_counter_ns`: `{"at_ns": [1, 2, 3]}`. It
@@ -32,7 +32,7 @@ class Stamps:
 
 def main(output: TextIO = sys.stdout) -> None:
     """Generates until `output` is closed."""
-    parser = argparse.ArgumentParser(prog="python -m txtop.bench.bare", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m txtop.worker.baseline", description=__doc__)
     parser.add_argument("config", type=Path, help="a GPT-2's config.json")
     parser.add_argument("--sequence-length", type=int, required=True, metavar="TOKENS")
     parser.add_argument("--new-tokens", type=int, required=True, metavar="TOKENS")

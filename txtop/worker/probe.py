@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.bench import machine
+from txtop.worker import device as machine
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,7 @@ def _device() -> torch.device:
 
 
 def _precisions() -> dict[str, str]:
-    from txtop.bench import int8
+    from txtop.worker.loading import int8
 
     device = _device().type
     recipes = int8.offered(device)
@@ -89,7 +89,7 @@ def _precisions() -> dict[str, str]:
 
 
 def _attention() -> dict[str, str]:
-    from txtop.bench import attention
+    from txtop.worker.loading import attention
 
     names, lacking = attention.offered(_device())
     without = f"; without {', '.join(lacking)}" if lacking else ""
@@ -109,7 +109,7 @@ def _compile() -> dict[str, str]:
 
 
 def _hub() -> dict[str, str]:
-    from txtop.bench.hub import reachable
+    from txtop.worker.loading.hub import reachable
 
     if reachable():
         return _entry("hub", "ok", "the Hugging Face Hub answers")

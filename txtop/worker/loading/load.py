@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
-from txtop.bench import machine
-from txtop.bench.failures import Rejected
-from txtop.bench.phase_clock import RESOLVE, PhaseClock
-from txtop.bench.source import Source, resolve
 from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker import device as machine
+from txtop.worker.failures import Rejected
+from txtop.worker.loading.phase_timer import RESOLVE, PhaseClock
+from txtop.worker.loading.source import Source, resolve
 
 if TYPE_CHECKING:
     import torch
 
-    from txtop.bench.geometry import Counted
-    from txtop.bench.task import Task
+    from txtop.worker.loading.geometry import Counted
+    from txtop.worker.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def read(
     import torch
 
     _without_torchao()
-    from txtop.bench import architecture, attention, geometry, int8, precision, weights
-    from txtop.bench.encoder import Encoder
-    from txtop.bench.text_generation import TextGeneration, require_generate
+    from txtop.worker.loading import architecture, attention, geometry, int8, precision, weights
+    from txtop.worker.tasks.encoder import Encoder
+    from txtop.worker.tasks.text_generation import TextGeneration, require_generate
 
     torch.set_num_threads(threads)
     device = _device(cell)
@@ -164,7 +164,7 @@ def read(
 
 def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
     """All but its times."""
-    from txtop.bench import int8, precision
+    from txtop.worker.loading import int8, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = device_names(device)
@@ -198,7 +198,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
 def _compile(loaded: Loaded, cell: Cell) -> None:
     """Whole calls: the compiler works once with the hooks that look for NaN and once without, CUDA
     graphs are captured in the last."""
-    from txtop.bench.task import make_inputs
+    from txtop.worker.tasks.task import make_inputs
 
     inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
     loaded.task.compile(cell)

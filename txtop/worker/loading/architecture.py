@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from txtop.bench.failures import Rejected
-from txtop.bench.source import Source
 from txtop.models import model_config
+from txtop.worker.failures import Rejected
+from txtop.worker.loading.source import Source
 
 _OWN = {
     "causal": ("AutoModelForCausalLM",),

@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 import torch
 
-from txtop.bench import attention, divergence
-from txtop.bench.load import Loaded
-from txtop.bench.passage import Passage, Window
-from txtop.bench.text_generation import greedy
-from txtop.bench.token_clock import TokenClock
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
+from txtop.worker.fidelity import divergence
+from txtop.worker.fidelity.passage import Passage, Window
+from txtop.worker.loading import attention
+from txtop.worker.loading.load import Loaded
+from txtop.worker.tasks.text_generation import greedy
+from txtop.worker.tasks.token_timer import TokenClock
 
 BYTES = 4
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
-from txtop.bench.emit import STEP_BATCH_NS
+from txtop.worker.event_writer import STEP_BATCH_NS
 
 OnSteps = Callable[[int, list[int]], None]
 OnTokens = Callable[[Any], None]

@@ -6,10 +6,10 @@ import hashlib
 
 import torch
 
-from txtop.bench.task import Inputs
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 from txtop.plan.requests import Asked
+from txtop.worker.tasks.task import Inputs
 
 
 class Prompts:

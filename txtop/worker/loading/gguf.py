@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from txtop.bench.failures import Rejected
+from txtop.worker.failures import Rejected
 
 _STRING = 8
 # The names that differ between ggml and transformers.

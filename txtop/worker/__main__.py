@@ -8,22 +8,22 @@ import signal
 
 import msgspec
 
-from txtop.bench.emit import Emitter, claim_stdout
-from txtop.bench.inbox import Inbox
-from txtop.bench.machine import die_with_parent
-from txtop.bench.worker import Worker
+from txtop.worker.command_queue import Inbox
+from txtop.worker.device import die_with_parent
+from txtop.worker.event_writer import Emitter, claim_stdout
+from txtop.worker.worker import Worker
 
 
 def main() -> None:
     """Runs until `quit` or the end of standard input. Ctrl-C is the runner's to interpret."""
     descriptor = claim_stdout()
-    parser = argparse.ArgumentParser(prog="python -m txtop.bench")
+    parser = argparse.ArgumentParser(prog="python -m txtop.worker")
     parser.add_argument("--name", default="worker", help="the src of every event")
     parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
     options = parser.parse_args()
     name = options.name
     if options.probe:
-        from txtop.bench.probe import probe
+        from txtop.worker.probe import probe
 
         os.write(descriptor, msgspec.json.encode({"capabilities": probe()}) + b"\n")
         return

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from txtop.bench import precision
-from txtop.bench.failures import Rejected
-from txtop.bench.source import Source
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import precision
+from txtop.worker.loading.source import Source
 
 _SCALE = 0.02
 # Copying one block of values is five times as fast as drawing them all. A prime length keeps the

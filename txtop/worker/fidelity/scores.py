@@ -13,14 +13,16 @@ from typing import Any
 
 import torch
 
-from txtop.bench import answers, attention, divergence, memory, passage
-from txtop.bench.failures import Rejected
-from txtop.bench.load import Loaded, read
-from txtop.bench.passage import Passage, Window
-from txtop.bench.source import resolve
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
+from txtop.worker import memory
+from txtop.worker.failures import Rejected
+from txtop.worker.fidelity import divergence, outputs, passage
+from txtop.worker.fidelity.passage import Passage, Window
+from txtop.worker.loading import attention
+from txtop.worker.loading.load import Loaded, read
+from txtop.worker.loading.source import resolve
 
 Send = Callable[[events.AnyEvent], None]
 _OFTEN_NS = 250_000_000
@@ -38,7 +40,7 @@ class Reference:
     model: tuple[object, ...]
     vocabulary: int
     trained: bool
-    spool: answers.Spool
+    spool: outputs.Spool
     pooled: list[torch.Tensor | None]
     floor: float | None
     written: list[int]
@@ -105,14 +107,14 @@ class Comparison:
         loaded = self._load(cell, order, course)
         text = passage.make(loaded, _trained(loaded), order.positions, order.seed)
         course.tell()
-        room = (self._room_bytes or _free_bytes()) // (answers.BYTES * _width(loaded))
+        room = (self._room_bytes or _free_bytes()) // (outputs.BYTES * _width(loaded))
         text = text.fitting(room)
         again = [] if loaded.family == "encoder" else text.windows[: max(1, len(text.windows) // 4)]
         course.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
-        spool = answers.Spool()
+        spool = outputs.Spool()
         pooled: list[torch.Tensor | None] = []
         for window in text.windows:
-            answer = answers.of(loaded, cell, window)
+            answer = outputs.of(loaded, cell, window)
             course.step(len(window.ids))
             if answer.invalid:
                 raise Rejected("the reference makes NaN or Inf")
@@ -203,7 +205,7 @@ def _figures(
     cosines: list[divergence.Cosines] = []
     place = 0
     for window, pooled in zip(known.passage.windows, known.pooled, strict=True):
-        answer = answers.of(loaded, cell, window)
+        answer = outputs.of(loaded, cell, window)
         found.invalid += answer.invalid
         rows = known.spool.read(place, len(window.ids))
         place += len(window.ids)
@@ -224,11 +226,11 @@ def _figures(
 
 
 def _written(loaded: Loaded, cell: Cell, text: Passage, course: _Course) -> list[int]:
-    return [] if loaded.family == "encoder" else answers.write(loaded, cell, text, course.step)
+    return [] if loaded.family == "encoder" else outputs.write(loaded, cell, text, course.step)
 
 
 def _cosines(
-    rows: torch.Tensor, pooled: torch.Tensor | None, answer: answers.Answer
+    rows: torch.Tensor, pooled: torch.Tensor | None, answer: outputs.Answer
 ) -> divergence.Cosines:
     if pooled is None or answer.pooled is None:
         ours, theirs = answer.rows.double().mean(0), rows.double().mean(0)
@@ -241,7 +243,7 @@ def _cosines(
 def _free(known: Reference, loaded: Loaded, cell: Cell, course: _Course) -> dict[str, Any]:
     """Where what the two write freely begins to differ, and both texts where there are any."""
     text, theirs = known.passage, known.written
-    ours = answers.write(loaded, cell, text, course.step)
+    ours = outputs.write(loaded, cell, text, course.step)
     place = divergence.first_difference(theirs, ours)
     found: dict[str, Any] = {"divergence": place, "written": len(ours)}
     if text.tokenizer is None or not ours:
@@ -259,14 +261,14 @@ def _decoded(tokenizer: Any, ids: list[int]) -> str:
 
 
 def _floor(
-    loaded: Loaded, cell: Cell, again: list[Window], spool: answers.Spool, course: _Course
+    loaded: Loaded, cell: Cell, again: list[Window], spool: outputs.Spool, course: _Course
 ) -> float | None:
     """Mean KLD of a second pass over the first windows against what was spooled."""
     if not again:
         return None
     parts, place = [], 0
     for window in again:
-        rows = answers.of(loaded, cell, window).rows
+        rows = outputs.of(loaded, cell, window).rows
         parts.append(divergence.of_tokens(spool.read(place, len(window.ids)), rows, window.targets))
         place += len(window.ids)
         course.step(len(window.ids))

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import psutil
 import torch
 
-from txtop.bench import memory, precision
 from txtop.protocol import events
 from txtop.system import cgroup
 from txtop.system.device_peaks import Published, published
+from txtop.worker import memory
+from txtop.worker.loading import precision
 
 if TYPE_CHECKING:
-    from txtop.bench.load import Loaded
+    from txtop.worker.loading.load import Loaded
 
 LEAST_STEP_BYTES = 32 << 20
 """A model that reads less than this in a step sits in the caches: no memory bounds it."""

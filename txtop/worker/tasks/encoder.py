@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from txtop.bench import attention
-from txtop.bench.device_clock import DeviceClock
-from txtop.bench.task import Inputs, LogitsCheck, Result, make_inputs
-from txtop.bench.token_clock import OnSteps, OnTokens
 from txtop.plan.cell import Cell
+from txtop.worker.loading import attention
+from txtop.worker.tasks.cuda_timer import DeviceClock
+from txtop.worker.tasks.task import Inputs, LogitsCheck, Result, make_inputs
+from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
 class Encoder:

@@ -9,22 +9,22 @@ from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
-from txtop.bench import failures
-from txtop.bench.emit import Emitter
-from txtop.bench.failures import Rejected
-from txtop.bench.inbox import Aside, Cancelled, Inbox
-from txtop.bench.load import Loaded, device_names, load, settle_environment
-from txtop.bench.phase_clock import PhaseClock
 from txtop.errors import TxtopError
 from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
+from txtop.worker import failures
+from txtop.worker.command_queue import Aside, Cancelled, Inbox
+from txtop.worker.event_writer import Emitter
+from txtop.worker.failures import Rejected
+from txtop.worker.loading.load import Loaded, device_names, load, settle_environment
+from txtop.worker.loading.phase_timer import PhaseClock
 
 if TYPE_CHECKING:
-    from txtop.bench.fidelity import Comparison
-    from txtop.bench.prompts import Prompts
-    from txtop.bench.task import Inputs
+    from txtop.worker.fidelity.scores import Comparison
+    from txtop.worker.serving.prompts import Prompts
+    from txtop.worker.tasks.task import Inputs
 
 _CellOrder = (
     commands.Load
@@ -139,22 +139,24 @@ class Worker:
 
     def _tell_peaks(self, cell: str, loaded: Loaded) -> None:
         """What the device can do at most, once a process: loading is over, nothing is timed yet."""
-        from txtop.bench import peaks
+        from txtop.worker import peak_probe
 
         self._enter(cell, "peaks")
-        found = peaks.of(loaded, *device_names(loaded.device))
+        found = peak_probe.of(loaded, *device_names(loaded.device))
         if found is not None:
             self._emitter.send(found)
 
     def _prepare(self, order: commands.Prepare) -> None:
-        from txtop.bench import attention, continuous, memory
-        from txtop.bench.prompts import Prompts
-        from txtop.bench.task import make_inputs
+        from txtop.worker import memory
+        from txtop.worker.loading import attention
+        from txtop.worker.serving import continuous_server
+        from txtop.worker.serving.prompts import Prompts
+        from txtop.worker.tasks.task import make_inputs
 
         loaded, cell = self._ready(), order.cell
         attention.require_kernel(cell.attention, loaded.device)
         if cell.scenario == "continuous":
-            continuous.require(cell, loaded.family)
+            continuous_server.require(cell, loaded.family)
         refused = model_config.too_long(cell, loaded.family, loaded.positions)
         if refused:
             raise Rejected(*refused)
@@ -176,13 +178,14 @@ class Worker:
         )
 
     def _inspect(self, cell: str) -> None:
-        from txtop.bench import kernels, memory
+        from txtop.worker import memory
+        from txtop.worker.tasks import kernel_check
 
         inputs, loaded = self._inputs, self._ready()
         if inputs is None or inputs.cell.id != cell:
             return
         self._enter(cell, "kernels")
-        prefill, decode = kernels.inspect(loaded.task, inputs, loaded.device)
+        prefill, decode = kernel_check.inspect(loaded.task, inputs, loaded.device)
         self._free()
         memory.reset(loaded.device)
         now = perf_counter_ns()
@@ -220,7 +223,7 @@ class Worker:
         )
 
     def _serve(self, order: commands.Serve) -> None:
-        from txtop.bench import continuous, serving
+        from txtop.worker.serving import batch_server, continuous_server
 
         prompts, loaded = self._prompts, self._ready()
         if prompts is None or prompts.cell.id != order.cell or self._inputs is None:
@@ -228,13 +231,15 @@ class Worker:
         cell = prompts.cell
         self._phase = "serve"
         if cell.scenario == "continuous":
-            server = continuous.Server(cell, loaded.model, prompts, self._inbox, self._emitter.send)
+            server = continuous_server.Server(
+                cell, loaded.model, prompts, self._inbox, self._emitter.send
+            )
             server.run()
             return
-        serving.run(cell, loaded.task, prompts, loaded.device, self._inbox, self._emitter.send)
+        batch_server.run(cell, loaded.task, prompts, loaded.device, self._inbox, self._emitter.send)
 
     def _finish(self, cell: str) -> None:
-        from txtop.bench import memory
+        from txtop.worker import memory
 
         self._inputs = self._prompts = None
         self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
@@ -268,13 +273,13 @@ class Worker:
         if self._comparison is None:
             threads = len(os.sched_getaffinity(0))
             settle_environment(threads)
-            from txtop.bench.fidelity import Comparison
+            from txtop.worker.fidelity.scores import Comparison
 
             self._comparison = Comparison(threads, self._emitter.send, self._inbox.check)
         return self._comparison
 
     def _free(self) -> None:
-        from txtop.bench import memory
+        from txtop.worker import memory
 
         gc.collect()
         if self._loaded is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from txtop.bench.failures import Rejected
+from txtop.worker.failures import Rejected
 
 # METHOD, "Precision must be what it says": torch-dynamic is the fastest on a CPU and breaks
 # decoders (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).

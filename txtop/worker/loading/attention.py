@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from txtop.bench.failures import Rejected
+from txtop.worker.failures import Rejected
 
 _BACKENDS = {
     "sdpa:flash": SDPBackend.FLASH_ATTENTION,

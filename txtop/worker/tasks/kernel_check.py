@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from txtop.bench.task import Inputs, Task
 from txtop.errors import TxtopError
+from txtop.worker.tasks.task import Inputs, Task
 
 # Longer names first: the flash kernel of a CPU is called `..._flash_attention_for_cpu`.
 _SIGNS = (

@@ -12,8 +12,8 @@ import msgspec
 import torch
 from torch import nn
 
-from txtop.bench.token_clock import OnSteps, OnTokens
 from txtop.plan.cell import Cell
+from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from txtop.bench.load import Loaded
-from txtop.bench.source import Source
 from txtop.sanitise import sanitise
+from txtop.worker.loading.load import Loaded
+from txtop.worker.loading.source import Source
 
 _MOST_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _PROMPT, _WRITTEN = 32, 128

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from txtop.bench.inbox import Aside, Item
 from txtop.protocol import commands
 from txtop.protocol.events import Lanes
+from txtop.worker.command_queue import Aside, Item
 
 LANES_EVERY_NS = 100_000_000
 IDLE_S = 1.0

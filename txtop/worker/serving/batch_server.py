@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from txtop.bench.answered import answered
-from txtop.bench.batcher import Batcher, LaneTeller, Queue, Source, serve
-from txtop.bench.prompts import Prompts, digest
-from txtop.bench.task import Result, Task
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, Source, serve
+from txtop.worker.serving.prompts import Prompts, digest
+from txtop.worker.serving.request_event import answered
+from txtop.worker.tasks.task import Result, Task
 
 
 def run(

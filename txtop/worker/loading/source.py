@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.bench import gguf, hub
-from txtop.bench.failures import Rejected
 from txtop.models import model_config
 from txtop.plan.cell import Allowed, Weights
+from txtop.worker.failures import Rejected
+from txtop.worker.loading import gguf, hub
 
 Say = Callable[[str], None]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")

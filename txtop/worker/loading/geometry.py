@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from txtop.bench import int8, precision
 from txtop.models import model_config
 from txtop.protocol.events import Geometry
+from txtop.worker.loading import int8, precision
 
 _ALL_HEADS_CACHED = frozenset(
     {

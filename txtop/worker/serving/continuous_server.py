@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import torch
 
-from txtop.bench.answered import answered
-from txtop.bench.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
-from txtop.bench.failures import Rejected
-from txtop.bench.prompts import Prompts, digest
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.plan.requests import longest
 from txtop.protocol import commands, events
+from txtop.worker.failures import Rejected
+from txtop.worker.serving.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
+from txtop.worker.serving.prompts import Prompts, digest
+from txtop.worker.serving.request_event import answered
 
 PAGE_SIZE = 256
 STEP_TOKENS = 512

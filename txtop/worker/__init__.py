@@ -1,0 +1,1 @@
+"""The process that measures: `python -m txtop.worker`, the only part that imports torch."""

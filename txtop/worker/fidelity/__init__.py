@@ -1,0 +1,1 @@
+"""Compare the outputs of two precisions of one model."""

@@ -1,0 +1,1 @@
+"""Load a model: find it, read it, convert it, place it."""

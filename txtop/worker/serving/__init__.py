@@ -1,0 +1,1 @@
+"""Serve requests: form batches, answer, report each request."""

@@ -1,0 +1,1 @@
+"""Run a loaded model once: generate tokens or encode sequences."""
