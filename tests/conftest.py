@@ -60,7 +60,7 @@ def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[St
             scenario.write(*nvml)
             found = scenario.environment
         process = subprocess.Popen(
-            [sys.executable, "-m", "txtop.telemetry", *arguments],
+            [sys.executable, "-m", "txtop.sampler", *arguments],
             env={**os.environ, "PYTHONPATH": TREE, **found},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -31,7 +31,7 @@ def test_every_part_of_txtop_stands_in_a_contract() -> None:
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
         ("txtop.runner.client", {"torch", "transformers", "pynvml", "textual"}),
-        ("txtop.telemetry.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.sampler.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
     ],
 )
 def test_importing_stays_light(module: str, foreign: set[str]) -> None:

@@ -257,7 +257,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
         asked,
         socket_path=socket_path,
         worker=(sys.executable, "-m", "txtop.worker"),
-        sampler=(sys.executable, "-m", "txtop.telemetry", "--interval", "0.2"),
+        sampler=(sys.executable, "-m", "txtop.sampler", "--interval", "0.2"),
     )
     (run.folder / SOCKET_NAME).write_text(str(socket_path))
     run.start()

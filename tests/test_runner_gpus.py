@@ -21,7 +21,7 @@ from txtop.session.reader import read_all
 from txtop.state.session import SessionState
 from txtop.ui import devices
 
-SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.05")
+SAMPLER = (sys.executable, "-m", "txtop.sampler", "--interval", "0.05")
 FIRST, SECOND = "gpu GPU-first Fake H100", "gpu GPU-second Fake H100"
 Starts = Callable[..., SessionState]
 

@@ -41,7 +41,7 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
     (sampler,) = (
         p
         for p in psutil.Process(run.pid).children(recursive=True)
-        if "txtop.telemetry" in p.cmdline()
+        if "txtop.sampler" in p.cmdline()
     )
     sampler.send_signal(signal.SIGSTOP)
     stopped = time.monotonic()

@@ -45,7 +45,7 @@ def test_an_amd_gpu_is_watched_where_there_is_amdsmi(tmp_path: Path) -> None:
     (tmp_path / "amdsmi.py").write_text(AMDSMI)
     paths = os.pathsep.join((str(tmp_path), TREE))
     sampler = subprocess.Popen(
-        [sys.executable, "-m", "txtop.telemetry", "--interval", "0.05"],
+        [sys.executable, "-m", "txtop.sampler", "--interval", "0.05"],
         env={**os.environ, **without_a_library(tmp_path), "PYTHONPATH": paths},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

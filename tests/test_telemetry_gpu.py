@@ -14,11 +14,11 @@ import pytest
 from scripted_nvml import ONE_GPU, Scenario
 
 from txtop.protocol.events import Gap, Log, Telemetry
-from txtop.telemetry import nvml
-from txtop.telemetry.fields import BOUNDS, SLOW
-from txtop.telemetry.gpu import RETRY_S, SLOW_S, Gpus
-from txtop.telemetry.occupants import NAMES, Occupants
-from txtop.telemetry.processes import Watched
+from txtop.sampler import nvml
+from txtop.sampler.gpu_processes import NAMES, Occupants
+from txtop.sampler.nvidia import RETRY_S, SLOW_S, Gpus
+from txtop.sampler.nvidia_fields import BOUNDS, SLOW
+from txtop.sampler.process_usage import Watched
 
 LOST, UNKNOWN = 15, 999
 TWO_GPUS = ("gpu GPU-bad Fake H100", "gpu GPU-good Fake H100")
@@ -223,8 +223,8 @@ def test_the_run_and_its_children_are_told_from_foreign_processes(
 def test_who_else_is_on_a_gpu_is_told_when_it_changes(
     binding: Any, scenario: Scenario, run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("txtop.telemetry.occupants._sees_every_process", lambda _: True)
-    monkeypatch.setattr("txtop.telemetry.occupants.MOST_NAMED", 2)
+    monkeypatch.setattr("txtop.sampler.gpu_processes._sees_every_process", lambda _: True)
+    monkeypatch.setattr("txtop.sampler.gpu_processes.MOST_NAMED", 2)
     watched, clock = Watched(), Clock()
     watched.add(f"runner={run.pid}")
     gpus = Gpus(binding, watched, clock)

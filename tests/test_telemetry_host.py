@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from txtop.protocol.events import Telemetry
-from txtop.telemetry.host import MOST_CORES, Host, cpu_model
-from txtop.telemetry.processes import NotAProcess, Watched
-from txtop.telemetry.rapl import Rapl, counters
-from txtop.telemetry.sampler import Sampler
+from txtop.sampler.host import MOST_CORES, Host, cpu_model
+from txtop.sampler.process_usage import NotAProcess, Watched
+from txtop.sampler.rapl import Rapl, counters
+from txtop.sampler.sampler import Sampler
 
 
 class Clock:

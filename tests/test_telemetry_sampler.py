@@ -125,7 +125,7 @@ def test_processes_are_watched_from_the_start_and_by_order(start_sampler: Start)
 def test_it_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     parent_code = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-m', 'txtop.telemetry'])\n"
+        "child = subprocess.Popen([sys.executable, '-m', 'txtop.sampler'])\n"
         "print(child.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

@@ -22,7 +22,7 @@ MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
 def examine(session_dir: Path | None) -> list[dict[str, str]]:
     """One entry a capability: capability, state (ok, missing, broken), detail, next."""
     with ThreadPoolExecutor(2) as pool:
-        probes = list(pool.map(_probe, ("txtop.worker", "txtop.telemetry")))
+        probes = list(pool.map(_probe, ("txtop.worker", "txtop.sampler")))
     return [*probes[0], *probes[1], _terminal(), _disk(session_dir)]
 
 

@@ -15,7 +15,7 @@ SECONDS = 60.0
 
 def main() -> None:
     watch = ",".join(f"{label}={os.getpid()}" for label in ("runner", "worker", "screen"))
-    command = [sys.executable, "-m", "txtop.telemetry", "--interval", "0.2", "--watch", watch]
+    command = [sys.executable, "-m", "txtop.sampler", "--interval", "0.2", "--watch", watch]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as sampler:
         assert sampler.stdin is not None and sampler.stdout is not None
         output, lines = sampler.stdout, [0]

@@ -20,7 +20,7 @@ from txtop.system import oom_killer
 
 STDERR_LINES = 40
 WORKER = (sys.executable, "-m", "txtop.worker")
-SAMPLER = (sys.executable, "-m", "txtop.telemetry", "--interval", "0.2")
+SAMPLER = (sys.executable, "-m", "txtop.sampler", "--interval", "0.2")
 
 
 @dataclass

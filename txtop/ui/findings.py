@@ -77,7 +77,7 @@ class Doctor:
     def _start(self) -> bool:
         try:
             self._probe = subprocess.Popen(
-                [sys.executable, "-m", "txtop.telemetry", "--probe"],
+                [sys.executable, "-m", "txtop.sampler", "--probe"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

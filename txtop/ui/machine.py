@@ -119,7 +119,7 @@ class Machine:
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
-        command = [sys.executable, "-m", "txtop.telemetry", "--interval", str(interval_s)]
+        command = [sys.executable, "-m", "txtop.sampler", "--interval", str(interval_s)]
         try:
             self._sampler = subprocess.Popen(
                 command,

@@ -13,11 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from txtop.protocol.events import Foreign, Gap, Log, Telemetry
+from txtop.sampler import gpu_processes
+from txtop.sampler.nvidia_fields import FAST, SLOW, Reader, Values, within
+from txtop.sampler.nvml import versions
+from txtop.sampler.process_usage import Watched
 from txtop.sanitise import sanitise
-from txtop.telemetry import occupants
-from txtop.telemetry.fields import FAST, SLOW, Reader, Values, within
-from txtop.telemetry.nvml import versions
-from txtop.telemetry.processes import Watched
 
 RETRY_S = 30.0
 SLOW_S = 1.0
@@ -36,9 +36,9 @@ class Gpu:
         self.slow_at = -math.inf
         self.uuid: str = sanitise(nvml.nvmlDeviceGetUUID(handle), 80)
         self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
-        self._occupants = occupants.Occupants(watched)
+        self._occupants = gpu_processes.Occupants(watched)
         self._told: tuple[Foreign, ...] | None = None
-        self._slow: dict[Reader, tuple[str, ...]] = {**SLOW, self._occupants: occupants.NAMES}
+        self._slow: dict[Reader, tuple[str, ...]] = {**SLOW, self._occupants: gpu_processes.NAMES}
         self._never = {
             nvml.NVML_ERROR_NOT_SUPPORTED,
             nvml.NVML_ERROR_NO_PERMISSION,

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from txtop.protocol.events import Gap, Log, Telemetry
+from txtop.sampler.nvidia_fields import Values, within
 from txtop.sanitise import sanitise
-from txtop.telemetry.fields import Values, within
 
 Reading = Callable[[Any, Any], Values]
 

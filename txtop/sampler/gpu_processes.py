@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from txtop.protocol.events import Foreign
-from txtop.telemetry.fields import Values
-from txtop.telemetry.processes import Watched, name_of
+from txtop.sampler.nvidia_fields import Values
+from txtop.sampler.process_usage import Watched, name_of
 
 NAMES = ("memory_run_bytes", "foreign_processes")
 NAMESPACE = Path("/proc/self/ns/pid")

@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import Literal
 
 from txtop.protocol.events import Gap, Log, Telemetry
+from txtop.sampler import amd, nvml
+from txtop.sampler.amd import AmdGpus
+from txtop.sampler.host import Host
+from txtop.sampler.nvidia import Gpus
+from txtop.sampler.process_usage import NotAProcess, Watched
+from txtop.sampler.stdio import Orders, Output, ReaderGone
 from txtop.sanitise import sanitise
-from txtop.telemetry import amd, nvml
-from txtop.telemetry.amd import AmdGpus
-from txtop.telemetry.gpu import Gpus
-from txtop.telemetry.host import Host
-from txtop.telemetry.processes import NotAProcess, Watched
-from txtop.telemetry.stream import Orders, Output, ReaderGone
 
 STALLED_S = 3.0
 OPENING_S = 30.0

@@ -11,12 +11,12 @@ import msgspec
 import psutil
 
 from txtop.protocol.events import Telemetry, encode
+from txtop.sampler import nvml, rapl
+from txtop.sampler.host import Host, cpu_model
+from txtop.sampler.nvidia import Gpus
+from txtop.sampler.nvidia_fields import BOUNDS
+from txtop.sampler.process_usage import Watched
 from txtop.system.cgroup import effective_limit, memory_limit
-from txtop.telemetry import nvml, rapl
-from txtop.telemetry.fields import BOUNDS
-from txtop.telemetry.gpu import Gpus
-from txtop.telemetry.host import Host, cpu_model
-from txtop.telemetry.processes import Watched
 
 PATIENCE_S = 10.0
 RATE_HZ = 5

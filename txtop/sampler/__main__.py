@@ -1,4 +1,4 @@
-"""`python -m txtop.telemetry`: telemetry events on standard output until standard input ends."""
+"""`python -m txtop.sampler`: telemetry events on standard output until standard input ends."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import FrameType
 
 import msgspec
 
-from txtop.telemetry.probe import probe
-from txtop.telemetry.processes import NotAProcess, Watched
-from txtop.telemetry.sampler import Sampler
-from txtop.telemetry.stream import Orders, Output, ReaderGone, end_with_parent
+from txtop.sampler.probe import probe
+from txtop.sampler.process_usage import NotAProcess, Watched
+from txtop.sampler.sampler import Sampler
+from txtop.sampler.stdio import Orders, Output, ReaderGone, end_with_parent
 
 STDIN, STDOUT = 0, 1
 
@@ -40,7 +40,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Samples, or prints what can be measured here (`--probe`). Exits 0, or 2 for usage."""
-    parser = argparse.ArgumentParser(prog="python -m txtop.telemetry", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m txtop.sampler", description=__doc__)
     parser.add_argument("--interval", type=_interval, default=0.2, help="seconds, 0.02 to 60")
     parser.add_argument("--name", default="sampler", help="the events' source")
     parser.add_argument("--watch", type=_watched, default=Watched(), metavar="LABEL=PID[,...]")

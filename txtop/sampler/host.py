@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from txtop.sampler.rapl import Rapl
 from txtop.sanitise import sanitise
 from txtop.system import oom_killer
 from txtop.system.cgroup import effective_limit, memory_limit
-from txtop.telemetry.rapl import Rapl
 
 CPUINFO = Path("/proc/cpuinfo")
 VMSTAT = Path("/proc/vmstat")
