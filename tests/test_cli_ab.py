@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from test_cli import TXTOP, txtop
 
 from txtop.protocol.events import AnyEvent, Round
-from txtop.selftest import identical
+from txtop.selftest import identical_arms
 from txtop.session.reader import read_all
 from txtop.session.verify import verify
 from txtop.state.session import fold_all
@@ -181,11 +181,11 @@ def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_self_test_counts_winners(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = [identical.Outcome("", winner=i < 2, excludes_one=i < 3) for i in range(40)]
-    assert identical.Result(tuple(outcomes)).passed
-    assert not identical.Result(tuple(outcomes[:20])).passed
+    outcomes = [identical_arms.Outcome("", winner=i < 2, excludes_one=i < 3) for i in range(40)]
+    assert identical_arms.Result(tuple(outcomes)).passed
+    assert not identical_arms.Result(tuple(outcomes[:20])).passed
     said: list[str] = []
-    monkeypatch.setattr(identical, "BUDGET_S", 1.5)
-    result = identical.run(sessions=1, say=said.append)
+    monkeypatch.setattr(identical_arms, "BUDGET_S", 1.5)
+    result = identical_arms.run(sessions=1, say=said.append)
     assert len(result.outcomes) == 1 and "of 1 sessions of identical arms" in said[-1]
     assert result.exit_code == (1 if result.winners else 0)

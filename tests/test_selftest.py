@@ -18,11 +18,11 @@ import numpy as np
 import psutil
 import pytest
 
+from txtop.selftest.alternate import compare
+from txtop.selftest.bare_arm import Plain, bare_command
 from txtop.selftest.overhead import core_warning, pin
-from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Plain, bare_command
-from txtop.selftest.slices import gaps_inside
-from txtop.selftest.tree import Tree
+from txtop.selftest.process_tree import Tree
+from txtop.selftest.time_slices import gaps_inside
 from txtop.selftest.verdict import Arm, Pair, Result, arm_of, judge
 
 

@@ -7,9 +7,9 @@ import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
 
+from txtop.selftest.alternate import compare
+from txtop.selftest.bare_arm import Plain, bare_command
 from txtop.selftest.overhead import MODEL
-from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Plain, bare_command
 
 TOKENS = 32
 

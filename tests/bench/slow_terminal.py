@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from txtop.selftest import overhead
-from txtop.selftest.watched import Watched
+from txtop.selftest.screen_arm import Watched
 
 SLICE_S = 1.0
 TURNS = "ABBAABBAAB"

@@ -46,7 +46,7 @@ def selftest(
 
         codes.append(run_overhead(say=say).exit_code)
     if aa:
-        from txtop.selftest.identical import run as run_identical
+        from txtop.selftest.identical_arms import run as run_identical
 
         codes.append(run_identical(say=say).exit_code)
     return max(codes)

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from txtop.selftest.pairing import compare
-from txtop.selftest.plain import Plain, bare_command
+from txtop.selftest.alternate import compare
+from txtop.selftest.bare_arm import Plain, bare_command
+from txtop.selftest.screen_arm import Watched
 from txtop.selftest.verdict import Result
-from txtop.selftest.watched import Watched
 
 THREADS = 1
 SEQUENCE_LENGTH = 32

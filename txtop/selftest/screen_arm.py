@@ -21,8 +21,8 @@ from txtop.errors import RunError
 from txtop.protocol import events
 from txtop.runner.child_process import WORKER
 from txtop.runner.client import Control
-from txtop.selftest.slices import Sliced
-from txtop.selftest.tree import Tree
+from txtop.selftest.process_tree import Tree
+from txtop.selftest.time_slices import Sliced
 from txtop.session.reader import LogReader, log_path
 
 NAME = "overhead"

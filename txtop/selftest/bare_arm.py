@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from txtop.errors import RunError
-from txtop.selftest.slices import Sliced
-from txtop.selftest.tree import Tree
+from txtop.selftest.process_tree import Tree
+from txtop.selftest.time_slices import Sliced
 
 
 class Plain(Sliced):

@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from txtop.errors import RunError
-from txtop.selftest.tree import Tree
+from txtop.selftest.process_tree import Tree
 
 SETTLE_S = 0.1
 LOOK_S = 0.02
