@@ -11,7 +11,7 @@ from piloted import opened, own_folders, text, until
 from terminal_process import TerminalProcess
 from ui_sessions import session, write
 
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.ui import clipboard
 from txtop.ui.cell_row import CellRow
 from txtop.ui.shows import Recording, SideBySide

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.options.percent import share
 from txtop.protocol import events

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 import streams
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.commands import results
+from txtop.cli import export
 from txtop.export import WRITERS
 from txtop.export.text.columns import figure
 from txtop.plan.cell import Plan
@@ -144,7 +144,7 @@ def test_the_command_writes_what_the_writer_makes(format: str, tmp_path: Path) -
 
 
 def test_the_command_line_offers_every_format() -> None:
-    assert get_args(results.Format) == tuple(WRITERS)
+    assert get_args(export.Format) == tuple(WRITERS)
 
 
 @pytest.mark.parametrize(

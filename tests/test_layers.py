@@ -26,7 +26,7 @@ def test_every_part_of_txtop_stands_in_a_contract() -> None:
 @pytest.mark.parametrize(
     ("module", "foreign"),
     [
-        ("txtop.cli", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.cli.app", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),

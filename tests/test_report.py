@@ -15,7 +15,7 @@ import streams
 from test_session_hostile import _models, _spoil
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.export.html.page import page
 from txtop.export.html.plots import Point, joined
 from txtop.plan.cell import Plan, matrix

@@ -11,8 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from txtop import cli
-from txtop.commands import start
+from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
 from txtop.options import reproduce
@@ -47,7 +46,7 @@ def planned(line: str) -> Plan:
     got: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start, "begin", lambda plan, **_: got.append(plan) or 0)
-        assert cli.run_command_line(words[1:]) == 0, line
+        assert app.run_command_line(words[1:]) == 0, line
     return got[0]
 
 

@@ -15,7 +15,7 @@ import streams
 from txtop.analysis.compare import Comparison, compare
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import ratios
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.export import WRITERS
 from txtop.export.batches_only import FORMATS, left_out
 from txtop.export.html.page import page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session import catalog
 from txtop.ui.machine import listed

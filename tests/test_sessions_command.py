@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop import headless
-from txtop.cli import run_command_line
+from txtop.cli import headless
+from txtop.cli.app import run_command_line
 from txtop.session import catalog
 from txtop.session.writer import LOG_NAME, create_folder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from txtop import settings
-from txtop.cli import run_command_line
+from txtop.cli.app import run_command_line
 from txtop.plan.cell import Plan
 from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from txtop.cli import run_command_line
-from txtop.commands import start
+from txtop.cli import start
+from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.options.command_line import command_line
 from txtop.options.presets import PRESETS

@@ -12,8 +12,8 @@ import streams
 import ui_events
 from msgspec.structs import replace
 
-from txtop import headless
 from txtop.analysis import metrics, serving
+from txtop.cli import headless
 from txtop.forecast import preview
 from txtop.forecast.history import Past
 from txtop.plan.cell import Cell, Plan

@@ -9,9 +9,9 @@ import pytest
 from versus_sessions import Script, script
 
 from txtop.analysis.metrics import FinalMetrics
+from txtop.cli.headless import _finish
 from txtop.export import json as export
 from txtop.export.text import table
-from txtop.headless import _finish
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import Versus

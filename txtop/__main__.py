@@ -12,7 +12,7 @@ def main() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"txtop {__version__}")
         return 0
-    from txtop.cli import run_command_line
+    from txtop.cli.app import run_command_line
 
     return run_command_line(sys.argv[1:])
 

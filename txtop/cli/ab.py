@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from txtop.commands.options import (
+from txtop.cli.common import (
     Detach,
     Fps,
     Glyphs,
@@ -75,7 +75,7 @@ def ab(
 ) -> int:
     """Which arm is faster, by how much, and what it costs in quality; live."""
     check_look(theme, fps)
-    from txtop.commands import start
+    from txtop.cli import start
     from txtop.options import ab as arms
     from txtop.options.percent import share
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.commands.options import SessionDir
+from txtop.cli.common import SessionDir
 from txtop.errors import UsageError
 
 
@@ -37,8 +37,8 @@ def compare(
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
     from txtop.analysis import compare as sessions
+    from txtop.cli.headless import check_out, recorded, write_out
     from txtop.export.comparison import WRITERS
-    from txtop.headless import check_out, recorded, write_out
 
     check_out(output)
     sides = [[recorded(name, session_dir) for name in side] for side in (olds, fresh)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.commands.options import check_detached, closing, json_target, when_plain
+from txtop.cli.common import check_detached, closing, json_target, when_plain
 
 if TYPE_CHECKING:
     from txtop.plan.cell import Plan
@@ -30,14 +30,14 @@ def begin(
     from txtop.ui.terminal import capabilities
 
     if detach:
-        from txtop.headless import detached
+        from txtop.cli.headless import detached
         from txtop.runner.client import start
 
         check_detached(json_file, headless, on_hangup)
         return detached(start(plan, session_dir=session_dir, name=name))
     target = json_target(json_file)
     if headless or not capabilities().screen:
-        from txtop.headless import run_headless
+        from txtop.cli.headless import run_headless
         from txtop.runner.client import start
 
         hangup = when_plain(on_hangup)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.commands.options import SessionDir
+from txtop.cli.common import SessionDir
 
 SHOWN = 20
 

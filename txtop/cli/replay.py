@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.commands.options import (
+from txtop.cli.common import (
     Fps,
     Glyphs,
     SessionDir,
@@ -47,7 +47,7 @@ def replay(
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
     paths = [resolve(name, session_dir) for name in sessions] or [demo()]
     if not capabilities().screen:
-        from txtop.headless import replay_lines
+        from txtop.cli.headless import replay_lines
 
         for path in paths:
             replay_lines(path, warmup)
@@ -76,7 +76,7 @@ def attach(
 ) -> int:
     """Show a run that goes on, from any terminal of this machine."""
     check_look(theme, fps)
-    from txtop.headless import follow_lines, running
+    from txtop.cli.headless import follow_lines, running
     from txtop.ui.terminal import capabilities
 
     path = running(session, session_dir)
@@ -94,7 +94,7 @@ def stop(
     session_dir: SessionDir = None,
 ) -> int:
     """End a running session after the step at hand."""
-    from txtop.headless import running
+    from txtop.cli.headless import running
     from txtop.runner.client import Control
     from txtop.session.catalog import session_id
 

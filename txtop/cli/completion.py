@@ -20,7 +20,7 @@ def completion(
     shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /
 ) -> int:
     """Print a script that completes commands and options; README says where shells look for it."""
-    from txtop.cli import app
+    from txtop.cli.app import app
 
     print(app.generate_completion(prog_name="txtop", shell=shell), end="")
     if shell == "zsh":

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.commands.options import SessionDir, WarmupCut, check_cut
+from txtop.cli.common import SessionDir, WarmupCut, check_cut
 from txtop.errors import UsageError
 
 Format = Literal["json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"]
@@ -28,8 +28,8 @@ def show(
     check_cut(warmup)
     judged = None if margin is None else share("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
+    from txtop.cli.headless import recorded
     from txtop.export.text.table import report
-    from txtop.headless import recorded
 
     state = recorded(session, session_dir, warmup)
     print(report(state, FinalMetrics()), end="")
@@ -56,7 +56,7 @@ def export(
 ) -> int:
     """Write a session for other programs."""
     check_cut(warmup)
-    from txtop.headless import recorded, write_out
+    from txtop.cli.headless import recorded, write_out
 
     if schema:
         import json

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.commands.options import SessionDir
+from txtop.cli.common import SessionDir
 from txtop.errors import UsageError
 
 
@@ -16,7 +16,7 @@ def doctor(
     session_dir: SessionDir = None,
 ) -> int:
     """What this machine can measure, and why not the rest, one line each."""
-    from txtop.doctor import examine, lines
+    from txtop.cli.probes import examine, lines
 
     found = examine(session_dir)
     if json_lines:

@@ -38,13 +38,13 @@ JsonFile = Annotated[
 
 def closing(path: Path, json_file: str | None) -> int:
     """What a run prints when its screen was left."""
-    from txtop.headless import closing
+    from txtop.cli.headless import closing
 
     return closing(path, json_file)
 
 
 def json_target(value: str | None) -> str | None:
-    from txtop.headless import check_out
+    from txtop.cli.headless import check_out
 
     if value is not None:
         check_out(value)

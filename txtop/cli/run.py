@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.commands.options import (
+from txtop.cli.common import (
     Detach,
     Fps,
     Glyphs,
@@ -40,14 +40,14 @@ def home(
 ) -> int:
     """The home screen: this machine, sessions, and a start for the quick preset."""
     if demo:
-        from txtop.commands.play import replay
+        from txtop.cli.replay import replay
 
         return replay(theme=theme, fps=fps, glyphs=glyphs)
     check_look(theme, fps)
     from txtop.ui.terminal import capabilities
 
     if not capabilities().screen:
-        from txtop.headless import home_lines
+        from txtop.cli.headless import home_lines
 
         print(home_lines(session_dir), end="")
         return 0
@@ -161,7 +161,7 @@ def run(
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
     check_look(theme, fps)
-    from txtop.commands import start
+    from txtop.cli import start
     from txtop.options.parsing import numbers
     from txtop.options.run import Asked, plan_of
 
@@ -203,7 +203,7 @@ def run(
         asked = plan_file.over(plan_file.read(plan_toml), asked)
     plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
-        from txtop.headless import check_out, write_out
+        from txtop.cli.headless import check_out, write_out
         from txtop.options import plan_file
 
         check_out(save_plan)
@@ -239,7 +239,7 @@ def resume(
 ) -> int:
     """Finish an interrupted session: measure what is missing, in the same recording."""
     check_look(theme, fps)
-    from txtop import headless as plain
+    from txtop.cli import headless as plain
     from txtop.runner import client
     from txtop.ui.terminal import capabilities
 

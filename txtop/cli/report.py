@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.commands.options import SessionDir
+from txtop.cli.common import SessionDir
 
 
 def report(
@@ -21,8 +21,8 @@ def report(
 ) -> int:
     """Write a session as one HTML file with plots, without script and without network."""
     from txtop.analysis.metrics import FinalMetrics
+    from txtop.cli.headless import check_out, recorded, write_out
     from txtop.export.html.page import page
-    from txtop.headless import check_out, recorded, write_out
     from txtop.session.catalog import resolve, session_id
 
     name = session_id(resolve(session, session_dir))

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from txtop import listing
 from txtop.analysis.metrics import FinalMetrics
+from txtop.cli import listing
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.export.json import to_json
 from txtop.export.text import table

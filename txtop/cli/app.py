@@ -7,16 +7,16 @@ import sys
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__, settings
-from txtop.commands import (
+from txtop.cli import (
     ab,
     compare,
     completion,
     config,
     doctor,
-    measure,
-    play,
+    export,
+    replay,
     report,
-    results,
+    run,
     sessions,
     verify,
 )
@@ -28,17 +28,17 @@ app = App(
     help="How fast a Transformers model really is, measured on this machine and shown live.",
     default_parameter=Parameter(consume_multiple=True, negative=()),
 )
-app.default(measure.home)
+app.default(run.home)
 for command in (
-    measure.run,
+    run.run,
     ab.ab,
-    measure.resume,
-    play.replay,
-    play.attach,
-    play.stop,
+    run.resume,
+    replay.replay,
+    replay.attach,
+    replay.stop,
     sessions.app,
-    results.show,
-    results.export,
+    export.show,
+    export.export,
     verify.verify,
     compare.compare,
     report.report,

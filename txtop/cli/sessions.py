@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from txtop.commands.options import SessionDir
+from txtop.cli.common import SessionDir
 from txtop.errors import UsageError
 
 app = App(name="sessions", help="List the recorded sessions; rename or delete them.")
@@ -19,7 +19,7 @@ def listed(
     session_dir: SessionDir = None,
 ) -> int:
     """List the recorded sessions, newest first, and the bundled ones."""
-    from txtop.listing import lines, warning
+    from txtop.cli.listing import lines, warning
 
     if session_dir is not None and not session_dir.is_dir():
         print(f"txtop: no folder {session_dir}", file=sys.stderr)
@@ -32,7 +32,7 @@ def listed(
 @app.command
 def rename(old: str, new: str, *, session_dir: SessionDir = None) -> int:
     """Give a session another name."""
-    from txtop.headless import resting
+    from txtop.cli.headless import resting
     from txtop.session import manage
 
     manage.rename(manage.owned(resting(old, session_dir), session_dir), new)
@@ -46,7 +46,7 @@ def delete(
     session_dir: SessionDir = None,
 ) -> int:
     """Delete sessions, for good."""
-    from txtop.headless import resting
+    from txtop.cli.headless import resting
     from txtop.session import manage
 
     if not names:
