@@ -9,7 +9,7 @@ from typing import Any
 
 from textual.app import App
 
-from txtop.ui.widgets.rows import Row
+from txtop.ui.drawing.spans import Row
 
 LETTERS = ascii_letters + digits
 

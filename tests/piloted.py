@@ -12,9 +12,9 @@ from textual.pilot import Pilot
 
 from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import Status
-from txtop.ui import machine
+from txtop.ui import home_source
 from txtop.ui.app import Options, TxtopApp
-from txtop.ui.shows import Show
+from txtop.ui.modes import Show
 
 
 class FakeRunner:
@@ -77,7 +77,7 @@ def text(app: TxtopApp) -> str:
     return "\n".join(plain(app))
 
 
-class FakeMachine(machine.Machine):
+class FakeMachine(home_source.Machine):
     """No sampler and no doctor; the sessions are real."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
@@ -89,4 +89,4 @@ class FakeMachine(machine.Machine):
 
 @pytest.fixture
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "Machine", FakeMachine)
+    monkeypatch.setattr(home_source, "Machine", FakeMachine)

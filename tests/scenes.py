@@ -19,9 +19,9 @@ from piloted import FakeRunner
 from txtop import resources
 from txtop.protocol import events
 from txtop.session.player import Pair, Player
-from txtop.ui import machine
-from txtop.ui.findings import Finding
-from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
+from txtop.ui import home_source
+from txtop.ui.doctor_probe import Finding
+from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
 
 NOW_S = 1_795_700_000.0
 RECORDED = resources.directory("sessions")
@@ -47,7 +47,7 @@ class FrozenPair(SideBySide):
         return pair
 
 
-class Sampled(machine.Machine):
+class Sampled(home_source.Machine):
     """A machine with two cores that was looked at once."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
@@ -70,9 +70,9 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine and this moment are always the same."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr(machine, "Machine", Sampled)
-    monkeypatch.setattr(machine, "time", Clock)
-    monkeypatch.setattr("txtop.ui.shows.time", Clock)
+    monkeypatch.setattr(home_source, "Machine", Sampled)
+    monkeypatch.setattr(home_source, "time", Clock)
+    monkeypatch.setattr("txtop.ui.modes.time", Clock)
     monkeypatch.setattr(platform, "node", lambda: "box")
     monkeypatch.setattr(socket, "gethostname", lambda: "box")
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})

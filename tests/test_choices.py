@@ -15,7 +15,7 @@ from txtop.forecast.preview import forecast
 from txtop.options.command_line import command_line
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, cells_of, plan_of
-from txtop.ui.choices import Choices
+from txtop.ui.models.matrix_choices import Choices
 
 
 def at(choices: Choices, name: str, text: str = "") -> Choices:

@@ -13,9 +13,9 @@ from ui_sessions import session, write
 
 from txtop.cli.app import run_command_line
 from txtop.ui import clipboard
-from txtop.ui.cell_row import CellRow
-from txtop.ui.shows import Recording, SideBySide
-from txtop.ui.view import LogRow
+from txtop.ui.models.cells import CellRow
+from txtop.ui.models.view import LogRow
+from txtop.ui.modes import Recording, SideBySide
 
 __all__ = ["own_folders"]
 HOSTILE = "evil\x1b]52;c;aGk=\x07\u202e"

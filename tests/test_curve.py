@@ -14,13 +14,13 @@ from txtop.analysis import knee
 from txtop.plan.cell import Plan
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import FLOORS
-from txtop.ui.glyphs import Glyphs
-from txtop.ui.plots import Plot
-from txtop.ui.sheets import absent, sheets
-from txtop.ui.view import View
-from txtop.ui.widgets.tradeoff_plot import drawing
-from txtop.ui.widgets.tradeoff_rows import point_line, table
-from txtop.ui.widgets.tradeoffs import Shown, tradeoffs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models.tradeoffs.groups import absent, sheets
+from txtop.ui.models.tradeoffs.plot import Plot
+from txtop.ui.models.view import View
+from txtop.ui.panels.tradeoffs.plot import drawing
+from txtop.ui.panels.tradeoffs.render import Shown, tradeoffs
+from txtop.ui.panels.tradeoffs.table import point_line, table
 
 G = Glyphs()
 

@@ -18,7 +18,7 @@ from txtop.session.follower import Follower
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
 from txtop.state.session import fold_all
-from txtop.ui.shows import Live
+from txtop.ui.modes import Live
 
 ITERATIONS = 500
 LIMIT_BYTES = 60_000

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
-from txtop.ui.narrow import Narrow, narrowed
+from txtop.ui.terminal.partial_update import Narrow, narrowed
 
 CONSOLE = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor")
 

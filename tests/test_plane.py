@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from txtop.stats import pareto
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.widgets.plane import Drawing, Plane, Spot, sign
-from txtop.ui.widgets.rows import as_ascii
-from txtop.ui.widgets.scale import (
-    even_ticks,
-    linear,
-    log_ticks,
-    logarithmic,
-    nice,
-    tick_text,
-)
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.scale import even_ticks, linear, log_ticks, logarithmic, nice, tick_text
+from txtop.ui.drawing.scatter import Drawing, Plane, Spot, sign
+from txtop.ui.drawing.spans import as_ascii
 
 G = Glyphs()
 MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
@@ -254,7 +247,7 @@ def test_a_click_means_the_nearest_point() -> None:
 
 
 def test_each_of_sixteen_series_has_a_look_of_its_own() -> None:
-    from txtop.ui.widgets.plane import role
+    from txtop.ui.drawing.scatter import role
 
     for mode in MODES:
         looks = {(sign(i, Glyphs(mode)), role(i)) for i in range(16)}

@@ -10,8 +10,8 @@ import streams
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session import catalog
-from txtop.ui.machine import listed
-from txtop.ui.shows import Recording, SideBySide
+from txtop.ui.home_source import listed
+from txtop.ui.modes import Recording, SideBySide
 
 
 @pytest.fixture

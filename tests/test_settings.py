@@ -13,8 +13,8 @@ from txtop.plan.cell import Plan
 from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings
 from txtop.ui import app as screen
-from txtop.ui import themes
-from txtop.ui.shows import Live
+from txtop.ui.drawing import themes
+from txtop.ui.modes import Live
 
 
 @pytest.fixture

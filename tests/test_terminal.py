@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txtop.ui.terminal import Capabilities, capabilities
+from txtop.ui.terminal.capabilities import Capabilities, capabilities
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 

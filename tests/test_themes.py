@@ -8,8 +8,8 @@ import pytest
 from terminal_process import TerminalProcess
 
 from txtop import resources
-from txtop.ui import themes
-from txtop.ui.themes import GROUNDS, TEXT_ROLES, Palette
+from txtop.ui.drawing import themes
+from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
 
 SHIPPED, _ = themes.load(resources.directory("themes"))
 HOME = "from txtop.ui.app import run_home; run_home()"

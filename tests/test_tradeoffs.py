@@ -19,11 +19,11 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
-from txtop.ui.memo import Memo
-from txtop.ui.plots import Plot, Tradeoffs
-from txtop.ui.sheets import A_VERDICT, absent, sheets
-from txtop.ui.tradeoffs import FEW, FEWER
-from txtop.ui.view import View, build_view
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.tradeoffs.build import FEW, FEWER
+from txtop.ui.models.tradeoffs.groups import A_VERDICT, absent, sheets
+from txtop.ui.models.tradeoffs.plot import Plot, Tradeoffs
+from txtop.ui.models.view import View, build_view
 
 BUNDLED = Path(__file__).parent.parent / "sessions"
 

@@ -11,14 +11,14 @@ from ui_sessions import session, write
 
 from txtop import settings
 from txtop.errors import SessionError, UsageError
+from txtop.formatting import parse_time
 from txtop.plan.cell import Plan
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 from txtop.ui.app import TxtopApp
-from txtop.ui.commands import COMMANDS, matching
-from txtop.ui.numbers import parse_time
+from txtop.ui.keymap import COMMANDS, matching
+from txtop.ui.modes import Home, Live, Recording, SideBySide, Start
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
-from txtop.ui.shows import Home, Live, Recording, SideBySide, Start
 
 __all__ = ["own_folders", "quiet_machine"]
 

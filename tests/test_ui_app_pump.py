@@ -9,7 +9,7 @@ import pytest
 
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState
-from txtop.ui.pump import Pump, Remote
+from txtop.ui.frame_loop import Pump, Remote
 
 
 class Counter:

@@ -22,19 +22,20 @@ from txtop.protocol.events import AnyEvent
 from txtop.resources import directory
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
-from txtop.ui.detail import Detail, Loading, detail
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.iterations import Kind, Strip, kinds, scale
-from txtop.ui.measures import LABELS
-from txtop.ui.memo import Memo
-from txtop.ui.spread import Bin, bins, row_of
-from txtop.ui.traces import LEAD_BINS, spans
-from txtop.ui.view import build_view
-from txtop.ui.widgets import detail as panels
-from txtop.ui.widgets import facts, histogram, phases, strip
-from txtop.ui.widgets.axis import Axis
-from txtop.ui.widgets.lines import merged
-from txtop.ui.widgets.rows import Row, as_ascii, clean, row_width
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.line_widget import merged
+from txtop.ui.drawing.spans import Row, as_ascii, clean, row_width
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail.detail import Detail, Loading, detail
+from txtop.ui.models.cell_detail.histogram import Bin, bins, row_of
+from txtop.ui.models.cell_detail.iterations import Kind, Strip, kinds, scale
+from txtop.ui.models.cell_detail.metrics import LABELS
+from txtop.ui.models.cell_detail.telemetry import LEAD_BINS, spans
+from txtop.ui.models.view import build_view
+from txtop.ui.panels.cell_detail import facts, histogram, load_phases
+from txtop.ui.panels.cell_detail import iterations as strip
+from txtop.ui.panels.cell_detail import render as panels
+from txtop.ui.panels.cell_detail.iteration_axis import Axis
 
 G = Glyphs()
 MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
@@ -378,7 +379,7 @@ def test_why_there_is_no_histogram() -> None:
 
 @given(st.lists(st.floats(0, 1000), max_size=9), st.integers(0, 200))
 def test_the_pieces_of_a_load_fill_its_bar(shares: list[float], width: int) -> None:
-    found = phases.widths(shares, width)
+    found = load_phases.widths(shares, width)
     whole = sum(shares)
     assert sum(found) == (width if whole > 0 else 0)
     for columns, share in zip(found, shares, strict=True):
@@ -387,13 +388,13 @@ def test_the_pieces_of_a_load_fill_its_bar(shares: list[float], width: int) -> N
 
 def test_a_load_has_its_phases_and_says_whose_it_was() -> None:
     shown = of(recorded("gpt2-precisions"), "c001").loading
-    rows = phases.phases(shown, 60, G)
+    rows = load_phases.phases(shown, 60, G)
     assert row_width(rows[0]) == 60
     assert "import 6.16" in text(rows)[1] and "weights 0.79" in text(rows)[1]
     assert not shown.shared and of(recorded("bert-lengths"), "c002").loading.shared
     kept = Loading(2.0, (("import", 1.0), ("weights", 0.5)), shared=True)
-    assert text([phases.said(kept, G)]) == ["shared 2.00 s"]
-    assert "other 0.50" in text(phases.phases(kept, 60, G))[1]
+    assert text([load_phases.said(kept, G)]) == ["shared 2.00 s"]
+    assert "other 0.50" in text(load_phases.phases(kept, 60, G))[1]
 
 
 def test_a_cell_that_loads_says_what_it_does() -> None:
@@ -405,7 +406,7 @@ def test_a_cell_that_loads_says_what_it_does() -> None:
         events.Progress(t_ns=2 * S, cell="c1", what="load", done=3 << 20, total=9 << 20),
     ]
     shown = of(fold_all(made))
-    assert text(phases.phases(shown.loading, 60, G)) == ["load 3.0 MiB of 9.0 MiB"]
+    assert text(load_phases.phases(shown.loading, 60, G)) == ["load 3.0 MiB of 9.0 MiB"]
     assert shown.strip.lead_s == 2.0 and shown.strip.values == ()
 
 
@@ -591,7 +592,7 @@ def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.Monke
         made.append(name)
         return usual(session, name, memo)
 
-    monkeypatch.setattr("txtop.ui.view.detail", noted)
+    monkeypatch.setattr("txtop.ui.models.view.detail", noted)
     assert build_view(state).detail is None and made == []
     assert build_view(state, opened="c1").detail is not None and made == ["c1"]
 

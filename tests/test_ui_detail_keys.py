@@ -12,11 +12,11 @@ from versus_sessions import script
 
 from txtop.protocol import events
 from txtop.ui.app import TxtopApp
-from txtop.ui.commands import COMMANDS, footer_keys
-from txtop.ui.layout import arrange, arrange_duel
-from txtop.ui.shows import Live, Recording, SideBySide
-from txtop.ui.widgets.detail_panels import DetailColumn
-from txtop.ui.widgets.panels import CellsPanel
+from txtop.ui.keymap import COMMANDS, footer_keys
+from txtop.ui.models.layout import arrange, arrange_duel
+from txtop.ui.modes import Live, Recording, SideBySide
+from txtop.ui.panels.cell_detail.panel import DetailColumn
+from txtop.ui.panels.panels import CellsPanel
 
 __all__ = ["own_folders"]
 SIZES = [(80, 24), (120, 40), (200, 60)]

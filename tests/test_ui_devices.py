@@ -6,7 +6,7 @@ import streams
 
 from txtop.protocol.events import Gap, Telemetry
 from txtop.state.session import SessionState, fold_all
-from txtop.ui.devices import STALLED, machine
+from txtop.ui.models.machine import STALLED, machine
 
 S = 1_000_000_000
 BUSY: dict[str, float | None] = {"utilization": 99.0, "power_w": 500.0}

@@ -8,12 +8,12 @@ import pytest
 from piloted import opened, own_folders, quiet_machine, text, until
 from ui_sessions import session, write
 
-from txtop.ui.commands import COMMANDS, commands, footer_keys, pressed
-from txtop.ui.glyphs import Glyphs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.keymap import COMMANDS, commands, footer_keys, pressed
+from txtop.ui.modes import Home, Recording
+from txtop.ui.panels.bars import footer, key_at
+from txtop.ui.panels.panels import CellsPanel, KeyBar, LogPanel, MachinePanel
 from txtop.ui.screens.dialogs import HelpDialog
-from txtop.ui.shows import Home, Recording
-from txtop.ui.widgets.bars import footer, key_at
-from txtop.ui.widgets.panels import CellsPanel, KeyBar, LogPanel, MachinePanel
 
 __all__ = ["own_folders", "quiet_machine"]
 G = Glyphs()

@@ -15,16 +15,16 @@ from ui_sessions import session
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState, fold_all
-from txtop.ui.comparability import comparable
-from txtop.ui.findings import Doctor, Finding, read
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.machine import Listed
-from txtop.ui.session_list import SessionList
+from txtop.ui.doctor_probe import Doctor, Finding, read
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.line_widget import merged
+from txtop.ui.drawing.spans import Row
+from txtop.ui.home_source import Listed
+from txtop.ui.models.comparability import comparable
+from txtop.ui.models.session_list import SessionList
+from txtop.ui.models.view import PairView, View
+from txtop.ui.panels import bars, session_list, start_menu
 from txtop.ui.typed import Typed
-from txtop.ui.view import PairView, View
-from txtop.ui.widgets import bars, sessions, start
-from txtop.ui.widgets.lines import merged
-from txtop.ui.widgets.rows import Row
 
 NOW_S = 1_795_000_000.0
 ONE = Listed(
@@ -57,7 +57,7 @@ def listing(*items: Listed) -> SessionList:
 
 
 def drawn(shown: SessionList, width: int = 80, height: int = 16, mode: Mode = "braille") -> str:
-    return text(sessions.sessions(shown, None, NOW_S, width, height, Glyphs(mode)))
+    return text(session_list.sessions(shown, None, NOW_S, width, height, Glyphs(mode)))
 
 
 def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
@@ -133,7 +133,7 @@ def test_what_a_newcomer_asks_is_answered() -> None:
 
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
-    shown = sessions.sessions(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
+    shown = session_list.sessions(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
     assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
 
 
@@ -158,25 +158,27 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, in
         shown.mark()
         for typed in (None, Typed(), Typed(EVIL)):
             shown.find("" if at % 2 else EVIL)
-            rows = sessions.sessions(shown, typed, NOW_S, *size, g)
+            rows = session_list.sessions(shown, typed, NOW_S, *size, g)
             check({"sessions": [merged(row, size[0]) for row in rows[: size[1]]]}, *size)
     found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
     pair = PairView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
     panels = {
-        "start": start.start(*size, g)[: size[1]],
-        "findings": [start.findings(found, size[0], g), start.findings(None, size[0], g)][:1],
+        "start": start_menu.start(*size, g)[: size[1]],
+        "findings": [start_menu.findings(found, size[0], g), start_menu.findings(None, size[0], g)][
+            :1
+        ],
         "pair": bars.pair_header(pair, size[0], g),
     }
     check({name: [merged(row, size[0]) for row in rows] for name, rows in panels.items()}, *size)
 
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
-    said = text(start.start(60, 30, Glyphs()))
+    said = text(start_menu.start(60, 30, Glyphs()))
     assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
     assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
-    at = [start.key_at(y, 60, 30, Glyphs()) for y in range(-1, 16)]
+    at = [start_menu.key_at(y, 60, 30, Glyphs()) for y in range(-1, 16)]
     assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
-    short = start.start(32, 12, Glyphs())
+    short = start_menu.start(32, 12, Glyphs())
     assert len(short) == 12 and all(short)
 
 
@@ -197,10 +199,10 @@ def test_what_is_broken_is_said_first() -> None:
         )
     )
     assert [each.what for each in found] == ["memory", "gpu", "cpu power", "cpu"]
-    row = start.findings(found, 200, Glyphs())
+    row = start_menu.findings(found, 200, Glyphs())
     assert ("   ▲ ", "warn") in row and "\\x1b" in text([row])
     assert text([row]).rstrip().endswith("txtop doctor says more")
-    narrow = text([start.findings(found, 60, Glyphs())])
+    narrow = text([start_menu.findings(found, 60, Glyphs())])
     assert "memory: its use" in narrow and "RAPL" not in narrow
 
 

@@ -12,16 +12,16 @@ from test_ui_widgets_live import Bench, a_view
 from textual.pilot import Pilot
 from ui_sessions import session, write
 
-from txtop.ui import order
 from txtop.ui.app import TxtopApp
-from txtop.ui.cell_row import CellRow
-from txtop.ui.glyphs import Glyphs
-from txtop.ui.narrowing import Narrowing
-from txtop.ui.shows import Recording
-from txtop.ui.view import LogRow, View
-from txtop.ui.widgets.cells import cells_table, columns, scrolled
-from txtop.ui.widgets.lists import CellsPanel, LogPanel
-from txtop.ui.widgets.log import kept
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models import cell_sorting
+from txtop.ui.models.cells import CellRow
+from txtop.ui.models.view import LogRow, View
+from txtop.ui.modes import Recording
+from txtop.ui.panels.cells import cells_table, columns, scrolled
+from txtop.ui.panels.filtered_list import CellsPanel, LogPanel
+from txtop.ui.panels.log import kept
+from txtop.ui.panels.narrowing import Narrowing
 
 __all__ = ["own_folders"]
 
@@ -56,19 +56,19 @@ ROWS = [
     ],
 )
 def test_rows_are_ordered_by_what_a_column_shows(column: str, expected: str) -> None:
-    assert "".join(r.id for r in order.ordered(ROWS, column)) == expected
+    assert "".join(r.id for r in cell_sorting.ordered(ROWS, column)) == expected
 
 
 def test_the_next_column_is_one_that_tells_rows_apart() -> None:
     shown = columns(ROWS, 116).shown
     assert shown == ("model", "precision", "batch", "ttft", "tpot", "rate", "gib")
-    known = order.telling(ROWS, shown)
+    known = cell_sorting.telling(ROWS, shown)
     assert known == ["precision", "batch", "ttft", "tpot", "rate", "gib"]
     seen, column = [], ""
-    while (column := order.after(column, known)) and len(seen) < 9:
+    while (column := cell_sorting.after(column, known)) and len(seen) < 9:
         seen.append(column)
     assert seen == known
-    assert order.after("gone", known) == "precision" and order.after("", []) == ""
+    assert cell_sorting.after("gone", known) == "precision" and cell_sorting.after("", []) == ""
 
 
 @pytest.mark.parametrize("width", [78, 116, 196])
@@ -95,7 +95,7 @@ def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -
 def test_every_word_has_to_be_there(words: str, found: str) -> None:
     narrowing = Narrowing()
     narrowing.text = words
-    assert "".join(r.id for r in ROWS if narrowing.keeps(order.words(r))) == found
+    assert "".join(r.id for r in ROWS if narrowing.keeps(cell_sorting.words(r))) == found
 
 
 def test_a_filter_says_how_many_are_left_and_keeps_the_columns() -> None:

@@ -21,18 +21,18 @@ from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Plan
 from txtop.runner import client
 from txtop.session import catalog
-from txtop.ui import layout
 from txtop.ui.app import TxtopApp
-from txtop.ui.choices import Choices
-from txtop.ui.commands import COMMANDS, footer_keys
-from txtop.ui.glyphs import Glyphs, Mode
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.line_widget import merged
+from txtop.ui.drawing.spans import Row
+from txtop.ui.keymap import COMMANDS, footer_keys
+from txtop.ui.models import layout
+from txtop.ui.models.matrix_choices import Choices
+from txtop.ui.modes import Home, Live, SideBySide
+from txtop.ui.panels import matrix_choices as knobs
+from txtop.ui.panels import matrix_preview
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
-from txtop.ui.shows import Home, Live, SideBySide
-from txtop.ui.widgets import ahead
-from txtop.ui.widgets import choices as knobs
-from txtop.ui.widgets.lines import merged
-from txtop.ui.widgets.rows import Row
 
 __all__ = ["own_folders", "quiet_machine"]
 pytestmark = pytest.mark.usefixtures("quiet_machine")
@@ -298,8 +298,8 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, in
         for found in told:
             for room in (Room(), ROOM, Room(gpus=(None, 3.0))):
                 drawn = {
-                    "cells": ahead.table(found, room, 3, *size, g, boxed=boxed),
-                    "before": ahead.before(found, room, *size, g, boxed=boxed),
+                    "cells": matrix_preview.table(found, room, 3, *size, g, boxed=boxed),
+                    "before": matrix_preview.before(found, room, *size, g, boxed=boxed),
                 }
                 check(
                     {n: [merged(row, size[0]) for row in rows] for n, rows in drawn.items()}, *size
@@ -307,14 +307,14 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, in
 
 
 def test_what_will_not_run_is_marked_and_first() -> None:
-    rows = ahead.table(forecast(MIXED, Past()), ROOM, 0, 120, 60, Glyphs(), boxed=True)
+    rows = matrix_preview.table(forecast(MIXED, Past()), ROOM, 0, 120, 60, Glyphs(), boxed=True)
     said = lines(rows).splitlines()
     assert "28 to measure   4 will not fit   12 refused   8 left out" in said[0]
     marks = [line[2] for line in said[2:50]]
     assert marks[:16] == ["✗"] * 16 and "✗" not in marks[16:]
     assert "refused: context 1024" in said[2]
     assert "will not fit in 8.0" in "\n".join(said)
-    skipped = ahead.table(forecast(MIXED, Past()), ROOM, 16, 120, 20, Glyphs(), boxed=True)
+    skipped = matrix_preview.table(forecast(MIXED, Past()), ROOM, 16, 120, 20, Glyphs(), boxed=True)
     assert "refused:" not in lines(skipped[1:])
 
 
@@ -330,7 +330,7 @@ def test_the_knob_under_the_cursor_is_explained() -> None:
 @pytest.mark.parametrize("width", [30, 48, 80])
 def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -> None:
     command = forecast(Asked(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), Past()).command
-    rows = ahead.command_rows(command, width, Glyphs())
+    rows = matrix_preview.command_rows(command, width, Glyphs())
     assert all(sum(len(part) for part, _ in row) <= width for row in rows)
     assert " ".join(lines(rows).replace("\\\n", " ").split()) == command
 

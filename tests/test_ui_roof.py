@@ -12,10 +12,10 @@ from ui_events import GPU, Story, folded, header
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.state.session import SessionState
-from txtop.ui.devices import HISTORY, Machine, Roof
-from txtop.ui.glyphs import Glyphs
-from txtop.ui.view import build_view
-from txtop.ui.widgets import machine
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.models.machine import HISTORY, Machine, Roof
+from txtop.ui.models.view import build_view
+from txtop.ui.panels import machine
 
 G = Glyphs("braille")
 ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)

@@ -22,13 +22,17 @@ from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui import clipboard, glyphs, iterations, measures, order
-from txtop.ui.cell_row import CellRow
-from txtop.ui.lanes import Lane, Lanes
-from txtop.ui.memo import Memo
-from txtop.ui.view import View, build_view
-from txtop.ui.widgets import cells, hero, requests
-from txtop.ui.widgets.rows import Row, row_width
+from txtop.ui import clipboard
+from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.spans import Row, row_width
+from txtop.ui.models import cell_sorting
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail import iterations
+from txtop.ui.models.cell_detail import metrics as measures
+from txtop.ui.models.cells import CellRow
+from txtop.ui.models.requests import Lane, Lanes
+from txtop.ui.models.view import View, build_view
+from txtop.ui.panels import cells, hero, requests
 
 RECORDED = Path(__file__).parent / "recordings" / "serving.jsonl"
 S, MS = 1_000_000_000, 1_000_000
@@ -197,7 +201,7 @@ def test_the_table_names_the_load_and_not_a_batch() -> None:
 def test_loads_are_ordered_by_their_numbers() -> None:
     row = build_view(recorded()).cells[0]
     mixed = [dataclasses.replace(row, offered=f"dynamic {rate}/s") for rate in (10, 4, 2.5)]
-    found = [each.offered for each in order.ordered(mixed, "offered")]
+    found = [each.offered for each in cell_sorting.ordered(mixed, "offered")]
     assert found == ["dynamic 2.5/s", "dynamic 4/s", "dynamic 10/s"]
 
 

@@ -19,18 +19,18 @@ from tiling import tiled
 from ui_sessions import write
 
 from txtop.protocol import events
-from txtop.ui import layout
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.plots import Plot
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.spans import as_ascii, clean
+from txtop.ui.models import layout
+from txtop.ui.models.tradeoffs.plot import Plot
+from txtop.ui.models.view import View
+from txtop.ui.modes import Recording
+from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
+from txtop.ui.panels.tradeoffs.plot import drawing, scales
+from txtop.ui.panels.tradeoffs.precision_bars import bars
+from txtop.ui.panels.tradeoffs.render import Shown, hit, parts, tradeoffs
+from txtop.ui.panels.tradeoffs.table import point_line, table
 from txtop.ui.screens.live import LiveScreen
-from txtop.ui.shows import Recording
-from txtop.ui.view import View
-from txtop.ui.widgets.precision_bars import bars
-from txtop.ui.widgets.rows import as_ascii, clean
-from txtop.ui.widgets.tradeoff_plot import drawing, scales
-from txtop.ui.widgets.tradeoff_rows import point_line, table
-from txtop.ui.widgets.tradeoffs import Shown, hit, parts, tradeoffs
-from txtop.ui.widgets.tradeoffs_panel import TradeoffsPanel
 
 G = Glyphs()
 MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")

@@ -17,21 +17,22 @@ from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.state.cell import CellState
 from txtop.state.session import fold_all
-from txtop.ui import glyphs, layout
-from txtop.ui.comparison import Interval
-from txtop.ui.duel import Duel
-from txtop.ui.glyphs import Glyphs
+from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, row_width
 from txtop.ui.home_actions import ab_pairs
+from txtop.ui.models import layout
+from txtop.ui.models.ab import Duel
+from txtop.ui.models.ab_comparison import Interval
+from txtop.ui.models.view import View, build_view
+from txtop.ui.modes import Home, Live, Recording
+from txtop.ui.panels import bars, compact
+from txtop.ui.panels.ab_arm import lane
+from txtop.ui.panels.ab_divergence import parting
+from txtop.ui.panels.ab_funnel import funnel, scale
+from txtop.ui.panels.ab_verdict import ratio_text, verdict
 from txtop.ui.screens.dialogs import ChoiceDialog
 from txtop.ui.screens.live import LiveScreen
-from txtop.ui.shows import Home, Live, Recording
-from txtop.ui.view import View, build_view
-from txtop.ui.widgets import bars, card
-from txtop.ui.widgets.funnel import funnel, scale
-from txtop.ui.widgets.lane import lane
-from txtop.ui.widgets.parting import parting
-from txtop.ui.widgets.rows import Row, row_width
-from txtop.ui.widgets.verdict import ratio_text, verdict
 
 __all__ = ["own_folders", "quiet_machine"]
 G = Glyphs()
@@ -299,7 +300,7 @@ def test_the_grid_of_the_look() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (20, 3), (30, 8), (50, 14)])
 def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
     shown = viewed(script().begin().blocks(12, 1.5))
-    rows = card.card(shown, (("q", "quit"),), *size, G)
+    rows = compact.card(shown, (("q", "quit"),), *size, G)
     assert len(rows) == size[1] and all(row_width(row) == size[0] for row in rows)
     if size[0] > 1:
         assert "B is faster" in " ".join(text(rows))

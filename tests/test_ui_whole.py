@@ -11,16 +11,16 @@ from ui_events import Story, folded, sweep
 
 from txtop.protocol import events
 from txtop.state.session import SessionState
-from txtop.ui.devices import MBU, Gauge, Roof, machine
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.memo import Memo
-from txtop.ui.shows import Recording
-from txtop.ui.view import build_view
-from txtop.ui.whole import Core, Other, Whole, whole
-from txtop.ui.widgets import braille
-from txtop.ui.widgets.cores import core_rows
-from txtop.ui.widgets.rows import row_width
-from txtop.ui.widgets.whole import whole as panel
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.spans import row_width
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.machine import MBU, Gauge, Roof, machine
+from txtop.ui.models.machine_detail import Core, Other, Whole, whole
+from txtop.ui.models.view import build_view
+from txtop.ui.modes import Recording
+from txtop.ui.panels.machine_cores import core_rows
+from txtop.ui.panels.machine_detail import whole as panel
 
 G = Glyphs()
 TRAINER = events.Foreign(pid=4123, name="trainer", memory_bytes=21 << 30)
@@ -144,11 +144,11 @@ def test_a_core_nobody_read_is_no_idle_core() -> None:
 
 def test_an_area_is_a_filled_spark_of_several_rows() -> None:
     points = [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
-    assert braille.area(points, 3, 1, 100.0, G) == [braille.filled(points, 3, 100.0, G)]
-    assert braille.area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
-    assert braille.area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
-    assert braille.area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
-    assert braille.area(points, 0, 2, 100.0, G) == [] or braille.area(points, 3, 0, 1.0, G) == []
+    assert charts.area(points, 3, 1, 100.0, G) == [charts.filled(points, 3, 100.0, G)]
+    assert charts.area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
+    assert charts.area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
+    assert charts.area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
+    assert charts.area(points, 0, 2, 100.0, G) == [] or charts.area(points, 3, 0, 1.0, G) == []
 
 
 def test_it_is_made_once_a_second_of_the_session() -> None:

@@ -13,22 +13,13 @@ from rich.cells import cell_len
 
 from txtop.plan.cell import Cell, Plan, matrix
 from txtop.protocol import events
-from txtop.ui.glyphs import Glyphs, Mode
-from txtop.ui.view import Banner, Playback, View, build_view
-from txtop.ui.widgets import (
-    bars,
-    braille,
-    card,
-    cells,
-    digits,
-    hero,
-    log,
-    machine,
-    tradeoffs,
-    transport,
-)
-from txtop.ui.widgets.lines import changed_columns, merged
-from txtop.ui.widgets.rows import Row, as_ascii, clean, crop, fit
+from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing.glyphs import Glyphs, Mode
+from txtop.ui.drawing.line_widget import changed_columns, merged
+from txtop.ui.drawing.spans import Row, as_ascii, clean, crop, fit
+from txtop.ui.models.view import Banner, Playback, View, build_view
+from txtop.ui.panels import bars, cells, compact, hero, log, machine, transport
+from txtop.ui.panels.tradeoffs import render
 
 KEYS = (("space", "pause"), ("t", "theme"), ("?", "help"), ("q", "quit"))
 MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
@@ -125,15 +116,15 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
         "cells": cells.cells_table(
             view.cells, view.running, width, height, g, cursor=height % 7, **at
         ),
-        "tradeoffs": tradeoffs.tradeoffs(
-            tradeoffs.Shown(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
+        "tradeoffs": render.tradeoffs(
+            render.Shown(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
             width,
             height,
             g,
             boxed=boxed,
         ),
         "log": log.log_lines(view.log, width, height, g, skip=height % 3, **at),
-        "card": card.card(view, KEYS, width, height, g),
+        "card": compact.card(view, KEYS, width, height, g),
     }
     return {name: [merged(row, width) for row in rows] for name, rows in drawn.items()}
 
@@ -221,24 +212,24 @@ def test_columns_for_knobs_that_vary() -> None:
 
 def test_digits_keep_to_their_field() -> None:
     for text in ("0.52", "9.99", "27.1", "88.8", "312", "—", "…"):
-        for row in digits.rows(text, Glyphs()):
-            assert len(row) <= digits.WIDTH, text
-        assert len(digits.rows(text, Glyphs(), doubled=True)) == 6
-    assert digits.rows("312", Glyphs("ascii"))[1] == "312"
+        for row in big_digits.rows(text, Glyphs()):
+            assert len(row) <= big_digits.WIDTH, text
+        assert len(big_digits.rows(text, Glyphs(), doubled=True)) == 6
+    assert big_digits.rows("312", Glyphs("ascii"))[1] == "312"
 
 
 def test_a_filled_spark_starts_at_zero_and_leaves_holes() -> None:
     g = Glyphs()
-    assert braille.filled([0.0, 100.0], 1, 100.0, g) == "⣸"
-    assert braille.filled([None, None], 1, 100.0, g) == " "
-    assert braille.filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
+    assert charts.filled([0.0, 100.0], 1, 100.0, g) == "⣸"
+    assert charts.filled([None, None], 1, 100.0, g) == " "
+    assert charts.filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
 
 
 def test_a_dotted_spark_is_zoomed() -> None:
-    near = braille.dotted([100.0, 101.0, 99.0, 100.5], 4, Glyphs())
+    near = charts.dotted([100.0, 101.0, 99.0, 100.5], 4, Glyphs())
     assert len(near) == 4
-    assert braille.zoom([100.0, 101.0, 99.0]) == pytest.approx((90.0, 110.0))
-    assert braille.zoom([10.0, 100.0, 1000.0]) == (0.0, 1000.0)
+    assert charts.zoom([100.0, 101.0, 99.0]) == pytest.approx((90.0, 110.0))
+    assert charts.zoom([10.0, 100.0, 1000.0]) == (0.0, 1000.0)
 
 
 @pytest.mark.parametrize("width", [1, 2, 9, 40, 80])

@@ -12,12 +12,13 @@ from textual.geometry import Region
 from textual.screen import Screen
 from tiling import tiled
 
-from txtop.ui import glyphs, layout, themes
-from txtop.ui.devices import Roof
+from txtop.ui.drawing import glyphs, themes
+from txtop.ui.drawing.line_widget import Lines
+from txtop.ui.models import layout
+from txtop.ui.models.machine import Roof
+from txtop.ui.models.view import Playback, View, build_view
+from txtop.ui.panels.panels import CellsPanel, LogPanel
 from txtop.ui.screens.live import LiveScreen
-from txtop.ui.view import Playback, View, build_view
-from txtop.ui.widgets.lines import Lines
-from txtop.ui.widgets.panels import CellsPanel, LogPanel
 
 KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 SIZES = [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (99, 31), (60, 16)]

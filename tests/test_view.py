@@ -10,16 +10,17 @@ from array import array
 import pytest
 import ui_events
 
-from txtop import resources
+from txtop import formatting, resources
 from txtop.plan.cell import Cell, Plan
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING
-from txtop.ui import cell_row, figures, numbers
-from txtop.ui.devices import short_name, throttled
-from txtop.ui.memo import Memo
-from txtop.ui.view import View, build_view, hero_cell
+from txtop.ui.models import cells as cell_row
+from txtop.ui.models import hero_metrics
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.machine import short_name, throttled
+from txtop.ui.models.view import View, build_view, hero_cell
 
 ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)
 BERT = Plan(cells=(Cell(id="c1", model="bert-base-uncased"),), iterations=12)
@@ -62,8 +63,8 @@ def test_a_view_keeps_nothing_that_grows() -> None:
 def test_a_long_cell_stays_a_short_view() -> None:
     plan = Plan(cells=BERT.cells, iterations=3000)
     view = build_view(told(plan, 2000))
-    assert len(view.hero.chart.points) <= figures.MOST_BINS
-    assert all(len(metric.spark) <= 2 * figures.SPARK_POINTS for metric in view.hero.rows)
+    assert len(view.hero.chart.points) <= hero_metrics.MOST_BINS
+    assert all(len(metric.spark) <= 2 * hero_metrics.SPARK_POINTS for metric in view.hero.rows)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,9 @@ def test_cells_that_wait_tell_the_memory_they_will_need() -> None:
 
 
 def test_importing_it_stays_light() -> None:
-    code = "import sys, txtop.ui.view; print(*{'textual', 'numpy', 'rich'} & set(sys.modules))"
+    code = (
+        "import sys, txtop.ui.models.view; print(*{'textual', 'numpy', 'rich'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
 
@@ -224,22 +227,24 @@ def test_names_of_processors_are_short() -> None:
     ],
 )  # fmt: skip
 def test_three_digits(value: float | None, text: str) -> None:
-    assert numbers.three(value) == text
+    assert formatting.three(value) == text
 
 
 def test_other_figures() -> None:
-    assert numbers.big(3124.0) == ("3.12", "k")
-    assert numbers.big(999.7) == ("1.00", "k")
-    assert numbers.big(None) == ("—", "")
+    assert formatting.big(3124.0) == ("3.12", "k")
+    assert formatting.big(999.7) == ("1.00", "k")
+    assert formatting.big(None) == ("—", "")
     assert (
-        numbers.ms(0.25) == "0.25" and numbers.ms(9.87) == "9.9" and numbers.ms(1234.0) == "1,230"
+        formatting.ms(0.25) == "0.25"
+        and formatting.ms(9.87) == "9.9"
+        and formatting.ms(1234.0) == "1,230"
     )
-    assert numbers.half(0.012) == "±1.2 %" and numbers.half(None) == ""
-    assert numbers.interval((308.2, 316.0)) == "[308, 316] 95 %"
-    assert numbers.gib(3.1 * numbers.GIB) == "3.1" and numbers.gib(2e7) == "0.02"
-    assert numbers.ratio(1.468) == "1.47x"
-    assert numbers.clock(134e9) == "02:14" and numbers.clock(3700e9) == "1:01:40"
-    assert numbers.about(100.0) == "~01:40" and numbers.about(None) == "…"
+    assert formatting.half(0.012) == "±1.2 %" and formatting.half(None) == ""
+    assert formatting.interval((308.2, 316.0)) == "[308, 316] 95 %"
+    assert formatting.gib(3.1 * formatting.GIB) == "3.1" and formatting.gib(2e7) == "0.02"
+    assert formatting.ratio(1.468) == "1.47x"
+    assert formatting.clock(134e9) == "02:14" and formatting.clock(3700e9) == "1:01:40"
+    assert formatting.about(100.0) == "~01:40" and formatting.about(None) == "…"
 
 
 def test_a_view_of_a_thousand_cells() -> None:

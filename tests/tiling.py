@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.ui.layout import Plan
+from txtop.ui.models.layout import Plan
 
 
 def tiled(plan: Plan, size: tuple[int, int]) -> bool:

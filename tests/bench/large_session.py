@@ -75,11 +75,12 @@ def timed(work: Callable[[], object], times: int) -> list[float]:
 def measure(path: Path) -> dict[str, tuple[float, float]]:
     """Median and worst in ms of everything, in this process."""
     from txtop.session.player import Player
-    from txtop.ui import glyphs, order
-    from txtop.ui.memo import Memo
-    from txtop.ui.narrowing import Narrowing
-    from txtop.ui.view import Playback, View, build_view
-    from txtop.ui.widgets import cells, hero, log, machine
+    from txtop.ui.drawing import glyphs
+    from txtop.ui.models import cell_sorting
+    from txtop.ui.models.cache import Memo
+    from txtop.ui.models.view import Playback, View, build_view
+    from txtop.ui.panels import cells, hero, log, machine
+    from txtop.ui.panels.narrowing import Narrowing
 
     found: dict[str, list[float]] = {}
     players: list[Player] = []
@@ -126,8 +127,8 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     words.text = "bf16 batch 64"
 
     def narrow() -> None:
-        left = [row for row in shown.cells if words.keeps(order.words(row))]
-        order.ordered(left, "tpot")
+        left = [row for row in shown.cells if words.keeps(cell_sorting.words(row))]
+        cell_sorting.ordered(left, "tpot")
 
     found["filter and order"] = timed(narrow, 60)
     found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]

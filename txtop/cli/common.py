@@ -78,7 +78,7 @@ def check_look(theme: str | None, fps: float | None) -> None:
         raise UsageError(f"--fps {fps:g} is not between {least:g} and {most:g}")
     if theme is None:
         return
-    from txtop.ui.themes import names
+    from txtop.ui.drawing.themes import names
 
     known = names()
     if theme not in known:

@@ -34,7 +34,7 @@ def config(
             raise UsageError(f"{settings.settings_path()} is there", "txtop config prints it")
         print(written)
         return 0
-    from txtop.ui.themes import problems
+    from txtop.ui.drawing.themes import problems
 
     own = settings.load()
     for problem in problems(own.theme):

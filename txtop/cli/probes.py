@@ -12,7 +12,7 @@ from typing import Any
 
 from txtop.sanitise import sanitise
 from txtop.session.catalog import sessions_dir
-from txtop.ui.terminal import capabilities
+from txtop.ui.terminal.capabilities import capabilities
 
 PROBE_S = 60
 LOW_DISK_BYTES = 1 << 30

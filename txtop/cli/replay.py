@@ -41,7 +41,7 @@ def replay(
     check_look(theme, fps)
     check_cut(warmup)
     from txtop.session.catalog import demo, resolve
-    from txtop.ui.terminal import capabilities
+    from txtop.ui.terminal.capabilities import capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
@@ -77,7 +77,7 @@ def attach(
     """Show a run that goes on, from any terminal of this machine."""
     check_look(theme, fps)
     from txtop.cli.headless import follow_lines, running
-    from txtop.ui.terminal import capabilities
+    from txtop.ui.terminal.capabilities import capabilities
 
     path = running(session, session_dir)
     if not capabilities().screen:

@@ -44,7 +44,7 @@ def home(
 
         return replay(theme=theme, fps=fps, glyphs=glyphs)
     check_look(theme, fps)
-    from txtop.ui.terminal import capabilities
+    from txtop.ui.terminal.capabilities import capabilities
 
     if not capabilities().screen:
         from txtop.cli.headless import home_lines
@@ -241,7 +241,7 @@ def resume(
     check_look(theme, fps)
     from txtop.cli import headless as plain
     from txtop.runner import client
-    from txtop.ui.terminal import capabilities
+    from txtop.ui.terminal.capabilities import capabilities
 
     path = plain.resumable(session, session_dir)
     target = json_target(json_file)

@@ -10,7 +10,7 @@ from txtop.cli.common import check_detached, closing, json_target, when_plain
 if TYPE_CHECKING:
     from txtop.plan.cell import Plan
     from txtop.runner.client import OnHangup
-    from txtop.ui.glyphs import Mode
+    from txtop.ui.drawing.glyphs import Mode
 
 
 def begin(
@@ -27,7 +27,7 @@ def begin(
     glyphs: Mode | None,
 ) -> int:
     """Returns the exit code."""
-    from txtop.ui.terminal import capabilities
+    from txtop.ui.terminal.capabilities import capabilities
 
     if detach:
         from txtop.cli.headless import detached

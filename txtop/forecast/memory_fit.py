@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.state.session import HOST, Device, SessionState
-from txtop.ui.devices import gpus_of
+from txtop.ui.models.machine import gpus_of
 
 
 @dataclass(frozen=True)

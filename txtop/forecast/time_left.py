@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from statistics import fmean
 
+from txtop import formatting
 from txtop.plan.cell import Cell, Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui import numbers
 
 NS_PER_S = 1e9
 
@@ -53,10 +53,10 @@ def left(state: SessionState, order: list[CellState]) -> str:
     served = [c for c in waiting if c.cell.serving is not None]
     others = len(waiting) - len(served)
     if not took and (others or not served or current is not None):
-        return numbers.PENDING
+        return formatting.PENDING
     to_come_s = others * fmean(took) if others else 0.0
     to_come_s += sum(served_s(c.cell, state.plan) for c in served)
-    return numbers.about(rest_s + to_come_s)
+    return formatting.about(rest_s + to_come_s)
 
 
 def _whole_s(

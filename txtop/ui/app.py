@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import BindingType
 
-from txtop import settings
-from txtop.ui import clipboard, numbers, themes
-from txtop.ui.base import Options
-from txtop.ui.commands import allowed, bindings, matching
-from txtop.ui.driver import TerminalDriver
-from txtop.ui.glyphs import Mode
+from txtop import formatting, settings
+from txtop.ui import clipboard
+from txtop.ui.app_base import Options
+from txtop.ui.drawing import themes
+from txtop.ui.drawing.glyphs import Mode
 from txtop.ui.home_actions import HomeActions
-from txtop.ui.picture import save_picture
+from txtop.ui.keymap import allowed, bindings, matching
+from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
-from txtop.ui.shows import Home, Live, Recording, Show, SideBySide, Start
-from txtop.ui.terminal import HANGUP_STATUS, Guard, capabilities, detach
+from txtop.ui.screenshot import save_picture
+from txtop.ui.terminal.capabilities import HANGUP_STATUS, Guard, capabilities, detach
+from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
     from txtop.plan.cell import Plan
@@ -136,7 +137,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
 
     def action_go_to(self) -> None:
         if isinstance(self.show, Recording | SideBySide) and self.show.player is not None:
-            length = numbers.clock(self.show.player.duration_ns)
+            length = formatting.clock(self.show.player.duration_ns)
             self.push_screen(PlaceDialog(length, self.show.player.find), self._go_to)
 
     def _go_to(self, at_ns: int | None) -> None:

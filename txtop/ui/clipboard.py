@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.sanitise import sanitise
-from txtop.ui.shows import problem
+from txtop.ui.modes import problem
 
 if TYPE_CHECKING:
-    from txtop.ui.base import ShowApp
-    from txtop.ui.cell_row import CellRow
-    from txtop.ui.view import LogRow
+    from txtop.ui.app_base import ShowApp
+    from txtop.ui.models.cells import CellRow
+    from txtop.ui.models.view import LogRow
 
 # xterm and its like drop an OSC 52 of more than 100,000 characters; base64 makes four of three.
 MOST_BYTES = 74_000

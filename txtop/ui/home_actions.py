@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from txtop.errors import TxtopError
 from txtop.ui import clipboard
-from txtop.ui.base import ShowApp
+from txtop.ui.app_base import ShowApp
+from txtop.ui.modes import Home, Live, Recording, SideBySide
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog
-from txtop.ui.shows import Home, Live, Recording, SideBySide
 
 if TYPE_CHECKING:
-    from txtop.ui.choices import Choices
+    from txtop.ui.models.matrix_choices import Choices
 
 
 class HomeActions(ShowApp, inherit_bindings=False):
@@ -85,7 +85,7 @@ class HomeActions(ShowApp, inherit_bindings=False):
     def action_build_matrix(self) -> None:
         if self._home is None or self._pump is None:
             return
-        from txtop.ui.choices import Choices
+        from txtop.ui.models.matrix_choices import Choices
         from txtop.ui.screens.matrix import MatrixScreen
 
         self._choices = self._choices or Choices()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 
 from txtop.sanitise import sanitise
-from txtop.ui.widgets.rows import Row
+from txtop.ui.drawing.spans import Row
 
 MOST_CHARACTERS = 200
 

@@ -10,13 +10,13 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from txtop.ui.commands import Where, commands
-from txtop.ui.glyphs import current, glyph
-from txtop.ui.numbers import parse_time
+from txtop.formatting import parse_time
+from txtop.ui.drawing.frame import framed
+from txtop.ui.drawing.glyphs import current, glyph
+from txtop.ui.drawing.line_widget import Lines, Row
+from txtop.ui.drawing.spans import fit
+from txtop.ui.keymap import Where, commands
 from txtop.ui.typed import Typed
-from txtop.ui.widgets.frame import framed
-from txtop.ui.widgets.lines import Lines, Row
-from txtop.ui.widgets.rows import fit
 
 T = TypeVar("T")
 MOST_LISTED = 14

@@ -10,22 +10,22 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 
 from txtop import __version__
-from txtop.ui.commands import footer_keys
-from txtop.ui.devices import Machine
-from txtop.ui.glyphs import current, glyph
-from txtop.ui.layout import CARD_BELOW, is_boxed
-from txtop.ui.session_list import SessionList
+from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.glyphs import current, glyph
+from txtop.ui.drawing.line_widget import Ground, Lines, Row
+from txtop.ui.drawing.spans import ends
+from txtop.ui.keymap import footer_keys
+from txtop.ui.models.layout import CARD_BELOW, is_boxed
+from txtop.ui.models.machine import Machine
+from txtop.ui.models.session_list import SessionList
+from txtop.ui.panels import session_list, start_menu
+from txtop.ui.panels.bars import Keys
+from txtop.ui.panels.key_row import KeyRow
+from txtop.ui.panels.machine import machine, small_height
 from txtop.ui.typed import Typed
-from txtop.ui.widgets import sessions, start
-from txtop.ui.widgets.bars import Keys
-from txtop.ui.widgets.frame import framed, inside
-from txtop.ui.widgets.key_row import KeyRow
-from txtop.ui.widgets.lines import Ground, Lines, Row
-from txtop.ui.widgets.machine import machine, small_height
-from txtop.ui.widgets.rows import ends
 
 if TYPE_CHECKING:
-    from txtop.ui.machine import HomeFrame, Listed
+    from txtop.ui.home_source import HomeFrame, Listed
 
 FAR = 1_000_000
 START_KEYS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
@@ -127,7 +127,9 @@ class Sessions(HomePanel):
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
             return [[], [("looking for sessions" + glyph("…"), "muted")]]
-        return sessions.sessions(self.list, self.typed, self.frame.now_s, width, height, current())
+        return session_list.sessions(
+            self.list, self.typed, self.frame.now_s, width, height, current()
+        )
 
     def type(self, event: events.Key) -> None:
         """A key while words are typed: `enter` keeps what was found, `esc` shows all again."""
@@ -145,9 +147,9 @@ class Sessions(HomePanel):
     async def on_click(self, event: events.Click) -> None:
         """Selects the session under the mouse; the selected one opens."""
         _, height = inside(self.size.width, self.size.height, self.boxed)
-        room = sessions.room_for_lines(self.list, self.typed, height, current())
-        line = event.y - 1 - len(sessions.above(self.list, self.typed, current()))
-        at = sessions.first_line(self.list, room) + line
+        room = session_list.room_for_lines(self.list, self.typed, height, current())
+        line = event.y - 1 - len(session_list.above(self.list, self.typed, current()))
+        at = session_list.first_line(self.list, room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return
         chosen = at == self.at
@@ -163,12 +165,12 @@ class Start(HomePanel):
     heading = "start"
 
     def rows(self, width: int, height: int) -> list[Row]:
-        return start.start(width, height, current())
+        return start_menu.start(width, height, current())
 
     async def on_click(self, event: events.Click) -> None:
         """Does what the key under the mouse does."""
         room = inside(self.size.width, self.size.height, self.boxed)
-        key = start.key_at(event.y - 1, *room, current())
+        key = start_menu.key_at(event.y - 1, *room, current())
         if key:
             await self.run_action(f"app.{START_KEYS[key]}")
 
@@ -178,7 +180,7 @@ class Findings(HomeLines):
 
     def build(self, width: int, height: int) -> list[Row]:
         found = self.frame.findings if self.frame else None
-        return [start.findings(found, width, current())]
+        return [start_menu.findings(found, width, current())]
 
 
 class Footer(HomeLines, KeyRow):

@@ -11,15 +11,14 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from txtop.ui import clipboard
-from txtop.ui.base import ShowApp
-from txtop.ui.detail import Detail
-from txtop.ui.layout import Plan, arrange, arrange_duel
-from txtop.ui.screens.placed import PlacedScreen
-from txtop.ui.view import View
-from txtop.ui.widgets import machine
-from txtop.ui.widgets.detail_panels import DetailColumn, DetailPanel
-from txtop.ui.widgets.lists import Listed
-from txtop.ui.widgets.panels import (
+from txtop.ui.app_base import ShowApp
+from txtop.ui.models.cell_detail.detail import Detail
+from txtop.ui.models.layout import Plan, arrange, arrange_duel
+from txtop.ui.models.view import View
+from txtop.ui.panels import machine
+from txtop.ui.panels.cell_detail.panel import DetailColumn, DetailPanel
+from txtop.ui.panels.filtered_list import Listed
+from txtop.ui.panels.panels import (
     ArmPanel,
     Card,
     CellsPanel,
@@ -34,7 +33,8 @@ from txtop.ui.widgets.panels import (
     Transport,
     VerdictPanel,
 )
-from txtop.ui.widgets.tradeoffs_panel import TradeoffsPanel
+from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
+from txtop.ui.screens.panel_screen import PlacedScreen
 
 Mode = Literal["live", "replay"]
 AB, TRADEOFFS = 2, 3

@@ -12,20 +12,20 @@ from txtop.errors import UsageError
 from txtop.forecast.history import Past
 from txtop.forecast.memory_fit import Room
 from txtop.forecast.preview import Forecast, forecast
-from txtop.ui.choices import Choices
-from txtop.ui.commands import footer_keys
-from txtop.ui.glyphs import current
-from txtop.ui.layout import Plan, arrange_matrix
-from txtop.ui.machine import HomeFrame
-from txtop.ui.screens.placed import PlacedScreen
+from txtop.ui.drawing.frame import inside
+from txtop.ui.drawing.glyphs import current
+from txtop.ui.drawing.line_widget import Ground, Lines, Row
+from txtop.ui.drawing.spans import ends
+from txtop.ui.home_source import HomeFrame
+from txtop.ui.keymap import footer_keys
+from txtop.ui.models.layout import Plan, arrange_matrix
+from txtop.ui.models.matrix_choices import Choices
+from txtop.ui.panels import matrix_choices as knobs
+from txtop.ui.panels import matrix_preview
+from txtop.ui.panels.bars import Keys
+from txtop.ui.panels.key_row import KeyRow
+from txtop.ui.screens.panel_screen import PlacedScreen
 from txtop.ui.typed import Typed
-from txtop.ui.widgets import ahead
-from txtop.ui.widgets import choices as knobs
-from txtop.ui.widgets.bars import Keys
-from txtop.ui.widgets.frame import inside
-from txtop.ui.widgets.key_row import KeyRow
-from txtop.ui.widgets.lines import Ground, Lines, Row
-from txtop.ui.widgets.rows import ends
 
 MOVES = {
     "up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1),
@@ -92,7 +92,7 @@ class AheadPanel(MatrixLines):
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
-        return ahead.table(
+        return matrix_preview.table(
             builder.forecast,
             builder.room,
             builder.skip,
@@ -114,7 +114,7 @@ class BeforePanel(MatrixLines):
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
-        return ahead.before(
+        return matrix_preview.before(
             builder.forecast, builder.room, width, height, current(), boxed=self.boxed
         )
 

@@ -1,0 +1,79 @@
+"""A field to draw on: signs, and braille dots, eight a cell; without braille one mark a cell."""
+
+from __future__ import annotations
+
+from txtop.ui.drawing.charts import DOTS_DOWN, EMPTY
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, cells
+
+
+class Canvas:
+    """`width` columns of `height` rows; `across` and `down` count the places of dots in them, `per`
+    those in one column. `mark` is a dot where there is no braille.
+
+    Signs cover dots, dots cover the ground, whatever the order; of two signs in one place, of two
+    colours of dots in one cell, and of two grounds, the first stays. What is outside is not drawn.
+    """
+
+    def __init__(self, width: int, height: int, g: Glyphs, mark: str = "·") -> None:
+        self.width, self.height = max(0, width), max(0, height)
+        self.fine = g.mode == "braille"
+        self.per = 2 if self.fine else 1
+        self.across = self.width * self.per
+        self.down = self.height * (4 if self.fine else 1)
+        self._mark = g(mark)
+        self._signs: dict[tuple[int, int], tuple[str, str]] = {}
+        self._dots: dict[tuple[int, int], tuple[int, str]] = {}
+        self._ground: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def free(self, x: int, y: int, width: int) -> bool:
+        """Whether so many columns lie on the canvas and hold no sign."""
+        inside = x >= 0 and x + width <= self.width and 0 <= y < self.height
+        return inside and not any(self.signed(at, y) for at in range(x, x + width))
+
+    def signed(self, x: int, y: int) -> bool:
+        """Whether a sign stands there."""
+        return (x, y) in self._signs
+
+    def put(self, x: int, y: int, text: str, role: str) -> None:
+        """Writes signs from there to the right, where none is yet; wide characters are left out."""
+        for at, character in enumerate(text, start=x):
+            if 0 <= at < self.width and 0 <= y < self.height and cells(character) == 1:
+                self._signs.setdefault((at, y), (character, role))
+
+    def cell(self, x: int, y: int) -> tuple[int, int]:
+        """Column and row of the place of a dot, counted from the upper left."""
+        return (x // 2, y // 4) if self.fine else (x, y)
+
+    def dot(self, x: int, y: int, role: str) -> None:
+        """A dot at one of the places."""
+        if 0 <= x < self.across and 0 <= y < self.down:
+            at = self.cell(x, y)
+            bits, first = self._dots.get(at, (0, role))
+            self._dots[at] = bits | DOTS_DOWN[x % 2][y % 4], first
+
+    def ground(self, x: int, y: int, character: str, role: str) -> None:
+        """What is seen in a cell that has neither sign nor dot."""
+        self._ground.setdefault((x, y), (character, role))
+
+    def rows(self) -> list[Row]:
+        """The cells of each row, neighbours of one role together."""
+        found: list[Row] = []
+        for y in range(self.height):
+            row: Row = []
+            for x in range(self.width):
+                character, role = self._at(x, y)
+                if row and (row[-1][1] == role or character == " "):
+                    row[-1] = (row[-1][0] + character, row[-1][1])
+                else:
+                    row.append((character, role))
+            found.append(row)
+        return found
+
+    def _at(self, x: int, y: int) -> tuple[str, str]:
+        if (x, y) in self._signs:
+            return self._signs[x, y]
+        if (x, y) in self._dots:
+            bits, role = self._dots[x, y]
+            return (chr(EMPTY + bits) if self.fine else self._mark), role
+        return self._ground.get((x, y), (" ", "text"))

@@ -1,0 +1,155 @@
+"""The widget that every panel is: lines of text with roles, of which only what changed is sent."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from rich.segment import Segment
+from textual.events import Resize, Show
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from txtop.ui.drawing import glyphs, themes
+from txtop.ui.drawing.spans import Row, Span, as_ascii, cells, clean, crop
+from txtop.ui.models.layout import is_boxed
+
+__all__ = ["Lines", "Row", "Span", "changed_columns", "merged"]
+
+Ground = Literal["bg", "panel"]
+
+
+def merged(row: Row, width: int) -> Row:
+    """Exactly `width` columns, neighbours of one role as one span, spaces with the span before."""
+    found: Row = []
+    for text, role in crop(row, width):
+        if found and (found[-1][1] == role or text.isspace()):
+            found[-1] = (found[-1][0] + text, found[-1][1])
+        else:
+            found.append((text, role))
+    return found
+
+
+def _columns(row: Row) -> list[Span]:
+    """One entry a column; the second half of a wide character is empty."""
+    found: list[Span] = []
+    for text, role in row:
+        for character in text:
+            found.append((character, "" if character == " " else role))
+            if not character.isascii():
+                found += [("", role)] * (cells(character) - 1)
+    return found
+
+
+def changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
+    """The first column that differs and the one after the last; null for equal rows."""
+    old, new = _columns(before), _columns(after)
+    if len(old) != len(new):
+        return 0, max(len(old), len(new))
+    differ = [x for x, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
+    return (differ[0], differ[-1] + 1) if differ else None
+
+
+class Lines(Widget):
+    """Draws what `build` returns. `tick` builds again and refreshes the columns that changed.
+
+    Rows are cut and filled to the widget's width; their text is made inert here, whoever built
+    them, and drawn as plain segments: markup in it is text.
+    """
+
+    ground: ClassVar[Ground] = "bg"
+    DEFAULT_CSS = """
+    Lines { width: 1fr; height: 1fr; background: $background; }
+    """
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._raw: list[Row] = []
+        self._rows: list[Row] = []
+        self._strips: list[Strip | None] = []
+        self._built_for: tuple[int, int] | None = None
+
+    def build(self, width: int, height: int) -> list[Row]:
+        """At most `height` rows, each meant to be `width` columns wide. Pure."""
+        raise NotImplementedError
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, self._repaint)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether this terminal has room for frames."""
+        return is_boxed(*self.app.size)
+
+    def ground_now(self) -> Ground:
+        """The role of the background that lines stand on; asked when a line is drawn."""
+        return self.ground
+
+    def tick(self) -> None:
+        """Builds anew and sends what changed; nothing while hidden or without a size."""
+        width, height = self.size
+        if not width or not height or not self.display or not self.is_attached:
+            return
+        regions = self._build(width, height)
+        if regions is None:
+            self.refresh()
+        elif regions:
+            self.refresh(*regions)
+
+    def _build(self, width: int, height: int) -> list[Region] | None:
+        """Builds, and returns what changed; null for everything."""
+        raw = self.build(width, height)[:height]
+        raw += [[] for _ in range(height - len(raw))]
+        if self._built_for != (width, height):
+            self._built_for = (width, height)
+            self._raw = raw
+            self._rows = [merged(row, width) for row in raw]
+            self._strips = [None] * height
+            return None
+        regions = []
+        for y, row in enumerate(raw):
+            if row == self._raw[y]:
+                continue
+            now = merged(row, width)
+            span = changed_columns(self._rows[y], now)
+            self._rows[y] = now
+            if span is not None:
+                self._strips[y] = None
+                regions.append(Region(span[0], y, span[1] - span[0], 1))
+        self._raw = raw
+        return regions
+
+    def _repaint(self, _theme: Any = None) -> None:
+        self._strips = [None] * len(self._rows)
+        self.refresh()
+
+    def on_resize(self, event: Resize) -> None:
+        self.tick()
+
+    def on_show(self, event: Show) -> None:
+        self.tick()
+
+    def render_line(self, y: int) -> Strip:
+        """The stored strip of line `y`, made from its row when first asked for."""
+        width, height = self.size
+        if self._built_for != (width, height) and width and height:
+            self._build(width, height)
+        if y >= len(self._rows):
+            return Strip.blank(width, themes.style(self.app.theme, "text", self.ground_now()))
+        strip = self._strips[y]
+        if strip is None:
+            strip = self._strips[y] = self._strip(self._rows[y], width)
+        return strip
+
+    def _strip(self, row: Row, width: int) -> Strip:
+        theme, ground = self.app.theme, self.ground_now()
+        plain = glyphs.current().mode == "ascii"
+        return Strip(
+            [
+                Segment(
+                    as_ascii(clean(t)) if plain else clean(t), themes.style(theme, role, ground)
+                )
+                for t, role in row
+            ],
+            width,
+        )

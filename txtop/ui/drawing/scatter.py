@@ -1,0 +1,248 @@
+"""A plane of points on two axes: lines in braille dots, a sign a series, ceilings, a cursor.
+
+Nothing covers what stands before it in this list: the sign of a point, the brackets of the cursor,
+the label of a point, the name of a ceiling, a line, a ceiling, the grid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from txtop.ui.drawing.canvas import Canvas
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scale import Scale, tick_text
+from txtop.ui.drawing.spans import Row, cells, clean, cut, fit
+
+SIGNS, HOLLOW = "●■▲◆", "○□△◇"
+ASCII_SIGNS, ASCII_HOLLOW = "*#^$", "oooo"
+ROLES = ("accent-a", "accent-b", "text", "muted")
+GRID_EVERY = 4
+CEILING_NAME_AT = 5
+GUTTER = 7
+LEAST = (16, 4)
+Place = tuple[int, int]
+Path = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A point: of which series, what stands beside it, and whether it is not settled yet."""
+
+    x: float
+    y: float
+    series: int
+    label: str = ""
+    hollow: bool = False
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a plane shows. `lines` are a series and its way, `guide` a line that nothing was
+    measured of, with its name, `ceilings` heights with theirs."""
+
+    x: Scale
+    y: Scale
+    x_name: str
+    y_name: str
+    spots: tuple[Spot, ...] = ()
+    lines: tuple[tuple[int, Path], ...] = ()
+    guide: tuple[Path, str] | None = None
+    ceilings: tuple[tuple[float, str], ...] = ()
+
+
+def sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
+    """The sign of a series; from the fifth on signs and colours meet in new pairs."""
+    place = (series + series // len(SIGNS)) % len(SIGNS)
+    if g.mode == "ascii":
+        return (ASCII_HOLLOW if hollow else ASCII_SIGNS)[place]
+    return (HOLLOW if hollow else SIGNS)[place]
+
+
+def role(series: int) -> str:
+    """The colour of a series."""
+    return ROLES[series % len(ROLES)]
+
+
+class Plane:
+    """`width` columns and `height` rows: labels at the left, two rows of them at the bottom."""
+
+    def __init__(self, drawing: Drawing, width: int, height: int, g: Glyphs) -> None:
+        self._shown = drawing
+        self._width, self._height = width, height
+        self._g = g
+        self.gutter = min(GUTTER, max(0, width - LEAST[0]))
+        self.across, self.down = width - self.gutter, height - 2
+        self._drawn = width >= LEAST[0] and height >= LEAST[1]
+
+    def place(self, x: float, y: float) -> Place:
+        """The column and the row of a value, the gutter counted."""
+        column, row = self._dot(x, y)
+        return self.gutter + column // 2, row // 4
+
+    def nearest(self, column: int, row: int) -> int | None:
+        """The point that is meant by a click there: at most two columns and a row away."""
+        if not self._drawn:
+            return None
+        found: list[tuple[int, int]] = []
+        for i, spot in enumerate(self._shown.spots):
+            x, y = self.place(spot.x, spot.y)
+            if abs(x - column) <= 2 and abs(y - row) <= 1:
+                found.append((abs(x - column) + 2 * abs(y - row), i))
+        return min(found)[1] if found else None
+
+    def rows(self, cursor: int | None = None) -> list[Row]:
+        """Exactly `height` rows of `width` columns; blank where there is no room for a plot."""
+        if not self._drawn:
+            return [[(" " * max(0, self._width), "text")] for _ in range(max(0, self._height))]
+        canvas = Canvas(self.across, self.down, self._g)
+        self._points(canvas, cursor)
+        self._ceilings(canvas)
+        self._paths(canvas)
+        self._grid(canvas)
+        labels = self._labels_at_rows()
+        gap = " " * min(1, self.gutter)
+        body: list[Row] = [
+            [(self._aside(labels.get(y, "")) + gap, "muted"), *row]
+            for y, row in enumerate(canvas.rows())
+        ]
+        return [*body, *self._axis()]
+
+    # What is drawn
+
+    def _points(self, canvas: Canvas, cursor: int | None) -> None:
+        """Signs, the one under the cursor on top of all; then the labels where there is room."""
+        spots = self._shown.spots
+        order = sorted(range(len(spots)), key=lambda i: (i != cursor, not spots[i].bold))
+        for i in order:
+            spot = spots[i]
+            x, y = self._cell(spot)
+            weight = ".bold" if spot.bold or i == cursor else ""
+            canvas.put(
+                x, y, sign(spot.series, self._g, hollow=spot.hollow), role(spot.series) + weight
+            )
+        if cursor is not None and cursor < len(spots):
+            x, y = self._cell(spots[cursor])
+            canvas.put(x - 1, y, "[", "accent-a.bold")
+            canvas.put(x + 1, y, "]", "accent-a.bold")
+        for i in order:
+            spot = spots[i]
+            if spot.label:
+                at_cursor = i == cursor
+                self._label(canvas, spot, "text.bold" if at_cursor else "text", 1 + at_cursor)
+        self._guide_name(canvas)
+
+    def _label(self, canvas: Canvas, spot: Spot, colour: str, away: int) -> None:
+        """At the right of the point, else at its left, above or below; left out where all is
+        taken."""
+        text = clean(self._g(spot.label))
+        wide = cells(text)
+        x, y = self._cell(spot)
+        for row in (y, y - 1, y + 1):
+            # The next sign would take a label that touches it for its own.
+            if canvas.free(x + away, row, wide) and not canvas.signed(x + away + wide, row):
+                canvas.put(x + away, row, text, colour)
+                return
+            left = x - away - wide + 1
+            if canvas.free(left, row, wide) and not canvas.signed(left - 1, row):
+                canvas.put(left, row, text, colour)
+                return
+
+    def _guide_name(self, canvas: Canvas) -> None:
+        """Under the end of the guide, apart from every sign."""
+        if self._shown.guide is None:
+            return
+        path, name = self._shown.guide
+        text = clean(self._g(name))
+        x, y = self._cell(Spot(*path[-1], 0))
+        for row in (y + 1, y + 2, y - 1, y - 2):
+            if canvas.free(x - cells(text) - 1, row, cells(text) + 2):
+                canvas.put(x - cells(text), row, text, "muted")
+                return
+
+    def _ceilings(self, canvas: Canvas) -> None:
+        """A dashed row with its name in it; what is too high stands in the top row, and says so."""
+        g = self._g
+        for value, name in self._shown.ceilings:
+            beyond = value > self._shown.y.high
+            y = 0 if beyond else self.place(self._shown.x.low, value)[1]
+            said = f"{name} ↑ {tick_text(value)}" if beyond else name
+            text = f" {cut(clean(g(said)), max(0, self.across - 2 * CEILING_NAME_AT), g('…'))} "
+            canvas.put(CEILING_NAME_AT, y, text, "muted")
+            for x in range(self.across):
+                canvas.ground(x, y, g("╌"), "muted")
+
+    def _paths(self, canvas: Canvas) -> None:
+        for series, path in self._shown.lines:
+            self._path(canvas, path, role(series), 1)
+        if self._shown.guide is not None:
+            self._path(canvas, self._shown.guide[0], "muted", 4)
+
+    def _path(self, canvas: Canvas, path: Path, colour: str, every: int) -> None:
+        """A dot a step along the longer side of each piece."""
+        for start, end in pairwise(path):
+            (x0, y0), (x1, y1) = self._dot(*start), self._dot(*end)
+            steps = max(abs(x1 - x0), abs(y1 - y0), 1)
+            for i in range(0, steps + 1, every):
+                x, y = x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps
+                dot = round(x), round(y)
+                canvas.dot(*(dot if canvas.fine else (dot[0] // 2, dot[1] // 4)), colour)
+
+    def _grid(self, canvas: Canvas) -> None:
+        """A dot every few columns on labelled rows; without braille lines look the same."""
+        if self._g.mode != "braille":
+            return
+        for y in self._labels_at_rows():
+            for x in range(0, self.across, GRID_EVERY):
+                canvas.ground(x, y, "·", "border")
+
+    def _labels_at_rows(self) -> dict[int, str]:
+        """The labels of the upright axis by row, none beside another."""
+        found: dict[int, str] = {}
+        for value in reversed(self._shown.y.ticks):
+            y = self.place(self._shown.x.low, value)[1]
+            if not {y - 1, y, y + 1} & found.keys():
+                found[y] = tick_text(value)
+        return found
+
+    def _axis(self) -> list[Row]:
+        """The rule with its ticks and the labels under it. The name of the upright axis stands at
+        the left of the rule, that of the other under it, or at the right end if it is long."""
+        g, line, text = self._g, [self._g("─")] * self.across, [" "] * self.across
+        name, wide = clean(self._shown.x_name), max(0, self.gutter - 1)
+        at_end = "" if cells(name) <= wide else cut(name, max(0, self.across - 2), "")
+        free = self.across - cells(at_end)
+        taken = -1
+        for value in self._shown.x.ticks:
+            x = self.place(value, self._shown.y.low)[0] - self.gutter
+            said = tick_text(value)
+            start = min(max(0, x - len(said) // 2), max(0, self.across - len(said)))
+            line[x] = g("┴")
+            if start > taken and start + len(said) + bool(at_end) <= free:
+                text[start : start + len(said)] = said
+                taken = start + len(said)
+        gap = " " * min(1, self.gutter)
+        return [
+            [(self._aside(clean(self._shown.y_name)) + gap, "muted"), ("".join(line), "border")],
+            [
+                (self._aside("" if at_end else name) + gap, "muted"),
+                ("".join(text)[:free] + at_end, "muted"),
+            ],
+        ]
+
+    def _aside(self, text: str) -> str:
+        """A text at the right end of the gutter, but for the column that it leaves to the plot."""
+        return fit(text, self.gutter - 1, "right", "")
+
+    # Where it is
+
+    def _cell(self, spot: Spot) -> Place:
+        x, y = self.place(spot.x, spot.y)
+        return x - self.gutter, y
+
+    def _dot(self, x: float, y: float) -> Place:
+        """The braille dot of a value, counted from the upper left."""
+        column = round(self._shown.x.share(x) * (2 * self.across - 1))
+        row = round((1 - self._shown.y.share(y)) * (4 * self.down - 1))
+        return column, row

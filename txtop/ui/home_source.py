@@ -1,0 +1,234 @@
+"""This machine alone, as the home screen shows it: a sampler of its own, and the sessions here."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from txtop.forecast.memory_fit import NO_ROOM, Room, room
+from txtop.protocol import events
+from txtop.protocol.events import BadLine
+from txtop.sanitise import sanitise
+from txtop.session import catalog
+from txtop.session.reader import log_path
+from txtop.state.session import HOST, SessionState
+from txtop.ui.doctor_probe import Doctor, Finding
+from txtop.ui.frame_loop import runner_of
+from txtop.ui.models import machine as devices
+
+if TYPE_CHECKING:
+    from txtop.forecast.history import Past
+
+LOOK_EVERY_S = 5.0
+MOST_SESSIONS = 30
+READ_BYTES = 1 << 16
+
+Stage = Literal["running", "done", "stopped", "failed", "cut off"]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One session as the home screen lists it; its texts are inert."""
+
+    path: Path
+    label: str
+    models: str
+    wall_s: float
+    cells_ok: int
+    cells_total: int
+    stage: Stage
+    bundled: bool
+    precisions: str = ""
+    size_bytes: int = 0
+
+    @property
+    def resumable(self) -> bool:
+        """Whether something of it may be missing and it can go on."""
+        interrupted = self.stage in ("stopped", "failed", "cut off")
+        return interrupted and not self.bundled and self.path.is_dir()
+
+
+@dataclass(frozen=True)
+class HomeFrame:
+    """What the home screen shows; `sessions`, `findings` and `past` are null until somebody
+    looked for them, and so is how many sessions there are in all."""
+
+    title: str
+    machine: devices.Machine
+    sessions: tuple[Listed, ...] | None
+    now_s: float
+    problem: str = ""
+    room: Room = NO_ROOM
+    findings: tuple[Finding, ...] | None = None
+    past: Past | None = None
+    recorded: int | None = None
+    late: ClassVar[bool] = False
+
+
+class Machine:
+    """Folds the samples of a sampler that it starts, unrecorded, and looks for sessions.
+
+    The sampler ends with this process (it watches its standard input) or with `close`. Without
+    one, the series stay empty and `problem` says why.
+    """
+
+    def __init__(
+        self,
+        session_dir: Path | None = None,
+        interval_s: float = 1.0,
+        findings: tuple[Finding, ...] | None = None,
+    ) -> None:
+        self._session_dir = session_dir or catalog.sessions_dir()
+        self.state = SessionState()
+        self.sessions: tuple[Listed, ...] | None = None
+        self.problem = ""
+        self.finished = False
+        self.past: Past | None = None
+        self.recorded: int | None = None
+        self._learnt: frozenset[tuple[str, int]] | None = None
+        self._doctor = Doctor(findings)
+        self._rest = b""
+        self._looked_s = 0.0
+        self._seen: frozenset[tuple[str, int]] = frozenset()
+        self._sampler: subprocess.Popen[bytes] | None = None
+        self._start(interval_s)
+
+    @property
+    def findings(self) -> tuple[Finding, ...] | None:
+        """What the doctor found."""
+        return self._doctor.findings
+
+    def learn(self) -> None:
+        """Reads what runs took on this machine, where that may have changed."""
+        if self._learnt == self._seen:
+            return
+        from txtop.forecast.history import learn
+
+        host = self.state.devices.get(HOST)
+        hostname = sanitise(socket.gethostname(), 200)
+        cpu = host.label if host else ""
+        self.past = learn(self._session_dir, hostname, os.cpu_count() or 0, cpu)
+        self._learnt = self._seen
+
+    def _start(self, interval_s: float) -> None:
+        command = [sys.executable, "-m", "txtop.sampler", "--interval", str(interval_s)]
+        try:
+            self._sampler = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+        except OSError as error:
+            self.problem = f"no telemetry ({error.strerror})"
+        else:
+            assert self._sampler.stdout is not None
+            os.set_blocking(self._sampler.stdout.fileno(), False)
+
+    def update(self, elapsed_ns: int = 0) -> bool:
+        """Folds what came since the last call; now and then looks for sessions."""
+        changed = self._read()
+        changed |= self._doctor.poll()
+        now_s = time.monotonic()
+        if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
+            self._looked_s = now_s
+            seen = _signature(self._session_dir)
+            if self.sessions is None or seen != self._seen:
+                self._seen = seen
+                self.recorded = len(seen)
+                found = catalog.recent(MOST_SESSIONS, self._session_dir)
+                self.sessions = tuple(map(listed, found))
+                changed = True
+        return changed
+
+    def _read(self) -> bool:
+        if self._sampler is None or self._sampler.stdout is None or self.problem:
+            return False
+        try:
+            data = os.read(self._sampler.stdout.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self.problem = "telemetry stopped"
+            return True
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        for line in whole:
+            try:
+                event = events.decode(line)
+            except BadLine:
+                continue
+            if event is not None:
+                self.state.fold(event)
+        return bool(whole)
+
+    def close(self) -> None:
+        """Ends the sampler and the probe."""
+        self._doctor.close()
+        if self._sampler is None:
+            return
+        self._sampler.terminate()
+        try:
+            self._sampler.wait(0.5)
+        except subprocess.TimeoutExpired:
+            self._sampler.kill()
+
+
+def _signature(folder: Path) -> frozenset[tuple[str, int]]:
+    """Which sessions there are and how far written: reading them all again is for changes alone."""
+    found = set()
+    try:
+        for path in folder.iterdir():
+            with suppress(OSError):
+                found.add((path.name, log_path(path).stat().st_mtime_ns))
+    except OSError:
+        return frozenset()
+    return frozenset(found)
+
+
+def listed(found: catalog.Found) -> Listed:
+    """A session as a line; one without an end is running if its runner answers."""
+    if found.ended in ("done", "stopped", "failed"):
+        stage: Stage = found.ended  # type: ignore[assignment]
+    elif not found.bundled and runner_of(found.path).status() is not None:
+        stage = "running"
+    else:
+        stage = "cut off"
+    return Listed(
+        path=found.path,
+        label=sanitise(found.id, 80),
+        models=sanitise(" ".join([*found.models, *(["A/B"] if found.versus else [])]), 120),
+        wall_s=found.wall_s,
+        cells_ok=found.cells_ok,
+        cells_total=found.cells_total,
+        stage=stage,
+        bundled=found.bundled,
+        precisions=sanitise(" ".join(found.precisions), 120),
+        size_bytes=found.size_bytes,
+    )
+
+
+def home_frame(machine: Machine, now_s: float) -> HomeFrame:
+    """One frame: running sessions first, then the newest, then those that came with txtop."""
+    found = machine.sessions
+    if found is not None:
+        found = tuple(sorted(found, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s)))
+    return HomeFrame(
+        title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
+        machine=devices.machine(machine.state),
+        sessions=found,
+        now_s=now_s,
+        problem=machine.problem,
+        room=room(machine.state),
+        findings=machine.findings,
+        past=machine.past,
+        recorded=machine.recorded,
+    )

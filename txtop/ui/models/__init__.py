@@ -1,0 +1,1 @@
+"""Build what panels draw; pure, without Textual or Rich."""

@@ -1,0 +1,267 @@
+"""One comparison of an A/B as a screen shows it: one number, in words, and what is behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import log
+
+from txtop import formatting
+from txtop.analysis import energy
+from txtop.protocol.events import Fidelity
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.sequential import Look, Verdict, judged
+from txtop.ui.models.ab_divergence import NONE, Difference, difference
+
+SHOWN_LOOKS = 240
+
+
+ROLES = {
+    "lossless-like": "ok",
+    "minor": "text",
+    "visible": "warn",
+    "broken": "bad",
+    "INVALID": "bad",
+}
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One row of the funnel; `counts` from the first look on that may decide."""
+
+    block: int
+    ratio: float
+    low: float
+    high: float
+    counts: bool
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The arm `letter` against A: one number, in a word, how sure, and what stands behind it.
+
+    `value` is null where nothing may be said. `rows` are label, value, role of the value, remark.
+    """
+
+    letter: str
+    value: float | None = None
+    role: str = "muted"
+    word: str = ""
+    word_role: str = "text.bold"
+    interval: str = ""
+    surely: str = ""
+    rows: tuple[tuple[str, str, str, str], ...] = ()
+    looks: tuple[Interval, ...] = ()
+    difference: Difference = NONE
+
+
+def comparison(state: SessionState, versus: Versus, name: str) -> Comparison:
+    """Of the arm `name` against the first."""
+    look, verdict = versus.look(name), versus.verdict(name, over=state.ended is not None)
+    letter = versus.letter(name)
+    base = Comparison(
+        letter=letter,
+        rows=_rows(state, versus, name),
+        looks=_looks(versus, name),
+        difference=difference(state, versus, name),
+    )
+    if why := versus.why_not(name):
+        who, _, cause = why.partition(": ")
+        return replace(
+            base,
+            word=who.replace(" is ", " "),
+            word_role="bad.bold",
+            role="bad",
+            interval=cause,
+            surely="no speed is claimed",
+            looks=(),
+        )
+    if look.interval is None:
+        doing = _doing(state)
+        value = look.ratio if look.n else None
+        return replace(base, value=value, word=doing or "keep going", surely="no verdict yet")
+    low, high = look.interval
+    shown = replace(
+        base,
+        value=look.ratio,
+        interval=f"[{low:.2f}, {high:.2f}]  95 %",
+        surely=_surely(versus),
+    )
+    return _decided(shown, state, versus, name, verdict, look)
+
+
+def _decided(
+    shown: Comparison,
+    state: SessionState,
+    versus: Versus,
+    name: str,
+    verdict: Verdict | None,
+    look: Look,
+) -> Comparison:
+    """The words and the colour of a verdict, or of none."""
+    assert look.interval is not None
+    low, high = look.interval
+    if verdict == "faster":
+        word = f"{shown.letter} is faster"
+        return replace(shown, word=word, word_role="accent-b.bold", role="accent-b")
+    if verdict == "slower":
+        return replace(
+            shown,
+            value=1 / look.ratio,
+            word="A is faster",
+            word_role="accent-a.bold",
+            role="accent-a",
+            interval=f"[{1 / high:.2f}, {1 / low:.2f}]  95 %",
+        )
+    if verdict == "equivalent":
+        measurable = versus.sequences[name].excludes_one
+        least = f"measurable: {abs(look.ratio - 1):.1%}" if measurable else shown.surely
+        word = (
+            f"same within ±{versus.margin:.3g}"
+            if versus.margin < 0.001
+            else (f"same within ±{versus.margin * 100:.3g} %")
+        )
+        exact = f"[{low:.3f}, {high:.3f}]  95 %"
+        return replace(shown, word=word, role="text", interval=exact, surely=least)
+    if verdict == "inconclusive":
+        why = "looks contradict each other" if low > high else _why_over(state, versus)
+        return replace(shown, word="inconclusive", surely=why)
+    return replace(shown, word="keep going", surely="no verdict yet")
+
+
+def _why_over(state: SessionState, versus: Versus) -> str:
+    ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
+    if "budget" in ended:
+        return "the budget is spent"
+    return "stopped" if ended & {"stop", "skip"} else f"{versus.blocks} blocks"
+
+
+def _surely(versus: Versus) -> str:
+    if versus.reloaded:
+        return "indicative"
+    return "if noise is normal" if versus.paired else "valid at every look"
+
+
+def _doing(state: SessionState) -> str:
+    """What happens before there is anything to say."""
+    if state.ended is not None:
+        return "no verdict"
+    if state.comparing is not None:
+        at = state.comparing
+        return f"comparing outputs {at.done / at.total if at.total else 0:.0%}"
+    cell = state.cells.get(state.current or "")
+    versus = state.versus
+    if cell is None or versus is None:
+        return "starting"
+    words = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
+    word = words.get(cell.stage)
+    return f"{word} {versus.letter(cell.cell.id)}" if word else "keep going"
+
+
+def _looks(versus: Versus, name: str) -> tuple[Interval, ...]:
+    """The first and the newest; an open one has no interval yet."""
+    known = [look for look in versus.sequences[name].looks if look.interval is not None]
+    if len(known) > SHOWN_LOOKS:
+        known = [known[0], *known[-SHOWN_LOOKS:]]
+    return tuple(
+        Interval(look.n, look.ratio, *look.interval, look.n >= versus.first_look)
+        for look in known
+        if look.interval is not None
+    )
+
+
+def _rows(state: SessionState, versus: Versus, name: str) -> tuple[tuple[str, str, str, str], ...]:
+    sequence = versus.sequences[name]
+    lost = sequence.n - sequence.wins
+    discarded = len(versus.rounds) - versus.blocks
+    remark = "" if sequence.n >= versus.first_look else f"at least {versus.first_look}"
+    if discarded:
+        remark = f"{remark}  {discarded} discarded".strip()
+    margin = f"±{versus.margin * 100:.3g} %"
+    found = [("margin", margin, "text", _margin_remark(versus, name))]
+    won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
+    if versus.why_not(name):
+        found.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
+    else:
+        found.append(("blocks", won, "won", remark))
+    output = state.output_of(name, versus.first.id)
+    found.append(("fidelity", *_fidelity(state, output)))
+    beside = _energy_and_memory(state, versus, name)
+    return (*found, beside) if beside else tuple(found)
+
+
+def _margin_remark(versus: Versus, name: str) -> str:
+    """When the interval left the margin band, or that it has not."""
+    sequence = versus.sequences[name]
+    if versus.why_not(name) or sequence.n < versus.first_look:
+        return ""
+    if sequence.verdict == "inconclusive":
+        return ""
+    if sequence.verdict is None:
+        return "the interval reaches into it"
+    word = "inside from block" if sequence.verdict == "equivalent" else "cleared at block"
+    return f"{word} {_decided_at(versus, name)}"
+
+
+def _decided_at(versus: Versus, name: str) -> int:
+    """The first block after which the verdict stood."""
+    sequence = versus.sequences[name]
+    at = sequence.n
+    for look in reversed(sequence.looks):
+        if look.n < versus.first_look or look.interval is None:
+            break
+        if _judge(look, versus.margin) != sequence.verdict:
+            break
+        at = look.n
+    return at
+
+
+def _judge(look: Look, margin: float) -> Verdict | None:
+    assert look.interval is not None
+    low, high = look.interval
+    return judged(log(low), log(high), margin) if low <= high else None
+
+
+def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, str]:
+    """Badge, its colour, and the share of equal top tokens."""
+    if state.comparing is not None and found is None:
+        return formatting.PENDING, "muted", "comparing"
+    what = fidelity.badge(found)
+    words = fidelity.forms(found)[0]
+    remark = ""
+    if found is not None and ROLES.get(what) and what != "INVALID":
+        if found.top1 is not None and found.positions:
+            remark = f"top-1 {found.top1 / found.positions:.1%}"
+        elif found.cosine_tokens is not None:
+            remark = "cosine of tokens"
+    return words, ROLES.get(what, "muted"), remark
+
+
+def _energy_and_memory(
+    state: SessionState, versus: Versus, name: str
+) -> tuple[str, str, str, str] | None:
+    """`energy 0.68x   memory 0.61x`, as far as both arms are known."""
+    mine, base = state.cells[name], state.cells[versus.first.id]
+    said: list[tuple[str, str]] = []
+    joules = [next(iter(energy.joules(state, cell).values()), None) for cell in (mine, base)]
+    spent, usual = (used.mean if used else None for used in joules)
+    if spent and usual:
+        said.append(("energy", f"{spent / usual:.2f}x"))
+    (size, what), (other, same) = memory_bytes(mine), memory_bytes(base)
+    if size and other and what == same:
+        said.append((what, f"{size / other:.2f}x"))
+    if not said:
+        return None
+    (label, first), *rest = said
+    return label, "   ".join([first, *(f"{word} {value}" for word, value in rest)]), "text", "of A"
+
+
+def memory_bytes(cell: CellState) -> tuple[float, str]:
+    """The peak once it is known, before that what the weights take. Of a GPU that both arms are
+    on, what was reserved by this one."""
+    peak = cell.memory
+    if peak is not None and (peak.reserved_bytes or peak.host_bytes):
+        return float(peak.reserved_bytes or peak.host_bytes or 0), "memory"
+    return (float(cell.load.weight_bytes), "weights") if cell.load else (0.0, "")

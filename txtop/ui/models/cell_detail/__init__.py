@@ -1,0 +1,1 @@
+"""Build the detail view of one cell."""

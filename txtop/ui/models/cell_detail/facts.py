@@ -1,0 +1,279 @@
+"""What is to be known of a cell in words: how it went, what it was, and why it failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.analysis import metrics, serving
+from txtop.export.json import cell_notes
+from txtop.plan.cell import Cell
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.steady_state import drifts
+from txtop.stats.summary import band
+from txtop.stats.trend import trend
+from txtop.ui.models import hero_metrics
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail.iterations import pace
+
+STDERR_LINES = 12
+INPUTS = 12
+
+
+@dataclass(frozen=True)
+class Said:
+    """A label and what is said under it; `role` is its colour."""
+
+    label: str
+    text: str
+    role: str = "text"
+
+
+@dataclass(frozen=True)
+class Group:
+    """What belongs together, under a title."""
+
+    title: str
+    said: tuple[Said, ...]
+
+
+def groups(session: SessionState, state: CellState, memo: Memo) -> tuple[Group, ...]:
+    """Most telling first; none that has nothing to say."""
+    found = (
+        Group("failure", _failure(state)),
+        Group("how it went", _course(session, state, memo)),
+        Group("configuration", _configuration(session, state)),
+        Group("notes", tuple(Said("", note) for note in _notes(session, state, memo))),
+    )
+    return tuple(group for group in found if group.said)
+
+
+def _failure(state: CellState) -> tuple[Said, ...]:
+    if state.status not in hero_metrics.FAILED and not state.invalid:
+        return ()
+    ending = state.finished
+    said = [Said("state", "INVALID" if state.invalid else hero_metrics.tag(state), "bad")]
+    said += [Said("reason", state.reason)] if state.reason else []
+    if state.invalid:
+        said.append(Said("reason", f"{state.invalid} NaN or Inf in its logits"))
+    said += [Said("hint", state.hint)] if state.hint else []
+    if ending is not None:
+        if ending.wanted_bytes:
+            said.append(Said("wanted", f"{formatting.gib(ending.wanted_bytes)} GiB"))
+        if ending.exit_code is not None:
+            said.append(Said("exit code", str(ending.exit_code)))
+        lines = ending.stderr[-STDERR_LINES:]
+        said += [
+            Said("stderr" if i == 0 else "", line, "muted") for i, line in enumerate(lines) if line
+        ]
+    return tuple(said)
+
+
+def _course(session: SessionState, state: CellState, memo: Memo) -> tuple[Said, ...]:
+    """How its iterations were counted and what is to be thought of them."""
+    said: list[Said] = []
+    if state.finished and state.finished.stopped_by:
+        said.append(Said("stopped by", state.finished.stopped_by))
+    if state.samples.role:
+        said += memo.kept("course", pace(state), lambda: _judged(session, state, memo))
+    said += [Said("blocks", text, "warn") for text in _blocks(state)]
+    peaks = _peaks(state)
+    said += [Said("peak memory", peaks)] if peaks else []
+    output = session.output_of(state.cell.id)
+    if output is not None:
+        other = session.cells[output.reference].cell
+        against = "" if other == state.cell else f", against {other.precision}"
+        said.append(Said("output", fidelity.forms(output)[0] + against))
+    return tuple(said)
+
+
+def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
+    if state.cell.serving is not None:
+        return _of_requests(session, state)
+    kept = state.samples.kept()
+    start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
+    places = kept[start:]
+    said = [Said("iterations", _counted(state, len(places), start))]
+    name = metrics.headline(state)
+    now = memo.now(state, name, session.plan.seed)
+    if now.cv is not None:
+        said.append(Said("variation", f"CV {now.cv * 100:.1f} %, {band(now.cv)}"))
+    durations = [state.samples.e2e_ns[i] for i in places]
+    found = trend(durations) if state.over else None
+    if found is not None:
+        p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
+        across = round(found.across * 100, 1) + 0.0
+        verdict = "no steady state" if drifts(durations) else "no trend"
+        role = "warn" if drifts(durations) else "text"
+        said.append(Said("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
+    said.append(Said("warm-up", _warm_up(session, state)))
+    return said
+
+
+def _of_requests(session: SessionState, state: CellState) -> list[Said]:
+    counts = serving.totals(state)
+    offered = state.served.offered
+    said = [Said("requests", f"{counts.answered} answered of {counts.sent} that came")]
+    if offered is not None and offered.rate is not None:
+        said.append(Said("offered", f"{formatting.three(offered.rate)} a second"))
+    if state.saturated:
+        said.append(Said("server", serving.SATURATED, "warn"))
+    late = serving.lateness(state)
+    if late is not None and late > serving.LATE_SHARE:
+        said.append(Said("load", f"late by {late:.1%} of the time between two requests", "warn"))
+    count = sum(role != "measured" for role in state.samples.role)
+    return [*said, Said("warm-up", f"{count} requests")]
+
+
+def _counted(state: CellState, counted: int, dropped: int) -> str:
+    """`33 counted of 37: 1 first, 3 warm-up`."""
+    out = state.samples.discarded
+    kept = set(state.samples.kept())
+    others = [i for i in range(len(state.samples)) if i not in kept and i not in out]
+    first = sum(i == 0 for i in others)
+    parts = [
+        (first, "first"),
+        (len(others) - first, "warm-up"),
+        (dropped, "before steady"),
+        (len([i for i in out if i < len(state.samples)]), "discarded"),
+    ]
+    listed = ", ".join(f"{n} {word}" for n, word in parts if n)
+    return f"{counted} counted of {len(state.samples)}" + (f": {listed}" if listed else "")
+
+
+def _warm_up(session: SessionState, state: CellState) -> str:
+    if state.samples.cut is not None:
+        return f"{state.samples.cut} iterations, asked for now"
+    if session.plan.warmup is not None:
+        return f"{session.plan.warmup} iterations, as asked"
+    if state.stage in ("first", "warming"):
+        return "until two windows of 10 agree within 1 %"
+    flat = metrics.warm(state)
+    return "two windows of 10 agreed within 1 %" if flat else "cut at a quarter of the budget"
+
+
+def _blocks(state: CellState) -> list[str]:
+    """What was done with blocks in which the machine was not itself, and why."""
+    return [
+        f"{block.first + 1} to {block.first + block.count} "
+        f"{'kept' if block.kept else 'discarded'}: {', '.join(block.reasons)}"
+        for block in state.blocks
+    ]
+
+
+def _peaks(state: CellState) -> str:
+    memory = state.memory
+    if memory is None:
+        return ""
+    named = [
+        ("host", memory.host_bytes),
+        ("allocated", memory.allocated_bytes),
+        ("reserved", memory.reserved_bytes),
+        ("device", memory.device_bytes),
+    ]
+    return ", ".join(
+        f"{name} {formatting.gib(size)} GiB" for name, size in named if size is not None
+    )
+
+
+def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
+    """What was asked for, and beside it what it became."""
+    cell, load = state.cell, state.load
+    said = [Said("model", cell.model)]
+    if load is not None:
+        count = " ".join(filter(None, formatting.big(load.parameters)))
+        size = f"{count} parameters, {formatting.size(load.weight_bytes)}"
+        said.append(Said("weights", f"{load.weights}: {load.source}, {size}"))
+    else:
+        predicted = hero_metrics.predicted_bytes(cell)
+        needs = f", about {formatting.gib(predicted)} GiB" if predicted else ""
+        said.append(Said("weights", f"{cell.weights}{needs}"))
+    precision: str = cell.precision
+    if load is not None and load.recipe:
+        precision += f", {load.recipe}"
+    if load is not None and load.converted_share is not None:
+        precision += f", {load.converted_share:.0%} of matrix-product weights converted"
+    said += [
+        Said("precision", precision),
+        Said("attention", _attention(state)),
+        Said("device", _device(state)),
+        *([Said("device id", load.device_id)] if load is not None and load.device_id else []),
+        *_work(cell),
+        Said("lengths", _lengths(state)),
+        Said("compile", cell.compile),
+    ]
+    if state.family != "encoder":
+        said.append(Said("KV cache", cell.cache))
+    if load is not None:
+        said.append(Said("page cache", load.page_cache))
+    if state.workload is not None:
+        said.append(Said("inputs", f"sha256 {state.workload.inputs_sha256[:INPUTS]}"))
+    versions = _versions(session, state)
+    said += [Said("versions", versions)] if versions else []
+    return tuple(said)
+
+
+def _work(cell: Cell) -> list[Said]:
+    """The batch; of a server its load, what it may do with it, and what is promised."""
+    asked = cell.serving
+    if asked is None:
+        return [Said("batch", str(cell.batch_size))]
+    rooms = {
+        "single": "one at a time",
+        "dynamic": f"at most {asked.max_batch} in a batch, {asked.max_wait_ms:g} ms for more",
+        "continuous": f"at most {asked.max_batch} in a step",
+    }
+    load = cell.offered.partition(" ")[2]
+    said = [
+        Said("scenario", f"{cell.scenario}, {rooms.get(cell.scenario, '')}"),
+        Said("load", f"{asked.requests} requests, {load}"),
+    ]
+    return [*said, *([Said("promised", asked.slo.words())] if asked.slo is not None else [])]
+
+
+def _attention(state: CellState) -> str:
+    """What was asked for, and the kernels that ran, as far as they were seen."""
+    ran = state.kernels
+    if ran is None or not (ran.prefill or ran.decode):
+        return state.cell.attention
+    if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
+        return f"{state.cell.attention}, ran {ran.prefill or ran.decode}"
+    return f"{state.cell.attention}, ran {ran.prefill} in prefill, {ran.decode} in decode"
+
+
+def _device(state: CellState) -> str:
+    cell, load = state.cell, state.load
+    threads = load.threads if load else cell.threads
+    words = [load.device if load else cell.device]
+    words += [load.device_name] if load and load.device_name else []
+    words += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
+    return ", ".join(words)
+
+
+def _lengths(state: CellState) -> str:
+    cell = state.cell
+    drawn = cell.serving.lengths if cell.serving else "fixed"
+    how = "" if drawn == "fixed" else f", {drawn}"
+    if state.family == "encoder":
+        return f"{cell.sequence_length} tokens{how}"
+    return f"{cell.sequence_length} tokens in, {cell.new_tokens} out{how}"
+
+
+def _versions(session: SessionState, state: CellState) -> str:
+    """Of the libraries that measured, and of a GPU's software."""
+    load = state.load
+    found = dict(load.versions) if load else {}
+    name = session.gpu(load.device_id) if load else None
+    if name is not None:
+        found |= session.devices[name].versions
+    return ", ".join(f"{name} {version}" for name, version in found.items())
+
+
+def _notes(session: SessionState, state: CellState, memo: Memo) -> list[str]:
+    """The export's, once there is something to judge."""
+    if not state.over:
+        load = state.load.notes if state.load else []
+        return list(dict.fromkeys([*load, *(state.workload.notes if state.workload else [])]))
+    return cell_notes(session, state, memo.finals)

@@ -1,0 +1,123 @@
+"""How the latencies of one cell are spread: the gaps between tokens, an encoder's forward times."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from txtop.analysis import metrics
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.summary import FLOORS, percentile, stated
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail.iterations import pace
+
+MARKED = (50, 90, 99)
+STEPS = (1, 2, 2.5, 5)
+# What is beyond this share of the values at either end may share one open row.
+TAIL = 0.02
+FAR = 1.5
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A percentile in ms, or how many iterations it needs."""
+
+    name: str
+    value: float | None
+    needs: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """`values` in ms, ascending, from `n` iterations; `why` there are none."""
+
+    title: str = "gaps between tokens"
+    values: Sequence[float] = ()
+    n: int = 0
+    marks: tuple[Mark, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Bin:
+    """`low` <= value < `high`, of which there are `count`; an end is null where it is open."""
+
+    low: float | None
+    high: float | None
+    count: int
+
+
+def spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
+    """Of the iterations that the figures are made of."""
+    return memo.kept("spread", pace(state), lambda: _spread(session, state, memo))
+
+
+def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
+    places = state.samples.kept()
+    if state.over and places:
+        places = places[memo.finals.steady(state, session.plan.seed).start :]
+    if state.family == "encoder":
+        values = metrics.values(state, "e2e_ms", places)
+        title, n, why = "forward time", len(values), _why(state)
+        title = "time of a request" if state.cell.serving else title
+    else:
+        values, means = metrics.itl_ms(state, places)
+        title, n, why = "gaps between tokens", len(means), _why(state)
+    values.sort()
+    marks = tuple(Mark(f"p{p}", stated(values, n, p), FLOORS[p]) for p in MARKED)
+    return Spread(title, tuple(values), n, marks, "" if values else why)
+
+
+def _why(state: CellState) -> str:
+    if state.lag:
+        return "withheld: the streamer was a step late"
+    if state.samples.kept() and state.cell.new_tokens < 2:
+        return "one new token has no gap"
+    return "nothing was measured" if state.over else "nothing measured yet"
+
+
+def bins(values: Sequence[float], most: int) -> list[Bin]:
+    """At most `most` rows that hold all of the ascending `values`, as wide as each other but for
+    a first and a last one that are open where a few values are far from the rest."""
+    if not values or most < 1:
+        return []
+    low, high = values[0], values[-1]
+    bottom, top = percentile(values, 100 * TAIL), percentile(values, 100 * (1 - TAIL))
+    if most >= 4 and high > FAR * top:
+        high = top
+    if most >= 4 and low < bottom / FAR:
+        low = bottom
+    room = most - (high < values[-1]) - (low > values[0])
+    step, first = _steps(low, high, max(1, room))
+    last = max(first + 1, math.floor(high / step + 1e-9) + 1)
+    edges = [i * step for i in range(first, last + 1)]
+    places = [bisect_left(values, edge - step * 1e-9) for edge in edges]
+    found = [Bin(None, edges[0], places[0])] if places[0] else []
+    for i in range(len(edges) - 1):
+        found.append(Bin(edges[i], edges[i + 1], places[i + 1] - places[i]))
+    if places[-1] < len(values):
+        found.append(Bin(edges[-1], None, len(values) - places[-1]))
+    return found
+
+
+def _steps(low: float, high: float, room: int) -> tuple[float, int]:
+    """The smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `room` steps from a
+    multiple of it to beyond `high`, and that multiple."""
+    least = (high - low) / room
+    power = math.floor(math.log10(least)) if least > 0 else math.floor(math.log10(high or 1)) - 2
+    while True:
+        for one in STEPS:
+            step = one * 10.0**power
+            first = math.floor(low / step + 1e-9)
+            if step >= least and math.floor(high / step + 1e-9) - first + 1 <= room:
+                return step, first
+        power += 1
+
+
+def row_of(value: float, rows: Sequence[Bin]) -> int:
+    """The row that a value stands in."""
+    edges = [row.low if row.low is not None else -math.inf for row in rows]
+    return max(0, bisect_right(edges, value + abs(value) * 1e-12) - 1)

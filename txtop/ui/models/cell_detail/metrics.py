@@ -1,0 +1,144 @@
+"""Every metric of one cell: as the export has it, or while the cell runs as far as it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from txtop.analysis import energy, metrics, serving
+from txtop.analysis.metrics import PER_ITERATION
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.summary import Summary, stated
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail.iterations import pace
+
+# What a cell is run for, latencies, what follows from them, then the machine, energy and money.
+LABELS = {
+    "tokens_per_s": "tok/s",
+    "output_tokens_per_s": "tok/s",
+    "requests_per_s": "req/s",
+    "queue_ms": "queue",
+    "ttft_ms": "TTFT",
+    "tpot_ms": "TPOT",
+    "itl_ms": "ITL",
+    "e2e_ms": "E2E",
+    "encoder_ms": "encoder",
+    "prefill_tokens_per_s": "prefill",
+    "decode_tokens_per_s": "decode",
+    "sequences_per_s": "seq/s",
+    "in_service": "served",
+    "occupancy": "slots",
+    "padding_waste": "padding",
+    "kv_cache_use": "KV used",
+    "load_lateness": "late",
+    "goodput_requests_per_s": "goodput",
+    "goodput_share": "in SLO",
+    "gpu_utilization": "GPU",
+    "power_w": "power",
+    "energy_j_per_token": "energy",
+    "energy_j_per_sequence": "energy",
+    "energy_net_j_per_token": "net",
+    "energy_net_j_per_sequence": "net",
+    "cost_per_million_tokens": "cost",
+    "cost_per_million_sequences": "cost",
+}
+OF_ENCODERS = {"sequences_per_s": "seq/s", "e2e_ms": "forward"}
+UNITS = {"requests": "req"}
+STATED = (50, 90, 99)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric. A percentile is null where `n` is too small for it; `note` says why there is no
+    mean."""
+
+    label: str
+    unit: str
+    n: int
+    mean: float | None = None
+    ci95: tuple[float, float] | None = None
+    percentiles: tuple[tuple[int, float | None], ...] = ()
+    note: str = ""
+
+
+def figures(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
+    """Final ones once the cell is over, before that what can be said."""
+    make = _final if state.over else _live
+    return memo.kept("figures", pace(state), lambda: make(session, state, memo))
+
+
+def _labels(state: CellState) -> dict[str, str]:
+    if state.cell.serving is not None:
+        return LABELS
+    return OF_ENCODERS | LABELS | OF_ENCODERS if state.family == "encoder" else LABELS
+
+
+def _final(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
+    if not state.samples.role:
+        return ()
+    memo.ended(state, metrics.headline(state), session.plan.seed)
+    found = memo.finals.of(state, session.plan.seed)
+    found = {**found, **_of_device(session, state), **energy.joules(session, state)}
+    found |= metrics.cost(state, found, session.plan.cost_per_hour)
+    labels = _labels(state)
+    whole = serving.SYSTEM if state.cell.serving is not None else ()
+    return tuple(
+        _figure(labels[name], found[name], spread=name not in whole)
+        for name in labels
+        if name in found
+    )
+
+
+def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
+    """The means of the export; without an interval, which takes long for a long cell."""
+    name = session.gpu(state.load.device_id) if state.load else None
+    found: dict[str, Summary] = {}
+    for metric, series, unit in (
+        ("gpu_utilization", "utilization", "%"),
+        ("power_w", "power_w", "W"),
+    ):
+        read = energy.while_measuring(session, state, name, series) if name else []
+        if read:
+            found[metric] = Summary(unit=unit, n=1, mean=fmean(read))
+    return found
+
+
+def _figure(label: str, found: Summary, *, spread: bool = True) -> Figure:
+    """What a server does as a whole has no `spread`."""
+    known = ((50, found.p50), (90, found.p90), (99, found.p99))
+    percentiles = known if spread and found.n > 1 else ()
+    note = found.notes[0] if found.mean is None and found.notes else ""
+    unit, mean = found.unit, found.mean
+    if unit == "share" and mean is not None:
+        unit, mean = "%", 100 * mean
+    return Figure(label, UNITS.get(unit, unit), found.n, mean, found.ci95, percentiles, note)
+
+
+def _live(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
+    known = metrics.names(state)
+    labels = _labels(state)
+    found = {name: _so_far(labels[name], name, state, memo) for name in known}
+    if "ttft_ms" in known:
+        found["itl_ms"] = _gaps(state)
+    for name, summary in serving.of_server(state).items():
+        found[name] = _figure(labels[name], summary, spread=False)
+    return tuple(found[name] for name in labels if name in found)
+
+
+def _so_far(label: str, name: str, state: CellState, memo: Memo) -> Figure:
+    now, values = memo.live(state, name), metrics.values(state, name)
+    unit = PER_ITERATION[name][0]
+    return Figure(label, unit, now.n, now.mean, now.ci95, _percentiles(values, now.n))
+
+
+def _gaps(state: CellState) -> Figure:
+    gaps, means = metrics.itl_ms(state)
+    mean = sum(gaps) / len(gaps) if gaps else None
+    return Figure(LABELS["itl_ms"], "ms", len(means), mean, None, _percentiles(gaps, len(means)))
+
+
+def _percentiles(values: Sequence[float], n: int) -> tuple[tuple[int, float | None], ...]:
+    ordered = sorted(values)
+    return tuple((p, stated(ordered, n, p)) for p in STATED)

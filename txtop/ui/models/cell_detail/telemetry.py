@@ -1,0 +1,174 @@
+"""What the machine did while one cell was at work, over the axis of its iterations.
+
+The axis counts iterations, each as wide as the next, after a lead that is the time of loading: on
+an axis of seconds a long load would leave no room for what is measured, and in an A/B the turns of
+the other arm would stand between the points. What was read of the machine is placed by the
+iteration that it was read in, so that what stands under a point happened during it.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import fmean
+
+from txtop import formatting
+from txtop.analysis import energy
+from txtop.state.cell import CellState
+from txtop.state.session import HOST, Device, SessionState
+from txtop.system import throttle
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.cell_detail.iterations import Strip, lead, order, pace
+from txtop.ui.models.machine import gpus_of
+
+Points = tuple[float | None, ...]
+Span = tuple[int, int]
+LEAD_BINS = 64
+MOST_BINS = 512
+MOST_PARTS = 16
+# A reading stands for the time until the next one, at most for so long.
+HOLD_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One series of the machine: a bin is a part of an iteration, or several; of `room` bins those
+    in `body` are over. `top` is the full height of a rate that is drawn from zero, 0 for what is
+    drawn zoomed; `flags` are there or not. `value` is the mean while the cell measured."""
+
+    label: str
+    value: str
+    unit: str
+    lead: Points
+    body: Points
+    room: int
+    top: float = 0.0
+    flags: bool = False
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The times, on the session's clock, of the bins of lead and body."""
+
+    lead: tuple[Span, ...]
+    body: tuple[Span, ...]
+    room: int
+
+
+def traces(session: SessionState, state: CellState, shown: Strip, memo: Memo) -> tuple[Trace, ...]:
+    """What was read of the device of the cell, and of the processor."""
+    alone = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
+    key = (pace(state), shown.room, alone)
+    return memo.kept("traces", key, lambda: _traces(session, state, shown.room))
+
+
+def spans(session: SessionState, state: CellState, room: int) -> Spans:
+    """Bins for `room` iterations: parts of each, or groups of them where there are very many."""
+    start, took = state.started_at_ns, lead(session, state)
+    edges = [start + took * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if took else []
+    before = tuple(pairwise(edges))
+    places = order(state)
+    at = [state.samples.at_ns[i] for i in places]
+    e2e = [state.samples.e2e_ns[i] for i in places]
+    if room > MOST_BINS:
+        size = -(-room // MOST_BINS)
+        groups = ((i, min(i + size, len(at)) - 1) for i in range(0, len(at), size))
+        body = tuple((at[first] - e2e[first], max(at[first : last + 1])) for first, last in groups)
+        return Spans(before, body, -(-room // size))
+    parts = min(MOST_PARTS, MOST_BINS // room)
+    body = tuple(
+        (end - took + took * part // parts, end - took + took * (part + 1) // parts)
+        for end, took in zip(at, e2e, strict=True)
+        for part in range(parts)
+    )
+    return Spans(before, body, room * parts)
+
+
+def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, ...]:
+    shape = spans(session, state, room)
+
+    def one(
+        name: str, series: str, label: str, unit: str, top: float = 0.0, filled: bool = True
+    ) -> list[Trace]:
+        device = session.devices.get(name)
+        if device is None or series not in device.series:
+            return []
+        at, read = device.series[series]
+        before, body = (tuple(_mean(at, read, *s) for s in part) for part in _parts(shape))
+        known = [v for v in (*before, *body) if v is not None]
+        if not known:
+            return []
+        counted = energy.while_measuring(session, state, name, series)
+        value = fmean(counted) if counted else known[-1]
+        full = max(top, *known, 0.0) if filled else 0.0
+        return [Trace(label, formatting.three(value), unit, before, body, shape.room, full)]
+
+    host = one(HOST, "cpu_percent", "CPU", "%", 100.0)
+    name = _gpu_of(session, state)
+    if name is None:
+        return (
+            *host,
+            *one(HOST, "power_w", "RAPL", "W"),
+            *one(HOST, "cpu_clock_mhz", "clock", "MHz", filled=False),
+        )
+    gpu = session.devices[name]
+    return (
+        *one(name, "utilization", "GPU", "%", 100.0),
+        *one(name, "power_w", "power", "W", gpu.last("power_limit_w") or 0.0),
+        *one(name, "temperature_c", "temp", "°C", filled=False),
+        *one(name, "sm_clock_mhz", "clock", "MHz", filled=False),
+        *_slowed(gpu, shape),
+        *host,
+    )
+
+
+def _gpu_of(session: SessionState, state: CellState) -> str | None:
+    """The GPU that the cell is on; before that is known the only one there is."""
+    load = state.load
+    if load is not None and load.device_id is not None:
+        return session.gpu(load.device_id)
+    if "cpu" in (load.device if load else "", state.cell.device):
+        return None
+    known = gpus_of(session)
+    return known[0][0] if len(known) == 1 else None
+
+
+def _slowed(device: Device, shape: Spans) -> tuple[Trace, ...]:
+    """When the clocks were held down by what spoils a measurement; nothing if they never were."""
+    if "throttle_reasons" not in device.series:
+        return ()
+    at, read = device.series["throttle_reasons"]
+    words = {value: throttle.reasons(value)[0] for value in set(read)}
+    bad = {value for value, found in words.items() if found}
+    if not bad:
+        return ()
+
+    def flag(span: Span) -> float | None:
+        return next((v for v in _readings(at, read, *span) if v in bad), None)
+
+    before, body = (tuple(map(flag, part)) for part in _parts(shape))
+    first = next((v for v in (*before, *body) if v is not None), None)
+    if first is None:
+        return ()
+    return (Trace("slowed", words[first][0], "", before, body, shape.room, flags=True),)
+
+
+def _parts(shape: Spans) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+    return shape.lead, shape.body
+
+
+def _readings(at: array[int], read: array[float], from_ns: int, to_ns: int) -> list[float]:
+    """What was read in that time; else what was read last, if that is not long ago."""
+    low = bisect_left(at, from_ns)
+    known = [v for v in read[low : bisect_right(at, to_ns)] if not math.isnan(v)]
+    if known or not low or from_ns - at[low - 1] > HOLD_NS or math.isnan(read[low - 1]):
+        return known
+    return [read[low - 1]]
+
+
+def _mean(at: array[int], read: array[float], from_ns: int, to_ns: int) -> float | None:
+    known = _readings(at, read, from_ns, to_ns)
+    return fmean(known) if known else None

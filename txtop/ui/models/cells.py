@@ -1,0 +1,188 @@
+"""One cell as a line of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from txtop import formatting
+from txtop.analysis import metrics
+from txtop.plan.cell import Plan
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.hero_metrics import (
+    FAILED,
+    SETTLED,
+    figure,
+    measured_count,
+    predicted_bytes,
+    speed_up,
+)
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """One cell as the table shows it. `state` is done, failed, running, waiting or skipped."""
+
+    id: str
+    state: str
+    model: str
+    precision: str
+    batch: int
+    attention: str
+    length: int
+    tokens: int
+    threads: int | None
+    ttft: str = ""
+    tpot: str = ""
+    forward: str = ""
+    rate: str = ""
+    rate_value: float = 0.0
+    half: str = ""
+    gib: str = ""
+    note: str = ""
+    ratio: str = ""
+    badges: tuple[str, ...] = ()
+    offered: str = ""
+
+
+def kept_row(
+    session: SessionState, state: CellState, reference: CellState | None, memo: Memo
+) -> CellRow:
+    """`row`, where something may have changed: a thousand cells that are over or wait cost a frame
+    next to nothing."""
+    name = state.cell.id
+    if name in session.working or session.comparing is not None:
+        return row(session, state, reference, memo)
+    made_of = (
+        state,
+        state.stage,
+        state.memory,
+        session.output_of(name) if session.fidelity else None,
+        memo.is_ready(state),
+        reference,
+        reference is not None and reference.over and memo.is_ready(reference),
+    )
+    return memo.kept(f"row {name}", made_of, lambda: row(session, state, reference, memo))
+
+
+def row(
+    session: SessionState, state: CellState, reference: CellState | None, memo: Memo
+) -> CellRow:
+    """One line of the table. A cell that ended has its final figures once they were computed."""
+    cell, plan = state.cell, session.plan
+    running = cell.id in session.working
+    base = CellRow(
+        id=cell.id,
+        state=_row_state(state, running),
+        model=cell.model,
+        precision=cell.precision,
+        batch=cell.batch_size,
+        attention=cell.attention,
+        length=cell.sequence_length,
+        tokens=cell.new_tokens,
+        threads=cell.threads,
+        offered=cell.offered,
+    )
+    if base.state == "waiting":
+        predicted = predicted_bytes(cell)
+        return replace(base, gib="" if predicted is None else formatting.gib(predicted, "~"))
+    if base.state == "failed" and not state.invalid:
+        dash = formatting.MISSING
+        return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
+    now = figure(state, metrics.headline(state), memo, plan.seed)
+    known = now.mean is not None
+    peak = peak_bytes(state)
+    wait = formatting.PENDING if base.state == "running" else formatting.MISSING
+    half = (now.half_width or 0.0) * (now.mean or 0.0)
+    relative = speed_up(state, now.mean, reference, memo, plan.seed)
+    return replace(
+        base,
+        ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
+        tpot=_cell_ms(state, "tpot_ms", memo, plan.seed, wait),
+        forward=_cell_ms(state, "e2e_ms", memo, plan.seed, wait),
+        rate=formatting.three(now.mean) if known else wait,
+        rate_value=now.mean or 0.0,
+        half=f"±{_few_digits(half)}" if now.half_width is not None else "",
+        gib=formatting.gib(peak) if peak else wait,
+        note=_comparing(session, cell.id)
+        or _note(state, plan, base.state, is_reference=reference is state),
+        ratio=formatting.ratio(relative),
+        badges=fidelity.forms(session.output_of(cell.id)) if relative else (),
+    )
+
+
+def _row_state(state: CellState, running: bool) -> str:
+    if state.invalid or state.status in FAILED:
+        return "failed"
+    if running:
+        return "running"
+    if state.status == "ok":
+        return "done"
+    return "skipped" if state.over else "waiting"
+
+
+def _cell_ms(state: CellState, name: str, memo: Memo, seed: int, wait: str) -> str:
+    if (name == "e2e_ms") != (state.family == "encoder"):
+        return ""
+    mean = figure(state, name, memo, seed).mean
+    return wait if mean is None else formatting.ms(mean)
+
+
+def _few_digits(value: float) -> str:
+    if value >= 999.5:
+        return formatting.big(value)[0][:3].rstrip(".") + formatting.big(value)[1]
+    return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.2f}"
+
+
+def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str:
+    if state.invalid:
+        return "INVALID"
+    if kind == "skipped":
+        return state.status
+    n = measured_count(state)
+    if kind == "running":
+        if state.stage != "measuring":
+            return "first" if state.stage == "first" else state.stage
+        if state.cell.serving is not None:
+            return f"{n}/{state.cell.serving.requests}"
+        return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
+    if state.saturated:
+        return "saturated"
+    if 0 < n < SETTLED:
+        return f"few: n = {n}"
+    return "reference" if is_reference else ""
+
+
+def _comparing(session: SessionState, name: str) -> str:
+    """How far the comparison of a cell's output is, while it goes on."""
+    at = session.comparing
+    if at is None or at.cell != name:
+        return ""
+    return f"comparing {at.done / at.total if at.total else 0:.0%}"
+
+
+def short_reason(state: CellState) -> str:
+    """Why a cell failed, in a few words: `oom@load 3.1 GiB`, or the reason itself."""
+    ending = state.finished
+    if ending is None:
+        return state.reason or state.status
+    place = f"@{ending.phase}" if ending.phase else ""
+    if ending.status == "oom":
+        wanted = f" {formatting.gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
+        return f"oom{place}{wanted}"
+    if ending.status == "timeout":
+        return f"timeout{place}"
+    return ending.reason or f"{ending.status}{place}"
+
+
+def peak_bytes(state: CellState) -> int | None:
+    """The peak of the device where there is one, else of the host."""
+    memory = state.memory
+    if memory is None:
+        return None
+    for peak in (memory.device_bytes, memory.reserved_bytes, memory.host_bytes):
+        if peak:
+            return peak
+    return None

@@ -1,0 +1,273 @@
+"""The cell that is being measured, in figures and words: what the hero panel shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.analysis import metrics
+from txtop.analysis.metrics import Live
+from txtop.protocol import events
+from txtop.state import fidelity
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.summary import FLOORS
+from txtop.ui.models import hero_metrics
+from txtop.ui.models import requests as lanes
+from txtop.ui.models.cache import Memo
+from txtop.ui.models.hero_metrics import Chart, Metric
+from txtop.ui.models.machine import throttle_of
+from txtop.ui.models.requests import Lanes
+
+NO_CHART = Chart()
+NAMED_PHASES = {"to_device": "device", "first_forward": "first"}
+
+
+@dataclass(frozen=True)
+class Hero:
+    """The cell that is being measured, or the last one: one number and how far to believe it.
+
+    `word` has its glyph in `mark`; `role` is the word's colour, `number_role` the number's.
+    """
+
+    title: str = "txtop"
+    subtitle: tuple[tuple[str, str], ...] = ()
+    value: float | None = None
+    waits: bool = True
+    unit: str = "tok/s"
+    mark: str = "○"
+    word: str = "waiting"
+    role: str = "text"
+    number_role: str = "muted"
+    half: str = ""
+    interval: str = ""
+    why: str = ""
+    notes: tuple[str, ...] = ()
+    ratio: str = ""
+    ratio_of: str = ""
+    badges: tuple[str, ...] = ()
+    reason: str = ""
+    hint: str = ""
+    share: float | None = None
+    chart: Chart = NO_CHART
+    lanes: Lanes | None = None
+    rows: tuple[Metric, ...] = ()
+    itl: tuple[tuple[str, str], ...] = ()
+    load: tuple[tuple[str, str], ...] = ()
+
+
+def hero(
+    session: SessionState, cell: CellState, references: dict[str, CellState], memo: Memo
+) -> Hero:
+    """What is to be said of `cell`; `references` are the cells that others are compared with."""
+    plan, seed = session.plan, session.plan.seed
+    name = metrics.headline(cell)
+    now = memo.now(cell, name, seed)
+    value = now.mean
+    if value is None and cell.samples.role:
+        value = metrics.value(cell, name, len(cell.samples) - 1)
+    broken = cell.over and cell.status in hero_metrics.FAILED
+    stable = metrics.stable(now)
+    throttle = "" if cell.over else throttle_of(session, cell)
+    mark, word, role = _word(cell, session.paused, stable, throttle)
+    reference = references.get(cell.cell.id)
+    relative = None
+    if reference is not cell:
+        relative = hero_metrics.speed_up(cell, now.mean, reference, memo, seed)
+    return Hero(
+        title=_title(cell, list(session.cells.values())),
+        subtitle=_subtitle(session, cell),
+        value=None if broken else value,
+        waits=not cell.over,
+        unit=metrics.PER_ITERATION[name][0],
+        mark=mark,
+        word=word,
+        role=role,
+        number_role=_number_role(cell, stable or _served_well(cell, now)),
+        half=formatting.half(now.half_width),
+        interval=formatting.interval(now.ci95),
+        why=_why(session, cell, throttle, now.n),
+        notes=_notes(cell, memo, seed),
+        ratio=formatting.ratio(relative),
+        ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
+        if relative and reference
+        else "",
+        badges=fidelity.forms(session.output_of(cell.cell.id)) if relative else (),
+        reason=cell.reason if cell.status != "ok" else "",
+        hint=cell.hint,
+        share=_loading_share(cell),
+        chart=memo.kept(
+            ("chart", cell.cell.id),
+            (cell.samples.role, len(cell.samples), cell.over),
+            lambda: (
+                hero_metrics.chart(cell, plan) if cell.cell.serving is None else lanes.chart(cell)
+            ),
+        ),
+        lanes=lanes.lanes(cell, plan),
+        rows=hero_metrics.metric_rows(cell, memo, seed),
+        itl=_itl(cell, memo),
+        load=_load(cell),
+    )
+
+
+def _title(state: CellState, order: list[CellState]) -> str:
+    cell = state.cell
+    parts = [
+        cell.model_name,
+        _precision(state),
+        cell.work,
+    ]
+    others = [c.cell for c in order]
+    if len({c.attention for c in others}) > 1:
+        ran = state.kernels.prefill if state.kernels else None
+        parts.insert(2, f"sdpa ({ran})" if cell.attention == "sdpa" and ran else cell.attention)
+    if len({c.compile for c in others}) > 1:
+        parts.append(f"compile {cell.compile}")
+    if len({c.cache for c in others}) > 1:
+        parts.append(f"{cell.cache} cache")
+    if len({c.sequence_length for c in others}) > 1:
+        parts.append(f"{cell.sequence_length} tokens")
+    if len({c.new_tokens for c in others}) > 1:
+        parts.append(f"{cell.new_tokens} new")
+    if len({c.threads for c in others}) > 1 and cell.threads:
+        parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
+    return " · ".join(parts)
+
+
+def _precision(state: CellState) -> str:
+    share = state.load.converted_share if state.load else None
+    return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
+
+
+def _served_well(cell: CellState, now: Live) -> bool:
+    """A server has no steady state; its rate is as good as its interval once it is over."""
+    return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
+
+
+def _notes(cell: CellState, memo: Memo, seed: int) -> tuple[str, ...]:
+    """From the longest form on."""
+    if cell.stage in ("first", "warming"):
+        return ("not counted",)
+    if cell.cell.serving is None:
+        return ()
+    answered = memo.now(cell, "requests_per_s", seed).mean
+    made_of = cell.samples, len(cell.samples), cell.over, answered
+    return memo.kept(("notes", cell.cell.id), made_of, lambda: lanes.notes(cell, answered))
+
+
+def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[str, str, str]:
+    """The state of a cell: glyph, word and colour."""
+    if cell.invalid:
+        return "✗", "INVALID", "bad.bold"
+    if cell.over and (served := lanes.state_word(cell)):
+        return served
+    if cell.over:
+        if cell.status in hero_metrics.FAILED:
+            return "✗", hero_metrics.tag(cell), "bad.bold"
+        if cell.status != "ok":
+            return "·", cell.status, "muted"
+        return ("●", "STABLE", "ok.bold") if stable else ("✓", "done", "ok.bold")
+    if throttle:
+        return "▲", "THROTTLED", "warn.bold"
+    if paused:
+        return "‖", "paused", "text.bold"
+    if stable:
+        return "●", "STABLE", "ok.bold"
+    first = "first iteration" if cell.cell.serving is None else "first request"
+    return "○", first if cell.stage == "first" else cell.stage, "text"
+
+
+def _number_role(cell: CellState, stable: bool) -> str:
+    if cell.invalid:
+        return "bad"
+    if stable:
+        return "accent-a"
+    return "text" if cell.status == "ok" else "muted"
+
+
+def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
+    """What stands under the state's word when there is no interval yet, or when it needs one."""
+    if cell.invalid:
+        return "NaN or Inf in the logits"
+    if throttle:
+        return throttle
+    if cell.stage == "loading":
+        progress = cell.progress
+        if progress is not None:
+            total = f" of {formatting.size(progress.total)}" if progress.total else ""
+            return f"{progress.what} {formatting.size(progress.done)}{total}"
+        return NAMED_PHASES.get(cell.phase, cell.phase).replace("_", " ")
+    if cell.stage in ("first", "warming"):
+        done = len(cell.samples)
+        wanted = session.plan.warmup
+        if cell.cell.serving is not None:
+            return f"{done} of {session.plan.warmup_requests(cell.cell)} requests"
+        return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
+    if 0 < n < hero_metrics.SETTLED and (cell.over or n < 2):
+        return f"few: n = {n}"
+    return ""
+
+
+def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
+    n, plan = hero_metrics.measured_count(cell), session.plan
+    asked = cell.cell.serving
+    if asked is not None and (n or cell.stage == "measuring"):
+        return _answered(cell, n, asked.requests)
+    if cell.stage == "measuring":
+        of = (
+            f"/{plan.fixed_iterations}"
+            if plan.fixed_iterations
+            else f" · {_longest(plan.budget_s)}"
+        )
+        return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
+    if cell.over:
+        why = cell.finished.stopped_by if cell.finished else ""
+        return ((f"n {n}" + (f" · {why}" if why else ""), "muted"),) if n else ()
+    return ((cell.stage, "muted"),)
+
+
+def _answered(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
+    why = cell.finished.stopped_by if cell.finished else ""
+    short = f" · {why}" if why in ("budget", "skip", "stop") else ""
+    if not cell.over:
+        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{requests}", "muted"))
+    return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
+
+
+def _longest(budget_s: float) -> str:
+    return f"at most {budget_s:.0f} s"
+
+
+def _loading_share(cell: CellState) -> float | None:
+    progress = cell.progress
+    if cell.stage != "loading" or progress is None or not progress.total:
+        return None
+    return min(1.0, progress.done / progress.total)
+
+
+def _itl(cell: CellState, memo: Memo) -> tuple[tuple[str, str], ...]:
+    """p50, p90 and p99 in ms, or how many iterations each still needs; nothing for an encoder."""
+    if cell.family == "encoder" or cell.cell.new_tokens < 2:
+        return ()
+    if cell.lag:
+        return (("p50", "withheld"),)
+    n = hero_metrics.measured_count(cell)
+    return tuple(
+        (name, formatting.ms(v) if v is not None else f"need {FLOORS[int(name[1:])]}, have {n}")
+        for name, v in memo.itl(cell)
+    )
+
+
+def _load(cell: CellState) -> tuple[tuple[str, str], ...]:
+    """The whole and its phases in seconds; nothing before it is known."""
+    if cell.load is None:
+        return ()
+    phases = [(p, formatting.seconds(s)) for p, s in load_phases(cell.load) if s >= 0.005]
+    return (("load", formatting.seconds(cell.load.load_s)), *phases)
+
+
+def load_phases(load: events.Load) -> tuple[tuple[str, float], ...]:
+    """What a load was made of, as a person calls it, in the order in which it happens; seconds."""
+    named = [p for p in metrics.LOAD_PHASES if p in load.phases]
+    named += [p for p in load.phases if p not in named]
+    return tuple((NAMED_PHASES.get(p, p).replace("_", " "), load.phases[p]) for p in named)

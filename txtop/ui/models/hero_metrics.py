@@ -1,0 +1,197 @@
+"""What a screen says of one cell: its figures, its doubt in a word and its chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import fmean, median
+
+from txtop import formatting
+from txtop.analysis import metrics
+from txtop.analysis.metrics import Live
+from txtop.plan.cell import Cell, Plan
+from txtop.state.cell import CellState
+from txtop.stats.summary import FLOORS
+from txtop.ui.models.cache import Memo
+
+MOST_BINS = 512
+SPARK_POINTS = 256
+SETTLED = 10
+WIDENINGS = (0.10, 0.25, 0.50, 1.00)
+_SERVED = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
+FAILED = ("oom", "failed", "timeout", "rejected")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The headline over the iterations of a cell, in bins of `size` iterations.
+
+    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A scale
+    that starts at zero is `filled`.
+    """
+
+    points: tuple[float | None, ...] = ()
+    measured_from: int = 0
+    planned: int = 1
+    low: float = 0.0
+    high: float = 1.0
+    label: str = ""
+    filled: bool = False
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One row of figures: value and interval, what is known of its tail once it is over, and a
+    spark of its newest points."""
+
+    label: str
+    value: str = ""
+    unit: str = ""
+    half: str = ""
+    tail: str = ""
+    spark: tuple[float | None, ...] = ()
+
+
+@lru_cache(maxsize=4096)
+def predicted_bytes(cell: Cell) -> int | None:
+    """The memory that a cell is expected to need; null where its model is not known here."""
+    from txtop.models import model_config
+
+    try:
+        return model_config.predicted_bytes(cell)
+    except (OSError, ValueError):
+        return None
+
+
+def planned_iterations(state: CellState, plan: Plan) -> int:
+    """How many iterations the axis holds: those of the plan, else room that doubles when full."""
+    before = sum(role != "measured" for role in state.samples.role)
+    if state.cell.serving is not None:
+        return max(len(state.samples), before + state.cell.serving.requests)
+    if plan.fixed_iterations is not None:
+        return max(len(state.samples), 1 + plan.expected_warmup + plan.fixed_iterations)
+    room = 20
+    while room < len(state.samples) - before:
+        room *= 2
+    return max(before, 1 + plan.expected_warmup) + room
+
+
+def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
+    """Median of the first measured values ±10 %, widened until 95 % of the measured ones fit.
+
+    The middle is that of the first iteration until there are ten, so labels change once.
+    """
+    if not measured:
+        measured = warm[-1:]
+    if not measured:
+        return 0.0, 1.0
+    middle = median(measured[:SETTLED]) if len(measured) >= SETTLED else measured[0]
+    for widening in WIDENINGS:
+        low, high = middle * (1 - widening), middle * (1 + widening)
+        if sum(low <= v <= high for v in measured) >= 0.95 * len(measured):
+            return low, high
+    return 0.0, max(measured)
+
+
+def chart(state: CellState, plan: Plan) -> Chart:
+    """The hero's chart: as many bins as a wide terminal has dots, whatever the cell's length."""
+    name = metrics.headline(state)
+    roles = state.samples.role
+    values = [metrics.value(state, name, i) for i in range(len(roles))]
+    warm = next((i for i, role in enumerate(roles) if role == "measured"), len(roles))
+    planned = planned_iterations(state, plan)
+    if state.over:
+        planned = max(1, len(roles))
+    measured = [v for v in values[warm:] if v is not None]
+    low, high = chart_range(measured, [v for v in values[:warm] if v is not None])
+    size = -(-planned // MOST_BINS)
+    points = tuple(_mean(values[i : i + size]) for i in range(0, len(values), size))
+    count = len(measured) if state.over else plan.fixed_iterations or len(measured)
+    return Chart(points, -(-warm // size), -(-planned // size), low, high, f"n {count}")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return fmean(known) if known else None
+
+
+def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
+    """The newest iterations; of the open one its tokens as they arrive."""
+    size = len(state.samples)
+    opened = () if state.lag else tuple(gap / 1e6 for gap in state.open_gaps_ns[-SPARK_POINTS:])
+    if name == "ttft_ms":
+        opened = opened[:1] if len(state.open_gaps_ns) <= SPARK_POINTS else ()
+    elif name == "tpot_ms":
+        opened = opened[1:]
+    else:
+        opened = ()
+    done = tuple(metrics.value(state, name, i) for i in range(max(0, size - SPARK_POINTS), size))
+    return done + opened
+
+
+def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
+    """TTFT and TPOT, with the encoder's share where there is one; forward time of an encoder."""
+    if state.cell.serving is not None:
+        shown = _SERVED if state.family != "encoder" else (_SERVED[0], ("E2E", "e2e_ms"))
+        return tuple(_metric(label, name, state, memo, seed) for label, name in shown)
+    listed = {
+        "encoder": (("forward", "e2e_ms"),),
+        "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
+    }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
+    return tuple(_metric(label, name, state, memo, seed) for label, name in listed)
+
+
+def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
+    now = memo.now(state, name, seed)
+    value = now.mean
+    if value is None and state.samples.role and state.cell.serving is None:
+        value = metrics.value(state, name, len(state.samples) - 1)
+    waits = not state.over and not state.lag and value is None
+    text = formatting.PENDING if waits else formatting.ms(value)
+    said = (
+        "withheld"
+        if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
+        else formatting.half(now.half_width)
+    )
+    tail = ""
+    if state.over and state.cell.serving is not None and now.n:
+        high = memo.finals.of(state, seed)[name].p95
+        tail = f"p95 need {FLOORS[95]}" if high is None else f"p95 {formatting.ms(high)}"
+    return Metric(label, text, "ms", said, tail, _spark(state, name))
+
+
+def measured_count(state: CellState) -> int:
+    return sum(role == "measured" for role in state.samples.role)
+
+
+def measured_ns(state: CellState) -> int:
+    """What the measured iterations took together."""
+    samples = state.samples
+    pairs = zip(samples.e2e_ns, samples.role, strict=True)
+    return sum(ns for ns, role in pairs if role == "measured")
+
+
+def tag(state: CellState) -> str:
+    """`oom@load`, `failed@first_forward`, `rejected`."""
+    phase = state.finished.phase if state.finished else ""
+    return f"{state.status}@{phase}" if phase else state.status
+
+
+def figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+    """What the table states of a metric: the final figure once it was computed, else the live."""
+    final = memo.ended(state, name, seed) if memo.is_ready(state) else None
+    return final or memo.live(state, name)
+
+
+def speed_up(
+    state: CellState, mean: float | None, reference: CellState | None, memo: Memo, seed: int
+) -> float | None:
+    """How many times as fast as the reference cell; null without one that has ended, and where
+    one of the two is INVALID."""
+    if mean is None or reference is None or not reference.over:
+        return None
+    if state.invalid or reference.invalid:
+        return None
+    base = figure(reference, metrics.headline(reference), memo, seed).mean
+    return mean / base if base else None

@@ -1,0 +1,144 @@
+"""What the machine's panel shows when it has all the room: each core, what else is known of the
+host and of each GPU, and who else computes there."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.state.session import HOST, Device, SessionState
+from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, gpus_of, is_silent
+
+CORE_HISTORY_S = 120
+GB = 1e9
+UNREAD = "—"
+
+
+@dataclass(frozen=True)
+class Core:
+    """The load of one logical core in percent, now and in each of the last seconds."""
+
+    number: int
+    now: float | None
+    history: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Other:
+    """A process that is not of the run, on the GPU of that number."""
+
+    gpu: int
+    pid: int
+    name: str
+    memory: str
+
+
+@dataclass(frozen=True)
+class Whole:
+    """`gpus` has what each GPU tells beyond its rows; `others` is null if none can be seen."""
+
+    cores: tuple[Core, ...] = ()
+    swap: Gauge | None = None
+    host: tuple[Fact, ...] = ()
+    gpus: tuple[tuple[Fact, ...], ...] = ()
+    others: tuple[Other, ...] | None = None
+
+
+def whole(session: SessionState) -> Whole:
+    """All of it; what a device did not tell is left out."""
+    host = session.devices.get(HOST)
+    gpus = [None if is_silent(session, *each) else each[1] for each in gpus_of(session)]
+    silent = host is None or is_silent(session, HOST, host)
+    counted = [device and device.last("foreign_processes") is not None for device in gpus]
+    return Whole(
+        cores=_cores(host, session.clock_ns, silent=silent) if host else (),
+        swap=_swap(host, silent=silent) if host else None,
+        host=_host(host) if host and not silent else (),
+        gpus=tuple(_more(device) if device else () for device in gpus),
+        others=_others(gpus) if gpus and all(counted) else None,
+    )
+
+
+def _cores(host: Device, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
+    """Cores are read together: when the first one was says it for all."""
+    found: list[Core] = []
+    at: array[int] = array("q")
+    newest: list[int | None] = []
+    while (name := f"core_{len(found)}_percent") in host.series:
+        mine, values = host.series[name]
+        if not found or len(mine) != len(at):
+            at, newest = mine, _newest(mine, now_ns)
+        seen = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
+        found.append(Core(len(found), None if silent else host.last(name), seen))
+    return tuple(found)
+
+
+def _newest(at: array[int], now_ns: int) -> list[int | None]:
+    """Of each of the last seconds that were read, oldest first: where its newest sample is. Samples
+    are about a second apart: one that has none, after one that has two, takes the last of them.
+    """
+    last = now_ns // NS_PER_S
+    found: dict[int, int] = {}
+    for i in range(len(at) - 1, -1, -1):
+        second = at[i] // NS_PER_S
+        if second <= last - CORE_HISTORY_S:
+            break
+        found.setdefault(second, i)
+    if not found:
+        return []
+    return [found.get(s, found.get(s - 1)) for s in range(min(found), max(found) + 1)]
+
+
+def _swap(host: Device, *, silent: bool) -> Gauge | None:
+    used, total = host.last("swap_used_bytes"), host.last("swap_total_bytes")
+    if used is None or not total:
+        return None
+    share = None if silent else min(1.0, used / total)
+    room = f"{total / formatting.GIB:,.0f}"
+    return Gauge(
+        "swap", UNREAD if silent else formatting.gib(used), "GiB", share=share, capacity=room
+    )
+
+
+def _host(host: Device) -> tuple[Fact, ...]:
+    facts = []
+    load, clock = host.last("load_1"), host.last("cpu_clock_mhz")
+    busiest = host.last("cpu_busiest_percent")
+    if load is not None:
+        facts.append(Fact("load average", f"{load:.1f}"))
+    if busiest is not None:
+        facts.append(Fact("busiest core", formatting.percent(busiest), "%"))
+    if clock is not None:
+        facts.append(Fact("clock", f"{clock:.0f}", "MHz"))
+    return tuple(facts)
+
+
+def _more(device: Device) -> tuple[Fact, ...]:
+    facts = []
+    memory, limit = device.last("memory_clock_mhz"), device.last("power_limit_w")
+    most = device.last("max_sm_clock_mhz")
+    if most is not None:
+        facts.append(Fact("clock at most", f"{most:.0f}", "MHz"))
+    if memory is not None:
+        facts.append(Fact("memory clock", f"{memory:.0f}", "MHz"))
+    if limit is not None:
+        facts.append(Fact("power at most", f"{limit:.0f}", "W"))
+    for label, name in (("PCIe in", "pcie_rx_bytes_per_s"), ("PCIe out", "pcie_tx_bytes_per_s")):
+        rate = device.last(name)
+        if rate is not None:
+            facts.append(Fact(label, f"{rate / GB:.2f}", "GB/s"))
+    return tuple(facts)
+
+
+def _others(gpus: list[Device | None]) -> tuple[Other, ...]:
+    return tuple(
+        Other(
+            number,
+            each.pid,
+            each.name,
+            UNREAD if each.memory_bytes is None else formatting.gib(each.memory_bytes),
+        )
+        for number, device in enumerate(gpus)
+        for each in (device.foreign if device else ())
+    )

@@ -1,0 +1,1 @@
+"""Build the trade-offs view: groups, points, axes."""

@@ -1,0 +1,353 @@
+"""What can be on the screen: a run (started here, or followed), a recording, or this machine.
+
+A show knows where its events come from, how a frame is built from them (in the pump's thread),
+and what may be asked of it. It knows nothing of Textual.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from txtop import settings
+from txtop.errors import TxtopError, UsageError
+from txtop.ui.frame_loop import Remote, Runner, runner_of
+
+if TYPE_CHECKING:
+    from txtop.plan.cell import Plan
+    from txtop.runner.client import OnHangup
+    from txtop.session.follower import Follower
+    from txtop.session.player import Pair, Player
+    from txtop.session.transport import Transport
+    from txtop.ui.home_source import HomeFrame, Machine
+    from txtop.ui.models.cache import Memo
+    from txtop.ui.models.comparability import Level
+    from txtop.ui.models.view import Banner, PairView, View
+
+SILENT_S = 5.0
+
+
+class Live:
+    """A run: launched first if a plan is given, gone on with if it `resumes`, then followed.
+
+    `opened` is the cell whose detail the next frames hold; anybody may set it.
+    """
+
+    where: Literal["live"] = "live"
+
+    def __init__(
+        self,
+        plan: Plan | None = None,
+        path: Path | None = None,
+        *,
+        resumes: bool = False,
+        name: str | None = None,
+        session_dir: Path | None = None,
+        on_hangup: OnHangup | None = None,
+        runner: Callable[[Path], Runner] = runner_of,
+        refused: Callable[[str], None] = lambda _action: None,
+    ) -> None:
+        self.path = path
+        self.refused = refused
+        self.paused = False
+        self.over = False
+        self.arms = 0
+        self.opened = ""
+        self.remote: Remote | None = None
+        self._plan = plan
+        self._resumes = resumes
+        self.on_hangup: OnHangup = on_hangup or "continue"
+        if on_hangup is None and not self.attached:
+            self.on_hangup = settings.load().on_hangup or "continue"
+        self._name = name
+        self._session_dir = session_dir
+        self._runner = runner
+        self._memo: Memo | None = None
+        self._asked_early: list[tuple[str, str]] = []
+        self._opened = threading.Event()
+        self._guard = threading.Lock()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sessions on show."""
+        return (self.path,) if self.path is not None else ()
+
+    @property
+    def attached(self) -> bool:
+        """Somebody else started the run: leaving this screen is no reason to stop it."""
+        return self._plan is None and not self._resumes
+
+    def open(self) -> Follower:
+        """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
+        try:
+            path = self.path = self._begun()
+            from txtop.session.follower import Follower
+
+            runner = self._runner(path)
+            with self._guard:
+                self.remote = Remote(runner, lambda a: self.refused(a))
+                for order in self._asked_early:
+                    self.remote.send(*order)
+            return Follower(path, runner.tail)
+        except BaseException:
+            self.over = True
+            raise
+        finally:
+            self._opened.set()
+
+    def _begun(self) -> Path:
+        """The session of a runner that is at work."""
+        if self.path is not None and not self._resumes:
+            return self.path
+        from txtop.runner.client import keep, resume, start
+
+        if self.path is not None:
+            return keep(resume(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
+        assert self._plan is not None
+        return keep(
+            start(
+                self._plan,
+                session_dir=self._session_dir,
+                name=self._name,
+                on_hangup=self.on_hangup,
+                screen_pid=os.getpid(),
+            )
+        )
+
+    def build(self, follower: Follower) -> View:
+        """One frame, in the pump's thread."""
+        from txtop.ui.models.cache import Memo
+        from txtop.ui.models.view import build_view
+
+        self._memo = self._memo or Memo()
+        self.paused = follower.state.paused
+        self.over = follower.finished
+        view = build_view(
+            follower.state, memo=self._memo, banner=self._banner(), opened=self.opened
+        )
+        self.arms = len(view.duel.lanes) if view.duel else 0
+        return view
+
+    def _banner(self) -> Banner | None:
+        """What the log cannot say: that it is not being written, or by nobody any more."""
+        from txtop.ui.models.view import Banner
+
+        remote = self.remote
+        if remote is None or self.over:
+            return None
+        status = remote.status
+        if remote.silent_s >= SILENT_S:
+            return Banner("the runner does not answer: this is as of the last line of the log")
+        if status is not None and status.write_error:
+            kept = f"{status.buffered_bytes / 2**20:.1f} MB kept in memory"
+            return Banner(f"cannot write the log ({status.write_error}): {kept}, trying again")
+        if status is not None and status.durability_lost:
+            return Banner("durability lost: the disk did not confirm what was written", "warn")
+        return None
+
+    @property
+    def going(self) -> bool:
+        """A runner is at work, as far as is known."""
+        return not self.over and (self.remote is None or self.remote.silent_s < SILENT_S)
+
+    def send(self, action: str, label: str = "") -> None:
+        """Asks the runner; what is asked before it answers is kept. From any thread."""
+        with self._guard:
+            if self.remote is None:
+                self._asked_early.append((action, label))
+            else:
+                self.remote.send(action, label)
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Sends what is left to send; a runner that is just starting gets its orders too."""
+        self._opened.wait(seconds)
+        if self.remote is not None:
+            self.remote.close()
+            self.remote.join(seconds)
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a replay begins: at a time or the words of a cell or marker, at a speed, and with
+    another warm-up cut than was recorded."""
+
+    at: str | None = None
+    speed: float | None = None
+    warmup: int | None = None
+
+    def apply(self, player: Transport) -> None:
+        """Raises `UsageError` for a place that is not in the recording."""
+        player.speed = self.speed or player.speed
+        if self.at is None:
+            return
+        from txtop.formatting import parse_time
+
+        at_ns = parse_time(self.at)
+        at_ns = player.find(self.at) if at_ns is None else at_ns
+        if at_ns is None:
+            raise UsageError(
+                f"--at {self.at[:80]!r} is nowhere in this recording",
+                "a time such as 1:23, or the words of a cell or a marker",
+            )
+        player.seek(at_ns)
+
+
+class Recording:
+    """A finished session with a transport. `opened` as for a run."""
+
+    where: Literal["replay"] = "replay"
+
+    def __init__(self, path: Path, start: Start = Start()) -> None:
+        self.path: Path | None = path
+        self.player: Player | None = None
+        self.paused = False
+        self.arms = 0
+        self.opened = ""
+        self._memo: Memo | None = None
+        self._path = path
+        self._start = start
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sessions on show."""
+        return (self._path,)
+
+    def open(self) -> Player:
+        """Reads the whole session. Raises `SessionError`. In the pump's thread."""
+        from txtop.session.player import Player
+
+        player = Player(self._path, self._start.warmup)
+        self._start.apply(player)
+        self.player = player
+        return player
+
+    def build(self, player: Player) -> View:
+        """One frame, in the pump's thread."""
+        from txtop.session.catalog import session_id
+        from txtop.ui.models.cache import Memo
+        from txtop.ui.models.view import Playback, build_view
+
+        self._memo = self._memo or Memo()
+        self.paused = not player.playing
+        view = build_view(
+            player.state,
+            memo=self._memo,
+            playback=Playback.of(player),
+            opened=self.opened,
+            name=session_id(self._path),
+        )
+        self.arms = len(view.duel.lanes) if view.duel else 0
+        return view
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Nothing is held."""
+
+
+class SideBySide:
+    """Two finished sessions under one transport, aligned by phase."""
+
+    where: Literal["replay"] = "replay"
+    path: Path | None = None
+
+    def __init__(self, left: Path, right: Path, start: Start = Start()) -> None:
+        self.player: Pair | None = None
+        self.paused = False
+        self._memos: tuple[Memo, Memo] | None = None
+        self._comparable: tuple[str, Level] = ("", "muted")
+        self.paths = left, right
+        self._start = start
+
+    def open(self) -> Pair:
+        """Reads both. Raises `SessionError`. In the pump's thread."""
+        from txtop.session.player import Pair, Player
+        from txtop.ui.models.comparability import comparable
+
+        players = [Player(path, self._start.warmup) for path in self.paths]
+        self._comparable = comparable(players[0].whole, players[1].whole)
+        player = Pair(players[0], players[1])
+        self._start.apply(player)
+        self.player = player
+        return player
+
+    def build(self, pair: Pair) -> PairView:
+        """One frame of both, in the pump's thread."""
+        from txtop.session.catalog import session_id
+        from txtop.ui.models.cache import Memo
+        from txtop.ui.models.view import PairView, Playback, build_view
+
+        self._memos = self._memos or (Memo(), Memo())
+        self.paused = not pair.playing
+        playback = Playback.of(pair)
+        left, right = (
+            build_view(player.state, memo=memo, playback=playback, name=session_id(path))
+            for player, memo, path in zip(
+                (pair.left, pair.right), self._memos, self.paths, strict=True
+            )
+        )
+        return PairView(left, right, *self._comparable)
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Nothing is held."""
+
+
+class Home:
+    """This machine, its sessions, and a run to start."""
+
+    where: Literal["home"] = "home"
+    path: Path | None = None
+    paths: tuple[Path, ...] = ()
+
+    def __init__(self, *, session_dir: Path | None = None) -> None:
+        self.session_dir = session_dir
+        self._machine: Machine | None = None
+
+    def open(self) -> Machine:
+        """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
+        from txtop.ui.home_source import Machine
+
+        found = self._machine.findings if self._machine else None
+        self._machine = Machine(self.session_dir, findings=found)
+        return self._machine
+
+    def build(self, machine: Machine) -> HomeFrame:
+        from txtop.ui.home_source import home_frame
+
+        return home_frame(machine, time.time())
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Ends the sampler: while a run is measured there must be no second one."""
+        if self._machine is not None:
+            self._machine.close()
+
+    def quick(self) -> Live:
+        """The quick preset as a run."""
+        from txtop.options.presets import quick
+
+        return Live(quick(), session_dir=self.session_dir)
+
+    def start(self, plan: Plan) -> Live:
+        """Any plan as a run."""
+        return Live(plan, session_dir=self.session_dir)
+
+    def versus(self, model: str, first: str, second: str) -> Live:
+        """An A/B of two precisions of one model. Raises `UsageError`."""
+        from txtop.options.ab import precisions
+
+        return Live(precisions(model, first, second), session_dir=self.session_dir)
+
+
+Show = Live | Recording | SideBySide | Home
+
+
+def problem(error: Exception) -> TxtopError:
+    """The error as one line for a person; a surprise keeps its type's name."""
+    if isinstance(error, TxtopError):
+        return error
+    found = TxtopError(f"{type(error).__name__}: {error}")
+    found.__cause__ = error
+    return found

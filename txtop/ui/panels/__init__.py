@@ -1,0 +1,1 @@
+"""Render panels: one file per panel, from its model to styled lines."""

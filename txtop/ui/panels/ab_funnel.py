@@ -1,0 +1,143 @@
+"""The intervals of an A/B, one row a block, closing in on the margin band or leaving it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, fit
+from txtop.ui.models.ab_comparison import Interval
+
+LABEL, SMALL_LABEL = 10, 8
+LEAST, MOST = 0.01, 100.0
+STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
+TICK_ROOM = 8
+CROSSED = {"─": "┼", "━": "┿"}
+
+
+def scale(looks: Sequence[Interval], margin: float) -> tuple[float, float]:
+    """The ratios at the two ends of the axis, rounded to 0.05: from what lies lowest, or 0.95, to
+    what lies highest, or 1.05, the margin band included. The first look that is shown is the
+    widest, so that the axis hardly moves; what is beyond 0.01 to 100 is not drawn to scale."""
+    ends = [1 / (1 + margin), 1 + margin, 0.95, 1.05]
+    for look in looks:
+        ends += [look.low, look.high]
+    low, high = max(LEAST, min(ends)), min(MOST, max(ends))
+    room = 0.05 * (high - low)
+    return max(0.0, math.floor((low - room) * 20) / 20), math.ceil((high + room) * 20) / 20
+
+
+def funnel(
+    looks: Sequence[Interval],
+    margin: float,
+    role: str,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    small: bool,
+) -> list[Row]:
+    """`height` rows of `width` columns, the newest interval heavy and at the bottom, then the axis.
+
+    `role` is the colour of an interval that is clear of the band.
+    """
+    label = SMALL_LABEL if small else LABEL
+    across, down = width - label, height - 1
+    if across < 16 or down < 1:
+        return [[] for _ in range(max(0, height))]
+    shown = _chosen(looks, down)
+    ends = scale(looks, margin)
+    draw = _Axis(*ends, across, margin)
+    rows: list[Row] = []
+    for i, look in enumerate(shown):
+        newest = i == len(shown) - 1
+        name = fit(f"block {look.block}", label)
+        rows.append(
+            [(name, "text.bold" if newest else "muted"), *draw.interval(look, role, newest, g)]
+        )
+    rows += [[(" " * label, "muted"), *draw.empty(g)] for _ in range(down - len(rows))]
+    rows.append([(fit("B / A", label), "muted"), (draw.ticks(), "muted")])
+    return rows
+
+
+def _chosen(looks: Sequence[Interval], most: int) -> list[Interval]:
+    """The newest, and on top the first where they do not all fit."""
+    if len(looks) <= most:
+        return list(looks)
+    if most < 2:
+        return list(looks[-most:])
+    return [looks[0], *looks[len(looks) - most + 1 :]]
+
+
+class _Axis:
+    """Where ratios stand, from `low` to `high` over `width` columns."""
+
+    def __init__(self, low: float, high: float, width: int, margin: float) -> None:
+        self._low, self._high, self._width = low, high, width
+        self._band = (self.place(1 / (1 + margin)), self.place(1 + margin))
+        self._unity = self.place(1.0)
+
+    def place(self, ratio: float) -> int:
+        """The column of a ratio; the ends for what lies beyond them."""
+        share = (ratio - self._low) / (self._high - self._low)
+        return min(self._width - 1, max(0, round(share * (self._width - 1))))
+
+    def _ground(self, x: int) -> tuple[str, str]:
+        if x == self._unity:
+            return "│", "muted"
+        return ("░", "border") if self._band[0] <= x <= self._band[1] else (" ", "text")
+
+    def empty(self, g: Glyphs) -> Row:
+        """The band and unity alone."""
+        return _joined([self._ground(x) for x in range(self._width)], g)
+
+    def interval(self, look: Interval, role: str, newest: bool, g: Glyphs) -> Row:
+        """One interval over band and unity; heavy if it is the newest."""
+        start, end, middle = map(self.place, (look.low, look.high, look.ratio))
+        colour = self._colour(look, role, newest)
+        bar, left, right, dot = "━┣┫●" if newest else "─├┤•"
+        row = [self._ground(x) for x in range(self._width)]
+        for x in range(start, end + 1):
+            crosses = x == self._unity or (x in self._band and start < x < end)
+            row[x] = (CROSSED[bar] if crosses else bar, colour)
+        row[start], row[end] = (left, colour), (right, colour)
+        if start == end or start < middle < end or middle in (start, end):
+            row[middle] = (dot, colour)
+        return _joined(row, g)
+
+    def _colour(self, look: Interval, role: str, newest: bool) -> str:
+        if not look.counts:
+            return "muted"
+        if look.high < self._ratio_of(self._band[0]) or look.low > self._ratio_of(self._band[1]):
+            return f"{role}.bold" if newest else role
+        return "text.bold" if newest else "plot"
+
+    def _ratio_of(self, x: int) -> float:
+        return self._low + x / (self._width - 1) * (self._high - self._low)
+
+    def ticks(self) -> str:
+        """Ratios in steps that leave room between them."""
+        most = max(2, self._width // TICK_ROOM)
+        step = next((s for s in STEPS if (self._high - self._low) / s <= most), STEPS[-1])
+        line = [" "] * self._width
+        number = math.ceil(self._low / step - 1e-9)
+        while number * step <= self._high + 1e-9:
+            text = f"{number * step:.2f}" if step < 0.1 else f"{number * step:.1f}"
+            text = f"{number * step:.0f}" if step >= 1 else text
+            at = self.place(number * step) - len(text) // 2
+            free = 0 <= at <= self._width - len(text)
+            if free and not any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
+                line[at : at + len(text)] = text
+            number += 1
+        return "".join(line)
+
+
+def _joined(cells: list[tuple[str, str]], g: Glyphs) -> Row:
+    found: Row = []
+    for character, role in cells:
+        if found and found[-1][1] == role:
+            found[-1] = (found[-1][0] + g(character), role)
+        else:
+            found.append((g(character), role))
+    return found

@@ -1,0 +1,223 @@
+"""The single rows: header on top, the rail of cells under it, the keys at the bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from txtop import formatting
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, cells, clean, crop, cut, row_width
+from txtop.ui.models.ab import Duel
+from txtop.ui.models.view import Banner, PairView, Rail, View
+
+GAP = 2
+ROLES = ("accent-a", "accent-b")
+WORST = ("running", "failed", "done", "skipped", "waiting")
+Keys = Sequence[tuple[str, str]]
+
+
+def header(shown: View, width: int, g: Glyphs) -> list[Row]:
+    """What is measured at the left, how far it is at the right."""
+    if shown.duel is not None:
+        return _duel_header(shown, shown.duel, width, g)
+    name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
+    model = clean(shown.model)
+    wanted = row_width(name) + cells(model)
+    if shown.playback:
+        told = wanted + sum(3 + cells(clean(g(fact))) for fact in shown.facts[:2])
+        endings = _replay(shown)[0 if told + row_width(_replay(shown)[0]) + GAP <= width else 1 :]
+    else:
+        endings = _running(shown, g)
+    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
+    room = width - row_width(right) - GAP
+    if room < row_width(name) + 4:
+        right, room = [], width
+    left: Row = [*name, (cut(model, max(0, room - row_width(name)), g("…")), "text.bold")]
+    for fact in shown.facts:
+        more = " · " + g(fact)
+        if row_width(left) + cells(clean(more)) > room:
+            break
+        left.append((more, "muted"))
+    space = width - row_width(left) - row_width(right)
+    return [crop([*left, (" " * max(0, space), "text"), *right], width)]
+
+
+def _duel_header(shown: View, duel: Duel, width: int, g: Glyphs) -> list[Row]:
+    """The arms at the left, how far it is at the right."""
+    endings = _replay(shown) if shown.playback else _running(shown, g, _blocks(duel))
+    wanted = row_width(_duel_left(replace(duel, shared=()), width, g))
+    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
+    left = _duel_left(duel, width - row_width(right) - GAP, g)
+    space = width - row_width(left) - row_width(right)
+    return [crop([*left, (" " * max(0, space), "text"), *right], width)]
+
+
+def _blocks(duel: Duel) -> Row:
+    more = f" of at least {duel.first_look}" if duel.block < duel.first_look else ""
+    return [("   block ", "muted"), (str(duel.block), "text.bold"), (more, "muted")]
+
+
+def _duel_left(shown: Duel, room: int, g: Glyphs) -> Row:
+    """The arms by what differs between them, then what they share, as far as there is room."""
+    row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
+    if shown.model:
+        row.append((f"  {cut(clean(shown.model), max(4, room // 4), g('…'))}", "text.bold"))
+    for i, lane in enumerate(shown.sides):
+        role = ROLES[i]
+        more: Row = [("  against" if i and room > 60 else "", "muted")]
+        more += [(f"  {lane.letter} ", f"{role}.bold"), (cut(clean(lane.name), 28, g("…")), role)]
+        if row_width(row) + row_width(more) > room:
+            break
+        row += more
+    for fact in shown.shared:
+        more = [(" · " + g(fact), "muted")]
+        if row_width(row) + row_width(more) > room:
+            break
+        row += more
+    return row
+
+
+def duel_rail(shown: Duel, width: int, g: Glyphs) -> list[Row]:
+    """One piece a block in the colour of its winner; the newest where they do not fit."""
+    room = width - 2
+    if room < 1:
+        return [[]]
+    count = max(shown.first_look, len(shown.winners) + bool(shown.left))
+    most = max(1, room // 3)
+    first = max(0, count - most)
+    count -= first
+    row: Row = [(" ", "text")]
+    for i in range(count):
+        wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
+        row += [*_block(shown, i + first, wide, g), (" ", "text")]
+    return [crop(row, width)]
+
+
+def _block(shown: Duel, i: int, width: int, g: Glyphs) -> Row:
+    if i < len(shown.winners):
+        winner = shown.winners[i]
+        if not winner:
+            return [(g("╌") * width, "bad")]
+        role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
+        return [(g("━") * width, role)]
+    done = round(shown.share * width) if i == len(shown.winners) else 0
+    return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
+
+
+def pair_header(shown: PairView, width: int, g: Glyphs) -> list[Row]:
+    """The two sessions of a comparison, by their letters, and whether they can be compared."""
+    row: Row = [(" txtop", "accent-a.bold")]
+    sign = f"{g('▲')} " if shown.level == "warn" else ""
+    said = clean(f"{sign}{shown.comparable or 'side by side'} ")
+    names = 2 * (4 + min(24, max(cells(clean(v.name)) for v in (shown.left, shown.right))))
+    said = cut(said, max(0, width - row_width(row) - names - 2), g("…"))
+    room = max(4, (width - row_width(row) - cells(said) - 10) // 2)
+    for letter, role, view in (("A", "accent-a", shown.left), ("B", "accent-b", shown.right)):
+        row += [
+            (f"  {letter} ", f"{role}.bold"),
+            (cut(clean(view.name), room, g("…")), "text.bold"),
+        ]
+    space = width - row_width(row) - cells(said)
+    return [crop([*row, (" " * max(1, space), "text"), (said, shown.level)], width)]
+
+
+def _running(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
+    """The right side of a run, from all to nothing; `where` it is, if not at a cell."""
+    time = formatting.clock(shown.clock_ns)
+    if shown.ended:
+        bad = shown.ended == "failed" or shown.failed > 0
+        mark = "✗" if shown.ended == "failed" else "✓" if shown.ended == "done" else "■"
+        role = "bad" if shown.ended == "failed" else "ok" if not bad else "muted"
+        state: Row = [(f"{g(mark)} ", role), (shown.ended, "text.bold"), (f" {time}", "text")]
+    elif shown.paused:
+        state = [(f"{g('‖')} ", "accent-a"), ("PAUSED", "text.bold"), (f" {time}", "text")]
+    else:
+        state = [(f"{g('●')} ", "accent-a"), ("REC", "text.bold"), (f" {time}", "text")]
+    where = where or [
+        ("   cell ", "muted"),
+        (str(shown.position), "text.bold"),
+        (f"/{shown.count}", "muted"),
+    ]
+    left: Row = [("   left ", "muted"), (g(shown.left), "text")] if shown.left else []
+    end: Row = [(" ", "text")]
+    return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
+
+
+def _replay(shown: View) -> list[Row]:
+    name: Row = [("replay  ", "accent-a.bold"), (shown.name, "text")]
+    date: Row = [(f"   recorded {shown.recorded}", "muted")] if shown.recorded else []
+    end: Row = [(" ", "text")]
+    return [[*name, *date, *end], [*name, *end], [name[0], *end]]
+
+
+def rail(cells_: Sequence[Rail], banner: Banner | None, width: int, g: Glyphs) -> list[Row]:
+    """One piece a cell; a trouble with the recording takes the whole row."""
+    if banner is not None:
+        text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
+        return [[(" ", "text"), (text, f"{banner.level}.bold")]]
+    room, count = width - 2, len(cells_)
+    if room < 1 or not count:
+        return [[]]
+    gap = 1 if room >= 4 * count else 0
+    row: Row = [(" ", "text")]
+    if count > room:
+        for x in range(room):
+            group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
+            row += _piece(min(group, key=lambda each: WORST.index(each.state)), 1, g)
+        return [row]
+    for i, each in enumerate(cells_):
+        wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
+        row += [*_piece(each, wide, g), (" " * gap, "text")]
+    return [row]
+
+
+def _piece(shown: Rail, width: int, g: Glyphs) -> Row:
+    if shown.state == "running":
+        done = min(width, round(shown.share * width))
+        return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
+    glyph, role = {
+        "done": ("━", "plot"),
+        "failed": ("╌", "bad"),
+        "skipped": ("╌", "muted"),
+    }.get(shown.state, ("─", "border"))
+    return [(g(glyph) * width, role)]
+
+
+def footer(keys: Keys, width: int, g: Glyphs) -> list[Row]:
+    """What is possible now; where all do not fit, help and quit (the last two) stay."""
+    row: Row = [(" ", "text")]
+    for key, word in _that_fit(keys, width, g):
+        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
+    return [crop(row, width)]
+
+
+def key_at(keys: Keys, width: int, g: Glyphs, x: int) -> str:
+    """The key that column `x` of the footer names: of several before one word that under `x`, of
+    the word itself the first; empty beside them."""
+    at = 1
+    for key, word in _that_fit(keys, width, g):
+        first = key.split(" ")[0]
+        for sign in key.split(" "):
+            wide = cells(clean(g(sign)))
+            if at <= x < at + wide:
+                return sign
+            at += wide + 1
+        wide = cells(clean(g(word)))
+        if at <= x < at + wide:
+            return first
+        at += wide + 3
+    return ""
+
+
+def _that_fit(keys: Keys, width: int, g: Glyphs) -> Keys:
+    shown = list(keys)
+    while len(shown) > 2 and _footer_width(shown, g) > width:
+        del shown[-3]
+    if len(shown) == 2 and _footer_width(shown, g) > width:
+        shown = shown[1:]
+    return shown
+
+
+def _footer_width(keys: Keys, g: Glyphs) -> int:
+    return 1 + sum(cells(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3

@@ -1,0 +1,1 @@
+"""Render the detail view of one cell."""

@@ -1,0 +1,81 @@
+"""The axis of the iterations of a cell: loading first, then every iteration as wide as the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop import formatting
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row
+from txtop.ui.models.cell_detail.iterations import Strip
+
+STEPS = (1, 2, 5)
+TICK_ROOM = 7
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Where iterations stand: `lead` columns of loading, then `body` columns for all of `room`."""
+
+    lead: int
+    body: int
+    room: int
+
+    @classmethod
+    def of(cls, shown: Strip, width: int) -> Axis:
+        """Loading alone has all the width; an eighth of it once there are iterations."""
+        if not shown.lead_s:
+            return cls(0, width, shown.room)
+        lead = max(4, width // 8) if shown.values else width
+        return cls(min(width, lead), max(0, width - lead), shown.room)
+
+    def column(self, i: int) -> int:
+        """The column in the middle of iteration `i`, counted from 0."""
+        return self.lead + (2 * i + 1) * self.body // (2 * self.room)
+
+    def edge(self, i: int) -> int:
+        """The column that iteration `i` begins in."""
+        return self.lead + i * self.body // self.room
+
+
+def rule(shown: Strip, axis: Axis, g: Glyphs) -> Row:
+    """Loading, warm-up, measured, to come."""
+    done = axis.edge(min(len(shown.values), shown.room)) - axis.lead
+    warm = sum(kind in ("first", "warmup") for kind in shown.kinds)
+    warm = min(done, axis.edge(warm) - axis.lead)
+    return [
+        (g("·") * axis.lead, "muted"),
+        (g("╌") * warm, "muted"),
+        (g("━") * (done - warm), "plot"),
+        (g("─") * (axis.body - done), "border"),
+    ]
+
+
+def ticks(shown: Strip, axis: Axis) -> str:
+    """Numbers of iterations, from 1 on, as many as have room, and how long the load took."""
+    line = [" "] * (axis.lead + axis.body)
+    took = formatting.seconds(shown.lead_s)
+    said = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
+    line[: len(said)] = said
+    if axis.body <= 0:
+        return "".join(line)
+    places = [0, *range(step := _step(axis), shown.room + 1, step)]
+    for number in dict.fromkeys(max(1, place) for place in places):
+        text = f"{number:,}"
+        at = axis.column(number - 1) - (len(text) - 1) // 2
+        at = min(at, len(line) - len(text))
+        if at < axis.lead or any(c != " " for c in line[max(0, at - 1) : at + len(text) + 1]):
+            continue
+        line[at : at + len(text)] = text
+    return "".join(line)
+
+
+def _step(axis: Axis) -> int:
+    most = max(1, axis.body // TICK_ROOM)
+    power = 0
+    while True:
+        for one in STEPS:
+            step: int = one * 10**power
+            if axis.room // step <= most:
+                return step
+        power += 1

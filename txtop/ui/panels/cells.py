@@ -1,0 +1,270 @@
+"""The table of the plan: every cell done, running, failed and waiting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Align, Row, cells, crop, cut, fit
+from txtop.ui.models.cell_sorting import DESCENDING
+from txtop.ui.models.cells import CellRow
+
+MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
+WIDE = 100
+ROOMY = 85
+RUNNING_AT = 2
+NOTE = 10
+KNOBS = (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 7))
+KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
+NOTE_WIDE = 21
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns a table of this width and content has, and how wide they are."""
+
+    model: int
+    precision: int
+    batch: int
+    extra: tuple[tuple[str, int], ...]
+    encoders: bool
+    unit: str
+    bar: int
+    note: int
+    gib: int
+    gap: int
+    served: bool = False
+
+    @property
+    def latency(self) -> tuple[tuple[str, str], ...]:
+        """The fields that tell it, and their headings."""
+        return (
+            (("forward", "E2E ms" if self.unit == "req/s" else "fwd ms"),)
+            if self.encoders
+            else (("ttft", "TTFT ms"), ("tpot", "TPOT ms"))
+        )
+
+    @property
+    def work(self) -> str:
+        """The field with the batch, or with the load where cells serve requests."""
+        return "offered" if self.served else "batch"
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The fields that rows can be ordered by, from left to right."""
+        named = ["model", *(["precision"] if self.precision else [])]
+        named += [self.work] if self.batch else []
+        named += [name for name, _ in (*self.extra, *self.latency)]
+        return (*named, "rate", "gib")
+
+
+def columns(rows: Sequence[CellRow], width: int) -> Columns:
+    """Knobs that vary get a column where there is room, and take that of batch or precision where
+    these do not; what is left goes to bar and note.
+    """
+    known = [row for row in rows if row.rate]
+    encoders = bool(known) and all(row.forward for row in known if row.state != "failed")
+    encoders = encoders and any(row.forward for row in known)
+    mixed = not encoders and any(row.forward for row in known)
+    longest = max((len(row.model) for row in rows), default=0)
+    most = 13 if width >= WIDE else 11 if width >= ROOMY else 9
+    if width >= WIDE:
+        model = max(13, min(longest + 2, width - WIDE + most))
+    else:
+        model = max(6, min(longest + 1, most))
+    gib = 8 if width >= WIDE else 6
+    gap = 3 if width >= WIDE else 2
+    served = any(row.offered for row in rows)
+    precision, batch = 5, 6
+    if served:
+        batch = 2 + max(len(load(row, short=width < WIDE)) for row in rows)
+    fixed = 2 + model + precision + batch + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
+    least = NOTE_WIDE if width >= WIDE else NOTE
+    left = width - fixed - least
+    varying = [(name, wide) for name, wide in KNOBS if _varies(rows, name)]
+    if served and left < 0 and not _varies(rows, "precision"):
+        precision, left = 0, left + precision
+    alike = not _varies(rows, "batch") and not served
+    if left < sum(wide for _, wide in varying) and alike:
+        batch, left = 0, left + batch
+    if left < sum(wide for _, wide in varying) and precision and not _varies(rows, "precision"):
+        precision, left = 0, left + precision
+    extra: list[tuple[str, int]] = []
+    for name, wide in varying:
+        if left >= wide:
+            extra.append((name, wide))
+            left -= wide
+    bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
+    sequences = "req/s" if served else "seq/s"
+    unit = sequences if encoders else f"tok|{sequences}" if mixed else "tok/s"
+    note = max(0, least + left - (bar + 4 if bar else 0))
+    return Columns(
+        model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap, served
+    )
+
+
+def load(row: CellRow, *, short: bool) -> str:
+    """`dynamic 4/s`, `batch 8` of a cell that is measured in batches; `cont. 8 cl.` if short."""
+    said = row.offered or f"batch {row.batch}"
+    if not short:
+        return said
+    return re.sub(" clients?$", " cl.", said).replace("continuous", "cont.")
+
+
+def _varies(rows: Sequence[CellRow], name: str) -> bool:
+    return len({getattr(row, name) for row in rows}) > 1
+
+
+def cells_table(
+    rows: Sequence[CellRow],
+    running: int | None,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    boxed: bool,
+    focused: bool = False,
+    cursor: int | None = None,
+    first: int | None = None,
+    every: Sequence[CellRow] | None = None,
+    order: str = "",
+    title: str = "cells",
+) -> list[Row]:
+    """The panel with its frame, from the row `first` on; else the running row stays in sight.
+
+    `every` are all cells where `rows` are some of them, in an `order` of their own.
+    """
+    across, down = inside(width, height, boxed)
+    every = rows if every is None else every
+    shape = columns(every, across)
+    room = max(0, down - 1)
+    if first is None:
+        first = first_row(len(rows), running if cursor is None else cursor, room)
+    best = max((row.rate_value for row in every), default=0.0)
+    body = [_head(shape, order, g)]
+    for i, row in enumerate(rows[first : first + room], start=first):
+        body.append(_line(row, shape, best, g, at_cursor=focused and i == cursor))
+    if every and not rows:
+        body.append([("  no cell has these words", "muted")])
+    some: Row = (
+        [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
+    )
+    return framed(
+        title,
+        [*some, *_counts(every)],
+        body,
+        width,
+        height,
+        g,
+        boxed=boxed,
+        focused=focused,
+    )
+
+
+def first_row(count: int, at: int | None, room: int) -> int:
+    """The first row on show, so that row `at` is the third from the top where there are enough."""
+    if at is None:
+        return 0
+    return max(0, min(at - RUNNING_AT, count - room))
+
+
+def scrolled(first: int, at: int, count: int, room: int) -> int:
+    """The first row on show, moved no further than it takes to have row `at` in sight."""
+    first = min(max(first, at - room + 1), at)
+    return max(0, min(first, count - room))
+
+
+def _counts(rows: Sequence[CellRow]) -> Row:
+    """`2 done · 1 failed · 9 to go`: what may be off the screen."""
+    states = [row.state for row in rows]
+    counts = [
+        (states.count("done"), "done"),
+        (states.count("failed"), "failed"),
+        (states.count("skipped"), "skipped"),
+        (states.count("waiting") + states.count("running"), "to go"),
+    ]
+    said = [f"{n} {word}" for n, word in counts if n]
+    return [(" · ".join(said), "muted")] if said else []
+
+
+def _head(shape: Columns, order: str, g: Glyphs) -> Row:
+    """The headings; that of the column which rows are ordered by is marked, and no unit with it."""
+    short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
+    rate = max(8, len(shape.unit) + 1)
+    heads: list[tuple[str, str, int, int, Align]] = [
+        ("model", "model", shape.model, 0, "left"),
+        ("precision", "prec", shape.precision, 0, "left"),
+        (shape.work, "load" if shape.served else "batch", shape.batch, 0, "right"),
+        *((name, short[name], wide, 0, "right") for name, wide in shape.extra),
+        *((name, word, 9, 0, "right") for name, word in shape.latency),
+        ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
+        ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
+    ]
+    row: Row = []
+    quiet = "  "
+    for name, word, wide, gap, align in heads:
+        if name == order:
+            sign = g("▾" if name in DESCENDING else "▴")
+            word = cut(word.removeprefix("peak "), max(0, wide - cells(sign)), "") + sign
+            row += [(quiet, "muted"), (fit(word, wide, align), "text.bold")]
+            quiet = " " * gap
+        else:
+            quiet += fit(word, wide, align) + " " * gap
+    return [*row, (quiet + fit("note", shape.note), "muted")]
+
+
+def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bool) -> Row:
+    mark, colour = MARKS.get(row.state, ("·", "muted"))
+    quiet = row.state in ("waiting", "skipped")
+    weight = ".bold" if row.state == "running" or at_cursor else ""
+    word = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
+    number = "muted" if quiet else "text"
+    rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
+    if row.note == "INVALID":
+        rate = "bad.bold"
+    batch = load(row, short=shape.gib == 6) if shape.served else str(row.batch)
+    ends = fit(batch, shape.batch, "right") + "".join(
+        fit(_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
+    )
+    found: Row = [
+        (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
+        (fit(row.model, shape.model - 1, mark=g("…")) + " ", word),
+        (fit(row.precision, shape.precision) + ends, word),
+    ]
+    shown = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
+    found += [(fit(g(text), 9, "right"), number) for text in shown]
+    found.append((fit(g(row.rate), 8, "right"), rate))
+    found.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
+    if shape.bar:
+        drawn = charts.bar(row.rate_value / best, shape.bar, g, _bar_role(row)) if best else []
+        drawn = [span for span in drawn if span[1] != "border"] if row.rate_value else []
+        found += [("  ", "text"), *crop(drawn, shape.bar), ("  ", "text")]
+    found.append((fit(g(row.gib), shape.gib, "right") + " " * shape.gap, number))
+    return [*found, *_note(row, shape, g)]
+
+
+def _knob(value: object) -> str:
+    """A kernel by the name that tells it from the others."""
+    return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
+
+
+def _bar_role(row: CellRow) -> str:
+    return {"running": "accent-a", "failed": "bad"}.get(row.state, "plot")
+
+
+def _note(row: CellRow, shape: Columns, g: Glyphs) -> Row:
+    """The reason of a failure, else progress, else how it compares."""
+    if row.state == "failed":
+        return [(fit(row.note, shape.note, mark=g("…")), "bad")]
+    said = row.note
+    if row.ratio and row.state != "running" and row.note != "reference":
+        room = shape.note - (len(row.note) + 3 if row.note else 0)
+        words = (*row.badges, row.badges[-1].split()[0], "?")
+        forms = (f"{row.ratio} {word}" for word in words)
+        against = next((form for form in forms if len(form) <= room), "")
+        said = " · ".join(text for text in (row.note, against) if text)
+    return [(fit(g(said), shape.note, mark=g("…")), "muted")]

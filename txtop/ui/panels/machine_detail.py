@@ -1,0 +1,271 @@
+"""The machine's panel with all the room: cores, GPUs and foreign processes beside the usual rows.
+
+Parts stand one above the other, or host and GPUs side by side; each takes the richest form for
+which there is room, and leaves the rest to those after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, row_width
+from txtop.ui.models.machine import MBU, Fact, Gauge, Gpu, Machine
+from txtop.ui.models.machine_detail import Whole
+from txtop.ui.panels import machine_cores
+from txtop.ui.panels.machine import HEAD, gauge, roof
+from txtop.ui.panels.machine_cores import MOST_HIGH, heading
+
+SIDE_BY_SIDE = 100
+BETWEEN = 3
+SPARK = 8
+MOST_NAME = 40
+# A part draws at most the rows that it is given.
+Part = Callable[[int], list[Row]]
+
+
+def whole(
+    shown: Machine,
+    more: Whole,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    boxed: bool,
+    focused: bool = False,
+) -> list[Row]:
+    """The panel with its frame."""
+    across, down = inside(width, height, boxed)
+    subtitle: Row = [(g(shown.title), "muted")] if shown.title else []
+    return framed(
+        "this machine",
+        subtitle,
+        _body(shown, more, across, down, g),
+        width,
+        height,
+        g,
+        boxed=boxed,
+        focused=focused,
+    )
+
+
+def _body(shown: Machine, more: Whole, width: int, height: int, g: Glyphs) -> list[Row]:
+    if not shown.host and not shown.gpus:
+        return [[], [("no sample yet", "muted")]]
+    if shown.gpus and width >= SIDE_BY_SIDE:
+        half = (width - BETWEEN) // 2
+        left = _stacked(_host_parts(shown, more, half, g), height)
+        right = _stacked(_gpu_parts(shown, more, width - half - BETWEEN, g), height)
+        return [
+            [
+                *crop(left[y] if y < len(left) else [], half),
+                (" " * BETWEEN, "text"),
+                *(right[y] if y < len(right) else []),
+            ]
+            for y in range(max(len(left), len(right)))
+        ]
+    parts = _host_parts(shown, more, width, g)
+    return _stacked([*parts, *_gpu_parts(shown, more, width, g)], height)
+
+
+def _stacked(parts: Sequence[tuple[int, Part]], height: int) -> list[Row]:
+    """Each part with what those after it do not need at least; blank rows between them where
+    there is room."""
+    drawn: list[list[Row]] = []
+    for i, (_, part) in enumerate(parts):
+        taken = sum(map(len, drawn)) + sum(least for least, _ in parts[i + 1 :])
+        drawn.append(part(max(0, height - taken)))
+    shown = [rows for rows in drawn if rows]
+    if sum(map(len, shown)) + len(shown) - 1 <= height:
+        shown = [rows if i == 0 else [[], *rows] for i, rows in enumerate(shown)]
+    return [row for rows in shown for row in rows][:height]
+
+
+def _host_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tuple[int, Part]]:
+    gauges = [*shown.host]
+    if more.swap is not None:
+        gauges.insert(2, more.swap)
+    least = len(gauges) + bool(more.host)
+    parts: list[tuple[int, Part]] = [(least, lambda room: _host(gauges, more.host, width, room, g))]
+    if more.cores:
+        parts.append(
+            (machine_cores.LEAST, lambda room: machine_cores.core_rows(more.cores, width, room, g))
+        )
+    return parts
+
+
+def _gpu_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tuple[int, Part]]:
+    bound = roof(shown.roof, width) if shown.roof else []
+    under: list[tuple[int, Part]] = [(len(bound), lambda room: bound[:room])] if bound else []
+    if not shown.gpus:
+        return under
+    told = 1 if more.others is None else 1 + min(3, len(more.others))
+    return [
+        (len(shown.gpus), lambda room: _gpus(shown.gpus, more.gpus, width, room, g)),
+        *under,
+        (told, lambda room: _others(more, width, room, g)),
+    ]
+
+
+def _host(
+    gauges: Sequence[Gauge], facts: tuple[Fact, ...], width: int, room: int, g: Glyphs
+) -> list[Row]:
+    spare = max(0, room - len(gauges) - bool(facts))
+    high = min(MOST_HIGH, 1 + spare // 8)
+    rows = [row for each in gauges for row in _gauge(each, width, high, g)]
+    if facts:
+        rows.append(_said(facts, width, g))
+    return rows[:room]
+
+
+def _gauge(shown: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
+    """One gauge; the history of a rate `high` rows high."""
+    rows = [gauge(shown, width, g)]
+    if high <= 1 or shown.share is not None or not shown.history or width - HEAD < 4:
+        return rows
+    drawn = charts.area(shown.history, width - HEAD, high, shown.top, g)
+    heads: list[Row] = [[*rows[0][:-1]], *([(" " * HEAD, "text")] for _ in range(high - 1))]
+    return [[*head, (line, "plot")] for head, line in zip(heads, drawn, strict=True)]
+
+
+def _said(facts: Sequence[Fact], width: int, g: Glyphs) -> Row:
+    """As many facts as there is room for, whole ones alone."""
+    row: Row = []
+    for fact in facts:
+        unit = f" {g(fact.unit)}" if fact.unit else ""
+        if fact.bad:
+            each: Row = [(f"{g('▲')} {fact.value}{unit}", "warn.bold")]
+        else:
+            each = [(f"{fact.label} ", "muted"), (fact.value, "text.bold"), (unit, "muted")]
+        gap: Row = [("   ", "text")] if row else []
+        if row_width(row) + row_width(gap) + row_width(each) > width:
+            break
+        row += [*gap, *each]
+    return row
+
+
+def _gpus(
+    gpus: Sequence[Gpu], more: Sequence[tuple[Fact, ...]], width: int, room: int, g: Glyphs
+) -> list[Row]:
+    """Each GPU in as many rows as all can have; one row each where there are many."""
+    each = room // len(gpus)
+    rows: list[Row] = []
+    for i, gpu in enumerate(gpus):
+        full = _gpu(gpu, more[i] if i < len(more) else (), width, each, g)
+        rows += full[:each] if each else []
+    if each:
+        return rows if rows[-1] else rows[:-1]
+    short = [_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
+    return [*short, [(f"{len(gpus) - len(short)} more", "muted")]][:room]
+
+
+def _gpu(gpu: Gpu, more: tuple[Fact, ...], width: int, room: int, g: Glyphs) -> list[Row]:
+    facts = _wrapped([*_bad_first(gpu.facts), *more], width, g)
+    least = len(gpu.gauges) + len(facts)
+    if room >= least:
+        rates = sum(gauge.share is None and bool(gauge.history) for gauge in gpu.gauges)
+        high = min(MOST_HIGH, 1 + max(0, room - least - 1) // max(1, rates))
+        rows = [row for gauge in gpu.gauges for row in _gauge(gauge, width, high, g)]
+        rows += facts
+        return [*rows, []] if len(rows) < room else rows
+    if room > 1:
+        gpu = _mbu_as_fact(gpu)
+    if room > len(gpu.gauges):
+        rows = [gauge(each, width, g) for each in gpu.gauges]
+        return [*rows, _said(_bad_first(gpu.facts), width, g)]
+    if room > 1:
+        here = [fact for fact in gpu.facts if fact.label == "temp"]
+        rest = [fact for fact in _bad_first(gpu.facts) if fact not in here]
+        return [_line(replace(gpu, facts=tuple(here)), width, g), _said(rest, width, g)]
+    return [_line(gpu, width, g)]
+
+
+def _mbu_as_fact(gpu: Gpu) -> Gpu:
+    """One GPU alone has it: its rows are then as many as those of the others."""
+    facts = tuple(
+        Fact(each.label, each.value, each.unit) for each in gpu.gauges if each.label == MBU
+    )
+    gauges = tuple(each for each in gpu.gauges if each.label != MBU)
+    return Gpu(gauges, (*facts, *gpu.facts))
+
+
+def _bad_first(facts: Sequence[Fact]) -> list[Fact]:
+    return sorted(facts, key=lambda fact: not fact.bad)
+
+
+def _wrapped(facts: Sequence[Fact], width: int, g: Glyphs) -> list[Row]:
+    """All facts, in as many rows as they take."""
+    rows: list[Row] = []
+    left = list(facts)
+    while left:
+        count = 1
+        while count < len(left) and row_width(_said(left[: count + 1], 10_000, g)) <= width:
+            count += 1
+        rows.append(_said(left[:count], max(width, 1), g) or crop([(left[0].value, "text")], width))
+        left = left[count:]
+    return rows
+
+
+def _line(gpu: Gpu, width: int, g: Glyphs) -> Row:
+    """A whole GPU in one row: its load with its history, and as much else as there is room for,
+    memory and what is wrong before power and heat."""
+    rate = next((each for each in gpu.gauges if each.share is None), None)
+    wanted: list[tuple[int, Row]] = []
+    for each in gpu.gauges:
+        if each.capacity:
+            wanted.append(
+                (
+                    0,
+                    [
+                        (fit(g(each.value), 7, "right"), "text.bold"),
+                        (f" of {each.capacity} GiB", "muted"),
+                    ],
+                )
+            )
+        elif each is not rate:
+            name: Row = [(f"  {each.label}", "muted")] if each.label == MBU else []
+            value: Row = [(fit(g(each.value), 4 if name else 6, "right"), "text.bold")]
+            wanted.append((2, [*name, *value, (f" {each.unit}", "muted")]))
+    for fact in gpu.facts:
+        if fact.bad:
+            wanted.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
+        elif fact.label == "temp":
+            wanted.append((3, [(f"  {fact.value}", "text.bold"), (f" {g(fact.unit)}", "muted")]))
+    room = width - HEAD - SPARK
+    kept = []
+    for i in sorted(range(len(wanted)), key=lambda i: wanted[i][0]):
+        taken = row_width(wanted[i][1])
+        if taken <= room:
+            kept.append(i)
+            room -= taken
+    tail: Row = [span for i in sorted(kept) for span in wanted[i][1]]
+    if rate is None:
+        return crop([(fit("GPU", HEAD), "muted"), *tail], width)
+    return crop([*gauge(rate, width - row_width(tail), g), *tail], width)
+
+
+def _others(more: Whole, width: int, room: int, g: Glyphs) -> list[Row]:
+    """Who else computes on the GPUs; that nobody does is worth a word too."""
+    if room < 1 or more.others is None:
+        return []
+    if not more.others:
+        return [heading("other processes", "none on these GPUs")]
+    rows: list[Row] = [heading("other processes", "on these GPUs, not of this run")]
+    named = min(MOST_NAME, max(8, width - 34))
+    for each in more.others:
+        rows.append(
+            [
+                (f"GPU {each.gpu}  ", "muted"),
+                (fit(str(each.pid), 8, "right") + "  ", "text"),
+                (fit(cut(clean(each.name), named, g("…")) or g("—"), named), "text"),
+                (fit(g(each.memory), 7, "right"), "text.bold"),
+                (" GiB", "muted"),
+            ]
+        )
+    if len(rows) > room:
+        hidden = len(rows) - room + 1
+        rows = [*rows[: room - 1], [(f"{hidden} more", "muted")]]
+    return rows[:room]

@@ -1,0 +1,142 @@
+"""The knobs of the matrix builder: a row each, chosen values marked, the cursor in sight."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txtop.options.presets import PRESETS
+from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, cells, clean, cut, fit, row_width
+from txtop.ui.models.matrix_choices import Choices, Knob
+
+LABEL = 12
+BESIDE_TITLE = 24
+FORMS = {
+    "names": "a built-in name, a path, a .gguf file or a Hub name",
+    "numbers": "8, or 1,8,32, or 1-64*2, or 16-64+16",
+    "whole": "how many",
+    "seconds": "seconds that a cell may warm up and measure",
+}
+
+HINTS = {
+    "models": "built in; + types a path or a Hub name",
+    "precisions": "int8 is the recipe for this device and family",
+    "attention": "the kernel; one that is not here fails its cell",
+    "batch_sizes": "sequences at a time; digits type another",
+    "sequence_lengths": "tokens of the prompt; T5: of the encoder",
+    "new_tokens": "that each request makes; an encoder makes none",
+    "scenario": "static: full batches; the others answer requests",
+    "rate": "sweep: shares of what a server can answer",
+    "threads": "of the model on a CPU; auto: all cores but one",
+    "device": "auto: the GPU where there is one",
+    "budget_s": "most seconds a cell may warm up and measure",
+    "iterations": "exactly so many, or until the interval is narrow",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is being typed for the knob under the cursor, and what was wrong with it."""
+
+    text: str
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands in its row: columns from `start`, `width` of them."""
+
+    column: int
+    start: int
+    width: int
+
+
+def choices(
+    shown: Choices,
+    typed: Entry | None,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    boxed: bool,
+) -> list[Row]:
+    """The panel with its frame."""
+    across, down = inside(width, height, boxed)
+    first = first_knob(shown, down)
+    body = [
+        _typing(knob, typed, across, g)
+        if typed is not None and i == shown.at
+        else _row(knob, i == shown.at, across, g)
+        for i, knob in enumerate(shown.knobs[first : first + down], start=first)
+    ]
+    said = cut(clean(g(_hint(shown.knob))), max(0, width - BESIDE_TITLE), g("…"))
+    return framed("what to measure", [(said, "muted")], body, width, height, g, boxed=boxed)
+
+
+def first_knob(shown: Choices, room: int) -> int:
+    """The first row on show, so that the one with the cursor is."""
+    return max(0, min(shown.at - room // 2, len(shown.knobs) - room))
+
+
+def _hint(knob: Knob) -> str:
+    """What the knob under the cursor is; of a preset, what it asks."""
+    if knob.name == "preset":
+        name = knob.values[knob.at]
+        return PRESETS[name].title if isinstance(name, str) else "no preset: choose below"
+    return HINTS[knob.name]
+
+
+def places(knob: Knob, here: bool, width: int, g: Glyphs) -> tuple[list[Place], int]:
+    """The values on show, and how many of the row there are behind them."""
+    room = width - LABEL
+    wide = [2 + cells(clean(g(knob.text(value)))) + 1 for value in knob.values]
+    first = 0
+    if here:
+        lead = 2 if sum(wide[: knob.at + 1]) > room else 0
+        taken, first = lead + wide[knob.at] + 3, knob.at
+        while first > 0 and taken + wide[first - 1] <= room:
+            first -= 1
+            taken += wide[first]
+    found: list[Place] = []
+    at = LABEL + (2 if first else 0)
+    for i in range(first, len(wide)):
+        last = i == len(wide) - 1
+        if found and at + wide[i] + (0 if last else 3) > width:
+            break
+        found.append(Place(i, at, wide[i]))
+        at += wide[i]
+    return found, len(wide) - first - len(found)
+
+
+def _row(knob: Knob, here: bool, width: int, g: Glyphs) -> Row:
+    row: Row = [(fit(knob.label, LABEL), "accent-a.bold" if here else "muted")]
+    shown, behind = places(knob, here, width, g)
+    if shown and shown[0].column:
+        row.append((fit(g("…"), 2), "muted"))
+    for place in shown:
+        value = knob.values[place.column]
+        chosen, cursor = value in knob.chosen, here and place.column == knob.at
+        row += [
+            (g("▸") if cursor else " ", "accent-a.bold"),
+            (g("●") if chosen else g("·"), "accent-a" if chosen else "muted"),
+            (clean(g(knob.text(value))), "text.bold" if chosen else "text" if cursor else "muted"),
+            (" ", "text"),
+        ]
+    if behind:
+        out = [knob.values[place.column] for place in shown]
+        hidden = sum(value not in out for value in knob.chosen)
+        row.append((g("…") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
+    return row
+
+
+def _typing(knob: Knob, typed: Entry, width: int, g: Glyphs) -> Row:
+    """The row while something is typed for it; its end stays in sight."""
+    row: Row = [(fit(knob.label, LABEL), "accent-a.bold"), ("> ", "accent-a")]
+    room = max(1, width - row_width(row) - 1)
+    text = clean(typed.text)
+    while cells(text) > room:
+        text = text[1:]
+    said = typed.wrong or ("" if text else FORMS.get(knob.typing, ""))
+    row += [(text, "text.bold"), ("_", "accent-a")]
+    return [*row, (f"  {g(said)}", "warn" if typed.wrong else "muted")]

@@ -1,0 +1,1 @@
+"""Render the trade-offs view."""

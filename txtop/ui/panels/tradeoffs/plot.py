@@ -1,0 +1,71 @@
+"""A plot of the trade-offs as a drawing on a plane: its scales, points, lines and guide."""
+
+from __future__ import annotations
+
+from txtop.ui.drawing.scale import Scale, linear, logarithmic
+from txtop.ui.drawing.scatter import Drawing, Path, Spot
+from txtop.ui.models.tradeoffs.plot import Plot, Point
+
+LOG_FROM = 8.0
+CEILING_WITHIN = 10.0
+GUIDE_STEPS = 24
+PROPORTION = "in proportion"
+
+
+def drawing(plot: Plot, cursor: int | None) -> Drawing:
+    """Labels stand beside the points that stand out and beside the one under the cursor."""
+    x, y = scales(plot)
+    spots = tuple(
+        Spot(p.x, p.y, p.line, _label(plot, p, at_cursor=i == cursor), not p.settled, p.front)
+        for i, p in enumerate(plot.points)
+    )
+    guide = _proportion(plot, cursor) if plot.kind == "lengths" else None
+    return Drawing(x, y, plot.x_name, plot.y_name, spots, _lines(plot), guide, plot.ceilings)
+
+
+def _label(plot: Plot, point: Point, *, at_cursor: bool) -> str:
+    if plot.kind == "load" and point.front:
+        return f"knee {point.label}"
+    return point.label if point.front or point.loose or at_cursor else ""
+
+
+def scales(plot: Plot) -> tuple[Scale, Scale]:
+    """Logarithmic both; of lengths that span less than a factor of eight both from 0, where what
+    grows in proportion is a straight line."""
+    xs, ys = [p.x for p in plot.points], [p.y for p in plot.points]
+    if plot.kind == "rates":
+        near = [height for height, _ in plot.ceilings if height <= CEILING_WITHIN * max(ys)]
+        return logarithmic(xs), logarithmic([*ys, *near])
+    if plot.kind == "load":
+        return logarithmic(xs), linear(ys)
+    lengths = sorted(set(xs))
+    if max(xs) >= LOG_FROM * min(xs):
+        return logarithmic(xs, lengths), logarithmic(ys)
+    return linear(xs, lengths), linear(ys)
+
+
+def _lines(plot: Plot) -> tuple[tuple[int, Path], ...]:
+    """Each line from batch to batch, from length to length, or from load to load: those come in
+    their order."""
+    found = []
+    for line in range(len(plot.lines)):
+        own = [p for p in plot.points if p.line == line]
+        if plot.kind == "load":
+            found.append((line, tuple((p.x, p.y) for p in own if not p.loose)))
+            continue
+        own.sort(key=lambda p: p.row.batch if plot.kind == "rates" else p.row.length)
+        found.append((line, tuple((p.x, p.y) for p in own)))
+    return tuple(found)
+
+
+def _proportion(plot: Plot, cursor: int | None) -> tuple[Path, str] | None:
+    """Where times would be that grew with the length and no faster: of the line under the cursor,
+    else of the first that has two points."""
+    chosen = [plot.points[cursor].line] if cursor is not None else []
+    for line in (*chosen, *range(len(plot.lines))):
+        own = [p for p in plot.points if p.line == line]
+        if len(own) > 1:
+            first, longest = own[0], own[-1].x / own[0].x
+            shares = (longest ** (i / GUIDE_STEPS) for i in range(GUIDE_STEPS + 1))
+            return tuple((first.x * share, first.y * share) for share in shares), PROPORTION
+    return None

@@ -1,0 +1,100 @@
+"""How much faster each precision is than the most precise one, and what its output is worth."""
+
+from __future__ import annotations
+
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scatter import role, sign
+from txtop.ui.drawing.spans import Row, crop, fit, row_width
+from txtop.ui.models.tradeoffs.plot import Plot, Point
+from txtop.ui.panels.cells import first_row
+from txtop.ui.panels.tradeoffs.table import Listing, name_width
+
+LEAST_BAR, MOST_BAR = 10, 64
+RATE, HALF, UNIT, RATIO, GAP = 8, 6, 6, 7, 2
+
+
+def bars(plot: Plot, width: int, height: int, g: Glyphs, cursor: int | None) -> Listing:
+    """A block a piece of work, all on one scale; no ratio stands without the badge of its output.
+    The row under the cursor is in sight."""
+    columns = _Columns(plot, width)
+    lines = _lines(plot)
+    at = next((y for y, (i, _) in enumerate(lines) if i is not None and i == cursor), None)
+    first = first_row(len(lines), at, height)
+    shown = lines[first : first + max(0, height)]
+    rows: list[Row] = [
+        [(g(heading), "muted")]
+        if i is None
+        else columns.row(plot.points[i], g, at_cursor=i == cursor)
+        for i, heading in shown
+    ]
+    return Listing([crop(row, width) for row in rows], [i for i, _ in shown])
+
+
+def _lines(plot: Plot) -> list[tuple[int | None, str]]:
+    """The points from above, and between pieces of work an empty line and a heading."""
+    several = len({point.label for point in plot.points}) > 1
+    found: list[tuple[int | None, str]] = []
+    block = None
+    for i, point in enumerate(plot.points):
+        if several and point.label != block:
+            found += [(None, "")] if block is not None else []
+            found.append((None, point.label))
+            block = point.label
+        found.append((i, ""))
+    return found
+
+
+class _Columns:
+    """How wide the bars are, and how much room the badges have beside them: as all rows need."""
+
+    def __init__(self, plot: Plot, width: int) -> None:
+        self._name = name_width(plot)
+        self._unit = plot.unit
+        self._best = max((point.x for point in plot.points), default=0.0)
+        self._room = width - (4 + self._name + RATE + HALF + UNIT) - GAP - RATIO - GAP
+        rows = [_beside(point, self._room - LEAST_BAR - GAP) for point in plot.points if point.y]
+        widest = max(map(row_width, rows), default=0)
+        self._bar = min(MOST_BAR, self._room - widest)
+        if self._bar < LEAST_BAR:
+            self._bar = 0
+
+    def row(self, point: Point, g: Glyphs, *, at_cursor: bool) -> Row:
+        """Sign, name, rate, then bar, ratio and badge, or why there are none."""
+        row, bold = point.row, ".bold" if at_cursor else ""
+        number = "bad.bold" if row.state == "failed" else "text.bold"
+        found: Row = [
+            (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
+            (sign(point.line, g, hollow=point.running) + " ", role(point.line)),
+            (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
+            (fit(g(row.rate), RATE, "right"), number),
+            (fit(" " + row.half.replace("±", g("±")), HALF), "muted"),
+            (fit(" " + self._unit, UNIT), "muted"),
+        ]
+        if not point.y:
+            why = "bad" if row.state == "failed" else "muted"
+            return [*found, (" " * GAP, "text"), (g(row.note), why)]
+        beside = _beside(point, self._room - self._bar)
+        if row_width(beside) > self._room - self._bar:
+            return found
+        full = charts.bar(point.x / self._best, self._bar, g, role(point.line)) if point.x else []
+        ratio = fit(row.ratio if point.x else "", RATIO, "right")
+        gap = " " * GAP
+        found += [(gap, "text"), *crop(full, self._bar), (ratio + gap, "text.bold")]
+        return [*found, *((g(text), colour) for text, colour in beside)]
+
+
+def _beside(point: Point, room: int) -> Row:
+    """What the output is worth and a note, in the longest form there is room for, else in the
+    shortest."""
+    row = point.row
+    noted = row.note not in ("", "reference")
+    note: Row = [(f" · {row.note}", "muted")] if noted else []
+    if point.is_reference:
+        whole: Row = [("reference", "muted"), *note]
+        return whole if row_width(whole) <= room else whole[:1]
+    if not point.x:
+        return [(row.note or "nothing to hold it against", "muted")]
+    words = (*row.badges, row.badges[-1].split()[0])
+    forms: list[Row] = [[(word, point.badge_role), *end] for word in words for end in (note, [])]
+    return next((form for form in forms if row_width(form) <= room), forms[-1])
