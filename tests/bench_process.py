@@ -12,7 +12,8 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
-from txtop.plan.cell import Allowed, Cell
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
 
 E = TypeVar("E", bound=events.Event)

@@ -11,7 +11,8 @@ from types import TracebackType
 import streams
 
 from txtop import stats
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 
 TELEMETRY_NS = 200_000_000

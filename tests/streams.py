@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from txtop import stats
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Machine
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import ui_events
 
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Scenario
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

@@ -9,7 +9,8 @@ import pytest
 import tiny
 from bench_process import WorkerProcess, of
 
-from txtop.plan.cell import Cache, Cell, Compile, matrix
+from txtop.plan.cell import Cache, Cell, Compile
+from txtop.plan.matrix import matrix
 from txtop.protocol import commands, events
 
 

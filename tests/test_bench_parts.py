@@ -16,7 +16,8 @@ from typing import ClassVar
 import pytest
 import tiny
 
-from txtop.plan.cell import Allowed, Cell, Weights
+from txtop.plan.cell import Cell, Weights
+from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
 from txtop.worker import failures
 from txtop.worker.command_queue import Cancelled, Inbox

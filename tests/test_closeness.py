@@ -6,7 +6,8 @@ import pytest
 from scipy import stats as oracle
 
 from txtop.plan import references
-from txtop.plan.cell import Cell, matrix
+from txtop.plan.cell import Cell
+from txtop.plan.matrix import matrix
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.stats import fidelity_bands

@@ -11,7 +11,7 @@ from drawn import lines
 from test_tradeoffs import a_plan, tried, whole
 
 from txtop.analysis import knee
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.state.session import SessionState, fold_all
 from txtop.stats.summary import FLOORS
 from txtop.ui.drawing.glyphs import Glyphs

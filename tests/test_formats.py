@@ -19,7 +19,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
 from txtop.export import WRITERS
 from txtop.export.text.columns import figure
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.catalog import resolve
 from txtop.session.reader import read_all

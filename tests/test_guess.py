@@ -11,7 +11,8 @@ from ui_sessions import MS, session, write
 
 from txtop.forecast.duration import guess
 from txtop.forecast.history import Past, Took, asked, learn
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 

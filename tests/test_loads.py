@@ -11,7 +11,7 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.serving import Wishes, loads, slo
-from txtop.plan.cell import Load
+from txtop.plan.matrix import Load
 from txtop.plan.serving import Scenario, Serving, Slo
 
 SERVED: tuple[Scenario, ...] = ("single", "dynamic", "continuous")

@@ -12,7 +12,7 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol.events import Telemetry
 from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState

@@ -11,7 +11,8 @@ import streams
 from txtop.errors import UsageError
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import Plan, matrix, workload_hash
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan, workload_hash
 from txtop.protocol import events
 from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState

@@ -13,7 +13,7 @@ from txtop.export.text.columns import figure
 from txtop.export.text.published import FIGURES
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import matrix
+from txtop.plan.matrix import matrix
 from txtop.state.session import SessionState, fold_all
 
 

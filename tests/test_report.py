@@ -18,7 +18,8 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.app import run_command_line
 from txtop.export.html.page import page
 from txtop.export.html.plots import Point, joined
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog

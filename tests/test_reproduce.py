@@ -20,7 +20,8 @@ from txtop.options.ab import plan as arms_plan
 from txtop.options.feasibility import why_senseless
 from txtop.options.presets import quick
 from txtop.options.serving import Wishes, loads
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Allowed, Cell, Plan
+from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell
+from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import directory
 from txtop.session.reader import read_all

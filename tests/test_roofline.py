@@ -15,7 +15,8 @@ from txtop.analysis import metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session.reader import read_all

@@ -21,7 +21,8 @@ import tiny
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json as export
 from txtop.export.text import table
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conductor import Conductor

@@ -10,7 +10,8 @@ import pytest
 import tiny
 from test_runner import Run, plan, statuses
 
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.runner.deadline import SILENCE_S, Patience
 from txtop.system import oom_killer
 

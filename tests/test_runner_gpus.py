@@ -15,7 +15,7 @@ from test_runner import Run, plan
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState

@@ -12,7 +12,8 @@ import pytest
 from test_runner import Run
 
 from txtop.analysis import serving
-from txtop.plan.cell import Load, Plan, matrix
+from txtop.plan.matrix import Load, matrix
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
 from txtop.protocol import events
 from txtop.session.reader import read_all

@@ -14,7 +14,7 @@ from txtop.export import json
 from txtop.forecast import room
 from txtop.options import ab
 from txtop.options.ab import Rules
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import Round
 from txtop.runner import control_protocol
@@ -267,7 +267,7 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
 ) -> None:
     from test_runner import FAKE
 
-    from txtop.plan.cell import matrix
+    from txtop.plan.matrix import matrix
     from txtop.runner.conductor import Conductor
     from txtop.runner.session_start import missing, uncompared
 

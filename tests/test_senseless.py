@@ -9,7 +9,7 @@ import pytest
 from txtop.errors import UsageError
 from txtop.options.feasibility import sieve
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import matrix
+from txtop.plan.matrix import matrix
 
 BASE: dict[str, Any] = {
     "models": ["gpt2"],

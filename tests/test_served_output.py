@@ -23,7 +23,7 @@ from txtop.export.json import build
 from txtop.export.schema import Export
 from txtop.export.text import serving_table, table
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState, fold_all

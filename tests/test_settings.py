@@ -9,7 +9,7 @@ import pytest
 
 from txtop import settings
 from txtop.cli.app import run_command_line
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings
 from txtop.ui import app as screen

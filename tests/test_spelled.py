@@ -17,7 +17,8 @@ from txtop.errors import UsageError
 from txtop.options.command_line import command_line
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Plan
+from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS
+from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
 
 

@@ -14,7 +14,9 @@ import versus_sessions
 from test_roofline import GPT2, PEAKS
 
 from txtop.analysis import roofline
-from txtop.plan.cell import Cell, Plan, matrix
+from txtop.plan.cell import Cell
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import read_all

@@ -11,7 +11,8 @@ import tiny
 from bench_process import WorkerProcess
 
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import Allowed, Cell
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
 from txtop.worker.failures import Rejected
 from txtop.worker.loading import source

@@ -12,7 +12,7 @@ from ui_sessions import session, write
 from txtop import settings
 from txtop.errors import SessionError, UsageError
 from txtop.formatting import parse_time
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 from txtop.ui.app import TxtopApp

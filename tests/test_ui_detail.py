@@ -16,7 +16,8 @@ from rich.cells import cell_len
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import build
 from txtop.export.schema import CellExport
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.resources import directory

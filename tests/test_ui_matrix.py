@@ -18,7 +18,7 @@ from txtop.forecast.memory_fit import Room
 from txtop.forecast.preview import Forecast, forecast
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.runner import client
 from txtop.session import catalog
 from txtop.ui.app import TxtopApp

@@ -9,7 +9,8 @@ import pytest
 from test_roofline import GPT2, PEAKS, told
 from ui_events import GPU, Story, folded, header
 
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state.session import SessionState
 from txtop.ui.drawing.glyphs import Glyphs

@@ -16,7 +16,8 @@ from txtop.analysis import metrics, serving
 from txtop.cli import headless
 from txtop.forecast import preview
 from txtop.forecast.history import Past
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
 from txtop.session.reader import read_all

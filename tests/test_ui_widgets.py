@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from txtop.plan.cell import Cell, Plan, matrix
+from txtop.plan.cell import Cell
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.glyphs import Glyphs, Mode

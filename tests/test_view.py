@@ -11,7 +11,8 @@ import pytest
 import ui_events
 
 from txtop import formatting, resources
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from txtop.plan.cell import Cell, Plan, matrix, workload_hash
+from txtop.plan.cell import Cell
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan, workload_hash
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState

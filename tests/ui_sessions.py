@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 

@@ -10,7 +10,7 @@ import streams
 from txtop import stats
 from txtop.options import ab
 from txtop.options.ab import Rules
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 

@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, Recorded
 
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 
 HOUR_NS = 3_600_000_000_000
 GPUS = 8

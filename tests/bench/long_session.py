@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, PROCESSES, Recorded
 
-from txtop.plan.cell import Plan, matrix
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 
 STEPS = 1_000_000

@@ -17,7 +17,8 @@ from txtop.cli.common import (
     Theme,
     check_look,
 )
-from txtop.plan.cell import Allowed, Attention, Cache, Compile, Device, Precision, Weights
+from txtop.plan.cell import Attention, Cache, Compile, Device, Precision, Weights
+from txtop.plan.plan import Allowed
 
 Arm = Parameter(help="knobs of this arm: precision=bf16,threads=2", consume_multiple=False)
 

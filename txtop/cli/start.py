@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from txtop.cli.common import check_detached, closing, json_target, when_plain
 
 if TYPE_CHECKING:
-    from txtop.plan.cell import Plan
+    from txtop.plan.plan import Plan
     from txtop.runner.client import OnHangup
     from txtop.ui.drawing.glyphs import Mode
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
 from txtop.protocol.events import Machine
 from txtop.stats.summary import Summary

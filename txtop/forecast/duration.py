@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from txtop.forecast.history import Past, Took
 from txtop.plan import references
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from txtop.models import model_config
 from txtop.options.command_line import command_line
 from txtop.options.feasibility import judge
 from txtop.options.run import Asked, cells_of, plan_of
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.ui.models.hero_metrics import predicted_bytes
 
 # Of what is free: weights and cache are not all that a cell needs.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 
 from txtop import formatting
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 

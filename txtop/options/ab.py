@@ -12,17 +12,8 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
 from txtop.options import limits
 from txtop.options.feasibility import why_senseless
-from txtop.plan.cell import (
-    ATTENTIONS,
-    CACHES,
-    COMPILES,
-    PRECISIONS,
-    Allowed,
-    Cell,
-    Device,
-    Plan,
-    Weights,
-)
+from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell, Device, Weights
+from txtop.plan.plan import Allowed, Plan
 
 MARGIN = 0.02
 BUDGET_S = 120.0

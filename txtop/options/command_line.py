@@ -10,7 +10,7 @@ import msgspec
 
 from txtop.options import parsing
 from txtop.options.run import Asked, base_of
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 
 _LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
 _NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")

@@ -6,7 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan.cell import Attention, Device, Plan, Precision, matrix
+from txtop.plan.cell import Attention, Device, Precision
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Plan
 
 Name = Literal[
     "quick",

@@ -12,7 +12,8 @@ from txtop.options import ab
 from txtop.options.command_line import number, option
 from txtop.options.percent import share
 from txtop.options.serving import Wishes, loads
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving, Slo
 
 # A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.

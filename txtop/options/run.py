@@ -11,18 +11,9 @@ from txtop.options import limits
 from txtop.options.feasibility import sieve
 from txtop.options.presets import PRESETS, Preset, Scale
 from txtop.options.serving import Wishes, loads
-from txtop.plan.cell import (
-    Allowed,
-    Attention,
-    Cache,
-    Cell,
-    Compile,
-    Device,
-    Plan,
-    Precision,
-    Weights,
-    matrix,
-)
+from txtop.plan.cell import Attention, Cache, Cell, Compile, Device, Precision, Weights
+from txtop.plan.matrix import matrix
+from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario
 
 MAX_CELLS = 10_000

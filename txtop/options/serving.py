@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.plan.cell import Load
+from txtop.plan.matrix import Load
 from txtop.plan.serving import LONGEST_MS, MOST_PAIRS, Scenario, Serving, Slo
 
 SWEEP = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)

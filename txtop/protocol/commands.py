@@ -10,7 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan.cell import Allowed, Cell, Count, Positive
+from txtop.plan.cell import Cell, Count, Positive
+from txtop.plan.plan import Allowed
 
 
 class Load(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from types import FrameType
 import msgspec
 
 from txtop.errors import TxtopError
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conductor import Conductor
 from txtop.runner.control_protocol import new_socket

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from txtop.analysis import metrics
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol.events import Block, Role
 from txtop.runner import block_validity
 from txtop.runner.recorder import now_ns

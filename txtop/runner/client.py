@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from txtop.errors import RunError
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol.events import MAX_LINE_BYTES, AnyEvent, BadLine, Segment, decode
 from txtop.runner.control_protocol import Request, Status, decode_lines, decode_status
 from txtop.session.catalog import check_name, sessions_dir

@@ -9,7 +9,7 @@ from typing import Literal
 
 from txtop import stats
 from txtop.models import model_config
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start

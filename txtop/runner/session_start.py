@@ -6,7 +6,8 @@ import os
 import time
 
 from txtop.plan import references
-from txtop.plan.cell import Cell, Plan, workload_hash
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan, workload_hash
 from txtop.protocol import events
 from txtop.protocol.events import Machine
 from txtop.runner import machine_info

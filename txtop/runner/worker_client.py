@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from txtop.models import model_config
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
 from txtop.protocol.commands import Order
 from txtop.protocol.events import AnyEvent, Role, Status

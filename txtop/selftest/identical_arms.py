@@ -12,7 +12,7 @@ from pathlib import Path
 
 from txtop.errors import RunError
 from txtop.options import ab
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.runner.client import Control, Launched, last_words, start
 from txtop.selftest.overhead import (
     MODEL,

@@ -6,7 +6,8 @@ import copy
 import math
 from dataclasses import dataclass, field
 
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol.events import Round
 from txtop.stats.intervals import Interval, of_mean
 from txtop.stats.sequential import (

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from txtop.plan import references
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state import fidelity

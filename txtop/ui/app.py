@@ -22,7 +22,7 @@ from txtop.ui.terminal.capabilities import HANGUP_STATUS, Guard, capabilities, d
 from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
-    from txtop.plan.cell import Plan
+    from txtop.plan.plan import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.transport import Transport
 

@@ -19,7 +19,7 @@ from txtop.errors import TxtopError, UsageError
 from txtop.ui.frame_loop import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
-    from txtop.plan.cell import Plan
+    from txtop.plan.plan import Plan
     from txtop.runner.client import OnHangup
     from txtop.session.follower import Follower
     from txtop.session.player import Pair, Player

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text, WallS
 from txtop.protocol.events.base import Role as Role
 from txtop.protocol.events.loading import Geometry as Geometry

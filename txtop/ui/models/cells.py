@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState

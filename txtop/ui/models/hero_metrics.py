@@ -10,7 +10,8 @@ from statistics import fmean, median
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.analysis.metrics import Live
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import FLOORS
 from txtop.ui.models.cache import Memo

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import metrics, serving
-from txtop.plan.cell import Plan
+from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCHES
 from txtop.ui.models.hero_metrics import MOST_BINS, Chart, measured_count

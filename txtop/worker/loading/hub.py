@@ -12,7 +12,8 @@ from pathlib import Path
 
 from txtop.errors import TxtopError
 from txtop.models.model_config import OFFLINE_NOTICE
-from txtop.plan.cell import Allowed, Weights
+from txtop.plan.cell import Weights
+from txtop.plan.plan import Allowed
 from txtop.sanitise import sanitise
 
 PROBE_S = 2.0

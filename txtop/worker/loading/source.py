@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from txtop.models import model_config
-from txtop.plan.cell import Allowed, Weights
+from txtop.plan.cell import Weights
+from txtop.plan.plan import Allowed
 from txtop.worker.failures import Rejected
 from txtop.worker.loading import gguf, hub
 

@@ -6,8 +6,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from txtop.plan.cell import Cell, Plan
+from txtop.plan.cell import Cell
 from txtop.plan.labels import KNOBS, word
+from txtop.plan.plan import Plan
 
 Kind = Literal["rates", "lengths", "precisions", "load"]
 KINDS: tuple[Kind, ...] = ("rates", "lengths", "precisions", "load")
