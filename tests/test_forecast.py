@@ -8,7 +8,7 @@ import ui_events
 from txtop.forecast.history import Past, Took, asked
 from txtop.forecast.memory_fit import Room, room
 from txtop.forecast.preview import Ahead, forecast
-from txtop.models import model_config
+from txtop.models import model_size
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell
 from txtop.state.session import SessionState
@@ -93,7 +93,7 @@ def test_each_cell_is_told_from_the_others() -> None:
 def test_memory_is_what_the_cells_of_a_run_are_told_to_need() -> None:
     found = forecast(Asked(models=["gpt2"], batch_sizes=[1, 64]), Past())
     assert [each.needs for each in found.cells] == [
-        model_config.predicted_bytes(each.cell) for each in found.cells
+        model_size.predicted_bytes(each.cell) for each in found.cells
     ]
     assert found.cells[1].needs and found.cells[0].needs == 4 * (124_439_808 + 18_432 * 160)
 

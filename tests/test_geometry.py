@@ -22,8 +22,8 @@ from transformers import (
     T5Config,
 )
 
-from txtop.models import model_config
-from txtop.models.model_config import builtin
+from txtop.models import builtin as builtin_module
+from txtop.models.builtin import builtin
 from txtop.protocol import events
 from txtop.stats import roofline
 from txtop.worker.loading import geometry, int8
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, model_config.Family]:
+def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, builtin_module.Family]:
     """A built-in model of its real size without a byte of memory."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
@@ -47,7 +47,7 @@ def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, model_co
 
 
 def of(
-    model: Any, kind: model_config.Family, dtype: torch.dtype = torch.float32
+    model: Any, kind: builtin_module.Family, dtype: torch.dtype = torch.float32
 ) -> events.Geometry:
     found = geometry.of(model, kind, geometry.count(model, kind), dtype, "")
     assert found is not None
@@ -168,7 +168,7 @@ def test_a_window_is_known() -> None:
     assert of(small(Qwen2Config(**SMALL, sliding_window=16)), "causal").window is None
 
 
-def unknown() -> Iterator[tuple[Any, model_config.Family]]:
+def unknown() -> Iterator[tuple[Any, builtin_module.Family]]:
     yield (
         AutoModelForSeq2SeqLM.from_config(
             T5Config(vocab_size=96, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)

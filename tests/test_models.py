@@ -10,11 +10,11 @@ import msgspec
 import pytest
 import tiny
 
-from txtop.models import model_config
+from txtop.models import builtin, model_config, model_size
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 
-NAMES = [model.name for model in model_config.BUILTIN]
+NAMES = [model.name for model in builtin.BUILTIN]
 
 
 def cell(model: str, **knobs: object) -> Cell:
@@ -30,10 +30,10 @@ def test_a_builtin_is_found_by_its_bare_name_and_by_its_hub_id() -> None:
         ("gpt2", "openai-community/gpt2"),
         ("t5-small", "google-t5/t5-small"),
     ):
-        found = model_config.builtin(name)
+        found = builtin.builtin(name)
         assert found is not None and found.hub_id == hub_id
-        assert model_config.builtin(hub_id) is found
-    assert model_config.builtin("gpt3") is None
+        assert builtin.builtin(hub_id) is found
+    assert builtin.builtin("gpt3") is None
     assert len(NAMES) == 12
 
 
@@ -55,7 +55,7 @@ def test_family_and_context(model: str, family: str | None, context: int | None)
 
 
 def test_the_family_spelled_by_a_configuration_is_the_tables() -> None:
-    for model in model_config.BUILTIN:
+    for model in builtin.BUILTIN:
         assert model_config.family(model.name) == model.family
         assert model_config.context_length(model.name) == model.max_positions
 
@@ -64,9 +64,9 @@ def test_a_local_directory_is_known_by_its_config(tmp_path: Path) -> None:
     directory = str(tiny.gpt2(tmp_path / "gpt2"))
     assert model_config.family(directory) == "causal"
     assert model_config.context_length(directory) == tiny.POSITIONS
-    assert model_config.parameter_count(directory) == 9152
+    assert model_size.parameter_count(directory) == 9152
     assert model_config.context_length(str(tiny.t5(tmp_path / "t5", weights=False))) is None
-    assert model_config.parameter_count(str(tmp_path / "t5")) is None
+    assert model_size.parameter_count(str(tmp_path / "t5")) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_broken_config_is_unknown_and_no_error(tmp_path: Path, junk: str) -> N
     broken = cell(str(tmp_path))
     assert model_config.context_length(str(tmp_path)) is None
     assert model_config.refuse(broken) is None
-    assert model_config.predicted_bytes(broken) is None
+    assert model_size.predicted_bytes(broken) is None
 
 
 def test_paths_that_cannot_be_are_unknown() -> None:
@@ -110,25 +110,25 @@ def test_longer_than_the_context(model: str, prompt: int, new: int, refused: boo
 
 
 def test_the_nearest_name() -> None:
-    assert model_config.nearest("gtp2") == "gpt2"
-    assert model_config.nearest("bert-base") == "bert-base-uncased"
-    assert model_config.nearest("someone/Qwen3-0.5B") == "Qwen3-0.6B"
-    assert model_config.nearest("zzzz") is None
+    assert builtin.nearest("gtp2") == "gpt2"
+    assert builtin.nearest("bert-base") == "bert-base-uncased"
+    assert builtin.nearest("someone/Qwen3-0.5B") == "Qwen3-0.6B"
+    assert builtin.nearest("zzzz") is None
 
 
 def test_predicted_bytes_are_weights_and_cache() -> None:
     # gpt2: 2 x 12 layers x 768 values a token and sequence
     gpt2 = cell("gpt2", batch_size=4, sequence_length=100, new_tokens=28)
-    assert model_config.predicted_bytes(gpt2) == 4 * (124_439_808 + 2 * 12 * 768 * 4 * 128)
+    assert model_size.predicted_bytes(gpt2) == 4 * (124_439_808 + 2 * 12 * 768 * 4 * 128)
     # grouped queries: 30 layers, 3 heads of 64
     smol = cell("SmolLM2-135M", precision="bf16", sequence_length=96, new_tokens=32)
-    assert model_config.predicted_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
-    assert model_config.predicted_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
+    assert model_size.predicted_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
+    assert model_size.predicted_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
     # As a server: its longest requests in every slot
     serving = Serving(max_batch=3, lengths="pairs", pairs=((8, 4), (50, 10)))
     served = cell("gpt2", scenario="dynamic", serving=serving)
-    assert model_config.predicted_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
-    assert model_config.predicted_bytes(cell("unknown/model")) is None
+    assert model_size.predicted_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
+    assert model_size.predicted_bytes(cell("unknown/model")) is None
 
 
 PARAMETERS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from txtop.models import model_config
+from txtop.models import model_size
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState
 
@@ -19,7 +19,7 @@ def short_of(state: SessionState, loaded: Cell, wanted: Cell) -> tuple[int, int]
     load = state.cells[loaded.id].load
     device = state.devices.get(state.gpu(load.device_id if load else None) or HOST)
     on_host = device is state.devices.get(HOST)
-    needed = model_config.predicted_bytes(_while_loading(wanted, on_host=on_host))
+    needed = model_size.predicted_bytes(_while_loading(wanted, on_host=on_host))
     needed = needed or (load.weight_bytes if load else None)
     if device is None or needed is None:
         return None

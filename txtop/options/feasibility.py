@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from txtop.models import model_config
+from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 
 _GRAPHS = ("reduce-overhead", "max-autotune")
@@ -56,7 +56,7 @@ def why_senseless(cell: Cell) -> str:
     return _why(cell, model_config.family(cell.model))
 
 
-def _why(cell: Cell, family: model_config.Family | None) -> str:
+def _why(cell: Cell, family: builtin.Family | None) -> str:
     if cell.attention.startswith("flash_attention"):
         if cell.precision == "fp32":
             return f"{cell.attention} knows fp16 and bf16, not fp32"

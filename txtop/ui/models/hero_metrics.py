@@ -57,10 +57,10 @@ class Metric:
 @lru_cache(maxsize=4096)
 def predicted_bytes(cell: Cell) -> int | None:
     """The memory that a cell is expected to need; null where its model is not known here."""
-    from txtop.models import model_config
+    from txtop.models import model_size
 
     try:
-        return model_config.predicted_bytes(cell)
+        return model_size.predicted_bytes(cell)
     except (OSError, ValueError):
         return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from txtop.errors import UsageError
-from txtop.models import model_config
+from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import numbers
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset
@@ -109,7 +109,7 @@ def _knobs() -> list[Knob]:
     """As on a command line without options; the model and its matrix first."""
     cores = os.cpu_count() or 1
     threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
-    others = [m.name for m in model_config.BUILTIN if m.hub_id != SMALL_BERT]
+    others = [m.name for m in builtin.BUILTIN if m.hub_id != SMALL_BERT]
     names = dict.fromkeys([*PRESETS["families"].models, *others])
     base = Preset(title="")
     presets: list[Value] = [None, *PRESETS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from txtop.models import model_config
+from txtop.models import builtin
 from txtop.worker.failures import Rejected
 from txtop.worker.loading.source import Source
 
@@ -20,7 +20,7 @@ _NAMES = {
 }
 
 
-def model_class(source: Source, kind: model_config.Family) -> Any:
+def model_class(source: Source, kind: builtin.Family) -> Any:
     """Imports the one class that is needed; later it would be on the account of the next phase."""
     import transformers
     from transformers.models.auto import modeling_auto
@@ -42,7 +42,7 @@ def model_class(source: Source, kind: model_config.Family) -> Any:
     return getattr(transformers, name if isinstance(name, str) else name[0])
 
 
-def _own_class(source: Source, kind: model_config.Family) -> Any:
+def _own_class(source: Source, kind: builtin.Family) -> Any:
     """The class that the repository brings. Raises `Rejected` where it brings none for `kind`."""
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 

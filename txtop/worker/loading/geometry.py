@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from txtop.models import model_config
+from txtop.models import builtin
 from txtop.protocol.events import Geometry
 from txtop.worker.loading import int8, precision
 
@@ -42,7 +42,7 @@ class Counted:
     asleep: int
 
 
-def count(model: Any, kind: model_config.Family) -> Counted:
+def count(model: Any, kind: builtin.Family) -> Counted:
     """Takes stock of a model in its first precision."""
     once = _head(model) if kind == "causal" else getattr(model, "pooler", None)
     experts = sum(p.numel() for module in _experts(model) for p in module.parameters())
@@ -55,7 +55,7 @@ def count(model: Any, kind: model_config.Family) -> Counted:
 
 
 def of(
-    model: Any, kind: model_config.Family, counted: Counted, dtype: torch.dtype, recipe: str
+    model: Any, kind: builtin.Family, counted: Counted, dtype: torch.dtype, recipe: str
 ) -> Geometry | None:
     """The geometry of a model as it is measured; null for an encoder-decoder, and where its
     configuration does not tell what its layers keep. `recipe` is that of `int8.convert`."""
@@ -115,7 +115,7 @@ def _sleeping(config: Any) -> float:
     return 0.0 if whole is None or active is None else max(0.0, 1 - active / whole)
 
 
-def _plain(config: Any, kind: model_config.Family) -> bool:
+def _plain(config: Any, kind: builtin.Family) -> bool:
     """Whether every layer keeps keys and values of each position, for heads that are known."""
     if set(getattr(config, "layer_types", None) or ()) - _ATTENTION:
         return False

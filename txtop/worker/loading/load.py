@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
-from txtop.models import model_config
+from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.worker import device as machine
@@ -37,7 +37,7 @@ class Loaded:
     task: Task
     model: Any
     source: Source
-    family: model_config.Family
+    family: builtin.Family
     device: torch.device
     vocabulary: int
     positions: int | None

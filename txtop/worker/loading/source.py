@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.models import model_config
+from txtop.models import builtin, model_config
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import Rejected
@@ -60,7 +60,7 @@ def resolve(
         return _local(path, weights, allowed, say, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
         raise Rejected(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    known = model_config.builtin(model)
+    known = builtin.builtin(model)
     if known is None and not _HUB_ID.fullmatch(model):
         raise Rejected(f"{model} is no name of a model", _suggest(model))
     if known is not None and weights == "random":
@@ -79,13 +79,13 @@ def resolve(
     return _local(directory, weights, allowed, say, f"hub: {known.hub_id if known else model}")
 
 
-def _builtin(known: model_config.Builtin) -> Source:
+def _builtin(known: builtin.Builtin) -> Source:
     config = {"model_type": known.model_type, **known.config}
     return Source(config=config, weights="random", label=f"built-in configuration {known.name}")
 
 
 def _suggest(model: str, hint: str = "") -> str:
-    near = model_config.nearest(model)
+    near = builtin.nearest(model)
     if near:
         return f"did you mean {near}?" + (f" Or: {hint}" if hint else "")
     return hint or "a local path, or a built-in name such as gpt2"

@@ -1,0 +1,76 @@
+"""How large a model is: its parameters, its KV cache, and the memory that a cell needs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from txtop.models.builtin import builtin
+from txtop.models.model_config import config_of, family_of, local_path
+from txtop.plan import requests
+from txtop.plan.cell import Cell
+
+BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
+    ("int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"), 1
+)
+
+
+def _stored_parameters(directory: Path) -> int | None:
+    """Elements of all tensors in the directory's safetensors files, from their headers."""
+    count = 0
+    for path in sorted(directory.glob("*.safetensors")):
+        with path.open("rb") as file:
+            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 100_000_000)))
+        shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
+        count += sum(math.prod(shape) for shape in shapes)
+    return count or None
+
+
+def parameter_count(model: str) -> int | None:
+    """Parameters of a built-in name, or elements stored in a local directory, where known."""
+    path = local_path(model)
+    if path is not None:
+        try:
+            return _stored_parameters(path) if path.is_dir() else None
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            return None
+    known = builtin(model)
+    return known.parameters if known else None
+
+
+def _first(config: Mapping[str, Any], *keys: str) -> int | None:
+    values = (config.get(key) for key in keys)
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
+
+
+def kv_values_per_token(config: Mapping[str, Any]) -> int | None:
+    """2 x layers x kv_heads x head_dim of the decoder; null where that is not stated."""
+    layers = _first(config, "num_decoder_layers", "num_hidden_layers", "n_layer", "num_layers")
+    heads = _first(config, "num_attention_heads", "n_head", "num_heads", "decoder_attention_heads")
+    width = _first(config, "hidden_size", "n_embd", "d_model")
+    if layers is None or heads is None or width is None:
+        return None
+    head_dim = _first(config, "head_dim", "d_kv") or width // heads
+    return 2 * layers * (_first(config, "num_key_value_heads") or heads) * head_dim
+
+
+def predicted_bytes(cell: Cell) -> int | None:
+    """Weights in the cell's precision plus the KV cache at its full length; null where unknown.
+    Of a server: with the longest requests in every slot.
+
+    An encoder-decoder caches the encoder's positions too, once, for its cross attention.
+    """
+    config, parameters = config_of(cell.model), parameter_count(cell.model)
+    if config is None or parameters is None:
+        return None
+    size = BYTES_PER_WEIGHT[cell.precision]
+    if family_of(config) == "encoder":
+        return parameters * size
+    per_token = kv_values_per_token(config)
+    if per_token is None:
+        return None
+    tokens = cell.slots * sum(requests.longest(cell))
+    return size * (parameters + per_token * tokens)
