@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
-from txtop.protocol import commands, events
+from txtop.protocol import codec, commands, events
 
 E = TypeVar("E", bound=events.Event)
 
@@ -62,7 +62,7 @@ class WorkerProcess:
             except Empty:
                 raise AssertionError(f"no {kind.__name__} in {timeout_s} s: {self.seen}") from None
             assert line, f"the worker ended before {kind.__name__}: {self.stderr()}"
-            event = events.decode(line)
+            event = codec.decode(line)
             assert event is not None
             self.seen.append(event)
             if isinstance(event, kind) and where(event):

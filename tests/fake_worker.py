@@ -26,7 +26,7 @@ from typing import Any
 import streams
 
 from txtop.plan.cell import Cell
-from txtop.protocol import commands, events
+from txtop.protocol import codec, commands, events
 from txtop.worker.command_queue import Cancelled
 from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, serve
 
@@ -52,7 +52,7 @@ class Fake:
 
     def send(self, event: events.AnyEvent) -> None:
         event.src = self.name
-        os.write(1, events.encode(event))
+        os.write(1, codec.encode(event))
 
     def run(self) -> None:
         while True:

@@ -13,7 +13,7 @@ import streams
 from txtop import stats
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
-from txtop.protocol import events
+from txtop.protocol import codec, events
 
 TELEMETRY_NS = 200_000_000
 HOST = ("cpu_percent", "memory_used_bytes", "memory_total_bytes", "swap_used_bytes", "load_1")
@@ -64,7 +64,7 @@ class Recorded:
     def put(self, event: events.AnyEvent) -> None:
         self.count += 1
         event.seq = self.count
-        self._file.write(events.encode(event))
+        self._file.write(codec.encode(event))
 
     def go_on(self, ns: int) -> None:
         """Lets so much time pass under the sampler."""

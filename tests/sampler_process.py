@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from txtop.protocol.events import AnyEvent, Telemetry, decode
+from txtop.protocol.codec import decode
+from txtop.protocol.events import AnyEvent, Telemetry
 
 TREE = str(Path(__file__).parents[1])
 Start = Callable[..., subprocess.Popen[bytes]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from txtop import stats
 from txtop.plan.matrix import matrix
 from txtop.plan.plan import Plan
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent, Machine
 
 MS = 1_000_000
@@ -118,6 +118,6 @@ def telemetry(at_ns: int) -> events.Telemetry:
 
 def write(path: Path, made: list[AnyEvent]) -> bytes:
     """Writes a log; returns its bytes."""
-    body = b"".join(map(events.encode, made))
+    body = b"".join(map(codec.encode, made))
     path.write_bytes(body)
     return body

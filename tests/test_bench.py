@@ -18,7 +18,7 @@ from bench_process import WorkerProcess, of
 from safetensors.numpy import load_file, save_file
 
 from txtop.plan.cell import Cell
-from txtop.protocol import commands, events
+from txtop.protocol import codec, commands, events
 from txtop.worker import device
 
 
@@ -205,7 +205,7 @@ def test_a_reader_that_pauses_does_not_stop_the_measurement(
     iterations = of(events.Iteration, worker.seen[start:])
     assert [i.index for i in iterations] == list(range(count))
     # More than a pipe holds was said while nobody read.
-    assert sum(len(events.encode(e)) for e in worker.seen[start:]) > 130_000
+    assert sum(len(codec.encode(e)) for e in worker.seen[start:]) > 130_000
     assert before < iterations[-1].start_ns < resumed
 
 

@@ -18,7 +18,7 @@ import tiny
 
 from txtop.plan.cell import Cell, Weights
 from txtop.plan.plan import Allowed
-from txtop.protocol import commands, events
+from txtop.protocol import codec, commands, events
 from txtop.worker import failures
 from txtop.worker.command_queue import Cancelled, Inbox
 from txtop.worker.event_writer import STEP_BATCH_NS, Emitter
@@ -127,7 +127,7 @@ def test_a_reader_that_does_not_read_never_holds_up_the_writer() -> None:
     assert not emitter.pending
     os.close(write_end)
     reader.join()
-    seen = [events.decode(line) for line in got]
+    seen = [codec.decode(line) for line in got]
     assert [event.t_ns for event in seen if event] == list(range(2000))
     assert {event.src for event in seen if event} == {"w"}
 

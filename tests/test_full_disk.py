@@ -12,7 +12,7 @@ from pathlib import Path
 import full_disk
 import pytest
 
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.runner.client import Control
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
@@ -152,7 +152,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
     seen: list[int] = []
     while page := writer.unwritten(after):
         pages += 1
-        seen += [event.seq for line in page if (event := events.decode(line)) is not None]
+        seen += [event.seq for line in page if (event := codec.decode(line)) is not None]
         after = seen[-1]
     assert pages > 100 and seen == list(range(1, last.seq + 1))
     full[0] = False
@@ -163,7 +163,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
 def read_all_events(folder: Path) -> list[int]:
     """The numbers of the lines that were written; there is no header here."""
     lines = (folder / LOG_NAME).read_bytes().splitlines()
-    return [event.seq for line in lines if (event := events.decode(line)) is not None]
+    return [event.seq for line in lines if (event := codec.decode(line)) is not None]
 
 
 @pytest.mark.fault(8)

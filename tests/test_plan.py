@@ -13,7 +13,7 @@ from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.matrix import matrix
 from txtop.plan.plan import Plan, workload_hash
-from txtop.protocol import events
+from txtop.protocol import codec
 from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -157,4 +157,4 @@ def test_without_a_number_a_steady_cell_ends_as_it_converges_and_a_noisy_one_wit
 
 def test_events_keep_what_they_carry() -> None:
     for event in streams.stream():
-        assert events.decode(events.encode(event)) == event
+        assert codec.decode(codec.encode(event)) == event

@@ -11,7 +11,7 @@ import streams
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import WRITERS
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader
 from txtop.session.player import Pair, Player
@@ -97,7 +97,7 @@ def test_lines_that_are_rejected_change_no_place(
 ) -> None:
     monkeypatch.setattr(reader, "CHUNK_BYTES", 500)
     made = eventful()
-    lines = [events.encode(event) for event in made]
+    lines = [codec.encode(event) for event in made]
     for i in range(5, len(lines), 7):
         lines[i] = (
             lines[i] + [b"junk\n", b"\0" * 900 + b"\n", b"x" * (2 << 20) + b"\n", b"\n"][i % 4]

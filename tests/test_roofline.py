@@ -17,7 +17,7 @@ from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.plan.matrix import matrix
 from txtop.plan.plan import Plan
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState, fold_all
@@ -274,7 +274,7 @@ def test_a_session_from_before_has_reasons_in_place_of_shares(name: str) -> None
 def test_the_two_facts_survive_the_log() -> None:
     peaks = events.Peaks(t_ns=1, **PEAKS)
     load = streams.load(1, "c001", geometry=GPT2)
-    assert [events.decode(events.encode(event)[:-1]) for event in (peaks, load)] == [peaks, load]
-    zero = events.encode(peaks).replace(b"50000000000.0", b"0")
-    with pytest.raises(events.BadLine):
-        events.decode(zero[:-1])
+    assert [codec.decode(codec.encode(event)[:-1]) for event in (peaks, load)] == [peaks, load]
+    zero = codec.encode(peaks).replace(b"50000000000.0", b"0")
+    with pytest.raises(codec.BadLine):
+        codec.decode(zero[:-1])

@@ -13,7 +13,7 @@ from test_runner import FAKE, Run, plan, statuses
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError
 from txtop.export import json as export
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info
 from txtop.runner.conductor import Conductor
@@ -143,7 +143,7 @@ def test_a_reboot_starts_a_segment_and_no_time_goes_across(
     late = 10**15
     for event in found[:cut]:
         event.t_ns += late
-    log.write_bytes(b"".join(events.encode(event) for event in found[:cut]))
+    log.write_bytes(b"".join(codec.encode(event) for event in found[:cut]))
     before = fold_all(found[:cut])
     monkeypatch.setattr(machine_info, "boot_id", lambda: "another boot")
     state = resumed(run.folder)
@@ -181,7 +181,7 @@ def test_what_changed_since_the_header_is_said(
     run.run()
     found: list[AnyEvent] = read_all(run.folder)[0]
     cut = next(i for i, e in enumerate(found) if isinstance(e, events.CellStarted))
-    (run.folder / LOG_NAME).write_bytes(b"".join(map(events.encode, found[:cut])))
+    (run.folder / LOG_NAME).write_bytes(b"".join(map(codec.encode, found[:cut])))
     real = machine_info.versions()
     monkeypatch.setattr(machine_info, "versions", lambda: {**real, "torch": "99.0"})
     state = resumed(run.folder)

@@ -13,7 +13,7 @@ from test_runner import Run, plan, statuses
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.session.reader import read_all
 from txtop.state.session import fold_all
 
@@ -111,7 +111,7 @@ def test_a_runner_log_that_cannot_be_written_ends_no_run(
 
 def test_a_sampler_may_speak_until_the_end(tmp_path: Path) -> None:
     """What it says while it is being ended is a sample, and no stray word of a worker."""
-    sample = events.encode(streams.telemetry(1)).decode().strip()
+    sample = codec.encode(streams.telemetry(1)).decode().strip()
     script = (
         "import sys, time\n"
         f"def say(): print({sample!r}, flush=True)\n"

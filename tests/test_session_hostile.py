@@ -14,7 +14,7 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
 from txtop.session.reader import read_all
@@ -69,7 +69,7 @@ def test_no_text_of_a_session_file_reaches_a_terminal_or_an_export_raw(
     made = streams.stream()
     spoil(made)
     path = tmp_path / "s.jsonl"
-    path.write_bytes(b"".join(map(events.encode, made)))
+    path.write_bytes(b"".join(map(codec.encode, made)))
     for command in (("show", str(path)), ("export", str(path)), ("replay", str(path)), ()):
         arguments = command or ("sessions", "--session-dir", str(tmp_path))
         done = subprocess.run(

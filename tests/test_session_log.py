@@ -15,7 +15,7 @@ import pytest
 import streams
 
 from txtop.errors import RunError, SessionError, UsageError
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
@@ -34,7 +34,7 @@ def test_a_log_cut_at_any_byte_keeps_exactly_its_complete_records(tmp_path: Path
         found, problems = read_all(path)
         whole = sum(end <= cut or end == cut + 1 for end in ends)
         assert len(found) == whole
-        assert events.encode(found[-1]) == events.encode(made[whole - 1])
+        assert codec.encode(found[-1]) == codec.encode(made[whole - 1])
         torn = cut - max((end for end in ends if end <= cut), default=0)
         assert problems.torn_bytes == (0 if cut + 1 in ends else torn)
         assert not problems.rejected
@@ -72,7 +72,7 @@ JUNK = {
 def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / "s.jsonl"
     made = streams.stream()
-    lines = [events.encode(event) for event in made]
+    lines = [codec.encode(event) for event in made]
     junk = JUNK[name]
     lines.insert(7, lines[0] if junk is None else junk + b"\n")
     path.write_bytes(b"".join(lines))
@@ -88,7 +88,7 @@ def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, nam
 @pytest.mark.fault(13)
 def test_show_of_a_log_with_junk_prints_the_table_and_the_lines_on_stderr(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
-    lines = [events.encode(event) for event in streams.stream()]
+    lines = [codec.encode(event) for event in streams.stream()]
     for place, junk in enumerate(filter(None, JUNK.values())):
         lines.insert(5 + place * 3, junk + b"\n")
     path.write_bytes(b"".join(lines))
@@ -120,7 +120,7 @@ def test_any_bytes_at_all_are_read_or_refused(tmp_path: Path) -> None:
 def test_an_unknown_kind_is_passed_over_and_a_newer_major_version_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     made = streams.stream()
-    lines = [events.encode(event) for event in made]
+    lines = [codec.encode(event) for event in made]
     lines.insert(3, b'{"kind":"weather","t_ns":1,"sun":true}\n')
     path.write_bytes(b"".join(lines))
     found, problems = read_all(path)
@@ -162,7 +162,7 @@ def test_a_writer_numbers_digests_and_keeps_everything(tmp_path: Path) -> None:
     writer.record(made[-1])
     assert writer.close()
     body = (folder / LOG_NAME).read_bytes()
-    assert body == b"".join(map(events.encode, made))
+    assert body == b"".join(map(codec.encode, made))
     assert [e.seq for e in read_all(folder)[0]] == list(range(1, len(made) + 1))
     assert digest == hashlib.sha256(body[: body.rfind(b"\n", 0, -1) + 1]).hexdigest()
     assert (folder / LOG_NAME).stat().st_mode & 0o777 == 0o600
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_stays_in_memory_and_is_tried_again(
     while writer.write_error is None:
         pass
     assert writer.write_error == "No space left on device"
-    assert writer.buffered_bytes == sum(len(events.encode(e)) for e in made)
+    assert writer.buffered_bytes == sum(len(codec.encode(e)) for e in made)
     full[0] = False
     assert writer.close() and not writer.buffered_bytes
     assert len(read_all(folder)[0]) == len(made)

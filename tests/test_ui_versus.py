@@ -14,7 +14,7 @@ from versus_sessions import Script, script
 
 from txtop.plan import labels as arm_names
 from txtop.plan.cell import Cell
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.state.cell import CellState
 from txtop.state.session import fold_all
 from txtop.ui.drawing import glyphs
@@ -340,7 +340,7 @@ def recorded(folder: Path, made: Script) -> Path:
     lines = b""
     for number, event in enumerate(made.end(), start=1):
         event.seq = number
-        lines += events.encode(event)
+        lines += codec.encode(event)
     (folder / "events.jsonl").write_bytes(lines)
     return folder
 

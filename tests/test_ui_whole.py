@@ -9,7 +9,7 @@ import ui_events
 from piloted import opened, text, until
 from ui_events import Story, folded, sweep
 
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.state.session import SessionState
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.glyphs import Glyphs, Mode
@@ -171,7 +171,7 @@ async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
             if event.t_ns > 20 * ui_events.S:
                 break
             event.seq = number
-            file.write(events.encode(event))
+            file.write(codec.encode(event))
     for size, keys in (((80, 24), ["4"]), ((120, 40), ["4", "4"])):
         async with opened(Recording(path), size=size) as (app, pilot):
             await until(pilot, lambda app=app: "gpt2" in text(app))

@@ -13,7 +13,7 @@ import pytest
 import streams
 
 from txtop.cli.app import run_command_line
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
 from txtop.session.verify import verify
@@ -209,7 +209,7 @@ def test_a_newer_minor_schema_is_read_and_a_newer_major_one_refused(
 def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, command: str, filling: bytes) -> None:
     path = tmp_path / "s.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(b"".join(map(events.encode, streams.stream())))
+        file.write(b"".join(map(codec.encode, streams.stream())))
         for _ in range(80):
             file.write(filling * (1 << 24))
     assert path.stat().st_size < 20 << 20

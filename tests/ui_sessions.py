@@ -6,7 +6,7 @@ from pathlib import Path
 
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 
 MS = 1_000_000
@@ -141,5 +141,5 @@ def write(folder: Path, made: list[AnyEvent]) -> Path:
     """A session's folder with these events."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "events.jsonl").open("ab") as file:
-        file.writelines(map(events.encode, made))
+        file.writelines(map(codec.encode, made))
     return folder

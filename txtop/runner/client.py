@@ -17,7 +17,8 @@ import msgspec
 
 from txtop.errors import RunError
 from txtop.plan.plan import Plan
-from txtop.protocol.events import MAX_LINE_BYTES, AnyEvent, BadLine, Segment, decode
+from txtop.protocol.codec import MAX_LINE_BYTES, BadLine, decode
+from txtop.protocol.events import AnyEvent, Segment
 from txtop.runner.control_protocol import Request, Status, decode_lines, decode_status
 from txtop.session.catalog import check_name, sessions_dir
 from txtop.session.reader import log_path

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from txtop.protocol import events
-from txtop.protocol.events import AnyEvent, BadLine
+from txtop.protocol import codec
+from txtop.protocol.codec import BadLine
+from txtop.protocol.events import AnyEvent
 from txtop.runner import control_protocol
 from txtop.runner.child_process import Child
 from txtop.runner.control_server import Answer, Server
@@ -165,13 +166,13 @@ class _Lines:
                 self._skipping = False
                 continue
             try:
-                event = events.decode(line)
+                event = codec.decode(line)
             except BadLine as error:
                 self._on_bad(self._child, str(error))
                 continue
             if event is not None:
                 self._on_event(self._child, event)
-        if len(self._rest) > events.MAX_LINE_BYTES:
+        if len(self._rest) > codec.MAX_LINE_BYTES:
             self._rest.clear()
             if not self._skipping:
                 self._on_bad(self._child, "a line over 1 MiB")

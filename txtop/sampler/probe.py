@@ -10,7 +10,8 @@ from typing import Literal
 import msgspec
 import psutil
 
-from txtop.protocol.events import Telemetry, encode
+from txtop.protocol.codec import encode
+from txtop.protocol.events import Telemetry
 from txtop.sampler import nvml, rapl
 from txtop.sampler.host import Host, cpu_model
 from txtop.sampler.nvidia import Gpus

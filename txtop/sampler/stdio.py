@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 
-from txtop.protocol.events import Gap, Log, Telemetry, encode
+from txtop.protocol.codec import encode
+from txtop.protocol.events import Gap, Log, Telemetry
 
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _PR_SET_PDEATHSIG = 1

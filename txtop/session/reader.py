@@ -10,8 +10,9 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, cast
 
 from txtop.errors import SessionError
-from txtop.protocol import events
-from txtop.protocol.events import AnyEvent, BadLine
+from txtop.protocol import codec, events
+from txtop.protocol.codec import BadLine
+from txtop.protocol.events import AnyEvent
 from txtop.session.writer import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
@@ -125,7 +126,7 @@ class LogReader:
             self.problems.torn_bytes += len(rest)
             return []
         try:
-            event = None if self._skipping else events.decode(rest)
+            event = None if self._skipping else codec.decode(rest)
         except BadLine:
             event = None
         if event is None or not self._fits(event):
@@ -162,7 +163,7 @@ class LogReader:
             self._partial.clear()
             if self._skipping:
                 self._skipping = False
-                self.problems.reject(self._line, f"longer than {events.MAX_LINE_BYTES} bytes")
+                self.problems.reject(self._line, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
             event = self._decode(line)
             if event is not None:
@@ -170,15 +171,15 @@ class LogReader:
         if self._skipping:
             return
         self._partial += rest
-        if len(self._partial) > events.MAX_LINE_BYTES:
+        if len(self._partial) > codec.MAX_LINE_BYTES:
             self._partial.clear()
             self._skipping = True
 
     def _at_once(self, lines: bytes) -> list[AnyEvent] | None:
         """Lines that are all in order, in a fourth of the time; null where one may not be."""
-        if self._header is None or self._skipping or len(lines) > events.MAX_LINE_BYTES:
+        if self._header is None or self._skipping or len(lines) > codec.MAX_LINE_BYTES:
             return None
-        found = events.decode_lines(lines)
+        found = codec.decode_lines(lines)
         count = lines.count(b"\n") + 1
         if found is None or len(found) != count or events.Header in map(type, found):
             return None
@@ -187,7 +188,7 @@ class LogReader:
 
     def _decode(self, line: bytes) -> AnyEvent | None:
         try:
-            event = events.decode(line)
+            event = codec.decode(line)
         except BadLine as error:
             if self._line == 1:
                 raise SessionError(
@@ -250,10 +251,10 @@ def raw_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
         while chunk := reader.chunk():
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
-                long = skipping or len(line) > events.MAX_LINE_BYTES
+                long = skipping or len(line) > codec.MAX_LINE_BYTES
                 yield number, None if long else line + b"\n"
                 number, skipping = number + 1, False
-            if len(rest) > events.MAX_LINE_BYTES:
+            if len(rest) > codec.MAX_LINE_BYTES:
                 rest, skipping = b"", True
     finally:
         reader.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from txtop.protocol import events
-from txtop.protocol.events import BadLine
+from txtop.protocol import codec
+from txtop.protocol.codec import BadLine
 
 TORN_NAME = "torn"
 CHUNK_BYTES = 1 << 16
@@ -29,7 +29,7 @@ def mend(log: Path) -> int:
         torn = size - whole
         if not torn:
             return 0
-        if torn <= events.MAX_LINE_BYTES and _is_event(os.pread(fd, torn, whole)):
+        if torn <= codec.MAX_LINE_BYTES and _is_event(os.pread(fd, torn, whole)):
             os.pwrite(fd, b"\n", size)
             os.fsync(fd)
             return 0
@@ -54,7 +54,7 @@ def _after_last_newline(fd: int, size: int) -> int:
 
 def _is_event(line: bytes) -> bool:
     try:
-        return events.decode(line) is not None
+        return codec.decode(line) is not None
     except BadLine:
         return False
 

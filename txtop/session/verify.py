@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from txtop.protocol import events
-from txtop.protocol.events import AnyEvent, BadLine
+from txtop.protocol import codec, events
+from txtop.protocol.codec import BadLine
+from txtop.protocol.events import AnyEvent
 from txtop.session.reader import MOST_REJECTED, raw_lines, too_much
 
 MOST_KEPT = 1000
@@ -61,7 +62,7 @@ class _Check:
             if found.wrong_count > MOST_REJECTED:
                 raise too_much(path)
             if line is None:
-                found.reject(number, f"longer than {events.MAX_LINE_BYTES} bytes")
+                found.reject(number, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
             self._line(number, line)
         if not found.lines:
@@ -71,7 +72,7 @@ class _Check:
 
     def _line(self, number: int, line: bytes) -> None:
         try:
-            event = events.decode(line[:-1])
+            event = codec.decode(line[:-1])
             raw = json.loads(line, object_pairs_hook=_without_twins)
         except (BadLine, ValueError, RecursionError) as error:
             self.found.reject(number, f"no event: {error or type(error).__name__}")

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from txtop.errors import RunError
-from txtop.protocol import events
+from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session.repair import mend
 
@@ -91,7 +91,7 @@ class LogWriter:
         """Numbers `event` and queues it; returns it as it will be in the log."""
         with self._guard:
             event.seq = self.last_seq + 1
-            line = events.encode(event)
+            line = codec.encode(event)
             room = MAX_BUFFERED_BYTES - (RESERVED_BYTES if isinstance(event, _BULK) else 0)
             if self.buffered_bytes + len(line) > room:
                 self.dropped += 1

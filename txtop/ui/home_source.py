@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from txtop.forecast.memory_fit import NO_ROOM, Room, room
-from txtop.protocol import events
-from txtop.protocol.events import BadLine
+from txtop.protocol import codec
+from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import log_path
@@ -163,7 +163,7 @@ class Machine:
         *whole, self._rest = (self._rest + data).split(b"\n")
         for line in whole:
             try:
-                event = events.decode(line)
+                event = codec.decode(line)
             except BadLine:
                 continue
             if event is not None:

@@ -8,7 +8,7 @@ import select
 import time
 from collections import deque
 
-from txtop.protocol import events
+from txtop.protocol import codec, events
 
 STEP_BATCH_NS = 75_000_000
 """Tokens that arrive within this time travel as one `steps` event."""
@@ -48,7 +48,7 @@ class Emitter:
     def send(self, event: events.AnyEvent) -> None:
         """Queues one event and writes what fits; never blocks."""
         event.src = self._src
-        self._backlog.append(events.encode(event))
+        self._backlog.append(codec.encode(event))
         self.flush()
 
     def flush(self) -> None:

@@ -1,0 +1,69 @@
+"""Encode events as lines of JSON, and decode untrusted lines."""
+
+from __future__ import annotations
+
+import msgspec
+
+from txtop.protocol.events import AnyEvent
+from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import Geometry as Geometry
+from txtop.protocol.events.loading import Kernels as Kernels
+from txtop.protocol.events.loading import Load as Load
+from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import Workload as Workload
+from txtop.protocol.events.serving import Lanes as Lanes
+from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import Request as Request
+from txtop.sanitise import inert_json
+
+MAX_LINE_BYTES = 1 << 20
+
+
+class BadLine(ValueError):
+    """A line that is no event of this schema; the text says why."""
+
+
+class _Peek(msgspec.Struct):
+    kind: str
+
+
+_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+
+
+_peek = msgspec.json.Decoder(_Peek)
+
+
+KINDS = frozenset(t.__struct_config__.tag for t in AnyEvent.__args__)
+
+
+def encode(event: AnyEvent) -> bytes:
+    """One line, newline included. Non-finite floats become null (msgspec's rule)."""
+    return inert_json(msgspec.json.encode(event)) + b"\n"
+
+
+def decode_lines(lines: bytes) -> list[AnyEvent] | None:
+    """Decodes lines that are all events of this version; null where one is not."""
+    try:
+        return _decoder.decode_lines(lines)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return None
+
+
+def decode(line: bytes) -> AnyEvent | None:
+    """Decodes one untrusted line; null for a kind that a newer minor version may have added.
+
+    Raises `BadLine` for anything else that is not an event: junk, wrong types, out of bounds,
+    bad UTF-8, nesting too deep, a line over 1 MiB.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        try:
+            known = _peek.decode(line).kind in KINDS
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            known = True
+        if not known:
+            return None
+        raise BadLine(str(error)[:200] or type(error).__name__) from None

@@ -1,0 +1,109 @@
+"""Events of one cell, from the worker that measures it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
+from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import Geometry as Geometry
+from txtop.protocol.events.loading import Kernels as Kernels
+from txtop.protocol.events.loading import Load as Load
+from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import Workload as Workload
+from txtop.protocol.events.serving import Lanes as Lanes
+from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import Request as Request
+
+Status = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
+
+
+class CellRejected(Event, kw_only=True, tag="cell_rejected"):
+    """Refused before anything was measured: unknown model, prompt too long, no such precision."""
+
+    cell: Name
+    reason: Text
+    hint: Text = ""
+
+
+class CellStarted(Event, kw_only=True, tag="cell_started"):
+    """A worker begins with a cell. `goes_on`: in place of one that died in the middle of an A/B;
+    what was measured stays."""
+
+    cell: Name
+    worker: Name
+    shares_weights: bool = False
+    goes_on: bool = False
+
+
+class Progress(Event, kw_only=True, tag="progress"):
+    """Bytes of a download or of weights read so far; `total` is null where unknown."""
+
+    cell: Name
+    what: Literal["download", "load"]
+    done: Natural
+    total: Natural | None = None
+
+
+class Phase(Event, kw_only=True, tag="phase"):
+    """A worker enters a phase: import resolve config weights convert to_device first_forward
+    compile, then peaks (the probe), kernels (the profiled pass), idle."""
+
+    cell: Name
+    name: Name
+
+
+class Steps(Event, kw_only=True, tag="steps"):
+    """Durations of consecutive tokens of one open iteration; step 0 is the time to first token."""
+
+    cell: Name
+    index: Natural
+    first: Natural
+    gaps_ns: list[Ns]
+
+
+class Iteration(Event, kw_only=True, tag="iteration"):
+    """One call of generate() or forward(). `tokens` is per sequence; TPOT is derived, never stored.
+
+    `lag` is set when the streamer was a step late: TTFT and ITL are then withheld.
+    `invalid` counts the logits that were NaN or Inf (looked at outside measured iterations).
+    """
+
+    cell: Name
+    index: Natural
+    role: Role
+    start_ns: Ns
+    e2e_ns: Annotated[int, Meta(ge=1, le=2**63 - 1)]
+    ttft_ns: Ns | None = None
+    tokens: Natural = 0
+    encoder_ns: Ns | None = None
+    device_prefill_ns: Ns | None = None
+    device_decode_ns: Ns | None = None
+    lag: bool = False
+    invalid: Natural = 0
+
+
+class Memory(Event, kw_only=True, tag="memory"):
+    """Peaks of a cell, in bytes; the device's are null without one."""
+
+    cell: Name
+    host_bytes: Natural | None = None
+    allocated_bytes: Natural | None = None
+    reserved_bytes: Natural | None = None
+    device_bytes: Natural | None = None
+
+
+class CellFinished(Event, kw_only=True, tag="cell_finished"):
+    cell: Name
+    status: Status
+    stopped_by: Name = ""
+    reason: Text = ""
+    hint: Text = ""
+    phase: Name = ""
+    n: Natural = 0
+    half_width: Real | None = None
+    wanted_bytes: Natural | None = None
+    exit_code: int | None = None
+    stderr: list[Text] = []

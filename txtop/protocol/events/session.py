@@ -1,0 +1,93 @@
+"""Events of a session as a whole: header, segments, controls, log lines, the end."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from txtop.plan.plan import Plan
+from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
+from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import Geometry as Geometry
+from txtop.protocol.events.loading import Kernels as Kernels
+from txtop.protocol.events.loading import Load as Load
+from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import Workload as Workload
+from txtop.protocol.events.serving import Lanes as Lanes
+from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import Request as Request
+
+SCHEMA = (1, 4)
+
+
+Action = Literal["pause", "resume", "skip", "stop", "marker"]
+
+
+class Machine(msgspec.Struct, kw_only=True, frozen=True):
+    """The machine as the runner found it, without torch and without NVML."""
+
+    hostname: Name
+    os: Name
+    cpu: Name
+    cores_physical: Natural
+    cores_logical: Natural
+    memory_bytes: Natural
+    python: Name
+    features: tuple[Name, ...] = ()
+    memory_limit_bytes: Natural | None = None
+
+
+class Header(Event, kw_only=True, tag="header"):
+    schema: tuple[Natural, Natural]
+    session: Name
+    name: Name | None = None
+    wall_s: WallS
+    plan: Plan
+    workload_sha256: Name
+    machine: Machine
+    versions: dict[Name, Name]
+    seed: Natural
+    boot_id: Name
+    margin: Real | None = None
+
+
+class Segment(Event, kw_only=True, tag="segment"):
+    """A writer opened or reopened the log."""
+
+    boot_id: Name
+    wall_s: WallS
+    pid: Natural
+    torn_bytes: Natural = 0
+
+
+class Control(Event, kw_only=True, tag="control"):
+    """Somebody asked for something; what came of it is another event."""
+
+    who: Name
+    action: Action
+    label: Name = ""
+
+
+class Log(Event, kw_only=True, tag="log"):
+    text: Text
+    level: Literal["info", "warning", "error"] = "info"
+    cell: Name | None = None
+
+
+class Marker(Event, kw_only=True, tag="marker"):
+    label: Name = ""
+
+
+class Gap(Event, kw_only=True, tag="gap"):
+    """A producer was silent: its series has a hole here, not zeros."""
+
+    producer: Name
+    reason: Text
+
+
+class Ended(Event, kw_only=True, tag="ended"):
+    reason: Literal["done", "stopped", "failed"]
+    wall_s: WallS
+    statistics_version: Natural
+    sha256: Name

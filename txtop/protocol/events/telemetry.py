@@ -1,0 +1,37 @@
+"""Events of the sampler: one sample of one device."""
+
+from __future__ import annotations
+
+import msgspec
+
+from txtop.protocol.events.base import Event, Name, Natural, Real
+from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import Geometry as Geometry
+from txtop.protocol.events.loading import Kernels as Kernels
+from txtop.protocol.events.loading import Load as Load
+from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import Workload as Workload
+from txtop.protocol.events.serving import Lanes as Lanes
+from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import Request as Request
+
+
+class Foreign(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A process that computes on a GPU and is not of the run; its owner is nobody's business."""
+
+    pid: Natural
+    name: Name = ""
+    memory_bytes: Natural | None = None
+
+
+class Telemetry(Event, kw_only=True, tag="telemetry"):
+    """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null, one
+    that is read less often is absent. `versions` of a GPU's software come with its first sample,
+    the `foreign` processes that are seen on it whenever they change: null is as before.
+    """
+
+    device: Name
+    label: Name = ""
+    values: dict[Name, Real | None]
+    versions: dict[Name, Name] = {}
+    foreign: tuple[Foreign, ...] | None = None
