@@ -10,7 +10,7 @@ import streams
 
 from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
-from txtop.options.percent import share
+from txtop.options.parsing import share
 from txtop.protocol import events
 
 

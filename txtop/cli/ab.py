@@ -78,7 +78,7 @@ def ab(
     check_look(theme, fps)
     from txtop.cli import start
     from txtop.options import ab as arms
-    from txtop.options.percent import share
+    from txtop.options.parsing import share
 
     shared: dict[str, Any] = {
         "precision": precision,

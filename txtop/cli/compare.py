@@ -25,7 +25,7 @@ def compare(
     session_dir: SessionDir = None,
 ) -> int:
     """Say whether a session is slower than another: exit 1 if so, 3 if that cannot be said."""
-    from txtop.options.percent import share
+    from txtop.options.parsing import share
 
     margin = share("--max-regression", max_regression)
     if a is not None and (base or new):

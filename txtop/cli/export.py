@@ -23,7 +23,7 @@ def show(
     session_dir: SessionDir = None,
 ) -> int:
     """Print what the run printed at its end."""
-    from txtop.options.percent import share
+    from txtop.options.parsing import share
 
     check_cut(warmup)
     judged = None if margin is None else share("--margin", margin)

@@ -55,3 +55,15 @@ def spelt(values: Sequence[int]) -> list[str]:
                 if _spelt("", word) == list(values):
                     return [word]
     return list(map(str, values))
+
+
+_SHARE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(%?)")
+
+
+def share(option: str, word: str) -> float:
+    """The share that `word` spells, at least 0 and under 1. Raises `UsageError`."""
+    match = _SHARE.fullmatch(word.strip())
+    found = float(match[1]) / (100 if match[2] else 1) if match else 1.0
+    if found >= 1:
+        raise UsageError(f"{option}: {word[:40]!a} is no share under 100 %", "write 3% or 0.03")
+    return found

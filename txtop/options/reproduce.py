@@ -10,7 +10,7 @@ from typing import Any
 from txtop.errors import UsageError
 from txtop.options import ab
 from txtop.options.command_line import number, option
-from txtop.options.percent import share
+from txtop.options.parsing import share
 from txtop.options.serving import Wishes, loads
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
