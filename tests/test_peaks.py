@@ -13,7 +13,8 @@ from bench_process import WorkerProcess, of
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.system.device_peaks import _BY_NAME, best, published
+from txtop.state.session import best
+from txtop.system.device_peaks import _BY_NAME, published
 from txtop.worker import memory, peak_probe
 
 CPU = torch.device("cpu")

@@ -8,17 +8,29 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.protocol.events import AnyEvent
+from txtop.protocol.events import AnyEvent, Peaks
 from txtop.state import fidelity
 from txtop.state import fold as cell_fold
 from txtop.state.ab import Versus
 from txtop.state.cell import CellState, Samples
 from txtop.state.fold import INVALID
-from txtop.system.device_peaks import best
+
+
+def best(known: Peaks, new: Peaks) -> Peaks:
+    """The best that two workers were told or reached on one device: what else goes on beside a
+    probe can only slow it."""
+    flops = known.flops_per_s | new.flops_per_s
+    for dtype in known.flops_per_s.keys() & new.flops_per_s.keys():
+        flops[dtype] = max(known.flops_per_s[dtype], new.flops_per_s[dtype])
+    bandwidth = max(known.bandwidth_bytes_per_s, new.bandwidth_bytes_per_s)
+    return msgspec.structs.replace(new, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
+
 
 HOST = "host"
 MAX_NS = 2**63 - 1

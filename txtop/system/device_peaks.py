@@ -12,10 +12,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
-from txtop.protocol.events import Peaks
-
 _GB, _TERA = 1e9, 1e12
 _DTYPES = ("fp32", "fp16", "bf16", "int8")
 # GB/s, then TFLOP/s in the order of `_DTYPES`; 0 where the device has no such units.
@@ -55,16 +51,6 @@ class Published:
 def published(name: str) -> Published | None:
     """Of a device, by its name as torch and NVML spell it; older drivers leave out the maker."""
     return _BY_NAME.get(_key(name))
-
-
-def best(known: Peaks, new: Peaks) -> Peaks:
-    """The best that two workers were told or reached on one device: what else goes on beside a
-    probe can only slow it."""
-    flops = known.flops_per_s | new.flops_per_s
-    for dtype in known.flops_per_s.keys() & new.flops_per_s.keys():
-        flops[dtype] = max(known.flops_per_s[dtype], new.flops_per_s[dtype])
-    bandwidth = max(known.bandwidth_bytes_per_s, new.bandwidth_bytes_per_s)
-    return msgspec.structs.replace(new, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
 
 
 def _key(name: str) -> str:
