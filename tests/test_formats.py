@@ -18,7 +18,7 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
 from txtop.export import WRITERS
-from txtop.export.text.columns import figure
+from txtop.formatting import figure
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.catalog import resolve

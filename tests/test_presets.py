@@ -9,8 +9,8 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import UsageError
 from txtop.export.text import table
-from txtop.export.text.columns import figure
 from txtop.export.text.published import FIGURES
+from txtop.formatting import figure
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
 from txtop.plan.matrix import matrix

@@ -9,7 +9,7 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
-from txtop.export.text.columns import figure
+from txtop.formatting import figure
 from txtop.plan.matrix import matrix
 from txtop.protocol import events
 from txtop.state.session import SessionState, fold_all

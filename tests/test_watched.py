@@ -12,7 +12,7 @@ from txtop.analysis import energy as watched
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
-from txtop.export.text.columns import figure
+from txtop.formatting import figure
 from txtop.protocol import events
 from txtop.state.session import SessionState, fold_all
 

@@ -125,3 +125,14 @@ def parse_time(text: str) -> int | None:
     hours, minutes, seconds = found.groups()
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
     return round(total * 1e9)
+
+
+def figure(value: float | None) -> str:
+    """Three significant digits, never an exponent; `—` where there is none."""
+    if value is None:
+        return MISSING
+    size = abs(value)
+    if size >= 100:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    leading_zeros = min(6, -math.floor(math.log10(size)) - 1) if 0 < size < 1 else 0
+    return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3 + leading_zeros}f}"

@@ -9,7 +9,7 @@ from statistics import fmean, median
 import msgspec
 
 from txtop.analysis import knee, metrics, serving
-from txtop.export.text.columns import figure
+from txtop.formatting import figure
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState

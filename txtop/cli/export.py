@@ -34,7 +34,7 @@ def show(
     state = recorded(session, session_dir, warmup)
     print(report(state, FinalMetrics()), end="")
     if judged is not None:
-        from txtop.analysis.ratios import lines
+        from txtop.export.text.ratios import lines
 
         print("", *lines(state, judged), sep="\n")
     return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from txtop.analysis.compare import Compared, Comparison
-from txtop.analysis.ratios import words
 from txtop.export.markdown import inert
-from txtop.export.text.columns import MISSING, aligned, figure
+from txtop.export.text.columns import aligned
+from txtop.export.text.ratios import words
+from txtop.formatting import MISSING, figure
 from txtop.sanitise import inert_json
 
 COLUMNS = (

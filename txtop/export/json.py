@@ -10,6 +10,7 @@ import msgspec
 from txtop import stats
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.notes import cell_notes
 from txtop.export.ab import comparisons, exported
 from txtop.export.schema import (
     SCHEMA,
@@ -23,11 +24,9 @@ from txtop.export.schema import (
     TokensExport,
     Tool,
 )
-from txtop.export.text import serving_table
 from txtop.sanitise import inert_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FEW
 
 DIGITS = 9
 
@@ -169,55 +168,6 @@ def _tokens(state: CellState) -> TokensExport | None:
         return None
     found = serving.totals(state)
     return TokensExport(prompt=found.prompt_tokens, output=found.output_tokens)
-
-
-def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
-    """What a reader has to know beside the figures."""
-    notes = list(state.load.notes) if state.load else []
-    if state.workload:
-        notes += state.workload.notes
-    if state.load and state.load.weights == "random":
-        notes.append(
-            "random weights: the real architecture, so the speed is real and the text is not"
-        )
-    found = finals.steady(state, session.plan.seed)
-    n = found.n - found.start
-    if state.status == "ok" and n < FEW:
-        notes.append(f"few: n = {n}")
-    served = state.cell.serving is not None
-    notes += serving_table.notes(state) if served else []
-    if found.n and not served and session.plan.warmup is None and not metrics.warm(state):
-        notes.append("warm-up cut at a quarter of the budget")
-    notes += found.notes
-    notes += _what_if(state)
-    notes += _spoiled(state)
-    notes += roofline.errors(session, state, finals.of(state, session.plan.seed))
-    if state.lag:
-        notes.append("the streamer was a step late: TTFT and ITL withheld")
-    if state.invalid:
-        notes.append("INVALID: NaN or Inf in logits")
-    return list(dict.fromkeys(notes))
-
-
-def _what_if(state: CellState) -> list[str]:
-    """What another warm-up cut than the recorded one has put together."""
-    cut, roles = state.samples.cut, state.samples.role
-    if cut is None or not roles:
-        return []
-    checked = sum(role != "measured" for role in roles[1 + cut :])
-    slower = f", {checked} of the others carried the checks for NaN" if checked else ""
-    return [f"what if: {cut} warm-up iterations{slower}"]
-
-
-def _spoiled(state: CellState) -> list[str]:
-    """What the machine did to blocks of this cell, and what came of it."""
-    notes = []
-    for kept, fate in ((False, "repeated"), (True, "kept")):
-        blocks = [b for b in state.blocks if b.kept is kept]
-        if blocks:
-            why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
-            notes.append(f"{len(blocks)} block{'s' if len(blocks) > 1 else ''} {fate}: {why}")
-    return notes
 
 
 def _telemetry(state: SessionState) -> TelemetryExport:

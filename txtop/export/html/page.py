@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
+from txtop.analysis.notes import cell_notes
 from txtop.analysis.ratios import MARGIN, ratios
 from txtop.export.html import plots
-from txtop.export.html.curve import curve
+from txtop.export.html.plots import curve
 from txtop.export.html.style import STYLE
-from txtop.export.json import cell_notes
 from txtop.export.text import ab, serving_table, table
-from txtop.export.text.columns import figure
+from txtop.formatting import figure
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from txtop.analysis import metrics
+from txtop.analysis import knee, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import Ratio
 from txtop.export.html.svg import SERIES, colour, quiet, svg
@@ -298,3 +298,24 @@ def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -
     over = "E2E of its requests" if served else "over its iterations"
     said = f"{sanitise(cell.cell.short, 60)} {over}"
     return svg(f"iterations-{number}", (WIDE / 3, 1.7), draw, said)
+
+
+def curve(state: SessionState, finals: FinalMetrics) -> str:
+    """E2E against requests answered a second, a line a server; nothing with one load each. Clients
+    are on no line: who waits for an answer does not queue."""
+    servers: dict[str, list[Point]] = {}
+    for cell in state.cells.values():
+        if cell.cell.serving is None or cell.status != "ok":
+            continue
+        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
+        rate = knee.answered_rate(cell)
+        if time_ms and rate:
+            asked = cell.cell
+            name = f"{asked.model_name} {asked.precision} {asked.scenario}"
+            load = asked.offered.removeprefix(f"{asked.scenario} ")
+            at = Point(rate, time_ms, load, knee.offered_rate(cell))
+            servers.setdefault(sanitise(name, 40), []).append(at)
+    if all(len(points) < 2 for points in servers.values()):
+        return ""
+    said = "E2E of requests against how many were answered a second, a line a server"
+    return joined(few(servers), "requests answered a second", "E2E of a request, ms", "curve", said)

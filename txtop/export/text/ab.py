@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from txtop.export.ab import notes
-from txtop.export.text.columns import MISSING, aligned
+from txtop.export.text.columns import aligned
+from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
 from txtop.state.ab import Versus

@@ -5,7 +5,8 @@ from __future__ import annotations
 from txtop.analysis import knee as knees
 from txtop.analysis import metrics, serving
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.text.columns import MISSING, aligned, figure
+from txtop.export.text.columns import aligned
+from txtop.formatting import MISSING, figure
 from txtop.plan import references
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -106,20 +107,6 @@ def below(state: SessionState) -> list[str]:
         for server, knee in knees.knees(state).items()
         if knee.served.offered is not None
     ]
-
-
-def notes(state: CellState) -> list[str]:
-    """What a reader has to know beside the figures of a cell that served."""
-    found = []
-    if state.saturated:
-        found.append("saturated: more came than was answered: latencies grew with time")
-    left = serving.totals(state).unanswered
-    if left and state.over:
-        found.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
-    late = serving.lateness(state)
-    if late is not None and late > serving.LATE_SHARE:
-        found.append(f"the load was late by {late:.1%} of the time between two requests")
-    return found
 
 
 def words(state: CellState, found: dict[str, Summary]) -> list[str]:

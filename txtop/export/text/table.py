@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.json import cell_notes
+from txtop.analysis.notes import cell_notes
 from txtop.export.text import ab, published, serving_table
-from txtop.export.text.columns import MISSING, aligned, figure
+from txtop.export.text.columns import aligned
+from txtop.formatting import MISSING, figure
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Machine

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import metrics, serving
-from txtop.export.json import cell_notes
+from txtop.analysis.notes import cell_notes
 from txtop.plan.cell import Cell
 from txtop.state import fidelity
 from txtop.state.cell import CellState

@@ -1,0 +1,72 @@
+"""Notes: what a reader must know beside the figures of a cell."""
+
+from __future__ import annotations
+
+from txtop.analysis import metrics, roofline, serving
+from txtop.analysis.metrics import FinalMetrics
+from txtop.state.cell import CellState
+from txtop.state.session import SessionState
+from txtop.stats.summary import FEW
+
+
+def serving_notes(state: CellState) -> list[str]:
+    """What a reader has to know beside the figures of a cell that served."""
+    found = []
+    if state.saturated:
+        found.append("saturated: more came than was answered: latencies grew with time")
+    left = serving.totals(state).unanswered
+    if left and state.over:
+        found.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
+    late = serving.lateness(state)
+    if late is not None and late > serving.LATE_SHARE:
+        found.append(f"the load was late by {late:.1%} of the time between two requests")
+    return found
+
+
+def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
+    """What a reader has to know beside the figures."""
+    notes = list(state.load.notes) if state.load else []
+    if state.workload:
+        notes += state.workload.notes
+    if state.load and state.load.weights == "random":
+        notes.append(
+            "random weights: the real architecture, so the speed is real and the text is not"
+        )
+    found = finals.steady(state, session.plan.seed)
+    n = found.n - found.start
+    if state.status == "ok" and n < FEW:
+        notes.append(f"few: n = {n}")
+    served = state.cell.serving is not None
+    notes += serving_notes(state) if served else []
+    if found.n and not served and session.plan.warmup is None and not metrics.warm(state):
+        notes.append("warm-up cut at a quarter of the budget")
+    notes += found.notes
+    notes += _what_if(state)
+    notes += _spoiled(state)
+    notes += roofline.errors(session, state, finals.of(state, session.plan.seed))
+    if state.lag:
+        notes.append("the streamer was a step late: TTFT and ITL withheld")
+    if state.invalid:
+        notes.append("INVALID: NaN or Inf in logits")
+    return list(dict.fromkeys(notes))
+
+
+def _what_if(state: CellState) -> list[str]:
+    """What another warm-up cut than the recorded one has put together."""
+    cut, roles = state.samples.cut, state.samples.role
+    if cut is None or not roles:
+        return []
+    checked = sum(role != "measured" for role in roles[1 + cut :])
+    slower = f", {checked} of the others carried the checks for NaN" if checked else ""
+    return [f"what if: {cut} warm-up iterations{slower}"]
+
+
+def _spoiled(state: CellState) -> list[str]:
+    """What the machine did to blocks of this cell, and what came of it."""
+    notes = []
+    for kept, fate in ((False, "repeated"), (True, "kept")):
+        blocks = [b for b in state.blocks if b.kept is kept]
+        if blocks:
+            why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
+            notes.append(f"{len(blocks)} block{'s' if len(blocks) > 1 else ''} {fate}: {why}")
+    return notes
