@@ -11,7 +11,7 @@ from test_runner import Run, statuses
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
-from txtop.forecast import room
+from txtop.forecast import memory_fit
 from txtop.options import ab
 from txtop.options.ab import Rules
 from txtop.plan.plan import Plan
@@ -169,13 +169,13 @@ def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
     plan = ab.plan("gpt2-large", AB, {}, Rules())
     state = fold_all([])
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
-    assert room.short_of(state, plan.cells[0], plan.cells[1]) is None, "nothing is known"
+    assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None, "nothing is known"
     values: dict[str, float | None] = {"ram_total_bytes": 8e9, "ram_used_bytes": 1e9}
     state.fold(events.Telemetry(t_ns=1, device="host", values=values))
-    assert room.short_of(state, plan.cells[0], plan.cells[1]) is None
+    assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None
     values = {"ram_total_bytes": 8e9, "ram_used_bytes": 7e9}
     state.fold(events.Telemetry(t_ns=2, device="host", values=values))
-    short = room.short_of(state, plan.cells[0], plan.cells[1])
+    short = memory_fit.short_of(state, plan.cells[0], plan.cells[1])
     assert short is not None and short[0] > short[1] == pytest.approx(1e9)
 
 

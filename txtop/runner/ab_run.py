@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
-from txtop.forecast import room
+from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
@@ -151,7 +151,7 @@ class Turns:
 
     def _check_room(self, arm: Arm) -> None:
         """Raises `_DoNotFit` where it is known that `arm` has no place beside the others."""
-        short = room.short_of(self._recorder.state, self._arms[0].cell, arm.cell)
+        short = memory_fit.short_of(self._recorder.state, self._arms[0].cell, arm.cell)
         if short is not None:
             wants, free = (f"{size / 2**30:.1f} GiB" for size in short)
             raise _DoNotFit(f"{arm.cell.short} needs {wants} beside the others, {free} are free")
