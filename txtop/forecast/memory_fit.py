@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
 from txtop.models import model_size
 from txtop.plan.cell import Cell
-from txtop.state.session import HOST, Device, SessionState
-from txtop.ui.models.machine import gpus_of
+from txtop.state.session import HOST, Device, SessionState, gpus_of
 
 
 @dataclass(frozen=True)
@@ -75,3 +75,14 @@ def _while_loading(cell: Cell, *, on_host: bool) -> Cell:
     if not cell.precision.startswith("int8"):
         return cell
     return msgspec.structs.replace(cell, precision="fp32" if on_host else "bf16")
+
+
+@lru_cache(maxsize=4096)
+def expected_bytes(cell: Cell) -> int | None:
+    """The memory that a cell is expected to need; null where its model is not known here."""
+    from txtop.models import model_size
+
+    try:
+        return model_size.predicted_bytes(cell)
+    except (OSError, ValueError):
+        return None

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from txtop.errors import TxtopError
 from txtop.forecast.duration import Guess, guess
 from txtop.forecast.history import Past
-from txtop.forecast.memory_fit import Room
+from txtop.forecast.memory_fit import Room, expected_bytes
 from txtop.forecast.time_left import served_s
 from txtop.models import model_config
 from txtop.options.command_line import command_line
@@ -19,7 +19,6 @@ from txtop.options.feasibility import judge
 from txtop.options.run import Asked, cells_of, plan_of
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
-from txtop.ui.models.hero_metrics import predicted_bytes
 
 # Of what is free: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
@@ -106,7 +105,7 @@ def _time(plan: Plan, past: Past) -> Guess:
 
 
 def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
-    needs = predicted_bytes(cell)
+    needs = expected_bytes(cell)
     if why:
         return Ahead(cell, "left out", why, needs)
     if refused := model_config.refuse(plain):

@@ -386,3 +386,15 @@ def fold_all(stream: list[AnyEvent], warmup_cut: int | None = None) -> SessionSt
     for event in stream:
         state.fold(event)
     return state
+
+
+_PROCESS = "process:"
+
+
+def gpus_of(session: SessionState) -> list[tuple[str, Device]]:
+    """The GPUs among the watched devices, in the order in which they were first seen."""
+    return [
+        (name, device)
+        for name, device in session.devices.items()
+        if name != HOST and not name.startswith(_PROCESS)
+    ]

@@ -6,19 +6,13 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics
+from txtop.forecast.memory_fit import expected_bytes
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import Memo
-from txtop.ui.models.hero_metrics import (
-    FAILED,
-    SETTLED,
-    figure,
-    measured_count,
-    predicted_bytes,
-    speed_up,
-)
+from txtop.ui.models.hero_metrics import FAILED, SETTLED, figure, measured_count, speed_up
 
 
 @dataclass(frozen=True)
@@ -86,7 +80,7 @@ def row(
         offered=cell.offered,
     )
     if base.state == "waiting":
-        predicted = predicted_bytes(cell)
+        predicted = expected_bytes(cell)
         return replace(base, gib="" if predicted is None else formatting.gib(predicted, "~"))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from statistics import fmean, median
 
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.analysis.metrics import Live
-from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import FLOORS
@@ -52,17 +50,6 @@ class Metric:
     half: str = ""
     tail: str = ""
     spark: tuple[float | None, ...] = ()
-
-
-@lru_cache(maxsize=4096)
-def predicted_bytes(cell: Cell) -> int | None:
-    """The memory that a cell is expected to need; null where its model is not known here."""
-    from txtop.models import model_size
-
-    try:
-        return model_size.predicted_bytes(cell)
-    except (OSError, ValueError):
-        return None
 
 
 def planned_iterations(state: CellState, plan: Plan) -> int:

@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, Device, SessionState
+from txtop.state.session import HOST, Device, SessionState, gpus_of
 from txtop.system import throttle
 
 HISTORY = 160
 NS_PER_S = 1_000_000_000
-_PROCESS = "process:"
 OTHERS = "others"
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"
@@ -84,15 +83,6 @@ def throttled(value: float | None) -> tuple[str, bool]:
         return "", False
     bad, mild = throttle.reasons(value)
     return ", ".join([*bad, *mild]) or "none", bool(bad)
-
-
-def gpus_of(session: SessionState) -> list[tuple[str, Device]]:
-    """The GPUs among the watched devices, in the order in which they were first seen."""
-    return [
-        (name, device)
-        for name, device in session.devices.items()
-        if name != HOST and not name.startswith(_PROCESS)
-    ]
 
 
 def throttle_of(session: SessionState, state: CellState) -> str:

@@ -7,8 +7,8 @@ from array import array
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.state.session import HOST, Device, SessionState
-from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, gpus_of, is_silent
+from txtop.state.session import HOST, Device, SessionState, gpus_of
+from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, is_silent
 
 CORE_HISTORY_S = 120
 GB = 1e9

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from txtop import formatting
 from txtop.analysis import metrics, serving
 from txtop.analysis.notes import cell_notes
+from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.state import fidelity
 from txtop.state.cell import CellState
@@ -187,7 +188,7 @@ def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
         size = f"{count} parameters, {formatting.size(load.weight_bytes)}"
         said.append(Said("weights", f"{load.weights}: {load.source}, {size}"))
     else:
-        predicted = hero_metrics.predicted_bytes(cell)
+        predicted = memory_fit.expected_bytes(cell)
         needs = f", about {formatting.gib(predicted)} GiB" if predicted else ""
         said.append(Said("weights", f"{cell.weights}{needs}"))
     precision: str = cell.precision

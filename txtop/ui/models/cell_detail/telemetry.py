@@ -18,11 +18,10 @@ from statistics import fmean
 from txtop import formatting
 from txtop.analysis import energy
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, Device, SessionState
+from txtop.state.session import HOST, Device, SessionState, gpus_of
 from txtop.system import throttle
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail.iterations import Strip, lead, order, pace
-from txtop.ui.models.machine import gpus_of
 
 Points = tuple[float | None, ...]
 Span = tuple[int, int]
