@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
-from txtop.worker import device
+from txtop.system import cpu
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_load_says_what_was_loaded(worker: WorkerProcess, gpt2_directory: Path) 
     assert (load.family, load.weights, load.source) == ("causal", "pretrained", str(gpt2_directory))
     assert (load.parameters, load.weight_bytes) == (9152, 4 * 9152)
     assert (load.device, load.attention, load.worker) == ("cpu", "sdpa", "w1")
-    assert load.threads == device.default_threads() >= 1
+    assert load.threads == cpu.default_threads() >= 1
     assert load.device_name and {"torch", "transformers", "python"} <= set(load.versions)
 
 

@@ -19,7 +19,7 @@ from txtop.forecast.preview import Forecast, forecast
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.plan import Plan
-from txtop.runner import client
+from txtop.runner import client, spawn
 from txtop.session import catalog
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.glyphs import Glyphs, Mode
@@ -52,9 +52,9 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
     """The plans that were started; what is followed is a made-up run."""
     plans: list[Plan] = []
 
-    def start(plan: Plan, **_how: Any) -> client.Launched:
+    def start(plan: Plan, **_how: Any) -> spawn.Launched:
         plans.append(plan)
-        return client.Launched(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
+        return spawn.Launched(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(client, "start", start)
     return plans

@@ -14,8 +14,9 @@ from txtop.cli import listing
 from txtop.errors import RunError, SessionError, UsageError
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.runner.client import Control, Launched, OnHangup, last_words, outcome
+from txtop.runner.client import Control
 from txtop.runner.session_start import missing, uncompared
+from txtop.runner.spawn import Launched, OnHangup, last_words, outcome
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.follower import Follower

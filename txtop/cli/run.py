@@ -240,7 +240,7 @@ def resume(
     """Finish an interrupted session: measure what is missing, in the same recording."""
     check_look(theme, fps)
     from txtop.cli import headless as plain
-    from txtop.runner import client
+    from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import capabilities
 
     path = plain.resumable(session, session_dir)
@@ -250,10 +250,10 @@ def resume(
         return closing(path, target)
     if detach:
         check_detached(json_file, headless, on_hangup)
-        return plain.detached(client.resume(path))
+        return plain.detached(spawn.resume(path))
     if headless or not capabilities().screen:
         hangup = when_plain(on_hangup)
-        launched = client.resume(path, on_hangup=hangup)
+        launched = spawn.resume(path, on_hangup=hangup)
         return plain.run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.app import run_resumed
 

@@ -9,7 +9,7 @@ from txtop.cli.common import check_detached, closing, json_target, when_plain
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.client import OnHangup
+    from txtop.runner.spawn import OnHangup
     from txtop.ui.drawing.glyphs import Mode
 
 
@@ -31,14 +31,14 @@ def begin(
 
     if detach:
         from txtop.cli.headless import detached
-        from txtop.runner.client import start
+        from txtop.runner.spawn import start
 
         check_detached(json_file, headless, on_hangup)
         return detached(start(plan, session_dir=session_dir, name=name))
     target = json_target(json_file)
     if headless or not capabilities().screen:
         from txtop.cli.headless import run_headless
-        from txtop.runner.client import start
+        from txtop.runner.spawn import start
 
         hangup = when_plain(on_hangup)
         launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)

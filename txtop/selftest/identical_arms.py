@@ -13,7 +13,8 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.options import ab
 from txtop.plan.plan import Plan
-from txtop.runner.client import Control, Launched, last_words, start
+from txtop.runner.client import Control
+from txtop.runner.spawn import Launched, last_words, start
 from txtop.selftest.overhead import (
     MODEL,
     NEW_TOKENS,

@@ -23,7 +23,7 @@ from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.client import OnHangup
+    from txtop.runner.spawn import OnHangup
     from txtop.session.transport import Transport
 
 

@@ -20,7 +20,7 @@ from txtop.ui.frame_loop import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.client import OnHangup
+    from txtop.runner.spawn import OnHangup
     from txtop.session.follower import Follower
     from txtop.session.player import Pair, Player
     from txtop.session.transport import Transport
@@ -104,7 +104,7 @@ class Live:
         """The session of a runner that is at work."""
         if self.path is not None and not self._resumes:
             return self.path
-        from txtop.runner.client import keep, resume, start
+        from txtop.runner.spawn import keep, resume, start
 
         if self.path is not None:
             return keep(resume(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.system import cpu
 from txtop.worker import device as machine
 from txtop.worker.failures import Rejected
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseClock
@@ -70,7 +71,7 @@ def load(
     clock.enter(RESOLVE)
     source = resolve(cell.model, cell.weights, order.allowed, say, progress)
     clock.enter("import")
-    threads = cell.threads or machine.default_threads()
+    threads = cell.threads or cpu.default_threads()
     settle_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
     loaded = read(cell, source, order.seed, threads, clock.enter)
@@ -239,9 +240,9 @@ def device_names(device: torch.device) -> tuple[str, str | None]:
     import torch
 
     if device.type == "cpu":
-        return machine.cpu_name(), None
+        return cpu.cpu_name(), None
     if device.type == "mps":
-        return f"{machine.cpu_name()} GPU", None
+        return f"{cpu.cpu_name()} GPU", None
     properties = getattr(torch, device.type).get_device_properties(device)
     return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 

@@ -1,0 +1,158 @@
+"""Start a runner, keep it, and read how it ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from txtop.errors import RunError
+from txtop.plan.plan import Plan
+from txtop.protocol.codec import BadLine, decode
+from txtop.protocol.events import Segment
+from txtop.runner.client import TAIL_BYTES
+from txtop.session.catalog import check_name, sessions_dir
+from txtop.session.reader import log_path
+from txtop.session.writer import create_folder
+
+OnHangup = Literal["continue", "stop"]
+
+
+RUNNER_LOG = "runner.log"
+
+
+START_S = 15.0
+
+
+@dataclass
+class Launched:
+    """A runner that has begun its log. With `on_hangup="stop"` it ends when this object's process
+    does, or when `process.stdin` is closed."""
+
+    path: Path
+    process: subprocess.Popen[bytes]
+
+
+def start(
+    plan: Plan,
+    *,
+    session_dir: Path | None = None,
+    name: str | None = None,
+    on_hangup: OnHangup = "continue",
+    screen_pid: int | None = None,
+) -> Launched:
+    """Creates the session's folder and starts its runner; waits until the log is there.
+
+    Raises `RunError` where the folder cannot be written or the runner ends at once.
+    """
+    folder = _new_folder((session_dir or sessions_dir()).expanduser(), name)
+    named = ["--name", name] if name else []
+    return _launched(folder, named, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
+
+
+def resume(
+    folder: Path, *, on_hangup: OnHangup = "continue", screen_pid: int | None = None
+) -> Launched:
+    """Starts a runner for what is missing of a session; waits until it has gone on with the log.
+
+    Raises `RunError` where another process writes it or the runner ends at once.
+    """
+    return _launched(folder.resolve(), ["--resume"], b"", on_hangup, screen_pid)
+
+
+def _launched(
+    folder: Path, options: list[str], line: bytes, on_hangup: OnHangup, screen_pid: int | None
+) -> Launched:
+    command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
+    command += options
+    command += ["--screen", str(screen_pid)] if screen_pid else []
+    log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
+        )
+    finally:
+        os.close(log)
+    assert process.stdin is not None
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+        if on_hangup == "continue":
+            process.stdin.close()
+    except BrokenPipeError:
+        pass
+    _wait_for_log(folder, process)
+    return Launched(folder, process)
+
+
+def _new_folder(parent: Path, name: str | None) -> Path:
+    """Named by its `name`, else by the time; two of one second get a number."""
+    stem = check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}"
+    folder = parent / stem
+    number = 2
+    while not name and folder.exists():
+        folder = parent / f"{stem}-{number}"
+        number += 1
+    create_folder(folder)
+    return folder.resolve()
+
+
+def keep(launched: Launched) -> Path:
+    """The folder of a run that this process's screen shows, whose lifeline is held from now on."""
+    _kept.append(launched)
+    return launched.path
+
+
+def outcome(path: Path) -> int | None:
+    """The exit code of the runner that this process started for `path`, once it has ended."""
+    found = [launched.process for launched in _kept if launched.path == path]
+    return found[-1].poll() if found else None
+
+
+# The lifeline of a run under a screen is the screen's process: its pipe must not be collected.
+_kept: list[Launched] = []
+
+
+def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
+    give_up_s = time.monotonic() + START_S
+    while not _has_opened(log_path(folder), process.pid):
+        if process.poll() is not None:
+            raise RunError(f"the runner did not start: {last_words(folder)}")
+        if time.monotonic() > give_up_s:
+            raise RunError(
+                "the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}"
+            )
+        time.sleep(0.02)
+
+
+def _has_opened(log: Path, pid: int) -> bool:
+    """Whether the end of the log holds the segment of that process."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            lines = file.read(TAIL_BYTES).splitlines()
+    except OSError:
+        return False
+    for line in reversed(lines):
+        with suppress(BadLine):
+            event = decode(line) if b'"segment"' in line else None
+            if isinstance(event, Segment) and event.pid == pid:
+                return True
+    return False
+
+
+def last_words(folder: Path) -> str:
+    """The last line a runner left in its own log."""
+    try:
+        lines = (folder / RUNNER_LOG).read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return "no word"
+    return lines[-1] if lines else "no word"
