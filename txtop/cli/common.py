@@ -44,7 +44,7 @@ def closing(path: Path, json_file: str | None) -> int:
 
 
 def json_target(value: str | None) -> str | None:
-    from txtop.cli.headless import check_out
+    from txtop.cli.output import check_out
 
     if value is not None:
         check_out(value)

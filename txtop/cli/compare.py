@@ -37,7 +37,8 @@ def compare(
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
     from txtop.analysis import compare as sessions
-    from txtop.cli.headless import check_out, recorded, write_out
+    from txtop.cli.output import check_out, write_out
+    from txtop.cli.session_args import recorded
     from txtop.export.comparison import WRITERS
 
     check_out(output)

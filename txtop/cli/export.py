@@ -28,7 +28,7 @@ def show(
     check_cut(warmup)
     judged = None if margin is None else share("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.headless import recorded
+    from txtop.cli.session_args import recorded
     from txtop.export.text.table import report
 
     state = recorded(session, session_dir, warmup)
@@ -56,7 +56,8 @@ def export(
 ) -> int:
     """Write a session for other programs."""
     check_cut(warmup)
-    from txtop.cli.headless import recorded, write_out
+    from txtop.cli.output import write_out
+    from txtop.cli.session_args import recorded
 
     if schema:
         import json

@@ -10,18 +10,17 @@ from pathlib import Path
 from types import FrameType
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import listing
-from txtop.errors import RunError, SessionError, UsageError
+from txtop.cli import sessions
+from txtop.cli.output import write_out
+from txtop.cli.session_args import load
+from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.runner.client import Control
-from txtop.runner.session_start import missing, uncompared
 from txtop.runner.spawn import Launched, OnHangup, last_words, outcome
 from txtop.sanitise import sanitise
-from txtop.session import catalog
 from txtop.session.follower import Follower
-from txtop.session.reader import Problems, read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.session import SessionState
 
 POLL_S = 0.1
 PROGRESS_EVERY_S = 10.0
@@ -147,7 +146,7 @@ def _finish(path: Path, state: SessionState, finals: FinalMetrics, json_file: st
         print(table.report(state, finals), end="", file=out, flush=True)
     if json_file is not None and state.header is not None:
         write_out(json_file, to_json(state, finals))
-    if said := listing.warning(path.parent):
+    if said := sessions.warning(path.parent):
         _progress(said)
     if state.failed:
         return 1
@@ -200,96 +199,7 @@ def replay_lines(path: Path, warmup_cut: int | None = None) -> None:
     print(table.report(state, finals), end="")
 
 
-def load(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, Problems]:
-    """The state at the end of a recorded session. Raises `SessionError`."""
-    found, problems = read_all(path)
-    return fold_all(found, warmup_cut), problems
-
-
-def recorded(name: str, folder: Path | None, warmup_cut: int | None = None) -> SessionState:
-    """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
-    state, problems = load(catalog.resolve(name, folder), warmup_cut)
-    for line in problems.lines():
-        print(f"txtop: {sanitise(line)}", file=sys.stderr)
-    return state
-
-
-def running(name: str | None, folder: Path | None) -> Path:
-    """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
-    if name is not None:
-        path = catalog.resolve(name, folder)
-        if Control(path).status() is None:
-            raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
-        return path
-    for found in catalog.recent(folder=folder):
-        if found.ended is None and not found.bundled and Control(found.path).status() is not None:
-            return found.path
-    raise SessionError("no session is running here", "txtop run starts one")
-
-
-def resumable(name: str | None, folder: Path | None) -> Path:
-    """The session `name`, or the newest of which something is missing.
-
-    Raises `SessionError` where there is none, `UsageError` where it cannot go on.
-    """
-    if name is None:
-        path = _interrupted(folder)
-    else:
-        path = catalog.resolve(name, folder)
-        if not path.is_dir():
-            raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
-    if Control(path).status() is not None:
-        raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
-    return path
-
-
-def is_missing(path: Path) -> bool:
-    """Whether a session has cells without a result, or outputs that were not compared yet."""
-    state = load(path)[0]
-    return bool(missing(state) or uncompared(state))
-
-
-def _interrupted(folder: Path | None) -> Path:
-    for found in catalog.recent(folder=folder):
-        cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
-        if not cut or found.bundled or Control(found.path).status() is not None:
-            continue
-        if is_missing(found.path):
-            return found.path
-    raise SessionError("no session was interrupted here", "txtop sessions lists them")
-
-
-def resting(name: str, folder: Path | None) -> Path:
-    """The session `name`, which nobody is recording. Raises `SessionError`, `UsageError`."""
-    path = catalog.resolve(name, folder)
-    if Control(path).status() is not None:
-        known = catalog.session_id(path)
-        raise UsageError(f"{known} is running", f"txtop stop {known} ends it")
-    return path
-
-
 def home_lines(folder: Path | None) -> str:
     """What the home screen says, in lines."""
     start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
-    return listing.lines(folder) + start_here + "\n"
-
-
-def check_out(target: str) -> None:
-    """Raises `UsageError` now if `target` could not be written at the end of a run."""
-    if target == "-":
-        return
-    path = Path(target)
-    if path.is_dir() or not path.parent.is_dir():
-        raise UsageError(f"cannot write {target[:200]}", "name a file in a folder that exists")
-
-
-def write_out(target: str, body: bytes) -> None:
-    """Writes to a file, or to standard output for `-`. Raises `RunError`."""
-    if target == "-":
-        sys.stdout.buffer.write(body)
-        sys.stdout.buffer.flush()
-        return
-    try:
-        Path(target).write_bytes(body)
-    except OSError as error:
-        raise RunError(f"cannot write {target[:200]} ({error.strerror})") from None
+    return sessions.lines(folder) + start_here + "\n"

@@ -76,7 +76,8 @@ def attach(
 ) -> int:
     """Show a run that goes on, from any terminal of this machine."""
     check_look(theme, fps)
-    from txtop.cli.headless import follow_lines, running
+    from txtop.cli.headless import follow_lines
+    from txtop.cli.session_args import running
     from txtop.ui.terminal.capabilities import capabilities
 
     path = running(session, session_dir)
@@ -94,7 +95,7 @@ def stop(
     session_dir: SessionDir = None,
 ) -> int:
     """End a running session after the step at hand."""
-    from txtop.cli.headless import running
+    from txtop.cli.session_args import running
     from txtop.runner.client import Control
     from txtop.session.catalog import session_id
 

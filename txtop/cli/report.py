@@ -21,7 +21,8 @@ def report(
 ) -> int:
     """Write a session as one HTML file with plots, without script and without network."""
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.headless import check_out, recorded, write_out
+    from txtop.cli.output import check_out, write_out
+    from txtop.cli.session_args import recorded
     from txtop.export.html.page import page
     from txtop.session.catalog import resolve, session_id
 

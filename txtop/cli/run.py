@@ -203,7 +203,7 @@ def run(
         asked = plan_file.over(plan_file.read(plan_toml), asked)
     plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
-        from txtop.cli.headless import check_out, write_out
+        from txtop.cli.output import check_out, write_out
         from txtop.options import plan_file
 
         check_out(save_plan)
@@ -240,12 +240,13 @@ def resume(
     """Finish an interrupted session: measure what is missing, in the same recording."""
     check_look(theme, fps)
     from txtop.cli import headless as plain
+    from txtop.cli import session_args
     from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import capabilities
 
-    path = plain.resumable(session, session_dir)
+    path = session_args.resumable(session, session_dir)
     target = json_target(json_file)
-    if not plain.is_missing(path):
+    if not session_args.is_missing(path):
         print(f"txtop: nothing of {path.name} is missing", file=sys.stderr)
         return closing(path, target)
     if detach:

@@ -1,0 +1,29 @@
+"""Write what a command makes: to a file, or to standard output."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from txtop.errors import RunError, UsageError
+
+
+def check_out(target: str) -> None:
+    """Raises `UsageError` now if `target` could not be written at the end of a run."""
+    if target == "-":
+        return
+    path = Path(target)
+    if path.is_dir() or not path.parent.is_dir():
+        raise UsageError(f"cannot write {target[:200]}", "name a file in a folder that exists")
+
+
+def write_out(target: str, body: bytes) -> None:
+    """Writes to a file, or to standard output for `-`. Raises `RunError`."""
+    if target == "-":
+        sys.stdout.buffer.write(body)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(target).write_bytes(body)
+    except OSError as error:
+        raise RunError(f"cannot write {target[:200]} ({error.strerror})") from None
