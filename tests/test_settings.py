@@ -13,6 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings
 from txtop.ui import app as screen
+from txtop.ui import launch
 from txtop.ui.drawing import themes
 from txtop.ui.modes import Live
 
@@ -195,7 +196,7 @@ def test_the_command_line_goes_before_the_settings(
     monkeypatch.setattr(screen, "TxtopApp", drawn)
     for given in ({}, {"theme": "mono", "fps": 9.0, "glyphs": "blocks"}):
         with pytest.raises(KeyboardInterrupt):
-            screen.run_follow(file, **given)
+            launch.run_follow(file, **given)
     assert [(o.theme, o.fps, o.glyphs) for o in made] == [
         ("nord", 2.0, "ascii"),
         ("mono", 9.0, "blocks"),

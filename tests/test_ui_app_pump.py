@@ -9,7 +9,8 @@ import pytest
 
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState
-from txtop.ui.frame_loop import Pump, Remote
+from txtop.ui.frame_loop import Pump
+from txtop.ui.runner_link import Remote
 
 
 class Counter:

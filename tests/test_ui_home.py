@@ -19,8 +19,8 @@ from txtop.ui.doctor_probe import Doctor, Finding, read
 from txtop.ui.drawing.glyphs import Glyphs, Mode
 from txtop.ui.drawing.line_widget import merged
 from txtop.ui.drawing.spans import Row
-from txtop.ui.home_source import Listed
 from txtop.ui.models.comparability import comparable
+from txtop.ui.models.home import Listed
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.models.view import PairView, View
 from txtop.ui.panels import bars, session_list, start_menu

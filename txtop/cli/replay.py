@@ -52,7 +52,7 @@ def replay(
         for path in paths:
             replay_lines(path, warmup)
         return 0
-    from txtop.ui.app import run_replay
+    from txtop.ui.launch import run_replay
 
     run_replay(
         *paths,
@@ -83,7 +83,7 @@ def attach(
     path = running(session, session_dir)
     if not capabilities().screen:
         return follow_lines(path)
-    from txtop.ui.app import run_follow
+    from txtop.ui.launch import run_follow
 
     run_follow(path, theme=theme, fps=fps, glyphs=glyphs)
     return closing(path, None)

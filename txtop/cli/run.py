@@ -51,7 +51,7 @@ def home(
 
         print(home_lines(session_dir), end="")
         return 0
-    from txtop.ui.app import run_home
+    from txtop.ui.launch import run_home
 
     path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
     return closing(path, None) if path else 0
@@ -256,7 +256,7 @@ def resume(
         hangup = when_plain(on_hangup)
         launched = spawn.resume(path, on_hangup=hangup)
         return plain.run_headless(launched, on_hangup=hangup, json_file=target)
-    from txtop.ui.app import run_resumed
+    from txtop.ui.launch import run_resumed
 
     run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup)
     return closing(path, target)

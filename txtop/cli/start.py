@@ -43,7 +43,7 @@ def begin(
         hangup = when_plain(on_hangup)
         launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
-    from txtop.ui.app import run_live
+    from txtop.ui.launch import run_live
 
     path = run_live(
         plan,

@@ -10,15 +10,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from txtop.protocol.events import AnyEvent
-    from txtop.runner.client import Status
     from txtop.state.session import SessionState
 
-STATUS_EVERY_S = 1.0
 LONGEST_STEP_NS = 1_000_000_000
 IDLE_EVERY_S = 1.0
 
@@ -37,64 +33,6 @@ class Source(Protocol):
 
 S = TypeVar("S", bound=Source)
 F = TypeVar("F")
-
-
-class Runner(Protocol):
-    """The runner as its control socket shows it."""
-
-    def status(self) -> Status | None: ...
-
-    def send(self, action: str, label: str = "") -> bool: ...
-
-    def tail(self, after: int) -> list[AnyEvent]: ...
-
-
-class Remote:
-    """Talks to a runner from a thread of its own: a runner that hangs delays nobody but this one.
-
-    `status` is the last answer, `silent_s` how long there has been none.
-    """
-
-    def __init__(self, control: Runner, on_refused: Callable[[str], None]) -> None:
-        self.status: Status | None = None
-        self._control = control
-        self._on_refused = on_refused
-        self._heard_s = time.monotonic()
-        self._orders: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="control", daemon=True)
-        self._thread.start()
-
-    @property
-    def silent_s(self) -> float:
-        return time.monotonic() - self._heard_s
-
-    def send(self, action: str, label: str = "") -> None:
-        """Asks the runner for pause, resume, skip, stop or a marker; returns at once."""
-        self._orders.put((action, label))
-
-    def close(self) -> None:
-        self._orders.put(None)
-
-    def join(self, seconds: float) -> None:
-        """Waits until every order was sent, after `close`."""
-        self._thread.join(seconds)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                order = self._orders.get(timeout=STATUS_EVERY_S)
-            except queue.Empty:
-                self._ask()
-                continue
-            if order is None:
-                return
-            if not self._control.send(*order):
-                self._on_refused(order[0])
-
-    def _ask(self) -> None:
-        self.status = self._control.status()
-        if self.status is not None:
-            self._heard_s = time.monotonic()
 
 
 class Pump(Generic[S, F]):
@@ -194,10 +132,3 @@ class Pump(Generic[S, F]):
                 return asked
             change(source)
             asked = True
-
-
-def runner_of(path: Path) -> Runner:
-    """The control socket of a session; imported late, since the first picture needs none."""
-    from txtop.runner.client import Control
-
-    return Control(path)

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
-from txtop.forecast.memory_fit import NO_ROOM, Room, room
+from txtop.forecast.memory_fit import room
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
@@ -21,8 +20,9 @@ from txtop.session import catalog
 from txtop.session.reader import log_path
 from txtop.state.session import HOST, SessionState
 from txtop.ui.doctor_probe import Doctor, Finding
-from txtop.ui.frame_loop import runner_of
 from txtop.ui.models import machine as devices
+from txtop.ui.models.home import HomeFrame, Listed, Stage
+from txtop.ui.runner_link import runner_of
 
 if TYPE_CHECKING:
     from txtop.forecast.history import Past
@@ -30,47 +30,6 @@ if TYPE_CHECKING:
 LOOK_EVERY_S = 5.0
 MOST_SESSIONS = 30
 READ_BYTES = 1 << 16
-
-Stage = Literal["running", "done", "stopped", "failed", "cut off"]
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One session as the home screen lists it; its texts are inert."""
-
-    path: Path
-    label: str
-    models: str
-    wall_s: float
-    cells_ok: int
-    cells_total: int
-    stage: Stage
-    bundled: bool
-    precisions: str = ""
-    size_bytes: int = 0
-
-    @property
-    def resumable(self) -> bool:
-        """Whether something of it may be missing and it can go on."""
-        interrupted = self.stage in ("stopped", "failed", "cut off")
-        return interrupted and not self.bundled and self.path.is_dir()
-
-
-@dataclass(frozen=True)
-class HomeFrame:
-    """What the home screen shows; `sessions`, `findings` and `past` are null until somebody
-    looked for them, and so is how many sessions there are in all."""
-
-    title: str
-    machine: devices.Machine
-    sessions: tuple[Listed, ...] | None
-    now_s: float
-    problem: str = ""
-    room: Room = NO_ROOM
-    findings: tuple[Finding, ...] | None = None
-    past: Past | None = None
-    recorded: int | None = None
-    late: ClassVar[bool] = False
 
 
 class Machine:

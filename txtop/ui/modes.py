@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from txtop import settings
 from txtop.errors import TxtopError, UsageError
-from txtop.ui.frame_loop import Remote, Runner, runner_of
+from txtop.ui.runner_link import Remote, Runner, runner_of
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from txtop.session.follower import Follower
     from txtop.session.player import Pair, Player
     from txtop.session.transport import Transport
-    from txtop.ui.home_source import HomeFrame, Machine
+    from txtop.ui.home_source import Machine
     from txtop.ui.models.cache import Memo
     from txtop.ui.models.comparability import Level
+    from txtop.ui.models.home import HomeFrame
     from txtop.ui.models.view import Banner, PairView, View
 
 SILENT_S = 5.0

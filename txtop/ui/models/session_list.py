@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from txtop.ui.home_source import Listed
+    from txtop.ui.models.home import Listed
 
 MOST_MARKED = 2
 

@@ -12,7 +12,7 @@ from txtop.ui.models.session_list import SessionList
 from txtop.ui.typed import Typed
 
 if TYPE_CHECKING:
-    from txtop.ui.home_source import Listed
+    from txtop.ui.models.home import Listed
 
 WHEN, CELLS, LEAD = 7, 8, 5
 ROOM_FOR_DETAIL = 10

@@ -25,7 +25,7 @@ from txtop.ui.panels.machine import machine, small_height
 from txtop.ui.typed import Typed
 
 if TYPE_CHECKING:
-    from txtop.ui.home_source import HomeFrame, Listed
+    from txtop.ui.models.home import HomeFrame, Listed
 
 FAR = 1_000_000
 START_KEYS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}

@@ -16,8 +16,8 @@ from txtop.ui.drawing.frame import inside
 from txtop.ui.drawing.glyphs import current
 from txtop.ui.drawing.line_widget import Ground, Lines, Row
 from txtop.ui.drawing.spans import ends
-from txtop.ui.home_source import HomeFrame
 from txtop.ui.keymap import footer_keys
+from txtop.ui.models.home import HomeFrame
 from txtop.ui.models.layout import Plan, arrange_matrix
 from txtop.ui.models.matrix_choices import Choices
 from txtop.ui.panels import matrix_choices as knobs

@@ -1,0 +1,72 @@
+"""Build the text that is copied: a row, the log, a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from txtop.sanitise import sanitise
+
+if TYPE_CHECKING:
+    from txtop.ui.models.cells import CellRow
+    from txtop.ui.models.view import LogRow
+
+
+# xterm and its like drop an OSC 52 of more than 100,000 characters; base64 makes four of three.
+MOST_BYTES = 74_000
+
+
+def inert(lines: Iterable[str]) -> tuple[str, bool]:
+    """The lines without anything hidden in them, and whether that is all: the first ones where
+    it is too much."""
+    kept: list[str] = []
+    size = 0
+    for line in lines:
+        text = sanitise(line)
+        size += len(text.encode()) + 1
+        if size > MOST_BYTES:
+            return "\n".join(kept), False
+        kept.append(text)
+    return "\n".join(kept), True
+
+
+def cell(row: CellRow) -> str:
+    """A row of the table as one line with its units."""
+    work = row.offered or f"batch {row.batch}"
+    whole, one = ("req/s", "E2E") if row.offered else ("seq/s", "forward")
+    knobs = [row.model, row.precision, row.attention, work, f"length {row.length}"]
+    if not row.forward:
+        knobs.append(f"{row.tokens} tokens")
+    figures = [
+        f"{row.rate} {whole if row.forward else 'tok/s'} {row.half}".rstrip() if row.rate else "",
+        f"TTFT {row.ttft} ms" if row.ttft else "",
+        f"TPOT {row.tpot} ms" if row.tpot else "",
+        f"{one} {row.forward} ms" if row.forward else "",
+        f"{row.gib} GiB" if row.gib else "",
+        " ".join([row.ratio, *row.badges[:1]]) if row.ratio else "",
+        row.note,
+    ]
+    return f"{' '.join(knobs)}: {'  '.join(figure for figure in figures if figure)}"
+
+
+def log(lines: Sequence[LogRow]) -> list[str]:
+    """Lines of the log as it shows them."""
+    return ["  ".join(part for part in (line.at, line.who, line.text) if part) for line in lines]
+
+
+def summary(paths: Sequence[Path]) -> list[str]:
+    """What `txtop show` prints of each session, as far as it is recorded; reading may take a while.
+
+    Raises `SessionError`.
+    """
+    from txtop.analysis.metrics import FinalMetrics
+    from txtop.export.text.table import report
+    from txtop.session.reader import read_all
+    from txtop.state.session import fold_all
+
+    said: list[str] = []
+    for path in paths:
+        said += [""] if said else []
+        said += report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
+    return said
