@@ -12,7 +12,7 @@ from terminal_process import TerminalProcess
 from ui_sessions import session, write
 
 from txtop.cli.app import run_command_line
-from txtop.ui.models import clipboard as clipboard_module
+from txtop.ui.models import clipboard
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow
 from txtop.ui.modes import Recording, SideBySide
@@ -27,7 +27,7 @@ def test_a_cell_is_one_line_with_its_units() -> None:
         ttft="66.2", tpot="41.4", rate="190", rate_value=190.0, half="±0.3 %", gib="0.9",
         ratio="1.47x", badges=("≈ minor 0.004", "≈ minor"), note="few",
     )  # fmt: skip
-    assert clipboard_module.cell(row) == (
+    assert clipboard.cell(row) == (
         "gpt2 bf16 sdpa batch 8 length 128 32 tokens: 190 tok/s ±0.3 %  TTFT 66.2 ms  "
         "TPOT 41.4 ms  0.9 GiB  1.47x ≈ minor 0.004  few"
     )
@@ -35,16 +35,16 @@ def test_a_cell_is_one_line_with_its_units() -> None:
 
 def test_a_line_of_the_log_has_its_time_and_its_cell() -> None:
     lines = [LogRow("00:03", "gpt2", "died", "error"), LogRow("00:01", "", "marker", "info")]
-    assert clipboard_module.log(lines) == ["00:03  gpt2  died", "00:01  marker"]
+    assert clipboard.log(lines) == ["00:03  gpt2  died", "00:01  marker"]
 
 
 @pytest.mark.fault(18)
 def test_foreign_text_is_inert_and_no_more_than_a_terminal_takes() -> None:
-    copied, whole = clipboard_module.inert([HOSTILE, "a\nb"])
+    copied, whole = clipboard.inert([HOSTILE, "a\nb"])
     assert whole and copied == r"evil\x1b]52;c;aGk=\x07\u202e" + "\na b"
-    copied, whole = clipboard_module.inert(f"{i:>999}" for i in range(100))
+    copied, whole = clipboard.inert(f"{i:>999}" for i in range(100))
     assert not whole and copied.splitlines()[-1].strip() == "73"
-    assert len(copied.encode()) <= clipboard_module.MOST_BYTES
+    assert len(copied.encode()) <= clipboard.MOST_BYTES
 
 
 async def test_the_row_under_the_cursor_else_the_summary(

@@ -272,7 +272,8 @@ def test_hostile_names_are_shown_as_they_are(env: dict[str, str | None], tmp_pat
 
 def test_the_demo_plays_a_recording_and_knows_no_model(env: dict[str, str | None]) -> None:
     code = (
-        "import sys; from txtop.cli.app import run_command_line as run; print('left', run(['--demo']),"
+        "import sys; from txtop.cli.app import run_command_line as run;"
+        " print('left', run(['--demo']),"
         " [name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     with TerminalProcess(code, env=env, size=(120, 40)) as process:

@@ -25,8 +25,7 @@ from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row, row_width
-from txtop.ui.models import cell_sorting
-from txtop.ui.models import clipboard as clipboard_module
+from txtop.ui.models import cell_sorting, clipboard
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail import iterations
 from txtop.ui.models.cell_detail import metrics as measures
@@ -195,7 +194,7 @@ def test_the_table_names_the_load_and_not_a_batch() -> None:
         shown = text(cells.cells_table(view.cells, 2, width, 8, G, boxed=False))
         assert "load" in shown[1] and "batch" not in shown[1]
         assert "dynamic 4/s" in shown[3] and "/40" in shown[4]
-    assert "dynamic 4/s" in clipboard_module.cell(view.cells[1])
+    assert "dynamic 4/s" in clipboard.cell(view.cells[1])
     assert view.facts[2] == "single dynamic continuous 4/s"
 
 

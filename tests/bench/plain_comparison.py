@@ -19,7 +19,7 @@ import streams  # noqa: E402
 from bench_process import WorkerProcess  # noqa: E402
 
 from txtop.analysis.metrics import FinalMetrics  # noqa: E402
-from txtop.plan.cell import Cell
+from txtop.plan.cell import Cell  # noqa: E402
 from txtop.plan.plan import Plan  # noqa: E402
 from txtop.protocol import commands, events  # noqa: E402
 from txtop.state.session import fold_all  # noqa: E402

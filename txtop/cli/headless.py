@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli import sessions
+from txtop.cli import session_list
 from txtop.cli.output import write_out
 from txtop.cli.session_args import load
 from txtop.errors import RunError
@@ -146,7 +146,7 @@ def _finish(path: Path, state: SessionState, finals: FinalMetrics, json_file: st
         print(table.report(state, finals), end="", file=out, flush=True)
     if json_file is not None and state.header is not None:
         write_out(json_file, to_json(state, finals))
-    if said := sessions.warning(path.parent):
+    if said := session_list.warning(path.parent):
         _progress(said)
     if state.failed:
         return 1
@@ -202,4 +202,4 @@ def replay_lines(path: Path, warmup_cut: int | None = None) -> None:
 def home_lines(folder: Path | None) -> str:
     """What the home screen says, in lines."""
     start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
-    return sessions.lines(folder) + start_here + "\n"
+    return session_list.lines(folder) + start_here + "\n"

@@ -16,7 +16,7 @@ SOCKET_NAME = "socket"
 ANSWER_S = 1.0
 TAIL_BYTES = 1 << 16
 
-__all__ = ["Control", "Launched", "OnHangup", "Status", "keep", "outcome", "resume", "start"]
+__all__ = ["Control", "Status"]
 
 
 class Control:

@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from txtop.ui.app_base import ShowApp
-from txtop.ui.models import clipboard as clipboard_module
+from txtop.ui.models import clipboard
 from txtop.ui.models.cell_detail.detail import Detail
 from txtop.ui.models.layout import Plan, arrange, arrange_duel
 from txtop.ui.models.view import View
@@ -229,7 +229,7 @@ class LiveScreen(PlacedScreen):
 
     def chosen(self) -> tuple[str, list[str]] | None:
         if self.panel_now == "log":
-            lines = clipboard_module.log(self.query_one(LogPanel).in_sight)
+            lines = clipboard.log(self.query_one(LogPanel).in_sight)
             return f"{len(lines)} lines of the log", lines
         if self.view.detail is not None:
             name: str | None = self.view.detail.id
@@ -240,7 +240,7 @@ class LiveScreen(PlacedScreen):
         row = next((each for each in self.view.cells if each.id == name), None)
         if row is None:
             return None
-        return f"{row.model} {row.precision} batch {row.batch}", [clipboard_module.cell(row)]
+        return f"{row.model} {row.precision} batch {row.batch}", [clipboard.cell(row)]
 
     def back(self) -> bool:
         """Leaves the words of a list, then the zoom, then the focus; False when there is nothing
