@@ -30,7 +30,7 @@ from txtop.runner.client import Control
 from txtop.session.player import Player
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 ROLES = ("runner", "worker", "sampler", "screen", "headless")
 OPTIONS = ("--sequence-lengths", "8", "--new-tokens", "8", "--batch-sizes", "1", "2")

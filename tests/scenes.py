@@ -19,6 +19,7 @@ from piloted import FakeRunner
 from txtop import resources
 from txtop.protocol import events
 from txtop.session.player import Pair, Player
+from txtop.state.fold import fold
 from txtop.ui import home_source
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
@@ -59,10 +60,11 @@ class Sampled(home_source.Machine):
         values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9}
         for second in range(30):
             told = {**values, "cpu_percent": 20.0 + second}
-            self.state.fold(
+            fold(
+                self.state,
                 events.Telemetry(
                     t_ns=second * 1_000_000_000, device="host", label="A CPU", values=told
-                )
+                ),
             )
 
 

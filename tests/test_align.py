@@ -6,7 +6,8 @@ import streams
 
 from txtop.protocol import events
 from txtop.session.alignment import align, common_ns, landmarks, places
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 MS = streams.MS
 

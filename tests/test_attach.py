@@ -15,7 +15,7 @@ from test_kills import SHIM
 
 from txtop.runner.client import Control
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 ATTACH = "import sys; sys.argv[1:] = ['attach', 's']; from txtop.__main__ import main; main()"
 FIGURES = ("tok/s", "TTFT", "TPOT", "ITL", "load", "fp32")

@@ -21,7 +21,7 @@ from txtop.options.presets import PRESETS
 from txtop.plan.cell import ATTENTIONS, PRECISIONS
 from txtop.session.catalog import look
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 TXTOP = (sys.executable, "-m", "txtop")
 HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"

@@ -21,7 +21,7 @@ from txtop.protocol.events import AnyEvent, Round
 from txtop.selftest import identical_arms
 from txtop.session.reader import read_all
 from txtop.session.verify import verify
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 SHORT = ("--headless", "--sequence-length", "8", "--new-tokens", "4", "--warmup", "1")
 

@@ -16,7 +16,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.protocol import events
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from test_tradeoffs import a_plan, tried, whole
 
 from txtop.analysis import knee
 from txtop.plan.plan import Plan
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 from txtop.stats.summary import FLOORS
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.tradeoffs.groups import absent, sheets

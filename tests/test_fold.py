@@ -16,7 +16,8 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.protocol import events
 from txtop.session.player import SPEEDS, Player
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 
 MS = streams.MS
 
@@ -55,7 +56,7 @@ def test_every_prefix_has_an_export(length: int) -> None:
 def test_events_of_unknown_cells_are_ignored() -> None:
     state = fold_all(streams.stream())
     before = to_json(state, FinalMetrics())
-    state.fold(events.Phase(t_ns=0, cell="c999", name="x"))
+    fold(state, events.Phase(t_ns=0, cell="c999", name="x"))
     assert to_json(state, FinalMetrics()) == before
 
 
@@ -65,9 +66,9 @@ def test_the_open_iteration_shows_its_tokens_and_a_discarded_one_leaves_none() -
     state = fold_all(made[: at + 1])
     cell = state.cells["c001"]
     assert list(cell.open_gaps_ns) == [20 * MS, 14 * MS]
-    state.fold(events.Steps(t_ns=0, cell="c001", index=5, first=0, gaps_ns=[7]))
+    fold(state, events.Steps(t_ns=0, cell="c001", index=5, first=0, gaps_ns=[7]))
     assert list(cell.open_gaps_ns) == [7]
-    state.fold(events.CellFinished(t_ns=0, cell="c001", status="cancelled"))
+    fold(state, events.CellFinished(t_ns=0, cell="c001", status="cancelled"))
     assert not cell.open_gaps_ns and len(cell.samples.gaps_ns) == 4 * 4
 
 
@@ -75,9 +76,9 @@ def test_a_second_segment_goes_on_where_the_first_ended() -> None:
     made = streams.stream()[:20]
     state = fold_all(made)
     before = state.clock_ns
-    state.fold(events.Segment(t_ns=5, boot_id="other", wall_s=1.8e9, pid=2, torn_bytes=9))
+    fold(state, events.Segment(t_ns=5, boot_id="other", wall_s=1.8e9, pid=2, torn_bytes=9))
     assert state.clock_ns == before
-    state.fold(events.Marker(t_ns=5 + MS))
+    fold(state, events.Marker(t_ns=5 + MS))
     assert state.clock_ns == before + MS
     assert any("1 torn record dropped (9 bytes)" in line.text for line in state.log)
 
@@ -130,7 +131,7 @@ def test_seeking_anywhere_is_the_fold_of_what_came_before(
         assert 0 <= player.position_ns <= player.duration_ns
         state, n = SessionState(), 0
         for event in made:
-            state.fold(event)
+            fold(state, event)
             if state.clock_ns > player.position_ns:
                 break
             n += 1

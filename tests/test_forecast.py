@@ -11,6 +11,7 @@ from txtop.forecast.preview import Ahead, forecast
 from txtop.models import model_size
 from txtop.options.run import Asked, plan_of
 from txtop.plan.cell import Cell
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 GIB = 1 << 30
@@ -54,7 +55,7 @@ def test_room_is_what_the_sampler_read_last() -> None:
     state = SessionState()
     assert room(state) == Room()
     for event in ui_events.Story(ui_events.sweep(), gpus=2).samples():
-        state.fold(event)
+        fold(state, event)
     assert room(state) == Room(
         pytest.approx(15.6 * GIB), (pytest.approx(137.9 * GIB), pytest.approx(137.9 * GIB))
     )

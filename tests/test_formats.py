@@ -23,7 +23,8 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.catalog import resolve
 from txtop.session.reader import read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 TTFT_S = 0.020
 DECODES_S = [3 * (10 + index % 3) / 1000 for index in range(2, 14)]

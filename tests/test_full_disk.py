@@ -17,7 +17,7 @@ from txtop.runner.client import Control
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 from txtop.ui.modes import Live
 
 ITERATIONS = 500

@@ -16,7 +16,8 @@ from txtop.plan.plan import Plan
 from txtop.protocol.events import Telemetry
 from txtop.runner.batch_cell import Course
 from txtop.state.cell import CellState
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.stats.summary import band
 
 Duration = Callable[[int], float]
@@ -48,7 +49,7 @@ def conduct(
     while True:
         block = course.next_block()
         for verdict in course.judged(last=block is None):
-            session.fold(verdict)
+            fold(session, verdict)
             block = block or ("measured", 0)
         if block is None:
             return session, state, course
@@ -68,7 +69,7 @@ def conduct(
                 told = Telemetry(
                     t_ns=header.t_ns + read_ns, device="GPU-1", values=gpu(read_ns / 1e9)
                 )
-                session.fold(told)
+                fold(session, told)
                 read_ns += 200_000_000
 
 

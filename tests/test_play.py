@@ -16,7 +16,8 @@ from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader
 from txtop.session.player import Pair, Player
 from txtop.session.reader import read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 
 MS = streams.MS
 
@@ -62,7 +63,7 @@ def until(made: list[AnyEvent], position_ns: int) -> SessionState:
     for event in made:
         if state.clock_at(event) > position_ns:
             break
-        state.fold(event)
+        fold(state, event)
     return state
 
 
@@ -121,7 +122,7 @@ def test_the_end_of_a_bundled_replay_is_its_export(path: Path, format: str) -> N
     player.seek(player.duration_ns)
     live = SessionState()
     for event in read_all(path)[0]:
-        live.fold(event)
+        fold(live, event)
     assert WRITERS[format](player.state, FinalMetrics()) == WRITERS[format](live, FinalMetrics())
 
 

@@ -14,7 +14,8 @@ from txtop.formatting import figure
 from txtop.options.presets import PRESETS
 from txtop.options.run import Asked, plan_of
 from txtop.plan.matrix import matrix
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -24,7 +24,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 MOST_BYTES = 2_000_000
 EVIL = (

@@ -25,7 +25,7 @@ from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import directory
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 NAMES = (
     "gpt2",

@@ -20,7 +20,8 @@ from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session.reader import read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.state.snapshot import develop, take
 
 # gpt2 in fp32: see test_stats_roofline.
@@ -212,11 +213,11 @@ def test_the_peaks_of_all_workers_are_one() -> None:
     state = told()
     other = PEAKS | {"bandwidth_bytes_per_s": 60e9, "flops_per_s": {"bf16": 9e12}}
     before = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
-    state.fold(events.Peaks(t_ns=0, **other))
+    fold(state, events.Peaks(t_ns=0, **other))
     assert before is not None
     after = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
     assert after == pytest.approx(before * 60 / 50)
-    state.fold(events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 1e9}))
+    fold(state, events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 1e9}))
     assert roofline.ceiling_tokens_per_s(state, state.cells["c001"]) == after
     assert list(state.peaks) == [("A CPU", 1)]
     assert state.peaks["A CPU", 1].flops_per_s == {"fp32": 4e12, "bf16": 9e12}
@@ -225,7 +226,7 @@ def test_the_peaks_of_all_workers_are_one() -> None:
 def test_a_picture_keeps_the_peaks_of_its_time() -> None:
     state = told()
     picture = take(state)
-    state.fold(events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 60e9}))
+    fold(state, events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 60e9}))
     assert develop(picture, state).peaks["A CPU", 1].bandwidth_bytes_per_s == 50e9
 
 

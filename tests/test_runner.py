@@ -28,7 +28,8 @@ from txtop.runner.client import SOCKET_NAME, Control
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_folder
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 FAKE = (sys.executable, fake_worker.__file__)
 RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")

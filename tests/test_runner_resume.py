@@ -20,7 +20,8 @@ from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
 from txtop.session.repair import TORN_NAME, mend
 from txtop.session.writer import LOG_NAME, LogWriter, create_folder
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 
 def resumed(folder: Path) -> SessionState:

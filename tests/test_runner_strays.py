@@ -15,7 +15,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.protocol import codec, events
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 STRAY = """
 import os, sys

@@ -20,7 +20,8 @@ from txtop.protocol.events import Round
 from txtop.runner import control_protocol
 from txtop.session.reader import read_all
 from txtop.state.ab import Versus
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.stats.sequential import holm, signed_rank_p
 
 AB = ({"precision": "fp32"}, {"precision": "bf16"})
@@ -171,10 +172,10 @@ def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
     assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None, "nothing is known"
     values: dict[str, float | None] = {"ram_total_bytes": 8e9, "ram_used_bytes": 1e9}
-    state.fold(events.Telemetry(t_ns=1, device="host", values=values))
+    fold(state, events.Telemetry(t_ns=1, device="host", values=values))
     assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None
     values = {"ram_total_bytes": 8e9, "ram_used_bytes": 7e9}
-    state.fold(events.Telemetry(t_ns=2, device="host", values=values))
+    fold(state, events.Telemetry(t_ns=2, device="host", values=values))
     short = memory_fit.short_of(state, plan.cells[0], plan.cells[1])
     assert short is not None and short[0] > short[1] == pytest.approx(1e9)
 

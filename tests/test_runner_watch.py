@@ -19,7 +19,7 @@ from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine_info
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 
 @pytest.mark.fault(31)

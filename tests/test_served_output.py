@@ -26,7 +26,8 @@ from txtop.options.run import Asked, plan_of
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 MS = streams.MS
 QUEUE_MS = 5

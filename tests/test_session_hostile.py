@@ -18,7 +18,7 @@ from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 
 BIG = 2**63 - 1
 ESCAPES = (

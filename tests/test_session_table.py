@@ -12,7 +12,8 @@ from txtop.export.text import table
 from txtop.formatting import figure
 from txtop.plan.matrix import matrix
 from txtop.protocol import events
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 
 def state(cost_per_hour: float | None = None) -> SessionState:

@@ -20,7 +20,8 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.tradeoffs.build import FEW, FEWER
 from txtop.ui.models.tradeoffs.groups import A_VERDICT, absent, sheets
@@ -323,8 +324,8 @@ def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, 
         if isinstance(event, events.Load):
             event.geometry = GPT2
             told = PEAKS | {"device": event.device_id or event.device_name, "source": source}
-            state.fold(events.Peaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
-        state.fold(event)
+            fold(state, events.Peaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
+        fold(state, event)
     (plot,) = of(build_view(state), "rates")[:1]
     ((height, name),) = plot.ceilings
     each = [roofline.ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]

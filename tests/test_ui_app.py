@@ -14,7 +14,7 @@ from txtop.errors import SessionError, UsageError
 from txtop.formatting import parse_time
 from txtop.plan.plan import Plan
 from txtop.session.reader import read_all
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 from txtop.ui.app import TxtopApp
 from txtop.ui.keymap import COMMANDS, matching
 from txtop.ui.modes import Home, Live, Recording, SideBySide, Start

@@ -22,7 +22,8 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.resources import directory
 from txtop.session.reader import read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.ui.drawing.glyphs import Glyphs, Mode
 from txtop.ui.drawing.line_widget import merged
 from txtop.ui.drawing.spans import Row, as_ascii, clean, row_width
@@ -177,7 +178,7 @@ def test_another_warmup_cut_moves_what_counts() -> None:
     state = SessionState(warmup_cut=6)
     asked = plan()
     for event in [ui_events.header(asked), *ui_events.Story(asked).cell(asked.cells[0])]:
-        state.fold(event)
+        fold(state, event)
     shown = of(state).strip
     assert shown.kinds[:8] == ("first", *["warmup"] * 6, "measured")
 
@@ -605,6 +606,6 @@ def test_parts_are_made_anew_only_when_there_is_something_new() -> None:
     assert first.strip is again.strip and first.spread is again.spread
     assert first.traces is again.traces and first.figures is again.figures
     for event in ui_events.Story(plan()).iteration(state.plan.cells[0], 9):
-        state.fold(event)
+        fold(state, event)
     later = detail(state, "c1", memo)
     assert later is not None and len(later.strip.values) == len(first.strip.values) + 1

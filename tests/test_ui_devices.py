@@ -5,7 +5,8 @@ from __future__ import annotations
 import streams
 
 from txtop.protocol.events import Gap, Telemetry
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.ui.models.machine import STALLED, machine
 
 S = 1_000_000_000
@@ -33,7 +34,7 @@ def watched() -> SessionState:
 
 def gap(state: SessionState, producer: str, after_s: int) -> None:
     t_ns = streams.stream()[0].t_ns + after_s * S
-    state.fold(Gap(t_ns=t_ns, producer=producer, reason="silent"))
+    fold(state, Gap(t_ns=t_ns, producer=producer, reason="silent"))
 
 
 def values(state: SessionState) -> list[list[str]]:
@@ -58,5 +59,5 @@ def test_what_answers_again_is_shown_again() -> None:
     state = watched()
     gap(state, "sampler", 2)
     t_ns = streams.stream()[0].t_ns + 5 * S
-    state.fold(Telemetry(t_ns=t_ns, device="host", values={"cpu_percent": 40.0}))
+    fold(state, Telemetry(t_ns=t_ns, device="host", values={"cpu_percent": 40.0}))
     assert values(state)[0] == ["40"] and machine(state).title != STALLED

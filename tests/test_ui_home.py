@@ -14,7 +14,8 @@ from ui_sessions import session
 
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 from txtop.ui.doctor_probe import Doctor, Finding, read
 from txtop.ui.drawing.glyphs import Glyphs, Mode
 from txtop.ui.drawing.line_widget import merged

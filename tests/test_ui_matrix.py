@@ -21,6 +21,7 @@ from txtop.options.run import Asked, plan_of
 from txtop.plan.plan import Plan
 from txtop.runner import client, spawn
 from txtop.session import catalog
+from txtop.state.fold import fold
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.glyphs import Glyphs, Mode
 from txtop.ui.drawing.line_widget import merged
@@ -201,7 +202,7 @@ async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
 
     def samples(self: FakeMachine, interval_s: float) -> None:
         for event in ui_events.Story(ui_events.sweep()).samples():
-            self.state.fold(event)
+            fold(self.state, event)
         self.state.devices["host"].label = "An Invented CPU"
 
     monkeypatch.setattr(FakeMachine, "_start", samples)

@@ -12,6 +12,7 @@ from ui_events import GPU, Story, folded, header
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.machine import HISTORY, Machine, Roof
@@ -38,8 +39,8 @@ def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
         if isinstance(event, events.Load):
             event.geometry = GPT2
             told = PEAKS | {"device": GPU, "threads": 2, "source": "table"} | peaks
-            state.fold(events.Peaks(t_ns=event.t_ns, **told))
-        state.fold(event)
+            fold(state, events.Peaks(t_ns=event.t_ns, **told))
+        fold(state, event)
     return state
 
 
@@ -123,8 +124,8 @@ def on_cpu(iterations: int = 12) -> SessionState:
     for event in story.cell(plan.cells[0]):
         if isinstance(event, events.Load):
             event.geometry, event.device_name = GPT2, "A CPU"
-            state.fold(events.Peaks(t_ns=event.t_ns, **PEAKS | {"threads": 2}))
-        state.fold(event)
+            fold(state, events.Peaks(t_ns=event.t_ns, **PEAKS | {"threads": 2}))
+        fold(state, event)
     return state
 
 

@@ -22,6 +22,7 @@ from txtop.plan.serving import Serving, Slo
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.cell import CellState
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row, row_width
@@ -60,10 +61,10 @@ def a_plan(**changed: object) -> Plan:
 
 def begun(plan: Plan) -> SessionState:
     state = SessionState()
-    state.fold(ui_events.header(plan))
-    state.fold(events.CellStarted(t_ns=S, cell="c1", worker="worker:1"))
-    state.fold(streams.load(2 * S, "c1"))
-    state.fold(events.Workload(t_ns=2 * S, cell="c1", inputs_sha256="ab", threads=1))
+    fold(state, ui_events.header(plan))
+    fold(state, events.CellStarted(t_ns=S, cell="c1", worker="worker:1"))
+    fold(state, streams.load(2 * S, "c1"))
+    fold(state, events.Workload(t_ns=2 * S, cell="c1", inputs_sha256="ab", threads=1))
     return state
 
 
@@ -84,9 +85,9 @@ def answer(
 
 def measuring(plan: Plan, count: int, sent: int = 0) -> SessionState:
     state = begun(plan)
-    state.fold(events.Offered(t_ns=3 * S, cell="c1", requests=40, rate=4.0, sent=sent))
+    fold(state, events.Offered(t_ns=3 * S, cell="c1", requests=40, rate=4.0, sent=sent))
     for i in range(count):
-        state.fold(answer(i))
+        fold(state, answer(i))
     return state
 
 
@@ -96,7 +97,7 @@ def recorded(until: str = "") -> SessionState:
     for event in read_all(RECORDED)[0]:
         if isinstance(event, events.CellFinished) and event.cell == until:
             break
-        state.fold(event)
+        fold(state, event)
     return state
 
 
@@ -147,15 +148,15 @@ def test_before_a_request_has_come_it_says_so() -> None:
 def test_a_request_that_was_answered_is_on_no_lane() -> None:
     state = measuring(a_plan(), 2)
     seen = events.Lanes(t_ns=state.clock_ns, cell="c1", waiting=1, running=[(2, 3, 4)], slots=8)
-    state.fold(seen)
+    fold(state, seen)
     assert build_view(state).hero.lanes.running == (Lane(2, 3, 4),)  # type: ignore[union-attr]
-    state.fold(answer(2))
+    fold(state, answer(2))
     assert build_view(state).hero.lanes.running == ()  # type: ignore[union-attr]
 
 
 def test_words_of_a_server() -> None:
     state = begun(a_plan())
-    state.fold(answer(0, role="warmup"))
+    fold(state, answer(0, role="warmup"))
     shown = build_view(state).hero
     assert (shown.mark, shown.word, shown.why) == ("○", "warming", "1 of 16 requests")
     assert shown.value is None and shown.notes == ("not counted",)
@@ -163,8 +164,9 @@ def test_words_of_a_server() -> None:
     assert (shown.word, shown.number_role) == ("measuring", "muted")
     assert shown.title == "gpt2 · fp32 · continuous 4/s"
     state = measuring(a_plan(), 40, sent=40)
-    state.fold(
-        events.CellFinished(t_ns=state.clock_ns, cell="c1", status="ok", stopped_by="requests")
+    fold(
+        state,
+        events.CellFinished(t_ns=state.clock_ns, cell="c1", status="ok", stopped_by="requests"),
     )
     shown = build_view(state).hero
     assert (shown.mark, shown.word, shown.lanes) == ("✓", "done", None)
@@ -207,8 +209,9 @@ def test_loads_are_ordered_by_their_numbers() -> None:
 
 def test_the_plain_line_counts_requests() -> None:
     state = measuring(a_plan(), 12)
-    state.fold(
-        events.Lanes(t_ns=state.clock_ns, cell="c1", waiting=3, running=[(12, 1, 4)] * 6, slots=8)
+    fold(
+        state,
+        events.Lanes(t_ns=state.clock_ns, cell="c1", waiting=3, running=[(12, 1, 4)] * 6, slots=8),
     )
     assert headless._now(state) == (
         "gpt2 fp32 continuous 4/s: 12 of 40 answered, 3 waiting, 6 running"
@@ -275,7 +278,7 @@ def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
     cell = state.cells["c1"]
     memo.itl(cell)
     for i in range(20, 38):
-        state.fold(answer(i, ms=300 + 10 * i))
+        fold(state, answer(i, ms=300 + 10 * i))
         last = memo.itl(cell)
     assert last == Memo().itl(cell)
 
@@ -283,12 +286,12 @@ def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
 def test_a_frame_with_many_answers_is_cheap() -> None:
     state, memo = measuring(a_plan(requests=6000), 0), Memo()
     for i in range(2000):
-        state.fold(answer(i, tokens=64))
+        fold(state, answer(i, tokens=64))
     view: View = build_view(state, memo=memo)
     assert view.cells[0].note == "2000/6000"
     took = []
     for i in range(2000, 2050):
-        state.fold(answer(i, tokens=64))
+        fold(state, answer(i, tokens=64))
         start = time.perf_counter()
         build_view(state, memo=memo)
         took.append(time.perf_counter() - start)

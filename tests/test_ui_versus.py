@@ -16,7 +16,7 @@ from txtop.plan import labels as arm_names
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, events
 from txtop.state.cell import CellState
-from txtop.state.session import fold_all
+from txtop.state.fold import fold_all
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, row_width

@@ -10,6 +10,7 @@ from piloted import opened, text, until
 from ui_events import Story, folded, sweep
 
 from txtop.protocol import codec, events
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.glyphs import Glyphs, Mode
@@ -58,9 +59,9 @@ def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
             told = events.Telemetry(
                 t_ns=second * ui_events.S, device="host", values={f"core_{core}_percent": load}
             )
-            found.fold(told)
+            fold(found, told)
     late = events.Telemetry(t_ns=6 * ui_events.S, device="host", values={"core_1_percent": 50.0})
-    found.fold(late)
+    fold(found, late)
     first, second_core = whole(found).cores
     assert first.history == (10.0, None, 30.0, 30.0, None, 40.0)
     assert second_core.history == (10.0, None, 30.0, 30.0, None, 50.0)
@@ -68,7 +69,7 @@ def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
 
 def test_a_host_that_fell_silent_has_no_load_now() -> None:
     found = state(cores=2)
-    found.fold(events.Gap(t_ns=found.clock_ns + 1, producer="sampler", reason="gone"))
+    fold(found, events.Gap(t_ns=found.clock_ns + 1, producer="sampler", reason="gone"))
     assert [core.now for core in whole(found).cores] == [None, None]
     assert whole(found).host == ()
     assert any(line.split()[:2] == ["│", "CPU"] and "—" in line for line in lines(found, 120, 30))
@@ -158,7 +159,7 @@ def test_it_is_made_once_a_second_of_the_session() -> None:
     told = events.Telemetry(
         t_ns=found.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
     )
-    found.fold(told)
+    fold(found, told)
     assert build_view(found, memo=memo).whole.cores[0].now == 7.0
     assert build_view(SessionState()).whole == Whole()
 

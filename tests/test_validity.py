@@ -10,7 +10,8 @@ from txtop.protocol import events
 from txtop.runner.batch_cell import MOST_REPEATS
 from txtop.runner.block_validity import Readings, spoiled
 from txtop.state.cell import CellState
-from txtop.state.session import Device, SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import Device, SessionState
 
 S = 1_000_000_000
 CALM: dict[str, float | None] = {
@@ -22,11 +23,11 @@ CALM: dict[str, float | None] = {
 def device(**series: list[float]) -> Device:
     """Readings five times a second from 0 s on."""
     session = SessionState()
-    session.fold(streams.stream()[0])
+    fold(session, streams.stream()[0])
     start = streams.stream()[0].t_ns
     for i in range(max(map(len, series.values()))):
         values = {name: read[i] for name, read in series.items()}
-        session.fold(events.Telemetry(t_ns=start + i * S // 5, device="d", values=dict(values)))
+        fold(session, events.Telemetry(t_ns=start + i * S // 5, device="d", values=dict(values)))
     return session.devices["d"]
 
 
@@ -96,5 +97,5 @@ def test_a_spoiled_last_block_is_repeated_too() -> None:
 def test_a_cell_elsewhere_is_left_alone(device_id: str | None) -> None:
     session = fold_all(streams.stream()[:1])
     hot = {**CALM, "throttle_reasons": 64.0}
-    session.fold(events.Telemetry(t_ns=streams.stream()[0].t_ns, device="GPU-1", values=hot))
+    fold(session, events.Telemetry(t_ns=streams.stream()[0].t_ns, device="GPU-1", values=hot))
     assert spoiled(Readings.of(session, device_id), 0, 0, S) == []

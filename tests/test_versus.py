@@ -15,7 +15,8 @@ from txtop.export.text import table
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import Versus
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 from txtop.state.snapshot import develop, take
 from txtop.stats.sequential import ConfidenceSequence
 
@@ -160,11 +161,11 @@ def test_a_picture_of_an_ab_is_what_it_was() -> None:
         picture = take(state)
         before = table.report(fold_all(stream[:cut]), FinalMetrics())
         for event in stream[cut:]:
-            state.fold(event)
+            fold(state, event)
         again = develop(picture, state)
         assert table.report(again, FinalMetrics()) == before
         for event in stream[cut:]:
-            again.fold(event)
+            fold(again, event)
         assert table.report(again, FinalMetrics()) == table.report(state, FinalMetrics())
 
 

@@ -15,6 +15,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.session.reader import read_all
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING
 from txtop.ui.models import cells as cell_row
@@ -34,7 +35,7 @@ def told(plan: Plan, iterations: int, *, tokens: int | None = None, gpus: int = 
     for i in range(iterations):
         last = tokens if i == iterations - 1 else None
         for event in story.iteration(plan.cells[0], i, last):
-            state.fold(event)
+            fold(state, event)
     return state
 
 
@@ -84,10 +85,10 @@ def test_doubt_takes_the_colour_away(iterations: int, word: str, role: str) -> N
 
 def test_loading_says_its_phase_and_its_bytes() -> None:
     state = ui_events.folded(iter([ui_events.header(ONE)]))
-    state.fold(events.CellStarted(t_ns=1, cell="c1", worker="w"))
-    state.fold(events.Phase(t_ns=2, cell="c1", name="first_forward"))
+    fold(state, events.CellStarted(t_ns=1, cell="c1", worker="w"))
+    fold(state, events.Phase(t_ns=2, cell="c1", name="first_forward"))
     assert build_view(state).hero.why == "first"
-    state.fold(events.Progress(t_ns=3, cell="c1", what="download", done=1 << 29, total=1 << 30))
+    fold(state, events.Progress(t_ns=3, cell="c1", what="download", done=1 << 29, total=1 << 30))
     hero = build_view(state).hero
     assert (hero.word, hero.why, hero.share) == ("loading", "download 512.0 MiB of 1.0 GiB", 0.5)
 
@@ -154,12 +155,13 @@ def test_a_throttled_gpu_is_said_beside_the_number() -> None:
 
 def test_pause_and_end_are_shown() -> None:
     state = told(ONE, 6)
-    state.fold(events.Control(t_ns=state.clock_ns, who="screen", action="pause"))
+    fold(state, events.Control(t_ns=state.clock_ns, who="screen", action="pause"))
     assert build_view(state).paused and build_view(state).hero.word == "paused"
-    state.fold(
+    fold(
+        state,
         events.Ended(
             t_ns=state.clock_ns, reason="stopped", wall_s=0, statistics_version=1, sha256=""
-        )
+        ),
     )
     view = build_view(state)
     assert (view.ended, view.left, view.paused) == ("stopped", "", False)
@@ -274,7 +276,7 @@ def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
         assert list(shown) == [cell_row.row(state, c, best.get(c.cell.id), memo) for c in cells]
 
     for event in read_all(resources.directory("sessions") / f"{name}.jsonl")[0]:
-        state.fold(event)
+        fold(state, event)
         if not isinstance(event, events.Telemetry | events.Steps):
             check(memo)
     at_once = Memo()
@@ -285,5 +287,5 @@ def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
 def test_a_row_that_is_kept_learns_that_its_cell_was_refused() -> None:
     state, memo = ui_events.folded(iter([ui_events.header(ONE)])), Memo()
     assert build_view(state, memo=memo).cells[0].state == "waiting"
-    state.fold(events.CellRejected(t_ns=1, cell="c1", reason="no such model"))
+    fold(state, events.CellRejected(t_ns=1, cell="c1", reason="no such model"))
     assert build_view(state, memo=memo).cells[0].note == "no such model"

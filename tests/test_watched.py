@@ -14,7 +14,8 @@ from txtop.export import json
 from txtop.export.text import table
 from txtop.formatting import figure
 from txtop.protocol import events
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold, fold_all
+from txtop.state.session import SessionState
 
 S = 1_000_000_000
 GPU = "GPU-1"
@@ -28,19 +29,19 @@ def session(told: Callable[[float], Values], device: str = GPU, name: str = GPU)
     state = fold_all([header, segment])
     for tick in range(51):
         at = start + tick * S // 5
-        state.fold(events.Telemetry(t_ns=at, device=device, values=told(tick / 5)))
+        fold(state, events.Telemetry(t_ns=at, device=device, values=told(tick / 5)))
         if tick == 15:
-            state.fold(events.CellStarted(t_ns=at, cell="c001", worker="worker:1"))
-            state.fold(events.Phase(t_ns=at, cell="c001", name="to_device"))
+            fold(state, events.CellStarted(t_ns=at, cell="c001", worker="worker:1"))
+            fold(state, events.Phase(t_ns=at, cell="c001", name="to_device"))
             load = streams.load(at, "c001")
             on = None if device == "host" else name
-            state.fold(msgspec.structs.replace(load, device_id=on))
+            fold(state, msgspec.structs.replace(load, device_id=on))
         if tick in (25, 30, 35, 40, 45):
             made = events.Iteration(
                 t_ns=at, cell="c001", index=tick // 5 - 5, role="measured", start_ns=at - S,
                 e2e_ns=S, ttft_ns=S // 2, tokens=10,
             )  # fmt: skip
-            state.fold(made)
+            fold(state, made)
     return state
 
 
@@ -112,5 +113,5 @@ def test_table_and_export_state_the_energy() -> None:
 def test_versions_of_the_driver_are_in_the_export() -> None:
     state = session(idle_then_busy)
     told = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
-    state.fold(told)
+    fold(state, told)
     assert json.build(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"

@@ -10,6 +10,7 @@ from txtop.plan.matrix import matrix
 from txtop.plan.plan import Plan, workload_hash
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 MS = 1_000_000
@@ -250,5 +251,5 @@ def folded(stream: Iterator[AnyEvent], until_s: float = float("inf")) -> Session
     for event in stream:
         if event.t_ns > until_s * S:
             break
-        state.fold(event)
+        fold(state, event)
     return state

@@ -22,7 +22,7 @@ from txtop.analysis.metrics import FinalMetrics  # noqa: E402
 from txtop.plan.cell import Cell  # noqa: E402
 from txtop.plan.plan import Plan  # noqa: E402
 from txtop.protocol import commands, events  # noqa: E402
-from txtop.state.session import fold_all  # noqa: E402
+from txtop.state.fold import fold_all  # noqa: E402
 
 THREADS, WARMUP, PAIRS = 1, 3, 40
 CELLS = (

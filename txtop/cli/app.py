@@ -45,7 +45,7 @@ for command in (
     doctor.doctor,
     doctor.selftest,
     config.config,
-    completion.completion,
+    completion.build_completion(app),
 ):
     app.command(command)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 # A file of `fpath` is the body of the function that it is named after, and does nothing unless it
 # calls the one that it defines; sourced, it has to say what that one completes.
@@ -16,13 +17,16 @@ else
 fi"""
 
 
-def completion(
-    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /
-) -> int:
-    """Print a script that completes commands and options; README says where shells look for it."""
-    from txtop.cli.app import app
+def build_completion(app: App) -> Callable[..., int]:
+    """Build the command `completion` of `app`; an argument, since `app` imports the commands."""
 
-    print(app.generate_completion(prog_name="txtop", shell=shell), end="")
-    if shell == "zsh":
-        print(_ZSH)
-    return 0
+    def completion(
+        shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /
+    ) -> int:
+        """Print a script that completes commands and options; README says where shells look."""
+        print(app.generate_completion(prog_name="txtop", shell=shell), end="")
+        if shell == "zsh":
+            print(_ZSH)
+        return 0
+
+    return completion

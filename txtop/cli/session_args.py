@@ -11,7 +11,8 @@ from txtop.runner.session_start import missing, uncompared
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import Problems, read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 
 def load(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, Problems]:

@@ -14,7 +14,8 @@ from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.session import catalog
 from txtop.session.reader import log_path, read_all
-from txtop.state.session import SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
 
 MOST_SESSIONS = 20
 MOST_BYTES = 32 << 20

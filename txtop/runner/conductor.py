@@ -24,7 +24,8 @@ from txtop.runner.sampler_supervisor import Watch
 from txtop.runner.worker_client import Crew
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
-from txtop.state.session import HOST, SessionState, fold_all
+from txtop.state.fold import fold_all
+from txtop.state.session import HOST, SessionState
 
 IDLE_NS = 2_200_000_000
 IDLE_PATIENCE_S = 6.0

@@ -9,6 +9,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.sanitise import sanitise
 from txtop.session.writer import LogWriter
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 RUNNER = "runner"
@@ -36,7 +37,7 @@ class Recorder:
             # Two threads speak for the runner, whose clock must not go back all the same.
             if event.src == RUNNER:
                 event.t_ns = self._last_ns = max(event.t_ns, self._last_ns)
-            self.state.fold(self.writer.record(event))
+            fold(self.state, self.writer.record(event))
 
     def _tell_dropped(self) -> None:
         """Says in the log, once it can be written again, that it has a hole."""
@@ -45,7 +46,7 @@ class Recorder:
             self._dropped += lost
             reason = f"{lost} events are lost: the log could not be written"
             gap = events.Gap(t_ns=now_ns(), producer="runner", reason=reason)
-            self.state.fold(self.writer.record(gap))
+            fold(self.state, self.writer.record(gap))
 
     def warn(self, text: str) -> None:
         """Adds a line for a person."""

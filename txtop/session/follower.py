@@ -8,6 +8,7 @@ from pathlib import Path
 
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import LogReader, log_path
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 QUIET_S = 1.0
@@ -47,7 +48,7 @@ class Follower:
         while found := self._reader.poll():
             for event in found:
                 if event.seq > self._ahead_seq or not event.seq:
-                    self.state.fold(event)
+                    fold(self.state, event)
                     changed = True
         now_s = time.monotonic()
         if changed:
@@ -55,7 +56,7 @@ class Follower:
         elif now_s >= self._ask_at_s:
             self._ask_at_s = now_s + AGAIN_S
             for event in self._tail(self.state.last_seq):
-                self.state.fold(event)
+                fold(self.state, event)
                 self._ahead_seq = event.seq
                 changed = True
         return changed

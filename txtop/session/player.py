@@ -14,6 +14,7 @@ from txtop.protocol.events import AnyEvent
 from txtop.session.alignment import align, common_ns, places
 from txtop.session.reader import LogReader, Place, Problems
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
+from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.state.snapshot import Picture, develop, take
 
@@ -83,7 +84,7 @@ class Player(Transport):
             event = self._ahead[0]
             if self.state.clock_at(event) > position_ns:
                 break
-            self.state.fold(self._ahead.popleft())
+            fold(self.state, self._ahead.popleft())
         return self.state is not before or self.state.events_folded != folded
 
     def _open(self) -> None:
@@ -94,7 +95,7 @@ class Player(Transport):
             if place is not None:
                 self._pictures.append((whole.clock_ns, place, take(whole)))
             for event in self._chunk():
-                whole.fold(event)
+                fold(whole, event)
                 kind = type(event)
                 if kind is events.Iteration:
                     steps.append(whole.clock_ns)

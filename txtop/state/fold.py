@@ -1,15 +1,26 @@
-"""What a cell at work says of itself, folded into its state. One event, one function."""
+"""Fold events into a session's state: one event, one function, without clock or I/O.
+
+Apart from the state itself, so that whoever only reads a session depends on no event's handling.
+"""
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
+import msgspec
+
+from txtop.plan import references
+from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.state.cell import NONE_NS, CellState
-
-if TYPE_CHECKING:
-    from txtop.state.session import SessionState
+from txtop.protocol.events import AnyEvent, Peaks
+from txtop.state import fidelity
+from txtop.state.ab import Versus
+from txtop.state.cell import NONE_NS, CellState, Samples
+from txtop.state.session import Device, SessionState
 
 INVALID = "is INVALID: NaN or Inf in its output"
 
@@ -131,6 +142,226 @@ def _block(session: SessionState, state: CellState, event: events.Block) -> None
     session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
 
 
+def best(known: Peaks, new: Peaks) -> Peaks:
+    """The best that two workers were told or reached on one device: what else goes on beside a
+    probe can only slow it."""
+    flops = known.flops_per_s | new.flops_per_s
+    for dtype in known.flops_per_s.keys() & new.flops_per_s.keys():
+        flops[dtype] = max(known.flops_per_s[dtype], new.flops_per_s[dtype])
+    bandwidth = max(known.bandwidth_bytes_per_s, new.bandwidth_bytes_per_s)
+    return msgspec.structs.replace(new, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
+
+
+def _header(session: SessionState, event: events.Header) -> None:
+    session.header = event
+    session.cells = {c.id: CellState(c, samples=_samples(session)) for c in event.plan.cells}
+    session.versus = Versus.of(event.plan)
+
+
+def _fresh(session: SessionState, cell: Cell) -> CellState:
+    """A cell of which nothing is known but what its output is like."""
+    found = session.output_of(cell.id)
+    invalid = found.invalid if found else 0
+    return CellState(cell, samples=_samples(session), invalid=invalid)
+
+
+def _samples(session: SessionState) -> Samples:
+    return Samples(cut=session.warmup_cut)
+
+
+def _segment(session: SessionState, event: events.Segment) -> None:
+    if session.boot_ids:
+        rebooted = event.boot_id != session.boot_ids[-1]
+        session.say("resumed after a reboot" if rebooted else "resumed")
+    session.boot_ids.append(event.boot_id)
+    session.ended = session.current = session.comparing = None
+    session.working.clear()
+    session.paused = False
+    if event.torn_bytes:
+        session.say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
+
+
+def _telemetry(session: SessionState, event: events.Telemetry) -> None:
+    device = session.devices.get(event.device)
+    if device is None:
+        device = session.devices[event.device] = Device()
+    if event.label:
+        device.label = event.label
+    if event.versions:
+        device.versions = device.versions | event.versions
+    if event.foreign is not None:
+        device.foreign = event.foreign
+    now_ns, known = session.clock_ns, device.series
+    for name, value in event.values.items():
+        series = known.get(name)
+        if series is None:
+            series = known[name] = (array("q"), array("d"))
+        series[0].append(now_ns)
+        series[1].append(math.nan if value is None else value)
+
+
+def _peaks(session: SessionState, event: events.Peaks) -> None:
+    key = event.device, event.threads
+    session.peaks[key] = best(session.peaks.get(key, event), event)
+
+
+def _logged(session: SessionState, event: events.Log) -> None:
+    session.say(event.text, event.level, event.cell)
+
+
+def _gap(session: SessionState, event: events.Gap) -> None:
+    session.gaps.append((session.clock_ns, event))
+    session.say(f"{event.producer}: {event.reason}", "warning")
+
+
+def _marker(session: SessionState, event: events.Marker) -> None:
+    session.markers.append((session.clock_ns, event.label))
+    session.say(f"marker {event.label}".rstrip())
+
+
+def _control(session: SessionState, event: events.Control) -> None:
+    if event.action in ("pause", "resume"):
+        session.paused = event.action == "pause"
+    session.say(f"{event.action} ({event.who})")
+
+
+def _ended(session: SessionState, event: events.Ended) -> None:
+    session.ended = event
+    session.current = session.comparing = None
+    session.working.clear()
+    session.paused = False
+
+
+def _at_work(session: SessionState, event: OfCell) -> None:
+    """What a cell at work says of itself."""
+    if event.cell in session.working:
+        session.current = event.cell
+        _OF_CELL[type(event)](session, session.cells[event.cell], event)
+
+
+def _rejected(session: SessionState, event: events.CellRejected) -> None:
+    state = _closing(session, event.cell)
+    if state is None:
+        return
+    state.rejected = event
+    session.withdraw(event.cell, "was refused")
+    state.stage = "rejected"
+    state.ended_at_ns = session.clock_ns
+    session.say(f"refused: {event.reason}", "error", event.cell)
+
+
+def _closing(session: SessionState, name: str) -> CellState | None:
+    """The cell that ends, an object of its own if it never began; null if it was over."""
+    state = session.cells.get(name)
+    if state is None or state.over:
+        return None
+    if name not in session.working:
+        state = session.cells[name] = _fresh(session, state.cell)
+    session.working.discard(name)
+    if session.current == name:
+        session.current = None
+    return state
+
+
+def _start(session: SessionState, event: events.CellStarted) -> None:
+    """A cell that is measured again starts from nothing; what it was before stays as it is."""
+    if event.cell not in session.cells:
+        return
+    if event.goes_on and event.cell in session.working:
+        _replaced(session, session.cells[event.cell], event)
+        return
+    state = session.cells[event.cell] = _fresh(session, session.cells[event.cell].cell)
+    if session.versus is None:
+        session.working.clear()
+    elif state.cell == session.versus.first:
+        session.versus = Versus.of(session.plan)
+        for name, each in session.cells.items():
+            if each.invalid and name != event.cell:
+                session.withdraw(name, INVALID)
+    session.working.add(event.cell)
+    session.current = event.cell
+    session.comparing = None
+    session.first_cell_ns = session.first_cell_ns or session.clock_ns
+    state.stage = "loading"
+    state.worker = event.worker
+    state.shares_weights = event.shares_weights
+    state.started_at_ns = session.clock_ns
+    if event.shares_weights:
+        state.load = session.loads.get(state.cell.group)
+        session.say("started, weights kept", cell=event.cell)
+    else:
+        session.say("started", cell=event.cell)
+
+
+def _replaced(session: SessionState, state: CellState, event: events.CellStarted) -> None:
+    """A fresh worker goes on in the place of one that died; the open iteration is lost."""
+    session.current = event.cell
+    state.worker, state.stage = event.worker, "loading"
+    state.open_index = -1
+    del state.open_gaps_ns[:]
+    session.say("a fresh worker is loaded", "warning", event.cell)
+
+
+def _round(session: SessionState, event: events.Round) -> None:
+    """A block of an A/B; the iterations of one that does not count are no sample either."""
+    if session.versus is None or not event.iterations.keys() <= session.cells.keys():
+        return
+    times: dict[str, list[float]] = {}
+    for name, places in event.iterations.items():
+        samples = session.cells[name].samples
+        known = [i for i in places if i < len(samples)]
+        if not event.kept:
+            samples.discarded.update(known)
+        work = session.cells[name].cell.batch_size
+        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in known]
+    said = session.versus.add(event, times)
+    if said:
+        session.say(said, "info" if event.kept else "warning")
+
+
+def _comparing(session: SessionState, event: events.Comparing) -> None:
+    if {event.cell, event.reference} <= session.cells.keys():
+        session.comparing = event
+
+
+def _fidelity(session: SessionState, event: events.Fidelity) -> None:
+    if not {event.cell, event.reference} <= session.cells.keys():
+        return
+    session.comparing = None
+    session.fidelity[event.cell, event.reference] = event
+    of = session.cells[event.reference].cell.precision
+    session.say(f"output against {of}: {fidelity.forms(event)[0]}", cell=event.cell)
+    if not event.invalid:
+        return
+    session.withdraw(event.cell, INVALID)
+    mine = session.cells[event.cell].cell
+    for name, each in session.cells.items():
+        if references.same_output(each.cell, mine):
+            session.cells[name] = replace(each, invalid=each.invalid + event.invalid)
+
+
+def _finish(session: SessionState, event: events.CellFinished) -> None:
+    state = _closing(session, event.cell)
+    if state is None:
+        return
+    state.finished = event
+    if event.status in ("oom", "failed", "timeout"):
+        session.withdraw(event.cell, event.status)
+    state.stage = "finished"
+    state.ended_at_ns = session.clock_ns
+    state.open_index = -1
+    del state.open_gaps_ns[:]
+    kept = len(state.samples.kept())
+    if event.status == "ok":
+        what = "iterations measured" if state.cell.serving is None else "requests answered"
+        session.say(f"done, {kept} {what}", cell=event.cell)
+    else:
+        place = f" at {event.phase}" if event.phase else ""
+        why = f": {event.reason}" if event.reason else ""
+        level = "info" if event.status in ("skipped", "cancelled") else "error"
+        session.say(f"{event.status}{place}{why}", level, event.cell)
+
+
 OfCell = (
     events.Progress
     | events.Phase
@@ -146,7 +377,7 @@ OfCell = (
     | events.Memory
 )
 # By type: a chain of cases costs more than the decoding of an event.
-FOLDS: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
+_OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.Progress: _progress,
     events.Phase: _phase,
     events.Load: _load,
@@ -160,3 +391,43 @@ FOLDS: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.Request: _request,
     events.Memory: _memory,
 }
+
+_FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
+    **dict.fromkeys(_OF_CELL, _at_work),
+    events.Header: _header,
+    events.Segment: _segment,
+    events.Telemetry: _telemetry,
+    events.Peaks: _peaks,
+    events.Log: _logged,
+    events.Gap: _gap,
+    events.Marker: _marker,
+    events.Control: _control,
+    events.Ended: _ended,
+    events.CellStarted: _start,
+    events.CellRejected: _rejected,
+    events.CellFinished: _finish,
+    events.Round: _round,
+    events.Comparing: _comparing,
+    events.Fidelity: _fidelity,
+}
+
+
+def fold(session: SessionState, event: AnyEvent) -> None:
+    """Fold the next event into `session`. Events of unknown cells are ignored, never an exception.
+
+    So are those of a cell that is not at work: one that is over is never changed again, and one
+    that starts anew is another object, so that an older snapshot of it stays true.
+    """
+    session.advance(event)
+    session.events_folded += 1
+    if event.seq > session.last_seq:
+        session.last_seq = event.seq
+    _FOLDS[type(event)](session, event)
+
+
+def fold_all(stream: list[AnyEvent], warmup_cut: int | None = None) -> SessionState:
+    """Return the state after all of `stream`."""
+    session = SessionState(warmup_cut=warmup_cut)
+    for event in stream:
+        fold(session, event)
+    return session

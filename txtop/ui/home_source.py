@@ -18,6 +18,7 @@ from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import log_path
+from txtop.state.fold import fold
 from txtop.state.session import HOST, SessionState
 from txtop.ui.doctor_probe import Doctor, Finding
 from txtop.ui.models import machine as devices
@@ -126,7 +127,7 @@ class Machine:
             except BadLine:
                 continue
             if event is not None:
-                self.state.fold(event)
+                fold(self.state, event)
         return bool(whole)
 
     def close(self) -> None:

@@ -63,7 +63,7 @@ def summary(paths: Sequence[Path]) -> list[str]:
     from txtop.analysis.metrics import FinalMetrics
     from txtop.export.text.table import report
     from txtop.session.reader import read_all
-    from txtop.state.session import fold_all
+    from txtop.state.fold import fold_all
 
     said: list[str] = []
     for path in paths:
