@@ -13,8 +13,8 @@ from bench_process import WorkerProcess, of
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.state.session import best
-from txtop.system.device_peaks import _BY_NAME, published
+from txtop.state.fold import best
+from txtop.system.device_peaks import find_published, read_table
 from txtop.worker import memory, peak_probe
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ CPU = torch.device("cpu")
 def test_a_device_is_known_by_the_name_that_torch_and_nvml_give_it(
     name: str, gigabytes: float, bf16: float | None
 ) -> None:
-    found = published(name)
+    found = find_published(name)
     assert found is not None
     assert found.bandwidth_bytes_per_s == gigabytes * 1e9
     assert found.flops_per_s.get("bf16") == (None if bf16 is None else bf16 * 1e12)
@@ -61,13 +61,13 @@ def test_a_device_is_known_by_the_name_that_torch_and_nvml_give_it(
     ],
 )
 def test_what_only_looks_like_a_device_is_another(name: str) -> None:
-    assert published(name) is None
+    assert find_published(name) is None
 
 
 def test_the_table_is_dense_and_in_units_of_one() -> None:
     """Dense int8 is at most twice bf16 or fp16 with sums in fp32 (four times on a GeForce, which
     halves those); a figure with sparsity would stand out."""
-    for name, each in _BY_NAME.items():
+    for name, each in read_table().items():
         half = each.flops_per_s["fp16"]
         assert 1e11 < each.bandwidth_bytes_per_s < 1e13, name
         assert 5e12 < each.flops_per_s["fp32"] < 2e14, name

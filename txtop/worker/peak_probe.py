@@ -11,7 +11,7 @@ import torch
 
 from txtop.protocol import events
 from txtop.system import cgroup
-from txtop.system.device_peaks import Published, published
+from txtop.system.device_peaks import PublishedPeaks, find_published
 from txtop.worker import memory
 from txtop.worker.loading import precision
 
@@ -34,7 +34,7 @@ def of(loaded: Loaded, name: str, identity: str | None) -> events.Peaks | None:
     nothing would be held against them, and where trying would leave a trace in a peak of memory."""
     if loaded.geometry is None or loaded.geometry.step_bytes < LEAST_STEP_BYTES:
         return None
-    known = published(name)
+    known = find_published(name)
     found = known or _probe(loaded.device, loaded.dtype)
     if found is None:
         return None
@@ -48,7 +48,7 @@ def of(loaded: Loaded, name: str, identity: str | None) -> events.Peaks | None:
     )
 
 
-def _probe(device: torch.device, dtype: torch.dtype) -> Published | None:
+def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
     """The best of a few tries, about half a second in all; null without room for them."""
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
     if size < LEAST_BUFFER_BYTES or (device.type == "cpu" and not memory.reset(device)):
@@ -61,7 +61,7 @@ def _probe(device: torch.device, dtype: torch.dtype) -> Published | None:
         return None
     finally:
         memory.give_back(device)
-    return Published(bandwidth, {_NAMES[dtype]: flops})
+    return PublishedPeaks(bandwidth, {_NAMES[dtype]: flops})
 
 
 def bandwidth_bytes_per_s(device: torch.device, size: int) -> float:

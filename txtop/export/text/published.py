@@ -1,9 +1,15 @@
-"""Figures that were published for what a preset measures, beside those of this session."""
+"""Put published figures beside those of a session that runs the same preset.
+
+The figures and their sources are data: `published.toml`, beside this file.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import msgspec
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
@@ -12,64 +18,41 @@ from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
-Chooses = Callable[[Cell], bool]
 
+class PublishedFigure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One figure: where it was measured, of what, and which cells here are asked the same."""
 
-@dataclass(frozen=True)
-class Published:
-    """One figure: where it was measured, of what, and which cell here is asked the same."""
-
+    preset: str
     machine: str
     what: str
     value: float
     unit: str
-    cell: Chooses
     metric: str = "sequences_per_s"
+    cells: dict[str, str | int] = {}
+    other_than: dict[str, str | int] = {}
+
+    def is_of(self, cell: Cell) -> bool:
+        """Return whether `cell` is asked what the figure was measured of."""
+        return all(getattr(cell, field) == value for field, value in self.cells.items()) and all(
+            getattr(cell, field) != value for field, value in self.other_than.items()
+        )
 
 
-def _length(tokens: int) -> Chooses:
-    return lambda cell: cell.sequence_length == tokens
+class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    figure: tuple[PublishedFigure, ...]
+    contradictions: dict[str, str]
 
 
-def _batch(size: int) -> Chooses:
-    return lambda cell: cell.batch_size == size
+@cache
+def read_table() -> _Table:
+    """Read every published figure, in the order in which they are shown."""
+    path = Path(__file__).with_suffix(".toml")
+    return msgspec.toml.decode(path.read_bytes(), type=_Table)
 
 
-_A100, _XEON, _GPU = "A100", "12-core Xeon", "a GPU that is not named"
-# PEERS, "Figures a user may hold txtop against": the article this project started with.
-FIGURES: dict[str, tuple[Published, ...]] = {
-    "bert-seqlen": (
-        Published(_A100, "BERT-base, batch 32, 128 tokens", 1200, "seq/s", _length(128)),
-        Published(_A100, "BERT-base, batch 32, 512 tokens", 340, "seq/s", _length(512)),
-    ),
-    "gpt2-attention": (
-        Published(
-            _GPU, "GPT-2 medium", 89, "tok/s", lambda c: c.attention == "eager", "tokens_per_s"
-        ),
-        Published(
-            _GPU,
-            "GPT-2 medium, Flash Attention 2",
-            142,
-            "tok/s",
-            lambda c: c.attention != "eager",
-            "tokens_per_s",
-        ),
-    ),
-    "bert-int8-cpu": (
-        Published(_XEON, "BERT-base fp32", 47, "seq/s", lambda c: c.precision == "fp32"),
-        Published(_XEON, "BERT-base int8", 156, "seq/s", lambda c: c.precision != "fp32"),
-    ),
-    "batch-tradeoff": (
-        Published(_GPU, "batch 1", 45, "seq/s", _batch(1)),
-        Published(_GPU, "batch 64", 2000, "seq/s", _batch(64)),
-        Published(_GPU, "batch 1", 22, "ms", _batch(1), "e2e_ms"),
-        Published(_GPU, "batch 64", 800, "ms", _batch(64), "e2e_ms"),
-    ),
-}
-CONTRADICTIONS = {
-    "batch-tradeoff": "published figures contradict each other: 64 sequences in 800 ms are 80 a "
-    "second, not 2,000",
-}
+def figures_of(preset: str | None) -> tuple[PublishedFigure, ...]:
+    """Return the figures that were published for a preset."""
+    return tuple(figure for figure in read_table().figure if figure.preset == preset)
 
 
 def lines(
@@ -80,13 +63,13 @@ def lines(
     Empty where the plan has no preset, or one without published figures.
     """
     plan = state.plan
-    known = FIGURES.get(plan.preset or "", ())
+    published = figures_of(plan.preset)
     said = []
-    if known and plan.scale == "smoke":
+    if published and plan.scale == "smoke":
         said.append("published figures are of larger configurations: --scale smoke shrank these")
-    if plan.preset in CONTRADICTIONS and known:
-        said.append(CONTRADICTIONS[plan.preset])
-    for before, now in zip((None, *known), known, strict=False):
+    if plan.preset in read_table().contradictions:
+        said.append(read_table().contradictions[plan.preset])
+    for before, now in zip((None, *published), published, strict=False):
         own = _own(now, state, finals)
         here = _words(own, now, figure)
         said.append(
@@ -101,7 +84,7 @@ def lines(
 
 
 def _words(
-    own: tuple[float, Cell] | None, now: Published, figure: Callable[[float | None], str]
+    own: tuple[float, Cell] | None, now: PublishedFigure, figure: Callable[[float | None], str]
 ) -> str:
     """This session's figure and the cell it is of: options may have changed the preset."""
     if own is None:
@@ -112,14 +95,14 @@ def _words(
 
 
 def _own(
-    published: Published, state: SessionState, finals: FinalMetrics
+    published: PublishedFigure, state: SessionState, finals: FinalMetrics
 ) -> tuple[float, Cell] | None:
     """The mean of the cell that was asked the same; the fastest where several were."""
     found = [
         (mean, cell.cell)
         for cell in state.cells.values()
         if cell.cell.serving is None
-        and published.cell(cell.cell)
+        and published.is_of(cell.cell)
         and (mean := _mean(cell, published.metric, state, finals))
     ]
     best = min if published.metric.endswith("_ms") else max
