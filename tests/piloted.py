@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import Status
 from txtop.ui import home_source
-from txtop.ui.app import Options, TxtopApp
+from txtop.ui.app import TxtopApp
+from txtop.ui.app_base import Options
 from txtop.ui.modes import Show
 
 

@@ -18,7 +18,7 @@ from txtop.protocol import events
 DEVICE_CLOCK = """
 import torch
 from torch import nn
-from txtop.worker import device_clock
+from txtop.worker.tasks import cuda_timer
 
 now_ms = 0.0
 
@@ -30,7 +30,7 @@ class Event:
         return Event.asked > 2
     def elapsed_time(self, end): return end.at - self.at
 
-device_clock._event = Event
+cuda_timer._event = Event
 
 class Part(nn.Module):
     def __init__(self, ms): super().__init__(); self.ms = ms
@@ -39,7 +39,7 @@ class Part(nn.Module):
         now_ms += self.ms
 
 model, encoder = Part(2.0), Part(5.0)
-clock = device_clock.DeviceClock(model, encoder)
+clock = cuda_timer.DeviceClock(model, encoder)
 for tokens in (4, 1, 2):
     clock.start()
     encoder()
@@ -50,7 +50,7 @@ for tokens in (4, 1, 2):
 assert Event.asked >= 3
 clock.start()
 assert clock.read() == (None, None, None)
-alone = device_clock.DeviceClock(plain := Part(3.0), None)
+alone = cuda_timer.DeviceClock(plain := Part(3.0), None)
 alone.start()
 plain(); plain()
 assert alone.read() == (None, 3_000_000, 3_000_000)

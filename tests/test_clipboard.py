@@ -91,7 +91,8 @@ async def test_a_session_that_is_gone_is_said(tmp_path: Path) -> None:
 def test_a_terminal_is_sent_it_when_it_was_asked_for(tmp_path: Path) -> None:
     path = write(tmp_path / "rec", session())
     code = (
-        f"from pathlib import Path; from txtop.ui import app; app.run_replay(Path({str(path)!r}))"
+        "from pathlib import Path; from txtop.ui import launch;"
+        f" launch.run_replay(Path({str(path)!r}))"
     )
     env = {"XDG_CONFIG_HOME": str(tmp_path), "LANG": "C.UTF-8"}
     with TerminalProcess(code, env=env, size=(120, 40)) as process:

@@ -21,13 +21,13 @@ STRAY = """
 import os, sys
 sys.path.insert(0, {tests!r})
 import fake_worker, streams
-from txtop import events
+from txtop.protocol import codec, events
 
 class Stray(fake_worker.Fake):
     def load(self, order):
         for event in streams.stream():
             if not hasattr(event, "cell") or event.cell != order.cell.id:
-                os.write(1, events.encode(event))
+                os.write(1, codec.encode(event))
         super().load(order)
         if self.model == "measures-peaks":
             self.send(events.Peaks(

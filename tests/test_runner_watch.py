@@ -75,7 +75,8 @@ def test_features_of_the_processor(tmp_path: Path) -> None:
 
 IDLE = """
 import os, time
-from txtop.protocol.events import Telemetry, encode
+from txtop.protocol.codec import encode
+from txtop.protocol.events import Telemetry
 joules = 0.0
 while True:
     joules += 2.0

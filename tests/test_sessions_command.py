@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import streams
 
-from txtop.cli import headless
+from txtop.cli import session_args
 from txtop.cli.app import run_command_line
 from txtop.session import catalog
 from txtop.session.writer import LOG_NAME, create_folder
@@ -105,7 +105,9 @@ def test_delete_asks_and_takes_only_what_a_session_has(
 def test_a_running_session_is_left_alone(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(headless, "Control", lambda _path: type("C", (), {"status": lambda s: 1})())
+    monkeypatch.setattr(
+        session_args, "Control", lambda _path: type("C", (), {"status": lambda s: 1})()
+    )
     for words in (("delete", "one", "--yes"), ("rename", "one", "x")):
         code, _, err = txtop(capsys, "sessions", *words)
         assert code == 2 and "is running" in err

@@ -12,8 +12,8 @@ from txtop.cli.app import run_command_line
 from txtop.plan.plan import Plan
 from txtop.session.catalog import sessions_dir
 from txtop.settings import KEYS, Settings
-from txtop.ui import app as screen
 from txtop.ui import launch
+from txtop.ui.app_base import Options
 from txtop.ui.drawing import themes
 from txtop.ui.modes import Live
 
@@ -155,7 +155,7 @@ def test_config_names_its_file_and_writes_it_once(
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
     told = settings.template(Settings())
-    assert all(name in told for name in themes.load(screen.themes.resources.directory("themes"))[0])
+    assert all(name in told for name in themes.load(themes.resources.directory("themes"))[0])
 
 
 def test_defaults_that_are_shown_are_valid() -> None:
@@ -187,13 +187,13 @@ def test_the_command_line_goes_before_the_settings(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('theme = "nord"\nfps = 2\nglyphs = "ascii"\nwrong = 1\n')
-    made: list[screen.Options] = []
+    made: list[Options] = []
 
-    def drawn(show: object, options: screen.Options) -> None:
+    def drawn(show: object, options: Options) -> None:
         made.append(options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(screen, "TxtopApp", drawn)
+    monkeypatch.setattr(launch, "TxtopApp", drawn)
     for given in ({}, {"theme": "mono", "fps": 9.0, "glyphs": "blocks"}):
         with pytest.raises(KeyboardInterrupt):
             launch.run_follow(file, **given)

@@ -19,7 +19,8 @@ from syrupy.types import (
 )
 from textual.pilot import Pilot
 
-from txtop.ui.app import Options, TxtopApp
+from txtop.ui.app import TxtopApp
+from txtop.ui.app_base import Options
 
 __all__ = ["own_folders"]
 SIZES = ((80, 24), (120, 40), (200, 60))

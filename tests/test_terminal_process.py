@@ -11,7 +11,7 @@ import pytest
 from terminal_process import TerminalProcess
 from ui_sessions import session, write
 
-HOME = "from txtop.ui.app import run_home; print('left', run_home())"
+HOME = "from txtop.ui.launch import run_home; print('left', run_home())"
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
 
 LIVE = """
 from pathlib import Path
-from txtop import events
+from txtop.protocol import codec, events
 from txtop.runner.control_protocol import Status
-from txtop.plan.cell import Plan
-from txtop.ui import app, shows
+from txtop.plan.plan import Plan
+from txtop.ui import launch, modes
 
 folder = Path({folder!r})
 END = events.Ended(t_ns=10**10, reason="stopped", wall_s=1, statistics_version=1, sha256="")
@@ -73,13 +73,13 @@ class Control:
             file.write(action + chr(10))
         if action == "stop" and {obeys}:
             with (folder / "events.jsonl").open("ab") as file:
-                file.write(events.encode(END))
+                file.write(codec.encode(END))
         return True
     def tail(self, after):
         return []
 
-show = shows.Live(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
-print("left", app.run(show, fps=None, theme=None, glyphs=None))
+show = modes.Live(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
+print("left", launch.run(show, fps=None, theme=None, glyphs=None))
 """
 
 
@@ -257,7 +257,8 @@ def test_hostile_names_are_shown_as_they_are(env: dict[str, str | None], tmp_pat
         session(model=name, note="[type=x, v={'a[0]'}]", error="\x1b]8;;x\x1b\\ [b"),
     )
     code = (
-        f"from pathlib import Path; from txtop.ui import app; app.run_replay(Path({str(folder)!r}))"
+        "from pathlib import Path; from txtop.ui import launch;"
+        f" launch.run_replay(Path({str(folder)!r}))"
     )
     with TerminalProcess(code, env=env, size=(120, 40)) as process:
         process.wait_for("m[/]")

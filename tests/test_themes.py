@@ -12,7 +12,7 @@ from txtop.ui.drawing import themes
 from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
 
 SHIPPED, _ = themes.load(resources.directory("themes"))
-HOME = "from txtop.ui.app import run_home; run_home()"
+HOME = "from txtop.ui.launch import run_home; run_home()"
 
 
 def luminance(colour: str) -> float:

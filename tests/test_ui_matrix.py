@@ -19,7 +19,7 @@ from txtop.forecast.preview import Forecast, forecast
 from txtop.options.presets import quick
 from txtop.options.run import Asked, plan_of
 from txtop.plan.plan import Plan
-from txtop.runner import client, spawn
+from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
 from txtop.ui.app import TxtopApp
@@ -57,7 +57,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
         plans.append(plan)
         return spawn.Launched(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(client, "start", start)
+    monkeypatch.setattr(spawn, "start", start)
     return plans
 
 
