@@ -45,10 +45,10 @@ class WorkerProcess:
             self.reading.wait()
         self._queue.put(b"")
 
-    def send(self, *wanted: commands.Order) -> None:
+    def send(self, *wanted: commands.WorkerCommand) -> None:
         """Writes orders."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"".join(map(commands.encode, wanted)))
+        self.process.stdin.write(b"".join(map(commands.encode_command, wanted)))
         self.process.stdin.flush()
 
     def until(
@@ -62,16 +62,18 @@ class WorkerProcess:
             except Empty:
                 raise AssertionError(f"no {kind.__name__} in {timeout_s} s: {self.seen}") from None
             assert line, f"the worker ended before {kind.__name__}: {self.stderr()}"
-            event = codec.decode(line)
+            event = codec.decode_event(line)
             assert event is not None
             self.seen.append(event)
             if isinstance(event, kind) and where(event):
                 return event
 
-    def load(self, cell: Cell, seed: int = 7, allowed: Allowed = Allowed()) -> events.Load:  # noqa: B008
+    def load(self, cell: Cell, seed: int = 7, allowed: Allowed = Allowed()) -> events.ModelLoaded:  # noqa: B008
         """Loads and waits until the worker is ready."""
-        self.send(commands.Load(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed))
-        return self.until(events.Load)
+        self.send(
+            commands.LoadModel(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed)
+        )
+        return self.until(events.ModelLoaded)
 
     def measure(self, cell: Cell, *, measured: int = 2) -> list[events.AnyEvent]:
         """One whole cell: first, one warm-up, measured ones. Its events, `memory` the last."""

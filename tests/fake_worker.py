@@ -28,7 +28,7 @@ import streams
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
 from txtop.worker.command_queue import Cancelled
-from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, serve
+from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
 
@@ -39,12 +39,12 @@ class Fake:
         self.model = self.precision = ""
         self.measured = 0
         self.asked: Cell | None = None
-        self.inbox: SimpleQueue[commands.Order] = SimpleQueue()
+        self.inbox: SimpleQueue[commands.WorkerCommand] = SimpleQueue()
         self.cancelled = threading.Event()
 
     def read(self) -> None:
         for line in sys.stdin.buffer:
-            order = commands.decode(line)
+            order = commands.decode_command(line)
             if isinstance(order, commands.Cancel):
                 self.cancelled.set()
             self.inbox.put(order)
@@ -52,12 +52,12 @@ class Fake:
 
     def send(self, event: events.AnyEvent) -> None:
         event.src = self.name
-        os.write(1, codec.encode(event))
+        os.write(1, codec.encode_event(event))
 
     def run(self) -> None:
         while True:
             order = self.inbox.get()
-            if isinstance(order, commands.Load):
+            if isinstance(order, commands.LoadModel):
                 self.load(order)
             elif isinstance(order, commands.Prepare):
                 cell, self.asked = order.cell.id, order.cell
@@ -86,7 +86,7 @@ class Fake:
             else:
                 return
 
-    def load(self, order: commands.Load) -> None:
+    def load(self, order: commands.LoadModel) -> None:
         self.model, self.precision = order.cell.model, order.cell.precision
         now, cell = perf_counter_ns(), order.cell.id
         self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
@@ -125,10 +125,10 @@ class Fake:
     def serve(self, order: commands.Serve) -> None:
         assert self.asked is not None and self.asked.serving is not None
         most = self.asked.serving.max_batch
-        queue = Queue(order.cell, self)
-        lanes = LaneTeller(order.cell, most, self.send, perf_counter_ns)
+        queue = RequestQueue(order.cell, self)
+        lanes = StatusReporter(order.cell, most, self.send, perf_counter_ns)
         with suppress(Cancelled, MemoryError):
-            serve(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
+            serve_batches(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
 
     def answer(self, batch: list[commands.Arrive]) -> None:
         start = perf_counter_ns()
@@ -167,7 +167,7 @@ class Fake:
 
     # As a source of orders
 
-    def get(self, timeout_s: float | None) -> commands.Order | None:
+    def get(self, timeout_s: float | None) -> commands.WorkerCommand | None:
         try:
             return self.inbox.get(timeout=timeout_s) if timeout_s else self.inbox.get_nowait()
         except Empty:
@@ -177,7 +177,7 @@ class Fake:
         if self.cancelled.is_set():
             raise Cancelled
 
-    def accept(self, order: commands.Order) -> None:
+    def accept(self, order: commands.WorkerCommand) -> None:
         self.inbox.put(order)
 
     def compare(self, order: commands.Compare) -> None:
@@ -185,7 +185,9 @@ class Fake:
         if order.cell.model == "mute":
             os.abort()
         now = perf_counter_ns()
-        self.send(events.Comparing(t_ns=now, cell=cell, reference=reference, done=1, total=2))
+        self.send(
+            events.FidelityProgress(t_ns=now, cell=cell, reference=reference, done=1, total=2)
+        )
         invalid = 3 if order.cell.model == "nan" else 0
         figures: dict[str, Any] = {} if invalid else {"kld": 0.004, "top1": order.positions}
         self.send(
@@ -229,7 +231,9 @@ class Fake:
         gaps = [int(pace * ns) for ns in (2_000_000, 1_000_000, 1_000_000, 1_000_000)]
         time.sleep(sum(gaps) / 1e9)
         now = perf_counter_ns()
-        self.send(events.Steps(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps))
+        self.send(
+            events.TokenTimings(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps)
+        )
         self.send(
             events.Iteration(
                 t_ns=now,

@@ -15,11 +15,11 @@ from test_runner import FAKE, plan
 
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conductor import Conductor
-from txtop.session.writer import create_folder
+from txtop.session.writer import create_session_folder
 
 
 def main(folder: Path, iterations: int, limit_bytes: int | None) -> int:
-    create_folder(folder)
+    create_session_folder(folder)
     socket_path = Path(f"/tmp/txtop-full-{os.getpid()}.sock")
     asked = plan("ok", iterations=iterations)
     conductor = Conductor(asked, folder, worker=FAKE, sampler=None, socket_path=socket_path)

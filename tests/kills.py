@@ -26,7 +26,7 @@ from terminal_process import TerminalProcess
 
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.runner.client import Control
+from txtop.runner.client import ControlClient
 from txtop.session.player import Player
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME
@@ -108,7 +108,7 @@ class Trial:
             return False
 
     def runner(self) -> psutil.Process | None:
-        status = Control(self.session).status()
+        status = ControlClient(self.session).status()
         try:
             return psutil.Process(status.pid) if status else None
         except psutil.NoSuchProcess:

@@ -11,7 +11,7 @@ from drawn import plain
 from textual.pilot import Pilot
 
 from txtop.protocol.events import AnyEvent
-from txtop.runner.control_protocol import Status
+from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
 from txtop.ui.app import TxtopApp
 from txtop.ui.app_base import Options
@@ -26,8 +26,8 @@ class FakeRunner:
         self.write_error: str | None = None
         self.willing = True
 
-    def status(self) -> Status:
-        return Status(
+    def status(self) -> RunnerStatus:
+        return RunnerStatus(
             pid=1,
             state="running",
             last_seq=1,

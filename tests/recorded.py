@@ -40,7 +40,7 @@ class Recorded:
 
     def __init__(self, path: Path, plan: Plan, devices: Mapping[str, Sequence[str]]) -> None:
         head = streams.stream(Plan(cells=plan.cells))[:2]
-        assert isinstance(head[0], events.Header)
+        assert isinstance(head[0], events.SessionHeader)
         head[0].plan = plan
         self.at_ns = self._watched_ns = head[0].t_ns
         self.count = 0
@@ -64,7 +64,7 @@ class Recorded:
     def put(self, event: events.AnyEvent) -> None:
         self.count += 1
         event.seq = self.count
-        self._file.write(codec.encode(event))
+        self._file.write(codec.encode_event(event))
 
     def go_on(self, ns: int) -> None:
         """Lets so much time pass under the sampler."""
@@ -103,7 +103,7 @@ class Recorded:
             some = gaps[first : first + batch]
             self.go_on(sum(some))
             self.put(
-                events.Steps(
+                events.TokenTimings(
                     src="worker:1",
                     t_ns=self.at_ns,
                     cell=cell.id,
@@ -134,11 +134,11 @@ class Recorded:
 
     def end(self) -> None:
         self.put(
-            events.Ended(
+            events.SessionEnded(
                 t_ns=self.at_ns,
                 reason="done",
                 wall_s=1.7e9,
-                statistics_version=stats.VERSION,
+                statistics_version=stats.STATISTICS_VERSION,
                 sha256="0",
             )
         )

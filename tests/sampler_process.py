@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from txtop.protocol.codec import decode
+from txtop.protocol.codec import decode_event
 from txtop.protocol.events import AnyEvent, Telemetry
 
 TREE = str(Path(__file__).parents[1])
@@ -22,7 +22,7 @@ def read(process: subprocess.Popen[bytes], until: Callable[[AnyEvent], bool]) ->
     found: list[AnyEvent] = []
     deadline = time.monotonic() + 45
     for line in process.stdout:
-        event = decode(line)
+        event = decode_event(line)
         assert event is not None
         found.append(event)
         if until(event):
@@ -56,4 +56,4 @@ def end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
     code = process.wait()
     watchdog.cancel()
     assert code == 0
-    return [event for line in out.splitlines() if (event := decode(line))], err.decode()
+    return [event for line in out.splitlines() if (event := decode_event(line))], err.decode()

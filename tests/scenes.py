@@ -18,14 +18,14 @@ from piloted import FakeRunner
 
 from txtop import resources
 from txtop.protocol import events
-from txtop.session.player import Pair, Player
+from txtop.session.player import PairPlayer, Player
 from txtop.state.fold import fold
 from txtop.ui import home_source
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
 
 NOW_S = 1_795_700_000.0
-RECORDED = resources.directory("sessions")
+RECORDED = resources.find_directory("sessions")
 # One cell a scenario, 40 requests at 4 a second each; what was told of processes is left out.
 SERVING = Path(__file__).parent / "recordings" / "serving.jsonl"
 
@@ -42,7 +42,7 @@ class Frozen(Recording):
 class FrozenPair(SideBySide):
     """Two of them."""
 
-    def open(self) -> Pair:
+    def open(self) -> PairPlayer:
         pair = super().open()
         pair.playing = False
         return pair

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from txtop import stats
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent, Machine
@@ -23,7 +23,7 @@ MACHINE = Machine(
 
 
 def plan(models: tuple[str, ...] = ("gpt2", "t5-small"), iterations: int = 12) -> Plan:
-    cells = matrix(
+    cells = expand_matrix(
         models=list(models),
         precisions=["fp32"],
         attention=["sdpa"],
@@ -39,9 +39,9 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
     asked = asked or plan()
     at = 1_000 * MS
     made: list[AnyEvent] = [
-        events.Header(
+        events.SessionHeader(
             t_ns=at,
-            schema=events.SCHEMA,
+            schema=events.LOG_SCHEMA,
             session="s",
             wall_s=1.7e9,
             plan=asked,
@@ -62,8 +62,12 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
             role: events.Role = "first" if index == 0 else "warmup" if index == 1 else "measured"
             gaps = [20 * MS] + [(10 + index) * MS] * 3
             start, at = at, at + sum(gaps)
-            made.append(events.Steps(t_ns=at, cell=cell.id, index=index, first=0, gaps_ns=gaps[:2]))
-            made.append(events.Steps(t_ns=at, cell=cell.id, index=index, first=2, gaps_ns=gaps[2:]))
+            made.append(
+                events.TokenTimings(t_ns=at, cell=cell.id, index=index, first=0, gaps_ns=gaps[:2])
+            )
+            made.append(
+                events.TokenTimings(t_ns=at, cell=cell.id, index=index, first=2, gaps_ns=gaps[2:])
+            )
             made.append(
                 events.Iteration(
                     t_ns=at,
@@ -83,8 +87,12 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
         )
     made.append(events.Marker(t_ns=at, label="naïve ☃"))
     made.append(
-        events.Ended(
-            t_ns=at, reason="done", wall_s=1.7e9, statistics_version=stats.VERSION, sha256="0" * 64
+        events.SessionEnded(
+            t_ns=at,
+            reason="done",
+            wall_s=1.7e9,
+            statistics_version=stats.STATISTICS_VERSION,
+            sha256="0" * 64,
         )
     )
     for seq, event in enumerate(made, start=1):
@@ -92,7 +100,7 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
     return made
 
 
-def load(at_ns: int, cell: str, **changed: object) -> events.Load:
+def load(at_ns: int, cell: str, **changed: object) -> events.ModelLoaded:
     facts: dict[str, object] = {
         "load_s": 0.9,
         "phases": {"import": 0.5, "config": 0.0, "weights": 0.3, "first_forward": 0.1},
@@ -107,7 +115,7 @@ def load(at_ns: int, cell: str, **changed: object) -> events.Load:
         "attention": "sdpa",
         "versions": {"torch": "2"},
     }
-    return events.Load(t_ns=at_ns, cell=cell, worker="w", **{**facts, **changed})  # type: ignore[arg-type]
+    return events.ModelLoaded(t_ns=at_ns, cell=cell, worker="w", **{**facts, **changed})  # type: ignore[arg-type]
 
 
 def telemetry(at_ns: int) -> events.Telemetry:
@@ -118,6 +126,6 @@ def telemetry(at_ns: int) -> events.Telemetry:
 
 def write(path: Path, made: list[AnyEvent]) -> bytes:
     """Writes a log; returns its bytes."""
-    body = b"".join(map(codec.encode, made))
+    body = b"".join(map(codec.encode_event, made))
     path.write_bytes(body)
     return body

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ui_events
 
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Scenario
@@ -33,8 +33,8 @@ def plan(
     requests: int = 150,
     model: str = "gpt2",
 ) -> Plan:
-    return plan_of(
-        Asked(
+    return build_plan(
+        RunOptions(
             models=[model],
             scenario=list(scenarios),
             rate=["sweep"],
@@ -71,7 +71,7 @@ class Sweep:
                 stopped_by="saturated" if share(cell) in SATURATED else "requests",
                 n=count,
             )
-        yield events.Ended(
+        yield events.SessionEnded(
             t_ns=story.t_ns, reason="done", wall_s=0.0, statistics_version=1, sha256=""
         )
 
@@ -100,7 +100,7 @@ def _served(story: Unwatched, cell: Cell, count: int) -> Iterator[AnyEvent]:
     of, begun = share(cell), story.t_ns
     rate, took = CAPACITY * (of or 1.0), E2E_MS[cell.scenario][of]
     clients = None if of else cell.serving.concurrency
-    offered = events.Offered(
+    offered = events.OfferedLoad(
         t_ns=begun,
         cell=cell.id,
         requests=cell.serving.requests,
@@ -128,7 +128,7 @@ def _served(story: Unwatched, cell: Cell, count: int) -> Iterator[AnyEvent]:
             tokens=8 if decoder else 0,
             gaps_ns=[10 * MS] * 7 if decoder else [],
         )
-    yield events.Offered(
+    yield events.OfferedLoad(
         t_ns=story.t_ns,
         cell=cell.id,
         requests=offered.requests,

@@ -5,7 +5,12 @@ from __future__ import annotations
 import streams
 
 from txtop.protocol import events
-from txtop.session.alignment import align, common_ns, landmarks, places
+from txtop.session.alignment import (
+    align_sessions,
+    compute_common_ns,
+    find_landmarks,
+    split_position,
+)
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -23,31 +28,31 @@ def slowed(models: tuple[str, ...], factor: int) -> SessionState:
 
 def test_phases_begin_together_and_the_faster_waits() -> None:
     left, right = slowed(("gpt2", "t5-small"), 1), slowed(("gpt2", "t5-small"), 3)
-    legs = align(left, right)
-    assert legs[0].at_ns == 0 and places(legs, 0) == (0, 0)
-    for one, other in zip(landmarks(left), landmarks(right), strict=True):
+    legs = align_sessions(left, right)
+    assert legs[0].at_ns == 0 and split_position(legs, 0) == (0, 0)
+    for one, other in zip(find_landmarks(left), find_landmarks(right), strict=True):
         for a, b in zip(one, other, strict=True):
-            at = common_ns(legs, 0, a)
-            assert at == common_ns(legs, 1, b)
-            assert places(legs, at) == (a, b)
+            at = compute_common_ns(legs, 0, a)
+            assert at == compute_common_ns(legs, 1, b)
+            assert split_position(legs, at) == (a, b)
     end = legs[-1].at_ns + legs[-1].length_ns
     assert end == right.clock_ns
-    assert places(legs, end) == (left.clock_ns, right.clock_ns)
-    started, measured, _ = landmarks(left)[0]
-    just_before = common_ns(legs, 0, measured) - 1
-    a, b = places(legs, just_before)
-    assert a == measured and b == landmarks(right)[0][1] - 1
-    half = common_ns(legs, 0, started) + (measured - started) // 2
-    assert places(legs, half)[0] == started + (measured - started) // 2
+    assert split_position(legs, end) == (left.clock_ns, right.clock_ns)
+    started, measured, _ = find_landmarks(left)[0]
+    just_before = compute_common_ns(legs, 0, measured) - 1
+    a, b = split_position(legs, just_before)
+    assert a == measured and b == find_landmarks(right)[0][1] - 1
+    half = compute_common_ns(legs, 0, started) + (measured - started) // 2
+    assert split_position(legs, half)[0] == started + (measured - started) // 2
 
 
 def test_time_goes_on_in_both_and_never_back() -> None:
     left, right = slowed(("gpt2",), 2), slowed(("gpt2", "t5-small"), 1)
-    legs = align(left, right)
+    legs = align_sessions(left, right)
     end = legs[-1].at_ns + legs[-1].length_ns
     before = (0, 0)
     for step in range(501):
-        now = places(legs, end * step // 500)
+        now = split_position(legs, end * step // 500)
         assert now[0] >= before[0] and now[1] >= before[1]
         before = now
     assert before == (left.clock_ns, right.clock_ns)
@@ -57,10 +62,10 @@ def test_sessions_without_a_cell_still_have_a_clock() -> None:
     made = streams.stream()[:2]
     empty = fold_all(made)
     whole = slowed(("gpt2",), 1)
-    legs = align(empty, whole)
+    legs = align_sessions(empty, whole)
     end = legs[-1].at_ns + legs[-1].length_ns
-    assert end == whole.clock_ns and places(legs, end) == (0, whole.clock_ns)
-    assert places(align(empty, empty), 5) == (0, 0)
+    assert end == whole.clock_ns and split_position(legs, end) == (0, whole.clock_ns)
+    assert split_position(align_sessions(empty, empty), 5) == (0, 0)
 
 
 def test_a_cell_that_was_refused_is_no_landmark() -> None:
@@ -70,4 +75,4 @@ def test_a_cell_that_was_refused_is_no_landmark() -> None:
         *made[:2],
         events.CellRejected(t_ns=made[1].t_ns, cell=plan.cells[0].id, reason="no"),
     ]
-    assert landmarks(fold_all(refused)) == []
+    assert find_landmarks(fold_all(refused)) == []

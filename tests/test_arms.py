@@ -6,13 +6,13 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options import ab
-from txtop.options.ab import Rules, parse, plan
+from txtop.options.ab import ABOptions, build_ab_plan, parse_arm
 
 
 def test_an_arm_is_knobs_with_commas() -> None:
-    assert parse("--a", "precision=bf16,threads=2") == {"precision": "bf16", "threads": 2}
-    assert parse("--a", "batch-size=8") == {"batch_size": 8}
-    assert parse("--a", "model=./a=b") == {"model": "./a=b"}
+    assert parse_arm("--a", "precision=bf16,threads=2") == {"precision": "bf16", "threads": 2}
+    assert parse_arm("--a", "batch-size=8") == {"batch_size": 8}
+    assert parse_arm("--a", "model=./a=b") == {"model": "./a=b"}
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_an_arm_is_knobs_with_commas() -> None:
 )
 def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -> None:
     with pytest.raises(UsageError, match=said.replace("?", r"\?")) as caught:
-        parse("--a", word)
+        parse_arm("--a", word)
     assert caught.value.exit_code == 2
 
 
@@ -41,11 +41,13 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
     from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
-    assert set(ab.KNOBS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
+    assert set(ab.ARM_KNOBS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
 
 
 def test_arms_stand_over_what_they_share() -> None:
-    made = plan("gpt2", ({}, {"batch_size": 4}), {"batch_size": 2, "precision": "bf16"}, Rules())
+    made = build_ab_plan(
+        "gpt2", ({}, {"batch_size": 4}), {"batch_size": 2, "precision": "bf16"}, ABOptions()
+    )
     assert [(c.id, c.batch_size, c.precision) for c in made.cells] == [
         ("A", 2, "bf16"),
         ("B", 4, "bf16"),
@@ -54,7 +56,7 @@ def test_arms_stand_over_what_they_share() -> None:
 
 
 def test_without_arms_fp32_stands_against_bf16() -> None:
-    made = plan("gpt2", (), {}, Rules(margin=0.05, blocks=12))
+    made = build_ab_plan("gpt2", (), {}, ABOptions(margin=0.05, blocks=12))
     assert [c.precision for c in made.cells] == ["fp32", "bf16"]
     assert (made.margin, made.iterations) == (0.05, 12)
 
@@ -85,9 +87,9 @@ def test_what_cannot_be_compared_is_refused(
     said: str,
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        plan("gpt2", knobs, shared, Rules(**rules))  # type: ignore[arg-type]
+        build_ab_plan("gpt2", knobs, shared, ABOptions(**rules))  # type: ignore[arg-type]
 
 
 def test_identical_arms_may_be_compared() -> None:
-    made = ab.precisions("gpt2", "fp32", "fp32")
+    made = ab.build_precision_ab_plan("gpt2", "fp32", "fp32")
     assert made.cells[0].group == made.cells[1].group

@@ -13,7 +13,7 @@ import pytest
 from terminal_process import TerminalProcess
 from test_kills import SHIM
 
-from txtop.runner.client import Control
+from txtop.runner.client import ControlClient
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 
@@ -31,7 +31,7 @@ def env(tmp_path: Path) -> dict[str, str | None]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, env: dict[str, str | None]) -> Iterator[Control]:
+def run(tmp_path: Path, env: dict[str, str | None]) -> Iterator[ControlClient]:
     """A run that nobody watches."""
     set_here = {key: value for key, value in env.items() if value is not None}
     command = [sys.executable, "-m", "txtop", "run", "--models", "ok", "--name", "s", "--detach"]
@@ -40,7 +40,7 @@ def run(tmp_path: Path, env: dict[str, str | None]) -> Iterator[Control]:
         command, env={**os.environ, **set_here}, capture_output=True, text=True, timeout=30
     )
     assert done.returncode == 0 and done.stdout == "s\n" and "txtop attach s" in done.stderr
-    control = Control(tmp_path / "s")
+    control = ControlClient(tmp_path / "s")
     yield control
     control.send("stop")
     control.send("stop")
@@ -51,7 +51,7 @@ def figures(screen: TerminalProcess) -> list[str]:
 
 
 def test_two_terminals_show_the_same_and_leaving_either_changes_nothing(
-    tmp_path: Path, env: dict[str, str | None], run: Control
+    tmp_path: Path, env: dict[str, str | None], run: ControlClient
 ) -> None:
     with (
         TerminalProcess(ATTACH, size=(120, 40), env=env) as first,

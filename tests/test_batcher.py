@@ -8,8 +8,8 @@ from collections import deque
 import pytest
 
 from txtop.protocol import commands
-from txtop.stats.queueing import md1_wait_s
-from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, serve
+from txtop.stats.queueing import compute_md1_wait_s
+from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 
 class Simulated:
@@ -19,7 +19,7 @@ class Simulated:
         self.now_ns = 0
         self._coming = deque(enumerate(arrivals_ns))
 
-    def get(self, timeout_s: float | None) -> commands.Order | None:
+    def get(self, timeout_s: float | None) -> commands.WorkerCommand | None:
         assert timeout_s is not None
         if not self._coming:
             return commands.Close(cell="c001") if timeout_s else None
@@ -37,7 +37,7 @@ class Simulated:
     def check(self) -> None:
         pass
 
-    def accept(self, order: commands.Order) -> None:
+    def accept(self, order: commands.WorkerCommand) -> None:
         raise AssertionError("nobody cancels")
 
 
@@ -52,8 +52,14 @@ def served(
         batches.append((clock.now_ns, [each.index for each in batch]))
         clock.now_ns += service_ns
 
-    lanes = LaneTeller("c001", max_batch, lambda _: None, lambda: clock.now_ns)
-    serve(Queue("c001", clock), Batcher(max_batch, max_wait_ns), lanes, run, lambda: clock.now_ns)
+    lanes = StatusReporter("c001", max_batch, lambda _: None, lambda: clock.now_ns)
+    serve_batches(
+        RequestQueue("c001", clock),
+        Batcher(max_batch, max_wait_ns),
+        lanes,
+        run,
+        lambda: clock.now_ns,
+    )
     return batches
 
 
@@ -69,7 +75,7 @@ def test_one_at_a_time_waits_as_long_as_the_md1_formula_says(load: float) -> Non
     assert [index for _, own in batches for index in own] == list(range(count))
     waits = [start - arrivals[own[0]] for start, own in batches]
     mean_s = sum(waits) / count / 1e9
-    assert mean_s == pytest.approx(md1_wait_s(service_s, load), rel=0.10)
+    assert mean_s == pytest.approx(compute_md1_wait_s(service_s, load), rel=0.10)
 
 
 def test_a_batch_starts_when_it_is_full_or_its_first_has_waited_long_enough() -> None:

@@ -10,7 +10,7 @@ import tiny
 from bench_process import WorkerProcess, of
 
 from txtop.plan.cell import Cache, Cell, Compile
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.protocol import commands, events
 
 
@@ -36,7 +36,7 @@ def test_int8_states_recipe_and_share(worker: WorkerProcess, tmp_path: Path) -> 
 
 
 def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: Path) -> None:
-    flash, math, cudnn = matrix(
+    flash, math, cudnn = expand_matrix(
         models=[str(tiny.gpt2(tmp_path / "m"))],
         precisions=["fp32"],
         attention=["sdpa:flash", "sdpa:math", "sdpa:cudnn"],
@@ -56,7 +56,7 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
 
 def test_flex_attention_of_t5_is_refused_on_a_cpu(worker: WorkerProcess, tmp_path: Path) -> None:
     asked = Cell(id="c1", model=str(tiny.t5(tmp_path / "t5")), attention="flex", device="cpu")
-    worker.send(commands.Load(cell=asked, started_ns=worker.started_ns, seed=0))
+    worker.send(commands.LoadModel(cell=asked, started_ns=worker.started_ns, seed=0))
     assert "relative positions of t5" in worker.until(events.CellRejected).reason
 
 
@@ -84,8 +84,8 @@ def test_compiling_is_a_phase_of_loading(
     kind: str, compiled: Compile, cache: Cache, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     asked = cell(getattr(tiny, kind)(tmp_path / "m"), compile=compiled, cache=cache)
-    worker.send(commands.Load(cell=asked, started_ns=worker.started_ns, seed=7))
-    load = worker.until(events.Load, timeout_s=300)
+    worker.send(commands.LoadModel(cell=asked, started_ns=worker.started_ns, seed=7))
+    load = worker.until(events.ModelLoaded, timeout_s=300)
     assert load.phases["compile"] > 10 * load.phases["first_forward"]
     assert sum(load.phases.values()) == pytest.approx(load.load_s, rel=1e-3)
     iterations = of(events.Iteration, worker.measure(asked))

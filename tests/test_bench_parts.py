@@ -20,17 +20,17 @@ from txtop.plan.cell import Cell, Weights
 from txtop.plan.plan import Allowed
 from txtop.protocol import codec, commands, events
 from txtop.worker import failures
-from txtop.worker.command_queue import Cancelled, Inbox
-from txtop.worker.event_writer import STEP_BATCH_NS, Emitter
-from txtop.worker.failures import Rejected
+from txtop.worker.command_queue import Cancelled, CommandQueue
+from txtop.worker.event_writer import STEP_BATCH_NS, EventWriter
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import gguf, hub, source
-from txtop.worker.loading.phase_timer import RESOLVE, PhaseClock
-from txtop.worker.tasks.token_timer import TokenClock
+from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
+from txtop.worker.tasks.token_timer import TokenTimer
 
 
 def test_the_prompt_is_no_token_and_gaps_sum_to_the_last_token() -> None:
     sent: list[tuple[int, list[int]]] = []
-    clock = TokenClock(lambda first, gaps: sent.append((first, gaps)), lambda: None)
+    clock = TokenTimer(lambda first, gaps: sent.append((first, gaps)), lambda: None)
     clock.start()
     clock.put("prompt")
     for _ in range(5):
@@ -47,7 +47,7 @@ def test_the_prompt_is_no_token_and_gaps_sum_to_the_last_token() -> None:
 def test_steps_travel_in_batches_of_50_to_100_ms() -> None:
     assert 50_000_000 <= STEP_BATCH_NS <= 100_000_000
     sent: list[tuple[int, list[int]]] = []
-    clock = TokenClock(lambda first, gaps: sent.append((first, gaps)), lambda: None)
+    clock = TokenTimer(lambda first, gaps: sent.append((first, gaps)), lambda: None)
     clock.start()
     clock.put("prompt")
     for _ in range(30):
@@ -65,7 +65,7 @@ def test_steps_travel_in_batches_of_50_to_100_ms() -> None:
 def test_a_streamer_that_is_a_step_late_is_found_out() -> None:
     # In time: token k comes after pass k. Late: after pass k + 1, the last one without a pass.
     for passes, late in (([1, 2, 3], False), ([2, 3, 3], True), ([2, 3, 4], True)):
-        clock = TokenClock(None, lambda: None)
+        clock = TokenTimer(None, lambda: None)
         clock.start()
         clock.put("prompt")
         for count in passes:
@@ -77,7 +77,7 @@ def test_a_streamer_that_is_a_step_late_is_found_out() -> None:
 def test_phases_have_no_holes_and_leave_the_search_for_the_model_out() -> None:
     entered: list[str] = []
     started = time.perf_counter_ns() - 500_000_000
-    clock = PhaseClock(started, entered.append)
+    clock = PhaseTimer(started, entered.append)
     for name, seconds in (("import", 0.01), (RESOLVE, 0.2), ("import", 0.01), ("weights", 0.05)):
         clock.enter(name)
         time.sleep(seconds)
@@ -91,13 +91,13 @@ def test_phases_have_no_holes_and_leave_the_search_for_the_model_out() -> None:
 
 @pytest.mark.parametrize("ahead_s", [-601, 2**32])
 def test_a_start_on_another_clock_is_not_used(ahead_s: int) -> None:
-    clock = PhaseClock(time.perf_counter_ns() + ahead_s * 10**9, lambda _: None)
+    clock = PhaseTimer(time.perf_counter_ns() + ahead_s * 10**9, lambda _: None)
     clock.enter("import")
     assert clock.stop()[0] < 1.0
 
 
 def test_cancel_overtakes_the_iterations_of_its_cell() -> None:
-    inbox = Inbox()
+    inbox = CommandQueue()
     inbox.check()
     inbox.accept(commands.Iterate(cell="c1", role="measured", index=0))
     inbox.accept(commands.Iterate(cell="c2", role="measured", index=0))
@@ -114,7 +114,7 @@ def test_cancel_overtakes_the_iterations_of_its_cell() -> None:
 def test_a_reader_that_does_not_read_never_holds_up_the_writer() -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
-    emitter = Emitter(write_end, "w")
+    emitter = EventWriter(write_end, "w")
     start = time.monotonic()
     for index in range(2000):
         emitter.send(events.Log(t_ns=index, text="x" * 200))
@@ -127,7 +127,7 @@ def test_a_reader_that_does_not_read_never_holds_up_the_writer() -> None:
     assert not emitter.pending
     os.close(write_end)
     reader.join()
-    seen = [codec.decode(line) for line in got]
+    seen = [codec.decode_event(line) for line in got]
     assert [event.t_ns for event in seen if event] == list(range(2000))
     assert {event.src for event in seen if event} == {"w"}
 
@@ -172,16 +172,16 @@ def test_the_head_of_a_gguf_file(tmp_path: Path) -> None:
     path = tmp_path / "a.gguf"
     for name, model_type in (("llama", "llama"), ("qwen3moe", "qwen3_moe")):
         path.write_bytes(_gguf(name))
-        assert gguf.model_type(path) == model_type
+        assert gguf.read_model_type(path) == model_type
     for junk in (b"", b"GGUF", b"x" * 100, _gguf("llama", b"general.name"), b"GGUF" + b"\xff" * 99):
         path.write_bytes(junk)
-        with pytest.raises(Rejected):
-            gguf.model_type(path)
+        with pytest.raises(RejectedError):
+            gguf.read_model_type(path)
 
 
-def _resolve(model: str, weights: Weights = "auto") -> tuple[source.Source, list[str]]:
+def _resolve(model: str, weights: Weights = "auto") -> tuple[source.ModelSource, list[str]]:
     said: list[str] = []
-    return source.resolve(model, weights, Allowed(), said.append, lambda *_: None), said
+    return source.resolve_model(model, weights, Allowed(), said.append, lambda *_: None), said
 
 
 def test_a_local_directory_with_weights(tmp_path: Path) -> None:
@@ -196,14 +196,14 @@ def test_a_local_directory_with_a_configuration_alone(tmp_path: Path) -> None:
     found, said = _resolve(str(tmp_path))
     assert found.weights == "random" and len(said) == 1 and "random weights" in said[0]
     assert _resolve(str(tmp_path), "random") == (found, [])
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(RejectedError) as refused:
         _resolve(str(tmp_path), "pretrained")
     assert "--weights random" in refused.value.hint
 
 
 @pytest.mark.parametrize("model", ["./nowhere", "/nowhere", "~/nowhere", "a.gguf", "a b", "a/b/c"])
 def test_names_that_can_be_nothing(model: str) -> None:
-    with pytest.raises(Rejected) as refused:
+    with pytest.raises(RejectedError) as refused:
         _resolve(model)
     assert refused.value.hint
 
@@ -282,7 +282,7 @@ def fake_hub(
 def test_a_hub_repository_is_downloaded_once(fake_hub: type[FakeHub]) -> None:
     steps: list[tuple[int, int | None]] = []
     say: list[str] = []
-    found = source.resolve(
+    found = source.resolve_model(
         "someone/good", "auto", Allowed(), say.append, lambda *step: steps.append(step)
     )
     assert found.weights == "pretrained" and found.label == "hub: someone/good"
@@ -306,7 +306,7 @@ def test_a_hub_repository_is_downloaded_once(fake_hub: type[FakeHub]) -> None:
     ],
 )
 def test_what_the_hub_refuses(fake_hub: type[FakeHub], repo: str, reason: str, hint: str) -> None:
-    with pytest.raises(Rejected, match=reason) as refused:
+    with pytest.raises(RejectedError, match=reason) as refused:
         _resolve(repo)
     assert hint in refused.value.hint
 
@@ -321,7 +321,7 @@ def test_a_full_disk_while_downloading(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
-    with pytest.raises(Rejected, match="disk is full") as refused:
+    with pytest.raises(RejectedError, match="disk is full") as refused:
         _resolve("someone/good")
     assert "HF_HOME" in refused.value.hint
 
@@ -344,21 +344,21 @@ def _timed(call: Callable[[], object]) -> float:
 
 @pytest.mark.fault(27)
 def test_a_hub_that_does_not_answer_costs_2_s_once(silent_hub: None) -> None:
-    found: list[tuple[source.Source, list[str]]] = []
+    found: list[tuple[source.ModelSource, list[str]]] = []
     assert _timed(lambda: found.append(_resolve("gpt2"))) < 2.5
     assert found[0][0].weights == "random"
     assert found[0][1][0] == hub.OFFLINE_NOTICE and "random weights" in found[0][1][1]
     # From now on the run is offline, and nothing is asked any more.
     assert _timed(lambda: found.append(_resolve("gpt2"))) < 0.2
-    with pytest.raises(Rejected, match="offline") as refused:
+    with pytest.raises(RejectedError, match="offline") as refused:
         _resolve("gpt2", "pretrained")
     assert "--weights random" in refused.value.hint
-    with pytest.raises(Rejected, match="no-such-model") as refused:
+    with pytest.raises(RejectedError, match="no-such-model") as refused:
         _resolve("no-such-model")
     assert "--weights random" not in refused.value.hint and refused.value.hint
     assert _resolve("gpt2", "random")[1] == []
 
 
 def test_the_order_of_a_cell_survives_the_pipe() -> None:
-    order = commands.Load(cell=Cell(id="c1", model="gpt2"), started_ns=1, seed=2)
-    assert commands.decode(commands.encode(order)) == order
+    order = commands.LoadModel(cell=Cell(id="c1", model="gpt2"), started_ns=1, seed=2)
+    assert commands.decode_command(commands.encode_command(order)) == order

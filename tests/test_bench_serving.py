@@ -15,7 +15,7 @@ from bench_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Scenario, Serving
 from txtop.protocol import commands, events
-from txtop.worker.command_queue import Cancelled, Inbox
+from txtop.worker.command_queue import Cancelled, CommandQueue
 
 MIXED = Serving(requests=12, max_batch=4, max_wait_ms=5, lengths="uniform", concurrency=4)
 CLOSE = 1e-3
@@ -32,7 +32,7 @@ def cell(directory: Path, scenario: Scenario, serving: Serving = MIXED, name: st
     )
 
 
-def arrive(of: Cell, count: int) -> list[commands.Order]:
+def arrive(of: Cell, count: int) -> list[commands.WorkerCommand]:
     now = perf_counter_ns()
     return [
         commands.Arrive(cell=of.id, index=i, role="measured", arrival_ns=now, sent_ns=now)
@@ -56,15 +56,15 @@ class Told:
     """An inbox whose requests have all come, that is closed when all are answered."""
 
     def __init__(self, asked: Cell, count: int) -> None:
-        self.inbox = Inbox()
+        self.inbox = CommandQueue()
         self.answers: list[events.Request] = []
-        self.lanes: list[events.Lanes] = []
+        self.lanes: list[events.ServerStatus] = []
         self._cell, self._left = asked.id, count
         for order in arrive(asked, count):
             self.inbox.accept(order)
 
     def tell(self, event: events.AnyEvent) -> None:
-        if isinstance(event, events.Lanes):
+        if isinstance(event, events.ServerStatus):
             self.lanes.append(event)
         if isinstance(event, events.Request):
             self.answers.append(event)
@@ -82,18 +82,20 @@ def answers(
     from txtop.worker.serving import batch_server as serving
     from txtop.worker.serving import continuous_server
     from txtop.worker.serving.prompts import Prompts
-    from txtop.worker.tasks.text_generation import TextGeneration
+    from txtop.worker.tasks.text_generation import TextGenerationTask
 
     spell = lambda tokens: " ".join(map(str, tokens))  # noqa: E731
-    monkeypatch.setattr(serving, "digest", spell)
-    monkeypatch.setattr(continuous_server, "digest", spell)
+    monkeypatch.setattr(serving, "hash_tokens", spell)
+    monkeypatch.setattr(continuous_server, "hash_tokens", spell)
     told = Told(asked, count)
     prompts = Prompts(asked, tiny.VOCABULARY, 7)
     cpu = torch.device("cpu")
     if asked.scenario == "continuous":
-        continuous_server.Server(asked, model, prompts, told.inbox, told.tell).run()
+        continuous_server.ContinuousServer(asked, model, prompts, told.inbox, told.tell).run()
     else:
-        serving.run(asked, TextGeneration(model, cpu), prompts, cpu, told.inbox, told.tell)
+        serving.serve_cell(
+            asked, TextGenerationTask(model, cpu), prompts, cpu, told.inbox, told.tell
+        )
     assert [each.tokens for each in told.answers] == [
         prompts.asked(each.index).new_tokens for each in told.answers
     ]
@@ -156,7 +158,7 @@ def test_the_manager_gives_up_at_once(gpt2: Path, model: Any) -> None:
 
     asked = cell(gpt2, "continuous")
     told = Told(asked, 12)
-    server = continuous_server.Server(
+    server = continuous_server.ContinuousServer(
         asked, model, Prompts(asked, tiny.VOCABULARY, 7), told.inbox, told.tell
     )
     told.inbox.accept(commands.Cancel(cell=asked.id))

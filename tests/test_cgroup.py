@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from txtop.system.cgroup import MemoryLimit, effective_limit, memory_limit
+from txtop.system.cgroup import MemoryLimit, choose_effective_limit, read_memory_limit
 
 GIB = 2**30
 
@@ -26,7 +26,7 @@ class Tree:
 
     def limit(self, membership: str) -> MemoryLimit | None:
         self.membership.write_text(membership)
-        return memory_limit(self.membership, self.root)
+        return read_memory_limit(self.membership, self.root)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_unlimited_is_no_limit(tree: Tree) -> None:
     tree.write("job/memory.max", "max\n")
     assert tree.limit("0::/job\n") is None
     tree.write("memory/job/memory.limit_in_bytes", "9223372036854771712\n")
-    assert effective_limit(tree.limit("4:memory:/job\n"), 16 * GIB) is None
+    assert choose_effective_limit(tree.limit("4:memory:/job\n"), 16 * GIB) is None
 
 
 @pytest.mark.parametrize("membership", ["", "nonsense", "0::", "4:memory\n", "::::\n"])
@@ -83,7 +83,7 @@ def test_odd_membership_is_no_limit(tree: Tree, membership: str) -> None:
 
 
 def test_no_proc_is_no_limit(tmp_path: Path) -> None:
-    assert memory_limit(tmp_path / "absent", tmp_path) is None
+    assert read_memory_limit(tmp_path / "absent", tmp_path) is None
 
 
 def test_use_that_cannot_be_read_is_null(tree: Tree) -> None:

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from txtop.errors import TxtopError, UsageError
-from txtop.forecast.history import Past
+from txtop.forecast.history import RunHistory
 from txtop.forecast.preview import forecast
-from txtop.options.command_line import command_line
+from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import Asked, cells_of, plan_of
+from txtop.options.run import RunOptions, build_plan, expand_cells
 from txtop.ui.models.matrix_choices import Choices
 
 
@@ -36,34 +36,34 @@ def toggled(*pairs: tuple[str, str]) -> Choices:
 
 def test_nothing_chosen_is_the_command_without_options() -> None:
     asked = Choices().asked()
-    assert plan_of(asked) == plan_of(Asked()) and command_line(asked) == "txtop run"
+    assert build_plan(asked) == build_plan(RunOptions()) and format_command(asked) == "txtop run"
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_fills_the_choices_and_nothing_is_said_twice(name: str) -> None:
     asked = toggled(("batch_sizes", "64"), ("threads", "1"), ("preset", name)).asked()
-    assert plan_of(asked) == plan_of(Asked(preset=name))
-    assert command_line(asked) == f"txtop run --preset {name}"
+    assert build_plan(asked) == build_plan(RunOptions(preset=name))
+    assert format_command(asked) == f"txtop run --preset {name}"
 
 
 def test_what_is_changed_of_a_preset_is_said() -> None:
     choices = toggled(("preset", "quick"), ("batch_sizes", "8"), ("precisions", "bf16"))
     said = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
-    assert command_line(choices.asked()) == said
+    assert format_command(choices.asked()) == said
     at(choices, "preset", "none").toggle()
     said = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
-    assert set(command_line(choices.asked()).split()) == set(said.split())
+    assert set(format_command(choices.asked()).split()) == set(said.split())
 
 
 def test_a_budget_and_a_count_exclude_each_other() -> None:
     choices = toggled(("iterations", "30"))
     assert choices.named("budget_s").chosen == []
-    assert command_line(choices.asked()) == "txtop run --iterations 30"
+    assert format_command(choices.asked()) == "txtop run --iterations 30"
     at(choices, "budget_s", "60 s").toggle()
-    assert command_line(choices.asked()) == "txtop run --budget 60"
+    assert format_command(choices.asked()) == "txtop run --budget 60"
     at(choices, "iterations", "3").toggle()
     at(choices, "iterations", "as it takes").toggle()
-    assert command_line(choices.asked()) == "txtop run"
+    assert format_command(choices.asked()) == "txtop run"
 
 
 def test_threads_are_auto_or_numbers() -> None:
@@ -99,7 +99,7 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
     assert knob.values[knob.at] in knob.chosen
     offered = [v for v in knob.values if isinstance(v, int | float)]
     assert offered == sorted(offered)
-    plan_of(choices.asked())
+    build_plan(choices.asked())
 
 
 @pytest.mark.fault(39)
@@ -121,12 +121,12 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(name: str, typed: str, s
     choices = at(Choices(), name)
     with pytest.raises(UsageError, match="^" + said if said.startswith("--") else said):
         choices.take(typed)
-    assert command_line(choices.asked()) == "txtop run"
+    assert format_command(choices.asked()) == "txtop run"
 
 
 def test_nothing_chosen_of_a_knob_is_refused_as_on_the_command_line() -> None:
     with pytest.raises(UsageError, match="--batch-sizes needs at least one value"):
-        plan_of(toggled(("batch_sizes", "1")).asked())
+        build_plan(toggled(("batch_sizes", "1")).asked())
 
 
 MOVES = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
@@ -153,15 +153,15 @@ def test_no_key_leads_out_of_the_choices(steps: list[tuple[int, int] | str | Non
 
 def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
     choices = Choices()
-    assert {cell.scenario for cell in cells_of(choices.asked())} == {"static"}
+    assert {cell.scenario for cell in expand_cells(choices.asked())} == {"static"}
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
     choices.named("rate").choose("sweep")
-    found = forecast(choices.asked(), Past())
+    found = forecast(choices.asked(), RunHistory())
     assert found.command == "txtop run --scenario dynamic --rate sweep"
     assert len(found.cells) == 8 and found.plan is not None and found.time.seconds == 240
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
-    assert "--rate is for requests" in forecast(choices.asked(), Past()).error
+    assert "--rate is for requests" in forecast(choices.asked(), RunHistory()).error
     choices.named("rate").choose(None)
     assert choices.asked().rate is None

@@ -19,7 +19,7 @@ import tiny
 
 from txtop.options.presets import PRESETS
 from txtop.plan.cell import ATTENTIONS, PRECISIONS
-from txtop.session.catalog import look
+from txtop.session.catalog import read_entry
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 
@@ -306,7 +306,7 @@ def test_a_headless_command_that_is_killed_takes_its_run_with_it(tmp_path: Path)
     process.kill()
     process.communicate()
     assert not psutil.wait_procs(children, timeout=5)[1]
-    found = look(session)
+    found = read_entry(session)
     assert found is not None and found.ended == "stopped"
 
 

@@ -17,10 +17,10 @@ import tiny
 from safetensors.numpy import load_file, save_file
 from test_cli import TXTOP, txtop
 
-from txtop.protocol.events import AnyEvent, Round
+from txtop.protocol.events import ABBlock, AnyEvent
 from txtop.selftest import identical_arms
 from txtop.session.reader import read_all
-from txtop.session.verify import verify
+from txtop.session.verify import verify_log
 from txtop.state.fold import fold_all
 
 SHORT = ("--headless", "--sequence-length", "8", "--new-tokens", "4", "--warmup", "1")
@@ -72,7 +72,7 @@ def test_an_ab_says_who_is_faster_by_how_much_and_at_what_cost(tmp_path: Path) -
     assert again.stdout == done.stdout
     other = txtop("export", "ab", "--session-dir", str(tmp_path / "s"))
     assert other.stdout.encode() == (tmp_path / "out.json").read_bytes()
-    assert verify(tmp_path / "s" / "ab").wrong_count == 0
+    assert verify_log(tmp_path / "s" / "ab").wrong_count == 0
 
 
 @pytest.mark.slow
@@ -143,8 +143,8 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
     assert [cell.status for cell in state.cells.values()] == ["ok", "ok"]
 
 
-def _rounds(stream: list[AnyEvent]) -> list[Round]:
-    return [event for event in stream if isinstance(event, Round)]
+def _rounds(stream: list[AnyEvent]) -> list[ABBlock]:
+    return [event for event in stream if isinstance(event, ABBlock)]
 
 
 def _until(path: Path, seen: Any, seconds: float = 60) -> list[AnyEvent]:
@@ -181,9 +181,11 @@ def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_self_test_counts_winners(monkeypatch: pytest.MonkeyPatch) -> None:
-    outcomes = [identical_arms.Outcome("", winner=i < 2, excludes_one=i < 3) for i in range(40)]
-    assert identical_arms.Result(tuple(outcomes)).passed
-    assert not identical_arms.Result(tuple(outcomes[:20])).passed
+    outcomes = [
+        identical_arms.SessionOutcome("", winner=i < 2, excludes_one=i < 3) for i in range(40)
+    ]
+    assert identical_arms.IdenticalArmsResult(tuple(outcomes)).passed
+    assert not identical_arms.IdenticalArmsResult(tuple(outcomes[:20])).passed
     said: list[str] = []
     monkeypatch.setattr(identical_arms, "BUDGET_S", 1.5)
     result = identical_arms.run(sessions=1, say=said.append)

@@ -63,13 +63,13 @@ def test_requests_and_tokens_add_up(ran: tuple[Path, dict[str, Any], str]) -> No
 def test_the_rate_is_the_tokens_over_the_window(ran: tuple[Path, dict[str, Any], str]) -> None:
     state = fold_all(read_all(ran[0])[0])
     for cell in state.cells.values():
-        window = serving.window_ns(cell)
+        window = serving.compute_window_ns(cell)
         assert window is not None
         seconds = (window[1] - window[0]) / 1e9
-        rate = serving.rate(cell, "output_tokens_per_s").mean
+        rate = serving.summarise_rate(cell, "output_tokens_per_s").mean
         assert rate is not None
-        assert rate * seconds == pytest.approx(serving.totals(cell).output_tokens, abs=1)
-        late = serving.lateness(cell)
+        assert rate * seconds == pytest.approx(serving.count_totals(cell).output_tokens, abs=1)
+        late = serving.compute_lateness(cell)
         assert late is not None and late < 0.5
     assert json.loads(to_json(state, FinalMetrics())) == ran[1]
 

@@ -7,7 +7,7 @@ from scipy import stats as oracle
 
 from txtop.plan import references
 from txtop.plan.cell import Cell
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.stats import fidelity_bands
@@ -32,14 +32,16 @@ from txtop.stats import fidelity_bands
     ],
 )
 def test_the_worse_of_two_figures_decides(kld: float, top1: float, band: str) -> None:
-    assert fidelity_bands.of_tokens(kld, top1) == band
+    assert fidelity_bands.classify_tokens(kld, top1) == band
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (3, 7), (1_980, 2_048)])
 def test_wilson_agrees_with_scipy(successes: int, n: int) -> None:
     expected = oracle.binomtest(successes, n).proportion_ci(method="wilson")
-    assert fidelity_bands.wilson(successes, n) == pytest.approx((expected.low, expected.high))
-    assert fidelity_bands.wilson(0, 0) is None
+    assert fidelity_bands.compute_wilson_interval(successes, n) == pytest.approx(
+        (expected.low, expected.high)
+    )
+    assert fidelity_bands.compute_wilson_interval(0, 0) is None
 
 
 def found(**changed: object) -> Fidelity:
@@ -49,29 +51,32 @@ def found(**changed: object) -> Fidelity:
 
 
 def test_badges_and_their_words() -> None:
-    assert fidelity.forms(found()) == ("≈ minor 0.004", "≈ minor")
-    assert fidelity.forms(found(kld=0.0, top1=1000)) == ("✓ lossless-like",)
-    assert fidelity.forms(found(kld=1.09, top1=375)) == ("✗ broken 1.1", "✗ broken")
-    assert fidelity.forms(found(weights="random")) == ("unknown (random weights)", "unknown (rand)")
-    assert fidelity.forms(found(same_model=False)) == ("another model",)
-    assert fidelity.forms(found(failed="no room")) == ("unmeasured",)
-    assert fidelity.forms(None) == ("unmeasured",)
+    assert fidelity.format_badge_forms(found()) == ("≈ minor 0.004", "≈ minor")
+    assert fidelity.format_badge_forms(found(kld=0.0, top1=1000)) == ("✓ lossless-like",)
+    assert fidelity.format_badge_forms(found(kld=1.09, top1=375)) == ("✗ broken 1.1", "✗ broken")
+    assert fidelity.format_badge_forms(found(weights="random")) == (
+        "unknown (random weights)",
+        "unknown (rand)",
+    )
+    assert fidelity.format_badge_forms(found(same_model=False)) == ("another model",)
+    assert fidelity.format_badge_forms(found(failed="no room")) == ("unmeasured",)
+    assert fidelity.format_badge_forms(None) == ("unmeasured",)
     cosines = found(kld=None, top1=None, cosine_tokens=0.99995, cosine_pooled=0.9995)
-    assert fidelity.badge(cosines) == "minor"
+    assert fidelity.compute_badge(cosines) == "minor"
 
 
 def test_nan_is_invalid_whatever_the_weights_are() -> None:
     for weights in ("random", "pretrained"):
         nan = found(weights=weights, invalid=3, kld=None, top1=None)
-        assert fidelity.forms(nan) == ("✗ INVALID",)
-        assert "3 NaN or Inf" in fidelity.notes(nan)[-1]
+        assert fidelity.format_badge_forms(nan) == ("✗ INVALID",)
+        assert "3 NaN or Inf" in fidelity.build_fidelity_notes(nan)[-1]
 
 
 def test_nothing_below_the_floor_is_reported() -> None:
-    assert fidelity.kld(found(kld=9e-7)) is None
-    assert fidelity.kld(found(kld=0.004, floor=0.005)) is None
-    assert fidelity.kld(found(kld=0.004, floor=0.003)) == 0.004
-    assert "floor of 5e-03" in fidelity.notes(found(kld=0.004, floor=0.005))[0]
+    assert fidelity.get_kld_above_floor(found(kld=9e-7)) is None
+    assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.005)) is None
+    assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.003)) == 0.004
+    assert "floor of 5e-03" in fidelity.build_fidelity_notes(found(kld=0.004, floor=0.005))[0]
 
 
 def cells(**lists: object) -> tuple[Cell, ...]:
@@ -84,24 +89,27 @@ def cells(**lists: object) -> tuple[Cell, ...]:
         "new_tokens": [4],
         **lists,
     }
-    return matrix(**chosen)  # type: ignore[arg-type]
+    return expand_matrix(**chosen)  # type: ignore[arg-type]
 
 
 def test_the_most_precise_cell_of_the_same_work_is_the_reference() -> None:
     plan = cells(batch_sizes=[1, 2], precisions=["int8", "bf16", "fp16"])
-    best = references.of_speed(plan)
+    best = references.find_speed_references(plan)
     assert all(best[c.id].precision == "fp16" for c in plan)
     assert all(best[c.id].batch_size == c.batch_size for c in plan)
-    assert references.of_speed(cells(precisions=["bf16"])) == {}
-    assert references.of_speed(cells(precisions=["fp32"], compiles=["none", "default"])) == {}
+    assert references.find_speed_references(cells(precisions=["bf16"])) == {}
+    assert (
+        references.find_speed_references(cells(precisions=["fp32"], compiles=["none", "default"]))
+        == {}
+    )
 
 
 def test_outputs_are_compared_once_for_all_batches() -> None:
     plan = cells(batch_sizes=[1, 2], attention=["sdpa", "eager"])
-    best = references.of_output(plan)
+    best = references.find_output_references(plan)
     assert {c.precision for c in plan if c.id in best} == {"bf16"}
     for cell in plan:
         if cell.id in best:
             assert best[cell.id].precision == "fp32" and best[cell.id].attention == cell.attention
     same = [c for c in plan if c.precision == "bf16" and c.attention == "eager"]
-    assert references.same_output(*same) and same[0].batch_size != same[1].batch_size
+    assert references.has_same_output(*same) and same[0].batch_size != same[1].batch_size

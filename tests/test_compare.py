@@ -10,7 +10,7 @@ import streams
 
 from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
-from txtop.options.parsing import share
+from txtop.options.parsing import parse_percentage
 from txtop.protocol import events
 
 
@@ -19,7 +19,7 @@ def session(path: Path, model: str = "gpt2", slow: float = 1.0, n: int = 12, **l
     for event in made:
         if isinstance(event, events.Iteration):
             event.e2e_ns = int((100 + event.index % 3 / 10) * slow * streams.MS)
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             for name, value in load.items():
                 setattr(event, name, value)
     streams.write(path, made)
@@ -94,10 +94,10 @@ def test_what_is_asked_in_two_ways_is_refused(words: list[str]) -> None:
 
 @pytest.mark.parametrize(("word", "found"), [("3%", 0.03), ("3 %", 0.03), ("0.03", 0.03)])
 def test_a_share(word: str, found: float) -> None:
-    assert share("--margin", word) == pytest.approx(found)
+    assert parse_percentage("--margin", word) == pytest.approx(found)
 
 
 @pytest.mark.parametrize("word", ["nan", "-1%", "1", "100%", "", "1e-3", "٣%"])
 def test_no_share(word: str) -> None:
     with pytest.raises(UsageError):
-        share("--margin", word)
+        parse_percentage("--margin", word)

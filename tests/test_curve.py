@@ -14,7 +14,7 @@ from txtop.analysis import knee
 from txtop.plan.plan import Plan
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.stats.summary import FLOORS
+from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models.tradeoffs.groups import absent, sheets
 from txtop.ui.models.tradeoffs.plot import Plot
@@ -45,8 +45,8 @@ def folded(sweep: swept.Sweep) -> SessionState:
 
 
 def test_every_server_has_the_knee_that_its_latencies_make() -> None:
-    found = knee.knees(folded(swept.Sweep(swept.plan())))
-    rates = {server.scenario: knee.offered_rate(state) for server, state in found.items()}
+    found = knee.find_knees(folded(swept.Sweep(swept.plan())))
+    rates = {server.scenario: knee.compute_offered_rate(state) for server, state in found.items()}
     assert rates == swept.KNEES
     assert all(state.cell.server == server for server, state in found.items())
 
@@ -54,7 +54,7 @@ def test_every_server_has_the_knee_that_its_latencies_make() -> None:
 def test_no_knee_while_a_load_is_to_come() -> None:
     plan = swept.plan()
     session = folded(swept.Sweep(plan, open_at=(plan.cells[-1].id, 40)))
-    (server,) = knee.knees(session)
+    (server,) = knee.find_knees(session)
     assert server.scenario == "dynamic"
 
 
@@ -63,18 +63,18 @@ def test_no_knee_of_two_loads_or_where_every_load_saturates() -> None:
     two = Plan(cells=tuple(c for c in plan.cells if swept.share(c) in (None, 0.2, 0.4)))
     over = Plan(cells=tuple(c for c in plan.cells if swept.share(c) in (None, *swept.SATURATED)))
     for cells in (two, over):
-        assert knee.knees(folded(swept.Sweep(cells))) == {}
+        assert knee.find_knees(folded(swept.Sweep(cells))) == {}
 
 
 def test_a_cell_with_too_few_answers_is_no_knee() -> None:
     plan = swept.plan(["dynamic"])
     best = next(cell for cell in plan.cells if swept.share(cell) == 0.6)
-    (found,) = knee.knees(folded(swept.Sweep(plan, few=(best.id, 10)))).values()
-    assert knee.offered_rate(found) == 4.0
+    (found,) = knee.find_knees(folded(swept.Sweep(plan, few=(best.id, 10)))).values()
+    assert knee.compute_offered_rate(found) == 4.0
 
 
 def test_whole_batches_have_no_knee() -> None:
-    assert knee.knees(fold_all(list(whole(a_plan(batch_sizes=[1, 2, 4]))))) == {}
+    assert knee.find_knees(fold_all(list(whole(a_plan(batch_sizes=[1, 2, 4]))))) == {}
 
 
 # The points
@@ -123,7 +123,7 @@ def test_the_axis_is_the_highest_percentile_that_every_cell_may_state(
 ) -> None:
     plot = the_plot(a_sweep(requests))
     assert plot.x_name == f"ms E2E, p{tail}" and plot.time_head == f"p{tail} ms"
-    assert requests >= FLOORS[tail] and len(plot.points) == 16
+    assert requests >= PERCENTILE_FLOORS[tail] and len(plot.points) == 16
 
 
 def test_a_cell_without_a_median_is_left_out_and_lowers_nothing() -> None:

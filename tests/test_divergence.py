@@ -19,9 +19,11 @@ def _logits(seed: int, spread: float = 3.0) -> np.ndarray:
     return np.random.default_rng(seed).normal(0, spread, (ROWS, VOCABULARY)).astype(np.float32)
 
 
-def _apart(reference: np.ndarray, cell: np.ndarray, targets: np.ndarray) -> divergence.Tokens:
-    rows = [divergence.log_probabilities(torch.from_numpy(x))[0] for x in (reference, cell)]
-    return divergence.of_tokens(rows[0], rows[1], torch.from_numpy(targets))
+def _apart(
+    reference: np.ndarray, cell: np.ndarray, targets: np.ndarray
+) -> divergence.TokenDivergences:
+    rows = [divergence.compute_log_probabilities(torch.from_numpy(x))[0] for x in (reference, cell)]
+    return divergence.compare_tokens(rows[0], rows[1], torch.from_numpy(targets))
 
 
 @pytest.mark.parametrize("noise", [1e-3, 0.1, 2.0])
@@ -29,7 +31,7 @@ def test_as_scipy_has_it(noise: float) -> None:
     reference = _logits(1)
     cell = reference + noise * _logits(2, 1.0)
     targets = np.random.default_rng(3).integers(VOCABULARY, size=ROWS)
-    found = divergence.summary([_apart(reference, cell, targets)])
+    found = divergence.summarise_tokens([_apart(reference, cell, targets)])
 
     p, q = (log_softmax(x.astype(np.float64), axis=1) for x in (reference, cell))
     kld = np.array([entropy(np.exp(a), np.exp(b)) for a, b in zip(p, q, strict=True)])
@@ -49,7 +51,7 @@ def test_as_scipy_has_it(noise: float) -> None:
 
 def test_a_reference_is_no_distance_from_itself() -> None:
     logits = _logits(1, 20.0)
-    found = divergence.summary([_apart(logits, logits, np.zeros(ROWS, dtype=np.int64))])
+    found = divergence.summarise_tokens([_apart(logits, logits, np.zeros(ROWS, dtype=np.int64))])
     assert (found.kld, found.kld_max, found.top1) == (0.0, 0.0, ROWS)
     assert (found.perplexity_ratio, found.rms_probability) == (1.0, 0.0)
 
@@ -70,15 +72,15 @@ def test_a_small_distance_is_neither_negative_nor_lost_in_rounding() -> None:
 def test_windows_add_up_to_the_whole() -> None:
     reference, cell = _logits(1), _logits(2)
     targets = np.arange(ROWS)
-    whole = divergence.summary([_apart(reference, cell, targets)])
+    whole = divergence.summarise_tokens([_apart(reference, cell, targets)])
     cuts = (slice(0, 1), slice(1, 100), slice(100, ROWS))
     parts = [_apart(reference[cut], cell[cut], targets[cut]) for cut in cuts]
-    assert divergence.summary(parts) == whole
+    assert divergence.summarise_tokens(parts) == whole
 
 
 def test_log_probabilities_are_rounded_once() -> None:
     logits = torch.from_numpy(_logits(1, 30.0)).bfloat16()
-    rows, invalid = divergence.log_probabilities(logits)
+    rows, invalid = divergence.compute_log_probabilities(logits)
     exact = log_softmax(logits.double().numpy(), axis=1)
     assert (rows.dtype, invalid) == (torch.float32, 0)
     assert (rows.numpy() == exact.astype(np.float32)).mean() > 0.999
@@ -88,14 +90,14 @@ def test_log_probabilities_are_rounded_once() -> None:
 def test_nan_and_inf_are_counted() -> None:
     logits = torch.from_numpy(_logits(1))
     logits[3, 5], logits[70, 1], logits[299, 0] = math.nan, math.inf, -math.inf
-    assert divergence.log_probabilities(logits)[1] == 3
+    assert divergence.compute_log_probabilities(logits)[1] == 3
 
 
 def test_logits_that_span_all_of_float32_make_no_nan() -> None:
     most = torch.finfo(torch.float32).max
     reference = torch.tensor([[most, -most, 0.0]])
     cell = torch.tensor([[-most, most, 0.0]])
-    found = divergence.summary([_apart(reference.numpy(), cell.numpy(), np.array([0]))])
+    found = divergence.summarise_tokens([_apart(reference.numpy(), cell.numpy(), np.array([0]))])
     assert found.kld == pytest.approx(1e9)
     assert found.top1 == 0 and found.kld_stderr is None
     # exp(1e9) is no number that can be stated.
@@ -113,13 +115,13 @@ def test_cosines() -> None:
     a, b = torch.from_numpy(_logits(1)), torch.from_numpy(_logits(2))
     x, y = a.double().numpy(), b.double().numpy()
     expected = (x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1)
-    assert divergence.cosines(a, b) == pytest.approx(expected, abs=1e-12)
-    assert divergence.cosines(a, a) == pytest.approx(np.ones(ROWS), abs=1e-15)
-    assert divergence.cosines(a, a).max() <= 1.0
-    assert divergence.cosines(a, -3 * a) == pytest.approx(-np.ones(ROWS))
+    assert divergence.compute_cosines(a, b) == pytest.approx(expected, abs=1e-12)
+    assert divergence.compute_cosines(a, a) == pytest.approx(np.ones(ROWS), abs=1e-15)
+    assert divergence.compute_cosines(a, a).max() <= 1.0
+    assert divergence.compute_cosines(a, -3 * a) == pytest.approx(-np.ones(ROWS))
     nothing = torch.zeros(1, 4)
-    assert list(divergence.cosines(nothing, nothing)) == [1.0]
-    assert list(divergence.cosines(nothing, torch.ones(1, 4))) == [0.0]
+    assert list(divergence.compute_cosines(nothing, nothing)) == [1.0]
+    assert list(divergence.compute_cosines(nothing, torch.ones(1, 4))) == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -133,4 +135,4 @@ def test_cosines() -> None:
 def test_where_free_writing_parts(
     reference: list[int], cell: list[int], expected: int | None
 ) -> None:
-    assert divergence.first_difference(reference, cell) == expected
+    assert divergence.find_first_difference(reference, cell) == expected

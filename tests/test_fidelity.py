@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.worker.fidelity.scores import Comparison
+from txtop.worker.fidelity.scores import OutputComparer
 
 KINDS = ("gpt2", "t5", "bert")
 
@@ -133,7 +133,7 @@ def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None
     said: list[events.AnyEvent] = []
     loads: list[str] = []
 
-    class Counting(Comparison):
+    class Counting(OutputComparer):
         def _load(self, cell: Cell, order: commands.Compare, course: object) -> object:  # type: ignore[override]
             loads.append(cell.id)
             return super()._load(cell, order, course)  # type: ignore[arg-type]
@@ -151,7 +151,7 @@ def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None
     torch.set_num_threads(threads)
     assert loads == ["A", "B", "C"]
     assert first.input_sha256 == second.input_sha256 and second.cell == "C"
-    told = [e for e in said if isinstance(e, events.Comparing)]
+    told = [e for e in said if isinstance(e, events.FidelityProgress)]
     assert {(e.cell, e.reference) for e in told} == {("B", "A"), ("C", "A")}
     assert all(e.done <= e.total for e in told)
 
@@ -159,7 +159,9 @@ def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None
 def test_without_room_on_disk_fewer_positions_are_compared(tmp_path: Path) -> None:
     path = tiny.gpt2(tmp_path / "m")
     threads = torch.get_num_threads()
-    comparison = Comparison(1, lambda _: None, lambda: None, room_bytes=130 * 4 * tiny.VOCABULARY)
+    comparison = OutputComparer(
+        1, lambda _: None, lambda: None, room_bytes=130 * 4 * tiny.VOCABULARY
+    )
     found = comparison.run(
         commands.Compare(
             cell=cell(path), reference=cell(path, "A"), positions=1000, started_ns=0, seed=0
@@ -180,7 +182,7 @@ def test_a_comparison_can_be_cancelled(worker: WorkerProcess, tmp_path: Path) ->
             seed=0,
         )
     )
-    worker.until(events.Comparing, where=lambda e: e.done > 0)
+    worker.until(events.FidelityProgress, where=lambda e: e.done > 0)
     before = len(worker.seen)
     worker.send(commands.Cancel(cell="B"))
     began = time.monotonic()

@@ -80,10 +80,10 @@ def compare(worker: WorkerProcess, package: Path, other: Cell) -> events.Fidelit
 def test_fp32_against_itself_is_the_floor(worker: WorkerProcess, package: Path) -> None:
     found = compare(worker, package, Cell(id="B", model=str(package), precision="fp32"))
     assert found.text and found.weights == "pretrained" and found.positions == POSITIONS
-    assert fidelity_bands.floor(found.floor) == fidelity_bands.LEAST_FLOOR
-    assert found.kld is not None and found.kld < fidelity_bands.LEAST_FLOOR
+    assert fidelity_bands.compute_floor(found.floor) == fidelity_bands.MIN_FLOOR
+    assert found.kld is not None and found.kld < fidelity_bands.MIN_FLOOR
     assert found.top1 == POSITIONS and found.divergence is None and found.written == 128
-    assert fidelity.forms(found) == ("✓ lossless-like",)
+    assert fidelity.format_badge_forms(found) == ("✓ lossless-like",)
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bf16", 0.01), ("int8", 0.02)])
@@ -93,24 +93,24 @@ def test_lower_precisions_cost_something(
     other = Cell(id="B", model=str(package), precision=precision)  # type: ignore[arg-type]
     found = compare(worker, package, other)
     assert found.kld is not None and found.top1 is not None
-    assert fidelity_bands.LEAST_FLOOR < found.kld < most and found.top1 > 0.85 * POSITIONS
+    assert fidelity_bands.MIN_FLOOR < found.kld < most and found.top1 > 0.85 * POSITIONS
     assert found.perplexity_ratio == pytest.approx(1, abs=0.03)
     assert found.divergence is not None and found.texts is not None
     assert found.texts[1] != found.texts[2] and "harbour" in found.texts[0]
-    assert fidelity.badge(found) in ("minor", "visible")
+    assert fidelity.compute_badge(found) in ("minor", "visible")
 
 
 def test_a_damaged_layer_is_broken(
     worker: WorkerProcess, package: Path, damaged: dict[str, Path]
 ) -> None:
     found = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
-    assert found.same_model and fidelity.badge(found) == "broken"
+    assert found.same_model and fidelity.compute_badge(found) == "broken"
     assert found.perplexity_ratio is not None and found.perplexity_ratio > 1.2
 
 
 def test_nan_is_invalid(worker: WorkerProcess, package: Path, damaged: dict[str, Path]) -> None:
     found = compare(worker, package, Cell(id="B", model=str(damaged["nan"])))
-    assert fidelity.badge(found) == "INVALID" and found.kld is None
+    assert fidelity.compute_badge(found) == "INVALID" and found.kld is None
 
 
 def test_an_independent_computation_gives_the_same(

@@ -43,7 +43,7 @@ def test_no_order_and_no_loss_of_events_raises(draw: random.Random, drop: int) -
     if state.header is not None:
         to_json(state, FinalMetrics())
     for cell in state.cells.values():
-        metrics.live(cell, metrics.headline(cell))
+        metrics.summarise_live(cell, metrics.choose_headline_metric(cell))
 
 
 @given(st.integers(0, 120))
@@ -62,11 +62,11 @@ def test_events_of_unknown_cells_are_ignored() -> None:
 
 def test_the_open_iteration_shows_its_tokens_and_a_discarded_one_leaves_none() -> None:
     made = streams.stream()
-    at = next(i for i, e in enumerate(made) if isinstance(e, events.Steps) and e.index == 4)
+    at = next(i for i, e in enumerate(made) if isinstance(e, events.TokenTimings) and e.index == 4)
     state = fold_all(made[: at + 1])
     cell = state.cells["c001"]
     assert list(cell.open_gaps_ns) == [20 * MS, 14 * MS]
-    fold(state, events.Steps(t_ns=0, cell="c001", index=5, first=0, gaps_ns=[7]))
+    fold(state, events.TokenTimings(t_ns=0, cell="c001", index=5, first=0, gaps_ns=[7]))
     assert list(cell.open_gaps_ns) == [7]
     fold(state, events.CellFinished(t_ns=0, cell="c001", status="cancelled"))
     assert not cell.open_gaps_ns and len(cell.samples.gaps_ns) == 4 * 4
@@ -89,7 +89,7 @@ def test_lag_withholds_ttft_and_invalid_logits_fail_the_cell() -> None:
         if isinstance(event, events.Iteration) and event.cell == "c001" and event.role == "first":
             event.lag, event.invalid = True, 3
     state = fold_all(made)
-    found = metrics.final(state.cells["c001"])
+    found = metrics.summarise_final(state.cells["c001"])
     assert found["ttft_ms"].mean is None and found["itl_ms"].mean is None
     assert "withheld: the streamer was a step late" in found["ttft_ms"].notes
     assert found["tokens_per_s"].mean is not None
@@ -99,15 +99,15 @@ def test_lag_withholds_ttft_and_invalid_logits_fail_the_cell() -> None:
 def test_live_and_stable() -> None:
     state = fold_all(streams.stream())
     cell = state.cells["c001"]
-    now = metrics.live(cell, "ttft_ms")
+    now = metrics.summarise_live(cell, "ttft_ms")
     assert now.n == 12 and now.mean == 20.0 and now.half_width == 0.0
-    assert not metrics.stable(metrics.live(cell, "tokens_per_s"))
+    assert not metrics.is_stable(metrics.summarise_live(cell, "tokens_per_s"))
     for i in range(len(cell.samples)):
         cell.samples.e2e_ns[i] = 50 * MS
-    now = metrics.live(cell, "tokens_per_s")
-    assert metrics.stable(now)
-    assert not metrics.stable(replace(now, ci95=None))  # an ended cell with a trend
-    assert not metrics.stable(replace(now, n=9))
+    now = metrics.summarise_live(cell, "tokens_per_s")
+    assert metrics.is_stable(now)
+    assert not metrics.is_stable(replace(now, ci95=None))  # an ended cell with a trend
+    assert not metrics.is_stable(replace(now, n=9))
 
 
 @pytest.fixture

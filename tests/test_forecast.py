@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import ui_events
 
-from txtop.forecast.history import Past, Took, asked
+from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
 from txtop.forecast.memory_fit import Room, room
 from txtop.forecast.preview import Ahead, forecast
 from txtop.models import model_size
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.cell import Cell
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
@@ -62,13 +62,13 @@ def test_room_is_what_the_sampler_read_last() -> None:
 
 
 def test_each_cell_is_told_from_the_others() -> None:
-    wanted = Asked(
+    wanted = RunOptions(
         models=["gpt2", "bert-base-uncased", "someone/unknown"],
         batch_sizes=[1, 4096],
         sequence_lengths=[128, 2048],
         new_tokens=[8, 32],
     )
-    found = forecast(wanted, Past())
+    found = forecast(wanted, RunHistory())
     assert len(found.cells) == 3 * 2 * 2 * 2
     assert found.plan is None and "longer than the context of gpt2 (1024)" in found.error
 
@@ -92,17 +92,20 @@ def test_each_cell_is_told_from_the_others() -> None:
 
 
 def test_memory_is_what_the_cells_of_a_run_are_told_to_need() -> None:
-    found = forecast(Asked(models=["gpt2"], batch_sizes=[1, 64]), Past())
+    found = forecast(RunOptions(models=["gpt2"], batch_sizes=[1, 64]), RunHistory())
     assert [each.needs for each in found.cells] == [
-        model_size.predicted_bytes(each.cell) for each in found.cells
+        model_size.predict_bytes(each.cell) for each in found.cells
     ]
     assert found.cells[1].needs and found.cells[0].needs == 4 * (124_439_808 + 18_432 * 160)
 
 
 def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
-    wanted = Asked(models=["gpt2"], precisions=["bf16"], budget_s=10.0)
-    plan = plan_of(wanted)
-    past = Past(cells={asked(plan.cells[0]): Took(1.0, 7.0, settled=True)}, loads_s={"x": 2.0})
+    wanted = RunOptions(models=["gpt2"], precisions=["bf16"], budget_s=10.0)
+    plan = build_plan(wanted)
+    past = RunHistory(
+        cells={normalise_cell(plan.cells[0]): CellDuration(1.0, 7.0, settled=True)},
+        loads_s={"x": 2.0},
+    )
     found = forecast(wanted, past)
     assert found.plan == plan and not found.error
     assert found.command == "txtop run --precisions bf16 --budget 10"
@@ -113,12 +116,12 @@ def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (Asked(batch_sizes=[]), "--batch-sizes needs at least one value"),
-        (Asked(batch_sizes=list(range(1, 10_002))), "are more than 10000"),
-        (Asked(models=["x" * 2000]), "a model name of over 1,000 characters"),
-        (Asked(models=["t5-small"], attention=["flash_attention_2"]), "no cell is left"),
+        (RunOptions(batch_sizes=[]), "--batch-sizes needs at least one value"),
+        (RunOptions(batch_sizes=list(range(1, 10_002))), "are more than 10000"),
+        (RunOptions(models=["x" * 2000]), "a model name of over 1,000 characters"),
+        (RunOptions(models=["t5-small"], attention=["flash_attention_2"]), "no cell is left"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(wanted: Asked, said: str) -> None:
-    found = forecast(wanted, Past())
+def test_what_cannot_be_asked_is_one_line(wanted: RunOptions, said: str) -> None:
+    found = forecast(wanted, RunHistory())
     assert found.plan is None and said in found.error

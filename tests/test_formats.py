@@ -18,10 +18,10 @@ import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import export
 from txtop.export import WRITERS
-from txtop.formatting import figure
+from txtop.formatting import format_figure
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.session.catalog import resolve
+from txtop.session.catalog import resolve_session
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
@@ -34,7 +34,7 @@ def stream(asked: Plan | None = None) -> list[events.AnyEvent]:
     """That of `streams` without its trend: gaps of 10 to 12 ms in turn."""
     made = streams.stream(asked)
     for event in made:
-        if isinstance(event, events.Steps):
+        if isinstance(event, events.TokenTimings):
             gap_ns = (10 + event.index % 3) * streams.MS
             first = event.gaps_ns[:1] if event.first == 0 else []
             event.gaps_ns = first + [gap_ns] * (len(event.gaps_ns) - len(first))
@@ -140,12 +140,12 @@ def test_the_command_writes_what_the_writer_makes(format: str, tmp_path: Path) -
     out = tmp_path / "out"
     command = [sys.executable, "-m", "txtop", "export", "gpt2-precisions", "--output", str(out)]
     subprocess.run([*command, "--format", format], check=True, stdin=subprocess.DEVNULL)
-    session = fold_all(read_all(resolve("gpt2-precisions", None))[0])
+    session = fold_all(read_all(resolve_session("gpt2-precisions", None))[0])
     assert out.read_bytes() == WRITERS[format](session, FinalMetrics())
 
 
 def test_the_command_line_offers_every_format() -> None:
-    assert get_args(export.Format) == tuple(WRITERS)
+    assert get_args(export.ExportFormat) == tuple(WRITERS)
 
 
 @pytest.mark.parametrize(
@@ -157,4 +157,4 @@ def test_the_command_line_offers_every_format() -> None:
     ],
 )  # fmt: skip
 def test_a_figure_has_three_digits_and_no_exponent(value: float | None, shown: str) -> None:
-    assert figure(value) == shown
+    assert format_figure(value) == shown

@@ -13,10 +13,10 @@ import full_disk
 import pytest
 
 from txtop.protocol import codec, events
-from txtop.runner.client import Control
+from txtop.runner.client import ControlClient
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
-from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_folder
+from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_session_folder
 from txtop.state.fold import fold_all
 from txtop.ui.modes import Live
 
@@ -45,7 +45,7 @@ def run(folder: Path, *sizes: int) -> subprocess.Popen[bytes]:
 
 def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Follower]:
     """Two followers, the second of which comes late; the banner is seen meanwhile."""
-    control = Control(folder)
+    control = ControlClient(folder)
     followers = [Follower(folder, control.tail)]
     show = Live(path=folder)
     banners: set[str] = set()
@@ -104,7 +104,7 @@ def test_room_that_comes_back_makes_the_log_whole(small_disk: Path) -> None:
     folder = small_disk / "s"
     (small_disk / "other").write_bytes(b"x" * 950_000)
     runner = run(folder, ITERATIONS)
-    control = Control(folder)
+    control = ControlClient(folder)
     follower = Follower(folder, control.tail)
     give_up_s = time.monotonic() + 60
     while (status := control.status()) is None or not status.write_error:
@@ -130,7 +130,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     writer = LogWriter(folder)
     real = os.write
     full = [True]
@@ -152,7 +152,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
     seen: list[int] = []
     while page := writer.unwritten(after):
         pages += 1
-        seen += [event.seq for line in page if (event := codec.decode(line)) is not None]
+        seen += [event.seq for line in page if (event := codec.decode_event(line)) is not None]
         after = seen[-1]
     assert pages > 100 and seen == list(range(1, last.seq + 1))
     full[0] = False
@@ -163,7 +163,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
 def read_all_events(folder: Path) -> list[int]:
     """The numbers of the lines that were written; there is no header here."""
     lines = (folder / LOG_NAME).read_bytes().splitlines()
-    return [event.seq for line in lines if (event := codec.decode(line)) is not None]
+    return [event.seq for line in lines if (event := codec.decode_event(line)) is not None]
 
 
 @pytest.mark.fault(8)

@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from txtop.models import builtin as builtin_module
-from txtop.models.builtin import builtin
+from txtop.models.builtin import find_builtin
 from txtop.protocol import events
 from txtop.stats import roofline
 from txtop.worker.loading import geometry, int8
@@ -38,7 +38,7 @@ def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, builtin_
     """A built-in model of its real size without a byte of memory."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    known = builtin(name)
+    known = find_builtin(name)
     assert known is not None
     auto = AutoModelForCausalLM if known.family == "causal" else AutoModel
     with torch.device("meta"):
@@ -49,7 +49,7 @@ def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, builtin_
 def of(
     model: Any, kind: builtin_module.Family, dtype: torch.dtype = torch.float32
 ) -> events.Geometry:
-    found = geometry.of(model, kind, geometry.count(model, kind), dtype, "")
+    found = geometry.build_geometry(model, kind, geometry.count_parameters(model, kind), dtype, "")
     assert found is not None
     return found
 
@@ -96,7 +96,7 @@ def test_torch_counts_the_same_flops_in_an_encoder() -> None:
 
 
 def _prompt(found: events.Geometry, batch: int, length: int, square: int) -> float:
-    return roofline.prompt_flops(
+    return roofline.compute_prompt_flops(
         each=found.position_parameters,
         once=found.sequence_parameters,
         batch=batch,
@@ -125,7 +125,9 @@ def _cached(model: Any, length: int) -> int:
 def test_the_real_cache_has_as_many_bytes(config: Any) -> None:
     model = small(config)
     found = of(model, "causal")
-    position = roofline.kv_bytes(found.layers, found.kv_heads, found.head_dim, found.value_bytes)
+    position = roofline.compute_kv_bytes(
+        found.layers, found.kv_heads, found.head_dim, found.value_bytes
+    )
     assert _cached(model, 10) == 3 * 10 * position
 
 
@@ -140,10 +142,10 @@ def test_an_embedding_of_its_own_is_looked_up_row_by_row() -> None:
 @pytest.mark.parametrize("recipe", ["weight-only", "torch-dynamic"])
 def test_int8_unties_the_head_and_reads_a_quarter(recipe: str) -> None:
     model = small(GPT2Config(vocab_size=960, n_embd=64, n_layer=2, n_head=2))
-    counted = geometry.count(model, "causal")
+    counted = geometry.count_parameters(model, "causal")
     plain = of(model, "causal")
     words, _ = int8.convert(model, recipe)
-    found = geometry.of(model, "causal", counted, torch.float32, words)
+    found = geometry.build_geometry(model, "causal", counted, torch.float32, words)
     assert found is not None
     assert found.position_parameters == plain.position_parameters
     # Scales, biases and norms stay as they are.
@@ -156,7 +158,7 @@ def test_a_token_wakes_two_of_eight_experts() -> None:
     config = MixtralConfig(**SMALL, num_local_experts=8, num_experts_per_tok=2)
     model = small(config)
     found, every = of(model, "causal"), 2 * 8 * 3 * 32 * 48
-    counted = geometry.count(model, "causal")
+    counted = geometry.count_parameters(model, "causal")
     assert counted.asleep == every * 6 // 8 and found.routed
     assert found.step_bytes == 4 * (counted.all - 96 * 32 - every * 6 // 8)
     assert found.position_parameters == counted.all - 2 * 96 * 32 - every * 6 // 8
@@ -186,9 +188,9 @@ def unknown() -> Iterator[tuple[Any, builtin_module.Family]]:
 @pytest.mark.parametrize("number", [0, 1], ids=["t5", "mamba"])
 def test_what_keeps_another_state_has_no_geometry(number: int) -> None:
     model, kind = list(unknown())[number]
-    counted = geometry.count(model, kind)
+    counted = geometry.count_parameters(model, kind)
     assert counted.all == sum(p.numel() for p in model.parameters())
-    assert geometry.of(model, kind, counted, torch.float32, "") is None
+    assert geometry.build_geometry(model, kind, counted, torch.float32, "") is None
 
 
 def test_a_poolers_work_is_done_once() -> None:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from ui_sessions import MS, session, write
 
-from txtop.forecast.duration import guess
-from txtop.forecast.history import Past, Took, asked, learn
+from txtop.forecast.duration import estimate_duration
+from txtop.forecast.history import CellDuration, RunHistory, load_history, normalise_cell
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -26,14 +26,15 @@ def recorded(folder: Path, name: str = "one", **changed: Any) -> Path:
 
 def test_a_session_teaches_iterations_and_loading(tmp_path: Path) -> None:
     recorded(tmp_path, cells=2, iterations=12)
-    past = learn(tmp_path, *HERE)
+    past = load_history(tmp_path, *HERE)
     # 12 of 40 ms to the first token and three of 25, 26 or 27 ms, each a third of the time.
     took = past.of(GPT2)
     assert took is not None and took.iteration_s == pytest.approx(0.040 + 3 * 0.026)
     assert took.iterations_s == pytest.approx(15 * 0.118)
     assert not took.settled
     assert past.loads_s == {
-        asked(cell).group: 0.4 for cell in (GPT2, msgspec.structs.replace(GPT2, precision="bf16"))
+        normalise_cell(cell).group: 0.4
+        for cell in (GPT2, msgspec.structs.replace(GPT2, precision="bf16"))
     }
     assert past.of(msgspec.structs.replace(GPT2, batch_size=2)) is None
     assert past.of(msgspec.structs.replace(GPT2, weights="random", id="y")) == took
@@ -42,27 +43,27 @@ def test_a_session_teaches_iterations_and_loading(tmp_path: Path) -> None:
 @pytest.mark.parametrize("elsewhere", [("other", 8, ""), ("box", 4, ""), ("box", 8, "Another")])
 def test_another_machine_teaches_nothing(tmp_path: Path, elsewhere: tuple[str, int, str]) -> None:
     recorded(tmp_path)
-    assert learn(tmp_path, *elsewhere) == Past()
+    assert load_history(tmp_path, *elsewhere) == RunHistory()
 
 
 def test_what_cannot_be_read_teaches_nothing(tmp_path: Path) -> None:
     (tmp_path / "junk").mkdir()
     (tmp_path / "junk" / "events.jsonl").write_text("junk\n")
     recorded(tmp_path)
-    assert learn(tmp_path, *HERE).of(GPT2) is not None
-    assert learn(tmp_path / "nowhere", *HERE) == Past()
+    assert load_history(tmp_path, *HERE).of(GPT2) is not None
+    assert load_history(tmp_path / "nowhere", *HERE) == RunHistory()
 
 
 def test_failed_cells_and_those_of_an_ab_teach_nothing(tmp_path: Path) -> None:
     recorded(tmp_path, "failed", cells=1, error="it broke")
     made = session(cells=2)
     header = made[0]
-    assert isinstance(header, events.Header)
+    assert isinstance(header, events.SessionHeader)
     made[0] = msgspec.structs.replace(
         header, plan=msgspec.structs.replace(header.plan, margin=0.02)
     )
     write(tmp_path / "ab", made)
-    assert learn(tmp_path, *HERE) == Past()
+    assert load_history(tmp_path, *HERE) == RunHistory()
 
 
 def compared(seconds: float, positions: int) -> list[AnyEvent]:
@@ -70,7 +71,7 @@ def compared(seconds: float, positions: int) -> list[AnyEvent]:
     made = session(cells=2)
     ended = made.pop()
     header = made[0]
-    assert isinstance(header, events.Header)
+    assert isinstance(header, events.SessionHeader)
     made[0] = msgspec.structs.replace(
         header, plan=msgspec.structs.replace(header.plan, fidelity_positions=positions)
     )
@@ -85,13 +86,15 @@ def compared(seconds: float, positions: int) -> list[AnyEvent]:
 def test_comparing_outputs_is_what_is_left_between_cells(tmp_path: Path) -> None:
     write(tmp_path / "one", compared(9.9, 100))
     # The stream has 50 ms before each of its two cells.
-    assert learn(tmp_path, *HERE).position_s == {"gpt2": pytest.approx(0.1)}
+    assert load_history(tmp_path, *HERE).position_s == {"gpt2": pytest.approx(0.1)}
 
 
-PAST = Past(
+PAST = RunHistory(
     cells={
-        asked(GPT2): Took(iteration_s=0.5, iterations_s=12.0, settled=True),
-        asked(msgspec.structs.replace(GPT2, batch_size=2)): Took(20.0, 90.0, settled=False),
+        normalise_cell(GPT2): CellDuration(iteration_s=0.5, iterations_s=12.0, settled=True),
+        normalise_cell(msgspec.structs.replace(GPT2, batch_size=2)): CellDuration(
+            20.0, 90.0, settled=False
+        ),
     },
     loads_s={GPT2.group: 3.0},
     position_s={"gpt2": 0.01},
@@ -105,8 +108,14 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
 @pytest.mark.parametrize(
     ("plan", "past", "seconds", "most", "basis"),
     [
-        (Plan(cells=cells()), Past(), 30.0, True, "30 s a cell, loading not counted"),
-        (Plan(cells=cells(), budget_s=5), Past(), 5.0, True, "5 s a cell, loading not counted"),
+        (Plan(cells=cells()), RunHistory(), 30.0, True, "30 s a cell, loading not counted"),
+        (
+            Plan(cells=cells(), budget_s=5),
+            RunHistory(),
+            5.0,
+            True,
+            "5 s a cell, loading not counted",
+        ),
         (Plan(cells=cells()), PAST, 3 + 12.0, False, "as it was measured here before"),
         (Plan(cells=cells(), budget_s=5), PAST, 3 + 5.0, False, "as it was measured here before"),
         # Its iterations take longer than the budget: three are measured in any case.
@@ -138,14 +147,14 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
         ),
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=100),
-            Past(),
+            RunHistory(),
             60.0,
             True,
             "30 s a cell, loading and comparing outputs not counted",
         ),
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=0),
-            Past(),
+            RunHistory(),
             60.0,
             True,
             "30 s a cell, loading not counted",
@@ -153,8 +162,8 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
     ],
 )
 def test_a_guess_says_what_it_rests_on(
-    plan: Plan, past: Past, seconds: float | None, most: bool, basis: str
+    plan: Plan, past: RunHistory, seconds: float | None, most: bool, basis: str
 ) -> None:
-    found = guess(plan, past)
+    found = estimate_duration(plan, past)
     assert found.seconds == (None if seconds is None else pytest.approx(seconds))
     assert found.most == most and found.basis.startswith(basis)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import int8
 
 RECIPES = ("weight-only", "dynamic", "torch-dynamic")
@@ -34,21 +34,21 @@ def gpt2(folder: Path) -> nn.Module:
 def test_the_recipe_serves_device_and_family(
     precision: str, kind: str, device: str, expected: str
 ) -> None:
-    assert int8.recipe(precision, kind, device) == expected
+    assert int8.choose_recipe(precision, kind, device) == expected
 
 
 def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(int8, "_torch_has_it", lambda: False)
-    assert int8.recipe("int8", "encoder", "cpu") == "dynamic"
-    with pytest.raises(Rejected, match="any more"):
-        int8.recipe("int8:torch-dynamic", "encoder", "cpu")
+    monkeypatch.setattr(int8, "_has_torch_int8", lambda: False)
+    assert int8.choose_recipe("int8", "encoder", "cpu") == "dynamic"
+    with pytest.raises(RejectedError, match="any more"):
+        int8.choose_recipe("int8:torch-dynamic", "encoder", "cpu")
 
 
 def test_torch_dynamic_is_refused_on_a_gpu() -> None:
-    with pytest.raises(Rejected, match="CPU alone"):
-        int8.recipe("int8:torch-dynamic", "encoder", "cuda")
+    with pytest.raises(RejectedError, match="CPU alone"):
+        int8.choose_recipe("int8:torch-dynamic", "encoder", "cuda")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -109,7 +109,7 @@ def test_a_layer_that_is_left_out_lowers_the_share(
 @pytest.mark.parametrize("name", RECIPES)
 def test_stored_bytes_are_those_of_int8_and_its_scales(name: str) -> None:
     model = nn.Sequential(nn.Linear(64, 32))
-    assert int8.stored_bytes(model) == 4 * (64 * 32 + 32)
+    assert int8.count_stored_bytes(model) == 4 * (64 * 32 + 32)
     int8.convert(model, name)
     scales = 8 if name == "torch-dynamic" else 32 * 4
-    assert int8.stored_bytes(model) == pytest.approx(64 * 32 + 32 * 4 + scales, abs=32 * 4)
+    assert int8.count_stored_bytes(model) == pytest.approx(64 * 32 + 32 * 4 + scales, abs=32 * 4)

@@ -11,12 +11,12 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import Attention, Cell
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import attention
 from txtop.worker.tasks import kernel_check
-from txtop.worker.tasks.encoder import Encoder
-from txtop.worker.tasks.task import Inputs, Task, make_inputs
-from txtop.worker.tasks.text_generation import TextGeneration
+from txtop.worker.tasks.encoder import EncoderTask
+from txtop.worker.tasks.task import ModelInputs, Task, make_inputs
+from txtop.worker.tasks.text_generation import TextGenerationTask
 
 CPU = torch.device("cpu")
 
@@ -47,11 +47,13 @@ CPU = torch.device("cpu")
     ],
 )
 def test_operators_name_the_kernel(operators: list[str], expected: str) -> None:
-    assert kernel_check.name_of(operators) == expected
+    assert kernel_check.identify_kernel(operators) == expected
 
 
 def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
-    assert kernel_check.name_of(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
+    assert (
+        kernel_check.identify_kernel(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,13 +72,13 @@ def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
     ],
 )
 def test_another_kernel_than_the_one_asked_for(asked: str, ran: str | None, wrong: bool) -> None:
-    assert kernel_check.differs(asked, ran) is wrong
+    assert kernel_check.is_unexpected_kernel(asked, ran) is wrong
 
 
 def task_and_inputs(
     folder: Path, kind: str, asked: Attention, implementation: str = ""
-) -> tuple[Task, Inputs]:
-    loaded = implementation or attention.implementation(asked)
+) -> tuple[Task, ModelInputs]:
+    loaded = implementation or attention.resolve_implementation(asked)
     classes = {
         "gpt2": AutoModelForCausalLM,
         "t5": AutoModelForSeq2SeqLM,
@@ -84,7 +86,7 @@ def task_and_inputs(
     }
     path = getattr(tiny, kind)(folder / kind)
     model = classes[kind].from_pretrained(path, attn_implementation=loaded).eval()
-    task: Task = (Encoder if kind == "bert" else TextGeneration)(model, CPU)
+    task: Task = (EncoderTask if kind == "bert" else TextGenerationTask)(model, CPU)
     cell = Cell(id="c1", model=kind, attention=asked, sequence_length=8, new_tokens=4)
     return task, make_inputs(cell, tiny.VOCABULARY, 0, CPU)
 
@@ -96,22 +98,22 @@ def task_and_inputs(
 @pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
 def test_the_kernel_of_a_real_pass(kind: str, asked: Attention, ran: str, tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, kind, asked)
-    prefill, decode = kernel_check.inspect(task, inputs, CPU)
+    prefill, decode = kernel_check.inspect_kernels(task, inputs, CPU)
     assert (prefill, decode) == (ran, None if kind == "bert" else ran)
 
 
 def test_one_new_token_has_no_decode(tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
-    assert kernel_check.inspect(task, inputs.shortened(1), CPU) == ("flash", None)
+    assert kernel_check.inspect_kernels(task, inputs.shortened(1), CPU) == ("flash", None)
 
 
 def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
     task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa", implementation="eager")
     with pytest.raises(TxtopError, match="sdpa attention was asked for and eager ran in prefill"):
-        kernel_check.inspect(task, inputs, CPU)
+        kernel_check.inspect_kernels(task, inputs, CPU)
 
 
 @pytest.mark.parametrize("asked", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
 def test_a_cpu_has_no_such_kernel(asked: Attention) -> None:
-    with pytest.raises(Rejected, match="no kernels for a CPU"):
+    with pytest.raises(RejectedError, match="no kernels for a CPU"):
         attention.require_kernel(asked, CPU)

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options.serving import Wishes, loads, slo
-from txtop.plan.matrix import Load
+from txtop.options.serving import ServingOptions, expand_traffic, parse_slo
+from txtop.plan.matrix import TrafficPattern
 from txtop.plan.serving import Scenario, Serving, Slo
 
 SERVED: tuple[Scenario, ...] = ("single", "dynamic", "continuous")
@@ -33,17 +33,19 @@ BATCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def wished(scenario: Scenario, **options: Any) -> Wishes:
-    return Wishes(scenario=[scenario], **options)
+def wished(scenario: Scenario, **options: Any) -> ServingOptions:
+    return ServingOptions(scenario=[scenario], **options)
 
 
-def refused(asked: Wishes) -> tuple[str, str]:
+def refused(asked: ServingOptions) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
-        loads(asked)
+        expand_traffic(asked)
     return caught.value.cause, caught.value.hint
 
 
-def expected(scenario: Scenario, batch: dict[str, Any], offers: list[dict[str, Any]]) -> list[Load]:
+def expected(
+    scenario: Scenario, batch: dict[str, Any], offers: list[dict[str, Any]]
+) -> list[TrafficPattern]:
     server = {"max_batch": 8, "max_wait_ms": 20.0} | batch
     server = ALWAYS_ONE if scenario == "single" else server
     clients = {"concurrency": server["max_batch"]}
@@ -57,24 +59,26 @@ def expected(scenario: Scenario, batch: dict[str, Any], offers: list[dict[str, A
 @pytest.mark.parametrize("batch", BATCHES)
 def test_each_scenario_with_each_load(scenario: Scenario, offer: str, batch: str) -> None:
     options, offers = OFFERED[offer]
-    found = loads(wished(scenario, **options, **BATCHES[batch]))
+    found = expand_traffic(wished(scenario, **options, **BATCHES[batch]))
     assert found == expected(scenario, BATCHES[batch], offers)
 
 
-@pytest.mark.parametrize("asked", [Wishes(), Wishes(scenario=[]), wished("static")])
-def test_whole_batches_where_nothing_is_asked(asked: Wishes) -> None:
-    assert loads(asked) == [("static", None)]
+@pytest.mark.parametrize("asked", [ServingOptions(), ServingOptions(scenario=[]), wished("static")])
+def test_whole_batches_where_nothing_is_asked(asked: ServingOptions) -> None:
+    assert expand_traffic(asked) == [("static", None)]
 
 
 @pytest.mark.parametrize("names", itertools.permutations(("static", *SERVED), 3))
 def test_scenarios_come_in_their_order_each_with_every_load(names: tuple[Scenario, ...]) -> None:
-    asked = Wishes(scenario=[*names, names[0]], rate=["1", "2"], max_batch=4, max_wait_ms=1.0)
+    asked = ServingOptions(
+        scenario=[*names, names[0]], rate=["1", "2"], max_batch=4, max_wait_ms=1.0
+    )
     offers = [{"rate": 1.0}, {"rate": 2.0}]
     batch = {"max_batch": 4, "max_wait_ms": 1.0}
-    wanted: list[Load] = []
+    wanted: list[TrafficPattern] = []
     for name in names:
         wanted += [(name, None)] if name == "static" else expected(name, batch, offers)
-    assert loads(asked) == wanted
+    assert expand_traffic(asked) == wanted
 
 
 @pytest.mark.parametrize("scenario", SERVED)
@@ -83,7 +87,7 @@ def test_every_load_has_what_requests_are_and_what_users_are_promised(
     scenario: Scenario, lengths: str
 ) -> None:
     asked = wished(scenario, rate=["sweep", "2"], requests=40, lengths=lengths, slo="e2e=3s")
-    found = loads(asked)
+    found = expand_traffic(asked)
     assert len(found) == 9
     for _, serving in found:
         assert serving is not None
@@ -92,7 +96,7 @@ def test_every_load_has_what_requests_are_and_what_users_are_promised(
 
 
 def test_open_loop_is_what_no_client_waits_for() -> None:
-    found = loads(wished("dynamic", rate=["sweep", "2"], concurrency=[3]))
+    found = expand_traffic(wished("dynamic", rate=["sweep", "2"], concurrency=[3]))
     assert [serving.open_loop for _, serving in found if serving] == [False] * 2 + [True] * 8
 
 
@@ -115,7 +119,7 @@ def test_open_loop_is_what_no_client_waits_for() -> None:
 def test_options_of_requests_need_requests(
     name: str, value: object, scenario: list[Scenario] | None
 ) -> None:
-    cause, hint = refused(Wishes(scenario=scenario, **{name: value}))
+    cause, hint = refused(ServingOptions(scenario=scenario, **{name: value}))
     spelt = "--" + name.replace("_", "-")
     assert cause == f"{spelt} is for requests, and static measures full batches"
     assert hint == "--scenario single, dynamic or continuous"
@@ -160,7 +164,7 @@ def test_numbers_out_of_bounds(scenario: Scenario, options: dict[str, Any], said
 
 
 def lengths_of(path: Path) -> tuple[tuple[int, int], ...]:
-    ((_, serving),) = loads(wished("dynamic", lengths=str(path)))
+    ((_, serving),) = expand_traffic(wished("dynamic", lengths=str(path)))
     assert serving is not None and serving.lengths == "pairs"
     return serving.pairs
 
@@ -282,11 +286,11 @@ def test_a_name_too_long_for_a_file() -> None:
     ],
 )
 def test_a_promise_is_read_in_ms(text: str, bounds: dict[str, float]) -> None:
-    assert msgspec.to_builtins(slo(text)) == bounds
+    assert msgspec.to_builtins(parse_slo(text)) == bounds
 
 
 def test_a_promise_is_said_as_it_was_asked() -> None:
-    assert slo("ttft=0.2s,tpot=50ms").words() == "ttft 200 ms, tpot 50 ms"
+    assert parse_slo("ttft=0.2s,tpot=50ms").words() == "ttft 200 ms, tpot 50 ms"
 
 
 NAMELESS = "ttft, tpot, e2e: ttft=200ms"
@@ -330,6 +334,6 @@ def test_a_promise_that_no_log_holds_is_refused(seconds: str) -> None:
     "options", [options | {"slo": "ttft=0.3s"} for options, _ in OFFERED.values()]
 )
 def test_a_log_reads_every_load_back(scenario: Scenario, options: dict[str, Any]) -> None:
-    found = loads(wished(scenario, **options))
-    again = msgspec.json.decode(msgspec.json.encode(found), type=list[Load])
+    found = expand_traffic(wished(scenario, **options))
+    again = msgspec.json.decode(msgspec.json.encode(found), type=list[TrafficPattern])
     assert again == found

@@ -14,11 +14,11 @@ from txtop.export import json
 from txtop.export.text import table
 from txtop.plan.plan import Plan
 from txtop.protocol.events import Telemetry
-from txtop.runner.batch_cell import Course
+from txtop.runner.batch_cell import CellSchedule
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.stats.summary import band
+from txtop.stats.summary import classify_variation
 
 Duration = Callable[[int], float]
 
@@ -30,7 +30,7 @@ def asked(**changed: object) -> Plan:
 
 def conduct(
     plan: Plan, e2e_ms: Duration, gpu: Callable[[float], dict[str, float | None]] | None = None
-) -> tuple[SessionState, CellState, Course]:
+) -> tuple[SessionState, CellState, CellSchedule]:
     """Answers every block with iterations whose place in the cell gives their duration.
 
     `gpu` gives a GPU's telemetry after so many seconds; it is read five times a second.
@@ -44,11 +44,11 @@ def conduct(
         streams.load(0, "c001"), device_id="GPU-1" if gpu else None
     )
     at_ns = read_ns = 0
-    course = Course(plan, session, state)
+    course = CellSchedule(plan, session, state)
     samples = state.samples
     while True:
         block = course.next_block()
-        for verdict in course.judged(last=block is None):
+        for verdict in course.judge_blocks(last=block is None):
             fold(session, verdict)
             block = block or ("measured", 0)
         if block is None:
@@ -79,7 +79,7 @@ def noisy(seed: int, share: float = 0.002) -> Callable[[], float]:
 
 
 def exported(session: SessionState) -> json.CellExport:
-    return json.build(session, FinalMetrics()).cells[0]
+    return json.build_export(session, FinalMetrics()).cells[0]
 
 
 def test_the_gate_waits_until_two_windows_agree() -> None:
@@ -101,7 +101,7 @@ def test_the_gate_has_a_quarter_of_the_budget_and_says_when_that_was_not_enough(
     spent_s = sum(warm[: state.samples.role.count("warmup")]) / 1e9
     assert 2.0 <= spent_s < 2.2
     assert "warm-up cut at a quarter of the budget" in exported(session).notes
-    assert "warm-up cut at a quarter of the budget" in table.report(session, FinalMetrics())
+    assert "warm-up cut at a quarter of the budget" in table.format_report(session, FinalMetrics())
 
 
 def _warming(gpu: Callable[[float], dict[str, float | None]] | None) -> int:
@@ -139,7 +139,7 @@ def test_blocks_take_about_a_tenth_of_a_second() -> None:
     plan = asked(iterations=1_000, warmup=0)
     session, state, _ = conduct(plan, lambda i: 1.0)
     assert len(state.samples.kept()) == 1_000
-    course = Course(plan, session, state)
+    course = CellSchedule(plan, session, state)
     del state.samples.role[500:]
     assert course.next_block() == ("measured", 100)
 
@@ -186,7 +186,7 @@ def test_p99_is_null_in_a_short_run_and_a_number_in_a_long_one() -> None:
     [(0.0, "excellent"), (0.05, "good"), (0.1, "fair"), (0.2, "unstable"), (9.0, "unstable")],
 )
 def test_bands_of_variation(cv: float, word: str) -> None:
-    assert band(cv) == word
+    assert classify_variation(cv) == word
 
 
 def test_only_a_headline_that_varies_says_so() -> None:
@@ -213,5 +213,5 @@ def test_a_mean_of_nothing_divides_nothing() -> None:
     session, state, course = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
     for i in range(len(state.samples)):
         state.samples.ttft_ns[i] = 0
-    course = Course(plan, session, state)
+    course = CellSchedule(plan, session, state)
     assert course.next_block() is None and course.stopped_by == "converged"

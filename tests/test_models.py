@@ -14,7 +14,7 @@ from txtop.models import builtin, model_config, model_size
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 
-NAMES = [model.name for model in builtin.BUILTIN]
+NAMES = [model.name for model in builtin.BUILTIN_MODELS]
 
 
 def cell(model: str, **knobs: object) -> Cell:
@@ -30,10 +30,10 @@ def test_a_builtin_is_found_by_its_bare_name_and_by_its_hub_id() -> None:
         ("gpt2", "openai-community/gpt2"),
         ("t5-small", "google-t5/t5-small"),
     ):
-        found = builtin.builtin(name)
+        found = builtin.find_builtin(name)
         assert found is not None and found.hub_id == hub_id
-        assert builtin.builtin(hub_id) is found
-    assert builtin.builtin("gpt3") is None
+        assert builtin.find_builtin(hub_id) is found
+    assert builtin.find_builtin("gpt3") is None
     assert len(NAMES) == 12
 
 
@@ -50,23 +50,23 @@ def test_a_builtin_is_found_by_its_bare_name_and_by_its_hub_id() -> None:
     ],
 )
 def test_family_and_context(model: str, family: str | None, context: int | None) -> None:
-    assert model_config.family(model) == family
-    assert model_config.context_length(model) == context
+    assert model_config.find_family(model) == family
+    assert model_config.find_context_length(model) == context
 
 
 def test_the_family_spelled_by_a_configuration_is_the_tables() -> None:
-    for model in builtin.BUILTIN:
-        assert model_config.family(model.name) == model.family
-        assert model_config.context_length(model.name) == model.max_positions
+    for model in builtin.BUILTIN_MODELS:
+        assert model_config.find_family(model.name) == model.family
+        assert model_config.find_context_length(model.name) == model.max_positions
 
 
 def test_a_local_directory_is_known_by_its_config(tmp_path: Path) -> None:
     directory = str(tiny.gpt2(tmp_path / "gpt2"))
-    assert model_config.family(directory) == "causal"
-    assert model_config.context_length(directory) == tiny.POSITIONS
-    assert model_size.parameter_count(directory) == 9152
-    assert model_config.context_length(str(tiny.t5(tmp_path / "t5", weights=False))) is None
-    assert model_size.parameter_count(str(tmp_path / "t5")) is None
+    assert model_config.find_family(directory) == "causal"
+    assert model_config.find_context_length(directory) == tiny.POSITIONS
+    assert model_size.find_parameter_count(directory) == 9152
+    assert model_config.find_context_length(str(tiny.t5(tmp_path / "t5", weights=False))) is None
+    assert model_size.find_parameter_count(str(tmp_path / "t5")) is None
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_a_broken_config_is_unknown_and_no_error(tmp_path: Path, junk: str) -> N
     (tmp_path / "config.json").write_text(junk)
     (tmp_path / "model.safetensors").write_bytes(b"\xff" * 20)
     broken = cell(str(tmp_path))
-    assert model_config.context_length(str(tmp_path)) is None
-    assert model_config.refuse(broken) is None
-    assert model_size.predicted_bytes(broken) is None
+    assert model_config.find_context_length(str(tmp_path)) is None
+    assert model_config.explain_refusal(broken) is None
+    assert model_size.predict_bytes(broken) is None
 
 
 def test_paths_that_cannot_be_are_unknown() -> None:
     for name in ("\0", "x" * 5000, "~nobody-of-that-name/x", "/"):
-        assert model_config.local_path(name) is None
+        assert model_config.find_local_path(name) is None
 
 
 @pytest.mark.fault(37)
@@ -102,33 +102,33 @@ def test_paths_that_cannot_be_are_unknown() -> None:
     ],
 )
 def test_longer_than_the_context(model: str, prompt: int, new: int, refused: bool) -> None:
-    answer = model_config.refuse(cell(model, sequence_length=prompt, new_tokens=new))
+    answer = model_config.explain_refusal(cell(model, sequence_length=prompt, new_tokens=new))
     assert (answer is not None) == refused
     if answer:
         reason, hint = answer
-        assert f"({model_config.context_length(model)})" in reason and hint.count("\n") == 0
+        assert f"({model_config.find_context_length(model)})" in reason and hint.count("\n") == 0
 
 
 def test_the_nearest_name() -> None:
-    assert builtin.nearest("gtp2") == "gpt2"
-    assert builtin.nearest("bert-base") == "bert-base-uncased"
-    assert builtin.nearest("someone/Qwen3-0.5B") == "Qwen3-0.6B"
-    assert builtin.nearest("zzzz") is None
+    assert builtin.suggest_builtin("gtp2") == "gpt2"
+    assert builtin.suggest_builtin("bert-base") == "bert-base-uncased"
+    assert builtin.suggest_builtin("someone/Qwen3-0.5B") == "Qwen3-0.6B"
+    assert builtin.suggest_builtin("zzzz") is None
 
 
 def test_predicted_bytes_are_weights_and_cache() -> None:
     # gpt2: 2 x 12 layers x 768 values a token and sequence
     gpt2 = cell("gpt2", batch_size=4, sequence_length=100, new_tokens=28)
-    assert model_size.predicted_bytes(gpt2) == 4 * (124_439_808 + 2 * 12 * 768 * 4 * 128)
+    assert model_size.predict_bytes(gpt2) == 4 * (124_439_808 + 2 * 12 * 768 * 4 * 128)
     # grouped queries: 30 layers, 3 heads of 64
     smol = cell("SmolLM2-135M", precision="bf16", sequence_length=96, new_tokens=32)
-    assert model_size.predicted_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
-    assert model_size.predicted_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
+    assert model_size.predict_bytes(smol) == 2 * (134_515_008 + 2 * 30 * 3 * 64 * 128)
+    assert model_size.predict_bytes(cell("bert-base-uncased")) == 4 * 109_482_240
     # As a server: its longest requests in every slot
     serving = Serving(max_batch=3, lengths="pairs", pairs=((8, 4), (50, 10)))
     served = cell("gpt2", scenario="dynamic", serving=serving)
-    assert model_size.predicted_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
-    assert model_size.predicted_bytes(cell("unknown/model")) is None
+    assert model_size.predict_bytes(served) == 4 * (124_439_808 + 2 * 12 * 768 * 3 * 60)
+    assert model_size.predict_bytes(cell("unknown/model")) is None
 
 
 PARAMETERS = """

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from txtop.plan.cell import Cell
-from txtop.plan.requests import arrivals_ns, longest, requests
-from txtop.plan.serving import Lengths, Scenario, Serving
+from txtop.plan.requests import compute_max_tokens, draw_arrivals_ns, draw_requests
+from txtop.plan.serving import LengthKind, Scenario, Serving
 
 MANY = 20_000
 PAIRS = ((7, 3), (500, 1), (7, 9))
-DRAWN: tuple[Lengths, ...] = ("uniform", "lognormal")
-KINDS: tuple[Lengths, ...] = ("fixed", *DRAWN, "pairs")
+DRAWN: tuple[LengthKind, ...] = ("uniform", "lognormal")
+KINDS: tuple[LengthKind, ...] = ("fixed", *DRAWN, "pairs")
 CLOSE = {"uniform": 0.02, "lognormal": 0.03}
 
 
 def served(
-    lengths: Lengths,
+    lengths: LengthKind,
     prompt: int = 128,
     new: int = 32,
     scenario: Scenario = "dynamic",
@@ -40,22 +40,22 @@ def served(
 
 
 def tokens(cell: Cell, seed: int = 0, count: int = 50) -> list[tuple[int, int]]:
-    return [(asked.prompt_tokens, asked.new_tokens) for asked in requests(cell, seed, count)]
+    return [(asked.prompt_tokens, asked.new_tokens) for asked in draw_requests(cell, seed, count)]
 
 
 @pytest.mark.parametrize("lengths", KINDS)
-def test_every_scenario_and_every_load_has_the_same_requests(lengths: Lengths) -> None:
-    first = requests(served(lengths, rate=1.0), 5, 200)
+def test_every_scenario_and_every_load_has_the_same_requests(lengths: LengthKind) -> None:
+    first = draw_requests(served(lengths, rate=1.0), 5, 200)
     scenarios: tuple[Scenario, ...] = ("single", "dynamic", "continuous")
     server = {"single": {"max_batch": 1, "max_wait_ms": 0.0}}
     for scenario in scenarios:
         for load in ({"rate": 1.0}, {"rate": 77.5}, {"share": 0.9}, {"concurrency": 3}):
             cell = served(lengths, scenario=scenario, **server.get(scenario, {}), **load)
-            assert requests(cell, 5, 200) == first, cell.offered
+            assert draw_requests(cell, 5, 200) == first, cell.offered
 
 
 @pytest.mark.parametrize("lengths", KINDS)
-def test_a_precision_and_a_name_change_no_request(lengths: Lengths) -> None:
+def test_a_precision_and_a_name_change_no_request(lengths: LengthKind) -> None:
     cell = served(lengths)
     other = Cell(
         id="c009",
@@ -67,11 +67,11 @@ def test_a_precision_and_a_name_change_no_request(lengths: Lengths) -> None:
         scenario="dynamic",
         serving=cell.serving,
     )
-    assert requests(other, 1, 100) == requests(cell, 1, 100)
+    assert draw_requests(other, 1, 100) == draw_requests(cell, 1, 100)
 
 
 @pytest.mark.parametrize("lengths", DRAWN)
-def test_another_seed_gives_others(lengths: Lengths) -> None:
+def test_another_seed_gives_others(lengths: LengthKind) -> None:
     cell = served(lengths)
     drawn = [tuple(tokens(cell, seed)) for seed in range(20)]
     assert len(set(drawn)) == 20
@@ -79,12 +79,12 @@ def test_another_seed_gives_others(lengths: Lengths) -> None:
 
 
 @pytest.mark.parametrize("lengths", KINDS)
-def test_more_requests_begin_as_fewer(lengths: Lengths) -> None:
+def test_more_requests_begin_as_fewer(lengths: LengthKind) -> None:
     cell = served(lengths)
-    found = requests(cell, 3, 60)
-    assert requests(cell, 3, 17) == found[:17]
+    found = draw_requests(cell, 3, 60)
+    assert draw_requests(cell, 3, 17) == found[:17]
     assert [asked.index for asked in found] == list(range(60))
-    assert requests(cell, 3, 0) == []
+    assert draw_requests(cell, 3, 0) == []
 
 
 def test_fixed_lengths_are_those_of_the_cell() -> None:
@@ -99,7 +99,9 @@ def test_pairs_come_in_their_order_over_and_over() -> None:
 @pytest.mark.parametrize("lengths", DRAWN)
 @pytest.mark.parametrize(("prompt", "new"), [(128, 32), (1024, 256), (16, 8), (3, 500), (4, 3)])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_cells_lengths_are_the_mean(lengths: Lengths, prompt: int, new: int, seed: int) -> None:
+def test_the_cells_lengths_are_the_mean(
+    lengths: LengthKind, prompt: int, new: int, seed: int
+) -> None:
     found = tokens(served(lengths, prompt, new), seed, MANY)
     assert statistics.fmean(p for p, _ in found) == pytest.approx(prompt, rel=CLOSE[lengths])
     assert statistics.fmean(n for _, n in found) == pytest.approx(new, rel=CLOSE[lengths])
@@ -114,7 +116,7 @@ def test_the_cells_lengths_are_the_mean(lengths: Lengths, prompt: int, new: int,
         ),
     ],
 )
-def test_a_mean_of_one_token_is_one(lengths: Lengths) -> None:
+def test_a_mean_of_one_token_is_one(lengths: LengthKind) -> None:
     found = tokens(served(lengths, 1, 1), 0, MANY)
     assert statistics.fmean(p for p, _ in found) == pytest.approx(1, rel=CLOSE[lengths])
     assert statistics.fmean(n for _, n in found) == pytest.approx(1, rel=CLOSE[lengths])
@@ -136,7 +138,7 @@ def test_lognormal_lengths_have_their_sigma_and_their_median() -> None:
 
 
 @pytest.mark.parametrize("lengths", DRAWN)
-def test_prompts_and_answers_are_drawn_apart(lengths: Lengths) -> None:
+def test_prompts_and_answers_are_drawn_apart(lengths: LengthKind) -> None:
     prompts, news = zip(*tokens(served(lengths, 100, 100), 0, MANY), strict=True)
     assert abs(statistics.correlation(prompts, news)) < 0.03
     followers = statistics.correlation(prompts[:-1], prompts[1:])
@@ -155,10 +157,10 @@ WHOLE = st.integers(1, 3000)
     st.integers(0, 10**6),
 )
 def test_no_request_is_longer_than_the_longest(
-    lengths: Lengths, prompt: int, new: int, pairs: list[tuple[int, int]], seed: int
+    lengths: LengthKind, prompt: int, new: int, pairs: list[tuple[int, int]], seed: int
 ) -> None:
     cell = served(lengths, prompt, new, pairs=tuple(pairs))
-    most_prompt, most_new = longest(cell)
+    most_prompt, most_new = compute_max_tokens(cell)
     for p, n in tokens(cell, seed, 200):
         assert 1 <= p <= most_prompt
         assert 1 <= n <= most_new
@@ -168,15 +170,18 @@ def test_no_request_is_longer_than_the_longest(
     ("lengths", "most"),
     [("fixed", (5, 3)), ("uniform", (9, 5)), ("lognormal", (20, 12)), ("pairs", (500, 9))],
 )
-def test_the_longest_is_reached(lengths: Lengths, most: tuple[int, int]) -> None:
+def test_the_longest_is_reached(lengths: LengthKind, most: tuple[int, int]) -> None:
     cell = served(lengths, 5, 3)
     found = tokens(cell, 0, MANY)
-    assert longest(cell) == most
+    assert compute_max_tokens(cell) == most
     assert (max(p for p, _ in found), max(n for _, n in found)) == most
 
 
 def test_a_full_batch_is_as_long_as_its_cell() -> None:
-    assert longest(Cell(id="c001", model="gpt2", sequence_length=77, new_tokens=5)) == (77, 5)
+    assert compute_max_tokens(Cell(id="c001", model="gpt2", sequence_length=77, new_tokens=5)) == (
+        77,
+        5,
+    )
 
 
 def gaps(at: list[int]) -> list[int]:
@@ -185,14 +190,14 @@ def gaps(at: list[int]) -> list[int]:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_another_rate_stretches_the_same_arrivals(seed: int) -> None:
-    slow, fast = arrivals_ns(2.0, seed, 1000), arrivals_ns(4.0, seed, 1000)
+    slow, fast = draw_arrivals_ns(2.0, seed, 1000), draw_arrivals_ns(4.0, seed, 1000)
     assert all(abs(a - 2 * b) <= 1 for a, b in zip(slow, fast, strict=True))
     assert slow[-1] > slow[0] > 0
 
 
 @pytest.mark.parametrize("rate", [0.25, 3.0, 1500.0])
 def test_as_many_arrive_a_second_as_were_asked_for(rate: float) -> None:
-    at = arrivals_ns(rate, 0, MANY)
+    at = draw_arrivals_ns(rate, 0, MANY)
     assert len(at) == MANY
     assert at == sorted(at)
     found = gaps(at)
@@ -202,6 +207,6 @@ def test_as_many_arrive_a_second_as_were_asked_for(rate: float) -> None:
 
 
 def test_arrivals_depend_on_the_seed_and_not_on_their_number() -> None:
-    assert arrivals_ns(2.0, 1, 10) == arrivals_ns(2.0, 1, 100)[:10]
-    assert len({tuple(arrivals_ns(2.0, seed, 10)) for seed in range(20)}) == 20
-    assert arrivals_ns(2.0, 1, 0) == []
+    assert draw_arrivals_ns(2.0, 1, 10) == draw_arrivals_ns(2.0, 1, 100)[:10]
+    assert len({tuple(draw_arrivals_ns(2.0, seed, 10)) for seed in range(20)}) == 20
+    assert draw_arrivals_ns(2.0, 1, 0) == []

@@ -13,7 +13,7 @@ from bench_process import WorkerProcess, of
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.state.fold import best
+from txtop.state.fold import merge_peaks
 from txtop.system.device_peaks import find_published, read_table
 from txtop.worker import memory, peak_probe
 
@@ -79,47 +79,47 @@ def test_the_table_is_dense_and_in_units_of_one() -> None:
 
 
 def test_the_best_of_two_workers_counts() -> None:
-    def told(bandwidth: float, **flops: float) -> events.Peaks:
-        return events.Peaks(
+    def told(bandwidth: float, **flops: float) -> events.DevicePeaks:
+        return events.DevicePeaks(
             t_ns=0, device="A CPU", threads=1, source="probe",
             bandwidth_bytes_per_s=bandwidth, flops_per_s=flops,
         )  # fmt: skip
 
-    found = best(told(14e9, fp32=1e11, bf16=9e11), told(12e9, fp32=2e11))
+    found = merge_peaks(told(14e9, fp32=1e11, bf16=9e11), told(12e9, fp32=2e11))
     assert found.bandwidth_bytes_per_s == 14e9
     assert found.flops_per_s == {"fp32": 2e11, "bf16": 9e11}
 
 
 def test_this_machine_can_do_something() -> None:
-    bandwidth = peak_probe.bandwidth_bytes_per_s(CPU, 16 << 20)
-    flops = peak_probe.flops_per_s(CPU, torch.float32)
+    bandwidth = peak_probe.measure_bandwidth(CPU, 16 << 20)
+    flops = peak_probe.measure_flops(CPU, torch.float32)
     # From the slowest board to the largest server; a unit that is off by a thousand is not within.
     assert 1e8 < bandwidth < 1e13 and math.isfinite(bandwidth)
     assert 1e8 < flops < 1e15 and math.isfinite(flops)
 
 
 def test_the_probe_leaves_no_trace_in_the_peak_of_memory() -> None:
-    assert memory.reset(CPU)
-    before = memory.host_peak_bytes()
+    assert memory.reset_peaks(CPU)
+    before = memory.read_host_peak_bytes()
     found = peak_probe._probe(CPU, torch.bfloat16)
     assert found is not None and list(found.flops_per_s) == ["bf16"]
-    assert memory.host_peak_bytes() > before + peak_probe.BUFFER_BYTES["cpu"] // 2
-    memory.reset(CPU)
-    assert memory.host_peak_bytes() < before + peak_probe.BUFFER_BYTES["cpu"] // 4
+    assert memory.read_host_peak_bytes() > before + peak_probe.BUFFER_BYTES["cpu"] // 2
+    memory.reset_peaks(CPU)
+    assert memory.read_host_peak_bytes() < before + peak_probe.BUFFER_BYTES["cpu"] // 4
 
 
-@pytest.mark.parametrize("free", [0, 8 * peak_probe.LEAST_BUFFER_BYTES - 1])
+@pytest.mark.parametrize("free", [0, 8 * peak_probe.MIN_BUFFER_BYTES - 1])
 def test_nothing_is_tried_where_there_is_no_room(
     free: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(peak_probe, "_free_bytes", lambda _: free)
-    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: pytest.fail("tried"))
     assert peak_probe._probe(CPU, torch.float32) is None
 
 
 def test_nothing_is_tried_where_it_would_stay_in_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "reset", lambda _: False)
-    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", lambda *_: pytest.fail("tried"))
+    monkeypatch.setattr(memory, "reset_peaks", lambda _: False)
+    monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: pytest.fail("tried"))
     assert peak_probe._probe(CPU, torch.float32) is None
 
 
@@ -127,7 +127,7 @@ def test_a_probe_that_finds_no_memory_is_none(monkeypatch: pytest.MonkeyPatch) -
     def full(*_: object) -> float:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr(peak_probe, "bandwidth_bytes_per_s", full)
+    monkeypatch.setattr(peak_probe, "measure_bandwidth", full)
     assert peak_probe._probe(CPU, torch.float32) is None
 
 
@@ -141,8 +141,12 @@ def test_a_worker_tells_them_after_loading_and_before_anything_is_timed(tmp_path
     worker.send(commands.Prepare(cell=Cell(id="c0", model=str(directory), sequence_length=8)))
     worker.until(events.Workload)
     assert worker.close() == 0
-    (found,) = of(events.Peaks, worker.seen)
+    (found,) = of(events.DevicePeaks, worker.seen)
     assert (found.source, found.threads) == ("probe", load.threads)
     assert found.device == load.device_name and list(found.flops_per_s) == ["fp32"]
     told = [type(event) for event in worker.seen]
-    assert told.index(events.Load) < told.index(events.Peaks) < told.index(events.Workload)
+    assert (
+        told.index(events.ModelLoaded)
+        < told.index(events.DevicePeaks)
+        < told.index(events.Workload)
+    )

@@ -9,20 +9,20 @@ import pytest
 import streams
 
 from txtop.errors import UsageError
-from txtop.options.presets import quick
-from txtop.options.run import Asked, plan_of
-from txtop.plan.matrix import matrix
-from txtop.plan.plan import Plan, workload_hash
+from txtop.options.presets import build_quick_plan
+from txtop.options.run import RunOptions, build_plan
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan, hash_workload
 from txtop.protocol import codec
-from txtop.runner.batch_cell import Course
+from txtop.runner.batch_cell import CellSchedule
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.stopping import decide
+from txtop.stats.stopping import decide_stop
 
 
 def test_cells_that_share_weights_stand_together_and_none_is_doubled() -> None:
-    plan = plan_of(
-        Asked(
+    plan = build_plan(
+        RunOptions(
             models=["gpt2", "t5-small", "gpt2"],
             precisions=["fp32", "bf16"],
             batch_sizes=[1, 8],
@@ -40,17 +40,19 @@ def test_cells_that_share_weights_stand_together_and_none_is_doubled() -> None:
 
 
 def test_defaults_and_the_quick_preset() -> None:
-    plan = plan_of(Asked())
+    plan = build_plan(RunOptions())
     (cell,) = plan.cells
     assert (cell.model, cell.precision, cell.attention) == ("gpt2", "fp32", "sdpa")
     assert (cell.batch_size, cell.sequence_length, cell.new_tokens) == (1, 128, 32)
     assert plan.iterations is None and plan.budget_s == 30 and plan.warmup is None
-    assert plan_of(Asked(preset="quick")) == quick()
-    assert quick().iterations == 10 and [c.precision for c in quick().cells] == ["fp32", "bf16"]
+    assert build_plan(RunOptions(preset="quick")) == build_quick_plan()
+    assert build_quick_plan().iterations == 10 and [
+        c.precision for c in build_quick_plan().cells
+    ] == ["fp32", "bf16"]
 
 
 def test_what_is_asked_overrides_the_preset() -> None:
-    plan = plan_of(Asked(preset="quick", models=["t5-small"], budget_s=5.0))
+    plan = build_plan(RunOptions(preset="quick", models=["t5-small"], budget_s=5.0))
     assert {c.model for c in plan.cells} == {"t5-small"}
     assert plan.iterations is None and plan.budget_s == 5.0
 
@@ -58,15 +60,15 @@ def test_what_is_asked_overrides_the_preset() -> None:
 @pytest.mark.fault(37)
 def test_a_prompt_longer_than_the_context_names_what_fits() -> None:
     with pytest.raises(UsageError, match="of at most 992"):
-        plan_of(Asked(sequence_lengths=[993]))
-    plan_of(Asked(sequence_lengths=[992]))
-    plan_of(Asked(models=["bert-base-uncased"], sequence_lengths=[512]))
-    plan_of(Asked(models=["t5-small"], sequence_lengths=[4096]))
+        build_plan(RunOptions(sequence_lengths=[993]))
+    build_plan(RunOptions(sequence_lengths=[992]))
+    build_plan(RunOptions(models=["bert-base-uncased"], sequence_lengths=[512]))
+    build_plan(RunOptions(models=["t5-small"], sequence_lengths=[4096]))
 
 
 def test_the_workload_hash_is_blind_to_threads_and_sees_the_rest() -> None:
     def of(**changed: object) -> str:
-        base = matrix(
+        base = expand_matrix(
             models=["gpt2"],
             precisions=["fp32"],
             attention=["sdpa"],
@@ -75,7 +77,7 @@ def test_the_workload_hash_is_blind_to_threads_and_sees_the_rest() -> None:
             new_tokens=[4],
         )
         cell = msgspec.structs.replace(base[0], **changed)
-        return workload_hash(Plan(cells=(cell,)))
+        return hash_workload(Plan(cells=(cell,)))
 
     assert of() == of(threads=3) == of(id="other") == of(device="cpu")
     different = [of(batch_size=2), of(precision="bf16"), of(new_tokens=5), of(weights="random")]
@@ -103,7 +105,7 @@ def test_when_a_cell_is_done(
     iterations: int | None,
     expected: str | None,
 ) -> None:
-    said = decide(
+    said = decide_stop(
         n=n,
         measured_s=measured_s,
         spent_s=spent_s,
@@ -114,11 +116,11 @@ def test_when_a_cell_is_done(
     assert said == expected
 
 
-def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, Course]:
+def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, CellSchedule]:
     """Answers every block of a course with iterations of `e2e_ms`, alternating by `noise`."""
     state = CellState(plan.cells[0])
     state.load = streams.load(0, "c001")
-    course = Course(plan, SessionState(), state)
+    course = CellSchedule(plan, SessionState(), state)
     while (block := course.next_block()) is not None:
         role, count = block
         for _ in range(count):
@@ -157,4 +159,4 @@ def test_without_a_number_a_steady_cell_ends_as_it_converges_and_a_noisy_one_wit
 
 def test_events_keep_what_they_carry() -> None:
     for event in streams.stream():
-        assert codec.decode(codec.encode(event)) == event
+        assert codec.decode_event(codec.encode_event(event)) == event

@@ -9,7 +9,7 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options import plan_file
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.serving import Serving, Slo
 
 
@@ -20,7 +20,7 @@ def written(tmp_path: Path, body: str) -> Path:
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
-    asked = Asked(
+    asked = RunOptions(
         models=["gpt2", "./a b"],
         precisions=["fp32", "int8:dynamic"],
         batch_sizes=[1, 8],
@@ -29,9 +29,9 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         seed=3,
         cost_per_hour=2.5,
     )
-    path = written(tmp_path, plan_file.write(asked).decode())
-    assert plan_file.read(path) == asked
-    assert plan_of(plan_file.read(path)) == plan_of(asked)
+    path = written(tmp_path, plan_file.encode_plan_file(asked).decode())
+    assert plan_file.read_plan_file(path) == asked
+    assert build_plan(plan_file.read_plan_file(path)) == build_plan(asked)
 
 
 @pytest.mark.parametrize(
@@ -45,22 +45,22 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_load_that_is_saved_is_read_again(tmp_path: Path, options: dict[str, Any]) -> None:
-    asked = Asked(models=["gpt2"], **options)
-    path = written(tmp_path, plan_file.write(asked).decode())
-    assert plan_file.read(path) == asked
-    plan = plan_of(plan_file.read(path))
-    assert plan == plan_of(asked)
+    asked = RunOptions(models=["gpt2"], **options)
+    path = written(tmp_path, plan_file.encode_plan_file(asked).decode())
+    assert plan_file.read_plan_file(path) == asked
+    plan = build_plan(plan_file.read_plan_file(path))
+    assert plan == build_plan(asked)
     assert any(cell.serving for cell in plan.cells)
 
 
 def test_pairs_that_are_saved_are_read_again(tmp_path: Path) -> None:
     lengths = tmp_path / 'a "b" ü.csv'
     lengths.write_text("12,3\n40,8\n")
-    asked = Asked(models=["gpt2"], scenario=["dynamic"], lengths=str(lengths))
+    asked = RunOptions(models=["gpt2"], scenario=["dynamic"], lengths=str(lengths))
     path = tmp_path / "plan.toml"
-    path.write_bytes(plan_file.write(asked))
-    assert plan_file.read(path) == asked
-    (cell,) = plan_of(plan_file.read(path)).cells
+    path.write_bytes(plan_file.encode_plan_file(asked))
+    assert plan_file.read_plan_file(path) == asked
+    (cell,) = build_plan(plan_file.read_plan_file(path)).cells
     assert cell.serving is not None and cell.serving.pairs == ((12, 3), (40, 8))
 
 
@@ -76,13 +76,13 @@ def test_pairs_that_are_saved_are_read_again(tmp_path: Path) -> None:
 def test_a_person_writes_rates_as_numbers_or_words(
     tmp_path: Path, body: str, rates: list[str]
 ) -> None:
-    assert plan_file.read(written(tmp_path, body)).rate == rates
+    assert plan_file.read_plan_file(written(tmp_path, body)).rate == rates
 
 
 def test_a_person_writes_a_load(tmp_path: Path) -> None:
     body = 'models = ["gpt2"]\nscenario = ["dynamic"]\nconcurrency = "1-4*2"\nrate = 3\n'
     body += 'max_batch = 4\nmax_wait_ms = 5\nrequests = 30\nslo = "e2e=2s"\n'
-    plan = plan_of(plan_file.read(written(tmp_path, body)))
+    plan = build_plan(plan_file.read_plan_file(written(tmp_path, body)))
     server: dict[str, Any] = {"max_batch": 4, "max_wait_ms": 5.0, "requests": 30}
     server["slo"] = Slo(e2e_ms=2000.0)
     assert [cell.serving for cell in plan.cells] == [
@@ -92,24 +92,26 @@ def test_a_person_writes_a_load(tmp_path: Path) -> None:
 
 
 def test_a_load_given_beside_the_file_overrides_it() -> None:
-    file = Asked(models=["gpt2"], scenario=["dynamic"], rate=["2"], requests=30, max_wait_ms=5.0)
-    given = Asked(scenario=["continuous"], rate=["sweep"], max_wait_ms=0.0)
-    assert plan_file.over(file, given) == Asked(
+    file = RunOptions(
+        models=["gpt2"], scenario=["dynamic"], rate=["2"], requests=30, max_wait_ms=5.0
+    )
+    given = RunOptions(scenario=["continuous"], rate=["sweep"], max_wait_ms=0.0)
+    assert plan_file.merge_options(file, given) == RunOptions(
         models=["gpt2"], scenario=["continuous"], rate=["sweep"], requests=30, max_wait_ms=0.0
     )
 
 
 def test_a_person_writes_ranges_and_single_numbers(tmp_path: Path) -> None:
     body = 'models = ["gpt2"]\nbatch_sizes = "1-8*2"\nsequence_lengths = [16, "32-64+16"]\n'
-    found = plan_file.read(written(tmp_path, body + "new_tokens = 4\nbudget = 5\n"))
+    found = plan_file.read_plan_file(written(tmp_path, body + "new_tokens = 4\nbudget = 5\n"))
     assert found.batch_sizes == [1, 2, 4, 8]
     assert found.sequence_lengths == [16, 32, 48, 64]
     assert (found.new_tokens, found.budget_s) == ([4], 5.0)
 
 
 def test_options_override_the_file(tmp_path: Path) -> None:
-    file = Asked(models=["gpt2"], batch_sizes=[1, 2], seed=3)
-    assert plan_file.over(file, Asked(batch_sizes=[4])) == Asked(
+    file = RunOptions(models=["gpt2"], batch_sizes=[1, 2], seed=3)
+    assert plan_file.merge_options(file, RunOptions(batch_sizes=[4])) == RunOptions(
         models=["gpt2"], batch_sizes=[4], seed=3
     )
 
@@ -140,34 +142,48 @@ def test_options_override_the_file(tmp_path: Path) -> None:
 )
 def test_what_is_wrong_is_named(body: str, said: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=said):
-        plan_file.read(written(tmp_path, body))
+        plan_file.read_plan_file(written(tmp_path, body))
 
 
 def test_a_default_given_beside_the_file_is_given() -> None:
-    file = Asked(seed=5, device="cuda", preset="quick", scale="smoke")
-    plan = plan_of(plan_file.over(file, Asked(seed=0, device="auto", scale="full")))
+    file = RunOptions(seed=5, device="cuda", preset="quick", scale="smoke")
+    plan = build_plan(
+        plan_file.merge_options(file, RunOptions(seed=0, device="auto", scale="full"))
+    )
     assert (plan.seed, plan.scale, plan.cells[0].device) == (0, "full", "auto")
 
 
 def test_a_rule_given_beside_the_file_replaces_its_rival() -> None:
-    assert plan_of(plan_file.over(Asked(budget_s=5), Asked(iterations=3))).iterations == 3
-    assert plan_of(plan_file.over(Asked(iterations=3), Asked(budget_s=5))).iterations is None
+    assert (
+        build_plan(
+            plan_file.merge_options(RunOptions(budget_s=5), RunOptions(iterations=3))
+        ).iterations
+        == 3
+    )
+    assert (
+        build_plan(
+            plan_file.merge_options(RunOptions(iterations=3), RunOptions(budget_s=5))
+        ).iterations
+        is None
+    )
 
 
 @pytest.mark.fault(39)
 def test_models_beside_a_file_that_names_its_own_contradict() -> None:
     with pytest.raises(UsageError, match="contradict"):
-        plan_file.over(Asked(models=["gpt2"]), Asked(models=["t5-small"]))
-    assert plan_file.over(Asked(seed=1), Asked(models=["gpt2"])).models == ["gpt2"]
+        plan_file.merge_options(RunOptions(models=["gpt2"]), RunOptions(models=["t5-small"]))
+    assert plan_file.merge_options(RunOptions(seed=1), RunOptions(models=["gpt2"])).models == [
+        "gpt2"
+    ]
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
-        plan_file.read(tmp_path / "none.toml")
+        plan_file.read_plan_file(tmp_path / "none.toml")
 
 
 def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:
     with pytest.raises(UsageError, match="do not fit into one recording"):
-        plan_of(Asked(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
-    fits = plan_of(Asked(models=["gpt2"], batch_sizes=list(range(1, 4_000))))
+        build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 9_000))))
+    fits = build_plan(RunOptions(models=["gpt2"], batch_sizes=list(range(1, 4_000))))
     assert len(fits.cells) == 3_999

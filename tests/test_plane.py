@@ -30,7 +30,7 @@ sizes = st.floats(1e-6, 1e9, allow_nan=False)
 def test_nobody_on_the_front_is_dominated_and_everybody_else_is(
     points: list[tuple[float, float]],
 ) -> None:
-    front = pareto.front(points)
+    front = pareto.find_front(points)
     for point, is_on in zip(points, front, strict=True):
         assert is_on != any(
             other[0] <= point[0] and other[1] >= point[1] and other != point for other in points
@@ -41,7 +41,7 @@ def test_nobody_on_the_front_is_dominated_and_everybody_else_is(
 
 
 def test_equal_points_share_the_front() -> None:
-    assert pareto.front([(1, 5), (1, 5), (1, 4), (2, 5), (2, 6)]) == [
+    assert pareto.find_front([(1, 5), (1, 5), (1, 4), (2, 5), (2, 6)]) == [
         True,
         True,
         False,

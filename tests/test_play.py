@@ -14,7 +14,7 @@ from txtop.export import WRITERS
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog, reader
-from txtop.session.player import Pair, Player
+from txtop.session.player import PairPlayer, Player
 from txtop.session.reader import read_all
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
@@ -29,7 +29,9 @@ def eventful() -> list[AnyEvent]:
     first = whole[:cut]
     at = first[-1].t_ns
     first += [
-        events.Block(t_ns=at, cell="c001", first=2, count=2, kept=False, reasons=["throttled"]),
+        events.DisturbedBlock(
+            t_ns=at, cell="c001", first=2, count=2, kept=False, reasons=["throttled"]
+        ),
         events.Marker(t_ns=at, label="here"),
         events.Control(t_ns=at, who="me", action="pause"),
         events.Telemetry(
@@ -37,7 +39,7 @@ def eventful() -> list[AnyEvent]:
             device="GPU-1",
             label="A GPU",
             values={"power_w": None},
-            foreign=(events.Foreign(pid=7, name="trainer", memory_bytes=5),),
+            foreign=(events.ForeignProcess(pid=7, name="trainer", memory_bytes=5),),
         ),
         events.Control(t_ns=at + 9_000 * MS, who="me", action="resume"),
         events.Telemetry(t_ns=at + 9_000 * MS, device="GPU-1", values={"power_w": 3.0}, foreign=()),
@@ -98,7 +100,7 @@ def test_lines_that_are_rejected_change_no_place(
 ) -> None:
     monkeypatch.setattr(reader, "CHUNK_BYTES", 500)
     made = eventful()
-    lines = [codec.encode(event) for event in made]
+    lines = [codec.encode_event(event) for event in made]
     for i in range(5, len(lines), 7):
         lines[i] = (
             lines[i] + [b"junk\n", b"\0" * 900 + b"\n", b"x" * (2 << 20) + b"\n", b"\n"][i % 4]
@@ -114,7 +116,7 @@ def test_lines_that_are_rejected_change_no_place(
     assert player.problems.rejected == read_all(path)[1].rejected
 
 
-@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.list_bundled(), ids=lambda p: p.name)
 @pytest.mark.parametrize("format", WRITERS)
 def test_the_end_of_a_bundled_replay_is_its_export(path: Path, format: str) -> None:
     player = Player(path)
@@ -189,7 +191,7 @@ def test_two_sessions_share_one_clock(tmp_path: Path) -> None:
         event.t_ns = slow[0].t_ns + (event.t_ns - slow[0].t_ns) * 3
     streams.write(tmp_path / "a.jsonl", quick)
     streams.write(tmp_path / "b.jsonl", slow)
-    pair = Pair(Player(tmp_path / "a.jsonl"), Player(tmp_path / "b.jsonl"))
+    pair = PairPlayer(Player(tmp_path / "a.jsonl"), Player(tmp_path / "b.jsonl"))
     for at, name, _ in pair.boundaries:
         pair.seek(at)
         assert pair.left.state.current == pair.right.state.current == name

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.errors import UsageError
-from txtop.options.parsing import numbers, spelt
+from txtop.options.parsing import format_numbers, parse_numbers
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from txtop.options.parsing import numbers, spelt
     ],
 )
 def test_what_is_understood(words: list[str], expected: list[int]) -> None:
-    assert numbers("--batch-sizes", words) == expected
+    assert parse_numbers("--batch-sizes", words) == expected
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,26 @@ def test_what_is_understood(words: list[str], expected: list[int]) -> None:
 @pytest.mark.fault(39)
 def test_anything_else_names_the_option(word: str) -> None:
     with pytest.raises(UsageError, match="--batch-sizes"):
-        numbers("--batch-sizes", [word])
+        parse_numbers("--batch-sizes", [word])
 
 
 def test_a_range_has_an_end() -> None:
     with pytest.raises(UsageError, match="over 10000 values"):
-        numbers("--new-tokens", ["1-999999999999+1"])
+        parse_numbers("--new-tokens", ["1-999999999999+1"])
 
 
 def test_nothing_asked_is_nothing() -> None:
-    assert numbers("--threads", None) is None
+    assert parse_numbers("--threads", None) is None
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20, unique=True))
 def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
     words = list(map(str, values))
-    assert numbers("--new-tokens", words) == numbers("--new-tokens", [",".join(words)]) == values
+    assert (
+        parse_numbers("--new-tokens", words)
+        == parse_numbers("--new-tokens", [",".join(words)])
+        == values
+    )
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
     ],
 )
 def test_even_steps_are_written_as_a_range(values: list[int], words: list[str]) -> None:
-    assert spelt(values) == words
+    assert format_numbers(values) == words
 
 
 @given(
@@ -75,4 +79,4 @@ def test_even_steps_are_written_as_a_range(values: list[int], words: list[str]) 
     | st.builds(lambda a, k, n: [a * k**i for i in range(n)], *[st.integers(2, 9)] * 3)
 )
 def test_what_is_written_is_read_again(values: list[int]) -> None:
-    assert numbers("--threads", spelt(values)) == values
+    assert parse_numbers("--threads", format_numbers(values)) == values

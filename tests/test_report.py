@@ -16,9 +16,9 @@ from test_session_hostile import _models, _spoil
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.app import run_command_line
-from txtop.export.html.page import page
-from txtop.export.html.plots import Point, joined
-from txtop.plan.matrix import matrix
+from txtop.export.html.page import render_page
+from txtop.export.html.plots import ReportPoint, draw_lines
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -37,7 +37,7 @@ BROWSER = os.environ.get("TXTOP_BROWSER") or next(
 
 
 def sweep(count: int = 1, batches: tuple[int, ...] = (1, 8), iterations: int = 12) -> Plan:
-    cells = matrix(
+    cells = expand_matrix(
         models=[f"gpt2-{i}" for i in range(count)],
         precisions=["fp32", "bf16"],
         attention=["sdpa"],
@@ -49,7 +49,7 @@ def sweep(count: int = 1, batches: tuple[int, ...] = (1, 8), iterations: int = 1
 
 
 def report(made: list[AnyEvent]) -> str:
-    return page(fold_all(made), FinalMetrics()).decode()
+    return render_page(fold_all(made), FinalMetrics()).decode()
 
 
 class Tags(HTMLParser):
@@ -78,7 +78,7 @@ def assert_inert(body: str) -> None:
     assert "default-src 'none'" in body and "\x1b" not in body
 
 
-@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.list_bundled(), ids=lambda p: p.name)
 def test_a_bundled_session_is_one_small_inert_page(path: Path) -> None:
     made = read_all(path)[0]
     body = report(made)
@@ -101,8 +101,12 @@ def test_every_plot_has_its_data_and_none_is_empty() -> None:
 @pytest.mark.fault(19)
 @pytest.mark.fault(20)
 def test_a_line_goes_along_its_loads_and_leaves_out_clients() -> None:
-    points = [Point(2.0, 10, "", 3.0), Point(9.0, 20, "", 2.0), Point(5, 9, "8", None)]
-    drawn = joined({"one": [*points, Point(1.0, 5, "", 1.0)]}, "x", "y", "test", "")
+    points = [
+        ReportPoint(2.0, 10, "", 3.0),
+        ReportPoint(9.0, 20, "", 2.0),
+        ReportPoint(5, 9, "8", None),
+    ]
+    drawn = draw_lines({"one": [*points, ReportPoint(1.0, 5, "", 1.0)]}, "x", "y", "test", "")
     lines = [
         [float(x) for x in re.findall(r"[ML] ([\d.]+) ", path)]
         for path in re.findall(
@@ -114,8 +118,8 @@ def test_a_line_goes_along_its_loads_and_leaves_out_clients() -> None:
 
 
 def test_a_logarithmic_axis_has_plain_numbers() -> None:
-    points = [Point(1.0, 90.0, "", 1.0), Point(2.0, 2300.0, "", 2.0)]
-    drawn = joined({"one": points}, "x", "y", "test", "")
+    points = [ReportPoint(1.0, 90.0, "", 1.0), ReportPoint(2.0, 2300.0, "", 2.0)]
+    drawn = draw_lines({"one": points}, "x", "y", "test", "")
     shown = re.findall(r">([^<]+)</text>", drawn)
     assert {"100", "1000", "2000"} <= set(shown) and not [text for text in shown if "$" in text]
 
@@ -130,7 +134,7 @@ def test_hostile_text_is_inert() -> None:
         cells=tuple(msgspec.structs.replace(c, model=EVIL) for c in cells), iterations=12, warmup=1
     )
     made = streams.stream(plan)
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].session = EVIL
     for event in made:
         if isinstance(event, events.Telemetry):
@@ -166,7 +170,7 @@ def test_the_command_writes_the_file_and_says_where(
 @pytest.mark.fault(20)
 def test_a_browser_shows_it_and_runs_nothing(tmp_path: Path) -> None:
     made = streams.stream(sweep())
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].session = EVIL
     path = tmp_path / "report.html"
     path.write_text(report(made))

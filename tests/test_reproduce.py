@@ -15,15 +15,15 @@ from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
 from txtop.options import reproduce
-from txtop.options.ab import Rules
-from txtop.options.ab import plan as arms_plan
-from txtop.options.feasibility import why_senseless
-from txtop.options.presets import quick
-from txtop.options.serving import Wishes, loads
+from txtop.options.ab import ABOptions
+from txtop.options.ab import build_ab_plan as arms_plan
+from txtop.options.feasibility import explain_infeasible
+from txtop.options.presets import build_quick_plan
+from txtop.options.serving import ServingOptions, expand_traffic
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
-from txtop.resources import directory
+from txtop.resources import find_directory
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 
@@ -46,7 +46,7 @@ def planned(line: str) -> Plan:
     assert words[0] == "txtop"
     got: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "begin", lambda plan, **_: got.append(plan) or 0)
+        patch.setattr(start, "run_plan", lambda plan, **_: got.append(plan) or 0)
         assert app.run_command_line(words[1:]) == 0, line
     return got[0]
 
@@ -87,7 +87,7 @@ RULES: dict[str, Any] = {
 
 
 def sensible(cell: Cell) -> bool:
-    return not why_senseless(cell) and model_config.refuse(cell) is None
+    return not explain_infeasible(cell) and model_config.explain_refusal(cell) is None
 
 
 @settings(max_examples=40, deadline=None)
@@ -95,12 +95,12 @@ def sensible(cell: Cell) -> bool:
 def test_any_cell_comes_back(
     cell: Cell, iterations: int | None, budget: float, kept: dict[str, Any]
 ) -> None:
-    if model_config.family(cell.model) == "encoder":
+    if model_config.find_family(cell.model) == "encoder":
         cell = msgspec.structs.replace(cell, cache="dynamic")
     assume(sensible(cell))
     limits = {"iterations": iterations} if iterations else {"budget_s": budget}
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
-    again = planned(reproduce.command(plan, cell))
+    again = planned(reproduce.format_cell_command(plan, cell))
     assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
     assert rules(again) == rules(plan)
 
@@ -123,7 +123,7 @@ def served(draw: st.DrawFn) -> Cell:
     """Any cell that a command line asks for with requests that come."""
     scenario = draw(st.sampled_from(SERVED))
     rates = st.sampled_from(("sweep", "2", "0.1", "1e-5")) | st.floats(1e-6, 1e6).map(repr)
-    wishes = Wishes(
+    wishes = ServingOptions(
         scenario=[scenario],
         rate=draw(st.none() | rates.map(lambda rate: [rate])),
         concurrency=draw(st.none() | st.tuples(FEW)),
@@ -133,7 +133,7 @@ def served(draw: st.DrawFn) -> Cell:
         lengths=draw(st.none() | st.sampled_from(("fixed", "uniform", "lognormal"))),
         slo=draw(st.none() | PROMISES),
     )
-    _, serving = draw(st.sampled_from(loads(wishes)))
+    _, serving = draw(st.sampled_from(expand_traffic(wishes)))
     return Cell(
         id="c007",
         model=draw(st.sampled_from(NAMES)),
@@ -151,7 +151,7 @@ def served(draw: st.DrawFn) -> Cell:
 def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, Any]) -> None:
     assume(sensible(cell))
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), budget_s=budget, **kept)
-    again = planned(reproduce.command(plan, cell))
+    again = planned(reproduce.format_cell_command(plan, cell))
     cells = [unnamed(each) for each in again.cells]
     if cell.serving and cell.serving.share is not None:
         assert unnamed(cell) in cells
@@ -164,7 +164,7 @@ def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, A
 
 def said_of(scenario: Scenario, serving: Serving, **knobs: Any) -> str:
     cell = Cell(id="c001", model="gpt2", scenario=scenario, serving=serving, **knobs)
-    return reproduce.command(Plan(cells=(cell,)), cell)
+    return reproduce.format_cell_command(Plan(cells=(cell,)), cell)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_of_a_load_only_what_is_not_by_default_is_said(
 
 @pytest.mark.parametrize("scenario", SERVED)
 def test_a_share_gives_the_sweep_that_holds_its_cell(scenario: Scenario) -> None:
-    asked = loads(Wishes(scenario=[scenario], rate=["sweep"], max_batch=3))
+    asked = expand_traffic(ServingOptions(scenario=[scenario], rate=["sweep"], max_batch=3))
     lines = {said_of(scenario, serving) for _, serving in asked[1:] if serving}
     assert len(lines) == 1
     again = planned(lines.pop())
@@ -213,7 +213,9 @@ def test_pairs_from_a_file_are_not_said(tmp_path: Path, monkeypatch: pytest.Monk
     path.write_text("prompt,new\n12,3\n40,8\n")
     for scenario in SERVED:
         for rate in (None, ["2"], ["sweep"]):
-            for _, serving in loads(Wishes(scenario=[scenario], rate=rate, lengths=str(path))):
+            for _, serving in expand_traffic(
+                ServingOptions(scenario=[scenario], rate=rate, lengths=str(path))
+            ):
                 assert serving is not None and serving.pairs == ((12, 3), (40, 8))
                 assert said_of(scenario, serving) == ""
     # A file that is called as the distribution is, with other pairs, must not be taken for it.
@@ -247,27 +249,27 @@ def test_a_load_that_no_option_gives_is_not_said(
 
 def test_only_what_is_not_by_default_is_said() -> None:
     plain = Cell(id="c001", model="gpt2")
-    assert reproduce.command(Plan(cells=(plain,)), plain) == "txtop run --models gpt2"
+    assert reproduce.format_cell_command(Plan(cells=(plain,)), plain) == "txtop run --models gpt2"
     odd = Cell(id="c002", model="my models/x", precision="bf16", threads=2, weights="random")
     plan = Plan(cells=(plain, odd), iterations=20, warmup=3)
-    assert reproduce.command(plan, odd) == (
+    assert reproduce.format_cell_command(plan, odd) == (
         "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
         " --iterations 20 --warmup 3"
     )
 
 
 def test_a_preset_is_spelled_out() -> None:
-    plan = quick()
-    line = reproduce.command(plan, plan.cells[1])
+    plan = build_quick_plan()
+    line = reproduce.format_cell_command(plan, plan.cells[1])
     assert "--preset" not in line
     assert rules(planned(line)) == rules(plan)
 
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
 def test_the_cells_of_a_recording_come_back(name: str) -> None:
-    plan = fold_all(read_all(directory("sessions") / f"{name}.jsonl")[0]).plan
+    plan = fold_all(read_all(find_directory("sessions") / f"{name}.jsonl")[0]).plan
     for cell in plan.cells:
-        again = planned(reproduce.command(plan, cell))
+        again = planned(reproduce.format_cell_command(plan, cell))
         assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
         assert rules(again) == rules(plan)
 
@@ -311,21 +313,24 @@ def test_any_ab_comes_back(
 ) -> None:
     margin = thousandths / 10 / 100 if percent else thousandths / 1000
     try:
-        plan = arms_plan(model, knobs, {}, Rules(margin=margin, blocks=blocks, **kept))
+        plan = arms_plan(model, knobs, {}, ABOptions(margin=margin, blocks=blocks, **kept))
     except UsageError:
         assume(False)
     for cell in plan.cells[:2]:
-        assert planned(reproduce.command(plan, cell)) == plan
+        assert planned(reproduce.format_cell_command(plan, cell)) == plan
 
 
 def test_an_ab_says_what_arms_share_once() -> None:
     knobs = ({"precision": "fp32", "batch_size": 8}, {"precision": "bf16", "batch_size": 8})
-    plan = arms_plan("gpt2", knobs, {}, Rules(margin=0.05, budget_s=60.0))
-    assert reproduce.command(plan, plan.cells[1]) == (
+    plan = arms_plan("gpt2", knobs, {}, ABOptions(margin=0.05, budget_s=60.0))
+    assert reproduce.format_cell_command(plan, plan.cells[1]) == (
         "txtop ab gpt2 --a precision=fp32 --b precision=bf16 --batch-size 8 --margin 5% --budget 60"
     )
 
 
 def test_what_no_command_line_can_say_is_not_said() -> None:
     cells = (Cell(id="A", model="a,b"), Cell(id="B", model="c,d"))
-    assert reproduce.command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0]) == ""
+    assert (
+        reproduce.format_cell_command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0])
+        == ""
+    )

@@ -35,8 +35,8 @@ def _shipped(kind: str) -> set[str]:
 
 
 def test_a_checkout_finds_its_own_folders() -> None:
-    assert resources.directory("themes") == ROOT / "themes"
-    assert resources.directory("sessions") == ROOT / "sessions"
+    assert resources.find_directory("themes") == ROOT / "themes"
+    assert resources.find_directory("sessions") == ROOT / "sessions"
 
 
 def test_the_wheel_carries_the_data_and_finds_it_once_installed(
@@ -55,7 +55,7 @@ def test_the_wheel_carries_the_data_and_finds_it_once_installed(
     assert f"txtop-{txtop.__version__}.dist-info/licenses/LICENSE" in names
     for kind in ("themes", "sessions"):
         package = tmp_path / "txtop"
-        assert resources.directory(kind, package) == package / "data" / kind
+        assert resources.find_directory(kind, package) == package / "data" / kind
 
 
 def test_the_source_archive_carries_everything_that_builds_and_tests(archives: Path) -> None:
@@ -70,6 +70,6 @@ def test_the_source_archive_carries_everything_that_builds_and_tests(archives: P
 
 def test_data_inside_the_package_goes_first(tmp_path: Path) -> None:
     package = tmp_path / "txtop"
-    assert resources.directory("themes", package) == tmp_path / "themes"
+    assert resources.find_directory("themes", package) == tmp_path / "themes"
     (package / "data" / "themes").mkdir(parents=True)
-    assert resources.directory("themes", package) == package / "data" / "themes"
+    assert resources.find_directory("themes", package) == package / "data" / "themes"

@@ -15,14 +15,14 @@ from txtop.analysis import metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent, Geometry
 from txtop.session.reader import read_all
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.state.snapshot import develop, take
+from txtop.state.snapshot import restore_snapshot, take_snapshot
 
 # gpt2 in fp32: see test_stats_roofline.
 GPT2 = Geometry(
@@ -53,11 +53,11 @@ def told(
     plan = streams.plan(("gpt2",))
     made: list[AnyEvent] = []
     for event in streams.stream(plan):
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event = streams.load(event.t_ns, event.cell, geometry=geometry, **load)
         made.append(event)
-        if isinstance(event, events.Load) and peaks is not None:
-            made.append(events.Peaks(t_ns=event.t_ns, **peaks))
+        if isinstance(event, events.ModelLoaded) and peaks is not None:
+            made.append(events.DevicePeaks(t_ns=event.t_ns, **peaks))
     return fold_all(made)
 
 
@@ -70,9 +70,11 @@ def shares(state: SessionState) -> dict[str, Any]:
     return {name: exported(state).get(name) for name in ("mbu", "mfu")}
 
 
-def standing(state: SessionState) -> roofline.Standing | None:
+def standing(state: SessionState) -> roofline.RooflinePosition | None:
     cell = state.cells["c001"]
-    return roofline.standing(state, cell, lambda name: metrics.live(cell, name).mean)
+    return roofline.compute_position(
+        state, cell, lambda name: metrics.summarise_live(cell, name).mean
+    )
 
 
 def test_the_export_states_both() -> None:
@@ -92,7 +94,7 @@ def test_the_export_states_both() -> None:
 def test_the_ceiling_is_what_the_memory_allows_at_this_batch_and_context() -> None:
     state = told()
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728)
-    found = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
+    found = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
     assert found == pytest.approx(2 * 50e9 / step)
     now = standing(state)
     assert now is not None and now.ceiling == found
@@ -105,7 +107,7 @@ def test_the_ceiling_is_what_the_memory_allows_at_this_batch_and_context() -> No
 def test_grouped_heads_read_less_of_the_cache() -> None:
     state = told(geometry=msgspec.structs.replace(GPT2, kv_heads=3))
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728 // 4)
-    found = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
+    found = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
     assert found == pytest.approx(2 * 50e9 / step, rel=1e-9)
 
 
@@ -136,7 +138,7 @@ def test_over_everything_there_is_an_error_and_no_number() -> None:
     assert now is not None and now.error
     assert (now.mbu, now.share, now.bound, now.lift) == (None, None, None, None)
     assert now.mfu == pytest.approx(found["mfu"]["mean"])
-    assert "MBU: accounting error: over 100 %" in table.report(state, FinalMetrics())
+    assert "MBU: accounting error: over 100 %" in table.format_report(state, FinalMetrics())
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_what_is_not_known_is_null_with_a_note(
             assert share["mean"] is not None
         else:
             assert (share["mean"], share["notes"]) == (None, [why])
-    ceiling = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
+    ceiling = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
     assert (ceiling is None) == (mbu is not None)
     assert (standing(state) is None) == (mbu is not None and mfu is not None)
 
@@ -189,7 +191,7 @@ def test_an_encoder_has_no_decode_step() -> None:
     flops = 2 * (8 * (2 * 85_056_000 + 4 * 12 * 768 * 8) + 2 * 38_597_376)
     forward_s = 2 / found["sequences_per_s"]["mean"]
     assert found["mfu"]["mean"] == pytest.approx(flops / forward_s / 1e11 * 100, rel=1e-6)
-    assert roofline.ceiling_tokens_per_s(state, state.cells["c001"]) is None
+    assert roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"]) is None
     now = standing(state)
     # The mean of 20 + 3 x (10 + index) ms over the iterations 2 to 13 is 72.5 ms.
     assert now is not None and now.mbu is None
@@ -212,27 +214,27 @@ def test_published_peaks_say_so() -> None:
 def test_the_peaks_of_all_workers_are_one() -> None:
     state = told()
     other = PEAKS | {"bandwidth_bytes_per_s": 60e9, "flops_per_s": {"bf16": 9e12}}
-    before = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
-    fold(state, events.Peaks(t_ns=0, **other))
+    before = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
+    fold(state, events.DevicePeaks(t_ns=0, **other))
     assert before is not None
-    after = roofline.ceiling_tokens_per_s(state, state.cells["c001"])
+    after = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
     assert after == pytest.approx(before * 60 / 50)
-    fold(state, events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 1e9}))
-    assert roofline.ceiling_tokens_per_s(state, state.cells["c001"]) == after
+    fold(state, events.DevicePeaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 1e9}))
+    assert roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"]) == after
     assert list(state.peaks) == [("A CPU", 1)]
     assert state.peaks["A CPU", 1].flops_per_s == {"fp32": 4e12, "bf16": 9e12}
 
 
 def test_a_picture_keeps_the_peaks_of_its_time() -> None:
     state = told()
-    picture = take(state)
-    fold(state, events.Peaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 60e9}))
-    assert develop(picture, state).peaks["A CPU", 1].bandwidth_bytes_per_s == 50e9
+    picture = take_snapshot(state)
+    fold(state, events.DevicePeaks(t_ns=0, **PEAKS | {"bandwidth_bytes_per_s": 60e9}))
+    assert restore_snapshot(picture, state).peaks["A CPU", 1].bandwidth_bytes_per_s == 50e9
 
 
 def test_one_new_token_has_a_prefill_alone() -> None:
     plan = Plan(
-        cells=matrix(
+        cells=expand_matrix(
             models=["gpt2"], precisions=["fp32"], attention=["sdpa"], batch_sizes=[2],
             sequence_lengths=[8], new_tokens=[1],
         ),
@@ -240,9 +242,9 @@ def test_one_new_token_has_a_prefill_alone() -> None:
     )  # fmt: skip
     made: list[AnyEvent] = []
     for event in streams.stream(plan):
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event = streams.load(event.t_ns, event.cell, geometry=GPT2)
-            made.append(events.Peaks(t_ns=event.t_ns, **PEAKS))
+            made.append(events.DevicePeaks(t_ns=event.t_ns, **PEAKS))
         made.append(event)
     found = shares(fold_all(made))
     assert (found["mbu"]["mean"], found["mbu"]["notes"]) == (None, ["one new token"])
@@ -250,32 +252,35 @@ def test_one_new_token_has_a_prefill_alone() -> None:
 
 
 def columns(state: SessionState) -> Sequence[str]:
-    return [name for name, _ in table.columns(state)]
+    return [name for name, _ in table.list_columns(state)]
 
 
 def test_show_has_the_columns_where_peaks_are_known() -> None:
     state = told()
     assert columns(state)[-3:] == ["MBU %", "MFU %", "status"]
-    row = dict(zip(columns(state), table.rows(state, FinalMetrics())[0], strict=True))
+    row = dict(zip(columns(state), table.build_rows(state, FinalMetrics())[0], strict=True))
     assert (row["MBU %"], row["MFU %"]) == ("50.9", "3.60")
     assert "MBU %" not in columns(told(peaks=None))
 
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
 def test_a_session_from_before_has_reasons_in_place_of_shares(name: str) -> None:
-    found, problems = read_all(resources.directory("sessions") / f"{name}.jsonl")
+    found, problems = read_all(resources.find_directory("sessions") / f"{name}.jsonl")
     assert not problems.lines()
     state = fold_all(found)
     for cell in json.loads(to_json(state, FinalMetrics()))["cells"]:
         share = cell["metrics"]["mfu"]
         assert (share["mean"], share["notes"]) == (None, ["the peaks of the device are not known"])
-    assert "MBU" not in table.report(state, FinalMetrics())
+    assert "MBU" not in table.format_report(state, FinalMetrics())
 
 
 def test_the_two_facts_survive_the_log() -> None:
-    peaks = events.Peaks(t_ns=1, **PEAKS)
+    peaks = events.DevicePeaks(t_ns=1, **PEAKS)
     load = streams.load(1, "c001", geometry=GPT2)
-    assert [codec.decode(codec.encode(event)[:-1]) for event in (peaks, load)] == [peaks, load]
-    zero = codec.encode(peaks).replace(b"50000000000.0", b"0")
+    assert [codec.decode_event(codec.encode_event(event)[:-1]) for event in (peaks, load)] == [
+        peaks,
+        load,
+    ]
+    zero = codec.encode_event(peaks).replace(b"50000000000.0", b"0")
     with pytest.raises(codec.BadLine):
-        codec.decode(zero[:-1])
+        codec.decode_event(zero[:-1])

@@ -21,13 +21,13 @@ import tiny
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json as export
 from txtop.export.text import table
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.runner.client import SOCKET_NAME, Control
+from txtop.runner.client import SOCKET_NAME, ControlClient
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
-from txtop.session.writer import LOG_NAME, create_folder
+from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -36,7 +36,7 @@ RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")
 
 
 def plan(*models: str, iterations: int | None = 5, batches: tuple[int, ...] = (1,)) -> Plan:
-    cells = matrix(
+    cells = expand_matrix(
         models=list(models),
         precisions=["fp32"],
         attention=["sdpa"],
@@ -52,7 +52,7 @@ class Run:
     """A conductor in this process; `run` conducts here, `start` on a thread."""
 
     def __init__(self, folder: Path, asked: Plan, **options: object) -> None:
-        create_folder(folder)
+        create_session_folder(folder)
         self.folder = folder
         chosen: dict[str, object] = {"worker": FAKE, "sampler": None, **options}
         self.conductor = Conductor(asked, folder, **chosen)  # type: ignore[arg-type]
@@ -116,10 +116,10 @@ def test_the_live_fold_and_the_log_give_the_same_bytes(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", "aborts", "rejects", iterations=35))
     run.run()
     live = export.to_json(run.state, FinalMetrics())
-    said = table.report(run.state, FinalMetrics())
+    said = table.format_report(run.state, FinalMetrics())
     played = fold_all(read_all(run.folder)[0])
     assert export.to_json(played, FinalMetrics()) == live
-    assert table.report(played, FinalMetrics()) == said
+    assert table.format_report(played, FinalMetrics()) == said
     assert json.loads(live)["cells"][0]["metrics"]["tpot_ms"]["n"] == 35
 
 
@@ -162,7 +162,7 @@ def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path)
     run = Run(tmp_path / "s", asked)
     run.run()
     raw = (run.folder / LOG_NAME).read_text()
-    said = table.report(run.state, FinalMetrics())
+    said = table.format_report(run.state, FinalMetrics())
     exported = export.to_json(run.state, FinalMetrics()).decode()
     for text in (raw, said, exported):
         assert not any(mark in text for mark in RAW)
@@ -224,7 +224,7 @@ def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Pa
     run = Run(tmp_path / "s", plan("ok", iterations=400), socket_path=socket_path)
     (run.folder / SOCKET_NAME).write_text(str(socket_path))
     run.start()
-    control = Control(run.folder)
+    control = ControlClient(run.folder)
     run.until(lambda: run.state.current)
     status = control.status()
     assert status is not None and status.pid == os.getpid() and status.state == "running"
@@ -267,7 +267,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
     time.sleep(2.0)
     armed.set()
     run.until(lambda: stalls)
-    control = Control(run.folder)
+    control = ControlClient(run.folder)
     waits = []
     while len(stalls) < 2:
         before_s = time.monotonic()
@@ -301,7 +301,7 @@ def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
     import psutil
 
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     script = (
         "import sys, msgspec, test_runner as t; from pathlib import Path;"
         f"t.Conductor(t.plan('slow'), Path({str(folder)!r}), worker=t.FAKE).run()"
@@ -338,4 +338,4 @@ def test_a_runner_that_can_hear_nobody_ends_as_failed(
     with pytest.raises(KeyError):
         run.run()
     found = read_all(run.folder)[0][-1]
-    assert isinstance(found, events.Ended) and found.reason == "failed"
+    assert isinstance(found, events.SessionEnded) and found.reason == "failed"

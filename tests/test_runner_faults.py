@@ -12,7 +12,7 @@ from test_runner import Run, plan, statuses
 
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
-from txtop.runner.deadline import SILENCE_S, Patience
+from txtop.runner.deadline import SILENCE_S, Deadline
 from txtop.system import oom_killer
 
 
@@ -65,13 +65,13 @@ def test_a_worker_with_a_sticky_error_is_not_used_again(tmp_path: Path) -> None:
 
 
 def test_patience_ends_with_the_cell_or_with_silence() -> None:
-    cell = Patience(20.0, 100.0)
+    cell = Deadline(20.0, 100.0)
     cell.heard(119.0)
     assert cell.lost(120.0) == ""
     assert cell.lost(120.1) == "longer than --timeout 20 s"
-    cell.waited(5.0)
+    cell.extend(5.0)
     assert cell.lost(125.0) == ""
-    silent = Patience(None, 100.0)
+    silent = Deadline(None, 100.0)
     assert silent.lost(100.0 + SILENCE_S) == ""
     assert silent.lost(100.1 + SILENCE_S) == "no sign of life for 600 s"
     silent.heard(500.0)
@@ -83,7 +83,7 @@ def test_a_kill_by_the_memory_killer_is_out_of_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts = iter([3, 4, 4, 4, 4])
-    monkeypatch.setattr(oom_killer, "kills", lambda: next(counts))
+    monkeypatch.setattr(oom_killer, "count_oom_kills", lambda: next(counts))
     run = Run(tmp_path / "s", plan("killed", "killed-again"))
     run.run()
     starved, killed = run.state.cells.values()
@@ -108,8 +108,8 @@ def test_a_kill_by_the_memory_killer_is_out_of_memory(
 def test_the_killers_count(group: str, file: str, body: str, tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/cgroup").write_text(group)
-    assert oom_killer.kills(tmp_path) == 0
+    assert oom_killer.count_oom_kills(tmp_path) == 0
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(body)
-    assert oom_killer.kills(tmp_path) == 2
+    assert oom_killer.count_oom_kills(tmp_path) == 2

@@ -61,7 +61,7 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     assert second.series["power_w"][0][-1] > first.series["power_w"][0][-1] + 3e8
     shown = machine.machine(state, cell)
     assert len(shown.gpus) == 2 and shown.title.startswith("2 x Fake H100")
-    made = json.build(state, FinalMetrics())
+    made = json.build_export(state, FinalMetrics())
     assert any("stopped answering" in gap for gap in made.telemetry.gaps)
     assert any("repeated: the GPU stopped answering" in note for note in made.cells[0].notes)
     assert made.cells[0].metrics["e2e_ms"].n <= 1000
@@ -86,7 +86,7 @@ def test_throttling_is_repeated_three_times_and_then_kept_with_a_word(run: Start
 
 def test_power_of_the_cell_and_its_driver_are_exported(run: Starts) -> None:
     state = run(FIRST, iterations=800)
-    made = json.build(state, FinalMetrics())
+    made = json.build_export(state, FinalMetrics())
     power = made.cells[0].metrics["power_w"]
     assert power.mean == 350.0 and power.n > 20
     assert any("driver" in name for name in made.session.versions)

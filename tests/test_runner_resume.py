@@ -18,8 +18,8 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info
 from txtop.runner.conductor import Conductor
 from txtop.session.reader import read_all
-from txtop.session.repair import TORN_NAME, mend
-from txtop.session.writer import LOG_NAME, LogWriter, create_folder
+from txtop.session.repair import TORN_NAME, repair_log
+from txtop.session.writer import LOG_NAME, LogWriter, create_session_folder
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
@@ -40,7 +40,7 @@ def test_a_log_cut_at_any_byte_is_mended_without_losing_one(tmp_path: Path) -> N
     for cut in range(len(body) + 1):
         log.write_bytes(body[:cut])
         torn.unlink(missing_ok=True)
-        lost = mend(log)
+        lost = repair_log(log)
         after = log.read_bytes()
         aside = torn.read_bytes() if torn.exists() else b""
         if cut + 1 in ends:
@@ -48,7 +48,7 @@ def test_a_log_cut_at_any_byte_is_mended_without_losing_one(tmp_path: Path) -> N
         else:
             assert after + aside == body[:cut] and lost == len(aside)
         assert not after or after.endswith(b"\n")
-        assert mend(log) == 0 and log.read_bytes() == after
+        assert repair_log(log) == 0 and log.read_bytes() == after
 
 
 @pytest.mark.fault(6)
@@ -57,7 +57,7 @@ def test_a_tail_of_nul_bytes_or_without_end_is_set_aside(tmp_path: Path) -> None
     body = streams.write(log, streams.stream())
     for tail in (b"\0" * 5000, b"x" * (3 << 20)):
         log.write_bytes(body + tail)
-        assert mend(log) == len(tail)
+        assert repair_log(log) == len(tail)
         assert log.read_bytes() == body
     assert (tmp_path / TORN_NAME).read_bytes() == b"\0" * 5000 + b"x" * (3 << 20)
 
@@ -65,7 +65,7 @@ def test_a_tail_of_nul_bytes_or_without_end_is_set_aside(tmp_path: Path) -> None
 @pytest.mark.fault(6)
 def test_what_is_appended_after_a_cut_is_whole(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     made = streams.stream()
     body = streams.write(folder / LOG_NAME, made)
     (folder / LOG_NAME).write_bytes(body[:-7])
@@ -106,7 +106,7 @@ def test_a_session_cut_anywhere_is_finished_by_resume(tmp_path: Path) -> None:
     header = body.index(b"\n") + 1
     for part in range(9):
         folder = tmp_path / f"cut{part}"
-        create_folder(folder)
+        create_session_folder(folder)
         cut = header + (len(body) - header) * part // 8 - (part == 8)
         (folder / LOG_NAME).write_bytes(body[:cut])
         kept = read_all(folder)[0]
@@ -144,9 +144,9 @@ def test_a_reboot_starts_a_segment_and_no_time_goes_across(
     late = 10**15
     for event in found[:cut]:
         event.t_ns += late
-    log.write_bytes(b"".join(codec.encode(event) for event in found[:cut]))
+    log.write_bytes(b"".join(codec.encode_event(event) for event in found[:cut]))
     before = fold_all(found[:cut])
-    monkeypatch.setattr(machine_info, "boot_id", lambda: "another boot")
+    monkeypatch.setattr(machine_info, "read_boot_id", lambda: "another boot")
     state = resumed(run.folder)
     assert state.boot_ids[-1] == "another boot" and len(set(state.boot_ids)) == 2
     assert statuses(state) == ["ok", "ok"]
@@ -169,7 +169,7 @@ def test_a_session_that_is_being_written_is_not_resumed(tmp_path: Path) -> None:
 
 def test_a_log_without_a_header_is_not_resumed(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     (folder / LOG_NAME).write_bytes(b'{"kind":"header","schema":[1,')
     with pytest.raises(SessionError, match="is empty"):
         Conductor(None, folder, worker=FAKE, sampler=None)
@@ -182,9 +182,9 @@ def test_what_changed_since_the_header_is_said(
     run.run()
     found: list[AnyEvent] = read_all(run.folder)[0]
     cut = next(i for i, e in enumerate(found) if isinstance(e, events.CellStarted))
-    (run.folder / LOG_NAME).write_bytes(b"".join(map(codec.encode, found[:cut])))
-    real = machine_info.versions()
-    monkeypatch.setattr(machine_info, "versions", lambda: {**real, "torch": "99.0"})
+    (run.folder / LOG_NAME).write_bytes(b"".join(map(codec.encode_event, found[:cut])))
+    real = machine_info.read_versions()
+    monkeypatch.setattr(machine_info, "read_versions", lambda: {**real, "torch": "99.0"})
     state = resumed(run.folder)
     said = [line.text for line in state.log if "not as when the session began" in line.text]
     assert len(said) == 1 and said[0].endswith("is 99.0") and "torch" in said[0]

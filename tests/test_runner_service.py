@@ -12,20 +12,20 @@ import pytest
 from test_runner import Run
 
 from txtop.analysis import serving
-from txtop.plan.matrix import Load, matrix
+from txtop.plan.matrix import TrafficPattern, expand_matrix
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState
-from txtop.stats.queueing import md1_wait_s
+from txtop.stats.queueing import compute_md1_wait_s
 
 SERVICE_S = 0.010
 
 
 def plan(model: str, *loads: Serving, budget_s: float = 30.0, warmup: int = 3) -> Plan:
-    offers: list[Load] = [("dynamic", each) for each in loads]
-    cells = matrix(
+    offers: list[TrafficPattern] = [("dynamic", each) for each in loads]
+    cells = expand_matrix(
         models=[model],
         precisions=["fp32"],
         attention=["sdpa"],
@@ -63,8 +63,8 @@ def test_the_queue_is_as_long_as_the_md1_formula_says(tmp_path: Path) -> None:
     waited_s = fmean(each.start_ns - each.arrival_ns for each in answered) / 1e9
     taken_s = service_s(answered)
     assert taken_s == pytest.approx(SERVICE_S, rel=0.2)
-    assert waited_s == pytest.approx(md1_wait_s(taken_s, rate * taken_s), rel=0.20)
-    late = serving.lateness(cell)
+    assert waited_s == pytest.approx(compute_md1_wait_s(taken_s, rate * taken_s), rel=0.20)
+    late = serving.compute_lateness(cell)
     assert late is not None and late < 0.2
 
 
@@ -77,7 +77,7 @@ def test_clients_ask_again_when_they_are_answered(tmp_path: Path) -> None:
     spans = [(each.arrival_ns, each.end_ns) for each in answered]
     open_at_once = [sum(a <= at < b for a, b in spans) for at, _ in spans]
     assert max(open_at_once) == 3
-    found = serving.totals(state)
+    found = serving.count_totals(state)
     assert (found.sent, found.answered, found.unanswered) == (60, 60, 0)
     assert (found.prompt_tokens, found.output_tokens) == (480, 240)
 
@@ -91,7 +91,7 @@ def test_more_than_the_server_can_do_ends_at_the_budget_as_saturated(tmp_path: P
     state = run.state.cells["c001"]
     assert state.finished is not None
     assert (state.status, state.finished.stopped_by) == ("ok", "saturated")
-    found = serving.totals(state)
+    found = serving.count_totals(state)
     assert found.answered == state.finished.n and found.sent == found.answered + found.unanswered
     assert 500 < found.unanswered <= 1000
 
@@ -101,7 +101,7 @@ def test_a_share_is_of_what_the_clients_found(tmp_path: Path) -> None:
     half = Serving(requests=40, share=0.5, max_batch=1)
     run = Run(tmp_path / "s", plan("ok", everyone, half))
     run.run()
-    capacity = serving.rate(run.state.cells["c001"], "requests_per_s").mean
+    capacity = serving.summarise_rate(run.state.cells["c001"], "requests_per_s").mean
     offered = run.state.cells["c002"].served.offered
     assert capacity is not None and offered is not None
     assert offered.rate == pytest.approx(capacity / 2)

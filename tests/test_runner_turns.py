@@ -13,16 +13,16 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.forecast import memory_fit
 from txtop.options import ab
-from txtop.options.ab import Rules
+from txtop.options.ab import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.protocol.events import Round
+from txtop.protocol.events import ABBlock
 from txtop.runner import control_protocol
 from txtop.session.reader import read_all
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.stats.sequential import holm, signed_rank_p
+from txtop.stats.sequential import adjust_holm, compute_signed_rank_p
 
 AB = ({"precision": "fp32"}, {"precision": "bf16"})
 
@@ -36,7 +36,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
     chosen: dict[str, object] = {"warmup": 1, **rules}
-    return ab.plan(model, knobs, {}, Rules(**chosen))  # type: ignore[arg-type]
+    return ab.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
 
 
 def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
@@ -46,13 +46,13 @@ def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
     return run, read_all(run.folder)[0]
 
 
-def versus(state: SessionState) -> Versus:
+def versus(state: SessionState) -> ABTest:
     assert state.versus is not None
     return state.versus
 
 
-def rounds(stream: list[events.AnyEvent]) -> list[Round]:
-    return [e for e in stream if isinstance(e, Round)]
+def rounds(stream: list[events.AnyEvent]) -> list[ABBlock]:
+    return [e for e in stream if isinstance(e, ABBlock)]
 
 
 def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_three_arms_take_turns_in_one_order_each_against_the_first(tmp_path: Pat
     assert "measurable" in found.words("C")
     assert {"".join(sorted(b.order)) for b in rounds(stream)} == {"ABC"}
     assert len({tuple(b.order) for b in rounds(stream)}) > 2
-    alone = {name: signed_rank_p(s.differences) for name, s in found.sequences.items()}
-    assert found.p_values() == dict(zip("BC", holm(alone.values()), strict=True))
+    alone = {name: compute_signed_rank_p(s.differences) for name, s in found.sequences.items()}
+    assert found.p_values() == dict(zip("BC", adjust_holm(alone.values()), strict=True))
 
 
 @pytest.mark.fault(4)
@@ -137,7 +137,7 @@ def test_a_worker_that_always_dies_costs_its_arm(tmp_path: Path) -> None:
     assert statuses(run.state) == ["ok", "failed", "ok"]
     found = versus(run.state)
     assert found.verdict("C") == "faster" and found.verdict("B", over=True) is None
-    assert found.why_not("B") == "B failed" and run.state.failed == 1
+    assert found.explain_no_verdict("B") == "B failed" and run.state.failed == 1
 
 
 def test_an_arm_whose_output_is_nan_is_not_measured_and_no_speed_is_claimed(
@@ -160,31 +160,33 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
     assert statuses(run.state) == ["ok", "ok"] and found.reloaded
     assert found.blocks == 5, "at least five loads an arm, whatever the budget"
     assert found.verdict("B") == "faster" and "indicative" in found.words("B")
-    loads = Counter(e.cell for e in stream if isinstance(e, events.Load))
+    loads = Counter(e.cell for e in stream if isinstance(e, events.ModelLoaded))
     # Two turns of one arm that follow each other share a load.
     assert min(loads.values()) >= 5
     assert "each turn is a load of its own" in str([line.text for line in run.state.log])
 
 
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
-    plan = ab.plan("gpt2-large", AB, {}, Rules())
+    plan = ab.build_ab_plan("gpt2-large", AB, {}, ABOptions())
     state = fold_all([])
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
-    assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None, "nothing is known"
+    assert memory_fit.find_memory_shortage(state, plan.cells[0], plan.cells[1]) is None, (
+        "nothing is known"
+    )
     values: dict[str, float | None] = {"ram_total_bytes": 8e9, "ram_used_bytes": 1e9}
     fold(state, events.Telemetry(t_ns=1, device="host", values=values))
-    assert memory_fit.short_of(state, plan.cells[0], plan.cells[1]) is None
+    assert memory_fit.find_memory_shortage(state, plan.cells[0], plan.cells[1]) is None
     values = {"ram_total_bytes": 8e9, "ram_used_bytes": 7e9}
     fold(state, events.Telemetry(t_ns=2, device="host", values=values))
-    short = memory_fit.short_of(state, plan.cells[0], plan.cells[1])
+    short = memory_fit.find_memory_shortage(state, plan.cells[0], plan.cells[1])
     assert short is not None and short[0] > short[1] == pytest.approx(1e9)
 
 
-def _header(plan: Plan) -> events.Header:
+def _header(plan: Plan) -> events.SessionHeader:
     import streams
 
     found = streams.stream(plan)[0]
-    assert isinstance(found, events.Header)
+    assert isinstance(found, events.SessionHeader)
     return found
 
 
@@ -204,9 +206,9 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=6)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
-    run.conductor.steering.obey(control_protocol.Request(do="pause", who="t"))
+    run.conductor.steering.obey(control_protocol.ControlRequest(do="pause", who="t"))
     run.until(lambda: run.state.paused)
-    run.conductor.steering.obey(control_protocol.Request(do="resume", who="t"))
+    run.conductor.steering.obey(control_protocol.ControlRequest(do="resume", who="t"))
     assert run.join(20) == ("done", True)
     found = versus(run.state)
     assert [b.reasons for b in found.rounds if not b.kept] in ([["paused"]], [])
@@ -216,7 +218,7 @@ def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
-    run.conductor.steering.obey(control_protocol.Request(do="skip", who="t"))
+    run.conductor.steering.obey(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
     assert versus(run.state).verdict("B") == "faster"
@@ -228,7 +230,7 @@ def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> Non
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control_protocol.Request(do="stop", who="t"))
+    run.conductor.steering.obey(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
     last = versus(run.state).rounds[-1]
@@ -251,7 +253,7 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
 
     run = Run(tmp_path / "s", asked(blocks=12)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control_protocol.Request(do="stop", who="t"))
+    run.conductor.steering.obey(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
     from test_runner import FAKE
 
@@ -268,11 +270,11 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
 ) -> None:
     from test_runner import FAKE
 
-    from txtop.plan.matrix import matrix
+    from txtop.plan.matrix import expand_matrix
     from txtop.runner.conductor import Conductor
-    from txtop.runner.session_start import missing, uncompared
+    from txtop.runner.session_start import find_missing_cells, find_pending_comparisons
 
-    cells = matrix(
+    cells = expand_matrix(
         models=["ok"],
         precisions=["bf16", "fp32"],
         attention=["sdpa"],
@@ -289,7 +291,7 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     assert plan.cells[0].id == found.cell and found.reference == "c003"
     assert max(e.seq for e in stream if isinstance(e, events.CellFinished)) < found.seq
     assert run.state.output_of("c002") is run.state.output_of("c001") is not None
-    assert run.state.output_of("c003") is None and not uncompared(run.state)
+    assert run.state.output_of("c003") is None and not find_pending_comparisons(run.state)
 
     half = tmp_path / "half"
     half.mkdir()
@@ -297,7 +299,9 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     cut = next(i for i, line in enumerate(log) if b'"comparing"' in line)
     (half / "events.jsonl").write_bytes(b"".join(log[:cut]))
     before = fold_all(read_all(half)[0])
-    assert not missing(before) and len(uncompared(before)) == 1
+    assert not find_missing_cells(before) and len(find_pending_comparisons(before)) == 1
     again = Conductor(None, half, worker=FAKE, sampler=None)
     assert again.run() == ("done", True)
-    assert not uncompared(again.recorder.state) and again.recorder.state.output_of("c002")
+    assert not find_pending_comparisons(again.recorder.state) and again.recorder.state.output_of(
+        "c002"
+    )

@@ -67,10 +67,10 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
 
 def test_features_of_the_processor(tmp_path: Path) -> None:
     (tmp_path / "x86").write_text("flags\t\t: fpu avx2 amx_int8 avx512_vnni\n")
-    assert machine_info._features(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
+    assert machine_info._read_features(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
     (tmp_path / "arm").write_text("Features\t: fp asimddp i8mm\n")
-    assert machine_info._features(tmp_path / "arm") == ("asimddp", "i8mm")
-    assert machine_info._features(tmp_path / "none") == ()
+    assert machine_info._read_features(tmp_path / "arm") == ("asimddp", "i8mm")
+    assert machine_info._read_features(tmp_path / "none") == ()
 
 
 IDLE = """
@@ -93,6 +93,6 @@ def test_the_processor_rests_before_the_first_worker_where_its_energy_is_counted
     run = Run(tmp_path / "s", plan("ok"), sampler=(sys.executable, "-c", IDLE))
     run.run()
     assert run.ended == ("done", True)
-    idle = energy.idle(run.state, "host")
+    idle = energy.compute_idle(run.state, "host")
     assert idle.seconds >= 2.0 and idle.source == "counter"
     assert idle.watts == pytest.approx(10, rel=0.2)

@@ -18,23 +18,32 @@ import numpy as np
 import psutil
 import pytest
 
-from txtop.selftest.alternate import compare
-from txtop.selftest.bare_arm import Plain, bare_command
-from txtop.selftest.overhead import core_warning, pin
-from txtop.selftest.process_tree import Tree
-from txtop.selftest.time_slices import gaps_inside
-from txtop.selftest.verdict import Arm, Pair, Result, arm_of, judge
+from txtop.selftest.alternate import compare_loops
+from txtop.selftest.bare_arm import BareArm, build_bare_command
+from txtop.selftest.overhead import build_core_warning, pin_to_core
+from txtop.selftest.process_tree import ProcessTree
+from txtop.selftest.time_slices import select_gaps
+from txtop.selftest.verdict import (
+    ArmTiming,
+    OverheadResult,
+    TimingPair,
+    compute_arm_timing,
+    judge_pairs,
+)
 
 
-def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> Result:
+def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> OverheadResult:
     random = np.random.default_rng(seed)
     spread = random.normal(0, noise, n)
     spread -= spread.mean()
     pairs = [
-        Pair(Arm(3.0, 4.0), Arm(3.0 * mean * float(np.exp(x)), 4.0 * p99 * float(np.exp(2 * x))))
+        TimingPair(
+            ArmTiming(3.0, 4.0),
+            ArmTiming(3.0 * mean * float(np.exp(x)), 4.0 * p99 * float(np.exp(2 * x))),
+        )
         for x in spread
     ]
-    return judge(pairs, 0.01)
+    return judge_pairs(pairs, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -62,15 +71,15 @@ def test_the_verdict(mean: float, p99: float, noise: float, outcome: str) -> Non
 
 def test_tpot_is_the_mean_gap_and_p99_is_of_all_gaps() -> None:
     gaps = [1_000_000] * 98 + [2_000_000] * 2 + [3_000_000] * 100
-    arm = arm_of(gaps)
+    arm = compute_arm_timing(gaps)
     assert arm.tpot_ms == pytest.approx(2.01)
     assert arm.p99_ms == pytest.approx(np.percentile(gaps, 99) / 1e6)
 
 
 def test_only_gaps_that_lie_wholly_inside_a_window_count() -> None:
     calls = [[100, 110, 121, 133], [150, 160, 500, 511], [523, 536]]
-    assert gaps_inside(calls, [(105, 130), (155, 160), (500, 530)]) == [11, 11]
-    assert gaps_inside(calls, [(0, 1000)]) == [10, 11, 12, 10, 340, 11, 13]
+    assert select_gaps(calls, [(105, 130), (155, 160), (500, 530)]) == [11, 11]
+    assert select_gaps(calls, [(0, 1000)]) == [10, 11, 12, 10, 340, 11, 13]
 
 
 @dataclass
@@ -99,7 +108,7 @@ class Simulated:
 
 def _simulate(
     slower: float, noise: float = 0.01, luck: float = 0.0, half_width: float = 0.01
-) -> tuple[Result, list[str], list[str]]:
+) -> tuple[OverheadResult, list[str], list[str]]:
     clock, order = itertools.count(), list[str]()
     said: list[str] = []
     random = np.random.default_rng(5)
@@ -114,7 +123,7 @@ def _simulate(
         )
         order.append("end")
 
-    result = compare(
+    result = compare_loops(
         start, min_pairs=10, max_pairs=30, half_width=half_width, say=said.append, turns=4
     )
     return result, order, said
@@ -152,8 +161,8 @@ def test_too_much_noise_ends_inconclusive_after_30_pairs() -> None:
 
 
 def test_no_free_core_is_said_in_one_line() -> None:
-    assert core_warning(1, 2) is None
-    warning = core_warning(1, 1)
+    assert build_core_warning(1, 2) is None
+    warning = build_core_warning(1, 1)
     assert warning is not None and "\n" not in warning
 
 
@@ -166,7 +175,7 @@ def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
     core = max(os.sched_getaffinity(0))
     with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
         assert process.stdout is not None and process.stdout.readline()
-        pin(process.pid, core)
+        pin_to_core(process.pid, core)
         threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
         found = [os.sched_getaffinity(thread) for thread in threads]
         process.communicate(b"", timeout=10)
@@ -176,7 +185,7 @@ def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
 def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
     code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); sys.stdin.read()"
     parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-    tree = Tree(parent.pid)
+    tree = ProcessTree(parent.pid)
     try:
         give_up_s = time.monotonic() + 5
         while not psutil.Process(parent.pid).children() and time.monotonic() < give_up_s:
@@ -184,7 +193,7 @@ def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
         members = [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()]
         tree.stop()
         assert [p.status() for p in members] == [psutil.STATUS_STOPPED] * 2
-        tree.go_on()
+        tree.resume()
         assert all(p.status() != psutil.STATUS_STOPPED for p in members)
         tree.stop()
     finally:
@@ -204,7 +213,7 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
         "except KeyboardInterrupt: pass\n"
         "print([m for m in sys.modules if m.split('.')[0] == 'txtop'], file=sys.stderr)\n"
     )
-    module, *arguments = bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
+    module, *arguments = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
     path = Path(__file__).parents[1] / (module.replace(".", "/") + ".py")
     with subprocess.Popen(
         [sys.executable, "-c", look, str(path), *arguments], stdout=subprocess.PIPE, stderr=-1
@@ -220,7 +229,7 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
 
 
 def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
-    arm = Plain([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+    arm = BareArm([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
     try:
         with pytest.raises(Exception, match="no such model"):
             arm.wait_loaded()

@@ -7,8 +7,8 @@ import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
 
-from txtop.selftest.alternate import compare
-from txtop.selftest.bare_arm import Plain, bare_command
+from txtop.selftest.alternate import compare_loops
+from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import MODEL
 
 TOKENS = 32
@@ -18,14 +18,14 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
     """Few pairs of one start: the ratio is far beyond the bounds."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps(MODEL))
-    plain = bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)
+    plain = build_bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)
     threaded = [sys.executable, str(Path(__file__).with_name("selftest_threaded.py")), *plain[3:]]
-    with closing(Plain(plain, tmp_path / "bare.log")) as bare:
+    with closing(BareArm(plain, tmp_path / "bare.log")) as bare:
         bare.wait_loaded()
-        with closing(Plain(threaded, tmp_path / "threaded.log")) as watched:
+        with closing(BareArm(threaded, tmp_path / "threaded.log")) as watched:
             watched.wait_loaded()
             said: list[str] = []
-            result = compare(
+            result = compare_loops(
                 lambda: nullcontext((bare, watched)),
                 min_pairs=4,
                 max_pairs=8,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options.feasibility import sieve
-from txtop.options.run import Asked, plan_of
-from txtop.plan.matrix import matrix
+from txtop.options.feasibility import drop_infeasible
+from txtop.options.run import RunOptions, build_plan
+from txtop.plan.matrix import expand_matrix
 
 BASE: dict[str, Any] = {
     "models": ["gpt2"],
@@ -43,7 +43,7 @@ BASE: dict[str, Any] = {
 )
 @pytest.mark.fault(37)
 def test_what_is_left_out(knobs: dict[str, Any], kept: int, said: str) -> None:
-    cells, words = sieve(matrix(**{**BASE, **knobs}))
+    cells, words = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
     assert len(words) == bool(said)
     assert said in "".join(words)
@@ -51,7 +51,7 @@ def test_what_is_left_out(knobs: dict[str, Any], kept: int, said: str) -> None:
 
 def test_a_plan_says_what_it_leaves_out() -> None:
     said: list[str] = []
-    plan = plan_of(Asked(compile=["none", "max-autotune"]), said.append)
+    plan = build_plan(RunOptions(compile=["none", "max-autotune"]), said.append)
     assert len(plan.cells) == 1
     assert said == [
         "left out 1 cell (gpt2 fp32 batch 1 compile max-autotune): "
@@ -61,4 +61,4 @@ def test_a_plan_says_what_it_leaves_out() -> None:
 
 def test_a_plan_of_nothing_is_an_error() -> None:
     with pytest.raises(UsageError, match="no cell is left"):
-        plan_of(Asked(compile=["max-autotune"]))
+        build_plan(RunOptions(compile=["max-autotune"]))

@@ -12,17 +12,17 @@ import msgspec
 import pytest
 import streams
 
-from txtop.analysis.compare import Comparison, compare
+from txtop.analysis.compare import SessionComparison, compare_sessions
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.ratios import ratios
+from txtop.analysis.ratios import compute_ratios
 from txtop.cli.app import run_command_line
 from txtop.export import WRITERS
-from txtop.export.batches_only import FORMATS, left_out
-from txtop.export.html.page import page
-from txtop.export.json import build
+from txtop.export.batches_only import BATCH_FORMATS, describe_left_out
+from txtop.export.html.page import render_page
+from txtop.export.json import build_export
 from txtop.export.schema import Export
 from txtop.export.text import serving_table, table
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -35,8 +35,10 @@ QUEUE_MS = 5
 
 def plan(count: int = 30, **asked: Any) -> Plan:
     wished: dict[str, Any] = {"scenario": ["static", "dynamic"], "rate": ["8"], **asked}
-    found = plan_of(
-        Asked(models=["gpt2"], sequence_lengths=[8], new_tokens=[4], iterations=count, **wished)
+    found = build_plan(
+        RunOptions(
+            models=["gpt2"], sequence_lengths=[8], new_tokens=[4], iterations=count, **wished
+        )
     )
     return msgspec.structs.replace(found, warmup=1)
 
@@ -51,17 +53,17 @@ def served(
     made: list[AnyEvent] = []
     for event in streams.stream(asked):
         name = getattr(event, "cell", "")
-        if name not in loads or not isinstance(event, events.Iteration | events.Steps):
+        if name not in loads or not isinstance(event, events.Iteration | events.TokenTimings):
             if isinstance(event, events.CellFinished) and name in loads:
                 event.stopped_by = "saturated" if full else "requests"
             made.append(event)
             continue
-        if isinstance(event, events.Steps):
+        if isinstance(event, events.TokenTimings):
             continue
         if event.index == 2:
             of = None if loads[name].concurrency else rate
             made.append(
-                events.Offered(
+                events.OfferedLoad(
                     t_ns=event.start_ns,
                     cell=name,
                     requests=asked.iterations or 0,
@@ -98,11 +100,11 @@ def state(asked: Plan | None = None, **how: Any) -> SessionState:
 
 
 def exported(found: SessionState) -> Export:
-    return build(found, FinalMetrics())
+    return build_export(found, FinalMetrics())
 
 
 def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
-    lines = table.report(state(), FinalMetrics()).splitlines()
+    lines = table.format_report(state(), FinalMetrics()).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("model"))
     second = next(i for i, line in enumerate(lines) if line.startswith("server"))
     assert "dynamic 8/s" in lines[first + 2] and "dynamic" not in lines[first + 1]
@@ -110,8 +112,8 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
     assert lines[second + 1].startswith("gpt2 fp32 dynamic 8/s")
     row = dict(
         zip(
-            [name for name, _ in serving_table.columns(state())],
-            serving_table.rows(state(), FinalMetrics())[0],
+            [name for name, _ in serving_table.list_serving_columns(state())],
+            serving_table.build_serving_rows(state(), FinalMetrics())[0],
             strict=True,
         )
     )
@@ -122,19 +124,22 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
 
 def test_a_session_of_batches_has_one_table() -> None:
     found = fold_all(streams.stream())
-    assert serving_table.columns(found) == () and serving_table.lines(found, FinalMetrics()) == []
+    assert (
+        serving_table.list_serving_columns(found) == ()
+        and serving_table.format_serving_table(found, FinalMetrics()) == []
+    )
     assert WRITERS["md"](found, FinalMetrics()).count(b"\n\n") == 0
 
 
 def test_what_could_not_be_answered_is_saturated_in_the_status() -> None:
-    said = table.report(state(full=True), FinalMetrics())
+    said = table.format_report(state(full=True), FinalMetrics())
     assert "ok, saturated" in said and "saturated: more came than was answered" in said
-    assert "saturated" not in table.report(state(), FinalMetrics())
+    assert "saturated" not in table.format_report(state(), FinalMetrics())
 
 
 def test_the_last_line_of_a_cell_says_rate_queue_and_first_token() -> None:
     found = state()
-    said = table.line(found.cells["c002"], FinalMetrics(), 0)
+    said = table.format_cell_line(found.cells["c002"], FinalMetrics(), 0)
     assert said.startswith("gpt2 fp32 dynamic 8/s length 8: ")
     assert "tok/s" in said and "queue 5.05 ms" in said and "TTFT" in said and "n = 30" in said
 
@@ -172,9 +177,9 @@ UNITS = {
 
 
 def test_the_schema_has_what_served() -> None:
-    from txtop.export.schema import json_schema
+    from txtop.export.schema import build_json_schema
 
-    parts = json_schema()["$defs"]
+    parts = build_json_schema()["$defs"]
     assert {"scenario", "serving", "requests", "tokens"} <= set(parts["CellExport"]["properties"])
     assert set(parts["Serving"]["properties"]) >= {"rate", "share", "slo", "pairs"}
 
@@ -196,13 +201,13 @@ def test_markdown_has_two_tables() -> None:
         assert len({line.count("|") for line in lines}) == 1
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", BATCH_FORMATS)
 def test_formats_of_batches_leave_requests_out_with_a_line(format: str) -> None:
     mixed, alone = state(), state(plan(scenario=["static"], rate=None))
     with_, without = (WRITERS[format](each, FinalMetrics()) for each in (mixed, alone))
     assert with_ == without
-    assert left_out(mixed, format).startswith("left out 1 cell that served requests")
-    assert left_out(alone, format) == left_out(mixed, "csv") == ""
+    assert describe_left_out(mixed, format).startswith("left out 1 cell that served requests")
+    assert describe_left_out(alone, format) == describe_left_out(mixed, "csv") == ""
 
 
 def test_the_command_says_what_it_leaves_out(
@@ -215,18 +220,18 @@ def test_the_command_says_what_it_leaves_out(
 
 
 def test_the_report_shows_load_rate_and_latency() -> None:
-    body = page(state(plan(rate=["8", "4"])), FinalMetrics()).decode()
+    body = render_page(state(plan(rate=["8", "4"])), FinalMetrics()).decode()
     assert "Cells that served requests" in body and "dynamic 8/s" in body
     assert "E2E of requests against how many were answered a second" in body
     assert "dynamic 8/s length 8 E2E of its requests" in body
     assert "queue 5.05 ms" in body
-    plain = page(fold_all(streams.stream()), FinalMetrics()).decode()
+    plain = render_page(fold_all(streams.stream()), FinalMetrics()).decode()
     assert "Cells that served requests" not in plain and "curve" not in plain
 
 
 def speeds(found: SessionState) -> list[str]:
-    names = [name for name, _ in table.columns(found)]
-    return [row[names.index("speed")] for row in table.rows(found, FinalMetrics())]
+    names = [name for name, _ in table.list_columns(found)]
+    return [row[names.index("speed")] for row in table.build_rows(found, FinalMetrics())]
 
 
 def both(**asked: Any) -> Plan:
@@ -236,9 +241,9 @@ def both(**asked: Any) -> Plan:
 def test_at_one_rate_it_is_latency_that_tells_which_is_faster() -> None:
     found = state(both(), faster=2.0)
     assert speeds(found) == ["—", "2.00x"]
-    assert "speed at one rate" in table.report(found, FinalMetrics())
-    assert "speed at one rate" not in table.report(state(), FinalMetrics())
-    (ratio,) = ratios(state(both(), faster=2.0))
+    assert "speed at one rate" in table.format_report(found, FinalMetrics())
+    assert "speed at one rate" not in table.format_report(state(), FinalMetrics())
+    (ratio,) = compute_ratios(state(both(), faster=2.0))
     assert ratio.contrast.verdict == "faster" and ratio.contrast.n_new == 10
 
 
@@ -246,19 +251,19 @@ def test_clients_and_full_servers_are_told_by_their_rate() -> None:
     asked = both(rate=None, concurrency=[2])
     for found in (state(asked), state(both(), full=True)):
         assert speeds(found) == ["—", "1.00x"]
-    assert ratios(state(both(), full=True)) == []
+    assert compute_ratios(state(both(), full=True)) == []
 
 
 def test_shares_of_two_servers_are_two_loads() -> None:
     made = served(both(), faster=2.0)
     for event in made:
-        if isinstance(event, events.Offered) and event.cell == "c002":
+        if isinstance(event, events.OfferedLoad) and event.cell == "c002":
             event.rate = 12.0
-    assert speeds(fold_all(made)) == ["—", "—"] and ratios(fold_all(made)) == []
+    assert speeds(fold_all(made)) == ["—", "—"] and compute_ratios(fold_all(made)) == []
 
 
-def against(base: SessionState, new: SessionState) -> Comparison:
-    return compare([base], [new], 0.03)
+def against(base: SessionState, new: SessionState) -> SessionComparison:
+    return compare_sessions([base], [new], 0.03)
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def _spoil(made: list[AnyEvent]) -> None:
         events.Gap(t_ns=at, producer=ESCAPES, reason=ESCAPES),
         events.Control(t_ns=at, who=ESCAPES, action="marker", label=ESCAPES),
     ]
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].name = ESCAPES
     made[0].machine = events.Machine(
         **{f: getattr(streams.MACHINE, f) for f in streams.MACHINE.__struct_fields__}
@@ -69,7 +69,7 @@ def test_no_text_of_a_session_file_reaches_a_terminal_or_an_export_raw(
     made = streams.stream()
     spoil(made)
     path = tmp_path / "s.jsonl"
-    path.write_bytes(b"".join(map(codec.encode, made)))
+    path.write_bytes(b"".join(map(codec.encode_event, made)))
     for command in (("show", str(path)), ("export", str(path)), ("replay", str(path)), ()):
         arguments = command or ("sessions", "--session-dir", str(tmp_path))
         done = subprocess.run(
@@ -101,16 +101,16 @@ def _clock(made: list[AnyEvent]) -> None:
 
 
 EXTREMES = {
-    "a date beyond the calendar": _set(events.Ended, wall_s=1e300),
+    "a date beyond the calendar": _set(events.SessionEnded, wall_s=1e300),
     "a date before it": _set(events.Segment, wall_s=-1e18),
     "readings whose sum overflows": _set(events.Telemetry, values={"cpu_percent": 1.7e308}),
-    "a load that overflows": _set(events.Load, load_s=1.7e308, phases={"import": -1.7e308}),
+    "a load that overflows": _set(events.ModelLoaded, load_s=1.7e308, phases={"import": -1.7e308}),
     "a clock that overflows": _clock,
     "the largest integers": _set(events.Iteration, e2e_ns=BIG, ttft_ns=BIG, tokens=BIG),
     "an answer in no time": _set(events.Iteration, e2e_ns=1, ttft_ns=0),
     "a first token after the last": _set(events.Iteration, e2e_ns=1, ttft_ns=BIG),
-    "gaps that are too long": _set(events.Steps, gaps_ns=[BIG, BIG]),
-    "steps from nowhere": _set(events.Steps, first=BIG, index=BIG),
+    "gaps that are too long": _set(events.TokenTimings, gaps_ns=[BIG, BIG]),
+    "steps from nowhere": _set(events.TokenTimings, first=BIG, index=BIG),
     "peaks beyond any machine": _set(events.Memory, host_bytes=BIG, reserved_bytes=BIG),
 }
 
@@ -124,7 +124,7 @@ def test_extremes_are_shown_or_rejected_and_never_raise(tmp_path: Path, name: st
     streams.write(path, made)
     found, _ = read_all(path)
     state = fold_all(found)
-    assert table.report(state, FinalMetrics()).count("gpt2") >= 1
+    assert table.format_report(state, FinalMetrics()).count("gpt2") >= 1
     assert json.to_json(state, FinalMetrics()).endswith(b"}\n")
 
 
@@ -135,7 +135,7 @@ def test_a_header_with_an_impossible_date_hides_no_other_session(
 ) -> None:
     made = streams.stream()
     streams.write(tmp_path / "good.jsonl", made)
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].wall_s = wall_s
     streams.write(tmp_path / "bad.jsonl", made)
     listed = subprocess.run(
@@ -144,13 +144,13 @@ def test_a_header_with_an_impossible_date_hides_no_other_session(
         text=True,
     )
     assert listed.returncode == 0 and listed.stdout.startswith("good ")
-    assert catalog.look(tmp_path / "bad.jsonl") is None
+    assert catalog.read_entry(tmp_path / "bad.jsonl") is None
 
 
 def test_one_new_token_leaves_no_gap_and_says_so() -> None:
     made = streams.stream()
     _set(events.Iteration, tokens=1)(made)
-    _set(events.Steps, gaps_ns=[20_000_000])(made)
+    _set(events.TokenTimings, gaps_ns=[20_000_000])(made)
     found = FinalMetrics().of(fold_all(made).cells["c001"])
     for name in ("tpot_ms", "itl_ms", "decode_tokens_per_s"):
         assert found[name].mean is None and found[name].notes == ["null: one new token"], name

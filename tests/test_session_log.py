@@ -19,7 +19,7 @@ from txtop.protocol import codec, events
 from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
-from txtop.session.writer import LOG_NAME, LogWriter, create_folder
+from txtop.session.writer import LOG_NAME, LogWriter, create_session_folder
 
 
 @pytest.mark.fault(5)
@@ -34,7 +34,7 @@ def test_a_log_cut_at_any_byte_keeps_exactly_its_complete_records(tmp_path: Path
         found, problems = read_all(path)
         whole = sum(end <= cut or end == cut + 1 for end in ends)
         assert len(found) == whole
-        assert codec.encode(found[-1]) == codec.encode(made[whole - 1])
+        assert codec.encode_event(found[-1]) == codec.encode_event(made[whole - 1])
         torn = cut - max((end for end in ends if end <= cut), default=0)
         assert problems.torn_bytes == (0 if cut + 1 in ends else torn)
         assert not problems.rejected
@@ -72,7 +72,7 @@ JUNK = {
 def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / "s.jsonl"
     made = streams.stream()
-    lines = [codec.encode(event) for event in made]
+    lines = [codec.encode_event(event) for event in made]
     junk = JUNK[name]
     lines.insert(7, lines[0] if junk is None else junk + b"\n")
     path.write_bytes(b"".join(lines))
@@ -88,7 +88,7 @@ def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, nam
 @pytest.mark.fault(13)
 def test_show_of_a_log_with_junk_prints_the_table_and_the_lines_on_stderr(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
-    lines = [codec.encode(event) for event in streams.stream()]
+    lines = [codec.encode_event(event) for event in streams.stream()]
     for place, junk in enumerate(filter(None, JUNK.values())):
         lines.insert(5 + place * 3, junk + b"\n")
     path.write_bytes(b"".join(lines))
@@ -120,7 +120,7 @@ def test_any_bytes_at_all_are_read_or_refused(tmp_path: Path) -> None:
 def test_an_unknown_kind_is_passed_over_and_a_newer_major_version_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.jsonl"
     made = streams.stream()
-    lines = [codec.encode(event) for event in made]
+    lines = [codec.encode_event(event) for event in made]
     lines.insert(3, b'{"kind":"weather","t_ns":1,"sun":true}\n')
     path.write_bytes(b"".join(lines))
     found, problems = read_all(path)
@@ -152,7 +152,7 @@ def test_a_foreign_file_is_no_session(tmp_path: Path, body: bytes) -> None:
 
 def test_a_writer_numbers_digests_and_keeps_everything(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     writer = LogWriter(folder)
     made = streams.stream()
     for event in made[:-1]:
@@ -162,7 +162,7 @@ def test_a_writer_numbers_digests_and_keeps_everything(tmp_path: Path) -> None:
     writer.record(made[-1])
     assert writer.close()
     body = (folder / LOG_NAME).read_bytes()
-    assert body == b"".join(map(codec.encode, made))
+    assert body == b"".join(map(codec.encode_event, made))
     assert [e.seq for e in read_all(folder)[0]] == list(range(1, len(made) + 1))
     assert digest == hashlib.sha256(body[: body.rfind(b"\n", 0, -1) + 1]).hexdigest()
     assert (folder / LOG_NAME).stat().st_mode & 0o777 == 0o600
@@ -171,7 +171,7 @@ def test_a_writer_numbers_digests_and_keeps_everything(tmp_path: Path) -> None:
 @pytest.mark.fault(10)
 def test_a_second_writer_refuses_and_names_the_first(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     first = LogWriter(folder)
     with pytest.raises(RunError, match=f"process {os.getpid()}"):
         LogWriter(folder)
@@ -183,7 +183,7 @@ def test_what_cannot_be_written_stays_in_memory_and_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     writer = LogWriter(folder)
     real, full = os.write, [True]
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_stays_in_memory_and_is_tried_again(
     while writer.write_error is None:
         pass
     assert writer.write_error == "No space left on device"
-    assert writer.buffered_bytes == sum(len(codec.encode(e)) for e in made)
+    assert writer.buffered_bytes == sum(len(codec.encode_event(e)) for e in made)
     full[0] = False
     assert writer.close() and not writer.buffered_bytes
     assert len(read_all(folder)[0]) == len(made)
@@ -211,7 +211,7 @@ def test_a_failed_fsync_is_never_forgotten(tmp_path: Path, monkeypatch: pytest.M
         raise OSError(5, "Input/output error")
 
     folder = tmp_path / "s"
-    create_folder(folder)
+    create_session_folder(folder)
     writer = LogWriter(folder)
     monkeypatch.setattr(os, "fsync", fail)
     writer.record(streams.stream()[0])
@@ -243,21 +243,21 @@ def test_a_name_that_leaves_its_folder_is_refused(name: str) -> None:
 
 def test_sessions_are_found_by_id_name_and_path(tmp_path: Path) -> None:
     made = streams.stream()
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].name = "friendly"
     folder = tmp_path / "261123-120000"
     folder.mkdir()
     streams.write(folder / LOG_NAME, made)
     with pytest.raises(SessionError):
-        catalog.resolve("friendly", tmp_path)
+        catalog.resolve_session("friendly", tmp_path)
     streams.write(tmp_path / "bare.jsonl", made)
-    assert catalog.resolve("261123-120000", tmp_path) == folder
-    assert catalog.resolve("friendly", tmp_path) == tmp_path / "bare.jsonl"
-    assert catalog.resolve("bare", tmp_path) == tmp_path / "bare.jsonl"
-    assert catalog.resolve(str(folder), tmp_path / "nowhere") == folder
+    assert catalog.resolve_session("261123-120000", tmp_path) == folder
+    assert catalog.resolve_session("friendly", tmp_path) == tmp_path / "bare.jsonl"
+    assert catalog.resolve_session("bare", tmp_path) == tmp_path / "bare.jsonl"
+    assert catalog.resolve_session(str(folder), tmp_path / "nowhere") == folder
     with pytest.raises(SessionError, match="did you mean 261123-120000"):
-        catalog.resolve("261123-12000", tmp_path)
-    own = [found for found in catalog.recent(folder=tmp_path) if not found.bundled]
+        catalog.resolve_session("261123-12000", tmp_path)
+    own = [found for found in catalog.list_recent(folder=tmp_path) if not found.bundled]
     assert {(f.id, f.cells_ok, f.cells_total, f.ended) for f in own} == {
         ("261123-120000", 2, 2, "done"),
         ("bare", 2, 2, "done"),

@@ -18,14 +18,14 @@ from txtop.ui.modes import Recording, SideBySide
 def renamed(tmp_path: Path) -> Path:
     path = tmp_path / "monday.jsonl"
     made = streams.stream()
-    assert isinstance(made[0], events.Header)
+    assert isinstance(made[0], events.SessionHeader)
     made[0].session = made[0].name = "monday"
     streams.write(path, made)
     return path.rename(tmp_path / "tuesday.jsonl")
 
 
 def test_the_list(renamed: Path) -> None:
-    found = catalog.look(renamed)
+    found = catalog.read_entry(renamed)
     assert found is not None and found.name == "monday"
     assert listed(found).label == "tuesday"
 

@@ -10,7 +10,7 @@ import streams
 from txtop.cli import session_args
 from txtop.cli.app import run_command_line
 from txtop.session import catalog
-from txtop.session.writer import LOG_NAME, create_folder
+from txtop.session.writer import LOG_NAME, create_session_folder
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "sessions"
     monkeypatch.setenv("TXTOP_SESSION_DIR", str(folder))
     for name, model in (("one", "gpt2"), ("two", "t5-small")):
-        create_folder(folder / name)
+        create_session_folder(folder / name)
         streams.write(folder / name / LOG_NAME, streams.stream(streams.plan((model,))))
     streams.write(folder / "bare.jsonl", streams.stream(streams.plan(("bert",))))
     return folder
@@ -54,8 +54,8 @@ def test_a_renamed_session_goes_by_its_new_name_alone(
 ) -> None:
     assert txtop(capsys, "sessions", "rename", "one", "first")[0] == 0
     assert txtop(capsys, "sessions", "rename", "bare", "bert")[0] == 0
-    assert catalog.resolve("first") == home / "first"
-    assert catalog.resolve("bert") == home / "bert.jsonl"
+    assert catalog.resolve_session("first") == home / "first"
+    assert catalog.resolve_session("bert") == home / "bert.jsonl"
     assert txtop(capsys, "show", "one")[0] == 4
     code, _, err = txtop(capsys, "sessions", "rename", "first", "two")
     assert code == 2 and "exists already" in err
@@ -78,7 +78,7 @@ def test_a_link_out_of_the_folder_is_not_followed(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside = tmp_path / "outside"
-    create_folder(outside)
+    create_session_folder(outside)
     streams.write(outside / LOG_NAME, streams.stream())
     (home / "link").symlink_to(outside)
     for words in (("delete", "link", "--yes"), ("rename", "link", "x"), ("delete", str(outside))):
@@ -106,7 +106,7 @@ def test_a_running_session_is_left_alone(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        session_args, "Control", lambda _path: type("C", (), {"status": lambda s: 1})()
+        session_args, "ControlClient", lambda _path: type("C", (), {"status": lambda s: 1})()
     )
     for words in (("delete", "one", "--yes"), ("rename", "one", "x")):
         code, _, err = txtop(capsys, "sessions", *words)

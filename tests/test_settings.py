@@ -10,8 +10,8 @@ import pytest
 from txtop import settings
 from txtop.cli.app import run_command_line
 from txtop.plan.plan import Plan
-from txtop.session.catalog import sessions_dir
-from txtop.settings import KEYS, Settings
+from txtop.session.catalog import get_sessions_dir
+from txtop.settings import SETTING_SPECS, Settings
 from txtop.ui import launch
 from txtop.ui.app_base import Options
 from txtop.ui.drawing import themes
@@ -32,7 +32,7 @@ def test_every_key_is_read(file: Path) -> None:
         'theme = "nord"\nfps = 2\nglyphs = "ascii"\nsession_dir = "/data/a  b"\n'
         'on_hangup = "stop"\n'
     )
-    assert settings.load() == Settings("nord", 2.0, "ascii", Path("/data/a  b"), "stop")
+    assert settings.load_settings() == Settings("nord", 2.0, "ascii", Path("/data/a  b"), "stop")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_wrong_value_is_named_and_leaves_its_default_alone(
     file: Path, line: str, said: str
 ) -> None:
     file.write_text(f"{line}\n" + ("" if line.startswith("fps") else "fps = 3\n"))
-    found = settings.load()
+    found = settings.load_settings()
     (problem,) = found.problems
     assert said in problem and problem.startswith("settings.toml: ") and "\n" not in problem
     assert getattr(found, line.split()[0], None) is None
@@ -69,7 +69,7 @@ def test_a_wrong_value_is_named_and_leaves_its_default_alone(
 )
 def test_a_broken_file_gives_the_defaults_is_named_and_stays(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    found = settings.load()
+    found = settings.load_settings()
     (problem,) = found.problems
     assert found == Settings(problems=(problem,)) and problem.isprintable()
     assert not settings.save_theme("nord")
@@ -88,7 +88,7 @@ def test_a_broken_file_is_said_once_and_the_command_runs(
 
 def test_a_theme_is_remembered_and_every_other_line_stays(tmp_path: Path) -> None:
     path = tmp_path / "new" / "settings.toml"
-    assert settings.load(path) == Settings()
+    assert settings.load_settings(path) == Settings()
     assert settings.save_theme("nord", path)
     assert path.read_text() == 'theme = "nord"\n'
     path.write_text('# mine\n  theme = "nord"  # for the night\nfps = 3\n[table]\ntheme = "x"\n')
@@ -101,10 +101,12 @@ def test_a_theme_is_remembered_and_every_other_line_stays(tmp_path: Path) -> Non
 
 def test_a_theme_is_written_under_its_comment(tmp_path: Path) -> None:
     path = tmp_path / "settings.toml"
-    assert settings.init(path) == path and settings.init(path) is None
+    assert (
+        settings.create_settings_file(path) == path and settings.create_settings_file(path) is None
+    )
     before = path.read_text()
     assert settings.save_theme("nord", path)
-    assert settings.load(path) == Settings(theme="nord")
+    assert settings.load_settings(path) == Settings(theme="nord")
     line = '# theme = "txtop-dark"\n'
     assert path.read_text() == before.replace(line, line + 'theme = "nord"\n')
 
@@ -115,7 +117,7 @@ def test_a_link_to_a_file_elsewhere_stays_a_link(tmp_path: Path) -> None:
     real.write_text("fps = 3\n")
     link.symlink_to(real)
     assert settings.save_theme("nord", link)
-    assert link.is_symlink() and settings.load(real) == Settings(theme="nord", fps=3.0)
+    assert link.is_symlink() and settings.load_settings(real) == Settings(theme="nord", fps=3.0)
 
 
 def test_a_place_that_cannot_be_told_is_left_alone(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_config_prints_a_file_that_makes_the_same_settings(
         "theme": "nope",
     }
     assert '# glyphs = "braille"\n' in out and "no theme nope" in err
-    for key in KEYS:
+    for key in SETTING_SPECS:
         assert all(f"# {line}\n" in out for line in key.about.splitlines())
 
 
@@ -148,31 +150,31 @@ def test_config_names_its_file_and_writes_it_once(
     assert run_command_line(["config", "--path"]) == 0
     assert capsys.readouterr().out == f"{file}\n" and not file.exists()
     assert run_command_line(["config", "--init"]) == 0
-    assert settings.load() == Settings() and tomllib.loads(file.read_text()) == {}
+    assert settings.load_settings() == Settings() and tomllib.loads(file.read_text()) == {}
     assert run_command_line(["config", "--init"]) == 2
     assert "txtop config prints it" in capsys.readouterr().err
 
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
-    told = settings.template(Settings())
+    told = settings.render_settings(Settings())
     assert all(name in told for name in themes.load(themes.resources.directory("themes"))[0])
 
 
 def test_defaults_that_are_shown_are_valid() -> None:
-    text = settings.template(Settings()).replace("# theme =", "theme =")
-    for key in KEYS:
+    text = settings.render_settings(Settings()).replace("# theme =", "theme =")
+    for key in SETTING_SPECS:
         text = text.replace(f"\n# {key.name} =", f"\n{key.name} =")
         assert key.checked(key.default) is not None
-    assert set(tomllib.loads(text)) == {key.name for key in KEYS}
+    assert set(tomllib.loads(text)) == {key.name for key in SETTING_SPECS}
 
 
 def test_the_environment_goes_before_the_settings(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('session_dir = "/data/mine"\n')
-    assert sessions_dir() == Path("/data/mine")
+    assert get_sessions_dir() == Path("/data/mine")
     monkeypatch.setenv("TXTOP_SESSION_DIR", "/elsewhere")
-    assert sessions_dir() == Path("/elsewhere")
+    assert get_sessions_dir() == Path("/elsewhere")
 
 
 def test_what_a_hangup_does_to_an_own_run_alone(file: Path) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from txtop.cli import start
 from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
-from txtop.options.command_line import command_line
+from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
@@ -32,7 +32,7 @@ def begun() -> Any:
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "begin", begin)
+        patch.setattr(start, "run_plan", begin)
         yield plans
 
 
@@ -51,9 +51,9 @@ AMOUNTS = st.floats(1e-3, 86_400) | st.sampled_from([30.0, 45.0])
 
 
 @st.composite
-def asking(draw: st.DrawFn) -> Asked:
+def asking(draw: st.DrawFn) -> RunOptions:
     """Anything that a command line can ask for."""
-    asked = Asked(
+    asked = RunOptions(
         models=draw(st.none() | st.lists(NAMES | TEXTS, min_size=1, max_size=3)),
         precisions=draw(some(PRECISIONS)),
         attention=draw(some(ATTENTIONS)),
@@ -88,15 +88,15 @@ def asking(draw: st.DrawFn) -> Asked:
 
 @settings(max_examples=25, deadline=None)
 @given(asked=asking())
-@example(asked=Asked(compile=["none", "default"], budget_s=1.0))
-@example(asked=Asked(models=["a", "-b", "--seed", "c"], seed=1))
-def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: Asked) -> None:
+@example(asked=RunOptions(compile=["none", "default"], budget_s=1.0))
+@example(asked=RunOptions(models=["a", "-b", "--seed", "c"], seed=1))
+def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: RunOptions) -> None:
     try:
-        plan = plan_of(asked)
+        plan = build_plan(asked)
     except UsageError:
         return
     begun.clear()
-    assert run_command_line(shlex.split(command_line(asked))[1:]) == 0
+    assert run_command_line(shlex.split(format_command(asked))[1:]) == 0
     assert begun == [plan]
 
 
@@ -118,10 +118,10 @@ RATES = st.sampled_from(["sweep", "1e-3", "2.50", " 3"]) | st.floats(1e-6, 1e6).
 
 
 @st.composite
-def serving(draw: st.DrawFn) -> Asked:
+def serving(draw: st.DrawFn) -> RunOptions:
     """Anything that a command line can ask of a server, maybe beside whole batches."""
     names = [*draw(SERVED), *draw(st.sampled_from([[], ["static"]]))]
-    return Asked(
+    return RunOptions(
         models=["gpt2", "unknown"],
         batch_sizes=draw(st.none() | st.just([1, 2])),
         sequence_lengths=[draw(st.integers(1, 64))],
@@ -139,67 +139,73 @@ def serving(draw: st.DrawFn) -> Asked:
 
 @settings(max_examples=40, deadline=None)
 @given(asked=serving())
-@example(asked=Asked(scenario=["dynamic"], max_wait_ms=0.0, lengths=PAIRS))
-@example(asked=Asked(scenario=["single"], rate=["sweep", "0.1"], concurrency=[1, 2, 4, 8]))
+@example(asked=RunOptions(scenario=["dynamic"], max_wait_ms=0.0, lengths=PAIRS))
+@example(asked=RunOptions(scenario=["single"], rate=["sweep", "0.1"], concurrency=[1, 2, 4, 8]))
 def test_the_command_line_gives_the_same_loads(
-    begun: list[Plan], beside_pairs: Path, asked: Asked
+    begun: list[Plan], beside_pairs: Path, asked: RunOptions
 ) -> None:
-    plan = plan_of(asked)
+    plan = build_plan(asked)
     assert any(cell.serving for cell in plan.cells)
     begun.clear()
-    assert run_command_line(shlex.split(command_line(asked))[1:]) == 0
+    assert run_command_line(shlex.split(format_command(asked))[1:]) == 0
     assert begun == [plan]
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (Asked(scenario=["static"]), ""),
-        (Asked(scenario=["single", "static"]), " --scenario single static"),
-        (Asked(scenario=["dynamic"], rate=["2", "sweep"]), " --scenario dynamic --rate 2 sweep"),
+        (RunOptions(scenario=["static"]), ""),
+        (RunOptions(scenario=["single", "static"]), " --scenario single static"),
         (
-            Asked(scenario=["continuous"], concurrency=[1, 2, 4, 8], requests=20),
+            RunOptions(scenario=["dynamic"], rate=["2", "sweep"]),
+            " --scenario dynamic --rate 2 sweep",
+        ),
+        (
+            RunOptions(scenario=["continuous"], concurrency=[1, 2, 4, 8], requests=20),
             " --scenario continuous --concurrency '1-8*2' --requests 20",
         ),
         (
-            Asked(scenario=["dynamic"], max_batch=4, max_wait_ms=0.0),
+            RunOptions(scenario=["dynamic"], max_batch=4, max_wait_ms=0.0),
             " --scenario dynamic --max-batch 4 --max-wait-ms 0",
         ),
         (
-            Asked(scenario=["dynamic"], lengths="-my lengths", slo="ttft=0.2s,tpot=50ms"),
+            RunOptions(scenario=["dynamic"], lengths="-my lengths", slo="ttft=0.2s,tpot=50ms"),
             " --scenario dynamic '--lengths=-my lengths' --slo ttft=0.2s,tpot=50ms",
         ),
     ],
 )
-def test_a_load_is_said_as_it_was_asked(asked: Asked, said: str) -> None:
-    assert command_line(asked) == f"txtop run{said}"
+def test_a_load_is_said_as_it_was_asked(asked: RunOptions, said: str) -> None:
+    assert format_command(asked) == f"txtop run{said}"
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (Asked(), "txtop run"),
-        (Asked(models=["gpt2"], batch_sizes=[1], device="auto", seed=0), "txtop run"),
-        (Asked(models=["my model"], precisions=["bf16"]), "--models 'my model' --precisions bf16"),
-        (Asked(models=["a", "-b", "c"]), "txtop run --models a --models=-b c"),
-        (Asked(batch_sizes=[1, 2, 4, 8, 16]), "txtop run --batch-sizes '1-16*2'"),
-        (Asked(budget_s=30.0), "txtop run"),
-        (Asked(budget_s=7.5), "txtop run --budget 7.5"),
-        (Asked(preset="quick", precisions=["fp32", "bf16"]), "txtop run --preset quick"),
-        (Asked(preset="quick", device="cpu"), "txtop run --preset quick --device cpu"),
-        (Asked(preset="quick", iterations=10, warmup=3), "txtop run --preset quick"),
-        (Asked(preset="quick", budget_s=30.0), "txtop run --preset quick --budget 30"),
-        (Asked(preset="quick", scale="smoke"), "txtop run --preset quick --scale smoke"),
-        (Asked(preset="bert-int8-cpu", device="auto"), "--preset bert-int8-cpu --device auto"),
-        (Asked(trust_remote_code=True, allow_pickles=False), "txtop run --trust-remote-code"),
+        (RunOptions(), "txtop run"),
+        (RunOptions(models=["gpt2"], batch_sizes=[1], device="auto", seed=0), "txtop run"),
+        (
+            RunOptions(models=["my model"], precisions=["bf16"]),
+            "--models 'my model' --precisions bf16",
+        ),
+        (RunOptions(models=["a", "-b", "c"]), "txtop run --models a --models=-b c"),
+        (RunOptions(batch_sizes=[1, 2, 4, 8, 16]), "txtop run --batch-sizes '1-16*2'"),
+        (RunOptions(budget_s=30.0), "txtop run"),
+        (RunOptions(budget_s=7.5), "txtop run --budget 7.5"),
+        (RunOptions(preset="quick", precisions=["fp32", "bf16"]), "txtop run --preset quick"),
+        (RunOptions(preset="quick", device="cpu"), "txtop run --preset quick --device cpu"),
+        (RunOptions(preset="quick", iterations=10, warmup=3), "txtop run --preset quick"),
+        (RunOptions(preset="quick", budget_s=30.0), "txtop run --preset quick --budget 30"),
+        (RunOptions(preset="quick", scale="smoke"), "txtop run --preset quick --scale smoke"),
+        (RunOptions(preset="bert-int8-cpu", device="auto"), "--preset bert-int8-cpu --device auto"),
+        (RunOptions(trust_remote_code=True, allow_pickles=False), "txtop run --trust-remote-code"),
     ],
 )
-def test_what_is_usual_is_not_said(asked: Asked, said: str) -> None:
-    assert command_line(asked).endswith(said)
+def test_what_is_usual_is_not_said(asked: RunOptions, said: str) -> None:
+    assert format_command(asked).endswith(said)
 
 
 def test_every_option_can_be_written() -> None:
-    asked = Asked(
+    asked = RunOptions(
         models=["m"],
         precisions=["bf16"],
         attention=["eager"],
@@ -230,6 +236,6 @@ def test_every_option_can_be_written() -> None:
         allow_pickles=True,
         trust_remote_code=True,
     )
-    written = command_line(asked)
+    written = format_command(asked)
     for name in vars(asked).keys() - {"budget_s"}:
         assert f"--{name.removesuffix('_s').replace('_', '-')}" in written, name

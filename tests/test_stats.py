@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.stats import intervals, student_t
-from txtop.stats.summary import FLOORS, outliers, percentile, summarise
+from txtop.stats.summary import PERCENTILE_FLOORS, compute_percentile, count_outliers, summarise
 
 finite = st.floats(1e-6, 1e6, allow_nan=False)
 
@@ -17,29 +17,31 @@ finite = st.floats(1e-6, 1e6, allow_nan=False)
 @pytest.mark.parametrize("df", [1, 2, 3, 5, 9, 29, 100, 5000])
 @pytest.mark.parametrize("p", [0.5, 0.8, 0.975, 0.995])
 def test_t_quantile_equals_scipy(p: float, df: int) -> None:
-    assert student_t.quantile(p, df) == pytest.approx(scipy.stats.t.ppf(p, df), rel=1e-9, abs=1e-9)
+    assert student_t.compute_quantile(p, df) == pytest.approx(
+        scipy.stats.t.ppf(p, df), rel=1e-9, abs=1e-9
+    )
 
 
 def test_t_interval_equals_scipy() -> None:
     x = np.random.default_rng(1).normal(10, 1, 17)
     expected = scipy.stats.t.interval(0.95, 16, x.mean(), scipy.stats.sem(x))
-    assert intervals.student_t(list(x)) == pytest.approx(expected)
+    assert intervals.compute_student_t_interval(list(x)) == pytest.approx(expected)
 
 
 def test_bca_agrees_with_scipy_and_repeats() -> None:
     x = np.random.default_rng(2).lognormal(0, 0.5, 60)
-    low, high = intervals.bca(list(x), seed=3) or (0, 0)
+    low, high = intervals.compute_bca_interval(list(x), seed=3) or (0, 0)
     oracle = scipy.stats.bootstrap((x,), np.mean, n_resamples=20_000, rng=5).confidence_interval
     width = oracle.high - oracle.low
     assert abs(low - oracle.low) < 0.05 * width
     assert abs(high - oracle.high) < 0.05 * width
-    assert intervals.bca(list(x), seed=3) == (low, high)
+    assert intervals.compute_bca_interval(list(x), seed=3) == (low, high)
 
 
 def test_the_reported_interval_changes_at_thirty() -> None:
     x = list(np.random.default_rng(4).lognormal(0, 1, 30))
-    assert intervals.of_mean(x[:29]) == intervals.student_t(x[:29])
-    assert intervals.of_mean(x) == intervals.bca(x)
+    assert intervals.compute_mean_interval(x[:29]) == intervals.compute_student_t_interval(x[:29])
+    assert intervals.compute_mean_interval(x) == intervals.compute_bca_interval(x)
 
 
 def test_anytime_interval_holds_at_every_look() -> None:
@@ -49,7 +51,7 @@ def test_anytime_interval_holds_at_every_look() -> None:
     x = random.normal(0, 1, (sessions, 200))
     mean = np.cumsum(x, 1)[:, 9:] / looks
     sd = np.sqrt((np.cumsum(x**2, 1)[:, 9:] - looks * mean**2) / (looks - 1))
-    unit = np.array([intervals.anytime_half_width(int(n), 1.0) for n in looks])
+    unit = np.array([intervals.compute_anytime_half_width(int(n), 1.0) for n in looks])
     crossed = (np.abs(mean) > unit * sd).any(1).mean()
     naive = (np.abs(mean) > scipy.stats.t.ppf(0.975, looks - 1) * sd / np.sqrt(looks)).any(1).mean()
     assert crossed < 0.08
@@ -58,7 +60,9 @@ def test_anytime_interval_holds_at_every_look() -> None:
 
 @given(st.lists(finite, min_size=1, max_size=50), st.floats(0, 100))
 def test_percentile_equals_numpy(values: list[float], p: float) -> None:
-    assert percentile(sorted(values), p) == pytest.approx(np.percentile(values, p), rel=1e-9)
+    assert compute_percentile(sorted(values), p) == pytest.approx(
+        np.percentile(values, p), rel=1e-9
+    )
 
 
 @pytest.mark.fault(38)
@@ -94,7 +98,7 @@ def test_a_percentile_is_stated_from_its_floor_on(p: int, floor: int) -> None:
     assert f"p{p} need {floor}, have {floor - 1}" in below.notes
 
 
-@pytest.mark.parametrize(("p", "floor"), list(FLOORS.items()))
+@pytest.mark.parametrize(("p", "floor"), list(PERCENTILE_FLOORS.items()))
 def test_floors_are_the_smallest_n_with_two_samples_beyond(p: int, floor: int) -> None:
     def confidence(n: int) -> float:
         return float(scipy.stats.binom.sf(1, n, 1 - p / 100))
@@ -106,12 +110,12 @@ def test_gaps_count_as_iterations() -> None:
     gaps = [10.0] * 31 + [20.0] * 31
     s = summarise(gaps, "ms", per_iteration=[10.0, 20.0])
     assert s.n == 2 and s.mean == 15.0 and s.p50 is None
-    assert s.ci95 == intervals.student_t([10.0, 20.0])
+    assert s.ci95 == intervals.compute_student_t_interval([10.0, 20.0])
 
 
 def test_outliers_are_counted_and_kept() -> None:
     values = [10.0, 10.1, 9.9, 10.2, 9.8, 10.0, 99.0]
-    assert outliers(values) == 1
+    assert count_outliers(values) == 1
     s = summarise(values, "ms")
     assert s.max == 99.0 and "1 outlier kept" in s.notes and not math.isnan(s.mean or 0)
 

@@ -29,7 +29,8 @@ def students(x: Floats) -> tuple[Floats, Floats]:
 
 
 def bcas(x: Floats, resamples: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """`intervals.bca` of every row at once: the same draws of places serve all sessions."""
+    """`intervals.compute_bca_interval` of every row at once: the same draws of places serve all
+    sessions."""
     n = x.shape[1]
     places = np.random.RandomState(seed).randint(0, n, size=(resamples, n))
     weights = np.zeros((resamples, n))
@@ -69,12 +70,14 @@ def test_the_fast_form_is_the_reported_interval(kind: str, n: int) -> None:
     ends = students(x) if n < intervals.BOOTSTRAP_FROM else bcas(x, intervals.RESAMPLES)
     tolerance = 1e-9 if n < intervals.BOOTSTRAP_FROM else 1e-6
     for row, low, high in zip(x, *ends, strict=True):
-        assert intervals.of_mean(list(row)) == pytest.approx((low, high), rel=tolerance)
+        assert intervals.compute_mean_interval(list(row)) == pytest.approx(
+            (low, high), rel=tolerance
+        )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", list(TRUE_MEAN))
 @pytest.mark.parametrize("n", [10, 30, 100])
 def test_the_reported_interval_itself_holds_the_mean(kind: str, n: int) -> None:
-    found = np.array([intervals.of_mean(list(row)) for row in sessions(kind, n)])
+    found = np.array([intervals.compute_mean_interval(list(row)) for row in sessions(kind, n)])
     assert 0.91 <= coverage(kind, found[:, 0], found[:, 1]) <= 0.97

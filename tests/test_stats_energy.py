@@ -10,25 +10,25 @@ import scipy.integrate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txtop.stats.energy import Energy, Series, energy, net
+from txtop.stats.energy import Energy, TimeSeries, compute_energy, subtract_idle
 
 S = 1_000_000_000
-NONE: Series = ((), ())
+NONE: TimeSeries = ((), ())
 BACKWARDS = "the energy counter ran backwards"
 
 
-def _series(*points: tuple[float, float]) -> Series:
+def _series(*points: tuple[float, float]) -> TimeSeries:
     return [round(at * S) for at, _ in points], [value for _, value in points]
 
 
-def _every(step: float, until: float, value: float = 100.0) -> Series:
+def _every(step: float, until: float, value: float = 100.0) -> TimeSeries:
     return _series(*((i * step, value) for i in range(round(until / step) + 1)))
 
 
 def test_the_counters_difference_is_interpolated_at_the_ends() -> None:
     # 10 J at 0 s to 110 J at 1 s: 60 J at 0.5 s. 210 J at 3 s to 250 J at 4 s: 220 J at 3.25 s.
     counter = _series((0, 10), (1, 110), (2, 130), (3, 210), (4, 250))
-    found = energy(counter, NONE, S // 2, S * 13 // 4)
+    found = compute_energy(counter, NONE, S // 2, S * 13 // 4)
     assert found == Energy(2.75, 160.0, "counter")
     assert found.watts == 160 / 2.75
 
@@ -38,16 +38,18 @@ def test_without_a_counter_power_is_integrated_and_the_result_says_so() -> None:
     power = _series((0, 100), (1, 200), (2, 100), (3, 100))
     unread = _series((0, math.nan), (1, math.nan), (2, math.nan), (3, math.nan))
     for counter in (NONE, unread):
-        assert energy(counter, power, S // 2, 3 * S) == Energy(2.5, 337.5, "integrated power")
+        assert compute_energy(counter, power, S // 2, 3 * S) == Energy(
+            2.5, 337.5, "integrated power"
+        )
 
 
 def test_the_counter_goes_first_and_its_faults_are_not_papered_over() -> None:
     power = _every(0.5, 4)
     counter = _series((0, 0), (1, 50), (2, 100), (3, 150), (4, 200))
-    assert energy(counter, power, 0, 4 * S).joules == 200
+    assert compute_energy(counter, power, 0, 4 * S).joules == 200
     reloaded = _series((0, 500), (1, 550), (2, 3), (3, 53), (4, 103))
-    assert energy(reloaded, power, 0, 4 * S) == Energy(4, None, "counter", BACKWARDS)
-    assert energy(reloaded, power, 2 * S, 4 * S).joules == 100
+    assert compute_energy(reloaded, power, 0, 4 * S) == Energy(4, None, "counter", BACKWARDS)
+    assert compute_energy(reloaded, power, 2 * S, 4 * S).joules == 100
 
 
 @pytest.mark.parametrize(
@@ -63,35 +65,37 @@ def test_the_counter_goes_first_and_its_faults_are_not_papered_over() -> None:
     ],
 )
 def test_what_was_not_read_is_null_with_a_reason(
-    counter: Series, power: Series, reason: str
+    counter: TimeSeries, power: TimeSeries, reason: str
 ) -> None:
-    found = energy(counter, power, 0, 4 * S)
+    found = compute_energy(counter, power, 0, 4 * S)
     assert found.joules is None and found.watts is None
     assert reason in found.reason
 
 
 def test_a_counter_may_go_unread_inside_an_interval_but_power_may_not() -> None:
     counter, power = _series((0, 5), (4, 45)), _series((0, 10), (4, 10))
-    assert energy(counter, NONE, 0, 4 * S).joules == 40
-    assert energy(NONE, power, 0, 4 * S).joules is None
-    assert energy(NONE, _every(1.0, 4), 0, 4 * S).joules == 400
+    assert compute_energy(counter, NONE, 0, 4 * S).joules == 40
+    assert compute_energy(NONE, power, 0, 4 * S).joules is None
+    assert compute_energy(NONE, _every(1.0, 4), 0, 4 * S).joules == 400
 
 
 def test_nothing_under_two_seconds() -> None:
     power = _every(0.2, 4)
-    assert energy(NONE, power, 0, 2 * S - 1) == Energy((2 * S - 1) / S, reason="shorter than 2 s")
-    assert energy(NONE, power, 0, 2 * S).joules == pytest.approx(200)
-    assert energy(NONE, power, 3 * S, 0).joules is None
+    assert compute_energy(NONE, power, 0, 2 * S - 1) == Energy(
+        (2 * S - 1) / S, reason="shorter than 2 s"
+    )
+    assert compute_energy(NONE, power, 0, 2 * S).joules == pytest.approx(200)
+    assert compute_energy(NONE, power, 3 * S, 0).joules is None
 
 
 def test_net_is_without_the_idle_power_all_the_while() -> None:
     gross = Energy(10, 3500.0, "counter")
-    assert net(gross, 70.0) == Energy(10, 2800.0, "counter")
-    assert net(gross, 350.0).joules == 0
-    less = net(gross, 351.0)
+    assert subtract_idle(gross, 70.0) == Energy(10, 2800.0, "counter")
+    assert subtract_idle(gross, 350.0).joules == 0
+    less = subtract_idle(gross, 351.0)
     assert (less.joules, less.reason) == (None, "less than idle power takes")
     unknown = Energy(1, reason="shorter than 2 s")
-    assert net(unknown, 70.0) == unknown
+    assert subtract_idle(unknown, 70.0) == unknown
 
 
 @st.composite
@@ -111,7 +115,9 @@ def test_of_a_counter_adjacent_intervals_add_up_and_none_is_negative(
 ) -> None:
     at, rises, (a, b, c) = made
     counter = at, [float(value) for value in np.cumsum(rises)]
-    first, second, both = (energy(counter, NONE, *span).joules for span in ((a, b), (b, c), (a, c)))
+    first, second, both = (
+        compute_energy(counter, NONE, *span).joules for span in ((a, b), (b, c), (a, c))
+    )
     assert first is not None and second is not None and both is not None
     assert min(first, second) >= 0
     assert first + second == pytest.approx(both, rel=1e-9, abs=1e-6)
@@ -122,8 +128,8 @@ def test_integrated_power_agrees_with_scipy_and_is_never_negative(
     made: tuple[list[int], list[float], tuple[int, int, int]], idle_w: float
 ) -> None:
     at, watts, (low, _, high) = made
-    found = energy(NONE, (at, watts), low, high)
-    left = net(found, idle_w).joules
+    found = compute_energy(NONE, (at, watts), low, high)
+    left = subtract_idle(found, idle_w).joules
     assert left is None or left >= 0
     inside = np.array([low, *(t for t in at if low < t < high), high], dtype=float)
     expected = scipy.integrate.trapezoid(np.interp(inside, at, watts), inside / S)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from txtop.stats.paired import paired_ratio
+from txtop.stats.paired import compute_paired_ratio
 
 
 def _pairs(n: int, ratio: float, noise: float, seed: int) -> tuple[list[float], list[float]]:
@@ -24,7 +24,7 @@ def test_below_30_pairs_it_is_the_t_interval_of_the_mean_log_ratio() -> None:
     over, under = _pairs(12, 1.01, 0.03, seed=1)
     d = np.log(np.array(over) / np.array(under))
     low, high = oracle.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=oracle.sem(d))
-    found = paired_ratio(over, under)
+    found = compute_paired_ratio(over, under)
     assert found is not None
     assert found.n == 12
     assert found.ratio == pytest.approx(math.exp(d.mean()), rel=1e-12)
@@ -40,14 +40,14 @@ def test_from_30_pairs_it_is_the_bca_interval() -> None:
     wanted = oracle.bootstrap(
         (d,), np.mean, n_resamples=20_000, method="BCa", random_state=3
     ).confidence_interval
-    found = paired_ratio(over, under)
+    found = compute_paired_ratio(over, under)
     assert found is not None
     assert found.ci95 == pytest.approx((math.exp(wanted.low), math.exp(wanted.high)), rel=2e-3)
 
 
 def test_swapping_the_arms_inverts_ratio_and_interval() -> None:
     over, under = _pairs(15, 1.3, 0.04, seed=4)
-    one, other = paired_ratio(over, under), paired_ratio(under, over)
+    one, other = compute_paired_ratio(over, under), compute_paired_ratio(under, over)
     assert one is not None and other is not None
     assert other.ratio == pytest.approx(1 / one.ratio)
     assert other.ci95 == pytest.approx((1 / one.ci95[1], 1 / one.ci95[0]))
@@ -56,13 +56,13 @@ def test_swapping_the_arms_inverts_ratio_and_interval() -> None:
 def test_the_interval_holds_the_true_ratio_in_19_of_20_sessions() -> None:
     held = 0
     for seed in range(400):
-        found = paired_ratio(*_pairs(10, 1.02, 0.05, seed=seed))
+        found = compute_paired_ratio(*_pairs(10, 1.02, 0.05, seed=seed))
         assert found is not None
         held += found.ci95[0] <= 1.02 <= found.ci95[1]
     assert 0.92 <= held / 400 <= 0.98
 
 
 def test_one_pair_has_no_interval_and_unequal_lengths_are_refused() -> None:
-    assert paired_ratio([1.0], [1.0]) is None
+    assert compute_paired_ratio([1.0], [1.0]) is None
     with pytest.raises(ValueError, match="shorter"):
-        paired_ratio([1.0, 2.0], [1.0])
+        compute_paired_ratio([1.0, 2.0], [1.0])

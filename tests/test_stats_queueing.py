@@ -7,8 +7,13 @@ from statistics import fmean
 
 import pytest
 
-from txtop.stats.intervals import student_t
-from txtop.stats.queueing import batch_means, knee, md1_wait_s, saturated
+from txtop.stats.intervals import compute_student_t_interval
+from txtop.stats.queueing import (
+    compute_batch_means_interval,
+    compute_md1_wait_s,
+    find_knee,
+    is_saturated,
+)
 
 Queue = tuple[list[float], list[float], list[float]]
 
@@ -34,25 +39,25 @@ def md1(load: float, count: int, seed: int) -> Queue:
 def test_a_server_over_its_capacity_is_told_from_one_that_is_busy(
     load: float, count: int, least: float, most: float
 ) -> None:
-    found = sum(saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
+    found = sum(is_saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
     assert least <= found <= most
 
 
 def test_one_value_and_values_at_once_are_no_saturation() -> None:
-    assert not saturated([], [], [], 1)
-    assert not saturated([1.0] * 5, [1, 2, 3, 4, 5], [2, 3, 4, 5, 6], 1)
+    assert not is_saturated([], [], [], 1)
+    assert not is_saturated([1.0] * 5, [1, 2, 3, 4, 5], [2, 3, 4, 5, 6], 1)
 
 
 def test_batches_of_neighbours_promise_what_they_keep() -> None:
     """In a queue at 70 % the interval of single values holds the mean far too seldom."""
-    true = md1_wait_s(1.0, 0.7)
+    true = compute_md1_wait_s(1.0, 0.7)
     held = {"batches": 0, "single values": 0}
     for seed in range(300):
         arrivals, starts, _ = md1(0.7, 2200, seed)
         waits = [s - a for a, s in zip(arrivals, starts, strict=True)][200:]
         for name, interval in (
-            ("batches", batch_means(waits)),
-            ("single values", student_t(waits)),
+            ("batches", compute_batch_means_interval(waits)),
+            ("single values", compute_student_t_interval(waits)),
         ):
             assert interval is not None
             held[name] += interval[0] <= true <= interval[1]
@@ -61,14 +66,14 @@ def test_batches_of_neighbours_promise_what_they_keep() -> None:
 
 
 def test_batch_means_need_twenty_values() -> None:
-    assert batch_means([1.0] * 19) is None
-    assert batch_means([1.0, 2.0] * 10) == pytest.approx((1.5, 1.5))
+    assert compute_batch_means_interval([1.0] * 19) is None
+    assert compute_batch_means_interval([1.0, 2.0] * 10) == pytest.approx((1.5, 1.5))
 
 
 def test_the_knee_of_a_queue_is_where_power_is_highest() -> None:
     loads = [0.1, 0.3, 0.5, 0.6, 0.8, 0.95]
-    times = [1 + md1_wait_s(1.0, load) for load in loads]
+    times = [1 + compute_md1_wait_s(1.0, load) for load in loads]
     # Of M/D/1 the power is highest at a load of 2 - sqrt(2) = 0.586.
-    assert knee(loads, times) == 3
-    assert knee([], []) is None
+    assert find_knee(loads, times) == 3
+    assert find_knee([], []) is None
     assert fmean(times) > 1

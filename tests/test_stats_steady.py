@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txtop.stats import steady_state, warmup
-from txtop.stats.steady_state import judge
-from txtop.stats.trend import MOST_POINTS, trend
+from txtop.stats.steady_state import judge_series
+from txtop.stats.trend import MAX_POINTS, estimate_trend
 
 durations = st.lists(st.floats(1e-3, 1e9), max_size=60)
 
@@ -27,15 +27,15 @@ def white(kind: str, n: int, random: np.random.RandomState) -> list[float]:
 
 
 def test_the_gate_wants_two_windows_and_medians_within_one_percent() -> None:
-    assert not warmup.flat([5.0] * 19)
-    assert warmup.flat([5.0] * 20)
-    assert not warmup.flat([5.06] * 10 + [5.0] * 10)
-    assert warmup.flat([9.0] * 10 + [5.04] * 10 + [5.0] * 10)
+    assert not warmup.is_flat([5.0] * 19)
+    assert warmup.is_flat([5.0] * 20)
+    assert not warmup.is_flat([5.06] * 10 + [5.0] * 10)
+    assert warmup.is_flat([9.0] * 10 + [5.04] * 10 + [5.0] * 10)
 
 
 def test_the_gate_asks_for_what_can_change_its_mind() -> None:
-    assert [warmup.wanted(n) for n in (0, 5, 19, 20, 25)] == [20, 15, 1, 10, 10]
-    assert warmup.given_up(7.5, 30) and not warmup.given_up(7.4, 30)
+    assert [warmup.suggest_iterations(n) for n in (0, 5, 19, 20, 25)] == [20, 15, 1, 10, 10]
+    assert warmup.is_budget_spent(7.5, 30) and not warmup.is_budget_spent(7.4, 30)
 
 
 def _readings(values: list[float], every_s: float = 0.2) -> list[tuple[float, float]]:
@@ -44,14 +44,14 @@ def _readings(values: list[float], every_s: float = 0.2) -> list[tuple[float, fl
 
 def test_a_gpu_is_settled_under_1_c_in_10_s_and_1_percent_of_its_clock() -> None:
     flat, warm = _readings([1980.0] * 50), _readings([60.0] * 50)
-    assert warmup.settled(warm, flat)
-    assert not warmup.settled(warm[:10], flat[:10])  # under 2 s
+    assert warmup.is_settled(warm, flat)
+    assert not warmup.is_settled(warm[:10], flat[:10])  # under 2 s
     rising = [_readings([60.0 + c * i / 50 for i in range(50)]) for c in (0.9, 1.1)]
-    assert [warmup.settled(r, flat) for r in rising] == [True, False]
+    assert [warmup.is_settled(r, flat) for r in rising] == [True, False]
     slower = [_readings([1980.0] * 25 + [1980.0 * k] * 25) for k in (0.995, 0.985)]
-    assert [warmup.settled(warm, s) for s in slower] == [True, False]
+    assert [warmup.is_settled(warm, s) for s in slower] == [True, False]
     long_ago = _readings([40.0] * 50 + [60.0] * 50)
-    assert warmup.settled(long_ago, _readings([1980.0] * 100))
+    assert warmup.is_settled(long_ago, _readings([1980.0] * 100))
 
 
 def test_the_gate_leaves_little_of_an_exponential_warm_up() -> None:
@@ -60,7 +60,7 @@ def test_the_gate_leaves_little_of_an_exponential_warm_up() -> None:
     gated, fixed = [], []
     for _ in range(200):
         x = (1 + 0.5 * np.exp(-np.arange(200) / 8)) * random.normal(1, 0.005, 200)
-        at = next(n for n in range(20, 150) if warmup.flat(list(x[:n])))
+        at = next(n for n in range(20, 150) if warmup.is_flat(list(x[:n])))
         gated.append(x[at : at + 50].mean() - 1)
         fixed.append(x[3:53].mean() - 1)
     assert np.mean(gated) < 0.01 < np.mean(fixed)
@@ -75,8 +75,8 @@ def test_changepoints_equal_those_of_ruptures(seed: int) -> None:
     cuts = sorted(random.choice(np.arange(4, 76), 3, replace=False))
     levels = np.repeat(random.normal(0, 4, 4), np.diff([0, *cuts, 80]))
     x = levels + random.normal(0, 1, 80)
-    cost = steady_state.penalty(80)
-    own = steady_state.changepoints(list(x), cost)
+    cost = steady_state.compute_penalty(80)
+    own = steady_state.find_changepoints(list(x), cost)
     signal = x.reshape(-1, 1)
     exact = ruptures.Dynp(model="l2", min_size=2, jump=1).fit(signal)
     assert own == (exact.predict(n_bkps=len(own))[:-1] if own else [])
@@ -93,7 +93,7 @@ def test_changepoints_equal_those_of_ruptures(seed: int) -> None:
 @pytest.mark.parametrize(("n", "most"), [(10, 0.05), (30, 0.04), (100, 0.02)])
 def test_white_noise_is_seldom_taken_for_warm_up(kind: str, n: int, most: float) -> None:
     random = np.random.RandomState(n)
-    found = [judge(white(kind, n, random)) for _ in range(300)]
+    found = [judge_series(white(kind, n, random)) for _ in range(300)]
     assert sum(f.start > 0 for f in found) / 300 <= most
     assert sum(f.steady is False for f in found) / 300 <= 0.03
 
@@ -103,7 +103,7 @@ def test_warm_up_that_went_on_is_dropped_and_said(late: int) -> None:
     random = np.random.RandomState(late)
     x = random.normal(100, 0.5, 30)
     x[:late] *= 1.3
-    found = judge(list(x))
+    found = judge_series(list(x))
     assert found.start == late and found.steady
     assert found.notes[0] == f"{late} iterations dropped: warm-up went on"
 
@@ -112,7 +112,7 @@ def test_warm_up_in_stages_is_dropped_as_a_whole() -> None:
     x = np.repeat([200.0, 150.0, 120.0, 100.0], [4, 4, 4, 40]) * np.random.RandomState(1).normal(
         1, 0.005, 52
     )
-    assert judge(list(x)).start == 12
+    assert judge_series(list(x)).start == 12
 
 
 def test_outliers_a_burst_and_a_late_change_drop_nothing() -> None:
@@ -121,18 +121,18 @@ def test_outliers_a_burst_and_a_late_change_drop_nothing() -> None:
     spike[40] = 900
     burst[20:25] *= 2
     late[45:] *= 1.2
-    assert [judge(list(s)).start for s in (spike, burst, late)] == [0, 0, 0]
+    assert [judge_series(list(s)).start for s in (spike, burst, late)] == [0, 0, 0]
 
 
 def test_a_level_within_one_percent_is_kept() -> None:
     x = np.repeat([100.5, 100.0], [10, 40]) + np.random.RandomState(2).normal(0, 0.02, 50)
-    assert judge(list(x)).start == 0
+    assert judge_series(list(x)).start == 0
 
 
 def test_a_long_series_is_looked_at_in_means_of_neighbours() -> None:
     x = np.random.RandomState(5).normal(100, 1, 5_000)
     x[:260] *= 1.5
-    assert judge(list(x)).start == 260
+    assert judge_series(list(x)).start == 260
 
 
 # MSER-5
@@ -141,9 +141,9 @@ def test_a_long_series_is_looked_at_in_means_of_neighbours() -> None:
 def test_mser_cuts_what_is_not_steady_and_at_most_half() -> None:
     x = np.random.RandomState(6).normal(100, 1, 100)
     x[:20] *= 1.4
-    assert steady_state.mser5(list(x)) >= 20
-    assert steady_state.mser5([float(v) for v in range(100)]) <= 50
-    assert steady_state.mser5([]) == steady_state.mser5([1.0] * 4) == 0
+    assert steady_state.compute_mser5_start(list(x)) >= 20
+    assert steady_state.compute_mser5_start([float(v) for v in range(100)]) <= 50
+    assert steady_state.compute_mser5_start([]) == steady_state.compute_mser5_start([1.0] * 4) == 0
 
 
 # The trend
@@ -155,8 +155,8 @@ def test_the_trend_equals_scipy(seed: int) -> None:
     x = np.round(random.normal(50, 3, 12 + 20 * seed), 1 if seed % 2 else 9)
     x += 0.02 * seed * np.arange(x.size)
     steps = np.arange(x.size)
-    found = trend([float(v) for v in x])
-    assert x.size <= MOST_POINTS and found is not None
+    found = estimate_trend([float(v) for v in x])
+    assert x.size <= MAX_POINTS and found is not None
     assert found.p == pytest.approx(scipy.stats.kendalltau(steps, x, method="asymptotic").pvalue)
     assert found.slope == pytest.approx(scipy.stats.theilslopes(x, steps).slope)
     assert found.across == pytest.approx(found.slope * (x.size - 1) / np.median(x))
@@ -164,15 +164,15 @@ def test_the_trend_equals_scipy(seed: int) -> None:
 
 def test_a_trend_of_a_long_series_is_that_of_its_means() -> None:
     x = 100 + 0.01 * np.arange(2_000) + np.random.RandomState(1).normal(0, 1, 2_000)
-    found = trend(list(x))
+    found = estimate_trend(list(x))
     assert found is not None and found.slope == pytest.approx(0.01, rel=0.05) and found.p < 1e-9
 
 
 def test_a_drift_is_no_steady_state_and_a_small_one_is() -> None:
     noise = np.random.RandomState(7).normal(1, 0.001, 40)
-    assert judge(list(np.linspace(100, 103, 40) * noise)).steady is False
-    assert judge(list(np.linspace(100, 100.5, 40) * noise)).steady is True
-    assert "no steady state" in judge(list(np.linspace(100, 103, 40) * noise)).notes
+    assert judge_series(list(np.linspace(100, 103, 40) * noise)).steady is False
+    assert judge_series(list(np.linspace(100, 100.5, 40) * noise)).steady is True
+    assert "no steady state" in judge_series(list(np.linspace(100, 103, 40) * noise)).notes
 
 
 # Edges
@@ -181,7 +181,7 @@ def test_a_drift_is_no_steady_state_and_a_small_one_is() -> None:
 @pytest.mark.fault(38)
 @given(durations)
 def test_any_durations_have_a_verdict_and_keep_three(values: list[float]) -> None:
-    found = judge(values)
+    found = judge_series(values)
     kept = len(values) - found.start
     assert kept >= min(3, len(values)) and 2 * found.start <= len(values)
     assert (found.steady is None) == (kept < 10)
@@ -190,13 +190,15 @@ def test_any_durations_have_a_verdict_and_keep_three(values: list[float]) -> Non
 @pytest.mark.fault(38)
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10, 500])
 def test_equal_durations_are_steady_and_divide_nothing(n: int) -> None:
-    found = judge([7.0] * n)
+    found = judge_series([7.0] * n)
     assert (found.start, found.steady) == (0, True if n >= 10 else None)
-    assert trend([0.0] * n) is None or trend([0.0] * n) == trend([0.0] * 3)
+    assert estimate_trend([0.0] * n) is None or estimate_trend([0.0] * n) == estimate_trend(
+        [0.0] * 3
+    )
 
 
 @pytest.mark.fault(38)
 @given(st.lists(st.integers(1, 3), min_size=3, max_size=40))
 def test_ties_give_a_probability(values: list[int]) -> None:
-    found = trend(values)
+    found = estimate_trend(values)
     assert found is not None and 0 <= found.p <= 1 and math.isfinite(found.across)

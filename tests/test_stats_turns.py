@@ -9,8 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from txtop.stats.intervals import anytime_t_half_width
-from txtop.stats.sequential import ConfidenceSequence, block_difference, holm, judged, signed_rank_p
+from txtop.stats.intervals import compute_anytime_t_half_width
+from txtop.stats.sequential import (
+    ConfidenceSequence,
+    adjust_holm,
+    compute_block_difference,
+    compute_signed_rank_p,
+    judge_log_ratio,
+)
 
 MARGIN = 0.02
 LOOKS = 200
@@ -59,10 +65,10 @@ def test_a_true_effect_of_5_percent_is_found_in_20_blocks() -> None:
 
 def test_drift_cancels_within_a_block() -> None:
     a, b = [100.0, 130.0], [110.0, 120.0]
-    assert block_difference(a, b) == pytest.approx(
+    assert compute_block_difference(a, b) == pytest.approx(
         (math.log(100) + math.log(130) - math.log(110) - math.log(120)) / 2
     )
-    assert abs(block_difference(a, b)) < 0.01
+    assert abs(compute_block_difference(a, b)) < 0.01
 
 
 def test_no_verdict_before_the_tenth_block_and_the_interval_never_widens() -> None:
@@ -93,11 +99,11 @@ def test_contradicting_looks_are_inconclusive() -> None:
 
 
 def test_judged_against_the_margin() -> None:
-    assert judged(0.03, 0.05, MARGIN) == "faster"
-    assert judged(-0.05, -0.03, MARGIN) == "slower"
-    assert judged(-0.01, 0.01, MARGIN) == "equivalent"
-    assert judged(-0.03, 0.01, MARGIN) is None
-    assert judged(0.01, 0.03, MARGIN) is None
+    assert judge_log_ratio(0.03, 0.05, MARGIN) == "faster"
+    assert judge_log_ratio(-0.05, -0.03, MARGIN) == "slower"
+    assert judge_log_ratio(-0.01, 0.01, MARGIN) == "equivalent"
+    assert judge_log_ratio(-0.03, 0.01, MARGIN) is None
+    assert judge_log_ratio(0.01, 0.03, MARGIN) is None
 
 
 @pytest.mark.parametrize("n", [1, 5, 12, 25, 26, 80])
@@ -105,19 +111,19 @@ def test_signed_rank_agrees_with_scipy(n: int) -> None:
     x = np.random.default_rng(n).normal(0.3, 1, n)
     method = "exact" if n <= 25 else "approx"
     expected = oracle.wilcoxon(x, method=method, correction=True).pvalue
-    assert signed_rank_p(list(x)) == pytest.approx(expected, rel=1e-9)
+    assert compute_signed_rank_p(list(x)) == pytest.approx(expected, rel=1e-9)
 
 
 def test_signed_rank_with_ties_and_zeros_agrees_with_scipy() -> None:
     x = [0.0, 1, 1, -1, 2, 2, 3, -3, 4, 5, 5, 6, 7, -2, 0.0]
     expected = oracle.wilcoxon([v for v in x if v], method="approx", correction=True).pvalue
-    assert signed_rank_p(x) == pytest.approx(expected, rel=1e-9)
-    assert signed_rank_p([0.0, 0.0]) is None
+    assert compute_signed_rank_p(x) == pytest.approx(expected, rel=1e-9)
+    assert compute_signed_rank_p([0.0, 0.0]) is None
 
 
 def test_holm_adjusts_step_by_step() -> None:
-    assert holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert adjust_holm([0.01, 0.04, 0.03, None]) == pytest.approx([0.03, 0.06, 0.06, None])
+    assert adjust_holm([0.9, 0.8]) == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("kind", ["normal", "laplace", "outliers"])
@@ -135,7 +141,7 @@ def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
     excluded = won = 0
     for session in draw().tolist():
         sequence = ConfidenceSequence(MARGIN)
-        sequence.few(3)
+        sequence.expect_few_blocks(3)
         for difference in session:
             sequence.add(difference)
         excluded += sequence.excludes_one
@@ -147,7 +153,7 @@ def test_few_blocks_show_a_large_effect_and_no_small_one() -> None:
     random = np.random.default_rng(12)
     for effect, found in ((math.log(2), 3), (0.03, None)):
         sequence = ConfidenceSequence(MARGIN)
-        sequence.few(3)
+        sequence.expect_few_blocks(3)
         at = None
         for difference in random.normal(effect, 0.02, 6).tolist():
             sequence.add(difference)
@@ -181,9 +187,9 @@ def test_the_anytime_t_interval_is_that_of_its_formula() -> None:
     its ends."""
     x = np.array([0.3, 0.1, 0.25, 0.2, 0.4])
     n, c2, alpha = len(x), 0.03, 0.05
-    half = anytime_t_half_width(n, float(x.std(ddof=1)), alpha)
+    half = compute_anytime_t_half_width(n, float(x.std(ddof=1)), alpha)
     for end in (x.mean() - half, x.mean() + half):
         total, squares = (x - end).sum(), ((x - end) ** 2).sum()
         g = math.sqrt(c2 / (n + c2)) * (1 - total**2 / ((n + c2) * squares)) ** (-n / 2)
         assert g == pytest.approx(1 / alpha, rel=1e-9)
-    assert anytime_t_half_width(2, 1.0) == math.inf
+    assert compute_anytime_t_half_width(2, 1.0) == math.inf

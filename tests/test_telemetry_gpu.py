@@ -15,10 +15,10 @@ from scripted_nvml import ONE_GPU, Scenario
 
 from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sampler import nvml
-from txtop.sampler.gpu_processes import NAMES, Occupants
-from txtop.sampler.nvidia import RETRY_S, SLOW_S, Gpus
-from txtop.sampler.nvidia_fields import BOUNDS, SLOW
-from txtop.sampler.process_usage import Watched
+from txtop.sampler.gpu_processes import FIELD_NAMES, GpuProcesses
+from txtop.sampler.nvidia import RETRY_S, SLOW_S, NvidiaGpus
+from txtop.sampler.nvidia_fields import FIELD_BOUNDS, SLOW_FIELDS
+from txtop.sampler.process_usage import WatchedProcesses
 
 LOST, UNKNOWN = 15, 999
 TWO_GPUS = ("gpu GPU-bad Fake H100", "gpu GPU-good Fake H100")
@@ -36,16 +36,16 @@ class Clock:
 def binding(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Any:
     """NVIDIA's own `pynvml`, over the scripted library."""
     scenario.load(monkeypatch)
-    return nvml.library()
+    return nvml.import_nvml()
 
 
-def _values(gpus: Gpus) -> dict[str, float | None]:
+def _values(gpus: NvidiaGpus) -> dict[str, float | None]:
     (event,) = gpus.sample()
     assert isinstance(event, Telemetry)
     return event.values
 
 
-def _kinds(gpus: Gpus) -> list[tuple[str, str]]:
+def _kinds(gpus: NvidiaGpus) -> list[tuple[str, str]]:
     return [
         (type(event).__name__, event.device if isinstance(event, Telemetry) else "")
         for event in gpus.sample()
@@ -61,7 +61,7 @@ def test_a_sample_has_every_field_in_its_unit(binding: Any, scenario: Scenario) 
         "set pcie_rx_kb 64000",
         "set pcie_tx_kb 16000",
     )
-    (event,) = Gpus(binding, Watched()).sample()
+    (event,) = NvidiaGpus(binding, WatchedProcesses()).sample()
     assert isinstance(event, Telemetry)
     assert (event.device, event.label) == ("GPU-1111", "Fake H100")
     assert event.values == {
@@ -86,7 +86,7 @@ def test_a_sample_has_every_field_in_its_unit(binding: Any, scenario: Scenario) 
 
 def test_versions_come_with_the_first_sample_alone(binding: Any, scenario: Scenario) -> None:
     scenario.write("error nvmlSystemGetCudaDriverVersion_v2 6", ONE_GPU)
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     told = [event.versions for _ in range(3) for event in gpus.sample()]
     assert told == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
 
@@ -96,17 +96,22 @@ def test_slow_fields_are_read_once_a_second_and_of_one_device_a_sample(
 ) -> None:
     scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
     clock = Clock()
-    gpus = Gpus(binding, Watched(), clock)
-    slow = {name for names in SLOW.values() for name in names} | set(NAMES)
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    slow = {name for names in SLOW_FIELDS.values() for name in names} | set(FIELD_NAMES)
     read = []
     for _ in range(16):
         events = [event for event in gpus.sample() if isinstance(event, Telemetry)]
-        assert all(set(event.values) in (set(BOUNDS), set(BOUNDS) - slow) for event in events)
+        assert all(
+            set(event.values) in (set(FIELD_BOUNDS), set(FIELD_BOUNDS) - slow) for event in events
+        )
         read.append([event.device for event in events if slow & set(event.values)])
         clock.now += 0.2
     assert read == [[f"GPU-{i}"] for i in [*range(8), *range(8)]]
     scenario.write("gpu GPU-0 Fake H100")
-    gpus, before = Gpus(binding, Watched(), clock), scenario.calls("nvmlDeviceGetPcieThroughput")
+    gpus, before = (
+        NvidiaGpus(binding, WatchedProcesses(), clock),
+        scenario.calls("nvmlDeviceGetPcieThroughput"),
+    )
     for _ in range(10):
         gpus.sample()
         clock.now += SLOW_S / 5
@@ -120,7 +125,7 @@ def test_a_field_that_is_not_supported_is_null_for_good(
 ) -> None:
     power, memory = "nvmlDeviceGetPowerUsage", "nvmlDeviceGetMemoryInfo"
     scenario.write(ONE_GPU, f"error {power} {code}", f"error {memory} {code}")
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     for _ in range(3):
         values = _values(gpus)
         scenario.write(ONE_GPU)
@@ -140,7 +145,7 @@ def test_insane_values_are_null_and_only_as_long_as_they_last(
         f"set memory_used {81 << 30}",
         "set power_mw 4294967295",
     )
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     values = _values(gpus)
     assert values["utilization"] is None
     assert values["memory_used_bytes"] is None and values["memory_total_bytes"] is None
@@ -170,7 +175,7 @@ def test_a_field_that_is_insane_or_unsupported_is_null_and_the_rest_is_read(
     binding: Any, scenario: Scenario, name: str, insane: str
 ) -> None:
     scenario.write(ONE_GPU, insane)
-    values = _values(Gpus(binding, Watched()))
+    values = _values(NvidiaGpus(binding, WatchedProcesses()))
     assert values[name] is None
     assert values["utilization"] == 37
 
@@ -200,12 +205,12 @@ def test_the_run_and_its_children_are_told_from_foreign_processes(
     assert run.stdout is not None
     worker = int(run.stdout.readline())
     lines = [f"process {run.pid} 100", f"process {worker} 1000", f"process {os.getpid()} 70"]
-    watched = Watched()
-    read = Occupants(watched, _namespace(tmp_path, EVERY_PROCESS))
+    watched = WatchedProcesses()
+    read = GpuProcesses(watched, _namespace(tmp_path, EVERY_PROCESS))
     scenario.write(ONE_GPU, *lines)
     binding.nvmlInit()
     gpu = binding.nvmlDeviceGetHandleByIndex(0)
-    nothing = dict.fromkeys(NAMES)
+    nothing = dict.fromkeys(FIELD_NAMES)
     assert read(binding, gpu) == nothing and not read.foreign
     watched.add(f"runner={run.pid}")
     assert read(binding, gpu) == {"memory_run_bytes": 1100, "foreign_processes": 1}
@@ -224,10 +229,10 @@ def test_who_else_is_on_a_gpu_is_told_when_it_changes(
     binding: Any, scenario: Scenario, run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("txtop.sampler.gpu_processes._sees_every_process", lambda _: True)
-    monkeypatch.setattr("txtop.sampler.gpu_processes.MOST_NAMED", 2)
-    watched, clock = Watched(), Clock()
+    monkeypatch.setattr("txtop.sampler.gpu_processes.MAX_NAMED", 2)
+    watched, clock = WatchedProcesses(), Clock()
     watched.add(f"runner={run.pid}")
-    gpus = Gpus(binding, watched, clock)
+    gpus = NvidiaGpus(binding, watched, clock)
     many = [
         f"process {pid} {size}" for pid, size in ((os.getpid(), 70), (1, 90), (os.getppid(), 5))
     ]
@@ -248,20 +253,20 @@ def test_in_a_container_foreign_processes_cannot_be_counted(
 ) -> None:
     gone = subprocess.Popen(["true"])
     gone.wait()
-    watched = Watched()
+    watched = WatchedProcesses()
     watched.add(f"runner={run.pid}")
     binding.nvmlInit()
     gpu = binding.nvmlDeviceGetHandleByIndex(0)
     for number in (EVERY_PROCESS, A_CONTAINER):
         folder = tmp_path / str(number)
         folder.mkdir()
-        read = partial(Occupants(watched, _namespace(folder, number)), binding, gpu)
+        read = partial(GpuProcesses(watched, _namespace(folder, number)), binding, gpu)
         scenario.write(ONE_GPU, f"process {gone.pid} 100")
-        assert read() == dict.fromkeys(NAMES)
+        assert read() == dict.fromkeys(FIELD_NAMES)
         scenario.write(ONE_GPU, f"process {gone.pid} 100", f"process {run.pid} 7")
         assert read() == {"memory_run_bytes": 7, "foreign_processes": None}
     scenario.write(ONE_GPU)
-    assert read() == dict.fromkeys(NAMES)
+    assert read() == dict.fromkeys(FIELD_NAMES)
 
 
 MIG = (
@@ -285,7 +290,7 @@ def test_mig_devices_are_devices_of_their_own_beside_their_gpu(
     binding: Any, scenario: Scenario
 ) -> None:
     scenario.write(*MIG)
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     assert gpus.refused == []
     events = [event for event in gpus.sample() if isinstance(event, Telemetry)]
     assert [event.device for event in events] == ["GPU-whole", "MIG-one", "MIG-two", "GPU-other"]
@@ -298,14 +303,14 @@ def test_mig_devices_are_devices_of_their_own_beside_their_gpu(
 
 def test_a_mig_device_that_cannot_be_opened_is_named(binding: Any, scenario: Scenario) -> None:
     scenario.write(*MIG[:5], "error nvmlDeviceGetUUID 4", *MIG[-2:])
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     assert gpus.refused == ["a MIG device of GPU 0 cannot be opened: Insufficient Permissions"]
     assert list(gpus.devices) == ["GPU-whole", "GPU-other"]
 
 
 def test_a_field_that_is_late_is_null_once(binding: Any, scenario: Scenario) -> None:
     scenario.write(ONE_GPU, "error nvmlDeviceGetUtilizationRates 10")
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     assert _values(gpus)["utilization"] is None
     scenario.write(ONE_GPU)
     assert _values(gpus)["utilization"] == 37
@@ -318,7 +323,7 @@ def test_a_lost_gpu_is_one_gap_and_the_others_go_on(
 ) -> None:
     scenario.write(*TWO_GPUS)
     clock = Clock()
-    gpus = Gpus(binding, Watched(), clock)
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
     assert _kinds(gpus) == [("Telemetry", "GPU-bad"), ("Telemetry", "GPU-good")]
     scenario.write(TWO_GPUS[0], f"error * {code}", TWO_GPUS[1])
     gap, sample = gpus.sample()
@@ -345,7 +350,7 @@ def test_when_all_are_lost_nvml_starts_anew_at_most_every_30_s(
     binding: Any, scenario: Scenario
 ) -> None:
     clock = Clock()
-    gpus = Gpus(binding, Watched(), clock)
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
     scenario.write("error nvmlInitWithFlags 9", ONE_GPU, "error * 999")
     assert _kinds(gpus) == [("Gap", "")]
     for _ in range(20):
@@ -363,14 +368,14 @@ def test_a_gpu_that_cannot_be_opened_is_named_and_the_others_are_watched(
     binding: Any, scenario: Scenario
 ) -> None:
     scenario.write(TWO_GPUS[0], f"error * {LOST}", TWO_GPUS[1])
-    gpus = Gpus(binding, Watched())
+    gpus = NvidiaGpus(binding, WatchedProcesses())
     assert gpus.refused == ["GPU 0 cannot be opened: GPU is lost"]
     assert _kinds(gpus) == [("Telemetry", "GPU-good")]
 
 
 def test_names_are_made_inert(binding: Any, scenario: Scenario) -> None:
     scenario.write("gpu GPU-1111 H\x1b[31m100")
-    assert Gpus(binding, Watched()).devices["GPU-1111"].label == "H\\x1b[31m100"
+    assert NvidiaGpus(binding, WatchedProcesses()).devices["GPU-1111"].label == "H\\x1b[31m100"
 
 
 @pytest.mark.fault(28)
@@ -389,8 +394,8 @@ def test_why_nvml_cannot_be_used_is_one_line_with_a_next_step(
 ) -> None:
     scenario.write(f"error nvmlInitWithFlags {code}", ONE_GPU)
     with pytest.raises(binding.NVMLError) as caught:
-        Gpus(binding, Watched())
-    trouble = nvml.explain(binding, caught.value)
+        NvidiaGpus(binding, WatchedProcesses())
+    trouble = nvml.explain_error(binding, caught.value)
     assert trouble.state == state
     assert word in trouble.cause
     assert trouble.hint and "\n" not in str(trouble)

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from txtop.protocol.events import Telemetry
-from txtop.sampler.host import MOST_CORES, Host, cpu_model
-from txtop.sampler.process_usage import NotAProcess, Watched
-from txtop.sampler.rapl import Rapl, counters
+from txtop.sampler.host import MAX_CORES, Host, read_cpu_name
+from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
+from txtop.sampler.rapl import Rapl, find_counters
 from txtop.sampler.sampler import Sampler
 
 
@@ -53,7 +53,7 @@ def test_host_values_are_sane() -> None:
 def test_slow_host_values_are_sane() -> None:
     values = Host().slow_values()
     cores = [v for name, v in values.items() if name.startswith("core_") and v is not None]
-    assert len(cores) == min(psutil.cpu_count() or 0, MOST_CORES) or not cores
+    assert len(cores) == min(psutil.cpu_count() or 0, MAX_CORES) or not cores
     busiest, swap = values["cpu_busiest_percent"], values["swap_used_bytes"]
     assert busiest is not None and busiest == max([*cores, busiest]) and 0 <= busiest <= 100
     assert swap is not None and swap >= 0
@@ -63,8 +63,8 @@ def test_slow_host_values_are_sane() -> None:
 def test_cpu_model_is_made_inert(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast \x1b[31m CPU\nmodel name\t: other\n")
-    assert cpu_model(cpuinfo) == "Fast \\x1b[31m CPU"
-    assert cpu_model(tmp_path / "absent") != ""
+    assert read_cpu_name(cpuinfo) == "Fast \\x1b[31m CPU"
+    assert read_cpu_name(tmp_path / "absent") != ""
 
 
 def test_rapl_sums_packages_and_leaves_out_subdomains(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_rapl_sums_packages_and_leaves_out_subdomains(tmp_path: Path) -> None:
     second = _zone(tmp_path, "intel-rapl:1", "package-1", 0)
     _zone(tmp_path, "intel-rapl:0:0", "core", 0)
     _zone(tmp_path, "intel-rapl:2", "psys", 0)
-    assert counters(tmp_path) == [first, second]
+    assert find_counters(tmp_path) == [first, second]
     rapl = Rapl(tmp_path, clock)
     clock.now += 0.5
     first.write_text("600100\n")
@@ -93,7 +93,7 @@ def test_rapl_counter_wraps(tmp_path: Path) -> None:
 
 def test_rapl_without_permission_is_not_available(tmp_path: Path) -> None:
     _zone(tmp_path, "intel-rapl:0", "package-0", None)
-    assert len(counters(tmp_path)) == 1
+    assert len(find_counters(tmp_path)) == 1
     assert not Rapl(tmp_path).available
     assert not Rapl(tmp_path / "absent").available
 
@@ -111,7 +111,7 @@ def test_rapl_nonsense_is_null(tmp_path: Path) -> None:
 
 
 def test_watched_processes_by_label_and_by_number() -> None:
-    watched = Watched()
+    watched = WatchedProcesses()
     watched.add(f"tests={os.getpid()}")
     watched.add(str(os.getppid()))
     costs = {cost.label: cost for cost in watched.costs()}
@@ -122,7 +122,7 @@ def test_watched_processes_by_label_and_by_number() -> None:
 
 def test_a_process_that_ended_leaves_the_list() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        watched = Watched()
+        watched = WatchedProcesses()
         watched.add(f"child={child.pid}")
         assert len(watched.costs()) == 1
         child.communicate(b"\n")
@@ -134,7 +134,7 @@ def test_a_process_that_ended_leaves_the_list() -> None:
 @pytest.mark.parametrize("text", ["", "x", "a=", "a=-1", "a=1.5", "=x", "a=99999999999", "a=٣"])
 def test_what_is_no_process_is_refused(text: str) -> None:
     with pytest.raises(NotAProcess):
-        Watched().add(text)
+        WatchedProcesses().add(text)
 
 
 def test_what_changes_slowly_is_read_each_second_whatever_the_ticks_add_up_to() -> None:
@@ -144,7 +144,7 @@ def test_what_changes_slowly_is_read_each_second_whatever_the_ticks_add_up_to() 
         def send(self, event: Telemetry) -> None:
             told.append(event)
 
-    sampler = Sampler(Kept(), None, 0.2, Watched())  # type: ignore[arg-type]
+    sampler = Sampler(Kept(), None, 0.2, WatchedProcesses())  # type: ignore[arg-type]
     due = 3333.3
     for _ in range(26):
         sampler._tick(due)

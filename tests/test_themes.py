@@ -11,7 +11,7 @@ from txtop import resources
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
 
-SHIPPED, _ = themes.load(resources.directory("themes"))
+SHIPPED, _ = themes.load(resources.find_directory("themes"))
 HOME = "from txtop.ui.launch import run_home; run_home()"
 
 
@@ -54,7 +54,7 @@ def test_the_seven_themes_ship_and_mono_alone_has_no_colours() -> None:
     }  # fmt: skip
 
 
-GOOD = (resources.directory("themes") / "txtop-dark.toml").read_text()
+GOOD = (resources.find_directory("themes") / "txtop-dark.toml").read_text()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_users_theme_goes_before_ours_of_its_name_and_a_bad_one_is_named(
     own(tmp_path, "nord", made_of("nord", "#ff00ff"))
     own(tmp_path, "new", made_of("Mine", "#00ff00"))
     own(tmp_path, "bad", made_of("bad", "pink"))
-    found, problems = themes.load(resources.directory("themes"), themes.user_folder())
+    found, problems = themes.load(resources.find_directory("themes"), themes.user_folder())
     assert found["nord"].colours["accent-a"] == "#ff00ff"
     assert set(found) == {*SHIPPED, "Mine"}
     assert problems == ["theme bad.toml: accent-a has to be #rrggbb or default or dim"]

@@ -15,7 +15,7 @@ from test_roofline import GPT2, PEAKS
 
 from txtop.analysis import roofline
 from txtop.plan.cell import Cell
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -47,7 +47,7 @@ def a_plan(**knobs: Any) -> Plan:
         "sequence_lengths": [128],
         "new_tokens": [8],
     }
-    return Plan(cells=matrix(**usual | knobs), iterations=4, warmup=1)
+    return Plan(cells=expand_matrix(**usual | knobs), iterations=4, warmup=1)
 
 
 def whole(plan: Plan, bad: dict[str, str] | None = None) -> Iterator[AnyEvent]:
@@ -56,7 +56,9 @@ def whole(plan: Plan, bad: dict[str, str] | None = None) -> Iterator[AnyEvent]:
     yield ui_events.header(plan)
     for cell in plan.cells:
         yield from story.cell(cell, (bad or {}).get(cell.id, "ok"))
-    yield events.Ended(t_ns=story.t_ns, reason="done", wall_s=0, statistics_version=1, sha256="")
+    yield events.SessionEnded(
+        t_ns=story.t_ns, reason="done", wall_s=0, statistics_version=1, sha256=""
+    )
 
 
 def compared(cell: str, reference: str, kld: float) -> events.Fidelity:
@@ -321,13 +323,13 @@ def test_a_session_of_another_plan_is_not_mistaken() -> None:
 def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, how: str) -> None:
     plan, state = a_plan(precisions=["fp32", "bf16"], batch_sizes=[1, 8]), SessionState()
     for event in whole(plan):
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.geometry = GPT2
             told = PEAKS | {"device": event.device_id or event.device_name, "source": source}
-            fold(state, events.Peaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
+            fold(state, events.DevicePeaks(t_ns=event.t_ns, **{**told, "threads": event.threads}))
         fold(state, event)
     (plot,) = of(build_view(state), "rates")[:1]
     ((height, name),) = plot.ceilings
-    each = [roofline.ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
+    each = [roofline.compute_ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
     assert None not in each and height == max(each)  # type: ignore[type-var]
     assert name == f"memory bandwidth, {how}: fp32 batch 8"

@@ -10,11 +10,11 @@ import pytest
 import tiny
 from bench_process import WorkerProcess
 
-from txtop.options.run import Asked, plan_of
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import source
 
 PICKLES = Allowed(pickles=True)
@@ -61,8 +61,8 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return directory
 
 
-def _resolve(path: Path, allowed: Allowed) -> source.Source:
-    return source.resolve(str(path), "auto", allowed, lambda _: None, lambda *_: None)
+def _resolve(path: Path, allowed: Allowed) -> source.ModelSource:
+    return source.resolve_model(str(path), "auto", allowed, lambda _: None, lambda *_: None)
 
 
 @pytest.mark.fault(21)
@@ -70,7 +70,7 @@ def test_pickles_need_their_flag(tmp_path: Path) -> None:
     tiny.gpt2(tmp_path, weights=False)
     (tmp_path / "pytorch_model.bin").write_bytes(b"cos\nsystem\n")
     for allowed in (Allowed(), CODE):
-        with pytest.raises(Rejected, match="pickled") as refused:
+        with pytest.raises(RejectedError, match="pickled") as refused:
             _resolve(tmp_path, allowed)
         assert "safetensors" in refused.value.hint and "--allow-pickles" in refused.value.hint
     assert _resolve(tmp_path, PICKLES).weight_files == [tmp_path / "pytorch_model.bin"]
@@ -97,7 +97,9 @@ def test_a_pickle_that_would_run_code_is_not_obeyed_even_so(
 
     (pickled / "pytorch_model.bin").write_bytes(pickle.dumps(Evil()))
     cell = Cell(id="c1", model=str(pickled))
-    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
+    worker.send(
+        commands.LoadModel(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES)
+    )
     ended = worker.until(events.CellFinished)
     assert ended.status == "failed" and not (tmp_path / "owned").exists()
 
@@ -105,7 +107,9 @@ def test_a_pickle_that_would_run_code_is_not_obeyed_even_so(
 @pytest.mark.fault(21)
 def test_own_code_needs_its_flag(worker: WorkerProcess, own_code: Path) -> None:
     cell = Cell(id="c1", model=str(own_code))
-    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES))
+    worker.send(
+        commands.LoadModel(cell=cell, started_ns=worker.started_ns, seed=0, allowed=PICKLES)
+    )
     refused = worker.until(events.CellRejected)
     assert "code of its own" in refused.reason and "--trust-remote-code" in refused.hint
 
@@ -123,13 +127,13 @@ def test_allowed_code_is_run_and_noted(worker: WorkerProcess, own_code: Path) ->
 def test_code_that_fails_is_the_reason(worker: WorkerProcess, own_code: Path) -> None:
     (own_code / "own.py").write_text("raise ValueError('no')")
     cell = Cell(id="c1", model=str(own_code))
-    worker.send(commands.Load(cell=cell, started_ns=worker.started_ns, seed=0, allowed=CODE))
+    worker.send(commands.LoadModel(cell=cell, started_ns=worker.started_ns, seed=0, allowed=CODE))
     refused = worker.until(events.CellRejected)
     assert "its own code fails: ValueError: no" in refused.reason
 
 
 @pytest.mark.fault(21)
 def test_the_plan_records_what_was_allowed() -> None:
-    assert plan_of(Asked()).allowed == Allowed()
-    asked = Asked(allow_pickles=True, trust_remote_code=True)
-    assert plan_of(asked).allowed == Allowed(pickles=True, remote_code=True)
+    assert build_plan(RunOptions()).allowed == Allowed()
+    asked = RunOptions(allow_pickles=True, trust_remote_code=True)
+    assert build_plan(asked).allowed == Allowed(pickles=True, remote_code=True)

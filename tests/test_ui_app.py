@@ -196,7 +196,7 @@ async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -
         await until(pilot, lambda: not isinstance(app.screen, HelpDialog))
         before = app.theme
         await pilot.press("t")
-        await until(pilot, lambda: settings.load().theme == app.theme != before)
+        await until(pilot, lambda: settings.load_settings().theme == app.theme != before)
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press(*"pict", "enter")

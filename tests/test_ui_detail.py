@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.json import build
+from txtop.export.json import build_export
 from txtop.export.schema import CellExport
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.resources import directory
+from txtop.resources import find_directory
 from txtop.session.reader import read_all
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
@@ -48,12 +48,12 @@ MS, S = ui_events.MS, ui_events.S
 
 @cache
 def recorded(name: str) -> SessionState:
-    return fold_all(read_all(directory("sessions") / f"{name}.jsonl")[0])
+    return fold_all(read_all(find_directory("sessions") / f"{name}.jsonl")[0])
 
 
 @cache
 def exported(name: str) -> list[CellExport]:
-    return build(recorded(name), FinalMetrics()).cells
+    return build_export(recorded(name), FinalMetrics()).cells
 
 
 def plan(iterations: int = 20, **cell: object) -> Plan:
@@ -80,7 +80,7 @@ def story(
         if isinstance(event, events.Memory) and discarded:
             first, count = discarded
             made.append(
-                events.Block(
+                events.DisturbedBlock(
                     t_ns=event.t_ns, cell="c1", first=first, count=count, kept=False,
                     reasons=["thermal"],
                 )
@@ -135,7 +135,7 @@ def test_strip_and_histogram_are_of_the_same_iterations_as_the_export(name: str)
 
 def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
     state = story(plan(iterations=80))
-    wanted = build(state, FinalMetrics()).cells[0].metrics
+    wanted = build_export(state, FinalMetrics()).cells[0].metrics
     for figure in of(state).figures:
         name = next(name for name, label in LABELS.items() if label == figure.label)
         found = wanted[name]
@@ -312,7 +312,7 @@ def test_a_throttled_stretch_is_flagged() -> None:
             event.values["throttle_reasons"] = float(0x20)  # type: ignore[union-attr]
             made.insert(next(i for i, e in enumerate(made) if e.t_ns >= 3 * S), event)
     for event in made:
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.device_id, event.device = ui_events.GPU, "cuda:0"
     shown = of(fold_all(made))
     slowed = [trace for trace in shown.traces if trace.flags]
@@ -435,9 +435,9 @@ def test_the_configuration_in_full() -> None:
 def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
     made = _events(plan(precision="int8"))
     for event in made:
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.recipe, event.converted_share = "int8:weight-only", 0.31
-    load = next(i for i, e in enumerate(made) if isinstance(e, events.Load))
+    load = next(i for i, e in enumerate(made) if isinstance(e, events.ModelLoaded))
     made.insert(
         load + 1, events.Kernels(t_ns=made[load].t_ns, cell="c1", prefill="flash", decode="math")
     )
@@ -499,7 +499,7 @@ def shapes() -> dict[str, Detail]:
     made = Plan(cells=(evil,))
     begun = list(ui_events.Story(made).started(evil))
     for event in begun:
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.phases = {EVIL: 1.0, "import": 0.5}
             event.notes, event.device_name, event.source = [EVIL], EVIL, EVIL
             event.versions = {EVIL: EVIL}

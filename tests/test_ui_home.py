@@ -234,7 +234,7 @@ def state(made: list[AnyEvent]) -> SessionState:
 def on_another_cpu(made: list[AnyEvent]) -> list[AnyEvent]:
     return [
         msgspec.structs.replace(event, device_name="Another CPU")
-        if isinstance(event, events.Load)
+        if isinstance(event, events.ModelLoaded)
         else event
         for event in made
     ]

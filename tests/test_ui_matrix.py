@@ -13,11 +13,11 @@ from textual.pilot import Pilot
 from tiling import tiled
 from ui_sessions import session, write
 
-from txtop.forecast.history import Past
+from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import Room
 from txtop.forecast.preview import Forecast, forecast
-from txtop.options.presets import quick
-from txtop.options.run import Asked, plan_of
+from txtop.options.presets import build_quick_plan
+from txtop.options.run import RunOptions, build_plan
 from txtop.plan.plan import Plan
 from txtop.runner import spawn
 from txtop.session import catalog
@@ -39,7 +39,7 @@ __all__ = ["own_folders", "quiet_machine"]
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 GIB = 1 << 30
 ROOM = Room(ram=8.0 * GIB)
-MIXED = Asked(
+MIXED = RunOptions(
     models=["gpt2", "bert-base-uncased", EVIL],
     precisions=["fp32", "int8:torch-dynamic"],
     batch_sizes=[1, 4096],
@@ -53,11 +53,11 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
     """The plans that were started; what is followed is a made-up run."""
     plans: list[Plan] = []
 
-    def start(plan: Plan, **_how: Any) -> spawn.Launched:
+    def start(plan: Plan, **_how: Any) -> spawn.LaunchedRun:
         plans.append(plan)
-        return spawn.Launched(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
+        return spawn.LaunchedRun(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(spawn, "start", start)
+    monkeypatch.setattr(spawn, "start_run", start)
     return plans
 
 
@@ -77,7 +77,7 @@ async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) ->
     async with opened(Home()) as (app, pilot):
         await until(pilot, lambda: "press r" in text(app))
         await pilot.press("r")
-        await until(pilot, lambda: started == [quick()])
+        await until(pilot, lambda: started == [build_quick_plan()])
         await pilot.press("escape")
         await until(pilot, lambda: app.where == "home")
         await pilot.press("a")
@@ -106,7 +106,7 @@ async def test_a_matrix_is_chosen_told_and_started(started: list[Plan]) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.show, Live) and bool(started))
         assert started == [builder.forecast.plan]
-        assert started[0] == plan_of(builder.choices.asked())
+        assert started[0] == build_plan(builder.choices.asked())
         # What was chosen is still there.
         await pilot.press("escape")
         await until(pilot, lambda: app.where == "home")
@@ -123,7 +123,7 @@ async def test_presets_come_first_and_fill_the_choices(started: list[Plan]) -> N
         )
         await until(pilot, lambda: "what length costs" in text(app))
         await pilot.press("shift+tab", "up", "left", "space", "enter")
-        await until(pilot, lambda: started == [plan_of(Asked(preset="quick"))])
+        await until(pilot, lambda: started == [build_plan(RunOptions(preset="quick"))])
 
 
 async def test_what_cannot_be_is_said_in_a_line_and_not_started(started: list[Plan]) -> None:
@@ -221,7 +221,9 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
     write(folder / "one", session(model=EVIL.replace("/", "")))
     write(folder / "two", session(model="bert-base-uncased"))
     async with opened(Home()) as (app, pilot):
-        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.bundled()))
+        await until(
+            pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.list_bundled())
+        )
         await pilot.press("c")
         await until(pilot, lambda: "mark two" in str(list(app._notifications)))
         await pilot.press("space", "down", "space")
@@ -236,7 +238,9 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
         )
         assert not app._exit
         await pilot.press("end", "home", "j", "k", "space", "slash", "escape")
-        await until(pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.bundled()))
+        await until(
+            pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.list_bundled())
+        )
         await pilot.press("escape", "home", "space", "down", "space")
         await until(pilot, lambda: "c compare" in text(app))
         await pilot.press("c")
@@ -288,8 +292,12 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, in
     g = Glyphs(mode)
     shown = Choices()
     shown.named("models").offer(EVIL)
-    told = [forecast(MIXED, Past()), forecast(Asked(models=[EVIL]), Past()), Forecast()]
-    told.append(forecast(Asked(batch_sizes=[]), Past()))
+    told = [
+        forecast(MIXED, RunHistory()),
+        forecast(RunOptions(models=[EVIL]), RunHistory()),
+        Forecast(),
+    ]
+    told.append(forecast(RunOptions(batch_sizes=[]), RunHistory()))
     for boxed in (False, True):
         for at in range(len(shown.knobs)):
             shown.go(at, 7)
@@ -308,14 +316,18 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, in
 
 
 def test_what_will_not_run_is_marked_and_first() -> None:
-    rows = matrix_preview.table(forecast(MIXED, Past()), ROOM, 0, 120, 60, Glyphs(), boxed=True)
+    rows = matrix_preview.table(
+        forecast(MIXED, RunHistory()), ROOM, 0, 120, 60, Glyphs(), boxed=True
+    )
     said = lines(rows).splitlines()
     assert "28 to measure   4 will not fit   12 refused   8 left out" in said[0]
     marks = [line[2] for line in said[2:50]]
     assert marks[:16] == ["✗"] * 16 and "✗" not in marks[16:]
     assert "refused: context 1024" in said[2]
     assert "will not fit in 8.0" in "\n".join(said)
-    skipped = matrix_preview.table(forecast(MIXED, Past()), ROOM, 16, 120, 20, Glyphs(), boxed=True)
+    skipped = matrix_preview.table(
+        forecast(MIXED, RunHistory()), ROOM, 16, 120, 20, Glyphs(), boxed=True
+    )
     assert "refused:" not in lines(skipped[1:])
 
 
@@ -330,7 +342,9 @@ def test_the_knob_under_the_cursor_is_explained() -> None:
 
 @pytest.mark.parametrize("width", [30, 48, 80])
 def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -> None:
-    command = forecast(Asked(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), Past()).command
+    command = forecast(
+        RunOptions(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), RunHistory()
+    ).command
     rows = matrix_preview.command_rows(command, width, Glyphs())
     assert all(sum(len(part) for part, _ in row) <= width for row in rows)
     assert " ".join(lines(rows).replace("\\\n", " ").split()) == command

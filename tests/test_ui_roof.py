@@ -36,10 +36,10 @@ def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
     story = Story(ONE, gpus=gpus)
     state = folded(iter([header(ONE)]))
     for event in story.cell(ONE.cells[0]):
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.geometry = GPT2
             told = PEAKS | {"device": GPU, "threads": 2, "source": "table"} | peaks
-            fold(state, events.Peaks(t_ns=event.t_ns, **told))
+            fold(state, events.DevicePeaks(t_ns=event.t_ns, **told))
         fold(state, event)
     return state
 
@@ -122,9 +122,9 @@ def on_cpu(iterations: int = 12) -> SessionState:
     plan = Plan(cells=ONE.cells, iterations=iterations, warmup=2)
     story, state = Story(plan, token_ms=100), folded(iter([header(plan)]))
     for event in story.cell(plan.cells[0]):
-        if isinstance(event, events.Load):
+        if isinstance(event, events.ModelLoaded):
             event.geometry, event.device_name = GPT2, "A CPU"
-            fold(state, events.Peaks(t_ns=event.t_ns, **PEAKS | {"threads": 2}))
+            fold(state, events.DevicePeaks(t_ns=event.t_ns, **PEAKS | {"threads": 2}))
         fold(state, event)
     return state
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from txtop.analysis import metrics, serving
 from txtop.cli import headless
 from txtop.forecast import preview
-from txtop.forecast.history import Past
+from txtop.forecast.history import RunHistory
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving, Slo
@@ -85,7 +85,7 @@ def answer(
 
 def measuring(plan: Plan, count: int, sent: int = 0) -> SessionState:
     state = begun(plan)
-    fold(state, events.Offered(t_ns=3 * S, cell="c1", requests=40, rate=4.0, sent=sent))
+    fold(state, events.OfferedLoad(t_ns=3 * S, cell="c1", requests=40, rate=4.0, sent=sent))
     for i in range(count):
         fold(state, answer(i))
     return state
@@ -147,7 +147,9 @@ def test_before_a_request_has_come_it_says_so() -> None:
 
 def test_a_request_that_was_answered_is_on_no_lane() -> None:
     state = measuring(a_plan(), 2)
-    seen = events.Lanes(t_ns=state.clock_ns, cell="c1", waiting=1, running=[(2, 3, 4)], slots=8)
+    seen = events.ServerStatus(
+        t_ns=state.clock_ns, cell="c1", waiting=1, running=[(2, 3, 4)], slots=8
+    )
     fold(state, seen)
     assert build_view(state).hero.lanes.running == (Lane(2, 3, 4),)  # type: ignore[union-attr]
     fold(state, answer(2))
@@ -211,9 +213,11 @@ def test_the_plain_line_counts_requests() -> None:
     state = measuring(a_plan(), 12)
     fold(
         state,
-        events.Lanes(t_ns=state.clock_ns, cell="c1", waiting=3, running=[(12, 1, 4)] * 6, slots=8),
+        events.ServerStatus(
+            t_ns=state.clock_ns, cell="c1", waiting=3, running=[(12, 1, 4)] * 6, slots=8
+        ),
     )
-    assert headless._now(state) == (
+    assert headless._describe_activity(state) == (
         "gpt2 fp32 continuous 4/s: 12 of 40 answered, 3 waiting, 6 running"
     )
 
@@ -241,15 +245,15 @@ def test_time_left_is_that_of_the_load() -> None:
 
 
 def test_the_forecast_takes_a_load_for_as_long_as_it_is() -> None:
-    found = preview._time(a_plan(), Past(loads_s={a_plan().cells[0].group: 5.0}))
+    found = preview._time(a_plan(), RunHistory(loads_s={a_plan().cells[0].group: 5.0}))
     assert found.seconds == pytest.approx(15.0)
-    slow = preview._time(a_plan(rate=0.1), Past())
+    slow = preview._time(a_plan(rate=0.1), RunHistory())
     assert slow.seconds == 30.0 and "loading not counted" in slow.basis
 
 
 def tokens_by_sorting(state: CellState, slices: int) -> list[int]:
     """The count as it is defined, every token looked at."""
-    window = serving.window_ns(state)
+    window = serving.compute_window_ns(state)
     assert window is not None
     span = (window[1] - window[0]) / slices
     found = [0] * slices
@@ -266,10 +270,10 @@ def tokens_by_sorting(state: CellState, slices: int) -> list[int]:
 @pytest.mark.parametrize("slices", [1, 10, 37])
 def test_tokens_are_counted_as_if_each_was_looked_at(slices: int) -> None:
     for state in recorded().cells.values():
-        window = serving.window_ns(state)
+        window = serving.compute_window_ns(state)
         assert window is not None
         span_s = (window[1] - window[0]) / slices / 1e9
-        rates = serving.rates(state, "output_tokens_per_s", slices)
+        rates = serving.compute_rates(state, "output_tokens_per_s", slices)
         assert [round(rate * span_s) for rate in rates] == tokens_by_sorting(state, slices)
 
 
@@ -296,7 +300,7 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
         build_view(state, memo=memo)
         took.append(time.perf_counter() - start)
     assert sorted(took)[len(took) // 2] < 0.005
-    assert metrics.live(state.cells["c1"], "output_tokens_per_s").n == 2050
+    assert metrics.summarise_live(state.cells["c1"], "output_tokens_per_s").n == 2050
 
 
 def test_a_row_of_a_plain_cell_is_as_it_was() -> None:

@@ -99,7 +99,7 @@ def test_a_bad_arm_claims_nothing() -> None:
 
 def test_what_happens_before_the_first_block() -> None:
     made = script()
-    at = events.Comparing(t_ns=made.at_ns, cell="B", reference="A", done=37, total=100)
+    at = events.FidelityProgress(t_ns=made.at_ns, cell="B", reference="A", done=37, total=100)
     made.made.append(at)
     assert dueled(made, ended=False).comparison.word == "comparing outputs 37%"
     made.fidelity()
@@ -340,7 +340,7 @@ def recorded(folder: Path, made: Script) -> Path:
     lines = b""
     for number, event in enumerate(made.end(), start=1):
         event.seq = number
-        lines += codec.encode(event)
+        lines += codec.encode_event(event)
     (folder / "events.jsonl").write_bytes(lines)
     return folder
 

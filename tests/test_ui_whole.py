@@ -24,12 +24,15 @@ from txtop.ui.panels.machine_cores import core_rows
 from txtop.ui.panels.machine_detail import whole as panel
 
 G = Glyphs()
-TRAINER = events.Foreign(pid=4123, name="trainer", memory_bytes=21 << 30)
-HOSTILE = events.Foreign(pid=5, name="\x1b[31m[b]x\u202e")
+TRAINER = events.ForeignProcess(pid=4123, name="trainer", memory_bytes=21 << 30)
+HOSTILE = events.ForeignProcess(pid=5, name="\x1b[31m[b]x\u202e")
 
 
 def state(
-    gpus: int = 0, cores: int = 0, foreign: tuple[events.Foreign, ...] | None = (), thermal: int = 0
+    gpus: int = 0,
+    cores: int = 0,
+    foreign: tuple[events.ForeignProcess, ...] | None = (),
+    thermal: int = 0,
 ) -> SessionState:
     story = Story(sweep(), gpus=gpus, cores=cores, foreign=foreign)
     story.throttle = thermal
@@ -172,7 +175,7 @@ async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
             if event.t_ns > 20 * ui_events.S:
                 break
             event.seq = number
-            file.write(codec.encode(event))
+            file.write(codec.encode_event(event))
     for size, keys in (((80, 24), ["4"]), ((120, 40), ["4", "4"])):
         async with opened(Recording(path), size=size) as (app, pilot):
             await until(pilot, lambda app=app: "gpt2" in text(app))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from txtop.plan.cell import Cell
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.ui.drawing import big_digits, charts
@@ -35,7 +35,7 @@ def _sweep(until_s: float, gpus: int = 1, iterations: int | None = 40) -> View:
 
 def _mixed() -> View:
     plan = Plan(
-        cells=matrix(
+        cells=expand_matrix(
             models=["bert-base-uncased", "gpt2", "t5-small"],
             precisions=["fp32"],
             attention=["eager", "sdpa"],

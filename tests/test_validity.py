@@ -7,11 +7,11 @@ import streams
 from test_measure import asked, conduct, exported
 
 from txtop.protocol import events
-from txtop.runner.batch_cell import MOST_REPEATS
-from txtop.runner.block_validity import Readings, spoiled
+from txtop.runner.batch_cell import MAX_REPEATS
+from txtop.runner.block_validity import MachineReadings, find_disturbances
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
-from txtop.state.session import Device, SessionState
+from txtop.state.session import SessionState, WatchedDevice
 
 S = 1_000_000_000
 CALM: dict[str, float | None] = {
@@ -20,7 +20,7 @@ CALM: dict[str, float | None] = {
 }  # fmt: skip
 
 
-def device(**series: list[float]) -> Device:
+def device(**series: list[float]) -> WatchedDevice:
     """Readings five times a second from 0 s on."""
     session = SessionState()
     fold(session, streams.stream()[0])
@@ -34,32 +34,39 @@ def device(**series: list[float]) -> Device:
 def test_a_calm_machine_spoils_nothing() -> None:
     gpu = device(throttle_reasons=[0.0, 4.0, 0.0], sm_clock_mhz=[1980.0, 1700.0, 1980.0])
     host = device(swapped_in_bytes=[5e9, 5e9, 5e9])
-    assert spoiled(Readings(gpu, host), 0, 0, S) == []
-    assert spoiled(Readings(None, None), 0, 0, S) == []
+    assert find_disturbances(MachineReadings(gpu, host), 0, 0, S) == []
+    assert find_disturbances(MachineReadings(None, None), 0, 0, S) == []
 
 
 def test_each_reason_is_named() -> None:
     calm, late = [0.0] * 3, [0.0] * 6
-    throttled = Readings(device(throttle_reasons=[*calm, 0x20 + 0x40]), None)
-    assert spoiled(throttled, 0, S // 5, S) == ["throttled: thermal", "throttled: hardware thermal"]
-    assert spoiled(throttled, 0, 0, S // 10) == []
-    crowded = Readings(device(foreign_processes=[1.0, 1.0, 1.0, 2.0]), None)
-    assert spoiled(crowded, 0, S // 2, S) == ["another process came to this GPU"]
-    assert spoiled(crowded, S, S, 2 * S) == []  # it was there when the cell began
-    slow = Readings(device(throttle_reasons=late, sm_clock_mhz=[1980.0] * 5 + [1800.0]), None)
-    assert spoiled(slow, 0, S, 2 * S) == ["clock fell from 1980 to 1800 MHz"]
-    paging = Readings(None, device(swapped_in_bytes=[0.0, 0.0, 0.0, 2e6]))
-    assert spoiled(paging, 0, S // 2, S) == ["paging: memory was swapped in"]
-    lost = Readings(None, None, (S // 2,))
-    assert spoiled(lost, 0, 0, S) == ["the GPU stopped answering"]
-    assert spoiled(lost, 0, S, 2 * S) == []
+    throttled = MachineReadings(device(throttle_reasons=[*calm, 0x20 + 0x40]), None)
+    assert find_disturbances(throttled, 0, S // 5, S) == [
+        "throttled: thermal",
+        "throttled: hardware thermal",
+    ]
+    assert find_disturbances(throttled, 0, 0, S // 10) == []
+    crowded = MachineReadings(device(foreign_processes=[1.0, 1.0, 1.0, 2.0]), None)
+    assert find_disturbances(crowded, 0, S // 2, S) == ["another process came to this GPU"]
+    assert find_disturbances(crowded, S, S, 2 * S) == []  # it was there when the cell began
+    slow = MachineReadings(
+        device(throttle_reasons=late, sm_clock_mhz=[1980.0] * 5 + [1800.0]), None
+    )
+    assert find_disturbances(slow, 0, S, 2 * S) == ["clock fell from 1980 to 1800 MHz"]
+    paging = MachineReadings(None, device(swapped_in_bytes=[0.0, 0.0, 0.0, 2e6]))
+    assert find_disturbances(paging, 0, S // 2, S) == ["paging: memory was swapped in"]
+    lost = MachineReadings(None, None, (S // 2,))
+    assert find_disturbances(lost, 0, 0, S) == ["the GPU stopped answering"]
+    assert find_disturbances(lost, 0, S, 2 * S) == []
 
 
 def test_a_short_block_is_judged_by_the_readings_around_it() -> None:
     gpu = device(throttle_reasons=[0.0, 0x8, 0.0, 0.0, 0.0])
     between = S // 4
-    assert spoiled(Readings(gpu, None), 0, between, between + S // 100)
-    assert not spoiled(Readings(gpu, None), 0, between + S // 2, between + S // 2 + S // 100)
+    assert find_disturbances(MachineReadings(gpu, None), 0, between, between + S // 100)
+    assert not find_disturbances(
+        MachineReadings(gpu, None), 0, between + S // 2, between + S // 2 + S // 100
+    )
 
 
 def run(throttled_s: tuple[float, float], **changed: object) -> tuple[SessionState, CellState]:
@@ -82,7 +89,7 @@ def test_a_spoiled_block_is_repeated_and_counts_for_nothing() -> None:
 
 def test_three_repeats_are_the_most_and_the_rest_is_kept_with_a_word() -> None:
     session, state = run((1.0, 1e9), iterations=10)
-    assert sum(not b.kept for b in state.blocks) == MOST_REPEATS
+    assert sum(not b.kept for b in state.blocks) == MAX_REPEATS
     assert len(state.samples.kept()) == 10
     assert any("kept: throttled: hardware thermal" in n for n in exported(session).notes)
     assert len(state.samples.role) < 20
@@ -98,4 +105,4 @@ def test_a_cell_elsewhere_is_left_alone(device_id: str | None) -> None:
     session = fold_all(streams.stream()[:1])
     hot = {**CALM, "throttle_reasons": 64.0}
     fold(session, events.Telemetry(t_ns=streams.stream()[0].t_ns, device="GPU-1", values=hot))
-    assert spoiled(Readings.of(session, device_id), 0, 0, S) == []
+    assert find_disturbances(MachineReadings.of(session, device_id), 0, 0, S) == []

@@ -16,8 +16,8 @@ from txtop.cli.app import run_command_line
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.session import catalog
-from txtop.session.verify import verify
-from txtop.session.writer import LOG_NAME, LogWriter, create_folder
+from txtop.session.verify import verify_log
+from txtop.session.writer import LOG_NAME, LogWriter, create_session_folder
 
 Lines = list[bytes]
 
@@ -29,11 +29,11 @@ def slow(value: object) -> object:
 def record(folder: Path, made: list[AnyEvent], last_seq: int = 0) -> Path:
     """Writes events as a runner does; `ended` gets its digest."""
     if not folder.exists():
-        create_folder(folder)
+        create_session_folder(folder)
     writer = LogWriter(folder)
     writer.last_seq = last_seq
     for event in made:
-        if isinstance(event, events.Ended):
+        if isinstance(event, events.SessionEnded):
             event.sha256 = writer.digest()
         writer.record(event)
     assert writer.close()
@@ -61,15 +61,15 @@ def twice_resumed(folder: Path) -> Path:
 
 
 def test_what_a_writer_leaves_is_in_order(session: Path, tmp_path: Path) -> None:
-    found = verify(session)
+    found = verify_log(session)
     assert not found.wrong and found.digests == 1 and found.segments == 1 and found.ended
-    found = verify(twice_resumed(tmp_path / "t"))
+    found = verify_log(twice_resumed(tmp_path / "t"))
     assert not found.wrong and found.digests == 2 and found.segments == 3 and found.ended
 
 
-@pytest.mark.parametrize("path", catalog.bundled(), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", catalog.list_bundled(), ids=lambda p: p.name)
 def test_the_bundled_recordings_are_in_order(path: Path) -> None:
-    found = verify(path)
+    found = verify_log(path)
     assert not found.wrong and found.digests == found.segments == 1
 
 
@@ -121,7 +121,7 @@ def test_each_damage_is_named_with_its_line(
     spoil(lines)
     log.write_bytes(b"".join(lines))
     wanted = at if at > 0 else len(lines)
-    found = verify(session)
+    found = verify_log(session)
     assert any(line == wanted and said in what for line, what in found.wrong), found.wrong
     assert run_command_line(["verify", str(session)]) == 1
     assert f"line {wanted}: " in capsys.readouterr().out
@@ -142,7 +142,7 @@ def test_a_newer_kind_is_counted_and_a_compressed_session_is_read(session: Path)
     lines.append(b'{"kind":"weather","seq":%d,"t_ns":1,"sun":true}\n' % (len(lines) + 1))
     packed = session.parent / "s.jsonl.gz"
     packed.write_bytes(gzip.compress(b"".join(lines)))
-    found = verify(packed)
+    found = verify_log(packed)
     assert not found.wrong and found.unknown == 1 and not found.ended
 
 
@@ -209,7 +209,7 @@ def test_a_newer_minor_schema_is_read_and_a_newer_major_one_refused(
 def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, command: str, filling: bytes) -> None:
     path = tmp_path / "s.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
-        file.write(b"".join(map(codec.encode, streams.stream())))
+        file.write(b"".join(map(codec.encode_event, streams.stream())))
         for _ in range(80):
             file.write(filling * (1 << 24))
     assert path.stat().st_size < 20 << 20

@@ -9,19 +9,19 @@ import pytest
 from versus_sessions import Script, script
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli.headless import _finish
+from txtop.cli.headless import _finish_run
 from txtop.export import json as export
 from txtop.export.text import table
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.state.snapshot import develop, take
+from txtop.state.snapshot import restore_snapshot, take_snapshot
 from txtop.stats.sequential import ConfidenceSequence
 
 
-def folded(stream: list[AnyEvent]) -> tuple[SessionState, Versus]:
+def folded(stream: list[AnyEvent]) -> tuple[SessionState, ABTest]:
     state = fold_all(stream)
     assert state.versus is not None
     return state, state.versus
@@ -62,7 +62,7 @@ def test_verdicts_in_words(ratio: float, verdict: str, words: str) -> None:
     state, versus = folded(script().fidelity().begin().blocks(14, ratio, 0.004).end())
     assert versus.verdict("B") == verdict
     assert versus.words("B", over=True).startswith(words)
-    text = table.report(state, FinalMetrics())
+    text = table.format_report(state, FinalMetrics())
     assert words in text and "output: unknown (random weights)" in text
     (found,) = exported(state)
     assert (found["verdict"], found["blocks"], found["metric"]) == (verdict, 14, "e2e_ms")
@@ -77,7 +77,7 @@ def test_what_is_open_at_the_end_is_inconclusive_and_says_what_was_missing() -> 
     assert versus.verdict("B") is None and versus.verdict("B", over=True) == "inconclusive"
     (found,) = exported(state)
     assert found["verdict"] == "inconclusive" and "4 blocks of at least 10" in str(found["notes"])
-    assert "inconclusive" in table.report(state, FinalMetrics())
+    assert "inconclusive" in table.format_report(state, FinalMetrics())
 
 
 def test_a_difference_inside_the_margin_is_measurable() -> None:
@@ -92,7 +92,7 @@ def test_no_speed_is_claimed_for_an_arm_that_makes_nan() -> None:
     assert versus.verdict("B", over=True) is None and state.failed == 1
     (found,) = exported(state)
     assert found["ratio"] is found["ci95"] is found["verdict"] is found["wilcoxon_p"] is None
-    text = table.report(state, FinalMetrics())
+    text = table.format_report(state, FinalMetrics())
     assert "INVALID" in text and "faster" not in text and "2.00" not in text
 
 
@@ -101,7 +101,7 @@ def test_nan_in_warm_up_makes_invalid_too() -> None:
     sick = next(e for e in made.made if isinstance(e, events.Iteration) and e.cell == "B")
     sick.invalid = 7
     _, versus = folded(made.blocks(12, 2.0).end())
-    assert "B is INVALID" in versus.why_not("B") and versus.left_in == [versus.first]
+    assert "B is INVALID" in versus.explain_no_verdict("B") and versus.left_in == [versus.first]
 
 
 def test_a_failed_arm_leaves_the_others_to_be_compared() -> None:
@@ -158,15 +158,17 @@ def test_a_picture_of_an_ab_is_what_it_was() -> None:
     stream = made.made + [e for e in script().begin().blocks(9, 1.3).end() if e.t_ns > made.at_ns]
     for cut in range(0, len(stream), 7):
         state = fold_all(stream[:cut])
-        picture = take(state)
-        before = table.report(fold_all(stream[:cut]), FinalMetrics())
+        picture = take_snapshot(state)
+        before = table.format_report(fold_all(stream[:cut]), FinalMetrics())
         for event in stream[cut:]:
             fold(state, event)
-        again = develop(picture, state)
-        assert table.report(again, FinalMetrics()) == before
+        again = restore_snapshot(picture, state)
+        assert table.format_report(again, FinalMetrics()) == before
         for event in stream[cut:]:
             fold(again, event)
-        assert table.report(again, FinalMetrics()) == table.report(state, FinalMetrics())
+        assert table.format_report(again, FinalMetrics()) == table.format_report(
+            state, FinalMetrics()
+        )
 
 
 @pytest.mark.parametrize(("ratio", "count", "code"), [(1.5, 12, 0), (1.5, 3, 3), (1.0, 14, 0)])
@@ -174,4 +176,4 @@ def test_exit_codes(ratio: float, count: int, code: int, tmp_path: object) -> No
     from pathlib import Path
 
     state, _ = folded(script().begin().blocks(count, ratio, 0.002).end())
-    assert _finish(Path(str(tmp_path)), state, FinalMetrics(), None) == code
+    assert _finish_run(Path(str(tmp_path)), state, FinalMetrics(), None) == code

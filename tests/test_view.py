@@ -17,7 +17,7 @@ from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
-from txtop.system.throttle import INVALIDATING
+from txtop.system.throttle import INVALIDATING_REASONS
 from txtop.ui.models import cells as cell_row
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import Memo
@@ -148,7 +148,7 @@ def test_a_throttled_gpu_is_said_beside_the_number() -> None:
     assert build_view(state).hero.word == "STABLE"
     device.series["throttle_reasons"][1][-1] = 0x40
     hero = build_view(state).hero
-    assert (hero.word, hero.why) == ("THROTTLED", INVALIDATING[0x40])
+    assert (hero.word, hero.why) == ("THROTTLED", INVALIDATING_REASONS[0x40])
     assert throttled(0.0) == ("none", False)
     assert throttled(None) == ("", False)
 
@@ -159,7 +159,7 @@ def test_pause_and_end_are_shown() -> None:
     assert build_view(state).paused and build_view(state).hero.word == "paused"
     fold(
         state,
-        events.Ended(
+        events.SessionEnded(
             t_ns=state.clock_ns, reason="stopped", wall_s=0, statistics_version=1, sha256=""
         ),
     )
@@ -275,9 +275,9 @@ def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
         cells = state.cells.values()
         assert list(shown) == [cell_row.row(state, c, best.get(c.cell.id), memo) for c in cells]
 
-    for event in read_all(resources.directory("sessions") / f"{name}.jsonl")[0]:
+    for event in read_all(resources.find_directory("sessions") / f"{name}.jsonl")[0]:
         fold(state, event)
-        if not isinstance(event, events.Telemetry | events.Steps):
+        if not isinstance(event, events.Telemetry | events.TokenTimings):
             check(memo)
     at_once = Memo()
     for _ in range(1 + len(state.cells)):

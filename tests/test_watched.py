@@ -12,7 +12,7 @@ from txtop.analysis import energy as watched
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
-from txtop.formatting import figure
+from txtop.formatting import format_figure
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
@@ -51,7 +51,7 @@ def idle_then_busy(s: float) -> Values:
 
 
 def energy(state: SessionState) -> dict[str, float | None]:
-    found = watched.figures(state, state.cells["c001"])
+    found = watched.summarise_device(state, state.cells["c001"])
     return {k: v.mean for k, v in found.items() if k.startswith("energy")}
 
 
@@ -61,12 +61,12 @@ def test_joules_per_token_gross_and_net() -> None:
     found = energy(state)
     assert found["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
     assert found["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
-    assert watched.idle(state, GPU).watts == pytest.approx(50, rel=0.02)
+    assert watched.compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
 
 
 def test_power_alone_is_integrated_and_says_so() -> None:
     state = session(lambda s: {"power_w": idle_then_busy(s)["power_w"]})
-    found = watched.figures(state, state.cells["c001"])["energy_j_per_token"]
+    found = watched.summarise_device(state, state.cells["c001"])["energy_j_per_token"]
     assert found.mean == pytest.approx(
         energy(session(idle_then_busy))["energy_j_per_token"], rel=0.01
     )
@@ -82,12 +82,12 @@ def test_the_processor_of_a_cell_without_gpu() -> None:
 def test_what_was_not_read_is_absent_or_null_with_its_reason() -> None:
     assert energy(session(lambda s: {"utilization": 99.0})) == {}
     late = session(lambda s: idle_then_busy(s) if s > 3 else {"power_w": None, "energy_j": None})
-    found = watched.figures(late, late.cells["c001"])
+    found = watched.summarise_device(late, late.cells["c001"])
     assert found["energy_j_per_token"].mean is not None
     (note,) = found["energy_net_j_per_token"].notes
     assert note.startswith("idle: ")
     ended = session(lambda s: idle_then_busy(s) if s < 6 else {"power_w": None, "energy_j": None})
-    assert watched.figures(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
+    assert watched.summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
 
 
 def test_a_part_of_a_gpu_is_found_by_its_own_name() -> None:
@@ -98,20 +98,20 @@ def test_a_part_of_a_gpu_is_found_by_its_own_name() -> None:
 
 def test_table_and_export_state_the_energy() -> None:
     state, finals = session(idle_then_busy), FinalMetrics()
-    heading = table.columns(state)
-    row = dict(zip([name for name, _ in heading], table.rows(state, finals)[0], strict=True))
+    heading = table.list_columns(state)
+    row = dict(zip([name for name, _ in heading], table.build_rows(state, finals)[0], strict=True))
     assert (row["energy"], row["J per"]) == (
-        figure(energy(state)["energy_j_per_token"]),
+        format_figure(energy(state)["energy_j_per_token"]),
         "tok",
     )
-    metrics = json.build(state, finals).cells[0].metrics
+    metrics = json.build_export(state, finals).cells[0].metrics
     assert metrics["energy_net_j_per_token"].unit == "J/tok"
     without = session(lambda s: {"utilization": 9.0})
-    assert "energy" not in [name for name, _ in table.columns(without)]
+    assert "energy" not in [name for name, _ in table.list_columns(without)]
 
 
 def test_versions_of_the_driver_are_in_the_export() -> None:
     state = session(idle_then_busy)
     told = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
     fold(state, told)
-    assert json.build(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"
+    assert json.build_export(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"

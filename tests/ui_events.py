@@ -6,8 +6,8 @@ import random
 from collections.abc import Iterator
 
 from txtop.plan.cell import Cell
-from txtop.plan.matrix import matrix
-from txtop.plan.plan import Plan, workload_hash
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan, hash_workload
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold
@@ -20,7 +20,7 @@ GPU = "GPU-00000000-0000-0000-0000-000000000000"
 
 def sweep(iterations: int | None = 40, warmup: int = 3) -> Plan:
     """gpt2 and gpt2-medium in two precisions and three batches."""
-    cells = matrix(
+    cells = expand_matrix(
         models=["gpt2", "gpt2-medium"],
         precisions=["fp32", "bf16"],
         attention=["sdpa"],
@@ -32,7 +32,7 @@ def sweep(iterations: int | None = 40, warmup: int = 3) -> Plan:
     return Plan(cells=cells, iterations=iterations, warmup=warmup)
 
 
-def header(plan: Plan, cores: int = 64) -> events.Header:
+def header(plan: Plan, cores: int = 64) -> events.SessionHeader:
     machine = events.Machine(
         hostname="box",
         os="Linux",
@@ -42,14 +42,14 @@ def header(plan: Plan, cores: int = 64) -> events.Header:
         memory_bytes=24 << 30,
         python="3.11",
     )
-    return events.Header(
+    return events.SessionHeader(
         t_ns=0,
         schema=(1, 0),
         session="20261121-140200-ab12",
         name="gpt2-cpu-demo",
         wall_s=1_795_269_720.0,
         plan=plan,
-        workload_sha256=workload_hash(plan),
+        workload_sha256=hash_workload(plan),
         machine=machine,
         versions={},
         seed=0,
@@ -68,7 +68,7 @@ class Story:
         gpus: int = 0,
         token_ms: float = 25.0,
         cores: int = 0,
-        foreign: tuple[events.Foreign, ...] | None = None,
+        foreign: tuple[events.ForeignProcess, ...] | None = None,
     ) -> None:
         self.plan = plan
         self.t_ns = 0
@@ -86,7 +86,7 @@ class Story:
         for i, cell in enumerate(self.plan.cells):
             shares = i > 0 and self.plan.cells[i - 1].group == cell.group
             yield from self.cell(cell, "oom" if i == 3 else "ok", shares=shares)
-        yield events.Ended(
+        yield events.SessionEnded(
             t_ns=self.t_ns, reason="done", wall_s=0.0, statistics_version=1, sha256=""
         )
 
@@ -121,9 +121,9 @@ class Story:
             yield self.loaded(cell)
         yield events.Workload(t_ns=self.t_ns, cell=cell.id, inputs_sha256="0", threads=2)
 
-    def loaded(self, cell: Cell) -> events.Load:
+    def loaded(self, cell: Cell) -> events.ModelLoaded:
         encoder = "bert" in cell.model
-        return events.Load(
+        return events.ModelLoaded(
             t_ns=self.t_ns,
             cell=cell.id,
             worker="w1",
@@ -157,7 +157,9 @@ class Story:
         for first in range(0, len(gaps), 4):
             batch = gaps[first : first + 4]
             yield from self.wait(sum(batch) / S)
-            yield events.Steps(t_ns=self.t_ns, cell=cell.id, index=i, first=first, gaps_ns=batch)
+            yield events.TokenTimings(
+                t_ns=self.t_ns, cell=cell.id, index=i, first=first, gaps_ns=batch
+            )
             if tokens is not None and first >= tokens:
                 return
         yield events.Iteration(

@@ -38,9 +38,9 @@ def session(
     )
     plan = Plan(cells=planned, iterations=iterations)
     made: list[AnyEvent] = [
-        events.Header(
+        events.SessionHeader(
             t_ns=0,
-            schema=events.SCHEMA,
+            schema=events.LOG_SCHEMA,
             session="20261123-140000-test",
             name="invented",
             wall_s=1_763_900_000.0,
@@ -63,7 +63,7 @@ def session(
         for i in range(iterations + 3):
             gaps = [40 * MS, *[(25 + (i % 3)) * MS] * 3]
             e2e = sum(gaps)
-            made.append(events.Steps(t_ns=at, cell=cell.id, index=i, first=0, gaps_ns=gaps))
+            made.append(events.TokenTimings(t_ns=at, cell=cell.id, index=i, first=0, gaps_ns=gaps))
             at += e2e
             role: events.Role = "first" if i == 0 else "warmup" if i < 3 else "measured"
             made.append(
@@ -94,7 +94,7 @@ def session(
         )
     if ended:
         made.append(
-            events.Ended(
+            events.SessionEnded(
                 t_ns=at,
                 reason="done",
                 wall_s=1_763_900_060.0,
@@ -107,8 +107,8 @@ def session(
     return made
 
 
-def _load(at_ns: int, cell: str, note: str) -> events.Load:
-    return events.Load(
+def _load(at_ns: int, cell: str, note: str) -> events.ModelLoaded:
+    return events.ModelLoaded(
         t_ns=at_ns,
         cell=cell,
         worker="w0",
@@ -141,5 +141,5 @@ def write(folder: Path, made: list[AnyEvent]) -> Path:
     """A session's folder with these events."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "events.jsonl").open("ab") as file:
-        file.writelines(map(codec.encode, made))
+        file.writelines(map(codec.encode_event, made))
     return folder

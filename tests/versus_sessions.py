@@ -9,7 +9,7 @@ import streams
 
 from txtop import stats
 from txtop.options import ab
-from txtop.options.ab import Rules
+from txtop.options.ab import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -32,9 +32,9 @@ class Script:
 
     def __post_init__(self) -> None:
         self.made += [
-            events.Header(
+            events.SessionHeader(
                 t_ns=self.at_ns,
-                schema=events.SCHEMA,
+                schema=events.LOG_SCHEMA,
                 session="ab",
                 wall_s=1.7e9,
                 plan=self.plan,
@@ -82,7 +82,7 @@ class Script:
         start, self.at_ns = self.at_ns, self.at_ns + e2e
         if tokens:
             self.made.append(
-                events.Steps(t_ns=self.at_ns, cell=cell, index=place, first=0, gaps_ns=gaps)
+                events.TokenTimings(t_ns=self.at_ns, cell=cell, index=place, first=0, gaps_ns=gaps)
             )
         self.made.append(
             events.Iteration(
@@ -114,7 +114,7 @@ class Script:
         for name in order if paired else [*order, *reversed(order)]:
             places[name].append(self.request(name, ms[name]))
         self.made.append(
-            events.Round(
+            events.ABBlock(
                 t_ns=self.at_ns,
                 order=order,
                 iterations=places,
@@ -133,7 +133,7 @@ class Script:
             self.block((30.0, 30.0 / (ratio * off)), **facts)  # type: ignore[arg-type]
         return self
 
-    def end(self, status: events.Status = "ok", reason: str = "done") -> list[AnyEvent]:
+    def end(self, status: events.CellStatus = "ok", reason: str = "done") -> list[AnyEvent]:
         """The arms and the session end."""
         for cell in self.plan.cells:
             self.made.append(events.Memory(t_ns=self.at_ns, cell=cell.id, host_bytes=1 << 30))
@@ -143,11 +143,11 @@ class Script:
                 )
             )
         self.made.append(
-            events.Ended(
+            events.SessionEnded(
                 t_ns=self.at_ns,
                 reason=reason,  # type: ignore[arg-type]
                 wall_s=1.7e9,
-                statistics_version=stats.VERSION,
+                statistics_version=stats.STATISTICS_VERSION,
                 sha256="0" * 64,
             )
         )
@@ -157,5 +157,5 @@ class Script:
 def script(*knobs: dict[str, object], model: str = "gpt2", **facts: object) -> Script:
     """An A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
-    plan = ab.plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, Rules())
+    plan = ab.build_ab_plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions())
     return Script(plan, **facts)  # type: ignore[arg-type]

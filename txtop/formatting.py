@@ -127,7 +127,7 @@ def parse_time(text: str) -> int | None:
     return round(total * 1e9)
 
 
-def figure(value: float | None) -> str:
+def format_figure(value: float | None) -> str:
     """Three significant digits, never an exponent; `—` where there is none."""
     if value is None:
         return MISSING

@@ -8,7 +8,7 @@ from typing import Literal
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def directory(kind: Literal["themes", "sessions"], package: Path = _PACKAGE) -> Path:
+def find_directory(kind: Literal["themes", "sessions"], package: Path = _PACKAGE) -> Path:
     """The folder of bundled `kind`: in the installed package, else beside it in a checkout."""
     inside = package / "data" / kind
     return inside if inside.is_dir() else package.parent / kind

@@ -26,7 +26,7 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def inert_json(body: bytes) -> bytes:
+def escape_json(body: bytes) -> bytes:
     """The same JSON with every control or hidden character in its strings as a `\\u` escape."""
     if body.isascii() and b"\x7f" not in body:
         return body

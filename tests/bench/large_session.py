@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, Recorded
 
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 
 HOUR_NS = 3_600_000_000_000
@@ -36,7 +36,7 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 
 def plan() -> Plan:
     """5 precisions x 10 batches x 20 lengths."""
-    cells = matrix(
+    cells = expand_matrix(
         models=["Qwen3-0.6B"],
         precisions=["fp32", "bf16", "fp16", "int8:weight-only", "int8:dynamic"],
         attention=["sdpa"],

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from recorded import GPU, HOST, PROCESSES, Recorded
 
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 
@@ -35,7 +35,7 @@ LOAD_NS = 6_000_000_000
 
 def generate(path: Path, steps: int = STEPS) -> int:
     """Writes the log; returns its bytes."""
-    cells = matrix(
+    cells = expand_matrix(
         models=["gpt2", "Qwen3-0.6B"],
         precisions=["fp32", "bf16"],
         attention=["sdpa"],

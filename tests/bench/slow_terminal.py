@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from txtop.selftest import overhead
-from txtop.selftest.screen_arm import Watched
+from txtop.selftest.screen_arm import ScreenArm
 
 SLICE_S = 1.0
 TURNS = "ABBAABBAAB"
@@ -26,7 +26,7 @@ QUESTION = b"leave it running"
 PATIENCE_S = 10.0
 
 
-class Slow(Watched):
+class Slow(ScreenArm):
     """Its terminal takes `rate` bytes/s while that is set."""
 
     rate: float | None = None
@@ -44,7 +44,7 @@ class Slow(Watched):
 
     def asked(self) -> float:
         """Seconds from typing `q` to its question in what the terminal took."""
-        self._all.go_on()
+        self._all.resume()
         time.sleep(1.0)
         self._newest = b""
         began = time.monotonic()
@@ -65,7 +65,7 @@ def main() -> None:
         config = Path(folder) / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(overhead.MODEL), encoding="utf-8")
-        watched = Slow(overhead._arguments(config.parent), Path(folder))
+        watched = Slow(overhead._build_arguments(config.parent), Path(folder))
         try:
             watched.wait_loaded()
             ratios = []

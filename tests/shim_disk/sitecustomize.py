@@ -6,7 +6,7 @@ from pathlib import Path
 
 from txtop.runner import child_process
 
-child_process.WORKER = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
+child_process.WORKER_COMMAND = (sys.executable, str(Path(__file__).parents[1] / "fake_worker.py"))
 
 
 def _fails(_fd: int) -> None:

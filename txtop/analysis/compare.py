@@ -9,40 +9,40 @@ from statistics import fmean, median
 import msgspec
 
 from txtop.analysis import knee, metrics, serving
-from txtop.formatting import figure
+from txtop.formatting import format_figure
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.unpaired import Contrast, contrast
+from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
 
-Key = tuple[object, ...]
-Pair = tuple[SessionState, CellState]
+MatchKey = tuple[object, ...]
+SessionCell = tuple[SessionState, CellState]
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "not comparable": 3, "no regression": 0}
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One cell on both sides. `contrast` is null where `reasons` say why it cannot be."""
+class CellComparison:
+    """One cell on both sides. `compare_unpaired` is null where `reasons` say why it cannot be."""
 
     cell: str
     unit: str
     base_rate: float | None
     new_rate: float | None
-    contrast: Contrast | None
+    contrast: UnpairedRatio | None
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
     verdict: str
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SessionComparison:
     """All cells and what they amount to: one of `EXIT_CODES`."""
 
     base: tuple[str, ...]
     new: tuple[str, ...]
     margin: float
-    cells: tuple[Compared, ...]
+    cells: tuple[CellComparison, ...]
     outcome: str
 
     @property
@@ -50,28 +50,30 @@ class Comparison:
         return EXIT_CODES[self.outcome]
 
 
-def compare(base: list[SessionState], new: list[SessionState], margin: float) -> Comparison:
+def compare_sessions(
+    base: list[SessionState], new: list[SessionState], margin: float
+) -> SessionComparison:
     """Pairs the cells of two sides by what they ask of the machine, and compares their times."""
-    crowded = _crowded([*base, *new])
-    sides = [_by_key(side, crowded) for side in (base, new)]
+    crowded = _find_ambiguous_keys([*base, *new])
+    sides = [_group_by_key(side, crowded) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
-    cells = tuple(_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
-    return Comparison(_names(base), _names(new), margin, cells, outcome(cells))
+    cells = tuple(_compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
+    return SessionComparison(_names(base), _names(new), margin, cells, decide_outcome(cells))
 
 
-def obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]]:
+def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]]:
     """Of each cell of two sessions, A and B, why it cannot be compared; empty where it can."""
-    crowded = _crowded([base, new])
-    sides = [_by_key([side], crowded) for side in (base, new)]
+    crowded = _find_ambiguous_keys([base, new])
+    sides = [_group_by_key([side], crowded) for side in (base, new)]
     found = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         pairs = [side.get(key, []) for side in sides]
         label = sanitise((pairs[0] or pairs[1])[0][1].cell.short)
-        found[label] = list(map(sanitise, _reasons(pairs[0], pairs[1], ("A", "B"))))
+        found[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
     return found
 
 
-def outcome(cells: Iterable[Compared]) -> str:
+def decide_outcome(cells: Iterable[CellComparison]) -> str:
     """One slower cell is a regression; without one, all have to be known not to be slower."""
     verdicts = [c.verdict for c in cells]
     if "slower" in verdicts:
@@ -82,7 +84,7 @@ def outcome(cells: Iterable[Compared]) -> str:
     return "no regression" if all(v in fine for v in verdicts) else "inconclusive"
 
 
-def verdict(found: Contrast, margin: float) -> str:
+def decide_verdict(found: UnpairedRatio, margin: float) -> str:
     """That of the contrast, or `no slower` where only its upper end lies outside the margin."""
     if found.verdict == "inconclusive" and found.ci95 and found.ci95[0] >= 1 / (1 + margin):
         return "no slower"
@@ -93,7 +95,7 @@ def _names(side: list[SessionState]) -> tuple[str, ...]:
     return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
 
 
-def _asked(cell: Cell) -> Key:
+def _match_key(cell: Cell) -> MatchKey:
     return (
         cell.model,
         cell.precision,
@@ -108,88 +110,97 @@ def _asked(cell: Cell) -> Key:
     )
 
 
-def _crowded(states: list[SessionState]) -> set[Key]:
+def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
     """What several cells of one session ask: these are told apart by threads and device too."""
-    found: set[Key] = set()
+    found: set[MatchKey] = set()
     for state in states:
-        asked = [_asked(c.cell) for c in state.cells.values()]
+        asked = [_match_key(c.cell) for c in state.cells.values()]
         found |= {key for key in asked if asked.count(key) > 1}
     return found
 
 
-def _by_key(states: list[SessionState], crowded: set[Key]) -> dict[Key, list[Pair]]:
-    found: dict[Key, list[Pair]] = {}
+def _group_by_key(
+    states: list[SessionState], crowded: set[MatchKey]
+) -> dict[MatchKey, list[SessionCell]]:
+    found: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
         for cell in state.cells.values():
-            key, c = _asked(cell.cell), cell.cell
+            key, c = _match_key(cell.cell), cell.cell
             full = (*key, c.threads, c.device, c.weights) if key in crowded else key
             found.setdefault(full, []).append((state, cell))
     return found
 
 
-def _cell(base: list[Pair], new: list[Pair], margin: float) -> Compared:
+def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float) -> CellComparison:
     first = (base or new)[0][1]
     label = sanitise(first.cell.short)
-    reasons = _reasons(base, new, ("base", "new"))
-    notes = _differing(_MAY_DIFFER, base, new) if base and new else []
+    reasons = _find_reasons(base, new, ("base", "new"))
+    notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
     for name, side in (("base", base), ("new", new)):
-        if any(c.samples.kept() and metrics.judge(c).steady is False for _, c in side):
+        if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"no steady state in {name}")
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
-        notes += _saturated(base, new)
-    found = None if reasons else contrast(_times(base), _times(new), margin)
-    return Compared(
+        notes += _find_saturation_reasons(base, new)
+    found = None if reasons else compare_unpaired(_times(base), _times(new), margin)
+    return CellComparison(
         cell=label,
-        unit=metrics.PER_ITERATION[metrics.headline(first)][0],
+        unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],
         base_rate=_rate(base),
         new_rate=_rate(new),
         contrast=found,
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
-        verdict=verdict(found, margin) if found else "not comparable",
+        verdict=decide_verdict(found, margin) if found else "not comparable",
     )
 
 
-def _reasons(base: list[Pair], new: list[Pair], names: tuple[str, str]) -> list[str]:
+def _find_reasons(
+    base: list[SessionCell], new: list[SessionCell], names: tuple[str, str]
+) -> list[str]:
     """Why the two sides of a cell cannot be compared."""
     if not base or not new:
         return [f"only in {names[0] if base else names[1]}"]
-    found = [*_without_result(names[0], base), *_without_result(names[1], new)]
-    return found or [*_differing(_MUST_AGREE, base, new), *_loads(base, new)]
+    found = [*_find_missing_results(names[0], base), *_find_missing_results(names[1], new)]
+    return found or [*_find_differences(_MUST_AGREE, base, new), *_find_traffic_reasons(base, new)]
 
 
-def _loads(base: list[Pair], new: list[Pair]) -> list[str]:
+def _find_traffic_reasons(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
     """Why E2E of two servers does not tell which is the faster."""
     both = [cell for _, cell in [*base, *new]]
-    if not serving.same_load(both):
-        rates = [figure(knee.offered_rate(side[0][1])) for side in (base, new)]
+    if not serving.have_same_traffic(both):
+        rates = [format_figure(knee.compute_offered_rate(side[0][1])) for side in (base, new)]
         return [f"another load: {rates[0]} a second against {rates[1]}"]
     if all(c.saturated for c in both):
         return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]
     return []
 
 
-def _saturated(base: list[Pair], new: list[Pair]) -> list[str]:
+def _find_saturation_reasons(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
     """Where one side alone could not answer what came, it is the slower; by how much has no end."""
     full = [any(c.saturated for _, c in side) for side in (base, new)]
     return [f"saturated in {'base' if full[0] else 'new'} alone"] if full[0] != full[1] else []
 
 
-def _times(side: list[Pair]) -> list[list[float]]:
-    return [metrics.contrasted_ns(cell) for _, cell in side]
+def _times(side: list[SessionCell]) -> list[list[float]]:
+    return [metrics.get_comparison_times_ns(cell) for _, cell in side]
 
 
-def _rate(side: list[Pair]) -> float | None:
+def _rate(side: list[SessionCell]) -> float | None:
     """The median of the sessions' middle rates: of one batch after another the median, of a server,
     whose rate is over all of its time, the mean of the parts."""
-    found = [metrics.values(c, metrics.headline(c), metrics.stated(c)) for _, c in side]
+    found = [
+        metrics.compute_values(
+            c, metrics.choose_headline_metric(c), metrics.select_final_iterations(c)
+        )
+        for _, c in side
+    ]
     middle = median if side and side[0][1].cell.serving is None else fmean
     rates = [middle(each) for each in found if each]
     return median(rates) if rates else None
 
 
-def _without_result(name: str, side: list[Pair]) -> list[str]:
+def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
     reasons = []
     bad = [c.status if c.over else "unfinished" for _, c in side if c.status != "ok"]
     of = f" ({len(bad)} of {len(side)} sessions)" if len(side) > 1 else ""
@@ -200,8 +211,8 @@ def _without_result(name: str, side: list[Pair]) -> list[str]:
     return reasons
 
 
-def _differing(
-    facts: dict[str, Callable[[Pair], str]], base: list[Pair], new: list[Pair]
+def _find_differences(
+    facts: dict[str, Callable[[SessionCell], str]], base: list[SessionCell], new: list[SessionCell]
 ) -> list[str]:
     said = []
     for what, fact in facts.items():
@@ -211,30 +222,30 @@ def _differing(
     return said
 
 
-def _weights(pair: Pair) -> str:
+def _weights(pair: SessionCell) -> str:
     load = pair[1].load
     return f"{load.weights} ({load.parameters:,} parameters)" if load else "unknown"
 
 
-def _inputs(pair: Pair) -> str:
+def _inputs(pair: SessionCell) -> str:
     return pair[1].workload.inputs_sha256[:12] if pair[1].workload else "unknown"
 
 
-def _tokens(pair: Pair) -> str:
+def _tokens(pair: SessionCell) -> str:
     if pair[1].cell.serving is not None:
         return "as its requests ask"
-    made = {pair[1].samples.tokens[i] for i in metrics.stated(pair[1])}
+    made = {pair[1].samples.tokens[i] for i in metrics.select_final_iterations(pair[1])}
     return ", ".join(map(str, sorted(made)))
 
 
-def _driver(pair: Pair) -> str:
+def _driver(pair: SessionCell) -> str:
     state, cell = pair
     device = state.gpu(cell.load.device_id) if cell.load else None
     return state.devices[device].versions.get("nvidia_driver", "unknown") if device else "none"
 
 
-def _version(name: str) -> Callable[[Pair], str]:
-    def of(pair: Pair) -> str:
+def _version(name: str) -> Callable[[SessionCell], str]:
+    def of(pair: SessionCell) -> str:
         state, cell = pair
         known = dict(state.header.versions) if state.header else {}
         known |= cell.load.versions if cell.load else {}
@@ -243,7 +254,7 @@ def _version(name: str) -> Callable[[Pair], str]:
     return of
 
 
-_MUST_AGREE: dict[str, Callable[[Pair], str]] = {
+_MUST_AGREE: dict[str, Callable[[SessionCell], str]] = {
     "another device": lambda p: p[1].load.device_name if p[1].load else "unknown",
     "another driver": _driver,
     "other weights": _weights,
@@ -251,7 +262,7 @@ _MUST_AGREE: dict[str, Callable[[Pair], str]] = {
     "other attention": lambda p: p[1].load.attention if p[1].load else "unknown",
     "other new tokens": _tokens,
 }
-_MAY_DIFFER: dict[str, Callable[[Pair], str]] = {
+_MAY_DIFFER: dict[str, Callable[[SessionCell], str]] = {
     "threads": lambda p: str(p[1].load.threads) if p[1].load else "unknown",
     **{name: _version(name) for name in ("txtop", "torch", "transformers")},
 }

@@ -5,17 +5,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, Device, SessionState
+from txtop.state.session import HOST, SessionState, WatchedDevice
 from txtop.stats import energy
 from txtop.stats.energy import Energy
-from txtop.stats.summary import Summary, single, summarise
+from txtop.stats.summary import Summary, summarise, summarise_single
 
-EMPTY: energy.Series = ((), ())
+EMPTY_SERIES: energy.TimeSeries = ((), ())
 # What passes between two requests of one turn.
-BETWEEN_NS = 50_000_000
+MAX_TURN_GAP_NS = 50_000_000
 
 
-def while_measuring(
+def select_measuring_samples(
     session: SessionState, state: CellState, device: str, series: str
 ) -> list[float]:
     """The samples of one telemetry series taken while this cell measured, without gaps."""
@@ -24,13 +24,13 @@ def while_measuring(
     at, read = session.devices[device].series[series]
     return [
         v
-        for low, high in turns(session, state)
+        for low, high in find_work_intervals(session, state)
         for v in read[bisect_left(at, low) : bisect_right(at, high)]
         if v == v
     ]
 
 
-def turns(session: SessionState, state: CellState) -> list[tuple[int, int]]:
+def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[int, int]]:
     """When the device worked for this cell, on the session's clock: from the first measured
     iteration to the last, and in an A/B the turns of the arm."""
     if session.versus is None:
@@ -40,15 +40,15 @@ def turns(session: SessionState, state: CellState) -> list[tuple[int, int]]:
     for role, end_ns, e2e_ns in zip(samples.role, samples.at_ns, samples.e2e_ns, strict=True):
         if role != "measured":
             continue
-        if found and end_ns - e2e_ns - found[-1][1] < BETWEEN_NS:
+        if found and end_ns - e2e_ns - found[-1][1] < MAX_TURN_GAP_NS:
             found[-1] = (found[-1][0], end_ns)
         else:
             found.append((max(0, end_ns - e2e_ns), end_ns))
     return found
 
 
-def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """GPU utilisation and power, and `joules`."""
+def summarise_device(session: SessionState, state: CellState) -> dict[str, Summary]:
+    """GPU utilisation and power, and `summarise_joules`."""
     name = session.gpu(state.load.device_id) if state.load else None
     found: dict[str, Summary] = {}
     if name is not None:
@@ -56,11 +56,11 @@ def figures(session: SessionState, state: CellState) -> dict[str, Summary]:
             ("gpu_utilization", "utilization", "%"),
             ("power_w", "power_w", "W"),
         ):
-            found[metric] = summarise(while_measuring(session, state, name, series), unit)
-    return {**found, **joules(session, state)}
+            found[metric] = summarise(select_measuring_samples(session, state, name, series), unit)
+    return {**found, **summarise_joules(session, state)}
 
 
-def joules(session: SessionState, state: CellState) -> dict[str, Summary]:
+def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summary]:
     """Joules per token or sequence, gross first, then net of idle.
 
     Energy is that of the whole time from the first measured iteration to the last (in an A/B that
@@ -69,59 +69,59 @@ def joules(session: SessionState, state: CellState) -> dict[str, Summary]:
     """
     name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
-    made = _made(state)
+    made = _count_made(state)
     if device is None or not made or not device.series.keys() & {"energy_j", "power_w"}:
         return {}
-    used = _of_cell(session, state, device)
+    used = _compute_cell_energy(session, state, device)
     what, unit = ("sequence", "J/seq") if state.family == "encoder" else ("token", "J/tok")
-    above_idle = _net(used, idle(session, name or HOST))
+    above_idle = _compute_net(used, compute_idle(session, name or HOST))
     return {
-        f"energy_j_per_{what}": _per(used, made, unit),
-        f"energy_net_j_per_{what}": _per(above_idle, made, unit),
+        f"energy_j_per_{what}": _summarise_per_unit(used, made, unit),
+        f"energy_net_j_per_{what}": _summarise_per_unit(above_idle, made, unit),
     }
 
 
-def idle(session: SessionState, name: str) -> Energy:
+def compute_idle(session: SessionState, name: str) -> Energy:
     """What the device took before the run asked anything of it: the CPU before the first worker
     was started, a GPU until the first weights were sent there."""
     until_ns = session.first_cell_ns if name == HOST else session.first_to_device_ns
     device = session.devices.get(name)
     if device is None or not until_ns:
         return Energy(0.0, reason="no idle power was read")
-    at = [t for key in ("energy_j", "power_w") for t in device.series.get(key, EMPTY)[0]]
+    at = [t for key in ("energy_j", "power_w") for t in device.series.get(key, EMPTY_SERIES)[0]]
     before = [t for t in at if t <= until_ns]
     if not before:
         return Energy(0.0, reason="no idle power was read")
-    return _used(device, min(before), max(before))
+    return _compute_used(device, min(before), max(before))
 
 
-def _of_cell(session: SessionState, state: CellState, device: Device) -> Energy:
+def _compute_cell_energy(session: SessionState, state: CellState, device: WatchedDevice) -> Energy:
     if session.versus is None:
-        return _used(device, state.measured_from_ns, state.measured_to_ns)
-    counter, power = (device.series.get(key, EMPTY) for key in ("energy_j", "power_w"))
-    return energy.in_turns(counter, power, turns(session, state))
+        return _compute_used(device, state.measured_from_ns, state.measured_to_ns)
+    counter, power = (device.series.get(key, EMPTY_SERIES) for key in ("energy_j", "power_w"))
+    return energy.compute_energy_of_turns(counter, power, find_work_intervals(session, state))
 
 
-def _used(device: Device, from_ns: int, to_ns: int) -> Energy:
-    counter, power = (device.series.get(key, EMPTY) for key in ("energy_j", "power_w"))
-    return energy.energy(counter, power, from_ns, to_ns)
+def _compute_used(device: WatchedDevice, from_ns: int, to_ns: int) -> Energy:
+    counter, power = (device.series.get(key, EMPTY_SERIES) for key in ("energy_j", "power_w"))
+    return energy.compute_energy(counter, power, from_ns, to_ns)
 
 
-def _net(used: Energy, idle: Energy) -> Energy:
+def _compute_net(used: Energy, idle: Energy) -> Energy:
     if idle.watts is None:
         return Energy(used.seconds, reason=f"idle: {idle.reason}")
-    return energy.net(used, idle.watts)
+    return energy.subtract_idle(used, idle.watts)
 
 
-def _made(state: CellState) -> int:
+def _count_made(state: CellState) -> int:
     """Tokens (an encoder: sequences) of all measured iterations, those of repeated blocks too."""
     samples = state.samples
     each = (samples.tokens[i] or 1 for i, role in enumerate(samples.role) if role == "measured")
     return state.cell.batch_size * sum(each)
 
 
-def _per(used: Energy, made: int, unit: str) -> Summary:
+def _summarise_per_unit(used: Energy, made: int, unit: str) -> Summary:
     if used.joules is None:
         return Summary(unit=unit, n=0, notes=[used.reason])
     label = "" if used.source == "counter" else f"from {used.source}"
-    return single(used.joules / made, unit, label)
+    return summarise_single(used.joules / made, unit, label)

@@ -9,25 +9,25 @@ from txtop.analysis import metrics, serving
 from txtop.plan.cell import Cell
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.queueing import knee
-from txtop.stats.summary import FLOORS
+from txtop.stats.queueing import find_knee
+from txtop.stats.summary import PERCENTILE_FLOORS
 
-LEAST_LOADS = 3
+MIN_LOADS = 3
 # With fewer answers not even a median is stated.
-LEAST_ANSWERS = FLOORS[50]
+MIN_ANSWERS = PERCENTILE_FLOORS[50]
 
 
-def offered_rate(state: CellState) -> float | None:
+def compute_offered_rate(state: CellState) -> float | None:
     """Requests a second that were meant to come; null where clients asked, or before it began."""
     return state.served.offered.rate if state.served.offered else None
 
 
-def answered_rate(state: CellState) -> float | None:
+def compute_answered_rate(state: CellState) -> float | None:
     """Requests a second that were answered."""
-    return serving.rate(state, "requests_per_s").mean
+    return serving.summarise_rate(state, "requests_per_s").mean
 
 
-def knees(session: SessionState) -> dict[Cell, CellState]:
+def find_knees(session: SessionState) -> dict[Cell, CellState]:
     """The knee of every server (`cell.server`) with three loads or more; no server of which a load
     is still to come, for its knee would be the last one again and again."""
     servers: dict[Cell, list[CellState]] = {}
@@ -49,16 +49,16 @@ def _knee(states: Iterable[CellState]) -> CellState | None:
     The two are no one curve: clients that wait for their answer do not queue.
     """
     known = [state for state in states if _counts(state)]
-    at_a_rate = [state for state in known if offered_rate(state) is not None]
+    at_a_rate = [state for state in known if compute_offered_rate(state) is not None]
     swept = at_a_rate or known
     calm = [state for state in swept if not state.saturated]
-    if len(swept) < LEAST_LOADS or not calm:
+    if len(swept) < MIN_LOADS or not calm:
         return None
-    rates = [offered_rate(state) or answered_rate(state) or 0.0 for state in calm]
-    place = knee(rates, [fmean(metrics.values(state, "e2e_ms")) for state in calm])
+    rates = [compute_offered_rate(state) or compute_answered_rate(state) or 0.0 for state in calm]
+    place = find_knee(rates, [fmean(metrics.compute_values(state, "e2e_ms")) for state in calm])
     return None if place is None else calm[place]
 
 
 def _counts(state: CellState) -> bool:
-    enough = len(state.samples.kept()) >= LEAST_ANSWERS
+    enough = len(state.samples.kept()) >= MIN_ANSWERS
     return state.status == "ok" and not state.invalid and enough

@@ -1,6 +1,6 @@
 """The figures of a cell, derived from its samples: live ones cheaply, final ones once it ended.
 
-Formulas: METHOD. Names are those of the export (`ttft_ms`, `tpot_ms`, `itl_ms`, ...).
+Formulas: METHOD. Names are those of the export (`ttft_ms`, `tpot_ms`, `compute_itl_ms`, ...).
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from statistics import fmean
 from txtop.analysis import serving
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
-from txtop.stats.cost import per_million
-from txtop.stats.queueing import batch_means
-from txtop.stats.steady_state import Steady
-from txtop.stats.summary import Summary, band, relative_half_width, single, summarise, turned_over
+from txtop.stats.cost import compute_cost_per_million
+from txtop.stats.queueing import compute_batch_means_interval
+from txtop.stats.steady_state import SteadyState
+from txtop.stats.summary import (
+    Summary,
+    classify_variation,
+    compute_relative_half_width,
+    invert_interval,
+    summarise,
+    summarise_single,
+)
 
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
@@ -30,9 +37,9 @@ LOAD_PHASES = (
     "compile",
 )
 
-Series = Callable[[CellState, int], float | None]
+MetricFunction = Callable[[CellState, int], float | None]
 # What a cell's final figures are made of: when it started, iterations, whether peaks are known.
-Key = tuple[int, int, bool]
+FinalsKey = tuple[int, int, bool]
 
 
 def _ttft_ms(state: CellState, i: int) -> float | None:
@@ -87,15 +94,15 @@ def _sequences_per_s(state: CellState, i: int) -> float | None:
 
 
 def _queue_ms(state: CellState, i: int) -> float | None:
-    return serving.queue_ms(state, i)
+    return serving.compute_queue_ms(state, i)
 
 
-def _of_server(_state: CellState, _i: int) -> float | None:
+def _no_request_value(_state: CellState, _i: int) -> float | None:
     """No single request has it."""
     return None
 
 
-PER_ITERATION: dict[str, tuple[str, Series]] = {
+ITERATION_METRICS: dict[str, tuple[str, MetricFunction]] = {
     "queue_ms": ("ms", _queue_ms),
     "ttft_ms": ("ms", _ttft_ms),
     "tpot_ms": ("ms", _tpot_ms),
@@ -105,26 +112,28 @@ PER_ITERATION: dict[str, tuple[str, Series]] = {
     "decode_tokens_per_s": ("tok/s", _decode_tokens_per_s),
     "tokens_per_s": ("tok/s", _tokens_per_s),
     "sequences_per_s": ("seq/s", _sequences_per_s),
-    "output_tokens_per_s": ("tok/s", _of_server),
-    "requests_per_s": ("req/s", _of_server),
+    "output_tokens_per_s": ("tok/s", _no_request_value),
+    "requests_per_s": ("req/s", _no_request_value),
 }
-_OF_BATCHES = tuple(n for n in PER_ITERATION if n != "queue_ms" and n not in serving.SYSTEM)
+_BATCH_METRICS = tuple(
+    n for n in ITERATION_METRICS if n != "queue_ms" and n not in serving.SERVER_METRICS
+)
 FAMILY_METRICS = {
-    "causal": tuple(name for name in _OF_BATCHES if name != "encoder_ms"),
-    "seq2seq": _OF_BATCHES,
+    "causal": tuple(name for name in _BATCH_METRICS if name != "encoder_ms"),
+    "seq2seq": _BATCH_METRICS,
     "encoder": ("e2e_ms", "sequences_per_s"),
 }
-_OF_REQUESTS = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
+_REQUEST_METRICS = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
 
 
-def names(state: CellState) -> tuple[str, ...]:
+def list_metrics(state: CellState) -> tuple[str, ...]:
     """The metrics that a cell has of each of its iterations or requests."""
     if state.cell.serving is None:
         return FAMILY_METRICS.get(state.family or "", ())
-    return ("queue_ms", "e2e_ms") if state.family == "encoder" else _OF_REQUESTS
+    return ("queue_ms", "e2e_ms") if state.family == "encoder" else _REQUEST_METRICS
 
 
-def headline(state: CellState) -> str:
+def choose_headline_metric(state: CellState) -> str:
     """The metric a cell is run for: tokens/s where tokens are made, sequences/s else; of a server
     what it answers as a whole."""
     if state.cell.serving is not None:
@@ -132,22 +141,24 @@ def headline(state: CellState) -> str:
     return "sequences_per_s" if state.family == "encoder" else "tokens_per_s"
 
 
-def values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
+def compute_values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
     """`name` of each measured iteration (or of the iterations at `places`), without nulls; a rate
     of a server in each of ten parts of the time."""
-    if name in serving.SYSTEM:
-        return serving.rates(state, name) if len(state.samples.kept()) > 1 else []
-    _, series = PER_ITERATION[name]
+    if name in serving.SERVER_METRICS:
+        return serving.compute_rates(state, name) if len(state.samples.kept()) > 1 else []
+    _, series = ITERATION_METRICS[name]
     kept = state.samples.kept() if places is None else places
     return [v for i in kept if (v := series(state, i)) is not None]
 
 
-def value(state: CellState, name: str, i: int) -> float | None:
+def compute_value(state: CellState, name: str, i: int) -> float | None:
     """`name` of iteration i alone."""
-    return PER_ITERATION[name][1](state, i)
+    return ITERATION_METRICS[name][1](state, i)
 
 
-def itl_ms(state: CellState, places: list[int] | None = None) -> tuple[list[float], list[float]]:
+def compute_itl_ms(
+    state: CellState, places: list[int] | None = None
+) -> tuple[list[float], list[float]]:
     """All gaps between tokens of measured iterations (or of those at `places`), and the mean of
     each iteration's."""
     if state.lag:
@@ -163,7 +174,7 @@ def itl_ms(state: CellState, places: list[int] | None = None) -> tuple[list[floa
 
 
 @dataclass(frozen=True)
-class Live:
+class LiveSummary:
     """A light summary while a cell runs: mean, Student's t interval, coefficient of variation."""
 
     n: int
@@ -174,148 +185,162 @@ class Live:
     @property
     def half_width(self) -> float | None:
         """Half the interval as a share of the mean."""
-        return relative_half_width(self.mean, self.ci95)
+        return compute_relative_half_width(self.mean, self.ci95)
 
 
-def live(state: CellState, name: str) -> Live:
+def summarise_live(state: CellState, name: str) -> LiveSummary:
     """What can be said now of `name`; cheap enough for every frame."""
-    if name in serving.SYSTEM:
-        found = serving.rate(state, name)
-        return Live(found.n, found.mean, found.ci95)
-    x = values(state, name)
+    if name in serving.SERVER_METRICS:
+        found = serving.summarise_rate(state, name)
+        return LiveSummary(found.n, found.mean, found.ci95)
+    x = compute_values(state, name)
     if len(x) < 2:
-        return Live(len(x), x[0] if x else None)
+        return LiveSummary(len(x), x[0] if x else None)
     if state.cell.serving is not None:
-        ordered = values(state, name, serving.in_order(state))
-        return Live(len(x), fmean(x), batch_means(ordered))
-    if not PER_ITERATION[name][0].endswith("/s"):
+        ordered = compute_values(state, name, serving.sort_by_arrival(state))
+        return LiveSummary(len(x), fmean(x), compute_batch_means_interval(ordered))
+    if not ITERATION_METRICS[name][0].endswith("/s"):
         mean = fmean(x)
-        cv = intervals.deviation(x, mean) / mean if mean else None
-        return Live(len(x), mean, intervals.student_t(x), cv)
+        cv = intervals.compute_deviation(x, mean) / mean if mean else None
+        return LiveSummary(len(x), mean, intervals.compute_student_t_interval(x), cv)
     times = [1 / v for v in x]
-    mean, ci = fmean(times), intervals.student_t(times)
-    cv = intervals.deviation(times, mean) / mean
-    return Live(len(x), 1 / mean, turned_over(ci) if ci else None, cv)
+    mean, ci = fmean(times), intervals.compute_student_t_interval(times)
+    cv = intervals.compute_deviation(times, mean) / mean
+    return LiveSummary(len(x), 1 / mean, invert_interval(ci) if ci else None, cv)
 
 
-def stable(now: Live) -> bool:
+def is_stable(now: LiveSummary) -> bool:
     """Enough iterations, under 2 % of variation, and an interval, which a trend withholds."""
     return now.n >= 10 and now.ci95 is not None and now.cv is not None and now.cv < STABLE_CV
 
 
-def warm(state: CellState) -> bool:
+def is_warm(state: CellState) -> bool:
     """Whether the warm-up iterations of a cell had become flat when they ended."""
     roles = state.samples.role
-    return warmup.flat([state.samples.e2e_ns[i] for i, r in enumerate(roles) if r == "warmup"])
+    return warmup.is_flat([state.samples.e2e_ns[i] for i, r in enumerate(roles) if r == "warmup"])
 
 
-def judge(state: CellState) -> Steady:
+def judge_cell(state: CellState) -> SteadyState:
     """Where the steady part of the measured iterations begins, from their durations.
 
     A warm-up cut that somebody asked for is the beginning itself; every request of a server counts.
     """
     if state.cell.serving is not None:
-        return Steady(len(state.samples.kept()))
+        return SteadyState(len(state.samples.kept()))
     durations = [state.samples.e2e_ns[i] for i in state.samples.kept()]
-    return steady_state.judge(durations, None if state.samples.cut is None else 0)
+    return steady_state.judge_series(durations, None if state.samples.cut is None else 0)
 
 
-def stated(state: CellState) -> list[int]:
+def select_final_iterations(state: CellState) -> list[int]:
     """Places of the iterations that the final figures are made of."""
-    return state.samples.kept()[judge(state).start :]
+    return state.samples.kept()[judge_cell(state).start :]
 
 
-def stated_ns(state: CellState) -> list[float]:
+def get_final_times_ns(state: CellState) -> list[float]:
     """End-to-end times in ns of those iterations."""
-    return [float(state.samples.e2e_ns[i]) for i in stated(state)]
+    return [float(state.samples.e2e_ns[i]) for i in select_final_iterations(state)]
 
 
-def contrasted_ns(state: CellState) -> list[float]:
+def get_comparison_times_ns(state: CellState) -> list[float]:
     """What two cells are held against each other by: those times; of a server the mean E2E of ten
     batches of neighbours, for requests that meet in a queue are slow together."""
-    return stated_ns(state) if state.cell.serving is None else serving.batched_ns(state)
+    return (
+        get_final_times_ns(state)
+        if state.cell.serving is None
+        else serving.compute_batch_times_ns(state)
+    )
 
 
-def final(state: CellState, seed: int = 0, found: Steady | None = None) -> dict[str, Summary]:
+def summarise_final(
+    state: CellState, seed: int = 0, found: SteadyState | None = None
+) -> dict[str, Summary]:
     """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 
-    Figures come from the steady part `found`, by default that of `judge`; those of a server from
-    every request, since load is never steady.
+    Figures come from the steady part `found`, by default that of `judge_cell`; those of a server
+    from every request, since load is never steady.
     """
     if state.cell.serving is not None:
-        return {**(_load(state) if state.load else {}), **_served(state, seed), **_memory(state)}
-    found = found or judge(state)
+        return {
+            **(_summarise_load(state) if state.load else {}),
+            **_summarise_served(state, seed),
+            **_summarise_memory(state),
+        }
+    found = found or judge_cell(state)
     places = state.samples.kept()[found.start :]
-    figures = _load(state) if state.load else {}
+    figures = _summarise_load(state) if state.load else {}
     steadily: dict[str, Summary] = {}
     for name in FAMILY_METRICS.get(state.family or "", ()):
-        unit, _ = PER_ITERATION[name]
+        unit, _ = ITERATION_METRICS[name]
         rate = unit.endswith("/s")
-        steadily[name] = summarise(values(state, name, places), unit, rate=rate, seed=seed)
+        steadily[name] = summarise(compute_values(state, name, places), unit, rate=rate, seed=seed)
     if state.family in ("causal", "seq2seq"):
-        gaps, means = itl_ms(state, places)
+        gaps, means = compute_itl_ms(state, places)
         steadily["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
     for summary in steadily.values():
-        _excused(state, summary)
+        _explain_missing(state, summary)
         if found.steady is False and summary.ci95 is not None:
             summary.ci95 = None
             summary.notes.append("no steady state")
-    first = steadily.get(headline(state))
+    first = steadily.get(choose_headline_metric(state))
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean
-        if band(cv) in ("fair", "unstable"):
-            first.notes.append(f"CV {cv:.0%}: {band(cv)}")
-    return {**figures, **steadily, **_memory(state)}
+        if classify_variation(cv) in ("fair", "unstable"):
+            first.notes.append(f"CV {cv:.0%}: {classify_variation(cv)}")
+    return {**figures, **steadily, **_summarise_memory(state)}
 
 
-def _served(state: CellState, seed: int) -> dict[str, Summary]:
-    places = serving.in_order(state)
+def _summarise_served(state: CellState, seed: int) -> dict[str, Summary]:
+    places = serving.sort_by_arrival(state)
     found = {
-        name: serving.of_requests(values(state, name, places), PER_ITERATION[name][0], seed)
-        for name in names(state)
+        name: serving.summarise_requests(
+            compute_values(state, name, places), ITERATION_METRICS[name][0], seed
+        )
+        for name in list_metrics(state)
     }
     if state.family != "encoder":
-        gaps, means = itl_ms(state, places)
+        gaps, means = compute_itl_ms(state, places)
         found["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
     for summary in found.values():
-        _excused(state, summary)
-    found |= serving.of_server(state)
-    cut = serving.totals(state).unanswered
+        _explain_missing(state, summary)
+    found |= serving.summarise_server(state)
+    cut = serving.count_totals(state).unanswered
     for name, summary in found.items():
         if state.saturated and name.endswith("_ms"):
-            summary.notes.append(serving.SATURATED)
-        if cut and name in names(state):
+            summary.notes.append(serving.SATURATED_NOTE)
+        if cut and name in list_metrics(state):
             summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")
     return found
 
 
-def cost(state: CellState, found: dict[str, Summary], per_hour: float | None) -> dict[str, Summary]:
+def compute_cost(
+    state: CellState, found: dict[str, Summary], per_hour: float | None
+) -> dict[str, Summary]:
     """What a million tokens (or sequences) cost; nothing without a price an hour."""
-    rate = found.get(headline(state))
+    rate = found.get(choose_headline_metric(state))
     if per_hour is None or rate is None:
         return {}
     what, unit = ("sequences", "$/Mseq") if state.family == "encoder" else ("tokens", "$/Mtok")
-    return {f"cost_per_million_{what}": per_million(rate, per_hour, unit)}
+    return {f"cost_per_million_{what}": compute_cost_per_million(rate, per_hour, unit)}
 
 
-def _excused(state: CellState, summary: Summary) -> None:
+def _explain_missing(state: CellState, summary: Summary) -> None:
     """Says why a metric of a cell that did measure is null."""
     if not summary.n and state.samples.kept():
         late = "withheld: the streamer was a step late"
         summary.notes = [late if state.lag else "null: one new token"]
 
 
-def _load(state: CellState) -> dict[str, Summary]:
+def _summarise_load(state: CellState) -> dict[str, Summary]:
     load = state.load
     assert load is not None
-    found = {"load_s": single(load.load_s, "s", "shared")}
+    found = {"load_s": summarise_single(load.load_s, "s", "shared")}
     for phase in LOAD_PHASES:
         if phase in load.phases:
-            found[f"load_{phase}_s"] = single(load.phases[phase], "s", "shared")
+            found[f"load_{phase}_s"] = summarise_single(load.phases[phase], "s", "shared")
     return found
 
 
-def _memory(state: CellState) -> dict[str, Summary]:
+def _summarise_memory(state: CellState) -> dict[str, Summary]:
     peak = state.memory
     if peak is None:
         return {}
@@ -325,27 +350,33 @@ def _memory(state: CellState) -> dict[str, Summary]:
         "peak_memory_reserved_bytes": peak.reserved_bytes,
         "peak_memory_device_bytes": peak.device_bytes,
     }
-    return {name: single(float(v), "bytes", "") for name, v in figures.items() if v is not None}
+    return {
+        name: summarise_single(float(v), "bytes", "")
+        for name, v in figures.items()
+        if v is not None
+    }
 
 
 class FinalMetrics:
     """Keeps the final metrics of each cell, computed once when they are first asked for."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Key, Steady, dict[str, Summary]]] = {}
+        self._known: dict[str, tuple[FinalsKey, SteadyState, dict[str, Summary]]] = {}
 
     def of(self, state: CellState, seed: int = 0) -> dict[str, Summary]:
         """Final metrics of a cell; computed anew only if more iterations came."""
         return self._final(state, seed)[2]
 
-    def steady(self, state: CellState, seed: int = 0) -> Steady:
+    def steady(self, state: CellState, seed: int = 0) -> SteadyState:
         """Which measured iterations those metrics are from, and whether they were steady."""
         return self._final(state, seed)[1]
 
-    def _final(self, state: CellState, seed: int) -> tuple[Key, Steady, dict[str, Summary]]:
+    def _final(
+        self, state: CellState, seed: int
+    ) -> tuple[FinalsKey, SteadyState, dict[str, Summary]]:
         key = (state.started_at_ns, len(state.samples), state.memory is not None)
         known = self._known.get(state.cell.id)
         if known is None or known[0] != key:
-            found = judge(state)
-            known = self._known[state.cell.id] = (key, found, final(state, seed, found))
+            found = judge_cell(state)
+            known = self._known[state.cell.id] = (key, found, summarise_final(state, seed, found))
         return known

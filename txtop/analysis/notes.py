@@ -6,7 +6,7 @@ from txtop.analysis import metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FEW
+from txtop.stats.summary import FEW_SAMPLES
 
 
 def serving_notes(state: CellState) -> list[str]:
@@ -14,16 +14,16 @@ def serving_notes(state: CellState) -> list[str]:
     found = []
     if state.saturated:
         found.append("saturated: more came than was answered: latencies grew with time")
-    left = serving.totals(state).unanswered
+    left = serving.count_totals(state).unanswered
     if left and state.over:
         found.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
-    late = serving.lateness(state)
-    if late is not None and late > serving.LATE_SHARE:
+    late = serving.compute_lateness(state)
+    if late is not None and late > serving.MAX_LATE_SHARE:
         found.append(f"the load was late by {late:.1%} of the time between two requests")
     return found
 
 
-def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
+def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
     """What a reader has to know beside the figures."""
     notes = list(state.load.notes) if state.load else []
     if state.workload:
@@ -34,16 +34,16 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
         )
     found = finals.steady(state, session.plan.seed)
     n = found.n - found.start
-    if state.status == "ok" and n < FEW:
+    if state.status == "ok" and n < FEW_SAMPLES:
         notes.append(f"few: n = {n}")
     served = state.cell.serving is not None
     notes += serving_notes(state) if served else []
-    if found.n and not served and session.plan.warmup is None and not metrics.warm(state):
+    if found.n and not served and session.plan.warmup is None and not metrics.is_warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += found.notes
-    notes += _what_if(state)
-    notes += _spoiled(state)
-    notes += roofline.errors(session, state, finals.of(state, session.plan.seed))
+    notes += _build_what_if_notes(state)
+    notes += _build_disturbance_notes(state)
+    notes += roofline.list_accounting_errors(session, state, finals.of(state, session.plan.seed))
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:
@@ -51,7 +51,7 @@ def cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) ->
     return list(dict.fromkeys(notes))
 
 
-def _what_if(state: CellState) -> list[str]:
+def _build_what_if_notes(state: CellState) -> list[str]:
     """What another warm-up cut than the recorded one has put together."""
     cut, roles = state.samples.cut, state.samples.role
     if cut is None or not roles:
@@ -61,7 +61,7 @@ def _what_if(state: CellState) -> list[str]:
     return [f"what if: {cut} warm-up iterations{slower}"]
 
 
-def _spoiled(state: CellState) -> list[str]:
+def _build_disturbance_notes(state: CellState) -> list[str]:
     """What the machine did to blocks of this cell, and what came of it."""
     notes = []
     for kept, fate in ((False, "repeated"), (True, "kept")):

@@ -8,38 +8,38 @@ from txtop.analysis import metrics, serving
 from txtop.plan import references
 from txtop.state import fidelity
 from txtop.state.session import SessionState
-from txtop.stats.unpaired import Contrast, contrast
+from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
 
-MARGIN = 0.02
+DEFAULT_MARGIN = 0.02
 
 
 @dataclass(frozen=True)
-class Ratio:
+class PrecisionRatio:
     """`label` is the cell, `reference` the precision it is compared with, `output` the badge of
     what that costs in quality."""
 
     label: str
     reference: str
-    contrast: Contrast
+    contrast: UnpairedRatio
     output: str
 
 
-def ratios(state: SessionState, margin: float = MARGIN) -> list[Ratio]:
+def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[PrecisionRatio]:
     """Of cells with a result that differ in precision alone, over the most precise of them. None
     in an A/B, whose arms took turns: that has a verdict; none of servers under another load, or
     of two that could not answer what came, whose latencies have no end."""
     if state.versus is not None:
         return []
     measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
-    best = references.of_speed([c.cell for c in measured.values()])
+    best = references.find_speed_references([c.cell for c in measured.values()])
     found = []
     for name, cell in measured.items():
         first = measured[best[name].id] if name in best else cell
         both = (first, cell)
-        if first is cell or all(c.saturated for c in both) or not serving.same_load(both):
+        if first is cell or all(c.saturated for c in both) or not serving.have_same_traffic(both):
             continue
-        times = [[metrics.contrasted_ns(each)] for each in both]
-        compared = contrast(times[0], times[1], margin, state.plan.seed)
-        output = fidelity.forms(state.output_of(name))[0]
-        found.append(Ratio(cell.cell.short, first.cell.precision, compared, output))
+        times = [[metrics.get_comparison_times_ns(each)] for each in both]
+        compared = compare_unpaired(times[0], times[1], margin, state.plan.seed)
+        output = fidelity.format_badge_forms(state.output_of(name))[0]
+        found.append(PrecisionRatio(cell.cell.short, first.cell.precision, compared, output))
     return found

@@ -12,20 +12,20 @@ from typing import Literal
 
 from txtop.analysis import metrics
 from txtop.plan.cell import Cell
-from txtop.protocol.events import Geometry, Peaks
+from txtop.protocol.events import DevicePeaks, Geometry
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats import roofline
-from txtop.stats.roofline import ERROR, Bound
+from txtop.stats.roofline import ACCOUNTING_ERROR, Bound
 from txtop.stats.summary import Summary
 
-Source = Literal["measured", "published"]
-Work = Callable[[SessionState, CellState], float]
-WORTH_SAYING = 1.05
+PeakSource = Literal["measured", "published"]
+CeilingFunction = Callable[[SessionState, CellState], float]
+MIN_LIFT = 1.05
 
 
 @dataclass(frozen=True)
-class Standing:
+class RooflinePosition:
     """A cell as it is now. `mbu`, `mfu` and `share` are percent of what was `measured` here by a
     probe, or `published` of this device. `ceiling` is what the memory alone allows, in tokens/s of
     decoding (an encoder: sequences/s). `share` is how much of the nearer roof is used, and `bound`
@@ -33,7 +33,7 @@ class Standing:
     `error` that share is above 100 %, and not told; so is an `mfu` above it.
     """
 
-    source: Source
+    source: PeakSource
     ceiling: float | None = None
     mbu: float | None = None
     mfu: float | None = None
@@ -43,35 +43,35 @@ class Standing:
     error: bool = False
 
 
-class _Unknown(Exception):
+class _CeilingUnknown(Exception):
     """Why a ceiling is not known."""
 
 
-def ceiling_tokens_per_s(session: SessionState, state: CellState) -> float | None:
+def compute_ceiling_tokens_per_s(session: SessionState, state: CellState) -> float | None:
     """Tokens/s of decoding that the memory's bandwidth allows at the batch and context of a cell;
     null where that is not known, and for an encoder. Costs next to nothing."""
-    return None if state.family == "encoder" else _known(_memory, session, state)
+    return None if state.family == "encoder" else _try_bound(_memory, session, state)
 
 
-def standing(
+def compute_position(
     session: SessionState, state: CellState, mean: Callable[[str], float | None]
-) -> Standing | None:
+) -> RooflinePosition | None:
     """Where a cell stands by its rates so far, which `mean` gives by the name of a metric; null
     where no roof is known."""
-    memory, prompt = _known(_memory, session, state), _known(_prompt, session, state)
+    memory, prompt = _try_bound(_memory, session, state), _try_bound(_prompt, session, state)
     peaks = session.peaks_of(state.load) if state.load else None
     if peaks is None or (memory is None and prompt is None):
         return None
     encoder = state.family == "encoder"
-    arithmetic = prompt if encoder else _known(_arithmetic, session, state)
-    rate = mean(metrics.headline(state) if encoder else "decode_tokens_per_s")
+    arithmetic = prompt if encoder else _try_bound(_arithmetic, session, state)
+    rate = mean(metrics.choose_headline_metric(state) if encoder else "decode_tokens_per_s")
     share = _percent(rate, _nearer(memory, arithmetic))
     error = share is not None and share > 100
     mfu = _percent(rate if encoder else mean("prefill_tokens_per_s"), prompt)
     bound: Bound | None = None
     if share is not None and memory is not None and arithmetic is not None and not error:
-        bound = roofline.bound(memory, arithmetic, share)
-    return Standing(
+        bound = roofline.classify_bound(memory, arithmetic, share)
+    return RooflinePosition(
         source="published" if peaks.source == "table" else "measured",
         ceiling=memory,
         mbu=None if encoder or error else _percent(rate, memory),
@@ -83,7 +83,7 @@ def standing(
     )
 
 
-def figures(
+def summarise_utilisation(
     session: SessionState, state: CellState, found: dict[str, Summary]
 ) -> dict[str, Summary]:
     """`mbu` of decoding and `mfu` of the prefill from the final metrics `found`; of an encoder
@@ -93,23 +93,31 @@ def figures(
     else:
         asked = {"mbu": ("decode_tokens_per_s", _memory), "mfu": ("prefill_tokens_per_s", _prompt)}
     return {
-        name: _used(session, state, found[rate], most)
+        name: _summarise_share(session, state, found[rate], most)
         for name, (rate, most) in asked.items()
         if rate in found
     }
 
 
-def errors(session: SessionState, state: CellState, found: dict[str, Summary]) -> list[str]:
-    """What of `figures` cannot be, for the notes of a cell."""
-    shares = figures(session, state, found)
-    return [f"{name.upper()}: {ERROR}" for name, one in shares.items() if ERROR in one.notes]
+def list_accounting_errors(
+    session: SessionState, state: CellState, found: dict[str, Summary]
+) -> list[str]:
+    """What of `summarise_utilisation` cannot be, for the notes of a cell."""
+    shares = summarise_utilisation(session, state, found)
+    return [
+        f"{name.upper()}: {ACCOUNTING_ERROR}"
+        for name, one in shares.items()
+        if ACCOUNTING_ERROR in one.notes
+    ]
 
 
-def _used(session: SessionState, state: CellState, rate: Summary, most: Work) -> Summary:
+def _summarise_share(
+    session: SessionState, state: CellState, rate: Summary, most: CeilingFunction
+) -> Summary:
     try:
         ceiling = most(session, state)
-        geometry, peaks = _facts(session, state)
-    except _Unknown as why:
+        geometry, peaks = _require_facts(session, state)
+    except _CeilingUnknown as why:
         return Summary(unit="%", n=0, notes=[str(why)])
     if most is _memory:
         of = f"{peaks.bandwidth_bytes_per_s / 1e9:.4g} GB/s"
@@ -117,30 +125,30 @@ def _used(session: SessionState, state: CellState, rate: Summary, most: Work) ->
         of = f"{peaks.flops_per_s[geometry.dtype] / 1e9:.4g} GFLOP/s in {geometry.dtype}"
     threads = f", threads: {peaks.threads}" if state.load and state.load.device == "cpu" else ""
     how = "as published" if peaks.source == "table" else f"as measured here{threads}"
-    return roofline.utilisation(rate, ceiling, f"of {of} {how}")
+    return roofline.compute_utilisation(rate, ceiling, f"of {of} {how}")
 
 
-def _facts(session: SessionState, state: CellState) -> tuple[Geometry, Peaks]:
-    """Raises `_Unknown`, as all below do."""
+def _require_facts(session: SessionState, state: CellState) -> tuple[Geometry, DevicePeaks]:
+    """Raises `_CeilingUnknown`, as all below do."""
     load = state.load
     if load is None:
-        raise _Unknown("the model was not loaded")
+        raise _CeilingUnknown("the model was not loaded")
     if state.cell.serving is not None:
-        raise _Unknown("requests of many lengths share a server's steps")
+        raise _CeilingUnknown("requests of many lengths share a server's steps")
     if load.family == "seq2seq":
-        raise _Unknown("there is no convention for an encoder-decoder")
+        raise _CeilingUnknown("there is no convention for an encoder-decoder")
     peaks = session.peaks_of(load)
     if peaks is None:
-        raise _Unknown("the peaks of the device are not known")
+        raise _CeilingUnknown("the peaks of the device are not known")
     if load.geometry is None:
-        raise _Unknown("the geometry of the model is not known")
+        raise _CeilingUnknown("the geometry of the model is not known")
     return load.geometry, peaks
 
 
 def _memory(session: SessionState, state: CellState) -> float:
     """Tokens/s of decoding that the bandwidth allows; of an encoder sequences/s, its weights being
     read once a forward pass."""
-    geometry, peaks = _facts(session, state)
+    geometry, peaks = _require_facts(session, state)
     demand = _step_bytes(state, geometry, geometry.step_bytes)
     return _at_most(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
 
@@ -148,15 +156,15 @@ def _memory(session: SessionState, state: CellState) -> float:
 def _step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
     cell = state.cell
     if geometry.routed and cell.batch_size > 1:
-        raise _Unknown("which experts a batch wakes is not known")
+        raise _CeilingUnknown("which experts a batch wakes is not known")
     if state.family == "encoder":
         return weights
-    return roofline.decode_bytes(
+    return roofline.compute_decode_bytes(
         weights=weights,
         row=geometry.row_bytes,
         batch=cell.batch_size,
         context=_context(cell, geometry),
-        position=roofline.kv_bytes(
+        position=roofline.compute_kv_bytes(
             geometry.layers, geometry.kv_heads, geometry.head_dim, geometry.value_bytes
         ),
     )
@@ -164,20 +172,20 @@ def _step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
 
 def _context(cell: Cell, geometry: Geometry) -> float:
     if cell.new_tokens < 2:
-        raise _Unknown("one new token")
-    _reaches(geometry, cell.sequence_length + cell.new_tokens)
-    return roofline.context_of(cell.sequence_length, cell.new_tokens)
+        raise _CeilingUnknown("one new token")
+    _require_reach(geometry, cell.sequence_length + cell.new_tokens)
+    return roofline.compute_mean_context(cell.sequence_length, cell.new_tokens)
 
 
-def _reaches(geometry: Geometry, positions: int) -> None:
+def _require_reach(geometry: Geometry, positions: int) -> None:
     if geometry.window is not None and positions > geometry.window:
-        raise _Unknown(f"some layers reach back {geometry.window} positions only")
+        raise _CeilingUnknown(f"some layers reach back {geometry.window} positions only")
 
 
 def _arithmetic(session: SessionState, state: CellState) -> float:
     """Tokens/s of decoding that the arithmetic units allow."""
-    geometry, peaks = _facts(session, state)
-    demand = roofline.decode_flops(
+    geometry, peaks = _require_facts(session, state)
+    demand = roofline.compute_decode_flops(
         parameters=geometry.position_parameters + geometry.sequence_parameters,
         batch=state.cell.batch_size,
         context=_context(state.cell, geometry),
@@ -189,10 +197,10 @@ def _arithmetic(session: SessionState, state: CellState) -> float:
 
 def _prompt(session: SessionState, state: CellState) -> float:
     """Prompt tokens/s of the prefill that the arithmetic units allow; of an encoder sequences/s."""
-    geometry, peaks = _facts(session, state)
+    geometry, peaks = _require_facts(session, state)
     cell, encoder = state.cell, state.family == "encoder"
-    _reaches(geometry, cell.sequence_length)
-    demand = roofline.prompt_flops(
+    _require_reach(geometry, cell.sequence_length)
+    demand = roofline.compute_prompt_flops(
         each=geometry.position_parameters,
         once=geometry.sequence_parameters,
         batch=cell.batch_size,
@@ -205,16 +213,16 @@ def _prompt(session: SessionState, state: CellState) -> float:
     return _at_most(work, demand, _flops(geometry, peaks))
 
 
-def _flops(geometry: Geometry, peaks: Peaks) -> float:
+def _flops(geometry: Geometry, peaks: DevicePeaks) -> float:
     if geometry.dtype not in peaks.flops_per_s:
-        raise _Unknown(f"the peak of {geometry.dtype} arithmetic is not known")
+        raise _CeilingUnknown(f"the peak of {geometry.dtype} arithmetic is not known")
     return peaks.flops_per_s[geometry.dtype]
 
 
 def _at_most(work: float, demand: float, peak: float) -> float:
-    found = roofline.ceiling(work, demand, peak)
+    found = roofline.compute_ceiling(work, demand, peak)
     if found is None:
-        raise _Unknown("the geometry of the model is not known")
+        raise _CeilingUnknown("the geometry of the model is not known")
     return found
 
 
@@ -222,22 +230,22 @@ def _lift(session: SessionState, state: CellState) -> float | None:
     """How many times as high the memory's ceiling is with int8 weights; null where that is next to
     nothing, where they are int8 by now, and for experts, which are not converted."""
     try:
-        geometry, _ = _facts(session, state)
+        geometry, _ = _require_facts(session, state)
         if state.cell.precision.startswith("int8") or geometry.routed:
             return None
         multiplied = geometry.position_parameters + geometry.sequence_parameters
         saved = multiplied * (geometry.value_bytes - 1)
         now = _step_bytes(state, geometry, geometry.step_bytes)
         then = _step_bytes(state, geometry, max(0, geometry.step_bytes - saved))
-    except _Unknown:
+    except _CeilingUnknown:
         return None
-    return now / then if 0 < then * WORTH_SAYING < now else None
+    return now / then if 0 < then * MIN_LIFT < now else None
 
 
-def _known(most: Work, session: SessionState, state: CellState) -> float | None:
+def _try_bound(most: CeilingFunction, session: SessionState, state: CellState) -> float | None:
     try:
         return most(session, state)
-    except _Unknown:
+    except _CeilingUnknown:
         return None
 
 

@@ -7,28 +7,30 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from txtop.cli.common import (
-    Detach,
-    Fps,
-    Glyphs,
-    Headless,
-    JsonFile,
-    OnHangup,
-    SessionDir,
-    Theme,
-    check_look,
+    DetachOption,
+    FpsOption,
+    GlyphsOption,
+    HeadlessOption,
+    JsonFileOption,
+    OnHangupOption,
+    SessionDirOption,
+    ThemeOption,
+    check_display_options,
 )
 from txtop.plan.cell import Attention, Cache, Compile, Device, Precision, Weights
 from txtop.plan.plan import Allowed
 
-Arm = Parameter(help="knobs of this arm: precision=bf16,threads=2", consume_multiple=False)
+ARM_PARAMETER = Parameter(
+    help="knobs of this arm: precision=bf16,threads=2", consume_multiple=False
+)
 
 
 def ab(
     model: Annotated[str, Parameter(help="a built-in name, local path, .gguf file, Hub name")],
     /,
     *,
-    a: Annotated[str | None, Arm] = None,
-    b: Annotated[str | None, Arm] = None,
+    a: Annotated[str | None, ARM_PARAMETER] = None,
+    b: Annotated[str | None, ARM_PARAMETER] = None,
     arm: Annotated[
         list[str] | None,
         Parameter(help="one more, each held against the first; repeat it", consume_multiple=False),
@@ -65,20 +67,20 @@ def ab(
     allow_pickles: Annotated[bool, Parameter(help="read pickled weights")] = False,
     trust_remote_code: Annotated[bool, Parameter(help="run a repository's classes")] = False,
     name: Annotated[str | None, Parameter(help="of the session")] = None,
-    session_dir: SessionDir = None,
-    json_file: JsonFile = None,
-    headless: Headless = False,
-    detach: Detach = False,
-    on_hangup: OnHangup = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    session_dir: SessionDirOption = None,
+    json_file: JsonFileOption = None,
+    headless: HeadlessOption = False,
+    detach: DetachOption = False,
+    on_hangup: OnHangupOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """Which arm is faster, by how much, and what it costs in quality; live."""
-    check_look(theme, fps)
+    check_display_options(theme, fps)
     from txtop.cli import start
     from txtop.options import ab as arms
-    from txtop.options.parsing import share
+    from txtop.options.parsing import parse_percentage
 
     shared: dict[str, Any] = {
         "precision": precision,
@@ -93,8 +95,8 @@ def ab(
         "weights": weights,
     }
     given = [("--a", a), ("--b", b), *(("--arm", word) for word in arm or ())]
-    rules = arms.Rules(
-        margin=share("--margin", margin),
+    rules = arms.ABOptions(
+        margin=parse_percentage("--margin", margin),
         budget_s=budget,
         blocks=blocks,
         warmup=warmup,
@@ -104,13 +106,13 @@ def ab(
         fidelity_positions=fidelity_positions,
         allowed=Allowed(pickles=allow_pickles, remote_code=trust_remote_code),
     )
-    plan = arms.plan(
+    plan = arms.build_ab_plan(
         model,
-        [arms.parse(option, word) for option, word in given if word is not None],
+        [arms.parse_arm(option, word) for option, word in given if word is not None],
         {knob: value for knob, value in shared.items() if value is not None},
         rules,
     )
-    return start.begin(
+    return start.run_plan(
         plan,
         name=name,
         session_dir=session_dir,

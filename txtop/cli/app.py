@@ -54,8 +54,8 @@ def run_command_line(arguments: list[str]) -> int:
     """Runs one command; the only place where errors become a line and an exit code."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
-    for problem in settings.load().problems:
-        _say(problem, 0)
+    for problem in settings.load_settings().problems:
+        _print_error(problem, 0)
     try:
         result = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
@@ -64,11 +64,11 @@ def run_command_line(arguments: list[str]) -> int:
     except CycloptsError as error:
         if debug:
             raise
-        return _say(_usage(error, arguments), 2)
+        return _print_error(_format_usage_error(error, arguments), 2)
     except TxtopError as error:
         if debug:
             raise
-        return _say(str(error), error.exit_code)
+        return _print_error(str(error), error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
         return 1
@@ -77,17 +77,17 @@ def run_command_line(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        return _say(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+        return _print_error(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 
-def _say(text: str, code: int) -> int:
+def _print_error(text: str, code: int) -> int:
     from txtop.sanitise import sanitise
 
     print(f"txtop: {sanitise(text)}", file=sys.stderr)
     return code
 
 
-def _usage(error: CycloptsError, arguments: list[str]) -> str:
+def _format_usage_error(error: CycloptsError, arguments: list[str]) -> str:
     text = " ".join(str(error).split())
     commands = [name for name in app if not name.startswith("-")]
     first = arguments[0] if arguments else ""

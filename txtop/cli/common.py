@@ -10,23 +10,23 @@ from cyclopts import Parameter
 from txtop import settings
 from txtop.errors import UsageError, did_you_mean
 
-Theme = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
-Fps = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
-Glyphs = Annotated[
+ThemeOption = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
+FpsOption = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
+GlyphsOption = Annotated[
     Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
 ]
-SessionDir = Annotated[Path | None, Parameter(help="where sessions live")]
-OnHangup = Annotated[
+SessionDirOption = Annotated[Path | None, Parameter(help="where sessions live")]
+OnHangupOption = Annotated[
     Literal["continue", "stop"] | None,
     Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
 ]
-Headless = Annotated[bool, Parameter(help="plain lines instead of the screen")]
-WarmupCut = Annotated[
+HeadlessOption = Annotated[bool, Parameter(help="plain lines instead of the screen")]
+WarmupCutOption = Annotated[
     int | None,
     Parameter(name="--warmup", help="what if: the figures with this many warm-up iterations"),
 ]
-Detach = Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")]
-JsonFile = Annotated[
+DetachOption = Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")]
+JsonFileOption = Annotated[
     str | None,
     Parameter(
         name="--json",
@@ -36,27 +36,27 @@ JsonFile = Annotated[
 ]
 
 
-def closing(path: Path, json_file: str | None) -> int:
+def report_after_screen(path: Path, json_file: str | None) -> int:
     """What a run prints when its screen was left."""
-    from txtop.cli.headless import closing
+    from txtop.cli.headless import report_closed_run
 
-    return closing(path, json_file)
+    return report_closed_run(path, json_file)
 
 
-def json_target(value: str | None) -> str | None:
-    from txtop.cli.output import check_out
+def check_json_target(value: str | None) -> str | None:
+    from txtop.cli.output import check_output
 
     if value is not None:
-        check_out(value)
+        check_output(value)
     return value
 
 
-def when_plain(on_hangup: OnHangup) -> Literal["continue", "stop"]:
+def choose_plain_hangup(on_hangup: OnHangupOption) -> Literal["continue", "stop"]:
     """What a run does at a hangup that has no screen."""
-    return on_hangup or settings.load().on_hangup or "stop"
+    return on_hangup or settings.load_settings().on_hangup or "stop"
 
 
-def check_cut(warmup: int | None) -> None:
+def check_warmup_cut(warmup: int | None) -> None:
     if warmup is not None and not 0 <= warmup <= 1_000_000:
         raise UsageError(f"--warmup {warmup} is not between 0 and 1000000")
 
@@ -72,8 +72,8 @@ def check_detached(json_file: str | None, headless: bool, on_hangup: str | None)
             raise UsageError(f"--detach and {option} contradict each other", "give one of them")
 
 
-def check_look(theme: str | None, fps: float | None) -> None:
-    least, most = settings.FPS
+def check_display_options(theme: str | None, fps: float | None) -> None:
+    least, most = settings.FPS_RANGE
     if fps is not None and not least <= fps <= most:
         raise UsageError(f"--fps {fps:g} is not between {least:g} and {most:g}")
     if theme is None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDir
+from txtop.cli.common import SessionDirOption
 from txtop.errors import UsageError
 
 
@@ -22,12 +22,12 @@ def compare(
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
     ] = "-",
-    session_dir: SessionDir = None,
+    session_dir: SessionDirOption = None,
 ) -> int:
     """Say whether a session is slower than another: exit 1 if so, 3 if that cannot be said."""
-    from txtop.options.parsing import share
+    from txtop.options.parsing import parse_percentage
 
-    margin = share("--max-regression", max_regression)
+    margin = parse_percentage("--max-regression", max_regression)
     if a is not None and (base or new):
         raise UsageError("compare takes two sessions, or --base and --new, not both")
     olds, fresh = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
@@ -37,12 +37,12 @@ def compare(
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
     from txtop.analysis import compare as sessions
-    from txtop.cli.output import check_out, write_out
-    from txtop.cli.session_args import recorded
+    from txtop.cli.output import check_output, write_output
+    from txtop.cli.session_args import load_named_session
     from txtop.export.comparison import WRITERS
 
-    check_out(output)
-    sides = [[recorded(name, session_dir) for name in side] for side in (olds, fresh)]
-    found = sessions.compare(sides[0], sides[1], margin)
-    write_out(output, WRITERS[format](found).encode())
+    check_output(output)
+    sides = [[load_named_session(name, session_dir) for name in side] for side in (olds, fresh)]
+    found = sessions.compare_sessions(sides[0], sides[1], margin)
+    write_output(output, WRITERS[format](found).encode())
     return found.exit_code

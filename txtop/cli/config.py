@@ -20,24 +20,24 @@ def config(
     from txtop.sanitise import sanitise
 
     if path:
-        print(settings.settings_path())
+        print(settings.get_settings_path())
         return 0
     if init:
         try:
-            written = settings.init()
+            written = settings.create_settings_file()
         except OSError as error:
             raise UsageError(
-                f"cannot write {settings.settings_path()} ({error.strerror})",
+                f"cannot write {settings.get_settings_path()} ({error.strerror})",
                 "XDG_CONFIG_HOME moves it",
             ) from None
         if written is None:
-            raise UsageError(f"{settings.settings_path()} is there", "txtop config prints it")
+            raise UsageError(f"{settings.get_settings_path()} is there", "txtop config prints it")
         print(written)
         return 0
     from txtop.ui.drawing.themes import problems
 
-    own = settings.load()
+    own = settings.load_settings()
     for problem in problems(own.theme):
         print(f"txtop: {sanitise(problem)}", file=sys.stderr)
-    print(settings.template(own), end="")
+    print(settings.render_settings(own), end="")
     return 0

@@ -6,25 +6,25 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDir
+from txtop.cli.common import SessionDirOption
 from txtop.errors import UsageError
 
 
 def doctor(
     *,
     json_lines: Annotated[bool, Parameter(name="--json", help="for programs")] = False,
-    session_dir: SessionDir = None,
+    session_dir: SessionDirOption = None,
 ) -> int:
     """What this machine can measure, and why not the rest, one line each."""
-    from txtop.cli.probes import examine, lines
+    from txtop.cli.probes import format_capabilities, probe_capabilities
 
-    found = examine(session_dir)
+    found = probe_capabilities(session_dir)
     if json_lines:
         import json
 
         print(json.dumps({"capabilities": found}, indent=2))
     else:
-        print("\n".join(lines(found)))
+        print("\n".join(format_capabilities(found)))
     return 0
 
 

@@ -11,30 +11,30 @@ from types import FrameType
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import session_list
-from txtop.cli.output import write_out
-from txtop.cli.session_args import load
+from txtop.cli.output import write_output
+from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.runner.client import Control
-from txtop.runner.spawn import Launched, OnHangup, last_words, outcome
+from txtop.runner.client import ControlClient
+from txtop.runner.spawn import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
 from txtop.session.follower import Follower
 from txtop.state.session import SessionState
 
 POLL_S = 0.1
-PROGRESS_EVERY_S = 10.0
-INCONCLUSIVE = 3
-INTERRUPTED = 130
+PROGRESS_INTERVAL_S = 10.0
+EXIT_INCONCLUSIVE = 3
+EXIT_INTERRUPTED = 130
 
 
-def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | None) -> int:
+def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str | None) -> int:
     """Follows a run that this process has started, in plain lines. Returns the exit code.
 
     SIGINT and SIGTERM stop the run after the step at hand, a second one at once; SIGHUP does what
     `on_hangup` says.
     """
-    control = Control(launched.path)
+    control = ControlClient(launched.path)
     interrupts = 0
 
     def interrupted(number: int, frame: FrameType | None) -> None:
@@ -46,10 +46,10 @@ def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | No
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
-    _progress(f"session {launched.path.name}")
+    _print_progress(f"session {launched.path.name}")
     follower = Follower(launched.path, control.tail)
     finals = FinalMetrics()
-    lines = _Lines(follower.state, finals)
+    lines = _LinePrinter(follower.state, finals)
     while not follower.finished:
         if not follower.update() and launched.process.poll() is not None and not follower.update():
             break
@@ -59,30 +59,30 @@ def run_headless(launched: Launched, *, on_hangup: OnHangup, json_file: str | No
     with suppress(OSError):
         launched.process.stdin.close()  # type: ignore[union-attr]
     recorded = launched.process.wait() == 0
-    code = _finish(launched.path, follower.state, finals, json_file)
+    code = _finish_run(launched.path, follower.state, finals, json_file)
     if not follower.finished:
-        raise RunError(f"the runner ended before the run: {last_words(launched.path)}")
+        raise RunError(f"the runner ended before the run: {read_last_log_line(launched.path)}")
     if interrupts:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     if not recorded:
         raise _not_recorded(launched.path)
     return code
 
 
-def detached(launched: Launched) -> int:
+def announce_detached_run(launched: LaunchedRun) -> int:
     """Says where the run is to be found, and leaves it alone."""
     name = launched.path.name
-    _progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
+    _print_progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
 
 
 def _not_recorded(path: Path) -> RunError:
-    said = last_words(path).removeprefix("txtop: ")
+    said = read_last_log_line(path).removeprefix("txtop: ")
     return RunError("the session was not wholly recorded", f"{said}; is the disk full?")
 
 
-class _Lines:
+class _LinePrinter:
     """Tells on standard error what is new in a state, and now and then how far it is."""
 
     def __init__(self, state: SessionState, finals: FinalMetrics) -> None:
@@ -96,19 +96,19 @@ class _Lines:
             cell = state.cells.get(line.cell or "")
             text = line.text if cell is None else f"{cell.cell.short}: {line.text}"
             if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
-                text = table.line(cell, self._finals, state.plan.seed)
+                text = table.format_cell_line(cell, self._finals, state.plan.seed)
             if cell is not None and state.versus is not None:
                 text = f"{state.versus.letter(cell.cell.id)} {text}"
-            _progress(f"{_clock(line.at_ns)} {text}")
+            _print_progress(f"{_format_clock(line.at_ns)} {text}")
             self._said_s = time.monotonic()
         self._told = len(state.log)
-        now = _now(state)
-        if now and time.monotonic() - self._said_s > PROGRESS_EVERY_S:
+        now = _describe_activity(state)
+        if now and time.monotonic() - self._said_s > PROGRESS_INTERVAL_S:
             self._said_s = time.monotonic()
-            _progress(f"{_clock(state.clock_ns)} {now}")
+            _print_progress(f"{_format_clock(state.clock_ns)} {now}")
 
 
-def _now(state: SessionState) -> str:
+def _describe_activity(state: SessionState) -> str:
     """What is going on, and how far it is; empty between two things."""
     if state.comparing is not None:
         at = state.comparing
@@ -129,77 +129,79 @@ def _now(state: SessionState) -> str:
     return f"{cell.cell.short}: {cell.stage}{far}"
 
 
-def _clock(ns: int) -> str:
+def _format_clock(ns: int) -> str:
     seconds = ns // 1_000_000_000
     return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 
-def _progress(text: str) -> None:
+def _print_progress(text: str) -> None:
     with suppress(OSError):
         print(sanitise(text), file=sys.stderr, flush=True)
 
 
-def _finish(path: Path, state: SessionState, finals: FinalMetrics, json_file: str | None) -> int:
+def _finish_run(
+    path: Path, state: SessionState, finals: FinalMetrics, json_file: str | None
+) -> int:
     """Prints the report and writes the export; the exit code that the cells deserve."""
     out = sys.stderr if json_file == "-" else sys.stdout
     with suppress(OSError):
-        print(table.report(state, finals), end="", file=out, flush=True)
+        print(table.format_report(state, finals), end="", file=out, flush=True)
     if json_file is not None and state.header is not None:
-        write_out(json_file, to_json(state, finals))
-    if said := session_list.warning(path.parent):
-        _progress(said)
+        write_output(json_file, to_json(state, finals))
+    if said := session_list.format_size_warning(path.parent):
+        _print_progress(said)
     if state.failed:
         return 1
     found = state.versus
     open_ = found and any(found.verdict(n, over=True) == "inconclusive" for n in found.sequences)
-    return INCONCLUSIVE if open_ else 0
+    return EXIT_INCONCLUSIVE if open_ else 0
 
 
-def closing(path: Path, json_file: str | None) -> int:
+def report_closed_run(path: Path, json_file: str | None) -> int:
     """After a screen was left: the report of a run that ended, or how to come back to it."""
-    alive = Control(path).status() is not None
-    state, problems = load(path)
+    alive = ControlClient(path).status() is not None
+    state, problems = load_session(path)
     if alive and state.ended is None:
-        _progress(f"the run goes on: txtop attach {path.name}")
+        _print_progress(f"the run goes on: txtop attach {path.name}")
         if json_file is not None:
-            _progress(f"then: txtop export {path.name} --output {json_file}")
+            _print_progress(f"then: txtop export {path.name} --output {json_file}")
         return 0
     for line in problems.lines():
-        _progress(line)
-    code = _finish(path, state, FinalMetrics(), json_file)
+        _print_progress(line)
+    code = _finish_run(path, state, FinalMetrics(), json_file)
     if state.ended is None:
-        raise RunError(f"the runner ended before the run: {last_words(path)}")
-    if outcome(path):
+        raise RunError(f"the runner ended before the run: {read_last_log_line(path)}")
+    if get_exit_code(path):
         raise _not_recorded(path)
-    return INTERRUPTED if state.ended.reason == "stopped" else code
+    return EXIT_INTERRUPTED if state.ended.reason == "stopped" else code
 
 
-def follow_lines(path: Path) -> int:
+def print_running_session(path: Path) -> int:
     """A running session in plain lines until its end."""
-    control = Control(path)
+    control = ControlClient(path)
     follower = Follower(path, control.tail)
     finals = FinalMetrics()
-    lines = _Lines(follower.state, finals)
+    lines = _LinePrinter(follower.state, finals)
     while not follower.finished:
         if not follower.update() and control.status() is None and not follower.update():
             break
         lines.tell()
         time.sleep(POLL_S * 5)
     lines.tell()
-    return _finish(path, follower.state, finals, None)
+    return _finish_run(path, follower.state, finals, None)
 
 
-def replay_lines(path: Path, warmup_cut: int | None = None) -> None:
+def print_recorded_session(path: Path, warmup_cut: int | None = None) -> None:
     """A recorded session in plain lines: what happened, then its table."""
-    state, problems = load(path, warmup_cut)
+    state, problems = load_session(path, warmup_cut)
     finals = FinalMetrics()
-    _Lines(state, finals).tell()
+    _LinePrinter(state, finals).tell()
     for line in problems.lines():
-        _progress(line)
-    print(table.report(state, finals), end="")
+        _print_progress(line)
+    print(table.format_report(state, finals), end="")
 
 
-def home_lines(folder: Path | None) -> str:
+def format_home(folder: Path | None) -> str:
     """What the home screen says, in lines."""
     start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
-    return session_list.lines(folder) + start_here + "\n"
+    return session_list.format_sessions(folder) + start_here + "\n"

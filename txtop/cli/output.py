@@ -8,7 +8,7 @@ from pathlib import Path
 from txtop.errors import RunError, UsageError
 
 
-def check_out(target: str) -> None:
+def check_output(target: str) -> None:
     """Raises `UsageError` now if `target` could not be written at the end of a run."""
     if target == "-":
         return
@@ -17,7 +17,7 @@ def check_out(target: str) -> None:
         raise UsageError(f"cannot write {target[:200]}", "name a file in a folder that exists")
 
 
-def write_out(target: str, body: bytes) -> None:
+def write_output(target: str, body: bytes) -> None:
     """Writes to a file, or to standard output for `-`. Raises `RunError`."""
     if target == "-":
         sys.stdout.buffer.write(body)

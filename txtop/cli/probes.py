@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from txtop.sanitise import sanitise
-from txtop.session.catalog import sessions_dir
+from txtop.session.catalog import get_sessions_dir
 from txtop.ui.terminal.capabilities import capabilities
 
-PROBE_S = 60
+PROBE_TIMEOUT_S = 60
 
 
 LOW_DISK_BYTES = 1 << 30
@@ -26,14 +26,14 @@ LOW_DISK_BYTES = 1 << 30
 MARKS = {"ok": "ok     ", "missing": "missing", "broken": "BROKEN "}
 
 
-def examine(session_dir: Path | None) -> list[dict[str, str]]:
+def probe_capabilities(session_dir: Path | None) -> list[dict[str, str]]:
     """One entry a capability: capability, state (ok, missing, broken), detail, next."""
     with ThreadPoolExecutor(2) as pool:
         probes = list(pool.map(_probe, ("txtop.worker", "txtop.sampler")))
     return [*probes[0], *probes[1], _terminal(), _disk(session_dir)]
 
 
-def lines(found: list[dict[str, str]]) -> list[str]:
+def format_capabilities(found: list[dict[str, str]]) -> list[str]:
     """For a person: state, capability, detail, and the next step where there is one."""
     said = []
     for entry in found:
@@ -50,13 +50,13 @@ def _probe(module: str) -> list[dict[str, str]]:
             [sys.executable, "-m", module, "--probe"],
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=PROBE_S,
+            timeout=PROBE_TIMEOUT_S,
             check=True,
         )
         entries: list[dict[str, Any]] = json.loads(done.stdout)["capabilities"]
         return [{k: str(v or "") for k, v in entry.items()} for entry in entries]
     except subprocess.TimeoutExpired:
-        detail = f"no answer within {PROBE_S} s"
+        detail = f"no answer within {PROBE_TIMEOUT_S} s"
     except subprocess.CalledProcessError as error:
         last = error.stderr.decode(errors="replace").strip().splitlines()
         detail = last[-1] if last else f"exit code {error.returncode}"
@@ -76,7 +76,7 @@ def _terminal() -> dict[str, str]:
 
 
 def _disk(session_dir: Path | None) -> dict[str, str]:
-    folder = session_dir or sessions_dir()
+    folder = session_dir or get_sessions_dir()
     place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(place).free
     low = free < LOW_DISK_BYTES

@@ -8,14 +8,14 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from txtop.cli.common import (
-    Fps,
-    Glyphs,
-    SessionDir,
-    Theme,
-    WarmupCut,
-    check_cut,
-    check_look,
-    closing,
+    FpsOption,
+    GlyphsOption,
+    SessionDirOption,
+    ThemeOption,
+    WarmupCutOption,
+    check_display_options,
+    check_warmup_cut,
+    report_after_screen,
 )
 from txtop.errors import SessionError, UsageError
 
@@ -31,26 +31,26 @@ def replay(
         Literal["0.25", "0.5", "1", "2", "4", "8", "16", "32", "64"] | None,
         Parameter(help="default 1"),
     ] = None,
-    warmup: WarmupCut = None,
-    session_dir: SessionDir = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    warmup: WarmupCutOption = None,
+    session_dir: SessionDirOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """Play a recorded session on the live screen, or two side by side."""
-    check_look(theme, fps)
-    check_cut(warmup)
-    from txtop.session.catalog import demo, resolve
+    check_display_options(theme, fps)
+    check_warmup_cut(warmup)
+    from txtop.session.catalog import find_demo, resolve_session
     from txtop.ui.terminal.capabilities import capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
-    paths = [resolve(name, session_dir) for name in sessions] or [demo()]
+    paths = [resolve_session(name, session_dir) for name in sessions] or [find_demo()]
     if not capabilities().screen:
-        from txtop.cli.headless import replay_lines
+        from txtop.cli.headless import print_recorded_session
 
         for path in paths:
-            replay_lines(path, warmup)
+            print_recorded_session(path, warmup)
         return 0
     from txtop.ui.launch import run_replay
 
@@ -69,38 +69,40 @@ def replay(
 def attach(
     session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
     *,
-    session_dir: SessionDir = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    session_dir: SessionDirOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """Show a run that goes on, from any terminal of this machine."""
-    check_look(theme, fps)
-    from txtop.cli.headless import follow_lines
-    from txtop.cli.session_args import running
+    check_display_options(theme, fps)
+    from txtop.cli.headless import print_running_session
+    from txtop.cli.session_args import find_running_session
     from txtop.ui.terminal.capabilities import capabilities
 
-    path = running(session, session_dir)
+    path = find_running_session(session, session_dir)
     if not capabilities().screen:
-        return follow_lines(path)
+        return print_running_session(path)
     from txtop.ui.launch import run_follow
 
     run_follow(path, theme=theme, fps=fps, glyphs=glyphs)
-    return closing(path, None)
+    return report_after_screen(path, None)
 
 
 def stop(
     session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
     *,
-    session_dir: SessionDir = None,
+    session_dir: SessionDirOption = None,
 ) -> int:
     """End a running session after the step at hand."""
-    from txtop.cli.session_args import running
-    from txtop.runner.client import Control
-    from txtop.session.catalog import session_id
+    from txtop.cli.session_args import find_running_session
+    from txtop.runner.client import ControlClient
+    from txtop.session.catalog import get_session_id
 
-    path = running(session, session_dir)
-    if not Control(path).send("stop"):
-        raise SessionError(f"session {session_id(path)} does not answer", "it may have just ended")
-    print(f"stopping {session_id(path)}", file=sys.stderr)
+    path = find_running_session(session, session_dir)
+    if not ControlClient(path).send("stop"):
+        raise SessionError(
+            f"session {get_session_id(path)} does not answer", "it may have just ended"
+        )
+    print(f"stopping {get_session_id(path)}", file=sys.stderr)
     return 0

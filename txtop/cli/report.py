@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDir
+from txtop.cli.common import SessionDirOption
 
 
 def report(
@@ -17,19 +17,21 @@ def report(
         str | None,
         Parameter(allow_leading_hyphen=True, help="a file; NAME.html unless given; - is stdout"),
     ] = None,
-    session_dir: SessionDir = None,
+    session_dir: SessionDirOption = None,
 ) -> int:
     """Write a session as one HTML file with plots, without script and without network."""
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.cli.output import check_out, write_out
-    from txtop.cli.session_args import recorded
-    from txtop.export.html.page import page
-    from txtop.session.catalog import resolve, session_id
+    from txtop.cli.output import check_output, write_output
+    from txtop.cli.session_args import load_named_session
+    from txtop.export.html.page import render_page
+    from txtop.session.catalog import get_session_id, resolve_session
 
-    name = session_id(resolve(session, session_dir))
+    name = get_session_id(resolve_session(session, session_dir))
     target = output or f"{name}.html"
-    check_out(target)
-    write_out(target, page(recorded(session, session_dir), FinalMetrics(), name))
+    check_output(target)
+    write_output(
+        target, render_page(load_named_session(session, session_dir), FinalMetrics(), name)
+    )
     if target != "-":
         print(f"txtop: {target}", file=sys.stderr)
     return 0

@@ -9,19 +9,19 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from txtop.cli.common import (
-    Detach,
-    Fps,
-    Glyphs,
-    Headless,
-    JsonFile,
-    OnHangup,
-    SessionDir,
-    Theme,
+    DetachOption,
+    FpsOption,
+    GlyphsOption,
+    HeadlessOption,
+    JsonFileOption,
+    OnHangupOption,
+    SessionDirOption,
+    ThemeOption,
     check_detached,
-    check_look,
-    closing,
-    json_target,
-    when_plain,
+    check_display_options,
+    check_json_target,
+    choose_plain_hangup,
+    report_after_screen,
 )
 from txtop.options import presets
 from txtop.plan.cell import Attention, Cache, Compile, Device, Precision, Weights
@@ -33,28 +33,28 @@ def home(
     demo: Annotated[
         bool, Parameter(help="play a recording that ships with txtop: no model is needed")
     ] = False,
-    session_dir: SessionDir = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    session_dir: SessionDirOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """The home screen: this machine, sessions, and a start for the quick preset."""
     if demo:
         from txtop.cli.replay import replay
 
         return replay(theme=theme, fps=fps, glyphs=glyphs)
-    check_look(theme, fps)
+    check_display_options(theme, fps)
     from txtop.ui.terminal.capabilities import capabilities
 
     if not capabilities().screen:
-        from txtop.cli.headless import home_lines
+        from txtop.cli.headless import format_home
 
-        print(home_lines(session_dir), end="")
+        print(format_home(session_dir), end="")
         return 0
     from txtop.ui.launch import run_home
 
     path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
-    return closing(path, None) if path else 0
+    return report_after_screen(path, None) if path else 0
 
 
 def run(
@@ -131,10 +131,10 @@ def run(
         int | None, Parameter(help="compared to tell what a precision costs; default 2048, 0: none")
     ] = None,
     preset: Annotated[
-        presets.Name | None, Parameter(help="a plan with a name; options override it")
+        presets.PresetName | None, Parameter(help="a plan with a name; options override it")
     ] = None,
     scale: Annotated[
-        presets.Scale | None, Parameter(help="smoke: a preset within a minute")
+        presets.PresetScale | None, Parameter(help="smoke: a preset within a minute")
     ] = None,
     allow_pickles: Annotated[
         bool | None, Parameter(help="read pickled weights, which can run code")
@@ -150,34 +150,34 @@ def run(
         Parameter(allow_leading_hyphen=True, help="write these options there and end"),
     ] = None,
     name: Annotated[str | None, Parameter(help="of the session")] = None,
-    session_dir: SessionDir = None,
-    json_file: JsonFile = None,
-    headless: Headless = False,
-    detach: Detach = False,
-    on_hangup: OnHangup = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    session_dir: SessionDirOption = None,
+    json_file: JsonFileOption = None,
+    headless: HeadlessOption = False,
+    detach: DetachOption = False,
+    on_hangup: OnHangupOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
-    check_look(theme, fps)
+    check_display_options(theme, fps)
     from txtop.cli import start
-    from txtop.options.parsing import numbers
-    from txtop.options.run import Asked, plan_of
+    from txtop.options.parsing import parse_numbers
+    from txtop.options.run import RunOptions, build_plan
 
-    asked = Asked(
+    asked = RunOptions(
         models=models,
         precisions=precisions,
         attention=attention,
-        batch_sizes=numbers("--batch-sizes", batch_sizes),
-        sequence_lengths=numbers("--sequence-lengths", sequence_lengths),
-        new_tokens=numbers("--new-tokens", new_tokens),
-        threads=numbers("--threads", threads),
+        batch_sizes=parse_numbers("--batch-sizes", batch_sizes),
+        sequence_lengths=parse_numbers("--sequence-lengths", sequence_lengths),
+        new_tokens=parse_numbers("--new-tokens", new_tokens),
+        threads=parse_numbers("--threads", threads),
         compile=compile,
         cache=cache,
         scenario=scenario,
         rate=rate,
-        concurrency=numbers("--concurrency", concurrency),
+        concurrency=parse_numbers("--concurrency", concurrency),
         requests=requests,
         max_batch=max_batch,
         max_wait_ms=max_wait_ms,
@@ -200,16 +200,16 @@ def run(
     if plan_toml is not None:
         from txtop.options import plan_file
 
-        asked = plan_file.over(plan_file.read(plan_toml), asked)
-    plan = plan_of(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
+        asked = plan_file.merge_options(plan_file.read_plan_file(plan_toml), asked)
+    plan = build_plan(asked, lambda line: print(f"txtop: {line}", file=sys.stderr))
     if save_plan is not None:
-        from txtop.cli.output import check_out, write_out
+        from txtop.cli.output import check_output, write_output
         from txtop.options import plan_file
 
-        check_out(save_plan)
-        write_out(save_plan, plan_file.write(asked))
+        check_output(save_plan)
+        write_output(save_plan, plan_file.encode_plan_file(asked))
         return 0
-    return start.begin(
+    return start.run_plan(
         plan,
         name=name,
         session_dir=session_dir,
@@ -228,35 +228,35 @@ def resume(
         str | None, Parameter(help="default the newest one that was interrupted")
     ] = None,
     *,
-    session_dir: SessionDir = None,
-    json_file: JsonFile = None,
-    headless: Headless = False,
-    detach: Detach = False,
-    on_hangup: OnHangup = None,
-    theme: Theme = None,
-    fps: Fps = None,
-    glyphs: Glyphs = None,
+    session_dir: SessionDirOption = None,
+    json_file: JsonFileOption = None,
+    headless: HeadlessOption = False,
+    detach: DetachOption = False,
+    on_hangup: OnHangupOption = None,
+    theme: ThemeOption = None,
+    fps: FpsOption = None,
+    glyphs: GlyphsOption = None,
 ) -> int:
     """Finish an interrupted session: measure what is missing, in the same recording."""
-    check_look(theme, fps)
+    check_display_options(theme, fps)
     from txtop.cli import headless as plain
     from txtop.cli import session_args
     from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import capabilities
 
-    path = session_args.resumable(session, session_dir)
-    target = json_target(json_file)
-    if not session_args.is_missing(path):
+    path = session_args.find_resumable_session(session, session_dir)
+    target = check_json_target(json_file)
+    if not session_args.is_incomplete(path):
         print(f"txtop: nothing of {path.name} is missing", file=sys.stderr)
-        return closing(path, target)
+        return report_after_screen(path, target)
     if detach:
         check_detached(json_file, headless, on_hangup)
-        return plain.detached(spawn.resume(path))
+        return plain.announce_detached_run(spawn.resume_run(path))
     if headless or not capabilities().screen:
-        hangup = when_plain(on_hangup)
-        launched = spawn.resume(path, on_hangup=hangup)
+        hangup = choose_plain_hangup(on_hangup)
+        launched = spawn.resume_run(path, on_hangup=hangup)
         return plain.run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_resumed
 
     run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup)
-    return closing(path, target)
+    return report_after_screen(path, target)

@@ -6,78 +6,84 @@ import sys
 from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
-from txtop.runner.client import Control
-from txtop.runner.session_start import missing, uncompared
+from txtop.runner.client import ControlClient
+from txtop.runner.session_start import find_missing_cells, find_pending_comparisons
 from txtop.sanitise import sanitise
 from txtop.session import catalog
-from txtop.session.reader import Problems, read_all
+from txtop.session.reader import ReadProblems, read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
 
-def load(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, Problems]:
+def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, ReadProblems]:
     """The state at the end of a recorded session. Raises `SessionError`."""
     found, problems = read_all(path)
     return fold_all(found, warmup_cut), problems
 
 
-def recorded(name: str, folder: Path | None, warmup_cut: int | None = None) -> SessionState:
+def load_named_session(
+    name: str, folder: Path | None, warmup_cut: int | None = None
+) -> SessionState:
     """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
-    state, problems = load(catalog.resolve(name, folder), warmup_cut)
+    state, problems = load_session(catalog.resolve_session(name, folder), warmup_cut)
     for line in problems.lines():
         print(f"txtop: {sanitise(line)}", file=sys.stderr)
     return state
 
 
-def running(name: str | None, folder: Path | None) -> Path:
+def find_running_session(name: str | None, folder: Path | None) -> Path:
     """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
     if name is not None:
-        path = catalog.resolve(name, folder)
-        if Control(path).status() is None:
+        path = catalog.resolve_session(name, folder)
+        if ControlClient(path).status() is None:
             raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
         return path
-    for found in catalog.recent(folder=folder):
-        if found.ended is None and not found.bundled and Control(found.path).status() is not None:
+    for found in catalog.list_recent(folder=folder):
+        if (
+            found.ended is None
+            and not found.bundled
+            and ControlClient(found.path).status() is not None
+        ):
             return found.path
     raise SessionError("no session is running here", "txtop run starts one")
 
 
-def resumable(name: str | None, folder: Path | None) -> Path:
+def find_resumable_session(name: str | None, folder: Path | None) -> Path:
     """The session `name`, or the newest of which something is missing.
 
     Raises `SessionError` where there is none, `UsageError` where it cannot go on.
     """
     if name is None:
-        path = _interrupted(folder)
+        path = _find_interrupted_session(folder)
     else:
-        path = catalog.resolve(name, folder)
+        path = catalog.resolve_session(name, folder)
         if not path.is_dir():
             raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
-    if Control(path).status() is not None:
+    if ControlClient(path).status() is not None:
         raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
     return path
 
 
-def is_missing(path: Path) -> bool:
+def is_incomplete(path: Path) -> bool:
     """Whether a session has cells without a result, or outputs that were not compared yet."""
-    state = load(path)[0]
-    return bool(missing(state) or uncompared(state))
+    state = load_session(path)[0]
+    return bool(find_missing_cells(state) or find_pending_comparisons(state))
 
 
-def _interrupted(folder: Path | None) -> Path:
-    for found in catalog.recent(folder=folder):
+def _find_interrupted_session(folder: Path | None) -> Path:
+    for found in catalog.list_recent(folder=folder):
         cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
-        if not cut or found.bundled or Control(found.path).status() is not None:
+        if not cut or found.bundled or ControlClient(found.path).status() is not None:
             continue
-        if is_missing(found.path):
+        if is_incomplete(found.path):
             return found.path
     raise SessionError("no session was interrupted here", "txtop sessions lists them")
 
 
-def resting(name: str, folder: Path | None) -> Path:
+def find_idle_session(name: str, folder: Path | None) -> Path:
     """The session `name`, which nobody is recording. Raises `SessionError`, `UsageError`."""
-    path = catalog.resolve(name, folder)
-    if Control(path).status() is not None:
-        known = catalog.session_id(path)
+    path = catalog.resolve_session(name, folder)
+    if ControlClient(path).status() is not None:
+        known = catalog.get_session_id(path)
         raise UsageError(f"{known} is running", f"txtop stop {known} ends it")
     return path

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.cli.common import check_detached, closing, json_target, when_plain
+from txtop.cli.common import (
+    check_detached,
+    check_json_target,
+    choose_plain_hangup,
+    report_after_screen,
+)
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
@@ -13,7 +18,7 @@ if TYPE_CHECKING:
     from txtop.ui.drawing.glyphs import Mode
 
 
-def begin(
+def run_plan(
     plan: Plan,
     *,
     name: str | None,
@@ -30,18 +35,18 @@ def begin(
     from txtop.ui.terminal.capabilities import capabilities
 
     if detach:
-        from txtop.cli.headless import detached
-        from txtop.runner.spawn import start
+        from txtop.cli.headless import announce_detached_run
+        from txtop.runner.spawn import start_run
 
         check_detached(json_file, headless, on_hangup)
-        return detached(start(plan, session_dir=session_dir, name=name))
-    target = json_target(json_file)
+        return announce_detached_run(start_run(plan, session_dir=session_dir, name=name))
+    target = check_json_target(json_file)
     if headless or not capabilities().screen:
         from txtop.cli.headless import run_headless
-        from txtop.runner.spawn import start
+        from txtop.runner.spawn import start_run
 
-        hangup = when_plain(on_hangup)
-        launched = start(plan, session_dir=session_dir, name=name, on_hangup=hangup)
+        hangup = choose_plain_hangup(on_hangup)
+        launched = start_run(plan, session_dir=session_dir, name=name, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_live
 
@@ -54,4 +59,4 @@ def begin(
         glyphs=glyphs,
         on_hangup=on_hangup,
     )
-    return closing(path, target) if path else 1
+    return report_after_screen(path, target) if path else 1

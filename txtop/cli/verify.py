@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from txtop.cli.common import SessionDir
+from txtop.cli.common import SessionDirOption
 
-SHOWN = 20
+MAX_SHOWN = 20
 
 
-def verify(session: str, *, session_dir: SessionDir = None) -> int:
+def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
     """Check a session's lines, sequence, clocks and digest; says which line is wrong."""
     from txtop.sanitise import sanitise
-    from txtop.session.catalog import resolve, session_id
-    from txtop.session.verify import verify as check
+    from txtop.session.catalog import get_session_id, resolve_session
+    from txtop.session.verify import verify_log as check
 
-    path = resolve(session, session_dir)
+    path = resolve_session(session, session_dir)
     found = check(path)
-    for line, what in found.wrong[:SHOWN]:
+    for line, what in found.wrong[:MAX_SHOWN]:
         print(f"line {line}: {sanitise(what, 300)}")
-    if found.wrong_count > SHOWN:
-        print(f"and {found.wrong_count - SHOWN} more")
+    if found.wrong_count > MAX_SHOWN:
+        print(f"and {found.wrong_count - MAX_SHOWN} more")
     facts = [_many(found.lines, "line"), _many(found.segments, "segment")]
     facts += [f"{found.unknown} of a kind that a newer txtop knows"] if found.unknown else []
     facts += [f"1 torn record at the end ({found.torn_bytes} bytes)"] if found.torn_bytes else []
@@ -27,7 +27,7 @@ def verify(session: str, *, session_dir: SessionDir = None) -> int:
     if not found.ended:
         facts.append("no end: it is running, or was cut off")
     word = "wrong" if found.wrong_count else "ok"
-    print(f"{sanitise(session_id(path), 80)}: {word}, {', '.join(facts)}")
+    print(f"{sanitise(get_session_id(path), 80)}: {word}, {', '.join(facts)}")
     print("integrity, not authenticity: who can write the file can write a digest that fits")
     return 1 if found.wrong_count else 0
 

@@ -6,24 +6,24 @@ from txtop.analysis import metrics
 from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 from txtop.stats import fidelity_bands
 
 
-def comparisons(state: SessionState) -> list[ComparisonExport]:
+def export_comparisons(state: SessionState) -> list[ComparisonExport]:
     """Of each other arm against the first; empty where the session is no A/B."""
     if state.versus is None:
         return []
     p_values = state.versus.p_values()
-    return [_comparison(state, state.versus, name, p_values[name]) for name in p_values]
+    return [_export_comparison(state, state.versus, name, p_values[name]) for name in p_values]
 
 
-def _comparison(
-    state: SessionState, versus: Versus, name: str, p: float | None
+def _export_comparison(
+    state: SessionState, versus: ABTest, name: str, p: float | None
 ) -> ComparisonExport:
     first, sequence, look = versus.first.id, versus.sequences[name], versus.look(name)
-    said = versus.look(name).n and not versus.why_not(name)
+    said = versus.look(name).n and not versus.explain_no_verdict(name)
     return ComparisonExport(
         a=first,
         b=name,
@@ -37,19 +37,23 @@ def _comparison(
         blocks_discarded=len(versus.rounds) - versus.blocks,
         won=sequence.wins,
         wilcoxon_p=p if said else None,
-        fidelity=exported(state.output_of(name, first)),
-        notes=notes(state, versus, name),
+        fidelity=export_fidelity(state.output_of(name, first)),
+        notes=build_comparison_notes(state, versus, name),
     )
 
 
-def _metric(state: SessionState, versus: Versus) -> str:
+def _metric(state: SessionState, versus: ABTest) -> str:
     """The time of one request, or where they are not the same work, its rate."""
-    return "e2e_ms" if versus.one_work else metrics.headline(state.cells[versus.first.id])
+    return (
+        "e2e_ms"
+        if versus.one_work
+        else metrics.choose_headline_metric(state.cells[versus.first.id])
+    )
 
 
-def notes(state: SessionState, versus: Versus, name: str) -> list[str]:
+def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> list[str]:
     """What a reader has to know beside the verdict of the arm `name`."""
-    said = [why] if (why := versus.why_not(name)) else []
+    said = [why] if (why := versus.explain_no_verdict(name)) else []
     look = versus.look(name)
     if versus.verdict(name) == "equivalent" and versus.sequences[name].excludes_one:
         said.append(f"measurable: {abs(look.ratio - 1):.1%}, inside the margin")
@@ -70,7 +74,7 @@ def notes(state: SessionState, versus: Versus, name: str) -> list[str]:
     return said
 
 
-def _kernels(state: SessionState, versus: Versus, name: str) -> list[str]:
+def _kernels(state: SessionState, versus: ABTest, name: str) -> list[str]:
     """In fp32 attention kernels agree to the floor. In 16 bits they round apart by as much as the
     precision itself costs (SmolLM2-135M, flash against math: KLD 0.0014), and the badge says so."""
     found, mine = state.output_of(name, versus.first.id), state.cells[name].cell
@@ -78,32 +82,32 @@ def _kernels(state: SessionState, versus: Versus, name: str) -> list[str]:
         return []
     if {mine.precision, versus.first.precision} != {"fp32"} or not found.same_model:
         return []
-    times = found.kld / fidelity_bands.floor(found.floor)
+    times = found.kld / fidelity_bands.compute_floor(found.floor)
     if times <= fidelity_bands.KERNEL_WARNING:
         return []
     return [f"attention kernels of one precision are {times:.0f} times the floor apart"]
 
 
-def exported(found: Fidelity | None) -> FidelityExport | None:
+def export_fidelity(found: Fidelity | None) -> FidelityExport | None:
     """The figures of a comparison of outputs; null where there was none."""
     if found is None:
         return None
     share = None if found.top1 is None or not found.positions else found.top1 / found.positions
-    above = fidelity.kld(found) is not None
+    above = fidelity.get_kld_above_floor(found) is not None
     return FidelityExport(
         reference=found.reference,
-        badge=fidelity.badge(found),
+        badge=fidelity.compute_badge(found),
         positions=found.positions,
-        kld=fidelity.kld(found),
+        kld=fidelity.get_kld_above_floor(found),
         kld_stderr=found.kld_stderr if above else None,
         kld_median=found.kld_median if above else None,
         kld_p99=found.kld_p99 if above else None,
         kld_max=found.kld_max if above else None,
-        kld_floor=None if found.kld is None else fidelity_bands.floor(found.floor),
+        kld_floor=None if found.kld is None else fidelity_bands.compute_floor(found.floor),
         top1=share,
         top1_ci95=None
         if found.top1 is None
-        else fidelity_bands.wilson(found.top1, found.positions),
+        else fidelity_bands.compute_wilson_interval(found.top1, found.positions),
         ppl_ratio=found.perplexity_ratio,
         rms_probability=found.rms_probability,
         first_divergence=found.divergence,
@@ -112,5 +116,5 @@ def exported(found: Fidelity | None) -> FidelityExport | None:
         cosine_tokens=found.cosine_tokens,
         cosine_tokens_min=found.cosine_tokens_min,
         input_sha256=found.input_sha256,
-        notes=fidelity.notes(found),
+        notes=fidelity.build_fidelity_notes(found),
     )

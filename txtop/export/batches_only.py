@@ -5,19 +5,19 @@ from __future__ import annotations
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
-FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
+BATCH_FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
 
 
-def in_batches(state: SessionState) -> list[CellState]:
+def select_batch_cells(state: SessionState) -> list[CellState]:
     """The cells that measured full batches. A request's time is that of its queue too, and would be
     read as that of the model."""
     return [cell for cell in state.cells.values() if cell.cell.serving is None]
 
 
-def left_out(state: SessionState, format: str) -> str:
+def describe_left_out(state: SessionState, format: str) -> str:
     """A line about the cells that this format cannot hold; empty where it holds them all."""
-    count = len(state.cells) - len(in_batches(state))
-    if format not in FORMATS or not count:
+    count = len(state.cells) - len(select_batch_cells(state))
+    if format not in BATCH_FORMATS or not count:
         return ""
     cells = f"{count} cell{'s' if count > 1 else ''} that served requests"
     return f"left out {cells}: {format} knows full batches alone, --format json has all"

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from txtop.analysis.metrics import FinalMetrics, stated
-from txtop.export.batches_only import in_batches
-from txtop.sanitise import inert_json
+from txtop.analysis.metrics import FinalMetrics, select_final_iterations
+from txtop.export.batches_only import select_batch_cells
+from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
@@ -20,7 +20,7 @@ from txtop.state.session import SessionState
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
     """Times in seconds, one value an iteration; the hash is of the cell's configuration."""
     found = {}
-    for cell in in_batches(state):
+    for cell in select_batch_cells(state):
         config = _config(state, cell)
         key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
         found[key] = {
@@ -28,7 +28,7 @@ def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
             "measurements": _measurements(cell),
             "config": config,
         }
-    return inert_json(msgspec.json.format(msgspec.json.encode(found), indent=2)) + b"\n"
+    return escape_json(msgspec.json.format(msgspec.json.encode(found), indent=2)) + b"\n"
 
 
 def _config(session: SessionState, state: CellState) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def _config(session: SessionState, state: CellState) -> dict[str, Any]:
         "model_id": cell.model,
         "dtype": cell.precision,
         "warmup_iterations": session.plan.warmup,
-        "measurement_iterations": len(stated(state)),
+        "measurement_iterations": len(select_final_iterations(state)),
         "gpu_monitoring": None,
         "batch_size": cell.batch_size,
         "sequence_length": cell.sequence_length,
@@ -72,7 +72,7 @@ def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
 
 def _measurements(state: CellState) -> dict[str, Any]:
     s = state.samples
-    kept = stated(state)
+    kept = select_final_iterations(state)
     timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]
     gaps = [list(s.gaps(i)) for i in timed]
     return {

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from txtop.analysis.compare import Compared, Comparison
-from txtop.export.markdown import inert
-from txtop.export.text.columns import aligned
-from txtop.export.text.ratios import words
-from txtop.formatting import MISSING, figure
-from txtop.sanitise import inert_json
+from txtop.analysis.compare import CellComparison, SessionComparison
+from txtop.export.markdown import escape_markdown
+from txtop.export.text.columns import align_columns
+from txtop.export.text.ratios import format_ratio_cells
+from txtop.formatting import MISSING, format_figure
+from txtop.sanitise import escape_json
 
 COLUMNS = (
     ("cell", "<"),
@@ -24,17 +24,17 @@ COLUMNS = (
 )
 
 
-def _row(cell: Compared) -> list[str]:
+def _row(cell: CellComparison) -> list[str]:
     found = cell.contrast
     ratio, between, n, p = MISSING, MISSING, MISSING, MISSING
     if found is not None:
-        ratio, between, n = words(found)
+        ratio, between, n = format_ratio_cells(found)
         p = MISSING if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
-    rates = [figure(cell.base_rate), figure(cell.new_rate)]
+    rates = [format_figure(cell.base_rate), format_figure(cell.new_rate)]
     return [cell.cell, *rates, cell.unit, ratio, between, n, p, cell.verdict]
 
 
-def _remarks(found: Comparison) -> list[str]:
+def _remarks(found: SessionComparison) -> list[str]:
     lines: dict[str, list[str]] = {}
     for cell in found.cells:
         for remark in (*cell.reasons, *cell.notes):
@@ -42,34 +42,39 @@ def _remarks(found: Comparison) -> list[str]:
     return [f"{', '.join(cells)}: {remark}" for remark, cells in lines.items()]
 
 
-def _last(found: Comparison) -> str:
+def _format_outcome(found: SessionComparison) -> str:
     nothing = "" if found.cells else ": nothing in common"
     return f"{found.outcome}{nothing} (margin {found.margin:.1%})"
 
 
-def text(found: Comparison) -> str:
+def render_text(found: SessionComparison) -> str:
     """A table, what a reader has to know below it, and the outcome in the last line."""
-    lines = aligned(COLUMNS, [[name for name, _ in COLUMNS], *map(_row, found.cells)])
+    lines = align_columns(COLUMNS, [[name for name, _ in COLUMNS], *map(_row, found.cells)])
     remarks = _remarks(found)
-    return "\n".join([*lines, "", *remarks, *([""] if remarks else []), _last(found)]) + "\n"
-
-
-def markdown(found: Comparison) -> str:
-    """The same for a pull request; text from outside is inert in it."""
-    rule = [":--" if side == "<" else "--:" for _, side in COLUMNS]
-    rows = [[inert(word) for word in _row(cell)] for cell in found.cells]
-    table = [f"| {' | '.join(line)} |" for line in ([n for n, _ in COLUMNS], rule, *rows)]
-    remarks = [f"- {inert(remark)}" for remark in _remarks(found)]
     return (
-        "\n".join([*table, "", *remarks, *([""] if remarks else []), f"**{_last(found)}**"]) + "\n"
+        "\n".join([*lines, "", *remarks, *([""] if remarks else []), _format_outcome(found)]) + "\n"
     )
 
 
-def json(found: Comparison) -> str:
-    """One object with the fields of `Comparison`, and its exit code."""
+def render_markdown(found: SessionComparison) -> str:
+    """The same for a pull request; text from outside is inert in it."""
+    rule = [":--" if side == "<" else "--:" for _, side in COLUMNS]
+    rows = [[escape_markdown(word) for word in _row(cell)] for cell in found.cells]
+    table = [f"| {' | '.join(line)} |" for line in ([n for n, _ in COLUMNS], rule, *rows)]
+    remarks = [f"- {escape_markdown(remark)}" for remark in _remarks(found)]
+    return (
+        "\n".join(
+            [*table, "", *remarks, *([""] if remarks else []), f"**{_format_outcome(found)}**"]
+        )
+        + "\n"
+    )
+
+
+def render_json(found: SessionComparison) -> str:
+    """One object with the fields of `SessionComparison`, and its exit code."""
     plain = {**msgspec.to_builtins(found), "exit_code": found.exit_code}
     body = msgspec.json.format(msgspec.json.encode(plain), indent=2)
-    return inert_json(body).decode() + "\n"
+    return escape_json(body).decode() + "\n"
 
 
-WRITERS = {"text": text, "md": markdown, "json": json}
+WRITERS = {"text": render_text, "md": render_markdown, "json": render_json}

@@ -8,25 +8,25 @@ import io
 import msgspec
 
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.json import build
+from txtop.export.json import build_export
 from txtop.export.schema import CellExport
-from txtop.sanitise import inert_json, sanitise
+from txtop.sanitise import escape_json, sanitise
 from txtop.state.session import SessionState
 
-SERVED = ("serving", "requests", "tokens")
-SKIPPED = ("metrics", "kernels", "fidelity", "notes", *SERVED)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SERVING_FIELDS = ("serving", "requests", "tokens")
+NESTED_FIELDS = ("metrics", "kernels", "fidelity", "notes", *SERVING_FIELDS)
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_jsonl(state: SessionState, finals: FinalMetrics) -> bytes:
     """Each cell of the export as one line of JSON."""
-    lines = (inert_json(msgspec.json.encode(c)) + b"\n" for c in build(state, finals).cells)
+    lines = (escape_json(msgspec.json.encode(c)) + b"\n" for c in build_export(state, finals).cells)
     return b"".join(lines)
 
 
 def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
     """One row a cell: its configuration, then n, mean, median and interval of each metric."""
-    cells = build(state, finals).cells
+    cells = build_export(state, finals).cells
     rows = [_row(cell) for cell in cells]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
@@ -36,20 +36,20 @@ def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
     return out.getvalue().encode()
 
 
-def inert(text: str) -> str:
+def escape_formula(text: str) -> str:
     """`text` on one line, with an apostrophe before what a spreadsheet would run."""
-    return ("'" if text.startswith(FORMULA) else "") + sanitise(text)
+    return ("'" if text.startswith(FORMULA_PREFIXES) else "") + sanitise(text)
 
 
 def _row(cell: CellExport) -> dict[str, object]:
     row: dict[str, object] = {
-        name: inert(value) if isinstance(value, str) else value
+        name: escape_formula(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(cell).items()
-        if name not in SKIPPED
+        if name not in NESTED_FIELDS
     }
-    row |= {f"kernel_{name}": inert(value or "") for name, value in cell.kernels.items()}
+    row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
     row |= _served(cell)
-    row["notes"] = inert("; ".join(cell.notes))
+    row["notes"] = escape_formula("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
         row |= {
@@ -66,7 +66,7 @@ def _served(cell: CellExport) -> dict[str, object]:
     """A column for each figure of what was offered and answered; of `pairs` how many there are."""
     row = {
         f"{part}_{name}": value
-        for part in SERVED
+        for part in SERVING_FIELDS
         if (found := getattr(cell, part)) is not None
         for name, value in msgspec.structs.asdict(found).items()
     }

@@ -10,10 +10,10 @@ import msgspec
 from txtop import stats
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.notes import cell_notes
-from txtop.export.ab import comparisons, exported
+from txtop.analysis.notes import build_cell_notes
+from txtop.export.ab import export_comparisons, export_fidelity
 from txtop.export.schema import (
-    SCHEMA,
+    EXPORT_SCHEMA,
     CellExport,
     DeviceExport,
     Export,
@@ -24,35 +24,35 @@ from txtop.export.schema import (
     TokensExport,
     Tool,
 )
-from txtop.sanitise import inert_json
+from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
-DIGITS = 9
+SIGNIFICANT_DIGITS = 9
 
 
 def to_json(state: SessionState, finals: FinalMetrics) -> bytes:
     """The export as indented JSON, floats to 9 significant digits, a newline at the end."""
-    plain = _rounded(msgspec.to_builtins(build(state, finals)))
-    return inert_json(msgspec.json.format(msgspec.json.encode(plain), indent=2)) + b"\n"
+    plain = _round_floats(msgspec.to_builtins(build_export(state, finals)))
+    return escape_json(msgspec.json.format(msgspec.json.encode(plain), indent=2)) + b"\n"
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}")
+        return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
+        return {k: _round_floats(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(v) for v in value]
+        return [_round_floats(v) for v in value]
     return value
 
 
-def build(state: SessionState, finals: FinalMetrics) -> Export:
+def build_export(state: SessionState, finals: FinalMetrics) -> Export:
     """The export of a folded session. `state.header` must be there."""
     header = state.header
     if header is None:
         raise ValueError("a session without a header")
-    written = state.ended.statistics_version if state.ended else stats.VERSION
+    written = state.ended.statistics_version if state.ended else stats.STATISTICS_VERSION
     session = Session(
         id=header.session,
         name=header.name,
@@ -66,17 +66,17 @@ def build(state: SessionState, finals: FinalMetrics) -> Export:
         margin=header.margin,
         boot_ids=state.boot_ids,
         ended=state.ended.reason if state.ended else None,
-        statistics_version=stats.VERSION,
+        statistics_version=stats.STATISTICS_VERSION,
         recomputed=None
-        if written == stats.VERSION
-        else f"recomputed with statistics v{stats.VERSION}",
+        if written == stats.STATISTICS_VERSION
+        else f"recomputed with statistics v{stats.STATISTICS_VERSION}",
         tool=_tool(state),
     )
     return Export(
-        schema=SCHEMA,
+        schema=EXPORT_SCHEMA,
         session=session,
         cells=[_cell(state, c, finals) for c in state.cells.values()],
-        comparisons=comparisons(state),
+        comparisons=export_comparisons(state),
         telemetry=_telemetry(state),
     )
 
@@ -113,8 +113,8 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
     found = finals.of(state, session.plan.seed)
-    roofs = roofline.figures(session, state, found)
-    money = metrics.cost(state, found, session.plan.cost_per_hour)
+    roofs = roofline.summarise_utilisation(session, state, found)
+    money = metrics.compute_cost(state, found, session.plan.cost_per_hour)
     return CellExport(
         id=cell.id,
         model=cell.model,
@@ -144,16 +144,16 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         stopped_by=state.finished.stopped_by if state.finished else "",
         steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
-        fidelity=None if session.versus else exported(session.output_of(cell.id)),
-        notes=cell_notes(session, state, finals),
-        metrics={**found, **roofs, **money, **energy.figures(session, state)},
+        fidelity=None if session.versus else export_fidelity(session.output_of(cell.id)),
+        notes=build_cell_notes(session, state, finals),
+        metrics={**found, **roofs, **money, **energy.summarise_device(session, state)},
     )
 
 
 def _requests(state: CellState) -> RequestsExport | None:
     if state.cell.serving is None:
         return None
-    found = serving.totals(state)
+    found = serving.count_totals(state)
     offered = state.served.offered
     return RequestsExport(
         offered_per_s=offered.rate if offered else None,
@@ -166,7 +166,7 @@ def _requests(state: CellState) -> RequestsExport | None:
 def _tokens(state: CellState) -> TokensExport | None:
     if state.cell.serving is None:
         return None
-    found = serving.totals(state)
+    found = serving.count_totals(state)
     return TokensExport(prompt=found.prompt_tokens, output=found.output_tokens)
 
 
@@ -178,7 +178,9 @@ def _telemetry(state: SessionState) -> TelemetryExport:
             continue
         found = {}
         for name in device.series:
-            read = [v for c in measured for v in energy.while_measuring(state, c, key, name)]
+            read = [
+                v for c in measured for v in energy.select_measuring_samples(state, c, key, name)
+            ]
             found[name] = Series(
                 n=len(read),
                 mean=fmean(read) if read else None,

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from txtop.analysis.metrics import FinalMetrics, stated
-from txtop.export.batches_only import in_batches
-from txtop.sanitise import inert_json
+from txtop.analysis.metrics import FinalMetrics, select_final_iterations
+from txtop.export.batches_only import select_batch_cells
+from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
-UNKNOWN = (
+UNKNOWN_FIELDS = (
     "build_commit",
     "build_number",
     "n_ubatch",
@@ -27,13 +27,17 @@ UNKNOWN = (
 
 def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
     """A list of tests; times in ns, rates in tokens/s over the batch. Encoders have none."""
-    tests = [test for cell in in_batches(state) for test in _tests(state, cell)]
-    return inert_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
+    tests = [test for cell in select_batch_cells(state) for test in _tests(state, cell)]
+    return escape_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
 
 
 def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     s, cell = state.samples, state.cell
-    kept = [i for i in stated(state) if s.ttft_ns[i] > 0 and s.tokens[i] and not state.lag]
+    kept = [
+        i
+        for i in select_final_iterations(state)
+        if s.ttft_ns[i] > 0 and s.tokens[i] and not state.lag
+    ]
     prefill = [s.ttft_ns[i] for i in kept]
     decode = [(s.e2e_ns[i] - s.ttft_ns[i], s.tokens[i] - 1) for i in kept]
     decode = [(ns, steps) for ns, steps in decode if ns > 0 and steps > 0]
@@ -60,7 +64,7 @@ def _test(
     at = datetime.fromtimestamp(header.wall_s + state.started_at_ns / 1e9, UTC) if header else None
     on_gpu = load is not None and load.device != "cpu"
     return {
-        **dict.fromkeys(UNKNOWN),
+        **dict.fromkeys(UNKNOWN_FIELDS),
         "cpu_info": header.machine.cpu if header else None,
         "gpu_info": load.device_name if load and on_gpu else None,
         "backends": load.device if load else None,

@@ -16,20 +16,22 @@ _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
     """A table in the columns of the text table, one row a cell; a second one of those that served
     requests."""
-    said = _table(table.columns(state), table.rows(state, finals))
-    if heading := serving_table.columns(state):
-        said += "\n" + _table(heading, serving_table.rows(state, finals))
-        said += "".join(f"\n- {inert(line)}\n" for line in serving_table.below(state))
+    said = _table(table.list_columns(state), table.build_rows(state, finals))
+    if heading := serving_table.list_serving_columns(state):
+        said += "\n" + _table(heading, serving_table.build_serving_rows(state, finals))
+        said += "".join(
+            f"\n- {escape_markdown(line)}\n" for line in serving_table.build_footnotes(state)
+        )
     return said.encode()
 
 
 def _table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
     names = [name for name, _ in heading]
     rule = [":--" if side == "<" else "--:" for _, side in heading]
-    lines = [names, rule, *([inert(text) for text in row] for row in rows)]
+    lines = [names, rule, *([escape_markdown(text) for text in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def inert(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """`text` with its HTML and its Markdown escaped."""
     return _MARKS.sub(r"\\\1", html.escape(sanitise(text), quote=False))

@@ -7,25 +7,25 @@ from typing import Any
 
 import msgspec
 
-from txtop.analysis.metrics import FinalMetrics, stated
-from txtop.export.batches_only import in_batches
-from txtop.sanitise import inert_json
+from txtop.analysis.metrics import FinalMetrics, select_final_iterations
+from txtop.export.batches_only import select_batch_cells
+from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import percentile
+from txtop.stats.summary import compute_percentile
 
 
 def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
     """`{cell id: {config, report}}`. Peaks are of the whole cell: in generate or forward alone."""
     cells = {
         c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _report(c)}
-        for c in in_batches(state)
+        for c in select_batch_cells(state)
     }
-    return inert_json(msgspec.json.format(msgspec.json.encode(cells), indent=2)) + b"\n"
+    return escape_json(msgspec.json.format(msgspec.json.encode(cells), indent=2)) + b"\n"
 
 
 def _report(state: CellState) -> dict[str, Any]:
-    s, cell, kept = state.samples, state.cell, stated(state)
+    s, cell, kept = state.samples, state.cell, select_final_iterations(state)
     report = {"load_model": _target([state.load.load_s] if state.load else [])}
     whole = [s.e2e_ns[i] / 1e9 for i in kept]
     if state.family == "encoder":
@@ -60,7 +60,7 @@ def _target(
         "count": len(values),
         "total": sum(values),
         "mean": mean,
-        **{f"p{p}": percentile(ordered, p) for p in (50, 90, 95, 99)},
+        **{f"p{p}": compute_percentile(ordered, p) for p in (50, 90, 95, 99)},
         "stdev": spread,
         "stdev_": spread / mean * 100 if mean else None,
     }

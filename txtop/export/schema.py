@@ -11,7 +11,7 @@ from txtop.plan.serving import Serving
 from txtop.protocol.events import Machine
 from txtop.stats.summary import Summary
 
-SCHEMA: Literal["txtop/1"] = "txtop/1"
+EXPORT_SCHEMA: Literal["txtop/1"] = "txtop/1"
 
 
 class Tool(msgspec.Struct, kw_only=True):
@@ -173,6 +173,6 @@ class Export(msgspec.Struct, kw_only=True):
     telemetry: TelemetryExport
 
 
-def json_schema() -> dict[str, Any]:
+def build_json_schema() -> dict[str, Any]:
     """The JSON Schema of the export."""
     return msgspec.json.schema(Export)

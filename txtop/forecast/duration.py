@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from txtop.forecast.history import Past, Took
+from txtop.forecast.history import CellDuration, RunHistory
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 
 
 @dataclass(frozen=True)
-class Guess:
+class DurationEstimate:
     """How long a plan will take. `most` says that it is a bound, not what is expected, and null
     that there is nothing to guess from; `basis` says what it rests on."""
 
@@ -21,22 +21,22 @@ class Guess:
     basis: str
 
 
-def guess(plan: Plan, past: Past) -> Guess:
+def estimate_duration(plan: Plan, past: RunHistory) -> DurationEstimate:
     """From the same work in the past, else from the plan's own bounds: a cell under a budget ends
     when that is spent at the latest. A fixed number of iterations bounds nothing."""
     known = {cell: past.of(cell) for cell in plan.cells}
     counted = sum(took is not None for took in known.values())
     each_s = [_cell_s(plan, took) for took in known.values()]
-    rest_s, missing = _beside(plan, past)
+    rest_s, missing = _estimate_overhead(plan, past)
     if None in each_s:
-        return Guess(None, False, _of_unmeasured(plan, counted))
+        return DurationEstimate(None, False, _format_unmeasured(plan, counted))
     words = [_basis(plan, counted)]
     words += [f"{' and '.join(missing)} not counted"] if missing else []
     total_s = sum(s for s in each_s if s is not None) + rest_s
-    return Guess(total_s, counted < len(plan.cells), ", ".join(words))
+    return DurationEstimate(total_s, counted < len(plan.cells), ", ".join(words))
 
 
-def _cell_s(plan: Plan, took: Took | None) -> float | None:
+def _cell_s(plan: Plan, took: CellDuration | None) -> float | None:
     """Of the iterations of one cell."""
     if plan.fixed_iterations is not None:
         count = 1 + plan.expected_warmup + plan.fixed_iterations
@@ -47,16 +47,16 @@ def _cell_s(plan: Plan, took: Took | None) -> float | None:
     return max(plan.budget_s, 4 * took.iteration_s if took else 0.0)
 
 
-def _beside(plan: Plan, past: Past) -> tuple[float, list[str]]:
+def _estimate_overhead(plan: Plan, past: RunHistory) -> tuple[float, list[str]]:
     """Seconds of loading and of comparing outputs, and which of the two is not known."""
     loads = [past.load_s(group[0]) for group in plan.groups]
     outputs = [past.position_s.get(cell.model) for cell in _to_compare(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)
-    compared_s = sum(_known(outputs)) * plan.fidelity_positions
-    return sum(_known(loads)) + compared_s, missing
+    compared_s = sum(_drop_unknown(outputs)) * plan.fidelity_positions
+    return sum(_drop_unknown(loads)) + compared_s, missing
 
 
-def _known(values: Iterable[float | None]) -> Iterator[float]:
+def _drop_unknown(values: Iterable[float | None]) -> Iterator[float]:
     return (value for value in values if value is not None)
 
 
@@ -64,7 +64,7 @@ def _to_compare(plan: Plan) -> list[Cell]:
     """One cell of each output that is held against another."""
     if not plan.fidelity_positions:
         return []
-    due = references.of_output(plan.cells)
+    due = references.find_output_references(plan.cells)
     cells = (cell for cell in plan.cells if cell.id in due)
     return list({(c.precision, due[c.id].id): c for c in cells}.values())
 
@@ -78,7 +78,7 @@ def _basis(plan: Plan, counted: int) -> str:
     return f"{counted} of {len(plan.cells)} cells as before, else {budget}"
 
 
-def _of_unmeasured(plan: Plan, counted: int) -> str:
+def _format_unmeasured(plan: Plan, counted: int) -> str:
     count = 1 + plan.expected_warmup + (plan.iterations or 0)
     before = f"{counted} of {len(plan.cells)} were" if counted else "none was"
     return f"{count} iterations a cell; {before} measured here before"

@@ -9,7 +9,7 @@ import msgspec
 
 from txtop.models import model_size
 from txtop.plan.cell import Cell
-from txtop.state.session import HOST, Device, SessionState, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def room(session: SessionState) -> Room:
     )
 
 
-def _free(device: Device, what: str) -> float | None:
+def _free(device: WatchedDevice, what: str) -> float | None:
     used, total = device.last(f"{what}_used_bytes"), device.last(f"{what}_total_bytes")
     return None if used is None or total is None else max(0.0, total - used)
 
@@ -49,16 +49,16 @@ NO_ROOM = Room()
 OVERHEAD_BYTES = 3 << 28
 
 
-ACTIVATIONS = 1.2
+ACTIVATION_FACTOR = 1.2
 
 
-def short_of(state: SessionState, loaded: Cell, wanted: Cell) -> tuple[int, int] | None:
+def find_memory_shortage(state: SessionState, loaded: Cell, wanted: Cell) -> tuple[int, int] | None:
     """(needed, free) in bytes where `wanted` does not fit beside what is there now; null where it
     does or neither is known. It goes where `loaded` went, as telemetry read that device last."""
     load = state.cells[loaded.id].load
     device = state.devices.get(state.gpu(load.device_id if load else None) or HOST)
     on_host = device is state.devices.get(HOST)
-    needed = model_size.predicted_bytes(_while_loading(wanted, on_host=on_host))
+    needed = model_size.predict_bytes(_describe_loading_cell(wanted, on_host=on_host))
     needed = needed or (load.weight_bytes if load else None)
     if device is None or needed is None:
         return None
@@ -66,11 +66,11 @@ def short_of(state: SessionState, loaded: Cell, wanted: Cell) -> tuple[int, int]
     total, used = device.last(f"{kind}_total_bytes"), device.last(f"{kind}_used_bytes")
     if total is None or used is None:
         return None
-    wants, free = round(ACTIVATIONS * needed) + OVERHEAD_BYTES, round(total - used)
+    wants, free = round(ACTIVATION_FACTOR * needed) + OVERHEAD_BYTES, round(total - used)
     return (wants, free) if wants > free else None
 
 
-def _while_loading(cell: Cell, *, on_host: bool) -> Cell:
+def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
     """int8 is made of weights in another precision, which are there first."""
     if not cell.precision.startswith("int8"):
         return cell
@@ -83,6 +83,6 @@ def expected_bytes(cell: Cell) -> int | None:
     from txtop.models import model_size
 
     try:
-        return model_size.predicted_bytes(cell)
+        return model_size.predict_bytes(cell)
     except (OSError, ValueError):
         return None

@@ -9,14 +9,14 @@ from typing import Literal
 from msgspec.structs import replace
 
 from txtop.errors import TxtopError
-from txtop.forecast.duration import Guess, guess
-from txtop.forecast.history import Past
+from txtop.forecast.duration import DurationEstimate, estimate_duration
+from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import Room, expected_bytes
 from txtop.forecast.time_left import served_s
 from txtop.models import model_config
-from txtop.options.command_line import command_line
-from txtop.options.feasibility import judge
-from txtop.options.run import Asked, cells_of, plan_of
+from txtop.options.command_line import format_command
+from txtop.options.feasibility import classify
+from txtop.options.run import RunOptions, build_plan, expand_cells
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 
@@ -25,7 +25,7 @@ TIGHT_SHARE = 0.85
 
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
 Fate = Literal["refused", "left out", "planned"]
-NOTHING = Guess(None, False, "")
+NOTHING = DurationEstimate(None, False, "")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Forecast:
     plan: Plan | None = None
     error: str = ""
     command: str = ""
-    time: Guess = NOTHING
+    time: DurationEstimate = NOTHING
 
     def counts(self, room: Room) -> dict[str, int]:
         """How many cells there are of each fate, and of those planned of each fit."""
@@ -71,44 +71,48 @@ class Forecast:
         return found
 
 
-def forecast(asked: Asked, past: Past, session_dir: Path | None = None) -> Forecast:
+def forecast(asked: RunOptions, past: RunHistory, session_dir: Path | None = None) -> Forecast:
     """Nothing is loaded, and nothing raised: what cannot be asked becomes one line."""
     try:
-        cells = cells_of(asked)
+        cells = expand_cells(asked)
     except TxtopError as error:
         return Forecast(error=str(error))
-    judged = zip(cells, judge(cells), strict=True)
+    judged = zip(cells, classify(cells), strict=True)
     ahead = tuple(_ahead(cell, plain, why) for cell, (plain, why) in judged)
-    command = command_line(asked, session_dir)
+    command = format_command(asked, session_dir)
     try:
-        plan = plan_of(asked)
+        plan = build_plan(asked)
     except TxtopError as error:
         return Forecast(ahead, error=str(error), command=command)
     return Forecast(ahead, plan, command=command, time=_time(plan, past))
 
 
-def _time(plan: Plan, past: Past) -> Guess:
+def _time(plan: Plan, past: RunHistory) -> DurationEstimate:
     """Of cells that serve requests their load lasts as long as it is long, whatever the past."""
     served = [cell for cell in plan.cells if cell.serving is not None]
     if not served:
-        return guess(plan, past)
+        return estimate_duration(plan, past)
     others = tuple(cell for cell in plan.cells if cell.serving is None)
     known = {cell.group for cell in others}
     loads = [past.load_s(cell) for cell in {c.group: c for c in served}.values()
              if cell.group not in known]  # fmt: skip
-    found = guess(replace(plan, cells=others), past) if others else Guess(0.0, False, "the load")
+    found = (
+        estimate_duration(replace(plan, cells=others), past)
+        if others
+        else DurationEstimate(0.0, False, "the load")
+    )
     if found.seconds is None:
         return found
     seconds = found.seconds + sum(served_s(cell, plan) for cell in served)
     basis = found.basis + (", loading not counted" if None in loads else "")
-    return Guess(seconds + sum(s for s in loads if s is not None), True, basis)
+    return DurationEstimate(seconds + sum(s for s in loads if s is not None), True, basis)
 
 
 def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
     needs = expected_bytes(cell)
     if why:
         return Ahead(cell, "left out", why, needs)
-    if refused := model_config.refuse(plain):
-        brief = f"context {model_config.context_length(cell.model)}"
+    if refused := model_config.explain_refusal(plain):
+        brief = f"context {model_config.find_context_length(cell.model)}"
         return Ahead(cell, "refused", refused[0], needs, brief)
     return Ahead(cell, "planned", "", needs)

@@ -10,7 +10,7 @@ import msgspec
 Family = Literal["causal", "encoder", "seq2seq"]
 
 
-class Builtin(msgspec.Struct, frozen=True, kw_only=True):
+class BuiltinModel(msgspec.Struct, frozen=True, kw_only=True):
     """A published architecture. `config` is what its config class is called with."""
 
     name: str
@@ -22,29 +22,31 @@ class Builtin(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
 
 
-def _gpt2(name: str, width: int, layers: int, heads: int, parameters: int) -> Builtin:
+def _gpt2(name: str, width: int, layers: int, heads: int, parameters: int) -> BuiltinModel:
     config = {"vocab_size": 50257, "n_positions": 1024, "n_embd": width, "n_layer": layers}
     config |= {"n_head": heads, "bos_token_id": 50256, "eos_token_id": 50256}
-    return Builtin(
+    return BuiltinModel(
         name=name, hub_id=f"openai-community/{name}", model_type="gpt2", family="causal",
         config=config, max_positions=1024, parameters=parameters,
     )  # fmt: skip
 
 
-def _bert(hub_id: str, width: int, layers: int, heads: int, parameters: int) -> Builtin:
+def _bert(hub_id: str, width: int, layers: int, heads: int, parameters: int) -> BuiltinModel:
     config = {"vocab_size": 30522, "hidden_size": width, "num_hidden_layers": layers}
     config |= {"num_attention_heads": heads, "intermediate_size": 4 * width}
     config |= {"max_position_embeddings": 512}
-    return Builtin(
+    return BuiltinModel(
         name=hub_id.rpartition("/")[2], hub_id=hub_id, model_type="bert", family="encoder",
         config=config, max_positions=512, parameters=parameters,
     )  # fmt: skip
 
 
-def _t5(name: str, width: int, inner: int, layers: int, heads: int, parameters: int) -> Builtin:
+def _t5(
+    name: str, width: int, inner: int, layers: int, heads: int, parameters: int
+) -> BuiltinModel:
     config = {"vocab_size": 32128, "d_model": width, "d_kv": 64, "d_ff": inner, "num_heads": heads}
     config |= {"num_layers": layers, "num_decoder_layers": layers, "decoder_start_token_id": 0}
-    return Builtin(
+    return BuiltinModel(
         name=name, hub_id=f"google-t5/{name}", model_type="t5", family="seq2seq",
         config=config, max_positions=None, parameters=parameters,
     )  # fmt: skip
@@ -57,16 +59,16 @@ def _decoder(
     positions: int,
     rope: dict[str, Any],
     **config: Any,
-) -> Builtin:
+) -> BuiltinModel:
     config |= {"max_position_embeddings": positions, "rope_parameters": rope}
     config |= {"tie_word_embeddings": True}
-    return Builtin(
+    return BuiltinModel(
         name=hub_id.rpartition("/")[2], hub_id=hub_id, model_type=model_type, family="causal",
         config=config, max_positions=positions, parameters=parameters,
     )  # fmt: skip
 
 
-BUILTIN: tuple[Builtin, ...] = (
+BUILTIN_MODELS: tuple[BuiltinModel, ...] = (
     _gpt2("gpt2", 768, 12, 12, 124_439_808),
     _gpt2("gpt2-medium", 1024, 24, 16, 354_823_168),
     _gpt2("gpt2-large", 1280, 36, 20, 774_030_080),
@@ -104,18 +106,18 @@ BUILTIN: tuple[Builtin, ...] = (
 )  # fmt: skip
 
 
-_BY_NAME = {key.casefold(): model for model in BUILTIN for key in (model.name, model.hub_id)}
+_BY_NAME = {key.casefold(): model for model in BUILTIN_MODELS for key in (model.name, model.hub_id)}
 
 
-def builtin(model: str) -> Builtin | None:
+def find_builtin(model: str) -> BuiltinModel | None:
     """The built-in configuration of that bare name or full Hub id, upper and lower case alike."""
     return _BY_NAME.get(model.casefold())
 
 
-def nearest(model: str) -> str | None:
+def suggest_builtin(model: str) -> str | None:
     """The built-in name that looks most like `model`, for "did you mean"."""
     wanted = model.casefold().rpartition("/")[2]
-    names = [model.name.casefold() for model in BUILTIN]
+    names = [model.name.casefold() for model in BUILTIN_MODELS]
     longer = [name for name in names if wanted and name.startswith(wanted)]
     found = longer or get_close_matches(wanted, names, n=1, cutoff=0.6)
     return _BY_NAME[found[0]].name if found else None

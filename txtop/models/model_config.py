@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from txtop.models.builtin import Family, builtin
+from txtop.models.builtin import Family, find_builtin
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -29,7 +29,7 @@ _SHIFTED = frozenset(
 )
 
 
-def local_path(model: str) -> Path | None:
+def find_local_path(model: str) -> Path | None:
     """The directory or .gguf file that `model` means on this machine, or null.
 
     Comes before built-in names, so it must look like a model: config.json or a .gguf inside.
@@ -45,33 +45,33 @@ def local_path(model: str) -> Path | None:
     return None
 
 
-def local_config(model: str) -> dict[str, Any] | None:
+def read_local_config(model: str) -> dict[str, Any] | None:
     """config.json of a local directory; null where there is none or it is no configuration."""
-    path = local_path(model)
+    path = find_local_path(model)
     if path is None or path.is_file():
         return None
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return config if isinstance(config, dict) and _sound(config) else None
+    return config if isinstance(config, dict) and _is_sound(config) else None
 
 
-def _sound(config: Mapping[str, Any]) -> bool:
+def _is_sound(config: Mapping[str, Any]) -> bool:
     """Whether what families are told by is of the kind that it should be."""
     named, classes = config.get("model_type"), config.get("architectures")
     return isinstance(named, str | None) and isinstance(classes, list | None)
 
 
-def config_of(model: str) -> dict[str, Any] | None:
+def find_config(model: str) -> dict[str, Any] | None:
     """The configuration as far as it is known without torch and network, `model_type` included."""
-    config = local_config(model)
-    if config is None and local_path(model) is None and (known := builtin(model)):
+    config = read_local_config(model)
+    if config is None and find_local_path(model) is None and (known := find_builtin(model)):
         config = {"model_type": known.model_type, **known.config}
     return config
 
 
-def family_of(config: Mapping[str, Any]) -> Family:
+def detect_family(config: Mapping[str, Any]) -> Family:
     """The family that a config.json spells."""
     model_type = config.get("model_type")
     if config.get("is_encoder_decoder") or model_type in ("t5", "mt5", "umt5", "longt5"):
@@ -83,13 +83,13 @@ def family_of(config: Mapping[str, Any]) -> Family:
     return "causal"
 
 
-def family(model: str) -> Family | None:
+def find_family(model: str) -> Family | None:
     """The family of a built-in name or a local directory, else null."""
-    config = config_of(model)
-    return None if config is None else family_of(config)
+    config = find_config(model)
+    return None if config is None else detect_family(config)
 
 
-def positions_of(config: Mapping[str, Any]) -> int | None:
+def find_max_positions(config: Mapping[str, Any]) -> int | None:
     """Positions that the configuration allows; null where they are relative or not stated."""
     model_type = config.get("model_type")
     if model_type in _WITHOUT_POSITION_LIMIT:
@@ -101,17 +101,17 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
     return None
 
 
-def context_length(model: str) -> int | None:
+def find_context_length(model: str) -> int | None:
     """The longest context in tokens of a built-in name or a local directory, where it is known."""
-    config = config_of(model)
-    return None if config is None else positions_of(config)
+    config = find_config(model)
+    return None if config is None else find_max_positions(config)
 
 
-def too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str] | None:
+def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str] | None:
     """Reason and hint if `cell` needs more positions than its model has."""
     if positions is None:
         return None
-    prompt, new = requests.longest(cell)
+    prompt, new = requests.compute_max_tokens(cell)
     if kind == "causal" and prompt + new > positions:
         asked, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:
@@ -127,9 +127,9 @@ def too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str]
     return f"{asked} are longer than the context of {cell.model} ({positions})", hint
 
 
-def refuse(cell: Cell) -> tuple[str, str] | None:
+def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     """Why `cell` cannot be measured, as reason and hint, as far as is known before loading it."""
-    config = config_of(cell.model)
+    config = find_config(cell.model)
     if config is None:
         return None
-    return too_long(cell, family_of(config), positions_of(config))
+    return explain_too_long(cell, detect_family(config), find_max_positions(config))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from txtop.models.builtin import builtin
-from txtop.models.model_config import config_of, family_of, local_path
+from txtop.models.builtin import find_builtin
+from txtop.models.model_config import detect_family, find_config, find_local_path
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -18,7 +18,7 @@ BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
 )
 
 
-def _stored_parameters(directory: Path) -> int | None:
+def _count_stored_parameters(directory: Path) -> int | None:
     """Elements of all tensors in the directory's safetensors files, from their headers."""
     count = 0
     for path in sorted(directory.glob("*.safetensors")):
@@ -29,48 +29,52 @@ def _stored_parameters(directory: Path) -> int | None:
     return count or None
 
 
-def parameter_count(model: str) -> int | None:
+def find_parameter_count(model: str) -> int | None:
     """Parameters of a built-in name, or elements stored in a local directory, where known."""
-    path = local_path(model)
+    path = find_local_path(model)
     if path is not None:
         try:
-            return _stored_parameters(path) if path.is_dir() else None
+            return _count_stored_parameters(path) if path.is_dir() else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-    known = builtin(model)
+    known = find_builtin(model)
     return known.parameters if known else None
 
 
-def _first(config: Mapping[str, Any], *keys: str) -> int | None:
+def _first_integer(config: Mapping[str, Any], *keys: str) -> int | None:
     values = (config.get(key) for key in keys)
     return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
-def kv_values_per_token(config: Mapping[str, Any]) -> int | None:
+def count_kv_values_per_token(config: Mapping[str, Any]) -> int | None:
     """2 x layers x kv_heads x head_dim of the decoder; null where that is not stated."""
-    layers = _first(config, "num_decoder_layers", "num_hidden_layers", "n_layer", "num_layers")
-    heads = _first(config, "num_attention_heads", "n_head", "num_heads", "decoder_attention_heads")
-    width = _first(config, "hidden_size", "n_embd", "d_model")
+    layers = _first_integer(
+        config, "num_decoder_layers", "num_hidden_layers", "n_layer", "num_layers"
+    )
+    heads = _first_integer(
+        config, "num_attention_heads", "n_head", "num_heads", "decoder_attention_heads"
+    )
+    width = _first_integer(config, "hidden_size", "n_embd", "d_model")
     if layers is None or heads is None or width is None:
         return None
-    head_dim = _first(config, "head_dim", "d_kv") or width // heads
-    return 2 * layers * (_first(config, "num_key_value_heads") or heads) * head_dim
+    head_dim = _first_integer(config, "head_dim", "d_kv") or width // heads
+    return 2 * layers * (_first_integer(config, "num_key_value_heads") or heads) * head_dim
 
 
-def predicted_bytes(cell: Cell) -> int | None:
+def predict_bytes(cell: Cell) -> int | None:
     """Weights in the cell's precision plus the KV cache at its full length; null where unknown.
     Of a server: with the longest requests in every slot.
 
     An encoder-decoder caches the encoder's positions too, once, for its cross attention.
     """
-    config, parameters = config_of(cell.model), parameter_count(cell.model)
+    config, parameters = find_config(cell.model), find_parameter_count(cell.model)
     if config is None or parameters is None:
         return None
     size = BYTES_PER_WEIGHT[cell.precision]
-    if family_of(config) == "encoder":
+    if detect_family(config) == "encoder":
         return parameters * size
-    per_token = kv_values_per_token(config)
+    per_token = count_kv_values_per_token(config)
     if per_token is None:
         return None
-    tokens = cell.slots * sum(requests.longest(cell))
+    tokens = cell.slots * sum(requests.compute_max_tokens(cell))
     return size * (parameters + per_token * tokens)

@@ -11,16 +11,16 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
 from txtop.options import limits
-from txtop.options.feasibility import why_senseless
+from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell, Device, Weights
 from txtop.plan.plan import Allowed, Plan
 
-MARGIN = 0.02
-BUDGET_S = 120.0
-MOST = 8
-USUAL = ({"precision": "fp32"}, {"precision": "bf16"})
-Knobs = Mapping[str, Any]
-_WORDS: dict[str, tuple[str, ...]] = {
+DEFAULT_MARGIN = 0.02
+DEFAULT_BUDGET_S = 120.0
+MAX_ARMS = 8
+DEFAULT_ARMS = ({"precision": "fp32"}, {"precision": "bf16"})
+KnobValues = Mapping[str, Any]
+_CHOICES: dict[str, tuple[str, ...]] = {
     "precision": PRECISIONS,
     "attention": ATTENTIONS,
     "compile": COMPILES,
@@ -28,15 +28,15 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "device": get_args(Device),
     "weights": get_args(Weights),
 }
-_NUMBERS = ("batch_size", "sequence_length", "new_tokens", "threads")
-KNOBS = ("model", *_WORDS, *_NUMBERS)
+_INTEGERS = ("batch_size", "sequence_length", "new_tokens", "threads")
+ARM_KNOBS = ("model", *_CHOICES, *_INTEGERS)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class ABOptions:
     """How long an A/B goes on and what it decides; null where nothing was said."""
 
-    margin: float = MARGIN
+    margin: float = DEFAULT_MARGIN
     budget_s: float | None = None
     blocks: int | None = None
     warmup: int | None = None
@@ -47,7 +47,7 @@ class Rules:
     allowed: Allowed = field(default_factory=Allowed)
 
 
-def parse(option: str, word: str) -> dict[str, Any]:
+def parse_arm(option: str, word: str) -> dict[str, Any]:
     """The knobs of one arm. Raises `UsageError` for a knob or a value that there is not."""
     found: dict[str, Any] = {}
     for part in word.split(","):
@@ -56,8 +56,8 @@ def parse(option: str, word: str) -> dict[str, Any]:
         if not is_set or not value.strip():
             hint = "KNOB=VALUE, several with commas: precision=bf16,threads=2"
             raise UsageError(f"{option}: {part[:40]!a} sets nothing", hint)
-        if knob not in KNOBS:
-            hint = did_you_mean(knob, KNOBS, f"knobs: {', '.join(KNOBS)}")
+        if knob not in ARM_KNOBS:
+            hint = did_you_mean(knob, ARM_KNOBS, f"knobs: {', '.join(ARM_KNOBS)}")
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
         if knob in found:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
@@ -66,49 +66,51 @@ def parse(option: str, word: str) -> dict[str, Any]:
 
 
 def _value(option: str, knob: str, value: str) -> Any:
-    words = _WORDS.get(knob)
+    words = _CHOICES.get(knob)
     if words is not None and value not in words:
         hint = did_you_mean(value, words, f"{knob}: {', '.join(words)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
-    if knob in _NUMBERS:
+    if knob in _INTEGERS:
         if not (value.isascii() and value.isdigit()):
             raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
-        limits.whole(f"{option}: {knob}", int(value[:9]))
+        limits.check_integer(f"{option}: {knob}", int(value[:9]))
         return int(value[:9])
     if knob == "model":
-        limits.model_name(value)
+        limits.check_model_name(value)
     return value
 
 
-def plan(model: str, arms: Sequence[Knobs], shared: Knobs, rules: Rules) -> Plan:
+def build_ab_plan(
+    model: str, arms: Sequence[KnobValues], shared: KnobValues, rules: ABOptions
+) -> Plan:
     """The A/B of `arms`, each with its own knobs over those that all share; without any, fp32
     against bf16.
 
     Raises `UsageError` for what cannot be measured or compared.
     """
     _check(model, shared, rules)
-    asked = list(arms) or list(USUAL)
+    asked = list(arms) or list(DEFAULT_ARMS)
     if len(asked) == 1:
         raise UsageError("one arm has nothing to be compared with", "--a and --b")
-    if len(asked) > MOST:
-        raise UsageError(f"{len(asked)} arms are too many", f"at most {MOST}")
+    if len(asked) > MAX_ARMS:
+        raise UsageError(f"{len(asked)} arms are too many", f"at most {MAX_ARMS}")
     cells = tuple(
         Cell(id=chr(ord("A") + i), **{"model": model, **shared, **knobs})
         for i, knobs in enumerate(asked)
     )
     for cell in cells:
-        refused = known.refuse(cell)
+        refused = known.explain_refusal(cell)
         if refused:
             raise UsageError(f"arm {cell.id}: {refused[0]}", refused[1])
-        if why := why_senseless(cell):
+        if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")
-    _same_kind(cells)
+    _require_same_kind(cells)
     made = Plan(
         cells=cells,
         margin=rules.margin,
         iterations=rules.blocks,
         warmup=rules.warmup,
-        budget_s=rules.budget_s or BUDGET_S,
+        budget_s=rules.budget_s or DEFAULT_BUDGET_S,
         timeout_s=rules.timeout_s,
         cost_per_hour=rules.cost_per_hour,
         seed=rules.seed,
@@ -119,18 +121,18 @@ def plan(model: str, arms: Sequence[Knobs], shared: Knobs, rules: Rules) -> Plan
     return msgspec.structs.replace(made, fidelity_positions=rules.fidelity_positions)
 
 
-def _check(model: str, shared: Knobs, rules: Rules) -> None:
-    limits.model_name(model)
-    for knob in _NUMBERS:
-        limits.whole(f"--{knob.replace('_', '-')}", shared.get(knob))
-    limits.amount("--margin", rules.margin, 1)
-    limits.whole("--blocks", rules.blocks)
-    limits.whole("--warmup", rules.warmup, 0)
-    limits.whole("--seed", rules.seed, 0)
-    limits.whole("--fidelity-positions", rules.fidelity_positions, 0)
-    limits.seconds("--budget", rules.budget_s, 86_400)
-    limits.seconds("--timeout", rules.timeout_s, 864_000)
-    limits.amount("--cost-per-hour", rules.cost_per_hour, 1e9)
+def _check(model: str, shared: KnobValues, rules: ABOptions) -> None:
+    limits.check_model_name(model)
+    for knob in _INTEGERS:
+        limits.check_integer(f"--{knob.replace('_', '-')}", shared.get(knob))
+    limits.check_amount("--margin", rules.margin, 1)
+    limits.check_integer("--blocks", rules.blocks)
+    limits.check_integer("--warmup", rules.warmup, 0)
+    limits.check_integer("--seed", rules.seed, 0)
+    limits.check_integer("--fidelity-positions", rules.fidelity_positions, 0)
+    limits.check_seconds("--budget", rules.budget_s, 86_400)
+    limits.check_seconds("--timeout", rules.timeout_s, 864_000)
+    limits.check_amount("--cost-per-hour", rules.cost_per_hour, 1e9)
     if rules.budget_s is not None and rules.blocks is not None:
         raise UsageError(
             "--blocks and --budget contradict each other",
@@ -138,9 +140,9 @@ def _check(model: str, shared: Knobs, rules: Rules) -> None:
         )
 
 
-def _same_kind(cells: Sequence[Cell]) -> None:
+def _require_same_kind(cells: Sequence[Cell]) -> None:
     """A model that makes tokens and one that does not have no speed in common."""
-    families = {cell.id: known.family(cell.model) for cell in cells}
+    families = {cell.id: known.find_family(cell.model) for cell in cells}
     encodes = {name: kind == "encoder" for name, kind in families.items() if kind is not None}
     if len(set(encodes.values())) > 1:
         makes = next(name for name, encoder in encodes.items() if not encoder)
@@ -148,6 +150,6 @@ def _same_kind(cells: Sequence[Cell]) -> None:
         raise UsageError(f"arm {makes} makes tokens and arm {encoder}, an encoder, makes none")
 
 
-def precisions(model: str, first: str, second: str) -> Plan:
+def build_precision_ab_plan(model: str, first: str, second: str) -> Plan:
     """The A/B of two precisions of one model, everything else as usual."""
-    return plan(model, ({"precision": first}, {"precision": second}), {}, Rules())
+    return build_ab_plan(model, ({"precision": first}, {"precision": second}), {}, ABOptions())

@@ -9,12 +9,12 @@ from pathlib import Path
 import msgspec
 
 from txtop.options import parsing
-from txtop.options.run import Asked, base_of
+from txtop.options.run import RunOptions, preset_defaults
 from txtop.plan.plan import Plan
 
 _LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
 _NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
-_OF_REQUESTS = (
+_REQUEST_OPTIONS = (
     "rate",
     "concurrency",
     "requests",
@@ -23,33 +23,35 @@ _OF_REQUESTS = (
     "lengths",
     "slo",
 )
-_USUAL = Plan(cells=())
+_DEFAULT_PLAN = Plan(cells=())
 
 
-def command_line(asked: Asked, session_dir: Path | None = None) -> str:
+def format_command(asked: RunOptions, session_dir: Path | None = None) -> str:
     """`txtop run …` for a shell, without what is as by default or as the preset says anyway."""
-    where = option("--session-dir", [str(session_dir)]) if session_dir else ()
-    return shlex.join(["txtop", "run", *words(asked), *where])
+    where = format_option("--session-dir", [str(session_dir)]) if session_dir else ()
+    return shlex.join(["txtop", "run", *build_arguments(asked), *where])
 
 
-def words(asked: Asked) -> list[str]:
+def build_arguments(asked: RunOptions) -> list[str]:
     """The options of `run`, one word each. `asked` is one that `asked.plan_of` takes."""
     found: list[str] = []
-    for name, value in _given(asked):
+    for name, value in _iterate_changed_options(asked):
         spelt = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             found.append(spelt)
         elif isinstance(value, list):
-            found += option(spelt, parsing.spelt(value) if name in _NUMBERS else value)
+            found += format_option(
+                spelt, parsing.format_numbers(value) if name in _NUMBERS else value
+            )
         else:
-            word = number(value) if isinstance(value, int | float) else str(value)
-            found += option(spelt, [word])
+            word = format_exact_number(value) if isinstance(value, int | float) else str(value)
+            found += format_option(spelt, [word])
     return found
 
 
-def _given(asked: Asked) -> Iterator[tuple[str, object]]:
+def _iterate_changed_options(asked: RunOptions) -> Iterator[tuple[str, object]]:
     """Name and value of each option that changes the plan."""
-    base = base_of(asked)
+    base = preset_defaults(asked)
     usual: dict[str, object] = {name: list(getattr(base, name)) for name in _LISTS}
     positions = base.fidelity_positions
     usual |= {
@@ -60,14 +62,14 @@ def _given(asked: Asked) -> Iterator[tuple[str, object]]:
         "compile": ["none"],
         "cache": ["dynamic"],
         "scenario": ["static"],
-        **dict.fromkeys(_OF_REQUESTS),
+        **dict.fromkeys(_REQUEST_OPTIONS),
         "iterations": base.iterations,
         "warmup": base.warmup,
-        "budget": _USUAL.budget_s if base.iterations is None else None,
+        "budget": _DEFAULT_PLAN.budget_s if base.iterations is None else None,
         "timeout": None,
         "weights": "auto",
-        "seed": _USUAL.seed,
-        "fidelity_positions": _USUAL.fidelity_positions if positions is None else positions,
+        "seed": _DEFAULT_PLAN.seed,
+        "fidelity_positions": _DEFAULT_PLAN.fidelity_positions if positions is None else positions,
         "cost_per_hour": None,
         "allow_pickles": False,
         "trust_remote_code": False,
@@ -79,7 +81,7 @@ def _given(asked: Asked) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-def option(name: str, values: Sequence[str]) -> Iterator[str]:
+def format_option(name: str, values: Sequence[str]) -> Iterator[str]:
     """An option with its values, one word each; one that begins like an option is tied to it."""
     for i, value in enumerate(values):
         if value.startswith("-"):
@@ -88,6 +90,6 @@ def option(name: str, values: Sequence[str]) -> Iterator[str]:
             yield from [name, value] if i == 0 else [value]
 
 
-def number(value: float) -> str:
+def format_exact_number(value: float) -> str:
     """The shortest text that is read back as the same number."""
     return msgspec.json.encode(value).decode().removesuffix(".0")

@@ -8,16 +8,16 @@ from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 
 _GRAPHS = ("reduce-overhead", "max-autotune")
-_NOT_ON_A_CPU = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
+_GPU_ATTENTIONS = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
 
 
-def judge(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
+def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     """Each cell, and why it is not worth measuring beside the others; empty where it is."""
     judged: list[tuple[Cell, str]] = []
     seen: set[Cell] = set()
-    families = {name: model_config.family(name) for name in {cell.model for cell in cells}}
+    families = {name: model_config.find_family(name) for name in {cell.model for cell in cells}}
     for cell in cells:
-        why = _why(cell, families[cell.model])
+        why = _explain(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
         if families[cell.model] == "encoder":
             first = cells[0].new_tokens
@@ -30,11 +30,11 @@ def judge(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
     return judged
 
 
-def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
+def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
     """The cells worth measuring, numbered anew, and a line for each reason why others are not."""
     kept: list[Cell] = []
     dropped: dict[str, list[Cell]] = {}
-    for cell, (plain, why) in zip(cells, judge(cells), strict=True):
+    for cell, (plain, why) in zip(cells, classify(cells), strict=True):
         if why:
             dropped.setdefault(why, []).append(cell)
         else:
@@ -51,12 +51,12 @@ def sieve(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
     return numbered, words
 
 
-def why_senseless(cell: Cell) -> str:
+def explain_infeasible(cell: Cell) -> str:
     """Why that cell cannot be; empty where nothing is known against it."""
-    return _why(cell, model_config.family(cell.model))
+    return _explain(cell, model_config.find_family(cell.model))
 
 
-def _why(cell: Cell, family: builtin.Family | None) -> str:
+def _explain(cell: Cell, family: builtin.Family | None) -> str:
     if cell.attention.startswith("flash_attention"):
         if cell.precision == "fp32":
             return f"{cell.attention} knows fp16 and bf16, not fp32"
@@ -67,7 +67,7 @@ def _why(cell: Cell, family: builtin.Family | None) -> str:
             return "continuous batching is for decoders: --scenario dynamic serves the others"
         if cell.compile != "none" or cell.cache != "dynamic":
             return "requests have many shapes: --compile and --cache static are for full batches"
-    if cell.device == "cpu" and cell.attention in _NOT_ON_A_CPU:
+    if cell.device == "cpu" and cell.attention in _GPU_ATTENTIONS:
         return f"{cell.attention} has no kernels for a CPU"
     if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":
         return "int8:torch-dynamic has kernels for a CPU alone"

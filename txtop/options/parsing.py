@@ -8,14 +8,14 @@ from contextlib import suppress
 
 from txtop.errors import UsageError
 
-LONGEST = 10_000
-_FEWEST = 4
+MAX_NUMBERS = 10_000
+_MIN_RANGE = 4
 _RANGE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})([*+])([0-9]{1,12})")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _FORMS = "write 8, or 1,8,32, or 128-1024*2, or 16-64+16"
 
 
-def numbers(option: str, words: Sequence[str] | None) -> list[int] | None:
+def parse_numbers(option: str, words: Sequence[str] | None) -> list[int] | None:
     """The numbers that `words` spell, in their order, each once; null stays null.
 
     `a-b*k` is a, a x k, … up to b; `a-b+k` is a, a + k, … up to b (as in llama-bench).
@@ -23,11 +23,13 @@ def numbers(option: str, words: Sequence[str] | None) -> list[int] | None:
     """
     if words is None:
         return None
-    found = [n for word in words for part in word.split(",") for n in _spelt(option, part.strip())]
+    found = [
+        n for word in words for part in word.split(",") for n in _parse_part(option, part.strip())
+    ]
     return list(dict.fromkeys(found))
 
 
-def _spelt(option: str, part: str) -> list[int]:
+def _parse_part(option: str, part: str) -> list[int]:
     if _NUMBER.fullmatch(part):
         return [int(part)]
     match = _RANGE.fullmatch(part)
@@ -41,18 +43,18 @@ def _spelt(option: str, part: str) -> list[int]:
     while low <= high:
         found.append(low)
         low = low * step if match[3] == "*" else low + step
-        if len(found) > LONGEST:
-            raise UsageError(f"{option}: the range {part} has over {LONGEST} values")
+        if len(found) > MAX_NUMBERS:
+            raise UsageError(f"{option}: the range {part} has over {MAX_NUMBERS} values")
     return found
 
 
-def spelt(values: Sequence[int]) -> list[str]:
+def format_numbers(values: Sequence[int]) -> list[str]:
     """The words that spell these numbers: four and more in even steps are one range."""
-    if len(values) >= _FEWEST and values[0] > 0:
+    if len(values) >= _MIN_RANGE and values[0] > 0:
         low, second, high = values[0], values[1], values[-1]
         for word in (f"{low}-{high}*{second // low}", f"{low}-{high}+{second - low}"):
             with suppress(UsageError):
-                if _spelt("", word) == list(values):
+                if _parse_part("", word) == list(values):
                     return [word]
     return list(map(str, values))
 
@@ -60,7 +62,7 @@ def spelt(values: Sequence[int]) -> list[str]:
 _SHARE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(%?)")
 
 
-def share(option: str, word: str) -> float:
+def parse_percentage(option: str, word: str) -> float:
     """The share that `word` spells, at least 0 and under 1. Raises `UsageError`."""
     match = _SHARE.fullmatch(word.strip())
     found = float(match[1]) / (100 if match[2] else 1) if match else 1.0

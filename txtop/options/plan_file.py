@@ -11,17 +11,17 @@ import msgspec
 import tomli_w
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.parsing import numbers
-from txtop.options.run import Asked
+from txtop.options.parsing import parse_numbers
+from txtop.options.run import RunOptions
 
 _LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
 _SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
-_NAMES = {field.name: field.name for field in fields(Asked)} | _SECONDS
+_NAMES = {field.name: field.name for field in fields(RunOptions)} | _SECONDS
 _KEYS = sorted(set(_NAMES) - set(_SECONDS.values()))
-_NOTHING = Asked()
+_NOTHING = RunOptions()
 
 
-def read(path: Path) -> Asked:
+def read_plan_file(path: Path) -> RunOptions:
     """What the file asks for. Numbers may be ranges: `batch_sizes = "1-64*2"`; a rate may be a
     number.
 
@@ -41,34 +41,34 @@ def read(path: Path) -> Asked:
     given: dict[str, Any] = {_NAMES[key]: value for key, value in found.items()}
     for name in _LISTS:
         if name in given:
-            given[name] = _numbers(f"--plan {path}: {name}", given[name])
+            given[name] = _parse_numbers(f"--plan {path}: {name}", given[name])
     if "rate" in given:
-        given["rate"] = _rates(given["rate"])
+        given["rate"] = _parse_rates(given["rate"])
     try:
-        return msgspec.convert(given, Asked)
+        return msgspec.convert(given, RunOptions)
     except msgspec.ValidationError as error:
         raise UsageError(f"--plan {path}: {error}") from None
 
 
-def _numbers(where: str, value: object) -> list[int] | None:
+def _parse_numbers(where: str, value: object) -> list[int] | None:
     words = value if isinstance(value, list) else [value]
-    return numbers(where, [str(word) for word in words])
+    return parse_numbers(where, [str(word) for word in words])
 
 
-def _rates(value: object) -> list[object]:
+def _parse_rates(value: object) -> list[object]:
     """As `--rate` has them: words."""
     words = value if isinstance(value, list) else [value]
     return [str(word) if type(word) in (int, float) else word for word in words]
 
 
-def write(asked: Asked) -> bytes:
+def encode_plan_file(asked: RunOptions) -> bytes:
     """The TOML of what was asked, without what is default."""
     keys = {name: key for key, name in _SECONDS.items()}
     plain = {keys.get(k, k): v for k, v in asdict(asked).items() if v != getattr(_NOTHING, k)}
     return tomli_w.dumps(plain).encode()
 
 
-def over(file: Asked, given: Asked) -> Asked:
+def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:
     """The file's plan with the options that were given beside it.
 
     Raises `UsageError` where both name models: which are meant cannot be told.
@@ -83,7 +83,7 @@ def over(file: Asked, given: Asked) -> Asked:
         file = replace(file, iterations=None)
     changed = {
         field.name: value
-        for field in fields(Asked)
+        for field in fields(RunOptions)
         if (value := getattr(given, field.name)) != getattr(_NOTHING, field.name)
     }
     return replace(file, **changed)

@@ -7,10 +7,10 @@ from typing import Literal
 import msgspec
 
 from txtop.plan.cell import Attention, Device, Precision
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 
-Name = Literal[
+PresetName = Literal[
     "quick",
     "bert-seqlen",
     "gpt2-attention",
@@ -19,7 +19,7 @@ Name = Literal[
     "precision",
     "families",
 ]
-Scale = Literal["full", "smoke"]
+PresetScale = Literal["full", "smoke"]
 SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
 
 
@@ -42,7 +42,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     fidelity_positions: int | None = None
     smoke: Preset | None = None
 
-    def at(self, scale: Scale) -> Preset:
+    def at(self, scale: PresetScale) -> Preset:
         """The preset itself, or its small form."""
         return self.smoke or self if scale == "smoke" else self
 
@@ -135,10 +135,10 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def quick() -> Plan:
-    """The plan of the preset `quick` as the home screen starts it."""
+def build_quick_plan() -> Plan:
+    """The plan of the preset `build_quick_plan` as the home screen starts it."""
     preset = PRESETS["quick"]
-    cells = matrix(
+    cells = expand_matrix(
         models=list(preset.models),
         precisions=list(preset.precisions),
         attention=list(preset.attention),

@@ -8,21 +8,21 @@ from dataclasses import dataclass, fields
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
 from txtop.options import limits
-from txtop.options.feasibility import sieve
-from txtop.options.presets import PRESETS, Preset, Scale
-from txtop.options.serving import Wishes, loads
+from txtop.options.feasibility import drop_infeasible
+from txtop.options.presets import PRESETS, Preset, PresetScale
+from txtop.options.serving import ServingOptions, expand_traffic
 from txtop.plan.cell import Attention, Cache, Cell, Compile, Device, Precision, Weights
-from txtop.plan.matrix import matrix
+from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario
 
 MAX_CELLS = 10_000
 # The header, which holds the plan, is one line of the log, of which 1 MiB is read.
-MOST_PLAN_BYTES = 1_000_000
+MAX_PLAN_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RunOptions:
     """The options of `run` as they were given; null where one was not."""
 
     models: list[str] | None = None
@@ -52,28 +52,28 @@ class Asked:
     seed: int | None = None
     fidelity_positions: int | None = None
     preset: str | None = None
-    scale: Scale | None = None
+    scale: PresetScale | None = None
     allow_pickles: bool | None = None
     trust_remote_code: bool | None = None
 
 
-def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
+def build_plan(asked: RunOptions, say: Callable[[str], None] = lambda _: None) -> Plan:
     """The plan; `say` gets a line for each kind of cell that makes no sense and is left out.
 
     Raises `UsageError` for what cannot be measured or contradicts itself.
     """
-    cells, left_out = sieve(cells_of(asked))
+    cells, left_out = drop_infeasible(expand_cells(asked))
     if not cells:
         raise UsageError(f"no cell is left: {left_out[0]}")
     for line in left_out:
         say(line)
     for cell in cells:
-        refused = known.refuse(cell)
+        refused = known.explain_refusal(cell)
         if refused:
             raise UsageError(*refused)
     import msgspec
 
-    base = base_of(asked)
+    base = preset_defaults(asked)
     fixed = None if asked.budget_s is not None else base.iterations
     plan = Plan(
         cells=cells,
@@ -95,22 +95,22 @@ def plan_of(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
     if positions is not None:
         plan = msgspec.structs.replace(plan, fidelity_positions=positions)
     size = len(msgspec.json.encode(plan))
-    if size > MOST_PLAN_BYTES:
+    if size > MAX_PLAN_BYTES:
         raise UsageError(
             f"{len(cells)} cells do not fit into one recording ({size:,} bytes of plan)",
-            f"ask for about {len(cells) * MOST_PLAN_BYTES // size} or fewer",
+            f"ask for about {len(cells) * MAX_PLAN_BYTES // size} or fewer",
         )
     return plan
 
 
-def cells_of(asked: Asked) -> tuple[Cell, ...]:
+def expand_cells(asked: RunOptions) -> tuple[Cell, ...]:
     """Every combination that was asked for, also those that a plan leaves out or refuses.
 
     Raises `UsageError` for what contradicts itself or is too much.
     """
     _check(asked)
-    base = base_of(asked)
-    cells = matrix(
+    base = preset_defaults(asked)
+    cells = expand_matrix(
         models=asked.models or list(base.models),
         precisions=asked.precisions or list(base.precisions),
         attention=asked.attention or list(base.attention),
@@ -122,19 +122,23 @@ def cells_of(asked: Asked) -> tuple[Cell, ...]:
         weights=asked.weights or "auto",
         compiles=asked.compile,
         caches=asked.cache,
-        loads=loads(Wishes(**{field.name: getattr(asked, field.name) for field in fields(Wishes)})),
+        loads=expand_traffic(
+            ServingOptions(
+                **{field.name: getattr(asked, field.name) for field in fields(ServingOptions)}
+            )
+        ),
     )
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return cells
 
 
-def base_of(asked: Asked) -> Preset:
+def preset_defaults(asked: RunOptions) -> Preset:
     """What holds where nothing else was said."""
     return PRESETS[asked.preset].at(asked.scale or "full") if asked.preset else Preset(title="")
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: RunOptions) -> None:
     for option, values in (
         ("--models", asked.models),
         ("--precisions", asked.precisions),
@@ -163,19 +167,19 @@ def _check(asked: Asked) -> None:
             "--iterations and --budget contradict each other",
             "N iterations are measured exactly, a budget measures as many as fit: give one",
         )
-    limits.whole("--iterations", asked.iterations)
-    limits.whole("--requests", asked.requests)
-    limits.whole("--max-batch", asked.max_batch)
-    limits.whole("--warmup", asked.warmup, 0)
-    limits.whole("--seed", asked.seed, 0)
-    limits.whole("--fidelity-positions", asked.fidelity_positions, 0)
-    limits.seconds("--budget", asked.budget_s, 86_400)
-    limits.seconds("--timeout", asked.timeout_s, 864_000)
-    limits.amount("--cost-per-hour", asked.cost_per_hour, 1e9)
+    limits.check_integer("--iterations", asked.iterations)
+    limits.check_integer("--requests", asked.requests)
+    limits.check_integer("--max-batch", asked.max_batch)
+    limits.check_integer("--warmup", asked.warmup, 0)
+    limits.check_integer("--seed", asked.seed, 0)
+    limits.check_integer("--fidelity-positions", asked.fidelity_positions, 0)
+    limits.check_seconds("--budget", asked.budget_s, 86_400)
+    limits.check_seconds("--timeout", asked.timeout_s, 864_000)
+    limits.check_amount("--cost-per-hour", asked.cost_per_hour, 1e9)
 
 
 def _check_value(option: str, value: object) -> None:
     if isinstance(value, int):
-        limits.whole(option, value)
+        limits.check_integer(option, value)
     if option == "--models" and isinstance(value, str):
-        limits.model_name(value)
+        limits.check_model_name(value)

@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.plan.matrix import Load
-from txtop.plan.serving import LONGEST_MS, MOST_PAIRS, Scenario, Serving, Slo
+from txtop.plan.matrix import TrafficPattern
+from txtop.plan.serving import MAX_MS, MAX_PAIRS, Scenario, Serving, Slo
 
-SWEEP = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
-KINDS = ("fixed", "uniform", "lognormal")
+SWEEP_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
+LENGTH_KINDS = ("fixed", "uniform", "lognormal")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
-_OF_REQUESTS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
+_REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
 _PLACE = re.compile(r" - at `\$\.(\w+)`$")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wishes:
+class ServingOptions:
     """The options as they were given; null where one was not."""
 
     scenario: Sequence[Scenario] | None = None
@@ -34,7 +34,7 @@ class Wishes:
     slo: str | None = None
 
 
-def loads(asked: Wishes) -> list[Load]:
+def expand_traffic(asked: ServingOptions) -> list[TrafficPattern]:
     """Every scenario with every load that was asked for; whole batches where nothing was.
 
     `--rate sweep` is first the clients that find out how much the server can do, then shares of
@@ -42,23 +42,23 @@ def loads(asked: Wishes) -> list[Load]:
     """
     scenarios: list[Scenario] = list(dict.fromkeys(asked.scenario or [])) or ["static"]
     if all(name == "static" for name in scenarios):
-        for name in _OF_REQUESTS:
+        for name in _REQUEST_OPTIONS:
             if getattr(asked, name) is not None:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for requests, and static measures full batches",
                     "--scenario single, dynamic or continuous",
                 )
-    found: list[Load] = []
+    found: list[TrafficPattern] = []
     for scenario in scenarios:
         if scenario == "static":
             found.append((scenario, None))
         else:
-            found += [(scenario, each) for each in _servings(scenario, asked)]
+            found += [(scenario, each) for each in _expand_servings(scenario, asked)]
     return found
 
 
-def _servings(scenario: Scenario, asked: Wishes) -> Iterator[Serving]:
-    base = _base(asked)
+def _expand_servings(scenario: Scenario, asked: ServingOptions) -> Iterator[Serving]:
+    base = _build_base(asked)
     slots = 1 if scenario == "single" else base.max_batch
     if scenario == "single":
         base = msgspec.structs.replace(base, max_batch=1, max_wait_ms=0.0)
@@ -70,21 +70,21 @@ def _servings(scenario: Scenario, asked: Wishes) -> Iterator[Serving]:
     for word in asked.rate or ():
         if word == "sweep":
             yield everyone
-            yield from (msgspec.structs.replace(base, share=share) for share in SWEEP)
+            yield from (msgspec.structs.replace(base, share=share) for share in SWEEP_SHARES)
         else:
-            yield msgspec.structs.replace(base, rate=_rate(word))
+            yield msgspec.structs.replace(base, rate=_parse_rate(word))
 
 
-def _base(asked: Wishes) -> Serving:
+def _build_base(asked: ServingOptions) -> Serving:
     given = {
         name: value
         for name in ("requests", "max_batch", "max_wait_ms")
         if (value := getattr(asked, name)) is not None
     }
     if asked.lengths is not None:
-        given |= _lengths(asked.lengths)
+        given |= _parse_lengths(asked.lengths)
     if asked.slo is not None:
-        given["slo"] = slo(asked.slo)
+        given["slo"] = parse_slo(asked.slo)
     try:
         return msgspec.convert(given, Serving)
     except msgspec.ValidationError as error:
@@ -93,7 +93,7 @@ def _base(asked: Wishes) -> Serving:
         raise UsageError(f"--{option}: {_PLACE.sub('', str(error))}") from None
 
 
-def _rate(word: str) -> float:
+def _parse_rate(word: str) -> float:
     try:
         rate = float(word)
     except ValueError:
@@ -106,8 +106,8 @@ def _rate(word: str) -> float:
     return rate
 
 
-def _lengths(word: str) -> dict[str, object]:
-    if word in KINDS:
+def _parse_lengths(word: str) -> dict[str, object]:
+    if word in LENGTH_KINDS:
         return {"lengths": word}
     path = Path(word)
     try:
@@ -117,12 +117,16 @@ def _lengths(word: str) -> dict[str, object]:
     if not there:
         raise UsageError(
             f"--lengths {word[:80]!a} is no distribution and no file",
-            did_you_mean(word, list(KINDS), f"{', '.join(KINDS)}, or a file of prompt,new a line"),
+            did_you_mean(
+                word,
+                list(LENGTH_KINDS),
+                f"{', '.join(LENGTH_KINDS)}, or a file of prompt,new a line",
+            ),
         )
-    return {"lengths": "pairs", "pairs": _pairs(path)}
+    return {"lengths": "pairs", "pairs": _read_pairs(path)}
 
 
-def _pairs(path: Path) -> list[tuple[int, int]]:
+def _read_pairs(path: Path) -> list[tuple[int, int]]:
     """`prompt,new` a line; a first line without numbers is a heading."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -139,8 +143,8 @@ def _pairs(path: Path) -> list[tuple[int, int]]:
                 "two whole numbers above 0, as 128,32",
             )
         found.append((int(parts[0]), int(parts[1])))
-    if not 0 < len(found) <= MOST_PAIRS:
-        raise UsageError(f"--lengths {path} has {len(found)} pairs", f"1 to {MOST_PAIRS}")
+    if not 0 < len(found) <= MAX_PAIRS:
+        raise UsageError(f"--lengths {path} has {len(found)} pairs", f"1 to {MAX_PAIRS}")
     return found
 
 
@@ -148,7 +152,7 @@ def _is_length(word: str) -> bool:
     return word.isdecimal() and len(word) <= 7 and 0 < int(word) <= 1_000_000
 
 
-def slo(text: str) -> Slo:
+def parse_slo(text: str) -> Slo:
     """`ttft=200ms,tpot=50ms,e2e=2s`. Raises `UsageError`."""
     bounds: dict[str, float] = {}
     for part in text.split(","):
@@ -160,7 +164,7 @@ def slo(text: str) -> Slo:
                 did_you_mean(name, ["ttft", "tpot", "e2e"], "ttft, tpot, e2e: ttft=200ms"),
             )
         ms = float(match[1]) * (1000 if match[2] == "s" else 1) if match else 0.0
-        if not 0 < ms <= LONGEST_MS:
+        if not 0 < ms <= MAX_MS:
             raise UsageError(f"--slo {part[:40]!a} has no duration", "as ttft=200ms or e2e=2s")
         if f"{name}_ms" in bounds:
             raise UsageError(f"--slo names {name} twice", "give one bound for each")

@@ -7,10 +7,10 @@ from itertools import product
 from txtop.plan.cell import Attention, Cache, Cell, Compile, Device, Precision, Weights
 from txtop.plan.serving import Scenario, Serving
 
-Load = tuple[Scenario, Serving | None]
+TrafficPattern = tuple[Scenario, Serving | None]
 
 
-def matrix(
+def expand_matrix(
     *,
     models: list[str],
     precisions: list[Precision],
@@ -23,13 +23,13 @@ def matrix(
     weights: Weights = "auto",
     compiles: list[Compile] | None = None,
     caches: list[Cache] | None = None,
-    loads: list[Load] | None = None,
+    loads: list[TrafficPattern] | None = None,
 ) -> tuple[Cell, ...]:
     """Every combination, each once, model first: cells that share weights stand together."""
     pools: list[int | None] = list(threads or []) or [None]
     graphs: list[Compile] = list(compiles or []) or ["none"]
     stores: list[Cache] = list(caches or []) or ["dynamic"]
-    offers: list[tuple[Load, int]] = [
+    offers: list[tuple[TrafficPattern, int]] = [
         (load, batch)
         for load in loads or [("static", None)]
         for batch in (batch_sizes if load[1] is None else [1])

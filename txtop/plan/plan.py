@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from txtop.plan.cell import Cell, Count, Positive
 
-GATE_LEAST = 20
+MIN_GATE_ITERATIONS = 20
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,13 +58,13 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def expected_warmup(self) -> int:
         """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
-        return GATE_LEAST if self.warmup is None else self.warmup
+        return MIN_GATE_ITERATIONS if self.warmup is None else self.warmup
 
     def warmup_requests(self, cell: Cell) -> int:
         """How many requests a server answers before its load: as asked for, or two full batches."""
         return 2 * cell.slots if self.warmup is None else self.warmup
 
-    def capacity_of(self, cell: Cell) -> Cell | None:
+    def find_capacity_cell(self, cell: Cell) -> Cell | None:
         """The cell whose clients find out how much the server of `cell` can answer."""
         return next((c for c in self.cells if c.asks_all and c.server == cell.server), None)
 
@@ -77,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return list(found.values())
 
 
-def workload_hash(plan: Plan) -> str:
+def hash_workload(plan: Plan) -> str:
     """sha256 of what the cells ask of the machine, without ids, threads and device."""
     skipped = ("id", "threads", "device")
     cells = []

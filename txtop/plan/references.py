@@ -20,47 +20,47 @@ _FROM_THE_BEST = (
 )
 
 
-def more_precise(cells: Iterable[Cell]) -> Cell:
+def find_most_precise(cells: Iterable[Cell]) -> Cell:
     """The one in the best precision; the first of several."""
     return min(cells, key=lambda cell: _FROM_THE_BEST.index(cell.precision))
 
 
-def of_speed(cells: Iterable[Cell]) -> dict[str, Cell]:
+def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
     """By id, for each cell that others share their work with, the one that speed is held against:
     the same work in the best precision. That one is its own reference."""
-    return _best(cells, lambda cell: msgspec.structs.replace(cell, id="", precision="fp32"))
+    return _find_best(cells, lambda cell: msgspec.structs.replace(cell, id="", precision="fp32"))
 
 
-def of_output(cells: Iterable[Cell]) -> dict[str, Cell]:
+def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
     """By id, for each cell that is not in the best precision of its model, the cell in that
     precision that its output is held against. Batch, lengths, threads, cache and compiling are no
     matter: a reference may be a cell of another batch."""
-    found = _best(cells, lambda cell: _answers(cell)[1:])
+    found = _find_best(cells, lambda cell: _output_key(cell)[1:])
     return {
         cell.id: found[cell.id]
         for cell in cells
-        if cell.id in found and not same_output(cell, found[cell.id])
+        if cell.id in found and not has_same_output(cell, found[cell.id])
     }
 
 
-def same_output(cell: Cell, other: Cell) -> bool:
+def has_same_output(cell: Cell, other: Cell) -> bool:
     """Whether the two answer the same, as far as fidelity goes."""
-    return _answers(cell) == _answers(other)
+    return _output_key(cell) == _output_key(other)
 
 
-def same_but_precision(cell: Cell, other: Cell) -> bool:
+def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
     """Whether their outputs may be held against each other in a matrix."""
-    return _answers(cell)[1:] == _answers(other)[1:]
+    return _output_key(cell)[1:] == _output_key(other)[1:]
 
 
-def _answers(cell: Cell) -> tuple[Hashable, ...]:
+def _output_key(cell: Cell) -> tuple[Hashable, ...]:
     return cell.precision, cell.model, cell.weights, cell.device, cell.attention
 
 
-def _best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, Cell]:
+def _find_best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, Cell]:
     alike: dict[Hashable, list[Cell]] = {}
     for cell in cells:
         alike.setdefault(key(cell), []).append(cell)
     groups = [group for group in alike.values() if len(group) > 1]
-    bests = [(more_precise(group), group) for group in groups]
+    bests = [(find_most_precise(group), group) for group in groups]
     return {cell.id: best for best, group in bests for cell in group}

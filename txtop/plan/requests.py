@@ -11,11 +11,11 @@ from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 
 SIGMA = 0.6
-LONGEST = 4
+MAX_LENGTH_FACTOR = 4
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestShape:
     """One request: its number, and how many tokens it brings and wants."""
 
     index: int
@@ -23,15 +23,17 @@ class Asked:
     new_tokens: int
 
 
-def requests(cell: Cell, seed: int, count: int) -> list[Asked]:
+def draw_requests(cell: Cell, seed: int, count: int) -> list[RequestShape]:
     """The first `count` requests of a cell. The same for every scenario, precision and rate: they
     depend on the lengths that were asked for and on the seed alone."""
     assert cell.serving is not None
-    drawn = _lengths(cell, cell.serving, random.Random(f"lengths {seed}"))
-    return [Asked(i, *next(drawn)) for i in range(count)]
+    drawn = _draw_lengths(cell, cell.serving, random.Random(f"lengths {seed}"))
+    return [RequestShape(i, *next(drawn)) for i in range(count)]
 
 
-def _lengths(cell: Cell, serving: Serving, random_: random.Random) -> Iterator[tuple[int, int]]:
+def _draw_lengths(
+    cell: Cell, serving: Serving, random_: random.Random
+) -> Iterator[tuple[int, int]]:
     prompt, new = cell.sequence_length, cell.new_tokens
     if serving.pairs:
         while True:
@@ -42,19 +44,19 @@ def _lengths(cell: Cell, serving: Serving, random_: random.Random) -> Iterator[t
         elif serving.lengths == "uniform":
             yield random_.randint(1, 2 * prompt - 1), random_.randint(1, 2 * new - 1)
         else:
-            yield _lognormal(random_, prompt), _lognormal(random_, new)
+            yield _draw_lognormal(random_, prompt), _draw_lognormal(random_, new)
 
 
-def _lognormal(random_: random.Random, mean: int) -> int:
+def _draw_lognormal(random_: random.Random, mean: int) -> int:
     """Sigma 0.6 of the logarithm; at most four times the mean, so that a model's positions can be
     checked before it is loaded. One token stays one."""
     if mean == 1:
         return 1
     drawn = random_.lognormvariate(math.log(mean) - SIGMA**2 / 2, SIGMA)
-    return max(1, min(round(drawn), LONGEST * mean))
+    return max(1, min(round(drawn), MAX_LENGTH_FACTOR * mean))
 
 
-def longest(cell: Cell) -> tuple[int, int]:
+def compute_max_tokens(cell: Cell) -> tuple[int, int]:
     """The most (prompt, new) tokens that any request of the cell may have."""
     serving = cell.serving
     prompt, new = cell.sequence_length, cell.new_tokens
@@ -65,11 +67,11 @@ def longest(cell: Cell) -> tuple[int, int]:
     if serving.lengths == "uniform":
         return 2 * prompt - 1, 2 * new - 1
     if serving.lengths == "lognormal":
-        return LONGEST * prompt, LONGEST * new
+        return MAX_LENGTH_FACTOR * prompt, MAX_LENGTH_FACTOR * new
     return prompt, new
 
 
-def arrivals_ns(rate: float, seed: int, count: int) -> list[int]:
+def draw_arrivals_ns(rate: float, seed: int, count: int) -> list[int]:
     """Times of a Poisson process of `rate` a second, in ns from its start. At another rate they
     are the same times, stretched."""
     random_ = random.Random(f"arrivals {seed}")

@@ -9,11 +9,11 @@ from msgspec import Meta
 
 Scenario = Literal["static", "single", "dynamic", "continuous"]
 SCENARIOS: tuple[str, ...] = get_args(Scenario)
-Lengths = Literal["fixed", "uniform", "lognormal", "pairs"]
-LONGEST_MS = 1e9
-Ms = Annotated[float, Meta(gt=0, le=LONGEST_MS)]
-Whole = Annotated[int, Meta(ge=1, le=1_000_000)]
-MOST_PAIRS = 10_000
+LengthKind = Literal["fixed", "uniform", "lognormal", "pairs"]
+MAX_MS = 1e9
+Ms = Annotated[float, Meta(gt=0, le=MAX_MS)]
+PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000)]
+MAX_PAIRS = 10_000
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -46,11 +46,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     requests: Annotated[int, Meta(ge=1, le=100_000)] = 150
     rate: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     share: Annotated[float, Meta(gt=0, le=100)] | None = None
-    concurrency: Whole | None = None
-    max_batch: Whole = 8
+    concurrency: PositiveInt | None = None
+    max_batch: PositiveInt = 8
     max_wait_ms: Annotated[float, Meta(ge=0, le=1e7)] = 20.0
-    lengths: Lengths = "fixed"
-    pairs: Annotated[tuple[tuple[Whole, Whole], ...], Meta(max_length=MOST_PAIRS)] = ()
+    lengths: LengthKind = "fixed"
+    pairs: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Meta(max_length=MAX_PAIRS)] = ()
     slo: Slo | None = None
 
     @property

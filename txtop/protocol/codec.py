@@ -6,15 +6,15 @@ import msgspec
 
 from txtop.protocol.events import AnyEvent
 from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
-from txtop.sanitise import inert_json
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
+from txtop.sanitise import escape_json
 
 MAX_LINE_BYTES = 1 << 20
 
@@ -33,15 +33,15 @@ _decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _peek = msgspec.json.Decoder(_Peek)
 
 
-KINDS = frozenset(t.__struct_config__.tag for t in AnyEvent.__args__)
+EVENT_KINDS = frozenset(t.__struct_config__.tag for t in AnyEvent.__args__)
 
 
-def encode(event: AnyEvent) -> bytes:
+def encode_event(event: AnyEvent) -> bytes:
     """One line, newline included. Non-finite floats become null (msgspec's rule)."""
-    return inert_json(msgspec.json.encode(event)) + b"\n"
+    return escape_json(msgspec.json.encode(event)) + b"\n"
 
 
-def decode_lines(lines: bytes) -> list[AnyEvent] | None:
+def decode_events(lines: bytes) -> list[AnyEvent] | None:
     """Decodes lines that are all events of this version; null where one is not."""
     try:
         return _decoder.decode_lines(lines)
@@ -49,7 +49,7 @@ def decode_lines(lines: bytes) -> list[AnyEvent] | None:
         return None
 
 
-def decode(line: bytes) -> AnyEvent | None:
+def decode_event(line: bytes) -> AnyEvent | None:
     """Decodes one untrusted line; null for a kind that a newer minor version may have added.
 
     Raises `BadLine` for anything else that is not an event: junk, wrong types, out of bounds,
@@ -61,7 +61,7 @@ def decode(line: bytes) -> AnyEvent | None:
         return _decoder.decode(line)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         try:
-            known = _peek.decode(line).kind in KINDS
+            known = _peek.decode(line).kind in EVENT_KINDS
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             known = True
         if not known:

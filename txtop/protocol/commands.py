@@ -14,7 +14,7 @@ from txtop.plan.cell import Cell, Count, Positive
 from txtop.plan.plan import Allowed
 
 
-class Load(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
+class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
     """Load the weights that `cell` and its group share. Answered by `load` or `cell_rejected`
     (name, Hub, precision) or `cell_finished` (oom, failed).
 
@@ -108,17 +108,27 @@ class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=T
     """End the process. The end of standard input means the same."""
 
 
-Order = (
-    Load | Prepare | Inspect | Iterate | Serve | Arrive | Close | Finish | Compare | Cancel | Quit
+WorkerCommand = (
+    LoadModel
+    | Prepare
+    | Inspect
+    | Iterate
+    | Serve
+    | Arrive
+    | Close
+    | Finish
+    | Compare
+    | Cancel
+    | Quit
 )
-_decoder: msgspec.json.Decoder[Order] = msgspec.json.Decoder(Order)
+_decoder: msgspec.json.Decoder[WorkerCommand] = msgspec.json.Decoder(WorkerCommand)
 
 
-def encode(order: Order) -> bytes:
+def encode_command(order: WorkerCommand) -> bytes:
     """One line, newline included."""
     return msgspec.json.encode(order) + b"\n"
 
 
-def decode(line: bytes) -> Order:
+def decode_command(line: bytes) -> WorkerCommand:
     """Raises `msgspec.DecodeError` on anything that is not an order."""
     return _decoder.decode(line)

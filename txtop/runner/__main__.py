@@ -18,7 +18,7 @@ from txtop.errors import TxtopError
 from txtop.plan.plan import Plan
 from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conductor import Conductor
-from txtop.runner.control_protocol import new_socket
+from txtop.runner.control_protocol import choose_socket_path
 
 MAX_PLAN_BYTES = 16 << 20
 
@@ -37,7 +37,7 @@ def main() -> int:
     if not options.resume:
         plan = msgspec.json.decode(sys.stdin.buffer.readline(MAX_PLAN_BYTES), type=Plan)
     try:
-        socket_path = new_socket()
+        socket_path = choose_socket_path()
         conductor = Conductor(
             plan,
             options.folder,

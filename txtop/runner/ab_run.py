@@ -15,30 +15,30 @@ from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
-from txtop.runner.batch_cell import MOST_REPEATS, Course
-from txtop.runner.block_validity import Readings, spoiled
-from txtop.runner.child_process import Child
+from txtop.runner.batch_cell import MAX_REPEATS, CellSchedule
+from txtop.runner.block_validity import MachineReadings, find_disturbances
+from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
-from txtop.runner.worker_client import Crew, Gone, Over
-from txtop.state.ab import Versus
+from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
+from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.stats.sequential import FIRST_LOOK
 
 TURN_NS = 100_000_000
 RELOADED_TURN_NS = 3_000_000_000
-RELOADED_LEAST = 3
-LEAST_RELOADED_BLOCKS = 5
-MOST_DEATHS = 3
+MIN_RELOADED_REQUESTS = 3
+MIN_RELOADED_BLOCKS = 5
+MAX_DEATHS = 3
 GRACE_S = 1.0
 
 
 @dataclass
-class Arm:
+class ArmRun:
     """One side of an A/B: its worker while it is loaded, and its iterations of the open block."""
 
     cell: Cell
-    worker: Child | None = None
-    course: Course | None = None
+    worker: ChildProcess | None = None
+    course: CellSchedule | None = None
     deaths: int = 0
     since_ns: int = 0
     open: list[int] = field(default_factory=list)
@@ -48,18 +48,18 @@ class _DoNotFit(Exception):
     """The arms cannot be in memory together."""
 
 
-class _Lost(Exception):
+class _TurnLost(Exception):
     """A turn came to nothing; what comes of its arm is settled."""
 
 
-class Turns:
+class ABRun:
     """One A/B of a plan with a margin."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerClient) -> None:
         self._crew = crew
         self._plan = crew.plan
         self._recorder, self._steering = crew.recorder, crew.steering
-        self._arms: list[Arm] = []
+        self._arms: list[ArmRun] = []
         self._reloads = False
         self._repeats = 0
         self._requests = 1
@@ -73,7 +73,7 @@ class Turns:
             if len(self._arms) > 1:
                 self._compare()
             self._skip_the_rest()
-        except Over as over:
+        except CellEnded as over:
             self._discard(over.stopped_by)
             self._end(over)
         finally:
@@ -81,12 +81,12 @@ class Turns:
                 self._dismiss(arm)
 
     @property
-    def _versus(self) -> Versus:
+    def _versus(self) -> ABTest:
         found = self._recorder.state.versus
         assert found is not None
         return found
 
-    def _state(self, arm: Arm) -> CellState:
+    def _state(self, arm: ArmRun) -> CellState:
         return self._recorder.state.cells[arm.cell.id]
 
     # Who takes part
@@ -97,7 +97,7 @@ class Turns:
             why = self._versus.out.get(cell.id)
             if not self._crew.refuse(cell) and why:
                 self._crew.reject(cell, f"the output {why}", "another precision")
-        self._arms = [Arm(cell) for cell in self._versus.left_in]
+        self._arms = [ArmRun(cell) for cell in self._versus.left_in]
 
     def _compare(self) -> None:
         try:
@@ -108,7 +108,7 @@ class Turns:
             for arm in self._arms:
                 self._dismiss(arm)
             self._reloads = True
-            self._arms = [Arm(arm.cell) for arm in self._arms]
+            self._arms = [ArmRun(arm.cell) for arm in self._arms]
             self._seat_all()
             self._blocks()
         stopped_by = self._stopped_by() or ""
@@ -134,7 +134,9 @@ class Turns:
         """How many requests a turn has, as many in each arm, and whether a block is a pair."""
         if not requests_ns:
             return
-        turn_ns, least = (RELOADED_TURN_NS, RELOADED_LEAST) if self._reloads else (TURN_NS, 1)
+        turn_ns, least = (
+            (RELOADED_TURN_NS, MIN_RELOADED_REQUESTS) if self._reloads else (TURN_NS, 1)
+        )
         self._requests = max(least, math.ceil(turn_ns / min(requests_ns)))
         ten_blocks_s = 2 * FIRST_LOOK * self._requests * sum(requests_ns) / 1e9
         fixed = self._plan.iterations is not None
@@ -149,14 +151,14 @@ class Turns:
                 reason = f"an {families[1]} model cannot be compared with {families[0]}"
                 self._crew.finish(arm.cell, "failed", reason=reason)
 
-    def _check_room(self, arm: Arm) -> None:
+    def _check_room(self, arm: ArmRun) -> None:
         """Raises `_DoNotFit` where it is known that `arm` has no place beside the others."""
-        short = memory_fit.short_of(self._recorder.state, self._arms[0].cell, arm.cell)
+        short = memory_fit.find_memory_shortage(self._recorder.state, self._arms[0].cell, arm.cell)
         if short is not None:
             wants, free = (f"{size / 2**30:.1f} GiB" for size in short)
             raise _DoNotFit(f"{arm.cell.short} needs {wants} beside the others, {free} are free")
 
-    def _record_start(self, arm: Arm, *, goes_on: bool) -> None:
+    def _record_start(self, arm: ArmRun, *, goes_on: bool) -> None:
         arm.worker = self._crew.start()
         self._recorder.record(
             events.CellStarted(
@@ -164,14 +166,16 @@ class Turns:
             )
         )
 
-    def _seat(self, arm: Arm) -> None:
+    def _seat(self, arm: ArmRun) -> None:
         """Loads and warms the worker that was started for `arm`. A worker that dies, or an arm
         that cannot be loaded, is dealt with by `_lose`."""
         worker = arm.worker
         assert worker is not None
         share_s = self._plan.budget_s / len(self._plan.cells)
         state = self._state(arm)
-        arm.course = Course(self._plan, self._recorder.state, state, share_s, len(state.samples))
+        arm.course = CellSchedule(
+            self._plan, self._recorder.state, state, share_s, len(state.samples)
+        )
         self._crew.begin(self._plan.timeout_s)
         try:
             self._crew.load(worker, arm.cell)
@@ -180,38 +184,40 @@ class Turns:
             while (block := arm.course.next_warmup()) is not None:
                 self._crew.wait_while_paused(worker)
                 self._crew.iterate(worker, arm.cell, *block)
-        except (Gone, Over) as error:
+        except (WorkerDied, CellEnded) as error:
             self._lose(arm, error)
         arm.since_ns = arm.since_ns or self._recorder.state.clock_ns
         self._crew.begin(None)
 
-    def _lose(self, arm: Arm, error: Gone | Over) -> None:
+    def _lose(self, arm: ArmRun, error: WorkerDied | CellEnded) -> None:
         """What comes of a worker that is of no more use: a fresh one for `arm`, or its end.
 
-        Raises `Over` where somebody ends the whole A/B, `_DoNotFit` where memory is short.
+        Raises `CellEnded` where somebody ends the whole A/B, `_DoNotFit` where memory is short.
         """
         if self._steering.stops or self._steering.skip:
             self._crew.check()
         state, worker, course = self._state(arm), arm.worker, arm.course
         assert worker is not None and course is not None
-        if isinstance(error, Gone) and not state.over:
+        if isinstance(error, WorkerDied) and not state.over:
             arm.deaths += 1
-            _, why, starved = worker_failure.autopsy(worker)
+            _, why, starved = worker_failure.diagnose_death(worker)
             self._discard(f"{self._versus.letter(arm.cell.id)}: {why}")
-            if not starved and arm.deaths < MOST_DEATHS:
+            if not starved and arm.deaths < MAX_DEATHS:
                 arm.worker = None
                 self._record_start(arm, goes_on=True)
                 self._seat(arm)
                 return
-            self._recorder.record(worker_failure.died(worker, state, course))
-        elif isinstance(error, Over) and error.status == "timeout":
-            self._recorder.record(worker_failure.silent(worker, state, course, error.reason))
+            self._recorder.record(worker_failure.build_death_event(worker, state, course))
+        elif isinstance(error, CellEnded) and error.status == "timeout":
+            self._recorder.record(
+                worker_failure.end_silent_worker(worker, state, course, error.reason)
+            )
         self._discard(f"{self._versus.letter(arm.cell.id)} {state.status}")
         self._dismiss(arm)
         if state.status == "oom" and not self._reloads and self._others_loaded(arm):
             raise _DoNotFit(f"{arm.cell.short} is out of memory beside the others")
 
-    def _others_loaded(self, arm: Arm) -> bool:
+    def _others_loaded(self, arm: ArmRun) -> bool:
         return any(other.worker is not None for other in self._arms if other is not arm)
 
     def _settle_arms(self) -> None:
@@ -223,7 +229,7 @@ class Turns:
                 self._close(arm)
         self._arms = [arm for arm in self._arms if arm.cell.id in left]
 
-    def _dismiss(self, arm: Arm) -> None:
+    def _dismiss(self, arm: ArmRun) -> None:
         if arm.worker is not None:
             arm.worker.end(GRACE_S if self._steering.stops < 2 else 0.1)
         arm.worker = None
@@ -245,7 +251,7 @@ class Turns:
             return "iterations" if blocks >= self._plan.iterations else None
         if self._versus.decided:
             return "decided"
-        if self._reloads and blocks < LEAST_RELOADED_BLOCKS:
+        if self._reloads and blocks < MIN_RELOADED_BLOCKS:
             return None
         return "budget" if self._measured_s() >= self._plan.budget_s else None
 
@@ -260,27 +266,28 @@ class Turns:
             )
         return spent_ns / 1e9
 
-    def _block(self, order: list[Arm]) -> None:
+    def _block(self, order: list[ArmRun]) -> None:
         from_ns = self._recorder.state.clock_ns
         paused = False
         for arm in order if self._pairs else [*order, *reversed(order)]:
             try:
                 paused = self._turn(arm) or paused
-            except _Lost:
+            except _TurnLost:
                 return self._discard("an arm was lost")
-            except (Gone, Over) as error:
+            except (WorkerDied, CellEnded) as error:
                 return self._lose(arm, error)
         why = ["paused"] if paused else []
         for arm in order:
             why += self._spoiled(arm, from_ns)
-        kept = not why or (not paused and self._repeats >= MOST_REPEATS)
+        kept = not why or (not paused and self._repeats >= MAX_REPEATS)
         self._repeats += not kept and not paused
         self._close_block(order, kept, list(dict.fromkeys(why)))
 
-    def _turn(self, arm: Arm) -> bool:
+    def _turn(self, arm: ArmRun) -> bool:
         """The requests of one turn. Returns whether the run was paused before it.
 
-        Raises `Gone` or `Over` where `arm` fails, `_Lost` where it had to be loaded and was not.
+        Raises `WorkerDied` or `CellEnded` where `arm` fails, `_TurnLost` where it had to be loaded
+        and was not.
         """
         if arm.worker is None:
             for other in self._arms:
@@ -288,7 +295,7 @@ class Turns:
             self._record_start(arm, goes_on=True)
             self._seat(arm)
         if arm.worker is None:
-            raise _Lost
+            raise _TurnLost
         paused = self._crew.wait_while_paused(arm.worker)
         samples = self._state(arm).samples
         begun = len(samples)
@@ -298,21 +305,21 @@ class Turns:
             arm.open += range(begun, len(samples))
         return paused
 
-    def _spoiled(self, arm: Arm, from_ns: int) -> list[str]:
+    def _spoiled(self, arm: ArmRun, from_ns: int) -> list[str]:
         """Why the machine was not itself in the block that ends now."""
         session = self._recorder.state
         load = self._state(arm).load
-        readings = Readings.of(session, load.device_id if load else None)
-        return spoiled(readings, arm.since_ns, from_ns, session.clock_ns)
+        readings = MachineReadings.of(session, load.device_id if load else None)
+        return find_disturbances(readings, arm.since_ns, from_ns, session.clock_ns)
 
     def _discard(self, why: str) -> None:
         """The open block counts for nothing."""
         if any(arm.open for arm in self._arms):
             self._close_block(self._arms, False, [why])
 
-    def _close_block(self, order: list[Arm], kept: bool, reasons: list[str]) -> None:
+    def _close_block(self, order: list[ArmRun], kept: bool, reasons: list[str]) -> None:
         self._recorder.record(
-            events.Round(
+            events.ABBlock(
                 t_ns=now_ns(),
                 order=[arm.cell.id for arm in order],
                 iterations={arm.cell.id: arm.open for arm in order if arm.open},
@@ -327,7 +334,7 @@ class Turns:
 
     # The end
 
-    def _close(self, arm: Arm, stopped_by: str = "") -> None:
+    def _close(self, arm: ArmRun, stopped_by: str = "") -> None:
         """An arm that is through, or that has nobody to be compared with."""
         if self._state(arm).over:
             return
@@ -335,15 +342,15 @@ class Turns:
             try:
                 finish = commands.Finish(cell=arm.cell.id)
                 self._crew.ask(arm.worker, finish, arm.cell, events.Memory)
-            except (Gone, Over):
+            except (WorkerDied, CellEnded):
                 self._dismiss(arm)
         self._finished(arm, "ok", stopped_by)
 
-    def _end(self, over: Over) -> None:
+    def _end(self, over: CellEnded) -> None:
         """Somebody ends the A/B: what is known stays; `skip` is an end in order."""
         self._steering.skip = False
         for cell in self._plan.cells:
-            arm = next((a for a in self._arms if a.cell == cell), Arm(cell))
+            arm = next((a for a in self._arms if a.cell == cell), ArmRun(cell))
             if over.stopped_by == "skip" and self._versus.blocks:
                 self._close(arm, over.stopped_by)
             elif not self._state(arm).over:
@@ -355,6 +362,6 @@ class Turns:
             if not self._recorder.state.cells[cell.id].over:
                 self._crew.finish(cell, "skipped", reason="no arm is left to compare it with")
 
-    def _finished(self, arm: Arm, status: events.Status, stopped_by: str) -> None:
+    def _finished(self, arm: ArmRun, status: events.CellStatus, stopped_by: str) -> None:
         n = len(self._state(arm).samples.kept())
         self._crew.finish(arm.cell, status, stopped_by=stopped_by, n=n)

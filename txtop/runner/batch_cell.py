@@ -8,22 +8,22 @@ from statistics import fmean, stdev
 
 from txtop.analysis import metrics
 from txtop.plan.plan import Plan
-from txtop.protocol.events import Block, Role
+from txtop.protocol.events import DisturbedBlock, Role
 from txtop.runner import block_validity
 from txtop.runner.recorder import now_ns
 from txtop.state.cell import CellState
-from txtop.state.session import Device, SessionState
+from txtop.state.session import SessionState, WatchedDevice
 from txtop.stats import steady_state, stopping, warmup
-from txtop.stats.intervals import anytime_half_width
+from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.stopping import StoppedBy
 
 BLOCK_NS = 100_000_000
-LOOK_AGAIN = 1.05
-MOST_REPEATS = 3
+LOOK_GROWTH = 1.05
+MAX_REPEATS = 3
 
 
 @dataclass
-class _Handed:
+class _IssuedBlock:
     """A block: its first iteration and how many, and when it ran, 0 until it ended."""
 
     first: int
@@ -32,7 +32,7 @@ class _Handed:
     to_ns: int = 0
 
 
-class Course:
+class CellSchedule:
     """The stopping rule of one cell. `next_block` is asked between blocks, never inside one.
 
     It counts from the iteration `since` on: a worker that takes the place of another warms up
@@ -56,7 +56,7 @@ class Course:
         self._session = session
         self._first_at_ns: int | None = None
         self._counted = self._since
-        self._open: list[_Handed] = []
+        self._open: list[_IssuedBlock] = []
         self._repeats = 0
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
@@ -97,22 +97,24 @@ class Course:
         self.stage = "measuring"
         fixed = self._plan.iterations
         count = min(self._block(), fixed - self.measured if fixed else 1_000_000)
-        self._open.append(_Handed(len(self._state.samples), count, self._session.clock_ns))
+        self._open.append(_IssuedBlock(len(self._state.samples), count, self._session.clock_ns))
         return "measured", count
 
-    def judged(self, last: bool = False) -> list[Block]:
+    def judge_blocks(self, last: bool = False) -> list[DisturbedBlock]:
         """Verdicts on blocks in which the machine was not itself, each once; asked between blocks.
 
         A block is judged when readings from after it have come, and with the `last` in any case.
         """
         self._stamp()
         load = self._state.load
-        readings = block_validity.Readings.of(self._session, load.device_id if load else None)
+        readings = block_validity.MachineReadings.of(
+            self._session, load.device_id if load else None
+        )
         newest_ns = readings.newest_ns()
-        found: list[Block] = []
+        found: list[DisturbedBlock] = []
         while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
             block = self._open.pop(0)
-            why = block_validity.spoiled(
+            why = block_validity.find_disturbances(
                 readings, self._first_at_ns or 0, block.from_ns, block.to_ns
             )
             if why:
@@ -125,10 +127,10 @@ class Course:
         if newest and len(self._state.samples) >= newest.first + newest.count:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
-    def _verdict(self, block: _Handed, why: list[str]) -> Block:
-        kept = self._repeats >= MOST_REPEATS
+    def _verdict(self, block: _IssuedBlock, why: list[str]) -> DisturbedBlock:
+        kept = self._repeats >= MAX_REPEATS
         self._repeats += not kept
-        return Block(
+        return DisturbedBlock(
             t_ns=now_ns(),
             cell=self._state.cell.id,
             first=block.first,
@@ -139,7 +141,9 @@ class Course:
 
     def half_width(self) -> float | None:
         """Half the anytime-valid interval of the headline, as a share of its mean."""
-        return _relative(metrics.values(self._state, metrics.headline(self._state)))
+        return _compute_relative_half_width(
+            metrics.compute_values(self._state, metrics.choose_headline_metric(self._state))
+        )
 
     def _count(self) -> None:
         """Takes in the iterations that have come since, each once."""
@@ -160,12 +164,12 @@ class Course:
         if self._counts["measured"]:
             return 0
         spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
-        if warmup.given_up(spent_ns / 1e9, self._budget_s):
+        if warmup.is_budget_spent(spent_ns / 1e9, self._budget_s):
             return 0
         begun = self._since + 1 + warm - min(warm, 2 * warmup.WINDOW)
         recent = self._state.samples.e2e_ns[begun:]
-        if not warmup.flat(recent):
-            return warmup.wanted(warm)
+        if not warmup.is_flat(recent):
+            return warmup.suggest_iterations(warm)
         return 0 if self._settled() else warmup.WINDOW
 
     def _settled(self) -> bool:
@@ -176,9 +180,9 @@ class Course:
         if device is None:
             return True
         temperature, clock = (self._readings(device, n) for n in ("temperature_c", "sm_clock_mhz"))
-        return temperature is None or clock is None or warmup.settled(temperature, clock)
+        return temperature is None or clock is None or warmup.is_settled(temperature, clock)
 
-    def _readings(self, device: Device, name: str) -> list[tuple[float, float]] | None:
+    def _readings(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
         """(s, value) since the first iteration; null where the device tells no such value."""
         if device.last(name) is None:
             return None
@@ -194,10 +198,10 @@ class Course:
         if self._plan.iterations is None and n >= stopping.MIN_ITERATIONS:
             if n < self._look_at and spent_s < self._plan.budget_s:
                 return None
-            self._look_at = round(n * LOOK_AGAIN) + 1
+            self._look_at = round(n * LOOK_GROWTH) + 1
             widths = self._widths()
             self._drifting = self._drifting + 1 if self._drifts(n) else 0
-        return stopping.decide(
+        return stopping.decide_stop(
             n=n,
             measured_s=measured_s,
             spent_s=spent_s,
@@ -210,11 +214,14 @@ class Course:
     def _widths(self) -> list[tuple[float, float]]:
         """Relative half-widths of the headline, TPOT and TTFT, each with its bound."""
         bounds = {
-            metrics.headline(self._state): stopping.RATE_HALF_WIDTH,
+            metrics.choose_headline_metric(self._state): stopping.RATE_HALF_WIDTH,
             "tpot_ms": stopping.RATE_HALF_WIDTH,
             "ttft_ms": stopping.TTFT_HALF_WIDTH,
         }
-        widths = {name: _relative(metrics.values(self._state, name)) for name in bounds}
+        widths = {
+            name: _compute_relative_half_width(metrics.compute_values(self._state, name))
+            for name in bounds
+        }
         return [(width, bounds[name]) for name, width in widths.items() if width is not None]
 
     def _drifts(self, n: int) -> bool:
@@ -223,12 +230,12 @@ class Course:
             return False
         samples = self._state.samples
         durations = [samples.e2e_ns[i] for i in samples.kept()]
-        return steady_state.drifts(durations, steady_state.SIGNIFICANT_LIVE)
+        return steady_state.is_drifting(durations, steady_state.LIVE_SIGNIFICANCE)
 
 
-def _relative(values: list[float]) -> float | None:
+def _compute_relative_half_width(values: list[float]) -> float | None:
     """The anytime-valid half-width as a share of the mean; null without one."""
     if len(values) < 2:
         return None
     mean = fmean(values)
-    return anytime_half_width(len(values), stdev(values, mean)) / mean if mean else None
+    return compute_anytime_half_width(len(values), stdev(values, mean)) / mean if mean else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from txtop.state.session import HOST, Device, SessionState
+from txtop.state.session import HOST, SessionState, WatchedDevice
 from txtop.system import throttle
 
 CLOCK_DROP = 0.05
@@ -13,30 +13,32 @@ PAGED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Readings:
+class MachineReadings:
     """The GPU, null on a CPU, and the host, as the session knows them, and when the GPU was lost.
 
     Times are the session's, in ns.
     """
 
-    gpu: Device | None
-    host: Device | None
+    gpu: WatchedDevice | None
+    host: WatchedDevice | None
     lost_ns: tuple[int, ...] = ()
 
     @staticmethod
-    def of(session: SessionState, device_id: str | None) -> Readings:
+    def of(session: SessionState, device_id: str | None) -> MachineReadings:
         """Of the devices that a cell on the GPU `device_id` (null: on the CPU) depends on."""
         name = session.gpu(device_id) or ""
         lost = tuple(at for at, gap in session.gaps if gap.producer == name)
-        return Readings(session.devices.get(name), session.devices.get(HOST), lost)
+        return MachineReadings(session.devices.get(name), session.devices.get(HOST), lost)
 
     def newest_ns(self) -> int:
         """Until when all of them have been read; 0 where nothing is."""
         devices = [d for d in (self.gpu, self.host) if d is not None]
-        return min((_newest(d) for d in devices), default=0)
+        return min((_newest_reading_ns(d) for d in devices), default=0)
 
 
-def spoiled(readings: Readings, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
+def find_disturbances(
+    readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
+) -> list[str]:
     """Why what ran between `from_ns` and `to_ns` is not the speed of this machine; mostly nothing.
 
     Readings of that time count, the last one before it and the first one after it with them.
@@ -47,19 +49,19 @@ def spoiled(readings: Readings, since_ns: int, from_ns: int, to_ns: int) -> list
     if any(from_ns <= at <= to_ns for at in readings.lost_ns):
         found.append("the GPU stopped answering")
     if readings.gpu is not None:
-        found += _throttled(readings.gpu, from_ns, to_ns)
-        found += _crowded(readings.gpu, since_ns, from_ns, to_ns)
-        found += _slowed(readings.gpu, since_ns, from_ns, to_ns)
+        found += _check_throttling(readings.gpu, from_ns, to_ns)
+        found += _check_foreign_processes(readings.gpu, since_ns, from_ns, to_ns)
+        found += _check_clock(readings.gpu, since_ns, from_ns, to_ns)
     if readings.host is not None:
-        found += _paged(readings.host, from_ns, to_ns)
+        found += _check_paging(readings.host, from_ns, to_ns)
     return found
 
 
-def _newest(device: Device) -> int:
+def _newest_reading_ns(device: WatchedDevice) -> int:
     return max((at[-1] for at, _ in list(device.series.values()) if at), default=0)
 
 
-def _around(device: Device, name: str, from_ns: int, to_ns: int) -> list[float]:
+def _select_readings(device: WatchedDevice, name: str, from_ns: int, to_ns: int) -> list[float]:
     """Readings from the last before `from_ns` to the first after `to_ns`, without nulls."""
     if name not in device.series:
         return []
@@ -68,32 +70,35 @@ def _around(device: Device, name: str, from_ns: int, to_ns: int) -> list[float]:
     return [v for v in values[low : bisect_right(at, to_ns) + 1] if v == v]
 
 
-def _throttled(gpu: Device, from_ns: int, to_ns: int) -> list[str]:
+def _check_throttling(gpu: WatchedDevice, from_ns: int, to_ns: int) -> list[str]:
     words: dict[str, None] = {}
-    for value in _around(gpu, "throttle_reasons", from_ns, to_ns):
-        words |= dict.fromkeys(throttle.reasons(value)[0])
+    for value in _select_readings(gpu, "throttle_reasons", from_ns, to_ns):
+        words |= dict.fromkeys(throttle.decode_reasons(value)[0])
     return [f"throttled: {word}" for word in words]
 
 
-def _crowded(gpu: Device, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
-    before = _around(gpu, "foreign_processes", since_ns, since_ns)[:1]
-    now = max(_around(gpu, "foreign_processes", from_ns, to_ns), default=0)
+def _check_foreign_processes(
+    gpu: WatchedDevice, since_ns: int, from_ns: int, to_ns: int
+) -> list[str]:
+    before = _select_readings(gpu, "foreign_processes", since_ns, since_ns)[:1]
+    now = max(_select_readings(gpu, "foreign_processes", from_ns, to_ns), default=0)
     return ["another process came to this GPU"] if before and now > before[0] else []
 
 
-def _slowed(gpu: Device, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
+def _check_clock(gpu: WatchedDevice, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
     """A power cap moves the clock as a matter of course: under one it says nothing."""
     capped = any(
-        int(v) & throttle.POWER_CAP for v in _around(gpu, "throttle_reasons", from_ns, to_ns)
+        int(v) & throttle.POWER_CAP
+        for v in _select_readings(gpu, "throttle_reasons", from_ns, to_ns)
     )
-    usual = _around(gpu, "sm_clock_mhz", since_ns, to_ns)
-    now = _around(gpu, "sm_clock_mhz", from_ns, to_ns)
+    usual = _select_readings(gpu, "sm_clock_mhz", since_ns, to_ns)
+    now = _select_readings(gpu, "sm_clock_mhz", from_ns, to_ns)
     if capped or not now or min(now) >= (1 - CLOCK_DROP) * max(usual):
         return []
     return [f"clock fell from {max(usual):.0f} to {min(now):.0f} MHz"]
 
 
-def _paged(host: Device, from_ns: int, to_ns: int) -> list[str]:
-    swapped = _around(host, "swapped_in_bytes", from_ns, to_ns)
+def _check_paging(host: WatchedDevice, from_ns: int, to_ns: int) -> list[str]:
+    swapped = _select_readings(host, "swapped_in_bytes", from_ns, to_ns)
     paged = len(swapped) > 1 and swapped[-1] - swapped[0] >= PAGED_BYTES
     return ["paging: memory was swapped in"] if paged else []

@@ -14,17 +14,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from txtop.protocol import commands
-from txtop.protocol.commands import Order
+from txtop.protocol.commands import WorkerCommand
 from txtop.sanitise import sanitise
 from txtop.system import oom_killer
 
 STDERR_LINES = 40
-WORKER = (sys.executable, "-m", "txtop.worker")
-SAMPLER = (sys.executable, "-m", "txtop.sampler", "--interval", "0.2")
+WORKER_COMMAND = (sys.executable, "-m", "txtop.worker")
+SAMPLER_COMMAND = (sys.executable, "-m", "txtop.sampler", "--interval", "0.2")
 
 
 @dataclass
-class Child:
+class ChildProcess:
     """A child in a process group of its own; its pipes are read by the wires, never here. `gone`:
     the end of its output was seen."""
 
@@ -43,9 +43,9 @@ class Child:
         if line:
             self.stderr.append(sanitise(line.decode(errors="replace"), 500))
 
-    def send(self, order: Order) -> None:
+    def send(self, order: WorkerCommand) -> None:
         """Writes one order; a worker that is gone is noticed by the end of its output."""
-        self.write(commands.encode(order))
+        self.write(commands.encode_command(order))
 
     def write(self, line: bytes) -> None:
         """From any thread: a line is never cut by another."""
@@ -78,7 +78,9 @@ class Child:
         return None
 
 
-def start(name: str, command: Sequence[str], environment: dict[str, str] | None = None) -> Child:
+def start_child(
+    name: str, command: Sequence[str], environment: dict[str, str] | None = None
+) -> ChildProcess:
     """Starts a child. From the main thread: PR_SET_PDEATHSIG follows the spawning thread."""
     started_ns = time.perf_counter_ns()
     process = subprocess.Popen(
@@ -89,10 +91,10 @@ def start(name: str, command: Sequence[str], environment: dict[str, str] | None 
         process_group=0,
         env={**os.environ, **(environment or {})},
     )
-    return Child(name, process, started_ns, memory_kills=oom_killer.kills())
+    return ChildProcess(name, process, started_ns, memory_kills=oom_killer.count_oom_kills())
 
 
-def exit_words(code: int | None) -> str:
+def describe_exit(code: int | None) -> str:
     """`killed by SIGKILL`, `exited with 3`, for a person."""
     if code is None:
         return "could not be killed"

@@ -8,26 +8,31 @@ from pathlib import Path
 
 import msgspec
 
-from txtop.protocol.codec import MAX_LINE_BYTES, decode
+from txtop.protocol.codec import MAX_LINE_BYTES, decode_event
 from txtop.protocol.events import AnyEvent
-from txtop.runner.control_protocol import Request, Status, decode_lines, decode_status
+from txtop.runner.control_protocol import (
+    ControlRequest,
+    RunnerStatus,
+    decode_status,
+    decode_tail_header,
+)
 
 SOCKET_NAME = "socket"
-ANSWER_S = 1.0
+ANSWER_TIMEOUT_S = 1.0
 TAIL_BYTES = 1 << 16
 
-__all__ = ["Control", "Status"]
+__all__ = ["ControlClient", "RunnerStatus"]
 
 
-class Control:
+class ControlClient:
     """The control socket of one session. Nothing here raises: no runner means no answer."""
 
     def __init__(self, session: Path) -> None:
         self._session = session
 
-    def status(self) -> Status | None:
+    def status(self) -> RunnerStatus | None:
         """Null when no runner answers."""
-        answer = self._ask(Request(do="status"))
+        answer = self._ask(ControlRequest(do="status"))
         try:
             return decode_status(answer) if answer else None
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -37,7 +42,7 @@ class Control:
         """Asks for pause, resume, skip, stop or a marker; True when the runner took it."""
         who = f"process {os.getpid()}"
         try:
-            request = msgspec.convert({"do": action, "who": who, "label": label}, Request)
+            request = msgspec.convert({"do": action, "who": who, "label": label}, ControlRequest)
         except msgspec.ValidationError:
             return False
         return self._ask(request) == b'{"ok":true}\n'
@@ -53,15 +58,15 @@ class Control:
     def _page(self, after: int) -> list[AnyEvent]:
         try:
             with self._connected() as peer, peer.makefile("rwb") as lines:
-                lines.write(msgspec.json.encode(Request(do="tail", after=after)) + b"\n")
+                lines.write(msgspec.json.encode(ControlRequest(do="tail", after=after)) + b"\n")
                 lines.flush()
-                count = decode_lines(lines.readline(MAX_LINE_BYTES))
-                page = [decode(lines.readline(MAX_LINE_BYTES)) for _ in range(count)]
+                count = decode_tail_header(lines.readline(MAX_LINE_BYTES))
+                page = [decode_event(lines.readline(MAX_LINE_BYTES)) for _ in range(count)]
         except (OSError, ValueError):
             return []
         return [event for event in page if event is not None and event.seq > after]
 
-    def _ask(self, request: Request) -> bytes | None:
+    def _ask(self, request: ControlRequest) -> bytes | None:
         try:
             with self._connected() as peer, peer.makefile("rwb") as lines:
                 lines.write(msgspec.json.encode(request) + b"\n")
@@ -75,7 +80,7 @@ class Control:
         path = (self._session / SOCKET_NAME).read_text()
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            peer.settimeout(ANSWER_S)
+            peer.settimeout(ANSWER_TIMEOUT_S)
             peer.connect(path)
         except BaseException:
             peer.close()

@@ -13,44 +13,44 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start
-from txtop.runner.ab_run import Turns
-from txtop.runner.child_process import SAMPLER, WORKER, Child
-from txtop.runner.fidelity_run import Outputs
-from txtop.runner.io_loop import Wires
-from txtop.runner.matrix_run import Matrix
+from txtop.runner.ab_run import ABRun
+from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
+from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.io_loop import IoLoop
+from txtop.runner.matrix_run import MatrixRun
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.run_control import Steering
-from txtop.runner.sampler_supervisor import Watch
-from txtop.runner.worker_client import Crew
+from txtop.runner.run_control import RunControl
+from txtop.runner.sampler_supervisor import SamplerSupervisor
+from txtop.runner.worker_client import WorkerClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
 
 IDLE_NS = 2_200_000_000
-IDLE_PATIENCE_S = 6.0
+IDLE_TIMEOUT_S = 6.0
 
-FROM_WORKER = (
-    events.Comparing,
+WORKER_EVENTS = (
+    events.FidelityProgress,
     events.Fidelity,
     events.CellRejected,
     events.Progress,
     events.Phase,
-    events.Load,
-    events.Peaks,
+    events.ModelLoaded,
+    events.DevicePeaks,
     events.Workload,
     events.Kernels,
-    events.Steps,
+    events.TokenTimings,
     events.Iteration,
     events.Request,
-    events.Lanes,
+    events.ServerStatus,
     events.Memory,
     events.CellFinished,
     events.Log,
 )
-AT_ANY_TIME = (events.Log, events.Peaks, events.Comparing, events.Fidelity)
+UNSOLICITED_EVENTS = (events.Log, events.DevicePeaks, events.FidelityProgress, events.Fidelity)
 
-Reason = Literal["done", "stopped", "failed"]
+EndReason = Literal["done", "stopped", "failed"]
 
 
 class Conductor:
@@ -68,8 +68,8 @@ class Conductor:
         name: str | None = None,
         socket_path: Path | None = None,
         screens: dict[str, int] | None = None,
-        worker: Sequence[str] = WORKER,
-        sampler: Sequence[str] | None = SAMPLER,
+        worker: Sequence[str] = WORKER_COMMAND,
+        sampler: Sequence[str] | None = SAMPLER_COMMAND,
     ) -> None:
         writer = LogWriter(folder)
         before = fold_all(read_all(folder)[0]) if plan is None else SessionState()
@@ -77,10 +77,10 @@ class Conductor:
         self._resumes = plan is None
         self._folder, self._name = folder, name
         self.recorder = Recorder(writer, before)
-        self.steering = Steering(self.recorder)
+        self.steering = RunControl(self.recorder)
         workers = len({cell.worker for cell in before.cells.values()})
-        self._crew = Crew(self.plan, self.recorder, self.steering, worker, workers)
-        self._wires = Wires(
+        self._crew = WorkerClient(self.plan, self.recorder, self.steering, worker, workers)
+        self._wires = IoLoop(
             on_event=self._on_event,
             on_bad=self._on_bad,
             on_end=lambda child: self._crew.inbox.put((child, None)),
@@ -88,7 +88,7 @@ class Conductor:
             on_orphaned=lambda: self.steering.stop("the command that started it is gone"),
             on_broken=lambda error: self._crew.inbox.put((None, error)),
         )
-        self._watch = Watch(sampler, screens or {}, self._wires, self.recorder)
+        self._watch = SamplerSupervisor(sampler, screens or {}, self._wires, self.recorder)
         self._crew.connect(self._wires, self._watch)
         if socket_path is not None:
             self._wires.serve(socket_path)
@@ -103,36 +103,39 @@ class Conductor:
 
     # What children say, on the thread of the wires
 
-    def _on_event(self, child: Child, event: AnyEvent) -> None:
+    def _on_event(self, child: ChildProcess, event: AnyEvent) -> None:
         event.src = child.name
         if self._watch.owns(child):
             self._watch.heard()
             if isinstance(event, events.Telemetry | events.Log | events.Gap):
                 self.recorder.record(event)
             return
-        if not isinstance(event, FROM_WORKER):
+        if not isinstance(event, WORKER_EVENTS):
             self._on_bad(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
-        if not isinstance(event, AT_ANY_TIME) and event.cell not in self.recorder.state.working:
+        if (
+            not isinstance(event, UNSOLICITED_EVENTS)
+            and event.cell not in self.recorder.state.working
+        ):
             return
         if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
             self._crew.offline = True
         self.recorder.record(event)
         self._crew.inbox.put((child, event))
 
-    def _on_bad(self, child: Child, why: str) -> None:
+    def _on_bad(self, child: ChildProcess, why: str) -> None:
         self.recorder.warn(f"{child.name} said what is no event: {why}")
 
     # The run
 
-    def run(self) -> tuple[Reason, bool]:
+    def run(self) -> tuple[EndReason, bool]:
         """Measures every cell. Returns (done | stopped | failed, everything is on disk)."""
         if self._resumes:
-            session_start.go_on(self.recorder)
+            session_start.reopen_session(self.recorder)
         else:
-            session_start.begin(self.recorder, self.plan, self._folder.name, self._name)
+            session_start.begin_session(self.recorder, self.plan, self._folder.name, self._name)
         self._watch.start()
-        reason: Reason = "failed"
+        reason: EndReason = "failed"
         try:
             if self._watch.started and machine_info.has_package_power():
                 self._rest()
@@ -141,11 +144,11 @@ class Conductor:
         finally:
             self._watch.end()
             self.recorder.record(
-                events.Ended(
+                events.SessionEnded(
                     t_ns=now_ns(),
                     reason=reason,
                     wall_s=time.time(),
-                    statistics_version=stats.VERSION,
+                    statistics_version=stats.STATISTICS_VERSION,
                     sha256=self.recorder.writer.digest(),
                 )
             )
@@ -156,18 +159,18 @@ class Conductor:
 
     def _measure(self) -> None:
         """What is missing of the plan, and how outputs differ: of arms before they take turns."""
-        wanted = session_start.missing(self.recorder.state)
-        outputs = Outputs(self._crew)
+        wanted = session_start.find_missing_cells(self.recorder.state)
+        outputs = FidelityRun(self._crew)
         if self.plan.margin is None:
-            Matrix(self._crew, outputs, wanted).run()
+            MatrixRun(self._crew, outputs, wanted).run()
         elif wanted:
             outputs.run()
-            Turns(self._crew).run()
+            ABRun(self._crew).run()
 
     def _rest(self) -> None:
         """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
         devices = self.recorder.state.devices
-        until_s = time.monotonic() + IDLE_PATIENCE_S
+        until_s = time.monotonic() + IDLE_TIMEOUT_S
         while time.monotonic() < until_s and not self.steering.stops:
             self._crew.take(None)
             read = devices[HOST].series.get("power_w") if HOST in devices else None

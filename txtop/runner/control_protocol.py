@@ -19,7 +19,7 @@ from msgspec import Meta
 MAX_REQUEST_BYTES = 4096
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
     """`tail` asks for the lines numbered above `after` that the disk refuses."""
 
     do: Literal["status", "tail", "pause", "resume", "skip", "stop", "marker"]
@@ -28,7 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     after: Annotated[int, Meta(ge=0)] = 0
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`heartbeat_ns` is the runner's monotonic clock when its conductor last came round."""
 
     pid: int
@@ -42,31 +42,31 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_ns: int
 
 
-class Lines(msgspec.Struct, frozen=True, kw_only=True):
+class TailHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What precedes the lines of a tail: how many there are."""
 
     lines: Annotated[int, Meta(ge=0)]
 
 
-_requests = msgspec.json.Decoder(Request)
-_statuses = msgspec.json.Decoder(Status)
-_lines = msgspec.json.Decoder(Lines)
+_requests = msgspec.json.Decoder(ControlRequest)
+_statuses = msgspec.json.Decoder(RunnerStatus)
+_lines = msgspec.json.Decoder(TailHeader)
 
 
-def decode_request(line: bytes) -> Request:
+def decode_request(line: bytes) -> ControlRequest:
     """Raises `msgspec.DecodeError`, `RecursionError` or `UnicodeDecodeError`."""
     return _requests.decode(line)
 
 
-def decode_status(line: bytes) -> Status:
+def decode_status(line: bytes) -> RunnerStatus:
     return _statuses.decode(line)
 
 
-def decode_lines(line: bytes) -> int:
+def decode_tail_header(line: bytes) -> int:
     return _lines.decode(line).lines
 
 
-def socket_folder() -> Path:
+def create_socket_folder() -> Path:
     """A short folder of this user alone: a socket's path may have 108 bytes.
 
     Raises `OSError` when a folder of that name belongs to somebody else.
@@ -81,11 +81,11 @@ def socket_folder() -> Path:
     return folder
 
 
-def new_socket() -> Path:
+def choose_socket_path() -> Path:
     """Where a runner may listen. Not named by its process: a later runner that gets the same
     number must not answer for this session. Sockets that killed runners left behind go.
     """
-    folder = socket_folder()
+    folder = create_socket_folder()
     for left in folder.glob("*.sock"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(0.1)

@@ -13,12 +13,12 @@ import msgspec
 from txtop.runner import control_protocol
 
 READ_BYTES = 1 << 16
-MOST_UNREAD_BYTES = 1 << 22
+MAX_UNREAD_BYTES = 1 << 22
 
-Answer = msgspec.Struct | dict[str, bool] | list[bytes]
+ControlAnswer = msgspec.Struct | dict[str, bool] | list[bytes]
 
 
-class Server:
+class ControlServer:
     """Serves in the loop of `selector`, whose keys hold what to call with the events that came.
 
     `answer(request)` gives an object, or lines that are sent as they are, with their number in
@@ -29,7 +29,7 @@ class Server:
         self,
         path: Path,
         selector: selectors.BaseSelector,
-        answer: Callable[[control_protocol.Request], Answer],
+        answer: Callable[[control_protocol.ControlRequest], ControlAnswer],
     ) -> None:
         self._selector, self._answer = selector, answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -61,7 +61,7 @@ class _Peer:
         self,
         peer: socket.socket,
         selector: selectors.BaseSelector,
-        answer: Callable[[control_protocol.Request], Answer],
+        answer: Callable[[control_protocol.ControlRequest], ControlAnswer],
     ) -> None:
         self._peer, self._selector, self._answer = peer, selector, answer
         self._heard, self._unread = bytearray(), bytearray()
@@ -77,7 +77,7 @@ class _Peer:
             pass
         except OSError:
             alive = False
-        if not alive or len(self._unread) > MOST_UNREAD_BYTES:
+        if not alive or len(self._unread) > MAX_UNREAD_BYTES:
             self._selector.unregister(self._peer)
             self._peer.close()
             return
@@ -91,10 +91,10 @@ class _Peer:
         while (end := self._heard.find(b"\n")) >= 0:
             line = bytes(self._heard[:end])
             del self._heard[: end + 1]
-            self._unread += _encoded(self._answered(line))
+            self._unread += _encode_answer(self._answered(line))
         return bool(data) and len(self._heard) <= control_protocol.MAX_REQUEST_BYTES
 
-    def _answered(self, line: bytes) -> Answer:
+    def _answered(self, line: bytes) -> ControlAnswer:
         try:
             request = control_protocol.decode_request(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -102,7 +102,7 @@ class _Peer:
         return self._answer(request)
 
 
-def _encoded(answer: Answer) -> bytes:
+def _encode_answer(answer: ControlAnswer) -> bytes:
     if isinstance(answer, list):
         return msgspec.json.encode({"lines": len(answer)}) + b"\n" + b"".join(answer)
     return msgspec.json.encode(answer) + b"\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 SILENCE_S = 600.0
 
 
-class Patience:
+class Deadline:
     """Of one cell, in seconds of a monotonic clock; time in which the run was paused is free."""
 
     def __init__(self, timeout_s: float | None, now_s: float) -> None:
@@ -16,7 +16,7 @@ class Patience:
         """The worker has said something."""
         self._heard_s = now_s
 
-    def waited(self, seconds: float) -> None:
+    def extend(self, seconds: float) -> None:
         """The run was paused for so long."""
         self._started_s += seconds
         self._heard_s += seconds

@@ -5,24 +5,24 @@ from __future__ import annotations
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
-from txtop.runner.child_process import Child
+from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
-from txtop.runner.session_start import uncompared
-from txtop.runner.worker_client import Crew, Gone, Over
+from txtop.runner.session_start import find_pending_comparisons
+from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 
 
-class Outputs:
+class FidelityRun:
     """Compares what is due. A comparison that fails costs its badge and nothing else."""
 
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: WorkerClient) -> None:
         self._crew = crew
         self._recorder, self._steering = crew.recorder, crew.steering
 
     def run(self) -> None:
         """Every comparison that is due now, until somebody stops the run."""
-        worker: Child | None = None
+        worker: ChildProcess | None = None
         try:
-            for reference, cell in uncompared(self._recorder.state):
+            for reference, cell in find_pending_comparisons(self._recorder.state):
                 if self._steering.stops:
                     return
                 self._steering.skip = False
@@ -31,7 +31,7 @@ class Outputs:
             if worker is not None:
                 worker.end()
 
-    def _one(self, worker: Child, reference: Cell, cell: Cell) -> Child | None:
+    def _one(self, worker: ChildProcess, reference: Cell, cell: Cell) -> ChildProcess | None:
         """Returns the worker if it can go on: it keeps what the reference answered."""
         order = commands.Compare(
             cell=cell,
@@ -46,10 +46,10 @@ class Outputs:
             self._crew.wait_while_paused(worker)
             self._crew.ask(worker, order, cell, events.Fidelity, killable=True)
             return worker
-        except Over as over:
+        except CellEnded as over:
             failed = over.reason or over.stopped_by
-        except Gone:
-            failed = worker_failure.autopsy(worker)[1]
+        except WorkerDied:
+            failed = worker_failure.diagnose_death(worker)[1]
         worker.end(0.1)
         if not self._steering.stops:
             self._fail(reference, cell, "skipped" if self._steering.skip else failed)

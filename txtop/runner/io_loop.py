@@ -13,13 +13,13 @@ from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import AnyEvent
 from txtop.runner import control_protocol
-from txtop.runner.child_process import Child
-from txtop.runner.control_server import Answer, Server
+from txtop.runner.child_process import ChildProcess
+from txtop.runner.control_server import ControlAnswer, ControlServer
 
 READ_BYTES = 1 << 16
 
 
-class Wires:
+class IoLoop:
     """Callbacks run on the thread of the wires and must be short.
 
     `on_event(child, event)`, `on_bad(child, why)`, `on_end(child)` when its output closes,
@@ -30,10 +30,10 @@ class Wires:
     def __init__(
         self,
         *,
-        on_event: Callable[[Child, AnyEvent], None],
-        on_bad: Callable[[Child, str], None],
-        on_end: Callable[[Child], None],
-        on_request: Callable[[control_protocol.Request], Answer],
+        on_event: Callable[[ChildProcess, AnyEvent], None],
+        on_bad: Callable[[ChildProcess, str], None],
+        on_end: Callable[[ChildProcess], None],
+        on_request: Callable[[control_protocol.ControlRequest], ControlAnswer],
         on_orphaned: Callable[[], None],
         on_broken: Callable[[Exception], None],
     ) -> None:
@@ -49,10 +49,10 @@ class Wires:
         self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
         self._thread.start()
 
-    def add(self, child: Child) -> None:
+    def add(self, child: ChildProcess) -> None:
         """Reads the output and the errors of `child` from now on."""
         assert child.process.stdout is not None and child.process.stderr is not None
-        lines = _Lines(child, self._on_event, self._on_bad)
+        lines = _EventSplitter(child, self._on_event, self._on_bad)
         out, err = child.process.stdout.fileno(), child.process.stderr.fileno()
 
         os.set_blocking(err, False)
@@ -108,7 +108,7 @@ class Wires:
 
     def serve(self, path: Path) -> None:
         """Listens on a Unix socket that is this user's alone."""
-        server = Server(path, self._selector, self._on_request)
+        server = ControlServer(path, self._selector, self._on_request)
         self._later(server.begin)
 
     def close(self) -> None:
@@ -144,14 +144,14 @@ class Wires:
                     return
 
 
-class _Lines:
+class _EventSplitter:
     """Splits a child's output into events; a line over the limit is skipped, not kept."""
 
     def __init__(
         self,
-        child: Child,
-        on_event: Callable[[Child, AnyEvent], None],
-        on_bad: Callable[[Child, str], None],
+        child: ChildProcess,
+        on_event: Callable[[ChildProcess, AnyEvent], None],
+        on_bad: Callable[[ChildProcess, str], None],
     ) -> None:
         self._child, self._on_event, self._on_bad = child, on_event, on_bad
         self._rest = bytearray()
@@ -166,7 +166,7 @@ class _Lines:
                 self._skipping = False
                 continue
             try:
-                event = codec.decode(line)
+                event = codec.decode_event(line)
             except BadLine as error:
                 self._on_bad(self._child, str(error))
                 continue

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from txtop.runner.recorder import now_ns
 
-MOST_WAITING = 1000
+MAX_WAITING = 1000
 
-Send = Callable[[int, int, int], None]
+SendRequest = Callable[[int, int, int], None]
 
 
-class OfferedLoad(threading.Thread):
+class LoadGenerator(threading.Thread):
     """Lets requests go, each at its time, or one for each that is answered.
 
     `send(index, arrival_ns, sent_ns)` is called on this thread. With `arrivals_ns`, times from the
@@ -21,7 +21,7 @@ class OfferedLoad(threading.Thread):
     """
 
     def __init__(
-        self, send: Send, requests: int, arrivals_ns: Sequence[int] | None, clients: int
+        self, send: SendRequest, requests: int, arrivals_ns: Sequence[int] | None, clients: int
     ) -> None:
         super().__init__(name="offered load", daemon=True)
         self._send, self._requests = send, requests
@@ -94,7 +94,7 @@ class OfferedLoad(threading.Thread):
             return None
         if self._arrivals_ns is None:
             return 0 if self.sent - self.answers < self._clients else None
-        if self.sent - self.answers >= MOST_WAITING:
+        if self.sent - self.answers >= MAX_WAITING:
             self.held_back = True
             return None
         return max(0, self._begun_ns + self._arrivals_ns[self.sent] - now_ns())

@@ -14,7 +14,7 @@ import psutil
 from txtop import __version__
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
-from txtop.system.cgroup import effective_limit, memory_limit
+from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
 CPUINFO = Path("/proc/cpuinfo")
 POWERCAP = Path("/sys/class/powercap")
@@ -35,24 +35,24 @@ MATRIX_FEATURES = (
 LIBRARIES = ("torch", "transformers", "accelerate", "textual")
 
 
-def machine() -> Machine:
+def read_machine() -> Machine:
     """Reads /proc and psutil; what cannot be read is empty or 0."""
     total = psutil.virtual_memory().total
-    limit = effective_limit(memory_limit(), total)
+    limit = choose_effective_limit(read_memory_limit(), total)
     return Machine(
         hostname=sanitise(socket.gethostname(), 200),
         os=f"{platform.system()} {platform.release()}",
-        cpu=_cpu_name(),
+        cpu=read_cpu_name(),
         cores_physical=psutil.cpu_count(logical=False) or os.cpu_count() or 0,
         cores_logical=os.cpu_count() or 0,
         memory_bytes=total,
         memory_limit_bytes=limit.limit_bytes if limit else None,
         python=platform.python_version(),
-        features=_features(),
+        features=_read_features(),
     )
 
 
-def versions() -> dict[str, str]:
+def read_versions() -> dict[str, str]:
     """Of txtop, Python and the libraries, read from their metadata: nothing is imported."""
     found = {"txtop": __version__, "python": sys.version.split()[0]}
     for name in LIBRARIES:
@@ -63,7 +63,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def boot_id() -> str:
+def read_boot_id() -> str:
     """Changes with every boot; monotonic times of two boots must never be subtracted."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -76,7 +76,7 @@ def has_package_power(root: Path = POWERCAP) -> bool:
     return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
 
 
-def _features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
+def _read_features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     """What speeds up matrix products, as the kernel names it, of x86 and of ARM."""
     try:
         for line in cpuinfo.read_text().splitlines():
@@ -89,7 +89,7 @@ def _features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
     return ()
 
 
-def _cpu_name() -> str:
+def read_cpu_name() -> str:
     try:
         for line in CPUINFO.read_text().splitlines():
             if line.startswith("model name"):

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.protocol.events import Status
+from txtop.protocol.events import CellStatus
 from txtop.runner import worker_failure
-from txtop.runner.batch_cell import Course
-from txtop.runner.child_process import Child
-from txtop.runner.fidelity_run import Outputs
+from txtop.runner.batch_cell import CellSchedule
+from txtop.runner.child_process import ChildProcess
+from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.recorder import now_ns
-from txtop.runner.serving_cell import Service
-from txtop.runner.worker_client import Crew, Gone, Over
+from txtop.runner.serving_cell import ServingRun
+from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 
 GRACE_S = 1.0
 
 
-class Matrix:
+class MatrixRun:
     """The cells of a plan that are `wanted`, in its order, and what is due of `outputs` whenever
     cells are over."""
 
-    def __init__(self, crew: Crew, outputs: Outputs, wanted: frozenset[str]) -> None:
+    def __init__(self, crew: WorkerClient, outputs: FidelityRun, wanted: frozenset[str]) -> None:
         self._crew = crew
         self._outputs = outputs
         self._wanted = wanted
@@ -36,7 +36,7 @@ class Matrix:
 
     def _group(self, cells: list[Cell]) -> None:
         """Cells that share weights; a worker that died or failed to load is replaced."""
-        worker: Child | None = None
+        worker: ChildProcess | None = None
         waiting = list(cells)
         try:
             while waiting and not self._steering.stops:
@@ -64,7 +64,7 @@ class Matrix:
                 before = known.finished
                 self._crew.finish(other, before.status, reason=reason, phase=before.phase)
 
-    def _cell(self, worker: Child, cell: Cell) -> tuple[Child | None, bool]:
+    def _cell(self, worker: ChildProcess, cell: Cell) -> tuple[ChildProcess | None, bool]:
         """Measures one cell. Returns the worker if it can go on, and whether its weights loaded."""
         crew, plan, steering = self._crew, self._crew.plan, self._steering
         steering.skip = False
@@ -74,24 +74,26 @@ class Matrix:
         )
         self._recorder.record(started)
         state = self._recorder.state.cells[cell.id]
-        course: Course | Service = (
-            Course(plan, self._recorder.state, state)
+        course: CellSchedule | ServingRun = (
+            CellSchedule(plan, self._recorder.state, state)
             if cell.serving is None
-            else Service(crew, cell, state)
+            else ServingRun(crew, cell, state)
         )
         crew.begin(plan.timeout_s)
         try:
             if not shares:
                 crew.load(worker, cell)
             crew.ask(worker, commands.Prepare(cell=cell), cell, events.Workload)
-            if isinstance(course, Service):
+            if isinstance(course, ServingRun):
                 course.run(worker)
             else:
                 self._iterate(worker, cell, course)
             crew.ask(worker, commands.Finish(cell=cell.id), cell, events.Memory)
-        except Over as over:
+        except CellEnded as over:
             if over.status == "timeout":
-                self._recorder.record(worker_failure.silent(worker, state, course, over.reason))
+                self._recorder.record(
+                    worker_failure.end_silent_worker(worker, state, course, over.reason)
+                )
                 return None, worker.loaded_group is not None
             if not state.over:
                 n, stopped_by = course.measured, over.stopped_by
@@ -104,13 +106,13 @@ class Matrix:
                 return worker, True
             worker.end(GRACE_S if steering.stops < 2 else 0.1)
             return None, worker.loaded_group is not None or over.status == "skipped"
-        except Gone:
+        except WorkerDied:
             if steering.stops or steering.skip:
-                status: Status = "cancelled" if steering.stops else "skipped"
+                status: CellStatus = "cancelled" if steering.stops else "skipped"
                 stopped_by = "stop" if steering.stops else "skip"
                 crew.finish(cell, status, stopped_by=stopped_by, n=course.measured)
             elif not state.over:
-                self._recorder.record(worker_failure.died(worker, state, course))
+                self._recorder.record(worker_failure.build_death_event(worker, state, course))
             worker.end()
             return None, True
         if not state.over:
@@ -123,7 +125,7 @@ class Matrix:
             )
         return worker, True
 
-    def _iterate(self, worker: Child, cell: Cell, course: Course) -> None:
+    def _iterate(self, worker: ChildProcess, cell: Cell, course: CellSchedule) -> None:
         while (block := course.next_block()) is not None or self._judge(course, last=True):
             if block is None:
                 continue
@@ -131,9 +133,9 @@ class Matrix:
             self._crew.iterate(worker, cell, *block)
             self._judge(course)
 
-    def _judge(self, course: Course, last: bool = False) -> bool:
+    def _judge(self, course: CellSchedule, last: bool = False) -> bool:
         """Records what the machine spoiled. Returns whether something has to be repeated."""
-        verdicts = course.judged(last)
+        verdicts = course.judge_blocks(last)
         for verdict in verdicts:
             self._recorder.record(verdict)
         return any(not verdict.kept for verdict in verdicts)

@@ -68,11 +68,11 @@ def _clean(event: AnyEvent) -> None:
             event.hint = sanitise(event.hint)
         case events.Log():
             event.text = sanitise(event.text)
-        case events.Load() | events.Workload():
+        case events.ModelLoaded() | events.Workload():
             event.notes = [sanitise(note) for note in event.notes]
         case events.Control() | events.Marker():
             event.label = sanitise(event.label, 200)
-        case events.Block() | events.Round():
+        case events.DisturbedBlock() | events.ABBlock():
             event.reasons = [sanitise(reason, 200) for reason in event.reasons]
         case events.Fidelity():
             event.failed = sanitise(event.failed, 400)

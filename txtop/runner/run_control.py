@@ -6,11 +6,11 @@ import os
 
 from txtop.protocol import events
 from txtop.runner import control_protocol
-from txtop.runner.control_server import Answer
+from txtop.runner.control_server import ControlAnswer
 from txtop.runner.recorder import Recorder, now_ns
 
 
-class Steering:
+class RunControl:
     """Requests come on the thread of the wires; the main thread looks at what they left here.
 
     `stops` counts: once, after the step at hand; twice, the worker is killed.
@@ -29,7 +29,7 @@ class Steering:
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
 
-    def obey(self, request: control_protocol.Request) -> Answer:
+    def obey(self, request: control_protocol.ControlRequest) -> ControlAnswer:
         """The answer to one request of a screen or a command."""
         if request.do == "status":
             return self.status()
@@ -51,10 +51,10 @@ class Steering:
             self.paused = request.do == "pause"
         return {"ok": True}
 
-    def status(self) -> control_protocol.Status:
+    def status(self) -> control_protocol.RunnerStatus:
         """The state of the recording itself."""
         writer = self._recorder.writer
-        return control_protocol.Status(
+        return control_protocol.RunnerStatus(
             pid=os.getpid(),
             state="ended" if self.ended else "stopping" if self.stops else "running",
             last_seq=writer.last_seq,

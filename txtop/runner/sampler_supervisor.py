@@ -8,17 +8,17 @@ from collections.abc import Callable, Mapping, Sequence
 
 from txtop.protocol import events
 from txtop.runner import child_process
-from txtop.runner.child_process import Child
-from txtop.runner.io_loop import Wires
+from txtop.runner.child_process import ChildProcess
+from txtop.runner.io_loop import IoLoop
 from txtop.runner.recorder import Recorder, now_ns
 
-AGAIN_S = 30.0
+RESTART_DELAY_S = 30.0
 STALLED_S = 3.0
-OPENING_S = 15.0
-NAME = "sampler"
+STARTUP_TIMEOUT_S = 15.0
+SAMPLER_NAME = "sampler"
 
 
-class Watch:
+class SamplerSupervisor:
     """Used from the conductor's thread: PR_SET_PDEATHSIG follows the thread that spawns.
 
     Without a `command` nothing is watched. `screens` are pids whose cost is recorded too.
@@ -28,16 +28,16 @@ class Watch:
         self,
         command: Sequence[str] | None,
         screens: Mapping[str, int],
-        wires: Wires,
+        wires: IoLoop,
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = command
         self._processes = {"runner": os.getpid(), **screens}
-        self._workers: list[Child] = []
+        self._workers: list[ChildProcess] = []
         self._wires, self._recorder = wires, recorder
         self._clock = clock
-        self._sampler: Child | None = None
+        self._sampler: ChildProcess | None = None
         self._due_s: float | None = None
         self._silent_from_s = 0.0
         self._stalled = False
@@ -47,16 +47,16 @@ class Watch:
         """Whether a sampler is at work."""
         return self._sampler is not None
 
-    def owns(self, child: Child) -> bool:
+    def owns(self, child: ChildProcess) -> bool:
         """Whether `child` is a sampler; one that is being ended may still speak."""
-        return child.name == NAME
+        return child.name == SAMPLER_NAME
 
     def start(self) -> None:
         """Starts a sampler that watches this machine and what txtop itself costs."""
         if self._command is None:
             return
-        self._sampler = child_process.start(NAME, self._command)
-        self._silent_from_s, self._stalled = self._clock() + OPENING_S, False
+        self._sampler = child_process.start_child(SAMPLER_NAME, self._command)
+        self._silent_from_s, self._stalled = self._clock() + STARTUP_TIMEOUT_S, False
         self._wires.add(self._sampler)
         own = {"sampler": self._sampler.process.pid}
         for label, pid in {**self._processes, **own}.items():
@@ -64,12 +64,12 @@ class Watch:
         for worker in self._alive():
             self._tell(worker.name, worker.process.pid)
 
-    def worker(self, worker: Child) -> None:
+    def worker(self, worker: ChildProcess) -> None:
         """Watches the worker too; those that have ended the sampler forgets by itself."""
         self._workers = [*self._alive(), worker]
         self._tell(worker.name, worker.process.pid)
 
-    def _alive(self) -> list[Child]:
+    def _alive(self) -> list[ChildProcess]:
         return [worker for worker in self._workers if worker.process.poll() is None]
 
     def heard(self) -> None:
@@ -81,11 +81,11 @@ class Watch:
         sampler, self._sampler = self._sampler, None
         if sampler is None:
             return
-        self._due_s = self._clock() + AGAIN_S
-        ended = child_process.exit_words(sampler.end())
-        self._gap(f"the sampler {ended}; a fresh one in {AGAIN_S:.0f} s")
+        self._due_s = self._clock() + RESTART_DELAY_S
+        ended = child_process.describe_exit(sampler.end())
+        self._gap(f"the sampler {ended}; a fresh one in {RESTART_DELAY_S:.0f} s")
 
-    def mind(self) -> None:
+    def supervise(self) -> None:
         """Says once when the sampler has fallen silent; starts a fresh one when it is time."""
         if self._due_s is not None and self._clock() >= self._due_s:
             self._due_s = None
@@ -110,4 +110,4 @@ class Watch:
             self._sampler.write(f"watch {label}={pid}\n".encode())
 
     def _gap(self, reason: str) -> None:
-        self._recorder.record(events.Gap(t_ns=now_ns(), producer=NAME, reason=reason))
+        self._recorder.record(events.Gap(t_ns=now_ns(), producer=SAMPLER_NAME, reason=reason))

@@ -10,20 +10,20 @@ from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 from txtop.protocol import commands, events
 from txtop.protocol.events import AnyEvent
-from txtop.runner.child_process import Child
-from txtop.runner.load_generator import OfferedLoad, Send
+from txtop.runner.child_process import ChildProcess
+from txtop.runner.load_generator import LoadGenerator, SendRequest
 from txtop.runner.recorder import now_ns
-from txtop.runner.worker_client import Crew, Over
+from txtop.runner.worker_client import CellEnded, WorkerClient
 from txtop.state.cell import CellState
-from txtop.stats.queueing import saturated
+from txtop.stats.queueing import is_saturated
 
 NS_PER_S = 1e9
 
 
-class Service:
+class ServingRun:
     """One cell, from its first warm-up request to its last answer."""
 
-    def __init__(self, crew: Crew, cell: Cell, state: CellState) -> None:
+    def __init__(self, crew: WorkerClient, cell: Cell, state: CellState) -> None:
         assert cell.serving is not None
         self._crew, self._cell, self._state = crew, cell, state
         self._serving: Serving = cell.serving
@@ -38,10 +38,12 @@ class Service:
 
     def half_width(self) -> float | None:
         """Half the interval of the headline, as a share of it."""
-        return metrics.live(self._state, metrics.headline(self._state)).half_width
+        return metrics.summarise_live(
+            self._state, metrics.choose_headline_metric(self._state)
+        ).half_width
 
-    def run(self, worker: Child) -> None:
-        """Raises `Over` or `Gone`."""
+    def run(self, worker: ChildProcess) -> None:
+        """Raises `CellEnded` or `Gone`."""
         crew, cell = self._crew, self._cell
         rate = self._rate()
         if cell.scenario != "continuous":
@@ -56,16 +58,18 @@ class Service:
             crew.cancel(worker, cell)
 
     def _rate(self) -> float | None:
-        """Requests a second; null for clients. Raises `Over` where it hangs on a cell that gave no
-        figure."""
+        """Requests a second; null for clients. Raises `CellEnded` where it hangs on a cell that
+        gave no figure."""
         share = self._serving.share
         if share is None:
             return self._serving.rate
-        cell = self._crew.plan.capacity_of(self._cell)
+        cell = self._crew.plan.find_capacity_cell(self._cell)
         base = self._crew.recorder.state.cells[cell.id] if cell is not None else None
-        most = serving.rate(base, "requests_per_s").mean if base is not None else None
+        most = serving.summarise_rate(base, "requests_per_s").mean if base is not None else None
         if base is None or not base.over or not most:
-            raise Over("failed", reason="the capacity that its rate is a share of is not known")
+            raise CellEnded(
+                "failed", reason="the capacity that its rate is a share of is not known"
+            )
         return share * most
 
     @property
@@ -73,7 +77,7 @@ class Service:
         """How many ask, where requests do not come at a rate."""
         return self._serving.concurrency or self._cell.slots
 
-    def _warm_up(self, worker: Child) -> None:
+    def _warm_up(self, worker: ChildProcess) -> None:
         """Requests that count for nothing: as many as two full batches, or as the plan says."""
         count = self._crew.plan.warmup_requests(self._cell)
         for index in range(count):
@@ -93,12 +97,14 @@ class Service:
         if count:
             self._crew.hear(worker, self._cell, enough)
 
-    def _offer(self, worker: Child, rate: float | None) -> None:
+    def _offer(self, worker: ChildProcess, rate: float | None) -> None:
         crew, asked = self._crew, self._serving
         arrivals = (
-            None if rate is None else requests.arrivals_ns(rate, crew.plan.seed, asked.requests)
+            None
+            if rate is None
+            else requests.draw_arrivals_ns(rate, crew.plan.seed, asked.requests)
         )
-        load = OfferedLoad(self._send(worker), asked.requests, arrivals, self._clients)
+        load = LoadGenerator(self._send(worker), asked.requests, arrivals, self._clients)
         self._say_offered(rate, 0)
         until_s = time.monotonic() + crew.plan.budget_s
 
@@ -111,7 +117,7 @@ class Service:
                 return False
             paused_s = load.resume()
             if paused_s:
-                crew.grant(paused_s)
+                crew.extend_deadline(paused_s)
                 until_s += paused_s
             return load.answers == asked.requests or time.monotonic() > until_s
 
@@ -123,16 +129,16 @@ class Service:
             self._say_offered(rate, load.sent)
         self.stopped_by = self._why(load)
 
-    def _why(self, load: OfferedLoad) -> str:
+    def _why(self, load: LoadGenerator) -> str:
         """requests, budget, or saturated: more came than could be served."""
-        places = serving.in_order(self._state)
+        places = serving.sort_by_arrival(self._state)
         served = self._state.served
         arrivals, starts, ends = (
             [column[i] / NS_PER_S for i in places]
             for column in (served.arrival_ns, served.started_ns, served.end_ns)
         )
         over = self._serving.open_loop and (
-            load.held_back or saturated(arrivals, starts, ends, self._cell.slots)
+            load.held_back or is_saturated(arrivals, starts, ends, self._cell.slots)
         )
         left = load.sent - load.answers
         if self._serving.open_loop and left > 2 * self._cell.slots:
@@ -142,7 +148,7 @@ class Service:
             return "saturated"
         return "requests" if load.sent == self._serving.requests and not left else "budget"
 
-    def _send(self, worker: Child) -> Send:
+    def _send(self, worker: ChildProcess) -> SendRequest:
         def send(index: int, arrival_ns: int, sent_ns: int) -> None:
             worker.send(
                 commands.Arrive(
@@ -158,7 +164,7 @@ class Service:
 
     def _say_offered(self, rate: float | None, sent: int) -> None:
         self._crew.recorder.record(
-            events.Offered(
+            events.OfferedLoad(
                 t_ns=now_ns(),
                 cell=self._cell.id,
                 requests=self._serving.requests,

@@ -7,7 +7,7 @@ import time
 
 from txtop.plan import references
 from txtop.plan.cell import Cell
-from txtop.plan.plan import Plan, workload_hash
+from txtop.plan.plan import Plan, hash_workload
 from txtop.protocol import events
 from txtop.protocol.events import Machine
 from txtop.runner import machine_info
@@ -15,47 +15,51 @@ from txtop.runner.recorder import Recorder, now_ns
 from txtop.state.session import SessionState
 
 # Measured, wanted so, or bound to end the same way. Everything else is missing.
-SETTLED = ("ok", "skipped", "oom", "rejected")
+SETTLED_STATUSES = ("ok", "skipped", "oom", "rejected")
 
 
-def begin(recorder: Recorder, plan: Plan, session: str, name: str | None) -> None:
+def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None) -> None:
     """Records the header, whose time is that of the first segment."""
     recorder.record(
-        events.Header(
+        events.SessionHeader(
             t_ns=now_ns(),
-            schema=events.SCHEMA,
+            schema=events.LOG_SCHEMA,
             session=session,
             name=name,
             wall_s=time.time(),
             plan=plan,
-            workload_sha256=workload_hash(plan),
-            machine=machine_info.machine(),
-            versions=machine_info.versions(),
+            workload_sha256=hash_workload(plan),
+            machine=machine_info.read_machine(),
+            versions=machine_info.read_versions(),
             seed=plan.seed,
-            boot_id=machine_info.boot_id(),
+            boot_id=machine_info.read_boot_id(),
             margin=plan.margin,
         )
     )
-    _segment(recorder)
+    _record_segment(recorder)
 
 
-def go_on(recorder: Recorder) -> None:
+def reopen_session(recorder: Recorder) -> None:
     """Records that another writer has opened the log, and what has changed since the header."""
-    _segment(recorder)
-    for change in changes(recorder.state, machine_info.machine(), machine_info.versions()):
+    _record_segment(recorder)
+    for change in describe_changes(
+        recorder.state, machine_info.read_machine(), machine_info.read_versions()
+    ):
         recorder.warn(f"not as when the session began: {change}")
 
 
-def missing(state: SessionState) -> frozenset[str]:
+def find_missing_cells(state: SessionState) -> frozenset[str]:
     """Ids of the cells without a result: not begun, not finished, cancelled, failed, timed out.
 
     Arms are compared with each other, so that none of them has a result where one is missing.
     """
-    found = frozenset(name for name, cell in state.cells.items() if cell.status not in SETTLED)
+    found = frozenset(
+        name for name, cell in state.cells.items() if cell.status not in SETTLED_STATUSES
+    )
     return frozenset(state.cells) if found and state.plan.margin is not None else found
 
 
-def uncompared(state: SessionState) -> list[tuple[Cell, Cell]]:
+def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     """(reference, cell) of each comparison of outputs that is due and not made yet, those of one
     reference together: of arms at once, in a matrix when all cells of a model are over, and only
     what was measured."""
@@ -66,28 +70,28 @@ def uncompared(state: SessionState) -> list[tuple[Cell, Cell]]:
         first = plan.cells[0]
         pairs = []
         for arm in plan.cells[1:]:
-            best = references.more_precise((first, arm))
+            best = references.find_most_precise((first, arm))
             pairs.append((best, arm if best is first else first))
     else:
-        found = references.of_output(plan.cells)
-        pairs = [(found[c.id], c) for c in plan.cells if c.id in found and _settled(state, c)]
+        found = references.find_output_references(plan.cells)
+        pairs = [(found[c.id], c) for c in plan.cells if c.id in found and _is_settled(state, c)]
     wanted: list[tuple[Cell, Cell]] = []
     for best, cell in sorted(pairs, key=lambda pair: plan.cells.index(pair[0])):
         known = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
-        twin = plan.margin is None and any(references.same_output(cell, c) for _, c in wanted)
+        twin = plan.margin is None and any(references.has_same_output(cell, c) for _, c in wanted)
         if known is None and not twin:
             wanted.append((best, cell))
     return wanted
 
 
-def _settled(state: SessionState, cell: Cell) -> bool:
+def _is_settled(state: SessionState, cell: Cell) -> bool:
     """Whether `cell` has figures, and its whole model is over and could be loaded."""
     mine = state.cells[cell.id]
-    others = [c for c in state.cells.values() if references.same_but_precision(c.cell, cell)]
+    others = [c for c in state.cells.values() if references.differs_in_precision_only(c.cell, cell)]
     return mine.status == "ok" and not mine.invalid and all(c.over for c in others)
 
 
-def changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:
+def describe_changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:
     """In words, where this machine and its libraries are not what the session began with."""
     header = state.header
     if header is None:
@@ -98,11 +102,11 @@ def changes(state: SessionState, here: Machine, versions: dict[str, str]) -> lis
     return [f"{name} was {was or 'absent'}, is {now}" for name, was, now in pairs if was != now]
 
 
-def _segment(recorder: Recorder) -> None:
+def _record_segment(recorder: Recorder) -> None:
     recorder.record(
         events.Segment(
             t_ns=now_ns(),
-            boot_id=machine_info.boot_id(),
+            boot_id=machine_info.read_boot_id(),
             wall_s=time.time(),
             pid=os.getpid(),
             torn_bytes=recorder.writer.torn_bytes,

@@ -16,12 +16,12 @@ import msgspec
 
 from txtop.errors import RunError
 from txtop.plan.plan import Plan
-from txtop.protocol.codec import BadLine, decode
+from txtop.protocol.codec import BadLine, decode_event
 from txtop.protocol.events import Segment
 from txtop.runner.client import TAIL_BYTES
-from txtop.session.catalog import check_name, sessions_dir
-from txtop.session.reader import log_path
-from txtop.session.writer import create_folder
+from txtop.session.catalog import check_name, get_sessions_dir
+from txtop.session.reader import find_log_path
+from txtop.session.writer import create_session_folder
 
 OnHangup = Literal["continue", "stop"]
 
@@ -29,11 +29,11 @@ OnHangup = Literal["continue", "stop"]
 RUNNER_LOG = "runner.log"
 
 
-START_S = 15.0
+START_TIMEOUT_S = 15.0
 
 
 @dataclass
-class Launched:
+class LaunchedRun:
     """A runner that has begun its log. With `on_hangup="stop"` it ends when this object's process
     does, or when `process.stdin` is closed."""
 
@@ -41,36 +41,36 @@ class Launched:
     process: subprocess.Popen[bytes]
 
 
-def start(
+def start_run(
     plan: Plan,
     *,
     session_dir: Path | None = None,
     name: str | None = None,
     on_hangup: OnHangup = "continue",
     screen_pid: int | None = None,
-) -> Launched:
+) -> LaunchedRun:
     """Creates the session's folder and starts its runner; waits until the log is there.
 
     Raises `RunError` where the folder cannot be written or the runner ends at once.
     """
-    folder = _new_folder((session_dir or sessions_dir()).expanduser(), name)
+    folder = _create_folder((session_dir or get_sessions_dir()).expanduser(), name)
     named = ["--name", name] if name else []
-    return _launched(folder, named, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
+    return _launch(folder, named, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
 
 
-def resume(
+def resume_run(
     folder: Path, *, on_hangup: OnHangup = "continue", screen_pid: int | None = None
-) -> Launched:
+) -> LaunchedRun:
     """Starts a runner for what is missing of a session; waits until it has gone on with the log.
 
     Raises `RunError` where another process writes it or the runner ends at once.
     """
-    return _launched(folder.resolve(), ["--resume"], b"", on_hangup, screen_pid)
+    return _launch(folder.resolve(), ["--resume"], b"", on_hangup, screen_pid)
 
 
-def _launched(
+def _launch(
     folder: Path, options: list[str], line: bytes, on_hangup: OnHangup, screen_pid: int | None
-) -> Launched:
+) -> LaunchedRun:
     command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
     command += options
     command += ["--screen", str(screen_pid)] if screen_pid else []
@@ -90,10 +90,10 @@ def _launched(
     except BrokenPipeError:
         pass
     _wait_for_log(folder, process)
-    return Launched(folder, process)
+    return LaunchedRun(folder, process)
 
 
-def _new_folder(parent: Path, name: str | None) -> Path:
+def _create_folder(parent: Path, name: str | None) -> Path:
     """Named by its `name`, else by the time; two of one second get a number."""
     stem = check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}"
     folder = parent / stem
@@ -101,31 +101,31 @@ def _new_folder(parent: Path, name: str | None) -> Path:
     while not name and folder.exists():
         folder = parent / f"{stem}-{number}"
         number += 1
-    create_folder(folder)
+    create_session_folder(folder)
     return folder.resolve()
 
 
-def keep(launched: Launched) -> Path:
+def hold_run(launched: LaunchedRun) -> Path:
     """The folder of a run that this process's screen shows, whose lifeline is held from now on."""
-    _kept.append(launched)
+    _held.append(launched)
     return launched.path
 
 
-def outcome(path: Path) -> int | None:
+def get_exit_code(path: Path) -> int | None:
     """The exit code of the runner that this process started for `path`, once it has ended."""
-    found = [launched.process for launched in _kept if launched.path == path]
+    found = [launched.process for launched in _held if launched.path == path]
     return found[-1].poll() if found else None
 
 
 # The lifeline of a run under a screen is the screen's process: its pipe must not be collected.
-_kept: list[Launched] = []
+_held: list[LaunchedRun] = []
 
 
 def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
-    give_up_s = time.monotonic() + START_S
-    while not _has_opened(log_path(folder), process.pid):
+    give_up_s = time.monotonic() + START_TIMEOUT_S
+    while not _has_opened(find_log_path(folder), process.pid):
         if process.poll() is not None:
-            raise RunError(f"the runner did not start: {last_words(folder)}")
+            raise RunError(f"the runner did not start: {read_last_log_line(folder)}")
         if time.monotonic() > give_up_s:
             raise RunError(
                 "the runner did not begin its log within 15 s", f"see {folder}/{RUNNER_LOG}"
@@ -143,13 +143,13 @@ def _has_opened(log: Path, pid: int) -> bool:
         return False
     for line in reversed(lines):
         with suppress(BadLine):
-            event = decode(line) if b'"segment"' in line else None
+            event = decode_event(line) if b'"segment"' in line else None
             if isinstance(event, Segment) and event.pid == pid:
                 return True
     return False
 
 
-def last_words(folder: Path) -> str:
+def read_last_log_line(folder: Path) -> str:
     """The last line a runner left in its own log."""
     try:
         lines = (folder / RUNNER_LOG).read_text(errors="replace").strip().splitlines()

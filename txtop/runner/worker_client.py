@@ -12,37 +12,37 @@ from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol import commands, events
-from txtop.protocol.commands import Order
-from txtop.protocol.events import AnyEvent, Role, Status
+from txtop.protocol.commands import WorkerCommand
+from txtop.protocol.events import AnyEvent, CellStatus, Role
 from txtop.runner import child_process
-from txtop.runner.child_process import Child
-from txtop.runner.deadline import Patience
-from txtop.runner.io_loop import Wires
+from txtop.runner.child_process import ChildProcess
+from txtop.runner.deadline import Deadline
+from txtop.runner.io_loop import IoLoop
 from txtop.runner.recorder import Recorder, now_ns
-from txtop.runner.run_control import Steering
-from txtop.runner.sampler_supervisor import Watch
+from txtop.runner.run_control import RunControl
+from txtop.runner.sampler_supervisor import SamplerSupervisor
 
-ANSWER_S = 0.2
+POLL_S = 0.2
 
 # A child with its event, or with null when its output ended; a signal; what broke the wires.
-Item = tuple[Child | None, AnyEvent | Exception | None]
+ChildMessage = tuple[ChildProcess | None, AnyEvent | Exception | None]
 
 
-class Gone(Exception):
+class WorkerDied(Exception):
     """The worker's output has ended."""
 
 
-class Over(Exception):
+class CellEnded(Exception):
     """The cell is over before its time: its status, and who said so."""
 
-    def __init__(self, status: Status, stopped_by: str = "", reason: str = "") -> None:
+    def __init__(self, status: CellStatus, stopped_by: str = "", reason: str = "") -> None:
         super().__init__(status)
         self.status = status
         self.stopped_by = stopped_by
         self.reason = reason
 
 
-class Crew:
+class WorkerClient:
     """Starts workers, gives them orders and waits for what they say.
 
     `inbox` is filled from the thread of the wires and by signal handlers; `workers` counts those
@@ -53,51 +53,51 @@ class Crew:
         self,
         plan: Plan,
         recorder: Recorder,
-        steering: Steering,
+        steering: RunControl,
         worker: Sequence[str],
         workers: int = 0,
     ) -> None:
         self.plan = plan
         self.recorder = recorder
         self.steering = steering
-        self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[ChildMessage] = queue.SimpleQueue()
         self.offline = False
         self.workers = workers
         self._command = worker
-        self._patience = Patience(None, time.monotonic())
-        self._wires: Wires | None = None
-        self._watch: Watch | None = None
+        self._patience = Deadline(None, time.monotonic())
+        self._wires: IoLoop | None = None
+        self._watch: SamplerSupervisor | None = None
 
-    def connect(self, wires: Wires, watch: Watch) -> None:
+    def connect(self, wires: IoLoop, watch: SamplerSupervisor) -> None:
         """What reads the children's pipes and what watches the machine, before anything starts."""
         self._wires, self._watch = wires, watch
 
-    def start(self) -> Child:
+    def start(self) -> ChildProcess:
         """A fresh worker."""
         assert self._wires is not None and self._watch is not None
         self.workers += 1
         offline = {"HF_HUB_OFFLINE": "1"} if self.offline else {}
-        worker = child_process.start(f"worker:{self.workers}", self._command, offline)
+        worker = child_process.start_child(f"worker:{self.workers}", self._command, offline)
         self._wires.add(worker)
         self._watch.worker(worker)
         return worker
 
-    def load(self, worker: Child, cell: Cell) -> None:
-        """Loads what `cell` needs. Raises `Over` or `Gone`."""
-        order = commands.Load(
+    def load(self, worker: ChildProcess, cell: Cell) -> None:
+        """Loads what `cell` needs. Raises `CellEnded` or `WorkerDied`."""
+        order = commands.LoadModel(
             cell=cell,
             started_ns=worker.started_ns,
             seed=self.plan.seed,
             allowed=self.plan.allowed,
         )
-        self.ask(worker, order, cell, events.Load, killable=True)
+        self.ask(worker, order, cell, events.ModelLoaded, killable=True)
         load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
         worker.on_gpu = load is not None and load.device != "cpu"
 
-    def iterate(self, worker: Child, cell: Cell, role: Role, count: int) -> None:
-        """So many iterations; the kernels are looked at once, after the first. Raises `Over`,
-        `Gone`."""
+    def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
+        """So many iterations; the kernels are looked at once, after the first. Raises `CellEnded`,
+        `WorkerDied`."""
         state = self.recorder.state.cells[cell.id]
         if role != "first" and state.kernels is None:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
@@ -109,11 +109,11 @@ class Crew:
 
     def begin(self, timeout_s: float | None) -> None:
         """From now on the workers have so long, as a whole."""
-        self._patience = Patience(timeout_s, time.monotonic())
+        self._patience = Deadline(timeout_s, time.monotonic())
 
     def refuse(self, cell: Cell) -> bool:
         """Whether `cell` cannot be measured, as far as is known before loading; then says so."""
-        refused = model_config.refuse(cell)
+        refused = model_config.explain_refusal(cell)
         if refused:
             self.reject(cell, *refused)
         return refused is not None
@@ -123,42 +123,43 @@ class Crew:
             events.CellRejected(t_ns=now_ns(), cell=cell.id, reason=reason, hint=hint)
         )
 
-    def finish(self, cell: Cell, status: Status, **facts: Any) -> None:
+    def finish(self, cell: Cell, status: CellStatus, **facts: Any) -> None:
         self.recorder.record(
             events.CellFinished(t_ns=now_ns(), cell=cell.id, status=status, **facts)
         )
 
     # Waiting
 
-    def wait_while_paused(self, worker: Child) -> bool:
-        """Returns whether the run was paused. Raises `Over` where it is to end."""
+    def wait_while_paused(self, worker: ChildProcess) -> bool:
+        """Returns whether the run was paused. Raises `CellEnded` where it is to end."""
         since_s = time.monotonic()
         waited = False
         while self.steering.paused and not self.steering.stops and not self.steering.skip:
             waited = True
             self.take(worker)
-        self._patience.waited(time.monotonic() - since_s)
+        self._patience.extend(time.monotonic() - since_s)
         self.check()
         return waited
 
     def check(self) -> None:
-        """Raises `Over` where somebody asked for a stop or a skip."""
+        """Raises `CellEnded` where somebody asked for a stop or a skip."""
         if self.steering.stops:
-            raise Over("cancelled", "stop")
+            raise CellEnded("cancelled", "stop")
         if self.steering.skip:
-            raise Over("skipped", "skip")
+            raise CellEnded("skipped", "skip")
 
     def ask(
         self,
-        worker: Child,
-        order: Order,
+        worker: ChildProcess,
+        order: WorkerCommand,
         cell: Cell,
         wanted: type[AnyEvent],
         *,
         count: int = 1,
         killable: bool = False,
     ) -> None:
-        """Until the worker has answered `order` with so many `wanted`. Raises `Over` or `Gone`.
+        """Until the worker has answered `order` with so many `wanted`. Raises `CellEnded` or
+        `WorkerDied`.
 
         A load cannot be cancelled between steps, so on a stop or skip its worker is killed.
         """
@@ -166,25 +167,26 @@ class Crew:
         for _ in range(count):
             self.hear(worker, cell, lambda event: isinstance(event, wanted), killable=killable)
 
-    def cancel(self, worker: Child, cell: Cell) -> None:
-        """Until the worker has given up what it does for `cell`. Raises `Over` or `Gone`."""
+    def cancel(self, worker: ChildProcess, cell: Cell) -> None:
+        """Until the worker has given up what it does for `cell`. Raises `CellEnded` or
+        `WorkerDied`."""
         worker.send(commands.Cancel(cell=cell.id))
         self.hear(worker, cell, lambda event: isinstance(event, events.Phase))
 
-    def grant(self, seconds: float) -> None:
+    def extend_deadline(self, seconds: float) -> None:
         """The run was paused for so long, which is held against nobody."""
-        self._patience.waited(seconds)
+        self._patience.extend(seconds)
 
     def hear(
         self,
-        worker: Child,
+        worker: ChildProcess,
         cell: Cell,
         enough: Callable[[AnyEvent | None], bool],
         *,
         killable: bool = False,
     ) -> None:
         """Until `enough` of what the worker says of `cell`; it is asked with null as well, at least
-        five times a second. Raises `Over` or `Gone`."""
+        five times a second. Raises `CellEnded` or `WorkerDied`."""
         cancelled = False
         while True:
             if self.steering.stops > 1 or (
@@ -199,27 +201,29 @@ class Crew:
             event = self.take(worker)
             lost = self._patience.lost(time.monotonic())
             if lost:
-                raise Over("timeout", reason=lost)
+                raise CellEnded("timeout", reason=lost)
             if event is None or getattr(event, "cell", None) != cell.id:
                 if not cancelled and enough(None):
                     return
                 continue
             if isinstance(event, events.CellRejected | events.CellFinished):
-                raise Over(event.status if isinstance(event, events.CellFinished) else "failed")
+                raise CellEnded(
+                    event.status if isinstance(event, events.CellFinished) else "failed"
+                )
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
                 self.check()
             if not cancelled and enough(event):
                 return
 
-    def take(self, worker: Child | None) -> AnyEvent | None:
-        """The next event of `worker`, null after a short wait. Raises `Gone`."""
+    def take(self, worker: ChildProcess | None) -> AnyEvent | None:
+        """The next event of `worker`, null after a short wait. Raises `WorkerDied`."""
         assert self._watch is not None
         self.steering.heartbeat_ns = now_ns()
-        self._watch.mind()
+        self._watch.supervise()
         if worker is not None and worker.gone:
-            raise Gone
+            raise WorkerDied
         try:
-            child, event = self.inbox.get(timeout=ANSWER_S)
+            child, event = self.inbox.get(timeout=POLL_S)
         except queue.Empty:
             return None
         if isinstance(event, Exception):
@@ -233,6 +237,6 @@ class Crew:
         if child is None or child is not worker:
             return None
         if event is None:
-            raise Gone
+            raise WorkerDied
         self._patience.heard(time.monotonic())
         return event

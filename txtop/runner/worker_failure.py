@@ -7,15 +7,17 @@ import signal
 from txtop.protocol import events
 from txtop.protocol.events import CellFinished
 from txtop.runner import child_process
-from txtop.runner.batch_cell import Course
-from txtop.runner.child_process import Child
+from txtop.runner.batch_cell import CellSchedule
+from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
-from txtop.runner.serving_cell import Service
+from txtop.runner.serving_cell import ServingRun
 from txtop.state.cell import CellState
 from txtop.system import oom_killer
 
 
-def silent(worker: Child, state: CellState, course: Course | Service, reason: str) -> CellFinished:
+def end_silent_worker(
+    worker: ChildProcess, state: CellState, course: CellSchedule | ServingRun, reason: str
+) -> CellFinished:
     """It does not answer in time: TERM, then KILL."""
     worker.signal(signal.SIGTERM)
     if worker.end() is None:
@@ -26,15 +28,17 @@ def silent(worker: Child, state: CellState, course: Course | Service, reason: st
         status="timeout",
         reason=reason,
         hint="a longer --timeout, or less work in a cell",
-        phase=_phase(state, course),
+        phase=_get_phase(state, course),
         n=course.measured,
         stderr=list(worker.stderr),
     )
 
 
-def died(worker: Child, state: CellState, course: Course | Service) -> CellFinished:
+def build_death_event(
+    worker: ChildProcess, state: CellState, course: CellSchedule | ServingRun
+) -> CellFinished:
     """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
-    code, reason, starved = autopsy(worker)
+    code, reason, starved = diagnose_death(worker)
     hint = "the run goes on with a fresh worker; its last lines are in the session"
     if starved:
         hint = "a smaller batch, a lower precision, or a higher limit"
@@ -44,26 +48,26 @@ def died(worker: Child, state: CellState, course: Course | Service) -> CellFinis
         status="oom" if starved else "failed",
         reason=reason,
         hint=hint,
-        phase=_phase(state, course),
+        phase=_get_phase(state, course),
         n=course.measured,
         exit_code=code,
         stderr=list(worker.stderr),
     )
 
 
-def autopsy(worker: Child) -> tuple[int | None, str, bool]:
+def diagnose_death(worker: ChildProcess) -> tuple[int | None, str, bool]:
     """Exit code of a worker that is gone, why in words, and whether a memory killer ended it."""
     code = worker.end()
-    if code == -signal.SIGKILL and oom_killer.kills() > worker.memory_kills:
+    if code == -signal.SIGKILL and oom_killer.count_oom_kills() > worker.memory_kills:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"
         return code, reason, True
     last = worker.stderr[-1] if worker.stderr else ""
     return (
         code,
-        f"the worker {child_process.exit_words(code)}" + (f": {last}" if last else ""),
+        f"the worker {child_process.describe_exit(code)}" + (f": {last}" if last else ""),
         False,
     )
 
 
-def _phase(state: CellState, course: Course | Service) -> str:
+def _get_phase(state: CellState, course: CellSchedule | ServingRun) -> str:
     return state.phase if state.stage == "loading" else course.stage

@@ -10,22 +10,22 @@ from types import FrameType
 import msgspec
 
 from txtop.sampler.probe import probe
-from txtop.sampler.process_usage import NotAProcess, Watched
+from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.sampler import Sampler
-from txtop.sampler.stdio import Orders, Output, ReaderGone, end_with_parent
+from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone, end_with_parent
 
 STDIN, STDOUT = 0, 1
 
 
-def _interval(text: str) -> float:
+def _parse_interval(text: str) -> float:
     value = float(text)
     if not 0.02 <= value <= 60:
         raise ValueError
     return value
 
 
-def _watched(text: str) -> Watched:
-    found = Watched()
+def _parse_watched(text: str) -> WatchedProcesses:
+    found = WatchedProcesses()
     for each in text.split(","):
         try:
             found.add(each)
@@ -41,9 +41,11 @@ def _end(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Samples, or prints what can be measured here (`--probe`). Exits 0, or 2 for usage."""
     parser = argparse.ArgumentParser(prog="python -m txtop.sampler", description=__doc__)
-    parser.add_argument("--interval", type=_interval, default=0.2, help="seconds, 0.02 to 60")
+    parser.add_argument("--interval", type=_parse_interval, default=0.2, help="seconds, 0.02 to 60")
     parser.add_argument("--name", default="sampler", help="the events' source")
-    parser.add_argument("--watch", type=_watched, default=Watched(), metavar="LABEL=PID[,...]")
+    parser.add_argument(
+        "--watch", type=_parse_watched, default=WatchedProcesses(), metavar="LABEL=PID[,...]"
+    )
     parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
     options = parser.parse_args()
     if options.probe:
@@ -52,7 +54,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     end_with_parent()
-    output, orders = Output(STDOUT, options.name), Orders(STDIN, reader=STDOUT)
+    output, orders = EventOutput(STDOUT, options.name), CommandInput(STDIN, reader=STDOUT)
     try:
         Sampler(output, orders, options.interval, options.watch).run()
     except ReaderGone:

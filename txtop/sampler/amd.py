@@ -12,13 +12,13 @@ from importlib.util import find_spec
 from typing import Any
 
 from txtop.protocol.events import Gap, Log, Telemetry
-from txtop.sampler.nvidia_fields import Values, within
+from txtop.sampler.nvidia_fields import FieldValues, drop_out_of_bounds
 from txtop.sanitise import sanitise
 
-Reading = Callable[[Any, Any], Values]
+AmdReader = Callable[[Any, Any], FieldValues]
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether there is an amdsmi to import."""
     return find_spec("amdsmi") is not None
 
@@ -28,11 +28,11 @@ def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _utilization(smi: Any, gpu: Any) -> Values:
+def _utilization(smi: Any, gpu: Any) -> FieldValues:
     return {"utilization": _number(smi.amdsmi_get_gpu_activity(gpu)["gfx_activity"])}
 
 
-def _memory(smi: Any, gpu: Any) -> Values:
+def _memory(smi: Any, gpu: Any) -> FieldValues:
     vram = smi.AmdSmiMemoryType.VRAM
     return {
         "memory_used_bytes": _number(smi.amdsmi_get_gpu_memory_usage(gpu, vram)),
@@ -40,22 +40,22 @@ def _memory(smi: Any, gpu: Any) -> Values:
     }
 
 
-def _power(smi: Any, gpu: Any) -> Values:
+def _power(smi: Any, gpu: Any) -> FieldValues:
     found = smi.amdsmi_get_power_info(gpu)
     now = _number(found.get("current_socket_power"))
     return {"power_w": _number(found.get("average_socket_power")) if now is None else now}
 
 
-def _temperature(smi: Any, gpu: Any) -> Values:
+def _temperature(smi: Any, gpu: Any) -> FieldValues:
     sensor, now = smi.AmdSmiTemperatureType.HOTSPOT, smi.AmdSmiTemperatureMetric.CURRENT
     return {"temperature_c": _number(smi.amdsmi_get_temp_metric(gpu, sensor, now))}
 
 
-def _clock(smi: Any, gpu: Any) -> Values:
+def _clock(smi: Any, gpu: Any) -> FieldValues:
     return {"sm_clock_mhz": _number(smi.amdsmi_get_clock_info(gpu, smi.AmdSmiClkType.GFX)["clk"])}
 
 
-def _energy(smi: Any, gpu: Any) -> Values:
+def _energy(smi: Any, gpu: Any) -> FieldValues:
     found = smi.amdsmi_get_energy_count(gpu)
     count, resolution_uj = found.get("energy_accumulator"), found.get("counter_resolution")
     if count is None or resolution_uj is None:
@@ -63,7 +63,7 @@ def _energy(smi: Any, gpu: Any) -> Values:
     return {"energy_j": count * resolution_uj / 1e6}
 
 
-READINGS: tuple[Reading, ...] = (_utilization, _memory, _power, _temperature, _clock, _energy)
+AMD_READERS: tuple[AmdReader, ...] = (_utilization, _memory, _power, _temperature, _clock, _energy)
 
 
 class AmdGpus:
@@ -98,11 +98,11 @@ class AmdGpus:
                 found.append(Gap(t_ns=t_ns, producer=uuid, reason=f"{label} stopped answering"))
         return found
 
-    def _values(self, gpu: Any) -> Values:
-        values: Values = {}
-        for read in READINGS:
+    def _values(self, gpu: Any) -> FieldValues:
+        values: FieldValues = {}
+        for read in AMD_READERS:
             try:
                 values |= read(self._smi, gpu)
             except (self._smi.AmdSmiException, KeyError, TypeError):
                 continue
-        return {name: within(name, value) for name, value in values.items()}
+        return {name: drop_out_of_bounds(name, value) for name, value in values.items()}

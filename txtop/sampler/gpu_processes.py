@@ -5,36 +5,36 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from txtop.protocol.events import Foreign
-from txtop.sampler.nvidia_fields import Values
-from txtop.sampler.process_usage import Watched, name_of
+from txtop.protocol.events import ForeignProcess
+from txtop.sampler.nvidia_fields import FieldValues
+from txtop.sampler.process_usage import WatchedProcesses, read_process_name
 
-NAMES = ("memory_run_bytes", "foreign_processes")
+FIELD_NAMES = ("memory_run_bytes", "foreign_processes")
 NAMESPACE = Path("/proc/self/ns/pid")
-MOST_NAMED = 8
+MAX_NAMED = 8
 # PROC_PID_INIT_INO of include/linux/proc_ns.h: the namespace in which every process is seen.
 _EVERY_PROCESS = "pid:[4026531836]"
 
 
-class Occupants:
+class GpuProcesses:
     """Reads who is on one GPU. `foreign` names those that are not of the run, as far as they are
     seen: the largest few, largest first.
     """
 
-    def __init__(self, watched: Watched, namespace: Path = NAMESPACE) -> None:
-        self.foreign: tuple[Foreign, ...] = ()
+    def __init__(self, watched: WatchedProcesses, namespace: Path = NAMESPACE) -> None:
+        self.foreign: tuple[ForeignProcess, ...] = ()
         self._watched = watched
         self._namespace = namespace
         self._names: dict[int, str] = {}
 
-    def __call__(self, nvml: Any, handle: Any) -> Values:
+    def __call__(self, nvml: Any, handle: Any) -> FieldValues:
         """`memory_run_bytes` of the watched processes and those that descend from them, and the
         number of `foreign_processes` on the GPU.
 
         In a container NVML leaves out processes, or names them by numbers that mean nothing there:
         then others cannot be counted, and the run's memory is null unless some of it is found.
         """
-        values: Values = dict.fromkeys(NAMES)
+        values: FieldValues = dict.fromkeys(FIELD_NAMES)
         self.foreign = ()
         # By its version: under an older driver the name without raises an error not NVML's own.
         found = {each.pid: each for each in nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)}
@@ -51,13 +51,17 @@ class Occupants:
             values["memory_run_bytes"] = sum(memory)
         return values
 
-    def _named(self, others: list[Any]) -> tuple[Foreign, ...]:
+    def _named(self, others: list[Any]) -> tuple[ForeignProcess, ...]:
         """Each name is asked for once: a process keeps it, as good as always."""
         largest = sorted(others, key=lambda each: (-(each.usedGpuMemory or 0), each.pid))
-        named = largest[:MOST_NAMED]
-        self._names = {each.pid: self._names.get(each.pid) or name_of(each.pid) for each in named}
+        named = largest[:MAX_NAMED]
+        self._names = {
+            each.pid: self._names.get(each.pid) or read_process_name(each.pid) for each in named
+        }
         return tuple(
-            Foreign(pid=each.pid, name=self._names[each.pid], memory_bytes=each.usedGpuMemory)
+            ForeignProcess(
+                pid=each.pid, name=self._names[each.pid], memory_bytes=each.usedGpuMemory
+            )
             for each in named
         )
 

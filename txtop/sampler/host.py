@@ -12,17 +12,17 @@ import psutil
 from txtop.sampler.rapl import Rapl
 from txtop.sanitise import sanitise
 from txtop.system import oom_killer
-from txtop.system.cgroup import effective_limit, memory_limit
+from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
 CPUINFO = Path("/proc/cpuinfo")
 VMSTAT = Path("/proc/vmstat")
-CLOCKS = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
+CLOCK_PATTERN = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 # Beyond that the log would be made of them.
-MOST_CORES = 64
+MAX_CORES = 64
 
 
-def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+def read_cpu_name(cpuinfo: Path = CPUINFO) -> str:
     """The processor's name, made inert; the architecture's where the kernel tells no name."""
     try:
         with cpuinfo.open(errors="replace") as lines:
@@ -35,7 +35,7 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
     return platform.processor() or platform.machine()
 
 
-def _swapped_in_bytes() -> float | None:
+def _read_swapped_in_bytes() -> float | None:
     """Of the whole machine: `pswpin` counts pages read back from swap."""
     try:
         for line in VMSTAT.read_text().splitlines():
@@ -46,10 +46,10 @@ def _swapped_in_bytes() -> float | None:
     return None
 
 
-def _clock_mhz() -> float | None:
+def _read_clock_mhz() -> float | None:
     """Of the fastest core; null where the kernel tells none, as in most virtual machines."""
     found = []
-    for path in glob.glob(CLOCKS)[:MOST_CORES]:
+    for path in glob.glob(CLOCK_PATTERN)[:MAX_CORES]:
         try:
             found.append(int(Path(path).read_text()) / 1000)
         except (OSError, ValueError):
@@ -61,8 +61,8 @@ class Host:
     """The series of the device `host`."""
 
     def __init__(self) -> None:
-        self.label = cpu_model()
-        self._limit = effective_limit(memory_limit(), psutil.virtual_memory().total)
+        self.label = read_cpu_name()
+        self._limit = choose_effective_limit(read_memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
         psutil.cpu_percent(None)
         psutil.cpu_percent(None, percpu=True)
@@ -79,7 +79,7 @@ class Host:
             "ram_used_bytes": used,
             "ram_total_bytes": total,
             "load_1": round(os.getloadavg()[0], 2),
-            "swapped_in_bytes": _swapped_in_bytes(),
+            "swapped_in_bytes": _read_swapped_in_bytes(),
         }
         if self._rapl.available:
             values["power_w"] = self._rapl.watts()
@@ -95,12 +95,12 @@ class Host:
         swap = psutil.swap_memory()
         values: dict[str, float | None] = {
             "cpu_busiest_percent": max(cores, default=None),
-            "cpu_clock_mhz": _clock_mhz(),
+            "cpu_clock_mhz": _read_clock_mhz(),
             "swap_used_bytes": swap.used,
             "swap_total_bytes": swap.total,
-            "memory_kills": oom_killer.kills(),
+            "memory_kills": oom_killer.count_oom_kills(),
         }
-        if len(cores) <= MOST_CORES:
+        if len(cores) <= MAX_CORES:
             values |= {f"core_{i}_percent": busy for i, busy in enumerate(cores)}
         return values
 

@@ -12,33 +12,42 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
-from txtop.protocol.events import Foreign, Gap, Log, Telemetry
+from txtop.protocol.events import ForeignProcess, Gap, Log, Telemetry
 from txtop.sampler import gpu_processes
-from txtop.sampler.nvidia_fields import FAST, SLOW, Reader, Values, within
-from txtop.sampler.nvml import versions
-from txtop.sampler.process_usage import Watched
+from txtop.sampler.nvidia_fields import (
+    FAST_FIELDS,
+    SLOW_FIELDS,
+    FieldReader,
+    FieldValues,
+    drop_out_of_bounds,
+)
+from txtop.sampler.nvml import read_driver_versions
+from txtop.sampler.process_usage import WatchedProcesses
 from txtop.sanitise import sanitise
 
 RETRY_S = 30.0
 SLOW_S = 1.0
 
 
-class Gpu:
+class NvidiaGpu:
     """One device. Raises NVML's error when the device, not a field, has failed.
 
     `unsupported` names the fields that it does not have, as far as `values` has met them.
     """
 
-    def __init__(self, nvml: Any, handle: Any, watched: Watched) -> None:
+    def __init__(self, nvml: Any, handle: Any, watched: WatchedProcesses) -> None:
         self._nvml = nvml
         self._handle = handle
         self.unsupported: set[str] = set()
         self.slow_at = -math.inf
         self.uuid: str = sanitise(nvml.nvmlDeviceGetUUID(handle), 80)
         self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
-        self._occupants = gpu_processes.Occupants(watched)
-        self._told: tuple[Foreign, ...] | None = None
-        self._slow: dict[Reader, tuple[str, ...]] = {**SLOW, self._occupants: gpu_processes.NAMES}
+        self._occupants = gpu_processes.GpuProcesses(watched)
+        self._told: tuple[ForeignProcess, ...] | None = None
+        self._slow: dict[FieldReader, tuple[str, ...]] = {
+            **SLOW_FIELDS,
+            self._occupants: gpu_processes.FIELD_NAMES,
+        }
         self._never = {
             nvml.NVML_ERROR_NOT_SUPPORTED,
             nvml.NVML_ERROR_NO_PERMISSION,
@@ -53,12 +62,12 @@ class Gpu:
             nvml.NVML_ERROR_TIMEOUT,
         }
 
-    def values(self, slow: bool = True) -> Values:
+    def values(self, slow: bool = True) -> FieldValues:
         """The fields of `BOUNDS`, or without the slow ones; null for good where unsupported, null
         now where insane.
         """
-        readers = {**FAST, **self._slow} if slow else FAST
-        values: Values = {}
+        readers = {**FAST_FIELDS, **self._slow} if slow else FAST_FIELDS
+        values: FieldValues = {}
         for reader, names in readers.items():
             values.update(dict.fromkeys(names))
             if names[0] in self.unsupported:
@@ -70,9 +79,9 @@ class Gpu:
                     self.unsupported.update(names)
                 elif error.value not in self._not_now:
                     raise
-        return {name: within(name, value) for name, value in values.items()}
+        return {name: drop_out_of_bounds(name, value) for name, value in values.items()}
 
-    def news(self) -> tuple[Foreign, ...] | None:
+    def read_process_changes(self) -> tuple[ForeignProcess, ...] | None:
         """The foreign processes where they are not those that were told last, else null."""
         now = self._occupants.foreign
         if now == self._told:
@@ -81,7 +90,7 @@ class Gpu:
         return now
 
 
-class Gpus:
+class NvidiaGpus:
     """All devices. A lost one is a gap, retried at most every 30 s, and the others go on.
 
     `refused` says which could not be opened at the start. Raises NVML's error when the library
@@ -89,16 +98,16 @@ class Gpus:
     """
 
     def __init__(
-        self, nvml: Any, watched: Watched, clock: Callable[[], float] = time.monotonic
+        self, nvml: Any, watched: WatchedProcesses, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._nvml = nvml
         self._watched = watched
         self._clock = clock
         self._lost: dict[str, float] = {}
-        self.devices: dict[str, Gpu] = {}
+        self.devices: dict[str, NvidiaGpu] = {}
         self.refused: list[str] = []
         nvml.nvmlInit()
-        self.versions = versions(nvml)
+        self.versions = read_driver_versions(nvml)
         for index in range(nvml.nvmlDeviceGetCount()):
             name = f"GPU {index}"
             try:
@@ -112,7 +121,7 @@ class Gpus:
         self._untold = set(self.devices)
 
     def _open(self, handle: Any) -> None:
-        gpu = Gpu(self._nvml, handle, self._watched)
+        gpu = NvidiaGpu(self._nvml, handle, self._watched)
         self.devices[gpu.uuid] = gpu
 
     def sample(self) -> list[Telemetry | Gap | Log]:
@@ -142,12 +151,12 @@ class Gpus:
                         label=gpu.label,
                         values=values,
                         versions=told,
-                        foreign=gpu.news() if gpu is slow else None,
+                        foreign=gpu.read_process_changes() if gpu is slow else None,
                     )
                 )
         return found
 
-    def _due(self) -> Gpu | None:
+    def _due(self) -> NvidiaGpu | None:
         # One device a sample: with many, their slow fields together would take up the interval.
         alive = (gpu for uuid, gpu in self.devices.items() if uuid not in self._lost)
         gpu = min(alive, key=lambda each: each.slow_at, default=None)
@@ -165,13 +174,13 @@ class Gpus:
                 with suppress(nvml.NVMLError):
                     nvml.nvmlShutdown()
                 nvml.nvmlInit()
-            gpu = Gpu(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), self._watched)
+            gpu = NvidiaGpu(nvml, nvml.nvmlDeviceGetHandleByUUID(uuid), self._watched)
             gpu.values()
         except nvml.NVMLError:
             return []
         self.devices[uuid] = gpu
         del self._lost[uuid]
-        self.versions = versions(nvml)
+        self.versions = read_driver_versions(nvml)
         self._untold.add(uuid)
         return [Log(t_ns=time.monotonic_ns(), text=f"{gpu.label} answers again")]
 

@@ -9,11 +9,11 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-Values = dict[str, float | None]
-Reader = Callable[[Any, Any], Values]
+FieldValues = dict[str, float | None]
+FieldReader = Callable[[Any, Any], FieldValues]
 
 # Beyond these a value is a driver's slip. `energy_j` counts since the driver was loaded.
-BOUNDS: dict[str, tuple[float, float]] = {
+FIELD_BOUNDS: dict[str, tuple[float, float]] = {
     "utilization": (0, 100),
     "memory_used_bytes": (0, 2**50),
     "memory_total_bytes": (1, 2**50),
@@ -32,17 +32,17 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 
 
-def within(name: str, value: float | None) -> float | None:
+def drop_out_of_bounds(name: str, value: float | None) -> float | None:
     """The value, or null where it is out of the field's bounds."""
-    low, high = BOUNDS[name]
+    low, high = FIELD_BOUNDS[name]
     return value if value is not None and math.isfinite(value) and low <= value <= high else None
 
 
-def _utilization(nvml: Any, handle: Any) -> Values:
+def _utilization(nvml: Any, handle: Any) -> FieldValues:
     return {"utilization": nvml.nvmlDeviceGetUtilizationRates(handle).gpu}
 
 
-def _memory(nvml: Any, handle: Any) -> Values:
+def _memory(nvml: Any, handle: Any) -> FieldValues:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     sane = memory.used <= memory.total
     return {
@@ -51,50 +51,50 @@ def _memory(nvml: Any, handle: Any) -> Values:
     }
 
 
-def _power(nvml: Any, handle: Any) -> Values:
+def _power(nvml: Any, handle: Any) -> FieldValues:
     return {"power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000}
 
 
-def _power_limit(nvml: Any, handle: Any) -> Values:
+def _power_limit(nvml: Any, handle: Any) -> FieldValues:
     return {"power_limit_w": nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000}
 
 
-def _energy(nvml: Any, handle: Any) -> Values:
+def _energy(nvml: Any, handle: Any) -> FieldValues:
     return {"energy_j": nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000}
 
 
-def _temperature(nvml: Any, handle: Any) -> Values:
+def _temperature(nvml: Any, handle: Any) -> FieldValues:
     return {"temperature_c": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)}
 
 
-def _clock(nvml: Any, handle: Any) -> Values:
+def _clock(nvml: Any, handle: Any) -> FieldValues:
     return {"sm_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)}
 
 
-def _max_clock(nvml: Any, handle: Any) -> Values:
+def _max_clock(nvml: Any, handle: Any) -> FieldValues:
     return {"max_sm_clock_mhz": nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)}
 
 
-def _memory_clock(nvml: Any, handle: Any) -> Values:
+def _memory_clock(nvml: Any, handle: Any) -> FieldValues:
     return {"memory_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)}
 
 
-def _throttle(nvml: Any, handle: Any) -> Values:
+def _throttle(nvml: Any, handle: Any) -> FieldValues:
     return {"throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)}
 
 
 # NVML answers KB/s, and writes MiB where it means 2**20.
-def _pcie_rx(nvml: Any, handle: Any) -> Values:
+def _pcie_rx(nvml: Any, handle: Any) -> FieldValues:
     kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_RX_BYTES)
     return {"pcie_rx_bytes_per_s": kilobytes * 1000}
 
 
-def _pcie_tx(nvml: Any, handle: Any) -> Values:
+def _pcie_tx(nvml: Any, handle: Any) -> FieldValues:
     kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_TX_BYTES)
     return {"pcie_tx_bytes_per_s": kilobytes * 1000}
 
 
-FAST: dict[Reader, tuple[str, ...]] = {
+FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _utilization: ("utilization",),
     _memory: ("memory_used_bytes", "memory_total_bytes"),
     _power: ("power_w",),
@@ -107,7 +107,7 @@ FAST: dict[Reader, tuple[str, ...]] = {
 }
 
 # Once a second at most: a PCIe counter is measured over 20 ms within the call.
-SLOW: dict[Reader, tuple[str, ...]] = {
+SLOW_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _pcie_rx: ("pcie_rx_bytes_per_s",),
     _pcie_tx: ("pcie_tx_bytes_per_s",),
     _max_clock: ("max_sm_clock_mhz",),

@@ -11,7 +11,7 @@ from txtop.sanitise import sanitise
 
 
 @dataclass(frozen=True)
-class Trouble:
+class NvmlProblem:
     """Why there are no GPU values: `missing` needs no repair, `broken` does."""
 
     state: Literal["missing", "broken"]
@@ -22,21 +22,21 @@ class Trouble:
         return f"{self.cause}: {self.hint}"
 
 
-def library() -> Any:
+def import_nvml() -> Any:
     """NVIDIA's binding, imported here because no other process may load it."""
     import pynvml
 
     return pynvml
 
 
-def versions(nvml: Any) -> dict[str, str]:
+def read_driver_versions(nvml: Any) -> dict[str, str]:
     """`nvidia_driver`, `nvml` and `cuda_driver` (the newest CUDA that the driver runs), as far as
     they are told.
     """
     readers: dict[str, Callable[[], str]] = {
         "nvidia_driver": nvml.nvmlSystemGetDriverVersion,
         "nvml": nvml.nvmlSystemGetNVMLVersion,
-        "cuda_driver": lambda: _dotted(nvml.nvmlSystemGetCudaDriverVersion_v2()),
+        "cuda_driver": lambda: _format_version(nvml.nvmlSystemGetCudaDriverVersion_v2()),
     }
     found = {}
     for name, read in readers.items():
@@ -45,37 +45,37 @@ def versions(nvml: Any) -> dict[str, str]:
     return found
 
 
-def _dotted(version: int) -> str:
+def _format_version(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-def explain(nvml: Any, error: Exception) -> Trouble:
+def explain_error(nvml: Any, error: Exception) -> NvmlProblem:
     """Turns NVML's error at the start into a cause and a next step."""
     code = getattr(error, "value", None)
     if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
-        return Trouble(
+        return NvmlProblem(
             "missing",
             "no NVIDIA library on this machine",
             "GPU values stay empty, the rest is measured",
         )
     if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
-        return Trouble(
+        return NvmlProblem(
             "broken",
             "the NVIDIA driver is not loaded",
             "run nvidia-smi; in a container, start it with GPU access",
         )
     if code == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-        return Trouble(
+        return NvmlProblem(
             "broken",
             "the NVIDIA library and the loaded driver differ in version",
             "reboot, or reload the driver, after its update",
         )
     if code == nvml.NVML_ERROR_NO_PERMISSION:
-        return Trouble(
+        return NvmlProblem(
             "broken",
             "no permission to use the NVIDIA driver",
             "check who may read /dev/nvidia*",
         )
-    return Trouble(
+    return NvmlProblem(
         "broken", f"NVML does not work ({sanitise(str(error), 200)})", "compare with nvidia-smi"
     )

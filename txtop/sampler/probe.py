@@ -10,16 +10,16 @@ from typing import Literal
 import msgspec
 import psutil
 
-from txtop.protocol.codec import encode
+from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
 from txtop.sampler import nvml, rapl
-from txtop.sampler.host import Host, cpu_model
-from txtop.sampler.nvidia import Gpus
-from txtop.sampler.nvidia_fields import BOUNDS
-from txtop.sampler.process_usage import Watched
-from txtop.system.cgroup import effective_limit, memory_limit
+from txtop.sampler.host import Host, read_cpu_name
+from txtop.sampler.nvidia import NvidiaGpus
+from txtop.sampler.nvidia_fields import FIELD_BOUNDS
+from txtop.sampler.process_usage import WatchedProcesses
+from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
-PATIENCE_S = 10.0
+NVML_TIMEOUT_S = 10.0
 RATE_HZ = 5
 COST_SECONDS = 2
 
@@ -40,12 +40,12 @@ def probe() -> list[Capability]:
 
 def _processor() -> Capability:
     physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
-    return Capability("cpu", "ok", f"{cpu_model()}, {physical} cores, {logical} threads")
+    return Capability("cpu", "ok", f"{read_cpu_name()}, {physical} cores, {logical} threads")
 
 
 def _memory() -> Capability:
     total = psutil.virtual_memory().total
-    limit = effective_limit(memory_limit(), total)
+    limit = choose_effective_limit(read_memory_limit(), total)
     if limit is None:
         return Capability("memory", "ok", f"{_gib(total)}, no lower limit")
     detail = f"{_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_gib(total)}"
@@ -55,7 +55,7 @@ def _memory() -> Capability:
 
 
 def _package_power() -> Capability:
-    counters = rapl.counters()
+    counters = rapl.find_counters()
     if not counters:
         return Capability(
             "cpu power", "missing", "no RAPL counters here, as in most virtual machines"
@@ -68,7 +68,7 @@ def _package_power() -> Capability:
 
 def _own_cost() -> Capability:
     """CPU time of the sampler's readings of the host, at its own rate, as a share of a core."""
-    host, watched = Host(), Watched()
+    host, watched = Host(), WatchedProcesses()
     watched.add(f"self={os.getpid()}")
     ticks = COST_SECONDS * RATE_HZ
     before_s = time.process_time()
@@ -79,7 +79,7 @@ def _own_cost() -> Capability:
         if tick % RATE_HZ == 0:
             values |= host.slow_values()
             watched.costs()
-        encode(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
+        encode_event(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
     share = (time.process_time() - before_s) / COST_SECONDS
     detail = f"the host costs {share:.1%} of a core at {RATE_HZ} readings a second"
     return Capability("telemetry", "ok", detail)
@@ -89,19 +89,19 @@ def _gpus() -> list[Capability]:
     found: list[Capability] = []
     worker = threading.Thread(target=lambda: found.extend(_ask_nvml()), daemon=True)
     worker.start()
-    worker.join(PATIENCE_S)
+    worker.join(NVML_TIMEOUT_S)
     if found:
         return found
-    detail = f"NVML has not answered for {PATIENCE_S:.0f} s"
+    detail = f"NVML has not answered for {NVML_TIMEOUT_S:.0f} s"
     return [Capability("gpu", "broken", detail, "see whether nvidia-smi hangs too, then dmesg")]
 
 
 def _ask_nvml() -> list[Capability]:
-    library = nvml.library()
+    library = nvml.import_nvml()
     try:
-        gpus = Gpus(library, Watched())
+        gpus = NvidiaGpus(library, WatchedProcesses())
     except library.NVMLError as error:
-        trouble = nvml.explain(library, error)
+        trouble = nvml.explain_error(library, error)
         return [Capability("gpu", trouble.state, trouble.cause, trouble.hint)]
     driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
@@ -110,11 +110,11 @@ def _ask_nvml() -> list[Capability]:
         try:
             values = gpu.values()
         except library.NVMLError as error:
-            trouble = nvml.explain(library, error)
+            trouble = nvml.explain_error(library, error)
             lines.append(Capability("gpu", "broken", f"{gpu.label}: {trouble.cause}", trouble.hint))
             continue
         fastest_mhz = max(fastest_mhz, values.get("max_sm_clock_mhz") or 0.0)
-        lacking = [name for name in BOUNDS if name in gpu.unsupported]
+        lacking = [name for name in FIELD_BOUNDS if name in gpu.unsupported]
         without = f", without {', '.join(lacking)}" if lacking else ""
         lines.append(Capability("gpu", "ok", f"{gpu.label}, driver {driver}{without}"))
     if fastest_mhz:

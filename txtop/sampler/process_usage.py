@@ -13,7 +13,7 @@ class NotAProcess(ValueError):
     """The text names no process: `label=pid` or `pid` was wanted."""
 
 
-def name_of(pid: int) -> str:
+def read_process_name(pid: int) -> str:
     """What the kernel calls a process; empty where it may not be asked."""
     try:
         return sanitise(psutil.Process(pid).name(), 60)
@@ -22,7 +22,7 @@ def name_of(pid: int) -> str:
 
 
 @dataclass(frozen=True)
-class Cost:
+class ProcessCost:
     """CPU seconds since the process started, and bytes resident now."""
 
     label: str
@@ -30,7 +30,7 @@ class Cost:
     rss_bytes: float
 
 
-class Watched:
+class WatchedProcesses:
     """A list of processes by label. One that has ended leaves the list and is never mistaken
     for another that was given its number.
     """
@@ -60,7 +60,7 @@ class Watched:
             return None
         return not watched.isdisjoint({pid, *(each.pid for each in parents)})
 
-    def costs(self) -> list[Cost]:
+    def costs(self) -> list[ProcessCost]:
         """One entry for each process that is still there."""
         found = []
         for label, process in list(self._processes.items()):
@@ -72,5 +72,5 @@ class Watched:
             except psutil.Error:
                 del self._processes[label]
                 continue
-            found.append(Cost(label, round(times.user + times.system, 3), memory.rss))
+            found.append(ProcessCost(label, round(times.user + times.system, 3), memory.rss))
         return found

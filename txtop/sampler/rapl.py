@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/sys/class/powercap")
-MOST_WATTS = 10_000.0
+MAX_WATTS = 10_000.0
 
 
 @dataclass
@@ -22,7 +22,7 @@ class _Package:
     last: int
 
 
-def counters(root: Path = ROOT) -> list[Path]:
+def find_counters(root: Path = ROOT) -> list[Path]:
     """The packages' counters, readable or not. Sub-domains and `psys` would count energy twice."""
     found = []
     for zone in sorted(root.glob("intel-rapl:*")):
@@ -42,7 +42,9 @@ class Rapl:
 
     def __init__(self, root: Path = ROOT, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._packages = [p for path in counters(root) if (p := _open(path)) is not None]
+        self._packages = [
+            p for path in find_counters(root) if (p := _open_package(path)) is not None
+        ]
         self._read_at = clock()
         self._microjoules = 0
 
@@ -70,10 +72,10 @@ class Rapl:
         if elapsed <= 0:
             return None
         watts = microjoules / 1e6 / elapsed
-        return round(watts, 2) if watts <= MOST_WATTS else None
+        return round(watts, 2) if watts <= MAX_WATTS else None
 
 
-def _open(counter: Path) -> _Package | None:
+def _open_package(counter: Path) -> _Package | None:
     try:
         wraps_at = int((counter.parent / "max_energy_range_uj").read_text())
         return _Package(counter, wraps_at, int(counter.read_text()))

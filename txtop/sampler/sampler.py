@@ -12,25 +12,25 @@ from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sampler import amd, nvml
 from txtop.sampler.amd import AmdGpus
 from txtop.sampler.host import Host
-from txtop.sampler.nvidia import Gpus
-from txtop.sampler.process_usage import NotAProcess, Watched
-from txtop.sampler.stdio import Orders, Output, ReaderGone
+from txtop.sampler.nvidia import NvidiaGpus
+from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
+from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone
 from txtop.sanitise import sanitise
 
 STALLED_S = 3.0
-OPENING_S = 30.0
+STARTUP_TIMEOUT_S = 30.0
 PROCESSES_EVERY_S = 1.0
 
 
 class GpuThread(threading.Thread):
     """NVML alone in a thread: a call that never returns costs its own series and nothing else."""
 
-    def __init__(self, output: Output, interval_s: float, watched: Watched) -> None:
+    def __init__(self, output: EventOutput, interval_s: float, watched: WatchedProcesses) -> None:
         super().__init__(name="gpu", daemon=True)
         self._output = output
         self._watched = watched
         self._interval_s = interval_s
-        self._due = time.monotonic() + OPENING_S
+        self._due = time.monotonic() + STARTUP_TIMEOUT_S
         self._told = False
 
     def run(self) -> None:
@@ -51,13 +51,13 @@ class GpuThread(threading.Thread):
         return new
 
     def _watch(self) -> None:
-        library = nvml.library()
-        gpus: Gpus | AmdGpus
+        library = nvml.import_nvml()
+        gpus: NvidiaGpus | AmdGpus
         try:
-            gpus = Gpus(library, self._watched)
+            gpus = NvidiaGpus(library, self._watched)
         except library.NVMLError as error:
-            trouble = nvml.explain(library, error)
-            if trouble.state != "missing" or not amd.installed():
+            trouble = nvml.explain_error(library, error)
+            if trouble.state != "missing" or not amd.is_installed():
                 self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
                 return
             gpus = AmdGpus()
@@ -80,7 +80,13 @@ class GpuThread(threading.Thread):
 class Sampler:
     """Watches until standard input ends, SIGTERM comes, or nobody reads any more."""
 
-    def __init__(self, output: Output, orders: Orders, interval_s: float, watched: Watched) -> None:
+    def __init__(
+        self,
+        output: EventOutput,
+        orders: CommandInput,
+        interval_s: float,
+        watched: WatchedProcesses,
+    ) -> None:
         self._output = output
         self._orders = orders
         self._interval_s = interval_s
@@ -96,7 +102,7 @@ class Sampler:
         gpus = GpuThread(self._output, self._interval_s, self._watched)
         gpus.start()
         due = time.monotonic() + self._interval_s
-        while (lines := self._orders.until(due)) is not None:
+        while (lines := self._orders.read_until(due)) is not None:
             for line in lines:
                 self._obey(line)
             self._tick(due)

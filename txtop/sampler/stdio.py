@@ -10,19 +10,19 @@ import sys
 import threading
 import time
 
-from txtop.protocol.codec import encode
+from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Gap, Log, Telemetry
 
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _PR_SET_PDEATHSIG = 1
-_LONGEST_ORDER = 4096
+_MAX_LINE_BYTES = 4096
 
 
 class ReaderGone(Exception):
     """Nobody can read the events any more: the pipe is closed, the terminal or the disk is gone."""
 
 
-class Output:
+class EventOutput:
     """Writes whole lines. A slow reader loses samples and is told how many; nobody waits."""
 
     def __init__(self, descriptor: int, name: str) -> None:
@@ -53,7 +53,7 @@ class Output:
 
     def _write(self, event: Telemetry | Gap | Log) -> None:
         try:
-            os.write(self._descriptor, encode(event))
+            os.write(self._descriptor, encode_event(event))
         except OSError as error:
             raise ReaderGone from error
 
@@ -64,7 +64,7 @@ class Output:
         return bool(flags & select.POLLOUT)
 
 
-class Orders:
+class CommandInput:
     """Lines from standard input, and the reason to wake up early: its end, or the reader's."""
 
     def __init__(self, source: int, reader: int) -> None:
@@ -75,7 +75,7 @@ class Orders:
         self._poll.register(reader, 0)
         self._rest = b""
 
-    def until(self, deadline: float) -> list[str] | None:
+    def read_until(self, deadline: float) -> list[str] | None:
         """Waits until the monotonic `deadline`; returns the lines that came, null at the end."""
         lines: list[str] = []
         while (left := deadline - time.monotonic()) > 0:
@@ -83,13 +83,13 @@ class Orders:
                 if descriptor == self._reader:
                     return None
                 try:
-                    data = os.read(self._source, _LONGEST_ORDER)
+                    data = os.read(self._source, _MAX_LINE_BYTES)
                 except OSError:
                     return None
                 if not data:
                     return None
                 *whole, rest = (self._rest + data).split(b"\n")
-                self._rest = rest if len(rest) <= _LONGEST_ORDER else b""
+                self._rest = rest if len(rest) <= _MAX_LINE_BYTES else b""
                 lines += [line.decode(errors="replace") for line in whole]
         return lines
 

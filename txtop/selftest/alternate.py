@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from txtop.selftest.verdict import Pair, Result, arm_of, judge
+from txtop.selftest.verdict import OverheadResult, TimingPair, compute_arm_timing, judge_pairs
 
 # On a shared machine the speed wanders on every time scale alike: the interval narrows with the
 # number of turns, not with their length. Shorter ones would be mostly the screen's waking up.
@@ -24,18 +24,18 @@ class Loop(Protocol):
         """The gaps between tokens in ns of the turns since it was last asked."""
 
 
-Start = Callable[[], AbstractContextManager[tuple[Loop, Loop]]]
+ArmStarter = Callable[[], AbstractContextManager[tuple[Loop, Loop]]]
 
 
-def compare(
-    start: Start,
+def compare_loops(
+    start: ArmStarter,
     *,
     min_pairs: int,
     max_pairs: int,
     half_width: float,
     say: Callable[[str], None],
     turns: int = TURNS,
-) -> Result:
+) -> OverheadResult:
     """Pairs until the mean ratio is known to `half_width`, or is certainly out of bounds.
 
     A pair is both arms (bare, watched) started anew, then `turns` turns of each; who goes first
@@ -43,16 +43,20 @@ def compare(
     from start to start was measured), so more turns of the same two would narrow the interval
     around their luck.
     """
-    pairs: list[Pair] = []
+    pairs: list[TimingPair] = []
     while True:
         with start() as (bare, watched):
             for turn in range(turns):
                 for loop in (bare, watched) if turn % 2 == 0 else (watched, bare):
                     loop.run_for(SLICE_S)
-            pairs.append(Pair(bare=arm_of(bare.gaps()), watched=arm_of(watched.gaps())))
+            pairs.append(
+                TimingPair(
+                    bare=compute_arm_timing(bare.gaps()), watched=compute_arm_timing(watched.gaps())
+                )
+            )
         say(pairs[-1].line(len(pairs)))
         if len(pairs) < max(2, min_pairs):
             continue
-        result = judge(pairs, half_width)
+        result = judge_pairs(pairs, half_width)
         if result.precise or result.beyond or len(pairs) >= max_pairs:
             return result

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from txtop.errors import RunError
-from txtop.selftest.process_tree import Tree
-from txtop.selftest.time_slices import Sliced
+from txtop.selftest.process_tree import ProcessTree
+from txtop.selftest.time_slices import SlicedLoop
 
 
-class Plain(Sliced):
+class BareArm(SlicedLoop):
     """`command` speaks as `txtop.worker.baseline` does; its errors go to the file `errors`."""
 
     def __init__(self, command: Sequence[str], errors: Path) -> None:
@@ -28,7 +28,7 @@ class Plain(Sliced):
         self._lines: deque[bytes] = deque()
         self._reader = threading.Thread(target=self._read, name="bare", daemon=True)
         self._reader.start()
-        self._own = Tree(self._process.pid)
+        self._own = ProcessTree(self._process.pid)
         super().__init__(self._own, self)
 
     @property
@@ -57,7 +57,9 @@ class Plain(Sliced):
             self._lines.extend(output)
 
 
-def bare_command(config: Path, *, sequence_length: int, new_tokens: int, threads: int) -> list[str]:
+def build_bare_command(
+    config: Path, *, sequence_length: int, new_tokens: int, threads: int
+) -> list[str]:
     """A process that shares no code with the rest."""
     command = [sys.executable, "-m", "txtop.worker.baseline", str(config)]
     command += ["--sequence-length", str(sequence_length)]

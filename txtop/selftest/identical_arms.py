@@ -13,27 +13,27 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.options import ab
 from txtop.plan.plan import Plan
-from txtop.runner.client import Control
-from txtop.runner.spawn import Launched, last_words, start
+from txtop.runner.client import ControlClient
+from txtop.runner.spawn import LaunchedRun, read_last_log_line, start_run
 from txtop.selftest.overhead import (
     MODEL,
+    MODEL_DESCRIPTION,
     NEW_TOKENS,
     SEQUENCE_LENGTH,
     THREADS,
-    WORDS,
-    ended_in_order,
+    unwind_on_signals,
 )
 from txtop.session.follower import Follower
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 
-SESSIONS = 20
+SESSION_COUNT = 20
 BUDGET_S = 12.0
 ALLOWED_SHARE = 0.05
-LOOK_S = 0.1
+POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """One session: what it said, and whether it saw a difference, however small."""
 
     words: str
@@ -42,10 +42,10 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Result:
+class IdenticalArmsResult:
     """All sessions; at most one in twenty may name a winner."""
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[SessionOutcome, ...]
 
     @property
     def winners(self) -> int:
@@ -70,30 +70,30 @@ class Result:
         )
 
 
-def run(*, sessions: int = SESSIONS, say: Callable[[str], None]) -> Result:
+def run(*, sessions: int = SESSION_COUNT, say: Callable[[str], None]) -> IdenticalArmsResult:
     """Says one line a session, then how many named a winner.
 
     Raises `RunError` where a session cannot be run to its end. No process is left behind.
     """
-    say(f"{sessions} sessions of {WORDS} against itself")
-    outcomes: list[Outcome] = []
+    say(f"{sessions} sessions of {MODEL_DESCRIPTION} against itself")
+    outcomes: list[SessionOutcome] = []
     with ExitStack() as stack:
-        stack.enter_context(ended_in_order())
+        stack.enter_context(unwind_on_signals())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
         config = folder / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(MODEL), encoding="utf-8")
         for number in range(1, sessions + 1):
-            plan = _plan(config.parent, seed=number)
-            launched = start(plan, session_dir=folder, name=f"aa-{number}", on_hangup="stop")
-            outcomes.append(_outcome(_to_its_end(launched)))
+            plan = _build_plan(config.parent, seed=number)
+            launched = start_run(plan, session_dir=folder, name=f"aa-{number}", on_hangup="stop")
+            outcomes.append(_build_outcome(_follow_to_end(launched)))
             say(f"{number:>3}  {outcomes[-1].words}")
-    result = Result(tuple(outcomes))
+    result = IdenticalArmsResult(tuple(outcomes))
     say(result.line())
     return result
 
 
-def _plan(model: Path, seed: int) -> Plan:
+def _build_plan(model: Path, seed: int) -> Plan:
     shared = {
         "weights": "random",
         "device": "cpu",
@@ -101,19 +101,19 @@ def _plan(model: Path, seed: int) -> Plan:
         "sequence_length": SEQUENCE_LENGTH,
         "new_tokens": NEW_TOKENS,
     }
-    rules = ab.Rules(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
-    return ab.plan(str(model), ({}, {}), shared, rules)
+    rules = ab.ABOptions(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
+    return ab.build_ab_plan(str(model), ({}, {}), shared, rules)
 
 
-def _to_its_end(launched: Launched) -> Versus:
+def _follow_to_end(launched: LaunchedRun) -> ABTest:
     """Follows a run; ends it where this process is ended."""
-    follower = Follower(launched.path, Control(launched.path).tail)
+    follower = Follower(launched.path, ControlClient(launched.path).tail)
     try:
         while not follower.finished:
             gone = launched.process.poll() is not None
             if not follower.update() and gone:
                 break
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
     finally:
         if launched.process.stdin is not None:
             launched.process.stdin.close()
@@ -121,14 +121,14 @@ def _to_its_end(launched: Launched) -> Versus:
         follower.close()
     found = follower.state.versus
     if found is None or not follower.finished or follower.state.failed:
-        raise RunError(f"a session of identical arms failed: {last_words(launched.path)}")
+        raise RunError(f"a session of identical arms failed: {read_last_log_line(launched.path)}")
     return found
 
 
-def _outcome(found: Versus) -> Outcome:
+def _build_outcome(found: ABTest) -> SessionOutcome:
     (name,) = found.sequences
     verdict = found.verdict(name, over=True)
-    return Outcome(
+    return SessionOutcome(
         words=f"{found.words(name, over=True)}  {found.blocks} blocks",
         winner=verdict in ("faster", "slower"),
         excludes_one=found.sequences[name].excludes_one,

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from txtop.selftest.alternate import compare
-from txtop.selftest.bare_arm import Plain, bare_command
-from txtop.selftest.screen_arm import Watched
-from txtop.selftest.verdict import Result
+from txtop.selftest.alternate import compare_loops
+from txtop.selftest.bare_arm import BareArm, build_bare_command
+from txtop.selftest.screen_arm import ScreenArm
+from txtop.selftest.verdict import OverheadResult
 
 THREADS = 1
 SEQUENCE_LENGTH = 32
@@ -35,7 +35,7 @@ MODEL = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-WORDS = f"a GPT-2 of {MODEL['n_layer']} layers of width {MODEL['n_embd']}"
+MODEL_DESCRIPTION = f"a GPT-2 of {MODEL['n_layer']} layers of width {MODEL['n_embd']}"
 
 
 def run(
@@ -44,20 +44,20 @@ def run(
     max_pairs: int = 30,
     half_width: float = 0.01,
     say: Callable[[str], None],
-) -> Result:
+) -> OverheadResult:
     """Says one line a pair, then the two ratios and the verdict.
 
     Pairs go on until the half-width of the mean ratio is at most `half_width` (a share of it).
     Raises `RunError` when an arm does not start or dies. No process is left behind.
     """
-    say(f"{WORDS}, {THREADS} thread, {NEW_TOKENS} tokens a call")
+    say(f"{MODEL_DESCRIPTION}, {THREADS} thread, {NEW_TOKENS} tokens a call")
     say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
-    warning = core_warning(THREADS, len(os.sched_getaffinity(0)))
+    warning = build_core_warning(THREADS, len(os.sched_getaffinity(0)))
     if warning:
         say(warning)
-    with ended_in_order():
-        result = compare(
-            started, min_pairs=min_pairs, max_pairs=max_pairs, half_width=half_width, say=say
+    with unwind_on_signals():
+        result = compare_loops(
+            start_arms, min_pairs=min_pairs, max_pairs=max_pairs, half_width=half_width, say=say
         )
     for line in result.lines():
         say(line)
@@ -65,29 +65,29 @@ def run(
 
 
 @contextmanager
-def started() -> Iterator[tuple[Plain, Watched]]:
+def start_arms() -> Iterator[tuple[BareArm, ScreenArm]]:
     """Both arms, loaded and waiting for their first turn; ended on the way out."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
         config = folder / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(MODEL), encoding="utf-8")
-        command = bare_command(
+        command = build_bare_command(
             config, sequence_length=SEQUENCE_LENGTH, new_tokens=NEW_TOKENS, threads=THREADS
         )
-        bare = Plain(command, folder / "bare.log")
+        bare = BareArm(command, folder / "bare.log")
         stack.callback(bare.close)
         bare.wait_loaded()
-        watched = Watched(_arguments(config.parent), folder)
+        watched = ScreenArm(_build_arguments(config.parent), folder)
         stack.callback(watched.close)
         watched.wait_loaded()
         core = max(os.sched_getaffinity(0))
         for pid in (bare.pid, watched.worker_pid):
-            pin(pid, core)
+            pin_to_core(pid, core)
         yield bare, watched
 
 
-def pin(pid: int, core: int) -> None:
+def pin_to_core(pid: int, core: int) -> None:
     """Keeps every thread of a process on one core.
 
     Cores are not alike (1.4 % were measured between the two of a virtual machine, one of which
@@ -98,7 +98,7 @@ def pin(pid: int, core: int) -> None:
         os.sched_setaffinity(int(thread), {core})
 
 
-def _arguments(model: Path) -> list[str]:
+def _build_arguments(model: Path) -> list[str]:
     return [
         *("--models", str(model), "--weights", "random", "--device", "cpu"),
         *("--threads", str(THREADS), "--sequence-lengths", str(SEQUENCE_LENGTH)),
@@ -106,7 +106,7 @@ def _arguments(model: Path) -> list[str]:
     ]
 
 
-def core_warning(threads: int, cores: int) -> str | None:
+def build_core_warning(threads: int, cores: int) -> str | None:
     """A line when watching has no core of its own, null when it has."""
     if cores > threads:
         return None
@@ -117,7 +117,7 @@ def core_warning(threads: int, cores: int) -> str | None:
 
 
 @contextmanager
-def ended_in_order() -> Iterator[None]:
+def unwind_on_signals() -> Iterator[None]:
     """Inside, TERM and HUP unwind the stack: stopped processes would else stay for ever."""
     if threading.current_thread() is not threading.main_thread():
         yield

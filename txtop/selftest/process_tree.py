@@ -8,11 +8,11 @@ from contextlib import suppress
 
 import psutil
 
-_PATIENCE_S = 2.0
-_LOOK_S = 0.005
+_TIMEOUT_S = 2.0
+_POLL_S = 0.005
 
 
-class Tree:
+class ProcessTree:
     """A process of ours with whatever it has started. No method raises for what is gone."""
 
     def __init__(self, pid: int) -> None:
@@ -26,7 +26,7 @@ class Tree:
             self._send(process, signal.SIGSTOP)
         self._wait_stopped(members)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Continues every process."""
         for process in self._members():
             self._send(process, signal.SIGCONT)
@@ -36,7 +36,7 @@ class Tree:
         members = self._members()
         for process in members:
             self._send(process, signal.SIGKILL)
-        psutil.wait_procs(members, _PATIENCE_S)
+        psutil.wait_procs(members, _TIMEOUT_S)
 
     def _members(self) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
@@ -52,9 +52,9 @@ class Tree:
 
     @staticmethod
     def _wait_stopped(processes: list[psutil.Process]) -> None:
-        give_up_s = time.monotonic() + _PATIENCE_S
+        give_up_s = time.monotonic() + _TIMEOUT_S
         still = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 while process.status() not in still and time.monotonic() < give_up_s:
-                    time.sleep(_LOOK_S)
+                    time.sleep(_POLL_S)

@@ -19,21 +19,21 @@ import psutil
 
 from txtop.errors import RunError
 from txtop.protocol import events
-from txtop.runner.child_process import WORKER
-from txtop.runner.client import Control
-from txtop.selftest.process_tree import Tree
-from txtop.selftest.time_slices import Sliced
-from txtop.session.reader import LogReader, log_path
+from txtop.runner.child_process import WORKER_COMMAND
+from txtop.runner.client import ControlClient
+from txtop.selftest.process_tree import ProcessTree
+from txtop.selftest.time_slices import SlicedLoop
+from txtop.session.reader import LogReader, find_log_path
 
-NAME = "overhead"
-MODULE = WORKER[-1]
+SESSION_NAME = "overhead"
+WORKER_MODULE = WORKER_COMMAND[-1]
 COLUMNS, ROWS = 120, 40
 FPS = "4"
-END_S = 3.0
-LOOK_S = 0.05
+END_TIMEOUT_S = 3.0
+POLL_S = 0.05
 
 
-class Tail:
+class LogTail:
     """The measured iterations of a growing log, and whether it says that the run is over."""
 
     def __init__(self, session: Path) -> None:
@@ -47,7 +47,7 @@ class Tail:
         found = []
         for event in self._reader.poll():
             match event:
-                case events.Steps():
+                case events.TokenTimings():
                     self._gaps_ns = [*self._gaps_ns[: event.first], *event.gaps_ns]
                 case events.Iteration():
                     if event.role == "measured":
@@ -55,7 +55,7 @@ class Tail:
                     self._gaps_ns = []
                 case events.CellFinished() | events.CellRejected():
                     self.over = event.reason or "its iterations are used up"
-                case events.Ended():
+                case events.SessionEnded():
                     self.ended = True
         return found
 
@@ -63,36 +63,36 @@ class Tail:
         self._reader.close()
 
 
-class Watched(Sliced):
+class ScreenArm(SlicedLoop):
     """`txtop run` with `arguments`, its session in `folder`, in a terminal of 120x40.
 
     Screen, runner, worker and sampler are stopped and continued together.
     """
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
-        self._session = folder / NAME
-        self._tail: Tail | None = None
-        command = [sys.executable, "-m", "txtop", "run", *arguments, "--name", NAME]
+        self._session = folder / SESSION_NAME
+        self._tail: LogTail | None = None
+        command = [sys.executable, "-m", "txtop", "run", *arguments, "--name", SESSION_NAME]
         command += ["--session-dir", str(folder), "--on-hangup", "stop", "--fps", FPS]
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
-            _become(command)
+            _exec_command(command)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self._last_words = b""
         threading.Thread(target=self._drain, name="terminal", daemon=True).start()
-        self._all = Tree(self._pid)
+        self._all = ProcessTree(self._pid)
         super().__init__(self._all, self)
 
     @property
     def worker_pid(self) -> int:
         """The process that has the model."""
         found = psutil.Process(self._pid).children(recursive=True)
-        return next(int(p.pid) for p in found if MODULE in p.cmdline())
+        return next(int(p.pid) for p in found if WORKER_MODULE in p.cmdline())
 
     def poll(self) -> list[list[int]]:
         """See `Source`."""
-        if self._tail is None and log_path(self._session).is_file():
-            self._tail = Tail(self._session)
+        if self._tail is None and find_log_path(self._session).is_file():
+            self._tail = LogTail(self._session)
         found = self._tail.poll() if self._tail is not None else []
         gone, _ = os.waitpid(self._pid, os.WNOHANG)
         if gone or (self._tail is not None and self._tail.over is not None):
@@ -103,12 +103,12 @@ class Watched(Sliced):
 
     def close(self) -> None:
         """Ends the run as a person would, then by force whatever is left of it."""
-        self._all.go_on()
+        self._all.resume()
         if self._tail is not None:
-            stopping = Control(self._session).send("stop")
-            give_up_s = time.monotonic() + END_S
+            stopping = ControlClient(self._session).send("stop")
+            give_up_s = time.monotonic() + END_TIMEOUT_S
             while stopping and not self._tail.ended and time.monotonic() < give_up_s:
-                time.sleep(LOOK_S)
+                time.sleep(POLL_S)
                 self._tail.poll()
             self._tail.close()
         self._all.kill()
@@ -124,7 +124,7 @@ class Watched(Sliced):
                 self._last_words = data
 
 
-def _become(command: list[str]) -> None:
+def _exec_command(command: list[str]) -> None:
     """The child of the fork: the command, on a terminal that shows all colours.
 
     A blocked SIGCONT still continues a process. Textual's handler takes it for the end of a

@@ -10,16 +10,16 @@ from time import perf_counter_ns
 from typing import Protocol
 
 from txtop.errors import RunError
-from txtop.selftest.process_tree import Tree
+from txtop.selftest.process_tree import ProcessTree
 
 SETTLE_S = 0.1
-LOOK_S = 0.02
-PATIENCE_S = 20.0
+POLL_S = 0.02
+TIMEOUT_S = 20.0
 
-Window = tuple[int, int]
+TimeWindow = tuple[int, int]
 
 
-class Source(Protocol):
+class TokenTimeSource(Protocol):
     """Where a loop says when its tokens were on the host."""
 
     def poll(self) -> list[list[int]]:
@@ -29,7 +29,7 @@ class Source(Protocol):
         """
 
 
-def gaps_inside(calls: Sequence[Sequence[int]], windows: Sequence[Window]) -> list[int]:
+def select_gaps(calls: Sequence[Sequence[int]], windows: Sequence[TimeWindow]) -> list[int]:
     """Times in ns between two tokens of one call that both lie in one of the ordered windows."""
     starts = [start for start, _ in windows]
     found = []
@@ -41,22 +41,22 @@ def gaps_inside(calls: Sequence[Sequence[int]], windows: Sequence[Window]) -> li
     return found
 
 
-class Sliced:
+class SlicedLoop:
     """The processes of `tree`, stopped but for its slices; `perf_counter_ns` is one clock for all.
 
     A slice may end in the middle of a token: that gap, and those of the first 100 ms, in which
     caches fill and every timer that came due meanwhile fires at once, are left out.
     """
 
-    def __init__(self, tree: Tree, source: Source) -> None:
+    def __init__(self, tree: ProcessTree, source: TokenTimeSource) -> None:
         self._tree = tree
         self._source = source
-        self._windows: list[Window] = []
+        self._windows: list[TimeWindow] = []
         self._calls: list[list[int]] = []
 
     def run_for(self, seconds: float) -> None:
         """One slice."""
-        self._tree.go_on()
+        self._tree.resume()
         start_ns = perf_counter_ns() + round(SETTLE_S * 1e9)
         time.sleep(seconds)
         end_ns = perf_counter_ns()
@@ -69,18 +69,18 @@ class Sliced:
         windows, self._windows = self._windows, []
         self._advance(windows[-1][1])
         calls, self._calls = self._calls, []
-        return gaps_inside(calls, windows)
+        return select_gaps(calls, windows)
 
     def wait_loaded(self) -> None:
         """Until the loop has said something; then stops it until its first slice."""
         self._advance(0, patience_s=120.0)
 
-    def _advance(self, until_ns: int, patience_s: float = PATIENCE_S) -> None:
-        self._tree.go_on()
+    def _advance(self, until_ns: int, patience_s: float = TIMEOUT_S) -> None:
+        self._tree.resume()
         give_up_s = time.monotonic() + patience_s
         while not self._calls or self._calls[-1][0] < until_ns:
             if time.monotonic() > give_up_s:
                 raise RunError(f"a loop said nothing within {patience_s:.0f} s")
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
             self._calls += self._source.poll()
         self._tree.stop()

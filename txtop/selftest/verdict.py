@@ -7,35 +7,35 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from txtop.stats.paired import PairedRatio, paired_ratio
-from txtop.stats.summary import percentile
+from txtop.stats.paired import PairedRatio, compute_paired_ratio
+from txtop.stats.summary import compute_percentile
 
 MEAN_BOUNDS = (0.99, 1.01)
 P99_BOUND = 1.05
 
-Outcome = Literal["pass", "fail", "inconclusive"]
+OverheadOutcome = Literal["pass", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True)
-class Arm:
+class ArmTiming:
     """One arm of one pair, in ms: mean and p99 of the gaps between tokens, TTFT not among them."""
 
     tpot_ms: float
     p99_ms: float
 
 
-def arm_of(gaps_ns: Sequence[int]) -> Arm:
+def compute_arm_timing(gaps_ns: Sequence[int]) -> ArmTiming:
     """Of gaps in ns; over calls of one length their mean is TPOT, (E2E - TTFT) / (OSL - 1)."""
     ordered = sorted(gaps_ns)
-    return Arm(fmean(ordered) / 1e6, percentile(ordered, 99) / 1e6)
+    return ArmTiming(fmean(ordered) / 1e6, compute_percentile(ordered, 99) / 1e6)
 
 
 @dataclass(frozen=True)
-class Pair:
+class TimingPair:
     """The same work in two processes started together, turn by turn."""
 
-    bare: Arm
-    watched: Arm
+    bare: ArmTiming
+    watched: ArmTiming
 
     def line(self, number: int) -> str:
         """For a person."""
@@ -49,10 +49,10 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Result:
+class OverheadResult:
     """What all pairs say; both ratios are watched over bare."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[TimingPair, ...]
     mean: PairedRatio
     p99: PairedRatio
     half_width: float
@@ -68,7 +68,7 @@ class Result:
         return self.mean.ci95[0] > MEAN_BOUNDS[1] or self.mean.ci95[1] < MEAN_BOUNDS[0]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> OverheadOutcome:
         """Fail needs evidence, pass needs a narrow interval; what has neither is inconclusive."""
         if self.beyond:
             return "fail"
@@ -96,26 +96,26 @@ class Result:
             f"{len(self.pairs)} starts: a calmer machine is needed",
         }
         return [
-            f"mean TPOT  watched / bare {_shown(self.mean)}, half-width"
+            f"mean TPOT  watched / bare {_format_ratio(self.mean)}, half-width"
             f" {self.mean.half_width:.1%}, {len(self.pairs)} starts of both",
-            f"p99 gap    watched / bare {_shown(self.p99)}",
+            f"p99 gap    watched / bare {_format_ratio(self.p99)}",
             f"{self.outcome}: {wanted[self.outcome]}",
         ]
 
 
-def _shown(found: PairedRatio) -> str:
+def _format_ratio(found: PairedRatio) -> str:
     low, high = found.ci95
     return f"{found.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}"
 
 
-def judge(pairs: Sequence[Pair], half_width: float) -> Result:
+def judge_pairs(pairs: Sequence[TimingPair], half_width: float) -> OverheadResult:
     """Raises `ValueError` under two pairs.
 
     Stopping looks at the width alone, or at an interval wholly beyond the bounds, never at how
     near to 1 the ratio is: that would let chance choose the moment.
     """
-    mean = paired_ratio([p.watched.tpot_ms for p in pairs], [p.bare.tpot_ms for p in pairs])
-    p99 = paired_ratio([p.watched.p99_ms for p in pairs], [p.bare.p99_ms for p in pairs])
+    mean = compute_paired_ratio([p.watched.tpot_ms for p in pairs], [p.bare.tpot_ms for p in pairs])
+    p99 = compute_paired_ratio([p.watched.p99_ms for p in pairs], [p.bare.p99_ms for p in pairs])
     if mean is None or p99 is None:
         raise ValueError("a paired ratio needs at least two pairs")
-    return Result(tuple(pairs), mean, p99, half_width)
+    return OverheadResult(tuple(pairs), mean, p99, half_width)

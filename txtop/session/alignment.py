@@ -11,7 +11,7 @@ from txtop.state.session import SessionState
 
 
 @dataclass(frozen=True)
-class Leg:
+class AlignedSpan:
     """A stretch that both go through: when, where it begins in each, how long it is in each."""
 
     at_ns: int
@@ -23,7 +23,7 @@ class Leg:
         return max(self.lengths_ns)
 
 
-def landmarks(state: SessionState) -> list[tuple[int, int, int]]:
+def find_landmarks(state: SessionState) -> list[tuple[int, int, int]]:
     """Of each cell that was begun, in that order: when it started, was first measured, ended.
 
     `state` is that of a whole session. A cell that was never measured ends at once.
@@ -37,23 +37,23 @@ def landmarks(state: SessionState) -> list[tuple[int, int, int]]:
     return found
 
 
-def align(left: SessionState, right: SessionState) -> list[Leg]:
+def align_sessions(left: SessionState, right: SessionState) -> list[AlignedSpan]:
     """Legs from the start of both to their ends: before, loading and warming, and measuring of the
     first cell of each, then of the second, and so on; what only one of them has comes last."""
-    pairs = zip(landmarks(left), landmarks(right), strict=False)
+    pairs = zip(find_landmarks(left), find_landmarks(right), strict=False)
     stops = [(0, 0)]
     stops += [stop for one, other in pairs for stop in zip(one, other, strict=True)]
     stops.append((left.clock_ns, right.clock_ns))
-    legs: list[Leg] = []
+    legs: list[AlignedSpan] = []
     at_ns = 0
     for (a, b), (to_a, to_b) in pairwise(stops):
-        leg = Leg(at_ns, (a, b), (max(0, to_a - a), max(0, to_b - b)))
+        leg = AlignedSpan(at_ns, (a, b), (max(0, to_a - a), max(0, to_b - b)))
         legs.append(leg)
         at_ns += leg.length_ns
     return legs
 
 
-def places(legs: Sequence[Leg], position_ns: int) -> tuple[int, int]:
+def split_position(legs: Sequence[AlignedSpan], position_ns: int) -> tuple[int, int]:
     """Where the two sessions stand at a time of the common clock; who is ahead waits."""
     leg = legs[max(0, bisect_right(legs, position_ns, key=lambda each: each.at_ns) - 1)]
     gone_ns = max(0, position_ns - leg.at_ns)
@@ -61,7 +61,7 @@ def places(legs: Sequence[Leg], position_ns: int) -> tuple[int, int]:
     return a + min(gone_ns, long_a), b + min(gone_ns, long_b)
 
 
-def common_ns(legs: Sequence[Leg], side: int, place_ns: int) -> int:
+def compute_common_ns(legs: Sequence[AlignedSpan], side: int, place_ns: int) -> int:
     """The time of the common clock at which the session on `side` (0 or 1) stands there."""
     before = [leg for leg in legs if leg.starts_ns[side] <= place_ns]
     leg = before[-1] if before else legs[0]

@@ -12,15 +12,15 @@ from platformdirs import user_state_path
 from txtop import resources, settings
 from txtop.errors import SessionError, UsageError, did_you_mean
 from txtop.protocol import events
-from txtop.session.reader import LogReader, log_path
+from txtop.session.reader import LogReader, find_log_path
 from txtop.session.writer import LOG_NAME
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 
 
 @dataclass(frozen=True)
-class Found:
+class CatalogEntry:
     """One session as a list shows it. `ended` is null while it is running or was cut off;
     `versus` says that it is an A/B."""
 
@@ -38,22 +38,22 @@ class Found:
     versus: bool = False
 
 
-def sessions_dir() -> Path:
+def get_sessions_dir() -> Path:
     """Where this user's sessions live; `TXTOP_SESSION_DIR` says otherwise, then the settings."""
-    chosen = os.environ.get("TXTOP_SESSION_DIR") or settings.load().session_dir
+    chosen = os.environ.get("TXTOP_SESSION_DIR") or settings.load_settings().session_dir
     return Path(chosen).expanduser() if chosen else user_state_path("txtop") / "sessions"
 
 
 def check_name(name: str) -> str:
     """Returns `name` if it may name a session. Raises `UsageError`."""
-    if not NAME.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name):
         raise UsageError(
             f"{name[:80]!r} cannot name a session", "use up to 80 letters, digits, dots, - and _"
         )
     return name
 
 
-def session_id(path: Path) -> str:
+def get_session_id(path: Path) -> str:
     """What a list calls the session at `path`: its folder, or its file without the suffix."""
     for suffix in _SUFFIXES:
         if path.name.endswith(suffix) and path.name != LOG_NAME:
@@ -61,7 +61,7 @@ def session_id(path: Path) -> str:
     return path.parent.name if path.name == LOG_NAME else path.name
 
 
-def paths(folder: Path) -> list[Path]:
+def list_session_paths(folder: Path) -> list[Path]:
     """The sessions in a folder."""
     try:
         inside = sorted(folder.iterdir())
@@ -70,29 +70,29 @@ def paths(folder: Path) -> list[Path]:
     return [p for p in inside if (p / LOG_NAME).is_file() or p.name.endswith(_SUFFIXES)]
 
 
-def look(path: Path, bundled: bool = False) -> Found | None:
+def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
     """What a session holds; null when it is unreadable."""
     try:
         reader = LogReader(path)
-        header: events.Header | None = None
+        header: events.SessionHeader | None = None
         done: set[str] = set()
         ended: str | None = None
         while not reader.at_end:
             for event in reader.poll():
-                if isinstance(event, events.Header):
+                if isinstance(event, events.SessionHeader):
                     header = event
                 elif isinstance(event, events.CellFinished):
                     (done.add if event.status == "ok" else done.discard)(event.cell)
-                elif isinstance(event, events.Segment | events.Ended):
+                elif isinstance(event, events.Segment | events.SessionEnded):
                     ended = getattr(event, "reason", None)
         reader.close()
-        size = log_path(path).stat().st_size
+        size = find_log_path(path).stat().st_size
     except (SessionError, OSError):
         return None
     if header is None:
         return None
-    return Found(
-        id=session_id(path),
+    return CatalogEntry(
+        id=get_session_id(path),
         name=header.name,
         path=path,
         wall_s=header.wall_s,
@@ -107,44 +107,52 @@ def look(path: Path, bundled: bool = False) -> Found | None:
     )
 
 
-def recent(limit: int | None = None, folder: Path | None = None) -> list[Found]:
+def list_recent(limit: int | None = None, folder: Path | None = None) -> list[CatalogEntry]:
     """This user's sessions, newest first, then the bundled ones."""
-    own = [found for p in _newest(paths(folder or sessions_dir()), limit) if (found := look(p))]
+    own = [
+        found
+        for p in _select_newest(list_session_paths(folder or get_sessions_dir()), limit)
+        if (found := read_entry(p))
+    ]
     own.sort(key=lambda f: -f.wall_s)
-    shipped = [found for p in paths(resources.directory("sessions")) if (found := look(p, True))]
+    shipped = [
+        found
+        for p in list_session_paths(resources.find_directory("sessions"))
+        if (found := read_entry(p, True))
+    ]
     return (own + shipped)[:limit]
 
 
-def _newest(paths: list[Path], limit: int | None) -> list[Path]:
+def _select_newest(paths: list[Path], limit: int | None) -> list[Path]:
     def changed(path: Path) -> float:
         try:
-            return log_path(path).stat().st_mtime
+            return find_log_path(path).stat().st_mtime
         except OSError:
             return 0.0
 
     return sorted(paths, key=changed, reverse=True)[:limit]
 
 
-def bundled() -> list[Path]:
+def list_bundled() -> list[Path]:
     """The recordings that ship with txtop."""
-    return paths(resources.directory("sessions"))
+    return list_session_paths(resources.find_directory("sessions"))
 
 
-def demo() -> Path:
+def find_demo() -> Path:
     """The recording that plays when none is named."""
-    return resources.directory("sessions") / "gpt2-precisions.jsonl"
+    return resources.find_directory("sessions") / "gpt2-precisions.jsonl"
 
 
-def resolve(name: str, folder: Path | None = None) -> Path:
+def resolve_session(name: str, folder: Path | None = None) -> Path:
     """The session that `name` means: an id or a --name, else a path. Raises `SessionError`."""
-    places = [folder or sessions_dir(), resources.directory("sessions")]
-    known = [p for place in places for p in paths(place)]
+    places = [folder or get_sessions_dir(), resources.find_directory("sessions")]
+    known = [p for place in places for p in list_session_paths(place)]
     for path in known:
-        if session_id(path) == name:
+        if get_session_id(path) == name:
             return path
     for path in known:
         # A folder goes by its own name alone: it may have been renamed since its header.
-        found = look(path) if NAME.fullmatch(name) and path.is_file() else None
+        found = read_entry(path) if NAME_PATTERN.fullmatch(name) and path.is_file() else None
         if found and found.name == name:
             return path
     path = Path(name)
@@ -154,7 +162,7 @@ def resolve(name: str, folder: Path | None = None) -> Path:
         raise SessionError(
             f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"
         )
-    hint = did_you_mean(name, map(session_id, known), "txtop sessions lists what is here")
+    hint = did_you_mean(name, map(get_session_id, known), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from txtop.protocol.events import AnyEvent
-from txtop.session.reader import LogReader, log_path
+from txtop.session.reader import LogReader, find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 
 QUIET_S = 1.0
-AGAIN_S = 0.25
+RETRY_S = 0.25
 
 
 class Follower:
@@ -41,7 +41,7 @@ class Follower:
     def update(self, elapsed_ns: int = 0) -> bool:
         """Folds all that is new; True when something was. Raises `SessionError`."""
         if self._reader is None:
-            if not log_path(self.path).exists():
+            if not find_log_path(self.path).exists():
                 return False
             self._reader = LogReader(self.path)
         changed = False
@@ -54,7 +54,7 @@ class Follower:
         if changed:
             self._ask_at_s = now_s + QUIET_S
         elif now_s >= self._ask_at_s:
-            self._ask_at_s = now_s + AGAIN_S
+            self._ask_at_s = now_s + RETRY_S
             for event in self._tail(self.state.last_seq):
                 fold(self.state, event)
                 self._ahead_seq = event.seq

@@ -7,51 +7,52 @@ from contextlib import suppress
 from pathlib import Path
 
 from txtop.errors import RunError, UsageError
-from txtop.session.catalog import check_name, session_id, sessions_dir
+from txtop.session.catalog import check_name, get_session_id, get_sessions_dir
 from txtop.session.repair import TORN_NAME
 from txtop.session.writer import LOCK_NAME, LOG_NAME
 
 CAP_VARIABLE = "TXTOP_SESSIONS_CAP_GB"
 CAP_GB = 10.0
 # Everything that a session's folder may hold.
-PARTS = (LOG_NAME, LOCK_NAME, TORN_NAME, "runner.log", "socket")
+SESSION_FILES = (LOG_NAME, LOCK_NAME, TORN_NAME, "runner.log", "socket")
 
 
-def owned(path: Path, folder: Path | None) -> Path:
+def require_owned(path: Path, folder: Path | None) -> Path:
     """`path` if it is a session of this user's own folder. Raises `UsageError`."""
-    home = (folder or sessions_dir()).expanduser()
+    home = (folder or get_sessions_dir()).expanduser()
     if path.is_symlink() or path.resolve().parent != home.resolve():
         raise UsageError(
-            f"{session_id(path)[:80]} is not in {home}", "only sessions of that folder are changed"
+            f"{get_session_id(path)[:80]} is not in {home}",
+            "only sessions of that folder are changed",
         )
     return path
 
 
-def rename(path: Path, name: str) -> Path:
+def rename_session(path: Path, name: str) -> Path:
     """Gives a session of one's own another name; its recording stays as it is.
 
     Raises `UsageError` for a name that is taken or cannot be, `RunError` where it fails.
     """
-    suffix = "" if path.is_dir() else path.name.removeprefix(session_id(path))
+    suffix = "" if path.is_dir() else path.name.removeprefix(get_session_id(path))
     target = path.parent / (check_name(name) + suffix)
     if any((path.parent / (name + ending)).exists() for ending in ("", ".jsonl", ".jsonl.gz")):
         raise UsageError(f"a session {name!r} exists already", "choose another name")
     try:
         path.rename(target)
     except OSError as error:
-        raise RunError(f"cannot rename {session_id(path)} ({error.strerror})") from None
+        raise RunError(f"cannot rename {get_session_id(path)} ({error.strerror})") from None
     return target
 
 
-def delete(path: Path) -> int:
+def delete_session(path: Path) -> int:
     """Removes the files of a session and its folder, and nothing else; returns their bytes.
 
     Raises `RunError` where something is left, such as a file that no session has.
     """
-    size = size_bytes(path)
+    size = compute_size_bytes(path)
     try:
         if path.is_dir():
-            for part in PARTS:
+            for part in SESSION_FILES:
                 (path / part).unlink(missing_ok=True)
             path.rmdir()
         else:
@@ -61,18 +62,18 @@ def delete(path: Path) -> int:
     return size
 
 
-def size_bytes(path: Path) -> int:
+def compute_size_bytes(path: Path) -> int:
     """Of a session on disk; links are not followed."""
     if not path.is_dir():
         return path.lstat().st_size if path.exists() else 0
     total = 0
-    for part in PARTS:
+    for part in SESSION_FILES:
         with suppress(OSError):
             total += (path / part).lstat().st_size
     return total
 
 
-def over_cap(total_bytes: int) -> str | None:
+def format_cap_warning(total_bytes: int) -> str | None:
     """A warning where sessions take more room than they should; nothing is deleted by itself."""
     try:
         cap_gb = float(os.environ.get(CAP_VARIABLE, CAP_GB))

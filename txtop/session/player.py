@@ -11,18 +11,18 @@ from pathlib import Path
 from txtop.errors import SessionError
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.session.alignment import align, common_ns, places
-from txtop.session.reader import LogReader, Place, Problems
+from txtop.session.alignment import align_sessions, compute_common_ns, split_position
+from txtop.session.reader import LogPosition, LogReader, ReadProblems
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
-from txtop.state.snapshot import Picture, develop, take
+from txtop.state.snapshot import StateSnapshot, restore_snapshot, take_snapshot
 
-__all__ = ["SPEEDS", "Pair", "Player"]
+__all__ = ["SPEEDS", "PairPlayer", "Player"]
 
 _CHUNK = 1
 # Nothing happens while only these come.
-_QUIET = (events.Telemetry, events.Log)
+_BACKGROUND_EVENTS = (events.Telemetry, events.Log)
 
 
 class Player(Transport):
@@ -42,7 +42,7 @@ class Player(Transport):
         self.whole = SessionState(warmup_cut=warmup_cut)
         self.steps_ns: array[int] = array("q")
         self.idle = []
-        self._pictures: list[tuple[int, Place, Picture]] = []
+        self._pictures: list[tuple[int, LogPosition, StateSnapshot]] = []
         # Millions of events become arrays: looking for cycles among them finds none.
         collecting = gc.isenabled()
         gc.disable()
@@ -51,7 +51,7 @@ class Player(Transport):
         finally:
             if collecting:
                 gc.enable()
-        self.problems: Problems = self._reader.problems
+        self.problems: ReadProblems = self._reader.problems
         self.duration_ns = self.whole.clock_ns
         self.markers = self.whole.markers
         self.boundaries = []
@@ -93,13 +93,13 @@ class Player(Transport):
         while True:
             place = reader.place
             if place is not None:
-                self._pictures.append((whole.clock_ns, place, take(whole)))
+                self._pictures.append((whole.clock_ns, place, take_snapshot(whole)))
             for event in self._chunk():
                 fold(whole, event)
                 kind = type(event)
                 if kind is events.Iteration:
                     steps.append(whole.clock_ns)
-                if kind not in _QUIET:
+                if kind not in _BACKGROUND_EVENTS:
                     if whole.clock_ns - busy_ns > IDLE_NS:
                         self.idle.append((busy_ns, whole.clock_ns))
                     busy_ns = whole.clock_ns
@@ -112,7 +112,7 @@ class Player(Transport):
 
     def _restore(self, i: int) -> None:
         _, place, picture = self._pictures[i]
-        self.state = develop(picture, self.whole)
+        self.state = restore_snapshot(picture, self.whole)
         self._reader.go_to(place)
         self._ahead.clear()
 
@@ -128,25 +128,26 @@ class Player(Transport):
         return self._reader.finish() if self._reader.at_end else found
 
 
-class Pair(Transport):
+class PairPlayer(Transport):
     """Two players on one clock: every phase begins in both at once, and who is faster waits."""
 
     def __init__(self, left: Player, right: Player) -> None:
         super().__init__()
         self.left, self.right = left, right
-        self._legs = align(left.whole, right.whole)
+        self._legs = align_sessions(left.whole, right.whole)
         self.duration_ns = self._legs[-1].at_ns + self._legs[-1].length_ns
         self.boundaries = [
-            (common_ns(self._legs, 0, at), name, status) for at, name, status in left.boundaries
+            (compute_common_ns(self._legs, 0, at), name, status)
+            for at, name, status in left.boundaries
         ]
         self.markers = sorted(
-            (common_ns(self._legs, side, at), label)
+            (compute_common_ns(self._legs, side, at), label)
             for side, player in enumerate((left, right))
             for at, label in player.markers
         )
         self.steps_ns = array("q")
         for side, player in enumerate((left, right)):
-            self.steps_ns.extend(common_ns(self._legs, side, at) for at in player.steps_ns)
+            self.steps_ns.extend(compute_common_ns(self._legs, side, at) for at in player.steps_ns)
         self.steps_ns = array("q", sorted(set(self.steps_ns)))
         self.idle = []
         self.show(0)
@@ -160,6 +161,6 @@ class Pair(Transport):
 
     def show(self, position_ns: int) -> bool:
         """Both go where they are at that time of the common clock."""
-        left, right = places(self._legs, position_ns)
+        left, right = split_position(self._legs, position_ns)
         changed = self.left.show(left)
         return self.right.show(right) or changed

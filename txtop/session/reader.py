@@ -17,17 +17,17 @@ from txtop.session.writer import LOG_NAME
 
 CHUNK_BYTES = 1 << 18
 MAX_UNPACKED_BYTES = 1 << 30
-MOST_REJECTED = 100_000
+MAX_REJECTED = 100_000
 _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open}
 
 
-def log_path(path: Path) -> Path:
+def find_log_path(path: Path) -> Path:
     """The file of events of a session, which is a folder, a .jsonl or a .jsonl.gz."""
     return path / LOG_NAME if path.is_dir() else path
 
 
 @dataclass
-class Problems:
+class ReadProblems:
     """What was not read: line numbers and why, and the bytes of a record cut off at the end."""
 
     rejected: list[tuple[int, str]] = field(default_factory=list)
@@ -50,12 +50,12 @@ class Problems:
 
 
 @dataclass(frozen=True)
-class Place:
+class LogPosition:
     """Between two lines of a log: bytes and lines before it, and the log's header."""
 
     offset: int
     lines: int
-    header: events.Header | None
+    header: events.SessionHeader | None
 
 
 class LogReader:
@@ -66,7 +66,7 @@ class LogReader:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = log_path(path)
+        self.path = find_log_path(path)
         try:
             opened = _OPENERS.get(self.path.suffix, open)(self.path, "rb")
         except OSError as error:
@@ -77,8 +77,8 @@ class LogReader:
         self._skipping = False
         self._line = 0
         self._bytes = 0
-        self._header: events.Header | None = None
-        self.problems = Problems()
+        self._header: events.SessionHeader | None = None
+        self.problems = ReadProblems()
 
     def poll(self, limit_bytes: int = 1 << 22) -> list[AnyEvent]:
         """Complete events that were appended since, at most about `limit_bytes` of them."""
@@ -93,19 +93,19 @@ class LogReader:
         return found
 
     @property
-    def place(self) -> Place | None:
+    def place(self) -> LogPosition | None:
         """Where the next line begins; null within one that is too long."""
         if self._skipping:
             return None
-        return Place(self._bytes - len(self._partial), self._line, self._header)
+        return LogPosition(self._bytes - len(self._partial), self._line, self._header)
 
-    def go_to(self, place: Place) -> None:
+    def go_to(self, place: LogPosition) -> None:
         """Reads on from there. What is wrong with lines is not noted a second time."""
         self._file.seek(place.offset)
         self._partial.clear()
         self._skipping = self.at_end = False
         self._bytes, self._line, self._header = place.offset, place.lines, place.header
-        self.problems = Problems()
+        self.problems = ReadProblems()
 
     def unpack(self) -> None:
         """Makes going to places of a compressed session cheap. Raises `SessionError`."""
@@ -116,7 +116,7 @@ class LogReader:
             plain.write(chunk)
         self._file.close()
         self._file = plain
-        self.go_to(Place(0, 0, None))
+        self.go_to(LogPosition(0, 0, None))
 
     def finish(self) -> list[AnyEvent]:
         """The end is final: a record without its newline counts if it is whole, else it is torn."""
@@ -126,7 +126,7 @@ class LogReader:
             self.problems.torn_bytes += len(rest)
             return []
         try:
-            event = None if self._skipping else codec.decode(rest)
+            event = None if self._skipping else codec.decode_event(rest)
         except BadLine:
             event = None
         if event is None or not self._fits(event):
@@ -179,24 +179,24 @@ class LogReader:
         """Lines that are all in order, in a fourth of the time; null where one may not be."""
         if self._header is None or self._skipping or len(lines) > codec.MAX_LINE_BYTES:
             return None
-        found = codec.decode_lines(lines)
+        found = codec.decode_events(lines)
         count = lines.count(b"\n") + 1
-        if found is None or len(found) != count or events.Header in map(type, found):
+        if found is None or len(found) != count or events.SessionHeader in map(type, found):
             return None
         self._line += count
         return found
 
     def _decode(self, line: bytes) -> AnyEvent | None:
         try:
-            event = codec.decode(line)
+            event = codec.decode_event(line)
         except BadLine as error:
             if self._line == 1:
                 raise SessionError(
                     f"{self.path} is no txtop session", f"its first line: {error}"
                 ) from None
             self.problems.reject(self._line, str(error))
-            if self.problems.rejected_count > MOST_REJECTED:
-                raise too_much(self.path) from None
+            if self.problems.rejected_count > MAX_REJECTED:
+                raise build_junk_error(self.path) from None
             return None
         if event is None or not self._fits(event):
             return None
@@ -204,23 +204,23 @@ class LogReader:
 
     def _fits(self, event: AnyEvent) -> bool:
         if self._header is not None:
-            if isinstance(event, events.Header):
+            if isinstance(event, events.SessionHeader):
                 self.problems.reject(self._line, "a second header")
                 return False
             return True
-        if not isinstance(event, events.Header):
+        if not isinstance(event, events.SessionHeader):
             raise SessionError(f"{self.path} is no txtop session", "its first line is no header")
-        if event.schema[0] > events.SCHEMA[0]:
+        if event.schema[0] > events.LOG_SCHEMA[0]:
             raise SessionError(
                 f"{self.path.name} has schema {event.schema[0]}.{event.schema[1]}, "
-                f"this txtop reads {events.SCHEMA[0]}.x",
+                f"this txtop reads {events.LOG_SCHEMA[0]}.x",
                 "upgrade txtop",
             )
         self._header = event
         return True
 
 
-def read_all(path: Path) -> tuple[list[AnyEvent], Problems]:
+def read_all(path: Path) -> tuple[list[AnyEvent], ReadProblems]:
     """Every event of a session that is no longer being written. Raises `SessionError`."""
     reader = LogReader(path)
     try:
@@ -235,14 +235,14 @@ def read_all(path: Path) -> tuple[list[AnyEvent], Problems]:
     return found, reader.problems
 
 
-def too_much(path: Path) -> SessionError:
+def build_junk_error(path: Path) -> SessionError:
     """What is wrong with a file most of which is junk."""
     return SessionError(
-        f"{path.name} has over {MOST_REJECTED:,} lines that are no events", "it is no session"
+        f"{path.name} has over {MAX_REJECTED:,} lines that are no events", "it is no session"
     )
 
 
-def raw_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
+def iterate_raw_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Each line's number and bytes, its newline with it where it has one; null for one of over
     1 MiB. Bounded in memory. Raises `SessionError`."""
     reader = LogReader(path)

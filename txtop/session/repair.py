@@ -12,7 +12,7 @@ TORN_NAME = "torn"
 CHUNK_BYTES = 1 << 16
 
 
-def mend(log: Path) -> int:
+def repair_log(log: Path) -> int:
     """Leaves `log` with a newline at its end, or empty, or absent. Returns the torn bytes.
 
     A last record that lacks nothing but its newline gets it. Anything else after the last newline
@@ -25,7 +25,7 @@ def mend(log: Path) -> int:
         return 0
     try:
         size = os.fstat(fd).st_size
-        whole = _after_last_newline(fd, size)
+        whole = _find_after_last_newline(fd, size)
         torn = size - whole
         if not torn:
             return 0
@@ -41,7 +41,7 @@ def mend(log: Path) -> int:
         os.close(fd)
 
 
-def _after_last_newline(fd: int, size: int) -> int:
+def _find_after_last_newline(fd: int, size: int) -> int:
     end = size
     while end > 0:
         start = max(0, end - CHUNK_BYTES)
@@ -54,7 +54,7 @@ def _after_last_newline(fd: int, size: int) -> int:
 
 def _is_event(line: bytes) -> bool:
     try:
-        return codec.decode(line) is not None
+        return codec.decode_event(line) is not None
     except BadLine:
         return False
 

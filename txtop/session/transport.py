@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 IDLE_NS = 2_000_000_000
-SHORTENED_NS = 1_000_000_000
+SHORTENED_IDLE_NS = 1_000_000_000
 
 
 class Transport(ABC):
@@ -129,7 +129,7 @@ class Transport(ABC):
                 break
             elapsed_ns -= before
             at_ns = first if before else at_ns
-            quick = (end - start) / SHORTENED_NS
+            quick = (end - start) / SHORTENED_IDLE_NS
             if elapsed_ns * quick < (last - at_ns) * way:
                 return at_ns + way * round(elapsed_ns * quick)
             elapsed_ns -= round((last - at_ns) * way / quick)

@@ -14,13 +14,13 @@ from typing import Any
 from txtop.protocol import codec, events
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import AnyEvent
-from txtop.session.reader import MOST_REJECTED, raw_lines, too_much
+from txtop.session.reader import MAX_REJECTED, build_junk_error, iterate_raw_lines
 
-MOST_KEPT = 1000
+MAX_KEPT = 1000
 
 
 @dataclass
-class Verdict:
+class LogVerification:
     """`wrong` are line numbers and what is wrong there; `digests` counts those that fit."""
 
     lines: int = 0
@@ -34,33 +34,33 @@ class Verdict:
 
     def reject(self, line: int, what: str) -> None:
         self.wrong_count += 1
-        if len(self.wrong) < MOST_KEPT:
+        if len(self.wrong) < MAX_KEPT:
             self.wrong.append((line, what))
 
 
-def verify(path: Path) -> Verdict:
+def verify_log(path: Path) -> LogVerification:
     """Reads the whole log once, a line at a time. Raises `SessionError` where it cannot be read."""
-    return _Check().of(path)
+    return _LogCheck().of(path)
 
 
-class _Check:
+class _LogCheck:
     def __init__(self) -> None:
-        self.found = Verdict()
+        self.found = LogVerification()
         self._cells: frozenset[str] | None = None
         self._seq = 0
         self._clocks: dict[str, int] = {}
         self._digest = hashlib.sha256()
         self._closed = False
 
-    def of(self, path: Path) -> Verdict:
+    def of(self, path: Path) -> LogVerification:
         found = self.found
-        for number, line in raw_lines(path):
+        for number, line in iterate_raw_lines(path):
             if line is not None and not line.endswith(b"\n"):
                 found.torn_bytes = len(line)
                 break
             found.lines = number
-            if found.wrong_count > MOST_REJECTED:
-                raise too_much(path)
+            if found.wrong_count > MAX_REJECTED:
+                raise build_junk_error(path)
             if line is None:
                 found.reject(number, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
@@ -72,8 +72,8 @@ class _Check:
 
     def _line(self, number: int, line: bytes) -> None:
         try:
-            event = codec.decode(line[:-1])
-            raw = json.loads(line, object_pairs_hook=_without_twins)
+            event = codec.decode_event(line[:-1])
+            raw = json.loads(line, object_pairs_hook=_reject_duplicate_keys)
         except (BadLine, ValueError, RecursionError) as error:
             self.found.reject(number, f"no event: {error or type(error).__name__}")
             self._digest.update(line)
@@ -93,11 +93,11 @@ class _Check:
 
     def _event(self, number: int, event: AnyEvent) -> None:
         reject = self.found.reject
-        if (number == 1) != isinstance(event, events.Header):
+        if (number == 1) != isinstance(event, events.SessionHeader):
             reject(number, "the first line is no header" if number == 1 else "a second header")
-        if isinstance(event, events.Header):
+        if isinstance(event, events.SessionHeader):
             self._cells = frozenset(cell.id for cell in event.plan.cells)
-            if event.schema[0] != events.SCHEMA[0]:
+            if event.schema[0] != events.LOG_SCHEMA[0]:
                 reject(number, f"schema {event.schema[0]}.{event.schema[1]}")
         elif number == 2 and not isinstance(event, events.Segment):
             reject(number, "the second line is no segment")
@@ -109,7 +109,7 @@ class _Check:
         name = getattr(event, "cell", None)
         if name is not None and self._cells is not None and name not in self._cells:
             reject(number, f"cell {name!r} is not in the plan")
-        if isinstance(event, events.Ended):
+        if isinstance(event, events.SessionEnded):
             self._end(number, event)
 
     def _segment(self) -> None:
@@ -127,7 +127,7 @@ class _Check:
             self.found.reject(number, f"the clock of {event.src} goes back by {back}")
         self._clocks[event.src] = max(before, event.t_ns)
 
-    def _end(self, number: int, event: events.Ended) -> None:
+    def _end(self, number: int, event: events.SessionEnded) -> None:
         self._closed = True
         if event.sha256 == self._digest.hexdigest():
             self.found.digests += 1
@@ -135,7 +135,7 @@ class _Check:
             self.found.reject(number, "the digest is not that of the lines before it")
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Raises `ValueError` for an object that has a key twice."""
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -14,7 +14,7 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
-from txtop.session.repair import mend
+from txtop.session.repair import repair_log
 
 LOG_NAME = "events.jsonl"
 LOCK_NAME = "lock"
@@ -26,21 +26,21 @@ RETRY_EVERY_S = 0.5
 PAGE_BYTES = 1 << 16
 # On disk before the run goes on for another tenth of a second.
 _URGENT = (
-    events.Header,
+    events.SessionHeader,
     events.Segment,
     events.Phase,
-    events.Load,
+    events.ModelLoaded,
     events.Workload,
     events.CellStarted,
     events.CellFinished,
     events.CellRejected,
-    events.Ended,
+    events.SessionEnded,
 )
 # What a full buffer gives up first, so that results still find room.
-_BULK = (events.Steps, events.Telemetry, events.Progress, events.Log)
+_BULK = (events.TokenTimings, events.Telemetry, events.Progress, events.Log)
 
 
-def create_folder(path: Path) -> None:
+def create_session_folder(path: Path) -> None:
     """Makes a session's folder, for this user alone. Raises `RunError` where that cannot be."""
     try:
         path.mkdir(mode=0o700, parents=True)
@@ -61,13 +61,13 @@ class LogWriter:
     What could not be written stays in memory, up to 16 MB, and is tried again; after that new
     events are dropped and counted. A failed fsync is never forgotten: `durability_lost`. A log
     that is there already is gone on with: `torn_bytes` of a record that a cut left at its end
-    were moved aside (`mend`), and `last_seq` has to be set to the number of its last event.
+    were moved aside (`repair_log`), and `last_seq` has to be set to the number of its last event.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._lock_fd = _lock(folder)
+        self._lock_fd = _acquire_lock(folder)
         log = folder / LOG_NAME
-        self.torn_bytes = mend(log)
+        self.torn_bytes = repair_log(log)
         self._fd = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
         _sync_folder(folder)
         self._guard = threading.Lock()
@@ -91,7 +91,7 @@ class LogWriter:
         """Numbers `event` and queues it; returns it as it will be in the log."""
         with self._guard:
             event.seq = self.last_seq + 1
-            line = codec.encode(event)
+            line = codec.encode_event(event)
             room = MAX_BUFFERED_BYTES - (RESERVED_BYTES if isinstance(event, _BULK) else 0)
             if self.buffered_bytes + len(line) > room:
                 self.dropped += 1
@@ -197,7 +197,7 @@ class LogWriter:
             self.durability_lost = True
 
 
-def _lock(folder: Path) -> int:
+def _acquire_lock(folder: Path) -> int:
     """The lock of a session, with this process's number in it. Raises `RunError` if it is held."""
     fd = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
     try:

@@ -8,25 +8,25 @@ from dataclasses import dataclass, field
 
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
-from txtop.protocol.events import Round
-from txtop.stats.intervals import Interval, of_mean
+from txtop.protocol.events import ABBlock
+from txtop.stats.intervals import Interval, compute_mean_interval
 from txtop.stats.sequential import (
     ALPHA,
     FIRST_LOOK_PAIRED,
     FIRST_LOOK_RELOADED,
     ConfidenceSequence,
     Look,
-    Verdict,
-    block_difference,
-    holm,
-    signed_rank_p,
+    SequentialVerdict,
+    adjust_holm,
+    compute_block_difference,
+    compute_signed_rank_p,
 )
 
 NO_LOOK = Look(0, 1.0, None)
 
 
 @dataclass
-class Versus:
+class ABTest:
     """The arms in their order. `sequences` holds each other arm against the first, `out` why an
     arm is compared no more.
 
@@ -36,14 +36,14 @@ class Versus:
 
     arms: tuple[Cell, ...]
     margin: float
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[ABBlock] = field(default_factory=list)
     sequences: dict[str, ConfidenceSequence] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     reloaded: bool = False
     paired: bool = False
 
     @classmethod
-    def of(cls, plan: Plan) -> Versus | None:
+    def of(cls, plan: Plan) -> ABTest | None:
         """Null where the plan is no A/B."""
         if plan.margin is None or len(plan.cells) < 2:
             return None
@@ -92,7 +92,7 @@ class Versus:
         """A for the first arm, B for the second, and so on."""
         return chr(ord("A") + next(i for i, arm in enumerate(self.arms) if arm.id == name))
 
-    def add(self, block: Round, times: dict[str, list[float]]) -> str:
+    def add(self, block: ABBlock, times: dict[str, list[float]]) -> str:
         """Takes a block with the time of each request (a unit of work, where they differ);
         returns what there is to say of it."""
         self.rounds.append(block)
@@ -101,7 +101,9 @@ class Versus:
         if (block.reloaded or block.paired) and self.blocks == 1:
             self.reloaded, self.paired = block.reloaded, block.paired
             for sequence in self.sequences.values():
-                sequence.few(FIRST_LOOK_RELOADED if block.reloaded else FIRST_LOOK_PAIRED)
+                sequence.expect_few_blocks(
+                    FIRST_LOOK_RELOADED if block.reloaded else FIRST_LOOK_PAIRED
+                )
         said = []
         base = times.get(self.first.id)
         for name, sequence in self.sequences.items():
@@ -109,7 +111,7 @@ class Versus:
             if not base or not mine:
                 continue
             before = sequence.verdict
-            sequence.add(block_difference(base, mine))
+            sequence.add(compute_block_difference(base, mine))
             if sequence.verdict != before:
                 said.append(self.words(name))
         return "; ".join(said)
@@ -118,17 +120,17 @@ class Versus:
         """The arm `name` is compared no more."""
         self.out.setdefault(name, why)
 
-    def why_not(self, name: str) -> str:
+    def explain_no_verdict(self, name: str) -> str:
         """Why the arm `name` has no verdict against the first; empty where it may have one."""
         for each in (self.first.id, name):
             if each in self.out:
                 return f"{self.letter(each)} {self.out[each]}"
         return ""
 
-    def verdict(self, name: str, *, over: bool = False) -> Verdict | None:
+    def verdict(self, name: str, *, over: bool = False) -> SequentialVerdict | None:
         """Of the arm `name` against the first. When the session is `over`, what is still open is
         inconclusive; null then says that an arm could not be measured."""
-        if self.why_not(name):
+        if self.explain_no_verdict(name):
             return None
         found = self.sequences[name].verdict
         return "inconclusive" if found is None and over else found
@@ -140,18 +142,18 @@ class Versus:
 
     def p_values(self) -> dict[str, float | None]:
         """Wilcoxon's of each comparison, adjusted by Holm where there are several."""
-        raw = [signed_rank_p(s.differences) for s in self.sequences.values()]
-        return dict(zip(self.sequences, holm(raw), strict=True))
+        raw = [compute_signed_rank_p(s.differences) for s in self.sequences.values()]
+        return dict(zip(self.sequences, adjust_holm(raw), strict=True))
 
     def fixed_interval(self, name: str, seed: int) -> Interval | None:
         """The 95 % interval of the ratio for this number of blocks alone (BCa from 30 on)."""
-        found = of_mean(self.sequences[name].differences, seed)
+        found = compute_mean_interval(self.sequences[name].differences, seed)
         return None if found is None else (math.exp(found[0]), math.exp(found[1]))
 
     def words(self, name: str, *, over: bool = False) -> str:
         """One line: who is faster by how much, or that nobody is, with the interval."""
         a, b = self.letter(self.first.id), self.letter(name)
-        why = self.why_not(name)
+        why = self.explain_no_verdict(name)
         if why:
             return f"{b} against {a}: no verdict, {why}"
         look, verdict = self.look(name), self.verdict(name, over=over)
@@ -160,11 +162,11 @@ class Versus:
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":
-            return f"{b} is {ratio:.2f}x faster than {a}  {_between(low, high)}  {surely}"
+            return f"{b} is {ratio:.2f}x faster than {a}  {_format_interval(low, high)}  {surely}"
         if verdict == "slower":
-            turned = _between(1 / high, 1 / low)
+            turned = _format_interval(1 / high, 1 / low)
             return f"{a} is {1 / ratio:.2f}x faster than {b}  {turned}  {surely}"
-        between = f"{ratio:.3f} {_between(low, high)}  {surely}"
+        between = f"{ratio:.3f} {_format_interval(low, high)}  {surely}"
         if verdict == "equivalent":
             shown = self.sequences[name].excludes_one
             least = f"; measurable: {abs(ratio - 1):.1%}, inside the margin" if shown else ""
@@ -174,7 +176,7 @@ class Versus:
         word = "inconclusive" if verdict else f"block {look.n}, no verdict yet"
         return f"{b} against {a}: {word}  {between}"
 
-    def what_if(self, margin: float) -> Versus:
+    def what_if(self, margin: float) -> ABTest:
         """The same blocks, judged by another margin than was registered before the run."""
         found = self.copy()
         found.margin = margin
@@ -182,7 +184,7 @@ class Versus:
             sequence.margin = margin
         return found
 
-    def copy(self) -> Versus:
+    def copy(self) -> ABTest:
         """As it is now; the original may go on."""
         found = copy.copy(self)
         found.rounds, found.out = list(self.rounds), dict(self.out)
@@ -190,5 +192,5 @@ class Versus:
         return found
 
 
-def _between(low: float, high: float) -> str:
+def _format_interval(low: float, high: float) -> str:
     return f"[{low:.3f}, {high:.3f}]"

@@ -11,12 +11,12 @@ from txtop.protocol import events
 
 
 @dataclass
-class Served:
+class ServedRequests:
     """What a serving cell amounts to so far. The columns stand beside those of the cell's samples:
     row i of both is the i-th request that was answered. Times in ns on the shared clock."""
 
-    offered: events.Offered | None = None
-    lanes: events.Lanes | None = None
+    offered: events.OfferedLoad | None = None
+    lanes: events.ServerStatus | None = None
     lanes_at_ns: int = 0
     index: array[int] = field(default_factory=lambda: array("q"))
     arrival_ns: array[int] = field(default_factory=lambda: array("q"))
@@ -38,15 +38,15 @@ class Served:
         self.batch.append(event.batch)
         self.computed.append(event.computed)
 
-    def see(self, lanes: events.Lanes, at_ns: int) -> None:
+    def update_status(self, lanes: events.ServerStatus, at_ns: int) -> None:
         """`at_ns` is on the session's clock."""
         self.lanes, self.lanes_at_ns = lanes, at_ns
         if lanes.kv_used is not None:
             self.kv_most = max(self.kv_most or 0.0, lanes.kv_used)
 
 
-Stage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
-NONE_NS = -1
+CellStage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+UNSET_NS = -1
 
 
 @dataclass
@@ -93,11 +93,11 @@ class CellState:
     """One cell as far as it has come."""
 
     cell: Cell
-    stage: Stage = "waiting"
+    stage: CellStage = "waiting"
     worker: str = ""
     shares_weights: bool = False
     phase: str = ""
-    load: events.Load | None = None
+    load: events.ModelLoaded | None = None
     workload: events.Workload | None = None
     kernels: events.Kernels | None = None
     memory: events.Memory | None = None
@@ -105,8 +105,8 @@ class CellState:
     finished: events.CellFinished | None = None
     rejected: events.CellRejected | None = None
     samples: Samples = field(default_factory=Samples)
-    blocks: list[events.Block] = field(default_factory=list)
-    served: Served = field(default_factory=Served)
+    blocks: list[events.DisturbedBlock] = field(default_factory=list)
+    served: ServedRequests = field(default_factory=ServedRequests)
     open_gaps_ns: array[int] = field(default_factory=lambda: array("q"))
     open_index: int = -1
     lag: bool = False

@@ -16,46 +16,48 @@ import msgspec
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-from txtop.protocol.events import AnyEvent, Peaks
+from txtop.protocol.events import AnyEvent, DevicePeaks
 from txtop.state import fidelity
-from txtop.state.ab import Versus
-from txtop.state.cell import NONE_NS, CellState, Samples
-from txtop.state.session import Device, SessionState
+from txtop.state.ab import ABTest
+from txtop.state.cell import UNSET_NS, CellState, Samples
+from txtop.state.session import SessionState, WatchedDevice
 
-INVALID = "is INVALID: NaN or Inf in its output"
+INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
 
 
-def _progress(session: SessionState, state: CellState, event: events.Progress) -> None:
+def _fold_progress(session: SessionState, state: CellState, event: events.Progress) -> None:
     state.progress = event
 
 
-def _phase(session: SessionState, state: CellState, event: events.Phase) -> None:
+def _fold_phase(session: SessionState, state: CellState, event: events.Phase) -> None:
     state.phase = event.name
     if event.name == "to_device":
         session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
 
 
-def _load(session: SessionState, state: CellState, event: events.Load) -> None:
+def _fold_load(session: SessionState, state: CellState, event: events.ModelLoaded) -> None:
     state.load = session.loads[state.cell.group] = event
     session.say(f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell)
     for note in event.notes:
         session.say(note, cell=event.cell)
 
 
-def _workload(session: SessionState, state: CellState, event: events.Workload) -> None:
+def _fold_workload(session: SessionState, state: CellState, event: events.Workload) -> None:
     state.workload = event
     state.stage = "first"
 
 
-def _kernels(session: SessionState, state: CellState, event: events.Kernels) -> None:
+def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels) -> None:
     state.kernels = event
 
 
-def _memory(session: SessionState, state: CellState, event: events.Memory) -> None:
+def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
     state.memory = event
 
 
-def _steps(session: SessionState, state: CellState, event: events.Steps) -> None:
+def _fold_token_timings(
+    session: SessionState, state: CellState, event: events.TokenTimings
+) -> None:
     if event.index != state.open_index:
         state.open_index = event.index
         del state.open_gaps_ns[:]
@@ -63,14 +65,14 @@ def _steps(session: SessionState, state: CellState, event: events.Steps) -> None
         state.open_gaps_ns.extend(event.gaps_ns)
 
 
-def _iteration(session: SessionState, state: CellState, event: events.Iteration) -> None:
+def _fold_iteration(session: SessionState, state: CellState, event: events.Iteration) -> None:
     samples = state.samples
     samples.role.append(event.role)
     samples.start_ns.append(event.start_ns)
     samples.at_ns.append(session.clock_ns)
     samples.e2e_ns.append(event.e2e_ns)
-    samples.ttft_ns.append(NONE_NS if event.ttft_ns is None else event.ttft_ns)
-    samples.encoder_ns.append(NONE_NS if event.encoder_ns is None else event.encoder_ns)
+    samples.ttft_ns.append(UNSET_NS if event.ttft_ns is None else event.ttft_ns)
+    samples.encoder_ns.append(UNSET_NS if event.encoder_ns is None else event.encoder_ns)
     samples.tokens.append(event.tokens)
     if event.index == state.open_index:
         samples.gaps_ns.extend(state.open_gaps_ns)
@@ -80,7 +82,7 @@ def _iteration(session: SessionState, state: CellState, event: events.Iteration)
     state.lag = state.lag or event.lag
     state.invalid += event.invalid
     if event.invalid:
-        session.withdraw(event.cell, INVALID)
+        session.withdraw(event.cell, INVALID_OUTPUT)
     if event.role == "measured":
         if not state.measured_from_ns:
             state.measured_from_ns = max(0, session.clock_ns - event.e2e_ns)
@@ -90,7 +92,7 @@ def _iteration(session: SessionState, state: CellState, event: events.Iteration)
         state.stage = "warming"
 
 
-def _offered(session: SessionState, state: CellState, event: events.Offered) -> None:
+def _fold_offered_load(session: SessionState, state: CellState, event: events.OfferedLoad) -> None:
     first = state.served.offered is None
     if first:
         # What warm-up took of the cache is no figure of the load.
@@ -104,21 +106,23 @@ def _offered(session: SessionState, state: CellState, event: events.Offered) -> 
         session.say(f"{event.requests} requests{rate}{clients}", cell=event.cell)
 
 
-def _lanes(session: SessionState, state: CellState, event: events.Lanes) -> None:
-    state.served.see(event, session.clock_ns)
+def _fold_server_status(
+    session: SessionState, state: CellState, event: events.ServerStatus
+) -> None:
+    state.served.update_status(event, session.clock_ns)
 
 
-def _request(session: SessionState, state: CellState, event: events.Request) -> None:
+def _fold_request(session: SessionState, state: CellState, event: events.Request) -> None:
     """A request is an iteration whose clock begins when it was meant to come."""
     state.served.add(event)
     samples = state.samples
-    ttft_ns = NONE_NS if event.first_ns is None else event.first_ns - event.arrival_ns
+    ttft_ns = UNSET_NS if event.first_ns is None else event.first_ns - event.arrival_ns
     samples.role.append(event.role)
     samples.start_ns.append(event.arrival_ns)
     samples.at_ns.append(session.clock_ns)
     samples.e2e_ns.append(max(1, event.end_ns - event.arrival_ns))
     samples.ttft_ns.append(ttft_ns)
-    samples.encoder_ns.append(NONE_NS)
+    samples.encoder_ns.append(UNSET_NS)
     samples.tokens.append(event.tokens)
     if event.first_ns is not None:
         samples.gaps_ns.append(ttft_ns)
@@ -132,7 +136,7 @@ def _request(session: SessionState, state: CellState, event: events.Request) -> 
         state.stage = "warming"
 
 
-def _block(session: SessionState, state: CellState, event: events.Block) -> None:
+def _fold_block(session: SessionState, state: CellState, event: events.DisturbedBlock) -> None:
     state.blocks.append(event)
     if not event.kept:
         places = range(event.first, min(event.first + event.count, len(state.samples)))
@@ -142,7 +146,7 @@ def _block(session: SessionState, state: CellState, event: events.Block) -> None
     session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
 
 
-def best(known: Peaks, new: Peaks) -> Peaks:
+def merge_peaks(known: DevicePeaks, new: DevicePeaks) -> DevicePeaks:
     """The best that two workers were told or reached on one device: what else goes on beside a
     probe can only slow it."""
     flops = known.flops_per_s | new.flops_per_s
@@ -152,10 +156,10 @@ def best(known: Peaks, new: Peaks) -> Peaks:
     return msgspec.structs.replace(new, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
 
 
-def _header(session: SessionState, event: events.Header) -> None:
+def _header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_samples(session)) for c in event.plan.cells}
-    session.versus = Versus.of(event.plan)
+    session.versus = ABTest.of(event.plan)
 
 
 def _fresh(session: SessionState, cell: Cell) -> CellState:
@@ -184,7 +188,7 @@ def _segment(session: SessionState, event: events.Segment) -> None:
 def _telemetry(session: SessionState, event: events.Telemetry) -> None:
     device = session.devices.get(event.device)
     if device is None:
-        device = session.devices[event.device] = Device()
+        device = session.devices[event.device] = WatchedDevice()
     if event.label:
         device.label = event.label
     if event.versions:
@@ -200,9 +204,9 @@ def _telemetry(session: SessionState, event: events.Telemetry) -> None:
         series[1].append(math.nan if value is None else value)
 
 
-def _peaks(session: SessionState, event: events.Peaks) -> None:
+def _peaks(session: SessionState, event: events.DevicePeaks) -> None:
     key = event.device, event.threads
-    session.peaks[key] = best(session.peaks.get(key, event), event)
+    session.peaks[key] = merge_peaks(session.peaks.get(key, event), event)
 
 
 def _logged(session: SessionState, event: events.Log) -> None:
@@ -225,14 +229,14 @@ def _control(session: SessionState, event: events.Control) -> None:
     session.say(f"{event.action} ({event.who})")
 
 
-def _ended(session: SessionState, event: events.Ended) -> None:
+def _ended(session: SessionState, event: events.SessionEnded) -> None:
     session.ended = event
     session.current = session.comparing = None
     session.working.clear()
     session.paused = False
 
 
-def _at_work(session: SessionState, event: OfCell) -> None:
+def _at_work(session: SessionState, event: CellEvent) -> None:
     """What a cell at work says of itself."""
     if event.cell in session.working:
         session.current = event.cell
@@ -274,10 +278,10 @@ def _start(session: SessionState, event: events.CellStarted) -> None:
     if session.versus is None:
         session.working.clear()
     elif state.cell == session.versus.first:
-        session.versus = Versus.of(session.plan)
+        session.versus = ABTest.of(session.plan)
         for name, each in session.cells.items():
             if each.invalid and name != event.cell:
-                session.withdraw(name, INVALID)
+                session.withdraw(name, INVALID_OUTPUT)
     session.working.add(event.cell)
     session.current = event.cell
     session.comparing = None
@@ -302,7 +306,7 @@ def _replaced(session: SessionState, state: CellState, event: events.CellStarted
     session.say("a fresh worker is loaded", "warning", event.cell)
 
 
-def _round(session: SessionState, event: events.Round) -> None:
+def _round(session: SessionState, event: events.ABBlock) -> None:
     """A block of an A/B; the iterations of one that does not count are no sample either."""
     if session.versus is None or not event.iterations.keys() <= session.cells.keys():
         return
@@ -319,7 +323,7 @@ def _round(session: SessionState, event: events.Round) -> None:
         session.say(said, "info" if event.kept else "warning")
 
 
-def _comparing(session: SessionState, event: events.Comparing) -> None:
+def _comparing(session: SessionState, event: events.FidelityProgress) -> None:
     if {event.cell, event.reference} <= session.cells.keys():
         session.comparing = event
 
@@ -330,13 +334,13 @@ def _fidelity(session: SessionState, event: events.Fidelity) -> None:
     session.comparing = None
     session.fidelity[event.cell, event.reference] = event
     of = session.cells[event.reference].cell.precision
-    session.say(f"output against {of}: {fidelity.forms(event)[0]}", cell=event.cell)
+    session.say(f"output against {of}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell)
     if not event.invalid:
         return
-    session.withdraw(event.cell, INVALID)
+    session.withdraw(event.cell, INVALID_OUTPUT)
     mine = session.cells[event.cell].cell
     for name, each in session.cells.items():
-        if references.same_output(each.cell, mine):
+        if references.has_same_output(each.cell, mine):
             session.cells[name] = replace(each, invalid=each.invalid + event.invalid)
 
 
@@ -362,52 +366,52 @@ def _finish(session: SessionState, event: events.CellFinished) -> None:
         session.say(f"{event.status}{place}{why}", level, event.cell)
 
 
-OfCell = (
+CellEvent = (
     events.Progress
     | events.Phase
-    | events.Load
+    | events.ModelLoaded
     | events.Workload
     | events.Kernels
-    | events.Steps
+    | events.TokenTimings
     | events.Iteration
-    | events.Block
-    | events.Offered
-    | events.Lanes
+    | events.DisturbedBlock
+    | events.OfferedLoad
+    | events.ServerStatus
     | events.Request
     | events.Memory
 )
 # By type: a chain of cases costs more than the decoding of an event.
 _OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
-    events.Progress: _progress,
-    events.Phase: _phase,
-    events.Load: _load,
-    events.Workload: _workload,
-    events.Kernels: _kernels,
-    events.Steps: _steps,
-    events.Iteration: _iteration,
-    events.Block: _block,
-    events.Offered: _offered,
-    events.Lanes: _lanes,
-    events.Request: _request,
-    events.Memory: _memory,
+    events.Progress: _fold_progress,
+    events.Phase: _fold_phase,
+    events.ModelLoaded: _fold_load,
+    events.Workload: _fold_workload,
+    events.Kernels: _fold_kernels,
+    events.TokenTimings: _fold_token_timings,
+    events.Iteration: _fold_iteration,
+    events.DisturbedBlock: _fold_block,
+    events.OfferedLoad: _fold_offered_load,
+    events.ServerStatus: _fold_server_status,
+    events.Request: _fold_request,
+    events.Memory: _fold_memory,
 }
 
 _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     **dict.fromkeys(_OF_CELL, _at_work),
-    events.Header: _header,
+    events.SessionHeader: _header,
     events.Segment: _segment,
     events.Telemetry: _telemetry,
-    events.Peaks: _peaks,
+    events.DevicePeaks: _peaks,
     events.Log: _logged,
     events.Gap: _gap,
     events.Marker: _marker,
     events.Control: _control,
-    events.Ended: _ended,
+    events.SessionEnded: _ended,
     events.CellStarted: _start,
     events.CellRejected: _rejected,
     events.CellFinished: _finish,
-    events.Round: _round,
-    events.Comparing: _comparing,
+    events.ABBlock: _round,
+    events.FidelityProgress: _comparing,
     events.Fidelity: _fidelity,
 }
 

@@ -10,7 +10,7 @@ from txtop.plan import references
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 
 HOST = "host"
@@ -18,13 +18,13 @@ MAX_NS = 2**63 - 1
 
 
 @dataclass
-class Device:
+class WatchedDevice:
     """The series of one watched device: session clock in ns beside values, NaN where unread."""
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    foreign: tuple[events.Foreign, ...] = ()
+    foreign: tuple[events.ForeignProcess, ...] = ()
 
     def last(self, name: str) -> float | None:
         if name not in self.series:
@@ -51,21 +51,21 @@ class SessionState:
     are those of a device with so many threads.
     """
 
-    header: events.Header | None = None
+    header: events.SessionHeader | None = None
     cells: dict[str, CellState] = field(default_factory=dict)
-    devices: dict[str, Device] = field(default_factory=dict)
+    devices: dict[str, WatchedDevice] = field(default_factory=dict)
     log: list[LogLine] = field(default_factory=list)
     markers: list[tuple[int, str]] = field(default_factory=list)
     gaps: list[tuple[int, events.Gap]] = field(default_factory=list)
-    loads: dict[str, events.Load] = field(default_factory=dict)
-    peaks: dict[tuple[str, int], events.Peaks] = field(default_factory=dict)
+    loads: dict[str, events.ModelLoaded] = field(default_factory=dict)
+    peaks: dict[tuple[str, int], events.DevicePeaks] = field(default_factory=dict)
     current: str | None = None
     working: set[str] = field(default_factory=set)
-    versus: Versus | None = None
+    versus: ABTest | None = None
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
-    comparing: events.Comparing | None = None
+    comparing: events.FidelityProgress | None = None
     paused: bool = False
-    ended: events.Ended | None = None
+    ended: events.SessionEnded | None = None
     clock_ns: int = 0
     last_seq: int = 0
     events_folded: int = 0
@@ -92,7 +92,7 @@ class SessionState:
             (
                 found
                 for (cell, _), found in self.fidelity.items()
-                if references.same_output(self.cells[cell].cell, mine)
+                if references.has_same_output(self.cells[cell].cell, mine)
             ),
             None,
         )
@@ -111,7 +111,7 @@ class SessionState:
         part = device_id.replace("GPU-", "MIG-", 1)
         return next((name for name in (device_id, part) if name in self.devices), None)
 
-    def peaks_of(self, load: events.Load) -> events.Peaks | None:
+    def peaks_of(self, load: events.ModelLoaded) -> events.DevicePeaks | None:
         """What the device of a load can do at most with its threads; null where nobody told."""
         return self.peaks.get((load.device_id or load.device_name, load.threads))
 
@@ -143,7 +143,7 @@ class SessionState:
 _PROCESS = "process:"
 
 
-def gpus_of(session: SessionState) -> list[tuple[str, Device]]:
+def gpus_of(session: SessionState) -> list[tuple[str, WatchedDevice]]:
     """The GPUs among the watched devices, in the order in which they were first seen."""
     return [
         (name, device)

@@ -6,13 +6,13 @@ import copy
 from dataclasses import dataclass, replace
 
 from txtop.state.cell import CellState, Samples
-from txtop.state.session import Device, SessionState
+from txtop.state.session import SessionState, WatchedDevice
 
 _GROWING = ("log", "markers", "gaps", "boot_ids")
 
 
 @dataclass(frozen=True)
-class AtWork:
+class ActiveCell:
     """A cell that goes on: a copy of it, and how much of its columns there was."""
 
     cell: CellState
@@ -21,21 +21,21 @@ class AtWork:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """What `develop` needs to make a state again out of one that has gone on since."""
+class StateSnapshot:
+    """What `restore_snapshot` needs to make a state again out of one that has gone on since."""
 
     plain: SessionState
     lengths: dict[str, int]
-    at_work: tuple[AtWork, ...]
-    devices: dict[str, tuple[Device, dict[str, int]]]
+    at_work: tuple[ActiveCell, ...]
+    devices: dict[str, tuple[WatchedDevice, dict[str, int]]]
 
 
-def take(state: SessionState) -> Picture:
+def take_snapshot(state: SessionState) -> StateSnapshot:
     """Costs little, however long `state` has become: no series is copied."""
-    return Picture(
-        plain=_plain(state),
+    return StateSnapshot(
+        plain=_copy_containers(state),
         lengths={name: len(getattr(state, name)) for name in _GROWING},
-        at_work=tuple(_at_work(state.cells[name]) for name in sorted(state.working)),
+        at_work=tuple(_snapshot_active_cell(state.cells[name]) for name in sorted(state.working)),
         devices={
             name: (replace(device, series={}), {k: len(s[0]) for k, s in device.series.items()})
             for name, device in state.devices.items()
@@ -43,26 +43,27 @@ def take(state: SessionState) -> Picture:
     )
 
 
-def develop(picture: Picture, later: SessionState) -> SessionState:
+def restore_snapshot(picture: StateSnapshot, later: SessionState) -> SessionState:
     """The state that `picture` was taken of; `later` is that same state, gone on.
 
     Series are copied, so the result may go on by itself. Cells that were over, or had not begun,
     are shared: nothing changes them any more.
     """
-    state = _plain(picture.plain)
+    state = _copy_containers(picture.plain)
     for name, length in picture.lengths.items():
         setattr(state, name, getattr(later, name)[:length])
     for known in picture.at_work:
-        cell = _copied(known.cell)
-        cell.samples = _first(cell.samples, known.iterations, known.tokens)
+        cell = _copy_cell(known.cell)
+        cell.samples = _truncate_samples(cell.samples, known.iterations, known.tokens)
         state.cells[cell.cell.id] = cell
     state.devices = {
-        name: _until(later.devices[name], *known) for name, known in picture.devices.items()
+        name: _truncate_device(later.devices[name], *known)
+        for name, known in picture.devices.items()
     }
     return state
 
 
-def _plain(state: SessionState) -> SessionState:
+def _copy_containers(state: SessionState) -> SessionState:
     """With containers of its own; what they hold is shared."""
     plain = copy.copy(state)
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
@@ -72,21 +73,21 @@ def _plain(state: SessionState) -> SessionState:
     return plain
 
 
-def _copied(state: CellState) -> CellState:
+def _copy_cell(state: CellState) -> CellState:
     cell = copy.copy(state)
     cell.blocks = list(cell.blocks)
     cell.open_gaps_ns = cell.open_gaps_ns[:]
     return cell
 
 
-def _at_work(state: CellState) -> AtWork:
-    cell = _copied(state)
+def _snapshot_active_cell(state: CellState) -> ActiveCell:
+    cell = _copy_cell(state)
     cell.samples = copy.copy(cell.samples)
     cell.samples.discarded = set(cell.samples.discarded)
-    return AtWork(cell, len(cell.samples), len(cell.samples.gaps_ns))
+    return ActiveCell(cell, len(cell.samples), len(cell.samples.gaps_ns))
 
 
-def _first(samples: Samples, iterations: int, tokens: int) -> Samples:
+def _truncate_samples(samples: Samples, iterations: int, tokens: int) -> Samples:
     return Samples(
         role=samples.role[:iterations],
         start_ns=samples.start_ns[:iterations],
@@ -102,7 +103,9 @@ def _first(samples: Samples, iterations: int, tokens: int) -> Samples:
     )
 
 
-def _until(later: Device, then: Device, lengths: dict[str, int]) -> Device:
+def _truncate_device(
+    later: WatchedDevice, then: WatchedDevice, lengths: dict[str, int]
+) -> WatchedDevice:
     known = later.series
     series = {name: (known[name][0][:n], known[name][1][:n]) for name, n in lengths.items()}
     return replace(then, series=series)

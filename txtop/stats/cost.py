@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.stats.summary import Summary
 
 
-def per_million(rate: Summary, per_hour: float, unit: str) -> Summary:
+def compute_cost_per_million(rate: Summary, per_hour: float, unit: str) -> Summary:
     """per_hour / 3600 / rate x 1e6; the ends of the rate's interval are turned into prices."""
 
     def price(speed: float | None) -> float | None:

@@ -10,15 +10,15 @@ from itertools import pairwise
 from typing import Literal
 
 NS_PER_S = 1_000_000_000
-SHORTEST_S = 2.0
-SHORTEST_TURN_S = 1.0
-SHORTEST_OF_TURNS_S = 10.0
-HOLE_S = 1.0
+MIN_INTERVAL_S = 2.0
+MIN_TURN_S = 1.0
+MIN_TURNS_TOTAL_S = 10.0
+MAX_GAP_S = 1.0
 
 # Nanoseconds, in order, beside the values read then; NaN where nothing could be read.
-Series = tuple[Sequence[int], Sequence[float]]
-Point = tuple[int, float]
-Source = Literal["counter", "integrated power"]
+TimeSeries = tuple[Sequence[int], Sequence[float]]
+TimedValue = tuple[int, float]
+EnergySource = Literal["counter", "integrated power"]
 
 
 @dataclass(frozen=True)
@@ -27,52 +27,55 @@ class Energy:
 
     seconds: float
     joules: float | None = None
-    source: Source | None = None
+    source: EnergySource | None = None
     reason: str = ""
 
     @property
     def watts(self) -> float | None:
-        """The mean power; over an interval without work it is what `net` takes as idle."""
+        """The mean power; over an interval without work it is what `subtract_idle` takes as
+        idle."""
         return None if self.joules is None else self.joules / self.seconds
 
 
-def energy(counter: Series, power: Series, from_ns: int, to_ns: int) -> Energy:
+def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: int) -> Energy:
     """Gross joules between two moments: E(to) - E(from) of the counter (J since some moment), or,
     where that was never read meanwhile, the integral of power (W) by the trapezoidal rule.
 
     Both are interpolated linearly at the ends, so that adjacent intervals add up.
     """
-    if to_ns - from_ns < SHORTEST_S * NS_PER_S:
+    if to_ns - from_ns < MIN_INTERVAL_S * NS_PER_S:
         seconds = (to_ns - from_ns) / NS_PER_S
-        return Energy(seconds, reason=f"shorter than {SHORTEST_S:.0f} s")
-    return _over(counter, power, from_ns, to_ns)
+        return Energy(seconds, reason=f"shorter than {MIN_INTERVAL_S:.0f} s")
+    return _compute_interval(counter, power, from_ns, to_ns)
 
 
-def in_turns(counter: Series, power: Series, turns: Sequence[tuple[int, int]]) -> Energy:
+def compute_energy_of_turns(
+    counter: TimeSeries, power: TimeSeries, turns: Sequence[tuple[int, int]]
+) -> Energy:
     """The joules of several intervals (from, to) together: what one arm of an A/B took. Devices
     average over up to a second, so that shorter turns cannot be told apart; and under 10 s in all
     nothing is said."""
     seconds = sum(to - since for since, to in turns) / NS_PER_S
-    if seconds < SHORTEST_OF_TURNS_S:
-        return Energy(seconds, reason=f"shorter than {SHORTEST_OF_TURNS_S:.0f} s")
-    if any(to - since < SHORTEST_TURN_S * NS_PER_S for since, to in turns):
-        return Energy(seconds, reason=f"turns of under {SHORTEST_TURN_S:.0f} s")
-    parts = [_over(counter, power, since, to) for since, to in turns]
+    if seconds < MIN_TURNS_TOTAL_S:
+        return Energy(seconds, reason=f"shorter than {MIN_TURNS_TOTAL_S:.0f} s")
+    if any(to - since < MIN_TURN_S * NS_PER_S for since, to in turns):
+        return Energy(seconds, reason=f"turns of under {MIN_TURN_S:.0f} s")
+    parts = [_compute_interval(counter, power, since, to) for since, to in turns]
     unread = next((part for part in parts if part.joules is None), None)
     if unread is not None:
         return Energy(seconds, source=unread.source, reason=unread.reason)
-    source: Source = "counter"
+    source: EnergySource = "counter"
     if any(part.source != source for part in parts):
         source = "integrated power"
     return Energy(seconds, sum(part.joules or 0.0 for part in parts), source)
 
 
-def _over(counter: Series, power: Series, from_ns: int, to_ns: int) -> Energy:
+def _compute_interval(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: int) -> Energy:
     seconds = (to_ns - from_ns) / NS_PER_S
-    points = _read(counter)
-    source: Source = "counter"
+    points = _read_points(counter)
+    source: EnergySource = "counter"
     if not any(from_ns <= at <= to_ns for at, _ in points):
-        points, source = _read(power), "integrated power"
+        points, source = _read_points(power), "integrated power"
     if not any(from_ns <= at <= to_ns for at, _ in points):
         return Energy(seconds, reason="neither energy nor power was read")
     first = bisect_right(points, from_ns, key=_time) - 1
@@ -80,14 +83,14 @@ def _over(counter: Series, power: Series, from_ns: int, to_ns: int) -> Energy:
     if first < 0 or last == len(points):
         return Energy(seconds, source=source, reason="not read from beginning to end")
     around = points[first : last + 1]
-    start = _between(around[0], around[1], from_ns)
-    inside = [start, *around[1:-1], _between(around[-2], around[-1], to_ns)]
+    start = _interpolate(around[0], around[1], from_ns)
+    inside = [start, *around[1:-1], _interpolate(around[-2], around[-1], to_ns)]
     if source == "counter":
-        return _difference(seconds, around, inside)
-    return _integral(seconds, around, inside)
+        return _from_counter(seconds, around, inside)
+    return _from_power(seconds, around, inside)
 
 
-def net(gross: Energy, idle_w: float) -> Energy:
+def subtract_idle(gross: Energy, idle_w: float) -> Energy:
     """What is left of `gross` without `idle_w` watts all the while; null where that is more."""
     if gross.joules is None:
         return gross
@@ -97,15 +100,15 @@ def net(gross: Energy, idle_w: float) -> Energy:
     return Energy(gross.seconds, joules, gross.source)
 
 
-def _read(series: Series) -> list[Point]:
+def _read_points(series: TimeSeries) -> list[TimedValue]:
     return [(at, value) for at, value in zip(*series, strict=True) if math.isfinite(value)]
 
 
-def _time(point: Point) -> int:
+def _time(point: TimedValue) -> int:
     return point[0]
 
 
-def _between(before: Point, after: Point, at_ns: int) -> Point:
+def _interpolate(before: TimedValue, after: TimedValue, at_ns: int) -> TimedValue:
     (t0, v0), (t1, v1) = before, after
     if at_ns in (t0, t1):
         return at_ns, v0 if at_ns == t0 else v1
@@ -114,23 +117,23 @@ def _between(before: Point, after: Point, at_ns: int) -> Point:
     return at_ns, min(max(value, min(v0, v1)), max(v0, v1))
 
 
-def _hole(before: Point, after: Point) -> bool:
-    return after[0] - before[0] > HOLE_S * NS_PER_S
+def _is_gap(before: TimedValue, after: TimedValue) -> bool:
+    return after[0] - before[0] > MAX_GAP_S * NS_PER_S
 
 
-def _difference(seconds: float, around: list[Point], inside: list[Point]) -> Energy:
+def _from_counter(seconds: float, around: list[TimedValue], inside: list[TimedValue]) -> Energy:
     if any(later < earlier for (_, earlier), (_, later) in pairwise(around)):
         return Energy(seconds, source="counter", reason="the energy counter ran backwards")
     # The counter goes on where nobody reads it: only a guess of its value at an end is a hole.
     ends = ((inside[0], around[:2]), (inside[-1], around[-2:]))
-    if any(end not in pair and _hole(*pair) for end, pair in ends):
-        return Energy(seconds, source="counter", reason=f"not read for over {HOLE_S:.0f} s")
+    if any(end not in pair and _is_gap(*pair) for end, pair in ends):
+        return Energy(seconds, source="counter", reason=f"not read for over {MAX_GAP_S:.0f} s")
     return Energy(seconds, inside[-1][1] - inside[0][1], "counter")
 
 
-def _integral(seconds: float, around: list[Point], inside: list[Point]) -> Energy:
-    if any(_hole(*pair) for pair in pairwise(around)):
-        reason = f"power was not read for over {HOLE_S:.0f} s"
+def _from_power(seconds: float, around: list[TimedValue], inside: list[TimedValue]) -> Energy:
+    if any(_is_gap(*pair) for pair in pairwise(around)):
+        reason = f"power was not read for over {MAX_GAP_S:.0f} s"
         return Energy(seconds, source="integrated power", reason=reason)
     joules = sum((b - a) / NS_PER_S * (v + w) / 2 for (a, v), (b, w) in pairwise(inside))
     return Energy(seconds, joules, "integrated power")

@@ -7,9 +7,9 @@ from typing import Literal
 
 from txtop.stats.intervals import Interval
 
-Band = Literal["lossless-like", "minor", "visible", "broken"]
-BANDS: tuple[Band, ...] = ("lossless-like", "minor", "visible", "broken")
-LEAST_FLOOR = 1e-6
+FidelityBand = Literal["lossless-like", "minor", "visible", "broken"]
+FIDELITY_BANDS: tuple[FidelityBand, ...] = ("lossless-like", "minor", "visible", "broken")
+MIN_FLOOR = 1e-6
 KERNEL_WARNING = 10.0
 _KLD = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.96, 0.85)
@@ -17,26 +17,26 @@ _COSINE = (0.9999, 0.999, 0.99)
 _Z95 = 1.959963984540054
 
 
-def of_tokens(kld: float, top1: float) -> Band:
+def classify_tokens(kld: float, top1: float) -> FidelityBand:
     """The worse of what the mean KLD (nats) and the share of equal top tokens say."""
     by_kld = sum(kld > most for most in _KLD)
     by_top1 = sum(top1 < least for least in _TOP1)
-    return BANDS[max(by_kld, by_top1)]
+    return FIDELITY_BANDS[max(by_kld, by_top1)]
 
 
-def of_cosines(pooled: float | None, tokens: float) -> Band:
+def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:
     """The same for an encoder, by the worse of its mean cosines."""
     worse = tokens if pooled is None else min(pooled, tokens)
-    return BANDS[sum(worse < least for least in _COSINE)]
+    return FIDELITY_BANDS[sum(worse < least for least in _COSINE)]
 
 
-def floor(repeated: float | None) -> float:
+def compute_floor(repeated: float | None) -> float:
     """The mean KLD under which nothing is reported: the larger of the reference against a second
     pass of itself and 1e-6."""
-    return max(LEAST_FLOOR, repeated or 0.0)
+    return max(MIN_FLOOR, repeated or 0.0)
 
 
-def wilson(successes: int, n: int) -> Interval | None:
+def compute_wilson_interval(successes: int, n: int) -> Interval | None:
     """Wilson's 95 % score interval of a share; null without a trial."""
     if n <= 0:
         return None

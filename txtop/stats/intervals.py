@@ -16,23 +16,31 @@ _PRIOR = 0.03
 Interval = tuple[float, float]
 
 
-def deviation(values: Sequence[float], mean: float) -> float:
+def compute_deviation(values: Sequence[float], mean: float) -> float:
     """The sample's standard deviation; the exact fractions of `statistics.stdev` cost ten times as
     much, in every frame."""
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def student_t(values: Sequence[float], confidence: float = 0.95) -> Interval | None:
+def compute_student_t_interval(
+    values: Sequence[float], confidence: float = 0.95
+) -> Interval | None:
     """Student's t interval of the mean; null under two values."""
     n = len(values)
     if n < 2:
         return None
     mean = fmean(values)
-    half = student.quantile((1 + confidence) / 2, n - 1) * deviation(values, mean) / math.sqrt(n)
+    half = (
+        student.compute_quantile((1 + confidence) / 2, n - 1)
+        * compute_deviation(values, mean)
+        / math.sqrt(n)
+    )
     return mean - half, mean + half
 
 
-def bca(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -> Interval | None:
+def compute_bca_interval(
+    values: Sequence[float], confidence: float = 0.95, seed: int = 0
+) -> Interval | None:
     """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
 
     10,000 resamples from a legacy Mersenne Twister, whose stream numpy promises not to change.
@@ -70,12 +78,16 @@ def bca(values: Sequence[float], confidence: float = 0.95, seed: int = 0) -> Int
     return bound((1 - confidence) / 2), bound((1 + confidence) / 2)
 
 
-def of_mean(values: Sequence[float], seed: int = 0) -> Interval | None:
+def compute_mean_interval(values: Sequence[float], seed: int = 0) -> Interval | None:
     """The interval that is reported: BCa from 30 values on, Student's t below."""
-    return bca(values, seed=seed) if len(values) >= BOOTSTRAP_FROM else student_t(values)
+    return (
+        compute_bca_interval(values, seed=seed)
+        if len(values) >= BOOTSTRAP_FROM
+        else compute_student_t_interval(values)
+    )
 
 
-def anytime_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
+def compute_anytime_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
     """Half-width of an asymptotic confidence sequence: valid however often one looks.
 
     Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence sequences";
@@ -88,12 +100,12 @@ def anytime_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
     return deviation * math.sqrt(inside)
 
 
-def anytime_t_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
+def compute_anytime_t_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
     """Half-width of a confidence sequence that holds from the first values on, if they are normal.
 
     Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown
     variance": the scale-invariant mixture, tuned for 3 to 10 values. Wider than
-    `anytime_half_width` at any n. Infinite under three values.
+    `compute_anytime_half_width` at any n. Infinite under three values.
     """
     if n < 3:
         return math.inf

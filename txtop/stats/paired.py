@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from txtop.stats.intervals import Interval, of_mean
+from txtop.stats.intervals import Interval, compute_mean_interval
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PairedRatio:
         return (high - low) / 2 / self.ratio
 
 
-def paired_ratio(over: Sequence[float], under: Sequence[float]) -> PairedRatio | None:
+def compute_paired_ratio(over: Sequence[float], under: Sequence[float]) -> PairedRatio | None:
     """The ratio of positive `over` to positive `under`, pair by pair; null under two pairs.
 
     d_i = ln(over_i / under_i); ratio = exp(mean d); the interval is that of the mean of d, its
@@ -33,7 +33,7 @@ def paired_ratio(over: Sequence[float], under: Sequence[float]) -> PairedRatio |
     shares cancels in d_i. Raises `ValueError` where the two differ in length.
     """
     logs = [math.log(a / b) for a, b in zip(over, under, strict=True)]
-    interval = of_mean(logs)
+    interval = compute_mean_interval(logs)
     if interval is None:
         return None
     low, high = interval

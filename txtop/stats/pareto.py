@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def front(points: Sequence[tuple[float, float]]) -> list[bool]:
+def find_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     """For each (cost, gain) whether no other point dominates it.
 
     One dominates another when it costs at most as much and gains at least as much, and is better

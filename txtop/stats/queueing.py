@@ -7,35 +7,35 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import fmean
 
-from txtop.stats.intervals import Interval, student_t
-from txtop.stats.trend import trend
+from txtop.stats.intervals import Interval, compute_student_t_interval
+from txtop.stats.trend import estimate_trend
 
-BATCHES = 10
-LEAST_A_BATCH = 2
+BATCH_COUNT = 10
+MIN_PER_BATCH = 2
 SATURATED_P = 0.01
 OVER_CAPACITY = 0.05
 
 
-def batch_means(values: Sequence[float]) -> Interval | None:
+def compute_batch_means_interval(values: Sequence[float]) -> Interval | None:
     """Student's t interval of the mean from the means of ten batches of neighbours.
 
     Requests that meet in a queue are slow together, so as single values they would promise too
     much (Conway 1963; Law and Kelton, "Simulation Modeling and Analysis", section 9.5.3). Null
     under 20 values.
     """
-    return student_t(batched(values))
+    return compute_student_t_interval(compute_batch_means(values))
 
 
-def batched(values: Sequence[float]) -> list[float]:
+def compute_batch_means(values: Sequence[float]) -> list[float]:
     """The means of ten batches of neighbours; none under 20 values."""
     n = len(values)
-    if n < BATCHES * LEAST_A_BATCH:
+    if n < BATCH_COUNT * MIN_PER_BATCH:
         return []
-    edges = [round(i * n / BATCHES) for i in range(BATCHES + 1)]
+    edges = [round(i * n / BATCH_COUNT) for i in range(BATCH_COUNT + 1)]
     return [fmean(values[a:b]) for a, b in pairwise(edges)]
 
 
-def saturated(
+def is_saturated(
     arrivals_s: Sequence[float], starts_s: Sequence[float], ends_s: Sequence[float], slots: int
 ) -> bool:
     """Whether requests came faster than they were served: each waited longer than the one before.
@@ -49,16 +49,16 @@ def saturated(
     if n < 3 or arrivals_s[-1] <= arrivals_s[0]:
         return False
     waits = [start - arrival for arrival, start in zip(arrivals_s, starts_s, strict=True)]
-    found = trend(waits)
+    found = estimate_trend(waits)
     if found is None or found.p >= SATURATED_P:
         return False
     rate = (n - 1) / (arrivals_s[-1] - arrivals_s[0])
     backlog = n - bisect_right(sorted(ends_s), arrivals_s[-1])
-    over = rate > n / busy_s(starts_s, ends_s)
+    over = rate > n / compute_busy_s(starts_s, ends_s)
     return over and found.slope * rate > OVER_CAPACITY and backlog > 2 * slots
 
 
-def busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
+def compute_busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
     """How long anything was served: the union of the spans from start to end."""
     total = reached = 0.0
     for start, end in sorted(zip(starts, ends, strict=True)):
@@ -67,13 +67,13 @@ def busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
     return total
 
 
-def md1_wait_s(service_s: float, load: float) -> float:
+def compute_md1_wait_s(service_s: float, load: float) -> float:
     """Mean time in the queue of an M/D/1 server (Pollaczek-Khinchine): load x service / 2 (1 -
     load). The check of txtop's own server against theory."""
     return load * service_s / (2 * (1 - load))
 
 
-def knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
+def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
     """The place where throughput over latency is highest: Kleinrock's power (1979), the point
     beyond which more load buys waiting and little else. Null without points."""
     power = [rate / latency for rate, latency in zip(rates, latencies, strict=True) if latency > 0]

@@ -15,18 +15,18 @@ from itertools import groupby
 from statistics import fmean
 from typing import Literal
 
-from txtop.stats.intervals import Interval, anytime_half_width, anytime_t_half_width
+from txtop.stats.intervals import Interval, compute_anytime_half_width, compute_anytime_t_half_width
 
 FIRST_LOOK = 10
 FIRST_LOOK_RELOADED = 5
 FIRST_LOOK_PAIRED = 3
-FARTHEST = 1 << 14
+MAX_EXPECTED_BLOCKS = 1 << 14
 ALPHA = 0.05
-EXACT_UP_TO = 25
-Verdict = Literal["faster", "slower", "equivalent", "inconclusive"]
+MAX_EXACT_N = 25
+SequentialVerdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 
 
-def block_difference(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
+def compute_block_difference(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
     """d of one block, from the times of its requests."""
     return fmean(map(math.log, a_ns)) - fmean(map(math.log, b_ns))
 
@@ -59,13 +59,13 @@ class ConfidenceSequence:
         self.first_look = FIRST_LOOK
         self.differences: list[float] = []
         self.looks: list[Look] = []
-        self._half_width = anytime_half_width
+        self._half_width = compute_anytime_half_width
         self._low, self._high = -math.inf, math.inf
         self._mean = self._squares = 0.0
 
-    def few(self, first_look: int) -> None:
+    def expect_few_blocks(self, first_look: int) -> None:
         """There will be few blocks: looks from `first_look` on count. Before the first block."""
-        self.first_look, self._half_width = first_look, anytime_t_half_width
+        self.first_look, self._half_width = first_look, compute_anytime_t_half_width
 
     @property
     def n(self) -> int:
@@ -95,13 +95,13 @@ class ConfidenceSequence:
         self.looks.append(Look(n, math.exp(self._mean), interval))
 
     @property
-    def verdict(self) -> Verdict | None:
+    def verdict(self) -> SequentialVerdict | None:
         """Null while it may still come; `inconclusive` where the intersection is empty."""
         if self.n < self.first_look:
             return None
         if self._low > self._high:
             return "inconclusive"
-        return judged(self._low, self._high, self.margin)
+        return judge_log_ratio(self._low, self._high, self.margin)
 
     @property
     def excludes_one(self) -> bool:
@@ -117,12 +117,12 @@ class ConfidenceSequence:
 
         def undecided(n: int) -> bool:
             half = self._half_width(n, deviation, self.alpha)
-            return judged(self._mean - half, self._mean + half, self.margin) is None
+            return judge_log_ratio(self._mean - half, self._mean + half, self.margin) is None
 
         least = max(self.n, self.first_look)
-        if undecided(FARTHEST):
+        if undecided(MAX_EXPECTED_BLOCKS):
             return None
-        return least + bisect_left(range(least, FARTHEST), False, key=undecided)
+        return least + bisect_left(range(least, MAX_EXPECTED_BLOCKS), False, key=undecided)
 
     def copy(self) -> ConfidenceSequence:
         """As it is now; the original may go on."""
@@ -131,7 +131,7 @@ class ConfidenceSequence:
         return found
 
 
-def judged(low: float, high: float, margin: float) -> Verdict | None:
+def judge_log_ratio(low: float, high: float, margin: float) -> SequentialVerdict | None:
     """What an interval of d says: wholly beyond ln(1 + margin), wholly inside, or neither."""
     band = math.log1p(margin)
     if low > band:
@@ -141,7 +141,7 @@ def judged(low: float, high: float, margin: float) -> Verdict | None:
     return "equivalent" if -band <= low and high <= band else None
 
 
-def signed_rank_p(differences: Sequence[float]) -> float | None:
+def compute_signed_rank_p(differences: Sequence[float]) -> float | None:
     """Two-sided p of Wilcoxon's signed-rank test; null without a difference that is not zero.
 
     Exact up to 25 differences without ties, else the normal approximation, corrected for ties
@@ -158,14 +158,14 @@ def signed_rank_p(differences: Sequence[float]) -> float | None:
         positive += middle * sum(d > 0 for d in same)
         ties += len(same) ** 3 - len(same)
         rank += len(same)
-    if n <= EXACT_UP_TO and not ties:
-        return _exact(round(positive), n)
+    if n <= MAX_EXACT_N and not ties:
+        return _compute_exact_p(round(positive), n)
     variance = n * (n + 1) * (2 * n + 1) / 24 - ties / 48
     away = max(0.0, abs(positive - n * (n + 1) / 4) - 0.5)
     return math.erfc(away / math.sqrt(2 * variance))
 
 
-def _exact(positive: int, n: int) -> float:
+def _compute_exact_p(positive: int, n: int) -> float:
     """From the number of subsets of 1..n with each sum."""
     total = n * (n + 1) // 2
     ways = [1] + [0] * total
@@ -176,7 +176,7 @@ def _exact(positive: int, n: int) -> float:
     return min(1.0, tail / 2.0 ** (n - 1))
 
 
-def holm(values: Iterable[float | None]) -> list[float | None]:
+def adjust_holm(values: Iterable[float | None]) -> list[float | None]:
     """p-values of several comparisons, adjusted by Holm's step-down method, in their order."""
     given = list(values)
     order = sorted((p, i) for i, p in enumerate(given) if p is not None)

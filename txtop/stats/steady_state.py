@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median, stdev
 
-from txtop.stats.trend import binned, trend
+from txtop.stats.trend import bin_values, estimate_trend
 
-MATTERS = 0.01
-SIGNIFICANT = 0.01
+RELEVANT_CHANGE = 0.01
+SIGNIFICANCE = 0.01
 # A cell that runs is looked at many times, and each look is a chance to be wrong.
-SIGNIFICANT_LIVE = 0.001
+LIVE_SIGNIFICANCE = 0.001
 MIN_VERDICT = 10
 MIN_KEPT = 3
 MIN_SEGMENT = 2
-MOST_POINTS = 400
+MAX_POINTS = 400
 BATCH = 5
 # A change that matters is ten times this, so a quieter series is taken to be as noisy.
-LEAST_NOISE = MATTERS / 10
+MIN_NOISE = RELEVANT_CHANGE / 10
 
 
 @dataclass(frozen=True)
-class Steady:
+class SteadyState:
     """`start` is the place of the first kept value; `steady` is null under ten kept values."""
 
     n: int
@@ -34,13 +34,13 @@ class Steady:
     notes: tuple[str, ...] = ()
 
 
-def noise(series: Sequence[float]) -> float:
+def estimate_noise(series: Sequence[float]) -> float:
     """Robust standard deviation, from the median absolute first difference: blind to steps."""
     steps = [abs(b - a) for a, b in pairwise(series)]
     return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
 
 
-def penalty(n: int) -> float:
+def compute_penalty(n: int) -> float:
     """What a changepoint has to gain, in squared standard deviations.
 
     Three parts of BIC's ln n, and more in a short series, whose noise is known badly. Chosen so
@@ -49,7 +49,7 @@ def penalty(n: int) -> float:
     return 3 * math.log(n) * (1 + 12 / n)
 
 
-def changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT) -> list[int]:
+def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT) -> list[int]:
     """Where the mean changes: the first place of every segment but the first one.
 
     The exact optimum of squared error + `cost` a changepoint, with segments of `least` or more:
@@ -75,7 +75,7 @@ def changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT)
     return places[::-1]
 
 
-def start_of(values: Sequence[float]) -> int:
+def find_start(values: Sequence[float]) -> int:
     """Leading positive values to drop: segments whose level is not that of the longest one.
 
     Levels are means of logarithms and differ from 1 % on. Only a minority is ever dropped, and
@@ -83,10 +83,10 @@ def start_of(values: Sequence[float]) -> int:
     """
     if len(values) < 2 * MIN_KEPT:
         return 0
-    points, size = binned([math.log(v) for v in values], MOST_POINTS)
-    centre, scale = median(points), max(noise(points), LEAST_NOISE)
+    points, size = bin_values([math.log(v) for v in values], MAX_POINTS)
+    centre, scale = median(points), max(estimate_noise(points), MIN_NOISE)
     scaled = [(v - centre) / scale for v in points]
-    edges = [0, *changepoints(scaled, penalty(len(scaled))), len(points)]
+    edges = [0, *find_changepoints(scaled, compute_penalty(len(scaled))), len(points)]
     segments = list(pairwise(edges))
     low, high = max(segments, key=lambda s: (s[1] - s[0], s[0]))
     level = fmean(points[low:high])
@@ -94,13 +94,13 @@ def start_of(values: Sequence[float]) -> int:
     for low, high in segments:
         if 2 * high >= len(points) or len(values) - high * size < MIN_KEPT:
             break
-        if abs(math.expm1(fmean(points[low:high]) - level)) <= MATTERS:
+        if abs(math.expm1(fmean(points[low:high]) - level)) <= RELEVANT_CHANGE:
             break
         start = high * size
     return start
 
 
-def mser5(values: Sequence[float]) -> int:
+def compute_mser5_start(values: Sequence[float]) -> int:
     """Leading values to drop so that the mean of the rest is known best (White 1997, MSER-5).
 
     Batches of five; at most half of them are dropped.
@@ -118,36 +118,36 @@ def mser5(values: Sequence[float]) -> int:
     return cut * BATCH
 
 
-def drifts(values: Sequence[float], significant: float = SIGNIFICANT) -> bool:
+def is_drifting(values: Sequence[float], significant: float = SIGNIFICANCE) -> bool:
     """Whether a slope of over 1 % across positive `values` is there at p < `significant`."""
-    found = trend(values)
-    return found is not None and found.p < significant and abs(found.across) > MATTERS
+    found = estimate_trend(values)
+    return found is not None and found.p < significant and abs(found.across) > RELEVANT_CHANGE
 
 
-def judge(values: Sequence[float], start: int | None = None) -> Steady:
+def judge_series(values: Sequence[float], start: int | None = None) -> SteadyState:
     """The verdict on the positive durations of the measured iterations, in order, in any unit.
 
     `start` is where the steady part begins, null where that is to be found.
     """
-    start = start_of(values) if start is None else start
+    start = find_start(values) if start is None else start
     kept = values[start:]
     notes = []
     if start:
         plural = "s" if start > 1 else ""
         notes.append(f"{start} iteration{plural} dropped: warm-up went on")
-    steady = None if len(kept) < MIN_VERDICT else not drifts(kept)
+    steady = None if len(kept) < MIN_VERDICT else not is_drifting(kept)
     if steady is False:
         notes.append("no steady state")
-    mser = mser5(values)
-    if steady and mser > start and _differ(values[start:mser], values[mser:]):
+    mser = compute_mser5_start(values)
+    if steady and mser > start and _means_differ(values[start:mser], values[mser:]):
         notes.append(f"MSER-5 would drop {mser} iterations")
-    return Steady(len(values), start, steady, mser, tuple(notes))
+    return SteadyState(len(values), start, steady, mser, tuple(notes))
 
 
-def _differ(before: Sequence[float], after: Sequence[float]) -> bool:
+def _means_differ(before: Sequence[float], after: Sequence[float]) -> bool:
     """Whether two means differ by over 1 % and by over three standard errors."""
     if len(before) < 2 or len(after) < 2:
         return False
     a, b = fmean(before), fmean(after)
     error = math.sqrt(stdev(before) ** 2 / len(before) + stdev(after) ** 2 / len(after))
-    return abs(a - b) > max(MATTERS * b, 3 * error)
+    return abs(a - b) > max(RELEVANT_CHANGE * b, 3 * error)

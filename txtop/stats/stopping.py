@@ -16,7 +16,7 @@ NO_STEADY_LOOKS = 2
 StoppedBy = Literal["iterations", "converged", "budget", "no_steady_state"]
 
 
-def decide(
+def decide_stop(
     *,
     n: int,
     measured_s: float,

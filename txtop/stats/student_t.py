@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 from statistics import NormalDist
 
-MOST_STEPS = 100
+MAX_STEPS = 100
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
@@ -47,7 +47,7 @@ def _upper_tail(t: float, df: float) -> float:
 
 
 @lru_cache(maxsize=4096)
-def quantile(p: float, df: float) -> float:
+def compute_quantile(p: float, df: float) -> float:
     """The p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1.
 
     Newton's method from the first terms of the Cornish-Fisher expansion (Abramowitz and Stegun,
@@ -58,7 +58,7 @@ def quantile(p: float, df: float) -> float:
     z = NormalDist().inv_cdf(p)
     t = z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
     scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         density = math.exp(scale - (df + 1) / 2 * math.log1p(t * t / df))
         step = (_upper_tail(t, df) - (1.0 - p)) / density
         t += step

@@ -12,12 +12,12 @@ import msgspec
 from txtop.stats import intervals
 
 # Smallest n at which, with 99 % confidence, at least two samples lie beyond the percentile.
-FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
-REPORTED = (50, 90, 95, 99)
-FEW = 10
+PERCENTILE_FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
+REPORTED_PERCENTILES = (50, 90, 95, 99)
+FEW_SAMPLES = 10
 OUTLIER_Z = 14.8
 
-Band = Literal["excellent", "good", "fair", "unstable"]
+VariationBand = Literal["excellent", "good", "fair", "unstable"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -39,7 +39,7 @@ class Summary(msgspec.Struct, kw_only=True):
     notes: list[str] = []
 
 
-def percentile(ordered: Sequence[float], p: float) -> float:
+def compute_percentile(ordered: Sequence[float], p: float) -> float:
     """Linear interpolation between order statistics (Hyndman and Fan, type 7; numpy's default)."""
     place = (len(ordered) - 1) * p / 100
     low = math.floor(place)
@@ -47,17 +47,19 @@ def percentile(ordered: Sequence[float], p: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def stated(ordered: Sequence[float], n: int, p: int) -> float | None:
+def compute_percentile_above_floor(ordered: Sequence[float], n: int, p: int) -> float | None:
     """The percentile where `n` iterations are enough for it; null below its floor."""
-    return percentile(ordered, p) if ordered and n >= FLOORS[p] else None
+    return compute_percentile(ordered, p) if ordered and n >= PERCENTILE_FLOORS[p] else None
 
 
-def relative_half_width(mean: float | None, ci95: tuple[float, float] | None) -> float | None:
+def compute_relative_half_width(
+    mean: float | None, ci95: tuple[float, float] | None
+) -> float | None:
     """Half the interval as a share of the mean; null without one of the two."""
     return (ci95[1] - ci95[0]) / 2 / mean if ci95 is not None and mean else None
 
 
-def band(cv: float) -> Band:
+def classify_variation(cv: float) -> VariationBand:
     """What a coefficient of variation, as a share, amounts to."""
     if cv < 0.05:
         return "excellent"
@@ -66,7 +68,7 @@ def band(cv: float) -> Band:
     return "fair" if cv < 0.20 else "unstable"
 
 
-def outlying(values: Sequence[float]) -> list[int]:
+def find_outliers(values: Sequence[float]) -> list[int]:
     """Places of the values with a modified Z over 14.8 (Iglewicz and Hoaglin 1993)."""
     if not values:
         return []
@@ -76,9 +78,9 @@ def outlying(values: Sequence[float]) -> list[int]:
     return [i for i, v in enumerate(values) if abs(v - centre) > far] if mad > 0 else []
 
 
-def outliers(values: Sequence[float]) -> int:
+def count_outliers(values: Sequence[float]) -> int:
     """How many values are outlying; they are counted, never dropped."""
-    return len(outlying(values))
+    return len(find_outliers(values))
 
 
 def summarise(
@@ -104,18 +106,24 @@ def summarise(
         return Summary(unit=unit, n=0, notes=["no sample"])
     ordered = sorted(values)
     centre = median(ordered)
-    notes = [f"few: n = {n}"] if n < FEW else []
-    odd = outliers(ordered)
+    notes = [f"few: n = {n}"] if n < FEW_SAMPLES else []
+    odd = count_outliers(ordered)
     if odd:
         notes.append(f"{odd} outlier{'s' if odd > 1 else ''} kept")
-    percentiles = {f"p{p}": stated(ordered, n, p) for p in REPORTED}
-    notes += [f"p{p} need {FLOORS[p]}, have {n}" for p in REPORTED if n < FLOORS[p]]
+    percentiles = {
+        f"p{p}": compute_percentile_above_floor(ordered, n, p) for p in REPORTED_PERCENTILES
+    }
+    notes += [
+        f"p{p} need {PERCENTILE_FLOORS[p]}, have {n}"
+        for p in REPORTED_PERCENTILES
+        if n < PERCENTILE_FLOORS[p]
+    ]
     times = [1 / v for v in units] if rate else units
-    ci = intervals.of_mean(times, seed)
+    ci = intervals.compute_mean_interval(times, seed)
     if ci is None:
         notes.append("no interval: n < 2")
     elif rate:
-        ci = turned_over(ci)
+        ci = invert_interval(ci)
         notes += [] if ci else ["no interval: too few for how they vary"]
     return Summary(
         unit=unit,
@@ -132,13 +140,13 @@ def summarise(
     )
 
 
-def turned_over(interval: tuple[float, float]) -> tuple[float, float] | None:
+def invert_interval(interval: tuple[float, float]) -> tuple[float, float] | None:
     """The interval of a rate from that of the time of one piece of work."""
     low, high = interval
     return (1 / high, 1 / low) if low > 0 else None
 
 
-def single(value: float | None, unit: str, note: str) -> Summary:
+def summarise_single(value: float | None, unit: str, note: str) -> Summary:
     """A figure measured once: no spread, no interval, and a note that says so."""
     if value is None:
         return Summary(unit=unit, n=0, notes=[note])

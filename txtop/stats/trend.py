@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-MOST_POINTS = 200
+MAX_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Trend:
     across: float
 
 
-def binned(values: Sequence[float], most: int) -> tuple[list[float], int]:
+def bin_values(values: Sequence[float], most: int) -> tuple[list[float], int]:
     """At most `most` means of equally many neighbours, and how many make one of them."""
     size = max(1, math.ceil(len(values) / most))
     if size == 1:
@@ -28,7 +28,7 @@ def binned(values: Sequence[float], most: int) -> tuple[list[float], int]:
     return [fmean(values[i : i + size]) for i in range(0, len(values), size)], size
 
 
-def trend(values: Sequence[float], most: int = MOST_POINTS) -> Trend | None:
+def estimate_trend(values: Sequence[float], most: int = MAX_POINTS) -> Trend | None:
     """Mann-Kendall (Kendall 1975, with its correction for ties) and Theil-Sen; null under three.
 
     p comes from the normal approximation without correction for continuity. A series of more
@@ -36,7 +36,7 @@ def trend(values: Sequence[float], most: int = MOST_POINTS) -> Trend | None:
     """
     if len(values) < 3:
         return None
-    x, size = binned(values, most)
+    x, size = bin_values(values, most)
     n = len(x)
     slopes = [(x[j] - x[i]) / (j - i) for i in range(n) for j in range(i + 1, n)]
     score = sum(s > 0 for s in slopes) - sum(s < 0 for s in slopes)

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEAST = 9
+MIN_ITERATIONS = 9
 RESAMPLES = 4_000
-Verdict = Literal["faster", "slower", "equivalent", "inconclusive", "insufficient"]
+UnpairedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "insufficient"]
 
 
 @dataclass(frozen=True)
-class Contrast:
+class UnpairedRatio:
     """`ratio` is the speed of new over base, from times: above 1 the new side is faster.
 
     A side's time is the median of its sessions' medians. `p` is of the Mann-Whitney test, on
@@ -31,12 +31,12 @@ class Contrast:
     n_new: int
     sessions_base: int
     sessions_new: int
-    verdict: Verdict
+    verdict: UnpairedVerdict
 
 
-def contrast(
+def compare_unpaired(
     base: Sequence[Sequence[float]], new: Sequence[Sequence[float]], margin: float, seed: int = 0
-) -> Contrast:
+) -> UnpairedRatio:
     """Compares times, one list a session. A verdict needs 9 iterations a side, and faster or
     slower an interval wholly outside [1/(1+margin), 1+margin]."""
     import numpy as np
@@ -44,17 +44,17 @@ def contrast(
     old, fresh = ([np.asarray(s, dtype=np.float64) for s in side if len(s)] for side in (base, new))
     n_base, n_new = (sum(s.size for s in side) for side in (old, fresh))
     ratio = ci95 = p = None
-    verdict: Verdict = "insufficient"
+    verdict: UnpairedVerdict = "insufficient"
     if old and fresh:
         ratio = _ratio(_level(old), _level(fresh))
-    if min(n_base, n_new) >= LEAST:
+    if min(n_base, n_new) >= MIN_ITERATIONS:
         ci95 = _interval(old, fresh, seed) if ratio is not None else None
         p = _mann_whitney(*_ranked(old, fresh))
-        verdict = judged(ci95, margin)
-    return Contrast(ratio, ci95, p, n_base, n_new, len(old), len(fresh), verdict)
+        verdict = judge_ratio(ci95, margin)
+    return UnpairedRatio(ratio, ci95, p, n_base, n_new, len(old), len(fresh), verdict)
 
 
-def judged(ci95: tuple[float, float] | None, margin: float) -> Verdict:
+def judge_ratio(ci95: tuple[float, float] | None, margin: float) -> UnpairedVerdict:
     """What an interval of the ratio says against a margin."""
     if ci95 is None:
         return "inconclusive"

@@ -7,16 +7,16 @@ from statistics import fmean, median
 from typing import NamedTuple
 
 WINDOW = 10
-WITHIN = 0.01
-SHARE = 0.25
+MAX_CHANGE = 0.01
+BUDGET_SHARE = 0.25
 CALM_S = 10.0
-CALM_LEAST_S = 2.0
+CALM_MIN_S = 2.0
 CALM_C = 1.0
 
-Readings = Sequence[tuple[float, float]]
+TimedReadings = Sequence[tuple[float, float]]
 
 
-def flat(durations: Sequence[float]) -> bool:
+def is_flat(durations: Sequence[float]) -> bool:
     """Whether the medians of the last two windows of 10 durations differ by under 1 %.
 
     False under 20 durations; in any unit. METHOD, "Warm-up and steady state": on a simulated
@@ -26,10 +26,10 @@ def flat(durations: Sequence[float]) -> bool:
         return False
     before = median(durations[-2 * WINDOW : -WINDOW])
     after = median(durations[-WINDOW:])
-    return abs(after - before) < WITHIN * before or after == before
+    return abs(after - before) < MAX_CHANGE * before or after == before
 
 
-def settled(temperature_c: Readings, clock_mhz: Readings) -> bool:
+def is_settled(temperature_c: TimedReadings, clock_mhz: TimedReadings) -> bool:
     """Whether a GPU's temperature moves by under 1 C in 10 s and its clock holds within 1 %.
 
     Readings since the first iteration, as (seconds, value) in order; of each the last 10 s count,
@@ -38,7 +38,7 @@ def settled(temperature_c: Readings, clock_mhz: Readings) -> bool:
     warmer, faster = _change(temperature_c), _change(clock_mhz)
     if warmer is None or faster is None:
         return False
-    return abs(warmer.slope) * CALM_S < CALM_C and abs(faster.step) < WITHIN * faster.level
+    return abs(warmer.slope) * CALM_S < CALM_C and abs(faster.step) < MAX_CHANGE * faster.level
 
 
 class _Change(NamedTuple):
@@ -49,9 +49,9 @@ class _Change(NamedTuple):
     level: float
 
 
-def _change(readings: Readings) -> _Change | None:
+def _change(readings: TimedReadings) -> _Change | None:
     recent = [r for r in readings if r[0] > readings[-1][0] - CALM_S]
-    if len(recent) < 2 or recent[-1][0] - recent[0][0] < CALM_LEAST_S:
+    if len(recent) < 2 or recent[-1][0] - recent[0][0] < CALM_MIN_S:
         return None
     half = len(recent) // 2
     (at0, before), (at1, after) = (
@@ -61,11 +61,11 @@ def _change(readings: Readings) -> _Change | None:
     return _Change(after - before, (after - before) / (at1 - at0), before)
 
 
-def given_up(spent_s: float, budget_s: float) -> bool:
+def is_budget_spent(spent_s: float, budget_s: float) -> bool:
     """Whether warm-up has had its quarter of the cell's budget, both in seconds."""
-    return spent_s >= SHARE * budget_s
+    return spent_s >= BUDGET_SHARE * budget_s
 
 
-def wanted(warm: int) -> int:
+def suggest_iterations(warm: int) -> int:
     """Iterations worth asking for before the gate can say something new, after `warm` of them."""
     return 2 * WINDOW - warm if warm < 2 * WINDOW else WINDOW

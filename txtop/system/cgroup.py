@@ -36,31 +36,31 @@ class MemoryLimit:
     def used_bytes(self) -> int | None:
         """What counts against the limit, without the page cache that can be dropped; else null."""
         layout = _V1 if self.version == 1 else _V2
-        usage = _number(self.folder / layout.usage)
+        usage = _read_number(self.folder / layout.usage)
         if usage is None:
             return None
-        return max(0, usage - _statistic(self.folder / "memory.stat", layout.reclaimable))
+        return max(0, usage - _read_statistic(self.folder / "memory.stat", layout.reclaimable))
 
 
-def memory_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> MemoryLimit | None:
+def read_memory_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> MemoryLimit | None:
     """The lowest limit among the process's cgroup and those above it; null where there is none.
 
     The caller compares it with the machine's RAM: "unlimited" in v1 is a number near 2**63.
     """
     found = [
         MemoryLimit(limit, version, folder)
-        for version, layout, folder in _folders(membership, root)
-        if (limit := _number(folder / layout.limit)) is not None
+        for version, layout, folder in _iterate_folders(membership, root)
+        if (limit := _read_number(folder / layout.limit)) is not None
     ]
     return min(found, key=lambda each: each.limit_bytes, default=None)
 
 
-def effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
+def choose_effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
     """The limit where it is tighter than the machine's RAM, else null."""
     return limit if limit is not None and limit.limit_bytes < total_bytes else None
 
 
-def _folders(membership: Path, root: Path) -> Iterator[tuple[int, _Layout, Path]]:
+def _iterate_folders(membership: Path, root: Path) -> Iterator[tuple[int, _Layout, Path]]:
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -82,14 +82,14 @@ def _folders(membership: Path, root: Path) -> Iterator[tuple[int, _Layout, Path]
         yield version, layout, mount
 
 
-def _number(path: Path) -> int | None:
+def _read_number(path: Path) -> int | None:
     try:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
 
 
-def _statistic(path: Path, name: str) -> int:
+def _read_statistic(path: Path, name: str) -> int:
     try:
         for line in path.read_text().splitlines():
             key, _, value = line.partition(" ")

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 
-def _cgroup_cores() -> float | None:
+def read_cpu_quota() -> float | None:
     """The CPU quota of this process's cgroup (v2), in cores."""
     try:
         own = Path("/proc/self/cgroup").read_text().strip().rpartition("::")[2]
@@ -22,17 +22,17 @@ def _cgroup_cores() -> float | None:
     return None
 
 
-def default_threads() -> int:
+def choose_thread_count() -> int:
     """All physical cores that this process may use, less one for watching; at least one."""
     usable = len(os.sched_getaffinity(0))
     cores = min(psutil.cpu_count(logical=False) or usable, usable)
-    quota = _cgroup_cores()
+    quota = read_cpu_quota()
     if quota is not None:
         cores = min(cores, int(quota))
     return max(1, cores - 1)
 
 
-def cpu_name() -> str:
+def read_cpu_name() -> str:
     """The processor as the kernel names it."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():

@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path("/")
 
 
-def kills(root: Path = ROOT) -> int:
+def count_oom_kills(root: Path = ROOT) -> int:
     """Processes that it has killed so far: in this process's cgroup, else on this machine.
 
     memory.events (cgroup v2), memory.oom_control (v1), `oom_kill` of /proc/vmstat; 0 where none

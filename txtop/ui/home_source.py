@@ -17,7 +17,7 @@ from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
 from txtop.session import catalog
-from txtop.session.reader import log_path
+from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import HOST, SessionState
 from txtop.ui.doctor_probe import Doctor, Finding
@@ -26,7 +26,7 @@ from txtop.ui.models.home import HomeFrame, Listed, Stage
 from txtop.ui.runner_link import runner_of
 
 if TYPE_CHECKING:
-    from txtop.forecast.history import Past
+    from txtop.forecast.history import RunHistory
 
 LOOK_EVERY_S = 5.0
 MOST_SESSIONS = 30
@@ -46,12 +46,12 @@ class Machine:
         interval_s: float = 1.0,
         findings: tuple[Finding, ...] | None = None,
     ) -> None:
-        self._session_dir = session_dir or catalog.sessions_dir()
+        self._session_dir = session_dir or catalog.get_sessions_dir()
         self.state = SessionState()
         self.sessions: tuple[Listed, ...] | None = None
         self.problem = ""
         self.finished = False
-        self.past: Past | None = None
+        self.past: RunHistory | None = None
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
         self._doctor = Doctor(findings)
@@ -70,12 +70,12 @@ class Machine:
         """Reads what runs took on this machine, where that may have changed."""
         if self._learnt == self._seen:
             return
-        from txtop.forecast.history import learn
+        from txtop.forecast.history import load_history
 
         host = self.state.devices.get(HOST)
         hostname = sanitise(socket.gethostname(), 200)
         cpu = host.label if host else ""
-        self.past = learn(self._session_dir, hostname, os.cpu_count() or 0, cpu)
+        self.past = load_history(self._session_dir, hostname, os.cpu_count() or 0, cpu)
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
@@ -105,7 +105,7 @@ class Machine:
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
                 self.recorded = len(seen)
-                found = catalog.recent(MOST_SESSIONS, self._session_dir)
+                found = catalog.list_recent(MOST_SESSIONS, self._session_dir)
                 self.sessions = tuple(map(listed, found))
                 changed = True
         return changed
@@ -123,7 +123,7 @@ class Machine:
         *whole, self._rest = (self._rest + data).split(b"\n")
         for line in whole:
             try:
-                event = codec.decode(line)
+                event = codec.decode_event(line)
             except BadLine:
                 continue
             if event is not None:
@@ -148,13 +148,13 @@ def _signature(folder: Path) -> frozenset[tuple[str, int]]:
     try:
         for path in folder.iterdir():
             with suppress(OSError):
-                found.add((path.name, log_path(path).stat().st_mtime_ns))
+                found.add((path.name, find_log_path(path).stat().st_mtime_ns))
     except OSError:
         return frozenset()
     return frozenset(found)
 
 
-def listed(found: catalog.Found) -> Listed:
+def listed(found: catalog.CatalogEntry) -> Listed:
     """A session as a line; one without an end is running if its runner answers."""
     if found.ended in ("done", "stopped", "failed"):
         stage: Stage = found.ended  # type: ignore[assignment]

@@ -89,7 +89,7 @@ def run_home(
 
 def run(first: Show, *, fps: float | None, theme: str | None, glyphs: Mode | None) -> Path | None:
     """Shows `first` until it is left. A terminal that went away ends the process with 129."""
-    can, own = capabilities(), settings.load()
+    can, own = capabilities(), settings.load_settings()
     theme = theme or own.theme
     options = Options(
         theme,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from txtop.plan.plan import Plan
     from txtop.runner.spawn import OnHangup
     from txtop.session.follower import Follower
-    from txtop.session.player import Pair, Player
+    from txtop.session.player import PairPlayer, Player
     from txtop.session.transport import Transport
     from txtop.ui.home_source import Machine
     from txtop.ui.models.cache import Memo
@@ -64,7 +64,7 @@ class Live:
         self._resumes = resumes
         self.on_hangup: OnHangup = on_hangup or "continue"
         if on_hangup is None and not self.attached:
-            self.on_hangup = settings.load().on_hangup or "continue"
+            self.on_hangup = settings.load_settings().on_hangup or "continue"
         self._name = name
         self._session_dir = session_dir
         self._runner = runner
@@ -105,13 +105,13 @@ class Live:
         """The session of a runner that is at work."""
         if self.path is not None and not self._resumes:
             return self.path
-        from txtop.runner.spawn import keep, resume, start
+        from txtop.runner.spawn import hold_run, resume_run, start_run
 
         if self.path is not None:
-            return keep(resume(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
+            return hold_run(resume_run(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
         assert self._plan is not None
-        return keep(
-            start(
+        return hold_run(
+            start_run(
                 self._plan,
                 session_dir=self._session_dir,
                 name=self._name,
@@ -229,7 +229,7 @@ class Recording:
 
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
-        from txtop.session.catalog import session_id
+        from txtop.session.catalog import get_session_id
         from txtop.ui.models.cache import Memo
         from txtop.ui.models.view import Playback, build_view
 
@@ -240,7 +240,7 @@ class Recording:
             memo=self._memo,
             playback=Playback.of(player),
             opened=self.opened,
-            name=session_id(self._path),
+            name=get_session_id(self._path),
         )
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
@@ -256,28 +256,28 @@ class SideBySide:
     path: Path | None = None
 
     def __init__(self, left: Path, right: Path, start: Start = Start()) -> None:
-        self.player: Pair | None = None
+        self.player: PairPlayer | None = None
         self.paused = False
         self._memos: tuple[Memo, Memo] | None = None
         self._comparable: tuple[str, Level] = ("", "muted")
         self.paths = left, right
         self._start = start
 
-    def open(self) -> Pair:
+    def open(self) -> PairPlayer:
         """Reads both. Raises `SessionError`. In the pump's thread."""
-        from txtop.session.player import Pair, Player
+        from txtop.session.player import PairPlayer, Player
         from txtop.ui.models.comparability import comparable
 
         players = [Player(path, self._start.warmup) for path in self.paths]
         self._comparable = comparable(players[0].whole, players[1].whole)
-        player = Pair(players[0], players[1])
+        player = PairPlayer(players[0], players[1])
         self._start.apply(player)
         self.player = player
         return player
 
-    def build(self, pair: Pair) -> PairView:
+    def build(self, pair: PairPlayer) -> PairView:
         """One frame of both, in the pump's thread."""
-        from txtop.session.catalog import session_id
+        from txtop.session.catalog import get_session_id
         from txtop.ui.models.cache import Memo
         from txtop.ui.models.view import PairView, Playback, build_view
 
@@ -285,7 +285,7 @@ class SideBySide:
         self.paused = not pair.playing
         playback = Playback.of(pair)
         left, right = (
-            build_view(player.state, memo=memo, playback=playback, name=session_id(path))
+            build_view(player.state, memo=memo, playback=playback, name=get_session_id(path))
             for player, memo, path in zip(
                 (pair.left, pair.right), self._memos, self.paths, strict=True
             )
@@ -327,9 +327,9 @@ class Home:
 
     def quick(self) -> Live:
         """The quick preset as a run."""
-        from txtop.options.presets import quick
+        from txtop.options.presets import build_quick_plan
 
-        return Live(quick(), session_dir=self.session_dir)
+        return Live(build_quick_plan(), session_dir=self.session_dir)
 
     def start(self, plan: Plan) -> Live:
         """Any plan as a run."""
@@ -337,9 +337,9 @@ class Home:
 
     def versus(self, model: str, first: str, second: str) -> Live:
         """An A/B of two precisions of one model. Raises `UsageError`."""
-        from txtop.options.ab import precisions
+        from txtop.options.ab import build_precision_ab_plan
 
-        return Live(precisions(model, first, second), session_dir=self.session_dir)
+        return Live(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 
 
 Show = Live | Recording | SideBySide | Home

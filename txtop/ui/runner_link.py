@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from txtop.protocol.events import AnyEvent
-    from txtop.runner.client import Status
+    from txtop.runner.client import RunnerStatus
 
 
 STATUS_EVERY_S = 1.0
@@ -20,7 +20,7 @@ STATUS_EVERY_S = 1.0
 class Runner(Protocol):
     """The runner as its control socket shows it."""
 
-    def status(self) -> Status | None: ...
+    def status(self) -> RunnerStatus | None: ...
 
     def send(self, action: str, label: str = "") -> bool: ...
 
@@ -34,7 +34,7 @@ class Remote:
     """
 
     def __init__(self, control: Runner, on_refused: Callable[[str], None]) -> None:
-        self.status: Status | None = None
+        self.status: RunnerStatus | None = None
         self._control = control
         self._on_refused = on_refused
         self._heard_s = time.monotonic()
@@ -77,6 +77,6 @@ class Remote:
 
 def runner_of(path: Path) -> Runner:
     """The control socket of a session; imported late, since the first picture needs none."""
-    from txtop.runner.client import Control
+    from txtop.runner.client import ControlClient
 
-    return Control(path)
+    return ControlClient(path)

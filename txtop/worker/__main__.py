@@ -8,9 +8,9 @@ import signal
 
 import msgspec
 
-from txtop.worker.command_queue import Inbox
+from txtop.worker.command_queue import CommandQueue
 from txtop.worker.device import die_with_parent
-from txtop.worker.event_writer import Emitter, claim_stdout
+from txtop.worker.event_writer import EventWriter, claim_stdout
 from txtop.worker.worker import Worker
 
 
@@ -29,9 +29,9 @@ def main() -> None:
         return
     die_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    inbox = Inbox()
+    inbox = CommandQueue()
     inbox.start()
-    Worker(name, Emitter(descriptor, name), inbox).run()
+    Worker(name, EventWriter(descriptor, name), inbox).run()
 
 
 main()

@@ -17,7 +17,7 @@ from time import perf_counter_ns
 from typing import Any, TextIO
 
 
-class Stamps:
+class TimestampStreamer:
     """A streamer that notes when each token is on the host; the first put is the prompt."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ def main(output: TextIO = sys.stdout) -> None:
     )
 
     def call() -> list[int]:
-        stamps = Stamps()
+        stamps = TimestampStreamer()
         with torch.inference_mode():
             model.generate(
                 inputs=ids, attention_mask=mask, generation_config=greedy, streamer=stamps

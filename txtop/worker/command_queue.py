@@ -13,7 +13,7 @@ import msgspec
 
 from txtop.protocol import commands
 
-_OF_WORK = (commands.Iterate, commands.Serve, commands.Arrive, commands.Close)
+_WORK_COMMANDS = (commands.Iterate, commands.Serve, commands.Arrive, commands.Close)
 
 
 class Cancelled(Exception):
@@ -21,20 +21,20 @@ class Cancelled(Exception):
 
 
 @dataclass(frozen=True)
-class Aside:
+class ThreadMessage:
     """What another thread of this worker has to say; of no use once nobody waits for it."""
 
     item: Any
 
 
-Item = commands.Order | str | Aside
+QueueItem = commands.WorkerCommand | str | ThreadMessage
 
 
-class Inbox:
+class CommandQueue:
     """Orders as they came. The thread sleeps in read(), so it costs the timed loop nothing."""
 
     def __init__(self) -> None:
-        self._queue: deque[Item] = deque()
+        self._queue: deque[QueueItem] = deque()
         self._ready = threading.Condition()
         self._cancelled = threading.Event()
 
@@ -42,13 +42,13 @@ class Inbox:
         """Starts reading. The end of standard input ends the process at once."""
         threading.Thread(target=self._read, name="orders", daemon=True).start()
 
-    def get(self, timeout_s: float | None) -> Item | None:
+    def get(self, timeout_s: float | None) -> QueueItem | None:
         """The next order, the text of a line that was none, what another thread has said, or null
         after `timeout_s`."""
         with self._ready:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
                 return None
-            order: Item = self._queue.popleft()
+            order: QueueItem = self._queue.popleft()
         if isinstance(order, commands.Cancel):
             self._cancelled.clear()
         return order
@@ -58,7 +58,7 @@ class Inbox:
         if self._cancelled.is_set():
             raise Cancelled
 
-    def accept(self, order: commands.Order | str) -> None:
+    def accept(self, order: commands.WorkerCommand | str) -> None:
         """Queues one order; `cancel` removes what of its cell's work still waits."""
         with self._ready:
             if isinstance(order, commands.Cancel):
@@ -66,7 +66,7 @@ class Inbox:
                 self._queue = deque(
                     waiting
                     for waiting in self._queue
-                    if not (isinstance(waiting, _OF_WORK) and waiting.cell == order.cell)
+                    if not (isinstance(waiting, _WORK_COMMANDS) and waiting.cell == order.cell)
                 )
             self._queue.append(order)
             self._ready.notify()
@@ -74,13 +74,13 @@ class Inbox:
     def put(self, item: object) -> None:
         """Queues what another thread of this worker has to say."""
         with self._ready:
-            self._queue.append(Aside(item))
+            self._queue.append(ThreadMessage(item))
             self._ready.notify()
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             try:
-                self.accept(commands.decode(line))
+                self.accept(commands.decode_command(line))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
                 self.accept(f"not an order: {error}")
         os._exit(0)

@@ -13,7 +13,7 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def accelerators() -> dict[str, str]:
+def check_accelerators() -> dict[str, str]:
     """Why a kind of device cannot be used here, empty where it can: cuda, xpu (Intel), mps (Apple).
 
     ROCm calls itself cuda.
@@ -22,19 +22,19 @@ def accelerators() -> dict[str, str]:
 
     on_cuda = torch.version.cuda or torch.version.hip
     return {
-        "cuda": _unless(
+        "cuda": _explain_unusable(
             torch.cuda.is_available(),
             "no GPU is visible" if on_cuda else "torch is built without CUDA",
         ),
-        "xpu": _unless(torch.xpu.is_available(), "this torch finds none"),
-        "mps": _unless(torch.backends.mps.is_available(), "this torch finds none"),
+        "xpu": _explain_unusable(torch.xpu.is_available(), "this torch finds none"),
+        "mps": _explain_unusable(torch.backends.mps.is_available(), "this torch finds none"),
     }
 
 
-def device_type() -> str:
+def choose_device_type() -> str:
     """The first accelerator that can be used here, else cpu."""
-    return next((name for name, why in accelerators().items() if not why), "cpu")
+    return next((name for name, why in check_accelerators().items() if not why), "cpu")
 
 
-def _unless(usable: bool, why: str) -> str:
+def _explain_unusable(usable: bool, why: str) -> str:
     return "" if usable else why

@@ -29,7 +29,7 @@ def claim_stdout() -> int:
     return mine
 
 
-class Emitter:
+class EventWriter:
     """Writes events to a descriptor as far as it takes them now and keeps the rest in memory.
 
     Only the main thread uses it. A reader that has gone ends the process.
@@ -48,7 +48,7 @@ class Emitter:
     def send(self, event: events.AnyEvent) -> None:
         """Queues one event and writes what fits; never blocks."""
         event.src = self._src
-        self._backlog.append(codec.encode(event))
+        self._backlog.append(codec.encode_event(event))
         self.flush()
 
     def flush(self) -> None:

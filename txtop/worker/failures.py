@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from txtop.errors import TxtopError
-from txtop.protocol.events import Status
+from txtop.protocol.events import CellStatus
 from txtop.sanitise import sanitise
 
 EXIT_DEVICE_LOST = 70
@@ -18,14 +18,14 @@ _DEVICE_ERROR = re.compile(r"CUDA (driver )?error|CUBLAS_STATUS|CUDNN_STATUS|dev
 _OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
 
 
-class Rejected(TxtopError):
+class RejectedError(TxtopError):
     """The model or the configuration cannot be measured here, and it is the order's fault."""
 
 
 class Failure(NamedTuple):
     """The fields of `cell_finished`, and whether this process must not be used again."""
 
-    status: Status
+    status: CellStatus
     reason: str
     hint: str
     wanted_bytes: int | None

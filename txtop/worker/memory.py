@@ -17,18 +17,18 @@ _RESET_PEAK = "5"
 _WITH_PEAKS = ("cuda", "xpu")
 
 
-def give_back(device: torch.device) -> None:
+def release_memory(device: torch.device) -> None:
     """Returns to the system what the allocators keep: it is no part of the next cell's peak."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     if device.type != "cpu":
-        _memory_of(device).empty_cache()
+        _memory_module(device).empty_cache()
 
 
-def reset(device: torch.device) -> bool:
+def reset_peaks(device: torch.device) -> bool:
     """Starts a cell: peaks count from here. Returns whether the host's do."""
     if device.type in _WITH_PEAKS:
-        _memory_of(device).reset_peak_memory_stats(device)
+        _memory_module(device).reset_peak_memory_stats(device)
     try:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     except OSError:
@@ -36,8 +36,9 @@ def reset(device: torch.device) -> bool:
     return True
 
 
-def host_peak_bytes() -> int:
-    """Highest resident size since `reset`, or of the whole process where that is not possible."""
+def read_host_peak_bytes() -> int:
+    """Highest resident size since `reset_peaks`, or of the whole process where that is not
+    possible."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -47,22 +48,22 @@ def host_peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def peaks(cell: str, device: torch.device, t_ns: int) -> Memory:
+def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:
     """The `memory` event of a cell. `device_bytes` is what the whole device has in use now: the
     allocator has not given back what it reserved, so this is the peak or near it."""
-    event = Memory(cell=cell, t_ns=t_ns, host_bytes=host_peak_bytes())
+    event = Memory(cell=cell, t_ns=t_ns, host_bytes=read_host_peak_bytes())
     if device.type in _WITH_PEAKS:
-        module = _memory_of(device)
+        module = _memory_module(device)
         event.allocated_bytes = module.max_memory_allocated(device)
         event.reserved_bytes = module.max_memory_reserved(device)
         free, total = module.mem_get_info(device)
         event.device_bytes = total - free
     elif device.type == "mps":
-        event.device_bytes = _memory_of(device).driver_allocated_memory()
+        event.device_bytes = _memory_module(device).driver_allocated_memory()
     return event
 
 
-def _memory_of(device: torch.device) -> Any:
+def _memory_module(device: torch.device) -> Any:
     """torch.cuda, torch.xpu, torch.mps: the same names, as far as each has them."""
     import torch
 

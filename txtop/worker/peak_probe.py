@@ -16,29 +16,31 @@ from txtop.worker import memory
 from txtop.worker.loading import precision
 
 if TYPE_CHECKING:
-    from txtop.worker.loading.load import Loaded
+    from txtop.worker.loading.load import LoadedModel
 
-LEAST_STEP_BYTES = 32 << 20
+MIN_STEP_BYTES = 32 << 20
 """A model that reads less than this in a step sits in the caches: no memory bounds it."""
 BUDGET_NS = 80_000_000
 BUFFER_BYTES = {"cpu": 256 << 20}
 DEVICE_BUFFER_BYTES = 1 << 30
-LEAST_BUFFER_BYTES = 64 << 20
+MIN_BUFFER_BYTES = 64 << 20
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
 ROW = 1024
 _NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
-def of(loaded: Loaded, name: str, identity: str | None) -> events.Peaks | None:
+def determine_peaks(
+    loaded: LoadedModel, name: str, identity: str | None
+) -> events.DevicePeaks | None:
     """The peaks of the device that `loaded` is on, with its threads and in its dtype; null where
     nothing would be held against them, and where trying would leave a trace in a peak of memory."""
-    if loaded.geometry is None or loaded.geometry.step_bytes < LEAST_STEP_BYTES:
+    if loaded.geometry is None or loaded.geometry.step_bytes < MIN_STEP_BYTES:
         return None
     known = find_published(name)
     found = known or _probe(loaded.device, loaded.dtype)
     if found is None:
         return None
-    return events.Peaks(
+    return events.DevicePeaks(
         t_ns=perf_counter_ns(),
         device=identity or name,
         threads=loaded.threads,
@@ -51,31 +53,31 @@ def of(loaded: Loaded, name: str, identity: str | None) -> events.Peaks | None:
 def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
     """The best of a few tries, about half a second in all; null without room for them."""
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
-    if size < LEAST_BUFFER_BYTES or (device.type == "cpu" and not memory.reset(device)):
+    if size < MIN_BUFFER_BYTES or (device.type == "cpu" and not memory.reset_peaks(device)):
         return None
     try:
         with torch.inference_mode():
-            bandwidth = bandwidth_bytes_per_s(device, size)
-            flops = flops_per_s(device, dtype)
+            bandwidth = measure_bandwidth(device, size)
+            flops = measure_flops(device, dtype)
     except (RuntimeError, MemoryError):
         return None
     finally:
-        memory.give_back(device)
+        memory.release_memory(device)
     return PublishedPeaks(bandwidth, {_NAMES[dtype]: flops})
 
 
-def bandwidth_bytes_per_s(device: torch.device, size: int) -> float:
+def measure_bandwidth(device: torch.device, size: int) -> float:
     """Of a copy (read and written) or of a matrix-vector product (read), whichever is more: a
     decode step reads its weights as the latter does. `size` is that of all the memory touched."""
     matrix = torch.ones(size // (4 * ROW), ROW, device=device)
     vector = torch.ones(ROW, device=device)
     half = len(matrix) // 2
-    copied = _shortest_ns(lambda: matrix[:half].copy_(matrix[half : 2 * half]), device)
-    read = _shortest_ns(lambda: torch.mv(matrix, vector), device)
+    copied = _time_shortest(lambda: matrix[:half].copy_(matrix[half : 2 * half]), device)
+    read = _time_shortest(lambda: torch.mv(matrix, vector), device)
     return 1e9 * max(2 * matrix[:half].nbytes / copied, matrix.nbytes / read)
 
 
-def flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
+def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
     """Of square matrix products, each size eight times the work of the one before, as long as the
     next is expected to fit the budget."""
     best, took_ns = 0.0, 0
@@ -87,21 +89,21 @@ def flops_per_s(device: torch.device, dtype: torch.dtype) -> float:
         left, right = (
             torch.rand(n, n, dtype=dtype, device=device, generator=values) for _ in range(2)
         )
-        took_ns = _shortest_ns(lambda a=left, b=right: torch.mm(a, b), device)  # type: ignore[misc]
+        took_ns = _time_shortest(lambda a=left, b=right: torch.mm(a, b), device)  # type: ignore[misc]
         best = max(best, 2e9 * n**3 / took_ns)
     return best
 
 
-def _shortest_ns(work: Callable[[], object], device: torch.device) -> int:
+def _time_shortest(work: Callable[[], object], device: torch.device) -> int:
     """The shortest of the runs that fit the budget after a first one, at least one of them."""
-    _settled(work, device)
+    _time_once(work, device)
     found: list[int] = []
     while not found or sum(found) + min(found) < BUDGET_NS:
-        found.append(_settled(work, device))
+        found.append(_time_once(work, device))
     return min(found)
 
 
-def _settled(work: Callable[[], object], device: torch.device) -> int:
+def _time_once(work: Callable[[], object], device: torch.device) -> int:
     """One run until the device is through, in ns; at least 1."""
     start_ns = perf_counter_ns()
     work()
@@ -114,6 +116,6 @@ def _free_bytes(device: torch.device) -> int:
     if device.type in ("cuda", "xpu"):
         return int(getattr(torch, device.type).mem_get_info(device)[0])
     free = int(psutil.virtual_memory().available)
-    limit = cgroup.memory_limit()
+    limit = cgroup.read_memory_limit()
     used = limit.used_bytes() if limit else None
     return free if limit is None or used is None else min(free, limit.limit_bytes - used)

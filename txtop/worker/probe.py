@@ -44,7 +44,7 @@ def _library(name: str) -> dict[str, str]:
 def _gpu_device() -> dict[str, str]:
     import torch
 
-    others = [name for name in ("xpu", "mps") if not machine.accelerators()[name]]
+    others = [name for name in ("xpu", "mps") if not machine.check_accelerators()[name]]
     if others:
         return _entry(others[0], "ok", "an accelerator that txtop was never tested on")
     if torch.cuda.is_available():
@@ -73,14 +73,14 @@ def _fast_cpu_types() -> dict[str, str]:
 def _device() -> torch.device:
     import torch
 
-    return torch.device(machine.device_type())
+    return torch.device(machine.choose_device_type())
 
 
 def _precisions() -> dict[str, str]:
     from txtop.worker.loading import int8
 
     device = _device().type
-    recipes = int8.offered(device)
+    recipes = int8.list_recipes(device)
     slow = " (fp16 is slow on a CPU)" if device == "cpu" else ""
     plain = f"fp32, bf16, fp16{slow}"
     if not recipes:
@@ -91,7 +91,7 @@ def _precisions() -> dict[str, str]:
 def _attention() -> dict[str, str]:
     from txtop.worker.loading import attention
 
-    names, lacking = attention.offered(_device())
+    names, lacking = attention.list_implementations(_device())
     without = f"; without {', '.join(lacking)}" if lacking else ""
     return _entry("attention", "ok", ", ".join(names) + without)
 
@@ -109,9 +109,9 @@ def _compile() -> dict[str, str]:
 
 
 def _hub() -> dict[str, str]:
-    from txtop.worker.loading.hub import reachable
+    from txtop.worker.loading.hub import is_reachable
 
-    if reachable():
+    if is_reachable():
         return _entry("hub", "ok", "the Hugging Face Hub answers")
     step = "built-in names run with random weights; others need a local path"
     return _entry("hub", "missing", "the Hugging Face Hub cannot be reached", step)

@@ -15,19 +15,24 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.worker import failures
-from txtop.worker.command_queue import Aside, Cancelled, Inbox
-from txtop.worker.event_writer import Emitter
-from txtop.worker.failures import Rejected
-from txtop.worker.loading.load import Loaded, device_names, load, settle_environment
-from txtop.worker.loading.phase_timer import PhaseClock
+from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
+from txtop.worker.event_writer import EventWriter
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading.load import (
+    LoadedModel,
+    configure_environment,
+    identify_device,
+    load_model,
+)
+from txtop.worker.loading.phase_timer import PhaseTimer
 
 if TYPE_CHECKING:
-    from txtop.worker.fidelity.scores import Comparison
+    from txtop.worker.fidelity.scores import OutputComparer
     from txtop.worker.serving.prompts import Prompts
-    from txtop.worker.tasks.task import Inputs
+    from txtop.worker.tasks.task import ModelInputs
 
-_CellOrder = (
-    commands.Load
+_CellCommand = (
+    commands.LoadModel
     | commands.Prepare
     | commands.Inspect
     | commands.Iterate
@@ -39,7 +44,7 @@ _CellOrder = (
     | commands.Cancel
 )
 # They need no model.
-_FREE = (commands.Load, commands.Compare, commands.Cancel)
+_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Cancel)
 _DRAIN_S = 2.0
 _RETRY_S = 0.05
 _LAST_LINES = 40
@@ -48,14 +53,14 @@ _LAST_LINES = 40
 class Worker:
     """Holds one loaded model and the inputs of at most one cell."""
 
-    def __init__(self, name: str, emitter: Emitter, inbox: Inbox) -> None:
+    def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue) -> None:
         self._name = name
         self._emitter = emitter
         self._inbox = inbox
-        self._loaded: Loaded | None = None
-        self._inputs: Inputs | None = None
+        self._loaded: LoadedModel | None = None
+        self._inputs: ModelInputs | None = None
         self._prompts: Prompts | None = None
-        self._comparison: Comparison | None = None
+        self._comparison: OutputComparer | None = None
         self._phase = "idle"
 
     def run(self) -> None:
@@ -67,7 +72,7 @@ class Worker:
             elif isinstance(order, str):
                 text = sanitise(order, 400)
                 self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="error"))
-            elif order is None or isinstance(order, Aside):
+            elif order is None or isinstance(order, ThreadMessage):
                 self._emitter.flush()
             else:
                 self._follow(order)
@@ -77,14 +82,14 @@ class Worker:
         self._emitter.drain(_DRAIN_S)
         os._exit(code)
 
-    def _follow(self, order: _CellOrder) -> None:
+    def _follow(self, order: _CellCommand) -> None:
         cell = order.cell if isinstance(order.cell, str) else order.cell.id
-        if self._loaded is None and not isinstance(order, _FREE):
+        if self._loaded is None and not isinstance(order, _MODEL_FREE_COMMANDS):
             text = f"{type(order).__name__.lower()} ignored: no model is loaded"
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:
-            if isinstance(order, commands.Load):
+            if isinstance(order, commands.LoadModel):
                 self._load(order)
             elif isinstance(order, commands.Prepare):
                 self._prepare(order)
@@ -105,7 +110,7 @@ class Worker:
                 self._enter(cell, "idle")
         except Cancelled:
             pass
-        except Rejected as error:
+        except RejectedError as error:
             self._inputs = None
             reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
             now = perf_counter_ns()
@@ -132,17 +137,17 @@ class Worker:
         self._inputs = None
         self._free()
 
-    def _load(self, order: commands.Load) -> None:
-        clock = PhaseClock(order.started_ns, lambda name: self._enter(order.cell.id, name))
-        self._loaded = load(order, clock, self._name, self._emitter.send)
+    def _load(self, order: commands.LoadModel) -> None:
+        clock = PhaseTimer(order.started_ns, lambda name: self._enter(order.cell.id, name))
+        self._loaded = load_model(order, clock, self._name, self._emitter.send)
         self._tell_peaks(order.cell.id, self._loaded)
 
-    def _tell_peaks(self, cell: str, loaded: Loaded) -> None:
+    def _tell_peaks(self, cell: str, loaded: LoadedModel) -> None:
         """What the device can do at most, once a process: loading is over, nothing is timed yet."""
         from txtop.worker import peak_probe
 
         self._enter(cell, "peaks")
-        found = peak_probe.of(loaded, *device_names(loaded.device))
+        found = peak_probe.determine_peaks(loaded, *identify_device(loaded.device))
         if found is not None:
             self._emitter.send(found)
 
@@ -156,12 +161,12 @@ class Worker:
         loaded, cell = self._ready(), order.cell
         attention.require_kernel(cell.attention, loaded.device)
         if cell.scenario == "continuous":
-            continuous_server.require(cell, loaded.family)
-        refused = model_config.too_long(cell, loaded.family, loaded.positions)
+            continuous_server.require_continuous(cell, loaded.family)
+        refused = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refused:
-            raise Rejected(*refused)
+            raise RejectedError(*refused)
         self._phase = "prepare"
-        memory.reset(loaded.device)
+        memory.reset_peaks(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
         inputs_sha256 = self._inputs.sha256
         if cell.serving is not None:
@@ -173,7 +178,7 @@ class Worker:
                 cell=cell.id,
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
-                notes=_notes(loaded, cell),
+                notes=_build_notes(loaded, cell),
             )
         )
 
@@ -185,9 +190,9 @@ class Worker:
         if inputs is None or inputs.cell.id != cell:
             return
         self._enter(cell, "kernels")
-        prefill, decode = kernel_check.inspect(loaded.task, inputs, loaded.device)
+        prefill, decode = kernel_check.inspect_kernels(loaded.task, inputs, loaded.device)
         self._free()
-        memory.reset(loaded.device)
+        memory.reset_peaks(loaded.device)
         now = perf_counter_ns()
         self._emitter.send(events.Kernels(t_ns=now, cell=cell, prefill=prefill, decode=decode))
 
@@ -200,13 +205,13 @@ class Worker:
             self._inbox.check()
             self._one(inputs, index, order.role)
 
-    def _one(self, inputs: Inputs, index: int, role: events.Role) -> None:
+    def _one(self, inputs: ModelInputs, index: int, role: events.Role) -> None:
         cell, loaded = inputs.cell.id, self._ready()
 
         def on_steps(first: int, gaps_ns: list[int]) -> None:
             now = perf_counter_ns()
             self._emitter.send(
-                events.Steps(t_ns=now, cell=cell, index=index, first=first, gaps_ns=gaps_ns)
+                events.TokenTimings(t_ns=now, cell=cell, index=index, first=first, gaps_ns=gaps_ns)
             )
 
         def after_step() -> None:
@@ -231,18 +236,20 @@ class Worker:
         cell = prompts.cell
         self._phase = "serve"
         if cell.scenario == "continuous":
-            server = continuous_server.Server(
+            server = continuous_server.ContinuousServer(
                 cell, loaded.model, prompts, self._inbox, self._emitter.send
             )
             server.run()
             return
-        batch_server.run(cell, loaded.task, prompts, loaded.device, self._inbox, self._emitter.send)
+        batch_server.serve_cell(
+            cell, loaded.task, prompts, loaded.device, self._inbox, self._emitter.send
+        )
 
     def _finish(self, cell: str) -> None:
         from txtop.worker import memory
 
         self._inputs = self._prompts = None
-        self._emitter.send(memory.peaks(cell, self._ready().device, perf_counter_ns()))
+        self._emitter.send(memory.build_memory_event(cell, self._ready().device, perf_counter_ns()))
         self._free()
 
     def _compare(self, order: commands.Compare) -> None:
@@ -268,14 +275,14 @@ class Worker:
         if sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
 
-    def _ready_to_compare(self) -> Comparison:
+    def _ready_to_compare(self) -> OutputComparer:
         """It takes all cores: nothing is timed meanwhile."""
         if self._comparison is None:
             threads = len(os.sched_getaffinity(0))
-            settle_environment(threads)
-            from txtop.worker.fidelity.scores import Comparison
+            configure_environment(threads)
+            from txtop.worker.fidelity.scores import OutputComparer
 
-            self._comparison = Comparison(threads, self._emitter.send, self._inbox.check)
+            self._comparison = OutputComparer(threads, self._emitter.send, self._inbox.check)
         return self._comparison
 
     def _free(self) -> None:
@@ -283,9 +290,9 @@ class Worker:
 
         gc.collect()
         if self._loaded is not None:
-            memory.give_back(self._loaded.device)
+            memory.release_memory(self._loaded.device)
 
-    def _ready(self) -> Loaded:
+    def _ready(self) -> LoadedModel:
         if self._loaded is None:
             raise TxtopError("nothing is loaded")
         return self._loaded
@@ -295,7 +302,7 @@ class Worker:
         self._emitter.send(events.Phase(t_ns=perf_counter_ns(), cell=cell, name=phase))
 
 
-def _notes(loaded: Loaded, cell: Cell) -> list[str]:
+def _build_notes(loaded: LoadedModel, cell: Cell) -> list[str]:
     if loaded.family == "encoder":
         return ["an encoder makes no new tokens"]
     if cell.new_tokens == 1:

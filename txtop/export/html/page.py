@@ -7,23 +7,23 @@ from datetime import UTC, datetime
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.notes import cell_notes
-from txtop.analysis.ratios import MARGIN, ratios
+from txtop.analysis.notes import build_cell_notes
+from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
 from txtop.export.html import plots
-from txtop.export.html.plots import curve
+from txtop.export.html.plots import draw_load_curve
 from txtop.export.html.style import STYLE
 from txtop.export.text import ab, serving_table, table
-from txtop.formatting import figure
+from txtop.formatting import format_figure
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FEW
+from txtop.stats.summary import FEW_SAMPLES
 
-MOST_CARDS = 12
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+MAX_CARDS = 12
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
-def page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
+def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
     """The report of a session, the same bytes each time. Everything foreign in it is inert. `name`
     is what the session is called now, by default what its header says."""
     header = state.header
@@ -31,32 +31,35 @@ def page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
     body = [
         f"<h1>{title}</h1>",
         f"<p class=muted>{_text(_machine(state))}</p>",
-        _versus(state),
+        _render_ab(state),
         _cards(state, finals),
-        _section("Every cell", _table(table.columns(state), table.rows(state, finals))),
+        _section("Every cell", _table(table.list_columns(state), table.build_rows(state, finals))),
         _section(
             "Cells that served requests",
-            _table(serving_table.columns(state), serving_table.rows(state, finals)),
-            " · ".join(serving_table.below(state)),
+            _table(
+                serving_table.list_serving_columns(state),
+                serving_table.build_serving_rows(state, finals),
+            ),
+            " · ".join(serving_table.build_footnotes(state)),
         ),
         _section("What to know", _notes(state, finals)),
         _section(
             "Throughput, latency, length",
             _side_by_side(
-                plots.tradeoff(state, finals),
-                curve(state, finals),
-                plots.lengths(state, finals),
+                plots.draw_tradeoff(state, finals),
+                draw_load_curve(state, finals),
+                plots.draw_lengths(state, finals),
             ),
         ),
         _section(
-            f"Speed over the reference precision (margin {MARGIN:.0%})",
-            _framed(plots.forest(ratios(state), MARGIN)),
+            f"Speed over the reference precision (margin {DEFAULT_MARGIN:.0%})",
+            _framed(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
             "The cells ran one after the other, so that drift of the machine is in it.",
         ),
-        _section("The machine meanwhile", _framed(plots.telemetry(state))),
+        _section("The machine meanwhile", _framed(plots.draw_telemetry(state))),
         _section(
             "Iterations and requests",
-            _many(plots.iterations(state, finals)),
+            _many(plots.draw_iterations(state, finals)),
             "Warm-up and what was cut off are grey and count for nothing.",
         ),
         "<footer>Made by txtop from the recorded session; every figure can be checked with "
@@ -65,7 +68,7 @@ def page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
     ]
     head = (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">'
         '<meta name=viewport content="width=device-width, initial-scale=1">'
         f"<title>{title} · txtop</title><style>{STYLE}</style></head><body><main>"
     )
@@ -108,15 +111,15 @@ def _section(heading: str, body: str, below: str = "") -> str:
     return f"<section><h2>{_text(heading)}</h2>{body}{said}</section>"
 
 
-def _versus(state: SessionState) -> str:
+def _render_ab(state: SessionState) -> str:
     """The verdicts of an A/B in words, their funnels, and the figures behind them."""
     versus = state.versus
     if versus is None:
         return ""
-    said = ab.lines(state)
+    said = ab.format_ab(state)
     count = len(versus.sequences)
     claims = "".join(f"<p class=claim>{_text(line)}</p>" for line in said[:count])
-    drawn = "".join(_framed(plots.funnel(versus, name)) for name in versus.sequences)
+    drawn = "".join(_framed(plots.draw_funnel(versus, name)) for name in versus.sequences)
     figures = "\n".join(_text(line) for line in said[count:]).strip()
     return _section("A/B", f"{claims}{drawn}<div class=scroll><pre>{figures}</pre></div>")
 
@@ -124,7 +127,7 @@ def _versus(state: SessionState) -> str:
 def _cards(state: SessionState, finals: FinalMetrics) -> str:
     """The headline of each cell, as large as its doubt allows."""
     cells = list(state.cells.values())
-    cards = [_card(state, cell, finals) for cell in cells[:MOST_CARDS]]
+    cards = [_card(state, cell, finals) for cell in cells[:MAX_CARDS]]
     more = len(cells) - len(cards)
     rest = f"<p class=muted>and {more} more in the table</p>" if more > 0 else ""
     return f"<div class=cards>{''.join(cards)}</div>{rest}"
@@ -132,7 +135,7 @@ def _cards(state: SessionState, finals: FinalMetrics) -> str:
 
 def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     found = finals.of(cell, state.plan.seed)
-    rate = found.get(metrics.headline(cell))
+    rate = found.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     name = f"<div class=name>{_text(cell.cell.short, 90)}</div>"
     if rate is None or rate.mean is None or status != "ok":
@@ -140,13 +143,13 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
             f"<div class='said muted'>{_text(cell.reason, 160)}</div></div>"
         )
     doubt = " muted" if rate.ci95 is None else ""
-    words = [table.half_width(rate)] if rate.ci95 else ["no interval"]
+    words = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
-        words.append(f"[{figure(rate.ci95[0])}, {figure(rate.ci95[1])}] 95 %")
-    words.append(f"n {rate.n}" if rate.n >= FEW else f"few: n = {rate.n}")
-    words += serving_table.words(cell, found) if cell.cell.serving is not None else []
+        words.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
+    words.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else f"few: n = {rate.n}")
+    words += serving_table.build_summary_parts(cell, found) if cell.cell.serving is not None else []
     return (
-        f"<div class=card>{name}<div class='figure{doubt}'>{_text(figure(rate.mean))}"
+        f"<div class=card>{name}<div class='figure{doubt}'>{_text(format_figure(rate.mean))}"
         f"<small> {_text(rate.unit)}</small></div>"
         f"<div class='said muted'>{_text(' · '.join(words))}</div></div>"
     )
@@ -171,7 +174,7 @@ def _notes(state: SessionState, finals: FinalMetrics) -> str:
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
         said = [f"{cell.status}: {cell.reason}"] if cell.reason else []
-        for note in said + cell_notes(state, cell, finals):
+        for note in said + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(cell.cell.short)
     items = []
     for note, cells in by_note.items():

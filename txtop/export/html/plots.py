@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from txtop.analysis import knee, metrics
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.ratios import Ratio
-from txtop.export.html.svg import SERIES, colour, quiet, svg
+from txtop.analysis.ratios import PrecisionRatio
+from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
 from txtop.sanitise import sanitise
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
-from txtop.state.session import Device, SessionState
+from txtop.state.session import SessionState, WatchedDevice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_CHARTS = 24
-MOST_POINTS = 400
-MOST_LINES = 12
-WIDE = 9.6
-WATCHED = (
+MAX_CHARTS = 24
+MAX_POINTS = 400
+MAX_LINES = 12
+WIDE_INCHES = 9.6
+TELEMETRY_SERIES = (
     ("cpu_percent", "CPU %", 1.0),
     ("ram_used_bytes", "RAM GiB", 2.0**-30),
     ("utilization", "GPU %", 1.0),
@@ -35,7 +35,7 @@ WATCHED = (
 
 
 @dataclass(frozen=True)
-class Point:
+class ReportPoint:
     """A cell in a plot over batches, lengths or loads: where it is, what stands beside it, and how
     far it is `along` its line; null where it is on none."""
 
@@ -45,12 +45,12 @@ class Point:
     along: float | None
 
 
-def median_of(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
+def compute_median(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
     found = finals.of(cell, seed).get(name)
     return found.median if found else None
 
 
-def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str) -> str:
+def draw_lines(groups: dict[str, list[ReportPoint]], x: str, y: str, name: str, said: str) -> str:
     """A line a group, on a logarithmic axis where values are over eight times apart."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -69,10 +69,10 @@ def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str)
             if axis.get_scale() == "log":
                 axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for number, (label, group) in enumerate(groups.items()):
-            role, marker = SERIES[number % len(SERIES)]
+            role, marker = SERIES_STYLES[number % len(SERIES_STYLES)]
             line = sorted((p.along, p.x, p.y) for p in group if p.along is not None)
             loose = [(p.x, p.y) for p in group if p.along is None]
-            look: dict[str, Any] = {"marker": marker, "color": colour(role)}
+            look: dict[str, Any] = {"marker": marker, "color": get_colour(role)}
             axes.plot([x for _, x, _ in line], [y for *_, y in line], label=label, **look)
             axes.plot([x for x, _ in loose], [y for _, y in loose], ls="none", **look)
             for p in group:
@@ -83,50 +83,52 @@ def joined(groups: dict[str, list[Point]], x: str, y: str, name: str, said: str)
         if len(groups) > 1:
             axes.legend(fontsize=8)
 
-    return svg(name, (WIDE / 2, 3.2), draw, said)
+    return render_svg(name, (WIDE_INCHES / 2, 3.2), draw, said)
 
 
-def tradeoff(state: SessionState, finals: FinalMetrics) -> str:
+def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
     """Throughput against latency over batch sizes, one line a precision."""
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.batch_size for c in cells}) < 2:
         return ""
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[ReportPoint]] = {}
     unit = ""
     for cell in cells:
-        name = metrics.headline(cell)
-        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
-        rate = median_of(cell, finals, state.plan.seed, name)
+        name = metrics.choose_headline_metric(cell)
+        time_ms = compute_median(cell, finals, state.plan.seed, "e2e_ms")
+        rate = compute_median(cell, finals, state.plan.seed, name)
         if time_ms and rate:
-            unit = unit or metrics.PER_ITERATION[name][0]
+            unit = unit or metrics.ITERATION_METRICS[name][0]
             batch = cell.cell.batch_size
-            at = Point(time_ms, rate, str(batch), batch)
-            groups.setdefault(_series(cell, cells, "batch_size"), []).append(at)
+            at = ReportPoint(time_ms, rate, str(batch), batch)
+            groups.setdefault(_describe_series(cell, cells, "batch_size"), []).append(at)
     if not groups:
         return ""
     said = "throughput against latency, a point a batch size"
-    return joined(few(groups), "latency of a request, ms", unit, "tradeoff", said)
+    return draw_lines(limit_groups(groups), "latency of a request, ms", unit, "tradeoff", said)
 
 
-def lengths(state: SessionState, finals: FinalMetrics) -> str:
+def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
     """Time of a request against sequence length, one line a model and precision."""
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.sequence_length for c in cells}) < 2:
         return ""
-    groups: dict[str, list[Point]] = {}
+    groups: dict[str, list[ReportPoint]] = {}
     for cell in cells:
-        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
+        time_ms = compute_median(cell, finals, state.plan.seed, "e2e_ms")
         if time_ms:
-            label = _series(cell, cells, "sequence_length")
+            label = _describe_series(cell, cells, "sequence_length")
             length = cell.cell.sequence_length
-            groups.setdefault(label, []).append(Point(length, time_ms, "", length))
+            groups.setdefault(label, []).append(ReportPoint(length, time_ms, "", length))
     if not groups:
         return ""
     said = "time of a request against the length of its prompt"
-    return joined(few(groups), "prompt tokens", "time of a request, ms", "lengths", said)
+    return draw_lines(
+        limit_groups(groups), "prompt tokens", "time of a request, ms", "lengths", said
+    )
 
 
-def _series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
+def _describe_series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
     """What tells the line of a cell from the others: knobs that differ, that of the axis aside."""
     words = []
     for name in ("model", "precision", "attention", "batch_size", "sequence_length", "compile"):
@@ -137,95 +139,97 @@ def _series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
     return sanitise(" ".join(words) or cell.cell.precision, 40)
 
 
-def few(groups: dict[str, list[Point]]) -> dict[str, list[Point]]:
-    return dict(list(groups.items())[:MOST_LINES])
+def limit_groups(groups: dict[str, list[ReportPoint]]) -> dict[str, list[ReportPoint]]:
+    return dict(list(groups.items())[:MAX_LINES])
 
 
-def forest(ratios: Sequence[Ratio], margin: float) -> str:
+def draw_forest(ratios: Sequence[PrecisionRatio], margin: float) -> str:
     """Each ratio with its interval, against one and the margin around it."""
-    shown = [r for r in ratios if r.contrast.ratio is not None][:MOST_CHARTS]
+    shown = [r for r in ratios if r.contrast.ratio is not None][:MAX_CHARTS]
     if not shown:
         return ""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.axvspan(1 / (1 + margin), 1 + margin, color=colour("grid"), lw=0)
-        axes.axvline(1, color=colour("muted"), lw=0.8)
+        axes.axvspan(1 / (1 + margin), 1 + margin, color=get_colour("grid"), lw=0)
+        axes.axvline(1, color=get_colour("muted"), lw=0.8)
         for y, each in enumerate(reversed(shown)):
             found = each.contrast
             clear = found.verdict in ("faster", "slower")
             role = "b" if found.verdict == "faster" else "bad" if clear else "muted"
             if found.ci95:
-                axes.plot(found.ci95, [y, y], color=colour(role), lw=2, solid_capstyle="butt")
-            axes.plot([found.ratio or 1.0], [y], "o", color=colour(role))
+                axes.plot(found.ci95, [y, y], color=get_colour(role), lw=2, solid_capstyle="butt")
+            axes.plot([found.ratio or 1.0], [y], "o", color=get_colour(role))
         names = [sanitise(f"{r.label}: {r.output}", 90) for r in reversed(shown)]
         axes.set_yticks(range(len(shown)), names)
         axes.set_ylim(-0.7, len(shown) - 0.3)
         axes.set_xlabel("times as fast")
-        quiet(axes)
+        simplify_axes(axes)
         axes.grid(axis="x", visible=True)
         axes.grid(axis="y", visible=False)
 
     said = "speed of each precision over the reference, with its 95 % interval"
-    return svg("forest", (WIDE, 0.7 + 0.28 * len(shown)), draw, said)
+    return render_svg("forest", (WIDE_INCHES, 0.7 + 0.28 * len(shown)), draw, said)
 
 
-def funnel(versus: Versus, name: str) -> str:
+def draw_funnel(versus: ABTest, name: str) -> str:
     """The interval of one comparison after every block, against one and the margin around it."""
     looks = [look for look in versus.sequences[name].looks if look.interval is not None]
-    if not looks or versus.why_not(name):
+    if not looks or versus.explain_no_verdict(name):
         return ""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.axhspan(1 / (1 + versus.margin), 1 + versus.margin, color=colour("grid"), lw=0)
-        axes.axhline(1, color=colour("muted"), lw=0.8)
+        axes.axhspan(1 / (1 + versus.margin), 1 + versus.margin, color=get_colour("grid"), lw=0)
+        axes.axhline(1, color=get_colour("muted"), lw=0.8)
         for counts, role in ((False, "muted"), (True, "b")):
             shown = [look for look in looks if (look.n >= versus.first_look) is counts]
             blocks = [look.n for look in shown]
             ends = [look.interval for look in shown if look.interval is not None]
-            axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=colour(role))
-            axes.plot(blocks, [look.ratio for look in shown], "o", color=colour(role), ms=3)
+            axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=get_colour(role))
+            axes.plot(blocks, [look.ratio for look in shown], "o", color=get_colour(role), ms=3)
         axes.set_xlabel("block")
         axes.set_ylabel(f"{versus.letter(name)} / {versus.letter(versus.first.id)}, times as fast")
-        quiet(axes)
+        simplify_axes(axes)
 
     said = "ratio of speeds and its 95 % interval after every block"
-    return svg(f"funnel-{name}", (WIDE, 2.6), draw, said)
+    return render_svg(f"funnel-{name}", (WIDE_INCHES, 2.6), draw, said)
 
 
-def telemetry(state: SessionState) -> str:
+def draw_telemetry(state: SessionState) -> str:
     """The machine over the session's time, under a strip of its cells."""
-    rows: list[tuple[str, Device, str, float]] = []
+    rows: list[tuple[str, WatchedDevice, str, float]] = []
     for name, device in state.devices.items():
         if name.startswith("process:"):
             continue
-        for series, label, factor in WATCHED:
+        for series, label, factor in TELEMETRY_SERIES:
             known = device.series.get(series)
             if known and any(v == v for v in known[1]):
                 where = "" if name == "host" else f"{sanitise(device.label or name, 24)} "
                 rows.append((f"{where}{label}", device, series, factor))
-    rows = rows[:MOST_LINES]
+    rows = rows[:MAX_LINES]
     if not rows:
         return ""
 
     def draw(figure: Figure) -> None:
         heights = [0.35, *[1.0] * len(rows)]
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-        _strip(axes[0], state)
+        _draw_cell_strip(axes[0], state)
         for at, (label, device, series, factor) in zip(axes[1:], rows, strict=True):
             times, values = device.series[series]
-            x, y = _thinned(times, values, factor)
-            at.plot(x, y, color=colour("plot"), lw=1)
+            x, y = _thin_points(times, values, factor)
+            at.plot(x, y, color=get_colour("plot"), lw=1)
             at.set_title(label)
             at.set_ylim(bottom=0)
-            quiet(at)
+            simplify_axes(at)
         axes[-1].set_xlabel("seconds")
 
-    return svg("telemetry", (WIDE, 0.9 + 0.85 * len(rows)), draw, "the machine during the session")
+    return render_svg(
+        "telemetry", (WIDE_INCHES, 0.9 + 0.85 * len(rows)), draw, "the machine during the session"
+    )
 
 
-def _strip(axes: Axes, state: SessionState) -> None:
+def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
     """When each cell ran: loading muted, measuring in the accent, failed in its colour."""
     for cell in state.cells.values():
         if not cell.worker:
@@ -236,22 +240,22 @@ def _strip(axes: Axes, state: SessionState) -> None:
         # Arms of an A/B share the time: one that is measured goes before one that loads.
         parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
         for start, stop, role, z in parts:
-            shown, left = colour("bad" if failed else role), start / 1e9
+            shown, left = get_colour("bad" if failed else role), start / 1e9
             axes.barh(0, (stop - start) / 1e9, left=left, color=shown, height=0.8, lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
-    quiet(axes)
+    simplify_axes(axes)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
 
 
-def _thinned(
+def _thin_points(
     times: Sequence[int], values: Sequence[float], factor: float
 ) -> tuple[list[float], list[float]]:
     """At most so many points: of each stretch its lowest and its highest reading."""
     read = [(t / 1e9, v * factor) for t, v in zip(times, values, strict=True)]
-    if len(read) > MOST_POINTS:
-        size = -(-len(read) * 2 // MOST_POINTS)
+    if len(read) > MAX_POINTS:
+        size = -(-len(read) * 2 // MAX_POINTS)
         kept: list[tuple[float, float]] = []
         for i in range(0, len(read), size):
             part = [p for p in read[i : i + size] if p[1] == p[1]] or read[i : i + 1]
@@ -261,24 +265,24 @@ def _thinned(
     return [t for t, _ in read], [v for _, v in read]
 
 
-def iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
+def draw_iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
     """The headline of each cell over its iterations, E2E over its requests: warm-up muted, what
     counts in the accent."""
-    cells = [c for c in state.cells.values() if len(c.samples) > 1][:MOST_CHARTS]
-    return [_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
+    cells = [c for c in state.cells.values() if len(c.samples) > 1][:MAX_CHARTS]
+    return [_draw_cell_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
 
 
-def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -> str:
+def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -> str:
     served = cell.cell.serving is not None
-    name = "e2e_ms" if served else metrics.headline(cell)
+    name = "e2e_ms" if served else metrics.choose_headline_metric(cell)
     kept = cell.samples.kept()
     start = finals.steady(cell, seed).start
     counts = set(kept[start:])
-    every = -(-len(cell.samples) // MOST_POINTS)
+    every = -(-len(cell.samples) // MAX_POINTS)
     points = [
         (i, v, i in counts)
         for i in range(1, len(cell.samples), every)
-        if (v := metrics.value(cell, name, i)) is not None
+        if (v := metrics.compute_value(cell, name, i)) is not None
     ]
 
     def draw(figure: Figure) -> None:
@@ -286,36 +290,38 @@ def _iterations(cell: CellState, finals: FinalMetrics, seed: int, number: int) -
         for role, wanted in (("muted", False), ("a", True)):
             some = [(i, v) for i, v, counted in points if counted is wanted]
             x, y = [i for i, _ in some], [v for _, v in some]
-            axes.plot(x, y, ".", ms=3, color=colour(role))
+            axes.plot(x, y, ".", ms=3, color=get_colour(role))
         values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
         if values:
             axes.set_ylim(0, 1.25 * values[-1])
         axes.set_title(sanitise(cell.cell.short, 46), fontsize=7.5)
         axes.locator_params(axis="x", integer=True)
-        axes.set_ylabel("E2E ms" if served else metrics.PER_ITERATION[name][0])
-        quiet(axes)
+        axes.set_ylabel("E2E ms" if served else metrics.ITERATION_METRICS[name][0])
+        simplify_axes(axes)
 
     over = "E2E of its requests" if served else "over its iterations"
     said = f"{sanitise(cell.cell.short, 60)} {over}"
-    return svg(f"iterations-{number}", (WIDE / 3, 1.7), draw, said)
+    return render_svg(f"iterations-{number}", (WIDE_INCHES / 3, 1.7), draw, said)
 
 
-def curve(state: SessionState, finals: FinalMetrics) -> str:
+def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
     """E2E against requests answered a second, a line a server; nothing with one load each. Clients
     are on no line: who waits for an answer does not queue."""
-    servers: dict[str, list[Point]] = {}
+    servers: dict[str, list[ReportPoint]] = {}
     for cell in state.cells.values():
         if cell.cell.serving is None or cell.status != "ok":
             continue
-        time_ms = median_of(cell, finals, state.plan.seed, "e2e_ms")
-        rate = knee.answered_rate(cell)
+        time_ms = compute_median(cell, finals, state.plan.seed, "e2e_ms")
+        rate = knee.compute_answered_rate(cell)
         if time_ms and rate:
             asked = cell.cell
             name = f"{asked.model_name} {asked.precision} {asked.scenario}"
             load = asked.offered.removeprefix(f"{asked.scenario} ")
-            at = Point(rate, time_ms, load, knee.offered_rate(cell))
+            at = ReportPoint(rate, time_ms, load, knee.compute_offered_rate(cell))
             servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""
     said = "E2E of requests against how many were answered a second, a line a server"
-    return joined(few(servers), "requests answered a second", "E2E of a request, ms", "curve", said)
+    return draw_lines(
+        limit_groups(servers), "requests answered a second", "E2E of a request, ms", "curve", said
+    )

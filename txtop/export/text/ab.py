@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from txtop.export.ab import notes
-from txtop.export.text.columns import aligned
+from txtop.export.ab import build_comparison_notes
+from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
-from txtop.stats.fidelity_bands import wilson
+from txtop.stats.fidelity_bands import compute_wilson_interval
 
 HEADING = (
     ("arm", "<"),
@@ -24,7 +24,7 @@ HEADING = (
 )
 
 
-def lines(state: SessionState, what_if: Versus | None = None) -> list[str]:
+def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
     """Empty where the session is no A/B; `what_if` is its A/B under another margin."""
     versus = what_if or state.versus
     if versus is None:
@@ -32,26 +32,26 @@ def lines(state: SessionState, what_if: Versus | None = None) -> list[str]:
     over = state.ended is not None
     said: list[str] = []
     for name in versus.sequences:
-        badge = fidelity.forms(state.output_of(name, versus.first.id))[0]
-        claim = f"   output: {badge}" if not versus.why_not(name) else ""
+        badge = fidelity.format_badge_forms(state.output_of(name, versus.first.id))[0]
+        claim = f"   output: {badge}" if not versus.explain_no_verdict(name) else ""
         said.append(versus.words(name, over=over) + claim)
-    said += ["", f"each against A, margin {versus.margin:.1%}, {_blocks(versus)}"]
+    said += ["", f"each against A, margin {versus.margin:.1%}, {_format_blocks(versus)}"]
     p_values = versus.p_values()
-    rows = [_row(state, versus, name, p_values[name]) for name in versus.sequences]
-    said += aligned(HEADING, [[name for name, _ in HEADING], *rows])
-    beside = [line for name in versus.sequences for line in _beside(state, versus, name)]
+    rows = [_build_row(state, versus, name, p_values[name]) for name in versus.sequences]
+    said += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
+    beside = [line for name in versus.sequences for line in _build_arm_notes(state, versus, name)]
     return [*map(sanitise, said), *([""] if beside else []), *map(sanitise, beside)]
 
 
-def _blocks(versus: Versus) -> str:
+def _format_blocks(versus: ABTest) -> str:
     discarded = len(versus.rounds) - versus.blocks
     count = f"{versus.blocks} block{'' if versus.blocks == 1 else 's'}"
     return count + (f", {discarded} discarded" if discarded else "")
 
 
-def _row(state: SessionState, versus: Versus, name: str, p: float | None) -> list[str]:
+def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) -> list[str]:
     sequence, look = versus.sequences[name], versus.look(name)
-    out = bool(versus.why_not(name)) or not look.n
+    out = bool(versus.explain_no_verdict(name)) or not look.n
     fixed = None if out else versus.fixed_interval(name, state.plan.seed)
     verdict = versus.verdict(name, over=state.ended is not None)
     if verdict and versus.reloaded and verdict != "inconclusive":
@@ -59,39 +59,42 @@ def _row(state: SessionState, versus: Versus, name: str, p: float | None) -> lis
     else:
         verdict_words = verdict or MISSING
     return [
-        f"{versus.letter(name)} {_named(versus, name)}",
+        f"{versus.letter(name)} {_format_arm(versus, name)}",
         MISSING if out else f"{look.ratio:.3f}",
-        _between(None if out else look.interval),
-        _between(fixed),
+        _format_interval(None if out else look.interval),
+        _format_interval(fixed),
         MISSING if out or p is None else f"{p:.2g}",
         MISSING if out else str(sequence.wins),
         str(sequence.n),
         verdict_words,
-        fidelity.forms(state.output_of(name, versus.first.id))[-1],
+        fidelity.format_badge_forms(state.output_of(name, versus.first.id))[-1],
     ]
 
 
-def _named(versus: Versus, name: str) -> str:
+def _format_arm(versus: ABTest, name: str) -> str:
     return next(arm.short for arm in versus.arms if arm.id == name)
 
 
-def _between(interval: tuple[float, float] | None) -> str:
+def _format_interval(interval: tuple[float, float] | None) -> str:
     return MISSING if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def _beside(state: SessionState, versus: Versus, name: str) -> list[str]:
+def _build_arm_notes(state: SessionState, versus: ABTest, name: str) -> list[str]:
     """The output's figures, and what has to be known."""
     letter = versus.letter(name)
     found = state.output_of(name, versus.first.id)
-    said = [f"{letter}: {note}" for note in notes(state, versus, name)]
+    said = [f"{letter}: {note}" for note in build_comparison_notes(state, versus, name)]
     if found is None:
         return said
     reference = versus.letter(found.reference)
     other = versus.letter(found.cell)
     figures: list[str] = []
-    if (distance := fidelity.kld(found)) is not None:
+    if (distance := fidelity.get_kld_above_floor(found)) is not None:
         figures.append(f"KLD {distance:.2g} ±{found.kld_stderr or 0:.1g}")
-    if found.top1 is not None and (ends := wilson(found.top1, found.positions)) is not None:
+    if (
+        found.top1 is not None
+        and (ends := compute_wilson_interval(found.top1, found.positions)) is not None
+    ):
         share = found.top1 / found.positions
         figures.append(f"top-1 {share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}]")
     if found.perplexity_ratio is not None:
@@ -106,5 +109,7 @@ def _beside(state: SessionState, versus: Versus, name: str) -> list[str]:
     if figures:
         where = f"over {found.positions:,} positions"
         said.append(f"{other} against {reference} {where}: {', '.join(figures)}")
-    said += [f"{other} against {reference}: {note}" for note in fidelity.notes(found)]
+    said += [
+        f"{other} against {reference}: {note}" for note in fidelity.build_fidelity_notes(found)
+    ]
     return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def aligned(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
+def align_columns(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
     """Rows as lines with columns of one width, each to its side."""
     widths = [max(len(line[i]) for line in rows) for i in range(len(heading))]
     return [

@@ -55,7 +55,7 @@ def figures_of(preset: str | None) -> tuple[PublishedFigure, ...]:
     return tuple(figure for figure in read_table().figure if figure.preset == preset)
 
 
-def lines(
+def format_published(
     state: SessionState, finals: FinalMetrics, figure: Callable[[float | None], str]
 ) -> list[str]:
     """Each published figure beside this session's and their ratio, then how two figures relate.
@@ -70,20 +70,20 @@ def lines(
     if plan.preset in read_table().contradictions:
         said.append(read_table().contradictions[plan.preset])
     for before, now in zip((None, *published), published, strict=False):
-        own = _own(now, state, finals)
-        here = _words(own, now, figure)
+        own = _find_own_figure(now, state, finals)
+        here = _format_comparison(own, now, figure)
         said.append(
             f"published ({now.machine}): {now.what}: {figure(now.value)} {now.unit} · here {here}"
         )
         if before is not None and before.unit == now.unit:
-            first = _own(before, state, finals)
+            first = _find_own_figure(before, state, finals)
             here = f"{figure(own[0] / first[0])}x" if own and first else figure(None)
             share = figure(now.value / before.value)
             said.append(f"  the second over the first: published {share}x · here {here}")
     return said
 
 
-def _words(
+def _format_comparison(
     own: tuple[float, Cell] | None, now: PublishedFigure, figure: Callable[[float | None], str]
 ) -> str:
     """This session's figure and the cell it is of: options may have changed the preset."""
@@ -94,7 +94,7 @@ def _words(
     return f"{figure(mean)} {now.unit} ({of}), {figure(mean / now.value)}x of it"
 
 
-def _own(
+def _find_own_figure(
     published: PublishedFigure, state: SessionState, finals: FinalMetrics
 ) -> tuple[float, Cell] | None:
     """The mean of the cell that was asked the same; the fastest where several were."""
@@ -103,14 +103,16 @@ def _own(
         for cell in state.cells.values()
         if cell.cell.serving is None
         and published.is_of(cell.cell)
-        and (mean := _mean(cell, published.metric, state, finals))
+        and (mean := _compute_mean(cell, published.metric, state, finals))
     ]
     best = min if published.metric.endswith("_ms") else max
     return best(found, key=lambda one: one[0]) if found else None
 
 
-def _mean(cell: CellState, metric: str, state: SessionState, finals: FinalMetrics) -> float | None:
-    if cell.status != "ok" or cell.invalid or metric not in metrics.PER_ITERATION:
+def _compute_mean(
+    cell: CellState, metric: str, state: SessionState, finals: FinalMetrics
+) -> float | None:
+    if cell.status != "ok" or cell.invalid or metric not in metrics.ITERATION_METRICS:
         return None
     summary = finals.of(cell, state.plan.seed).get(metric)
     return summary.mean if summary else None

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
-from txtop.analysis.notes import cell_notes
+from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
-from txtop.export.text.columns import aligned
-from txtop.formatting import MISSING, figure
+from txtop.export.text.columns import align_columns
+from txtop.formatting import MISSING, format_figure
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol.events import Machine
@@ -17,7 +17,7 @@ from txtop.sanitise import sanitise
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import Summary, relative_half_width
+from txtop.stats.summary import Summary, compute_relative_half_width
 
 COLUMNS = (
     ("model", "<"),
@@ -38,21 +38,21 @@ COLUMNS = (
 )
 MODEL_WIDTH = 40
 GIB = 2**30
-_KNOBS = {"threads": None, "compile": "none", "cache": "dynamic"}
+_KNOB_DEFAULTS = {"threads": None, "compile": "none", "cache": "dynamic"}
 
 
-def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
+def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     """Name and side of each column: knobs not left alone, cost with a price, energy if read, shares
     of what the device can do where its peaks are known, and how fast and how good a cell is beside
     the most precise one of the same work."""
     cells = [c.cell for c in state.cells.values()]
-    turned = [k for k, usual in _KNOBS.items() if {getattr(c, k) for c in cells} - {usual}]
+    turned = [k for k, usual in _KNOB_DEFAULTS.items() if {getattr(c, k) for c in cells} - {usual}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
-    if state.versus is None and references.of_speed(cells):
+    if state.versus is None and references.find_speed_references(cells):
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.versus is not None else []
     knobs = ((k, "<") for k in turned)
@@ -62,55 +62,65 @@ def columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
     """Gross joules per token or sequence, where they were measured."""
-    used = next(iter(energy.joules(state, cell).values()), None)
+    used = next(iter(energy.summarise_joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
 
 
-def rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
-    """A line a cell, in the order of `columns`."""
-    names = [name for name, _ in columns(state)]
-    best = references.of_speed([c.cell for c in state.cells.values()])
+def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
+    """A line a cell, in the order of `list_columns`."""
+    names = [name for name, _ in list_columns(state)]
+    best = references.find_speed_references([c.cell for c in state.cells.values()])
     found = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
-        by_name = dict(zip([n for n, _ in COLUMNS], row(cell, figures), strict=True))
-        by_name |= {k: str(getattr(cell.cell, k) or "default") for k in _KNOBS}
-        for money in metrics.cost(cell, figures, state.plan.cost_per_hour).values():
-            by_name |= {"cost": figure(money.mean), "$ per": money.unit.removeprefix("$/")}
+        by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
+        by_name |= {k: str(getattr(cell.cell, k) or "default") for k in _KNOB_DEFAULTS}
+        for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():
+            by_name |= {"cost": format_figure(money.mean), "$ per": money.unit.removeprefix("$/")}
         if used := _energy(state, cell):
-            by_name |= {"energy": figure(used.mean), "J per": used.unit.removeprefix("J/")}
-        for name, used in roofline.figures(state, cell, figures).items():
-            by_name |= {f"{name.upper()} %": figure(used.mean)}
+            by_name |= {"energy": format_figure(used.mean), "J per": used.unit.removeprefix("J/")}
+        for name, used in roofline.summarise_utilisation(state, cell, figures).items():
+            by_name |= {f"{name.upper()} %": format_figure(used.mean)}
         if cell.cell.id in best:
-            by_name |= _beside(state, cell, best[cell.cell.id], finals)
+            by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], finals)
         if state.versus is not None:
             by_name["arm"] = state.versus.letter(cell.cell.id)
         found.append([by_name.get(name, MISSING) for name in names])
     return found
 
 
-def _beside(
+def _build_ratio_columns(
     state: SessionState, cell: CellState, best: Cell, finals: FinalMetrics
 ) -> dict[str, str]:
     """Speed over the most precise cell of the same work, never without what the output is worth."""
     if best == cell.cell:
         return {"output": "reference"}
-    output = fidelity.forms(state.output_of(cell.cell.id))[0]
+    output = fidelity.format_badge_forms(state.output_of(cell.cell.id))[0]
     first = state.cells[best.id]
-    times = None if cell.invalid or first.invalid else _speed(cell, first, finals, state.plan.seed)
-    return {"output": output} if times is None else {"speed": f"{figure(times)}x", "output": output}
+    times = (
+        None
+        if cell.invalid or first.invalid
+        else _compute_speed(cell, first, finals, state.plan.seed)
+    )
+    return (
+        {"output": output}
+        if times is None
+        else {"speed": f"{format_figure(times)}x", "output": output}
+    )
 
 
-def _speed(cell: CellState, first: CellState, finals: FinalMetrics, seed: int) -> float | None:
+def _compute_speed(
+    cell: CellState, first: CellState, finals: FinalMetrics, seed: int
+) -> float | None:
     """Rate over rate. Servers that answer whatever comes have one rate, so it is E2E that tells;
     one that does not has no E2E, so beside one that does it has nothing."""
     both, by_time = (cell, first), False
     if cell.cell.serving is not None:
         at_most = {c.cell.asks_all or c.saturated for c in both}
         by_time = at_most == {False}
-        if len(at_most) > 1 or (by_time and not serving.same_load(both)):
+        if len(at_most) > 1 or (by_time and not serving.have_same_traffic(both)):
             return None
-    name = "e2e_ms" if by_time else metrics.headline(cell)
+    name = "e2e_ms" if by_time else metrics.choose_headline_metric(cell)
     found = [finals.of(each, seed).get(name) for each in both]
     mine, base = (each.mean if each else None for each in found)
     if not mine or not base:
@@ -118,77 +128,77 @@ def _speed(cell: CellState, first: CellState, finals: FinalMetrics, seed: int) -
     return base / mine if by_time else mine / base
 
 
-def _shortened(model: str) -> str:
+def _shorten_model(model: str) -> str:
     """What ends a path tells it from its neighbours, a name its beginning."""
     if model.startswith(("/", ".", "~")) and len(model) > MODEL_WIDTH:
         return "…" + model[1 - MODEL_WIDTH :]
     return sanitise(model, MODEL_WIDTH)
 
 
-def half_width(summary: Summary | None) -> str:
+def format_half_width(summary: Summary | None) -> str:
     """`±1.2 %`, half the interval as a share of the mean."""
-    half = relative_half_width(summary.mean, summary.ci95) if summary else None
+    half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
     return MISSING if half is None else f"±{half * 100:.1f} %"
 
 
-def row(state: CellState, found: dict[str, Summary]) -> list[str]:
+def build_row(state: CellState, found: dict[str, Summary]) -> list[str]:
     """The cells of one line, in the order of `COLUMNS`."""
     cell = state.cell
 
     def mean(name: str) -> float | None:
         return found[name].mean if name in found else None
 
-    rate = found.get(metrics.headline(state))
+    rate = found.get(metrics.choose_headline_metric(state))
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     if status == "ok" and state.saturated:
         status = "ok, saturated"
     return [
-        _shortened(sanitise(cell.model)),
+        _shorten_model(sanitise(cell.model)),
         cell.precision,
         cell.attention,
         cell.offered or str(cell.batch_size),
         str(cell.sequence_length),
         MISSING if state.family == "encoder" else str(cell.new_tokens),
-        figure(mean("load_s")),
-        figure(mean("ttft_ms")),
-        figure(mean("tpot_ms")),
-        figure(rate.mean if rate else None),
-        half_width(rate),
+        format_figure(mean("load_s")),
+        format_figure(mean("ttft_ms")),
+        format_figure(mean("tpot_ms")),
+        format_figure(rate.mean if rate else None),
+        format_half_width(rate),
         (rate.unit if rate and rate.n else MISSING),
-        figure(peak / GIB if peak else None),
+        format_figure(peak / GIB if peak else None),
         str(rate.n if rate else 0),
         status,
     ]
 
 
-def line(state: CellState, finals: FinalMetrics, seed: int) -> str:
+def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     """One line for a cell that has just ended."""
     found = finals.of(state, seed)
-    rate = found.get(metrics.headline(state))
+    rate = found.get(metrics.choose_headline_metric(state))
     if state.status != "ok" or rate is None:
-        return f"{state.cell.short}: {_failure(state)}"
-    words = [f"{figure(rate.mean)} {rate.unit} {half_width(rate)}"]
+        return f"{state.cell.short}: {_format_failure(state)}"
+    words = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
     if state.cell.serving is not None:
-        words += serving_table.words(state, found)
+        words += serving_table.build_summary_parts(state, found)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
         wanted = (name == "e2e_ms") == (state.family == "encoder")
         wanted = wanted and state.cell.serving is None
         if wanted and name in found and found[name].mean is not None:
-            words.append(f"{label} {figure(found[name].mean)} ms")
+            words.append(f"{label} {format_figure(found[name].mean)} ms")
     invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
     return sanitise(f"{state.cell.short}: " + "  ".join(words) + f"  n = {rate.n}{invalid}")
 
 
-def _failure(state: CellState) -> str:
+def _format_failure(state: CellState) -> str:
     place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
     wanted = state.finished.wanted_bytes if state.finished else None
-    room = f"{figure(wanted / GIB)} GiB wanted" if wanted else ""
+    room = f"{format_figure(wanted / GIB)} GiB wanted" if wanted else ""
     said = ": ".join(filter(None, (", ".join(filter(None, (state.reason, room))), state.hint)))
     return sanitise(f"{state.status}{place}" + (f": {said}" if said else ""))
 
 
-def report(state: SessionState, finals: FinalMetrics) -> str:
+def format_report(state: SessionState, finals: FinalMetrics) -> str:
     """The whole table with its heading and its notes; ends with a newline."""
     header = state.header
     if header is None:
@@ -199,29 +209,29 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     lines = [
         f"txtop session {sanitise(header.session, 80)}  {when}",
         sanitise(
-            f"{machine.cpu}, {machine.cores_physical} cores, {_memory(machine)}"
+            f"{machine.cpu}, {machine.cores_physical} cores, {_format_memory(machine)}"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",
     ]
-    if decided := ab.lines(state):
+    if decided := ab.format_ab(state):
         lines += [*decided, ""]
-    heading = columns(state)
-    lines += aligned(heading, [[name for name, _ in heading], *rows(state, finals)])
-    if served := serving_table.lines(state, finals):
+    heading = list_columns(state)
+    lines += align_columns(heading, [[name for name, _ in heading], *build_rows(state, finals)])
+    if served := serving_table.format_serving_table(state, finals):
         lines += ["", *served]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
-        said = [_failure(c)] if c.over and c.status != "ok" else []
-        for note in said + cell_notes(state, c, finals):
+        said = [_format_failure(c)] if c.over and c.status != "ok" else []
+        for note in said + build_cell_notes(state, c, finals):
             notes.setdefault(sanitise(note), []).append(c.cell.id)
     if notes:
         total = len(state.cells)
         lines.append("")
         for note, ids in notes.items():
-            where = "all cells" if len(ids) == total > 1 else ", ".join(_named(state, ids))
+            where = "all cells" if len(ids) == total > 1 else ", ".join(_name_cells(state, ids))
             lines.append(f"{where}: {note}")
-    said = published.lines(state, finals, figure)
+    said = published.format_published(state, finals, format_figure)
     lines += ["", *said] if said else []
     if state.ended is None:
         lines += ["", "the session has no end: the run is still going on or was cut off"]
@@ -230,13 +240,13 @@ def report(state: SessionState, finals: FinalMetrics) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _memory(machine: Machine) -> str:
+def _format_memory(machine: Machine) -> str:
     """RAM, and what of it the cgroup allows."""
     limit, total = machine.memory_limit_bytes, f"{machine.memory_bytes / GIB:.0f} GiB"
     return f"{limit / GIB:.3g} of {total}" if limit else total
 
 
-def _named(state: SessionState, ids: list[str]) -> list[str]:
+def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
     if state.versus is not None:
         return [state.versus.letter(i) for i in ids]
     shown = [sanitise(state.cells[i].cell.short, 60) for i in ids[:4]]

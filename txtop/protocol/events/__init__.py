@@ -6,61 +6,61 @@ Everything else (percentiles, verdicts, time left) is derived from these by `sta
 
 from __future__ import annotations
 
-from txtop.protocol.events.ab import Block as Block
-from txtop.protocol.events.ab import Comparing as Comparing
+from txtop.protocol.events.ab import ABBlock as ABBlock
+from txtop.protocol.events.ab import DisturbedBlock as DisturbedBlock
 from txtop.protocol.events.ab import Fidelity as Fidelity
-from txtop.protocol.events.ab import Round as Round
+from txtop.protocol.events.ab import FidelityProgress as FidelityProgress
 from txtop.protocol.events.base import Event as Event
 from txtop.protocol.events.base import Role as Role
 from txtop.protocol.events.cell import CellFinished as CellFinished
 from txtop.protocol.events.cell import CellRejected as CellRejected
 from txtop.protocol.events.cell import CellStarted as CellStarted
+from txtop.protocol.events.cell import CellStatus as CellStatus
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
 from txtop.protocol.events.cell import Progress as Progress
-from txtop.protocol.events.cell import Status as Status
-from txtop.protocol.events.cell import Steps as Steps
+from txtop.protocol.events.cell import TokenTimings as TokenTimings
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.session import SCHEMA as SCHEMA
-from txtop.protocol.events.session import Action as Action
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
+from txtop.protocol.events.session import LOG_SCHEMA as LOG_SCHEMA
 from txtop.protocol.events.session import Control as Control
-from txtop.protocol.events.session import Ended as Ended
+from txtop.protocol.events.session import ControlAction as ControlAction
 from txtop.protocol.events.session import Gap as Gap
-from txtop.protocol.events.session import Header as Header
 from txtop.protocol.events.session import Log as Log
 from txtop.protocol.events.session import Machine as Machine
 from txtop.protocol.events.session import Marker as Marker
 from txtop.protocol.events.session import Segment as Segment
-from txtop.protocol.events.telemetry import Foreign as Foreign
+from txtop.protocol.events.session import SessionEnded as SessionEnded
+from txtop.protocol.events.session import SessionHeader as SessionHeader
+from txtop.protocol.events.telemetry import ForeignProcess as ForeignProcess
 from txtop.protocol.events.telemetry import Telemetry as Telemetry
 
 AnyEvent = (
-    Header
+    SessionHeader
     | Segment
     | CellRejected
     | CellStarted
     | Progress
     | Phase
-    | Load
-    | Peaks
+    | ModelLoaded
+    | DevicePeaks
     | Workload
     | Kernels
-    | Steps
+    | TokenTimings
     | Iteration
-    | Block
-    | Offered
+    | DisturbedBlock
+    | OfferedLoad
     | Request
-    | Lanes
-    | Round
-    | Comparing
+    | ServerStatus
+    | ABBlock
+    | FidelityProgress
     | Fidelity
     | Memory
     | Telemetry
@@ -69,5 +69,5 @@ AnyEvent = (
     | Log
     | Marker
     | Gap
-    | Ended
+    | SessionEnded
 )

@@ -6,17 +6,17 @@ from typing import Literal
 
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
 from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
-class Block(Event, kw_only=True, tag="block"):
+class DisturbedBlock(Event, kw_only=True, tag="block"):
     """`count` measured iterations from `first` on in which the machine was not itself: why, and
     whether they count all the same (`kept`), for want of more repeats."""
 
@@ -27,7 +27,7 @@ class Block(Event, kw_only=True, tag="block"):
     reasons: list[Name]
 
 
-class Round(Event, kw_only=True, tag="round"):
+class ABBlock(Event, kw_only=True, tag="round"):
     """One block of an A/B: the arms in the `order` they took turns, which is the same backwards,
     and the iterations of each. One that is not `kept` counts for nothing, for these reasons.
 
@@ -43,7 +43,7 @@ class Round(Event, kw_only=True, tag="round"):
     reasons: list[Name] = []
 
 
-class Comparing(Event, kw_only=True, tag="comparing"):
+class FidelityProgress(Event, kw_only=True, tag="comparing"):
     """The output of `cell` is being held against that of `reference`: steps done so far."""
 
     cell: Name

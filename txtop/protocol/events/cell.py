@@ -8,16 +8,16 @@ from msgspec import Meta
 
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
 from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
-Status = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
+CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 
 
 class CellRejected(Event, kw_only=True, tag="cell_rejected"):
@@ -55,7 +55,7 @@ class Phase(Event, kw_only=True, tag="phase"):
     name: Name
 
 
-class Steps(Event, kw_only=True, tag="steps"):
+class TokenTimings(Event, kw_only=True, tag="steps"):
     """Durations of consecutive tokens of one open iteration; step 0 is the time to first token."""
 
     cell: Name
@@ -97,7 +97,7 @@ class Memory(Event, kw_only=True, tag="memory"):
 
 class CellFinished(Event, kw_only=True, tag="cell_finished"):
     cell: Name
-    status: Status
+    status: CellStatus
     stopped_by: Name = ""
     reason: Text = ""
     hint: Text = ""

@@ -37,7 +37,7 @@ class Geometry(msgspec.Struct, kw_only=True, frozen=True):
     routed: bool = False
 
 
-class Load(Event, kw_only=True, tag="load"):
+class ModelLoaded(Event, kw_only=True, tag="load"):
     """A worker is ready. `load_s` has its own clock, from the start of the worker's process to
     here, less the phase `resolve`: a download is never part of a load.
 
@@ -67,7 +67,7 @@ class Load(Event, kw_only=True, tag="load"):
     notes: list[Text] = []
 
 
-class Peaks(Event, kw_only=True, tag="peaks"):
+class DevicePeaks(Event, kw_only=True, tag="peaks"):
     """What a device can do at most with so many threads: bytes a second of its memory, and dense
     FLOP/s by dtype. As published (`table`), or as a short `probe` reached on this machine.
 

@@ -8,11 +8,11 @@ from msgspec import Meta
 
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role
 
-MOST_LANES = 4096
-Lane = tuple[Natural, Natural, Natural]
+MAX_RUNNING = 4096
+RunningRequest = tuple[Natural, Natural, Natural]
 
 
-class Offered(Event, kw_only=True, tag="offered"):
+class OfferedLoad(Event, kw_only=True, tag="offered"):
     """The load that a cell is measured under begins, or has ended: `sent` requests of `requests`
     were then let go. Without a `rate` so many clients ask, each again when it is answered."""
 
@@ -52,13 +52,13 @@ class Request(Event, kw_only=True, tag="request"):
     invalid: Natural = 0
 
 
-class Lanes(Event, kw_only=True, tag="lanes"):
+class ServerStatus(Event, kw_only=True, tag="lanes"):
     """Who waits and who is served at this moment: of each running request its number, the tokens it
     has and those it wants. `kv_used` is the share of the KV cache's blocks in use, null where there
     is no such pool."""
 
     cell: Name
     waiting: Natural
-    running: Annotated[list[Lane], Meta(max_length=MOST_LANES)] = []
+    running: Annotated[list[RunningRequest], Meta(max_length=MAX_RUNNING)] = []
     slots: Natural
     kv_used: Annotated[float, Meta(ge=0, le=1)] | None = None

@@ -9,19 +9,19 @@ import msgspec
 from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
 from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
-SCHEMA = (1, 4)
+LOG_SCHEMA = (1, 4)
 
 
-Action = Literal["pause", "resume", "skip", "stop", "marker"]
+ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]
 
 
 class Machine(msgspec.Struct, kw_only=True, frozen=True):
@@ -38,7 +38,7 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
     memory_limit_bytes: Natural | None = None
 
 
-class Header(Event, kw_only=True, tag="header"):
+class SessionHeader(Event, kw_only=True, tag="header"):
     schema: tuple[Natural, Natural]
     session: Name
     name: Name | None = None
@@ -65,7 +65,7 @@ class Control(Event, kw_only=True, tag="control"):
     """Somebody asked for something; what came of it is another event."""
 
     who: Name
-    action: Action
+    action: ControlAction
     label: Name = ""
 
 
@@ -86,7 +86,7 @@ class Gap(Event, kw_only=True, tag="gap"):
     reason: Text
 
 
-class Ended(Event, kw_only=True, tag="ended"):
+class SessionEnded(Event, kw_only=True, tag="ended"):
     reason: Literal["done", "stopped", "failed"]
     wall_s: WallS
     statistics_version: Natural

@@ -6,17 +6,17 @@ import msgspec
 
 from txtop.protocol.events.base import Event, Name, Natural, Real
 from txtop.protocol.events.base import Role as Role
+from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
 from txtop.protocol.events.loading import Geometry as Geometry
 from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import Load as Load
-from txtop.protocol.events.loading import Peaks as Peaks
+from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
 from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import Lanes as Lanes
-from txtop.protocol.events.serving import Offered as Offered
+from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
+from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
-class Foreign(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+class ForeignProcess(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A process that computes on a GPU and is not of the run; its owner is nobody's business."""
 
     pid: Natural
@@ -34,4 +34,4 @@ class Telemetry(Event, kw_only=True, tag="telemetry"):
     label: Name = ""
     values: dict[Name, Real | None]
     versions: dict[Name, Name] = {}
-    foreign: tuple[Foreign, ...] | None = None
+    foreign: tuple[ForeignProcess, ...] | None = None

@@ -117,7 +117,7 @@ def load(*folders: Path) -> tuple[dict[str, Palette], list[str]]:
 
 @cache
 def _loaded() -> tuple[dict[str, Palette], list[str]]:
-    return load(resources.directory("themes"), user_folder())
+    return load(resources.find_directory("themes"), user_folder())
 
 
 def names() -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.plan import labels
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models import hero_metrics
@@ -91,7 +91,7 @@ def duel(state: SessionState, memo: Memo) -> Duel | None:
     )
 
 
-def _winners(versus: Versus) -> tuple[str, ...]:
+def _winners(versus: ABTest) -> tuple[str, ...]:
     """Of each block the letter of the arm that was the fastest; `=` where none was."""
     found = []
     place = 0
@@ -110,7 +110,7 @@ def _winners(versus: Versus) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _share(state: SessionState, versus: Versus) -> float:
+def _share(state: SessionState, versus: ABTest) -> float:
     """How much of the open block is done, from what the one before had."""
     if not versus.rounds or state.ended is not None:
         return 0.0
@@ -125,7 +125,7 @@ def measured_s(state: SessionState) -> float:
     return sum(hero_metrics.measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
 
 
-def _left(state: SessionState, versus: Versus) -> str:
+def _left(state: SessionState, versus: ABTest) -> str:
     """A guess of the time that measuring still takes: to the verdict, or to the end of the budget,
     whichever is nearer."""
     if state.ended is not None:
@@ -148,7 +148,7 @@ def _left(state: SessionState, versus: Versus) -> str:
 
 def _lane(state: SessionState, cell: CellState, letter: str, name: str, memo: Memo) -> Lane:
     size, what = memory_bytes(cell)
-    metric = metrics.headline(cell)
+    metric = metrics.choose_headline_metric(cell)
     mean = memo.now(cell, metric, state.plan.seed).mean
     return Lane(
         letter=letter,

@@ -9,10 +9,10 @@ from txtop import formatting
 from txtop.analysis import energy
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.sequential import Look, Verdict, judged
+from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
 from txtop.ui.models.ab_divergence import NONE, Difference, difference
 
 SHOWN_LOOKS = 240
@@ -57,7 +57,7 @@ class Comparison:
     difference: Difference = NONE
 
 
-def comparison(state: SessionState, versus: Versus, name: str) -> Comparison:
+def comparison(state: SessionState, versus: ABTest, name: str) -> Comparison:
     """Of the arm `name` against the first."""
     look, verdict = versus.look(name), versus.verdict(name, over=state.ended is not None)
     letter = versus.letter(name)
@@ -67,7 +67,7 @@ def comparison(state: SessionState, versus: Versus, name: str) -> Comparison:
         looks=_looks(versus, name),
         difference=difference(state, versus, name),
     )
-    if why := versus.why_not(name):
+    if why := versus.explain_no_verdict(name):
         who, _, cause = why.partition(": ")
         return replace(
             base,
@@ -95,9 +95,9 @@ def comparison(state: SessionState, versus: Versus, name: str) -> Comparison:
 def _decided(
     shown: Comparison,
     state: SessionState,
-    versus: Versus,
+    versus: ABTest,
     name: str,
-    verdict: Verdict | None,
+    verdict: SequentialVerdict | None,
     look: Look,
 ) -> Comparison:
     """The words and the colour of a verdict, or of none."""
@@ -131,14 +131,14 @@ def _decided(
     return replace(shown, word="keep going", surely="no verdict yet")
 
 
-def _why_over(state: SessionState, versus: Versus) -> str:
+def _why_over(state: SessionState, versus: ABTest) -> str:
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
         return "the budget is spent"
     return "stopped" if ended & {"stop", "skip"} else f"{versus.blocks} blocks"
 
 
-def _surely(versus: Versus) -> str:
+def _surely(versus: ABTest) -> str:
     if versus.reloaded:
         return "indicative"
     return "if noise is normal" if versus.paired else "valid at every look"
@@ -160,7 +160,7 @@ def _doing(state: SessionState) -> str:
     return f"{word} {versus.letter(cell.cell.id)}" if word else "keep going"
 
 
-def _looks(versus: Versus, name: str) -> tuple[Interval, ...]:
+def _looks(versus: ABTest, name: str) -> tuple[Interval, ...]:
     """The first and the newest; an open one has no interval yet."""
     known = [look for look in versus.sequences[name].looks if look.interval is not None]
     if len(known) > SHOWN_LOOKS:
@@ -172,7 +172,7 @@ def _looks(versus: Versus, name: str) -> tuple[Interval, ...]:
     )
 
 
-def _rows(state: SessionState, versus: Versus, name: str) -> tuple[tuple[str, str, str, str], ...]:
+def _rows(state: SessionState, versus: ABTest, name: str) -> tuple[tuple[str, str, str, str], ...]:
     sequence = versus.sequences[name]
     lost = sequence.n - sequence.wins
     discarded = len(versus.rounds) - versus.blocks
@@ -182,7 +182,7 @@ def _rows(state: SessionState, versus: Versus, name: str) -> tuple[tuple[str, st
     margin = f"±{versus.margin * 100:.3g} %"
     found = [("margin", margin, "text", _margin_remark(versus, name))]
     won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
-    if versus.why_not(name):
+    if versus.explain_no_verdict(name):
         found.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
     else:
         found.append(("blocks", won, "won", remark))
@@ -192,10 +192,10 @@ def _rows(state: SessionState, versus: Versus, name: str) -> tuple[tuple[str, st
     return (*found, beside) if beside else tuple(found)
 
 
-def _margin_remark(versus: Versus, name: str) -> str:
+def _margin_remark(versus: ABTest, name: str) -> str:
     """When the interval left the margin band, or that it has not."""
     sequence = versus.sequences[name]
-    if versus.why_not(name) or sequence.n < versus.first_look:
+    if versus.explain_no_verdict(name) or sequence.n < versus.first_look:
         return ""
     if sequence.verdict == "inconclusive":
         return ""
@@ -205,7 +205,7 @@ def _margin_remark(versus: Versus, name: str) -> str:
     return f"{word} {_decided_at(versus, name)}"
 
 
-def _decided_at(versus: Versus, name: str) -> int:
+def _decided_at(versus: ABTest, name: str) -> int:
     """The first block after which the verdict stood."""
     sequence = versus.sequences[name]
     at = sequence.n
@@ -218,18 +218,18 @@ def _decided_at(versus: Versus, name: str) -> int:
     return at
 
 
-def _judge(look: Look, margin: float) -> Verdict | None:
+def _judge(look: Look, margin: float) -> SequentialVerdict | None:
     assert look.interval is not None
     low, high = look.interval
-    return judged(log(low), log(high), margin) if low <= high else None
+    return judge_log_ratio(log(low), log(high), margin) if low <= high else None
 
 
 def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, str]:
     """Badge, its colour, and the share of equal top tokens."""
     if state.comparing is not None and found is None:
         return formatting.PENDING, "muted", "comparing"
-    what = fidelity.badge(found)
-    words = fidelity.forms(found)[0]
+    what = fidelity.compute_badge(found)
+    words = fidelity.format_badge_forms(found)[0]
     remark = ""
     if found is not None and ROLES.get(what) and what != "INVALID":
         if found.top1 is not None and found.positions:
@@ -240,12 +240,14 @@ def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, st
 
 
 def _energy_and_memory(
-    state: SessionState, versus: Versus, name: str
+    state: SessionState, versus: ABTest, name: str
 ) -> tuple[str, str, str, str] | None:
     """`energy 0.68x   memory 0.61x`, as far as both arms are known."""
     mine, base = state.cells[name], state.cells[versus.first.id]
     said: list[tuple[str, str]] = []
-    joules = [next(iter(energy.joules(state, cell).values()), None) for cell in (mine, base)]
+    joules = [
+        next(iter(energy.summarise_joules(state, cell).values()), None) for cell in (mine, base)
+    ]
     spent, usual = (used.mean if used else None for used in joules)
     if spent and usual:
         said.append(("energy", f"{spent / usual:.2f}x"))

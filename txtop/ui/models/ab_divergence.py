@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
-from txtop.state.ab import Versus
+from txtop.state.ab import ABTest
 from txtop.state.session import SessionState
 
 
@@ -24,7 +24,7 @@ class Difference:
 NONE = Difference()
 
 
-def difference(state: SessionState, versus: Versus, name: str) -> Difference:
+def difference(state: SessionState, versus: ABTest, name: str) -> Difference:
     """Of the arm `name` and the first."""
     found = state.output_of(name, versus.first.id)
     if found is None:
@@ -53,8 +53,8 @@ def _stated(found: Fidelity) -> tuple[tuple[str, str], ...]:
     """Figures of a comparison of outputs, label and value."""
     said: list[tuple[str, str]] = []
     if found.kld is not None:
-        distance = fidelity.kld(found)
-        said.append(("KL", "at the floor" if distance is None else fidelity.short(distance)))
+        distance = fidelity.get_kld_above_floor(found)
+        said.append(("KL", "at the floor" if distance is None else fidelity.format_short(distance)))
     if found.top1 is not None and found.positions:
         said.append(("top-1 agrees", f"{found.top1 / found.positions:.1%}"))
     if found.perplexity_ratio is not None:

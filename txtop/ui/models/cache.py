@@ -6,11 +6,11 @@ from collections.abc import Callable, Hashable
 from typing import TypeVar, cast
 
 from txtop.analysis import metrics
-from txtop.analysis.metrics import FinalMetrics, Live
+from txtop.analysis.metrics import FinalMetrics, LiveSummary
 from txtop.plan import references
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import stated
+from txtop.stats.summary import compute_percentile_above_floor
 
 T = TypeVar("T")
 SORTED_AGAIN = 1.02
@@ -41,19 +41,21 @@ class Memo:
         if session.versus is not None:
             return {}
         plan = session.plan
-        best = self.kept("references", plan, lambda: references.of_speed(plan.cells))
+        best = self.kept("references", plan, lambda: references.find_speed_references(plan.cells))
         return {name: session.cells[cell.id] for name, cell in best.items()}
 
-    def live(self, state: CellState, name: str) -> Live:
-        """`metrics.live`, anew only when an iteration came; of a server with very many requests
-        when there are 2 % more, since all of them are looked at."""
+    def live(self, state: CellState, name: str) -> LiveSummary:
+        """`metrics.summarise_live`, anew only when an iteration came; of a server with very many
+        requests when there are 2 % more, since all of them are looked at."""
         n = len(state.samples)
         if state.cell.serving is not None and not state.over:
             n -= n % max(1, n // 50)
         made_of = state.samples, n
-        return self.kept(("live", state.cell.id, name), made_of, lambda: metrics.live(state, name))
+        return self.kept(
+            ("live", state.cell.id, name), made_of, lambda: metrics.summarise_live(state, name)
+        )
 
-    def now(self, state: CellState, name: str, seed: int) -> Live:
+    def now(self, state: CellState, name: str, seed: int) -> LiveSummary:
         """The final figure of a cell that has ended; before that what can be said."""
         return self.ended(state, name, seed) or self.live(state, name)
 
@@ -65,7 +67,9 @@ class Memo:
         due = size > counted and (state.over or size >= SORTED_AGAIN * counted)
         if samples is not state.samples or due:
             gaps, count = self._sorted_gaps(state)
-            found = tuple((f"p{p}", stated(gaps, count, p)) for p in (50, 90, 99))
+            found = tuple(
+                (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in (50, 90, 99)
+            )
             self._itl[state.cell.id] = state.samples, size, found
         return found
 
@@ -77,7 +81,7 @@ class Memo:
         if known is None or known[0] is not samples or state.cell.serving is None:
             known = samples, 0, [], 0
         _, seen, gaps, count = known
-        more, means = metrics.itl_ms(state, [i for i in samples.kept() if i >= seen])
+        more, means = metrics.compute_itl_ms(state, [i for i in samples.kept() if i >= seen])
         gaps += more
         gaps.sort()
         count += len(means)
@@ -85,7 +89,7 @@ class Memo:
             self._gaps[state.cell.id] = samples, len(samples), gaps, count
         return gaps, count
 
-    def ended(self, state: CellState, name: str, seed: int) -> Live | None:
+    def ended(self, state: CellState, name: str, seed: int) -> LiveSummary | None:
         """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
         if not state.over:
             return None
@@ -94,7 +98,7 @@ class Memo:
         if found is None or found.mean is None:
             return None
         spread = found.stdev / found.mean if found.stdev is not None and found.mean else None
-        return Live(found.n, found.mean, found.ci95, spread)
+        return LiveSummary(found.n, found.mean, found.ci95, spread)
 
     def is_ready(self, state: CellState) -> bool:
         """Whether `ended` would cost nothing now."""

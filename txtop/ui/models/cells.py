@@ -85,7 +85,7 @@ def row(
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING
         return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
-    now = figure(state, metrics.headline(state), memo, plan.seed)
+    now = figure(state, metrics.choose_headline_metric(state), memo, plan.seed)
     known = now.mean is not None
     peak = peak_bytes(state)
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
@@ -103,7 +103,7 @@ def row(
         note=_comparing(session, cell.id)
         or _note(state, plan, base.state, is_reference=reference is state),
         ratio=formatting.ratio(relative),
-        badges=fidelity.forms(session.output_of(cell.id)) if relative else (),
+        badges=fidelity.format_badge_forms(session.output_of(cell.id)) if relative else (),
     )
 
 

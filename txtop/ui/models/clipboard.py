@@ -61,12 +61,12 @@ def summary(paths: Sequence[Path]) -> list[str]:
     Raises `SessionError`.
     """
     from txtop.analysis.metrics import FinalMetrics
-    from txtop.export.text.table import report
+    from txtop.export.text.table import format_report
     from txtop.session.reader import read_all
     from txtop.state.fold import fold_all
 
     said: list[str] = []
     for path in paths:
         said += [""] if said else []
-        said += report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
+        said += format_report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
     return said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from txtop.analysis.compare import obstacles
+from txtop.analysis.compare import find_obstacles
 from txtop.state.session import SessionState
 
 Level = Literal["muted", "warn"]
@@ -13,7 +13,7 @@ Level = Literal["muted", "warn"]
 
 def comparable(left: SessionState, right: SessionState) -> tuple[str, Level]:
     """What is to be said of A and B before anybody reads one number against the other."""
-    found = obstacles(left, right)
+    found = find_obstacles(left, right)
     reasons = [each for each in found.values() if each]
     alone = [each for each in reasons if each[0].startswith("only in ")]
     if len(alone) == len(found):

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import metrics
-from txtop.analysis.metrics import Live
+from txtop.analysis.metrics import LiveSummary
 from txtop.protocol import events
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FLOORS
+from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models import hero_metrics
 from txtop.ui.models import requests as lanes
 from txtop.ui.models.cache import Memo
@@ -61,13 +61,13 @@ def hero(
 ) -> Hero:
     """What is to be said of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
-    name = metrics.headline(cell)
+    name = metrics.choose_headline_metric(cell)
     now = memo.now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
-        value = metrics.value(cell, name, len(cell.samples) - 1)
+        value = metrics.compute_value(cell, name, len(cell.samples) - 1)
     broken = cell.over and cell.status in hero_metrics.FAILED
-    stable = metrics.stable(now)
+    stable = metrics.is_stable(now)
     throttle = "" if cell.over else throttle_of(session, cell)
     mark, word, role = _word(cell, session.paused, stable, throttle)
     reference = references.get(cell.cell.id)
@@ -79,7 +79,7 @@ def hero(
         subtitle=_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
-        unit=metrics.PER_ITERATION[name][0],
+        unit=metrics.ITERATION_METRICS[name][0],
         mark=mark,
         word=word,
         role=role,
@@ -92,7 +92,7 @@ def hero(
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
         else "",
-        badges=fidelity.forms(session.output_of(cell.cell.id)) if relative else (),
+        badges=fidelity.format_badge_forms(session.output_of(cell.cell.id)) if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_loading_share(cell),
@@ -139,7 +139,7 @@ def _precision(state: CellState) -> str:
     return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
 
 
-def _served_well(cell: CellState, now: Live) -> bool:
+def _served_well(cell: CellState, now: LiveSummary) -> bool:
     """A server has no steady state; its rate is as good as its interval once it is over."""
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
@@ -253,7 +253,12 @@ def _itl(cell: CellState, memo: Memo) -> tuple[tuple[str, str], ...]:
         return (("p50", "withheld"),)
     n = hero_metrics.measured_count(cell)
     return tuple(
-        (name, formatting.ms(v) if v is not None else f"need {FLOORS[int(name[1:])]}, have {n}")
+        (
+            name,
+            formatting.ms(v)
+            if v is not None
+            else f"need {PERCENTILE_FLOORS[int(name[1:])]}, have {n}",
+        )
         for name, v in memo.itl(cell)
     )
 
@@ -266,7 +271,7 @@ def _load(cell: CellState) -> tuple[tuple[str, str], ...]:
     return (("load", formatting.seconds(cell.load.load_s)), *phases)
 
 
-def load_phases(load: events.Load) -> tuple[tuple[str, float], ...]:
+def load_phases(load: events.ModelLoaded) -> tuple[tuple[str, float], ...]:
     """What a load was made of, as a person calls it, in the order in which it happens; seconds."""
     named = [p for p in metrics.LOAD_PHASES if p in load.phases]
     named += [p for p in load.phases if p not in named]

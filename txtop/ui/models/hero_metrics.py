@@ -8,10 +8,10 @@ from statistics import fmean, median
 
 from txtop import formatting
 from txtop.analysis import metrics
-from txtop.analysis.metrics import Live
+from txtop.analysis.metrics import LiveSummary
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
-from txtop.stats.summary import FLOORS
+from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import Memo
 
 MOST_BINS = 512
@@ -84,9 +84,9 @@ def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float
 
 def chart(state: CellState, plan: Plan) -> Chart:
     """The hero's chart: as many bins as a wide terminal has dots, whatever the cell's length."""
-    name = metrics.headline(state)
+    name = metrics.choose_headline_metric(state)
     roles = state.samples.role
-    values = [metrics.value(state, name, i) for i in range(len(roles))]
+    values = [metrics.compute_value(state, name, i) for i in range(len(roles))]
     warm = next((i for i, role in enumerate(roles) if role == "measured"), len(roles))
     planned = planned_iterations(state, plan)
     if state.over:
@@ -114,7 +114,9 @@ def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
         opened = opened[1:]
     else:
         opened = ()
-    done = tuple(metrics.value(state, name, i) for i in range(max(0, size - SPARK_POINTS), size))
+    done = tuple(
+        metrics.compute_value(state, name, i) for i in range(max(0, size - SPARK_POINTS), size)
+    )
     return done + opened
 
 
@@ -134,7 +136,7 @@ def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> M
     now = memo.now(state, name, seed)
     value = now.mean
     if value is None and state.samples.role and state.cell.serving is None:
-        value = metrics.value(state, name, len(state.samples) - 1)
+        value = metrics.compute_value(state, name, len(state.samples) - 1)
     waits = not state.over and not state.lag and value is None
     text = formatting.PENDING if waits else formatting.ms(value)
     said = (
@@ -145,7 +147,7 @@ def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> M
     tail = ""
     if state.over and state.cell.serving is not None and now.n:
         high = memo.finals.of(state, seed)[name].p95
-        tail = f"p95 need {FLOORS[95]}" if high is None else f"p95 {formatting.ms(high)}"
+        tail = f"p95 need {PERCENTILE_FLOORS[95]}" if high is None else f"p95 {formatting.ms(high)}"
     return Metric(label, text, "ms", said, tail, _spark(state, name))
 
 
@@ -166,7 +168,7 @@ def tag(state: CellState) -> str:
     return f"{state.status}@{phase}" if phase else state.status
 
 
-def figure(state: CellState, name: str, memo: Memo, seed: int) -> Live:
+def figure(state: CellState, name: str, memo: Memo, seed: int) -> LiveSummary:
     """What the table states of a metric: the final figure once it was computed, else the live."""
     final = memo.ended(state, name, seed) if memo.is_ready(state) else None
     return final or memo.live(state, name)
@@ -181,5 +183,5 @@ def speed_up(
         return None
     if state.invalid or reference.invalid:
         return None
-    base = figure(reference, metrics.headline(reference), memo, seed).mean
+    base = figure(reference, metrics.choose_headline_metric(reference), memo, seed).mean
     return mean / base if base else None

@@ -11,7 +11,7 @@ from txtop.ui.doctor_probe import Finding
 from txtop.ui.models import machine as devices
 
 if TYPE_CHECKING:
-    from txtop.forecast.history import Past
+    from txtop.forecast.history import RunHistory
 
 
 Stage = Literal["running", "done", "stopped", "failed", "cut off"]
@@ -51,6 +51,6 @@ class HomeFrame:
     problem: str = ""
     room: Room = NO_ROOM
     findings: tuple[Finding, ...] | None = None
-    past: Past | None = None
+    past: RunHistory | None = None
     recorded: int | None = None
     late: ClassVar[bool] = False

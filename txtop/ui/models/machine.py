@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, Device, SessionState, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
 from txtop.system import throttle
 
 HISTORY = 160
@@ -81,7 +81,7 @@ def throttled(value: float | None) -> tuple[str, bool]:
     """What slows the clocks, in words, and whether it spoils a measurement."""
     if value is None or not math.isfinite(value):
         return "", False
-    bad, mild = throttle.reasons(value)
+    bad, mild = throttle.decode_reasons(value)
     return ", ".join([*bad, *mild]) or "none", bool(bad)
 
 
@@ -143,7 +143,7 @@ def machine(
     )
 
 
-def is_silent(session: SessionState, name: str, device: Device) -> bool:
+def is_silent(session: SessionState, name: str, device: WatchedDevice) -> bool:
     """Whether a gap in its series, or in all, is younger than anything that was read of it."""
     producers = (SAMPLER,) if name == HOST else (SAMPLER, GPUS, name)
     gaps = [at for at, gap in session.gaps if gap.producer in producers]
@@ -165,8 +165,8 @@ def short_name(name: str) -> str:
 
 def _title(
     session: SessionState,
-    host: Device | None,
-    gpus: list[tuple[str, Device]],
+    host: WatchedDevice | None,
+    gpus: list[tuple[str, WatchedDevice]],
     state: CellState | None,
 ) -> str:
     known = session.header.machine if session.header else None
@@ -183,7 +183,9 @@ def _title(
     return name
 
 
-def _rate(device: Device, series: str, label: str, unit: str, top: float, now: int) -> list[Gauge]:
+def _rate(
+    device: WatchedDevice, series: str, label: str, unit: str, top: float, now: int
+) -> list[Gauge]:
     if series not in device.series:
         return []
     seen = history(device.series[series], now)
@@ -195,7 +197,7 @@ def _rate(device: Device, series: str, label: str, unit: str, top: float, now: i
     return [Gauge(label, formatting.percent(value), unit, seen, max(scale, highest))]
 
 
-def _capacity(device: Device, used: str, total: str, label: str) -> list[Gauge]:
+def _capacity(device: WatchedDevice, used: str, total: str, label: str) -> list[Gauge]:
     have, whole = device.last(used), device.last(total)
     if have is None and whole is None:
         return []
@@ -204,7 +206,7 @@ def _capacity(device: Device, used: str, total: str, label: str) -> list[Gauge]:
     return [Gauge(label, formatting.gib(have), "GiB", share=share, capacity=room)]
 
 
-def _host(device: Device, now: int) -> tuple[Gauge, ...]:
+def _host(device: WatchedDevice, now: int) -> tuple[Gauge, ...]:
     return (
         *_rate(device, "cpu_percent", "CPU", "%", 100.0, now),
         *_capacity(device, "ram_used_bytes", "ram_total_bytes", "RAM"),
@@ -212,7 +214,7 @@ def _host(device: Device, now: int) -> tuple[Gauge, ...]:
     )
 
 
-def _gpu(device: Device, number: int, now: int) -> Gpu:
+def _gpu(device: WatchedDevice, number: int, now: int) -> Gpu:
     gauges = (
         *_rate(device, "utilization", f"GPU {number}", "%", 100.0, now),
         *_capacity(device, "memory_used_bytes", "memory_total_bytes", "VRAM"),

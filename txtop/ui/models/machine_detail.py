@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.state.session import HOST, Device, SessionState, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
 from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, is_silent
 
 CORE_HISTORY_S = 120
@@ -60,7 +60,7 @@ def whole(session: SessionState) -> Whole:
     )
 
 
-def _cores(host: Device, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
+def _cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
     """Cores are read together: when the first one was says it for all."""
     found: list[Core] = []
     at: array[int] = array("q")
@@ -90,7 +90,7 @@ def _newest(at: array[int], now_ns: int) -> list[int | None]:
     return [found.get(s, found.get(s - 1)) for s in range(min(found), max(found) + 1)]
 
 
-def _swap(host: Device, *, silent: bool) -> Gauge | None:
+def _swap(host: WatchedDevice, *, silent: bool) -> Gauge | None:
     used, total = host.last("swap_used_bytes"), host.last("swap_total_bytes")
     if used is None or not total:
         return None
@@ -101,7 +101,7 @@ def _swap(host: Device, *, silent: bool) -> Gauge | None:
     )
 
 
-def _host(host: Device) -> tuple[Fact, ...]:
+def _host(host: WatchedDevice) -> tuple[Fact, ...]:
     facts = []
     load, clock = host.last("load_1"), host.last("cpu_clock_mhz")
     busiest = host.last("cpu_busiest_percent")
@@ -114,7 +114,7 @@ def _host(host: Device) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _more(device: Device) -> tuple[Fact, ...]:
+def _more(device: WatchedDevice) -> tuple[Fact, ...]:
     facts = []
     memory, limit = device.last("memory_clock_mhz"), device.last("power_limit_w")
     most = device.last("max_sm_clock_mhz")
@@ -131,7 +131,7 @@ def _more(device: Device) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _others(gpus: list[Device | None]) -> tuple[Other, ...]:
+def _others(gpus: list[WatchedDevice | None]) -> tuple[Other, ...]:
     return tuple(
         Other(
             number,

@@ -22,7 +22,7 @@ def roof(session: SessionState, state: CellState, memo: Memo) -> Roof | None:
     def mean(name: str) -> float | None:
         return memo.now(state, name, seed).mean
 
-    found = roofline.standing(session, state, mean)
+    found = roofline.compute_position(session, state, mean)
     load = state.load
     if found is None or load is None or not (found.error or found.bound or found.mbu):
         return None
@@ -38,7 +38,9 @@ def roof(session: SessionState, state: CellState, memo: Memo) -> Roof | None:
     )
 
 
-def _gauge(session: SessionState, state: CellState, found: roofline.Standing) -> Gauge | None:
+def _gauge(
+    session: SessionState, state: CellState, found: roofline.RooflinePosition
+) -> Gauge | None:
     if found.mbu is None or not found.ceiling:
         return None
     seen = _recent(state, found.ceiling, session.clock_ns)
@@ -52,7 +54,7 @@ def _recent(state: CellState, ceiling: float, now_ns: int) -> tuple[array[int], 
         first -= 1
     at_ns, shares = array("q"), array("d")
     for i in range(first, len(samples)):
-        rate = metrics.value(state, _RATE, i)
+        rate = metrics.compute_value(state, _RATE, i)
         since = max(0, samples.at_ns[i] - samples.e2e_ns[i], now_ns - HISTORY * NS_PER_S)
         for second in range(since // NS_PER_S, samples.at_ns[i] // NS_PER_S + 1):
             at_ns.append(second * NS_PER_S)

@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
-from txtop.options.parsing import numbers
+from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset
-from txtop.options.run import Asked
+from txtop.options.run import RunOptions
 from txtop.plan.cell import ATTENTIONS, PRECISIONS, Device
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
@@ -25,8 +25,8 @@ LONGEST_SHOWN = 60
 
 @dataclass
 class Knob:
-    """One row. `name` is that of `Asked`; `typing` is what may be typed beside the choices, and
-    null among them stands for what its `unsaid` says. Of a knob that takes one value, choosing
+    """One row. `name` is that of `RunOptions`; `typing` is what may be typed beside the choices,
+    and null among them stands for what its `unsaid` says. Of a knob that takes one value, choosing
     another replaces it."""
 
     name: str
@@ -80,19 +80,19 @@ class Knob:
         found: list[Value] = []
         match self.typing:
             case "names":
-                limits.model_name(typed.strip())
+                limits.check_model_name(typed.strip())
                 return [typed.strip()]
             case "numbers":
-                found = list(numbers(self.option, words) or ())
+                found = list(parse_numbers(self.option, words) or ())
             case "whole":
-                found = list(numbers(self.option, words[:1]) or ())
+                found = list(parse_numbers(self.option, words[:1]) or ())
             case _:
                 found = [_seconds(self.option, typed)]
         if not found:
             raise UsageError(f"{self.option} needs a value")
         for value in found:
             if isinstance(value, int):
-                limits.whole(self.option, value)
+                limits.check_integer(self.option, value)
         return found
 
 
@@ -101,7 +101,7 @@ def _seconds(option: str, typed: str) -> float:
         found = float(typed.strip().removesuffix("s"))
     except ValueError:
         raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
-    limits.seconds(option, found if found == found else 0.0, 86_400)
+    limits.check_seconds(option, found if found == found else 0.0, 86_400)
     return found
 
 
@@ -109,7 +109,7 @@ def _knobs() -> list[Knob]:
     """As on a command line without options; the model and its matrix first."""
     cores = os.cpu_count() or 1
     threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
-    others = [m.name for m in builtin.BUILTIN if m.hub_id != SMALL_BERT]
+    others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
     names = dict.fromkeys([*PRESETS["families"].models, *others])
     base = Preset(title="")
     presets: list[Value] = [None, *PRESETS]
@@ -220,7 +220,7 @@ class Choices:
         self.named("iterations").chosen = [preset.iterations]
         self._count(preset.iterations)
 
-    def asked(self) -> Asked:
+    def asked(self) -> RunOptions:
         """What these choices ask of `plan_of`."""
         given: dict[str, Any] = {}
         for knob in self.knobs:
@@ -229,4 +229,4 @@ class Choices:
                 given[knob.name] = values[0] if values else None
             elif None not in knob.chosen:
                 given[knob.name] = values
-        return Asked(**given)
+        return RunOptions(**given)

@@ -8,7 +8,7 @@ from txtop import formatting
 from txtop.analysis import metrics, serving
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
-from txtop.stats.queueing import BATCHES
+from txtop.stats.queueing import BATCH_COUNT
 from txtop.ui.models.hero_metrics import MOST_BINS, Chart, measured_count
 
 NEWEST = 64
@@ -76,9 +76,11 @@ def chart(state: CellState) -> Chart:
     if not state.over:
         bins = min(MOST_BINS, asked.requests)
         return Chart((None,) * (n * bins // asked.requests), 0, bins, label=f"n {n}")
-    slices = max(BATCHES, min(MOST_SLICES, n))
-    points = serving.rates(state, metrics.headline(state), slices) if n else []
-    window = serving.window_ns(state)
+    slices = max(BATCH_COUNT, min(MOST_SLICES, n))
+    points = (
+        serving.compute_rates(state, metrics.choose_headline_metric(state), slices) if n else []
+    )
+    window = serving.compute_window_ns(state)
     took_s = (window[1] - window[0]) / NS_PER_S if window else 0.0
     most = max(points, default=0.0) or 1.0
     label = f"{formatting.three(took_s)} s" if points else ""
@@ -104,7 +106,7 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
         said.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
     elif asked.share is not None and offered.rate is not None:
         said.append((f"offered {_rate(offered.rate)}/s",) * 2)
-    good = serving.goodput(state)
+    good = serving.compute_goodput(state)
     if asked.slo is not None and good is not None:
         brief = f"goodput {good[1] * 100:.0f} %"
         said.append((f"{brief}, {formatting.three(good[0])}/s in {asked.slo.words()}", brief))

@@ -208,7 +208,7 @@ def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
     Those that are `late` then are for the next frames."""
     late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
     for state in late[:HEAVY_PER_FRAME]:
-        memo.ended(state, metrics.headline(state), seed)
+        memo.ended(state, metrics.choose_headline_metric(state), seed)
     memo.late = len(late) > HEAVY_PER_FRAME
 
 

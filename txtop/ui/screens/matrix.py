@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 
 from txtop.errors import UsageError
-from txtop.forecast.history import Past
+from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import Room
 from txtop.forecast.preview import Forecast, forecast
 from txtop.ui.drawing.frame import inside
@@ -138,7 +138,7 @@ class MatrixScreen(PlacedScreen):
         self.forecast = Forecast()
         self.skip = 0
         self.title_of_machine = ""
-        self._past = Past()
+        self._past = RunHistory()
         self._line = Typed()
         self._reckon()
 

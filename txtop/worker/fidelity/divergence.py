@@ -22,7 +22,7 @@ _MOST_LOG_RATIO = 69.0
 
 
 @dataclass(frozen=True)
-class Tokens:
+class TokenDivergences:
     """By position, arrays of shape (n,): KL(reference || cell) in nats, whether the likeliest token
     is the same, and the log-probability of the true token by each."""
 
@@ -33,7 +33,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class Summary:
+class DivergenceSummary:
     """In the words of the `fidelity` event. `perplexity_ratio` is null where it is beyond 1e30,
     `kld_stderr` with a single position."""
 
@@ -47,7 +47,7 @@ class Summary:
     rms_probability: float
 
 
-def log_probabilities(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
+def compute_log_probabilities(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
     """Of logits of shape (n, vocabulary): the log-probabilities by a softmax in float64, rounded to
     float32, and how many logits are NaN or Inf."""
     invalid = logits.numel() - int(torch.isfinite(logits).sum())
@@ -57,15 +57,17 @@ def log_probabilities(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
     return rows, invalid
 
 
-def of_tokens(reference: torch.Tensor, cell: torch.Tensor, targets: torch.Tensor) -> Tokens:
-    """Of two sets of `log_probabilities` of the same shape; `targets`, int64 of shape (n,), are the
-    true tokens. Of several likeliest tokens the first counts."""
+def compare_tokens(
+    reference: torch.Tensor, cell: torch.Tensor, targets: torch.Tensor
+) -> TokenDivergences:
+    """Of two sets of `compute_log_probabilities` of the same shape; `targets`, int64 of shape (n,),
+    are the true tokens. Of several likeliest tokens the first counts."""
     klds, tops = [], []
     for p, q in zip(reference.split(_ROWS), cell.split(_ROWS), strict=True):
         klds.append(_kl(p.double(), q.double()))
         tops.append(p.argmax(-1) == q.argmax(-1))
     true = [rows.gather(1, targets[:, None])[:, 0].double().numpy() for rows in (reference, cell)]
-    return Tokens(torch.cat(klds).numpy(), torch.cat(tops).numpy(), true[0], true[1])
+    return TokenDivergences(torch.cat(klds).numpy(), torch.cat(tops).numpy(), true[0], true[1])
 
 
 def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
@@ -75,13 +77,13 @@ def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
     return (each * (p - q) - each + q.exp()).sum(-1)
 
 
-def summary(parts: list[Tokens]) -> Summary:
+def summarise_tokens(parts: list[TokenDivergences]) -> DivergenceSummary:
     """Of all positions of all `parts` together."""
     kld = np.concatenate([part.kld for part in parts])
     reference = np.concatenate([part.true_reference for part in parts])
     cell = np.concatenate([part.true_cell for part in parts])
     n, log_ratio = len(kld), float(np.mean(reference - cell))
-    return Summary(
+    return DivergenceSummary(
         kld=float(kld.mean()),
         kld_stderr=float(kld.std(ddof=1)) / math.sqrt(n) if n > 1 else None,
         kld_median=float(np.median(kld)),
@@ -94,7 +96,7 @@ def summary(parts: list[Tokens]) -> Summary:
 
 
 @dataclass(frozen=True)
-class Cosines:
+class CosineSimilarities:
     """Of an encoder's hidden states, by token (of shape (n,)), and of what they are pooled to."""
 
     tokens: Floats
@@ -110,14 +112,14 @@ class CosineSummary:
     cosine_tokens_min: float
 
 
-def cosine_summary(parts: list[Cosines]) -> CosineSummary:
+def summarise_cosines(parts: list[CosineSimilarities]) -> CosineSummary:
     """Of all windows together."""
     tokens = np.concatenate([part.tokens for part in parts])
     pooled = float(np.mean([part.pooled for part in parts]))
     return CosineSummary(pooled, float(tokens.mean()), float(tokens.min()))
 
 
-def cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
+def compute_cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
     """Cosine of each row of two matrices of shape (n, width). One row without a direction has 0,
     two have 1."""
     a, b = reference.double(), cell.double()
@@ -127,7 +129,7 @@ def cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
     return found.clamp(-1.0, 1.0).numpy()
 
 
-def first_difference(reference: list[int], cell: list[int]) -> int | None:
+def find_first_difference(reference: list[int], cell: list[int]) -> int | None:
     """How many tokens are equal before the first that differs; null where none does."""
     pairs = enumerate(zip(reference, cell, strict=True))
     return next((place for place, (a, b) in pairs if a != b), None)

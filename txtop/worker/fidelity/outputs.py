@@ -14,13 +14,13 @@ import torch
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.worker.fidelity import divergence
-from txtop.worker.fidelity.passage import Passage, Window
+from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import attention
-from txtop.worker.loading.load import Loaded
-from txtop.worker.tasks.text_generation import greedy
-from txtop.worker.tasks.token_timer import TokenClock
+from txtop.worker.loading.load import LoadedModel
+from txtop.worker.tasks.text_generation import build_generation_config
+from txtop.worker.tasks.token_timer import TokenTimer
 
-BYTES = 4
+FLOAT32_BYTES = 4
 
 
 class Spool:
@@ -42,7 +42,7 @@ class Spool:
     def read(self, first: int, count: int) -> torch.Tensor:
         """`count` rows from `first` on."""
         found = np.empty((count, self._width), dtype=np.float32)
-        self._file.seek(first * self._width * BYTES)
+        self._file.seek(first * self._width * FLOAT32_BYTES)
         if self._file.readinto(found.data) != found.nbytes:
             raise TxtopError("the temporary file of the reference's answers was cut short")
         return torch.from_numpy(found)
@@ -53,7 +53,7 @@ class Spool:
 
 
 @dataclass(frozen=True)
-class Answer:
+class WindowOutput:
     """To one window, on the CPU: `rows` of log-probabilities, or of an encoder's hidden states, in
     float32 and of shape (n, width); what its pooler made of them, null without one; how many of
     the model's numbers are NaN or Inf."""
@@ -63,7 +63,7 @@ class Answer:
     invalid: int
 
 
-def of(loaded: Loaded, cell: Cell, window: Window) -> Answer:
+def compute_output(loaded: LoadedModel, cell: Cell, window: TokenWindow) -> WindowOutput:
     """One pass over `window`, without a cache of keys and values."""
     ids = window.ids[None].to(loaded.device)
     given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
@@ -72,30 +72,32 @@ def of(loaded: Loaded, cell: Cell, window: Window) -> Answer:
         given["decoder_input_ids"] = torch.cat([start, ids[:, :-1]], dim=1)
     if loaded.family != "encoder":
         given["use_cache"] = False
-    with torch.inference_mode(), attention.kernel(cell.attention):
+    with torch.inference_mode(), attention.use_kernel(cell.attention):
         output = loaded.model(**given)
         if loaded.family != "encoder":
-            rows, invalid = divergence.log_probabilities(output.logits[0].float().cpu())
-            return Answer(rows, None, invalid)
+            rows, invalid = divergence.compute_log_probabilities(output.logits[0].float().cpu())
+            return WindowOutput(rows, None, invalid)
         rows = output.last_hidden_state[0].float().cpu()
         pooler = getattr(output, "pooler_output", None)
         pooled = None if pooler is None else pooler[0].float().cpu()
-    return Answer(rows, pooled, rows.numel() - int(torch.isfinite(rows).sum()))
+    return WindowOutput(rows, pooled, rows.numel() - int(torch.isfinite(rows).sum()))
 
 
-def write(loaded: Loaded, cell: Cell, text: Passage, step: Callable[[int], None]) -> list[int]:
+def generate_tokens(
+    loaded: LoadedModel, cell: Cell, text: Passage, step: Callable[[int], None]
+) -> list[int]:
     """The tokens that follow the prompt, each the likeliest; `step` hears of each and may raise."""
     if not text.written:
         return []
     ids = text.prompt[None].to(loaded.device)
     asked = msgspec.structs.replace(cell, new_tokens=text.written, cache="dynamic", compile="none")
-    clock = TokenClock(None, lambda: step(1))
-    with torch.inference_mode(), attention.kernel(cell.attention):
+    clock = TokenTimer(None, lambda: step(1))
+    with torch.inference_mode(), attention.use_kernel(cell.attention):
         clock.start()
         found = loaded.model.generate(
             inputs=ids,
             attention_mask=torch.ones_like(ids),
-            generation_config=greedy(asked, compiled=False),
+            generation_config=build_generation_config(asked, compiled=False),
             streamer=clock,
         )
     written: list[int] = found[0, -text.written :].tolist()

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 
 from txtop.sanitise import sanitise
-from txtop.worker.loading.load import Loaded
-from txtop.worker.loading.source import Source
+from txtop.worker.loading.load import LoadedModel
+from txtop.worker.loading.source import ModelSource
 
-_MOST_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
+_MAX_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _PROMPT, _WRITTEN = 32, 128
 # Random weights have no meaning to compare, and NaN shows early.
 _POSITIONS_RANDOM, _WRITTEN_RANDOM = 64, 8
-_LEAST_DISTINCT = 32
+_MIN_DISTINCT = 32
 
 
 @dataclass(frozen=True)
-class Window:
+class TokenWindow:
     """int64 ids of shape (n,): what is read in one pass, and the true token at each position."""
 
     ids: torch.Tensor
@@ -34,7 +34,7 @@ class Passage:
     """The input of a comparison: `windows` that go on where the last ended, and a `prompt` (ids of
     shape (n,)) from which `written` tokens are written. Without a `tokenizer` it is no text."""
 
-    windows: list[Window]
+    windows: list[TokenWindow]
     prompt: torch.Tensor
     written: int
     tokenizer: Any
@@ -55,7 +55,7 @@ class Passage:
 
     def fitting(self, positions: int) -> Passage:
         """As many whole windows as have at most so many positions, but at least one."""
-        kept: list[Window] = []
+        kept: list[TokenWindow] = []
         left = positions
         for window in self.windows:
             left -= len(window.ids)
@@ -70,7 +70,7 @@ class Passage:
 
 
 @dataclass(frozen=True)
-class _Spelling:
+class _TokenizedText:
     """Ids of a text, and those that its tokenizer puts before and after one of its own accord."""
 
     ids: list[int]
@@ -78,21 +78,21 @@ class _Spelling:
     after: list[int]
 
 
-def make(loaded: Loaded, trained: bool, positions: int, seed: int) -> Passage:
+def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int) -> Passage:
     """For `loaded`, at least `positions` tokens: a text if its weights are `trained` and there is a
     tokenizer that knows English, else seeded ids. Fewer for weights that are random."""
     tokenizer: Any = None
-    spelling: _Spelling | None = None
+    spelling: _TokenizedText | None = None
     notes: list[str] = []
     if trained:
-        tokenizer, spelling, notes = _spelled(loaded)
+        tokenizer, spelling, notes = _load_tokenized_text(loaded)
     else:
         positions = min(positions, _POSITIONS_RANDOM)
     wanted = positions + _PROMPT + 1
     if spelling is None:
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(loaded.vocabulary, (wanted,), generator=generator).tolist()
-        spelling = _Spelling(ids, [], [])
+        spelling = _TokenizedText(ids, [], [])
     elif len(spelling.ids) < wanted:
         times = math.ceil(wanted / len(spelling.ids))
         notes.append(f"the text is shorter than {positions} tokens and was read again")
@@ -100,16 +100,16 @@ def make(loaded: Loaded, trained: bool, positions: int, seed: int) -> Passage:
     if loaded.family == "causal":
         spelling = replace(spelling, after=[])
     windows = _windows(spelling, loaded, positions)
-    prompt, written = _writing(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
+    prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
     return Passage(windows, prompt, written, tokenizer, notes)
 
 
-def _windows(spelling: _Spelling, loaded: Loaded, positions: int) -> list[Window]:
+def _windows(spelling: _TokenizedText, loaded: LoadedModel, positions: int) -> list[TokenWindow]:
     """A decoder's true token is the next one, so that the last of a window is the first that the
     next one reads; the others read what they are to say."""
     before, after = spelling.before, spelling.after
     ahead = 1 if loaded.family == "causal" else 0
-    longest = _MOST_TOKENS[loaded.family]
+    longest = _MAX_TOKENS[loaded.family]
     if loaded.positions is not None:
         longest = min(longest, loaded.positions - 1)
     around = len(before) + len(after)
@@ -118,12 +118,14 @@ def _windows(spelling: _Spelling, loaded: Loaded, positions: int) -> list[Window
         length = max(min(longest, positions), around + 1)
         own = length - around
         ids = torch.tensor(before + spelling.ids[place : place + own + ahead] + after)
-        found.append(Window(ids[:length], ids[ahead:]))
+        found.append(TokenWindow(ids[:length], ids[ahead:]))
         place, positions = place + own, positions - length
     return found
 
 
-def _writing(spelling: _Spelling, loaded: Loaded, written: int) -> tuple[torch.Tensor, int]:
+def _build_prompt(
+    spelling: _TokenizedText, loaded: LoadedModel, written: int
+) -> tuple[torch.Tensor, int]:
     """The prompt of free writing, and how many tokens there is room to write."""
     before, after, most = spelling.before, spelling.after, loaded.positions
     length = _PROMPT if most is None else min(_PROMPT, most // 2)
@@ -134,16 +136,16 @@ def _writing(spelling: _Spelling, loaded: Loaded, written: int) -> tuple[torch.T
     return prompt, written
 
 
-def _spelled(loaded: Loaded) -> tuple[Any, _Spelling | None, list[str]]:
+def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | None, list[str]]:
     """The tokenizer and the text in its ids; null and a note where there is none of use."""
     try:
         tokenizer = _tokenizer(loaded.source)
-        spelling = _spell(tokenizer)
+        spelling = _tokenize_text(tokenizer)
     except Exception as error:
         why = sanitise(str(error).strip() or type(error).__name__, 100)
         return None, None, [f"no tokenizer ({why}): random tokens were read instead of text"]
     # From a directory without its files the library makes an empty one, which knows no word.
-    if len(set(spelling.ids)) < _LEAST_DISTINCT:
+    if len(set(spelling.ids)) < _MIN_DISTINCT:
         why = "no tokenizer"
     elif max(spelling.ids + spelling.before + spelling.after) >= loaded.vocabulary:
         why = "the tokenizer has more tokens than the model"
@@ -152,7 +154,7 @@ def _spelled(loaded: Loaded) -> tuple[Any, _Spelling | None, list[str]]:
     return None, None, [f"{why}: random tokens were read instead of text"]
 
 
-def _tokenizer(source: Source) -> Any:
+def _tokenizer(source: ModelSource) -> Any:
     from transformers import AutoTokenizer
 
     where = {"gguf_file": source.gguf} if source.gguf else {}
@@ -161,7 +163,7 @@ def _tokenizer(source: Source) -> Any:
     )
 
 
-def _spell(tokenizer: Any) -> _Spelling:
+def _tokenize_text(tokenizer: Any) -> _TokenizedText:
     def ids(text: str, special: bool) -> list[int]:
         found: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
         return found
@@ -170,8 +172,8 @@ def _spell(tokenizer: Any) -> _Spelling:
     starts = range(len(whole) - len(word) + 1)
     at = next((i for i in starts if whole[i : i + len(word)] == word), None)
     if at is None:
-        return _Spelling(ids(TEXT, False), [], [])
-    return _Spelling(ids(TEXT, False), whole[:at], whole[at + len(word) :])
+        return _TokenizedText(ids(TEXT, False), [], [])
+    return _TokenizedText(ids(TEXT, False), whole[:at], whole[at + len(word) :])
 
 
 TEXT = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8")

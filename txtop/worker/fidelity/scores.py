@@ -17,20 +17,20 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.worker import memory
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity import divergence, outputs, passage
-from txtop.worker.fidelity.passage import Passage, Window
+from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import attention
-from txtop.worker.loading.load import Loaded, read
-from txtop.worker.loading.source import resolve
+from txtop.worker.loading.load import LoadedModel, read_model
+from txtop.worker.loading.source import resolve_model
 
-Send = Callable[[events.AnyEvent], None]
-_OFTEN_NS = 250_000_000
-_SHOWN = 300
+SendEvent = Callable[[events.AnyEvent], None]
+_PROGRESS_INTERVAL_NS = 250_000_000
+_MAX_TEXT_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceOutputs:
     """What the reference answered. `asked` is what made it so; `model` is its type, parameters and
     vocabulary; `floor` is its mean KLD against a second pass of itself, null for an encoder."""
 
@@ -47,7 +47,7 @@ class Reference:
     notes: list[str]
 
 
-class Comparison:
+class OutputComparer:
     """Compares cells with a reference, whose answers it keeps for the next one.
 
     `send` gets `comparing` and `log` events; `check` raises where it is to end. The temporary file
@@ -55,19 +55,23 @@ class Comparison:
     """
 
     def __init__(
-        self, threads: int, send: Send, check: Callable[[], None], room_bytes: int | None = None
+        self,
+        threads: int,
+        send: SendEvent,
+        check: Callable[[], None],
+        room_bytes: int | None = None,
     ) -> None:
         self._threads = threads
         self._send = send
         self._check = check
         self._room_bytes = room_bytes
         self._device = torch.device("cpu")
-        self._known: Reference | None = None
+        self._known: ReferenceOutputs | None = None
 
     def run(self, order: commands.Compare) -> events.Fidelity:
-        """Raises `Rejected` where the two cannot be compared, and what loading and running them
-        raises."""
-        course = _Course(order, self._send, self._check)
+        """Raises `RejectedError` where the two cannot be compared, and what loading and running
+        them raises."""
+        course = _ComparisonProgress(order, self._send, self._check)
         asked = (order.reference, order.positions, order.seed, order.allowed)
         known = self._known
         if known is None or known.asked != asked:
@@ -83,62 +87,70 @@ class Comparison:
     def _release(self) -> None:
         """Returns to the system the memory of models that nobody holds any more."""
         gc.collect()
-        memory.give_back(self._device)
+        memory.release_memory(self._device)
 
-    def _load(self, cell: Cell, order: commands.Compare, course: _Course) -> Loaded:
+    def _load(
+        self, cell: Cell, order: commands.Compare, course: _ComparisonProgress
+    ) -> LoadedModel:
         def say(text: str) -> None:
             self._send(events.Log(t_ns=perf_counter_ns(), text=text))
 
         course.tell()
         self._release()
-        source = resolve(
-            cell.model, cell.weights, order.allowed, say, lambda *_: course.tell(_OFTEN_NS)
+        source = resolve_model(
+            cell.model,
+            cell.weights,
+            order.allowed,
+            say,
+            lambda *_: course.tell(_PROGRESS_INTERVAL_NS),
         )
-        loaded = read(cell, source, order.seed, self._threads, lambda _: course.tell())
+        loaded = read_model(cell, source, order.seed, self._threads, lambda _: course.tell())
         self._device = loaded.device
         attention.require_kernel(cell.attention, loaded.device)
         self._check()
         return loaded
 
     def _ask(
-        self, order: commands.Compare, asked: tuple[object, ...], course: _Course
-    ) -> Reference:
+        self, order: commands.Compare, asked: tuple[object, ...], course: _ComparisonProgress
+    ) -> ReferenceOutputs:
         cell = order.reference
         loaded = self._load(cell, order, course)
-        text = passage.make(loaded, _trained(loaded), order.positions, order.seed)
+        text = passage.build_passage(loaded, _is_trained(loaded), order.positions, order.seed)
         course.tell()
-        room = (self._room_bytes or _free_bytes()) // (outputs.BYTES * _width(loaded))
+        room = (self._room_bytes or _free_bytes()) // (
+            outputs.FLOAT32_BYTES * _output_width(loaded)
+        )
         text = text.fitting(room)
         again = [] if loaded.family == "encoder" else text.windows[: max(1, len(text.windows) // 4)]
         course.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
         spool = outputs.Spool()
         pooled: list[torch.Tensor | None] = []
         for window in text.windows:
-            answer = outputs.of(loaded, cell, window)
+            answer = outputs.compute_output(loaded, cell, window)
             course.step(len(window.ids))
             if answer.invalid:
-                raise Rejected("the reference makes NaN or Inf")
+                raise RejectedError("the reference makes NaN or Inf")
             spool.append(answer.rows)
             pooled.append(answer.pooled)
-        return Reference(
+        return ReferenceOutputs(
             asked=asked,
             passage=text,
             family=loaded.family,
-            model=_model(loaded),
+            model=_describe_model(loaded),
             vocabulary=loaded.vocabulary,
-            trained=_trained(loaded),
+            trained=_is_trained(loaded),
             spool=spool,
             pooled=pooled,
-            floor=_floor(loaded, cell, again, spool, course),
-            written=_written(loaded, cell, text, course),
+            floor=_measure_floor(loaded, cell, again, spool, course),
+            written=_generate(loaded, cell, text, course),
             notes=[*loaded.lacking, *text.notes],
         )
 
 
-class _Course:
+class _ComparisonProgress:
     """How far a comparison is, in tokens read and written: `total` of them once that is known."""
 
-    def __init__(self, order: commands.Compare, send: Send, check: Callable[[], None]) -> None:
+    def __init__(self, order: commands.Compare, send: SendEvent, check: Callable[[], None]) -> None:
         self.total = 2 * order.positions
         self._done = 0
         self._told_ns = 0
@@ -148,7 +160,7 @@ class _Course:
         """So many are done. Raises what `check` raises."""
         self._check()
         self._done += tokens
-        self.tell(_OFTEN_NS)
+        self.tell(_PROGRESS_INTERVAL_NS)
 
     def tell(self, after_ns: int = 0) -> None:
         """Sends `comparing`, unless that was done less than `after_ns` ago."""
@@ -156,7 +168,7 @@ class _Course:
         if now_ns - self._told_ns < after_ns:
             return
         self._told_ns = now_ns
-        event = events.Comparing(
+        event = events.FidelityProgress(
             t_ns=now_ns,
             cell=self._order.cell.id,
             reference=self._order.reference.id,
@@ -167,18 +179,21 @@ class _Course:
 
 
 def _compare(
-    known: Reference, loaded: Loaded, order: commands.Compare, course: _Course
+    known: ReferenceOutputs,
+    loaded: LoadedModel,
+    order: commands.Compare,
+    course: _ComparisonProgress,
 ) -> events.Fidelity:
     """All of one comparison that the cell has a part in."""
     _require_alike(known, loaded)
     cell, text = order.cell, known.passage
-    trained = known.trained and _trained(loaded)
+    trained = known.trained and _is_trained(loaded)
     found = events.Fidelity(
         t_ns=0,
         cell=cell.id,
         reference=order.reference.id,
         weights="pretrained" if trained else "random",
-        same_model=known.model == _model(loaded),
+        same_model=known.model == _describe_model(loaded),
         input_sha256=text.sha256,
         text=text.tokenizer is not None,
         positions=text.positions,
@@ -186,9 +201,9 @@ def _compare(
     )
     if {cell.compile, order.reference.compile} != {"none"}:
         found.notes.append("compared without torch.compile")
-    figures = _figures(known, loaded, cell, found, course)
+    figures = _score_windows(known, loaded, cell, found, course)
     if figures and known.family != "encoder":
-        figures |= {"floor": known.floor, **_free(known, loaded, cell, course)}
+        figures |= {"floor": known.floor, **_compare_generated(known, loaded, cell, course)}
         if not (trained and found.text):
             figures["perplexity_ratio"] = None
     for name, value in figures.items():
@@ -197,15 +212,19 @@ def _compare(
     return found
 
 
-def _figures(
-    known: Reference, loaded: Loaded, cell: Cell, found: events.Fidelity, course: _Course
+def _score_windows(
+    known: ReferenceOutputs,
+    loaded: LoadedModel,
+    cell: Cell,
+    found: events.Fidelity,
+    course: _ComparisonProgress,
 ) -> dict[str, Any]:
     """Of all windows, by the names of the event; none where `found.invalid` was counted."""
-    tokens: list[divergence.Tokens] = []
-    cosines: list[divergence.Cosines] = []
+    tokens: list[divergence.TokenDivergences] = []
+    cosines: list[divergence.CosineSimilarities] = []
     place = 0
     for window, pooled in zip(known.passage.windows, known.pooled, strict=True):
-        answer = outputs.of(loaded, cell, window)
+        answer = outputs.compute_output(loaded, cell, window)
         found.invalid += answer.invalid
         rows = known.spool.read(place, len(window.ids))
         place += len(window.ids)
@@ -215,85 +234,103 @@ def _figures(
         if known.family == "encoder":
             cosines.append(_cosines(rows, pooled, answer))
         else:
-            tokens.append(divergence.of_tokens(rows, answer.rows, window.targets))
+            tokens.append(divergence.compare_tokens(rows, answer.rows, window.targets))
     if found.invalid:
         return {}
     if known.family == "encoder":
         if any(pooled is None for pooled in known.pooled):
             found.notes.append("no pooler: pooled is the mean over tokens")
-        return asdict(divergence.cosine_summary(cosines))
-    return asdict(divergence.summary(tokens))
+        return asdict(divergence.summarise_cosines(cosines))
+    return asdict(divergence.summarise_tokens(tokens))
 
 
-def _written(loaded: Loaded, cell: Cell, text: Passage, course: _Course) -> list[int]:
-    return [] if loaded.family == "encoder" else outputs.write(loaded, cell, text, course.step)
+def _generate(
+    loaded: LoadedModel, cell: Cell, text: Passage, course: _ComparisonProgress
+) -> list[int]:
+    return (
+        []
+        if loaded.family == "encoder"
+        else outputs.generate_tokens(loaded, cell, text, course.step)
+    )
 
 
 def _cosines(
-    rows: torch.Tensor, pooled: torch.Tensor | None, answer: outputs.Answer
-) -> divergence.Cosines:
+    rows: torch.Tensor, pooled: torch.Tensor | None, answer: outputs.WindowOutput
+) -> divergence.CosineSimilarities:
     if pooled is None or answer.pooled is None:
         ours, theirs = answer.rows.double().mean(0), rows.double().mean(0)
     else:
         ours, theirs = answer.pooled, pooled
-    whole = divergence.cosines(theirs[None], ours[None])
-    return divergence.Cosines(divergence.cosines(rows, answer.rows), float(whole[0]))
+    whole = divergence.compute_cosines(theirs[None], ours[None])
+    return divergence.CosineSimilarities(
+        divergence.compute_cosines(rows, answer.rows), float(whole[0])
+    )
 
 
-def _free(known: Reference, loaded: Loaded, cell: Cell, course: _Course) -> dict[str, Any]:
+def _compare_generated(
+    known: ReferenceOutputs, loaded: LoadedModel, cell: Cell, course: _ComparisonProgress
+) -> dict[str, Any]:
     """Where what the two write freely begins to differ, and both texts where there are any."""
     text, theirs = known.passage, known.written
-    ours = outputs.write(loaded, cell, text, course.step)
-    place = divergence.first_difference(theirs, ours)
+    ours = outputs.generate_tokens(loaded, cell, text, course.step)
+    place = divergence.find_first_difference(theirs, ours)
     found: dict[str, Any] = {"divergence": place, "written": len(ours)}
     if text.tokenizer is None or not ours:
         return found
     equal = len(ours) if place is None else place
     prompt = [] if known.family == "seq2seq" else text.prompt.tolist()
-    common = _decoded(text.tokenizer, prompt + ours[:equal])[-_SHOWN:]
-    apart = (_decoded(text.tokenizer, ids[equal:])[:_SHOWN] for ids in (theirs, ours))
+    common = _decode_text(text.tokenizer, prompt + ours[:equal])[-_MAX_TEXT_CHARACTERS:]
+    apart = (
+        _decode_text(text.tokenizer, ids[equal:])[:_MAX_TEXT_CHARACTERS] for ids in (theirs, ours)
+    )
     found["texts"] = (common, *apart)
     return found
 
 
-def _decoded(tokenizer: Any, ids: list[int]) -> str:
+def _decode_text(tokenizer: Any, ids: list[int]) -> str:
     return sanitise(tokenizer.decode(ids, skip_special_tokens=False), 10_000)
 
 
-def _floor(
-    loaded: Loaded, cell: Cell, again: list[Window], spool: outputs.Spool, course: _Course
+def _measure_floor(
+    loaded: LoadedModel,
+    cell: Cell,
+    again: list[TokenWindow],
+    spool: outputs.Spool,
+    course: _ComparisonProgress,
 ) -> float | None:
     """Mean KLD of a second pass over the first windows against what was spooled."""
     if not again:
         return None
     parts, place = [], 0
     for window in again:
-        rows = outputs.of(loaded, cell, window).rows
-        parts.append(divergence.of_tokens(spool.read(place, len(window.ids)), rows, window.targets))
+        rows = outputs.compute_output(loaded, cell, window).rows
+        parts.append(
+            divergence.compare_tokens(spool.read(place, len(window.ids)), rows, window.targets)
+        )
         place += len(window.ids)
         course.step(len(window.ids))
-    return divergence.summary(parts).kld
+    return divergence.summarise_tokens(parts).kld
 
 
-def _require_alike(known: Reference, loaded: Loaded) -> None:
+def _require_alike(known: ReferenceOutputs, loaded: LoadedModel) -> None:
     if loaded.family != known.family:
-        raise Rejected(f"the families differ: {known.family} and {loaded.family}")
+        raise RejectedError(f"the families differ: {known.family} and {loaded.family}")
     if loaded.vocabulary != known.vocabulary:
-        raise Rejected(
+        raise RejectedError(
             f"the vocabularies differ: {known.vocabulary:,} and {loaded.vocabulary:,} tokens"
         )
 
 
-def _trained(loaded: Loaded) -> bool:
+def _is_trained(loaded: LoadedModel) -> bool:
     return loaded.source.weights == "pretrained"
 
 
-def _model(loaded: Loaded) -> tuple[object, ...]:
+def _describe_model(loaded: LoadedModel) -> tuple[object, ...]:
     kind = loaded.source.config.get("model_type")
     return kind, loaded.counted.all, loaded.vocabulary
 
 
-def _width(loaded: Loaded) -> int:
+def _output_width(loaded: LoadedModel) -> int:
     """Numbers by position: of the vocabulary, or of an encoder's hidden state."""
     if loaded.family != "encoder":
         return loaded.vocabulary

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from txtop.models import builtin
-from txtop.worker.failures import Rejected
-from txtop.worker.loading.source import Source
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading.source import ModelSource
 
 _OWN = {
     "causal": ("AutoModelForCausalLM",),
@@ -20,20 +20,20 @@ _NAMES = {
 }
 
 
-def model_class(source: Source, kind: builtin.Family) -> Any:
+def import_model_class(source: ModelSource, kind: builtin.Family) -> Any:
     """Imports the one class that is needed; later it would be on the account of the next phase."""
     import transformers
     from transformers.models.auto import modeling_auto
 
     if source.own_code:
-        return _own_class(source, kind)
+        return _import_repository_class(source, kind)
     names = getattr(modeling_auto, _NAMES[kind])
     model_type = source.config.get("model_type")
     name = names.get(model_type)
     if name is None:
         what = f"model type {model_type!r}" if model_type else "no model_type in config.json"
         needs = " (it brings code of its own)" if "auto_map" in source.config else ""
-        raise Rejected(
+        raise RejectedError(
             f"{source.label}: {what} is not a text model of this transformers{needs}",
             "--trust-remote-code runs it, if you trust who wrote it"
             if needs
@@ -42,8 +42,9 @@ def model_class(source: Source, kind: builtin.Family) -> Any:
     return getattr(transformers, name if isinstance(name, str) else name[0])
 
 
-def _own_class(source: Source, kind: builtin.Family) -> Any:
-    """The class that the repository brings. Raises `Rejected` where it brings none for `kind`."""
+def _import_repository_class(source: ModelSource, kind: builtin.Family) -> Any:
+    """The class that the repository brings. Raises `RejectedError` where it brings none for
+    `kind`."""
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     offered = source.config["auto_map"]
@@ -51,17 +52,20 @@ def _own_class(source: Source, kind: builtin.Family) -> Any:
         (offered[key] for key in _OWN[kind] if isinstance(offered, dict) and key in offered), None
     )
     if not isinstance(name, str):
-        raise Rejected(f"{source.label} brings no class of its own for {' or '.join(_OWN[kind])}")
+        raise RejectedError(
+            f"{source.label} brings no class of its own for {' or '.join(_OWN[kind])}"
+        )
     try:
         return get_class_from_dynamic_module(name, str(source.directory), local_files_only=True)
     except (ImportError, OSError, AttributeError, SyntaxError, ValueError) as error:
-        raise Rejected(
+        raise RejectedError(
             f"{source.label}: its own code fails: {type(error).__name__}: {error}"
         ) from None
 
 
-def configuration(model_class: Any, source: Source) -> Any:
-    """The configuration object of `source`. Raises `Rejected` if its class does not take it."""
+def build_config(model_class: Any, source: ModelSource) -> Any:
+    """The configuration object of `source`. Raises `RejectedError` if its class does not take
+    it."""
     config_class = model_class.config_class
     try:
         if source.directory is None:
@@ -71,4 +75,4 @@ def configuration(model_class: Any, source: Source) -> Any:
         return config_class.from_pretrained(source.directory, local_files_only=True, **where)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise Rejected(f"{source.label}: configuration refused ({reason[:200]})") from None
+        raise RejectedError(f"{source.label}: configuration refused ({reason[:200]})") from None

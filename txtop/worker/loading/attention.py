@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 
 _BACKENDS = {
     "sdpa:flash": SDPBackend.FLASH_ATTENTION,
@@ -28,47 +28,54 @@ _BIASED = ("t5", "mt5", "umt5")
 _PACKAGES = {"flash_attention_2": "flash-attn", "flash_attention_3": "flash-attn 3 (hopper)"}
 
 
-def implementation(attention: str) -> str:
-    """The name that transformers knows it by; the kernels behind sdpa are chosen by `kernel`."""
+def resolve_implementation(attention: str) -> str:
+    """The name that transformers knows it by; the kernels behind sdpa are chosen by
+    `use_kernel`."""
     return "flex_attention" if attention == "flex" else attention.partition(":")[0]
 
 
-def kernel(attention: str) -> AbstractContextManager[None]:
+def use_kernel(attention: str) -> AbstractContextManager[None]:
     """Within it, scaled dot products use the one kernel that `attention` names, if it names one."""
     backend = _BACKENDS.get(attention)
     return nullcontext() if backend is None else sdpa_kernel(backend)
 
 
-def require(model_class: Any, attention: str, precision: str, device: torch.device) -> None:
-    """Raises `Rejected` if the model, this machine or the precision cannot have `attention`. Which
-    kernels there are behind sdpa does not matter for loading: `require_kernel`."""
-    name = implementation(attention)
+def require_attention(
+    model_class: Any, attention: str, precision: str, device: torch.device
+) -> None:
+    """Raises `RejectedError` if the model, this machine or the precision cannot have `attention`.
+    Which kernels there are behind sdpa does not matter for loading: `require_kernel`."""
+    name = resolve_implementation(attention)
     support = _SUPPORT.get(name)
     if support is not None and not getattr(model_class, support, False):
-        raise Rejected(f"{model_class.__name__} has no {attention} attention", "--attention eager")
+        raise RejectedError(
+            f"{model_class.__name__} has no {attention} attention", "--attention eager"
+        )
     if name != "sdpa":
         require_kernel(attention, device)
     if name == "flex_attention" and device.type == "cpu":
         kind = getattr(model_class.config_class, "model_type", "")
         if kind in _BIASED:
-            raise Rejected(
+            raise RejectedError(
                 f"flex on a CPU cannot compile the relative positions of {kind}", "--attention sdpa"
             )
     if name in _PACKAGES:
         if precision == "fp32":
-            raise Rejected(f"{attention} knows fp16 and bf16, not fp32", "--precisions bf16")
+            raise RejectedError(f"{attention} knows fp16 and bf16, not fp32", "--precisions bf16")
         if not _installed(name):
-            raise Rejected(f"{attention} needs the package {_PACKAGES[name]}", "--attention sdpa")
+            raise RejectedError(
+                f"{attention} needs the package {_PACKAGES[name]}", "--attention sdpa"
+            )
 
 
 def require_kernel(attention: str, device: torch.device) -> None:
-    """Raises `Rejected` if `device` has no such kernel."""
+    """Raises `RejectedError` if `device` has no such kernel."""
     if device.type == "cpu" and attention not in _ON_A_CPU:
         hint = f"on a CPU: {', '.join(_ON_A_CPU)}"
-        raise Rejected(f"{attention} has no kernels for a CPU", hint)
+        raise RejectedError(f"{attention} has no kernels for a CPU", hint)
 
 
-def offered(device: torch.device) -> tuple[list[str], list[str]]:
+def list_implementations(device: torch.device) -> tuple[list[str], list[str]]:
     """(what can be asked for on `device`, what would need a package that is not here)."""
     on_cuda = [*_BACKENDS, "flex"]
     names = list(_ON_A_CPU) if device.type == "cpu" else ["eager", "sdpa", *on_cuda]
@@ -87,8 +94,8 @@ def _installed(name: str) -> bool:
     return bool(getattr(utils, check)())
 
 
-def confirm(model: Any, attention: str) -> None:
-    """Raises `Rejected` if the loaded model says that it uses something else."""
+def confirm_implementation(model: Any, attention: str) -> None:
+    """Raises `RejectedError` if the loaded model says that it uses something else."""
     used = str(model.config._attn_implementation)
-    if used != implementation(attention):
-        raise Rejected(f"{attention} attention fell back to {used}", "--attention eager")
+    if used != resolve_implementation(attention):
+        raise RejectedError(f"{attention} attention fell back to {used}", "--attention eager")

@@ -32,7 +32,7 @@ _NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
 @dataclass(frozen=True)
-class Counted:
+class ParameterCounts:
     """Parameters before a quantisation: all, those that only tables hold, those of the head or the
     pooler, and those of experts that sleep while a token is made."""
 
@@ -42,11 +42,11 @@ class Counted:
     asleep: int
 
 
-def count(model: Any, kind: builtin.Family) -> Counted:
+def count_parameters(model: Any, kind: builtin.Family) -> ParameterCounts:
     """Takes stock of a model in its first precision."""
     once = _head(model) if kind == "causal" else getattr(model, "pooler", None)
     experts = sum(p.numel() for module in _experts(model) for p in module.parameters())
-    return Counted(
+    return ParameterCounts(
         all=sum(p.numel() for p in model.parameters()),
         tables=sum(table.weight.numel() for table in _tables(model)),
         once=sum(p.numel() for p in once.parameters()) if isinstance(once, nn.Module) else 0,
@@ -54,8 +54,8 @@ def count(model: Any, kind: builtin.Family) -> Counted:
     )
 
 
-def of(
-    model: Any, kind: builtin.Family, counted: Counted, dtype: torch.dtype, recipe: str
+def build_geometry(
+    model: Any, kind: builtin.Family, counted: ParameterCounts, dtype: torch.dtype, recipe: str
 ) -> Geometry | None:
     """The geometry of a model as it is measured; null for an encoder-decoder, and where its
     configuration does not tell what its layers keep. `recipe` is that of `int8.convert`."""
@@ -67,9 +67,9 @@ def of(
     if not _plain(config, kind):
         return None
     tables = _tables(model)
-    experts = sum(int8.stored_bytes(module) for module in _experts(model))
+    experts = sum(int8.count_stored_bytes(module) for module in _experts(model))
     asleep = round(experts * _sleeping(config))
-    read = int8.stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
+    read = int8.count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
     return Geometry(
         layers=layers,
         heads=heads,

@@ -5,24 +5,24 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 
 _STRING = 8
 # The names that differ between ggml and transformers.
 _MODEL_TYPES = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text"}
 
 
-def model_type(path: Path) -> str:
+def read_model_type(path: Path) -> str:
     """`general.architecture` in the words of transformers; writers put it first.
 
-    Raises `Rejected` if the file is none or unreadable.
+    Raises `RejectedError` if the file is none or unreadable.
     """
     try:
         with path.open("rb") as file:
             head = file.read(4096)
         magic, version = struct.unpack_from("<4sI", head)
         if magic != b"GGUF" or version < 2:
-            raise Rejected(f"{path.name} is no GGUF file", "GGUF version 2 or newer")
+            raise RejectedError(f"{path.name} is no GGUF file", "GGUF version 2 or newer")
         at = 24
         (length,) = struct.unpack_from("<Q", head, at)
         key = head[at + 8 : at + 8 + length]
@@ -30,7 +30,11 @@ def model_type(path: Path) -> str:
         start = at + 20 + length
         name = head[start : start + size].decode("ascii")
     except (OSError, OverflowError, struct.error, UnicodeDecodeError) as error:
-        raise Rejected(f"{path.name} cannot be read as GGUF ({type(error).__name__})") from None
+        raise RejectedError(
+            f"{path.name} cannot be read as GGUF ({type(error).__name__})"
+        ) from None
     if key != b"general.architecture" or kind != _STRING:
-        raise Rejected(f"{path.name} does not begin with its architecture", "another .gguf file")
+        raise RejectedError(
+            f"{path.name} does not begin with its architecture", "another .gguf file"
+        )
     return _MODEL_TYPES.get(name, name)

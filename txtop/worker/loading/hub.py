@@ -16,37 +16,41 @@ from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
 from txtop.sanitise import sanitise
 
-PROBE_S = 2.0
-PICKLED = "pytorch_model*.bin"
-Progress = Callable[[int, int | None], None]
+PROBE_TIMEOUT_S = 2.0
+PICKLE_PATTERN = "pytorch_model*.bin"
+ProgressCallback = Callable[[int, int | None], None]
 _CONFIG = ("config.json", "generation_config.json")
 
 
-class Unavailable(TxtopError):
+class HubError(TxtopError):
     """The Hub could not give the files: cause, and the next step where there is a special one."""
 
 
-def find(
-    repo: str, weights: Weights, allowed: Allowed, say: Callable[[str], None], progress: Progress
+def fetch_model(
+    repo: str,
+    weights: Weights,
+    allowed: Allowed,
+    say: Callable[[str], None],
+    progress: ProgressCallback,
 ) -> Path:
     """A directory with config.json and, unless `weights` is random, safetensors of `repo`; with
     pickles in their place, and with the repository's own code, where that is allowed.
 
-    Raises `Unavailable`. After a failed probe the process stays offline (HF_HUB_OFFLINE).
+    Raises `HubError`. After a failed probe the process stays offline (HF_HUB_OFFLINE).
     """
-    cached = _cached(repo, weights, allowed)
+    cached = _find_cached(repo, weights, allowed)
     if cached is not None:
         return cached
-    if _offline():
-        raise Unavailable("it is not in the local cache and this run is offline")
-    if not reachable():
+    if _is_offline():
+        raise HubError("it is not in the local cache and this run is offline")
+    if not is_reachable():
         os.environ["HF_HUB_OFFLINE"] = "1"
         say(OFFLINE_NOTICE)
-        raise Unavailable("the Hugging Face Hub cannot be reached")
+        raise HubError("the Hugging Face Hub cannot be reached")
     return _download(repo, weights, allowed, progress)
 
 
-def _offline() -> bool:
+def _is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
 
 
@@ -54,28 +58,28 @@ def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
-def _cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
+def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(repo, "config.json")
     if not isinstance(config, str):
         return None
     directory = Path(config).parent
-    patterns = ["*.safetensors"] + ([PICKLED] if allowed.pickles else [])
+    patterns = ["*.safetensors"] + ([PICKLE_PATTERN] if allowed.pickles else [])
     complete = weights == "random" or any(any(directory.glob(each)) for each in patterns)
     if allowed.remote_code and not any(directory.glob("*.py")):
         complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")
     return directory if complete else None
 
 
-def reachable() -> bool:
+def is_reachable() -> bool:
     """Whether the Hub answers anything at all within 2 s, name resolution included."""
     answered = threading.Event()
 
     def ask() -> None:
         request = urllib.request.Request(_endpoint(), method="HEAD")
         try:
-            urllib.request.urlopen(request, timeout=PROBE_S).close()
+            urllib.request.urlopen(request, timeout=PROBE_TIMEOUT_S).close()
         except urllib.error.HTTPError:
             pass
         except (OSError, ValueError):
@@ -85,11 +89,11 @@ def reachable() -> bool:
     # A resolver that does not answer ignores every timeout: the thread is left behind.
     probe = threading.Thread(target=ask, daemon=True)
     probe.start()
-    probe.join(PROBE_S)
+    probe.join(PROBE_TIMEOUT_S)
     return answered.is_set()
 
 
-def _download(repo: str, weights: Weights, allowed: Allowed, progress: Progress) -> Path:
+def _download(repo: str, weights: Weights, allowed: Allowed, progress: ProgressCallback) -> Path:
     from huggingface_hub import HfApi, hf_hub_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
@@ -103,12 +107,12 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: Progress)
                 tensors = tensors or [name for name in sizes if _is_pickle(name)]
             if not tensors:
                 hint = "--allow-pickles" if any(map(_is_pickle, sizes)) else "another model"
-                raise Unavailable("its repository has no safetensors weights", hint)
+                raise HubError("its repository has no safetensors weights", hint)
             wanted += tensors
         if allowed.remote_code:
             wanted += [name for name in sizes if name.endswith(".py")]
         if "config.json" not in sizes:
-            raise Unavailable("its repository has no config.json", "another model")
+            raise HubError("its repository has no config.json", "another model")
         total, done, path = sum(sizes[name] for name in wanted), 0, ""
         for name in wanted:
             progress(done, total)
@@ -118,19 +122,19 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: Progress)
         return Path(path).parent
     except GatedRepoError:
         hint = f"accept its licence at huggingface.co/{repo}, then set HF_TOKEN"
-        raise Unavailable("its repository is gated", hint) from None
+        raise HubError("its repository is gated", hint) from None
     except RepositoryNotFoundError:
-        raise Unavailable("the Hub has none of that name", "HF_TOKEN if it is private") from None
+        raise HubError("the Hub has none of that name", "HF_TOKEN if it is private") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         if status == 429:
-            raise Unavailable("the Hub limits the rate", "wait a minute, or set HF_TOKEN") from None
-        raise Unavailable(f"the Hub answered {status}", "try again later") from None
+            raise HubError("the Hub limits the rate", "wait a minute, or set HF_TOKEN") from None
+        raise HubError(f"the Hub answered {status}", "try again later") from None
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = "free some space, or set HF_HOME to another disk"
-            raise Unavailable("the disk is full", hint) from None
-        raise Unavailable(f"the download failed ({sanitise(str(error), 200)})") from None
+            raise HubError("the disk is full", hint) from None
+        raise HubError(f"the download failed ({sanitise(str(error), 200)})") from None
 
 
 def _is_pickle(name: str) -> bool:

@@ -9,49 +9,49 @@ from typing import Any
 import torch
 from torch import nn
 
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 
 # METHOD, "Precision must be what it says": torch-dynamic is the fastest on a CPU and breaks
 # decoders (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
-DEFAULT = {"causal": "weight-only", "seq2seq": "weight-only", "encoder": "dynamic"}
+DEFAULT_RECIPES = {"causal": "weight-only", "seq2seq": "weight-only", "encoder": "dynamic"}
 PREFIX = "int8"
 
 
-def recipe(precision: str, kind: str, device: str) -> str:
+def choose_recipe(precision: str, kind: str, device: str) -> str:
     """weight-only, dynamic or torch-dynamic; empty for a precision that is no int8.
 
-    Raises `Rejected` where the recipe has no kernels for `device`, or its library is missing.
+    Raises `RejectedError` where the recipe has no kernels for `device`, or its library is missing.
     """
     if not precision.startswith(PREFIX):
         return ""
-    name = precision.partition(":")[2] or DEFAULT[kind]
-    if precision == PREFIX and kind == "encoder" and device == "cpu" and _torch_has_it():
+    name = precision.partition(":")[2] or DEFAULT_RECIPES[kind]
+    if precision == PREFIX and kind == "encoder" and device == "cpu" and _has_torch_int8():
         name = "torch-dynamic"
     if name == "torch-dynamic":
         if device != "cpu":
-            raise Rejected("int8:torch-dynamic has kernels for a CPU alone", "int8:dynamic")
-        if not _torch_has_it():
-            raise Rejected("this torch has no torch.ao.quantization any more", "int8:dynamic")
+            raise RejectedError("int8:torch-dynamic has kernels for a CPU alone", "int8:dynamic")
+        if not _has_torch_int8():
+            raise RejectedError("this torch has no torch.ao.quantization any more", "int8:dynamic")
         return name
     try:
         import torchao  # noqa: F401
     except (ImportError, OSError) as error:
-        raise Rejected(f"{precision} needs torchao ({error})", "pip install torchao") from None
+        raise RejectedError(f"{precision} needs torchao ({error})", "pip install torchao") from None
     return name
 
 
-def offered(device: str) -> list[str]:
+def list_recipes(device: str) -> list[str]:
     """The recipes that can be asked for on `device`."""
     found = []
     for name in ("weight-only", "dynamic", "torch-dynamic"):
         try:
-            found.append(f"{PREFIX}:{recipe(f'{PREFIX}:{name}', 'encoder', device)}")
-        except Rejected:
+            found.append(f"{PREFIX}:{choose_recipe(f'{PREFIX}:{name}', 'encoder', device)}")
+        except RejectedError:
             continue
     return found
 
 
-def base_dtype(device: str) -> torch.dtype:
+def choose_base_dtype(device: str) -> torch.dtype:
     """What the layers that are not converted keep, and what the products are summed up in."""
     return torch.float32 if device == "cpu" else torch.bfloat16
 
@@ -76,13 +76,13 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
     return words, reached / total if total else 0.0
 
 
-def stored_bytes(model: nn.Module) -> int:
+def count_stored_bytes(model: nn.Module) -> int:
     """Bytes of all weights as they are stored now, scales included."""
     total = sum(_tensor_bytes(p) for p in model.parameters())
     return total + sum(_packed_bytes(m) for m in model.modules() if _is_packed(m))
 
 
-def _torch_has_it() -> bool:
+def _has_torch_int8() -> bool:
     return hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic")
 
 
@@ -146,7 +146,7 @@ _RECIPES: dict[str, Callable[[nn.Module], str]] = {
 
 
 def _is_packed(module: nn.Module | None) -> bool:
-    if not _torch_has_it():
+    if not _has_torch_int8():
         return False
     from torch.ao.nn.quantized.dynamic import Linear
 

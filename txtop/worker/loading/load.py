@@ -16,19 +16,19 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
 from txtop.worker import device as machine
-from txtop.worker.failures import Rejected
-from txtop.worker.loading.phase_timer import RESOLVE, PhaseClock
-from txtop.worker.loading.source import Source, resolve
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
+from txtop.worker.loading.source import ModelSource, resolve_model
 
 if TYPE_CHECKING:
     import torch
 
-    from txtop.worker.loading.geometry import Counted
+    from txtop.worker.loading.geometry import ParameterCounts
     from txtop.worker.tasks.task import Task
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model in memory, the way it is measured, and what there is to know of it.
 
     `counted` is before a quantisation; `converted` is null without one. `lacking` are the notes on
@@ -37,14 +37,14 @@ class Loaded:
 
     task: Task
     model: Any
-    source: Source
+    source: ModelSource
     family: builtin.Family
     device: torch.device
     vocabulary: int
     positions: int | None
     threads: int
     seed: int
-    counted: Counted
+    counted: ParameterCounts
     geometry: events.Geometry | None
     dtype: torch.dtype
     attention: str
@@ -54,10 +54,14 @@ class Loaded:
     lacking: list[str]
 
 
-def load(
-    order: commands.Load, clock: PhaseClock, worker: str, send: Callable[[events.AnyEvent], None]
-) -> Loaded:
-    """Loads what `order` names and sends `load`. Raises `Rejected` where the order is at fault."""
+def load_model(
+    order: commands.LoadModel,
+    clock: PhaseTimer,
+    worker: str,
+    send: Callable[[events.AnyEvent], None],
+) -> LoadedModel:
+    """Loads what `order` names and sends `load_model`. Raises `RejectedError` where the order is at
+    fault."""
     cell = order.cell
 
     def say(text: str) -> None:
@@ -69,12 +73,12 @@ def load(
 
     clock.enter("import")
     clock.enter(RESOLVE)
-    source = resolve(cell.model, cell.weights, order.allowed, say, progress)
+    source = resolve_model(cell.model, cell.weights, order.allowed, say, progress)
     clock.enter("import")
-    threads = cell.threads or cpu.default_threads()
-    settle_environment(threads)
+    threads = cell.threads or cpu.choose_thread_count()
+    configure_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    loaded = read(cell, source, order.seed, threads, clock.enter)
+    loaded = read_model(cell, source, order.seed, threads, clock.enter)
     loaded.task.warm()
     if cell.compile != "none":
         clock.enter("compile")
@@ -83,53 +87,53 @@ def load(
     # A full collection over all that torch and transformers made takes 190 ms and would land in
     # whichever token is open. Frozen, no collection takes over 0.1 ms.
     gc.freeze()
-    event = _event(loaded, cell, worker)
+    event = _build_event(loaded, cell, worker)
     event.load_s, event.phases = clock.stop()
     event.t_ns = perf_counter_ns()
     send(event)
     return loaded
 
 
-def read(
-    cell: Cell, source: Source, seed: int, threads: int, enter: Callable[[str], None]
-) -> Loaded:
+def read_model(
+    cell: Cell, source: ModelSource, seed: int, threads: int, enter: Callable[[str], None]
+) -> LoadedModel:
     """Reads the weights of `source` as `cell` wants them; `enter` is told each phase, the last
-    being that of the first forward pass, which is the caller's. Raises `Rejected`.
+    being that of the first forward pass, which is the caller's. Raises `RejectedError`.
 
     The environment is settled by then: torch reads it when it is imported.
     """
     import torch
 
-    _without_torchao()
+    _hide_torchao()
     from txtop.worker.loading import architecture, attention, geometry, int8, precision, weights
-    from txtop.worker.tasks.encoder import Encoder
-    from txtop.worker.tasks.text_generation import TextGeneration, require_generate
+    from txtop.worker.tasks.encoder import EncoderTask
+    from txtop.worker.tasks.text_generation import TextGenerationTask, require_generate
 
     torch.set_num_threads(threads)
     device = _device(cell)
-    kind = model_config.family_of(source.config)
-    model_class = architecture.model_class(source, kind)
-    attention.require(model_class, cell.attention, cell.precision, device)
-    recipe = int8.recipe(cell.precision, kind, device.type)
+    kind = model_config.detect_family(source.config)
+    model_class = architecture.import_model_class(source, kind)
+    attention.require_attention(model_class, cell.attention, cell.precision, device)
+    recipe = int8.choose_recipe(cell.precision, kind, device.type)
     if kind != "encoder":
         require_generate(model_class)
 
     enter("config")
-    config = architecture.configuration(model_class, source)
-    cached = weights.page_cache(source.weight_files)
+    config = architecture.build_config(model_class, source)
+    cached = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
-    dtype = int8.base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
-    implementation = attention.implementation(cell.attention)
+    dtype = int8.choose_base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
+    implementation = attention.resolve_implementation(cell.attention)
     lacking: list[str] = []
     if source.weights == "random":
-        model = weights.random_model(model_class, config, implementation, dtype, seed)
+        model = weights.build_random_model(model_class, config, implementation, dtype, seed)
     else:
-        model, lacking = weights.pretrained_model(
+        model, lacking = weights.load_pretrained_model(
             model_class, config, source, implementation, dtype
         )
-    attention.confirm(model, cell.attention)
-    counted = geometry.count(model, kind)
+    attention.confirm_implementation(model, cell.attention)
+    counted = geometry.count_parameters(model, kind)
     converted: float | None = None
     if recipe:
         enter("convert")
@@ -142,18 +146,18 @@ def read(
 
     enter("first_forward")
     text_config = config.get_text_config()
-    return Loaded(
-        task=(Encoder if kind == "encoder" else TextGeneration)(model, device),
+    return LoadedModel(
+        task=(EncoderTask if kind == "encoder" else TextGenerationTask)(model, device),
         model=model,
         source=source,
         family=kind,
         device=device,
         vocabulary=text_config.vocab_size,
-        positions=model_config.positions_of(text_config.to_dict()),
+        positions=model_config.find_max_positions(text_config.to_dict()),
         threads=threads,
         seed=seed,
         counted=counted,
-        geometry=geometry.of(model, kind, counted, dtype, recipe),
+        geometry=geometry.build_geometry(model, kind, counted, dtype, recipe),
         dtype=dtype,
         attention=implementation,
         recipe=recipe,
@@ -163,15 +167,15 @@ def read(
     )
 
 
-def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
+def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """All but its times."""
     from txtop.worker.loading import int8, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
-    name, identity = device_names(device)
+    name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.lacking]
-    notes += precision.notes(model, cell.precision, loaded.dtype, converted, device)
-    return events.Load(
+    notes += precision.build_precision_notes(model, cell.precision, loaded.dtype, converted, device)
+    return events.ModelLoaded(
         t_ns=0,
         cell=cell.id,
         worker=worker,
@@ -181,7 +185,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
         weights=loaded.source.weights,
         source=loaded.source.label,
         parameters=loaded.counted.all,
-        weight_bytes=int8.stored_bytes(model),
+        weight_bytes=int8.count_stored_bytes(model),
         page_cache=loaded.page_cache,
         device=device.type,
         device_name=name,
@@ -196,7 +200,7 @@ def _event(loaded: Loaded, cell: Cell, worker: str) -> events.Load:
     )
 
 
-def _compile(loaded: Loaded, cell: Cell) -> None:
+def _compile(loaded: LoadedModel, cell: Cell) -> None:
     """Whole calls: the compiler works once with the hooks that look for NaN and once without, CUDA
     graphs are captured in the last."""
     from txtop.worker.tasks.task import make_inputs
@@ -207,7 +211,7 @@ def _compile(loaded: Loaded, cell: Cell) -> None:
         loaded.task.iterate(inputs, check, None, lambda: None)
 
 
-def _without_torchao() -> None:
+def _hide_torchao() -> None:
     """transformers imports torchao where it finds it: 0.2 s, and lines on standard error. Here it
     is used directly, by int8 alone."""
     import transformers.utils
@@ -215,7 +219,7 @@ def _without_torchao() -> None:
     setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
 
 
-def settle_environment(threads: int) -> None:
+def configure_environment(threads: int) -> None:
     """Before torch is imported: threads of its libraries, no chatter."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
@@ -226,23 +230,23 @@ def settle_environment(threads: int) -> None:
 
 def _device(cell: Cell) -> torch.device:
     """What the cell names; `auto` is the first accelerator that there is, else the CPU."""
-    name = machine.device_type() if cell.device == "auto" else cell.device
-    why = machine.accelerators().get(name)
+    name = machine.choose_device_type() if cell.device == "auto" else cell.device
+    why = machine.check_accelerators().get(name)
     if why:
-        raise Rejected(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
+        raise RejectedError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
 
     return torch.device(name)
 
 
-def device_names(device: torch.device) -> tuple[str, str | None]:
+def identify_device(device: torch.device) -> tuple[str, str | None]:
     """What it is called, and the UUID by which NVML knows it."""
     import torch
 
     if device.type == "cpu":
-        return cpu.cpu_name(), None
+        return cpu.read_cpu_name(), None
     if device.type == "mps":
-        return f"{cpu.cpu_name()} GPU", None
+        return f"{cpu.read_cpu_name()} GPU", None
     properties = getattr(torch, device.type).get_device_properties(device)
     return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 

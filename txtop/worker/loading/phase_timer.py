@@ -7,16 +7,16 @@ from time import perf_counter_ns
 
 RESOLVE = "resolve"
 """Finding the model: local cache, probe of the Hub, download. Never a part of loading."""
-_LONGEST_START_NS = 600_000_000_000
+_MAX_START_NS = 600_000_000_000
 
 
-class PhaseClock:
+class PhaseTimer:
     """Seconds by phase, without holes: a phase lasts until the next is entered."""
 
     def __init__(self, started_ns: int, announce: Callable[[str], None]) -> None:
         now = perf_counter_ns()
         # The runner's monotonic clock is ours on the same boot; anything else is not used.
-        sane = now - _LONGEST_START_NS < started_ns <= now
+        sane = now - _MAX_START_NS < started_ns <= now
         self._edge_ns = started_ns if sane else now
         self._seconds: dict[str, float] = {}
         self._announce = announce

@@ -18,7 +18,7 @@ def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
             parameter.data = parameter.data.float()
 
 
-def notes(
+def build_precision_notes(
     model: nn.Module,
     precision: str,
     wanted: torch.dtype,
@@ -27,7 +27,7 @@ def notes(
 ) -> list[str]:
     """What a reader must know about the precision: how much of the model has it, a slow path."""
     if converted is not None:
-        return [_reached(converted)]
+        return [_format_reach(converted)]
     parameters = list(model.parameters())
     total = sum(p.nbytes for p in parameters)
     other = sum(p.nbytes for p in parameters if p.dtype != wanted)
@@ -41,6 +41,6 @@ def notes(
     return found
 
 
-def _reached(converted: float) -> str:
+def _format_reach(converted: float) -> str:
     share = f"{converted:.0%} of the bytes of matrix-product weights converted"
     return share if converted >= 0.5 else f"int8 in part only: {share}"

@@ -12,16 +12,16 @@ from typing import Any, Literal
 from txtop.models import builtin, model_config
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import gguf, hub
 
-Say = Callable[[str], None]
+LogCallback = Callable[[str], None]
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 
 @dataclass(frozen=True)
-class Source:
+class ModelSource:
     """What a name resolved to.
 
     `config` is the raw configuration, `model_type` included; `directory` holds the files, null for
@@ -45,59 +45,65 @@ class Source:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return sorted(self.directory.glob(hub.PICKLED if self.pickled else "*.safetensors"))
+        return sorted(self.directory.glob(hub.PICKLE_PATTERN if self.pickled else "*.safetensors"))
 
 
-def resolve(
-    model: str, weights: Weights, allowed: Allowed, say: Say, progress: hub.Progress
-) -> Source:
+def resolve_model(
+    model: str, weights: Weights, allowed: Allowed, say: LogCallback, progress: hub.ProgressCallback
+) -> ModelSource:
     """Finds `model`. `say` gets one line for the log, `progress` the bytes of a download.
 
-    Raises `Rejected` with a reason and a next step.
+    Raises `RejectedError` with a reason and a next step.
     """
-    path = model_config.local_path(model)
+    path = model_config.find_local_path(model)
     if path is not None:
         return _local(path, weights, allowed, say, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
-        raise Rejected(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    known = builtin.builtin(model)
+        raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
+    known = builtin.find_builtin(model)
     if known is None and not _HUB_ID.fullmatch(model):
-        raise Rejected(f"{model} is no name of a model", _suggest(model))
+        raise RejectedError(f"{model} is no name of a model", _suggest(model))
     if known is not None and weights == "random":
         return _builtin(known)
     try:
-        directory = hub.find(known.hub_id if known else model, weights, allowed, say, progress)
-    except hub.Unavailable as error:
+        directory = hub.fetch_model(
+            known.hub_id if known else model, weights, allowed, say, progress
+        )
+    except hub.HubError as error:
         if known is None:
             reason = f"{model} is neither a local path nor built in, and {error.cause}"
-            raise Rejected(reason, _suggest(model, error.hint)) from None
+            raise RejectedError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {known.name}"
-            raise Rejected(f"no pretrained weights of {model}: {error.cause}", hint) from None
+            raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         say(f"{known.name}: random weights, since {error.cause}")
         return _builtin(known)
     return _local(directory, weights, allowed, say, f"hub: {known.hub_id if known else model}")
 
 
-def _builtin(known: builtin.Builtin) -> Source:
+def _builtin(known: builtin.BuiltinModel) -> ModelSource:
     config = {"model_type": known.model_type, **known.config}
-    return Source(config=config, weights="random", label=f"built-in configuration {known.name}")
+    return ModelSource(
+        config=config, weights="random", label=f"built-in configuration {known.name}"
+    )
 
 
 def _suggest(model: str, hint: str = "") -> str:
-    near = builtin.nearest(model)
+    near = builtin.suggest_builtin(model)
     if near:
         return f"did you mean {near}?" + (f" Or: {hint}" if hint else "")
     return hint or "a local path, or a built-in name such as gpt2"
 
 
-def _local(path: Path, weights: Weights, allowed: Allowed, say: Say, label: str) -> Source:
+def _local(
+    path: Path, weights: Weights, allowed: Allowed, say: LogCallback, label: str
+) -> ModelSource:
     if path.is_file():
         return _gguf(path, weights, label)
     files = sorted(path.glob("*.gguf"))
     if files and not any(path.glob("*.safetensors")):
         if len(files) > 1:
-            raise Rejected(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
+            raise RejectedError(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
         return _gguf(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _own_code(path, config, allowed)
@@ -105,7 +111,7 @@ def _local(path: Path, weights: Weights, allowed: Allowed, say: Say, label: str)
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
     if weights == "random" or not (stored or pickled):
         if weights == "pretrained":
-            raise Rejected(f"{path} holds no weights", "--weights random")
+            raise RejectedError(f"{path} holds no weights", "--weights random")
         if weights == "auto":
             say(f"{path} holds no weights: random weights")
         kind: Literal["pretrained", "random"] = "random"
@@ -114,7 +120,7 @@ def _local(path: Path, weights: Weights, allowed: Allowed, say: Say, label: str)
         kind = "pretrained"
     if pickled:
         notes += _pickles(path, allowed)
-    return Source(
+    return ModelSource(
         config=config,
         weights=kind,
         label=label,
@@ -133,19 +139,21 @@ def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[boo
         return True, ["the repository's own code was run: --trust-remote-code"]
     if "model_type" not in config:
         hint = "--trust-remote-code runs it, if you trust who wrote it"
-        raise Rejected(f"{path.name} needs code of its own, which is not run", hint)
+        raise RejectedError(f"{path.name} needs code of its own, which is not run", hint)
     return False, []
 
 
 def _pickles(path: Path, allowed: Allowed) -> list[str]:
-    """The note on pickled weights. Raises `Rejected` where they are not allowed."""
+    """The note on pickled weights. Raises `RejectedError` where they are not allowed."""
     if not allowed.pickles:
-        raise Rejected(
+        raise RejectedError(
             f"{path} holds only pickled weights, which can run code",
             "convert them to safetensors, or --allow-pickles, or --weights random",
         )
-    if not any(path.glob(hub.PICKLED)):
-        raise Rejected(f"{path} holds no {hub.PICKLED}", "convert its weights to safetensors")
+    if not any(path.glob(hub.PICKLE_PATTERN)):
+        raise RejectedError(
+            f"{path} holds no {hub.PICKLE_PATTERN}", "convert its weights to safetensors"
+        )
     return ["weights read from pickled files: --allow-pickles"]
 
 
@@ -153,17 +161,17 @@ def _read_config(path: Path) -> dict[str, Any]:
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise Rejected(f"{path}/config.json cannot be read ({type(error).__name__})") from None
+        raise RejectedError(f"{path}/config.json cannot be read ({type(error).__name__})") from None
     if not isinstance(config, dict):
-        raise Rejected(f"{path}/config.json is no JSON object")
+        raise RejectedError(f"{path}/config.json is no JSON object")
     return config
 
 
-def _gguf(path: Path, weights: Weights, label: str) -> Source:
+def _gguf(path: Path, weights: Weights, label: str) -> ModelSource:
     if weights == "random":
-        raise Rejected(f"{path.name} is a file of weights", "--weights auto for a .gguf file")
-    model_type = gguf.model_type(path)
-    return Source(
+        raise RejectedError(f"{path.name} is a file of weights", "--weights auto for a .gguf file")
+    model_type = gguf.read_model_type(path)
+    return ModelSource(
         config={"model_type": model_type},
         weights="pretrained",
         label=label,

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import precision
-from txtop.worker.loading.source import Source
+from txtop.worker.loading.source import ModelSource
 
 _SCALE = 0.02
 # Copying one block of values is five times as fast as drawing them all. A prime length keeps the
@@ -21,7 +21,7 @@ _BLOCK = 1_000_003
 _PAGE = 4096
 
 
-def random_model(
+def build_random_model(
     model_class: Any, config: Any, attention: str, dtype: torch.dtype, seed: int
 ) -> Any:
     """The architecture of `config` in `dtype`: matrices normal(0, 0.02), norms 1, biases 0.
@@ -52,12 +52,12 @@ def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
         part.copy_(block[: part.numel()])
 
 
-def pretrained_model(
-    model_class: Any, config: Any, source: Source, attention: str, dtype: torch.dtype
+def load_pretrained_model(
+    model_class: Any, config: Any, source: ModelSource, attention: str, dtype: torch.dtype
 ) -> tuple[Any, list[str]]:
     """The model of `source` in `dtype`, and notes.
 
-    Raises `Rejected` if weights are missing in the file.
+    Raises `RejectedError` if weights are missing in the file.
     """
     where = {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
     model, info = model_class.from_pretrained(
@@ -74,13 +74,13 @@ def pretrained_model(
     notes = []
     if missing:
         if len(missing) > len(list(model.parameters())) // 2:
-            raise Rejected(f"{source.label} lacks most weights of a {model_class.__name__}")
+            raise RejectedError(f"{source.label} lacks most weights of a {model_class.__name__}")
         notes.append(f"{len(missing)} weights were not in the file and are random: {missing[0]} …")
-    touch(model.parameters())
+    touch_pages(model.parameters())
     return model.eval(), notes
 
 
-def touch(parameters: Iterable[torch.Tensor]) -> None:
+def touch_pages(parameters: Iterable[torch.Tensor]) -> None:
     """Reads one byte of every page: from_pretrained() maps a file of the same type lazily, and its
     bytes would else be read in the first forward pass, under another phase's name."""
     for parameter in parameters:
@@ -89,7 +89,7 @@ def touch(parameters: Iterable[torch.Tensor]) -> None:
             flat.view(-1).view(torch.uint8)[::_PAGE].sum()
 
 
-def page_cache(files: list[Path]) -> Literal["cold", "warm", "unknown"]:
+def classify_page_cache(files: list[Path]) -> Literal["cold", "warm", "unknown"]:
     """Whether `files` are in memory before they are read: over 90 % warm, under 10 % cold."""
     if not files:
         return "unknown"

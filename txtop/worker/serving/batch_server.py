@@ -11,43 +11,49 @@ import torch
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
-from txtop.worker.serving.batcher import Batcher, LaneTeller, Queue, Source, serve
-from txtop.worker.serving.prompts import Prompts, digest
-from txtop.worker.serving.request_event import answered
-from txtop.worker.tasks.task import Result, Task
+from txtop.worker.serving.batcher import (
+    Batcher,
+    CommandSource,
+    RequestQueue,
+    StatusReporter,
+    serve_batches,
+)
+from txtop.worker.serving.prompts import Prompts, hash_tokens
+from txtop.worker.serving.request_event import build_request_event
+from txtop.worker.tasks.task import IterationResult, Task
 
 
-def run(
+def serve_cell(
     cell: Cell,
     task: Task,
     prompts: Prompts,
     device: torch.device,
-    source: Source,
+    source: CommandSource,
     tell: Callable[[events.AnyEvent], None],
 ) -> None:
     """Serves `cell` until it is closed. Raises what the model raises, and `Cancelled`."""
     assert cell.serving is not None
     most = cell.slots
     wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * 1e6)
-    queue = Queue(cell.id, source)
-    lanes = LaneTeller(cell.id, most, tell, perf_counter_ns)
+    queue = RequestQueue(cell.id, source)
+    lanes = StatusReporter(cell.id, most, tell, perf_counter_ns)
 
     def answer(batch: list[commands.Arrive]) -> None:
-        Batch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
+        RequestBatch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
 
-    serve(queue, Batcher(most, wait_ns), lanes, answer, perf_counter_ns)
+    serve_batches(queue, Batcher(most, wait_ns), lanes, answer, perf_counter_ns)
 
 
 @dataclass
-class Batch:
+class RequestBatch:
     """Requests that are answered together. Each is over with its own last token, though the batch
     goes on for the longest."""
 
     task: Task
     prompts: Prompts
     requests: list[commands.Arrive]
-    queue: Queue
-    lanes: LaneTeller
+    queue: RequestQueue
+    lanes: StatusReporter
     tell: Callable[[events.AnyEvent], None]
     check: Callable[[], None]
     start_ns: int = 0
@@ -59,7 +65,7 @@ class Batch:
         """Answers them all."""
         self.start_ns = perf_counter_ns()
         numbers = [each.index for each in self.requests]
-        inputs = self.prompts.together(numbers, device, left=not self.task.encodes)
+        inputs = self.prompts.build_batch(numbers, device, left=not self.task.encodes)
         self._width, self._longest = inputs.cell.sequence_length, inputs.cell.new_tokens
         if self.lanes.due():
             self._tell_lanes()
@@ -83,7 +89,7 @@ class Batch:
             self.queue.take(0)
             self._tell_lanes()
 
-    def _finish(self, result: Result) -> None:
+    def _finish(self, result: IterationResult) -> None:
         """Those that are not over yet; a streamer that is a step late knows no token's time."""
         if self.task.lags:
             self.times_ns = []
@@ -95,15 +101,15 @@ class Batch:
                 invalid = 0
 
     def _wanted(self, row: int) -> int:
-        return self.prompts.asked(self.requests[row].index).new_tokens
+        return self.prompts.get_shape(self.requests[row].index).new_tokens
 
     def _answer(self, row: int, request: commands.Arrive, end_ns: int, invalid: int = 0) -> None:
         """Tells that one is over: with its last token, where its time is known."""
         self.over.add(row)
-        asked = self.prompts.asked(request.index)
+        asked = self.prompts.get_shape(request.index)
         tokens = 0 if self.task.encodes else asked.new_tokens
         self.tell(
-            answered(
+            build_request_event(
                 request,
                 asked,
                 start_ns=self.start_ns,
@@ -121,7 +127,7 @@ class Batch:
     def _digest(self, row: int, tokens: int) -> str:
         if not tokens or len(self.steps) < tokens:
             return ""
-        return digest([int(step[row]) for step in self.steps[:tokens]])
+        return hash_tokens([int(step[row]) for step in self.steps[:tokens]])
 
     def _tell_lanes(self) -> None:
         done = len(self.times_ns)

@@ -10,35 +10,35 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from txtop.protocol import commands
-from txtop.protocol.events import Lanes
-from txtop.worker.command_queue import Aside, Item
+from txtop.protocol.events import ServerStatus
+from txtop.worker.command_queue import QueueItem, ThreadMessage
 
-LANES_EVERY_NS = 100_000_000
+STATUS_INTERVAL_NS = 100_000_000
 IDLE_S = 1.0
-MOST_SHOWN = 64
+MAX_SHOWN = 64
 
-Waiting = deque[commands.Arrive]
+WaitingRequests = deque[commands.Arrive]
 
 
-class Source(Protocol):
+class CommandSource(Protocol):
     """Where orders come from: the worker's inbox, or a simulated one."""
 
-    def get(self, timeout_s: float | None) -> Item | None:
+    def get(self, timeout_s: float | None) -> QueueItem | None:
         """The next order; null when none came within `timeout_s`."""
 
     def check(self) -> None:
         """Raises `Cancelled` when serving is to end at once."""
 
-    def accept(self, order: commands.Order) -> None:
+    def accept(self, order: commands.WorkerCommand) -> None:
         """Takes an order back."""
 
 
-class Queue:
+class RequestQueue:
     """The requests that have come and are not served yet, and what an engine in a thread of its
     own has put into the inbox as `answers`."""
 
-    def __init__(self, cell: str, source: Source) -> None:
-        self.waiting: Waiting = deque()
+    def __init__(self, cell: str, source: CommandSource) -> None:
+        self.waiting: WaitingRequests = deque()
         self.answers: deque[Any] = deque()
         self.closed = False
         self._cell, self._source = cell, source
@@ -57,7 +57,7 @@ class Queue:
                 # What comes after it is for whoever follows orders.
                 self.closed = True
                 break
-            elif isinstance(order, Aside):
+            elif isinstance(order, ThreadMessage):
                 self.answers.append(order.item)
             order = self._source.get(0)
         self._source.check()
@@ -70,7 +70,7 @@ class Batcher:
     def __init__(self, max_batch: int, max_wait_ns: int) -> None:
         self.max_batch, self._max_wait_ns = max_batch, max_wait_ns
 
-    def wait_ns(self, queue: Queue, now_ns: int) -> int | None:
+    def wait_ns(self, queue: RequestQueue, now_ns: int) -> int | None:
         """How long a batch may still wait for more; 0 to start now, null where nobody waits."""
         if not queue.waiting:
             return None
@@ -78,22 +78,22 @@ class Batcher:
             return 0
         return max(0, queue.waiting[0].arrival_ns + self._max_wait_ns - now_ns)
 
-    def batch(self, queue: Queue) -> list[commands.Arrive]:
+    def batch(self, queue: RequestQueue) -> list[commands.Arrive]:
         """The next batch, oldest first."""
         return [queue.waiting.popleft() for _ in range(min(self.max_batch, len(queue.waiting)))]
 
 
-class LaneTeller:
+class StatusReporter:
     """Tells who waits and who runs, at most ten times a second."""
 
     def __init__(
-        self, cell: str, slots: int, tell: Callable[[Lanes], None], now_ns: Callable[[], int]
+        self, cell: str, slots: int, tell: Callable[[ServerStatus], None], now_ns: Callable[[], int]
     ) -> None:
         self._cell, self._slots, self._tell, self._now_ns = cell, slots, tell, now_ns
         self._told_ns = 0
 
     def due(self) -> bool:
-        return self._now_ns() - self._told_ns >= LANES_EVERY_NS
+        return self._now_ns() - self._told_ns >= STATUS_INTERVAL_NS
 
     def tell(
         self, waiting: int, running: Sequence[tuple[int, int, int]], kv_used: float | None = None
@@ -101,21 +101,21 @@ class LaneTeller:
         """`running` are the requests at work: number, tokens so far, tokens wanted."""
         self._told_ns = self._now_ns()
         self._tell(
-            Lanes(
+            ServerStatus(
                 t_ns=self._told_ns,
                 cell=self._cell,
                 waiting=waiting,
-                running=list(running[:MOST_SHOWN]),
+                running=list(running[:MAX_SHOWN]),
                 slots=self._slots,
                 kv_used=kv_used,
             )
         )
 
 
-def serve(
-    queue: Queue,
+def serve_batches(
+    queue: RequestQueue,
     batcher: Batcher,
-    lanes: LaneTeller,
+    lanes: StatusReporter,
     run: Callable[[list[commands.Arrive]], None],
     now_ns: Callable[[], int],
 ) -> None:

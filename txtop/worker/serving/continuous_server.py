@@ -12,35 +12,40 @@ import torch
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
-from txtop.plan.requests import longest
+from txtop.plan.requests import compute_max_tokens
 from txtop.protocol import commands, events
-from txtop.worker.failures import Rejected
-from txtop.worker.serving.batcher import LANES_EVERY_NS, LaneTeller, Queue, Source
-from txtop.worker.serving.prompts import Prompts, digest
-from txtop.worker.serving.request_event import answered
+from txtop.worker.failures import RejectedError
+from txtop.worker.serving.batcher import (
+    STATUS_INTERVAL_NS,
+    CommandSource,
+    RequestQueue,
+    StatusReporter,
+)
+from txtop.worker.serving.prompts import Prompts, hash_tokens
+from txtop.worker.serving.request_event import build_request_event
 
 PAGE_SIZE = 256
 STEP_TOKENS = 512
 STOP_S = 30.0
-LANES_S = LANES_EVERY_NS / 1e9
+STATUS_INTERVAL_S = STATUS_INTERVAL_NS / 1e9
 NS_PER_S = 1e9
 _NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 
-class Inbox(Source, Protocol):
+class CommandChannel(CommandSource, Protocol):
     """The worker's way in, which also takes what the manager's thread has to say."""
 
     def put(self, item: object) -> None:
         """From any thread; `get` returns it in its turn."""
 
 
-def require(cell: Cell, family: str) -> None:
-    """Raises `Rejected` where the library's manager cannot serve the cell."""
+def require_continuous(cell: Cell, family: str) -> None:
+    """Raises `RejectedError` where the library's manager cannot serve the cell."""
     if family != "causal":
         kind = "an encoder makes no tokens" if family == "encoder" else "T5 and its like are not"
-        raise Rejected(f"continuous batching is for decoders: {kind}", "--scenario dynamic")
+        raise RejectedError(f"continuous batching is for decoders: {kind}", "--scenario dynamic")
     if cell.attention.startswith("sdpa:") or cell.attention == "flex":
-        raise Rejected(
+        raise RejectedError(
             f"continuous batching cannot be held to {cell.attention}", "--attention sdpa or eager"
         )
     import transformers
@@ -49,13 +54,13 @@ def require(cell: Cell, family: str) -> None:
     config = getattr(configuration_utils, "ContinuousBatchingConfig", None)
     known = {field.name for field in fields(config)} if config is not None else set()
     if _NEEDED - known:
-        raise Rejected(
+        raise RejectedError(
             f"transformers {transformers.__version__} has another continuous batching",
             "transformers 5.17 or newer",
         )
 
 
-class Server:
+class ContinuousServer:
     """One manager, the requests that it has, and their answers."""
 
     def __init__(
@@ -63,19 +68,19 @@ class Server:
         cell: Cell,
         model: Any,
         prompts: Prompts,
-        inbox: Inbox,
+        inbox: CommandChannel,
         tell: Callable[[events.AnyEvent], None],
     ) -> None:
         self._cell, self._prompts, self._tell = cell, prompts, tell
-        self._queue = Queue(cell.id, inbox)
-        self._lanes = LaneTeller(cell.id, cell.slots, tell, perf_counter_ns)
+        self._queue = RequestQueue(cell.id, inbox)
+        self._lanes = StatusReporter(cell.id, cell.slots, tell, perf_counter_ns)
         self._open: dict[str, commands.Arrive] = {}
         self._device = model.device
         self._manager = model.init_continuous_batching(
             generation_config=_greedy(), continuous_batching_config=_config(cell, model.device)
         )
         # Answers wake the one loop that also takes requests: nothing here polls.
-        self._manager.output_router.output_queue = _Into(inbox)
+        self._manager.output_router.output_queue = _OutputForwarder(inbox)
 
     def run(self) -> None:
         """Serves until it is closed. Raises what broke the manager, and `Cancelled`."""
@@ -86,7 +91,7 @@ class Server:
                 manager.warmup()
             manager.start()
             while not (self._queue.closed and not self._open):
-                self._queue.take(LANES_S if self._open else 1.0)
+                self._queue.take(STATUS_INTERVAL_S if self._open else 1.0)
                 self._admit()
                 self._collect()
                 if self._lanes.due():
@@ -108,7 +113,7 @@ class Server:
             self._manager.add_request(
                 self._prompts.ids(request.index).tolist(),
                 request_id=name,
-                max_new_tokens=self._prompts.asked(request.index).new_tokens,
+                max_new_tokens=self._prompts.get_shape(request.index).new_tokens,
                 record_timestamps=True,
                 eos_token_id=-1,
             )
@@ -132,14 +137,14 @@ class Server:
         raise TxtopError(f"continuous batching failed: {why}")
 
     def _answer(self, request: commands.Arrive, output: Any) -> None:
-        asked = self._prompts.asked(request.index)
+        asked = self._prompts.get_shape(request.index)
         times_ns = [round(at * NS_PER_S) for at in output.timestamps]
         tokens = len(output.generated_tokens)
         if tokens != asked.new_tokens or len(times_ns) != tokens:
             got = f"{tokens} tokens instead of {asked.new_tokens}"
             raise TxtopError(f"continuous batching gave {got}")
         self._tell(
-            answered(
+            build_request_event(
                 request,
                 asked,
                 start_ns=round(output.lifespan[0] * NS_PER_S),
@@ -147,7 +152,7 @@ class Server:
                 end_ns=times_ns[-1],
                 computed=asked.prompt_tokens + tokens,
                 tokens=tokens,
-                output_sha256=digest(output.generated_tokens),
+                output_sha256=hash_tokens(output.generated_tokens),
             )
         )
 
@@ -161,17 +166,17 @@ class Server:
             (request.index, min(state.generated_len(), wanted), wanted)
             for state in list(processor.scheduler.active_requests.values())
             if (request := self._open.get(state.request_id)) is not None
-            and (wanted := self._prompts.asked(request.index).new_tokens)
+            and (wanted := self._prompts.get_shape(request.index).new_tokens)
         ]
         free = processor.cache.compute_free_capacity(relative=True)
         used = min(1.0, max(0.0, 1.0 - float(free)))
         self._lanes.tell(max(0, len(self._open) - len(running)), running, used)
 
 
-class _Into:
+class _OutputForwarder:
     """In the place of the manager's queue of outputs: into the worker's inbox."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: CommandChannel) -> None:
         self.put = inbox.put
 
     def empty(self) -> bool:
@@ -193,7 +198,7 @@ def _config(cell: Cell, device: torch.device) -> Any:
     slots = cell.slots
     sizes: dict[str, Any] = {}
     if device.type != "cuda":
-        prompt, new = longest(cell)
+        prompt, new = compute_max_tokens(cell)
         blocks = slots * math.ceil((prompt + new) / PAGE_SIZE)
         sizes = {"num_blocks": blocks + 1, "max_batch_tokens": max(STEP_TOKENS, slots)}
         sizes |= {"use_async_batching": False, "use_cuda_graph": False}

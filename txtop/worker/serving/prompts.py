@@ -8,8 +8,8 @@ import torch
 
 from txtop.plan import requests
 from txtop.plan.cell import Cell
-from txtop.plan.requests import Asked
-from txtop.worker.tasks.task import Inputs
+from txtop.plan.requests import RequestShape
+from txtop.worker.tasks.task import ModelInputs
 
 
 class Prompts:
@@ -18,7 +18,7 @@ class Prompts:
     def __init__(self, cell: Cell, vocabulary: int, seed: int) -> None:
         assert cell.serving is not None
         self.cell = cell
-        self._asked = requests.requests(cell, seed, cell.serving.requests)
+        self._asked = requests.draw_requests(cell, seed, cell.serving.requests)
         lengths = [each.prompt_tokens for each in self._asked]
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
@@ -28,14 +28,14 @@ class Prompts:
         self.sha256 = digest.hexdigest()
         self._ids: tuple[torch.Tensor, ...] = ids.split(lengths)
 
-    def asked(self, index: int) -> Asked:
+    def get_shape(self, index: int) -> RequestShape:
         return self._asked[index % len(self._asked)]
 
     def ids(self, index: int) -> torch.Tensor:
         """Ids of shape (prompt tokens,), on the host."""
         return self._ids[index % len(self._ids)]
 
-    def together(self, numbers: list[int], device: torch.device, *, left: bool) -> Inputs:
+    def build_batch(self, numbers: list[int], device: torch.device, *, left: bool) -> ModelInputs:
         """One batch, padded to its longest prompt and asking for its longest answer; on the left
         for what is continued, on the right for what is encoded."""
         own = [self.ids(number) for number in numbers]
@@ -51,11 +51,11 @@ class Prompts:
             self.cell,
             batch_size=len(own),
             sequence_length=width,
-            new_tokens=max(self.asked(number).new_tokens for number in numbers),
+            new_tokens=max(self.get_shape(number).new_tokens for number in numbers),
         )
-        return Inputs(cell, batch.to(device), mask.to(device), self.sha256)
+        return ModelInputs(cell, batch.to(device), mask.to(device), self.sha256)
 
 
-def digest(tokens: list[int]) -> str:
+def hash_tokens(tokens: list[int]) -> str:
     """sha256 of token ids as int64."""
     return hashlib.sha256(torch.tensor(tokens, dtype=torch.int64).numpy().tobytes()).hexdigest()

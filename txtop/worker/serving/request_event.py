@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from time import perf_counter_ns
 
-from txtop.plan.requests import Asked
+from txtop.plan.requests import RequestShape
 from txtop.protocol import commands
 from txtop.protocol.events import Request
 
 
-def answered(
+def build_request_event(
     request: commands.Arrive,
-    asked: Asked,
+    asked: RequestShape,
     *,
     start_ns: int,
     times_ns: Sequence[int],

@@ -11,7 +11,7 @@ from torch import nn
 _POLL_S = 0.0002
 
 
-class DeviceTimes(NamedTuple):
+class CudaTimes(NamedTuple):
     """Nanoseconds on the device: encoder, all up to the end of the first pass, later passes."""
 
     encoder_ns: int | None
@@ -19,7 +19,7 @@ class DeviceTimes(NamedTuple):
     decode_ns: int | None
 
 
-class DeviceClock:
+class CudaTimer:
     """Hooks on a model, and on its encoder if it has one. Recording an event waits for nothing."""
 
     def __init__(self, model: nn.Module, encoder: nn.Module | None) -> None:
@@ -35,16 +35,16 @@ class DeviceClock:
         self._used = 0
         self._encoder = -1
 
-    def read(self) -> DeviceTimes:
+    def read(self) -> CudaTimes:
         """Times of the call since `start`, after polling until the last event has passed."""
         if not self._used:
-            return DeviceTimes(None, None, None)
+            return CudaTimes(None, None, None)
         while not self._pool[self._used - 1][1].query():
             time.sleep(_POLL_S)
         spans = [int(begin.elapsed_time(end) * 1e6) for begin, end in self._pool[: self._used]]
         encoder = spans.pop(self._encoder) if self._encoder >= 0 else None
         prefill = (encoder or 0) + spans[0] if spans else encoder
-        return DeviceTimes(encoder, prefill, sum(spans[1:]))
+        return CudaTimes(encoder, prefill, sum(spans[1:]))
 
     def _watch(self, module: nn.Module, *, is_encoder: bool) -> None:
         open_span: list[int] = []

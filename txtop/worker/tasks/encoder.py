@@ -10,12 +10,12 @@ import torch
 
 from txtop.plan.cell import Cell
 from txtop.worker.loading import attention
-from txtop.worker.tasks.cuda_timer import DeviceClock
-from txtop.worker.tasks.task import Inputs, LogitsCheck, Result, make_inputs
+from txtop.worker.tasks.cuda_timer import CudaTimer
+from txtop.worker.tasks.task import IterationResult, LogitsCheck, ModelInputs, make_inputs
 from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
-class Encoder:
+class EncoderTask:
     """The bare model, with its pooler if it has one. Its iterations have no tokens, no steps."""
 
     encodes = True
@@ -24,7 +24,7 @@ class Encoder:
         self._model = model
         self._forward = model
         self._device = device
-        self._device_clock = DeviceClock(model, None) if device.type == "cuda" else None
+        self._device_clock = CudaTimer(model, None) if device.type == "cuda" else None
 
     def warm(self) -> None:
         """One sequence of eight tokens."""
@@ -42,12 +42,12 @@ class Encoder:
 
     def iterate(
         self,
-        inputs: Inputs,
+        inputs: ModelInputs,
         check: bool,
         _on_steps: OnSteps | None,
         after_step: Callable[[], None],
         _on_tokens: OnTokens | None = None,
-    ) -> Result:
+    ) -> IterationResult:
         """One forward pass, until the device is through. Cancelling is seen before and after it."""
         after_step()
         hidden = LogitsCheck()
@@ -55,7 +55,7 @@ class Encoder:
         if self._device_clock is not None:
             self._device_clock.start()
         try:
-            with torch.inference_mode(), attention.kernel(inputs.cell.attention):
+            with torch.inference_mode(), attention.use_kernel(inputs.cell.attention):
                 start_ns = perf_counter_ns()
                 self._forward(input_ids=inputs.ids, attention_mask=inputs.mask)
                 if self._device.type != "cpu":
@@ -66,7 +66,7 @@ class Encoder:
                 handle.remove()
         after_step()
         times = self._device_clock.read() if self._device_clock is not None else None
-        return Result(
+        return IterationResult(
             start_ns=start_ns,
             e2e_ns=end_ns - start_ns,
             device_prefill_ns=times.prefill_ns if times else None,

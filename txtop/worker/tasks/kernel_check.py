@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 
 from txtop.errors import TxtopError
-from txtop.worker.tasks.task import Inputs, Task
+from txtop.worker.tasks.task import ModelInputs, Task
 
 # Longer names first: the flash kernel of a CPU is called `..._flash_attention_for_cpu`.
 _SIGNS = (
@@ -22,7 +22,7 @@ _SIGNS = (
 _SDPA = "scaled_dot_product_attention"
 
 
-def name_of(operators: Iterable[str], *, compiled: bool = False) -> str:
+def identify_kernel(operators: Iterable[str], *, compiled: bool = False) -> str:
     """`flash`, `math`, …, several joined by `+`; `eager` where no fused attention was called.
 
     Flex attention shows as compiled code in a model that is not `compiled` itself.
@@ -41,7 +41,7 @@ def name_of(operators: Iterable[str], *, compiled: bool = False) -> str:
     return "+".join(sorted(found - {""})) or "eager"
 
 
-def differs(asked: str, ran: str | None) -> bool:
+def is_unexpected_kernel(asked: str, ran: str | None) -> bool:
     """Whether `ran` is another kernel than `asked` promises; plain sdpa promises none of them."""
     if ran is None:
         return False
@@ -78,7 +78,9 @@ class _Profiles:
         self._open = None
 
 
-def inspect(task: Task, inputs: Inputs, device: torch.device) -> tuple[str, str | None]:
+def inspect_kernels(
+    task: Task, inputs: ModelInputs, device: torch.device
+) -> tuple[str, str | None]:
     """Kernels of prefill (or of an encoder's forward) and of the first decode step, if there is
     one. Raises `TxtopError` where one is not what the cell asks for.
     """
@@ -90,12 +92,12 @@ def inspect(task: Task, inputs: Inputs, device: torch.device) -> tuple[str, str 
         task.iterate(short, False, None, (lambda: None) if encodes else profiles.step)
     finally:
         profiles.stop()
-    prefill = name_of(profiles.phases[0], compiled=compiled)
+    prefill = identify_kernel(profiles.phases[0], compiled=compiled)
     decode = None
     if not encodes and short.cell.new_tokens > 1:
-        decode = name_of(profiles.phases[1], compiled=compiled)
+        decode = identify_kernel(profiles.phases[1], compiled=compiled)
     for phase, ran in (("the forward pass" if encodes else "prefill", prefill), ("decode", decode)):
-        if differs(inputs.cell.attention, ran):
+        if is_unexpected_kernel(inputs.cell.attention, ran):
             cause = f"{inputs.cell.attention} attention was asked for and {ran} ran in {phase}"
             raise TxtopError(cause, "another --attention, or sdpa, which takes what fits")
     return prefill, decode

@@ -17,7 +17,7 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ModelInputs:
     """Token ids and mask of shape (batch, sequence) on the device, and their hash on the host."""
 
     cell: Cell
@@ -25,14 +25,14 @@ class Inputs:
     mask: torch.Tensor
     sha256: str
 
-    def shortened(self, new_tokens: int) -> Inputs:
+    def shortened(self, new_tokens: int) -> ModelInputs:
         """The same prompt for at most `new_tokens` tokens."""
         fewer = min(self.cell.new_tokens, new_tokens)
         return replace(self, cell=msgspec.structs.replace(self.cell, new_tokens=fewer))
 
 
 @dataclass(frozen=True)
-class Result:
+class IterationResult:
     """One iteration, in the words of the `iteration` event."""
 
     start_ns: int
@@ -63,21 +63,21 @@ class Task(Protocol):
 
     def iterate(
         self,
-        inputs: Inputs,
+        inputs: ModelInputs,
         check: bool,
         on_steps: OnSteps | None,
         after_step: Callable[[], None],
         on_tokens: OnTokens | None = None,
-    ) -> Result:
+    ) -> IterationResult:
         """One call. `check` also counts logits that are NaN or Inf, outside measured iterations."""
 
 
-def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) -> Inputs:
+def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) -> ModelInputs:
     """Seeded ids of shape (batch_size, sequence_length), unpadded, and sha256 of their int64s."""
     shape = (cell.batch_size, cell.sequence_length)
     ids = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
     digest = hashlib.sha256(ids.numpy().tobytes()).hexdigest()
-    return Inputs(cell, ids.to(device), torch.ones_like(ids).to(device), digest)
+    return ModelInputs(cell, ids.to(device), torch.ones_like(ids).to(device), digest)
 
 
 class LogitsCheck:

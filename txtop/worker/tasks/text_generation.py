@@ -10,14 +10,14 @@ import torch
 
 from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
-from txtop.worker.failures import Rejected
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import attention
-from txtop.worker.tasks.cuda_timer import DeviceClock
-from txtop.worker.tasks.task import Inputs, LogitsCheck, Result, make_inputs
-from txtop.worker.tasks.token_timer import OnSteps, OnTokens, TokenClock
+from txtop.worker.tasks.cuda_timer import CudaTimer
+from txtop.worker.tasks.task import IterationResult, LogitsCheck, ModelInputs, make_inputs
+from txtop.worker.tasks.token_timer import OnSteps, OnTokens, TokenTimer
 
 
-class TextGeneration:
+class TextGenerationTask:
     """Greedy, a fixed number of new tokens, nothing of the model's own settings."""
 
     encodes = False
@@ -32,7 +32,7 @@ class TextGeneration:
         self._encoder_span_ns = [0, 0]
         encoder = model.get_encoder() if model.config.is_encoder_decoder else None
         self._has_encoder = encoder is not None
-        self._device_clock = DeviceClock(model, encoder) if device.type == "cuda" else None
+        self._device_clock = CudaTimer(model, encoder) if device.type == "cuda" else None
         if encoder is not None and self._device_clock is None:
             encoder.register_forward_pre_hook(lambda *_: self._mark_encoder(0))
             encoder.register_forward_hook(lambda *_: self._mark_encoder(1))
@@ -67,32 +67,32 @@ class TextGeneration:
 
     def iterate(
         self,
-        inputs: Inputs,
+        inputs: ModelInputs,
         check: bool,
         on_steps: OnSteps | None,
         after_step: Callable[[], None],
         on_tokens: OnTokens | None = None,
-    ) -> Result:
+    ) -> IterationResult:
         """One call of generate(). E2E ends with the last token on the host, as TPOT wants it.
 
         With `check`, hooks count NaN and Inf, and forward passes: token k must come after pass k.
         Raises `TxtopError` if generate() gave another number of tokens than asked for.
         """
-        clock = TokenClock(None if self._lagging else on_steps, after_step, on_tokens)
+        clock = TokenTimer(None if self._lagging else on_steps, after_step, on_tokens)
         logits = LogitsCheck()
         handles = []
         if check:
             handles.append(self._model.register_forward_hook(logits))
-            handles.append(self._model.register_forward_pre_hook(_counter(clock)))
+            handles.append(self._model.register_forward_pre_hook(_build_step_hook(clock)))
         if self._device_clock is not None:
             self._device_clock.start()
         try:
-            with torch.inference_mode(), attention.kernel(inputs.cell.attention):
+            with torch.inference_mode(), attention.use_kernel(inputs.cell.attention):
                 clock.start()
                 self._model.generate(
                     inputs=inputs.ids,
                     attention_mask=inputs.mask,
-                    generation_config=greedy(inputs.cell, compiled=self._compiled),
+                    generation_config=build_generation_config(inputs.cell, compiled=self._compiled),
                     streamer=clock,
                 )
                 returned_ns = perf_counter_ns()
@@ -105,7 +105,7 @@ class TextGeneration:
             raise TxtopError(f"generate() gave {got}", "this model's generation is its own")
         return self._result(clock, returned_ns, logits.invalid)
 
-    def _result(self, clock: TokenClock, returned_ns: int, invalid: int) -> Result:
+    def _result(self, clock: TokenTimer, returned_ns: int, invalid: int) -> IterationResult:
         if not self._lagging:
             clock.flush()
         end_ns = returned_ns if self._lagging else clock.last_ns
@@ -113,7 +113,7 @@ class TextGeneration:
         encoder_ns = times.encoder_ns if times else None
         if self._has_encoder and times is None:
             encoder_ns = self._encoder_span_ns[1] - self._encoder_span_ns[0]
-        return Result(
+        return IterationResult(
             start_ns=clock.start_ns,
             e2e_ns=end_ns - clock.start_ns,
             ttft_ns=None if self._lagging else clock.gaps_ns[0],
@@ -129,14 +129,14 @@ class TextGeneration:
         self._encoder_span_ns[edge] = perf_counter_ns()
 
 
-def _counter(clock: TokenClock) -> Callable[..., None]:
+def _build_step_hook(clock: TokenTimer) -> Callable[..., None]:
     def count(*_: Any) -> None:
         clock.forwards += 1
 
     return count
 
 
-def greedy(cell: Cell, *, compiled: bool) -> Any:
+def build_generation_config(cell: Cell, *, compiled: bool) -> Any:
     """What generate() is told: the likeliest token each time, as many as `cell` wants."""
     from transformers import CompileConfig, GenerationConfig
 
@@ -159,6 +159,6 @@ def greedy(cell: Cell, *, compiled: bool) -> Any:
 
 
 def require_generate(model_class: Any) -> None:
-    """Raises `Rejected` if `model_class` cannot generate text."""
+    """Raises `RejectedError` if `model_class` cannot generate text."""
     if not getattr(model_class, "can_generate", lambda: False)():
-        raise Rejected(f"{model_class.__name__} cannot generate text", "another model")
+        raise RejectedError(f"{model_class.__name__} cannot generate text", "another model")

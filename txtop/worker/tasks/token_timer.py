@@ -12,7 +12,7 @@ OnSteps = Callable[[int, list[int]], None]
 OnTokens = Callable[[Any], None]
 
 
-class TokenClock:
+class TokenTimer:
     """Gaps in ns between tokens on the host; the first, from `start()`, is the TTFT.
 
     `on_tokens` gets what was put, ids of shape (batch,). `on_steps(first, gaps)` gets gaps in

@@ -66,7 +66,9 @@ def detail(session: SessionState, name: str, memo: Memo) -> Detail | None:
         loading=_loading(state, hero),
         figures=figures(session, state, memo),
         groups=groups(session, state, memo),
-        command=memo.kept(("command", name), plan, lambda: reproduce.command(plan, state.cell)),
+        command=memo.kept(
+            ("command", name), plan, lambda: reproduce.format_cell_command(plan, state.cell)
+        ),
     )
 
 

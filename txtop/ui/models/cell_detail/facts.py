@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.analysis import metrics, serving
-from txtop.analysis.notes import cell_notes
+from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.steady_state import drifts
-from txtop.stats.summary import band
-from txtop.stats.trend import trend
+from txtop.stats.steady_state import is_drifting
+from txtop.stats.summary import classify_variation
+from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail.iterations import pace
@@ -86,7 +86,7 @@ def _course(session: SessionState, state: CellState, memo: Memo) -> tuple[Said, 
     if output is not None:
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
-        said.append(Said("output", fidelity.forms(output)[0] + against))
+        said.append(Said("output", fidelity.format_badge_forms(output)[0] + against))
     return tuple(said)
 
 
@@ -97,32 +97,32 @@ def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
     start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
     places = kept[start:]
     said = [Said("iterations", _counted(state, len(places), start))]
-    name = metrics.headline(state)
+    name = metrics.choose_headline_metric(state)
     now = memo.now(state, name, session.plan.seed)
     if now.cv is not None:
-        said.append(Said("variation", f"CV {now.cv * 100:.1f} %, {band(now.cv)}"))
+        said.append(Said("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}"))
     durations = [state.samples.e2e_ns[i] for i in places]
-    found = trend(durations) if state.over else None
+    found = estimate_trend(durations) if state.over else None
     if found is not None:
         p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
         across = round(found.across * 100, 1) + 0.0
-        verdict = "no steady state" if drifts(durations) else "no trend"
-        role = "warn" if drifts(durations) else "text"
+        verdict = "no steady state" if is_drifting(durations) else "no trend"
+        role = "warn" if is_drifting(durations) else "text"
         said.append(Said("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
     said.append(Said("warm-up", _warm_up(session, state)))
     return said
 
 
 def _of_requests(session: SessionState, state: CellState) -> list[Said]:
-    counts = serving.totals(state)
+    counts = serving.count_totals(state)
     offered = state.served.offered
     said = [Said("requests", f"{counts.answered} answered of {counts.sent} that came")]
     if offered is not None and offered.rate is not None:
         said.append(Said("offered", f"{formatting.three(offered.rate)} a second"))
     if state.saturated:
-        said.append(Said("server", serving.SATURATED, "warn"))
-    late = serving.lateness(state)
-    if late is not None and late > serving.LATE_SHARE:
+        said.append(Said("server", serving.SATURATED_NOTE, "warn"))
+    late = serving.compute_lateness(state)
+    if late is not None and late > serving.MAX_LATE_SHARE:
         said.append(Said("load", f"late by {late:.1%} of the time between two requests", "warn"))
     count = sum(role != "measured" for role in state.samples.role)
     return [*said, Said("warm-up", f"{count} requests")]
@@ -151,7 +151,7 @@ def _warm_up(session: SessionState, state: CellState) -> str:
         return f"{session.plan.warmup} iterations, as asked"
     if state.stage in ("first", "warming"):
         return "until two windows of 10 agree within 1 %"
-    flat = metrics.warm(state)
+    flat = metrics.is_warm(state)
     return "two windows of 10 agreed within 1 %" if flat else "cut at a quarter of the budget"
 
 
@@ -277,4 +277,4 @@ def _notes(session: SessionState, state: CellState, memo: Memo) -> list[str]:
     if not state.over:
         load = state.load.notes if state.load else []
         return list(dict.fromkeys([*load, *(state.workload.notes if state.workload else [])]))
-    return cell_notes(session, state, memo.finals)
+    return build_cell_notes(session, state, memo.finals)

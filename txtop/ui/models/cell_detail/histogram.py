@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from txtop.analysis import metrics
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FLOORS, percentile, stated
+from txtop.stats.summary import (
+    PERCENTILE_FLOORS,
+    compute_percentile,
+    compute_percentile_above_floor,
+)
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail.iterations import pace
 
@@ -60,14 +64,17 @@ def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
     if state.over and places:
         places = places[memo.finals.steady(state, session.plan.seed).start :]
     if state.family == "encoder":
-        values = metrics.values(state, "e2e_ms", places)
+        values = metrics.compute_values(state, "e2e_ms", places)
         title, n, why = "forward time", len(values), _why(state)
         title = "time of a request" if state.cell.serving else title
     else:
-        values, means = metrics.itl_ms(state, places)
+        values, means = metrics.compute_itl_ms(state, places)
         title, n, why = "gaps between tokens", len(means), _why(state)
     values.sort()
-    marks = tuple(Mark(f"p{p}", stated(values, n, p), FLOORS[p]) for p in MARKED)
+    marks = tuple(
+        Mark(f"p{p}", compute_percentile_above_floor(values, n, p), PERCENTILE_FLOORS[p])
+        for p in MARKED
+    )
     return Spread(title, tuple(values), n, marks, "" if values else why)
 
 
@@ -85,7 +92,10 @@ def bins(values: Sequence[float], most: int) -> list[Bin]:
     if not values or most < 1:
         return []
     low, high = values[0], values[-1]
-    bottom, top = percentile(values, 100 * TAIL), percentile(values, 100 * (1 - TAIL))
+    bottom, top = (
+        compute_percentile(values, 100 * TAIL),
+        compute_percentile(values, 100 * (1 - TAIL)),
+    )
     if most >= 4 and high > FAR * top:
         high = top
     if most >= 4 and low < bottom / FAR:

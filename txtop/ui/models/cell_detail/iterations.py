@@ -9,7 +9,7 @@ from typing import Literal
 
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import outlying
+from txtop.stats.summary import find_outliers
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.hero_metrics import WIDENINGS, planned_iterations
 
@@ -128,7 +128,7 @@ def kinds(state: CellState, start: int) -> tuple[Kind, ...]:
     for i in stated:
         found[i] = "measured"
     # A request that met a queue is no outlier.
-    for place in () if served else outlying([samples.e2e_ns[i] for i in stated]):
+    for place in () if served else find_outliers([samples.e2e_ns[i] for i in stated]):
         found[stated[place]] = "outlier"
     for i in samples.discarded:
         if i < len(found):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop.analysis import energy, metrics, serving
-from txtop.analysis.metrics import PER_ITERATION
+from txtop.analysis.metrics import ITERATION_METRICS
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import Summary, stated
+from txtop.stats.summary import Summary, compute_percentile_above_floor
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail.iterations import pace
 
@@ -78,12 +78,12 @@ def _labels(state: CellState) -> dict[str, str]:
 def _final(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
     if not state.samples.role:
         return ()
-    memo.ended(state, metrics.headline(state), session.plan.seed)
+    memo.ended(state, metrics.choose_headline_metric(state), session.plan.seed)
     found = memo.finals.of(state, session.plan.seed)
-    found = {**found, **_of_device(session, state), **energy.joules(session, state)}
-    found |= metrics.cost(state, found, session.plan.cost_per_hour)
+    found = {**found, **_of_device(session, state), **energy.summarise_joules(session, state)}
+    found |= metrics.compute_cost(state, found, session.plan.cost_per_hour)
     labels = _labels(state)
-    whole = serving.SYSTEM if state.cell.serving is not None else ()
+    whole = serving.SERVER_METRICS if state.cell.serving is not None else ()
     return tuple(
         _figure(labels[name], found[name], spread=name not in whole)
         for name in labels
@@ -99,7 +99,7 @@ def _of_device(session: SessionState, state: CellState) -> dict[str, Summary]:
         ("gpu_utilization", "utilization", "%"),
         ("power_w", "power_w", "W"),
     ):
-        read = energy.while_measuring(session, state, name, series) if name else []
+        read = energy.select_measuring_samples(session, state, name, series) if name else []
         if read:
             found[metric] = Summary(unit=unit, n=1, mean=fmean(read))
     return found
@@ -117,28 +117,28 @@ def _figure(label: str, found: Summary, *, spread: bool = True) -> Figure:
 
 
 def _live(session: SessionState, state: CellState, memo: Memo) -> tuple[Figure, ...]:
-    known = metrics.names(state)
+    known = metrics.list_metrics(state)
     labels = _labels(state)
     found = {name: _so_far(labels[name], name, state, memo) for name in known}
     if "ttft_ms" in known:
         found["itl_ms"] = _gaps(state)
-    for name, summary in serving.of_server(state).items():
+    for name, summary in serving.summarise_server(state).items():
         found[name] = _figure(labels[name], summary, spread=False)
     return tuple(found[name] for name in labels if name in found)
 
 
 def _so_far(label: str, name: str, state: CellState, memo: Memo) -> Figure:
-    now, values = memo.live(state, name), metrics.values(state, name)
-    unit = PER_ITERATION[name][0]
+    now, values = memo.live(state, name), metrics.compute_values(state, name)
+    unit = ITERATION_METRICS[name][0]
     return Figure(label, unit, now.n, now.mean, now.ci95, _percentiles(values, now.n))
 
 
 def _gaps(state: CellState) -> Figure:
-    gaps, means = metrics.itl_ms(state)
+    gaps, means = metrics.compute_itl_ms(state)
     mean = sum(gaps) / len(gaps) if gaps else None
     return Figure(LABELS["itl_ms"], "ms", len(means), mean, None, _percentiles(gaps, len(means)))
 
 
 def _percentiles(values: Sequence[float], n: int) -> tuple[tuple[int, float | None], ...]:
     ordered = sorted(values)
-    return tuple((p, stated(ordered, n, p)) for p in STATED)
+    return tuple((p, compute_percentile_above_floor(ordered, n, p)) for p in STATED)

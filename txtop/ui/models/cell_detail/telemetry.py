@@ -18,7 +18,7 @@ from statistics import fmean
 from txtop import formatting
 from txtop.analysis import energy
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, Device, SessionState, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
 from txtop.system import throttle
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.cell_detail.iterations import Strip, lead, order, pace
@@ -100,7 +100,7 @@ def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, 
         known = [v for v in (*before, *body) if v is not None]
         if not known:
             return []
-        counted = energy.while_measuring(session, state, name, series)
+        counted = energy.select_measuring_samples(session, state, name, series)
         value = fmean(counted) if counted else known[-1]
         full = max(top, *known, 0.0) if filled else 0.0
         return [Trace(label, formatting.three(value), unit, before, body, shape.room, full)]
@@ -135,12 +135,12 @@ def _gpu_of(session: SessionState, state: CellState) -> str | None:
     return known[0][0] if len(known) == 1 else None
 
 
-def _slowed(device: Device, shape: Spans) -> tuple[Trace, ...]:
+def _slowed(device: WatchedDevice, shape: Spans) -> tuple[Trace, ...]:
     """When the clocks were held down by what spoils a measurement; nothing if they never were."""
     if "throttle_reasons" not in device.series:
         return ()
     at, read = device.series["throttle_reasons"]
-    words = {value: throttle.reasons(value)[0] for value in set(read)}
+    words = {value: throttle.decode_reasons(value)[0] for value in set(read)}
     bad = {value for value, found in words.items() if found}
     if not bad:
         return ()

@@ -11,7 +11,7 @@ from txtop.analysis import knee, metrics, serving
 from txtop.plan.labels import word
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.summary import FLOORS, stated
+from txtop.stats.summary import PERCENTILE_FLOORS, compute_percentile_above_floor
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import Memo
 from txtop.ui.models.tradeoffs.groups import Sheet
@@ -43,7 +43,7 @@ def plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measur
     """A line a scenario, its loads in their order, and its knee once all of them are over."""
     counted = [(each, _load(each.state, memo)) for each in cells if each.counts]
     tail = _tail(counted)
-    shown = [(each, load) for each, load in counted if load.n >= FLOORS[tail]]
+    shown = [(each, load) for each, load in counted if load.n >= PERCENTILE_FLOORS[tail]]
     shown.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
     best = _knees(session, memo)
     points = [_point(session, memo, sheet, each, load, tail) for each, load in shown]
@@ -72,21 +72,21 @@ def _knees(session: SessionState, memo: Memo) -> set[str]:
     return memo.kept(
         "knees",
         (session.plan, session.ended is not None, over),
-        lambda: {state.cell.id for state in knee.knees(session).values()},
+        lambda: {state.cell.id for state in knee.find_knees(session).values()},
     )
 
 
 def _load(state: CellState, memo: Memo) -> Load:
-    offered = knee.offered_rate(state)
+    offered = knee.compute_offered_rate(state)
     made_of = state.samples, len(state.samples), offered, state.over
 
     def make() -> Load:
         return Load(
             offered,
-            knee.answered_rate(state) or 0.0,
+            knee.compute_answered_rate(state) or 0.0,
             len(state.samples.kept()),
-            serving.occupancy(state),
-            serving.totals(state).unanswered if state.over else 0,
+            serving.compute_occupancy(state),
+            serving.count_totals(state).unanswered if state.over else 0,
         )
 
     return memo.kept(("load", state.cell.id), made_of, make)
@@ -97,8 +97,10 @@ def _tail(counted: Sequence[tuple[Measured, Load]]) -> int:
     may, so that it does not pull the axis down as it begins. Cells with too few answers for a
     median are no points, and pull nothing either."""
     ended = [load.n for each, load in counted if each.state.over]
-    known = [n for n in ended or [load.n for _, load in counted] if n >= FLOORS[TAILS[-1]]]
-    return next((p for p in TAILS if all(n >= FLOORS[p] for n in known)), TAILS[-1])
+    known = [
+        n for n in ended or [load.n for _, load in counted] if n >= PERCENTILE_FLOORS[TAILS[-1]]
+    ]
+    return next((p for p in TAILS if all(n >= PERCENTILE_FLOORS[p] for n in known)), TAILS[-1])
 
 
 def _point(
@@ -133,8 +135,8 @@ def _e2e_ms(state: CellState, tail: int, memo: Memo) -> float:
     made_of = state.samples, len(state.samples)
 
     def make() -> float:
-        ordered = sorted(metrics.values(state, "e2e_ms"))
-        return stated(ordered, len(ordered), tail) or 0.0
+        ordered = sorted(metrics.compute_values(state, "e2e_ms"))
+        return compute_percentile_above_floor(ordered, len(ordered), tail) or 0.0
 
     return memo.kept(("tail", tail, state.cell.id), made_of, make)
 
@@ -159,12 +161,14 @@ def _knee(point: Point) -> Point:
 
 def _remarks(points: Sequence[Point]) -> tuple[str, ...]:
     said = [f"{p.name} knee: {p.label}" for p in points if p.front]
-    return (*said, serving.SATURATED) if any(p.saturated for p in points) else tuple(said)
+    return (*said, serving.SATURATED_NOTE) if any(p.saturated for p in points) else tuple(said)
 
 
 def _left_out(
     cells: Sequence[Measured], counted: Sequence[tuple[Measured, Load]], tail: int
 ) -> str:
-    few = Counter(load.n < FLOORS[tail] for each, load in counted if each.state.over)[True]
-    words = [left_out(cells), f"{few} with under {FLOORS[tail]} answers" if few else ""]
+    few = Counter(load.n < PERCENTILE_FLOORS[tail] for each, load in counted if each.state.over)[
+        True
+    ]
+    words = [left_out(cells), f"{few} with under {PERCENTILE_FLOORS[tail]} answers" if few else ""]
     return ", ".join(filter(None, words))

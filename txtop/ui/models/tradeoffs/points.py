@@ -89,7 +89,8 @@ class Maker:
         known = [
             (most, each)
             for each in self._cells
-            if each.counts and (most := roofline.ceiling_tokens_per_s(self._session, each.state))
+            if each.counts
+            and (most := roofline.compute_ceiling_tokens_per_s(self._session, each.state))
         ]
         if not known:
             return ()
@@ -134,7 +135,9 @@ class Maker:
     def _point(self, each: Measured, x: float, y: float) -> Point:
         row, cell, name = each.row, each.state.cell, self._sheet.lines[each.member.line]
         words = [word(cell, knob) for knob in NAMED]
-        badge = fidelity.badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
+        badge = (
+            fidelity.compute_badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
+        )
         best = self._references.get(row.id)
         return Point(
             row=row,
@@ -159,7 +162,9 @@ class Maker:
         if not each.row.ratio:
             return 0.0
         state, seed = each.state, self._session.plan.seed
-        mean = hero_metrics.figure(state, metrics.headline(state), self._memo, seed).mean
+        mean = hero_metrics.figure(
+            state, metrics.choose_headline_metric(state), self._memo, seed
+        ).mean
         best = self._references.get(each.row.id)
         return hero_metrics.speed_up(state, mean, best, self._memo, seed) or 0.0
 
@@ -186,7 +191,7 @@ def _judged(points: Sequence[Point], unit: str) -> list[Point]:
             row = point.row
             works.setdefault((row.model, row.length, row.tokens), []).append(point)
     for own in works.values():
-        on_it = pareto.front([(point.x, point.y) for point in own])
+        on_it = pareto.find_front([(point.x, point.y) for point in own])
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 from txtop import formatting
-from txtop.stats.summary import FLOORS, relative_half_width
+from txtop.stats.summary import PERCENTILE_FLOORS, compute_relative_half_width
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, cells, clean, fit, wrapped
 from txtop.ui.models.cell_detail.facts import Group
@@ -41,13 +41,16 @@ def _figure(shown: Figure, count: int, interval: int, g: Glyphs) -> Row:
     row += [
         (fit(value(shown.mean), MEAN, "right"), "text.bold"),
         (fit(f" {shown.unit}", UNIT), "muted"),
-        (fit(g(formatting.half(relative_half_width(shown.mean, shown.ci95))), HALF), "text"),
+        (
+            fit(g(formatting.half(compute_relative_half_width(shown.mean, shown.ci95))), HALF),
+            "text",
+        ),
     ]
     if interval:
         low_high = formatting.interval(shown.ci95).removesuffix(" 95 %")
         row.append((fit(low_high, interval, "right"), "text"))
     for p, stated in shown.percentiles[:count]:
-        said = f"need {FLOORS[p]}" if stated is None else value(stated)
+        said = f"need {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
         row.append((fit(said, PERCENTILE, "right"), "muted" if stated is None else "text"))
     return row
 

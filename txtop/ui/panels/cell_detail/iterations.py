@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from txtop import formatting
-from txtop.stats.summary import relative_half_width
+from txtop.stats.summary import compute_relative_half_width
 from txtop.ui.drawing.canvas import Canvas
 from txtop.ui.drawing.charts import share
 from txtop.ui.drawing.glyphs import Glyphs
@@ -75,7 +75,7 @@ def _summary(shown: Strip, g: Glyphs) -> Row:
         row.append((g(formatting.PENDING if shown.waits else formatting.MISSING), "text"))
     else:
         row += [(formatting.ms(shown.mean), "text.bold"), (" ms", "muted")]
-    half = relative_half_width(shown.mean, shown.ci95)
+    half = compute_relative_half_width(shown.mean, shown.ci95)
     if half is not None:
         row.append((f"  {g(formatting.half(half))}  {formatting.interval(shown.ci95)}", "text"))
     row.append(("   n ", "muted"))
