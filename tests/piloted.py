@@ -14,8 +14,8 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
 from txtop.ui.app import TxtopApp
-from txtop.ui.app_base import Options
-from txtop.ui.modes import Show
+from txtop.ui.app_base import AppOptions
+from txtop.ui.modes import AppMode
 
 
 class FakeRunner:
@@ -57,9 +57,9 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def opened(
-    show: Show, size: tuple[int, int] = (80, 24)
+    show: AppMode, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[TxtopApp, Pilot[Path | None]]]:
-    app = TxtopApp(show, Options(fps=20))
+    app = TxtopApp(show, AppOptions(fps=20))
     async with app.run_test(size=size) as pilot:
         yield app, pilot
     show.close()
@@ -78,7 +78,7 @@ def text(app: TxtopApp) -> str:
     return "\n".join(plain(app))
 
 
-class FakeMachine(home_source.Machine):
+class FakeMachine(home_source.HomeSource):
     """No sampler and no doctor; the sessions are real."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
@@ -90,4 +90,4 @@ class FakeMachine(home_source.Machine):
 
 @pytest.fixture
 def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(home_source, "Machine", FakeMachine)
+    monkeypatch.setattr(home_source, "HomeSource", FakeMachine)

@@ -22,7 +22,7 @@ from txtop.session.player import PairPlayer, Player
 from txtop.state.fold import fold
 from txtop.ui import home_source
 from txtop.ui.doctor_probe import Finding
-from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
+from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 
 NOW_S = 1_795_700_000.0
 RECORDED = resources.find_directory("sessions")
@@ -30,7 +30,7 @@ RECORDED = resources.find_directory("sessions")
 SERVING = Path(__file__).parent / "recordings" / "serving.jsonl"
 
 
-class Frozen(Recording):
+class Frozen(ReplayMode):
     """A recording that stands still."""
 
     def open(self) -> Player:
@@ -39,7 +39,7 @@ class Frozen(Recording):
         return player
 
 
-class FrozenPair(SideBySide):
+class FrozenPair(SideBySideMode):
     """Two of them."""
 
     def open(self) -> PairPlayer:
@@ -48,7 +48,7 @@ class FrozenPair(SideBySide):
         return pair
 
 
-class Sampled(home_source.Machine):
+class Sampled(home_source.HomeSource):
     """A machine with two cores that was looked at once."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
@@ -72,7 +72,7 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine and this moment are always the same."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    monkeypatch.setattr(home_source, "Machine", Sampled)
+    monkeypatch.setattr(home_source, "HomeSource", Sampled)
     monkeypatch.setattr(home_source, "time", Clock)
     monkeypatch.setattr("txtop.ui.modes.time", Clock)
     monkeypatch.setattr(platform, "node", lambda: "box")
@@ -96,48 +96,48 @@ class Clock:
 class Scene:
     """What is opened in a folder, what is typed then, and a word that shows that it has come."""
 
-    opens: Callable[[Path], Show]
+    opens: Callable[[Path], AppMode]
     seen: str
     keys: tuple[str, ...] = ()
     after: str = ""
 
 
-def recording(name: str, at: str) -> Callable[[Path], Show]:
-    return lambda _folder: Frozen(RECORDED / f"{name}.jsonl", Start(at=at))
+def recording(name: str, at: str) -> Callable[[Path], AppMode]:
+    return lambda _folder: Frozen(RECORDED / f"{name}.jsonl", ReplayStart(at=at))
 
 
-def serving(at: str) -> Callable[[Path], Show]:
-    return lambda _folder: Frozen(SERVING, Start(at=at))
+def serving(at: str) -> Callable[[Path], AppMode]:
+    return lambda _folder: Frozen(SERVING, ReplayStart(at=at))
 
 
-def running(name: str, share: float) -> Callable[[Path], Show]:
+def running(name: str, share: float) -> Callable[[Path], AppMode]:
     """A run that has come so far: the first lines of a recording."""
 
-    def opens(folder: Path) -> Show:
+    def opens(folder: Path) -> AppMode:
         lines = (RECORDED / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
         path = folder / "run"
         path.mkdir()
         (path / "events.jsonl").write_bytes(b"".join(lines[: round(share * len(lines))]))
-        return Live(path=path, runner=lambda _path: FakeRunner())
+        return LiveMode(path=path, runner=lambda _path: FakeRunner())
 
     return opens
 
 
-def pair(_folder: Path) -> Show:
+def pair(_folder: Path) -> AppMode:
     one, other = RECORDED / "gpt2-precisions.jsonl", RECORDED / "bert-lengths.jsonl"
-    return FrozenPair(one, other, Start(at="0:40"))
+    return FrozenPair(one, other, ReplayStart(at="0:40"))
 
 
-def served(folder: Path) -> Show:
+def served(folder: Path) -> AppMode:
     """The end of an invented sweep: none is bundled yet."""
     made = list(swept.Sweep(swept.plan()).events())
     for number, event in enumerate(made, start=1):
         event.seq = number
-    return Frozen(ui_sessions.write(folder / "swept", made), Start(at="100:00"))
+    return Frozen(ui_sessions.write(folder / "swept", made), ReplayStart(at="100:00"))
 
 
-def home(_folder: Path) -> Show:
-    return Home()
+def home(_folder: Path) -> AppMode:
+    return HomeMode()
 
 
 SCENES = {

@@ -39,7 +39,7 @@ class Part(nn.Module):
         now_ms += self.ms
 
 model, encoder = Part(2.0), Part(5.0)
-clock = cuda_timer.DeviceClock(model, encoder)
+clock = cuda_timer.CudaTimer(model, encoder)
 for tokens in (4, 1, 2):
     clock.start()
     encoder()
@@ -50,7 +50,7 @@ for tokens in (4, 1, 2):
 assert Event.asked >= 3
 clock.start()
 assert clock.read() == (None, None, None)
-alone = cuda_timer.DeviceClock(plain := Part(3.0), None)
+alone = cuda_timer.CudaTimer(plain := Part(3.0), None)
 alone.start()
 plain(); plain()
 assert alone.read() == (None, 3_000_000, 3_000_000)

@@ -97,7 +97,7 @@ def answers(
             asked, TextGenerationTask(model, cpu), prompts, cpu, told.inbox, told.tell
         )
     assert [each.tokens for each in told.answers] == [
-        prompts.asked(each.index).new_tokens for each in told.answers
+        prompts.get_shape(each.index).new_tokens for each in told.answers
     ]
     for each in told.answers:
         assert each.arrival_ns <= each.start_ns <= (each.first_ns or 0) <= each.end_ns

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from txtop.errors import TxtopError, UsageError
 from txtop.forecast.history import RunHistory
-from txtop.forecast.preview import forecast
+from txtop.forecast.preview import build_matrix_preview
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run import RunOptions, build_plan, expand_cells
-from txtop.ui.models.matrix_choices import Choices
+from txtop.ui.models.matrix_choices import MatrixChoices
 
 
-def at(choices: Choices, name: str, text: str = "") -> Choices:
+def at(choices: MatrixChoices, name: str, text: str = "") -> MatrixChoices:
     """The cursor on a knob, and on one of its values."""
     row = next(i for i, knob in enumerate(choices.knobs) if knob.name == name)
     knob = choices.knobs[row]
@@ -27,21 +27,21 @@ def at(choices: Choices, name: str, text: str = "") -> Choices:
     return choices
 
 
-def toggled(*pairs: tuple[str, str]) -> Choices:
-    choices = Choices()
+def toggled(*pairs: tuple[str, str]) -> MatrixChoices:
+    choices = MatrixChoices()
     for name, text in pairs:
         at(choices, name, text).toggle()
     return choices
 
 
 def test_nothing_chosen_is_the_command_without_options() -> None:
-    asked = Choices().asked()
+    asked = MatrixChoices().to_run_options()
     assert build_plan(asked) == build_plan(RunOptions()) and format_command(asked) == "txtop run"
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_fills_the_choices_and_nothing_is_said_twice(name: str) -> None:
-    asked = toggled(("batch_sizes", "64"), ("threads", "1"), ("preset", name)).asked()
+    asked = toggled(("batch_sizes", "64"), ("threads", "1"), ("preset", name)).to_run_options()
     assert build_plan(asked) == build_plan(RunOptions(preset=name))
     assert format_command(asked) == f"txtop run --preset {name}"
 
@@ -49,32 +49,32 @@ def test_a_preset_fills_the_choices_and_nothing_is_said_twice(name: str) -> None
 def test_what_is_changed_of_a_preset_is_said() -> None:
     choices = toggled(("preset", "quick"), ("batch_sizes", "8"), ("precisions", "bf16"))
     said = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
-    assert format_command(choices.asked()) == said
+    assert format_command(choices.to_run_options()) == said
     at(choices, "preset", "none").toggle()
     said = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
-    assert set(format_command(choices.asked()).split()) == set(said.split())
+    assert set(format_command(choices.to_run_options()).split()) == set(said.split())
 
 
 def test_a_budget_and_a_count_exclude_each_other() -> None:
     choices = toggled(("iterations", "30"))
     assert choices.named("budget_s").chosen == []
-    assert format_command(choices.asked()) == "txtop run --iterations 30"
+    assert format_command(choices.to_run_options()) == "txtop run --iterations 30"
     at(choices, "budget_s", "60 s").toggle()
-    assert format_command(choices.asked()) == "txtop run --budget 60"
+    assert format_command(choices.to_run_options()) == "txtop run --budget 60"
     at(choices, "iterations", "3").toggle()
     at(choices, "iterations", "as it takes").toggle()
-    assert format_command(choices.asked()) == "txtop run"
+    assert format_command(choices.to_run_options()) == "txtop run"
 
 
 def test_threads_are_auto_or_numbers() -> None:
     choices = toggled(("threads", "1"))
-    assert choices.asked().threads == [1]
+    assert choices.to_run_options().threads == [1]
     at(choices, "threads", "1").toggle()
-    assert choices.asked().threads is None
+    assert choices.to_run_options().threads is None
     at(choices, "threads").take("1-3+1")
-    assert choices.asked().threads == [1, 2, 3]
+    assert choices.to_run_options().threads == [1, 2, 3]
     at(choices, "threads", "auto").toggle()
-    assert choices.asked().threads is None
+    assert choices.to_run_options().threads is None
     assert os.cpu_count() in choices.named("threads").values
 
 
@@ -92,14 +92,14 @@ def test_threads_are_auto_or_numbers() -> None:
     ],
 )
 def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: object) -> None:
-    choices = at(Choices(), name)
+    choices = at(MatrixChoices(), name)
     choices.take(typed)
-    assert getattr(choices.asked(), name) == found
+    assert getattr(choices.to_run_options(), name) == found
     knob = choices.named(name)
     assert knob.values[knob.at] in knob.chosen
     offered = [v for v in knob.values if isinstance(v, int | float)]
     assert offered == sorted(offered)
-    build_plan(choices.asked())
+    build_plan(choices.to_run_options())
 
 
 @pytest.mark.fault(39)
@@ -118,15 +118,15 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
     ],
 )
 def test_what_cannot_be_is_one_line_and_changes_nothing(name: str, typed: str, said: str) -> None:
-    choices = at(Choices(), name)
+    choices = at(MatrixChoices(), name)
     with pytest.raises(UsageError, match="^" + said if said.startswith("--") else said):
         choices.take(typed)
-    assert format_command(choices.asked()) == "txtop run"
+    assert format_command(choices.to_run_options()) == "txtop run"
 
 
 def test_nothing_chosen_of_a_knob_is_refused_as_on_the_command_line() -> None:
     with pytest.raises(UsageError, match="--batch-sizes needs at least one value"):
-        build_plan(toggled(("batch_sizes", "1")).asked())
+        build_plan(toggled(("batch_sizes", "1")).to_run_options())
 
 
 MOVES = st.tuples(st.integers(-20, 20), st.integers(-20, 20))
@@ -136,7 +136,7 @@ TYPED = st.text(max_size=8) | st.sampled_from(["8", "1-64*2", "3,5", "9.5"])
 @settings(max_examples=60, deadline=None)
 @given(st.lists(MOVES | st.just(None) | TYPED, max_size=20))
 def test_no_key_leads_out_of_the_choices(steps: list[tuple[int, int] | str | None]) -> None:
-    choices = Choices()
+    choices = MatrixChoices()
     for step in steps:
         if step is None:
             choices.toggle()
@@ -148,20 +148,23 @@ def test_no_key_leads_out_of_the_choices(steps: list[tuple[int, int] | str | Non
         knob = choices.knob
         assert 0 <= knob.at < len(knob.values)
         assert set(knob.chosen) <= set(knob.values)
-    choices.asked()
+    choices.to_run_options()
 
 
 def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
-    choices = Choices()
-    assert {cell.scenario for cell in expand_cells(choices.asked())} == {"static"}
+    choices = MatrixChoices()
+    assert {cell.scenario for cell in expand_cells(choices.to_run_options())} == {"static"}
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
     choices.named("rate").choose("sweep")
-    found = forecast(choices.asked(), RunHistory())
+    found = build_matrix_preview(choices.to_run_options(), RunHistory())
     assert found.command == "txtop run --scenario dynamic --rate sweep"
     assert len(found.cells) == 8 and found.plan is not None and found.time.seconds == 240
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
-    assert "--rate is for requests" in forecast(choices.asked(), RunHistory()).error
+    assert (
+        "--rate is for requests"
+        in build_matrix_preview(choices.to_run_options(), RunHistory()).error
+    )
     choices.named("rate").choose(None)
-    assert choices.asked().rate is None
+    assert choices.to_run_options().rate is None

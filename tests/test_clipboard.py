@@ -15,7 +15,7 @@ from txtop.cli.app import run_command_line
 from txtop.ui.models import clipboard
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow
-from txtop.ui.modes import Recording, SideBySide
+from txtop.ui.modes import ReplayMode, SideBySideMode
 
 __all__ = ["own_folders"]
 HOSTILE = "evil\x1b]52;c;aGk=\x07\u202e"
@@ -27,7 +27,7 @@ def test_a_cell_is_one_line_with_its_units() -> None:
         ttft="66.2", tpot="41.4", rate="190", rate_value=190.0, half="±0.3 %", gib="0.9",
         ratio="1.47x", badges=("≈ minor 0.004", "≈ minor"), note="few",
     )  # fmt: skip
-    assert clipboard.cell(row) == (
+    assert clipboard.format_cell_row(row) == (
         "gpt2 bf16 sdpa batch 8 length 128 32 tokens: 190 tok/s ±0.3 %  TTFT 66.2 ms  "
         "TPOT 41.4 ms  0.9 GiB  1.47x ≈ minor 0.004  few"
     )
@@ -35,23 +35,23 @@ def test_a_cell_is_one_line_with_its_units() -> None:
 
 def test_a_line_of_the_log_has_its_time_and_its_cell() -> None:
     lines = [LogRow("00:03", "gpt2", "died", "error"), LogRow("00:01", "", "marker", "info")]
-    assert clipboard.log(lines) == ["00:03  gpt2  died", "00:01  marker"]
+    assert clipboard.format_log_rows(lines) == ["00:03  gpt2  died", "00:01  marker"]
 
 
 @pytest.mark.fault(18)
 def test_foreign_text_is_inert_and_no_more_than_a_terminal_takes() -> None:
-    copied, whole = clipboard.inert([HOSTILE, "a\nb"])
+    copied, whole = clipboard.join_sanitised([HOSTILE, "a\nb"])
     assert whole and copied == r"evil\x1b]52;c;aGk=\x07\u202e" + "\na b"
-    copied, whole = clipboard.inert(f"{i:>999}" for i in range(100))
+    copied, whole = clipboard.join_sanitised(f"{i:>999}" for i in range(100))
     assert not whole and copied.splitlines()[-1].strip() == "73"
-    assert len(copied.encode()) <= clipboard.MOST_BYTES
+    assert len(copied.encode()) <= clipboard.MAX_BYTES
 
 
 async def test_the_row_under_the_cursor_else_the_summary(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path / "rec", session(model=HOSTILE))
-    async with opened(Recording(path), size=(120, 40)) as (app, pilot):
+    async with opened(ReplayMode(path), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "2 cells" in text(app) or "evil" in text(app))
         await pilot.press("end")
         await until(pilot, lambda: "2 done" in text(app))
@@ -72,7 +72,7 @@ async def test_the_row_under_the_cursor_else_the_summary(
 
 async def test_two_sessions_have_two_summaries(tmp_path: Path) -> None:
     paths = [write(tmp_path / model, session(model=model)) for model in ("gpt2", "bert")]
-    async with opened(SideBySide(*paths), size=(120, 40)) as (app, pilot):
+    async with opened(SideBySideMode(*paths), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "bert" in text(app))
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard.count("txtop session") == 2)
@@ -80,7 +80,7 @@ async def test_two_sessions_have_two_summaries(tmp_path: Path) -> None:
 
 async def test_a_session_that_is_gone_is_said(tmp_path: Path) -> None:
     path = write(tmp_path / "rec", session())
-    async with opened(Recording(path)) as (app, pilot):
+    async with opened(ReplayMode(path)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         (path / "events.jsonl").unlink()
         await pilot.press("y")

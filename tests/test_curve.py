@@ -16,12 +16,12 @@ from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.models.tradeoffs.groups import absent, sheets
-from txtop.ui.models.tradeoffs.plot import Plot
+from txtop.ui.models.tradeoffs.groups import explain_missing_plots, group_cells
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot
 from txtop.ui.models.view import View
-from txtop.ui.panels.tradeoffs.plot import drawing
-from txtop.ui.panels.tradeoffs.render import Shown, tradeoffs
-from txtop.ui.panels.tradeoffs.table import point_line, table
+from txtop.ui.panels.tradeoffs.plot import build_scatter
+from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, render_tradeoffs
+from txtop.ui.panels.tradeoffs.table import render_point_line, render_point_table
 
 G = Glyphs()
 
@@ -31,7 +31,7 @@ def a_sweep(requests: int = 150) -> View:
     return tried(swept.Sweep(swept.plan(requests=requests)).events())
 
 
-def the_plot(view: View) -> Plot:
+def the_plot(view: View) -> TradeoffPlot:
     (plot,) = view.tradeoffs.plots
     assert plot.kind == "load"
     return plot
@@ -103,14 +103,14 @@ def test_knees_and_saturated_loads_are_marked() -> None:
     assert marked == {("dynamic", "6.00/s"), ("continuous", "8.00/s")}
     assert [p.label for p in plot.points if p.saturated] == ["10.0/s", "12.0/s"] * 2
     assert plot.remarks[:2] == ("dynamic knee: 6.00/s", "continuous knee: 8.00/s")
-    spots = drawing(plot, None).spots
+    spots = build_scatter(plot, None).spots
     assert {s.label for s in spots if s.bold} == {"knee 6.00/s", "knee 8.00/s"}
     assert [s.hollow for s in spots] == [p.saturated for p in plot.points]
 
 
 def test_clients_are_on_no_line() -> None:
     plot = the_plot(a_sweep())
-    for line, path in drawing(plot, None).lines:
+    for line, path in build_scatter(plot, None).lines:
         own = [(p.x, p.y) for p in plot.points if p.line == line and not p.loose]
         assert path == tuple(own) and len(path) == 7
 
@@ -164,12 +164,12 @@ def test_batches_and_requests_are_on_no_sheet_together() -> None:
         )
     )
     served = {cell.id for cell in plan.cells}
-    for sheet in sheets(both):
+    for sheet in group_cells(both):
         names = {member.cell for member in sheet.members}
         assert names == served if sheet.kind == "load" else not names & served
-    assert {sheet.kind for sheet in sheets(both)} == {"rates", "load"}
-    assert absent(plan) == {} and "load" not in absent(a_plan())
-    assert absent(Plan(cells=plan.cells[:1])) == {"load": "one load"}
+    assert {sheet.kind for sheet in group_cells(both)} == {"rates", "load"}
+    assert explain_missing_plots(plan) == {} and "load" not in explain_missing_plots(a_plan())
+    assert explain_missing_plots(Plan(cells=plan.cells[:1])) == {"load": "one load"}
 
 
 def test_precisions_have_sheets_of_their_own_or_are_the_lines() -> None:
@@ -177,7 +177,7 @@ def test_precisions_have_sheets_of_their_own_or_are_the_lines() -> None:
         more = [
             msgspec.structs.replace(cell, id=f"b{cell.id}", precision="bf16") for cell in plan.cells
         ]
-        return [(s.of, s.lines) for s in sheets(Plan(cells=(*plan.cells, *more)))]
+        return [(s.of, s.lines) for s in group_cells(Plan(cells=(*plan.cells, *more)))]
 
     scenarios = ("dynamic", "continuous")
     assert of(swept.plan()) == [("fp32", scenarios), ("bf16", scenarios)]
@@ -190,20 +190,22 @@ def test_precisions_have_sheets_of_their_own_or_are_the_lines() -> None:
 def test_beside_the_cursor_stand_the_load_the_queue_and_the_occupancy() -> None:
     plot = the_plot(a_sweep())
     point = next(p for p in plot.points if p.front)
-    (said,) = lines([point_line(point, plot, 200, G)])
+    (said,) = lines([render_point_line(point, plot, 200, G)])
     assert "130 ms E2E p95" in said
     assert "offered 6.00/s, answered 6.0" in said and "queue 50.0 ms   occupancy 12 %" in said
-    (short,) = lines([point_line(point, plot, 78, G)])
+    (short,) = lines([render_point_line(point, plot, 78, G)])
     assert "6.00/s → 6.0" in short and "queue 50.0 ms" in short
 
 
 def test_the_table_and_the_panel_name_the_knees() -> None:
     view = a_sweep()
     plot = the_plot(view)
-    rows = lines(table(plot, 56, 20, G, None).rows)
+    rows = lines(render_point_table(plot, 56, 20, G, None).rows)
     assert rows[0].split() == ["offered", "p95", "ms", "tok/s"]
     assert [row.split()[-1] for row in rows if "knee" in row] == ["knee", "knee"]
     assert sum(row.rstrip().endswith("saturated") for row in rows) == 4
-    drawn = "\n".join(lines(tradeoffs(Shown(view.tradeoffs, 0, 2), 120, 36, G, boxed=True)))
+    drawn = "\n".join(
+        lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs, 0, 2), 120, 36, G, boxed=True))
+    )
     assert "dynamic knee: 6.00/s" in drawn and "16 by load" in drawn
     assert "dynamic · 6.00/s · knee" in drawn

@@ -6,8 +6,8 @@ import pytest
 import ui_events
 
 from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
-from txtop.forecast.memory_fit import Room, room
-from txtop.forecast.preview import Ahead, forecast
+from txtop.forecast.memory_fit import FreeMemory, read_free_memory
+from txtop.forecast.preview import CellPreview, build_matrix_preview
 from txtop.models import model_size
 from txtop.options.run import RunOptions, build_plan
 from txtop.plan.cell import Cell
@@ -31,7 +31,7 @@ GIB = 1 << 30
     ],
 )
 def test_what_fits(needs: int | None, free: float | None, said: str) -> None:
-    assert Ahead(Cell(id="c", model="m"), "planned", "", needs).fit(free) == said
+    assert CellPreview(Cell(id="c", model="m"), "planned", "", needs).fit(free) == said
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_what_fits(needs: int | None, free: float | None, said: str) -> None:
 def test_a_cell_needs_memory_where_it_runs(
     device: str, gpus: tuple[float, ...], free: tuple[float | None, str]
 ) -> None:
-    assert Room(4.0, gpus).for_device(device) == free
+    assert FreeMemory(4.0, gpus).for_device(device) == free
 
 
 def test_room_is_what_the_sampler_read_last() -> None:
     state = SessionState()
-    assert room(state) == Room()
+    assert read_free_memory(state) == FreeMemory()
     for event in ui_events.Story(ui_events.sweep(), gpus=2).samples():
         fold(state, event)
-    assert room(state) == Room(
+    assert read_free_memory(state) == FreeMemory(
         pytest.approx(15.6 * GIB), (pytest.approx(137.9 * GIB), pytest.approx(137.9 * GIB))
     )
 
@@ -68,7 +68,7 @@ def test_each_cell_is_told_from_the_others() -> None:
         sequence_lengths=[128, 2048],
         new_tokens=[8, 32],
     )
-    found = forecast(wanted, RunHistory())
+    found = build_matrix_preview(wanted, RunHistory())
     assert len(found.cells) == 3 * 2 * 2 * 2
     assert found.plan is None and "longer than the context of gpt2 (1024)" in found.error
 
@@ -83,16 +83,16 @@ def test_each_cell_is_told_from_the_others() -> None:
     assert all("one cell is enough" in each.why for each in bert if each.fate == "left out")
     refused = [each for each in bert if each.fate == "refused"]
     assert [(c.cell.sequence_length, "context" in c.why) for c in refused] == [(2048, True)] * 2
-    counts = found.counts(Room(ram=8.0 * GIB))
+    counts = found.counts(FreeMemory(ram=8.0 * GIB))
     assert counts == {
         "planned": 4 + 2 + 8, "refused": 4 + 2, "left out": 4,
         "unknown": 8, "will not fit": 2, "fits": 2 + 2,
     }  # fmt: skip
-    assert found.counts(Room())["unknown"] == 14
+    assert found.counts(FreeMemory())["unknown"] == 14
 
 
 def test_memory_is_what_the_cells_of_a_run_are_told_to_need() -> None:
-    found = forecast(RunOptions(models=["gpt2"], batch_sizes=[1, 64]), RunHistory())
+    found = build_matrix_preview(RunOptions(models=["gpt2"], batch_sizes=[1, 64]), RunHistory())
     assert [each.needs for each in found.cells] == [
         model_size.predict_bytes(each.cell) for each in found.cells
     ]
@@ -106,7 +106,7 @@ def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
         cells={normalise_cell(plan.cells[0]): CellDuration(1.0, 7.0, settled=True)},
         loads_s={"x": 2.0},
     )
-    found = forecast(wanted, past)
+    found = build_matrix_preview(wanted, past)
     assert found.plan == plan and not found.error
     assert found.command == "txtop run --precisions bf16 --budget 10"
     assert found.time.seconds == 9.0
@@ -123,5 +123,5 @@ def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
     ],
 )
 def test_what_cannot_be_asked_is_one_line(wanted: RunOptions, said: str) -> None:
-    found = forecast(wanted, RunHistory())
+    found = build_matrix_preview(wanted, RunHistory())
     assert found.plan is None and said in found.error

@@ -18,7 +18,7 @@ from txtop.session.follower import Follower
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_session_folder
 from txtop.state.fold import fold_all
-from txtop.ui.modes import Live
+from txtop.ui.modes import LiveMode
 
 ITERATIONS = 500
 LIMIT_BYTES = 60_000
@@ -47,7 +47,7 @@ def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Fo
     """Two followers, the second of which comes late; the banner is seen meanwhile."""
     control = ControlClient(folder)
     followers = [Follower(folder, control.tail)]
-    show = Live(path=folder)
+    show = LiveMode(path=folder)
     banners: set[str] = set()
     opened = False
     give_up_s = time.monotonic() + 60

@@ -147,12 +147,12 @@ def parts(known):
 def count(model):
     return sum(p.numel() for p in model.parameters())
 
-for known in builtin.BUILTIN:
+for known in builtin.BUILTIN_MODELS:
     model_class, config = parts(known)
     with torch.device("meta"):
         model = model_class(config)
     assert count(model) == known.parameters, (known.name, count(model))
-    values = model_size.kv_values_per_token(known.config)
+    values = model_size.count_kv_values_per_token(known.config)
     text = config.get_text_config(decoder=True)
     heads = getattr(text, "num_key_value_heads", text.num_attention_heads)
     head_dim = getattr(text, "head_dim", None) or getattr(text, "d_kv", None)
@@ -161,11 +161,11 @@ for known in builtin.BUILTIN:
 
 ids = torch.arange(16)[None]
 for name in ("SmolLM2-135M", "bert_uncased_L-4_H-512_A-8", "t5-small"):
-    model_class, config = parts(builtin.builtin(name))
+    model_class, config = parts(builtin.find_builtin(name))
     for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        model = weights.random_model(model_class, config, "sdpa", dtype, seed=3)
-        assert count(model) == builtin.builtin(name).parameters
-        again = weights.random_model(model_class, config, "sdpa", dtype, seed=3)
+        model = weights.build_random_model(model_class, config, "sdpa", dtype, seed=3)
+        assert count(model) == builtin.find_builtin(name).parameters
+        again = weights.build_random_model(model_class, config, "sdpa", dtype, seed=3)
         assert all(map(torch.equal, model.parameters(), again.parameters()))
         more = {"decoder_input_ids": ids[:, :1]} if "t5" in name else {}
         with torch.inference_mode():

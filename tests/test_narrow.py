@@ -12,7 +12,7 @@ from rich.segment import Segment
 from textual._compositor import ChopsUpdate
 from textual.strip import Strip
 
-from txtop.ui.terminal.partial_update import Narrow, narrowed
+from txtop.ui.terminal.partial_update import PartialUpdate, narrow_update
 
 CONSOLE = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor")
 
@@ -23,12 +23,12 @@ def strip(text: str) -> Strip:
 
 def test_one_column_is_sent_and_not_what_stands_before_it() -> None:
     update = ChopsUpdate([{0: strip("abcdefgh")}], [(0, 5, 6)], [[8]])
-    assert narrowed(update).render_segments(CONSOLE) == "\x1b[1;6Hf"  # type: ignore[union-attr]
+    assert narrow_update(update).render_segments(CONSOLE) == "\x1b[1;6Hf"  # type: ignore[union-attr]
     assert "abcde" in update.render_segments(CONSOLE), "else Textual does it, and this can go"
 
 
 def test_whatever_is_no_update_of_columns_is_left_alone() -> None:
-    assert narrowed(None) is None and narrowed("text") == "text"
+    assert narrow_update(None) is None and narrow_update("text") == "text"
 
 
 @given(st.data())
@@ -46,7 +46,7 @@ def test_the_picture_is_that_of_the_new_rows_where_they_changed(data: st.DataObj
     stream = pyte.Stream(screen)
     stream.feed("\r\n".join(old))
     chops = [{x: strip(row[x:end]) for x, end in zip(cuts, ends, strict=True)} for row in new]
-    stream.feed(Narrow(chops, spans, [ends] * height).render_segments(CONSOLE))
+    stream.feed(PartialUpdate(chops, spans, [ends] * height).render_segments(CONSOLE))
     wanted = [
         before[:first] + after[first:last] + before[last:]
         for before, after, (_, first, last) in zip(old, new, spans, strict=True)

@@ -59,7 +59,7 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     first, second = (state.devices[f"GPU-{name}"] for name in ("first", "second"))
     assert 0.0 not in first.series["power_w"][1]
     assert second.series["power_w"][0][-1] > first.series["power_w"][0][-1] + 3e8
-    shown = machine.machine(state, cell)
+    shown = machine.build_machine(state, cell)
     assert len(shown.gpus) == 2 and shown.title.startswith("2 x Fake H100")
     made = json.build_export(state, FinalMetrics())
     assert any("stopped answering" in gap for gap in made.telemetry.gaps)

@@ -27,10 +27,10 @@ class Stray(fake_worker.Fake):
     def load(self, order):
         for event in streams.stream():
             if not hasattr(event, "cell") or event.cell != order.cell.id:
-                os.write(1, codec.encode(event))
+                os.write(1, codec.encode_event(event))
         super().load(order)
         if self.model == "measures-peaks":
-            self.send(events.Peaks(
+            self.send(events.DevicePeaks(
                 t_ns=1, device="A CPU", threads=1, source="probe",
                 bandwidth_bytes_per_s=2e10, flops_per_s={{"fp32": 1e11}},
             ))

@@ -75,13 +75,13 @@ def test_features_of_the_processor(tmp_path: Path) -> None:
 
 IDLE = """
 import os, time
-from txtop.protocol.codec import encode
+from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
 joules = 0.0
 while True:
     joules += 2.0
     values = {"power_w": 10.0, "energy_j": joules}
-    os.write(1, encode(Telemetry(t_ns=time.perf_counter_ns(), device="host", values=values)))
+    os.write(1, encode_event(Telemetry(t_ns=time.perf_counter_ns(), device="host", values=values)))
     time.sleep(0.2)
 """
 

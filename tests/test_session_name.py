@@ -10,8 +10,8 @@ import streams
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
 from txtop.session import catalog
-from txtop.ui.home_source import listed
-from txtop.ui.modes import Recording, SideBySide
+from txtop.ui.home_source import build_listed_session
+from txtop.ui.modes import ReplayMode, SideBySideMode
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def renamed(tmp_path: Path) -> Path:
 def test_the_list(renamed: Path) -> None:
     found = catalog.read_entry(renamed)
     assert found is not None and found.name == "monday"
-    assert listed(found).label == "tuesday"
+    assert build_listed_session(found).label == "tuesday"
 
 
 def test_the_replay(renamed: Path) -> None:
-    one = Recording(renamed)
+    one = ReplayMode(renamed)
     assert one.build(one.open()).name == "tuesday"
-    two = SideBySide(renamed, renamed)
+    two = SideBySideMode(renamed, renamed)
     both = two.build(two.open())
     assert (both.left.name, both.right.name) == ("tuesday", "tuesday")
 

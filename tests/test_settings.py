@@ -13,9 +13,9 @@ from txtop.plan.plan import Plan
 from txtop.session.catalog import get_sessions_dir
 from txtop.settings import SETTING_SPECS, Settings
 from txtop.ui import launch
-from txtop.ui.app_base import Options
+from txtop.ui.app_base import AppOptions
 from txtop.ui.drawing import themes
-from txtop.ui.modes import Live
+from txtop.ui.modes import LiveMode
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_config_names_its_file_and_writes_it_once(
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
     told = settings.render_settings(Settings())
-    assert all(name in told for name in themes.load(themes.resources.directory("themes"))[0])
+    assert all(name in told for name in themes.load_themes(themes.resources.directory("themes"))[0])
 
 
 def test_defaults_that_are_shown_are_valid() -> None:
@@ -180,18 +180,20 @@ def test_the_environment_goes_before_the_settings(
 def test_what_a_hangup_does_to_an_own_run_alone(file: Path) -> None:
     file.write_text('on_hangup = "stop"\n')
     plan = Plan(cells=())
-    assert Live(plan).on_hangup == "stop" and Live(path=file, resumes=True).on_hangup == "stop"
-    assert Live(plan, on_hangup="continue").on_hangup == "continue"
-    assert Live(path=file).on_hangup == "continue"
+    assert (
+        LiveMode(plan).on_hangup == "stop" and LiveMode(path=file, resumes=True).on_hangup == "stop"
+    )
+    assert LiveMode(plan, on_hangup="continue").on_hangup == "continue"
+    assert LiveMode(path=file).on_hangup == "continue"
 
 
 def test_the_command_line_goes_before_the_settings(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('theme = "nord"\nfps = 2\nglyphs = "ascii"\nwrong = 1\n')
-    made: list[Options] = []
+    made: list[AppOptions] = []
 
-    def drawn(show: object, options: Options) -> None:
+    def drawn(show: object, options: AppOptions) -> None:
         made.append(options)
         raise KeyboardInterrupt
 

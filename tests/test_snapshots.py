@@ -20,7 +20,7 @@ from syrupy.types import (
 from textual.pilot import Pilot
 
 from txtop.ui.app import TxtopApp
-from txtop.ui.app_base import Options
+from txtop.ui.app_base import AppOptions
 
 __all__ = ["own_folders"]
 SIZES = ((80, 24), (120, 40), (200, 60))
@@ -79,7 +79,7 @@ async def test_screen(
     freeze(monkeypatch)
     scene = SCENES[name]
     show = scene.opens(tmp_path)
-    app = TxtopApp(show, Options(fps=20))
+    app = TxtopApp(show, AppOptions(fps=20))
     async with app.run_test(size=SIZES[0]) as pilot:
         await come(pilot, scene.seen)
         await pilot.press(*scene.keys)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from txtop.ui.terminal.capabilities import Capabilities, capabilities
+from txtop.ui.terminal.capabilities import Capabilities, detect_capabilities
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
 
 
 def seen(environ: dict[str, str], stdin: bool = True, stdout: bool = True) -> Capabilities:
-    return capabilities(environ, stdin_tty=stdin, stdout_tty=stdout)
+    return detect_capabilities(environ, stdin_tty=stdin, stdout_tty=stdout)
 
 
 @pytest.mark.fault(34)

@@ -57,29 +57,29 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
 LIVE = """
 from pathlib import Path
 from txtop.protocol import codec, events
-from txtop.runner.control_protocol import Status
+from txtop.runner.control_protocol import RunnerStatus
 from txtop.plan.plan import Plan
 from txtop.ui import launch, modes
 
 folder = Path({folder!r})
-END = events.Ended(t_ns=10**10, reason="stopped", wall_s=1, statistics_version=1, sha256="")
+END = events.SessionEnded(t_ns=10**10, reason="stopped", wall_s=1, statistics_version=1, sha256="")
 
 class Control:
     def status(self):
-        return Status(pid=1, state="running", last_seq=1, buffered_bytes=0, dropped=0,
+        return RunnerStatus(pid=1, state="running", last_seq=1, buffered_bytes=0, dropped=0,
                       write_error=None, durability_lost=False, paused=False, heartbeat_ns=1)
     def send(self, action, label=""):
         with (folder / "asked").open("a") as file:
             file.write(action + chr(10))
         if action == "stop" and {obeys}:
             with (folder / "events.jsonl").open("ab") as file:
-                file.write(codec.encode(END))
+                file.write(codec.encode_event(END))
         return True
     def tail(self, after):
         return []
 
-show = modes.Live(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
-print("left", launch.run(show, fps=None, theme=None, glyphs=None))
+show = modes.LiveMode(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
+print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
 """
 
 

@@ -11,7 +11,7 @@ from txtop import resources
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
 
-SHIPPED, _ = themes.load(resources.find_directory("themes"))
+SHIPPED, _ = themes.load_themes(resources.find_directory("themes"))
 HOME = "from txtop.ui.launch import run_home; run_home()"
 
 
@@ -73,8 +73,8 @@ GOOD = (resources.find_directory("themes") / "txtop-dark.toml").read_text()
 )
 def test_a_theme_file_is_checked(before: str, after: str, why: str) -> None:
     assert before in GOOD
-    with pytest.raises(themes.BadTheme) as caught:
-        themes.parse(GOOD.replace(before, after))
+    with pytest.raises(themes.ThemeError) as caught:
+        themes.parse_theme(GOOD.replace(before, after))
     assert why in str(caught.value)
 
 
@@ -96,7 +96,9 @@ def test_a_users_theme_goes_before_ours_of_its_name_and_a_bad_one_is_named(
     own(tmp_path, "nord", made_of("nord", "#ff00ff"))
     own(tmp_path, "new", made_of("Mine", "#00ff00"))
     own(tmp_path, "bad", made_of("bad", "pink"))
-    found, problems = themes.load(resources.find_directory("themes"), themes.user_folder())
+    found, problems = themes.load_themes(
+        resources.find_directory("themes"), themes.get_user_folder()
+    )
     assert found["nord"].colours["accent-a"] == "#ff00ff"
     assert set(found) == {*SHIPPED, "Mine"}
     assert problems == ["theme bad.toml: accent-a has to be #rrggbb or default or dim"]

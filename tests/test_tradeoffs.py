@@ -22,10 +22,10 @@ from txtop.protocol.events import AnyEvent
 from txtop.session.reader import read_all
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.tradeoffs.build import FEW, FEWER
-from txtop.ui.models.tradeoffs.groups import A_VERDICT, absent, sheets
-from txtop.ui.models.tradeoffs.plot import Plot, Tradeoffs
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.tradeoffs.build import TOO_FEW_MEASURED, TOO_FEW_YET
+from txtop.ui.models.tradeoffs.groups import AB_REASON, explain_missing_plots, group_cells
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffsView
 from txtop.ui.models.view import View, build_view
 
 BUNDLED = Path(__file__).parent.parent / "sessions"
@@ -70,7 +70,7 @@ def compared(cell: str, reference: str, kld: float) -> events.Fidelity:
 
 def tried(stream: Iterator[AnyEvent] | list[AnyEvent]) -> View:
     """The view once every final figure is known."""
-    state, memo = fold_all(list(stream)), Memo()
+    state, memo = fold_all(list(stream)), FrameCache()
     for _ in state.cells:
         view = build_view(state, memo=memo)
     return view
@@ -89,7 +89,7 @@ def sweep() -> View:
     return tried(stream)
 
 
-def of(view: View, kind: str) -> list[Plot]:
+def of(view: View, kind: str) -> list[TradeoffPlot]:
     return [plot for plot in view.tradeoffs.plots if plot.kind == kind]
 
 
@@ -98,7 +98,7 @@ def of(view: View, kind: str) -> list[Plot]:
 
 def test_precision_tells_lines_apart_before_any_other_knob() -> None:
     plan = a_plan(precisions=["fp32", "bf16"], attention=["eager", "sdpa"], batch_sizes=[1, 8])
-    found = [(s.kind, s.of, s.lines) for s in sheets(plan)]
+    found = [(s.kind, s.of, s.lines) for s in group_cells(plan)]
     assert found == [
         ("rates", "eager", ("fp32", "bf16")),
         ("precisions", "", ("fp32", "bf16")),
@@ -119,21 +119,24 @@ def test_precision_tells_lines_apart_before_any_other_knob() -> None:
 def test_what_varies_beside_the_batch_tells_lines_apart(
     knobs: dict[str, Any], lines: tuple[str, ...]
 ) -> None:
-    assert sheets(a_plan(batch_sizes=[1, 8], **knobs))[0].lines == lines
+    assert group_cells(a_plan(batch_sizes=[1, 8], **knobs))[0].lines == lines
 
 
 def test_why_a_kind_has_no_plot() -> None:
     alone = {"rates": "one batch size: nothing to trade off", "lengths": "one length"}
-    assert absent(a_plan()) == alone | {"precisions": "one precision"}
-    assert absent(a_plan(batch_sizes=[1, 2], precisions=["fp32", "bf16"])) == {
+    assert explain_missing_plots(a_plan()) == alone | {"precisions": "one precision"}
+    assert explain_missing_plots(a_plan(batch_sizes=[1, 2], precisions=["fp32", "bf16"])) == {
         "lengths": "one length"
     }
     apart = (
         Cell(id="a", model="gpt2", batch_size=1),
         Cell(id="b", model="gpt2", batch_size=2, precision="bf16", attention="eager"),
     )
-    assert absent(Plan(cells=apart))["rates"] == "no two cells differ in the batch size alone"
-    assert absent(Plan(cells=())) == {}
+    assert (
+        explain_missing_plots(Plan(cells=apart))["rates"]
+        == "no two cells differ in the batch size alone"
+    )
+    assert explain_missing_plots(Plan(cells=())) == {}
 
 
 # Throughput against latency
@@ -219,10 +222,10 @@ def test_the_cell_at_work_is_a_point_that_is_not_judged() -> None:
 def test_plots_begin_with_two_points() -> None:
     view = at_work(batches=2, iterations=1)
     assert view.tradeoffs.plots == ()
-    assert dict(view.tradeoffs.absent)["throughput against latency"] == FEW
+    assert dict(view.tradeoffs.absent)["throughput against latency"] == TOO_FEW_YET
     bad = tried(whole(a_plan(batch_sizes=[1, 8]), {"c001": "oom"}))
-    assert dict(bad.tradeoffs.absent)["throughput against latency"] == FEWER
-    assert View().tradeoffs == Tradeoffs()
+    assert dict(bad.tradeoffs.absent)["throughput against latency"] == TOO_FEW_MEASURED
+    assert View().tradeoffs == TradeoffsView()
 
 
 # Time against length
@@ -294,14 +297,14 @@ def test_an_ab_of_precisions_leaves_the_word_to_its_verdict() -> None:
     script.block((30.0, 20.0))
     view = tried(script.made)
     assert view.tradeoffs.plots == ()
-    assert dict(view.tradeoffs.absent)["precisions"] == A_VERDICT
+    assert dict(view.tradeoffs.absent)["precisions"] == AB_REASON
 
 
 # What is kept between frames
 
 
 def test_a_plot_is_made_anew_only_where_a_cell_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    state, memo = fold_all(list(whole(a_plan(batch_sizes=[1, 8])))), Memo()
+    state, memo = fold_all(list(whole(a_plan(batch_sizes=[1, 8])))), FrameCache()
     for _ in range(3):
         build_view(state, memo=memo)
     first, second = (build_view(state, memo=memo).tradeoffs for _ in range(2))
@@ -312,7 +315,7 @@ def test_a_plot_is_made_anew_only_where_a_cell_changed(monkeypatch: pytest.Monke
 
 
 def test_a_session_of_another_plan_is_not_mistaken() -> None:
-    memo = Memo()
+    memo = FrameCache()
     for batches in ([1, 8], [1, 2, 4]):
         state = fold_all(list(whole(a_plan(batch_sizes=batches))))
         (plot,) = build_view(state, memo=memo).tradeoffs.plots

@@ -16,9 +16,9 @@ from txtop.plan.plan import Plan
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.ui.app import TxtopApp
-from txtop.ui.keymap import COMMANDS, matching
-from txtop.ui.modes import Home, Live, Recording, SideBySide, Start
-from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
+from txtop.ui.keymap import COMMANDS, find_commands
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
+from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
 
 __all__ = ["own_folders", "quiet_machine"]
 
@@ -35,7 +35,7 @@ def recording(tmp_path: Path) -> Path:
 
 async def test_keys_of_a_run_reach_the_runner(running: Path) -> None:
     runner = FakeRunner()
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         for key, action in [("space", "pause"), ("n", "skip"), ("m", "marker")]:
             await pilot.press(key)
@@ -48,7 +48,7 @@ async def test_keys_of_a_run_reach_the_runner(running: Path) -> None:
 async def test_a_runner_that_refuses_is_told_in_a_toast(running: Path) -> None:
     runner = FakeRunner()
     runner.willing = False
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("n")
         await until(pilot, lambda: "no runner answers" in str(list(app._notifications)))
@@ -56,7 +56,7 @@ async def test_a_runner_that_refuses_is_told_in_a_toast(running: Path) -> None:
 
 async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
     runner = FakeRunner()
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, QuitDialog))
@@ -73,7 +73,7 @@ async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
 @pytest.mark.parametrize("keys", [["q", "s"], ["ctrl+c"]])
 async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[str]) -> None:
     runner = FakeRunner()
-    async with opened(Live(Plan(cells=()), running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(Plan(cells=()), running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         for key in keys:
             await pilot.press(key)
@@ -87,7 +87,7 @@ async def test_stopping_leaves_when_the_run_has_ended(running: Path, keys: list[
 @pytest.mark.fault(36)
 async def test_ctrl_c_leaves_a_run_that_others_started(running: Path) -> None:
     runner = FakeRunner()
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("ctrl+c")
         await until(pilot, lambda: app._exit)
@@ -97,7 +97,7 @@ async def test_ctrl_c_leaves_a_run_that_others_started(running: Path) -> None:
 async def test_a_finished_run_stays_until_it_is_left_without_a_question(tmp_path: Path) -> None:
     path = write(tmp_path / "done", session())
     runner = FakeRunner()
-    async with opened(Live(path=path, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=path, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.pause(0.3)
         assert not app._exit
@@ -110,12 +110,12 @@ async def test_a_finished_run_stays_until_it_is_left_without_a_question(tmp_path
 async def test_a_log_that_cannot_be_written_raises_a_banner(running: Path) -> None:
     runner = FakeRunner()
     runner.write_error = "No space left on device"
-    async with opened(Live(path=running, runner=lambda _: runner)) as (app, pilot):
+    async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "No space left" in text(app))
 
 
 async def test_the_transport(recording: Path) -> None:
-    show = Recording(recording)
+    show = ReplayMode(recording)
     async with opened(show) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         player = show.player
@@ -136,7 +136,7 @@ async def test_the_transport(recording: Path) -> None:
         await pilot.press("right_square_bracket", "right_square_bracket", "left_square_bracket")
         await until(pilot, lambda: player.speed == 2.0)
         await pilot.press("g")
-        await until(pilot, lambda: isinstance(app.screen, PlaceDialog))
+        await until(pilot, lambda: isinstance(app.screen, GoToDialog))
         await pilot.press(*"x", "enter")
         await until(pilot, lambda: "neither a time nor" in text(app))
         await pilot.press("backspace", *"0m2s", "enter")
@@ -157,7 +157,7 @@ async def test_the_transport(recording: Path) -> None:
 async def test_two_recordings_play_side_by_side(
     recording: Path, tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    show = SideBySide(recording, write(tmp_path / "other", session(model="bert", cells=3)))
+    show = SideBySideMode(recording, write(tmp_path / "other", session(model="bert", cells=3)))
     async with opened(show, size=size) as (app, pilot):
         await until(pilot, lambda: show.player is not None and "gpt2" in text(app))
         player = show.player
@@ -172,7 +172,7 @@ async def test_two_recordings_play_side_by_side(
 
 
 async def test_a_place_that_is_nowhere_ends_the_screen(recording: Path) -> None:
-    show = Recording(recording, Start(at="no such cell"))
+    show = ReplayMode(recording, ReplayStart(at="no such cell"))
     async with opened(show) as (app, pilot):
         await until(pilot, lambda: app._exit)
     assert isinstance(app.error, UsageError) and "no such cell" in str(app.error)
@@ -181,13 +181,13 @@ async def test_a_place_that_is_nowhere_ends_the_screen(recording: Path) -> None:
 async def test_a_recording_that_cannot_be_read_ends_the_screen(tmp_path: Path) -> None:
     path = tmp_path / "junk.jsonl"
     path.write_text("junk\n")
-    async with opened(Recording(path)) as (app, pilot):
+    async with opened(ReplayMode(path)) as (app, pilot):
         await until(pilot, lambda: app._exit)
     assert isinstance(app.error, SessionError)
 
 
 async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -> None:
-    async with opened(Recording(recording), size=(120, 40)) as (app, pilot):
+    async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
@@ -211,7 +211,7 @@ async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -
 
 
 async def test_keys_that_are_typed_ahead_close_one_dialog_alone(recording: Path) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
@@ -242,16 +242,16 @@ def test_times_as_people_write_them(typed: str, seconds: float | None) -> None:
 
 
 def test_the_palette_finds_by_word_and_by_letters() -> None:
-    assert matching("live", "skip")[0].action == "skip_cell"
-    assert matching("live", "svg")[0].action == "picture"
-    assert matching("replay", "cell") and not matching("home", "zzz")
+    assert find_commands("live", "skip")[0].action == "skip_cell"
+    assert find_commands("live", "svg")[0].action == "picture"
+    assert find_commands("replay", "cell") and not find_commands("home", "zzz")
     assert {c.action.partition("(")[0] for c in COMMANDS} <= {
         name.removeprefix("action_") for name in dir(TxtopApp)
     }
 
 
 async def test_home_without_a_session_says_what_to_press(quiet_machine: None) -> None:
-    async with opened(Home()) as (app, pilot):
+    async with opened(HomeMode()) as (app, pilot):
         await until(pilot, lambda: "no session yet: press r" in text(app))
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
@@ -263,7 +263,7 @@ async def test_home_opens_a_session_and_comes_back(quiet_machine: None, tmp_path
     folder = tmp_path / "TXTOP_SESSION_DIR"
     write(folder / "one", session(model="[b]bold[/]\x1b[31m"))
     write(folder / "two", session(ended=False))
-    async with opened(Home(), size=(120, 40)) as (app, pilot):
+    async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "[b]bold[/]" in text(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.where == "replay")
@@ -277,7 +277,7 @@ async def test_a_click_selects_a_session_and_another_opens_it(
     folder = tmp_path / "TXTOP_SESSION_DIR"
     write(folder / "one", session())
     write(folder / "two", session())
-    async with opened(Home(), size=(120, 40)) as (app, pilot):
+    async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: len(app._root.sessions.listed) > 1)
         await pilot.click("#sessions", offset=(20, 2))
         await until(pilot, lambda: app._root.sessions.at == 1)
@@ -293,10 +293,10 @@ async def test_home_finishes_a_session_that_was_cut_off(
     monkeypatch.setenv("PYTHONPATH", f"{shim}:{shim.parent}")
     folder = tmp_path / "TXTOP_SESSION_DIR"
     write(folder / "two", session(ended=False))
-    async with opened(Home(), size=(120, 40)) as (app, pilot):
+    async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "R finish" in text(app))
         await pilot.press("R")
-        await until(pilot, lambda: isinstance(app.show, Live) and app.show.over, 20)
+        await until(pilot, lambda: isinstance(app.show, LiveMode) and app.show.over, 20)
         state = fold_all(read_all(folder / "two")[0])
         assert state.ended is not None and state.ended.reason == "done"
         assert {cell.status for cell in state.cells.values()} == {"ok"}
@@ -304,9 +304,9 @@ async def test_home_finishes_a_session_that_was_cut_off(
 
 
 async def test_a_frame_that_comes_as_the_last_screen_goes_is_not_drawn(recording: Path) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
     assert not app.screen_stack
-    app.on_show_app_frame_ready()
+    app.on_base_app_frame_ready()

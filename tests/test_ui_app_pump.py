@@ -9,8 +9,8 @@ import pytest
 
 from txtop.protocol.events import AnyEvent
 from txtop.state.session import SessionState
-from txtop.ui.frame_loop import Pump
-from txtop.ui.runner_link import Remote
+from txtop.ui.frame_loop import FrameLoop
+from txtop.ui.runner_link import RunnerLink
 
 
 class Counter:
@@ -32,7 +32,7 @@ class Counter:
 def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
     woken: list[float] = []
     source = Counter()
-    pump: Pump[Counter, int] = Pump(
+    pump: FrameLoop[Counter, int] = FrameLoop(
         lambda: source,
         lambda s: s.count,
         wake=lambda: woken.append(time.monotonic()),
@@ -57,7 +57,7 @@ def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() ->
         built.append(1)
         return len(built)
 
-    pump: Pump[Counter, int] = Pump(
+    pump: FrameLoop[Counter, int] = FrameLoop(
         lambda: source,
         build,
         wake=lambda: None,
@@ -77,7 +77,7 @@ def test_a_source_that_cannot_be_opened_is_told_once() -> None:
     def refuse() -> Counter:
         raise OSError("no")
 
-    pump: Pump[Counter, int] = Pump(
+    pump: FrameLoop[Counter, int] = FrameLoop(
         refuse, lambda s: s.count, wake=lambda: None, fail=failed.append, fps=100
     )
     pump.start()
@@ -105,7 +105,7 @@ class Hanging:
 def test_a_runner_that_hangs_delays_nobody() -> None:
     runner = Hanging()
     refused: list[str] = []
-    remote = Remote(runner, refused.append)
+    remote = RunnerLink(runner, refused.append)
     start = time.monotonic()
     remote.send("pause")
     remote.send("stop")

@@ -24,23 +24,28 @@ from txtop.resources import find_directory
 from txtop.session.reader import read_all
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.ui.drawing.glyphs import Glyphs, Mode
-from txtop.ui.drawing.line_widget import merged
-from txtop.ui.drawing.spans import Row, as_ascii, clean, row_width
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.detail import Detail, Loading, detail
-from txtop.ui.models.cell_detail.histogram import Bin, bins, row_of
-from txtop.ui.models.cell_detail.iterations import Kind, Strip, kinds, scale
-from txtop.ui.models.cell_detail.metrics import LABELS
-from txtop.ui.models.cell_detail.telemetry import LEAD_BINS, spans
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.line_widget import merge_spans
+from txtop.ui.drawing.spans import Row, clean, measure_row, to_ascii
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.detail import CellDetailView, LoadPhasesView, build_cell_detail
+from txtop.ui.models.cell_detail.histogram import Bin, compute_bins, find_bin
+from txtop.ui.models.cell_detail.iterations import (
+    IterationKind,
+    IterationsView,
+    classify_iterations,
+    compute_scale,
+)
+from txtop.ui.models.cell_detail.metrics import METRIC_LABELS
+from txtop.ui.models.cell_detail.telemetry import LEAD_BINS, compute_trace_bins
 from txtop.ui.models.view import build_view
 from txtop.ui.panels.cell_detail import facts, histogram, load_phases
 from txtop.ui.panels.cell_detail import iterations as strip
 from txtop.ui.panels.cell_detail import render as panels
-from txtop.ui.panels.cell_detail.iteration_axis import Axis
+from txtop.ui.panels.cell_detail.iteration_axis import IterationAxis
 
 G = Glyphs()
-MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
+MODES: tuple[GlyphMode, ...] = ("braille", "blocks", "ascii")
 BUNDLED = ("gpt2-precisions", "bert-lengths")
 EVIL = "\x1b]52;c;aGk=\x07\x9b31m[/][@click=app.quit]x[/]‮abc​ 模型名 👩‍💻"
 MS, S = ui_events.MS, ui_events.S
@@ -89,8 +94,8 @@ def story(
     return fold_all(made)
 
 
-def of(state: SessionState, name: str = "c1") -> Detail:
-    found = detail(state, name, Memo())
+def of(state: SessionState, name: str = "c1") -> CellDetailView:
+    found = build_cell_detail(state, name, FrameCache())
     assert found is not None
     return found
 
@@ -103,7 +108,7 @@ def test_figures_are_those_of_the_export(name: str) -> None:
     for cell in exported(name):
         shown = of(recorded(name), cell.id)
         named = {"E2E" if f.label == "forward" else f.label: f for f in shown.figures}
-        for metric, label in LABELS.items():
+        for metric, label in METRIC_LABELS.items():
             wanted = cell.metrics.get(metric)
             if wanted is None:
                 continue
@@ -137,11 +142,11 @@ def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
     state = story(plan(iterations=80))
     wanted = build_export(state, FinalMetrics()).cells[0].metrics
     for figure in of(state).figures:
-        name = next(name for name, label in LABELS.items() if label == figure.label)
+        name = next(name for name, label in METRIC_LABELS.items() if label == figure.label)
         found = wanted[name]
         assert dict(figure.percentiles) == {50: found.p50, 90: found.p90, 99: None}
         assert found.p90 is not None and found.p99 is None
-    shown = text(facts.figures(of(state).figures, 76, G))
+    shown = text(facts.render_metrics(of(state).figures, 76, G))
     assert all("need 662" in row for row in shown[1:])
 
 
@@ -151,7 +156,7 @@ def test_figures_of_a_cell_that_runs() -> None:
     assert (tokens.label, tokens.n, shown.strip.counted) == ("tok/s", 8, 8)
     assert tokens.mean is not None and tokens.ci95 is not None
     assert dict(tokens.percentiles) == {50: None, 90: None, 99: None}
-    assert "need 11" in "\n".join(text(facts.figures(shown.figures, 76, G)))
+    assert "need 11" in "\n".join(text(facts.render_metrics(shown.figures, 76, G)))
 
 
 # Iterations
@@ -167,7 +172,7 @@ def test_every_iteration_counts_as_something() -> None:
 
 def test_what_a_changepoint_cuts_off_is_shown_as_that() -> None:
     state = recorded("gpt2-precisions").cells["c001"]
-    found = kinds(state, 9)
+    found = classify_iterations(state, 9)
     assert found[:4] == ("first", "warmup", "warmup", "warmup")
     assert found[4:13] == ("dropped",) * 9
     assert set(found[13:]) <= {"measured", "outlier"}
@@ -183,21 +188,24 @@ def test_another_warmup_cut_moves_what_counts() -> None:
     assert shown.kinds[:8] == ("first", *["warmup"] * 6, "measured")
 
 
-def drawn(shown: Strip, width: int = 80, height: int = 16) -> list[str]:
-    return text(strip.strip(shown, (), width, height, G))
+def drawn(shown: IterationsView, width: int = 80, height: int = 16) -> list[str]:
+    return text(strip.render_iterations(shown, (), width, height, G))
 
 
 def signs(rows: list[str], sign: str) -> list[tuple[int, int]]:
     """Columns of the plot, and rows, in which a sign stands."""
     return [
-        (x - strip.LEFT, y) for y, row in enumerate(rows) for x, c in enumerate(row) if c == sign
+        (x - strip.LEFT_WIDTH, y)
+        for y, row in enumerate(rows)
+        for x, c in enumerate(row)
+        if c == sign
     ]
 
 
 def test_marks_stand_over_their_iteration_at_their_height() -> None:
     shown = of(story(plan(), slow=(10, 17), discarded=(6, 3))).strip
     rows = drawn(shown)
-    axis = Axis.of(shown, 80 - strip.LEFT - strip.RIGHT)
+    axis = IterationAxis.of(shown, 80 - strip.LEFT_WIDTH - strip.RIGHT_WIDTH)
     plot = rows[2:-2]
     assert "▲ 2 outliers" in rows[1] and "✗ 3 discarded" in rows[1]
     assert signs(plot, "▲") == [(axis.column(10), 0), (axis.column(17), 0)]
@@ -210,20 +218,27 @@ def test_marks_stand_over_their_iteration_at_their_height() -> None:
 
 
 def test_each_iteration_has_an_equal_part_of_the_axis() -> None:
-    kinds_: tuple[Kind, ...] = ("first", "warmup", "discarded", "measured", "outlier", "measured")
-    shown = Strip(values=(5.0,) * 6, kinds=kinds_, room=6, low=4.0, high=6.0)
-    rows = drawn(shown, strip.LEFT + 60 + strip.RIGHT)
+    kinds_: tuple[IterationKind, ...] = (
+        "first",
+        "warmup",
+        "discarded",
+        "measured",
+        "outlier",
+        "measured",
+    )
+    shown = IterationsView(values=(5.0,) * 6, kinds=kinds_, room=6, low=4.0, high=6.0)
+    rows = drawn(shown, strip.LEFT_WIDTH + 60 + strip.RIGHT_WIDTH)
     found = {x: sign for sign in "○✗▲" for x, _ in signs(rows[1:-2], sign)}
     assert found == {5: "○", 25: "✗", 45: "▲"}
     loaded = replace(shown, lead_s=3.0)
-    axis = Axis.of(loaded, 64)
+    axis = IterationAxis.of(loaded, 64)
     assert (axis.lead, axis.body, axis.edge(0), axis.edge(6)) == (8, 56, 8, 64)
 
 
 def test_a_point_stands_at_the_height_of_its_value() -> None:
     values = (100.0, 100.0, 100.0, 100.0, 98.0, 102.0)
-    shown = Strip(values=values, kinds=("measured",) * 6, room=6, low=98.0, high=102.0)
-    rows = text(strip.strip(shown, (), 40, 3 + 5, G))[1:-2]
+    shown = IterationsView(values=values, kinds=("measured",) * 6, room=6, low=98.0, high=102.0)
+    rows = text(strip.render_iterations(shown, (), 40, 3 + 5, G))[1:-2]
     heights = {}
     for y, row in enumerate(rows):
         for x, character in enumerate(row):
@@ -245,9 +260,9 @@ def test_the_mean_is_named_in_the_row_of_its_line(height: int) -> None:
 
 def test_axis_is_shared_and_counts_iterations() -> None:
     shown = of(story(plan(), gpus=1))
-    rows = text(strip.strip(shown.strip, shown.traces, 100, 24, G))
-    ticks = next(row for row in rows if "1.50 s" in row)[strip.LEFT :]
-    axis = Axis.of(shown.strip, 100 - strip.LEFT - strip.RIGHT)
+    rows = text(strip.render_iterations(shown.strip, shown.traces, 100, 24, G))
+    ticks = next(row for row in rows if "1.50 s" in row)[strip.LEFT_WIDTH :]
+    axis = IterationAxis.of(shown.strip, 100 - strip.LEFT_WIDTH - strip.RIGHT_WIDTH)
     assert ticks[axis.column(0)] == "1" and ticks.split()[2:] == ["1", "5", "10", "15", "20"]
     for number in (5, 10, 15, 20):
         assert ticks[axis.column(number - 1) :].startswith(str(number))
@@ -256,7 +271,7 @@ def test_axis_is_shared_and_counts_iterations() -> None:
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=50))
 def test_the_scale_holds_what_is_usual(values: list[float]) -> None:
-    low, high = scale(values, None)
+    low, high = compute_scale(values, None)
     assert low <= min(values) and max(values) <= high and low < high
 
 
@@ -299,7 +314,7 @@ def _events(asked: Plan) -> list[AnyEvent]:
 
 def test_bins_of_very_many_iterations_cover_them_all() -> None:
     state = story(plan(iterations=700))
-    shape = spans(state, state.cells["c1"], 704)
+    shape = compute_trace_bins(state, state.cells["c1"], 704)
     assert shape.room == 352 and len(shape.body) == 352
     assert shape.body[-1][1] == state.cells["c1"].samples.at_ns[-1]
 
@@ -317,7 +332,7 @@ def test_a_throttled_stretch_is_flagged() -> None:
     shown = of(fold_all(made))
     slowed = [trace for trace in shown.traces if trace.flags]
     assert [trace.value for trace in slowed] == ["thermal"]
-    assert "▲" in "".join(text(strip.strip(shown.strip, shown.traces, 100, 24, G))[-6:])
+    assert "▲" in "".join(text(strip.render_iterations(shown.strip, shown.traces, 100, 24, G))[-6:])
 
 
 # The spread
@@ -327,19 +342,19 @@ def test_a_throttled_stretch_is_flagged() -> None:
 @given(st.lists(st.floats(0.001, 1e6), min_size=1, max_size=200), st.integers(1, 30))
 def test_a_histogram_holds_every_value_once(values: list[float], most: int) -> None:
     values.sort()
-    rows = bins(values, most)
+    rows = compute_bins(values, most)
     assert sum(row.count for row in rows) == len(values) and len(rows) <= most
     for row in rows:
         low, high = -1.0 if row.low is None else row.low, row.high or 1e99
         near = 1e-6 * (rows[0].high or 1.0) / len(rows)
         surely = sum(low + near <= v < high - near for v in values)
         assert surely <= row.count <= sum(low - near <= v < high + near for v in values)
-    assert 0 <= row_of(values[-1], rows) < len(rows)
+    assert 0 <= find_bin(values[-1], rows) < len(rows)
 
 
 def test_counts_of_the_drawn_histogram_add_up_to_the_gaps() -> None:
     shown = of(recorded("gpt2-precisions"), "c001").spread
-    rows = text(histogram.histogram(shown, 64, 10, G))
+    rows = text(histogram.render_histogram(shown, 64, 10, G))
     bars = str.maketrans("", "", "━·")
     counts = [row[9:].split("◂")[0].translate(bars).strip() for row in rows]
     assert sum(int(count or 0) for count in counts) == len(shown.values) == 15 * shown.n
@@ -347,7 +362,7 @@ def test_counts_of_the_drawn_histogram_add_up_to_the_gaps() -> None:
 
 def test_a_far_tail_does_not_flatten_the_rest() -> None:
     values = sorted([40.0 + i % 7 for i in range(200)] + [900.0])
-    rows = bins(values, 10)
+    rows = compute_bins(values, 10)
     assert rows[-1].high is None and rows[-1].count == 1
     assert sum(row.count > 0 for row in rows) >= 7
 
@@ -355,18 +370,18 @@ def test_a_far_tail_does_not_flatten_the_rest() -> None:
 def test_ranges_are_said_as_far_as_they_differ() -> None:
     for width in (0.001, 0.02, 0.25, 1.0, 2.5, 50.0):
         rows = [Bin(i * width, (i + 1) * width, 1) for i in range(4)]
-        said = [histogram.said(row, histogram.decimals(rows)) for row in rows]
+        said = [histogram.format_bin_start(row, histogram.count_decimals(rows)) for row in rows]
         assert [float(each) for each in said] == pytest.approx([i * width for i in range(4)])
 
 
 def test_percentiles_are_marked_in_their_row_or_say_what_they_need() -> None:
     shown = of(story(plan(iterations=80))).spread
-    rows = text(histogram.histogram(shown, 64, 12, G))
+    rows = text(histogram.render_histogram(shown, 64, 12, G))
     marked = [row for row in rows if "p50" in row]
     (p50, p90, p99) = (mark.value for mark in shown.marks)
     assert len(marked) == 1 and p50 is not None and p90 is not None and p99 is None
     assert float(marked[0].split()[0]) <= p50
-    assert text([histogram.needs(shown)]) == ["p99 need 662, have 80"]
+    assert text([histogram.render_needed_samples(shown)]) == ["p99 need 662, have 80"]
 
 
 def test_why_there_is_no_histogram() -> None:
@@ -381,7 +396,7 @@ def test_why_there_is_no_histogram() -> None:
 
 @given(st.lists(st.floats(0, 1000), max_size=9), st.integers(0, 200))
 def test_the_pieces_of_a_load_fill_its_bar(shares: list[float], width: int) -> None:
-    found = load_phases.widths(shares, width)
+    found = load_phases.apportion_width(shares, width)
     whole = sum(shares)
     assert sum(found) == (width if whole > 0 else 0)
     for columns, share in zip(found, shares, strict=True):
@@ -390,13 +405,13 @@ def test_the_pieces_of_a_load_fill_its_bar(shares: list[float], width: int) -> N
 
 def test_a_load_has_its_phases_and_says_whose_it_was() -> None:
     shown = of(recorded("gpt2-precisions"), "c001").loading
-    rows = load_phases.phases(shown, 60, G)
-    assert row_width(rows[0]) == 60
+    rows = load_phases.render_load_phases(shown, 60, G)
+    assert measure_row(rows[0]) == 60
     assert "import 6.16" in text(rows)[1] and "weights 0.79" in text(rows)[1]
     assert not shown.shared and of(recorded("bert-lengths"), "c002").loading.shared
-    kept = Loading(2.0, (("import", 1.0), ("weights", 0.5)), shared=True)
-    assert text([load_phases.said(kept, G)]) == ["shared 2.00 s"]
-    assert "other 0.50" in text(load_phases.phases(kept, 60, G))[1]
+    kept = LoadPhasesView(2.0, (("import", 1.0), ("weights", 0.5)), shared=True)
+    assert text([load_phases.render_load_time(kept, G)]) == ["shared 2.00 s"]
+    assert "other 0.50" in text(load_phases.render_load_phases(kept, 60, G))[1]
 
 
 def test_a_cell_that_loads_says_what_it_does() -> None:
@@ -408,14 +423,14 @@ def test_a_cell_that_loads_says_what_it_does() -> None:
         events.Progress(t_ns=2 * S, cell="c1", what="load", done=3 << 20, total=9 << 20),
     ]
     shown = of(fold_all(made))
-    assert text(load_phases.phases(shown.loading, 60, G)) == ["load 3.0 MiB of 9.0 MiB"]
+    assert text(load_phases.render_load_phases(shown.loading, 60, G)) == ["load 3.0 MiB of 9.0 MiB"]
     assert shown.strip.lead_s == 2.0 and shown.strip.values == ()
 
 
 # Words
 
 
-def words(shown: Detail) -> dict[str, str]:
+def words(shown: CellDetailView) -> dict[str, str]:
     return {said.label: said.text for group in shown.groups for said in group.said}
 
 
@@ -459,7 +474,7 @@ def test_a_failed_cell_says_why_and_its_last_words() -> None:
         ("state", "oom@load"), ("reason", "no room"), ("hint", "bf16"), ("wanted", "3.0 GiB"),
         ("exit code", "-9"), ("stderr", "first"), ("", EVIL),
     ]  # fmt: skip
-    rows = panels.lines(shown, 80, 21, G, boxed=False)
+    rows = panels.build_column_rows(shown, 80, 21, G, boxed=False)
     assert any("no iteration was made" in row for row in text(rows))
     assert any("oom@load" in row for row in text(rows[:4]))
 
@@ -475,8 +490,10 @@ def test_a_cell_that_waits_is_shown_too() -> None:
     shown = of(state, "c002")
     assert (shown.place, shown.count, shown.figures, shown.traces) == (2, 12, (), ())
     assert words(shown)["weights"].startswith("auto, about")
-    assert "no iteration yet" in "".join(text(panels.lines(shown, 80, 21, G, boxed=False)))
-    assert detail(state, "nobody", Memo()) is None
+    assert "no iteration yet" in "".join(
+        text(panels.build_column_rows(shown, 80, 21, G, boxed=False))
+    )
+    assert build_cell_detail(state, "nobody", FrameCache()) is None
 
 
 @pytest.mark.parametrize("width", [24, 46, 80, 300])
@@ -485,7 +502,7 @@ def test_the_command_runs_as_it_is_copied(width: int) -> None:
         "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
         " --allow-pickles --iterations 20"
     )
-    rows = text(facts.command(line, width, G))
+    rows = text(facts.render_command(line, width, G))
     assert all(len(row) <= width for row in rows)
     assert shlex.split("\n".join(rows).replace("\\\n", " ")) == shlex.split(line)
 
@@ -494,7 +511,7 @@ def test_the_command_runs_as_it_is_copied(width: int) -> None:
 
 
 @cache
-def shapes() -> dict[str, Detail]:
+def shapes() -> dict[str, CellDetailView]:
     evil = Cell(id="c1", model=EVIL)
     made = Plan(cells=(evil,))
     begun = list(ui_events.Story(made).started(evil))
@@ -523,19 +540,25 @@ NAMES = ("done", "recorded", "encoder", "running", "loading", "waiting", "many",
 
 def check(name: str, width: int, height: int, g: Glyphs, *, boxed: bool, skip: int = 0) -> None:
     shown = shapes()[name]
-    for part in (panels.strip, panels.spread, panels.loading):
+    for part in (
+        panels.render_iterations_panel,
+        panels.render_histogram_panel,
+        panels.render_load_panel,
+    ):
         _exact(part(shown, width, height, g, boxed=boxed), width, height)
-    rows = panels.lines(shown, width, height, g, boxed=boxed)
-    last = panels.furthest(rows, width, height, boxed=boxed)
-    _exact(panels.column(rows, min(skip, last), width, height, g, boxed=boxed), width, height)
+    rows = panels.build_column_rows(shown, width, height, g, boxed=boxed)
+    last = panels.compute_max_skip(rows, width, height, boxed=boxed)
+    _exact(
+        panels.render_column(rows, min(skip, last), width, height, g, boxed=boxed), width, height
+    )
 
 
 def _exact(rows: list[Row], width: int, height: int) -> None:
     assert len(rows) == height
     for row in rows:
-        line = "".join(part for part, _ in merged(row, width))
+        line = "".join(part for part, _ in merge_spans(row, width))
         assert cell_len(line) == width and line == clean(line)
-        assert row_width(row) == width
+        assert measure_row(row) == width
 
 
 @pytest.mark.fault(33)
@@ -549,7 +572,7 @@ def _exact(rows: list[Row], width: int, height: int) -> None:
     st.integers(0, 90),
 )
 def test_every_part_at_any_size(
-    name: str, mode: Mode, width: int, height: int, boxed: bool, skip: int
+    name: str, mode: GlyphMode, width: int, height: int, boxed: bool, skip: int
 ) -> None:
     check(name, width, height, Glyphs(mode), boxed=boxed, skip=skip)
 
@@ -566,7 +589,7 @@ def test_every_part_at_the_sizes_of_the_look(name: str) -> None:
 @pytest.mark.fault(18)
 @pytest.mark.fault(19)
 def test_foreign_text_stands_there_as_text() -> None:
-    rows = panels.lines(shapes()["evil"], 200, 60, G, boxed=True)
+    rows = panels.build_column_rows(shapes()["evil"], 200, 60, G, boxed=True)
     shown = "\n".join(clean(part) for row in rows for part, _ in row)
     assert "\\x1b]52" in shown and "[/][@click=app.quit]x[/]" in shown
     assert not any(c in shown for c in "\x1b\x9b\u202e\u200b")
@@ -576,11 +599,14 @@ def test_foreign_text_stands_there_as_text() -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "evil"])
 def test_everything_can_be_said_in_ascii(name: str) -> None:
     g, shown = Glyphs("ascii"), shapes()[name]
-    parts = [part(shown, 100, 30, g, boxed=True) for part in (panels.strip, panels.spread)]
-    rows = [*parts[0], *parts[1], *panels.lines(shown, 100, 30, g, boxed=False)]
+    parts = [
+        part(shown, 100, 30, g, boxed=True)
+        for part in (panels.render_iterations_panel, panels.render_histogram_panel)
+    ]
+    rows = [*parts[0], *parts[1], *panels.build_column_rows(shown, 100, 30, g, boxed=False)]
     for row in rows:
         for part, _ in row:
-            assert "?" not in as_ascii(part) and as_ascii(part).isascii()
+            assert "?" not in to_ascii(part) and to_ascii(part).isascii()
 
 
 # In a view
@@ -588,9 +614,9 @@ def test_everything_can_be_said_in_ascii(name: str) -> None:
 
 def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.MonkeyPatch) -> None:
     state, made = story(plan()), []
-    usual = detail
+    usual = build_cell_detail
 
-    def noted(session: SessionState, name: str, memo: Memo) -> Detail | None:
+    def noted(session: SessionState, name: str, memo: FrameCache) -> CellDetailView | None:
         made.append(name)
         return usual(session, name, memo)
 
@@ -600,12 +626,12 @@ def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.Monke
 
 
 def test_parts_are_made_anew_only_when_there_is_something_new() -> None:
-    state, memo = story(plan(), until=9), Memo()
-    first, again = detail(state, "c1", memo), detail(state, "c1", memo)
+    state, memo = story(plan(), until=9), FrameCache()
+    first, again = build_cell_detail(state, "c1", memo), build_cell_detail(state, "c1", memo)
     assert first is not None and again is not None
     assert first.strip is again.strip and first.spread is again.spread
     assert first.traces is again.traces and first.figures is again.figures
     for event in ui_events.Story(plan()).iteration(state.plan.cells[0], 9):
         fold(state, event)
-    later = detail(state, "c1", memo)
+    later = build_cell_detail(state, "c1", memo)
     assert later is not None and len(later.strip.values) == len(first.strip.values) + 1

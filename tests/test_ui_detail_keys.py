@@ -12,10 +12,10 @@ from versus_sessions import script
 
 from txtop.protocol import events
 from txtop.ui.app import TxtopApp
-from txtop.ui.keymap import COMMANDS, footer_keys
-from txtop.ui.models.layout import arrange, arrange_duel
-from txtop.ui.modes import Live, Recording, SideBySide
-from txtop.ui.panels.cell_detail.panel import DetailColumn
+from txtop.ui.keymap import COMMANDS, build_footer_keys
+from txtop.ui.models.layout import arrange_ab, arrange_session
+from txtop.ui.modes import LiveMode, ReplayMode, SideBySideMode
+from txtop.ui.panels.cell_detail.panel import CellDetailColumn
 from txtop.ui.panels.panels import CellsPanel
 
 __all__ = ["own_folders"]
@@ -37,7 +37,7 @@ def recording(tmp_path: Path) -> Path:
 async def test_enter_opens_the_cell_under_the_cursor_and_esc_goes_back(
     recording: Path, size: tuple[int, int]
 ) -> None:
-    async with opened(Recording(recording), size) as (app, pilot):
+    async with opened(ReplayMode(recording), size) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "1")
         cells = app._root.query_one(CellsPanel)
@@ -47,7 +47,7 @@ async def test_enter_opens_the_cell_under_the_cursor_and_esc_goes_back(
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) == "c001")
         await until(pilot, lambda: "bf16 · batch 1" in text(app))
-        assert app._root.query_one(DetailColumn).has_focus
+        assert app._root.query_one(CellDetailColumn).has_focus
         assert ("esc", "back") in app._keys and ("enter", "open cell") not in app._keys
         await pilot.press("escape")
         await until(pilot, lambda: shown(app) == "")
@@ -58,7 +58,7 @@ async def test_enter_opens_the_cell_under_the_cursor_and_esc_goes_back(
 
 
 async def test_without_a_cursor_enter_opens_the_cell_on_show(recording: Path) -> None:
-    async with opened(Recording(recording), (120, 40)) as (app, pilot):
+    async with opened(ReplayMode(recording), (120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end")
         await until(pilot, lambda: "it broke" in text(app))
@@ -70,7 +70,7 @@ async def test_without_a_cursor_enter_opens_the_cell_on_show(recording: Path) ->
 async def test_tab_goes_on_to_the_next_cell_and_stays_there_for_the_cursor(
     recording: Path,
 ) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "1", "home", "enter")
         await until(pilot, lambda: shown(app) == "c000")
@@ -84,7 +84,7 @@ async def test_tab_goes_on_to_the_next_cell_and_stays_there_for_the_cursor(
 
 
 async def test_a_small_screen_scrolls_to_the_command_and_no_further(recording: Path) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "1", "up", "enter")
         await until(pilot, lambda: "more" in text(app))
@@ -97,15 +97,15 @@ async def test_a_small_screen_scrolls_to_the_command_and_no_further(recording: P
         await pilot.press(*["pagedown"] * 12)
         await until(pilot, lambda: "txtop run --models gpt2" in text(app))
         assert "more" not in text(app).splitlines()[-2]
-        bottom = app._root.query_one(DetailColumn)._skip
+        bottom = app._root.query_one(CellDetailColumn)._skip
         await pilot.press("pageup")
-        await until(pilot, lambda: app._root.query_one(DetailColumn)._skip == bottom - 10)
+        await until(pilot, lambda: app._root.query_one(CellDetailColumn)._skip == bottom - 10)
         await pilot.press("tab", "shift+tab")
-        await until(pilot, lambda: app._root.query_one(DetailColumn)._skip == 0)
+        await until(pilot, lambda: app._root.query_one(CellDetailColumn)._skip == 0)
 
 
 async def test_it_follows_the_replay_and_leaves_the_arrows_to_it(recording: Path) -> None:
-    show = Recording(recording)
+    show = ReplayMode(recording)
     async with opened(show, (120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "enter")
@@ -126,7 +126,7 @@ async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
     last = [i for i, e in enumerate(events_) if isinstance(e, events.Iteration)][-3]
     path = write(tmp_path / "run", events_[:last])
     runner = FakeRunner()
-    async with opened(Live(path=path, runner=lambda _: runner), (120, 40)) as (app, pilot):
+    async with opened(LiveMode(path=path, runner=lambda _: runner), (120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) == "c001")
@@ -141,7 +141,7 @@ async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
 
 
 async def test_a_panel_of_the_screen_takes_its_place(recording: Path) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) != "")
@@ -156,7 +156,7 @@ async def test_an_arm_of_an_ab_has_a_detail_with_the_command_of_the_ab(tmp_path:
     made = list(script().begin().blocks(12, 1.5).end())
     for number, event in enumerate(made, start=1):
         event.seq = number
-    async with opened(Recording(write(folder, made)), (120, 40)) as (app, pilot):
+    async with opened(ReplayMode(write(folder, made)), (120, 40)) as (app, pilot):
         await until(pilot, lambda: app._root.view.duel is not None)
         await pilot.press("space", "end", "1", "down", "enter")
         await until(pilot, lambda: shown(app) == "B")
@@ -167,7 +167,7 @@ async def test_an_arm_of_an_ab_has_a_detail_with_the_command_of_the_ab(tmp_path:
 
 
 async def test_two_side_by_side_have_no_detail(recording: Path) -> None:
-    async with opened(SideBySide(recording, recording), (120, 40)) as (app, pilot):
+    async with opened(SideBySideMode(recording, recording), (120, 40)) as (app, pilot):
         await until(pilot, lambda: "B rec " in text(app))
         await pilot.press("enter", "tab")
         await pilot.pause()
@@ -176,7 +176,7 @@ async def test_two_side_by_side_have_no_detail(recording: Path) -> None:
 
 
 async def test_a_terminal_too_small_for_panels_still_opens_it(recording: Path) -> None:
-    async with opened(Recording(recording), (40, 10)) as (app, pilot):
+    async with opened(ReplayMode(recording), (40, 10)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "enter")
         await until(pilot, lambda: "cell 3/3" in text(app))
@@ -189,7 +189,7 @@ async def test_a_terminal_too_small_for_panels_still_opens_it(recording: Path) -
 
 @pytest.mark.fault(33)
 async def test_a_storm_of_resizes_with_a_detail_open(recording: Path) -> None:
-    async with opened(Recording(recording)) as (app, pilot):
+    async with opened(ReplayMode(recording)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "enter")
         await until(pilot, lambda: shown(app) != "")
@@ -197,21 +197,21 @@ async def test_a_storm_of_resizes_with_a_detail_open(recording: Path) -> None:
             await pilot.resize_terminal(*size)
             app._root.show(app._root.view)
         await until(pilot, lambda: "fp16 · batch 1" in text(app))
-        assert app._root.query_one(DetailColumn).size == (80, 21)
+        assert app._root.query_one(CellDetailColumn).size == (80, 21)
 
 
 @pytest.mark.parametrize("size", [*SIZES, (100, 32), (99, 31), (60, 16), (40, 10), (1, 1)])
 def test_its_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> None:
-    for place in (arrange, arrange_duel):
+    for place in (arrange_session, arrange_ab):
         plan = place(*size, zoom="detail")
         assert tiled(plan, size)
 
 
 def test_footer_and_help_say_how_to_open_a_cell() -> None:
-    assert ("enter", "open cell") in footer_keys("live", cell="shut")
-    assert ("enter", "open cell") in footer_keys("replay", cell="shut")
-    assert ("enter", "open cell") not in footer_keys("replay")
-    assert footer_keys("replay", back=True, cell="open")[:3] == (
+    assert ("enter", "open cell") in build_footer_keys("live", cell="shut")
+    assert ("enter", "open cell") in build_footer_keys("replay", cell="shut")
+    assert ("enter", "open cell") not in build_footer_keys("replay")
+    assert build_footer_keys("replay", back=True, cell="open")[:3] == (
         ("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"),
     )  # fmt: skip
     titles = {command.shown: command.title for command in COMMANDS if "replay" in command.where}

@@ -7,7 +7,7 @@ import streams
 from txtop.protocol.events import Gap, Telemetry
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
-from txtop.ui.models.machine import STALLED, machine
+from txtop.ui.models.machine import STALLED, build_machine
 
 S = 1_000_000_000
 BUSY: dict[str, float | None] = {"utilization": 99.0, "power_w": 500.0}
@@ -17,7 +17,7 @@ def test_utilisation_is_never_shown_without_power() -> None:
     header = streams.stream()[0]
     values: dict[str, float | None] = {"utilization": 99.0, "power_w": None, "foreign_processes": 2}
     told = Telemetry(t_ns=header.t_ns, device="GPU-1", label="Fake", values=values)
-    (gpu,) = machine(fold_all([header, told])).gpus
+    (gpu,) = build_machine(fold_all([header, told])).gpus
     assert [(g.label, g.value) for g in gpu.gauges] == [("GPU 0", "99"), ("power", "N/A")]
     assert [(f.label, f.value) for f in gpu.facts] == [("others", "2 others here")]
 
@@ -38,7 +38,7 @@ def gap(state: SessionState, producer: str, after_s: int) -> None:
 
 
 def values(state: SessionState) -> list[list[str]]:
-    found = machine(state)
+    found = build_machine(state)
     return [[g.value for g in rows] for rows in (found.host, *(gpu.gauges for gpu in found.gpus))]
 
 
@@ -47,12 +47,12 @@ def test_what_is_not_read_any_more_is_not_shown_as_if_it_were() -> None:
     assert values(state) == [["50"], ["99", "500"], ["99", "500"]]
     gap(state, "GPU-2", 2)
     assert values(state) == [["50"], ["99", "500"], ["—", "—"]]
-    assert [f.value for f in machine(state).gpus[1].facts] == ["not answering"]
+    assert [f.value for f in build_machine(state).gpus[1].facts] == ["not answering"]
     gap(state, "gpu", 3)
     assert values(state) == [["50"], ["—", "—"], ["—", "—"]]
     gap(state, "sampler", 4)
     assert values(state) == [["—"], ["—", "—"], ["—", "—"]]
-    assert machine(state).title == STALLED
+    assert build_machine(state).title == STALLED
 
 
 def test_what_answers_again_is_shown_again() -> None:
@@ -60,4 +60,4 @@ def test_what_answers_again_is_shown_again() -> None:
     gap(state, "sampler", 2)
     t_ns = streams.stream()[0].t_ns + 5 * S
     fold(state, Telemetry(t_ns=t_ns, device="host", values={"cpu_percent": 40.0}))
-    assert values(state)[0] == ["40"] and machine(state).title != STALLED
+    assert values(state)[0] == ["40"] and build_machine(state).title != STALLED

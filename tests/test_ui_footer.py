@@ -9,10 +9,10 @@ from piloted import opened, own_folders, quiet_machine, text, until
 from ui_sessions import session, write
 
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.keymap import COMMANDS, commands, footer_keys, pressed
-from txtop.ui.modes import Home, Recording
-from txtop.ui.panels.bars import footer, key_at
-from txtop.ui.panels.panels import CellsPanel, KeyBar, LogPanel, MachinePanel
+from txtop.ui.keymap import COMMANDS, build_footer_keys, list_commands, resolve_key
+from txtop.ui.modes import HomeMode, ReplayMode
+from txtop.ui.panels.bars import find_footer_key, render_footer
+from txtop.ui.panels.panels import CellsPanel, FooterPanel, LogPanel, MachinePanel
 from txtop.ui.screens.dialogs import HelpDialog
 
 __all__ = ["own_folders", "quiet_machine"]
@@ -23,10 +23,10 @@ G = Glyphs()
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width: int) -> None:
     g = Glyphs(mode)  # type: ignore[arg-type]
-    keys = footer_keys("replay", back=True)
-    drawn = "".join(part for part, _ in footer(keys, width, g)[0])
+    keys = build_footer_keys("replay", back=True)
+    drawn = "".join(part for part, _ in render_footer(keys, width, g)[0])
     words = {sign: g(word) for key, word in keys for sign in key.split(" ")}
-    found = [key_at(keys, width, g, x) for x in range(width)]
+    found = [find_footer_key(keys, width, g, x) for x in range(width)]
     for x, sign in enumerate(found):
         if sign and x and found[x - 1] != sign:
             assert drawn[x:].startswith((g(sign), words[sign]))
@@ -36,21 +36,21 @@ def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width
 
 def test_every_key_that_a_footer_names_is_one() -> None:
     shown = [
-        footer_keys(where, back=back, over=over, arms=arms, panel=panel, resumable=True)
+        build_footer_keys(where, back=back, over=over, arms=arms, panel=panel, resumable=True)
         for where in ("home", "matrix", "live", "replay")
         for back in (False, True)
         for over in (False, True)
         for arms in (0, 2, 3)
         for panel in ("", "cells", "log", "machine")
     ]
-    signs = {sign for keys in [*shown, footer_keys("live", typing=True)] for key, _ in keys
+    signs = {sign for keys in [*shown, build_footer_keys("live", typing=True)] for key, _ in keys
              for sign in key.split(" ")}  # fmt: skip
-    assert not {sign for sign in signs if not pressed(sign)}
+    assert not {sign for sign in signs if not resolve_key(sign)}
 
 
 def test_keys_are_named_once_on_a_screen() -> None:
     for where in ("home", "matrix", "live", "replay"):
-        keys = [key for command in commands(where) for key in command.keys.split(",")]
+        keys = [key for command in list_commands(where) for key in command.keys.split(",")]
         assert len(keys) == len(set(keys))
     assert len({c.shown for c in COMMANDS if c.keys == "space"}) == 1
 
@@ -66,26 +66,26 @@ def column(keys: str, line: str) -> int:
 
 
 async def test_a_click_on_a_key_is_that_key(recording: Path) -> None:
-    show = Recording(recording)
+    show = ReplayMode(recording)
     async with opened(show, size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "space pause" in text(app))
         player = show.player
         assert player is not None
-        await pilot.click(KeyBar, offset=(column("pause", text(app).splitlines()[-1]), 0))
+        await pilot.click(FooterPanel, offset=(column("pause", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: "space play" in text(app))
         assert not player.playing
-        await pilot.click(KeyBar, offset=(column("⇧→", text(app).splitlines()[-1]), 0))
+        await pilot.click(FooterPanel, offset=(column("⇧→", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: player.position_ns == player.boundaries[1][0])
         last = text(app).splitlines()[-1]
-        await pilot.click(KeyBar, offset=(column("? help", last), 0))
+        await pilot.click(FooterPanel, offset=(column("? help", last), 0))
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
         await pilot.press("x")
-        await pilot.click(KeyBar, offset=(column("q quit", last) + 3, 0))
+        await pilot.click(FooterPanel, offset=(column("q quit", last) + 3, 0))
         await until(pilot, lambda: app._exit)
 
 
 async def test_a_click_on_a_panel_is_its_focus_and_the_footer_follows(recording: Path) -> None:
-    async with opened(Recording(recording), size=(120, 40)) as (app, pilot):
+    async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         for kind, said in (
             (LogPanel, "w severity"),
@@ -95,11 +95,11 @@ async def test_a_click_on_a_panel_is_its_focus_and_the_footer_follows(recording:
             await pilot.click(kind, offset=(4, 2))
             await until(pilot, lambda said=said: said in text(app).splitlines()[-1])
             assert isinstance(app.focused, kind)
-        await pilot.click(KeyBar, offset=(column("esc", text(app).splitlines()[-1]), 0))
+        await pilot.click(FooterPanel, offset=(column("esc", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: app.focused is None and "esc back" not in text(app))
         await pilot.press("slash")
         await until(pilot, lambda: "esc show all again" in text(app))
-        await pilot.click(KeyBar, offset=(column("esc", text(app).splitlines()[-1]), 0))
+        await pilot.click(FooterPanel, offset=(column("esc", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: "o order" in text(app))
 
 
@@ -107,7 +107,7 @@ async def test_the_footer_of_home_can_be_clicked(quiet_machine: None, tmp_path: 
     folder = tmp_path / "TXTOP_SESSION_DIR"
     write(folder / "one", session())
     write(folder / "two", session())
-    async with opened(Home(), size=(120, 40)) as (app, pilot):
+    async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: len(app._root.sessions.listed) > 1)
         last = text(app).splitlines()[-1]
         await pilot.click("#footer", offset=(column("↓", last), 0))
@@ -118,8 +118,8 @@ async def test_the_footer_of_home_can_be_clicked(quiet_machine: None, tmp_path: 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 50), (40, 10)])
 async def test_help_lists_all_that_the_table_has(recording: Path, size: tuple[int, int]) -> None:
-    wanted = {c.title[:20] for c in commands("replay")}
-    async with opened(Recording(recording), size=size) as (app, pilot):
+    wanted = {c.title[:20] for c in list_commands("replay")}
+    async with opened(ReplayMode(recording), size=size) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("question_mark")
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))

@@ -16,19 +16,19 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.ui.doctor_probe import Doctor, Finding, read
-from txtop.ui.drawing.glyphs import Glyphs, Mode
-from txtop.ui.drawing.line_widget import merged
+from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
-from txtop.ui.models.comparability import comparable
-from txtop.ui.models.home import Listed
+from txtop.ui.models.comparability import describe_comparability
+from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
-from txtop.ui.models.view import PairView, View
+from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.panels import bars, session_list, start_menu
-from txtop.ui.typed import Typed
+from txtop.ui.typed import LineInput
 
 NOW_S = 1_795_000_000.0
-ONE = Listed(
+ONE = ListedSession(
     path=Path("/s/one"),
     label="one",
     models="gpt2",
@@ -51,14 +51,16 @@ def text(rows: list[Row]) -> str:
     return "\n".join("".join(part for part, _ in row) for row in rows)
 
 
-def listing(*items: Listed) -> SessionList:
+def listing(*items: ListedSession) -> SessionList:
     found = SessionList()
     found.take(items)
     return found
 
 
-def drawn(shown: SessionList, width: int = 80, height: int = 16, mode: Mode = "braille") -> str:
-    return text(session_list.sessions(shown, None, NOW_S, width, height, Glyphs(mode)))
+def drawn(
+    shown: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
+) -> str:
+    return text(session_list.render_session_list(shown, None, NOW_S, width, height, Glyphs(mode)))
 
 
 def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
@@ -85,7 +87,7 @@ def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
         ("gpt2 bert", ()),
     ],
 )
-def test_every_word_must_be_there(words: str, found: tuple[Listed, ...]) -> None:
+def test_every_word_must_be_there(words: str, found: tuple[ListedSession, ...]) -> None:
     shown = listing(*ALL)
     shown.find(words)
     assert shown.shown == found
@@ -134,7 +136,7 @@ def test_what_a_newcomer_asks_is_answered() -> None:
 
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
-    shown = session_list.sessions(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
+    shown = session_list.render_session_list(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
     assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
 
 
@@ -151,35 +153,38 @@ def test_marks_are_letters() -> None:
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [(1, 1), (7, 3), (34, 12), (44, 16), (80, 24), (250, 80)])
-def test_every_row_is_inert_and_as_wide_as_asked(mode: Mode, size: tuple[int, int]) -> None:
+def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[int, int]) -> None:
     g = Glyphs(mode)
     for at in range(len(ALL)):
         shown = listing(*ALL)
         shown.move(at)
         shown.mark()
-        for typed in (None, Typed(), Typed(EVIL)):
+        for typed in (None, LineInput(), LineInput(EVIL)):
             shown.find("" if at % 2 else EVIL)
-            rows = session_list.sessions(shown, typed, NOW_S, *size, g)
-            check({"sessions": [merged(row, size[0]) for row in rows[: size[1]]]}, *size)
+            rows = session_list.render_session_list(shown, typed, NOW_S, *size, g)
+            check({"sessions": [merge_spans(row, size[0]) for row in rows[: size[1]]]}, *size)
     found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
-    pair = PairView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
+    pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
     panels = {
-        "start": start_menu.start(*size, g)[: size[1]],
-        "findings": [start_menu.findings(found, size[0], g), start_menu.findings(None, size[0], g)][
-            :1
-        ],
-        "pair": bars.pair_header(pair, size[0], g),
+        "start": start_menu.render_start_menu(*size, g)[: size[1]],
+        "findings": [
+            start_menu.render_findings(found, size[0], g),
+            start_menu.render_findings(None, size[0], g),
+        ][:1],
+        "pair": bars.render_side_by_side_header(pair, size[0], g),
     }
-    check({name: [merged(row, size[0]) for row in rows] for name, rows in panels.items()}, *size)
+    check(
+        {name: [merge_spans(row, size[0]) for row in rows] for name, rows in panels.items()}, *size
+    )
 
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
-    said = text(start_menu.start(60, 30, Glyphs()))
+    said = text(start_menu.render_start_menu(60, 30, Glyphs()))
     assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
     assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
-    at = [start_menu.key_at(y, 60, 30, Glyphs()) for y in range(-1, 16)]
+    at = [start_menu.find_start_key(y, 60, 30, Glyphs()) for y in range(-1, 16)]
     assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
-    short = start_menu.start(32, 12, Glyphs())
+    short = start_menu.render_start_menu(32, 12, Glyphs())
     assert len(short) == 12 and all(short)
 
 
@@ -191,7 +196,7 @@ def probed(*entries: tuple[str, str, str]) -> bytes:
 
 
 def test_what_is_broken_is_said_first() -> None:
-    found = read(
+    found = parse_findings(
         probed(
             ("cpu", "ok", "a CPU"),
             ("cpu power", "missing", "no RAPL counters"),
@@ -200,22 +205,22 @@ def test_what_is_broken_is_said_first() -> None:
         )
     )
     assert [each.what for each in found] == ["memory", "gpu", "cpu power", "cpu"]
-    row = start_menu.findings(found, 200, Glyphs())
+    row = start_menu.render_findings(found, 200, Glyphs())
     assert ("   ▲ ", "warn") in row and "\\x1b" in text([row])
     assert text([row]).rstrip().endswith("txtop doctor says more")
-    narrow = text([start_menu.findings(found, 60, Glyphs())])
+    narrow = text([start_menu.render_findings(found, 60, Glyphs())])
     assert "memory: its use" in narrow and "RAPL" not in narrow
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"capabilities": 3}', b"\xff", b"[" * 99999])
 def test_a_probe_that_says_nothing_sound_is_broken(junk: bytes) -> None:
-    assert [each.state for each in read(junk)] == ["broken"]
+    assert [each.state for each in parse_findings(junk)] == ["broken"]
 
 
 def test_the_doctor_comes_when_asked_and_is_never_waited_for() -> None:
-    late = Doctor(after_s=3600.0)
+    late = DoctorProbe(after_s=3600.0)
     assert not late.poll() and late.findings is None
-    doctor = Doctor(after_s=0.0)
+    doctor = DoctorProbe(after_s=0.0)
     try:
         assert not doctor.poll()
         give_up_s = time.monotonic() + 20
@@ -242,18 +247,18 @@ def on_another_cpu(made: list[AnyEvent]) -> list[AnyEvent]:
 
 def test_two_sessions_say_whether_they_can_be_compared() -> None:
     one, longer = state(session(cells=2)), state(session(cells=3))
-    assert comparable(one, state(session(cells=2))) == ("comparable", "muted")
-    assert comparable(one, state(session(model="bert"))) == (
+    assert describe_comparability(one, state(session(cells=2))) == ("comparable", "muted")
+    assert describe_comparability(one, state(session(model="bert"))) == (
         "not comparable: no cell in common",
         "warn",
     )
-    said, level = comparable(one, longer)
+    said, level = describe_comparability(one, longer)
     assert (said, level) == ("2 of 3 cells comparable: 1 in one of them alone", "warn")
-    said, _ = comparable(one, state(on_another_cpu(session(cells=2))))
+    said, _ = describe_comparability(one, state(on_another_cpu(session(cells=2))))
     assert said == "not comparable: another device: An Invented CPU against Another CPU"
-    said, _ = comparable(one, state(session(cells=2, error="it broke")))
+    said, _ = describe_comparability(one, state(session(cells=2, error="it broke")))
     assert said == "1 of 2 cells comparable: no result in B: failed"
-    assert comparable(SessionState(), SessionState()) == (
+    assert describe_comparability(SessionState(), SessionState()) == (
         "not comparable: no cell in common",
         "warn",
     )

@@ -17,11 +17,11 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow, View
-from txtop.ui.modes import Recording
-from txtop.ui.panels.cells import cells_table, columns, scrolled
+from txtop.ui.modes import ReplayMode
+from txtop.ui.panels.cells import choose_columns, render_cells, scroll_to_row
 from txtop.ui.panels.filtered_list import CellsPanel, LogPanel
-from txtop.ui.panels.log import kept
-from txtop.ui.panels.narrowing import Narrowing
+from txtop.ui.panels.log import filter_log
+from txtop.ui.panels.narrowing import TextFilter
 
 __all__ = ["own_folders"]
 
@@ -56,28 +56,31 @@ ROWS = [
     ],
 )
 def test_rows_are_ordered_by_what_a_column_shows(column: str, expected: str) -> None:
-    assert "".join(r.id for r in cell_sorting.ordered(ROWS, column)) == expected
+    assert "".join(r.id for r in cell_sorting.sort_rows(ROWS, column)) == expected
 
 
 def test_the_next_column_is_one_that_tells_rows_apart() -> None:
-    shown = columns(ROWS, 116).shown
+    shown = choose_columns(ROWS, 116).shown
     assert shown == ("model", "precision", "batch", "ttft", "tpot", "rate", "gib")
-    known = cell_sorting.telling(ROWS, shown)
+    known = cell_sorting.find_sortable_columns(ROWS, shown)
     assert known == ["precision", "batch", "ttft", "tpot", "rate", "gib"]
     seen, column = [], ""
-    while (column := cell_sorting.after(column, known)) and len(seen) < 9:
+    while (column := cell_sorting.get_next_column(column, known)) and len(seen) < 9:
         seen.append(column)
     assert seen == known
-    assert cell_sorting.after("gone", known) == "precision" and cell_sorting.after("", []) == ""
+    assert (
+        cell_sorting.get_next_column("gone", known) == "precision"
+        and cell_sorting.get_next_column("", []) == ""
+    )
 
 
 @pytest.mark.parametrize("width", [78, 116, 196])
 @pytest.mark.parametrize("mode", ["braille", "ascii"])
 def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -> None:
     g = Glyphs(mode)  # type: ignore[arg-type]
-    plain = cells_table(ROWS, None, width, 9, g, boxed=False)
-    for column in columns(ROWS, width - 2).shown:
-        drawn = cells_table(ROWS, None, width, 9, g, boxed=False, order=column)
+    plain = render_cells(ROWS, None, width, 9, g, boxed=False)
+    for column in choose_columns(ROWS, width - 2).shown:
+        drawn = render_cells(ROWS, None, width, 9, g, boxed=False, order=column)
         assert drawn[2:] == plain[2:]
         marked = [part for part, role in drawn[1] if role == "text.bold"]
         sign = g("▾") if column == "rate" else g("▴")
@@ -93,28 +96,30 @@ def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -
     ],
 )  # fmt: skip
 def test_every_word_has_to_be_there(words: str, found: str) -> None:
-    narrowing = Narrowing()
+    narrowing = TextFilter()
     narrowing.text = words
-    assert "".join(r.id for r in ROWS if narrowing.keeps(cell_sorting.words(r))) == found
+    assert (
+        "".join(r.id for r in ROWS if narrowing.matches(cell_sorting.build_filter_text(r))) == found
+    )
 
 
 def test_a_filter_says_how_many_are_left_and_keeps_the_columns() -> None:
     every = [*ROWS, row("e", model="a-model-with-a-long-name")]
-    drawn = cells_table(
+    drawn = render_cells(
         ROWS[:1], None, 116, 9, Glyphs(), boxed=True, every=every, title="cells  /x"
     )
     top = "".join(part for part, _ in drawn[0])
     assert "cells  /x" in top and "1 of 5 shown" in top and "1 failed" in top
-    full = cells_table(every, None, 116, 9, Glyphs(), boxed=True)
+    full = render_cells(every, None, 116, 9, Glyphs(), boxed=True)
     assert drawn[1] == full[1]
-    nothing = cells_table([], None, 116, 9, Glyphs(), boxed=True, every=every)
+    nothing = render_cells([], None, 116, 9, Glyphs(), boxed=True, every=every)
     assert "no cell has these words" in "".join(part for part, _ in nothing[2])
 
 
 def test_a_list_moves_no_further_than_it_has_to() -> None:
-    assert [scrolled(0, at, 100, 10) for at in (0, 9, 10, 50)] == [0, 0, 1, 41]
-    assert [scrolled(41, at, 100, 10) for at in (50, 45, 41, 40, 0)] == [41, 41, 41, 40, 0]
-    assert scrolled(95, 99, 100, 10) == 90 and scrolled(3, 0, 2, 10) == 0
+    assert [scroll_to_row(0, at, 100, 10) for at in (0, 9, 10, 50)] == [0, 0, 1, 41]
+    assert [scroll_to_row(41, at, 100, 10) for at in (50, 45, 41, 40, 0)] == [41, 41, 41, 40, 0]
+    assert scroll_to_row(95, 99, 100, 10) == 90 and scroll_to_row(3, 0, 2, 10) == 0
 
 
 LINES = [
@@ -125,11 +130,15 @@ LINES = [
 
 
 def test_the_log_is_narrowed_by_words_and_severity() -> None:
-    words = Narrowing()
-    assert [len(kept(LINES, words, least)) for least in ("", "warnings", "errors")] == [3, 2, 1]
+    words = TextFilter()
+    assert [len(filter_log(LINES, words, least)) for least in ("", "warnings", "errors")] == [
+        3,
+        2,
+        1,
+    ]
     words.text = "FP32 warm"
-    assert [line.at for line in kept(LINES, words)] == ["00:02"]
-    assert kept(LINES, words, "errors") == []
+    assert [line.at for line in filter_log(LINES, words)] == ["00:02"]
+    assert filter_log(LINES, words, "errors") == []
 
 
 def logged(count: int, level: str = "info") -> View:
@@ -192,7 +201,7 @@ async def at_the_end(pilot: Pilot[Path | None], app: TxtopApp) -> None:
 async def test_typing_narrows_the_cells_and_esc_shows_all(
     recording: Path, size: tuple[int, int]
 ) -> None:
-    async with opened(Recording(recording), size=size) as (app, pilot):
+    async with opened(ReplayMode(recording), size=size) as (app, pilot):
         await at_the_end(pilot, app)
         panel = app._root.query_one(CellsPanel)
         await pilot.press("slash", *"bf16q")
@@ -214,7 +223,7 @@ async def test_typing_narrows_the_cells_and_esc_shows_all(
 
 
 async def test_the_key_of_order_goes_through_the_columns(recording: Path) -> None:
-    async with opened(Recording(recording), size=(120, 40)) as (app, pilot):
+    async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
         panel = app._root.query_one(CellsPanel)
         await pilot.press("o")
@@ -236,7 +245,7 @@ async def test_the_key_of_order_goes_through_the_columns(recording: Path) -> Non
 
 
 async def test_a_click_selects_the_row_and_the_wheel_moves_on(recording: Path) -> None:
-    async with opened(Recording(recording), size=(120, 40)) as (app, pilot):
+    async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
         panel = app._root.query_one(CellsPanel)
         assert panel.selected is None
@@ -254,7 +263,7 @@ async def test_a_click_selects_the_row_and_the_wheel_moves_on(recording: Path) -
 async def test_the_log_is_filtered_and_left_out_by_severity(
     recording: Path, size: tuple[int, int]
 ) -> None:
-    async with opened(Recording(recording), size=size) as (app, pilot):
+    async with opened(ReplayMode(recording), size=size) as (app, pilot):
         await at_the_end(pilot, app)
         log = app._root.query_one(LogPanel)
         await pilot.press("w", "w")
@@ -270,7 +279,7 @@ async def test_the_log_is_filtered_and_left_out_by_severity(
 
 
 async def test_a_card_has_nothing_to_filter(recording: Path) -> None:
-    async with opened(Recording(recording), size=(50, 12)) as (app, pilot):
+    async with opened(ReplayMode(recording), size=(50, 12)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("slash", "o", "w")
         await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
@@ -285,7 +294,7 @@ def test_the_events_of_the_log_are_counted_beyond_what_is_kept() -> None:
 async def test_in_the_detail_of_a_cell_the_next_one_is_the_next_of_the_table(
     recording: Path,
 ) -> None:
-    show = Recording(recording)
+    show = ReplayMode(recording)
     async with opened(show, size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
         await pilot.press("o", "slash", *"gpt2", "enter", "enter")

@@ -15,7 +15,7 @@ from txtop.protocol import events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.models.machine import HISTORY, Machine, Roof
+from txtop.ui.models.machine import HISTORY_S, MachineView, RooflineView
 from txtop.ui.models.view import build_view
 from txtop.ui.panels import machine
 
@@ -28,7 +28,7 @@ def lines(rows: list[Any]) -> list[str]:
 
 
 def drawn(state: SessionState, width: int = 49, height: int = 13) -> list[str]:
-    return lines(machine.machine_rows(build_view(state).machine, width, height, G))
+    return lines(machine.render_machine_rows(build_view(state).machine, width, height, G))
 
 
 def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
@@ -93,11 +93,11 @@ def test_an_encoder_is_bound_and_has_no_mbu() -> None:
 def test_a_small_terminal_gives_no_row_away() -> None:
     shown = build_view(on_cpu()).machine
     assert [gauge.label for gauge in shown.host] == ["CPU", "RAM", "MBU"]
-    assert machine.small_height(shown) == machine.small_height(Machine()) == 3
-    small = lines(machine.machine(shown, 80, 3, G, boxed=False))
+    assert machine.compute_small_height(shown) == machine.compute_small_height(MachineView()) == 3
+    small = lines(machine.render_machine(shown, 80, 3, G, boxed=False))
     assert not any("MBU" in line for line in small)
     shown = build_view(on_gpu(bandwidth_bytes_per_s=20e9)).machine
-    assert " MBU " in lines(machine.machine(shown, 80, 4, G, boxed=False))[3]
+    assert " MBU " in lines(machine.render_machine(shown, 80, 4, G, boxed=False))[3]
 
 
 def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
@@ -111,10 +111,10 @@ def test_devices_go_before_the_roof() -> None:
     shown = build_view(state).machine
     bare = replace(shown, roof=None)
     for height in range(1, 40):
-        rows = machine.machine_rows(shown, 49, height, G)
+        rows = machine.render_machine_rows(shown, 49, height, G)
         assert len(rows) <= max(height, 3)
         if not any("bound" in line for line in lines(rows)):
-            assert rows == machine.machine_rows(bare, 49, height, G)
+            assert rows == machine.render_machine_rows(bare, 49, height, G)
 
 
 def on_cpu(iterations: int = 12) -> SessionState:
@@ -133,7 +133,7 @@ def test_the_history_has_a_point_for_each_second_that_iterations_lasted() -> Non
     """Each of them takes 1.1 s and more, so that in some seconds none ends."""
     state = on_cpu()
     roof = build_view(state).machine.roof
-    assert isinstance(roof, Roof) and roof.gauge is not None
+    assert isinstance(roof, RooflineView) and roof.gauge is not None
     samples = state.cells["c1"].samples
     taken_s = (samples.at_ns[-1] - (samples.at_ns[0] - samples.e2e_ns[0])) / 1e9
     assert abs(len(roof.gauge.history) - taken_s) <= 2
@@ -145,4 +145,4 @@ def test_the_history_has_a_point_for_each_second_that_iterations_lasted() -> Non
 def test_the_history_ends_where_the_panel_does() -> None:
     roof = build_view(on_cpu(200)).machine.roof
     assert roof is not None and roof.gauge is not None
-    assert len(roof.gauge.history) == HISTORY and None not in roof.gauge.history
+    assert len(roof.gauge.history) == HISTORY_S and None not in roof.gauge.history

@@ -25,23 +25,23 @@ from txtop.state.cell import CellState
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.spans import Row, row_width
+from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.models import cell_sorting, clipboard
-from txtop.ui.models.cache import Memo
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail import iterations
 from txtop.ui.models.cell_detail import metrics as measures
 from txtop.ui.models.cells import CellRow
-from txtop.ui.models.requests import Lane, Lanes
+from txtop.ui.models.requests import RequestsView, RunningRequestView
 from txtop.ui.models.view import View, build_view
 from txtop.ui.panels import cells, hero, requests
 
 RECORDED = Path(__file__).parent / "recordings" / "serving.jsonl"
 S, MS = 1_000_000_000, 1_000_000
 G = glyphs.Glyphs("braille")
-MOVING = Lanes(
+MOVING = RequestsView(
     waiting=12,
     slots=8,
-    running=tuple(Lane(17 + i, 9 - i, 16) for i in range(6)),
+    running=tuple(RunningRequestView(17 + i, 9 - i, 16) for i in range(6)),
     answered=23,
     requests=40,
     newest=((12, 412.0), (11, 390.0)),
@@ -102,7 +102,7 @@ def recorded(until: str = "") -> SessionState:
 
 
 def test_lanes_are_counted_and_each_has_a_bar_of_its_tokens() -> None:
-    rows = text(requests.rows(MOVING, 64, 7, G))
+    rows = text(requests.render_requests(MOVING, 64, 7, G))
     assert rows[0].startswith("waiting 12   running 6 of 8 ━")
     assert rows[0].endswith("answered 23 of 40")
     assert rows[1].startswith("#17 ") and rows[1].endswith("9/16")
@@ -111,7 +111,9 @@ def test_lanes_are_counted_and_each_has_a_bar_of_its_tokens() -> None:
 
 
 def test_a_bar_of_occupancy_is_as_full_as_the_server() -> None:
-    row = requests.count(dataclasses.replace(MOVING, running=MOVING.running[:2]), 80, G)
+    row = requests.render_request_counts(
+        dataclasses.replace(MOVING, running=MOVING.running[:2]), 80, G
+    )
     said = "".join(part for part, _ in row)
     assert said.count("━") / (said.count("━") + said.count("─")) == pytest.approx(2 / 8, abs=0.03)
 
@@ -119,30 +121,30 @@ def test_a_bar_of_occupancy_is_as_full_as_the_server() -> None:
 @pytest.mark.parametrize("width", range(8, 140, 3))
 @pytest.mark.parametrize("height", [1, 2, 3, 6])
 def test_rows_never_take_more_than_there_is(width: int, height: int) -> None:
-    rows = requests.rows(MOVING, width, height, G)
+    rows = requests.render_requests(MOVING, width, height, G)
     assert len(rows) <= height
-    assert all(row_width([(line, "text")]) <= width for line in text(rows))
+    assert all(measure_row([(line, "text")]) <= width for line in text(rows))
 
 
 def test_lanes_without_a_place_are_counted() -> None:
-    assert any("+4 more" in line for line in text(requests.rows(MOVING, 20, 4, G)))
-    assert not any("more" in line for line in text(requests.rows(MOVING, 64, 4, G)))
+    assert any("+4 more" in line for line in text(requests.render_requests(MOVING, 20, 4, G)))
+    assert not any("more" in line for line in text(requests.render_requests(MOVING, 64, 4, G)))
 
 
 def test_places_left_over_hold_the_newest_answers() -> None:
-    assert "✓ #12  412 ms" in " ".join(text(requests.rows(MOVING, 64, 9, G)))
+    assert "✓ #12  412 ms" in " ".join(text(requests.render_requests(MOVING, 64, 9, G)))
 
 
 def test_a_request_that_makes_no_tokens_has_no_bar() -> None:
-    shown = dataclasses.replace(MOVING, running=(Lane(30, 0, 0),), newest=())
-    assert text(requests.rows(shown, 64, 2, G))[1] == "▸ #30"
+    shown = dataclasses.replace(MOVING, running=(RunningRequestView(30, 0, 0),), newest=())
+    assert text(requests.render_requests(shown, 64, 2, G))[1] == "▸ #30"
 
 
 def test_before_a_request_has_come_it_says_so() -> None:
     shown = build_view(begun(a_plan())).hero
     assert shown.lanes is not None and not shown.lanes.told
     assert any("no request has come yet" in row for row in text(
-        hero.hero(shown, 68, 15, G, boxed=True)))  # fmt: skip
+        hero.render_hero(shown, 68, 15, G, boxed=True)))  # fmt: skip
 
 
 def test_a_request_that_was_answered_is_on_no_lane() -> None:
@@ -151,7 +153,7 @@ def test_a_request_that_was_answered_is_on_no_lane() -> None:
         t_ns=state.clock_ns, cell="c1", waiting=1, running=[(2, 3, 4)], slots=8
     )
     fold(state, seen)
-    assert build_view(state).hero.lanes.running == (Lane(2, 3, 4),)  # type: ignore[union-attr]
+    assert build_view(state).hero.lanes.running == (RunningRequestView(2, 3, 4),)  # type: ignore[union-attr]
     fold(state, answer(2))
     assert build_view(state).hero.lanes.running == ()  # type: ignore[union-attr]
 
@@ -195,17 +197,17 @@ def test_percentiles_have_floors() -> None:
 def test_the_table_names_the_load_and_not_a_batch() -> None:
     view = build_view(recorded("c003"))
     for width in (78, 116):
-        shown = text(cells.cells_table(view.cells, 2, width, 8, G, boxed=False))
+        shown = text(cells.render_cells(view.cells, 2, width, 8, G, boxed=False))
         assert "load" in shown[1] and "batch" not in shown[1]
         assert "dynamic 4/s" in shown[3] and "/40" in shown[4]
-    assert "dynamic 4/s" in clipboard.cell(view.cells[1])
+    assert "dynamic 4/s" in clipboard.format_cell_row(view.cells[1])
     assert view.facts[2] == "single dynamic continuous 4/s"
 
 
 def test_loads_are_ordered_by_their_numbers() -> None:
     row = build_view(recorded()).cells[0]
     mixed = [dataclasses.replace(row, offered=f"dynamic {rate}/s") for rate in (10, 4, 2.5)]
-    found = [each.offered for each in cell_sorting.ordered(mixed, "offered")]
+    found = [each.offered for each in cell_sorting.sort_rows(mixed, "offered")]
     assert found == ["dynamic 2.5/s", "dynamic 4/s", "dynamic 10/s"]
 
 
@@ -226,11 +228,13 @@ def test_the_detail_has_the_figures_of_a_server_and_requests_as_they_came() -> N
     for until in ("", "c003"):
         session = recorded(until)
         state = session.cells["c003"]
-        found = {each.label: each for each in measures.figures(session, state, Memo())}
+        found = {
+            each.label: each for each in measures.build_detail_metrics(session, state, FrameCache())
+        }
         assert {"queue", "slots", "padding", "req/s", "TTFT"} <= found.keys()
         assert found["slots"].unit == "%" and 0 < (found["slots"].mean or 0) <= 100
-    shown = iterations.strip(session, state, Memo())
-    arrivals = [state.served.arrival_ns[i] for i in iterations.order(state)]
+    shown = iterations.build_iterations(session, state, FrameCache())
+    arrivals = [state.served.arrival_ns[i] for i in iterations.order_iterations(state)]
     assert all(a <= b for a, b in pairwise(arrivals))
     assert shown.one == "request" and "first" not in shown.kinds and "outlier" not in shown.kinds
 
@@ -245,9 +249,9 @@ def test_time_left_is_that_of_the_load() -> None:
 
 
 def test_the_forecast_takes_a_load_for_as_long_as_it_is() -> None:
-    found = preview._time(a_plan(), RunHistory(loads_s={a_plan().cells[0].group: 5.0}))
+    found = preview._estimate_duration(a_plan(), RunHistory(loads_s={a_plan().cells[0].group: 5.0}))
     assert found.seconds == pytest.approx(15.0)
-    slow = preview._time(a_plan(rate=0.1), RunHistory())
+    slow = preview._estimate_duration(a_plan(rate=0.1), RunHistory())
     assert slow.seconds == 30.0 and "loading not counted" in slow.basis
 
 
@@ -278,17 +282,17 @@ def test_tokens_are_counted_as_if_each_was_looked_at(slices: int) -> None:
 
 
 def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
-    state, memo = measuring(a_plan(), 20), Memo()
+    state, memo = measuring(a_plan(), 20), FrameCache()
     cell = state.cells["c1"]
     memo.itl(cell)
     for i in range(20, 38):
         fold(state, answer(i, ms=300 + 10 * i))
         last = memo.itl(cell)
-    assert last == Memo().itl(cell)
+    assert last == FrameCache().itl(cell)
 
 
 def test_a_frame_with_many_answers_is_cheap() -> None:
-    state, memo = measuring(a_plan(requests=6000), 0), Memo()
+    state, memo = measuring(a_plan(requests=6000), 0), FrameCache()
     for i in range(2000):
         fold(state, answer(i, tokens=64))
     view: View = build_view(state, memo=memo)
@@ -305,4 +309,4 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
 
 def test_a_row_of_a_plain_cell_is_as_it_was() -> None:
     row = CellRow("c", "done", "gpt2", "bf16", 8, "sdpa", 128, 32, 2, rate="190", rate_value=190.0)
-    assert "batch" in text(cells.cells_table([row], None, 78, 4, G, boxed=False))[1]
+    assert "batch" in text(cells.render_cells([row], None, 78, 4, G, boxed=False))[1]

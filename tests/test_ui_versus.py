@@ -19,18 +19,18 @@ from txtop.state.cell import CellState
 from txtop.state.fold import fold_all
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, row_width
-from txtop.ui.home_actions import ab_pairs
+from txtop.ui.drawing.spans import Row, measure_row
+from txtop.ui.home_actions import list_ab_pairs
 from txtop.ui.models import layout
-from txtop.ui.models.ab import Duel
-from txtop.ui.models.ab_comparison import Interval
+from txtop.ui.models.ab import ABView
+from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.view import View, build_view
-from txtop.ui.modes import Home, Live, Recording
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode
 from txtop.ui.panels import bars, compact
-from txtop.ui.panels.ab_arm import lane
-from txtop.ui.panels.ab_divergence import parting
-from txtop.ui.panels.ab_funnel import funnel, scale
-from txtop.ui.panels.ab_verdict import ratio_text, verdict
+from txtop.ui.panels.ab_arm import render_ab_arm
+from txtop.ui.panels.ab_divergence import render_ab_divergence
+from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
+from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
 from txtop.ui.screens.dialogs import ChoiceDialog
 from txtop.ui.screens.live import LiveScreen
 
@@ -44,7 +44,7 @@ def viewed(made: Script, *, ended: bool = True) -> View:
     return build_view(fold_all(made.end() if ended else made.made))
 
 
-def dueled(made: Script, *, ended: bool = True) -> Duel:
+def dueled(made: Script, *, ended: bool = True) -> ABView:
     found = viewed(made, ended=ended).duel
     assert found is not None
     return found
@@ -71,9 +71,9 @@ def test_the_verdict_is_the_big_number(
 ) -> None:
     found = dueled(script().begin().blocks(blocks, ratio, 0.002 if ratio == 1.01 else 0.004))
     comparison = found.comparison
-    assert (ratio_text(comparison), comparison.role, comparison.word) == (shown, role, word)
+    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (shown, role, word)
     assert comparison.surely == surely
-    panel = text(verdict(found, 120, 13, G, boxed=True))
+    panel = text(render_ab_verdict(found, 120, 13, G, boxed=True))
     assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
 
 
@@ -90,11 +90,15 @@ def test_a_bad_arm_claims_nothing() -> None:
     made = script(weights="pretrained").fidelity(invalid=2, kld=None, top1=None)
     found = dueled(made.begin().blocks(12, 2.0))
     comparison = found.comparison
-    assert (ratio_text(comparison), comparison.role, comparison.word) == ("—", "bad", "B INVALID")
-    assert comparison.looks == () and "2.0" not in " ".join(
-        text(verdict(found, 80, 9, G, boxed=False))
+    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (
+        "—",
+        "bad",
+        "B INVALID",
     )
-    assert "2 NaN or Inf" in " ".join(text(parting(found, 80, 3, G, boxed=False)))
+    assert comparison.looks == () and "2.0" not in " ".join(
+        text(render_ab_verdict(found, 80, 9, G, boxed=False))
+    )
+    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(found, 80, 3, G, boxed=False)))
 
 
 def test_what_happens_before_the_first_block() -> None:
@@ -127,17 +131,18 @@ def test_no_verdict_stands_without_its_badge(
     assert (label, value, colour) == ("fidelity", words, role)
     for width, height, boxed in ((120, 13, True), (80, 9, False)):
         assert any(
-            words in line for line in text(verdict(dueled(made), width, height, G, boxed=boxed))
+            words in line
+            for line in text(render_ab_verdict(dueled(made), width, height, G, boxed=boxed))
         )
 
 
-def look(block: int, low: float, high: float, *, counts: bool = True) -> Interval:
-    return Interval(block, (low * high) ** 0.5, low, high, counts)
+def look(block: int, low: float, high: float, *, counts: bool = True) -> FunnelInterval:
+    return FunnelInterval(block, (low * high) ** 0.5, low, high, counts)
 
 
 def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
     looks = [look(9, 0.9, 1.2, counts=False), look(10, 0.99, 1.15), look(11, 1.05, 1.12)]
-    rows = funnel(looks, 0.02, "accent-b", 80, 6, G, small=False)
+    rows = render_funnel(looks, 0.02, "accent-b", 80, 6, G, small=False)
     lines = text(rows)
     assert [line[:8] for line in lines[:3]] == ["block 9 ", "block 10", "block 11"]
     unity = lines[4].index("│")
@@ -149,13 +154,13 @@ def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
     assert roles(rows[1])[lines[1].index("├")] == "plot", "it still reaches into the band"
     assert roles(rows[2])[at] == "accent-b.bold"
     assert lines[-1].startswith("B / A") and " 1.0" in lines[-1]
-    low, high = scale(looks, 0.02)
+    low, high = compute_ratio_range(looks, 0.02)
     assert low <= 0.9 < 1.2 <= high and round(low * 20) == low * 20
 
 
 def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:
     looks = [look(n, 1.1 - 0.5 / n, 1.1 + 0.5 / n) for n in range(2, 60)]
-    lines = text(funnel(looks, 0.02, "accent-b", 60, 8, G, small=True))
+    lines = text(render_funnel(looks, 0.02, "accent-b", 60, 8, G, small=True))
     assert [line.split()[1] for line in lines[:-1]] == ["2", "54", "55", "56", "57", "58", "59"]
 
 
@@ -165,7 +170,7 @@ def test_the_scale_only_grows_with_the_blocks() -> None:
     for i in range(30):
         made.block((30, 30 / (1.2 + 0.05 * ((i * 7) % 5 - 2))))
         looks = dueled(made, ended=False).comparison.looks
-        now = scale(looks, 0.02)
+        now = compute_ratio_range(looks, 0.02)
         assert now[0] <= before[0] and now[1] >= before[1]
         before = now
 
@@ -173,8 +178,8 @@ def test_the_scale_only_grows_with_the_blocks() -> None:
 @pytest.mark.parametrize(("low", "high"), [(0.999, 1.001), (0.05, 0.2), (3.0, 80.0), (1e-9, 1e9)])
 @pytest.mark.parametrize("width", [16, 36, 70, 140])
 def test_a_funnel_of_any_scale_fits(low: float, high: float, width: int) -> None:
-    rows = funnel([look(10, low, high)], 0.0001, "accent-b", width, 5, G, small=True)
-    assert all(row_width(row) in (0, width) for row in rows)
+    rows = render_funnel([look(10, low, high)], 0.0001, "accent-b", width, 5, G, small=True)
+    assert all(measure_row(row) in (0, width) for row in rows)
 
 
 def test_the_rail_has_the_colour_of_each_winner() -> None:
@@ -183,12 +188,12 @@ def test_the_rail_has_the_colour_of_each_winner() -> None:
     found = dueled(made, ended=False)
     assert found.winners == ("B", "B", "A", "")
     assert found.comparison.rows[1] == ("blocks", "B 2  A 1", "won", "at least 10  1 discarded")
-    (row,) = bars.duel_rail(found, 82, G)
+    (row,) = bars.render_ab_rail(found, 82, G)
     colours = [role for role, _ in itertools.groupby(roles(row)) if role not in ("text",)]
     assert colours == ["accent-b", "accent-b", "accent-a", "bad", *["border"] * 6]
-    assert row_width(row) == 82
-    (row,) = bars.duel_rail(dueled(script().begin().blocks(200, 1.5)), 40, G)
-    assert row_width(row) == 40 and set(roles(row)) == {"text", "accent-b"}
+    assert measure_row(row) == 82
+    (row,) = bars.render_ab_rail(dueled(script().begin().blocks(200, 1.5)), 40, G)
+    assert measure_row(row) == 40 and set(roles(row)) == {"text", "accent-b"}
 
 
 def test_three_arms_are_each_held_against_the_first() -> None:
@@ -201,12 +206,14 @@ def test_three_arms_are_each_held_against_the_first() -> None:
     other = found.choose(1)
     assert [side.letter for side in other.sides] == ["A", "C"]
     assert found.choose(2).comparison == found.comparison
-    assert "C against A, a for the next" in text(verdict(other, 120, 13, G, boxed=True))[0]
+    assert (
+        "C against A, a for the next" in text(render_ab_verdict(other, 120, 13, G, boxed=True))[0]
+    )
 
 
 def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
     found = dueled(script().begin().blocks(12, 1.5), ended=False)
-    left, right = (text(lane(found, side, 60, 17, G, boxed=True)) for side in (0, 1))
+    left, right = (text(render_ab_arm(found, side, 60, 17, G, boxed=True)) for side in (0, 1))
     assert left[0].startswith("╭─ A  fp32 ") and right[0].startswith("╭─ B  bf16 ")
     assert "running" in (left[0] + right[0]) and "waits" in (left[0] + right[0])
     labels = [[line[-8:-2].strip() for line in side[4:11]] for side in (left, right)]
@@ -218,35 +225,37 @@ def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
 
 def test_an_arm_that_is_done_waits_for_nothing() -> None:
     found = dueled(script().begin().blocks(12, 1.5))
-    tops = [text(lane(found, side, 60, 17, G, boxed=True))[0] for side in (0, 1)]
+    tops = [text(render_ab_arm(found, side, 60, 17, G, boxed=True))[0] for side in (0, 1)]
     assert not any("waits" in top for top in tops) and all(" n 24 " in top for top in tops)
 
 
 def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
     found = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
-    lines = text(parting(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
     assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
     assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
     assert "KL 0.004" in lines[5] and "top-1 agrees 99.1%" in lines[5] and "x1.010" in lines[5]
-    small = text(parting(found, 80, 3, G, boxed=False))
+    small = text(render_ab_divergence(found, 80, 3, G, boxed=False))
     assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
     # The arm that stands first need not be the reference.
     swapped = script({"precision": "bf16"}, {"precision": "fp32"}, weights="pretrained")
     found = dueled(swapped.fidelity(cell="A", reference="B", **TEXTS).begin())
-    lines = text(parting(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
     assert "another way" in lines[2] and "one way" in lines[3]
 
 
 def test_without_meaning_there_is_no_text() -> None:
     found = dueled(script().fidelity(weights="random", **TEXTS).begin())
-    lines = text(parting(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
     assert "random weights: no text to compare" in lines[1] and "one way" not in "".join(lines)
     same = dueled(script(weights="pretrained").fidelity(**{**TEXTS, "divergence": None}).begin())
-    assert "both write the same" in "".join(text(parting(same, 80, 3, G, boxed=False)))
+    assert "both write the same" in "".join(text(render_ab_divergence(same, 80, 3, G, boxed=False)))
     cosines = script(weights="pretrained", family="encoder").fidelity(
         kld=None, top1=None, cosine_tokens=0.99991, cosine_pooled=0.99995
     )
-    assert "0.99991" in "".join(text(parting(dueled(cosines.begin()), 80, 3, G, boxed=False)))
+    assert "0.99991" in "".join(
+        text(render_ab_divergence(dueled(cosines.begin()), 80, 3, G, boxed=False))
+    )
 
 
 def test_foreign_text_is_inert() -> None:
@@ -254,10 +263,10 @@ def test_foreign_text_is_inert() -> None:
     made = script({"model": HOSTILE}, {"model": HOSTILE + "2"}, weights="pretrained")
     found = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))
     for rows in (
-        verdict(found, 120, 13, G, boxed=True),
-        lane(found, 0, 60, 17, G, boxed=True),
-        parting(found, 120, 7, G, boxed=True),
-        bars.header(View(duel=found), 120, G),
+        render_ab_verdict(found, 120, 13, G, boxed=True),
+        render_ab_arm(found, 0, 60, 17, G, boxed=True),
+        render_ab_divergence(found, 120, 7, G, boxed=True),
+        bars.render_header(View(duel=found), 120, G),
     ):
         assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
 
@@ -265,56 +274,56 @@ def test_foreign_text_is_inert() -> None:
 def test_everything_can_be_said_in_ascii() -> None:
     g = Glyphs("ascii")
     found = dueled(script(weights="pretrained").fidelity(**TEXTS).begin().blocks(12, 1.5))
-    glyphs.use("ascii")
+    glyphs.set_glyphs("ascii")
     try:
         for rows in (
-            verdict(found, 80, 9, g, boxed=False),
-            lane(found, 1, 40, 9, g, boxed=False),
-            parting(found, 80, 3, g, boxed=False),
-            bars.duel_rail(found, 80, g),
+            render_ab_verdict(found, 80, 9, g, boxed=False),
+            render_ab_arm(found, 1, 40, 9, g, boxed=False),
+            render_ab_divergence(found, 80, 3, g, boxed=False),
+            bars.render_ab_rail(found, 80, g),
         ):
             assert all(line.isascii() for line in text(rows))
     finally:
-        glyphs.use("braille")
-    assert "1.50x" in "".join(text(verdict(found, 80, 9, g, boxed=False)))
+        glyphs.set_glyphs("braille")
+    assert "1.50x" in "".join(text(render_ab_verdict(found, 80, 9, g, boxed=False)))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (60, 16)])
 @pytest.mark.parametrize("replay", [False, True])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], replay: bool) -> None:
-    plan = layout.arrange_duel(*size, replay=replay)
+    plan = layout.arrange_ab(*size, replay=replay)
     assert tiled(plan, size)
     assert "verdict" in plan.places
 
 
 def test_the_grid_of_the_look() -> None:
-    places = layout.arrange_duel(120, 40).places
+    places = layout.arrange_ab(120, 40).places
     assert (places["verdict"].y, places["verdict"].height) == (2, 13)
     assert (places["lane-a"].y, places["lane-a"].height, places["lane-b"].x) == (15, 17, 60)
     assert places["difference"].height == 7
-    places = layout.arrange_duel(80, 24).places
+    places = layout.arrange_ab(80, 24).places
     assert [places[n].height for n in ("verdict", "lane-a", "difference")] == [9, 9, 3]
-    assert set(layout.arrange_duel(40, 10).places) == {"card"}
+    assert set(layout.arrange_ab(40, 10).places) == {"card"}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 3), (30, 8), (50, 14)])
 def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
     shown = viewed(script().begin().blocks(12, 1.5))
-    rows = compact.card(shown, (("q", "quit"),), *size, G)
-    assert len(rows) == size[1] and all(row_width(row) == size[0] for row in rows)
+    rows = compact.render_compact(shown, (("q", "quit"),), *size, G)
+    assert len(rows) == size[1] and all(measure_row(row) == size[0] for row in rows)
     if size[0] > 1:
         assert "B is faster" in " ".join(text(rows))
 
 
 def test_arms_go_by_what_differs() -> None:
     a, b = Cell(id="A", model="gpt2"), Cell(id="B", model="gpt2", precision="bf16", threads=2)
-    assert arm_names.names((a, b)) == (
+    assert arm_names.label_arms((a, b)) == (
         ("fp32 usual threads", "bf16 2 threads"),
         ("sdpa", "batch 1"),
     )
-    assert arm_names.names((a, a))[0] == ("fp32", "fp32")
+    assert arm_names.label_arms((a, a))[0] == ("fp32", "fp32")
     other = Cell(id="B", model="./x/other", batch_size=8)
-    assert arm_names.names((a, other))[0] == ("gpt2 batch 1", "other batch 8")
+    assert arm_names.label_arms((a, other))[0] == ("gpt2 batch 1", "other batch 8")
 
 
 async def test_a_screen_becomes_an_ab_when_its_view_is_one() -> None:
@@ -349,7 +358,7 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
     made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}).begin()
     for i in range(12):
         made.block((30, 20 + 0.1 * (i % 3), 40 + 0.1 * (i % 2)))
-    show = Recording(recorded(tmp_path / "ab", made))
+    show = ReplayMode(recorded(tmp_path / "ab", made))
     async with opened(show, (120, 40)) as (app, pilot):
         await until(pilot, lambda: show.arms == 3)
         await pilot.press("end")
@@ -370,8 +379,8 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
 async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
     started: list[tuple[str, str, str]] = []
 
-    class Noted(Home):
-        def versus(self, model: str, first: str, second: str) -> Live:
+    class Noted(HomeMode):
+        def versus(self, model: str, first: str, second: str) -> LiveMode:
             started.append((model, first, second))
             return super().versus(model, first, second)
 
@@ -383,7 +392,7 @@ async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: bool(started))
     assert started == [("gpt2", "fp32", "bf16")]
-    assert list(ab_pairs("t5-small gpt2"))[3] == "t5-small: fp32 against bf16"
+    assert list(list_ab_pairs("t5-small gpt2"))[3] == "t5-small: fp32 against bf16"
 
 
 def test_lanes_do_not_count_a_cell_that_never_began() -> None:

@@ -13,15 +13,20 @@ from txtop.protocol import codec, events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.glyphs import Glyphs, Mode
-from txtop.ui.drawing.spans import row_width
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.machine import MBU, Gauge, Roof, machine
-from txtop.ui.models.machine_detail import Core, Other, Whole, whole
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.spans import measure_row
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.machine import MBU, Gauge, RooflineView, build_machine
+from txtop.ui.models.machine_detail import (
+    Core,
+    ForeignProcessView,
+    MachineDetailView,
+    build_machine_detail,
+)
 from txtop.ui.models.view import build_view
-from txtop.ui.modes import Recording
-from txtop.ui.panels.machine_cores import core_rows
-from txtop.ui.panels.machine_detail import whole as panel
+from txtop.ui.modes import ReplayMode
+from txtop.ui.panels.machine_cores import render_cores
+from txtop.ui.panels.machine_detail import render_machine_detail as panel
 
 G = Glyphs()
 TRAINER = events.ForeignProcess(pid=4123, name="trainer", memory_bytes=21 << 30)
@@ -39,15 +44,17 @@ def state(
     return folded(story.whole(), until_s=30)
 
 
-def lines(found: SessionState, width: int, height: int, mode: Mode = "braille") -> list[str]:
+def lines(found: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
     boxed = width >= 100
-    rows = panel(machine(found), whole(found), width, height, Glyphs(mode), boxed=boxed)
-    assert len(rows) == height and all(row_width(row) == width for row in rows)
+    rows = panel(
+        build_machine(found), build_machine_detail(found), width, height, Glyphs(mode), boxed=boxed
+    )
+    assert len(rows) == height and all(measure_row(row) == width for row in rows)
     return ["".join(part for part, _ in row) for row in rows]
 
 
 def test_each_core_has_its_load_and_its_history() -> None:
-    found = whole(state(cores=3))
+    found = build_machine_detail(state(cores=3))
     assert [core.number for core in found.cores] == [0, 1, 2]
     assert all(core.now == core.history[-1] for core in found.cores)
     assert {len(core.history) for core in found.cores} == {31}
@@ -65,7 +72,7 @@ def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
             fold(found, told)
     late = events.Telemetry(t_ns=6 * ui_events.S, device="host", values={"core_1_percent": 50.0})
     fold(found, late)
-    first, second_core = whole(found).cores
+    first, second_core = build_machine_detail(found).cores
     assert first.history == (10.0, None, 30.0, 30.0, None, 40.0)
     assert second_core.history == (10.0, None, 30.0, 30.0, None, 50.0)
 
@@ -73,18 +80,18 @@ def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
 def test_a_host_that_fell_silent_has_no_load_now() -> None:
     found = state(cores=2)
     fold(found, events.Gap(t_ns=found.clock_ns + 1, producer="sampler", reason="gone"))
-    assert [core.now for core in whole(found).cores] == [None, None]
-    assert whole(found).host == ()
+    assert [core.now for core in build_machine_detail(found).cores] == [None, None]
+    assert build_machine_detail(found).host == ()
     assert any(line.split()[:2] == ["│", "CPU"] and "—" in line for line in lines(found, 120, 30))
 
 
 def test_others_are_named_none_or_not_to_be_seen() -> None:
-    assert whole(state(gpus=2, foreign=(TRAINER,))).others == (
-        Other(0, 4123, "trainer", "21.0"),
-        Other(1, 4123, "trainer", "21.0"),
+    assert build_machine_detail(state(gpus=2, foreign=(TRAINER,))).others == (
+        ForeignProcessView(0, 4123, "trainer", "21.0"),
+        ForeignProcessView(1, 4123, "trainer", "21.0"),
     )
-    assert whole(state(gpus=2, foreign=())).others == ()
-    assert whole(state(gpus=2, foreign=None)).others is None
+    assert build_machine_detail(state(gpus=2, foreign=())).others == ()
+    assert build_machine_detail(state(gpus=2, foreign=None)).others is None
     shown = "\n".join(lines(state(gpus=2, foreign=(TRAINER,)), 80, 22))
     assert "4123  trainer" in shown and "21.0 GiB" in shown
     assert "none on these GPUs" in "\n".join(lines(state(gpus=2), 80, 22))
@@ -101,9 +108,16 @@ def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
     found = state(gpus=gpus, cores=2)
     gauge = Gauge(MBU, "41", "%", (40.0, 41.0), 100.0)
     device = ui_events.GPU[:-1] + "0" if gpus else None
-    bound = Roof(device, gauge, "memory bandwidth", "41", "the published 4.8 TB/s")
+    bound = RooflineView(device, gauge, "memory bandwidth", "41", "the published 4.8 TB/s")
     for width, height in ((80, 22), (116, 36)):
-        rows = panel(machine(found, None, bound), whole(found), width, height, G, boxed=False)
+        rows = panel(
+            build_machine(found, None, bound),
+            build_machine_detail(found),
+            width,
+            height,
+            G,
+            boxed=False,
+        )
         shown = ["".join(part for part, _ in row) for row in rows]
         assert (
             sum("bound by memory bandwidth, 41 % of the published" in line for line in shown) == 1
@@ -129,7 +143,7 @@ def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("mode", ["braille", "blocks", "ascii"])
-def test_any_room_is_filled_exactly(mode: Mode) -> None:
+def test_any_room_is_filled_exactly(mode: GlyphMode) -> None:
     for gpus, cores in ((0, 0), (0, 64), (1, 2), (8, 64)):
         found = state(gpus=gpus, cores=cores, foreign=(TRAINER, HOSTILE))
         for width in (1, 7, 30, 60, 99, 100, 250):
@@ -140,31 +154,34 @@ def test_any_room_is_filled_exactly(mode: Mode) -> None:
 
 def test_a_core_nobody_read_is_no_idle_core() -> None:
     one = [Core(0, 0.0, (0.0,)), Core(1, None), Core(2, 100.0, (100.0,))]
-    strip = core_rows(one, 20, 2, Glyphs("ascii"))
+    strip = render_cores(one, 20, 2, Glyphs("ascii"))
     assert strip[1] == [(".?#", "plot")]
-    grid = core_rows(one, 20, 4, G)
+    grid = render_cores(one, 20, 4, G)
     assert [row[1][0].strip() for row in grid[1:]] == ["0", "—", "100"]
 
 
 def test_an_area_is_a_filled_spark_of_several_rows() -> None:
     points = [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
-    assert charts.area(points, 3, 1, 100.0, G) == [charts.filled(points, 3, 100.0, G)]
-    assert charts.area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
-    assert charts.area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
-    assert charts.area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
-    assert charts.area(points, 0, 2, 100.0, G) == [] or charts.area(points, 3, 0, 1.0, G) == []
+    assert charts.draw_area(points, 3, 1, 100.0, G) == [charts.draw_filled(points, 3, 100.0, G)]
+    assert charts.draw_area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
+    assert charts.draw_area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
+    assert charts.draw_area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
+    assert (
+        charts.draw_area(points, 0, 2, 100.0, G) == []
+        or charts.draw_area(points, 3, 0, 1.0, G) == []
+    )
 
 
 def test_it_is_made_once_a_second_of_the_session() -> None:
-    memo, found = Memo(), state(cores=2)
+    memo, found = FrameCache(), state(cores=2)
     first = build_view(found, memo=memo).whole
-    assert first == whole(found) and build_view(found, memo=memo).whole is first
+    assert first == build_machine_detail(found) and build_view(found, memo=memo).whole is first
     told = events.Telemetry(
         t_ns=found.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
     )
     fold(found, told)
     assert build_view(found, memo=memo).whole.cores[0].now == 7.0
-    assert build_view(SessionState()).whole == Whole()
+    assert build_view(SessionState()).whole == MachineDetailView()
 
 
 async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
@@ -177,7 +194,7 @@ async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
             event.seq = number
             file.write(codec.encode_event(event))
     for size, keys in (((80, 24), ["4"]), ((120, 40), ["4", "4"])):
-        async with opened(Recording(path), size=size) as (app, pilot):
+        async with opened(ReplayMode(path), size=size) as (app, pilot):
             await until(pilot, lambda app=app: "gpt2" in text(app))
             await pilot.press("end", *keys)
             await until(pilot, lambda app=app: "cores  load in %" in text(app))

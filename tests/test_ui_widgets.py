@@ -16,15 +16,15 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.ui.drawing import big_digits, charts
-from txtop.ui.drawing.glyphs import Glyphs, Mode
-from txtop.ui.drawing.line_widget import changed_columns, merged
-from txtop.ui.drawing.spans import Row, as_ascii, clean, crop, fit
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
+from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
 from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import bars, cells, compact, hero, log, machine, transport
 from txtop.ui.panels.tradeoffs import render
 
 KEYS = (("space", "pause"), ("t", "theme"), ("?", "help"), ("q", "quit"))
-MODES: tuple[Mode, ...] = ("braille", "blocks", "ascii")
+MODES: tuple[GlyphMode, ...] = ("braille", "blocks", "ascii")
 EVIL = "\x1b]52;c;aGk=\x07\x9b31m[/][@click=app.quit]x[/]‮abc​ 模型名 ⚠️ 👩‍💻 🇨🇭"
 
 
@@ -109,26 +109,26 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
     at = {"boxed": boxed, "focused": height % 2 == 1}
     playback = view.playback or Playback(0, 0)
     drawn = {
-        "header": bars.header(view, width, g),
-        "rail": bars.rail(view.rail, view.banner, width, g),
-        "footer": bars.footer(KEYS, width, g),
-        "transport": transport.transport(playback, width, min(2, height), g),
-        "hero": hero.hero(view.hero, width, height, g, boxed=boxed),
-        "machine": machine.machine(view.machine, width, height, g, **at),
-        "cells": cells.cells_table(
+        "header": bars.render_header(view, width, g),
+        "rail": bars.render_rail(view.rail, view.banner, width, g),
+        "footer": bars.render_footer(KEYS, width, g),
+        "transport": transport.render_transport(playback, width, min(2, height), g),
+        "hero": hero.render_hero(view.hero, width, height, g, boxed=boxed),
+        "machine": machine.render_machine(view.machine, width, height, g, **at),
+        "cells": cells.render_cells(
             view.cells, view.running, width, height, g, cursor=height % 7, **at
         ),
-        "tradeoffs": render.tradeoffs(
-            render.Shown(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
+        "tradeoffs": render.render_tradeoffs(
+            render.TradeoffsSelection(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
             width,
             height,
             g,
             boxed=boxed,
         ),
-        "log": log.log_lines(view.log, width, height, g, skip=height % 3, **at),
-        "card": compact.card(view, KEYS, width, height, g),
+        "log": log.render_log(view.log, width, height, g, skip=height % 3, **at),
+        "card": compact.render_compact(view, KEYS, width, height, g),
     }
-    return {name: [merged(row, width) for row in rows] for name, rows in drawn.items()}
+    return {name: [merge_spans(row, width) for row in rows] for name, rows in drawn.items()}
 
 
 def check(drawn: dict[str, list[Row]], width: int, height: int) -> None:
@@ -146,7 +146,7 @@ def check(drawn: dict[str, list[Row]], width: int, height: int) -> None:
 @pytest.mark.parametrize(
     "size", [(80, 24), (120, 40), (160, 45), (200, 60), (40, 10), (8, 3), (1, 1)]
 )
-def test_every_panel_fills_its_rows(name: str, mode: Mode, size: tuple[int, int]) -> None:
+def test_every_panel_fills_its_rows(name: str, mode: GlyphMode, size: tuple[int, int]) -> None:
     for boxed in (False, True):
         check(panels(views()[name], *size, Glyphs(mode), boxed=boxed), *size)
 
@@ -161,7 +161,7 @@ def test_every_panel_fills_its_rows(name: str, mode: Mode, size: tuple[int, int]
     st.booleans(),
 )
 def test_every_panel_at_any_size(
-    name: str, mode: Mode, width: int, height: int, boxed: bool
+    name: str, mode: GlyphMode, width: int, height: int, boxed: bool
 ) -> None:
     check(panels(views()[name], width, height, Glyphs(mode), boxed=boxed), width, height)
 
@@ -194,50 +194,50 @@ def test_ascii_glyphs_are_ascii(name: str) -> None:
     for panel, rows in drawn.items():
         for row in rows:
             for text, _ in row:
-                plain = as_ascii(text)
+                plain = to_ascii(text)
                 assert plain.isascii() and len(plain) == cell_len(text), (panel, text)
                 assert "?" not in plain or name == "evil" or panel in ("footer", "card"), plain
 
 
 def test_the_running_row_stays_third_from_the_top() -> None:
-    assert cells.first_row(12, 0, 6) == 0
-    assert cells.first_row(12, 5, 6) == 3
-    assert cells.first_row(12, 11, 6) == 6
-    assert cells.first_row(3, 2, 6) == 0
+    assert cells.compute_first_row(12, 0, 6) == 0
+    assert cells.compute_first_row(12, 5, 6) == 3
+    assert cells.compute_first_row(12, 11, 6) == 6
+    assert cells.compute_first_row(3, 2, 6) == 0
 
 
 def test_columns_for_knobs_that_vary() -> None:
     rows = views()["mixed"].cells
-    assert ("length", 5) in cells.columns(rows, 116).extra
-    assert cells.columns(views()["measuring"].cells, 78).extra == ()
+    assert ("length", 5) in cells.choose_columns(rows, 116).extra
+    assert cells.choose_columns(views()["measuring"].cells, 78).extra == ()
 
 
 def test_digits_keep_to_their_field() -> None:
     for text in ("0.52", "9.99", "27.1", "88.8", "312", "—", "…"):
-        for row in big_digits.rows(text, Glyphs()):
-            assert len(row) <= big_digits.WIDTH, text
-        assert len(big_digits.rows(text, Glyphs(), doubled=True)) == 6
-    assert big_digits.rows("312", Glyphs("ascii"))[1] == "312"
+        for row in big_digits.draw_digits(text, Glyphs()):
+            assert len(row) <= big_digits.DIGITS_WIDTH, text
+        assert len(big_digits.draw_digits(text, Glyphs(), doubled=True)) == 6
+    assert big_digits.draw_digits("312", Glyphs("ascii"))[1] == "312"
 
 
 def test_a_filled_spark_starts_at_zero_and_leaves_holes() -> None:
     g = Glyphs()
-    assert charts.filled([0.0, 100.0], 1, 100.0, g) == "⣸"
-    assert charts.filled([None, None], 1, 100.0, g) == " "
-    assert charts.filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
+    assert charts.draw_filled([0.0, 100.0], 1, 100.0, g) == "⣸"
+    assert charts.draw_filled([None, None], 1, 100.0, g) == " "
+    assert charts.draw_filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
 
 
 def test_a_dotted_spark_is_zoomed() -> None:
-    near = charts.dotted([100.0, 101.0, 99.0, 100.5], 4, Glyphs())
+    near = charts.draw_dotted([100.0, 101.0, 99.0, 100.5], 4, Glyphs())
     assert len(near) == 4
-    assert charts.zoom([100.0, 101.0, 99.0]) == pytest.approx((90.0, 110.0))
-    assert charts.zoom([10.0, 100.0, 1000.0]) == (0.0, 1000.0)
+    assert charts.compute_zoom_range([100.0, 101.0, 99.0]) == pytest.approx((90.0, 110.0))
+    assert charts.compute_zoom_range([10.0, 100.0, 1000.0]) == (0.0, 1000.0)
 
 
 @pytest.mark.parametrize("width", [1, 2, 9, 40, 80])
 def test_the_rail_shows_every_number_of_cells(width: int) -> None:
     many = views()["many"]
-    row = merged(bars.rail(many.rail, None, width, Glyphs())[0], width)
+    row = merge_spans(bars.render_rail(many.rail, None, width, Glyphs())[0], width)
     assert cell_len("".join(t for t, _ in row)) == width
 
 
@@ -245,12 +245,12 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
     same = views()["measuring"].cells[0]
     kernels = ("eager", "sdpa:math", "flash_attention_2")
     rows = [replace(same, attention=k, length=n) for k in kernels for n in (16, 64)]
-    shape = cells.columns(rows, 78)
+    shape = cells.choose_columns(rows, 78)
     assert shape.extra == (("length", 5), ("attention", 7))
     assert (shape.precision, shape.batch) == (5, 0)
-    wide = cells.columns(rows, 116)
+    wide = cells.choose_columns(rows, 116)
     assert (wide.precision, wide.batch) == (5, 6)
-    lines = cells.cells_table(rows, None, 80, 12, Glyphs(), boxed=False)
+    lines = cells.render_cells(rows, None, 80, 12, Glyphs(), boxed=False)
     said = ["".join(text for text, _ in line).split() for line in lines]
     assert said[1][2:4] == ["len", "attn"]
     assert [line[4] for line in said[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
@@ -259,17 +259,19 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
 def test_only_changed_columns_are_named() -> None:
     before: Row = [("TTFT ", "muted"), ("41.0", "bold"), (" ms", "muted")]
     after: Row = [("TTFT ", "muted"), ("41.7", "bold"), (" ms", "muted")]
-    assert changed_columns(before, after) == (8, 9)
-    assert changed_columns(before, before) is None
-    assert changed_columns([("模a", "text")], [("模b", "text")]) == (2, 3)
+    assert find_changed_columns(before, after) == (8, 9)
+    assert find_changed_columns(before, before) is None
+    assert find_changed_columns([("模a", "text")], [("模b", "text")]) == (2, 3)
 
 
 def test_the_footer_keeps_help_and_quit() -> None:
-    row = bars.footer([("x", "a long thing to do"), ("?", "help"), ("q", "quit")], 20, Glyphs())[0]
+    row = bars.render_footer(
+        [("x", "a long thing to do"), ("?", "help"), ("q", "quit")], 20, Glyphs()
+    )[0]
     assert "".join(t for t, _ in row).split() == ["?", "help", "q", "quit"]
 
 
 def test_a_trouble_with_the_recording_takes_the_rail() -> None:
     view = views()["no recording"]
-    row = bars.rail(view.rail, view.banner, 80, Glyphs())[0]
+    row = bars.render_rail(view.rail, view.banner, 80, Glyphs())[0]
     assert row[1] == ("▲ disk full", "bad.bold")

@@ -13,9 +13,9 @@ from textual.screen import Screen
 from tiling import tiled
 
 from txtop.ui.drawing import glyphs, themes
-from txtop.ui.drawing.line_widget import Lines
+from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.models import layout
-from txtop.ui.models.machine import Roof
+from txtop.ui.models.machine import RooflineView
 from txtop.ui.models.view import Playback, View, build_view
 from txtop.ui.panels.panels import CellsPanel, LogPanel
 from txtop.ui.screens.live import LiveScreen
@@ -29,7 +29,7 @@ class Bench(App[None]):
 
     def __init__(self, screen: LiveScreen | None = None, theme: str = "txtop-dark") -> None:
         super().__init__()
-        themes.install(self, theme)
+        themes.install_themes(self, theme)
         self.live = screen or LiveScreen("live", KEYS)
 
     def get_default_screen(self) -> Screen[Any]:
@@ -45,13 +45,13 @@ def a_view(until_s: float = 61.0, gpus: int = 1) -> View:
 def refreshed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str | None, tuple[Region, ...]]]:
     """Every refresh that a panel asked for."""
     seen: list[tuple[str | None, tuple[Region, ...]]] = []
-    usual = Lines.refresh
+    usual = LineWidget.refresh
 
-    def spy(self: Lines, *regions: Region, **how: Any) -> Lines:
+    def spy(self: LineWidget, *regions: Region, **how: Any) -> LineWidget:
         seen.append((self.id, regions))
         return usual(self, *regions, **how)
 
-    monkeypatch.setattr(Lines, "refresh", spy)
+    monkeypatch.setattr(LineWidget, "refresh", spy)
     return seen
 
 
@@ -96,7 +96,7 @@ async def test_the_machine_is_drawn_once_a_second(refreshed: list[Any]) -> None:
         assert "machine" in [name for name, _ in refreshed]
         refreshed.clear()
         # What bounded a cell is gone with it, within the second too.
-        bound = replace(later, roof=Roof(bound="arithmetic", share="40", source="measured"))
+        bound = replace(later, roof=RooflineView(bound="arithmetic", share="40", source="measured"))
         app.live.show(replace(view, machine=bound, clock_ns=6_100_000_000))
         assert "machine" in [name for name, _ in refreshed]
 
@@ -104,9 +104,9 @@ async def test_the_machine_is_drawn_once_a_second(refreshed: list[Any]) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("replay", [False, True])
 def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], replay: bool) -> None:
-    for zoom in ("", *layout.ZOOMED):
+    for zoom in ("", *layout.ZOOMABLE_PANELS):
         for cells in (0, 2, 12, 1000):
-            plan = layout.arrange(*size, replay=replay, cells=cells, zoom=zoom)
+            plan = layout.arrange_session(*size, replay=replay, cells=cells, zoom=zoom)
             assert tiled(plan, size)
 
 
@@ -124,7 +124,7 @@ async def test_a_storm_of_resizes_ends_in_the_last_size() -> None:
 
 
 def text_of(app: App[Any], panel: str) -> str:
-    widget = app.screen.query_one(f"#{panel}", Lines)
+    widget = app.screen.query_one(f"#{panel}", LineWidget)
     return "\n".join(widget.render_line(y).text for y in range(widget.size.height))
 
 
@@ -184,18 +184,18 @@ async def test_a_replay_has_its_transport_where_the_rail_was() -> None:
         assert "replay  gpt2-cpu-demo" in text_of(app, "header")
 
 
-@pytest.mark.parametrize("name", themes.names())
+@pytest.mark.parametrize("name", themes.list_themes())
 async def test_every_theme_draws_its_own_colours(name: str) -> None:
     app = Bench()
     async with app.run_test(size=(80, 24)) as pilot:
         app.live.show(a_view())
         await pilot.pause()
-        table = app.live.query_one("#cells", Lines)
+        table = app.live.query_one("#cells", LineWidget)
         before = [table.render_line(y) for y in range(table.size.height)]
-        themes.use(app, name)
+        themes.use_theme(app, name)
         await pilot.pause()
         after = [table.render_line(y) for y in range(table.size.height)]
-        assert (after != before) == (name != themes.FIRST)
+        assert (after != before) == (name != themes.DEFAULT_THEME)
         assert [strip.text for strip in after] == [strip.text for strip in before]
 
 
@@ -208,10 +208,10 @@ async def test_without_colours_every_theme_is_the_one_that_has_none(
     async with app.run_test(size=(80, 24)) as pilot:
         app.live.show(a_view())
         await pilot.pause()
-        assert app.theme == themes.MONO
+        assert app.theme == themes.MONO_THEME
         styles = [
             segment.style
-            for panel in app.live.query(Lines)
+            for panel in app.live.query(LineWidget)
             for y in range(panel.size.height)
             for segment in panel.render_line(y)
         ]
@@ -222,11 +222,11 @@ async def test_without_colours_every_theme_is_the_one_that_has_none(
 
 @pytest.mark.fault(34)
 async def test_ascii_reaches_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(glyphs, "_now", glyphs.Glyphs("ascii"))
+    monkeypatch.setattr(glyphs, "_current", glyphs.Glyphs("ascii"))
     app = Bench()
     async with app.run_test(size=(120, 40)) as pilot:
         app.live.show(a_view())
         await pilot.pause()
-        for panel in app.live.query(Lines):
+        for panel in app.live.query(LineWidget):
             for y in range(panel.size.height):
                 assert panel.render_line(y).text.isascii()

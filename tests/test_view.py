@@ -20,9 +20,9 @@ from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING_REASONS
 from txtop.ui.models import cells as cell_row
 from txtop.ui.models import hero_metrics
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.machine import short_name, throttled
-from txtop.ui.models.view import View, build_view, hero_cell
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.machine import describe_throttle, shorten_device_name
+from txtop.ui.models.view import View, build_view, select_hero_cell
 
 ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)
 BERT = Plan(cells=(Cell(id="c1", model="bert-base-uncased"),), iterations=12)
@@ -46,7 +46,7 @@ def test_nothing_is_drawn_from_nothing() -> None:
 
 def test_the_same_state_gives_the_same_view() -> None:
     state = told(ONE, 9)
-    assert build_view(state) == build_view(state, memo=Memo())
+    assert build_view(state) == build_view(state, memo=FrameCache())
 
 
 def test_a_view_keeps_nothing_that_grows() -> None:
@@ -65,7 +65,7 @@ def test_a_view_keeps_nothing_that_grows() -> None:
 def test_a_long_cell_stays_a_short_view() -> None:
     plan = Plan(cells=BERT.cells, iterations=3000)
     view = build_view(told(plan, 2000))
-    assert len(view.hero.chart.points) <= hero_metrics.MOST_BINS
+    assert len(view.hero.chart.points) <= hero_metrics.MAX_BINS
     assert all(len(metric.spark) <= 2 * hero_metrics.SPARK_POINTS for metric in view.hero.rows)
 
 
@@ -149,8 +149,8 @@ def test_a_throttled_gpu_is_said_beside_the_number() -> None:
     device.series["throttle_reasons"][1][-1] = 0x40
     hero = build_view(state).hero
     assert (hero.word, hero.why) == ("THROTTLED", INVALIDATING_REASONS[0x40])
-    assert throttled(0.0) == ("none", False)
-    assert throttled(None) == ("", False)
+    assert describe_throttle(0.0) == ("none", False)
+    assert describe_throttle(None) == ("", False)
 
 
 def test_pause_and_end_are_shown() -> None:
@@ -179,7 +179,7 @@ def test_the_time_left_is_a_guess_from_what_was_seen() -> None:
 
 def test_final_figures_come_one_cell_a_frame() -> None:
     state = ui_events.folded(ui_events.Story(ui_events.sweep()).whole())
-    memo = Memo()
+    memo = FrameCache()
     ready = []
     for _ in range(4):
         build_view(state, memo=memo)
@@ -189,7 +189,7 @@ def test_final_figures_come_one_cell_a_frame() -> None:
 
 def test_the_hero_is_the_cell_at_work_or_the_last_one() -> None:
     state = told(ONE, 3)
-    assert hero_cell(state) is state.cells["c1"]
+    assert select_hero_cell(state) is state.cells["c1"]
     rejected = Plan(cells=(*ONE.cells, Cell(id="c2", model="no-such-model")))
     story = ui_events.Story(rejected)
     stream = [
@@ -198,7 +198,7 @@ def test_the_hero_is_the_cell_at_work_or_the_last_one() -> None:
         *story.cell(rejected.cells[0]),
     ]
     state = ui_events.folded(iter(stream))
-    assert hero_cell(state) is state.cells["c1"]
+    assert select_hero_cell(state) is state.cells["c1"]
     assert build_view(state).cells[1].note == "unknown model"
 
 
@@ -216,9 +216,12 @@ def test_importing_it_stays_light() -> None:
 
 
 def test_names_of_processors_are_short() -> None:
-    assert short_name("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz") == "Xeon Platinum 8481C"
-    assert short_name("NVIDIA H100 80GB HBM3") == "H100 80GB HBM3"
-    assert short_name("AMD EPYC 7763 64-Core Processor") == "EPYC 7763"
+    assert (
+        shorten_device_name("Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz")
+        == "Xeon Platinum 8481C"
+    )
+    assert shorten_device_name("NVIDIA H100 80GB HBM3") == "H100 80GB HBM3"
+    assert shorten_device_name("AMD EPYC 7763 64-Core Processor") == "EPYC 7763"
 
 
 @pytest.mark.parametrize(
@@ -230,24 +233,31 @@ def test_names_of_processors_are_short() -> None:
     ],
 )  # fmt: skip
 def test_three_digits(value: float | None, text: str) -> None:
-    assert formatting.three(value) == text
+    assert formatting.format_number(value) == text
 
 
 def test_other_figures() -> None:
-    assert formatting.big(3124.0) == ("3.12", "k")
-    assert formatting.big(999.7) == ("1.00", "k")
-    assert formatting.big(None) == ("—", "")
+    assert formatting.format_scaled(3124.0) == ("3.12", "k")
+    assert formatting.format_scaled(999.7) == ("1.00", "k")
+    assert formatting.format_scaled(None) == ("—", "")
     assert (
-        formatting.ms(0.25) == "0.25"
-        and formatting.ms(9.87) == "9.9"
-        and formatting.ms(1234.0) == "1,230"
+        formatting.format_ms(0.25) == "0.25"
+        and formatting.format_ms(9.87) == "9.9"
+        and formatting.format_ms(1234.0) == "1,230"
     )
-    assert formatting.half(0.012) == "±1.2 %" and formatting.half(None) == ""
-    assert formatting.interval((308.2, 316.0)) == "[308, 316] 95 %"
-    assert formatting.gib(3.1 * formatting.GIB) == "3.1" and formatting.gib(2e7) == "0.02"
-    assert formatting.ratio(1.468) == "1.47x"
-    assert formatting.clock(134e9) == "02:14" and formatting.clock(3700e9) == "1:01:40"
-    assert formatting.about(100.0) == "~01:40" and formatting.about(None) == "…"
+    assert (
+        formatting.format_half_width(0.012) == "±1.2 %" and formatting.format_half_width(None) == ""
+    )
+    assert formatting.format_interval((308.2, 316.0)) == "[308, 316] 95 %"
+    assert (
+        formatting.format_gib(3.1 * formatting.GIB) == "3.1"
+        and formatting.format_gib(2e7) == "0.02"
+    )
+    assert formatting.format_ratio(1.468) == "1.47x"
+    assert (
+        formatting.format_clock(134e9) == "02:14" and formatting.format_clock(3700e9) == "1:01:40"
+    )
+    assert formatting.format_estimate(100.0) == "~01:40" and formatting.format_estimate(None) == "…"
 
 
 def test_a_view_of_a_thousand_cells() -> None:
@@ -267,25 +277,27 @@ def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> Non
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
 def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
-    state, memo = SessionState(), Memo()
+    state, memo = SessionState(), FrameCache()
 
-    def check(memo: Memo) -> None:
+    def check(memo: FrameCache) -> None:
         shown = build_view(state, memo=memo).cells
         best = memo.references(state)
         cells = state.cells.values()
-        assert list(shown) == [cell_row.row(state, c, best.get(c.cell.id), memo) for c in cells]
+        assert list(shown) == [
+            cell_row.build_cell_row(state, c, best.get(c.cell.id), memo) for c in cells
+        ]
 
     for event in read_all(resources.find_directory("sessions") / f"{name}.jsonl")[0]:
         fold(state, event)
         if not isinstance(event, events.Telemetry | events.TokenTimings):
             check(memo)
-    at_once = Memo()
+    at_once = FrameCache()
     for _ in range(1 + len(state.cells)):
         check(at_once)
 
 
 def test_a_row_that_is_kept_learns_that_its_cell_was_refused() -> None:
-    state, memo = ui_events.folded(iter([ui_events.header(ONE)])), Memo()
+    state, memo = ui_events.folded(iter([ui_events.header(ONE)])), FrameCache()
     assert build_view(state, memo=memo).cells[0].state == "waiting"
     fold(state, events.CellRejected(t_ns=1, cell="c1", reason="no such model"))
     assert build_view(state, memo=memo).cells[0].note == "no such model"

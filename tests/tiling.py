@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from txtop.ui.models.layout import Plan
+from txtop.ui.models.layout import PanelLayout
 
 
-def tiled(plan: Plan, size: tuple[int, int]) -> bool:
+def tiled(plan: PanelLayout, size: tuple[int, int]) -> bool:
     """Every place of a screen of that size belongs to just one panel, and no panel reaches out."""
     covered = [
         (x, y)

@@ -10,11 +10,11 @@ MISSING = "—"
 PENDING = "…"
 
 
-def _known(value: float | None) -> bool:
+def _is_finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def three(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     """Three significant digits, whole from 100 on: `0.52`, `1.23`, `27.1`, `312`, `3,120`."""
     if value is None or not math.isfinite(value):
         return MISSING
@@ -28,51 +28,51 @@ def three(value: float | None) -> str:
     return f"{value:.1f}" if abs(value) >= 9.995 else f"{value:.2f}"
 
 
-def big(value: float | None) -> tuple[str, str]:
+def format_scaled(value: float | None) -> tuple[str, str]:
     """The big number, at most three digits and a point, and the `k` or `M` that its unit takes."""
     if value is None or not math.isfinite(value):
         return MISSING, ""
     for prefix, size in (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9)):
         if abs(value) / size < 999.5:
-            return three(value / size), prefix
+            return format_number(value / size), prefix
     return MISSING, ""
 
 
-def ms(value: float | None) -> str:
+def format_ms(value: float | None) -> str:
     """Milliseconds: three significant digits, at most one decimal (two under 1 ms)."""
     if value is None or not math.isfinite(value):
         return MISSING
     if 1 <= abs(value) < 99.95:
         return f"{value:.1f}"
-    return three(value)
+    return format_number(value)
 
 
-def seconds(value: float | None) -> str:
+def format_seconds(value: float | None) -> str:
     """Seconds with two decimals, fewer from 100 s on."""
-    return three(value) if value is None or value >= 99.95 else f"{value:.2f}"
+    return format_number(value) if value is None or value >= 99.95 else f"{value:.2f}"
 
 
-def percent(value: float | None) -> str:
+def format_percent(value: float | None) -> str:
     """A share given in percent, whole."""
     return f"{value:.0f}" if value is not None and math.isfinite(value) else MISSING
 
 
-def half(width: float | None, sign: str = "±") -> str:
+def format_half_width(width: float | None, sign: str = "±") -> str:
     """Half the width of an interval as a share: `±1.2 %`; empty where there is none."""
     if width is None or not math.isfinite(width):
         return ""
     return f"{sign}{width * 100:.1f} %" if width < 9.995 else f"{sign}>999 %"
 
 
-def interval(ends: tuple[float, float] | None) -> str:
+def format_interval(ends: tuple[float, float] | None) -> str:
     """`[308, 316] 95 %`, without spaces inside a number."""
-    if ends is None or not all(map(_known, ends)):
+    if ends is None or not all(map(_is_finite, ends)):
         return ""
-    low, high = (three(end) for end in ends)
+    low, high = (format_number(end) for end in ends)
     return f"[{low}, {high}] 95 %"
 
 
-def gib(size: float | None, sign: str = "") -> str:
+def format_gib(size: float | None, sign: str = "") -> str:
     """Bytes as GiB with one decimal; under 0.05 GiB two, so that a small model is not 0.0."""
     if size is None or not math.isfinite(size):
         return MISSING
@@ -80,7 +80,7 @@ def gib(size: float | None, sign: str = "") -> str:
     return f"{sign}{value:.2f}" if 0 < value < 0.05 else f"{sign}{value:,.1f}"
 
 
-def size(count: float) -> str:
+def format_size(count: float) -> str:
     """Bytes in the unit that fits: `812 KiB`, `1.2 GiB`."""
     for unit, one in (("GiB", GIB), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count >= one:
@@ -88,14 +88,14 @@ def size(count: float) -> str:
     return f"{count:.0f} B"
 
 
-def ratio(value: float | None) -> str:
+def format_ratio(value: float | None) -> str:
     """`1.47x`."""
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:.2f}x" if value < 99.95 else f"{three(value)}x"
+    return f"{value:.2f}x" if value < 99.95 else f"{format_number(value)}x"
 
 
-def clock(ns: float) -> str:
+def format_clock(ns: float) -> str:
     """mm:ss, and h:mm:ss from an hour on."""
     whole = max(0, int(ns // 1_000_000_000))
     hours, rest = divmod(whole, 3600)
@@ -104,12 +104,12 @@ def clock(ns: float) -> str:
     return f"{rest // 60:02d}:{rest % 60:02d}"
 
 
-def about(s: float | None) -> str:
+def format_estimate(s: float | None) -> str:
     """A guess of a time: `~01:40`; `…` while there is nothing to guess from."""
     if s is None or not math.isfinite(s):
         return PENDING
     step = 1 if s < 60 else 5 if s < 600 else 60
-    return f"~{clock(math.ceil(s / step) * step * 1e9)}"
+    return f"~{format_clock(math.ceil(s / step) * step * 1e9)}"
 
 
 _TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")

@@ -78,17 +78,17 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     from txtop.session.player import Player
     from txtop.ui.drawing import glyphs
     from txtop.ui.models import cell_sorting
-    from txtop.ui.models.cache import Memo
+    from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.view import Playback, View, build_view
     from txtop.ui.panels import cells, hero, log, machine
-    from txtop.ui.panels.narrowing import Narrowing
+    from txtop.ui.panels.narrowing import TextFilter
 
     found: dict[str, list[float]] = {}
     players: list[Player] = []
     found["open"] = timed(lambda: players.append(Player(path)), 1)
     player = players[0]
     draw = random.Random(2)
-    memo = Memo()
+    memo = FrameCache()
 
     def view() -> View:
         return build_view(player.state, memo=memo, playback=Playback.of(player))
@@ -109,27 +109,27 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
         view()
     found["view, at the end"] = timed(view, 40)
     shown = view()
-    g = glyphs.current()
+    g = glyphs.get_glyphs()
     for width, height in SIZES:
 
         def panels(cursor: int, width: int = width, height: int = height) -> None:
             boxed = width >= 100
             half = round(0.57 * width)
-            hero.hero(shown.hero, half, 15, g, boxed=boxed)
-            machine.machine(shown.machine, width - half, 15, g, boxed=boxed)
-            log.log_lines(shown.log, width, 7, g, boxed=boxed)
-            cells.cells_table(
+            hero.render_hero(shown.hero, half, 15, g, boxed=boxed)
+            machine.render_machine(shown.machine, width - half, 15, g, boxed=boxed)
+            log.render_log(shown.log, width, 7, g, boxed=boxed)
+            cells.render_cells(
                 shown.cells, None, width, height - 3, g, boxed=boxed, focused=True, cursor=cursor
             )
 
         places = iter(draw.choices(range(1_000), k=1_000))
         found[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
-    words = Narrowing()
+    words = TextFilter()
     words.text = "bf16 batch 64"
 
     def narrow() -> None:
-        left = [row for row in shown.cells if words.keeps(cell_sorting.words(row))]
-        cell_sorting.ordered(left, "tpot")
+        left = [row for row in shown.cells if words.matches(cell_sorting.build_filter_text(row))]
+        cell_sorting.sort_rows(left, "tpot")
 
     found["filter and order"] = timed(narrow, 60)
     found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]

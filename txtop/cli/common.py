@@ -78,9 +78,9 @@ def check_display_options(theme: str | None, fps: float | None) -> None:
         raise UsageError(f"--fps {fps:g} is not between {least:g} and {most:g}")
     if theme is None:
         return
-    from txtop.ui.drawing.themes import names
+    from txtop.ui.drawing.themes import list_themes
 
-    known = names()
+    known = list_themes()
     if theme not in known:
         raise UsageError(
             f"no theme {theme!r}", did_you_mean(theme, known, f"themes: {', '.join(known)}")

@@ -34,10 +34,10 @@ def config(
             raise UsageError(f"{settings.get_settings_path()} is there", "txtop config prints it")
         print(written)
         return 0
-    from txtop.ui.drawing.themes import problems
+    from txtop.ui.drawing.themes import find_theme_problems
 
     own = settings.load_settings()
-    for problem in problems(own.theme):
+    for problem in find_theme_problems(own.theme):
         print(f"txtop: {sanitise(problem)}", file=sys.stderr)
     print(settings.render_settings(own), end="")
     return 0

@@ -15,7 +15,7 @@ from typing import Any
 
 from txtop.sanitise import sanitise
 from txtop.session.catalog import get_sessions_dir
-from txtop.ui.terminal.capabilities import capabilities
+from txtop.ui.terminal.capabilities import detect_capabilities
 
 PROBE_TIMEOUT_S = 60
 
@@ -66,7 +66,7 @@ def _probe(module: str) -> list[dict[str, str]]:
 
 
 def _terminal() -> dict[str, str]:
-    can = capabilities()
+    can = detect_capabilities()
     if not can.screen:
         detail = f"plain lines: {can.why}"
         return {"capability": "terminal", "state": "missing", "detail": detail, "next": ""}

@@ -41,12 +41,12 @@ def replay(
     check_display_options(theme, fps)
     check_warmup_cut(warmup)
     from txtop.session.catalog import find_demo, resolve_session
-    from txtop.ui.terminal.capabilities import capabilities
+    from txtop.ui.terminal.capabilities import detect_capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
     paths = [resolve_session(name, session_dir) for name in sessions] or [find_demo()]
-    if not capabilities().screen:
+    if not detect_capabilities().screen:
         from txtop.cli.headless import print_recorded_session
 
         for path in paths:
@@ -78,10 +78,10 @@ def attach(
     check_display_options(theme, fps)
     from txtop.cli.headless import print_running_session
     from txtop.cli.session_args import find_running_session
-    from txtop.ui.terminal.capabilities import capabilities
+    from txtop.ui.terminal.capabilities import detect_capabilities
 
     path = find_running_session(session, session_dir)
-    if not capabilities().screen:
+    if not detect_capabilities().screen:
         return print_running_session(path)
     from txtop.ui.launch import run_follow
 

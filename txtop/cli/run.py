@@ -44,9 +44,9 @@ def home(
 
         return replay(theme=theme, fps=fps, glyphs=glyphs)
     check_display_options(theme, fps)
-    from txtop.ui.terminal.capabilities import capabilities
+    from txtop.ui.terminal.capabilities import detect_capabilities
 
-    if not capabilities().screen:
+    if not detect_capabilities().screen:
         from txtop.cli.headless import format_home
 
         print(format_home(session_dir), end="")
@@ -242,7 +242,7 @@ def resume(
     from txtop.cli import headless as plain
     from txtop.cli import session_args
     from txtop.runner import spawn
-    from txtop.ui.terminal.capabilities import capabilities
+    from txtop.ui.terminal.capabilities import detect_capabilities
 
     path = session_args.find_resumable_session(session, session_dir)
     target = check_json_target(json_file)
@@ -252,7 +252,7 @@ def resume(
     if detach:
         check_detached(json_file, headless, on_hangup)
         return plain.announce_detached_run(spawn.resume_run(path))
-    if headless or not capabilities().screen:
+    if headless or not detect_capabilities().screen:
         hangup = choose_plain_hangup(on_hangup)
         launched = spawn.resume_run(path, on_hangup=hangup)
         return plain.run_headless(launched, on_hangup=hangup, json_file=target)

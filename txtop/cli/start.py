@@ -15,7 +15,7 @@ from txtop.cli.common import (
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
     from txtop.runner.spawn import OnHangup
-    from txtop.ui.drawing.glyphs import Mode
+    from txtop.ui.drawing.glyphs import GlyphMode
 
 
 def run_plan(
@@ -29,10 +29,10 @@ def run_plan(
     on_hangup: OnHangup | None,
     theme: str | None,
     fps: float | None,
-    glyphs: Mode | None,
+    glyphs: GlyphMode | None,
 ) -> int:
     """Returns the exit code."""
-    from txtop.ui.terminal.capabilities import capabilities
+    from txtop.ui.terminal.capabilities import detect_capabilities
 
     if detach:
         from txtop.cli.headless import announce_detached_run
@@ -41,7 +41,7 @@ def run_plan(
         check_detached(json_file, headless, on_hangup)
         return announce_detached_run(start_run(plan, session_dir=session_dir, name=name))
     target = check_json_target(json_file)
-    if headless or not capabilities().screen:
+    if headless or not detect_capabilities().screen:
         from txtop.cli.headless import run_headless
         from txtop.runner.spawn import start_run
 

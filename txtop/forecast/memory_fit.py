@@ -9,11 +9,11 @@ import msgspec
 
 from txtop.models import model_size
 from txtop.plan.cell import Cell
-from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 
 
 @dataclass(frozen=True)
-class Room:
+class FreeMemory:
     """Free bytes: of RAM as far as this process may use it, and of each GPU; null where unread."""
 
     ram: float | None = None
@@ -28,21 +28,21 @@ class Room:
         return None, f"memory of {device}"
 
 
-def room(session: SessionState) -> Room:
+def read_free_memory(session: SessionState) -> FreeMemory:
     """What the sampler read last; a limit of the cgroup is in its figures already."""
     host = session.devices.get(HOST)
-    return Room(
-        ram=_free(host, "ram") if host else None,
-        gpus=tuple(_free(device, "memory") for _, device in gpus_of(session)),
+    return FreeMemory(
+        ram=_compute_free_bytes(host, "ram") if host else None,
+        gpus=tuple(_compute_free_bytes(device, "memory") for _, device in list_gpus(session)),
     )
 
 
-def _free(device: WatchedDevice, what: str) -> float | None:
+def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
     used, total = device.last(f"{what}_used_bytes"), device.last(f"{what}_total_bytes")
     return None if used is None or total is None else max(0.0, total - used)
 
 
-NO_ROOM = Room()
+UNKNOWN_MEMORY = FreeMemory()
 
 
 # What a process takes beside its weights: libraries on the host, a context on a GPU.

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from txtop.errors import TxtopError
 from txtop.forecast.duration import DurationEstimate, estimate_duration
 from txtop.forecast.history import RunHistory
-from txtop.forecast.memory_fit import Room, expected_bytes
-from txtop.forecast.time_left import served_s
+from txtop.forecast.memory_fit import FreeMemory, expected_bytes
+from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.options.command_line import format_command
 from txtop.options.feasibility import classify
@@ -25,11 +25,11 @@ TIGHT_SHARE = 0.85
 
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
 Fate = Literal["refused", "left out", "planned"]
-NOTHING = DurationEstimate(None, False, "")
+UNKNOWN_DURATION = DurationEstimate(None, False, "")
 
 
 @dataclass(frozen=True)
-class Ahead:
+class CellPreview:
     """One cell before it is measured. `why` is the reason of one that is refused (the whole plan
     with it) or left out, `brief` the same in two words where there are such; `needs` are bytes of
     weights and KV cache, null where unknown."""
@@ -50,16 +50,16 @@ class Ahead:
 
 
 @dataclass(frozen=True)
-class Forecast:
+class MatrixPreview:
     """What was asked, before it is begun: `plan` is null where `error` says why it cannot be."""
 
-    cells: tuple[Ahead, ...] = ()
+    cells: tuple[CellPreview, ...] = ()
     plan: Plan | None = None
     error: str = ""
     command: str = ""
-    time: DurationEstimate = NOTHING
+    time: DurationEstimate = UNKNOWN_DURATION
 
-    def counts(self, room: Room) -> dict[str, int]:
+    def counts(self, room: FreeMemory) -> dict[str, int]:
         """How many cells there are of each fate, and of those planned of each fit."""
         found: dict[str, int] = {}
         for each in self.cells:
@@ -71,23 +71,25 @@ class Forecast:
         return found
 
 
-def forecast(asked: RunOptions, past: RunHistory, session_dir: Path | None = None) -> Forecast:
+def build_matrix_preview(
+    asked: RunOptions, past: RunHistory, session_dir: Path | None = None
+) -> MatrixPreview:
     """Nothing is loaded, and nothing raised: what cannot be asked becomes one line."""
     try:
         cells = expand_cells(asked)
     except TxtopError as error:
-        return Forecast(error=str(error))
+        return MatrixPreview(error=str(error))
     judged = zip(cells, classify(cells), strict=True)
-    ahead = tuple(_ahead(cell, plain, why) for cell, (plain, why) in judged)
+    ahead = tuple(_preview_cell(cell, plain, why) for cell, (plain, why) in judged)
     command = format_command(asked, session_dir)
     try:
         plan = build_plan(asked)
     except TxtopError as error:
-        return Forecast(ahead, error=str(error), command=command)
-    return Forecast(ahead, plan, command=command, time=_time(plan, past))
+        return MatrixPreview(ahead, error=str(error), command=command)
+    return MatrixPreview(ahead, plan, command=command, time=_estimate_duration(plan, past))
 
 
-def _time(plan: Plan, past: RunHistory) -> DurationEstimate:
+def _estimate_duration(plan: Plan, past: RunHistory) -> DurationEstimate:
     """Of cells that serve requests their load lasts as long as it is long, whatever the past."""
     served = [cell for cell in plan.cells if cell.serving is not None]
     if not served:
@@ -103,16 +105,16 @@ def _time(plan: Plan, past: RunHistory) -> DurationEstimate:
     )
     if found.seconds is None:
         return found
-    seconds = found.seconds + sum(served_s(cell, plan) for cell in served)
+    seconds = found.seconds + sum(estimate_traffic_s(cell, plan) for cell in served)
     basis = found.basis + (", loading not counted" if None in loads else "")
     return DurationEstimate(seconds + sum(s for s in loads if s is not None), True, basis)
 
 
-def _ahead(cell: Cell, plain: Cell, why: str) -> Ahead:
+def _preview_cell(cell: Cell, plain: Cell, why: str) -> CellPreview:
     needs = expected_bytes(cell)
     if why:
-        return Ahead(cell, "left out", why, needs)
+        return CellPreview(cell, "left out", why, needs)
     if refused := model_config.explain_refusal(plain):
         brief = f"context {model_config.find_context_length(cell.model)}"
-        return Ahead(cell, "refused", refused[0], needs, brief)
-    return Ahead(cell, "planned", "", needs)
+        return CellPreview(cell, "refused", refused[0], needs, brief)
+    return CellPreview(cell, "planned", "", needs)

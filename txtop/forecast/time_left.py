@@ -13,14 +13,14 @@ from txtop.state.session import SessionState
 NS_PER_S = 1e9
 
 
-def served_s(cell: Cell, plan: Plan) -> float:
+def estimate_traffic_s(cell: Cell, plan: Plan) -> float:
     """What the load of a cell lasts about where it has a rate, and at most in any case; seconds."""
     asked = cell.serving
     assert asked is not None
     return plan.budget_s if asked.rate is None else min(plan.budget_s, asked.requests / asked.rate)
 
 
-def share(cell: CellState, state: SessionState) -> float:
+def compute_progress(cell: CellState, state: SessionState) -> float:
     """How far a running cell has come: by its iterations, or by the most it may spend."""
     plan, asked = state.plan, cell.cell.serving
     if asked is not None:
@@ -33,7 +33,7 @@ def share(cell: CellState, state: SessionState) -> float:
     return min(1.0, spent_s / plan.budget_s)
 
 
-def left(state: SessionState, order: list[CellState]) -> str:
+def estimate_time_left(state: SessionState, order: list[CellState]) -> str:
     """From what cells took so far."""
     if state.ended is not None:
         return ""
@@ -45,7 +45,7 @@ def left(state: SessionState, order: list[CellState]) -> str:
     rest_s = 0.0
     if current is not None:
         spent_s = (state.clock_ns - current.started_at_ns) / NS_PER_S
-        whole_s = _whole_s(state, current, spent_s, took)
+        whole_s = _estimate_total_s(state, current, spent_s, took)
         if whole_s is not None:
             rest_s = max(0.0, whole_s - spent_s)
             took = took or [whole_s]
@@ -56,11 +56,11 @@ def left(state: SessionState, order: list[CellState]) -> str:
     if not took and (others or not served or current is not None):
         return formatting.PENDING
     to_come_s = others * fmean(took) if others else 0.0
-    to_come_s += sum(served_s(c.cell, state.plan) for c in served)
-    return formatting.about(rest_s + to_come_s)
+    to_come_s += sum(estimate_traffic_s(c.cell, state.plan) for c in served)
+    return formatting.format_estimate(rest_s + to_come_s)
 
 
-def _whole_s(
+def _estimate_total_s(
     state: SessionState, current: CellState, spent_s: float, took: list[float]
 ) -> float | None:
     """What a cell at work will have taken in all; null before there is anything to guess from."""
@@ -69,10 +69,12 @@ def _whole_s(
             return None
         before_s = (current.measured_from_ns - current.started_at_ns) / NS_PER_S
         # An overloaded server answers more slowly than requests come.
-        paced_s = (spent_s - before_s) / max(share(current, state), 1e-9)
-        longest_s = min(state.plan.budget_s, max(served_s(current.cell, state.plan), paced_s))
+        paced_s = (spent_s - before_s) / max(compute_progress(current, state), 1e-9)
+        longest_s = min(
+            state.plan.budget_s, max(estimate_traffic_s(current.cell, state.plan), paced_s)
+        )
         return before_s + longest_s
-    done = share(current, state)
+    done = compute_progress(current, state)
     if done <= 0 or not current.samples.role:
         return None
     beside_s = max(0.0, spent_s - sum(current.samples.e2e_ns) / NS_PER_S)

@@ -20,11 +20,11 @@ KNOBS = (
     "new_tokens",
 )
 # Said of all arms only where it is not as usual.
-_QUIET = {"compile": "none", "cache": "dynamic", "threads": None, "device": "auto",
+_OMITTED_DEFAULTS = {"compile": "none", "cache": "dynamic", "threads": None, "device": "auto",
           "weights": "auto", "sequence_length": 128, "new_tokens": 32}  # fmt: skip
 
 
-def names(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(a name for each arm, what all of them share); identical arms go by their precision."""
     differ = [knob for knob in KNOBS if len({getattr(arm, knob) for arm in arms}) > 1]
     named = differ or ["precision"]
@@ -33,13 +33,13 @@ def names(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         for knob in KNOBS
         if knob not in named
         and knob != "model"
-        and not (knob in _QUIET and getattr(arms[0], knob) == _QUIET[knob])
+        and not (knob in _OMITTED_DEFAULTS and getattr(arms[0], knob) == _OMITTED_DEFAULTS[knob])
     ]
-    each = tuple(" ".join(word(arm, knob) for knob in named) for arm in arms)
-    return each, tuple(word(arms[0], knob) for knob in shared)
+    each = tuple(" ".join(format_knob(arm, knob) for knob in named) for arm in arms)
+    return each, tuple(format_knob(arms[0], knob) for knob in shared)
 
 
-def word(arm: Cell, knob: str) -> str:
+def format_knob(arm: Cell, knob: str) -> str:
     """What a knob of a cell is called: `batch 8`, `512 tokens`, `bf16`."""
     value = getattr(arm, knob)
     match knob:

@@ -143,7 +143,7 @@ class SessionState:
 _PROCESS = "process:"
 
 
-def gpus_of(session: SessionState) -> list[tuple[str, WatchedDevice]]:
+def list_gpus(session: SessionState) -> list[tuple[str, WatchedDevice]]:
     """The GPUs among the watched devices, in the order in which they were first seen."""
     return [
         (name, device)

@@ -11,10 +11,10 @@ from txtop import formatting, settings
 from txtop.ui import clipboard
 from txtop.ui.drawing import themes
 from txtop.ui.home_actions import HomeActions
-from txtop.ui.keymap import allowed, bindings, matching
-from txtop.ui.modes import Home, Live, Recording, SideBySide
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, PlaceDialog, QuitDialog
-from txtop.ui.screenshot import save_picture
+from txtop.ui.keymap import build_bindings, find_commands, is_allowed
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
+from txtop.ui.screenshot import save_screenshot
 from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 class TxtopApp(HomeActions, inherit_bindings=False):
     """What may be asked of the screen. Returns the path of the last run that was on it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(bindings())
+    BINDINGS: ClassVar[list[BindingType]] = list(build_bindings())
 
     def action_interrupt(self) -> None:
         self.interrupt()
 
     def action_leave(self) -> None:
-        if isinstance(self.show, Live) and self.show.going:
-            self.push_screen(QuitDialog(), self._left)
+        if isinstance(self.show, LiveMode) and self.show.going:
+            self.push_screen(QuitDialog(), self._handle_quit_answer)
         else:
             self.leave()
 
-    def _left(self, answer: str | None) -> None:
+    def _handle_quit_answer(self, answer: str | None) -> None:
         if answer == "leave":
             self.leave()
         elif answer == "stop":
@@ -43,7 +43,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
 
     async def action_back(self) -> None:
         """Out of a large panel, then to the home screen if there was one; the run goes on."""
-        if self._look_into("") or self._root.back():
+        if self._open_detail("") or self._root.back():
             return
         if self._builder is not None:
             self._close_builder()
@@ -58,17 +58,17 @@ class TxtopApp(HomeActions, inherit_bindings=False):
     # One cell
 
     def action_open_cell(self) -> None:
-        if isinstance(self.show, Live | Recording):
-            self._look_into(self._root.at_cursor)
+        if isinstance(self.show, LiveMode | ReplayMode):
+            self._open_detail(self._root.at_cursor)
 
     def action_next_cell(self, direction: int) -> None:
-        if isinstance(self.show, Live | Recording) and self.show.opened:
-            self._look_into(self._root.beside(direction))
+        if isinstance(self.show, LiveMode | ReplayMode) and self.show.opened:
+            self._open_detail(self._root.get_neighbour(direction))
 
-    def _look_into(self, name: str) -> bool:
+    def _open_detail(self, name: str) -> bool:
         """Opens the detail of a cell, or shuts it where no name is given; False if all is so."""
         show = self.show
-        if not isinstance(show, Live | Recording) or show.opened == name or self._pump is None:
+        if not isinstance(show, LiveMode | ReplayMode) or show.opened == name or self._pump is None:
             return False
         show.opened = name
         self._pump.ask(lambda _source: None)
@@ -77,20 +77,20 @@ class TxtopApp(HomeActions, inherit_bindings=False):
     # The run
 
     def _ask_runner(self, action: str, done: str) -> None:
-        if isinstance(self.show, Live) and self.show.going:
+        if isinstance(self.show, LiveMode) and self.show.going:
             self.show.send(action)
             self.say(done)
         else:
             self.say("the run is over")
 
     def action_pause_run(self) -> None:
-        if isinstance(self.show, Live) and self.show.paused:
+        if isinstance(self.show, LiveMode) and self.show.paused:
             self._ask_runner("resume", "going on")
         else:
             self._ask_runner("pause", "pausing after the step at hand")
 
     def action_skip_cell(self) -> None:
-        ends = isinstance(self.show, Live) and self.show.arms
+        ends = isinstance(self.show, LiveMode) and self.show.arms
         self._ask_runner("skip", "ending the A/B" if ends else "skipping this cell")
 
     def action_marker(self) -> None:
@@ -99,7 +99,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
     # The recording
 
     def _transport(self, change: Callable[[Transport], object]) -> None:
-        if self._pump is not None and isinstance(self.show, Recording | SideBySide):
+        if self._pump is not None and isinstance(self.show, ReplayMode | SideBySideMode):
             self._pump.ask(change)
 
     def action_play(self) -> None:
@@ -130,9 +130,9 @@ class TxtopApp(HomeActions, inherit_bindings=False):
         self._transport(lambda player: player.seek(player.duration_ns))
 
     def action_go_to(self) -> None:
-        if isinstance(self.show, Recording | SideBySide) and self.show.player is not None:
-            length = formatting.clock(self.show.player.duration_ns)
-            self.push_screen(PlaceDialog(length, self.show.player.find), self._go_to)
+        if isinstance(self.show, ReplayMode | SideBySideMode) and self.show.player is not None:
+            length = formatting.format_clock(self.show.player.duration_ns)
+            self.push_screen(GoToDialog(length, self.show.player.find), self._go_to)
 
     def _go_to(self, at_ns: int | None) -> None:
         if at_ns is not None:
@@ -142,40 +142,40 @@ class TxtopApp(HomeActions, inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what the table allows on this kind of screen."""
-        return allowed(action, self.where)
+        return is_allowed(action, self.where)
 
     def action_panel(self, number: int) -> None:
-        if not isinstance(self.show, Home):
-            self._look_into("")
+        if not isinstance(self.show, HomeMode):
+            self._open_detail("")
             self._root.panel(number)
 
     def action_next_plot(self) -> None:
         """The next plot of the trade-offs; says why there is none."""
-        if isinstance(self.show, Live | Recording) and (why := self._root.next_plot()):
+        if isinstance(self.show, LiveMode | ReplayMode) and (why := self._root.next_plot()):
             self.say(why)
 
     def action_next_arm(self) -> None:
         """Another comparison of an A/B of more than two arms."""
-        if isinstance(self.show, Live | Recording) and self.show.arms > 2:
+        if isinstance(self.show, LiveMode | ReplayMode) and self.show.arms > 2:
             self._root.next_arm()
 
     def action_filter(self) -> None:
-        if not isinstance(self.show, Home) and not self._root.filter():
+        if not isinstance(self.show, HomeMode) and not self._root.filter():
             self.say("nothing to look for words in here")
 
     def action_order(self) -> None:
-        if not isinstance(self.show, Home) and not self._root.next_order():
+        if not isinstance(self.show, HomeMode) and not self._root.next_order():
             self.say("the cells have one order here")
 
     def action_severity(self) -> None:
-        if not isinstance(self.show, Home) and not self._root.next_severity():
+        if not isinstance(self.show, HomeMode) and not self._root.next_severity():
             self.say("there is no log here")
 
     def action_copy(self) -> None:
         """What is chosen; else the summary of the session, which is read for it."""
-        chosen = None if isinstance(self.show, Home) else self._root.chosen()
+        chosen = None if isinstance(self.show, HomeMode) else self._root.chosen()
         if chosen is not None:
-            clipboard.copy(self, *chosen)
+            clipboard.copy_lines(self, *chosen)
         elif paths := self.show.paths:
             self.run_worker(lambda: clipboard.copy_summary(self, paths), thread=True)
         else:
@@ -186,7 +186,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
 
     def action_commands(self) -> None:
         def find(typed: str) -> list[Choice]:
-            return [Choice(c.action, c.title, c.shown) for c in matching(self.where, typed)]
+            return [Choice(c.action, c.title, c.shown) for c in find_commands(self.where, typed)]
 
         self.push_screen(ChoiceDialog("commands", find), self._command)
 
@@ -195,7 +195,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
             await self.run_action(f"app.{action}")
 
     def action_next_theme(self) -> None:
-        names = themes.names()
+        names = themes.list_themes()
         at = names.index(self.theme) if self.theme in names else -1
         self._use_theme(names[(at + 1) % len(names)])
 
@@ -203,25 +203,27 @@ class TxtopApp(HomeActions, inherit_bindings=False):
         before = self.theme
 
         def find(typed: str) -> list[Choice]:
-            return [Choice(name, name) for name in themes.names() if typed.lower() in name.lower()]
+            return [
+                Choice(name, name) for name in themes.list_themes() if typed.lower() in name.lower()
+            ]
 
         def chosen(name: str | None) -> None:
-            self._use_theme(name) if name else themes.use(self, before)
+            self._use_theme(name) if name else themes.use_theme(self, before)
 
         dialog = ChoiceDialog("theme", find, selected=before, on_move=self._preview)
         self.push_screen(dialog, chosen)
 
     def _preview(self, name: str) -> None:
-        themes.use(self, name)
+        themes.use_theme(self, name)
 
     def _use_theme(self, name: str) -> None:
-        themes.use(self, name)
+        themes.use_theme(self, name)
         kept = settings.save_theme(name)
         self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
 
     def action_picture(self) -> None:
         svg = self.export_screenshot(title="txtop")
-        path = save_picture(svg)
+        path = save_screenshot(svg)
         if path is None:
             self.say("no folder to write a picture in", "error")
         else:

@@ -18,13 +18,13 @@ from txtop.errors import TxtopError
 from txtop.sanitise import sanitise
 from txtop.ui.drawing import glyphs as signs
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.glyphs import Mode
-from txtop.ui.frame_loop import Pump
-from txtop.ui.keymap import Where, footer_keys
-from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, problem
-from txtop.ui.terminal.capabilities import FPS, Guard
+from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.frame_loop import FrameLoop
+from txtop.ui.keymap import ScreenKind, build_footer_keys
+from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
+from txtop.ui.terminal.capabilities import FPS, TerminalGuard
 from txtop.ui.terminal.driver import TerminalDriver
-from txtop.ui.terminal.partial_update import narrowed
+from txtop.ui.terminal.partial_update import narrow_update
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
     from txtop.ui.screens.home import HomeScreen
     from txtop.ui.screens.live import LiveScreen
     from txtop.ui.screens.matrix import MatrixScreen
-    from txtop.ui.screens.side_by_side import PairScreen
+    from txtop.ui.screens.side_by_side import SideBySideScreen
 
-MOST_WAITING_WRITES = 2
-LEAVE_S = 1.5
+MAX_PENDING_WRITES = 2
+EXIT_TIMEOUT_S = 1.5
 SETTLE_S = 0.05
-LATER_S = 0.1
+FRAME_RETRY_S = 0.1
 
 
 @dataclass(frozen=True)
-class Options:
+class AppOptions:
     """How the screen is drawn; without a theme the first one. `problems` are said once."""
 
     theme: str | None = None
-    glyphs: Mode = "braille"
+    glyphs: GlyphMode = "braille"
     fps: float = FPS
     problems: tuple[str, ...] = ()
 
 
-class ShowApp(App[Path | None], inherit_bindings=False):
+class BaseApp(App[Path | None], inherit_bindings=False):
     """Shows `first` and carries frames from the pump to the screen; leaves when it is told to."""
 
     TITLE = "txtop"
@@ -92,7 +92,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     class Leave(Message):
         """Go now, without a question."""
 
-    def __init__(self, first: Show, options: Options) -> None:
+    def __init__(self, first: AppMode, options: AppOptions) -> None:
         # With NO_COLOR Textual would turn the terminal's own background into black.
         plain = True if "NO_COLOR" in os.environ else None
         super().__init__(driver_class=TerminalDriver, ansi_color=plain)
@@ -104,51 +104,53 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self.animation_level = "none"
         self.options = options
         self.show = first
-        self.guard: Guard | None = None
+        self.guard: TerminalGuard | None = None
         self.error: TxtopError | None = None
         self.interrupts = 0
-        self._home = first if isinstance(first, Home) else None
+        self._home = first if isinstance(first, HomeMode) else None
         self._builder: MatrixScreen | None = None
-        self._pump: Pump[Any, Any] | None = None
+        self._pump: FrameLoop[Any, Any] | None = None
         self._ran: Path | None = None
-        signs.use(options.glyphs)
-        themes.install(self, options.theme)
+        signs.set_glyphs(options.glyphs)
+        themes.install_themes(self, options.theme)
 
     # What is on the screen
 
     @property
-    def where(self) -> Where:
+    def where(self) -> ScreenKind:
         return "matrix" if self._builder is not None else self.show.where
 
     def get_default_screen(self) -> Screen[Any]:
         self._root = screen = self._screen_of(self.show)
         return screen
 
-    def _screen_of(self, show: Show) -> HomeScreen | LiveScreen | PairScreen:
+    def _screen_of(self, show: AppMode) -> HomeScreen | LiveScreen | SideBySideScreen:
         """Imported as they are needed: the home screen paints before the rest is loaded."""
-        if isinstance(show, Home):
+        if isinstance(show, HomeMode):
             from txtop.ui.screens.home import HomeScreen
 
             return HomeScreen()
-        if isinstance(show, SideBySide):
-            from txtop.ui.screens.side_by_side import PairScreen
+        if isinstance(show, SideBySideMode):
+            from txtop.ui.screens.side_by_side import SideBySideScreen
 
-            return PairScreen(self._footer())
+            return SideBySideScreen(self._footer())
         from txtop.ui.screens.live import LiveScreen
 
-        return LiveScreen("live" if isinstance(show, Live) else "replay", self._footer())
+        return LiveScreen("live" if isinstance(show, LiveMode) else "replay", self._footer())
 
     def _footer(self, panel: str = "", *, typing: bool = False) -> tuple[tuple[str, str], ...]:
         show = self.show
-        return footer_keys(
+        return build_footer_keys(
             show.where,
             panel=panel,
             typing=typing,
-            paused=not isinstance(show, Home) and show.paused,
-            over=isinstance(show, Live) and show.over,
+            paused=not isinstance(show, HomeMode) and show.paused,
+            over=isinstance(show, LiveMode) and show.over,
             back=self._home is not None,
-            arms=show.arms if isinstance(show, Live | Recording) else 0,
-            cell=("open" if show.opened else "shut") if isinstance(show, Live | Recording) else "",
+            arms=show.arms if isinstance(show, LiveMode | ReplayMode) else 0,
+            cell=("open" if show.opened else "shut")
+            if isinstance(show, LiveMode | ReplayMode)
+            else "",
         )
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -164,9 +166,9 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
     def _open(self) -> None:
         show = self.show
-        if isinstance(show, Live):
+        if isinstance(show, LiveMode):
             show.refused = lambda action: self.say(f"no runner answers: {action} was not done")
-        self._pump = Pump(
+        self._pump = FrameLoop(
             show.open,
             show.build,
             wake=self._frame_ready,
@@ -181,7 +183,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
 
         def settled() -> None:
             self._settling = False
-            self._say_starting()
+            self._show_starting()
             self.refresh()
 
         self._settling = True
@@ -202,17 +204,19 @@ class ShowApp(App[Path | None], inherit_bindings=False):
             self._resized.stop()
         self._resized = self.set_timer(SETTLE_S, paint)
 
-    def _say_starting(self) -> None:
+    def _show_starting(self) -> None:
         """Until a new run has its log there is no frame: says what it waits for."""
-        if isinstance(self.show, Live) and self.show.path is None:
-            from txtop.ui.models.hero import Hero
+        if isinstance(self.show, LiveMode) and self.show.path is None:
+            from txtop.ui.models.hero import HeroView
             from txtop.ui.models.view import View
 
-            self._root.show(View(hero=Hero(word="starting", why="the runner, in a process apart")))
+            self._root.show(
+                View(hero=HeroView(word="starting", why="the runner, in a process apart"))
+            )
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if not self._settling:
-            super()._display(screen, narrowed(renderable))
+            super()._display(screen, narrow_update(renderable))
 
     def _frame_ready(self) -> None:
         self.post_message(self.FrameReady())
@@ -220,7 +224,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     def _failed(self, error: Exception) -> None:
         self.post_message(self.Failed(error))
 
-    def _switch(self, show: Show) -> None:
+    def _switch(self, show: AppMode) -> None:
         """From home to a session on top of it, or back to home."""
         self._close()
         self.show = show
@@ -237,44 +241,44 @@ class ShowApp(App[Path | None], inherit_bindings=False):
     def _close(self) -> None:
         if self._pump is not None:
             self._pump.close()
-        if isinstance(self.show, Live):
+        if isinstance(self.show, LiveMode):
             self._ran = self.show.path or self._ran
         self.show.close()
 
-    def on_show_app_frame_ready(self) -> None:
+    def on_base_app_frame_ready(self) -> None:
         """Shows the newest frame, unless the terminal has not taken the ones before.
 
         Nor under a dialog: a screen that changes there is sent whole, every time.
         """
-        if self.interrupts and isinstance(self.show, Live) and not self.show.going:
+        if self.interrupts and isinstance(self.show, LiveMode) and not self.show.going:
             self.leave()
             return
         if not self.screen_stack:
             # Asked again later under a dialog, and the application ended meanwhile.
             return
         driver = self._driver
-        behind = isinstance(driver, TerminalDriver) and driver.backlog > MOST_WAITING_WRITES
+        behind = isinstance(driver, TerminalDriver) and driver.backlog > MAX_PENDING_WRITES
         if behind or isinstance(self.screen, ModalScreen):
-            self.set_timer(LATER_S, self.on_show_app_frame_ready)
+            self.set_timer(FRAME_RETRY_S, self.on_base_app_frame_ready)
             return
         frame = self._pump.take() if self._pump else None
         if frame is None:
             return
         with self.batch_update():
             self._root.show(frame)
-            self.tell_keys()
+            self.update_footer()
 
-    def tell_keys(self) -> None:
+    def update_footer(self) -> None:
         """The last row says what is possible now."""
-        if isinstance(self.show, Home):
+        if isinstance(self.show, HomeMode):
             return
         keys = self._footer(self._root.panel_now, typing=self._root.typing)
         if keys != self._keys:
             self._keys = keys
             self._root.set_footer(keys)
 
-    def on_show_app_failed(self, event: Failed) -> None:
-        error = problem(event.error)
+    def on_base_app_failed(self, event: Failed) -> None:
+        error = to_txtop_error(event.error)
         if self._home is None or self.show is self._home:
             self.error = error
             self.leave()
@@ -288,7 +292,7 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         """A toast, from any thread; foreign text in it is shown as it is."""
         self.post_message(self.Say(text, severity))
 
-    def on_show_app_say(self, event: Say) -> None:
+    def on_base_app_say(self, event: Say) -> None:
         self.notify(sanitise(event.text, 300), severity=event.severity, markup=False)
 
     # Leaving
@@ -301,8 +305,8 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         while the terminal takes no output.
         """
         self.interrupts += 1
-        own = isinstance(self.show, Live) and self.show.going and not self.show.attached
-        if own and isinstance(self.show, Live):
+        own = isinstance(self.show, LiveMode) and self.show.going and not self.show.attached
+        if own and isinstance(self.show, LiveMode):
             self.show.send("stop")
         if own and self.interrupts == 1:
             self.say("stopping after the step at hand; ctrl+c again leaves at once", "warning")
@@ -315,13 +319,13 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         if self._gone:
             return
         self._gone = True
-        if isinstance(self.show, Live) and self.show.on_hangup == "stop":
+        if isinstance(self.show, LiveMode) and self.show.on_hangup == "stop":
             self.show.send("stop")
         if isinstance(self._driver, TerminalDriver):
             self._driver.stop_reading()
         self.post_message(self.Leave())
 
-    def on_show_app_leave(self) -> None:
+    def on_base_app_leave(self) -> None:
         self.leave()
 
     def leave(self) -> None:
@@ -329,9 +333,9 @@ class ShowApp(App[Path | None], inherit_bindings=False):
         self._leave_within()
         if self._pump is not None:
             self._pump.close()
-        ran = self.show.path if isinstance(self.show, Live) else None
+        ran = self.show.path if isinstance(self.show, LiveMode) else None
         self.exit(ran or self._ran)
 
     def _leave_within(self) -> None:
         if self.guard is not None:
-            self.guard.leave_within(LEAVE_S)
+            self.guard.leave_within(EXIT_TIMEOUT_S)

@@ -12,9 +12,9 @@ import msgspec
 
 from txtop.sanitise import sanitise
 
-AFTER_S = 1.0
-MOST_BYTES = 1 << 16
-ORDER = ("broken", "missing", "ok")
+PROBE_DELAY_S = 1.0
+MAX_BYTES = 1 << 16
+STATE_ORDER = ("broken", "missing", "ok")
 
 
 @dataclass(frozen=True)
@@ -26,36 +26,36 @@ class Finding:
     detail: str
 
 
-class _Entry(msgspec.Struct):
+class _ProbeEntry(msgspec.Struct):
     capability: str
     state: str
     detail: str
 
 
-class _Answer(msgspec.Struct):
-    capabilities: list[_Entry]
+class _ProbeReply(msgspec.Struct):
+    capabilities: list[_ProbeEntry]
 
 
-def read(output: bytes) -> tuple[Finding, ...]:
+def parse_findings(output: bytes) -> tuple[Finding, ...]:
     """What a probe printed, the worst first and of equals the GPU."""
     try:
-        entries = msgspec.json.decode(output, type=_Answer).capabilities
+        entries = msgspec.json.decode(output, type=_ProbeReply).capabilities
     except (msgspec.DecodeError, UnicodeDecodeError):
         return (Finding("broken", "telemetry", "its probe did not answer"),)
     found = [
         Finding(each.state, sanitise(each.capability, 40), sanitise(each.detail, 200))
         for each in entries
-        if each.state in ORDER
+        if each.state in STATE_ORDER
     ]
-    return tuple(sorted(found, key=lambda f: (ORDER.index(f.state), f.what != "gpu")))
+    return tuple(sorted(found, key=lambda f: (STATE_ORDER.index(f.state), f.what != "gpu")))
 
 
-class Doctor:
+class DoctorProbe:
     """Runs the probe of telemetry as a command of its own, a while after the first picture, and
     takes its answer without waiting for it. `findings` is null until then; once is enough."""
 
     def __init__(
-        self, known: tuple[Finding, ...] | None = None, *, after_s: float = AFTER_S
+        self, known: tuple[Finding, ...] | None = None, *, after_s: float = PROBE_DELAY_S
     ) -> None:
         self.findings = known
         self._at_s = time.monotonic() + after_s
@@ -71,7 +71,7 @@ class Doctor:
             return False
         assert self._probe.stdout is not None
         with self._probe.stdout as answer:
-            self.findings = read(answer.read(MOST_BYTES))
+            self.findings = parse_findings(answer.read(MAX_BYTES))
         return True
 
     def _start(self) -> bool:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from txtop.state.session import SessionState
 
-LONGEST_STEP_NS = 1_000_000_000
+MAX_STEP_NS = 1_000_000_000
 IDLE_EVERY_S = 1.0
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """A follower of a growing log, a player of a finished one, or this machine alone."""
 
     @property
@@ -31,11 +31,11 @@ class Source(Protocol):
     def update(self, elapsed_ns: int) -> bool: ...
 
 
-S = TypeVar("S", bound=Source)
+S = TypeVar("S", bound=FrameSource)
 F = TypeVar("F")
 
 
-class Pump(Generic[S, F]):
+class FrameLoop(Generic[S, F]):
     """Keeps one source current at `fps` and leaves the newest frame in a slot.
 
     `open_source`, `build` and what `ask` brings run in the pump's thread; `wake` is called from it
@@ -108,10 +108,10 @@ class Pump(Generic[S, F]):
         last_ns = time.monotonic_ns()
         built_s = 0.0
         while not self._stop.is_set():
-            changed = self._do_asked(source)
+            changed = self._run_changes(source)
             now_ns = time.monotonic_ns()
             # A process that was suspended does not play what it slept through.
-            changed |= source.update(min(now_ns - last_ns, LONGEST_STEP_NS))
+            changed |= source.update(min(now_ns - last_ns, MAX_STEP_NS))
             last_ns = now_ns
             now_s = time.monotonic()
             if changed or self.late or now_s - built_s >= IDLE_EVERY_S:
@@ -123,7 +123,7 @@ class Pump(Generic[S, F]):
             self._hurry.wait(max(0.01, self._interval_s - (time.monotonic() - now_s)))
             self._hurry.clear()
 
-    def _do_asked(self, source: S) -> bool:
+    def _run_changes(self, source: S) -> bool:
         asked = False
         while True:
             try:

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 
 from txtop.errors import TxtopError
 from txtop.ui import clipboard
-from txtop.ui.app_base import ShowApp
-from txtop.ui.modes import Home, Live, Recording, SideBySide
+from txtop.ui.app_base import BaseApp
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog
 
 if TYPE_CHECKING:
-    from txtop.ui.models.matrix_choices import Choices
+    from txtop.ui.models.matrix_choices import MatrixChoices
 
 
-class HomeActions(ShowApp, inherit_bindings=False):
+class HomeActions(BaseApp, inherit_bindings=False):
     """Every action leads to a show, or changes what the screen keeps."""
 
-    _choices: Choices | None = None
+    _choices: MatrixChoices | None = None
 
     def action_run_quick(self) -> None:
         if self._home is not None:
@@ -28,7 +28,7 @@ class HomeActions(ShowApp, inherit_bindings=False):
         if self._home is None:
             return
         chosen = self._root.selected
-        pairs = ab_pairs(chosen.models if chosen is not None else "")
+        pairs = list_ab_pairs(chosen.models if chosen is not None else "")
 
         def find(typed: str) -> list[Choice]:
             words = typed.lower().split()
@@ -46,23 +46,23 @@ class HomeActions(ShowApp, inherit_bindings=False):
 
     def action_open(self) -> None:
         """The session that is selected: followed while it runs, else played."""
-        if not isinstance(self.show, Home):
+        if not isinstance(self.show, HomeMode):
             return
         chosen = self._root.selected
         if chosen is None:
             self.say("no session is selected")
         elif chosen.stage == "running":
-            self._switch(Live(path=chosen.path))
+            self._switch(LiveMode(path=chosen.path))
         else:
-            self._switch(Recording(chosen.path))
+            self._switch(ReplayMode(chosen.path))
 
     def action_finish(self) -> None:
         """Goes on with the session that is selected, where it was interrupted."""
-        chosen = self._root.selected if isinstance(self.show, Home) else None
+        chosen = self._root.selected if isinstance(self.show, HomeMode) else None
         if chosen is None:
             return
         if chosen.resumable:
-            self._switch(Live(path=chosen.path, resumes=True))
+            self._switch(LiveMode(path=chosen.path, resumes=True))
         else:
             self.say(f"{chosen.label} was not interrupted")
 
@@ -78,21 +78,21 @@ class HomeActions(ShowApp, inherit_bindings=False):
         if isinstance(pair, str):
             self.say(pair)
         else:
-            self._switch(SideBySide(pair[0].path, pair[1].path))
+            self._switch(SideBySideMode(pair[0].path, pair[1].path))
 
     # The matrix builder, over home
 
     def action_build_matrix(self) -> None:
         if self._home is None or self._pump is None:
             return
-        from txtop.ui.models.matrix_choices import Choices
+        from txtop.ui.models.matrix_choices import MatrixChoices
         from txtop.ui.screens.matrix import MatrixScreen
 
-        self._choices = self._choices or Choices()
+        self._choices = self._choices or MatrixChoices()
         self._root = self._builder = MatrixScreen(self._choices, self._home.session_dir)
         self._paint_once()
         self.push_screen(self._root)
-        self._pump.ask(lambda machine: machine.learn())
+        self._pump.ask(lambda machine: machine.load_history())
 
     def _close_builder(self) -> None:
         self._builder = None
@@ -109,7 +109,7 @@ class HomeActions(ShowApp, inherit_bindings=False):
 
     def action_copy_command(self) -> None:
         if self._builder is not None and self._builder.forecast.command:
-            clipboard.copy(self, "the command line", [self._builder.forecast.command])
+            clipboard.copy_lines(self, "the command line", [self._builder.forecast.command])
 
     def action_start_matrix(self) -> None:
         if self._builder is None or self._home is None:
@@ -121,7 +121,7 @@ class HomeActions(ShowApp, inherit_bindings=False):
             self._switch(self._home.start(plan))
 
 
-def ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
+def list_ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
     """What an A/B can be started of: of gpt2, and of the first of the models of a session."""
     known = dict.fromkeys(["gpt2", *models.split()[:1]])
     return {

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txtop.forecast.memory_fit import room
+from txtop.forecast.memory_fit import read_free_memory
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
@@ -20,20 +20,20 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import HOST, SessionState
-from txtop.ui.doctor_probe import Doctor, Finding
+from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models import machine as devices
-from txtop.ui.models.home import HomeFrame, Listed, Stage
-from txtop.ui.runner_link import runner_of
+from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
+from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
 
-LOOK_EVERY_S = 5.0
-MOST_SESSIONS = 30
+SCAN_EVERY_S = 5.0
+MAX_SESSIONS = 30
 READ_BYTES = 1 << 16
 
 
-class Machine:
+class HomeSource:
     """Folds the samples of a sampler that it starts, unrecorded, and looks for sessions.
 
     The sampler ends with this process (it watches its standard input) or with `close`. Without
@@ -48,13 +48,13 @@ class Machine:
     ) -> None:
         self._session_dir = session_dir or catalog.get_sessions_dir()
         self.state = SessionState()
-        self.sessions: tuple[Listed, ...] | None = None
+        self.sessions: tuple[ListedSession, ...] | None = None
         self.problem = ""
         self.finished = False
         self.past: RunHistory | None = None
         self.recorded: int | None = None
         self._learnt: frozenset[tuple[str, int]] | None = None
-        self._doctor = Doctor(findings)
+        self._doctor = DoctorProbe(findings)
         self._rest = b""
         self._looked_s = 0.0
         self._seen: frozenset[tuple[str, int]] = frozenset()
@@ -66,7 +66,7 @@ class Machine:
         """What the doctor found."""
         return self._doctor.findings
 
-    def learn(self) -> None:
+    def load_history(self) -> None:
         """Reads what runs took on this machine, where that may have changed."""
         if self._learnt == self._seen:
             return
@@ -99,14 +99,14 @@ class Machine:
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
-        if self.sessions is None or now_s - self._looked_s >= LOOK_EVERY_S:
+        if self.sessions is None or now_s - self._looked_s >= SCAN_EVERY_S:
             self._looked_s = now_s
-            seen = _signature(self._session_dir)
+            seen = _compute_signature(self._session_dir)
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
                 self.recorded = len(seen)
-                found = catalog.list_recent(MOST_SESSIONS, self._session_dir)
-                self.sessions = tuple(map(listed, found))
+                found = catalog.list_recent(MAX_SESSIONS, self._session_dir)
+                self.sessions = tuple(map(build_listed_session, found))
                 changed = True
         return changed
 
@@ -142,7 +142,7 @@ class Machine:
             self._sampler.kill()
 
 
-def _signature(folder: Path) -> frozenset[tuple[str, int]]:
+def _compute_signature(folder: Path) -> frozenset[tuple[str, int]]:
     """Which sessions there are and how far written: reading them all again is for changes alone."""
     found = set()
     try:
@@ -154,15 +154,15 @@ def _signature(folder: Path) -> frozenset[tuple[str, int]]:
     return frozenset(found)
 
 
-def listed(found: catalog.CatalogEntry) -> Listed:
+def build_listed_session(found: catalog.CatalogEntry) -> ListedSession:
     """A session as a line; one without an end is running if its runner answers."""
     if found.ended in ("done", "stopped", "failed"):
-        stage: Stage = found.ended  # type: ignore[assignment]
-    elif not found.bundled and runner_of(found.path).status() is not None:
+        stage: SessionStage = found.ended  # type: ignore[assignment]
+    elif not found.bundled and open_runner_handle(found.path).status() is not None:
         stage = "running"
     else:
         stage = "cut off"
-    return Listed(
+    return ListedSession(
         path=found.path,
         label=sanitise(found.id, 80),
         models=sanitise(" ".join([*found.models, *(["A/B"] if found.versus else [])]), 120),
@@ -176,18 +176,18 @@ def listed(found: catalog.CatalogEntry) -> Listed:
     )
 
 
-def home_frame(machine: Machine, now_s: float) -> HomeFrame:
+def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
     """One frame: running sessions first, then the newest, then those that came with txtop."""
     found = machine.sessions
     if found is not None:
         found = tuple(sorted(found, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s)))
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
-        machine=devices.machine(machine.state),
+        machine=devices.build_machine(machine.state),
         sessions=found,
         now_s=now_s,
         problem=machine.problem,
-        room=room(machine.state),
+        room=read_free_memory(machine.state),
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop import settings
-from txtop.ui.app_base import Options
+from txtop.ui.app_base import AppOptions
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.glyphs import Mode
-from txtop.ui.modes import Home, Live, Recording, Show, SideBySide, Start
-from txtop.ui.terminal.capabilities import HANGUP_STATUS, Guard, capabilities, detach
+from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
+from txtop.ui.terminal.capabilities import (
+    HANGUP_STATUS,
+    TerminalGuard,
+    detach_stdio,
+    detect_capabilities,
+)
 from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
@@ -26,12 +31,12 @@ def run_live(
     session_dir: Path | None = None,
     fps: float | None = None,
     theme: str | None = None,
-    glyphs: Mode | None = None,
+    glyphs: GlyphMode | None = None,
     on_hangup: OnHangup | None = None,
 ) -> Path | None:
     """Launches a run and shows it; returns its session. Raises `TxtopError` if it cannot start."""
-    show = Live(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
-    return run(show, fps=fps, theme=theme, glyphs=glyphs)
+    show = LiveMode(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
+    return run_app(show, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_resumed(
@@ -39,12 +44,12 @@ def run_resumed(
     *,
     fps: float | None = None,
     theme: str | None = None,
-    glyphs: Mode | None = None,
+    glyphs: GlyphMode | None = None,
     on_hangup: OnHangup | None = None,
 ) -> Path | None:
     """Starts a runner for what is missing of a session, and shows it."""
-    show = Live(path=path, resumes=True, on_hangup=on_hangup)
-    return run(show, fps=fps, theme=theme, glyphs=glyphs)
+    show = LiveMode(path=path, resumes=True, on_hangup=on_hangup)
+    return run_app(show, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_follow(
@@ -52,10 +57,10 @@ def run_follow(
     *,
     fps: float | None = None,
     theme: str | None = None,
-    glyphs: Mode | None = None,
+    glyphs: GlyphMode | None = None,
 ) -> Path | None:
     """Shows a run that goes on elsewhere."""
-    return run(Live(path=path), fps=fps, theme=theme, glyphs=glyphs)
+    return run_app(LiveMode(path=path), fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_replay(
@@ -65,15 +70,19 @@ def run_replay(
     warmup: int | None = None,
     fps: float | None = None,
     theme: str | None = None,
-    glyphs: Mode | None = None,
+    glyphs: GlyphMode | None = None,
 ) -> None:
     """Plays a recorded session, or two side by side. Raises `SessionError` for what is none.
 
     `at` is where it starts: a time, or the words of a cell or marker; `warmup` another cut.
     """
-    start = Start(at, speed, warmup)
-    show = Recording(paths[0], start) if len(paths) == 1 else SideBySide(paths[0], paths[1], start)
-    run(show, fps=fps, theme=theme, glyphs=glyphs)
+    start = ReplayStart(at, speed, warmup)
+    show = (
+        ReplayMode(paths[0], start)
+        if len(paths) == 1
+        else SideBySideMode(paths[0], paths[1], start)
+    )
+    run_app(show, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_home(
@@ -81,30 +90,32 @@ def run_home(
     session_dir: Path | None = None,
     fps: float | None = None,
     theme: str | None = None,
-    glyphs: Mode | None = None,
+    glyphs: GlyphMode | None = None,
 ) -> Path | None:
     """The home screen; returns the session of the last run that was started or followed from it."""
-    return run(Home(session_dir=session_dir), fps=fps, theme=theme, glyphs=glyphs)
+    return run_app(HomeMode(session_dir=session_dir), fps=fps, theme=theme, glyphs=glyphs)
 
 
-def run(first: Show, *, fps: float | None, theme: str | None, glyphs: Mode | None) -> Path | None:
+def run_app(
+    first: AppMode, *, fps: float | None, theme: str | None, glyphs: GlyphMode | None
+) -> Path | None:
     """Shows `first` until it is left. A terminal that went away ends the process with 129."""
-    can, own = capabilities(), settings.load_settings()
+    can, own = detect_capabilities(), settings.load_settings()
     theme = theme or own.theme
-    options = Options(
+    options = AppOptions(
         theme,
         glyphs or own.glyphs or can.glyphs,
         fps or own.fps or can.fps,
-        (*own.problems, *themes.problems(theme)),
+        (*own.problems, *themes.find_theme_problems(theme)),
     )
     app = TxtopApp(first, options)
     TerminalDriver.on_lost = app.lost
-    with Guard(app.lost, app.interrupt) as guard:
+    with TerminalGuard(app.lost, app.interrupt) as guard:
         app.guard = guard
         path = app.run()
         app.show.close(1.0)
     if guard.lost:
-        detach()
+        detach_stdio()
         raise SystemExit(HANGUP_STATUS)
     if app.error is not None:
         raise app.error

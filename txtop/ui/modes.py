@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from txtop import settings
 from txtop.errors import TxtopError, UsageError
-from txtop.ui.runner_link import Remote, Runner, runner_of
+from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from txtop.session.follower import Follower
     from txtop.session.player import PairPlayer, Player
     from txtop.session.transport import Transport
-    from txtop.ui.home_source import Machine
-    from txtop.ui.models.cache import Memo
+    from txtop.ui.home_source import HomeSource
+    from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.comparability import Level
     from txtop.ui.models.home import HomeFrame
-    from txtop.ui.models.view import Banner, PairView, View
+    from txtop.ui.models.view import Banner, SideBySideView, View
 
-SILENT_S = 5.0
+MAX_SILENCE_S = 5.0
 
 
-class Live:
+class LiveMode:
     """A run: launched first if a plan is given, gone on with if it `resumes`, then followed.
 
     `opened` is the cell whose detail the next frames hold; anybody may set it.
@@ -50,7 +50,7 @@ class Live:
         name: str | None = None,
         session_dir: Path | None = None,
         on_hangup: OnHangup | None = None,
-        runner: Callable[[Path], Runner] = runner_of,
+        runner: Callable[[Path], RunnerHandle] = open_runner_handle,
         refused: Callable[[str], None] = lambda _action: None,
     ) -> None:
         self.path = path
@@ -59,7 +59,7 @@ class Live:
         self.over = False
         self.arms = 0
         self.opened = ""
-        self.remote: Remote | None = None
+        self.remote: RunnerLink | None = None
         self._plan = plan
         self._resumes = resumes
         self.on_hangup: OnHangup = on_hangup or "continue"
@@ -68,7 +68,7 @@ class Live:
         self._name = name
         self._session_dir = session_dir
         self._runner = runner
-        self._memo: Memo | None = None
+        self._memo: FrameCache | None = None
         self._asked_early: list[tuple[str, str]] = []
         self._opened = threading.Event()
         self._guard = threading.Lock()
@@ -86,12 +86,12 @@ class Live:
     def open(self) -> Follower:
         """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
         try:
-            path = self.path = self._begun()
+            path = self.path = self._launch_runner()
             from txtop.session.follower import Follower
 
             runner = self._runner(path)
             with self._guard:
-                self.remote = Remote(runner, lambda a: self.refused(a))
+                self.remote = RunnerLink(runner, lambda a: self.refused(a))
                 for order in self._asked_early:
                     self.remote.send(*order)
             return Follower(path, runner.tail)
@@ -101,7 +101,7 @@ class Live:
         finally:
             self._opened.set()
 
-    def _begun(self) -> Path:
+    def _launch_runner(self) -> Path:
         """The session of a runner that is at work."""
         if self.path is not None and not self._resumes:
             return self.path
@@ -122,10 +122,10 @@ class Live:
 
     def build(self, follower: Follower) -> View:
         """One frame, in the pump's thread."""
-        from txtop.ui.models.cache import Memo
+        from txtop.ui.models.cache import FrameCache
         from txtop.ui.models.view import build_view
 
-        self._memo = self._memo or Memo()
+        self._memo = self._memo or FrameCache()
         self.paused = follower.state.paused
         self.over = follower.finished
         view = build_view(
@@ -142,7 +142,7 @@ class Live:
         if remote is None or self.over:
             return None
         status = remote.status
-        if remote.silent_s >= SILENT_S:
+        if remote.silent_s >= MAX_SILENCE_S:
             return Banner("the runner does not answer: this is as of the last line of the log")
         if status is not None and status.write_error:
             kept = f"{status.buffered_bytes / 2**20:.1f} MB kept in memory"
@@ -154,7 +154,7 @@ class Live:
     @property
     def going(self) -> bool:
         """A runner is at work, as far as is known."""
-        return not self.over and (self.remote is None or self.remote.silent_s < SILENT_S)
+        return not self.over and (self.remote is None or self.remote.silent_s < MAX_SILENCE_S)
 
     def send(self, action: str, label: str = "") -> None:
         """Asks the runner; what is asked before it answers is kept. From any thread."""
@@ -173,7 +173,7 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Start:
+class ReplayStart:
     """How a replay begins: at a time or the words of a cell or marker, at a speed, and with
     another warm-up cut than was recorded."""
 
@@ -198,18 +198,18 @@ class Start:
         player.seek(at_ns)
 
 
-class Recording:
+class ReplayMode:
     """A finished session with a transport. `opened` as for a run."""
 
     where: Literal["replay"] = "replay"
 
-    def __init__(self, path: Path, start: Start = Start()) -> None:
+    def __init__(self, path: Path, start: ReplayStart = ReplayStart()) -> None:
         self.path: Path | None = path
         self.player: Player | None = None
         self.paused = False
         self.arms = 0
         self.opened = ""
-        self._memo: Memo | None = None
+        self._memo: FrameCache | None = None
         self._path = path
         self._start = start
 
@@ -230,10 +230,10 @@ class Recording:
     def build(self, player: Player) -> View:
         """One frame, in the pump's thread."""
         from txtop.session.catalog import get_session_id
-        from txtop.ui.models.cache import Memo
+        from txtop.ui.models.cache import FrameCache
         from txtop.ui.models.view import Playback, build_view
 
-        self._memo = self._memo or Memo()
+        self._memo = self._memo or FrameCache()
         self.paused = not player.playing
         view = build_view(
             player.state,
@@ -249,16 +249,16 @@ class Recording:
         """Nothing is held."""
 
 
-class SideBySide:
+class SideBySideMode:
     """Two finished sessions under one transport, aligned by phase."""
 
     where: Literal["replay"] = "replay"
     path: Path | None = None
 
-    def __init__(self, left: Path, right: Path, start: Start = Start()) -> None:
+    def __init__(self, left: Path, right: Path, start: ReplayStart = ReplayStart()) -> None:
         self.player: PairPlayer | None = None
         self.paused = False
-        self._memos: tuple[Memo, Memo] | None = None
+        self._memos: tuple[FrameCache, FrameCache] | None = None
         self._comparable: tuple[str, Level] = ("", "muted")
         self.paths = left, right
         self._start = start
@@ -266,22 +266,22 @@ class SideBySide:
     def open(self) -> PairPlayer:
         """Reads both. Raises `SessionError`. In the pump's thread."""
         from txtop.session.player import PairPlayer, Player
-        from txtop.ui.models.comparability import comparable
+        from txtop.ui.models.comparability import describe_comparability
 
         players = [Player(path, self._start.warmup) for path in self.paths]
-        self._comparable = comparable(players[0].whole, players[1].whole)
+        self._comparable = describe_comparability(players[0].whole, players[1].whole)
         player = PairPlayer(players[0], players[1])
         self._start.apply(player)
         self.player = player
         return player
 
-    def build(self, pair: PairPlayer) -> PairView:
+    def build(self, pair: PairPlayer) -> SideBySideView:
         """One frame of both, in the pump's thread."""
         from txtop.session.catalog import get_session_id
-        from txtop.ui.models.cache import Memo
-        from txtop.ui.models.view import PairView, Playback, build_view
+        from txtop.ui.models.cache import FrameCache
+        from txtop.ui.models.view import Playback, SideBySideView, build_view
 
-        self._memos = self._memos or (Memo(), Memo())
+        self._memos = self._memos or (FrameCache(), FrameCache())
         self.paused = not pair.playing
         playback = Playback.of(pair)
         left, right = (
@@ -290,13 +290,13 @@ class SideBySide:
                 (pair.left, pair.right), self._memos, self.paths, strict=True
             )
         )
-        return PairView(left, right, *self._comparable)
+        return SideBySideView(left, right, *self._comparable)
 
     def close(self, seconds: float = 0.5) -> None:
         """Nothing is held."""
 
 
-class Home:
+class HomeMode:
     """This machine, its sessions, and a run to start."""
 
     where: Literal["home"] = "home"
@@ -305,47 +305,47 @@ class Home:
 
     def __init__(self, *, session_dir: Path | None = None) -> None:
         self.session_dir = session_dir
-        self._machine: Machine | None = None
+        self._machine: HomeSource | None = None
 
-    def open(self) -> Machine:
+    def open(self) -> HomeSource:
         """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
-        from txtop.ui.home_source import Machine
+        from txtop.ui.home_source import HomeSource
 
         found = self._machine.findings if self._machine else None
-        self._machine = Machine(self.session_dir, findings=found)
+        self._machine = HomeSource(self.session_dir, findings=found)
         return self._machine
 
-    def build(self, machine: Machine) -> HomeFrame:
-        from txtop.ui.home_source import home_frame
+    def build(self, machine: HomeSource) -> HomeFrame:
+        from txtop.ui.home_source import build_home_frame
 
-        return home_frame(machine, time.time())
+        return build_home_frame(machine, time.time())
 
     def close(self, seconds: float = 0.5) -> None:
         """Ends the sampler: while a run is measured there must be no second one."""
         if self._machine is not None:
             self._machine.close()
 
-    def quick(self) -> Live:
+    def quick(self) -> LiveMode:
         """The quick preset as a run."""
         from txtop.options.presets import build_quick_plan
 
-        return Live(build_quick_plan(), session_dir=self.session_dir)
+        return LiveMode(build_quick_plan(), session_dir=self.session_dir)
 
-    def start(self, plan: Plan) -> Live:
+    def start(self, plan: Plan) -> LiveMode:
         """Any plan as a run."""
-        return Live(plan, session_dir=self.session_dir)
+        return LiveMode(plan, session_dir=self.session_dir)
 
-    def versus(self, model: str, first: str, second: str) -> Live:
+    def versus(self, model: str, first: str, second: str) -> LiveMode:
         """An A/B of two precisions of one model. Raises `UsageError`."""
         from txtop.options.ab import build_precision_ab_plan
 
-        return Live(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
+        return LiveMode(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 
 
-Show = Live | Recording | SideBySide | Home
+AppMode = LiveMode | ReplayMode | SideBySideMode | HomeMode
 
 
-def problem(error: Exception) -> TxtopError:
+def to_txtop_error(error: Exception) -> TxtopError:
     """The error as one line for a person; a surprise keeps its type's name."""
     if isinstance(error, TxtopError):
         return error

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 STATUS_EVERY_S = 1.0
 
 
-class Runner(Protocol):
+class RunnerHandle(Protocol):
     """The runner as its control socket shows it."""
 
     def status(self) -> RunnerStatus | None: ...
@@ -27,13 +27,13 @@ class Runner(Protocol):
     def tail(self, after: int) -> list[AnyEvent]: ...
 
 
-class Remote:
+class RunnerLink:
     """Talks to a runner from a thread of its own: a runner that hangs delays nobody but this one.
 
     `status` is the last answer, `silent_s` how long there has been none.
     """
 
-    def __init__(self, control: Runner, on_refused: Callable[[str], None]) -> None:
+    def __init__(self, control: RunnerHandle, on_refused: Callable[[str], None]) -> None:
         self.status: RunnerStatus | None = None
         self._control = control
         self._on_refused = on_refused
@@ -75,7 +75,7 @@ class Remote:
             self._heard_s = time.monotonic()
 
 
-def runner_of(path: Path) -> Runner:
+def open_runner_handle(path: Path) -> RunnerHandle:
     """The control socket of a session; imported late, since the first picture needs none."""
     from txtop.runner.client import ControlClient
 

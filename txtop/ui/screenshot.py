@@ -11,7 +11,7 @@ from pathlib import Path
 _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
-def save_picture(svg: str) -> Path | None:
+def save_screenshot(svg: str) -> Path | None:
     """Writes the picture into the current folder, or else beside the sessions; null if neither."""
     from platformdirs import user_state_path
 

@@ -7,10 +7,10 @@ from textual import events
 from txtop.sanitise import sanitise
 from txtop.ui.drawing.spans import Row
 
-MOST_CHARACTERS = 200
+MAX_CHARACTERS = 200
 
 
-class Typed:
+class LineInput:
     """Inert whatever comes in."""
 
     def __init__(self, text: str = "") -> None:
@@ -24,7 +24,7 @@ class Typed:
         elif event.key in ("ctrl+u", "ctrl+w"):
             self.text = ""
         elif event.character and event.is_printable:
-            self.text = sanitise(self.text + event.character, MOST_CHARACTERS)
+            self.text = sanitise(self.text + event.character, MAX_CHARACTERS)
         return self.text != before
 
     def row(self, prompt: str, hint: str) -> Row:

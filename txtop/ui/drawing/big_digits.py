@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from txtop.ui.drawing.glyphs import Glyphs
 
-ROWS = 3
-WIDTH = 17
+DIGIT_ROWS = 3
+DIGITS_WIDTH = 17
 _FONT = {
     "0": "█▀▀█ █  █ █▄▄█",
     "1": "▀█· ·█· ▄█▄",
@@ -27,17 +27,19 @@ _SHAPES = {
 }
 
 
-def rows(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
+def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
     """`text` (digits, `.`, `x`, `—`, `…`) in 3 rows, 6 when doubled; in ASCII one plain row."""
-    height = 2 * ROWS if doubled else ROWS
+    height = 2 * DIGIT_ROWS if doubled else DIGIT_ROWS
     if g.mode == "ascii":
         return [g(text) if y == height // 2 else "" for y in range(height)]
     shapes = [_SHAPES[character] for character in text if character in _SHAPES]
-    lines = [" ".join(shape[y] for shape in shapes).replace("·", " ") for y in range(ROWS)]
-    return [line for y in range(ROWS) for line in _doubled(lines[y])] if doubled else lines
+    lines = [" ".join(shape[y] for shape in shapes).replace("·", " ") for y in range(DIGIT_ROWS)]
+    return (
+        [line for y in range(DIGIT_ROWS) for line in _double_line(lines[y])] if doubled else lines
+    )
 
 
-def _doubled(line: str) -> tuple[str, str]:
+def _double_line(line: str) -> tuple[str, str]:
     """The two pixel rows of one text row, each pixel two columns wide."""
     upper = "".join("██" if c in "█▀" else "  " for c in line)
     lower = "".join("██" if c in "█▄" else "  " for c in line)

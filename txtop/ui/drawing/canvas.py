@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from txtop.ui.drawing.charts import DOTS_DOWN, EMPTY
+from txtop.ui.drawing.charts import BRAILLE_BLANK, DOT_BITS
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells
+from txtop.ui.drawing.spans import Row, measure_text
 
 
 class Canvas:
@@ -29,16 +29,16 @@ class Canvas:
     def free(self, x: int, y: int, width: int) -> bool:
         """Whether so many columns lie on the canvas and hold no sign."""
         inside = x >= 0 and x + width <= self.width and 0 <= y < self.height
-        return inside and not any(self.signed(at, y) for at in range(x, x + width))
+        return inside and not any(self.has_sign(at, y) for at in range(x, x + width))
 
-    def signed(self, x: int, y: int) -> bool:
+    def has_sign(self, x: int, y: int) -> bool:
         """Whether a sign stands there."""
         return (x, y) in self._signs
 
     def put(self, x: int, y: int, text: str, role: str) -> None:
         """Writes signs from there to the right, where none is yet; wide characters are left out."""
         for at, character in enumerate(text, start=x):
-            if 0 <= at < self.width and 0 <= y < self.height and cells(character) == 1:
+            if 0 <= at < self.width and 0 <= y < self.height and measure_text(character) == 1:
                 self._signs.setdefault((at, y), (character, role))
 
     def cell(self, x: int, y: int) -> tuple[int, int]:
@@ -50,7 +50,7 @@ class Canvas:
         if 0 <= x < self.across and 0 <= y < self.down:
             at = self.cell(x, y)
             bits, first = self._dots.get(at, (0, role))
-            self._dots[at] = bits | DOTS_DOWN[x % 2][y % 4], first
+            self._dots[at] = bits | DOT_BITS[x % 2][y % 4], first
 
     def ground(self, x: int, y: int, character: str, role: str) -> None:
         """What is seen in a cell that has neither sign nor dot."""
@@ -75,5 +75,5 @@ class Canvas:
             return self._signs[x, y]
         if (x, y) in self._dots:
             bits, role = self._dots[x, y]
-            return (chr(EMPTY + bits) if self.fine else self._mark), role
+            return (chr(BRAILLE_BLANK + bits) if self.fine else self._mark), role
         return self._ground.get((x, y), (" ", "text"))

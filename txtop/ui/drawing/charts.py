@@ -11,47 +11,47 @@ from txtop.ui.models.hero_metrics import WIDENINGS, Chart
 
 Points = Sequence[float | None]
 # The bits of a cell's dots by column, downwards.
-DOTS_DOWN = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-EMPTY = 0x2800
-_DOTS = tuple(column[::-1] for column in DOTS_DOWN)
-_FILLS = tuple(tuple(sum(column[:level]) for level in range(5)) for column in _DOTS)
+DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
+BRAILLE_BLANK = 0x2800
+_DOT_BITS_UP = tuple(column[::-1] for column in DOT_BITS)
+_FILL_BITS = tuple(tuple(sum(column[:level]) for level in range(5)) for column in _DOT_BITS_UP)
 
 
-def share(value: float, low: float, high: float) -> float:
+def compute_share(value: float, low: float, high: float) -> float:
     """Where a value stands on a scale, from 0 to 1; in the middle of one without a length."""
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
 
-def _text(codes: Sequence[int]) -> str:
-    return "".join(chr(EMPTY + code) if code else " " for code in codes)
+def _draw_codes(codes: Sequence[int]) -> str:
+    return "".join(chr(BRAILLE_BLANK + code) if code else " " for code in codes)
 
 
-def filled(points: Points, width: int, top: float, g: Glyphs) -> str:
+def draw_filled(points: Points, width: int, top: float, g: Glyphs) -> str:
     """A rate from zero to `top`, newest at the right, dots filled up from the ground."""
     if width <= 0:
         return ""
     if g.mode != "braille":
-        return _stepped(points, width, 0.0, top, g).rjust(width)
+        return _draw_stepped(points, width, 0.0, top, g).rjust(width)
     newest = list(points)[-2 * width :]
     shown = [*[None] * (2 * width - len(newest)), *newest]
     codes = [0] * width
     for x, value in enumerate(shown):
         if value is not None:
             # A height of nothing would look like a hole.
-            level = max(1, round(share(value, 0.0, top) * 4))
-            codes[x // 2] |= _FILLS[x % 2][level]
-    return _text(codes)
+            level = max(1, round(compute_share(value, 0.0, top) * 4))
+            codes[x // 2] |= _FILL_BITS[x % 2][level]
+    return _draw_codes(codes)
 
 
-def area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
-    """`filled`, `height` rows high; the uppermost row first."""
+def draw_area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
+    """`draw_filled`, `height` rows high; the uppermost row first."""
     if height <= 1 or width <= 0:
-        return [filled(points, width, top, g)][: max(0, height)]
+        return [draw_filled(points, width, top, g)][: max(0, height)]
     each, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
     newest = list(points)[-each * width :]
     shown = [*[None] * (each * width - len(newest)), *newest]
     levels = [
-        0 if value is None else max(1, round(share(value, 0.0, top) * steps * height))
+        0 if value is None else max(1, round(compute_share(value, 0.0, top) * steps * height))
         for value in shown
     ]
     rows = []
@@ -61,26 +61,28 @@ def area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list
             rows.append("".join(g.steps[level] for level in here))
         else:
             pairs = zip(here[::2], here[1::2], strict=True)
-            rows.append(_text([_FILLS[0][left] | _FILLS[1][right] for left, right in pairs]))
+            rows.append(
+                _draw_codes([_FILL_BITS[0][left] | _FILL_BITS[1][right] for left, right in pairs])
+            )
     return rows
 
 
-def dotted(points: Points, width: int, g: Glyphs) -> str:
+def draw_dotted(points: Points, width: int, g: Glyphs) -> str:
     """A latency on a zoomed scale, oldest at the left, one dot a point."""
     if width <= 0:
         return ""
     shown = list(points)[-2 * width :] if g.mode == "braille" else list(points)[-width:]
-    low, high = zoom(shown)
+    low, high = compute_zoom_range(shown)
     if g.mode != "braille":
-        return _stepped(shown, width, low, high, g).ljust(width)
+        return _draw_stepped(shown, width, low, high, g).ljust(width)
     codes = [0] * width
     for x, value in enumerate(shown):
         if value is not None:
-            codes[x // 2] |= _DOTS[x % 2][round(share(value, low, high) * 3)]
-    return _text(codes)
+            codes[x // 2] |= _DOT_BITS_UP[x % 2][round(compute_share(value, low, high) * 3)]
+    return _draw_codes(codes)
 
 
-def zoom(points: Points) -> tuple[float, float]:
+def compute_zoom_range(points: Points) -> tuple[float, float]:
     """The median ±10 %, widened until 95 % of the points fit."""
     known = [value for value in points if value is not None]
     if not known:
@@ -93,16 +95,18 @@ def zoom(points: Points) -> tuple[float, float]:
     return 0.0, max(known)
 
 
-def _stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> str:
+def _draw_stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> str:
     """One character a point, its height in steps; the lowest that is no hole is the second."""
     steps = g.steps
     return "".join(
-        " " if value is None else steps[1 + round(share(value, low, high) * (len(steps) - 2))]
+        " "
+        if value is None
+        else steps[1 + round(compute_share(value, low, high) * (len(steps) - 2))]
         for value in list(points)[-width:]
     )
 
 
-def _resampled(chart: Chart, columns: int) -> list[tuple[float, bool] | None]:
+def _resample_bins(chart: Chart, columns: int) -> list[tuple[float, bool] | None]:
     """The mean of the bins under each of `columns`, and whether it is measured, not warm-up."""
     found: list[tuple[float, bool] | None] = [None] * columns
     planned = max(1, chart.planned)
@@ -122,54 +126,54 @@ def _resampled(chart: Chart, columns: int) -> list[tuple[float, bool] | None]:
     return found
 
 
-def plot(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
+def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
     """The chart itself: warm-up muted, measured in its role; `height` rows of `width` columns."""
     if width <= 0 or height <= 0:
         return [[] for _ in range(max(0, height))]
     if chart.filled:
-        found = _resampled(chart, 2 * width if g.mode == "braille" else width)
+        found = _resample_bins(chart, 2 * width if g.mode == "braille" else width)
         heights = [None if point is None else point[0] for point in found]
-        return [[(line, measured)] for line in area(heights, width, height, chart.high, g)]
+        return [[(line, measured)] for line in draw_area(heights, width, height, chart.high, g)]
     if g.mode != "braille":
-        return _bars(chart, width, height, g, measured)
+        return _draw_marks(chart, width, height, g, measured)
     grid = [[0] * width for _ in range(height)]
     roles = ["muted"] * width
-    for x, point in enumerate(_resampled(chart, 2 * width)):
+    for x, point in enumerate(_resample_bins(chart, 2 * width)):
         if point is None:
             continue
         value, counts = point
-        up = round(share(value, chart.low, chart.high) * (4 * height - 1))
-        grid[height - 1 - up // 4][x // 2] |= _DOTS[x % 2][up % 4]
+        up = round(compute_share(value, chart.low, chart.high) * (4 * height - 1))
+        grid[height - 1 - up // 4][x // 2] |= _DOT_BITS_UP[x % 2][up % 4]
         if counts:
             roles[x // 2] = measured
-    return [_coloured(_text(line), roles) for line in grid]
+    return [_colour_runs(_draw_codes(line), roles) for line in grid]
 
 
-def row_of(value: float, chart: Chart, height: int, g: Glyphs) -> int:
-    """The row of `plot` that a value of its scale stands in."""
+def find_chart_row(value: float, chart: Chart, height: int, g: Glyphs) -> int:
+    """The row of `draw_chart` that a value of its scale stands in."""
     steps = {"braille": 4, "ascii": 1}.get(g.mode, len(g.steps) - 1)
-    up = round(share(value, chart.low, chart.high) * (steps * height - 1))
+    up = round(compute_share(value, chart.low, chart.high) * (steps * height - 1))
     return height - 1 - up // steps
 
 
-def _bars(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
+def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
     """Without braille: one mark a column, in the row of its value."""
     marks, dots = g.steps, [[" "] * width for _ in range(height)]
     roles = ["muted"] * width
     per_row = 1 if g.mode == "ascii" else len(marks) - 1
-    for x, point in enumerate(_resampled(chart, width)):
+    for x, point in enumerate(_resample_bins(chart, width)):
         if point is None:
             continue
         value, counts = point
-        up = round(share(value, chart.low, chart.high) * (per_row * height - 1))
+        up = round(compute_share(value, chart.low, chart.high) * (per_row * height - 1))
         mark = "*" if g.mode == "ascii" else marks[1 + up % per_row]
         dots[height - 1 - up // per_row][x] = mark
         if counts:
             roles[x] = measured
-    return [_coloured("".join(line), roles) for line in dots]
+    return [_colour_runs("".join(line), roles) for line in dots]
 
 
-def _coloured(text: str, roles: list[str]) -> Row:
+def _colour_runs(text: str, roles: list[str]) -> Row:
     found: Row = []
     for character, role in zip(text, roles, strict=True):
         if found and found[-1][1] == role:
@@ -179,7 +183,7 @@ def _coloured(text: str, roles: list[str]) -> Row:
     return found
 
 
-def axis(chart: Chart, width: int, g: Glyphs) -> Row:
+def draw_progress_axis(chart: Chart, width: int, g: Glyphs) -> Row:
     """The rule under the chart, which is the progress of the cell."""
     planned = max(1, chart.planned)
     warm = min(chart.measured_from, len(chart.points)) * width // planned
@@ -191,7 +195,7 @@ def axis(chart: Chart, width: int, g: Glyphs) -> Row:
     ]
 
 
-def bar(share: float, width: int, g: Glyphs, role: str = "plot") -> Row:
+def draw_bar(share: float, width: int, g: Glyphs, role: str = "plot") -> Row:
     """A capacity: what is used heavy, the rest thin."""
     used = min(width, max(0, round(share * width)))
     if share > 0 and width:

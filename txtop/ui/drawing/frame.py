@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, block, clean, cut, row_width
+from txtop.ui.drawing.spans import Row, clean, cut, fit_block, measure_row
 
 
-def inside(width: int, height: int, boxed: bool) -> tuple[int, int]:
+def compute_inner_size(width: int, height: int, boxed: bool) -> tuple[int, int]:
     """Columns and rows that a frame leaves."""
     if boxed:
         return max(0, width - 4), max(0, height - 2)
     return max(0, width - 2), max(0, height - 1)
 
 
-def framed(
+def draw_frame(
     title: str,
     subtitle: Row,
     body: list[Row],
@@ -27,22 +27,22 @@ def framed(
     """`body` in its frame, exactly `height` rows of `width` columns."""
     line = "muted" if focused else "border"
     name = "accent-a.bold" if focused else "text.bold"
-    across, down = inside(width, height, boxed)
+    across, down = compute_inner_size(width, height, boxed)
     left, right = (g("╭─"), g("─╮")) if boxed else (g("─"), g("─"))
-    top = _heading(title, subtitle, width - len(left) - len(right), g, line, name)
+    top = _draw_heading(title, subtitle, width - len(left) - len(right), g, line, name)
     rows: list[Row] = [[(left, line), *top, (right, line)]]
-    lines = block(body, across, down)
+    lines = fit_block(body, across, down)
     if not boxed:
-        return block([*rows, *([(" ", "text"), *row] for row in lines)], width, height)
+        return fit_block([*rows, *([(" ", "text"), *row] for row in lines)], width, height)
     side = g("│")
     rows += [[(f"{side} ", line), *row, (f" {side}", line)] for row in lines]
     rows.append([(g("╰") + g("─") * max(0, width - 2) + g("╯"), line)])
-    return block(rows, width, height)
+    return fit_block(rows, width, height)
 
 
-def _heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
+def _draw_heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: str) -> Row:
     """` title ───── subtitle `; the subtitle goes first where there is no room, then the title."""
-    taken = row_width(subtitle)
+    taken = measure_row(subtitle)
     if taken and taken + 2 + 6 > room:
         subtitle, taken = [], 0
     ends: Row = [(" ", line), *subtitle, (" ", line)] if taken else []
@@ -50,5 +50,5 @@ def _heading(title: str, subtitle: Row, room: int, g: Glyphs, line: str, name: s
     text = cut(clean(title), max(0, room - beside - 3), g("…"))
     if not text:
         return [(g("─") * max(0, room - beside), line), *ends]
-    rule = g("─") * max(0, room - beside - row_width([(text, "")]) - 2)
+    rule = g("─") * max(0, room - beside - measure_row([(text, "")]) - 2)
     return [(" ", line), (text, name), (f" {rule}", line), *ends]

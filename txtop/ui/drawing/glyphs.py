@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Mode = Literal["braille", "blocks", "ascii"]
+GlyphMode = Literal["braille", "blocks", "ascii"]
 
-ASCII = {
+ASCII_FALLBACKS = {
     "✓": "+", "▸": ">", "◂": "<", "✗": "x", "·": ".", "●": "*", "○": "o", "▲": "!", "■": "#",
     "◆": "$", "┴": "+",
     "≈": "~", "━": "=", "─": "-", "╌": "-", "│": "|", "┼": "+", "┿": "+", "├": "+", "┤": "+",
@@ -27,12 +27,12 @@ ASCII_STEPS = " .:-=+*#"
 class Glyphs:
     """One way of drawing. Called with a text it returns what to draw instead."""
 
-    mode: Mode = "braille"
+    mode: GlyphMode = "braille"
 
     def __call__(self, text: str) -> str:
         if self.mode != "ascii":
             return text
-        return "".join(ASCII.get(character, character) for character in text)
+        return "".join(ASCII_FALLBACKS.get(character, character) for character in text)
 
     @property
     def steps(self) -> str:
@@ -41,20 +41,20 @@ class Glyphs:
 
 
 BRAILLE = Glyphs()
-_now = BRAILLE
+_current = BRAILLE
 
 
-def use(mode: Mode) -> None:
+def set_glyphs(mode: GlyphMode) -> None:
     """Sets what this terminal draws, once, before the first screen."""
-    global _now
-    _now = Glyphs(mode)
+    global _current
+    _current = Glyphs(mode)
 
 
-def current() -> Glyphs:
+def get_glyphs() -> Glyphs:
     """What this terminal draws."""
-    return _now
+    return _current
 
 
-def glyph(text: str) -> str:
+def adapt_text(text: str) -> str:
     """`text` as this terminal draws it."""
-    return _now(text)
+    return _current(text)

@@ -11,15 +11,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from txtop.ui.drawing import glyphs, themes
-from txtop.ui.drawing.spans import Row, Span, as_ascii, cells, clean, crop
+from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, to_ascii
 from txtop.ui.models.layout import is_boxed
 
-__all__ = ["Lines", "Row", "Span", "changed_columns", "merged"]
+__all__ = ["LineWidget", "Row", "Span", "find_changed_columns", "merge_spans"]
 
 Ground = Literal["bg", "panel"]
 
 
-def merged(row: Row, width: int) -> Row:
+def merge_spans(row: Row, width: int) -> Row:
     """Exactly `width` columns, neighbours of one role as one span, spaces with the span before."""
     found: Row = []
     for text, role in crop(row, width):
@@ -30,27 +30,27 @@ def merged(row: Row, width: int) -> Row:
     return found
 
 
-def _columns(row: Row) -> list[Span]:
+def _split_columns(row: Row) -> list[Span]:
     """One entry a column; the second half of a wide character is empty."""
     found: list[Span] = []
     for text, role in row:
         for character in text:
             found.append((character, "" if character == " " else role))
             if not character.isascii():
-                found += [("", role)] * (cells(character) - 1)
+                found += [("", role)] * (measure_text(character) - 1)
     return found
 
 
-def changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
+def find_changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
     """The first column that differs and the one after the last; null for equal rows."""
-    old, new = _columns(before), _columns(after)
+    old, new = _split_columns(before), _split_columns(after)
     if len(old) != len(new):
         return 0, max(len(old), len(new))
     differ = [x for x, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
     return (differ[0], differ[-1] + 1) if differ else None
 
 
-class Lines(Widget):
+class LineWidget(Widget):
     """Draws what `build` returns. `tick` builds again and refreshes the columns that changed.
 
     Rows are cut and filled to the widget's width; their text is made inert here, whoever built
@@ -103,15 +103,15 @@ class Lines(Widget):
         if self._built_for != (width, height):
             self._built_for = (width, height)
             self._raw = raw
-            self._rows = [merged(row, width) for row in raw]
+            self._rows = [merge_spans(row, width) for row in raw]
             self._strips = [None] * height
             return None
         regions = []
         for y, row in enumerate(raw):
             if row == self._raw[y]:
                 continue
-            now = merged(row, width)
-            span = changed_columns(self._rows[y], now)
+            now = merge_spans(row, width)
+            span = find_changed_columns(self._rows[y], now)
             self._rows[y] = now
             if span is not None:
                 self._strips[y] = None
@@ -135,7 +135,7 @@ class Lines(Widget):
         if self._built_for != (width, height) and width and height:
             self._build(width, height)
         if y >= len(self._rows):
-            return Strip.blank(width, themes.style(self.app.theme, "text", self.ground_now()))
+            return Strip.blank(width, themes.get_style(self.app.theme, "text", self.ground_now()))
         strip = self._strips[y]
         if strip is None:
             strip = self._strips[y] = self._strip(self._rows[y], width)
@@ -143,11 +143,11 @@ class Lines(Widget):
 
     def _strip(self, row: Row, width: int) -> Strip:
         theme, ground = self.app.theme, self.ground_now()
-        plain = glyphs.current().mode == "ascii"
+        plain = glyphs.get_glyphs().mode == "ascii"
         return Strip(
             [
                 Segment(
-                    as_ascii(clean(t)) if plain else clean(t), themes.style(theme, role, ground)
+                    to_ascii(clean(t)) if plain else clean(t), themes.get_style(theme, role, ground)
                 )
                 for t, role in row
             ],

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Ends are rounded to a twentieth of a decade, so that a point on the move rarely moves the others.
-STEPS = 20
-ROOM = 0.06
-LEAST_ROOM = 0.04
-FEW_TICKS = 3
-COARSE = (1, 2, 5)
-FINE = (1, 2, 3, 4, 5, 7)
+STEPS_PER_DECADE = 20
+MARGIN_SHARE = 0.06
+MIN_MARGIN = 0.04
+MIN_TICKS = 3
+COARSE_FACTORS = (1, 2, 5)
+FINE_FACTORS = (1, 2, 3, 4, 5, 7)
 FINE_BELOW = 20.0
 LINEAR_TICKS = 5
 SMALLEST, LARGEST = 1e-12, 1e15
@@ -37,51 +37,51 @@ class Scale:
         return min(1.0, max(0.0, (at - low) / (high - low)))
 
 
-def logarithmic(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
+def build_log_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
     """Around `values`, all above 0; labelled at `ticks` if there are any, else at round numbers."""
     known = [min(LARGEST, max(SMALLEST, value)) for value in values] or [1.0, 10.0]
     low, high = math.log10(min(known)), math.log10(max(known))
-    room = max(LEAST_ROOM, ROOM * (high - low))
-    low = math.floor((low - room) * STEPS) / STEPS
-    high = math.ceil((high + room) * STEPS) / STEPS
+    room = max(MIN_MARGIN, MARGIN_SHARE * (high - low))
+    low = math.floor((low - room) * STEPS_PER_DECADE) / STEPS_PER_DECADE
+    high = math.ceil((high + room) * STEPS_PER_DECADE) / STEPS_PER_DECADE
     ends = 10**low, 10**high
-    return Scale(*ends, True, tuple(ticks) or log_ticks(*ends))
+    return Scale(*ends, True, tuple(ticks) or compute_log_ticks(*ends))
 
 
-def linear(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
+def build_linear_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
     """From 0, so that twice as long is twice as high."""
-    most = max(values, default=1.0) * (1 + ROOM)
-    step = nice(most / LINEAR_TICKS)
+    most = max(values, default=1.0) * (1 + MARGIN_SHARE)
+    step = round_up_step(most / LINEAR_TICKS)
     high = math.ceil(most / step * 2) * step / 2
-    return Scale(0.0, high, False, tuple(ticks) or even_ticks(0.0, high))
+    return Scale(0.0, high, False, tuple(ticks) or compute_even_ticks(0.0, high))
 
 
-def log_ticks(low: float, high: float) -> tuple[float, ...]:
+def compute_log_ticks(low: float, high: float) -> tuple[float, ...]:
     """1-2-5 of each decade, 1-2-3-4-5-7 below a span of 20; even steps where these are too few."""
-    heads = COARSE if high / low >= FINE_BELOW else FINE
+    heads = COARSE_FACTORS if high / low >= FINE_BELOW else FINE_FACTORS
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     found = tuple(
         value for d in decades for head in heads if low <= (value := _power(head, d)) <= high
     )
-    return found if len(found) >= FEW_TICKS else even_ticks(low, high)
+    return found if len(found) >= MIN_TICKS else compute_even_ticks(low, high)
 
 
-def even_ticks(low: float, high: float) -> tuple[float, ...]:
+def compute_even_ticks(low: float, high: float) -> tuple[float, ...]:
     """Multiples of a round step, three to ten."""
     found: list[float] = []
     for wanted in (LINEAR_TICKS, 2 * LINEAR_TICKS):
-        step = nice((high - low) / wanted)
+        step = round_up_step((high - low) / wanted)
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         found = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
-        if len(found) >= FEW_TICKS:
+        if len(found) >= MIN_TICKS:
             break
     return tuple(found)
 
 
-def nice(value: float) -> float:
+def round_up_step(value: float) -> float:
     """The next 1, 2 or 5 of a decade that is not below `value`."""
     decade = math.floor(math.log10(value))
-    heads = (*COARSE, 10)
+    heads = (*COARSE_FACTORS, 10)
     return next(step for head in heads if (step := _power(head, decade)) >= value * (1 - 1e-9))
 
 
@@ -90,7 +90,7 @@ def _power(head: int, decade: int) -> float:
     return float(f"{head}e{decade}")
 
 
-def tick_text(value: float) -> str:
+def format_tick(value: float) -> str:
     """`0.5`, `20`, `1000`, `20k`, `1.5M`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:

@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from txtop.ui.drawing.canvas import Canvas
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.scale import Scale, tick_text
-from txtop.ui.drawing.spans import Row, cells, clean, cut, fit
+from txtop.ui.drawing.scale import Scale, format_tick
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_text
 
 SIGNS, HOLLOW = "●■▲◆", "○□△◇"
 ASCII_SIGNS, ASCII_HOLLOW = "*#^$", "oooo"
@@ -20,13 +20,13 @@ ROLES = ("accent-a", "accent-b", "text", "muted")
 GRID_EVERY = 4
 CEILING_NAME_AT = 5
 GUTTER = 7
-LEAST = (16, 4)
-Place = tuple[int, int]
-Path = tuple[tuple[float, float], ...]
+MIN_SIZE = (16, 4)
+GridPosition = tuple[int, int]
+Polyline = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
-class Spot:
+class ScatterPoint:
     """A point: of which series, what stands beside it, and whether it is not settled yet."""
 
     x: float
@@ -38,7 +38,7 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ScatterData:
     """What a plane shows. `lines` are a series and its way, `guide` a line that nothing was
     measured of, with its name, `ceilings` heights with theirs."""
 
@@ -46,13 +46,13 @@ class Drawing:
     y: Scale
     x_name: str
     y_name: str
-    spots: tuple[Spot, ...] = ()
-    lines: tuple[tuple[int, Path], ...] = ()
-    guide: tuple[Path, str] | None = None
+    spots: tuple[ScatterPoint, ...] = ()
+    lines: tuple[tuple[int, Polyline], ...] = ()
+    guide: tuple[Polyline, str] | None = None
     ceilings: tuple[tuple[float, str], ...] = ()
 
 
-def sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
+def get_series_sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
     """The sign of a series; from the fifth on signs and colours meet in new pairs."""
     place = (series + series // len(SIGNS)) % len(SIGNS)
     if g.mode == "ascii":
@@ -60,23 +60,23 @@ def sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
     return (HOLLOW if hollow else SIGNS)[place]
 
 
-def role(series: int) -> str:
+def get_series_role(series: int) -> str:
     """The colour of a series."""
     return ROLES[series % len(ROLES)]
 
 
-class Plane:
+class ScatterPlot:
     """`width` columns and `height` rows: labels at the left, two rows of them at the bottom."""
 
-    def __init__(self, drawing: Drawing, width: int, height: int, g: Glyphs) -> None:
+    def __init__(self, drawing: ScatterData, width: int, height: int, g: Glyphs) -> None:
         self._shown = drawing
         self._width, self._height = width, height
         self._g = g
-        self.gutter = min(GUTTER, max(0, width - LEAST[0]))
+        self.gutter = min(GUTTER, max(0, width - MIN_SIZE[0]))
         self.across, self.down = width - self.gutter, height - 2
-        self._drawn = width >= LEAST[0] and height >= LEAST[1]
+        self._drawn = width >= MIN_SIZE[0] and height >= MIN_SIZE[1]
 
-    def place(self, x: float, y: float) -> Place:
+    def place(self, x: float, y: float) -> GridPosition:
         """The column and the row of a value, the gutter counted."""
         column, row = self._dot(x, y)
         return self.gutter + column // 2, row // 4
@@ -104,7 +104,7 @@ class Plane:
         labels = self._labels_at_rows()
         gap = " " * min(1, self.gutter)
         body: list[Row] = [
-            [(self._aside(labels.get(y, "")) + gap, "muted"), *row]
+            [(self._align_in_gutter(labels.get(y, "")) + gap, "muted"), *row]
             for y, row in enumerate(canvas.rows())
         ]
         return [*body, *self._axis()]
@@ -120,7 +120,10 @@ class Plane:
             x, y = self._cell(spot)
             weight = ".bold" if spot.bold or i == cursor else ""
             canvas.put(
-                x, y, sign(spot.series, self._g, hollow=spot.hollow), role(spot.series) + weight
+                x,
+                y,
+                get_series_sign(spot.series, self._g, hollow=spot.hollow),
+                get_series_role(spot.series) + weight,
             )
         if cursor is not None and cursor < len(spots):
             x, y = self._cell(spots[cursor])
@@ -133,19 +136,19 @@ class Plane:
                 self._label(canvas, spot, "text.bold" if at_cursor else "text", 1 + at_cursor)
         self._guide_name(canvas)
 
-    def _label(self, canvas: Canvas, spot: Spot, colour: str, away: int) -> None:
+    def _label(self, canvas: Canvas, spot: ScatterPoint, colour: str, away: int) -> None:
         """At the right of the point, else at its left, above or below; left out where all is
         taken."""
         text = clean(self._g(spot.label))
-        wide = cells(text)
+        wide = measure_text(text)
         x, y = self._cell(spot)
         for row in (y, y - 1, y + 1):
             # The next sign would take a label that touches it for its own.
-            if canvas.free(x + away, row, wide) and not canvas.signed(x + away + wide, row):
+            if canvas.free(x + away, row, wide) and not canvas.has_sign(x + away + wide, row):
                 canvas.put(x + away, row, text, colour)
                 return
             left = x - away - wide + 1
-            if canvas.free(left, row, wide) and not canvas.signed(left - 1, row):
+            if canvas.free(left, row, wide) and not canvas.has_sign(left - 1, row):
                 canvas.put(left, row, text, colour)
                 return
 
@@ -155,10 +158,10 @@ class Plane:
             return
         path, name = self._shown.guide
         text = clean(self._g(name))
-        x, y = self._cell(Spot(*path[-1], 0))
+        x, y = self._cell(ScatterPoint(*path[-1], 0))
         for row in (y + 1, y + 2, y - 1, y - 2):
-            if canvas.free(x - cells(text) - 1, row, cells(text) + 2):
-                canvas.put(x - cells(text), row, text, "muted")
+            if canvas.free(x - measure_text(text) - 1, row, measure_text(text) + 2):
+                canvas.put(x - measure_text(text), row, text, "muted")
                 return
 
     def _ceilings(self, canvas: Canvas) -> None:
@@ -167,7 +170,7 @@ class Plane:
         for value, name in self._shown.ceilings:
             beyond = value > self._shown.y.high
             y = 0 if beyond else self.place(self._shown.x.low, value)[1]
-            said = f"{name} ↑ {tick_text(value)}" if beyond else name
+            said = f"{name} ↑ {format_tick(value)}" if beyond else name
             text = f" {cut(clean(g(said)), max(0, self.across - 2 * CEILING_NAME_AT), g('…'))} "
             canvas.put(CEILING_NAME_AT, y, text, "muted")
             for x in range(self.across):
@@ -175,11 +178,11 @@ class Plane:
 
     def _paths(self, canvas: Canvas) -> None:
         for series, path in self._shown.lines:
-            self._path(canvas, path, role(series), 1)
+            self._path(canvas, path, get_series_role(series), 1)
         if self._shown.guide is not None:
             self._path(canvas, self._shown.guide[0], "muted", 4)
 
-    def _path(self, canvas: Canvas, path: Path, colour: str, every: int) -> None:
+    def _path(self, canvas: Canvas, path: Polyline, colour: str, every: int) -> None:
         """A dot a step along the longer side of each piece."""
         for start, end in pairwise(path):
             (x0, y0), (x1, y1) = self._dot(*start), self._dot(*end)
@@ -203,7 +206,7 @@ class Plane:
         for value in reversed(self._shown.y.ticks):
             y = self.place(self._shown.x.low, value)[1]
             if not {y - 1, y, y + 1} & found.keys():
-                found[y] = tick_text(value)
+                found[y] = format_tick(value)
         return found
 
     def _axis(self) -> list[Row]:
@@ -211,12 +214,12 @@ class Plane:
         the left of the rule, that of the other under it, or at the right end if it is long."""
         g, line, text = self._g, [self._g("─")] * self.across, [" "] * self.across
         name, wide = clean(self._shown.x_name), max(0, self.gutter - 1)
-        at_end = "" if cells(name) <= wide else cut(name, max(0, self.across - 2), "")
-        free = self.across - cells(at_end)
+        at_end = "" if measure_text(name) <= wide else cut(name, max(0, self.across - 2), "")
+        free = self.across - measure_text(at_end)
         taken = -1
         for value in self._shown.x.ticks:
             x = self.place(value, self._shown.y.low)[0] - self.gutter
-            said = tick_text(value)
+            said = format_tick(value)
             start = min(max(0, x - len(said) // 2), max(0, self.across - len(said)))
             line[x] = g("┴")
             if start > taken and start + len(said) + bool(at_end) <= free:
@@ -224,24 +227,27 @@ class Plane:
                 taken = start + len(said)
         gap = " " * min(1, self.gutter)
         return [
-            [(self._aside(clean(self._shown.y_name)) + gap, "muted"), ("".join(line), "border")],
             [
-                (self._aside("" if at_end else name) + gap, "muted"),
+                (self._align_in_gutter(clean(self._shown.y_name)) + gap, "muted"),
+                ("".join(line), "border"),
+            ],
+            [
+                (self._align_in_gutter("" if at_end else name) + gap, "muted"),
                 ("".join(text)[:free] + at_end, "muted"),
             ],
         ]
 
-    def _aside(self, text: str) -> str:
+    def _align_in_gutter(self, text: str) -> str:
         """A text at the right end of the gutter, but for the column that it leaves to the plot."""
         return fit(text, self.gutter - 1, "right", "")
 
     # Where it is
 
-    def _cell(self, spot: Spot) -> Place:
+    def _cell(self, spot: ScatterPoint) -> GridPosition:
         x, y = self.place(spot.x, spot.y)
         return x - self.gutter, y
 
-    def _dot(self, x: float, y: float) -> Place:
+    def _dot(self, x: float, y: float) -> GridPosition:
         """The braille dot of a value, counted from the upper left."""
         column = round(self._shown.x.share(x) * (2 * self.across - 1))
         row = round((1 - self._shown.y.share(y)) * (4 * self.down - 1))

@@ -9,7 +9,7 @@ from typing import Literal
 from rich.cells import get_character_cell_size
 
 from txtop.sanitise import sanitise
-from txtop.ui.drawing.glyphs import ASCII
+from txtop.ui.drawing.glyphs import ASCII_FALLBACKS
 
 Span = tuple[str, str]
 Row = list[Span]
@@ -35,17 +35,18 @@ def clean(text: str) -> str:
     return "".join(found)
 
 
-def as_ascii(text: str) -> str:
+def to_ascii(text: str) -> str:
     """The last word on ASCII: what no builder replaced, cell for cell."""
     if text.isascii():
         return text
     return "".join(
-        c if c.isascii() else (ASCII.get(c) or "?")[0] * get_character_cell_size(c) for c in text
+        c if c.isascii() else (ASCII_FALLBACKS.get(c) or "?")[0] * get_character_cell_size(c)
+        for c in text
     )
 
 
 @lru_cache(maxsize=8192)
-def cells(text: str) -> int:
+def measure_text(text: str) -> int:
     """Columns that a clean text takes."""
     if text.isascii():
         return len(text)
@@ -54,9 +55,9 @@ def cells(text: str) -> int:
 
 def cut(text: str, width: int, mark: str = "…") -> str:
     """At most `width` columns of a clean text, ended by `mark` where something was left out."""
-    if cells(text) <= width:
+    if measure_text(text) <= width:
         return text
-    room = width - cells(mark)
+    room = width - measure_text(mark)
     if room < 0:
         mark, room = "", max(0, width)
     kept, used = [], 0
@@ -71,15 +72,15 @@ def cut(text: str, width: int, mark: str = "…") -> str:
 def fit(text: str, width: int, align: Align = "left", mark: str = "…") -> str:
     """Any text made clean and exactly `width` columns wide."""
     text = cut(clean(text), max(0, width), mark)
-    space = " " * (max(0, width) - cells(text))
+    space = " " * (max(0, width) - measure_text(text))
     return space + text if align == "right" else text + space
 
 
-def wrapped(text: str, width: int, most: int, mark: str = "…") -> list[str]:
+def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
     """Any text over at most `most` lines, broken at spaces where there are any."""
     left = clean(text).strip()
     lines: list[str] = []
-    while left and len(lines) < most - 1 and cells(left) > width:
+    while left and len(lines) < most - 1 and measure_text(left) > width:
         part = cut(left, width, "")
         if " " in part:
             part = part[: part.rindex(" ")]
@@ -90,9 +91,9 @@ def wrapped(text: str, width: int, most: int, mark: str = "…") -> list[str]:
     return [*lines, cut(left, width, mark)]
 
 
-def row_width(row: Row) -> int:
+def measure_row(row: Row) -> int:
     """Columns of a row."""
-    return sum(cells(clean(text)) for text, _ in row)
+    return sum(measure_text(clean(text)) for text, _ in row)
 
 
 def crop(row: Row, width: int) -> Row:
@@ -101,7 +102,7 @@ def crop(row: Row, width: int) -> Row:
     left = max(0, width)
     for text, role in row:
         text = clean(text)
-        wide = cells(text)
+        wide = measure_text(text)
         if wide > left:
             text = fit(text, left, mark="")
             wide = left
@@ -115,15 +116,15 @@ def crop(row: Row, width: int) -> Row:
     return found
 
 
-def ends(left: Row, right: Row, width: int, gap: int = 2) -> Row:
+def join_ends(left: Row, right: Row, width: int, gap: int = 2) -> Row:
     """`left` and `right` at the two ends; the right one gives way where both do not fit."""
-    taken, wanted = row_width(left), row_width(right)
+    taken, wanted = measure_row(left), measure_row(right)
     if taken + gap + wanted > width:
         return crop(left, width)
     return [*left, (" " * (width - taken - wanted), "text"), *right]
 
 
-def block(rows: list[Row], width: int, height: int) -> list[Row]:
+def fit_block(rows: list[Row], width: int, height: int) -> list[Row]:
     """Exactly `height` rows of exactly `width` columns."""
     shown = [crop(row, width) for row in rows[: max(0, height)]]
     return shown + [crop([], width) for _ in range(max(0, height) - len(shown))]

@@ -14,27 +14,27 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models import hero_metrics
-from txtop.ui.models.ab_comparison import Comparison, comparison, memory_bytes
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.hero import Hero, hero
+from txtop.ui.models.ab_comparison import ABComparisonView, build_ab_comparison, get_memory_bytes
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.hero import HeroView, build_hero
 
 NS_PER_S = 1e9
 
 
 @dataclass(frozen=True)
-class Lane:
+class ABArmView:
     """One arm: what a hero says of its cell, and whether it is at work now."""
 
     letter: str
     name: str
-    hero: Hero
+    hero: HeroView
     running: bool
     mean: float | None
     memory: tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Duel:
+class ABView:
     """All of an A/B. `chosen` is the place of the comparison on show; `winners` has a letter a
     block, empty where it was discarded; `share` is how much of the open block is done."""
 
@@ -47,51 +47,51 @@ class Duel:
     winners: tuple[str, ...]
     share: float
     left: str
-    comparisons: tuple[Comparison, ...]
-    lanes: tuple[Lane, ...]
+    comparisons: tuple[ABComparisonView, ...]
+    lanes: tuple[ABArmView, ...]
     chosen: int = 0
 
     @property
-    def comparison(self) -> Comparison:
+    def comparison(self) -> ABComparisonView:
         return self.comparisons[self.chosen]
 
     @property
-    def sides(self) -> tuple[Lane, Lane]:
+    def sides(self) -> tuple[ABArmView, ABArmView]:
         """A, and the arm that is held against it on show."""
         return self.lanes[0], self.lanes[self.chosen + 1]
 
-    def choose(self, place: int) -> Duel:
+    def choose(self, place: int) -> ABView:
         """The same with another comparison on show, counted round."""
         return replace(self, chosen=place % len(self.comparisons))
 
 
-def duel(state: SessionState, memo: Memo) -> Duel | None:
+def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
     """Null where the session is no A/B."""
     versus = state.versus
     if versus is None:
         return None
-    names, shared = labels.names(versus.arms)
+    names, shared = labels.label_arms(versus.arms)
     models = dict.fromkeys(arm.model_name for arm in versus.arms)
     cells = [state.cells[arm.id] for arm in versus.arms]
-    return Duel(
+    return ABView(
         model=next(iter(models)) if len(models) == 1 else "",
         names=names,
         shared=shared,
         margin=versus.margin,
         block=versus.blocks,
         first_look=versus.first_look,
-        winners=_winners(versus),
-        share=_share(state, versus),
-        left=_left(state, versus),
-        comparisons=tuple(comparison(state, versus, name) for name in versus.sequences),
+        winners=_list_winners(versus),
+        share=_compute_block_share(state, versus),
+        left=_format_time_left(state, versus),
+        comparisons=tuple(build_ab_comparison(state, versus, name) for name in versus.sequences),
         lanes=tuple(
-            _lane(state, cell, versus.letter(cell.cell.id), name, memo)
+            _build_arm(state, cell, versus.letter(cell.cell.id), name, memo)
             for cell, name in zip(cells, names, strict=True)
         ),
     )
 
 
-def _winners(versus: ABTest) -> tuple[str, ...]:
+def _list_winners(versus: ABTest) -> tuple[str, ...]:
     """Of each block the letter of the arm that was the fastest; `=` where none was."""
     found = []
     place = 0
@@ -110,7 +110,7 @@ def _winners(versus: ABTest) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _share(state: SessionState, versus: ABTest) -> float:
+def _compute_block_share(state: SessionState, versus: ABTest) -> float:
     """How much of the open block is done, from what the one before had."""
     if not versus.rounds or state.ended is not None:
         return 0.0
@@ -120,22 +120,22 @@ def _share(state: SessionState, versus: ABTest) -> float:
     return min(1.0, max(0, made - closed) / wanted)
 
 
-def measured_s(state: SessionState) -> float:
+def sum_measured_s(state: SessionState) -> float:
     """Seconds that all arms have measured so far."""
-    return sum(hero_metrics.measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
+    return sum(hero_metrics.sum_measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
 
 
-def _left(state: SessionState, versus: ABTest) -> str:
+def _format_time_left(state: SessionState, versus: ABTest) -> str:
     """A guess of the time that measuring still takes: to the verdict, or to the end of the budget,
     whichever is nearer."""
     if state.ended is not None:
         return ""
     if not versus.blocks:
         return formatting.PENDING
-    spent_s = measured_s(state)
+    spent_s = sum_measured_s(state)
     block_s = spent_s / len(versus.rounds)
     if state.plan.iterations is not None:
-        return formatting.about(max(0, state.plan.iterations - versus.blocks) * block_s)
+        return formatting.format_estimate(max(0, state.plan.iterations - versus.blocks) * block_s)
     rest_s = state.plan.budget_s - spent_s
     open_ = [s for name, s in versus.sequences.items() if versus.verdict(name) is None]
     wanted = [s.expected_blocks() for s in open_]
@@ -143,21 +143,23 @@ def _left(state: SessionState, versus: ABTest) -> str:
         rest_s = min(
             rest_s, max((n or 0) - s.n for n, s in zip(wanted, open_, strict=True)) * block_s
         )
-    return formatting.about(max(0.0, rest_s))
+    return formatting.format_estimate(max(0.0, rest_s))
 
 
-def _lane(state: SessionState, cell: CellState, letter: str, name: str, memo: Memo) -> Lane:
-    size, what = memory_bytes(cell)
+def _build_arm(
+    state: SessionState, cell: CellState, letter: str, name: str, memo: FrameCache
+) -> ABArmView:
+    size, what = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
     mean = memo.now(cell, metric, state.plan.seed).mean
-    return Lane(
+    return ABArmView(
         letter=letter,
         name=name,
-        hero=hero(state, cell, {}, memo),
+        hero=build_hero(state, cell, {}, memo),
         running=state.current == cell.cell.id and state.ended is None,
         mean=mean,
         memory=(
             "peak mem" if what == "memory" else "weights",
-            formatting.gib(size) if size else "…",
+            formatting.format_gib(size) if size else "…",
         ),
     )

@@ -13,12 +13,12 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
-from txtop.ui.models.ab_divergence import NONE, Difference, difference
+from txtop.ui.models.ab_divergence import NO_DIVERGENCE, ABDivergenceView, build_ab_divergence
 
-SHOWN_LOOKS = 240
+MAX_LOOKS = 240
 
 
-ROLES = {
+FIDELITY_ROLES = {
     "lossless-like": "ok",
     "minor": "text",
     "visible": "warn",
@@ -28,7 +28,7 @@ ROLES = {
 
 
 @dataclass(frozen=True)
-class Interval:
+class FunnelInterval:
     """One row of the funnel; `counts` from the first look on that may decide."""
 
     block: int
@@ -39,7 +39,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ABComparisonView:
     """The arm `letter` against A: one number, in a word, how sure, and what stands behind it.
 
     `value` is null where nothing may be said. `rows` are label, value, role of the value, remark.
@@ -53,19 +53,19 @@ class Comparison:
     interval: str = ""
     surely: str = ""
     rows: tuple[tuple[str, str, str, str], ...] = ()
-    looks: tuple[Interval, ...] = ()
-    difference: Difference = NONE
+    looks: tuple[FunnelInterval, ...] = ()
+    difference: ABDivergenceView = NO_DIVERGENCE
 
 
-def comparison(state: SessionState, versus: ABTest, name: str) -> Comparison:
+def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABComparisonView:
     """Of the arm `name` against the first."""
     look, verdict = versus.look(name), versus.verdict(name, over=state.ended is not None)
     letter = versus.letter(name)
-    base = Comparison(
+    base = ABComparisonView(
         letter=letter,
         rows=_rows(state, versus, name),
-        looks=_looks(versus, name),
-        difference=difference(state, versus, name),
+        looks=_build_funnel_intervals(versus, name),
+        difference=build_ab_divergence(state, versus, name),
     )
     if why := versus.explain_no_verdict(name):
         who, _, cause = why.partition(": ")
@@ -79,7 +79,7 @@ def comparison(state: SessionState, versus: ABTest, name: str) -> Comparison:
             looks=(),
         )
     if look.interval is None:
-        doing = _doing(state)
+        doing = _describe_stage(state)
         value = look.ratio if look.n else None
         return replace(base, value=value, word=doing or "keep going", surely="no verdict yet")
     low, high = look.interval
@@ -87,19 +87,19 @@ def comparison(state: SessionState, versus: ABTest, name: str) -> Comparison:
         base,
         value=look.ratio,
         interval=f"[{low:.2f}, {high:.2f}]  95 %",
-        surely=_surely(versus),
+        surely=_describe_certainty(versus),
     )
-    return _decided(shown, state, versus, name, verdict, look)
+    return _apply_verdict(shown, state, versus, name, verdict, look)
 
 
-def _decided(
-    shown: Comparison,
+def _apply_verdict(
+    shown: ABComparisonView,
     state: SessionState,
     versus: ABTest,
     name: str,
     verdict: SequentialVerdict | None,
     look: Look,
-) -> Comparison:
+) -> ABComparisonView:
     """The words and the colour of a verdict, or of none."""
     assert look.interval is not None
     low, high = look.interval
@@ -126,25 +126,25 @@ def _decided(
         exact = f"[{low:.3f}, {high:.3f}]  95 %"
         return replace(shown, word=word, role="text", interval=exact, surely=least)
     if verdict == "inconclusive":
-        why = "looks contradict each other" if low > high else _why_over(state, versus)
+        why = "looks contradict each other" if low > high else _explain_end(state, versus)
         return replace(shown, word="inconclusive", surely=why)
     return replace(shown, word="keep going", surely="no verdict yet")
 
 
-def _why_over(state: SessionState, versus: ABTest) -> str:
+def _explain_end(state: SessionState, versus: ABTest) -> str:
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
         return "the budget is spent"
     return "stopped" if ended & {"stop", "skip"} else f"{versus.blocks} blocks"
 
 
-def _surely(versus: ABTest) -> str:
+def _describe_certainty(versus: ABTest) -> str:
     if versus.reloaded:
         return "indicative"
     return "if noise is normal" if versus.paired else "valid at every look"
 
 
-def _doing(state: SessionState) -> str:
+def _describe_stage(state: SessionState) -> str:
     """What happens before there is anything to say."""
     if state.ended is not None:
         return "no verdict"
@@ -160,13 +160,13 @@ def _doing(state: SessionState) -> str:
     return f"{word} {versus.letter(cell.cell.id)}" if word else "keep going"
 
 
-def _looks(versus: ABTest, name: str) -> tuple[Interval, ...]:
+def _build_funnel_intervals(versus: ABTest, name: str) -> tuple[FunnelInterval, ...]:
     """The first and the newest; an open one has no interval yet."""
     known = [look for look in versus.sequences[name].looks if look.interval is not None]
-    if len(known) > SHOWN_LOOKS:
-        known = [known[0], *known[-SHOWN_LOOKS:]]
+    if len(known) > MAX_LOOKS:
+        known = [known[0], *known[-MAX_LOOKS:]]
     return tuple(
-        Interval(look.n, look.ratio, *look.interval, look.n >= versus.first_look)
+        FunnelInterval(look.n, look.ratio, *look.interval, look.n >= versus.first_look)
         for look in known
         if look.interval is not None
     )
@@ -202,10 +202,10 @@ def _margin_remark(versus: ABTest, name: str) -> str:
     if sequence.verdict is None:
         return "the interval reaches into it"
     word = "inside from block" if sequence.verdict == "equivalent" else "cleared at block"
-    return f"{word} {_decided_at(versus, name)}"
+    return f"{word} {_find_verdict_block(versus, name)}"
 
 
-def _decided_at(versus: ABTest, name: str) -> int:
+def _find_verdict_block(versus: ABTest, name: str) -> int:
     """The first block after which the verdict stood."""
     sequence = versus.sequences[name]
     at = sequence.n
@@ -231,12 +231,12 @@ def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, st
     what = fidelity.compute_badge(found)
     words = fidelity.format_badge_forms(found)[0]
     remark = ""
-    if found is not None and ROLES.get(what) and what != "INVALID":
+    if found is not None and FIDELITY_ROLES.get(what) and what != "INVALID":
         if found.top1 is not None and found.positions:
             remark = f"top-1 {found.top1 / found.positions:.1%}"
         elif found.cosine_tokens is not None:
             remark = "cosine of tokens"
-    return words, ROLES.get(what, "muted"), remark
+    return words, FIDELITY_ROLES.get(what, "muted"), remark
 
 
 def _energy_and_memory(
@@ -251,7 +251,7 @@ def _energy_and_memory(
     spent, usual = (used.mean if used else None for used in joules)
     if spent and usual:
         said.append(("energy", f"{spent / usual:.2f}x"))
-    (size, what), (other, same) = memory_bytes(mine), memory_bytes(base)
+    (size, what), (other, same) = get_memory_bytes(mine), get_memory_bytes(base)
     if size and other and what == same:
         said.append((what, f"{size / other:.2f}x"))
     if not said:
@@ -260,7 +260,7 @@ def _energy_and_memory(
     return label, "   ".join([first, *(f"{word} {value}" for word, value in rest)]), "text", "of A"
 
 
-def memory_bytes(cell: CellState) -> tuple[float, str]:
+def get_memory_bytes(cell: CellState) -> tuple[float, str]:
     """The peak once it is known, before that what the weights take. Of a GPU that both arms are
     on, what was reserved by this one."""
     peak = cell.memory

@@ -11,7 +11,7 @@ from txtop.state.session import SessionState
 
 
 @dataclass(frozen=True)
-class Difference:
+class ABDivergenceView:
     """What two arms write: in common, then each; or the figures, or why there is neither."""
 
     heading: str = ""
@@ -21,35 +21,35 @@ class Difference:
     why: str = ""
 
 
-NONE = Difference()
+NO_DIVERGENCE = ABDivergenceView()
 
 
-def difference(state: SessionState, versus: ABTest, name: str) -> Difference:
+def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDivergenceView:
     """Of the arm `name` and the first."""
     found = state.output_of(name, versus.first.id)
     if found is None:
-        return Difference(why="outputs were not compared")
+        return ABDivergenceView(why="outputs were not compared")
     if found.failed:
-        return Difference(why=f"outputs were not compared: {found.failed}")
+        return ABDivergenceView(why=f"outputs were not compared: {found.failed}")
     if found.invalid:
-        return Difference(
+        return ABDivergenceView(
             why=f"{found.invalid} NaN or Inf in the output of {versus.letter(found.cell)}"
         )
     if found.weights == "random":
-        return Difference(why="random weights: no text to compare")
-    stated = _stated(found)
+        return ABDivergenceView(why="random weights: no text to compare")
+    stated = _build_figures(found)
     if found.texts is None:
-        return Difference(figures=stated, why="" if stated else "no text to compare")
+        return ABDivergenceView(figures=stated, why="" if stated else "no text to compare")
     common, reference, own = found.texts
     texts = (reference, own) if found.reference == versus.first.id else (own, reference)
     if found.divergence is None:
         heading = f"none in {found.written} tokens, greedy"
-        return Difference(heading, common, None, stated, "both write the same")
+        return ABDivergenceView(heading, common, None, stated, "both write the same")
     heading = f"token {found.divergence + 1} of {found.written}, greedy"
-    return Difference(heading, common, texts, stated)
+    return ABDivergenceView(heading, common, texts, stated)
 
 
-def _stated(found: Fidelity) -> tuple[tuple[str, str], ...]:
+def _build_figures(found: Fidelity) -> tuple[tuple[str, str], ...]:
     """Figures of a comparison of outputs, label and value."""
     said: list[tuple[str, str]] = []
     if found.kld is not None:

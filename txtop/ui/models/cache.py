@@ -13,10 +13,10 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import compute_percentile_above_floor
 
 T = TypeVar("T")
-SORTED_AGAIN = 1.02
+RESORT_GROWTH = 1.02
 
 
-class Memo:
+class FrameCache:
     """What is computed once and kept between the frames of one session; `late` while there are
     final figures still to come, though nothing happens."""
 
@@ -64,7 +64,7 @@ class Memo:
         at work anew when there are 2 % more, since all of them are sorted."""
         size = len(state.samples)
         samples, counted, found = self._itl.get(state.cell.id, (None, 0, ()))
-        due = size > counted and (state.over or size >= SORTED_AGAIN * counted)
+        due = size > counted and (state.over or size >= RESORT_GROWTH * counted)
         if samples is not state.samples or due:
             gaps, count = self._sorted_gaps(state)
             found = tuple(

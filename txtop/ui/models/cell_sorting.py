@@ -8,32 +8,32 @@ from collections.abc import Sequence
 from txtop.ui.models.cells import CellRow
 
 # The highest first; of everything else the lowest.
-DESCENDING = ("rate",)
+DESCENDING_COLUMNS = ("rate",)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_WORDS = ("model", "precision", "attention")
-_COUNTS = ("batch", "length", "tokens", "threads")
+_TEXT_COLUMNS = ("model", "precision", "attention")
+_COUNT_COLUMNS = ("batch", "length", "tokens", "threads")
 
 
-Key = tuple[float, str]
+SortKey = tuple[float, str]
 
 
-def value(row: CellRow, column: str) -> Key | None:
+def compute_sort_key(row: CellRow, column: str) -> SortKey | None:
     """What a row has in a column, to compare it by; null where it shows no figure."""
-    if column in _WORDS:
+    if column in _TEXT_COLUMNS:
         return 0.0, str(getattr(row, column)).casefold()
     if column == "offered":
         # Digits of one length, so that 10/s comes after 4/s.
         said = row.offered or f"batch {row.batch}"
         return 0.0, _NUMBER.sub(lambda found: f"{float(found[0]):014.4f}", said)
-    if column in _COUNTS:
+    if column in _COUNT_COLUMNS:
         count: int | None = getattr(row, column)
         return None if count is None else (float(count), "")
     if column == "rate":
         return (row.rate_value, "") if row.rate_value else None
-    return _number(getattr(row, column))
+    return _parse_number(getattr(row, column))
 
 
-def _number(shown: str) -> Key | None:
+def _parse_number(shown: str) -> SortKey | None:
     """What the table says, as it is read: `3,420`, and `~0.9` for what is expected."""
     try:
         return float(shown.lstrip("~").replace(",", "")), ""
@@ -41,22 +41,26 @@ def _number(shown: str) -> Key | None:
         return None
 
 
-def ordered(rows: Sequence[CellRow], column: str) -> list[CellRow]:
+def sort_rows(rows: Sequence[CellRow], column: str) -> list[CellRow]:
     """The rows by a column, those without a figure last, equal ones as the plan has them; with no
     column just as they are."""
     if not column:
         return list(rows)
-    known = [(found, row) for row in rows if (found := value(row, column)) is not None]
-    known.sort(key=lambda pair: pair[0], reverse=column in DESCENDING)
-    return [row for _, row in known] + [row for row in rows if value(row, column) is None]
+    known = [(found, row) for row in rows if (found := compute_sort_key(row, column)) is not None]
+    known.sort(key=lambda pair: pair[0], reverse=column in DESCENDING_COLUMNS)
+    return [row for _, row in known] + [
+        row for row in rows if compute_sort_key(row, column) is None
+    ]
 
 
-def telling(rows: Sequence[CellRow], columns: Sequence[str]) -> list[str]:
+def find_sortable_columns(rows: Sequence[CellRow], columns: Sequence[str]) -> list[str]:
     """Those of the columns in which rows differ: by another nothing would move."""
-    return [column for column in columns if len({value(row, column) for row in rows}) > 1]
+    return [
+        column for column in columns if len({compute_sort_key(row, column) for row in rows}) > 1
+    ]
 
 
-def after(column: str, columns: Sequence[str]) -> str:
+def get_next_column(column: str, columns: Sequence[str]) -> str:
     """The next column to order by; after the last one none, which is the plan's order."""
     if column not in columns:
         return columns[0] if columns else ""
@@ -64,7 +68,7 @@ def after(column: str, columns: Sequence[str]) -> str:
     return columns[at] if at < len(columns) else ""
 
 
-def words(row: CellRow) -> str:
+def build_filter_text(row: CellRow) -> str:
     """What a filter looks for words in: everything a row says."""
     knobs = f"{row.offered or f'batch {row.batch}'} length {row.length} tokens {row.tokens}"
     threads = f"threads {row.threads}" if row.threads else ""

@@ -11,8 +11,14 @@ from txtop.plan.plan import Plan
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.hero_metrics import FAILED, SETTLED, figure, measured_count, speed_up
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.hero_metrics import (
+    FAILED_STATUSES,
+    FEW_BELOW,
+    compute_speed_up,
+    count_measured,
+    get_table_metric,
+)
 
 
 @dataclass(frozen=True)
@@ -41,14 +47,14 @@ class CellRow:
     offered: str = ""
 
 
-def kept_row(
-    session: SessionState, state: CellState, reference: CellState | None, memo: Memo
+def build_cached_cell_row(
+    session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
 ) -> CellRow:
-    """`row`, where something may have changed: a thousand cells that are over or wait cost a frame
-    next to nothing."""
+    """`build_cell_row`, where something may have changed: a thousand cells that are over or wait
+    cost a frame next to nothing."""
     name = state.cell.id
     if name in session.working or session.comparing is not None:
-        return row(session, state, reference, memo)
+        return build_cell_row(session, state, reference, memo)
     made_of = (
         state,
         state.stage,
@@ -58,11 +64,13 @@ def kept_row(
         reference,
         reference is not None and reference.over and memo.is_ready(reference),
     )
-    return memo.kept(f"row {name}", made_of, lambda: row(session, state, reference, memo))
+    return memo.kept(
+        f"row {name}", made_of, lambda: build_cell_row(session, state, reference, memo)
+    )
 
 
-def row(
-    session: SessionState, state: CellState, reference: CellState | None, memo: Memo
+def build_cell_row(
+    session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
 ) -> CellRow:
     """One line of the table. A cell that ended has its final figures once they were computed."""
     cell, plan = state.cell, session.plan
@@ -81,34 +89,36 @@ def row(
     )
     if base.state == "waiting":
         predicted = expected_bytes(cell)
-        return replace(base, gib="" if predicted is None else formatting.gib(predicted, "~"))
+        return replace(base, gib="" if predicted is None else formatting.format_gib(predicted, "~"))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING
-        return replace(base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=short_reason(state))
-    now = figure(state, metrics.choose_headline_metric(state), memo, plan.seed)
+        return replace(
+            base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=format_failure_reason(state)
+        )
+    now = get_table_metric(state, metrics.choose_headline_metric(state), memo, plan.seed)
     known = now.mean is not None
-    peak = peak_bytes(state)
+    peak = get_peak_bytes(state)
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     half = (now.half_width or 0.0) * (now.mean or 0.0)
-    relative = speed_up(state, now.mean, reference, memo, plan.seed)
+    relative = compute_speed_up(state, now.mean, reference, memo, plan.seed)
     return replace(
         base,
         ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
         tpot=_cell_ms(state, "tpot_ms", memo, plan.seed, wait),
         forward=_cell_ms(state, "e2e_ms", memo, plan.seed, wait),
-        rate=formatting.three(now.mean) if known else wait,
+        rate=formatting.format_number(now.mean) if known else wait,
         rate_value=now.mean or 0.0,
-        half=f"±{_few_digits(half)}" if now.half_width is not None else "",
-        gib=formatting.gib(peak) if peak else wait,
-        note=_comparing(session, cell.id)
+        half=f"±{_format_few_digits(half)}" if now.half_width is not None else "",
+        gib=formatting.format_gib(peak) if peak else wait,
+        note=_format_fidelity_progress(session, cell.id)
         or _note(state, plan, base.state, is_reference=reference is state),
-        ratio=formatting.ratio(relative),
+        ratio=formatting.format_ratio(relative),
         badges=fidelity.format_badge_forms(session.output_of(cell.id)) if relative else (),
     )
 
 
 def _row_state(state: CellState, running: bool) -> str:
-    if state.invalid or state.status in FAILED:
+    if state.invalid or state.status in FAILED_STATUSES:
         return "failed"
     if running:
         return "running"
@@ -117,16 +127,18 @@ def _row_state(state: CellState, running: bool) -> str:
     return "skipped" if state.over else "waiting"
 
 
-def _cell_ms(state: CellState, name: str, memo: Memo, seed: int, wait: str) -> str:
+def _cell_ms(state: CellState, name: str, memo: FrameCache, seed: int, wait: str) -> str:
     if (name == "e2e_ms") != (state.family == "encoder"):
         return ""
-    mean = figure(state, name, memo, seed).mean
-    return wait if mean is None else formatting.ms(mean)
+    mean = get_table_metric(state, name, memo, seed).mean
+    return wait if mean is None else formatting.format_ms(mean)
 
 
-def _few_digits(value: float) -> str:
+def _format_few_digits(value: float) -> str:
     if value >= 999.5:
-        return formatting.big(value)[0][:3].rstrip(".") + formatting.big(value)[1]
+        return (
+            formatting.format_scaled(value)[0][:3].rstrip(".") + formatting.format_scaled(value)[1]
+        )
     return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.095 else f"{value:.2f}"
 
 
@@ -135,7 +147,7 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return "INVALID"
     if kind == "skipped":
         return state.status
-    n = measured_count(state)
+    n = count_measured(state)
     if kind == "running":
         if state.stage != "measuring":
             return "first" if state.stage == "first" else state.stage
@@ -144,12 +156,12 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if state.saturated:
         return "saturated"
-    if 0 < n < SETTLED:
+    if 0 < n < FEW_BELOW:
         return f"few: n = {n}"
     return "reference" if is_reference else ""
 
 
-def _comparing(session: SessionState, name: str) -> str:
+def _format_fidelity_progress(session: SessionState, name: str) -> str:
     """How far the comparison of a cell's output is, while it goes on."""
     at = session.comparing
     if at is None or at.cell != name:
@@ -157,21 +169,21 @@ def _comparing(session: SessionState, name: str) -> str:
     return f"comparing {at.done / at.total if at.total else 0:.0%}"
 
 
-def short_reason(state: CellState) -> str:
+def format_failure_reason(state: CellState) -> str:
     """Why a cell failed, in a few words: `oom@load 3.1 GiB`, or the reason itself."""
     ending = state.finished
     if ending is None:
         return state.reason or state.status
     place = f"@{ending.phase}" if ending.phase else ""
     if ending.status == "oom":
-        wanted = f" {formatting.gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
+        wanted = f" {formatting.format_gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
         return f"oom{place}{wanted}"
     if ending.status == "timeout":
         return f"timeout{place}"
     return ending.reason or f"{ending.status}{place}"
 
 
-def peak_bytes(state: CellState) -> int | None:
+def get_peak_bytes(state: CellState) -> int | None:
     """The peak of the device where there is one, else of the host."""
     memory = state.memory
     if memory is None:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 # xterm and its like drop an OSC 52 of more than 100,000 characters; base64 makes four of three.
-MOST_BYTES = 74_000
+MAX_BYTES = 74_000
 
 
-def inert(lines: Iterable[str]) -> tuple[str, bool]:
+def join_sanitised(lines: Iterable[str]) -> tuple[str, bool]:
     """The lines without anything hidden in them, and whether that is all: the first ones where
     it is too much."""
     kept: list[str] = []
@@ -25,13 +25,13 @@ def inert(lines: Iterable[str]) -> tuple[str, bool]:
     for line in lines:
         text = sanitise(line)
         size += len(text.encode()) + 1
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             return "\n".join(kept), False
         kept.append(text)
     return "\n".join(kept), True
 
 
-def cell(row: CellRow) -> str:
+def format_cell_row(row: CellRow) -> str:
     """A row of the table as one line with its units."""
     work = row.offered or f"batch {row.batch}"
     whole, one = ("req/s", "E2E") if row.offered else ("seq/s", "forward")
@@ -50,12 +50,12 @@ def cell(row: CellRow) -> str:
     return f"{' '.join(knobs)}: {'  '.join(figure for figure in figures if figure)}"
 
 
-def log(lines: Sequence[LogRow]) -> list[str]:
+def format_log_rows(lines: Sequence[LogRow]) -> list[str]:
     """Lines of the log as it shows them."""
     return ["  ".join(part for part in (line.at, line.who, line.text) if part) for line in lines]
 
 
-def summary(paths: Sequence[Path]) -> list[str]:
+def read_summary(paths: Sequence[Path]) -> list[str]:
     """What `txtop show` prints of each session, as far as it is recorded; reading may take a while.
 
     Raises `SessionError`.

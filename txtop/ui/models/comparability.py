@@ -11,7 +11,7 @@ from txtop.state.session import SessionState
 Level = Literal["muted", "warn"]
 
 
-def comparable(left: SessionState, right: SessionState) -> tuple[str, Level]:
+def describe_comparability(left: SessionState, right: SessionState) -> tuple[str, Level]:
     """What is to be said of A and B before anybody reads one number against the other."""
     found = find_obstacles(left, right)
     reasons = [each for each in found.values() if each]

@@ -14,17 +14,17 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models import hero_metrics
 from txtop.ui.models import requests as lanes
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.hero_metrics import Chart, Metric
-from txtop.ui.models.machine import throttle_of
-from txtop.ui.models.requests import Lanes
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.hero_metrics import Chart, HeroMetric
+from txtop.ui.models.machine import describe_cell_throttle
+from txtop.ui.models.requests import RequestsView
 
 NO_CHART = Chart()
-NAMED_PHASES = {"to_device": "device", "first_forward": "first"}
+PHASE_NAMES = {"to_device": "device", "first_forward": "first"}
 
 
 @dataclass(frozen=True)
-class Hero:
+class HeroView:
     """The cell that is being measured, or the last one: one number and how far to believe it.
 
     `word` has its glyph in `mark`; `role` is the word's colour, `number_role` the number's.
@@ -50,15 +50,15 @@ class Hero:
     hint: str = ""
     share: float | None = None
     chart: Chart = NO_CHART
-    lanes: Lanes | None = None
-    rows: tuple[Metric, ...] = ()
+    lanes: RequestsView | None = None
+    rows: tuple[HeroMetric, ...] = ()
     itl: tuple[tuple[str, str], ...] = ()
     load: tuple[tuple[str, str], ...] = ()
 
 
-def hero(
-    session: SessionState, cell: CellState, references: dict[str, CellState], memo: Memo
-) -> Hero:
+def build_hero(
+    session: SessionState, cell: CellState, references: dict[str, CellState], memo: FrameCache
+) -> HeroView:
     """What is to be said of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.choose_headline_metric(cell)
@@ -66,15 +66,15 @@ def hero(
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
-    broken = cell.over and cell.status in hero_metrics.FAILED
+    broken = cell.over and cell.status in hero_metrics.FAILED_STATUSES
     stable = metrics.is_stable(now)
-    throttle = "" if cell.over else throttle_of(session, cell)
-    mark, word, role = _word(cell, session.paused, stable, throttle)
+    throttle = "" if cell.over else describe_cell_throttle(session, cell)
+    mark, word, role = _describe_state(cell, session.paused, stable, throttle)
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
-        relative = hero_metrics.speed_up(cell, now.mean, reference, memo, seed)
-    return Hero(
+        relative = hero_metrics.compute_speed_up(cell, now.mean, reference, memo, seed)
+    return HeroView(
         title=_title(cell, list(session.cells.values())),
         subtitle=_subtitle(session, cell),
         value=None if broken else value,
@@ -83,12 +83,12 @@ def hero(
         mark=mark,
         word=word,
         role=role,
-        number_role=_number_role(cell, stable or _served_well(cell, now)),
-        half=formatting.half(now.half_width),
-        interval=formatting.interval(now.ci95),
-        why=_why(session, cell, throttle, now.n),
+        number_role=_number_role(cell, stable or _is_complete_server(cell, now)),
+        half=formatting.format_half_width(now.half_width),
+        interval=formatting.format_interval(now.ci95),
+        why=_explain_state(session, cell, throttle, now.n),
         notes=_notes(cell, memo, seed),
-        ratio=formatting.ratio(relative),
+        ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
         else "",
@@ -100,13 +100,15 @@ def hero(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
             lambda: (
-                hero_metrics.chart(cell, plan) if cell.cell.serving is None else lanes.chart(cell)
+                hero_metrics.build_chart(cell, plan)
+                if cell.cell.serving is None
+                else lanes.build_requests_chart(cell)
             ),
         ),
-        lanes=lanes.lanes(cell, plan),
-        rows=hero_metrics.metric_rows(cell, memo, seed),
-        itl=_itl(cell, memo),
-        load=_load(cell),
+        lanes=lanes.build_requests(cell, plan),
+        rows=hero_metrics.build_hero_metrics(cell, memo, seed),
+        itl=_format_itl(cell, memo),
+        load=_format_load(cell),
     )
 
 
@@ -139,12 +141,12 @@ def _precision(state: CellState) -> str:
     return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
 
 
-def _served_well(cell: CellState, now: LiveSummary) -> bool:
+def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
     """A server has no steady state; its rate is as good as its interval once it is over."""
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
 
-def _notes(cell: CellState, memo: Memo, seed: int) -> tuple[str, ...]:
+def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
     """From the longest form on."""
     if cell.stage in ("first", "warming"):
         return ("not counted",)
@@ -152,18 +154,22 @@ def _notes(cell: CellState, memo: Memo, seed: int) -> tuple[str, ...]:
         return ()
     answered = memo.now(cell, "requests_per_s", seed).mean
     made_of = cell.samples, len(cell.samples), cell.over, answered
-    return memo.kept(("notes", cell.cell.id), made_of, lambda: lanes.notes(cell, answered))
+    return memo.kept(
+        ("notes", cell.cell.id), made_of, lambda: lanes.format_server_notes(cell, answered)
+    )
 
 
-def _word(cell: CellState, paused: bool, stable: bool, throttle: str) -> tuple[str, str, str]:
+def _describe_state(
+    cell: CellState, paused: bool, stable: bool, throttle: str
+) -> tuple[str, str, str]:
     """The state of a cell: glyph, word and colour."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
-    if cell.over and (served := lanes.state_word(cell)):
+    if cell.over and (served := lanes.describe_server_state(cell)):
         return served
     if cell.over:
-        if cell.status in hero_metrics.FAILED:
-            return "✗", hero_metrics.tag(cell), "bad.bold"
+        if cell.status in hero_metrics.FAILED_STATUSES:
+            return "✗", hero_metrics.format_failure_tag(cell), "bad.bold"
         if cell.status != "ok":
             return "·", cell.status, "muted"
         return ("●", "STABLE", "ok.bold") if stable else ("✓", "done", "ok.bold")
@@ -185,7 +191,7 @@ def _number_role(cell: CellState, stable: bool) -> str:
     return "text" if cell.status == "ok" else "muted"
 
 
-def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
+def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
     """What stands under the state's word when there is no interval yet, or when it needs one."""
     if cell.invalid:
         return "NaN or Inf in the logits"
@@ -194,30 +200,30 @@ def _why(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
     if cell.stage == "loading":
         progress = cell.progress
         if progress is not None:
-            total = f" of {formatting.size(progress.total)}" if progress.total else ""
-            return f"{progress.what} {formatting.size(progress.done)}{total}"
-        return NAMED_PHASES.get(cell.phase, cell.phase).replace("_", " ")
+            total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
+            return f"{progress.what} {formatting.format_size(progress.done)}{total}"
+        return PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
     if cell.stage in ("first", "warming"):
         done = len(cell.samples)
         wanted = session.plan.warmup
         if cell.cell.serving is not None:
             return f"{done} of {session.plan.warmup_requests(cell.cell)} requests"
         return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
-    if 0 < n < hero_metrics.SETTLED and (cell.over or n < 2):
+    if 0 < n < hero_metrics.FEW_BELOW and (cell.over or n < 2):
         return f"few: n = {n}"
     return ""
 
 
 def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
-    n, plan = hero_metrics.measured_count(cell), session.plan
+    n, plan = hero_metrics.count_measured(cell), session.plan
     asked = cell.cell.serving
     if asked is not None and (n or cell.stage == "measuring"):
-        return _answered(cell, n, asked.requests)
+        return _build_server_subtitle(cell, n, asked.requests)
     if cell.stage == "measuring":
         of = (
             f"/{plan.fixed_iterations}"
             if plan.fixed_iterations
-            else f" · {_longest(plan.budget_s)}"
+            else f" · {_format_budget(plan.budget_s)}"
         )
         return (("measuring ", "muted"), (str(n), "text"), (of, "muted"))
     if cell.over:
@@ -226,7 +232,7 @@ def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], 
     return ((cell.stage, "muted"),)
 
 
-def _answered(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
+def _build_server_subtitle(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
     why = cell.finished.stopped_by if cell.finished else ""
     short = f" · {why}" if why in ("budget", "skip", "stop") else ""
     if not cell.over:
@@ -234,7 +240,7 @@ def _answered(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], 
     return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
 
 
-def _longest(budget_s: float) -> str:
+def _format_budget(budget_s: float) -> str:
     return f"at most {budget_s:.0f} s"
 
 
@@ -245,17 +251,17 @@ def _loading_share(cell: CellState) -> float | None:
     return min(1.0, progress.done / progress.total)
 
 
-def _itl(cell: CellState, memo: Memo) -> tuple[tuple[str, str], ...]:
+def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...]:
     """p50, p90 and p99 in ms, or how many iterations each still needs; nothing for an encoder."""
     if cell.family == "encoder" or cell.cell.new_tokens < 2:
         return ()
     if cell.lag:
         return (("p50", "withheld"),)
-    n = hero_metrics.measured_count(cell)
+    n = hero_metrics.count_measured(cell)
     return tuple(
         (
             name,
-            formatting.ms(v)
+            formatting.format_ms(v)
             if v is not None
             else f"need {PERCENTILE_FLOORS[int(name[1:])]}, have {n}",
         )
@@ -263,16 +269,18 @@ def _itl(cell: CellState, memo: Memo) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _load(cell: CellState) -> tuple[tuple[str, str], ...]:
+def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:
     """The whole and its phases in seconds; nothing before it is known."""
     if cell.load is None:
         return ()
-    phases = [(p, formatting.seconds(s)) for p, s in load_phases(cell.load) if s >= 0.005]
-    return (("load", formatting.seconds(cell.load.load_s)), *phases)
+    phases = [
+        (p, formatting.format_seconds(s)) for p, s in label_load_phases(cell.load) if s >= 0.005
+    ]
+    return (("load", formatting.format_seconds(cell.load.load_s)), *phases)
 
 
-def load_phases(load: events.ModelLoaded) -> tuple[tuple[str, float], ...]:
+def label_load_phases(load: events.ModelLoaded) -> tuple[tuple[str, float], ...]:
     """What a load was made of, as a person calls it, in the order in which it happens; seconds."""
     named = [p for p in metrics.LOAD_PHASES if p in load.phases]
     named += [p for p in load.phases if p not in named]
-    return tuple((NAMED_PHASES.get(p, p).replace("_", " "), load.phases[p]) for p in named)
+    return tuple((PHASE_NAMES.get(p, p).replace("_", " "), load.phases[p]) for p in named)

@@ -12,14 +12,14 @@ from txtop.analysis.metrics import LiveSummary
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
-from txtop.ui.models.cache import Memo
+from txtop.ui.models.cache import FrameCache
 
-MOST_BINS = 512
+MAX_BINS = 512
 SPARK_POINTS = 256
-SETTLED = 10
+FEW_BELOW = 10
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
-_SERVED = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
-FAILED = ("oom", "failed", "timeout", "rejected")
+_SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
+FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Metric:
+class HeroMetric:
     """One row of figures: value and interval, what is known of its tail once it is over, and a
     spark of its newest points."""
 
@@ -52,7 +52,7 @@ class Metric:
     spark: tuple[float | None, ...] = ()
 
 
-def planned_iterations(state: CellState, plan: Plan) -> int:
+def count_planned_iterations(state: CellState, plan: Plan) -> int:
     """How many iterations the axis holds: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
     if state.cell.serving is not None:
@@ -65,7 +65,7 @@ def planned_iterations(state: CellState, plan: Plan) -> int:
     return max(before, 1 + plan.expected_warmup) + room
 
 
-def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
+def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
     """Median of the first measured values ±10 %, widened until 95 % of the measured ones fit.
 
     The middle is that of the first iteration until there are ten, so labels change once.
@@ -74,7 +74,7 @@ def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float
         measured = warm[-1:]
     if not measured:
         return 0.0, 1.0
-    middle = median(measured[:SETTLED]) if len(measured) >= SETTLED else measured[0]
+    middle = median(measured[:FEW_BELOW]) if len(measured) >= FEW_BELOW else measured[0]
     for widening in WIDENINGS:
         low, high = middle * (1 - widening), middle * (1 + widening)
         if sum(low <= v <= high for v in measured) >= 0.95 * len(measured):
@@ -82,18 +82,18 @@ def chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float
     return 0.0, max(measured)
 
 
-def chart(state: CellState, plan: Plan) -> Chart:
+def build_chart(state: CellState, plan: Plan) -> Chart:
     """The hero's chart: as many bins as a wide terminal has dots, whatever the cell's length."""
     name = metrics.choose_headline_metric(state)
     roles = state.samples.role
     values = [metrics.compute_value(state, name, i) for i in range(len(roles))]
     warm = next((i for i, role in enumerate(roles) if role == "measured"), len(roles))
-    planned = planned_iterations(state, plan)
+    planned = count_planned_iterations(state, plan)
     if state.over:
         planned = max(1, len(roles))
     measured = [v for v in values[warm:] if v is not None]
-    low, high = chart_range(measured, [v for v in values[:warm] if v is not None])
-    size = -(-planned // MOST_BINS)
+    low, high = compute_chart_range(measured, [v for v in values[:warm] if v is not None])
+    size = -(-planned // MAX_BINS)
     points = tuple(_mean(values[i : i + size]) for i in range(0, len(values), size))
     count = len(measured) if state.over else plan.fixed_iterations or len(measured)
     return Chart(points, -(-warm // size), -(-planned // size), low, high, f"n {count}")
@@ -104,7 +104,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
+def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
     """The newest iterations; of the open one its tokens as they arrive."""
     size = len(state.samples)
     opened = () if state.lag else tuple(gap / 1e6 for gap in state.open_gaps_ns[-SPARK_POINTS:])
@@ -120,62 +120,72 @@ def _spark(state: CellState, name: str) -> tuple[float | None, ...]:
     return done + opened
 
 
-def metric_rows(state: CellState, memo: Memo, seed: int) -> tuple[Metric, ...]:
+def build_hero_metrics(state: CellState, memo: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
     """TTFT and TPOT, with the encoder's share where there is one; forward time of an encoder."""
     if state.cell.serving is not None:
-        shown = _SERVED if state.family != "encoder" else (_SERVED[0], ("E2E", "e2e_ms"))
-        return tuple(_metric(label, name, state, memo, seed) for label, name in shown)
+        shown = (
+            _SERVER_METRICS
+            if state.family != "encoder"
+            else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
+        )
+        return tuple(_build_metric(label, name, state, memo, seed) for label, name in shown)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
     }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
-    return tuple(_metric(label, name, state, memo, seed) for label, name in listed)
+    return tuple(_build_metric(label, name, state, memo, seed) for label, name in listed)
 
 
-def _metric(label: str, name: str, state: CellState, memo: Memo, seed: int) -> Metric:
+def _build_metric(
+    label: str, name: str, state: CellState, memo: FrameCache, seed: int
+) -> HeroMetric:
     now = memo.now(state, name, seed)
     value = now.mean
     if value is None and state.samples.role and state.cell.serving is None:
         value = metrics.compute_value(state, name, len(state.samples) - 1)
     waits = not state.over and not state.lag and value is None
-    text = formatting.PENDING if waits else formatting.ms(value)
+    text = formatting.PENDING if waits else formatting.format_ms(value)
     said = (
         "withheld"
         if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
-        else formatting.half(now.half_width)
+        else formatting.format_half_width(now.half_width)
     )
     tail = ""
     if state.over and state.cell.serving is not None and now.n:
         high = memo.finals.of(state, seed)[name].p95
-        tail = f"p95 need {PERCENTILE_FLOORS[95]}" if high is None else f"p95 {formatting.ms(high)}"
-    return Metric(label, text, "ms", said, tail, _spark(state, name))
+        tail = (
+            f"p95 need {PERCENTILE_FLOORS[95]}"
+            if high is None
+            else f"p95 {formatting.format_ms(high)}"
+        )
+    return HeroMetric(label, text, "ms", said, tail, _collect_spark(state, name))
 
 
-def measured_count(state: CellState) -> int:
+def count_measured(state: CellState) -> int:
     return sum(role == "measured" for role in state.samples.role)
 
 
-def measured_ns(state: CellState) -> int:
+def sum_measured_ns(state: CellState) -> int:
     """What the measured iterations took together."""
     samples = state.samples
     pairs = zip(samples.e2e_ns, samples.role, strict=True)
     return sum(ns for ns, role in pairs if role == "measured")
 
 
-def tag(state: CellState) -> str:
+def format_failure_tag(state: CellState) -> str:
     """`oom@load`, `failed@first_forward`, `rejected`."""
     phase = state.finished.phase if state.finished else ""
     return f"{state.status}@{phase}" if phase else state.status
 
 
-def figure(state: CellState, name: str, memo: Memo, seed: int) -> LiveSummary:
+def get_table_metric(state: CellState, name: str, memo: FrameCache, seed: int) -> LiveSummary:
     """What the table states of a metric: the final figure once it was computed, else the live."""
     final = memo.ended(state, name, seed) if memo.is_ready(state) else None
     return final or memo.live(state, name)
 
 
-def speed_up(
-    state: CellState, mean: float | None, reference: CellState | None, memo: Memo, seed: int
+def compute_speed_up(
+    state: CellState, mean: float | None, reference: CellState | None, memo: FrameCache, seed: int
 ) -> float | None:
     """How many times as fast as the reference cell; null without one that has ended, and where
     one of the two is INVALID."""
@@ -183,5 +193,5 @@ def speed_up(
         return None
     if state.invalid or reference.invalid:
         return None
-    base = figure(reference, metrics.choose_headline_metric(reference), memo, seed).mean
+    base = get_table_metric(reference, metrics.choose_headline_metric(reference), memo, seed).mean
     return mean / base if base else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from txtop.forecast.memory_fit import NO_ROOM, Room
+from txtop.forecast.memory_fit import UNKNOWN_MEMORY, FreeMemory
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.models import machine as devices
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
 
 
-Stage = Literal["running", "done", "stopped", "failed", "cut off"]
+SessionStage = Literal["running", "done", "stopped", "failed", "cut off"]
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedSession:
     """One session as the home screen lists it; its texts are inert."""
 
     path: Path
@@ -27,7 +27,7 @@ class Listed:
     wall_s: float
     cells_ok: int
     cells_total: int
-    stage: Stage
+    stage: SessionStage
     bundled: bool
     precisions: str = ""
     size_bytes: int = 0
@@ -45,11 +45,11 @@ class HomeFrame:
     looked for them, and so is how many sessions there are in all."""
 
     title: str
-    machine: devices.Machine
-    sessions: tuple[Listed, ...] | None
+    machine: devices.MachineView
+    sessions: tuple[ListedSession, ...] | None
     now_s: float
     problem: str = ""
-    room: Room = NO_ROOM
+    room: FreeMemory = UNKNOWN_MEMORY
     findings: tuple[Finding, ...] | None = None
     past: RunHistory | None = None
     recorded: int | None = None

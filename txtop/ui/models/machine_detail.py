@@ -7,7 +7,7 @@ from array import array
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, is_silent
 
 CORE_HISTORY_S = 120
@@ -25,7 +25,7 @@ class Core:
 
 
 @dataclass(frozen=True)
-class Other:
+class ForeignProcessView:
     """A process that is not of the run, on the GPU of that number."""
 
     gpu: int
@@ -35,32 +35,32 @@ class Other:
 
 
 @dataclass(frozen=True)
-class Whole:
+class MachineDetailView:
     """`gpus` has what each GPU tells beyond its rows; `others` is null if none can be seen."""
 
     cores: tuple[Core, ...] = ()
     swap: Gauge | None = None
     host: tuple[Fact, ...] = ()
     gpus: tuple[tuple[Fact, ...], ...] = ()
-    others: tuple[Other, ...] | None = None
+    others: tuple[ForeignProcessView, ...] | None = None
 
 
-def whole(session: SessionState) -> Whole:
+def build_machine_detail(session: SessionState) -> MachineDetailView:
     """All of it; what a device did not tell is left out."""
     host = session.devices.get(HOST)
-    gpus = [None if is_silent(session, *each) else each[1] for each in gpus_of(session)]
+    gpus = [None if is_silent(session, *each) else each[1] for each in list_gpus(session)]
     silent = host is None or is_silent(session, HOST, host)
     counted = [device and device.last("foreign_processes") is not None for device in gpus]
-    return Whole(
-        cores=_cores(host, session.clock_ns, silent=silent) if host else (),
-        swap=_swap(host, silent=silent) if host else None,
-        host=_host(host) if host and not silent else (),
-        gpus=tuple(_more(device) if device else () for device in gpus),
-        others=_others(gpus) if gpus and all(counted) else None,
+    return MachineDetailView(
+        cores=_build_cores(host, session.clock_ns, silent=silent) if host else (),
+        swap=_build_swap(host, silent=silent) if host else None,
+        host=_list_host_facts(host) if host and not silent else (),
+        gpus=tuple(_list_gpu_facts(device) if device else () for device in gpus),
+        others=_list_foreign_processes(gpus) if gpus and all(counted) else None,
     )
 
 
-def _cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
+def _build_cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
     """Cores are read together: when the first one was says it for all."""
     found: list[Core] = []
     at: array[int] = array("q")
@@ -68,13 +68,13 @@ def _cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Core, ...
     while (name := f"core_{len(found)}_percent") in host.series:
         mine, values = host.series[name]
         if not found or len(mine) != len(at):
-            at, newest = mine, _newest(mine, now_ns)
+            at, newest = mine, _find_newest_samples(mine, now_ns)
         seen = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
         found.append(Core(len(found), None if silent else host.last(name), seen))
     return tuple(found)
 
 
-def _newest(at: array[int], now_ns: int) -> list[int | None]:
+def _find_newest_samples(at: array[int], now_ns: int) -> list[int | None]:
     """Of each of the last seconds that were read, oldest first: where its newest sample is. Samples
     are about a second apart: one that has none, after one that has two, takes the last of them.
     """
@@ -90,31 +90,31 @@ def _newest(at: array[int], now_ns: int) -> list[int | None]:
     return [found.get(s, found.get(s - 1)) for s in range(min(found), max(found) + 1)]
 
 
-def _swap(host: WatchedDevice, *, silent: bool) -> Gauge | None:
+def _build_swap(host: WatchedDevice, *, silent: bool) -> Gauge | None:
     used, total = host.last("swap_used_bytes"), host.last("swap_total_bytes")
     if used is None or not total:
         return None
     share = None if silent else min(1.0, used / total)
     room = f"{total / formatting.GIB:,.0f}"
     return Gauge(
-        "swap", UNREAD if silent else formatting.gib(used), "GiB", share=share, capacity=room
+        "swap", UNREAD if silent else formatting.format_gib(used), "GiB", share=share, capacity=room
     )
 
 
-def _host(host: WatchedDevice) -> tuple[Fact, ...]:
+def _list_host_facts(host: WatchedDevice) -> tuple[Fact, ...]:
     facts = []
     load, clock = host.last("load_1"), host.last("cpu_clock_mhz")
     busiest = host.last("cpu_busiest_percent")
     if load is not None:
         facts.append(Fact("load average", f"{load:.1f}"))
     if busiest is not None:
-        facts.append(Fact("busiest core", formatting.percent(busiest), "%"))
+        facts.append(Fact("busiest core", formatting.format_percent(busiest), "%"))
     if clock is not None:
         facts.append(Fact("clock", f"{clock:.0f}", "MHz"))
     return tuple(facts)
 
 
-def _more(device: WatchedDevice) -> tuple[Fact, ...]:
+def _list_gpu_facts(device: WatchedDevice) -> tuple[Fact, ...]:
     facts = []
     memory, limit = device.last("memory_clock_mhz"), device.last("power_limit_w")
     most = device.last("max_sm_clock_mhz")
@@ -131,13 +131,13 @@ def _more(device: WatchedDevice) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _others(gpus: list[WatchedDevice | None]) -> tuple[Other, ...]:
+def _list_foreign_processes(gpus: list[WatchedDevice | None]) -> tuple[ForeignProcessView, ...]:
     return tuple(
-        Other(
+        ForeignProcessView(
             number,
             each.pid,
             each.name,
-            UNREAD if each.memory_bytes is None else formatting.gib(each.memory_bytes),
+            UNREAD if each.memory_bytes is None else formatting.format_gib(each.memory_bytes),
         )
         for number, device in enumerate(gpus)
         for each in (device.foreign if device else ())

@@ -9,13 +9,15 @@ from txtop import formatting
 from txtop.analysis import metrics, roofline
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.machine import HISTORY, MBU, NS_PER_S, Gauge, Roof, history
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.machine import HISTORY_S, MBU, NS_PER_S, Gauge, RooflineView, build_history
 
 _RATE = "decode_tokens_per_s"
 
 
-def roof(session: SessionState, state: CellState, memo: Memo) -> Roof | None:
+def build_roofline(
+    session: SessionState, state: CellState, memo: FrameCache
+) -> RooflineView | None:
     """What is to be said of `state`; null where its roofs are not known or nothing ran yet."""
     seed = session.plan.seed
 
@@ -27,35 +29,39 @@ def roof(session: SessionState, state: CellState, memo: Memo) -> Roof | None:
     if found is None or load is None or not (found.error or found.bound or found.mbu):
         return None
     device = session.gpu(load.device_id)
-    return Roof(
+    return RooflineView(
         device=device,
-        gauge=_gauge(session, state, found) if device or load.device == "cpu" else None,
+        gauge=_build_gauge(session, state, found) if device or load.device == "cpu" else None,
         bound=found.bound or "",
-        share=formatting.percent(found.share),
+        share=formatting.format_percent(found.share),
         source=found.source,
         lift=f"{found.lift:.1f}x" if found.lift else "",
         error=found.error,
     )
 
 
-def _gauge(
+def _build_gauge(
     session: SessionState, state: CellState, found: roofline.RooflinePosition
 ) -> Gauge | None:
     if found.mbu is None or not found.ceiling:
         return None
-    seen = _recent(state, found.ceiling, session.clock_ns)
-    return Gauge(MBU, formatting.percent(found.mbu), "%", history(seen, session.clock_ns), 100.0)
+    seen = _collect_recent_mbu(state, found.ceiling, session.clock_ns)
+    return Gauge(
+        MBU, formatting.format_percent(found.mbu), "%", build_history(seen, session.clock_ns), 100.0
+    )
 
 
-def _recent(state: CellState, ceiling: float, now_ns: int) -> tuple[array[int], array[float]]:
+def _collect_recent_mbu(
+    state: CellState, ceiling: float, now_ns: int
+) -> tuple[array[int], array[float]]:
     """MBU of the iterations of the time that a history shows, at each second that they lasted."""
     samples, first = state.samples, len(state.samples)
-    while first and samples.at_ns[first - 1] > now_ns - HISTORY * NS_PER_S:
+    while first and samples.at_ns[first - 1] > now_ns - HISTORY_S * NS_PER_S:
         first -= 1
     at_ns, shares = array("q"), array("d")
     for i in range(first, len(samples)):
         rate = metrics.compute_value(state, _RATE, i)
-        since = max(0, samples.at_ns[i] - samples.e2e_ns[i], now_ns - HISTORY * NS_PER_S)
+        since = max(0, samples.at_ns[i] - samples.e2e_ns[i], now_ns - HISTORY_S * NS_PER_S)
         for second in range(since // NS_PER_S, samples.at_ns[i] // NS_PER_S + 1):
             at_ns.append(second * NS_PER_S)
             shares.append(math.nan if rate is None else 100 * rate / ceiling)

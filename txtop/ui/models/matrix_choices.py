@@ -16,25 +16,25 @@ from txtop.plan.cell import ATTENTIONS, PRECISIONS, Device
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
 
-Value = str | int | float | None
-Typing = Literal["", "names", "numbers", "whole", "seconds"]
+ChoiceValue = str | int | float | None
+InputKind = Literal["", "names", "numbers", "whole", "seconds"]
 BUDGETS_S = (10.0, 30.0, 60.0, 120.0)
-USUAL_BUDGET_S = 30.0
-LONGEST_SHOWN = 60
+DEFAULT_BUDGET_S = 30.0
+MAX_VALUE_CHARACTERS = 60
 
 
 @dataclass
-class Knob:
+class KnobChoice:
     """One row. `name` is that of `RunOptions`; `typing` is what may be typed beside the choices,
     and null among them stands for what its `unsaid` says. Of a knob that takes one value, choosing
     another replaces it."""
 
     name: str
     label: str
-    values: list[Value]
-    chosen: list[Value]
+    values: list[ChoiceValue]
+    chosen: list[ChoiceValue]
     several: bool = True
-    typing: Typing = ""
+    typing: InputKind = ""
     unsaid: str = ""
     unit: str = ""
     at: int = 0
@@ -44,14 +44,16 @@ class Knob:
         """As a command line has it."""
         return f"--{self.name.removesuffix('_s').replace('_', '-')}"
 
-    def text(self, value: Value) -> str:
+    def text(self, value: ChoiceValue) -> str:
         """A value as it is read; inert."""
         if value is None:
             return self.unsaid
-        shown = f"{value:g}" if isinstance(value, float) else sanitise(str(value), LONGEST_SHOWN)
+        shown = (
+            f"{value:g}" if isinstance(value, float) else sanitise(str(value), MAX_VALUE_CHARACTERS)
+        )
         return f"{shown} {self.unit}" if self.unit else shown
 
-    def offer(self, value: Value) -> None:
+    def add_value(self, value: ChoiceValue) -> None:
         """Puts a value among the others: numbers in order, names at the end."""
         if value in self.values:
             return
@@ -59,7 +61,7 @@ class Knob:
         if self.typing in ("numbers", "whole", "seconds"):
             self.values.sort(key=lambda v: (v is not None, v))
 
-    def choose(self, value: Value) -> None:
+    def choose(self, value: ChoiceValue) -> None:
         """Chooses it, or no longer; null and a number exclude each other."""
         if not self.several or value is None:
             self.chosen = [value]
@@ -70,14 +72,14 @@ class Knob:
         if not self.chosen and None in self.values:
             self.chosen = [None]
 
-    def ordered(self) -> list[Any]:
+    def list_chosen(self) -> list[Any]:
         """What is chosen, in the order of the row."""
         return [value for value in self.values if value in self.chosen and value is not None]
 
-    def read(self, typed: str) -> list[Value]:
+    def read(self, typed: str) -> list[ChoiceValue]:
         """The values that were typed. Raises `UsageError`."""
         words = typed.replace(",", " ").split()
-        found: list[Value] = []
+        found: list[ChoiceValue] = []
         match self.typing:
             case "names":
                 limits.check_model_name(typed.strip())
@@ -87,7 +89,7 @@ class Knob:
             case "whole":
                 found = list(parse_numbers(self.option, words[:1]) or ())
             case _:
-                found = [_seconds(self.option, typed)]
+                found = [_parse_seconds(self.option, typed)]
         if not found:
             raise UsageError(f"{self.option} needs a value")
         for value in found:
@@ -96,7 +98,7 @@ class Knob:
         return found
 
 
-def _seconds(option: str, typed: str) -> float:
+def _parse_seconds(option: str, typed: str) -> float:
     try:
         found = float(typed.strip().removesuffix("s"))
     except ValueError:
@@ -105,20 +107,22 @@ def _seconds(option: str, typed: str) -> float:
     return found
 
 
-def _knobs() -> list[Knob]:
+def _build_knob_choices() -> list[KnobChoice]:
     """As on a command line without options; the model and its matrix first."""
     cores = os.cpu_count() or 1
     threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
     others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
     names = dict.fromkeys([*PRESETS["families"].models, *others])
     base = Preset(title="")
-    presets: list[Value] = [None, *PRESETS]
+    presets: list[ChoiceValue] = [None, *PRESETS]
 
-    def several(name: str, label: str, values: list[Any], typing: Typing = "") -> Knob:
-        return Knob(name, label, values, list(getattr(base, name)), typing=typing)
+    def several(name: str, label: str, values: list[Any], typing: InputKind = "") -> KnobChoice:
+        return KnobChoice(name, label, values, list(getattr(base, name)), typing=typing)
 
-    def one(name: str, label: str, values: list[Any], chosen: Value, **more: Any) -> Knob:
-        return Knob(name, label, values, [chosen], several=False, **more)
+    def one(
+        name: str, label: str, values: list[Any], chosen: ChoiceValue, **more: Any
+    ) -> KnobChoice:
+        return KnobChoice(name, label, values, [chosen], several=False, **more)
 
     return [
         one("preset", "preset", presets, None, unsaid="none"),
@@ -128,11 +132,11 @@ def _knobs() -> list[Knob]:
         several("batch_sizes", "batch", [1, 2, 4, 8, 16, 32, 64], "numbers"),
         several("sequence_lengths", "length", [32, 128, 256, 512, 1024, 2048], "numbers"),
         several("new_tokens", "new tokens", [8, 32, 128, 512], "numbers"),
-        Knob("scenario", "scenario", list(SCENARIOS), ["static"]),
-        Knob("rate", "rate", [None, "sweep"], [None], unsaid="none"),
-        Knob("threads", "threads", [None, *threads], [None], typing="numbers", unsaid="auto"),
+        KnobChoice("scenario", "scenario", list(SCENARIOS), ["static"]),
+        KnobChoice("rate", "rate", [None, "sweep"], [None], unsaid="none"),
+        KnobChoice("threads", "threads", [None, *threads], [None], typing="numbers", unsaid="auto"),
         one("device", "device", list(get_args(Device)), "auto"),
-        one("budget_s", "budget", [*BUDGETS_S], USUAL_BUDGET_S, typing="seconds", unit="s"),
+        one("budget_s", "budget", [*BUDGETS_S], DEFAULT_BUDGET_S, typing="seconds", unit="s"),
         one(
             "iterations",
             "iterations",
@@ -145,18 +149,18 @@ def _knobs() -> list[Knob]:
 
 
 @dataclass
-class Choices:
+class MatrixChoices:
     """All knobs, and the one under the cursor."""
 
-    knobs: list[Knob] = field(default_factory=_knobs)
+    knobs: list[KnobChoice] = field(default_factory=_build_knob_choices)
     at: int = 0
 
     @property
-    def knob(self) -> Knob:
+    def knob(self) -> KnobChoice:
         """The one under the cursor."""
         return self.knobs[self.at]
 
-    def named(self, name: str) -> Knob:
+    def named(self, name: str) -> KnobChoice:
         return next(knob for knob in self.knobs if knob.name == name)
 
     def move(self, down: int = 0, right: int = 0) -> None:
@@ -183,13 +187,13 @@ class Choices:
         """
         knob = self.knob
         for value in knob.read(typed):
-            knob.offer(value)
+            knob.add_value(value)
             if value not in knob.chosen:
                 knob.choose(value)
             knob.at = knob.values.index(value)
         self._follow(knob)
 
-    def _follow(self, knob: Knob) -> None:
+    def _follow(self, knob: KnobChoice) -> None:
         """What choosing one value does to other knobs."""
         if knob.name == "preset":
             self._fill(knob.chosen[0])
@@ -198,12 +202,12 @@ class Choices:
         elif knob.name == "iterations":
             self._count(knob.chosen[0])
 
-    def _count(self, iterations: Value) -> None:
+    def _count(self, iterations: ChoiceValue) -> None:
         """A fixed count has no budget."""
         budget = self.named("budget_s")
-        budget.chosen = [] if iterations is not None else budget.chosen or [USUAL_BUDGET_S]
+        budget.chosen = [] if iterations is not None else budget.chosen or [DEFAULT_BUDGET_S]
 
-    def _fill(self, name: Value) -> None:
+    def _fill(self, name: ChoiceValue) -> None:
         """Chooses what a preset sets; without one everything stays."""
         if not isinstance(name, str):
             return
@@ -212,19 +216,19 @@ class Choices:
             wanted = getattr(preset, knob.name, None)
             if knob.several and isinstance(wanted, tuple):
                 for value in wanted:
-                    knob.offer(value)
+                    knob.add_value(value)
                 knob.chosen = list(wanted)
         self.named("threads").chosen = [None]
         self.named("device").chosen = [preset.device]
-        self.named("iterations").offer(preset.iterations)
+        self.named("iterations").add_value(preset.iterations)
         self.named("iterations").chosen = [preset.iterations]
         self._count(preset.iterations)
 
-    def asked(self) -> RunOptions:
+    def to_run_options(self) -> RunOptions:
         """What these choices ask of `plan_of`."""
         given: dict[str, Any] = {}
         for knob in self.knobs:
-            values = knob.ordered()
+            values = knob.list_chosen()
             if not knob.several:
                 given[knob.name] = values[0] if values else None
             elif None not in knob.chosen:

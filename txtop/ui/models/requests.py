@@ -9,16 +9,16 @@ from txtop.analysis import metrics, serving
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCH_COUNT
-from txtop.ui.models.hero_metrics import MOST_BINS, Chart, measured_count
+from txtop.ui.models.hero_metrics import MAX_BINS, Chart, count_measured
 
-NEWEST = 64
+MAX_NEWEST = 64
 NS_PER_MS = 1e6
 NS_PER_S = 1e9
-MOST_SLICES = 60
+MAX_SLICES = 60
 
 
 @dataclass(frozen=True)
-class Lane:
+class RunningRequestView:
     """A request that is served: its number, the tokens it has, and those it wants."""
 
     number: int
@@ -27,13 +27,13 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Lanes:
+class RequestsView:
     """Requests as they move. `newest` are those answered last, with their latency in ms, the
     newest first; while it is `warm`-up they count for nothing."""
 
     waiting: int = 0
     slots: int = 1
-    running: tuple[Lane, ...] = ()
+    running: tuple[RunningRequestView, ...] = ()
     answered: int = 0
     requests: int = 0
     newest: tuple[tuple[int, float], ...] = ()
@@ -41,7 +41,7 @@ class Lanes:
     told: bool = False
 
 
-def lanes(state: CellState, plan: Plan) -> Lanes | None:
+def build_requests(state: CellState, plan: Plan) -> RequestsView | None:
     """Null where no requests are served, and when it is over."""
     asked = state.cell.serving
     if asked is None or state.over:
@@ -49,17 +49,17 @@ def lanes(state: CellState, plan: Plan) -> Lanes | None:
     served, samples = state.served, state.samples
     warm = served.offered is None
     wanted = plan.warmup_requests(state.cell) if warm else asked.requests
-    answered = len(samples) if warm else measured_count(state)
+    answered = len(samples) if warm else count_measured(state)
     seen = served.lanes
-    newest = range(len(samples) - 1, max(-1, len(samples) - 1 - NEWEST), -1)
+    newest = range(len(samples) - 1, max(-1, len(samples) - 1 - MAX_NEWEST), -1)
     mine = [i for i in newest if warm or samples.role[i] == "measured"]
     # A request may be answered before the lanes are told again.
     gone = {served.index[i] for i in mine if samples.at_ns[i] > served.lanes_at_ns}
     running = seen.running if seen else []
-    return Lanes(
+    return RequestsView(
         waiting=seen.waiting if seen else 0,
         slots=seen.slots if seen else state.cell.slots,
-        running=tuple(Lane(*lane) for lane in running if lane[0] not in gone),
+        running=tuple(RunningRequestView(*lane) for lane in running if lane[0] not in gone),
         answered=answered,
         requests=wanted,
         newest=tuple((served.index[i], samples.e2e_ns[i] / NS_PER_MS) for i in mine),
@@ -68,33 +68,33 @@ def lanes(state: CellState, plan: Plan) -> Lanes | None:
     )
 
 
-def chart(state: CellState) -> Chart:
+def build_requests_chart(state: CellState) -> Chart:
     """Throughput over the time of a cell that is over; of one at work only how far it is."""
     asked = state.cell.serving
     assert asked is not None
-    n = measured_count(state)
+    n = count_measured(state)
     if not state.over:
-        bins = min(MOST_BINS, asked.requests)
+        bins = min(MAX_BINS, asked.requests)
         return Chart((None,) * (n * bins // asked.requests), 0, bins, label=f"n {n}")
-    slices = max(BATCH_COUNT, min(MOST_SLICES, n))
+    slices = max(BATCH_COUNT, min(MAX_SLICES, n))
     points = (
         serving.compute_rates(state, metrics.choose_headline_metric(state), slices) if n else []
     )
     window = serving.compute_window_ns(state)
     took_s = (window[1] - window[0]) / NS_PER_S if window else 0.0
     most = max(points, default=0.0) or 1.0
-    label = f"{formatting.three(took_s)} s" if points else ""
+    label = f"{formatting.format_number(took_s)} s" if points else ""
     return Chart(tuple(points), 0, max(1, len(points)), 0.0, most, label, filled=True)
 
 
-def state_word(state: CellState) -> tuple[str, str, str] | None:
+def describe_server_state(state: CellState) -> tuple[str, str, str] | None:
     """Glyph, word and colour of a server that was measured to its end; null for any other cell."""
     if state.cell.serving is None or state.status != "ok":
         return None
     return ("▲", "SATURATED", "warn.bold") if state.saturated else ("✓", "done", "ok.bold")
 
 
-def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
+def format_server_notes(state: CellState, answered: float | None) -> tuple[str, ...]:
     """What stands beside the rate, from the longest form on: the load that was offered where that
     is not what was answered, and how much of it kept what was promised."""
     asked, offered = state.cell.serving, state.served.offered
@@ -102,14 +102,16 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
         return ()
     said: list[tuple[str, str]] = []
     if state.saturated and offered.rate is not None and answered is not None:
-        came, went = _rate(offered.rate), _rate(answered)
+        came, went = _format_rate(offered.rate), _format_rate(answered)
         said.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
     elif asked.share is not None and offered.rate is not None:
-        said.append((f"offered {_rate(offered.rate)}/s",) * 2)
+        said.append((f"offered {_format_rate(offered.rate)}/s",) * 2)
     good = serving.compute_goodput(state)
     if asked.slo is not None and good is not None:
         brief = f"goodput {good[1] * 100:.0f} %"
-        said.append((f"{brief}, {formatting.three(good[0])}/s in {asked.slo.words()}", brief))
+        said.append(
+            (f"{brief}, {formatting.format_number(good[0])}/s in {asked.slo.words()}", brief)
+        )
     if not said:
         return ()
     long, short = (" · ".join(forms) for forms in zip(*said, strict=True))
@@ -117,5 +119,5 @@ def notes(state: CellState, answered: float | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys((long, middle, short, said[-1][1])))
 
 
-def _rate(value: float) -> str:
-    return f"{value:.1f}" if 1 <= value < 99.95 else formatting.three(value)
+def _format_rate(value: float) -> str:
+    return f"{value:.1f}" if 1 <= value < 99.95 else formatting.format_number(value)

@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from txtop.ui.models.home import Listed
+    from txtop.ui.models.home import ListedSession
 
-MOST_MARKED = 2
+MAX_MARKED = 2
 
 
 @dataclass
 class SessionList:
     """Sessions are told by their paths: the list under the cursor may change."""
 
-    listed: tuple[Listed, ...] = ()
+    listed: tuple[ListedSession, ...] = ()
     words: str = ""
     marked: list[Path] = field(default_factory=list)
     _selected: Path | None = None
     _at: int = 0
 
-    def take(self, listed: Sequence[Listed]) -> None:
+    def take(self, listed: Sequence[ListedSession]) -> None:
         """Replaces what there is; the selected session stays selected, marks of lost ones go."""
         self.listed = tuple(listed)
         paths = {item.path for item in listed}
@@ -31,10 +31,12 @@ class SessionList:
         self._settle()
 
     @property
-    def shown(self) -> tuple[Listed, ...]:
+    def shown(self) -> tuple[ListedSession, ...]:
         """Those that have every word that was asked for."""
         wanted = self.words.casefold().split()
-        return tuple(item for item in self.listed if all(w in _text(item) for w in wanted))
+        return tuple(
+            item for item in self.listed if all(w in _build_filter_text(item) for w in wanted)
+        )
 
     @property
     def at(self) -> int:
@@ -42,7 +44,7 @@ class SessionList:
         return self._at
 
     @property
-    def selected(self) -> Listed | None:
+    def selected(self) -> ListedSession | None:
         shown = self.shown
         return shown[self._at] if self._at < len(shown) else None
 
@@ -70,13 +72,13 @@ class SessionList:
         if chosen.path in self.marked:
             self.marked.remove(chosen.path)
         else:
-            self.marked = [*self.marked, chosen.path][-MOST_MARKED:]
+            self.marked = [*self.marked, chosen.path][-MAX_MARKED:]
 
-    def pair(self) -> tuple[Listed, Listed] | str:
+    def pair(self) -> tuple[ListedSession, ListedSession] | str:
         """The two marked ones in the order of their marks, or why they cannot be compared."""
         by_path = {item.path: item for item in self.listed}
         found = [by_path[path] for path in self.marked]
-        if len(found) < MOST_MARKED:
+        if len(found) < MAX_MARKED:
             return "space marks a session: mark two, then c shows them side by side"
         running = next((item for item in found if item.stage == "running"), None)
         if running is not None:
@@ -84,7 +86,7 @@ class SessionList:
         return found[0], found[1]
 
 
-def _text(item: Listed) -> str:
+def _build_filter_text(item: ListedSession) -> str:
     kind = "demo" if item.bundled else ""
     words = (item.label, item.models, item.precisions, item.stage, kind)
     return " ".join(words).casefold()

@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING, Literal
 
 from txtop import formatting
 from txtop.analysis import metrics
-from txtop.forecast.time_left import left, share
+from txtop.forecast.time_left import compute_progress, estimate_time_left
 from txtop.plan.cell import Cell
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models import hero_metrics
-from txtop.ui.models.ab import Duel, duel
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.detail import Detail, detail
-from txtop.ui.models.cells import CellRow, kept_row
-from txtop.ui.models.hero import Hero, hero
-from txtop.ui.models.machine import Machine, machine
-from txtop.ui.models.machine_detail import Whole, whole
-from txtop.ui.models.machine_roofline import roof
-from txtop.ui.models.tradeoffs.build import tradeoffs
-from txtop.ui.models.tradeoffs.plot import NOTHING, Tradeoffs
+from txtop.ui.models.ab import ABView, build_ab
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
+from txtop.ui.models.cells import CellRow, build_cached_cell_row
+from txtop.ui.models.hero import HeroView, build_hero
+from txtop.ui.models.machine import MachineView, build_machine
+from txtop.ui.models.machine_detail import MachineDetailView, build_machine_detail
+from txtop.ui.models.machine_roofline import build_roofline
+from txtop.ui.models.tradeoffs.build import build_tradeoffs
+from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
 
-LOG_LINES = 300
-NO_HERO = Hero()
-NO_MACHINE = Machine()
-NO_WHOLE = Whole()
+MAX_LOG_LINES = 300
+NO_HERO = HeroView()
+NO_MACHINE = MachineView()
+NO_MACHINE_DETAIL = MachineDetailView()
 HEAVY_PER_FRAME = 1
 NS_PER_S = 1e9
 
@@ -78,7 +78,7 @@ class Banner:
 
 
 @dataclass(frozen=True)
-class Rail:
+class RailCell:
     """One cell on the rail: done, failed, running, waiting or skipped, and how far it has come."""
 
     state: str
@@ -112,22 +112,22 @@ class View:
     failed: int = 0
     banner: Banner | None = None
     playback: Playback | None = None
-    rail: tuple[Rail, ...] = ()
-    hero: Hero = NO_HERO
-    machine: Machine = NO_MACHINE
-    whole: Whole = NO_WHOLE
+    rail: tuple[RailCell, ...] = ()
+    hero: HeroView = NO_HERO
+    machine: MachineView = NO_MACHINE
+    whole: MachineDetailView = NO_MACHINE_DETAIL
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
-    tradeoffs: Tradeoffs = NOTHING
-    duel: Duel | None = None
-    detail: Detail | None = None
+    tradeoffs: TradeoffsView = NO_TRADEOFFS
+    duel: ABView | None = None
+    detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
     late: bool = False
     log_count: int = 0
 
 
 @dataclass(frozen=True)
-class PairView:
+class SideBySideView:
     """One frame of two sessions side by side; both have the same transport. `comparable` says
     whether their figures may be held against each other."""
 
@@ -144,7 +144,7 @@ class PairView:
 def build_view(
     state: SessionState,
     *,
-    memo: Memo | None = None,
+    memo: FrameCache | None = None,
     playback: Playback | None = None,
     banner: Banner | None = None,
     opened: str = "",
@@ -155,44 +155,44 @@ def build_view(
     `opened` is the cell whose detail is on the screen, if there is one. `name` is what the session
     is called now, by default what its header says.
     """
-    memo = memo or Memo()
+    memo = memo or FrameCache()
     order = list(state.cells.values())
-    shown = hero_cell(state)
+    shown = select_hero_cell(state)
     references = memo.references(state)
     header = state.header
-    _one_heavy(order, memo, state.plan.seed)
-    versus = duel(state, memo)
-    rows = tuple(kept_row(state, c, references.get(c.cell.id), memo) for c in order)
+    _compute_one_final(order, memo, state.plan.seed)
+    versus = build_ab(state, memo)
+    rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), memo) for c in order)
     return View(
-        model=_models(order),
-        facts=_facts(order),
+        model=_format_models(order),
+        facts=_list_facts(order),
         name=name or (header.name or header.session if header else ""),
-        recorded=_date(header.wall_s) if header else "",
+        recorded=_format_date(header.wall_s) if header else "",
         clock_ns=state.clock_ns,
-        position=_position(order, shown),
+        position=_find_position(order, shown),
         count=len(order),
-        left=versus.left if versus else left(state, order),
+        left=versus.left if versus else estimate_time_left(state, order),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
         failed=state.failed,
         banner=banner,
         playback=playback,
-        rail=tuple(_rail(c, state) for c in order),
-        hero=hero(state, shown, references, memo) if shown else NO_HERO,
-        machine=_machine(state, shown, memo),
-        whole=memo.kept("whole", _second(state), lambda: whole(state)),
+        rail=tuple(_build_rail_cell(c, state) for c in order),
+        hero=build_hero(state, shown, references, memo) if shown else NO_HERO,
+        machine=_build_machine_view(state, shown, memo),
+        whole=memo.kept("whole", _compute_machine_key(state), lambda: build_machine_detail(state)),
         cells=rows,
-        running=_running(order, state.current),
-        tradeoffs=tradeoffs(state, rows, shown, memo),
+        running=_find_running(order, state.current),
+        tradeoffs=build_tradeoffs(state, rows, shown, memo),
         duel=versus,
-        detail=detail(state, opened, memo) if opened else None,
-        log=memo.kept("log", _newest(state), lambda: _log(state)),
+        detail=build_cell_detail(state, opened, memo) if opened else None,
+        log=memo.kept("log", _compute_log_key(state), lambda: _build_log(state)),
         log_count=len(state.log),
         late=memo.late,
     )
 
 
-def hero_cell(state: SessionState) -> CellState | None:
+def select_hero_cell(state: SessionState) -> CellState | None:
     """The cell at work; between two, the last that ended; before all, the first of the plan."""
     if state.current is not None:
         return state.cells.get(state.current)
@@ -203,7 +203,7 @@ def hero_cell(state: SessionState) -> CellState | None:
     return next(iter(state.cells.values()), None)
 
 
-def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
+def _compute_one_final(order: list[CellState], memo: FrameCache, seed: int) -> None:
     """Brings the final figures of one more ended cell: after a seek there may be many at once.
     Those that are `late` then are for the next frames."""
     late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
@@ -212,12 +212,12 @@ def _one_heavy(order: list[CellState], memo: Memo, seed: int) -> None:
     memo.late = len(late) > HEAVY_PER_FRAME
 
 
-def _models(order: list[CellState]) -> str:
+def _format_models(order: list[CellState]) -> str:
     names = list(dict.fromkeys(c.cell.model for c in order))
     return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
 
 
-def _facts(order: list[CellState]) -> tuple[str, ...]:
+def _list_facts(order: list[CellState]) -> tuple[str, ...]:
     """What varies over the plan, most telling first: the header leaves out from the end."""
 
     def each(values: list[object]) -> list[str]:
@@ -229,7 +229,7 @@ def _facts(order: list[CellState]) -> tuple[str, ...]:
     facts = [
         " → ".join(each([c.precision for c in cells])),
         " ".join(each([c.attention for c in cells])),
-        *_work(cells),
+        *_format_work(cells),
     ]
     lengths = each([c.sequence_length for c in cells])
     if len(lengths) > 1:
@@ -242,7 +242,7 @@ def _facts(order: list[CellState]) -> tuple[str, ...]:
     return (*facts, device) if device else tuple(facts)
 
 
-def _work(cells: list[Cell]) -> list[str]:
+def _format_work(cells: list[Cell]) -> list[str]:
     """`batch 1 8 32`, `dynamic continuous 2/s 4/s`: scenarios that have the same loads together."""
     batches = dict.fromkeys(str(c.batch_size) for c in cells if c.serving is None)
     loads: dict[str, list[str]] = {}
@@ -257,58 +257,60 @@ def _work(cells: list[Cell]) -> list[str]:
     return [*([f"batch {' '.join(batches)}"] if batches else []), *served]
 
 
-def _date(wall_s: float) -> str:
+def _format_date(wall_s: float) -> str:
     try:
         return datetime.fromtimestamp(wall_s).strftime("%d %b %Y, %H:%M").lstrip("0")
     except (OverflowError, OSError, ValueError):
         return ""
 
 
-def _running(order: list[CellState], current: str | None) -> int | None:
+def _find_running(order: list[CellState], current: str | None) -> int | None:
     return next((i for i, c in enumerate(order) if c.cell.id == current), None)
 
 
-def _position(order: list[CellState], shown: CellState | None) -> int:
+def _find_position(order: list[CellState], shown: CellState | None) -> int:
     return next((i for i, c in enumerate(order, start=1) if c is shown), 0)
 
 
-def _rail(cell: CellState, state: SessionState) -> Rail:
-    if cell.invalid or cell.status in hero_metrics.FAILED:
-        return Rail("failed", 1.0)
+def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
+    if cell.invalid or cell.status in hero_metrics.FAILED_STATUSES:
+        return RailCell("failed", 1.0)
     if cell.over:
-        return Rail("done" if cell.status == "ok" else "skipped", 1.0)
+        return RailCell("done" if cell.status == "ok" else "skipped", 1.0)
     if cell.cell.id == state.current:
-        return Rail("running", share(cell, state))
-    return Rail("waiting")
+        return RailCell("running", compute_progress(cell, state))
+    return RailCell("waiting")
 
 
-def _machine(state: SessionState, shown: CellState | None, memo: Memo) -> Machine:
+def _build_machine_view(
+    state: SessionState, shown: CellState | None, memo: FrameCache
+) -> MachineView:
     """Once a second of the session: its histories have a point a second."""
-    made_of = (*_second(state), shown, shown.load if shown else None)
+    made_of = (*_compute_machine_key(state), shown, shown.load if shown else None)
 
-    def make() -> Machine:
-        return machine(state, shown, roof(state, shown, memo) if shown else None)
+    def make() -> MachineView:
+        return build_machine(state, shown, build_roofline(state, shown, memo) if shown else None)
 
     return memo.kept("machine", made_of, make)
 
 
-def _second(state: SessionState) -> tuple[object, ...]:
+def _compute_machine_key(state: SessionState) -> tuple[object, ...]:
     """What is read of the machine changes with it."""
     return state.clock_ns // int(NS_PER_S), len(state.devices), len(state.gaps), state.ended
 
 
-def _newest(state: SessionState) -> tuple[object, ...]:
+def _compute_log_key(state: SessionState) -> tuple[object, ...]:
     return len(state.log), *state.log[-1:]
 
 
-def _log(state: SessionState) -> tuple[LogRow, ...]:
+def _build_log(state: SessionState) -> tuple[LogRow, ...]:
     """The newest lines, newest first."""
     return tuple(
         LogRow(
-            formatting.clock(line.at_ns),
+            formatting.format_clock(line.at_ns),
             state.cells[line.cell].cell.short if line.cell in state.cells else "",
             line.text,
             line.level,
         )
-        for line in reversed(state.log[-LOG_LINES:])
+        for line in reversed(state.log[-MAX_LOG_LINES:])
     )

@@ -6,37 +6,39 @@ from dataclasses import replace
 
 from txtop import formatting
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, crop, fit
-from txtop.ui.models.ab import Duel, Lane
-from txtop.ui.models.hero import Hero
+from txtop.ui.models.ab import ABArmView, ABView
+from txtop.ui.models.hero import HeroView
 from txtop.ui.panels import hero
 
-LABELS = 6
-ROLES = ("accent-a", "accent-b")
+LABELS_WIDTH = 6
+ARM_ROLES = ("accent-a", "accent-b")
 
 
-def lane(shown: Duel, side: int, width: int, height: int, g: Glyphs, *, boxed: bool) -> list[Row]:
+def render_ab_arm(
+    shown: ABView, side: int, width: int, height: int, g: Glyphs, *, boxed: bool
+) -> list[Row]:
     """The panel of A (`side` 0) or of the arm that is held against it (1), with its frame."""
     mine, other = shown.sides[side], shown.sides[1 - side]
-    role = ROLES[side]
-    across, down = inside(width, height, boxed)
-    scaled = _on_one_scale(mine.hero, other.hero)
-    body = (_tall if boxed else _flat)(mine, other, scaled, side, across, down, g)
-    rows = framed(
+    role = ARM_ROLES[side]
+    across, down = compute_inner_size(width, height, boxed)
+    scaled = _share_scale(mine.hero, other.hero)
+    body = (_render_tall if boxed else _render_flat)(mine, other, scaled, side, across, down, g)
+    rows = draw_frame(
         f"{mine.letter}  {mine.name}",
-        _subtitle(mine, role, g),
+        _render_subtitle(mine, role, g),
         body,
         width,
         height,
         g,
         boxed=boxed,
     )
-    return [_lettered(rows[0], mine.letter, role), *rows[1:]] if rows else rows
+    return [_colour_letter(rows[0], mine.letter, role), *rows[1:]] if rows else rows
 
 
-def _lettered(row: Row, letter: str, role: str) -> Row:
+def _colour_letter(row: Row, letter: str, role: str) -> Row:
     """The letter in the arm's own colour."""
     found: Row = []
     for text, style in row:
@@ -47,7 +49,7 @@ def _lettered(row: Row, letter: str, role: str) -> Row:
     return found
 
 
-def _subtitle(shown: Lane, role: str, g: Glyphs) -> Row:
+def _render_subtitle(shown: ABArmView, role: str, g: Glyphs) -> Row:
     if shown.running:
         return [(g("▸ running"), role)]
     if shown.hero.role == "bad.bold":
@@ -57,7 +59,7 @@ def _subtitle(shown: Lane, role: str, g: Glyphs) -> Row:
     return [(g(text), style) for text, style in shown.hero.subtitle]
 
 
-def _on_one_scale(mine: Hero, other: Hero) -> Hero:
+def _share_scale(mine: HeroView, other: HeroView) -> HeroView:
     """Heights in the two lanes may be compared: one range, and room for as many iterations."""
     one, two = mine.chart, other.chart
     if not one.points or not two.points or mine.unit != other.unit:
@@ -71,9 +73,9 @@ def _on_one_scale(mine: Hero, other: Hero) -> Hero:
     return replace(mine, chart=chart)
 
 
-def _rate(shown: Lane, role: str, g: Glyphs) -> Row:
+def _render_rate(shown: ABArmView, role: str, g: Glyphs) -> Row:
     top = shown.hero
-    text, unit = hero.number_text(top)
+    text, unit = hero.format_hero_number(top)
     number = "bad" if top.number_role == "bad" else role if top.value else "muted"
     row: Row = [(" ", "text"), (g(text), f"{number}.bold")]
     row.append((f" {unit}   ", "text"))
@@ -82,26 +84,38 @@ def _rate(shown: Lane, role: str, g: Glyphs) -> Row:
     return [*row, (f"{g(top.mark)} {g(top.word)}", top.role)]
 
 
-def _tall(
-    mine: Lane, other: Lane, scaled: Hero, side: int, width: int, height: int, g: Glyphs
+def _render_tall(
+    mine: ABArmView,
+    other: ABArmView,
+    scaled: HeroView,
+    side: int,
+    width: int,
+    height: int,
+    g: Glyphs,
 ) -> list[Row]:
-    below = [hero.metric(each, width, g) for each in mine.hero.rows]
+    below = [hero.render_hero_metric(each, width, g) for each in mine.hero.rows]
     if mine.hero.itl:
-        below.append(hero.itl(mine.hero, width, g))
-    below.append(_memory(mine))
+        below.append(hero.render_itl(mine.hero, width, g))
+    below.append(_render_memory(mine))
     room = max(1, height - len(below) - 4)
     return [
         [],
-        _rate(mine, ROLES[side], g),
+        _render_rate(mine, ARM_ROLES[side], g),
         [],
-        *_chart(scaled, other, side, width, room, g),
+        *_render_chart(scaled, other, side, width, room, g),
         [],
         *below,
     ]
 
 
-def _flat(
-    mine: Lane, other: Lane, scaled: Hero, side: int, width: int, height: int, g: Glyphs
+def _render_flat(
+    mine: ABArmView,
+    other: ABArmView,
+    scaled: HeroView,
+    side: int,
+    width: int,
+    height: int,
+    g: Glyphs,
 ) -> list[Row]:
     latencies: Row = []
     for each in mine.hero.rows[:2]:
@@ -117,42 +131,44 @@ def _flat(
         name, stated = mine.hero.itl[-1]
         beside.append((f"{name}  {stated.partition(',')[0]}", "muted"))
     room = max(1, height - 3)
-    chart = _chart(scaled, other, side, width, room, g)
-    return [_rate(mine, ROLES[side], g), *chart, latencies, beside]
+    chart = _render_chart(scaled, other, side, width, room, g)
+    return [_render_rate(mine, ARM_ROLES[side], g), *chart, latencies, beside]
 
 
-def _chart(scaled: Hero, other: Lane, side: int, width: int, height: int, g: Glyphs) -> list[Row]:
+def _render_chart(
+    scaled: HeroView, other: ABArmView, side: int, width: int, height: int, g: Glyphs
+) -> list[Row]:
     """The iterations, with the other arm's mean as a rule that ends in its letter."""
-    room = max(1, width - LABELS)
+    room = max(1, width - LABELS_WIDTH)
     chart = scaled.chart
-    rows = charts.plot(chart, room, height, g, ROLES[side])
+    rows = charts.draw_chart(chart, room, height, g, ARM_ROLES[side])
     labels: dict[int, tuple[str, str]] = {}
     if any(point is not None for point in chart.points):
         labels = {
-            0: (formatting.three(chart.high), "muted"),
-            height - 1: (formatting.three(chart.low), "muted"),
+            0: (formatting.format_number(chart.high), "muted"),
+            height - 1: (formatting.format_number(chart.low), "muted"),
         }
         if other.mean is not None and chart.low <= other.mean <= chart.high:
-            y = charts.row_of(other.mean, chart, height, g)
-            rows[y] = _ruled(crop(rows[y], room), g)
-            labels[y] = (other.letter, ROLES[1 - side])
+            y = charts.find_chart_row(other.mean, chart, height, g)
+            rows[y] = _draw_rule(crop(rows[y], room), g)
+            labels[y] = (other.letter, ARM_ROLES[1 - side])
     return [
-        [*crop(row, room), (fit(g(labels[y][0]), LABELS, "right"), labels[y][1])]
+        [*crop(row, room), (fit(g(labels[y][0]), LABELS_WIDTH, "right"), labels[y][1])]
         if y in labels
         else row
         for y, row in enumerate(rows)
     ]
 
 
-def _ruled(row: Row, g: Glyphs) -> Row:
+def _draw_rule(row: Row, g: Glyphs) -> Row:
     """The rule where no point is."""
     return [
         (text.replace(" ", g("╌")), "border") if not text.strip() else (text, role)
-        for text, role in _split(row)
+        for text, role in _split_spaces(row)
     ]
 
 
-def _split(row: Row) -> Row:
+def _split_spaces(row: Row) -> Row:
     """Spaces apart from what is drawn."""
     found: Row = []
     for text, role in row:
@@ -165,7 +181,7 @@ def _split(row: Row) -> Row:
     return found
 
 
-def _memory(shown: Lane) -> Row:
+def _render_memory(shown: ABArmView) -> Row:
     label, value = shown.memory
     return [
         (fit(label, 8), "muted"),

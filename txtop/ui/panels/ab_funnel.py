@@ -7,29 +7,29 @@ from collections.abc import Sequence
 
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit
-from txtop.ui.models.ab_comparison import Interval
+from txtop.ui.models.ab_comparison import FunnelInterval
 
-LABEL, SMALL_LABEL = 10, 8
-LEAST, MOST = 0.01, 100.0
+LABEL_WIDTH, SMALL_LABEL_WIDTH = 10, 8
+MIN_RATIO, MAX_RATIO = 0.01, 100.0
 STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
-TICK_ROOM = 8
-CROSSED = {"─": "┼", "━": "┿"}
+MIN_TICK_WIDTH = 8
+CROSSINGS = {"─": "┼", "━": "┿"}
 
 
-def scale(looks: Sequence[Interval], margin: float) -> tuple[float, float]:
+def compute_ratio_range(looks: Sequence[FunnelInterval], margin: float) -> tuple[float, float]:
     """The ratios at the two ends of the axis, rounded to 0.05: from what lies lowest, or 0.95, to
     what lies highest, or 1.05, the margin band included. The first look that is shown is the
     widest, so that the axis hardly moves; what is beyond 0.01 to 100 is not drawn to scale."""
     ends = [1 / (1 + margin), 1 + margin, 0.95, 1.05]
     for look in looks:
         ends += [look.low, look.high]
-    low, high = max(LEAST, min(ends)), min(MOST, max(ends))
+    low, high = max(MIN_RATIO, min(ends)), min(MAX_RATIO, max(ends))
     room = 0.05 * (high - low)
     return max(0.0, math.floor((low - room) * 20) / 20), math.ceil((high + room) * 20) / 20
 
 
-def funnel(
-    looks: Sequence[Interval],
+def render_funnel(
+    looks: Sequence[FunnelInterval],
     margin: float,
     role: str,
     width: int,
@@ -42,13 +42,13 @@ def funnel(
 
     `role` is the colour of an interval that is clear of the band.
     """
-    label = SMALL_LABEL if small else LABEL
+    label = SMALL_LABEL_WIDTH if small else LABEL_WIDTH
     across, down = width - label, height - 1
     if across < 16 or down < 1:
         return [[] for _ in range(max(0, height))]
-    shown = _chosen(looks, down)
-    ends = scale(looks, margin)
-    draw = _Axis(*ends, across, margin)
+    shown = _select_shown(looks, down)
+    ends = compute_ratio_range(looks, margin)
+    draw = _RatioAxis(*ends, across, margin)
     rows: list[Row] = []
     for i, look in enumerate(shown):
         newest = i == len(shown) - 1
@@ -61,7 +61,7 @@ def funnel(
     return rows
 
 
-def _chosen(looks: Sequence[Interval], most: int) -> list[Interval]:
+def _select_shown(looks: Sequence[FunnelInterval], most: int) -> list[FunnelInterval]:
     """The newest, and on top the first where they do not all fit."""
     if len(looks) <= most:
         return list(looks)
@@ -70,7 +70,7 @@ def _chosen(looks: Sequence[Interval], most: int) -> list[Interval]:
     return [looks[0], *looks[len(looks) - most + 1 :]]
 
 
-class _Axis:
+class _RatioAxis:
     """Where ratios stand, from `low` to `high` over `width` columns."""
 
     def __init__(self, low: float, high: float, width: int, margin: float) -> None:
@@ -90,9 +90,9 @@ class _Axis:
 
     def empty(self, g: Glyphs) -> Row:
         """The band and unity alone."""
-        return _joined([self._ground(x) for x in range(self._width)], g)
+        return _merge_cells([self._ground(x) for x in range(self._width)], g)
 
-    def interval(self, look: Interval, role: str, newest: bool, g: Glyphs) -> Row:
+    def interval(self, look: FunnelInterval, role: str, newest: bool, g: Glyphs) -> Row:
         """One interval over band and unity; heavy if it is the newest."""
         start, end, middle = map(self.place, (look.low, look.high, look.ratio))
         colour = self._colour(look, role, newest)
@@ -100,13 +100,13 @@ class _Axis:
         row = [self._ground(x) for x in range(self._width)]
         for x in range(start, end + 1):
             crosses = x == self._unity or (x in self._band and start < x < end)
-            row[x] = (CROSSED[bar] if crosses else bar, colour)
+            row[x] = (CROSSINGS[bar] if crosses else bar, colour)
         row[start], row[end] = (left, colour), (right, colour)
         if start == end or start < middle < end or middle in (start, end):
             row[middle] = (dot, colour)
-        return _joined(row, g)
+        return _merge_cells(row, g)
 
-    def _colour(self, look: Interval, role: str, newest: bool) -> str:
+    def _colour(self, look: FunnelInterval, role: str, newest: bool) -> str:
         if not look.counts:
             return "muted"
         if look.high < self._ratio_of(self._band[0]) or look.low > self._ratio_of(self._band[1]):
@@ -118,7 +118,7 @@ class _Axis:
 
     def ticks(self) -> str:
         """Ratios in steps that leave room between them."""
-        most = max(2, self._width // TICK_ROOM)
+        most = max(2, self._width // MIN_TICK_WIDTH)
         step = next((s for s in STEPS if (self._high - self._low) / s <= most), STEPS[-1])
         line = [" "] * self._width
         number = math.ceil(self._low / step - 1e-9)
@@ -133,7 +133,7 @@ class _Axis:
         return "".join(line)
 
 
-def _joined(cells: list[tuple[str, str]], g: Glyphs) -> Row:
+def _merge_cells(cells: list[tuple[str, str]], g: Glyphs) -> Row:
     found: Row = []
     for character, role in cells:
         if found and found[-1][1] == role:

@@ -7,78 +7,84 @@ from dataclasses import replace
 
 from txtop import formatting
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean, crop, cut, row_width
-from txtop.ui.models.ab import Duel
-from txtop.ui.models.view import Banner, PairView, Rail, View
+from txtop.ui.drawing.spans import Row, clean, crop, cut, measure_row, measure_text
+from txtop.ui.models.ab import ABView
+from txtop.ui.models.view import Banner, RailCell, SideBySideView, View
 
 GAP = 2
-ROLES = ("accent-a", "accent-b")
-WORST = ("running", "failed", "done", "skipped", "waiting")
-Keys = Sequence[tuple[str, str]]
+ARM_ROLES = ("accent-a", "accent-b")
+STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")
+KeyHints = Sequence[tuple[str, str]]
 
 
-def header(shown: View, width: int, g: Glyphs) -> list[Row]:
+def render_header(shown: View, width: int, g: Glyphs) -> list[Row]:
     """What is measured at the left, how far it is at the right."""
     if shown.duel is not None:
-        return _duel_header(shown, shown.duel, width, g)
+        return _render_ab_header(shown, shown.duel, width, g)
     name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
     model = clean(shown.model)
-    wanted = row_width(name) + cells(model)
+    wanted = measure_row(name) + measure_text(model)
     if shown.playback:
-        told = wanted + sum(3 + cells(clean(g(fact))) for fact in shown.facts[:2])
-        endings = _replay(shown)[0 if told + row_width(_replay(shown)[0]) + GAP <= width else 1 :]
+        told = wanted + sum(3 + measure_text(clean(g(fact))) for fact in shown.facts[:2])
+        endings = _list_replay_endings(shown)[
+            0 if told + measure_row(_list_replay_endings(shown)[0]) + GAP <= width else 1 :
+        ]
     else:
-        endings = _running(shown, g)
-    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
-    room = width - row_width(right) - GAP
-    if room < row_width(name) + 4:
+        endings = _list_run_endings(shown, g)
+    right = next((e for e in endings if measure_row(e) + GAP + wanted <= width), endings[-1])
+    room = width - measure_row(right) - GAP
+    if room < measure_row(name) + 4:
         right, room = [], width
-    left: Row = [*name, (cut(model, max(0, room - row_width(name)), g("…")), "text.bold")]
+    left: Row = [*name, (cut(model, max(0, room - measure_row(name)), g("…")), "text.bold")]
     for fact in shown.facts:
         more = " · " + g(fact)
-        if row_width(left) + cells(clean(more)) > room:
+        if measure_row(left) + measure_text(clean(more)) > room:
             break
         left.append((more, "muted"))
-    space = width - row_width(left) - row_width(right)
+    space = width - measure_row(left) - measure_row(right)
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
-def _duel_header(shown: View, duel: Duel, width: int, g: Glyphs) -> list[Row]:
+def _render_ab_header(shown: View, duel: ABView, width: int, g: Glyphs) -> list[Row]:
     """The arms at the left, how far it is at the right."""
-    endings = _replay(shown) if shown.playback else _running(shown, g, _blocks(duel))
-    wanted = row_width(_duel_left(replace(duel, shared=()), width, g))
-    right = next((e for e in endings if row_width(e) + GAP + wanted <= width), endings[-1])
-    left = _duel_left(duel, width - row_width(right) - GAP, g)
-    space = width - row_width(left) - row_width(right)
+    endings = (
+        _list_replay_endings(shown)
+        if shown.playback
+        else _list_run_endings(shown, g, _render_block_count(duel))
+    )
+    wanted = measure_row(_render_arms(replace(duel, shared=()), width, g))
+    right = next((e for e in endings if measure_row(e) + GAP + wanted <= width), endings[-1])
+    left = _render_arms(duel, width - measure_row(right) - GAP, g)
+    space = width - measure_row(left) - measure_row(right)
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
-def _blocks(duel: Duel) -> Row:
+def _render_block_count(duel: ABView) -> Row:
     more = f" of at least {duel.first_look}" if duel.block < duel.first_look else ""
     return [("   block ", "muted"), (str(duel.block), "text.bold"), (more, "muted")]
 
 
-def _duel_left(shown: Duel, room: int, g: Glyphs) -> Row:
+def _render_arms(shown: ABView, room: int, g: Glyphs) -> Row:
     """The arms by what differs between them, then what they share, as far as there is room."""
     row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
     if shown.model:
         row.append((f"  {cut(clean(shown.model), max(4, room // 4), g('…'))}", "text.bold"))
     for i, lane in enumerate(shown.sides):
-        role = ROLES[i]
+        role = ARM_ROLES[i]
         more: Row = [("  against" if i and room > 60 else "", "muted")]
         more += [(f"  {lane.letter} ", f"{role}.bold"), (cut(clean(lane.name), 28, g("…")), role)]
-        if row_width(row) + row_width(more) > room:
+        if measure_row(row) + measure_row(more) > room:
             break
         row += more
     for fact in shown.shared:
         more = [(" · " + g(fact), "muted")]
-        if row_width(row) + row_width(more) > room:
+        if measure_row(row) + measure_row(more) > room:
             break
         row += more
     return row
 
 
-def duel_rail(shown: Duel, width: int, g: Glyphs) -> list[Row]:
+def render_ab_rail(shown: ABView, width: int, g: Glyphs) -> list[Row]:
     """One piece a block in the colour of its winner; the newest where they do not fit."""
     room = width - 2
     if room < 1:
@@ -90,11 +96,11 @@ def duel_rail(shown: Duel, width: int, g: Glyphs) -> list[Row]:
     row: Row = [(" ", "text")]
     for i in range(count):
         wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
-        row += [*_block(shown, i + first, wide, g), (" ", "text")]
+        row += [*_render_block(shown, i + first, wide, g), (" ", "text")]
     return [crop(row, width)]
 
 
-def _block(shown: Duel, i: int, width: int, g: Glyphs) -> Row:
+def _render_block(shown: ABView, i: int, width: int, g: Glyphs) -> Row:
     if i < len(shown.winners):
         winner = shown.winners[i]
         if not winner:
@@ -105,26 +111,26 @@ def _block(shown: Duel, i: int, width: int, g: Glyphs) -> Row:
     return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
 
 
-def pair_header(shown: PairView, width: int, g: Glyphs) -> list[Row]:
+def render_side_by_side_header(shown: SideBySideView, width: int, g: Glyphs) -> list[Row]:
     """The two sessions of a comparison, by their letters, and whether they can be compared."""
     row: Row = [(" txtop", "accent-a.bold")]
     sign = f"{g('▲')} " if shown.level == "warn" else ""
     said = clean(f"{sign}{shown.comparable or 'side by side'} ")
-    names = 2 * (4 + min(24, max(cells(clean(v.name)) for v in (shown.left, shown.right))))
-    said = cut(said, max(0, width - row_width(row) - names - 2), g("…"))
-    room = max(4, (width - row_width(row) - cells(said) - 10) // 2)
+    names = 2 * (4 + min(24, max(measure_text(clean(v.name)) for v in (shown.left, shown.right))))
+    said = cut(said, max(0, width - measure_row(row) - names - 2), g("…"))
+    room = max(4, (width - measure_row(row) - measure_text(said) - 10) // 2)
     for letter, role, view in (("A", "accent-a", shown.left), ("B", "accent-b", shown.right)):
         row += [
             (f"  {letter} ", f"{role}.bold"),
             (cut(clean(view.name), room, g("…")), "text.bold"),
         ]
-    space = width - row_width(row) - cells(said)
+    space = width - measure_row(row) - measure_text(said)
     return [crop([*row, (" " * max(1, space), "text"), (said, shown.level)], width)]
 
 
-def _running(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
+def _list_run_endings(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
     """The right side of a run, from all to nothing; `where` it is, if not at a cell."""
-    time = formatting.clock(shown.clock_ns)
+    time = formatting.format_clock(shown.clock_ns)
     if shown.ended:
         bad = shown.ended == "failed" or shown.failed > 0
         mark = "✗" if shown.ended == "failed" else "✓" if shown.ended == "done" else "■"
@@ -144,14 +150,16 @@ def _running(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
     return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
 
 
-def _replay(shown: View) -> list[Row]:
+def _list_replay_endings(shown: View) -> list[Row]:
     name: Row = [("replay  ", "accent-a.bold"), (shown.name, "text")]
     date: Row = [(f"   recorded {shown.recorded}", "muted")] if shown.recorded else []
     end: Row = [(" ", "text")]
     return [[*name, *date, *end], [*name, *end], [name[0], *end]]
 
 
-def rail(cells_: Sequence[Rail], banner: Banner | None, width: int, g: Glyphs) -> list[Row]:
+def render_rail(
+    cells_: Sequence[RailCell], banner: Banner | None, width: int, g: Glyphs
+) -> list[Row]:
     """One piece a cell; a trouble with the recording takes the whole row."""
     if banner is not None:
         text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
@@ -164,15 +172,17 @@ def rail(cells_: Sequence[Rail], banner: Banner | None, width: int, g: Glyphs) -
     if count > room:
         for x in range(room):
             group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
-            row += _piece(min(group, key=lambda each: WORST.index(each.state)), 1, g)
+            row += _render_rail_cell(
+                min(group, key=lambda each: STATES_WORST_FIRST.index(each.state)), 1, g
+            )
         return [row]
     for i, each in enumerate(cells_):
         wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
-        row += [*_piece(each, wide, g), (" " * gap, "text")]
+        row += [*_render_rail_cell(each, wide, g), (" " * gap, "text")]
     return [row]
 
 
-def _piece(shown: Rail, width: int, g: Glyphs) -> Row:
+def _render_rail_cell(shown: RailCell, width: int, g: Glyphs) -> Row:
     if shown.state == "running":
         done = min(width, round(shown.share * width))
         return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
@@ -184,40 +194,40 @@ def _piece(shown: Rail, width: int, g: Glyphs) -> Row:
     return [(g(glyph) * width, role)]
 
 
-def footer(keys: Keys, width: int, g: Glyphs) -> list[Row]:
+def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
     """What is possible now; where all do not fit, help and quit (the last two) stay."""
     row: Row = [(" ", "text")]
-    for key, word in _that_fit(keys, width, g):
+    for key, word in _select_fitting_keys(keys, width, g):
         row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
     return [crop(row, width)]
 
 
-def key_at(keys: Keys, width: int, g: Glyphs, x: int) -> str:
+def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
     """The key that column `x` of the footer names: of several before one word that under `x`, of
     the word itself the first; empty beside them."""
     at = 1
-    for key, word in _that_fit(keys, width, g):
+    for key, word in _select_fitting_keys(keys, width, g):
         first = key.split(" ")[0]
         for sign in key.split(" "):
-            wide = cells(clean(g(sign)))
+            wide = measure_text(clean(g(sign)))
             if at <= x < at + wide:
                 return sign
             at += wide + 1
-        wide = cells(clean(g(word)))
+        wide = measure_text(clean(g(word)))
         if at <= x < at + wide:
             return first
         at += wide + 3
     return ""
 
 
-def _that_fit(keys: Keys, width: int, g: Glyphs) -> Keys:
+def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
     shown = list(keys)
-    while len(shown) > 2 and _footer_width(shown, g) > width:
+    while len(shown) > 2 and _measure_footer(shown, g) > width:
         del shown[-3]
-    if len(shown) == 2 and _footer_width(shown, g) > width:
+    if len(shown) == 2 and _measure_footer(shown, g) > width:
         shown = shown[1:]
     return shown
 
 
-def _footer_width(keys: Keys, g: Glyphs) -> int:
-    return 1 + sum(cells(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3
+def _measure_footer(keys: KeyHints, g: Glyphs) -> int:
+    return 1 + sum(measure_text(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3

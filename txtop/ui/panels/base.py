@@ -7,11 +7,11 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from txtop.ui.drawing.line_widget import Ground, Lines
+from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.models.view import View
 
 PAGE = 10
-MOVES: list[BindingType] = [
+MOVE_BINDINGS: list[BindingType] = [
     Binding("up", "move(-1)", show=False),
     Binding("down", "move(1)", show=False),
     Binding("pageup", f"move(-{PAGE})", show=False),
@@ -19,7 +19,7 @@ MOVES: list[BindingType] = [
 ]
 
 
-class Panel(Lines):
+class Panel(LineWidget):
     """Lines made from a view. `shown` is the newest; drawing waits for `tick`."""
 
     def __init__(self, *, id: str) -> None:
@@ -32,11 +32,11 @@ class Panel(Lines):
         self.tick()
 
 
-class Changed(Message):
+class KeysChanged(Message):
     """What keys mean is another now: the footer says so."""
 
 
-class Framed(Panel):
+class FramedPanel(Panel):
     """A panel with a frame on large terminals, which can have the focus, or all the room."""
 
     zoomed = False
@@ -50,10 +50,10 @@ class Framed(Panel):
         self.tick()
 
 
-class Moved(Framed, can_focus=True):
+class NavigablePanel(FramedPanel, can_focus=True):
     """A list that is moved through by keys while it has the focus; the wheel gives it that."""
 
-    BINDINGS: ClassVar[list[BindingType]] = MOVES
+    BINDINGS: ClassVar[list[BindingType]] = MOVE_BINDINGS
 
     def action_move(self, by: int) -> None:
         """So many rows down."""

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Align, Row, cells, crop, cut, fit
-from txtop.ui.models.cell_sorting import DESCENDING
+from txtop.ui.drawing.spans import Align, Row, crop, cut, fit, measure_text
+from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
 from txtop.ui.models.cells import CellRow
 
 MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
-WIDE = 100
-ROOMY = 85
-RUNNING_AT = 2
-NOTE = 10
+WIDE_FROM = 100
+ROOMY_FROM = 85
+RUNNING_ROW = 2
+MIN_NOTE_WIDTH = 10
 KNOBS = (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 7))
 KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
-NOTE_WIDE = 21
+MIN_WIDE_NOTE_WIDTH = 21
 
 
 @dataclass(frozen=True)
-class Columns:
+class CellColumns:
     """Which columns a table of this width and content has, and how wide they are."""
 
     model: int
@@ -62,7 +62,7 @@ class Columns:
         return (*named, "rate", "gib")
 
 
-def columns(rows: Sequence[CellRow], width: int) -> Columns:
+def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
     """Knobs that vary get a column where there is room, and take that of batch or precision where
     these do not; what is left goes to bar and note.
     """
@@ -71,19 +71,19 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
     encoders = encoders and any(row.forward for row in known)
     mixed = not encoders and any(row.forward for row in known)
     longest = max((len(row.model) for row in rows), default=0)
-    most = 13 if width >= WIDE else 11 if width >= ROOMY else 9
-    if width >= WIDE:
-        model = max(13, min(longest + 2, width - WIDE + most))
+    most = 13 if width >= WIDE_FROM else 11 if width >= ROOMY_FROM else 9
+    if width >= WIDE_FROM:
+        model = max(13, min(longest + 2, width - WIDE_FROM + most))
     else:
         model = max(6, min(longest + 1, most))
-    gib = 8 if width >= WIDE else 6
-    gap = 3 if width >= WIDE else 2
+    gib = 8 if width >= WIDE_FROM else 6
+    gap = 3 if width >= WIDE_FROM else 2
     served = any(row.offered for row in rows)
     precision, batch = 5, 6
     if served:
-        batch = 2 + max(len(load(row, short=width < WIDE)) for row in rows)
+        batch = 2 + max(len(format_load(row, short=width < WIDE_FROM)) for row in rows)
     fixed = 2 + model + precision + batch + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
-    least = NOTE_WIDE if width >= WIDE else NOTE
+    least = MIN_WIDE_NOTE_WIDTH if width >= WIDE_FROM else MIN_NOTE_WIDTH
     left = width - fixed - least
     varying = [(name, wide) for name, wide in KNOBS if _varies(rows, name)]
     if served and left < 0 and not _varies(rows, "precision"):
@@ -98,16 +98,16 @@ def columns(rows: Sequence[CellRow], width: int) -> Columns:
         if left >= wide:
             extra.append((name, wide))
             left -= wide
-    bar = min(40, left - 8) if width >= WIDE and left - 8 >= 6 else 0
+    bar = min(40, left - 8) if width >= WIDE_FROM and left - 8 >= 6 else 0
     sequences = "req/s" if served else "seq/s"
     unit = sequences if encoders else f"tok|{sequences}" if mixed else "tok/s"
     note = max(0, least + left - (bar + 4 if bar else 0))
-    return Columns(
+    return CellColumns(
         model, precision, batch, tuple(extra), encoders, unit, bar, note, gib, gap, served
     )
 
 
-def load(row: CellRow, *, short: bool) -> str:
+def format_load(row: CellRow, *, short: bool) -> str:
     """`dynamic 4/s`, `batch 8` of a cell that is measured in batches; `cont. 8 cl.` if short."""
     said = row.offered or f"batch {row.batch}"
     if not short:
@@ -119,7 +119,7 @@ def _varies(rows: Sequence[CellRow], name: str) -> bool:
     return len({getattr(row, name) for row in rows}) > 1
 
 
-def cells_table(
+def render_cells(
     rows: Sequence[CellRow],
     running: int | None,
     width: int,
@@ -138,24 +138,24 @@ def cells_table(
 
     `every` are all cells where `rows` are some of them, in an `order` of their own.
     """
-    across, down = inside(width, height, boxed)
+    across, down = compute_inner_size(width, height, boxed)
     every = rows if every is None else every
-    shape = columns(every, across)
+    shape = choose_columns(every, across)
     room = max(0, down - 1)
     if first is None:
-        first = first_row(len(rows), running if cursor is None else cursor, room)
+        first = compute_first_row(len(rows), running if cursor is None else cursor, room)
     best = max((row.rate_value for row in every), default=0.0)
-    body = [_head(shape, order, g)]
+    body = [_render_head(shape, order, g)]
     for i, row in enumerate(rows[first : first + room], start=first):
-        body.append(_line(row, shape, best, g, at_cursor=focused and i == cursor))
+        body.append(_render_line(row, shape, best, g, at_cursor=focused and i == cursor))
     if every and not rows:
         body.append([("  no cell has these words", "muted")])
     some: Row = (
         [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
     )
-    return framed(
+    return draw_frame(
         title,
-        [*some, *_counts(every)],
+        [*some, *_render_counts(every)],
         body,
         width,
         height,
@@ -165,20 +165,20 @@ def cells_table(
     )
 
 
-def first_row(count: int, at: int | None, room: int) -> int:
+def compute_first_row(count: int, at: int | None, room: int) -> int:
     """The first row on show, so that row `at` is the third from the top where there are enough."""
     if at is None:
         return 0
-    return max(0, min(at - RUNNING_AT, count - room))
+    return max(0, min(at - RUNNING_ROW, count - room))
 
 
-def scrolled(first: int, at: int, count: int, room: int) -> int:
+def scroll_to_row(first: int, at: int, count: int, room: int) -> int:
     """The first row on show, moved no further than it takes to have row `at` in sight."""
     first = min(max(first, at - room + 1), at)
     return max(0, min(first, count - room))
 
 
-def _counts(rows: Sequence[CellRow]) -> Row:
+def _render_counts(rows: Sequence[CellRow]) -> Row:
     """`2 done · 1 failed · 9 to go`: what may be off the screen."""
     states = [row.state for row in rows]
     counts = [
@@ -191,7 +191,7 @@ def _counts(rows: Sequence[CellRow]) -> Row:
     return [(" · ".join(said), "muted")] if said else []
 
 
-def _head(shape: Columns, order: str, g: Glyphs) -> Row:
+def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
     """The headings; that of the column which rows are ordered by is marked, and no unit with it."""
     short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
     rate = max(8, len(shape.unit) + 1)
@@ -208,8 +208,8 @@ def _head(shape: Columns, order: str, g: Glyphs) -> Row:
     quiet = "  "
     for name, word, wide, gap, align in heads:
         if name == order:
-            sign = g("▾" if name in DESCENDING else "▴")
-            word = cut(word.removeprefix("peak "), max(0, wide - cells(sign)), "") + sign
+            sign = g("▾" if name in DESCENDING_COLUMNS else "▴")
+            word = cut(word.removeprefix("peak "), max(0, wide - measure_text(sign)), "") + sign
             row += [(quiet, "muted"), (fit(word, wide, align), "text.bold")]
             quiet = " " * gap
         else:
@@ -217,7 +217,9 @@ def _head(shape: Columns, order: str, g: Glyphs) -> Row:
     return [*row, (quiet + fit("note", shape.note), "muted")]
 
 
-def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bool) -> Row:
+def _render_line(
+    row: CellRow, shape: CellColumns, best: float, g: Glyphs, *, at_cursor: bool
+) -> Row:
     mark, colour = MARKS.get(row.state, ("·", "muted"))
     quiet = row.state in ("waiting", "skipped")
     weight = ".bold" if row.state == "running" or at_cursor else ""
@@ -226,9 +228,9 @@ def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bo
     rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
     if row.note == "INVALID":
         rate = "bad.bold"
-    batch = load(row, short=shape.gib == 6) if shape.served else str(row.batch)
+    batch = format_load(row, short=shape.gib == 6) if shape.served else str(row.batch)
     ends = fit(batch, shape.batch, "right") + "".join(
-        fit(_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
+        fit(_format_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
     )
     found: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
@@ -240,23 +242,27 @@ def _line(row: CellRow, shape: Columns, best: float, g: Glyphs, *, at_cursor: bo
     found.append((fit(g(row.rate), 8, "right"), rate))
     found.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
     if shape.bar:
-        drawn = charts.bar(row.rate_value / best, shape.bar, g, _bar_role(row)) if best else []
+        drawn = (
+            charts.draw_bar(row.rate_value / best, shape.bar, g, _choose_bar_role(row))
+            if best
+            else []
+        )
         drawn = [span for span in drawn if span[1] != "border"] if row.rate_value else []
         found += [("  ", "text"), *crop(drawn, shape.bar), ("  ", "text")]
     found.append((fit(g(row.gib), shape.gib, "right") + " " * shape.gap, number))
-    return [*found, *_note(row, shape, g)]
+    return [*found, *_render_note(row, shape, g)]
 
 
-def _knob(value: object) -> str:
+def _format_knob(value: object) -> str:
     """A kernel by the name that tells it from the others."""
     return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
 
 
-def _bar_role(row: CellRow) -> str:
+def _choose_bar_role(row: CellRow) -> str:
     return {"running": "accent-a", "failed": "bad"}.get(row.state, "plot")
 
 
-def _note(row: CellRow, shape: Columns, g: Glyphs) -> Row:
+def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
     """The reason of a failure, else progress, else how it compares."""
     if row.state == "failed":
         return [(fit(row.note, shape.note, mark=g("…")), "bad")]

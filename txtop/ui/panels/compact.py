@@ -5,27 +5,29 @@ from __future__ import annotations
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, block, fit
-from txtop.ui.models.ab import Duel
+from txtop.ui.drawing.spans import Row, fit, fit_block
+from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import View
 from txtop.ui.panels import ab_verdict, bars, hero
 
-ROOM_FOR_DIGITS = (24, 8)
+MIN_DIGITS_SIZE = (24, 8)
 
 
-def card(shown: View, keys: bars.Keys, width: int, height: int, g: Glyphs) -> list[Row]:
+def render_compact(
+    shown: View, keys: bars.KeyHints, width: int, height: int, g: Glyphs
+) -> list[Row]:
     """As much as fits, the most important first; harmless at any size."""
     if shown.duel is not None:
-        return _duel(shown, shown.duel, keys, width, height, g)
+        return _render_compact_ab(shown, shown.duel, keys, width, height, g)
     top = shown.hero
-    text, unit = hero.number_text(top)
+    text, unit = hero.format_hero_number(top)
     word = (f"{g(top.mark)} {top.word}", top.role)
     number = f"{top.number_role}.bold"
     if height < 4:
         row: Row = [(g(text), number), (f" {unit}  ", "text"), word]
-        return block([row, [(top.title, "muted")]], width, height)
-    rows: list[Row] = [*bars.header(shown, width, g), [(f" {g(top.title)}", "text.bold")]]
-    if width >= ROOM_FOR_DIGITS[0] and height >= ROOM_FOR_DIGITS[1]:
+        return fit_block([row, [(top.title, "muted")]], width, height)
+    rows: list[Row] = [*bars.render_header(shown, width, g), [(f" {g(top.title)}", "text.bold")]]
+    if width >= MIN_DIGITS_SIZE[0] and height >= MIN_DIGITS_SIZE[1]:
         said: list[Row] = [
             [(unit, "text")],
             [word],
@@ -33,12 +35,12 @@ def card(shown: View, keys: bars.Keys, width: int, height: int, g: Glyphs) -> li
         ]
         if top.reason:
             said[2] = [(top.reason, "bad")]
-        for line, beside in zip(big_digits.rows(text, g), said, strict=True):
-            rows.append([(f" {fit(line, big_digits.WIDTH + 1)}", number), *beside])
+        for line, beside in zip(big_digits.draw_digits(text, g), said, strict=True):
+            rows.append([(f" {fit(line, big_digits.DIGITS_WIDTH + 1)}", number), *beside])
     else:
         rows.append([(f" {g(text)}", number), (f" {unit}  ", "text"), word])
     across = max(1, width - 2)
-    rows.append([(" ", "text"), *charts.axis(top.chart, across, g)])
+    rows.append([(" ", "text"), *charts.draw_progress_axis(top.chart, across, g)])
     for metric in top.rows[: max(0, height - len(rows) - 2)]:
         rows.append(
             [
@@ -52,15 +54,15 @@ def card(shown: View, keys: bars.Keys, width: int, height: int, g: Glyphs) -> li
         if shown.left:
             where.append((f"   left {g(shown.left)}", "muted"))
         if shown.playback:
-            where.append((f"   {formatting.clock(shown.playback.position_ns)}", "muted"))
+            where.append((f"   {formatting.format_clock(shown.playback.position_ns)}", "muted"))
         rows.append(where)
     rows = rows[: height - 1]
     rows += [[] for _ in range(height - 1 - len(rows))]
-    return block([*rows, *bars.footer(keys, width, g)], width, height)
+    return fit_block([*rows, *bars.render_footer(keys, width, g)], width, height)
 
 
-def _duel(
-    shown: View, duel: Duel, keys: bars.Keys, width: int, height: int, g: Glyphs
+def _render_compact_ab(
+    shown: View, duel: ABView, keys: bars.KeyHints, width: int, height: int, g: Glyphs
 ) -> list[Row]:
     """The verdict of an A/B: its ratio, in a word, how sure."""
     found = duel.comparison
@@ -72,22 +74,22 @@ def _duel(
     ]
     rows: list[Row]
     if height < 4:
-        first: Row = [(g(ab_verdict.ratio_text(found)), number), ("  ", "text"), word]
-        return block([first, *beside[1:]], width, height)
-    rows = [*bars.header(shown, width, g)]
-    if width >= ROOM_FOR_DIGITS[0] + big_digits.WIDTH and height >= ROOM_FOR_DIGITS[1]:
+        first: Row = [(g(ab_verdict.format_ab_ratio(found)), number), ("  ", "text"), word]
+        return fit_block([first, *beside[1:]], width, height)
+    rows = [*bars.render_header(shown, width, g)]
+    if width >= MIN_DIGITS_SIZE[0] + big_digits.DIGITS_WIDTH and height >= MIN_DIGITS_SIZE[1]:
         for line, said in zip(
-            big_digits.rows(ab_verdict.ratio_text(found), g), beside, strict=True
+            big_digits.draw_digits(ab_verdict.format_ab_ratio(found), g), beside, strict=True
         ):
             rows.append([(f" {fit(line, ab_verdict.FACTS_AT)}", number), *said])
     else:
-        rows.append([(f" {g(ab_verdict.ratio_text(found))}", number), ("  ", "text"), word])
+        rows.append([(f" {g(ab_verdict.format_ab_ratio(found))}", number), ("  ", "text"), word])
         rows += [[(" ", "text"), *said] for said in beside[1:]]
-    rows.append(bars.duel_rail(duel, width, g)[0])
+    rows.append(bars.render_ab_rail(duel, width, g)[0])
     rows += [
         [(f" {fit(label, 9)}", "muted"), (g(value), "text")]
         for label, value, _, _ in found.rows[:3]
     ]
     rows = rows[: height - 1]
     rows += [[] for _ in range(height - 1 - len(rows))]
-    return block([*rows, *bars.footer(keys, width, g)], width, height)
+    return fit_block([*rows, *bars.render_footer(keys, width, g)], width, height)

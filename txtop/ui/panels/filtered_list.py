@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from textual import events
 
 from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.frame import inside
+from txtop.ui.drawing.frame import compute_inner_size
 from txtop.ui.drawing.line_widget import Row
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow, View
 from txtop.ui.panels import cells, log
-from txtop.ui.panels.base import Changed, Moved
-from txtop.ui.panels.narrowing import Narrowing
+from txtop.ui.panels.base import KeysChanged, NavigablePanel
+from txtop.ui.panels.narrowing import TextFilter
 
 
-class Listed(Moved):
+class FilteredListPanel(NavigablePanel):
     """A list that words narrow."""
 
     name_shown = ""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.words = Narrowing()
+        self.words = TextFilter()
 
     @property
     def title(self) -> str:
@@ -34,28 +34,28 @@ class Listed(Moved):
         """From now on letters are words to look for."""
         self.words.typing = True
         self.focus()
-        self.narrowed()
+        self.apply_filter()
 
     def clear(self) -> bool:
         """Shows all again; False where all was shown."""
         cleared = self.words.clear()
         if cleared:
-            self.narrowed()
+            self.apply_filter()
         return cleared
 
-    def narrowed(self) -> None:
+    def apply_filter(self) -> None:
         """Other words, or none: draws what they leave."""
         self.tick()
-        self.post_message(Changed())
+        self.post_message(KeysChanged())
 
     def on_key(self, event: events.Key) -> None:
-        if self.words.takes(event):
+        if self.words.handle_key(event):
             event.stop()
             event.prevent_default()
-            self.narrowed()
+            self.apply_filter()
 
 
-class CellsPanel(Listed):
+class CellsPanel(FilteredListPanel):
     """The table; with the focus, up and down move a cursor through it."""
 
     name_shown = "cells"
@@ -71,8 +71,8 @@ class CellsPanel(Listed):
         """The cells that the words leave, in their order."""
         left: Sequence[CellRow] = self.shown.cells
         if self.words.text:
-            left = [row for row in left if self.words.keeps(cell_sorting.words(row))]
-        return cell_sorting.ordered(left, self._order)
+            left = [row for row in left if self.words.matches(cell_sorting.build_filter_text(row))]
+        return cell_sorting.sort_rows(left, self._order)
 
     @property
     def chosen(self) -> CellRow | None:
@@ -91,9 +91,11 @@ class CellsPanel(Listed):
 
     def next_order(self) -> None:
         """Orders the rows by the next column that tells them apart; then again as planned."""
-        across, _ = inside(*self.size, self.boxed)
-        known = cell_sorting.telling(self.rows, cells.columns(self.shown.cells, across).shown)
-        self._order = cell_sorting.after(self._order, known)
+        across, _ = compute_inner_size(*self.size, self.boxed)
+        known = cell_sorting.find_sortable_columns(
+            self.rows, cells.choose_columns(self.shown.cells, across).shown
+        )
+        self._order = cell_sorting.get_next_column(self._order, known)
         self._first = 0
         self.tick()
 
@@ -108,7 +110,7 @@ class CellsPanel(Listed):
             self._at = self.shown.cells[running].id
         if rows and self._at not in [row.id for row in rows]:
             self._at = rows[0].id
-        self._first = cells.first_row(len(rows), self._index(rows), self._room)
+        self._first = cells.compute_first_row(len(rows), self._index(rows), self._room)
         self.tick()
 
     def on_blur(self) -> None:
@@ -118,7 +120,7 @@ class CellsPanel(Listed):
 
     @property
     def _room(self) -> int:
-        return max(1, inside(*self.size, self.boxed)[1] - 1)
+        return max(1, compute_inner_size(*self.size, self.boxed)[1] - 1)
 
     def action_move(self, by: int) -> None:
         """Moves the cursor by so many rows."""
@@ -140,16 +142,16 @@ class CellsPanel(Listed):
         cursor, running = None, None
         if self._at is not None and rows:
             cursor = self._index(rows)
-            self._first = cells.scrolled(self._first, cursor, len(rows), self._room)
+            self._first = cells.scroll_to_row(self._first, cursor, len(rows), self._room)
         elif not self._order and self.shown.running is not None:
             now = self.shown.cells[self.shown.running].id
             running = next((i for i, row in enumerate(rows) if row.id == now), None)
-        return cells.cells_table(
+        return cells.render_cells(
             rows,
             running,
             width,
             height,
-            glyphs.current(),
+            glyphs.get_glyphs(),
             boxed=self.boxed,
             focused=self.has_focus,
             cursor=cursor,
@@ -160,7 +162,7 @@ class CellsPanel(Listed):
         )
 
 
-class LogPanel(Listed):
+class LogPanel(FilteredListPanel):
     """The log, newest first; with the focus, down goes back in time, and stays there."""
 
     name_shown = "log"
@@ -175,31 +177,31 @@ class LogPanel(Listed):
         if new < 0:
             self._skip = 0
         elif self._skip:
-            self._skip += len(log.kept(view.log[:new], self.words, self._least))
+            self._skip += len(log.filter_log(view.log[:new], self.words, self._least))
         super().show(view)
 
     @property
     def lines(self) -> list[LogRow]:
         """What the words and the severity leave."""
-        return log.kept(self.shown.log, self.words, self._least)
+        return log.filter_log(self.shown.log, self.words, self._least)
 
     @property
     def in_sight(self) -> list[LogRow]:
         """Those of them that are on show."""
-        return self.lines[self._skip :][: inside(*self.size, self.boxed)[1]]
+        return self.lines[self._skip :][: compute_inner_size(*self.size, self.boxed)[1]]
 
     def next_severity(self) -> None:
         """All lines, warnings and errors, errors alone."""
-        self._least = log.LEAST[(log.LEAST.index(self._least) + 1) % len(log.LEAST)]
-        self.narrowed()
+        self._least = log.SEVERITIES[(log.SEVERITIES.index(self._least) + 1) % len(log.SEVERITIES)]
+        self.apply_filter()
 
     def clear(self) -> bool:
         had, self._least = bool(self._least), ""
         return super().clear() or had
 
-    def narrowed(self) -> None:
+    def apply_filter(self) -> None:
         self._skip = 0
-        super().narrowed()
+        super().apply_filter()
 
     def on_blur(self) -> None:
         self.words.typing = False
@@ -207,16 +209,16 @@ class LogPanel(Listed):
 
     def action_move(self, by: int) -> None:
         """Leaves out so many more of the newest lines."""
-        most = len(self.lines) - inside(*self.size, self.boxed)[1]
+        most = len(self.lines) - compute_inner_size(*self.size, self.boxed)[1]
         self._skip = max(0, min(self._skip + by, most))
         self.tick()
 
     def build(self, width: int, height: int) -> list[Row]:
-        return log.log_lines(
+        return log.render_log(
             self.lines,
             width,
             height,
-            glyphs.current(),
+            glyphs.get_glyphs(),
             boxed=self.boxed,
             focused=self.has_focus,
             skip=self._skip,

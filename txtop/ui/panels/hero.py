@@ -6,37 +6,37 @@ from dataclasses import replace
 
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean, crop, cut, fit, wrapped
-from txtop.ui.models.hero import Hero
-from txtop.ui.models.hero_metrics import Metric
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text, wrap
+from txtop.ui.models.hero import HeroView
+from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
 
 FACTS_AT = 19
 FACT_WIDTH = 10
 SMALL_CHART_AT = 46
-LABELS = 6
-FLAT_ROWS = 4
+LABELS_WIDTH = 6
+MAX_FLAT_ROWS = 4
 SPARK_AT = 34
-MOST_SPARK = 48
-TAIL = 16
+MAX_SPARK_WIDTH = 48
+TAIL_WIDTH = 16
 VALUES_AT = 21
 
 
-def hero(
-    shown: Hero, width: int, height: int, g: Glyphs, *, boxed: bool, focused: bool = False
+def render_hero(
+    shown: HeroView, width: int, height: int, g: Glyphs, *, boxed: bool, focused: bool = False
 ) -> list[Row]:
     """The panel with its frame."""
-    across, down = inside(width, height, boxed)
+    across, down = compute_inner_size(width, height, boxed)
     doubled = down >= 18 and across > 96
     if shown.reason and not shown.chart.points:
-        body = _told(shown, across, g, doubled, airy=boxed)
+        body = _render_failure(shown, across, g, doubled, airy=boxed)
     elif not boxed and down < 12:
-        body = _flat(shown, across, g)
+        body = _render_flat(shown, across, g)
     else:
-        body = _tall(shown, across, down, g, doubled)
-    return framed(
+        body = _render_tall(shown, across, down, g, doubled)
+    return draw_frame(
         shown.title,
         list(shown.subtitle),
         body,
@@ -48,82 +48,82 @@ def hero(
     )
 
 
-def _told(shown: Hero, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
+def _render_failure(shown: HeroView, width: int, g: Glyphs, doubled: bool, airy: bool) -> list[Row]:
     """A cell that gave no number: why, and what to do, in full."""
-    reason = wrapped(shown.reason, width - 1, 3, g("…"))
-    hint = wrapped(shown.hint, width - 1, 3, g("…")) if shown.hint else []
+    reason = wrap(shown.reason, width - 1, 3, g("…"))
+    hint = wrap(shown.hint, width - 1, 3, g("…")) if shown.hint else []
     return [
         *([[]] if airy else []),
-        *number_rows(replace(shown, reason=""), width, g, doubled),
+        *render_hero_number(replace(shown, reason=""), width, g, doubled),
         [],
         *([(f" {line}", "text")] for line in reason),
         *([(f" {line}", "muted")] for line in hint),
-        *([[], _load(shown, width, g)] if shown.load and airy else []),
+        *([[], _render_load(shown, width, g)] if shown.load and airy else []),
     ]
 
 
-def _tall(shown: Hero, width: int, height: int, g: Glyphs, doubled: bool) -> list[Row]:
+def _render_tall(shown: HeroView, width: int, height: int, g: Glyphs, doubled: bool) -> list[Row]:
     """Digits and facts, the chart over the whole width, latencies under it."""
-    rows = latencies(shown, width, g)
-    top = number_rows(shown, width, g, doubled)
+    rows = render_latencies(shown, width, g)
+    top = render_hero_number(shown, width, g, doubled)
     if shown.lanes is not None:
         # They need no axis under them: their row that counts says how far it is.
         free = max(1, height - len(top) - len(rows) - 2)
         tight = free < 4 or free < 2 + -(-len(shown.lanes.running) // 4)
-        lanes = requests.rows(shown.lanes, width, free - (not tight), g)
+        lanes = requests.render_requests(shown.lanes, width, free - (not tight), g)
         lanes += [[]] * (free - len(lanes))
         return [[], *top, [], *lanes, *rows]
     chart_height = max(1, height - len(top) - len(rows) - 3)
-    room = max(0, width - LABELS)
+    room = max(0, width - LABELS_WIDTH)
     return [
         [],
         *top,
         [],
-        *_labelled(shown, room, chart_height, g),
-        _axis(shown, room, g),
+        *_render_chart(shown, room, chart_height, g),
+        _render_axis(shown, room, g),
         *rows,
     ]
 
 
-def _flat(shown: Hero, width: int, g: Glyphs) -> list[Row]:
+def _render_flat(shown: HeroView, width: int, g: Glyphs) -> list[Row]:
     """Digits, facts and chart side by side, for a small terminal."""
-    facts = number_rows(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
-    room = width - SMALL_CHART_AT - LABELS
+    facts = render_hero_number(shown, SMALL_CHART_AT if not shown.reason else width, g, False)
+    room = width - SMALL_CHART_AT - LABELS_WIDTH
     if shown.lanes is not None and not shown.reason and room >= 8:
-        facts = number_rows(shown, SMALL_CHART_AT - 1, g, False)
-        beside = [*facts, *(metric(each, SMALL_CHART_AT - 2, g) for each in shown.rows)]
-        lanes = requests.rows(shown.lanes, width - SMALL_CHART_AT, len(beside), g)
+        facts = render_hero_number(shown, SMALL_CHART_AT - 1, g, False)
+        beside = [*facts, *(render_hero_metric(each, SMALL_CHART_AT - 2, g) for each in shown.rows)]
+        lanes = requests.render_requests(shown.lanes, width - SMALL_CHART_AT, len(beside), g)
         lanes += [[]] * (len(beside) - len(lanes))
         sides = zip(beside, lanes, strict=True)
-        under = latencies(replace(shown, rows=()), width, g)
+        under = render_latencies(replace(shown, rows=()), width, g)
         return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
     if shown.reason or room < 8:
-        return [*facts, [], *latencies(shown, width, g)]
-    chart = _labelled(shown, room, big_digits.ROWS, g)
+        return [*facts, [], *render_latencies(shown, width, g)]
+    chart = _render_chart(shown, room, big_digits.DIGIT_ROWS, g)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
-    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_axis(shown, room, g)]
-    rows = latencies(shown, width, g)
-    if len(rows) <= FLAT_ROWS:
+    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_render_axis(shown, room, g)]
+    rows = render_latencies(shown, width, g)
+    if len(rows) <= MAX_FLAT_ROWS:
         return [*top, axis, *rows]
-    first = metric(shown.rows[0], SMALL_CHART_AT - 2, g)
+    first = render_hero_metric(shown.rows[0], SMALL_CHART_AT - 2, g)
     return [*top, [*crop(first, SMALL_CHART_AT), *axis[1:]], *rows[1:]]
 
 
-def number_text(shown: Hero) -> tuple[str, str]:
+def format_hero_number(shown: HeroView) -> tuple[str, str]:
     """The big number and its unit; `…` while it is still to come."""
-    text, prefix = formatting.big(shown.value)
+    text, prefix = formatting.format_scaled(shown.value)
     if shown.value is None and shown.waits:
         text = formatting.PENDING
     return text, f"{prefix} {shown.unit}".strip()
 
 
-def number_rows(shown: Hero, width: int, g: Glyphs, doubled: bool) -> list[Row]:
+def render_hero_number(shown: HeroView, width: int, g: Glyphs, doubled: bool) -> list[Row]:
     """The digits with the facts beside them: what, how sure, against what."""
-    text, unit = number_text(shown)
-    drawn = big_digits.rows(text, g, doubled)
+    text, unit = format_hero_number(shown)
+    drawn = big_digits.draw_digits(text, g, doubled)
     role = f"{shown.number_role}.bold" if g.mode == "ascii" else shown.number_role
-    field = (big_digits.WIDTH + 1) * (2 if doubled else 1) + 1
-    facts = _facts(shown, unit, width - field, g)
+    field = (big_digits.DIGITS_WIDTH + 1) * (2 if doubled else 1) + 1
+    facts = _render_facts(shown, unit, width - field, g)
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     return [
         [(" ", "text"), (fit(line, field - 1), role), *places.get(y, [])]
@@ -131,10 +131,10 @@ def number_rows(shown: Hero, width: int, g: Glyphs, doubled: bool) -> list[Row]:
     ]
 
 
-def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
+def _render_facts(shown: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]:
     word: Row = [(f"{g(shown.mark)} {g(shown.word)}", shown.role)]
     if shown.reason:
-        lines = wrapped(shown.reason, max(1, width), 2 if not shown.hint else 1, g("…"))
+        lines = wrap(shown.reason, max(1, width), 2 if not shown.hint else 1, g("…"))
         rows: list[Row] = [word, *([(line, "text")] for line in lines)]
         if shown.hint:
             rows.append([(cut(clean(shown.hint), width, g("…")), "muted")])
@@ -142,75 +142,85 @@ def _facts(shown: Hero, unit: str, width: int, g: Glyphs) -> list[Row]:
     first = [(fit(unit, FACT_WIDTH), "text"), *word]
     sure = (fit(g(shown.half), FACT_WIDTH), "text.bold")
     interval = shown.interval
-    if cells(interval) > width - FACT_WIDTH:
+    if measure_text(interval) > width - FACT_WIDTH:
         interval = interval.removesuffix(" 95 %")
-    beside: Row = [sure, (shown.why or interval, _why_role(shown))]
+    beside: Row = [sure, (shown.why or interval, _choose_reason_role(shown))]
     if not shown.half:
-        beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _why_role(shown))]
+        beside = [(fit("", FACT_WIDTH), "text"), (g(shown.why), _choose_reason_role(shown))]
     against: Row = []
     if shown.ratio:
         forms = [f"{shown.ratio_of} · {badge}" for badge in shown.badges] + [*shown.badges]
         room = width - FACT_WIDTH
-        said = next((form for form in forms if cells(form) <= room), forms[-1])
+        said = next((form for form in forms if measure_text(form) <= room), forms[-1])
         against = [(fit(shown.ratio, FACT_WIDTH), "text.bold"), (g(said), "muted")]
     elif shown.notes:
-        said = next((form for form in shown.notes if cells(form) <= width), shown.notes[-1])
+        said = next((form for form in shown.notes if measure_text(form) <= width), shown.notes[-1])
         against = [(g(said), "muted")]
     elif shown.share is not None:
-        against = [(" " * FACT_WIDTH, "text"), *charts.bar(shown.share, 16, g)]
+        against = [(" " * FACT_WIDTH, "text"), *charts.draw_bar(shown.share, 16, g)]
     return [first, beside, against]
 
 
-def _why_role(shown: Hero) -> str:
+def _choose_reason_role(shown: HeroView) -> str:
     if not shown.why:
         return "muted"
     return {"warn.bold": "warn", "bad.bold": "bad"}.get(shown.role, "muted")
 
 
-def _labelled(shown: Hero, width: int, height: int, g: Glyphs) -> list[Row]:
+def _render_chart(shown: HeroView, width: int, height: int, g: Glyphs) -> list[Row]:
     """The chart with its highest and lowest value at its right."""
     role = "accent-a" if shown.number_role != "bad" else "bad"
-    rows = charts.plot(shown.chart, width, height, g, role)
+    rows = charts.draw_chart(shown.chart, width, height, g, role)
     empty = not any(point is not None for point in shown.chart.points)
     labels = {} if empty else {height - 1: shown.chart.low, 0: shown.chart.high}
     return [
-        [*row, (fit(formatting.three(labels[y]) if y in labels else "", LABELS, "right"), "muted")]
+        [
+            *row,
+            (
+                fit(
+                    formatting.format_number(labels[y]) if y in labels else "",
+                    LABELS_WIDTH,
+                    "right",
+                ),
+                "muted",
+            ),
+        ]
         for y, row in enumerate(rows)
     ]
 
 
-def _axis(shown: Hero, width: int, g: Glyphs) -> Row:
+def _render_axis(shown: HeroView, width: int, g: Glyphs) -> Row:
     return [
-        *charts.axis(shown.chart, width, g),
-        (fit(shown.chart.label, LABELS, "right"), "muted"),
+        *charts.draw_progress_axis(shown.chart, width, g),
+        (fit(shown.chart.label, LABELS_WIDTH, "right"), "muted"),
     ]
 
 
-def latencies(shown: Hero, width: int, g: Glyphs) -> list[Row]:
+def render_latencies(shown: HeroView, width: int, g: Glyphs) -> list[Row]:
     """One row a metric, then the gaps between tokens and the load with its phases."""
-    rows = [metric(each, width, g) for each in shown.rows]
+    rows = [render_hero_metric(each, width, g) for each in shown.rows]
     if shown.itl:
-        rows.append(itl(shown, width, g))
-    rows.append(_load(shown, width, g))
+        rows.append(render_itl(shown, width, g))
+    rows.append(_render_load(shown, width, g))
     return rows
 
 
-def metric(shown: Metric, width: int, g: Glyphs) -> Row:
+def render_hero_metric(shown: HeroMetric, width: int, g: Glyphs) -> Row:
     """One row: value, interval, and the newest points."""
     room = width - SPARK_AT
-    row = _labelled_value(shown.label, shown.value, shown.unit, g)
+    row = _render_value(shown.label, shown.value, shown.unit, g)
     row.append((fit(g(shown.half), 9, "right"), "text"))
-    if shown.tail and room > TAIL + 8:
-        row.append((fit(f"   {shown.tail}", TAIL), "muted"))
-        room -= TAIL
+    if shown.tail and room > TAIL_WIDTH + 8:
+        row.append((fit(f"   {shown.tail}", TAIL_WIDTH), "muted"))
+        room -= TAIL_WIDTH
     if room > 4:
-        across = min(room, MOST_SPARK)
+        across = min(room, MAX_SPARK_WIDTH)
         row.append((" " * (5 + room - across + 1), "text"))
-        row.append((charts.dotted(shown.spark, across, g), "plot"))
+        row.append((charts.draw_dotted(shown.spark, across, g), "plot"))
     return row
 
 
-def _labelled_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
+def _render_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
     return [
         (fit(label, 8), "muted"),
         (fit(g(value), 7, "right"), "text.bold"),
@@ -218,15 +228,15 @@ def _labelled_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
     ]
 
 
-def itl(shown: Hero, width: int, g: Glyphs) -> Row:
+def render_itl(shown: HeroView, width: int, g: Glyphs) -> Row:
     """A percentile that is not known yet says what it needs; the rarer ones then say nothing."""
     first, *others = shown.itl
     if first[1].startswith("need") or first[1] == "withheld":
-        row = _labelled_value(
+        row = _render_value(
             "ITL p50", formatting.PENDING if shown.waits else formatting.MISSING, "ms", g
         )
-        return [*row, ("  ", "text"), *_needs("", first[1])]
-    row = _labelled_value("ITL p50", first[1], "ms", g)
+        return [*row, ("  ", "text"), *_render_needed("", first[1])]
+    row = _render_value("ITL p50", first[1], "ms", g)
     row.append(("  ", "text"))
     for i, (name, value) in enumerate(others):
         if not value.startswith("need"):
@@ -234,27 +244,27 @@ def itl(shown: Hero, width: int, g: Glyphs) -> Row:
         elif i < len(others) - 1 or width < 60:
             row.append((fit(f"{name} {value.partition(',')[0]}", 13), "muted"))
         else:
-            row += _needs(f"{name} ", value)
+            row += _render_needed(f"{name} ", value)
     return row
 
 
-def _needs(name: str, value: str) -> Row:
+def _render_needed(name: str, value: str) -> Row:
     """`p99 need 662, have 136` with what there is in plain text."""
     before, have, count = value.partition("have ")
     return [(f"{name}{before}{have}", "muted"), (count, "text")]
 
 
-def _load(shown: Hero, width: int, g: Glyphs) -> Row:
+def _render_load(shown: HeroView, width: int, g: Glyphs) -> Row:
     if not shown.load:
-        return _labelled_value(
+        return _render_value(
             "load", formatting.PENDING if shown.waits else formatting.MISSING, "s", g
         )
     (label, whole), *phases = shown.load
-    row = _labelled_value(label, whole, "s", g)
+    row = _render_value(label, whole, "s", g)
     row.append(("  ", "text"))
     left = width - VALUES_AT
     for name, value in phases:
-        left -= cells(clean(name)) + 1 + len(value) + 2
+        left -= measure_text(clean(name)) + 1 + len(value) + 2
         if left < -2:
             break
         row += [(f"{name} ", "muted"), (f"{value}  ", "text")]

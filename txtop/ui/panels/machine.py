@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean, crop, fit
-from txtop.ui.models.machine import MBU, OTHERS, Gauge, Gpu, Machine, Roof
+from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
+from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView, RooflineView
 
-LABEL, VALUE, UNIT, GAP = 6, 5, 5, 2
-HEAD = LABEL + VALUE + UNIT + GAP
-CAPACITY = 5
+LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, GAP = 6, 5, 5, 2
+HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
+CAPACITY_WIDTH = 5
 
 
-def machine(
-    shown: Machine,
+def render_machine(
+    shown: MachineView,
     width: int,
     height: int,
     g: Glyphs,
@@ -24,13 +24,13 @@ def machine(
     title: str = "this machine",
 ) -> list[Row]:
     """The panel with its frame."""
-    across, down = inside(width, height, boxed)
-    body = _columns(shown, across, down, g) if not boxed and down < 6 else []
+    across, down = compute_inner_size(width, height, boxed)
+    body = _render_columns(shown, across, down, g) if not boxed and down < 6 else []
     subtitle: Row = [(shown.title, "muted")] if shown.title else []
-    return framed(
+    return draw_frame(
         title,
         subtitle,
-        body or machine_rows(shown, across, down, g),
+        body or render_machine_rows(shown, across, down, g),
         width,
         height,
         g,
@@ -39,25 +39,25 @@ def machine(
     )
 
 
-def small_height(shown: Machine) -> int:
+def compute_small_height(shown: MachineView) -> int:
     """Rows that the panel wants on a small terminal, heading included; the same before and after
     the first token."""
     watched = [each for each in shown.host if each.label != MBU]
     return 4 if shown.gpus or len(watched) > 2 else 3
 
 
-def machine_rows(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row]:
+def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
     """One row a gauge, blank rows between devices where there is room for them, and what bounds the
     cell."""
     if not shown.host and not shown.gpus:
         return [[], [("no sample yet", "muted")]]
-    host = [gauge(each, width, g) for each in shown.host]
-    full = [_gpu(each, width, g) for each in shown.gpus]
+    host = [render_gauge(each, width, g) for each in shown.host]
+    full = [_render_gpu(each, width, g) for each in shown.gpus]
     airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
     tight = [*host, *(row for rows in full for row in rows)]
-    under = roof(shown.roof, width) if shown.roof else []
+    under = render_roofline(shown.roof, width) if shown.roof else []
     apart: list[Row] = [[]] if under and not full else []
-    short = [_gpu_line(each, width, g) for each in shown.gpus]
+    short = [_render_gpu_line(each, width, g) for each in shown.gpus]
     for rows in (
         [*airy, *apart, *under],
         [*tight, *under],
@@ -74,7 +74,7 @@ def machine_rows(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row
     return [*host, *short]
 
 
-def roof(shown: Roof, width: int) -> list[Row]:
+def render_roofline(shown: RooflineView, width: int) -> list[Row]:
     """What bounds the cell and how near it comes, and what would lift it, in one row or two."""
     if shown.error:
         return [[(MBU, "muted"), ("  accounting error", "warn")]]
@@ -91,22 +91,22 @@ def roof(shown: Roof, width: int) -> list[Row]:
         return [first]
     second: Row = [("int8 would lift the ceiling ", "muted"), (shown.lift, "text")]
     joined: Row = [*first, ("; ", "muted"), *second]
-    return [joined] if sum(cells(text) for text, _ in joined) <= width else [first, second]
+    return [joined] if sum(measure_text(text) for text, _ in joined) <= width else [first, second]
 
 
-def _columns(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row]:
+def _render_columns(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
     """The host left, the first GPU right, the rest of what there is to say in one line."""
     if not shown.host and not shown.gpus:
         return [[("no sample yet", "muted")]]
     last: Row = []
     if not shown.gpus:
-        rows = [gauge(each, width, g) for each in shown.host[:2]]
-        last = _words(shown.host[2:])
+        rows = [render_gauge(each, width, g) for each in shown.host[:2]]
+        last = _render_values(shown.host[2:])
         return [*rows, last][:height]
     half = (width - 2) // 2
     first = shown.gpus[0]
-    left = [gauge(each, half, g) for each in shown.host[:2]]
-    right = [gauge(each, width - half - 2, g) for each in first.gauges[:2]]
+    left = [render_gauge(each, half, g) for each in shown.host[:2]]
+    right = [render_gauge(each, width - half - 2, g) for each in first.gauges[:2]]
     rows = [
         [
             *crop(left[y] if y < len(left) else [], half),
@@ -115,10 +115,13 @@ def _columns(shown: Machine, width: int, height: int, g: Glyphs) -> list[Row]:
         ]
         for y in range(max(len(left), len(right)))
     ]
-    return [*rows, [*_words((*shown.host[2:], *first.gauges[2:])), *_in_short(first, g)]]
+    return [
+        *rows,
+        [*_render_values((*shown.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)],
+    ]
 
 
-def _words(gauges: tuple[Gauge, ...]) -> Row:
+def _render_values(gauges: tuple[Gauge, ...]) -> Row:
     """Gauges without a picture: `power  412 W`."""
     row: Row = []
     for each in gauges:
@@ -130,35 +133,35 @@ def _words(gauges: tuple[Gauge, ...]) -> Row:
     return row
 
 
-def gauge(shown: Gauge, width: int, g: Glyphs) -> Row:
+def render_gauge(shown: Gauge, width: int, g: Glyphs) -> Row:
     """One row: label, value, unit, and what it was or what it is of."""
     row: Row = [
-        (fit(shown.label, LABEL), "muted"),
-        (fit(g(shown.value), VALUE, "right"), "text.bold"),
-        (fit(f" {shown.unit}", UNIT + GAP), "muted"),
+        (fit(shown.label, LABEL_WIDTH), "muted"),
+        (fit(g(shown.value), VALUE_WIDTH, "right"), "text.bold"),
+        (fit(f" {shown.unit}", UNIT_WIDTH + GAP), "muted"),
     ]
-    room = width - HEAD
+    room = width - HEAD_WIDTH
     if room < 4:
         return row
     if shown.share is not None:
-        end = CAPACITY if shown.capacity else 0
-        row += charts.bar(shown.share, room - end, g)
+        end = CAPACITY_WIDTH if shown.capacity else 0
+        row += charts.draw_bar(shown.share, room - end, g)
         row.append((fit(shown.capacity, end, "right"), "muted"))
     elif shown.history:
-        row.append((charts.filled(shown.history, room, shown.top, g), "plot"))
+        row.append((charts.draw_filled(shown.history, room, shown.top, g), "plot"))
     return row
 
 
-def _gpu(shown: Gpu, width: int, g: Glyphs) -> list[Row]:
+def _render_gpu(shown: GpuView, width: int, g: Glyphs) -> list[Row]:
     own, others = (
-        Gpu((), tuple(f for f in shown.facts if (f.label == OTHERS) is apart))
+        GpuView((), tuple(f for f in shown.facts if (f.label == OTHERS) is apart))
         for apart in (False, True)
     )
-    rows = [*(gauge(each, width, g) for each in shown.gauges), _facts(own, "   ", g)]
-    return [*rows, _facts(others, "   ", g)] if others.facts else rows
+    rows = [*(render_gauge(each, width, g) for each in shown.gauges), _render_facts(own, "   ", g)]
+    return [*rows, _render_facts(others, "   ", g)] if others.facts else rows
 
 
-def _facts(shown: Gpu, gap: str, g: Glyphs) -> Row:
+def _render_facts(shown: GpuView, gap: str, g: Glyphs) -> Row:
     row: Row = []
     for fact in shown.facts:
         if fact.bad:
@@ -170,31 +173,31 @@ def _facts(shown: Gpu, gap: str, g: Glyphs) -> Row:
     return row
 
 
-def _in_short(shown: Gpu, g: Glyphs) -> Row:
+def _render_short_facts(shown: GpuView, g: Glyphs) -> Row:
     """The same without the labels that a unit makes needless, the throttle last."""
     measured = [fact for fact in shown.facts if fact.unit]
     row: Row = []
     for fact in reversed(measured):
         row += [(fact.value, "text.bold"), (f" {g(fact.unit)}   ", "muted")]
     others = tuple(fact for fact in shown.facts if not fact.unit)
-    return [*row, *_facts(Gpu((), others), "   ", g)]
+    return [*row, *_render_facts(GpuView((), others), "   ", g)]
 
 
-def _gpu_line(shown: Gpu, width: int, g: Glyphs) -> Row:
+def _render_gpu_line(shown: GpuView, width: int, g: Glyphs) -> Row:
     """A whole GPU in one row, where there are many."""
     rate = next((each for each in shown.gauges if each.share is None), None)
     memory = next((each for each in shown.gauges if each.share is not None), None)
     tail: Row = []
     if memory is not None:
         tail = [
-            (f"  {fit(g(memory.value), VALUE, 'right')}", "text.bold"),
+            (f"  {fit(g(memory.value), VALUE_WIDTH, 'right')}", "text.bold"),
             (f" of {memory.capacity} GiB", "muted"),
         ]
     tail += [(f"  {g('▲')} {fact.value}", "warn.bold") for fact in shown.facts if fact.bad]
-    taken = sum(cells(clean(text)) for text, _ in tail)
+    taken = sum(measure_text(clean(text)) for text, _ in tail)
     head = (
-        gauge(rate, max(HEAD, width - taken), g)
+        render_gauge(rate, max(HEAD_WIDTH, width - taken), g)
         if rate is not None
-        else [(fit("GPU", HEAD), "muted")]
+        else [(fit("GPU", HEAD_WIDTH), "muted")]
     )
     return [*head, *tail]

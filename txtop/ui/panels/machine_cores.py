@@ -9,19 +9,19 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.models.machine_detail import Core
 
-LEAST = 2
-MOST_HIGH = 3
+MIN_ROWS = 2
+MAX_SPARK_ROWS = 3
 _NUMBER, _LOAD, _SPARK, _GAP = 3, 4, 4, 2
 
 
-def heading(word: str, said: str) -> Row:
+def render_heading(word: str, said: str) -> Row:
     """What the rows under it are."""
     return [(word, "text.bold"), (f"  {said}" if said else "", "muted")]
 
 
-def core_rows(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
+def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
     """A grid of cores with their histories, in as few columns as it takes; else a sign for each."""
-    if room < LEAST:
+    if room < MIN_ROWS:
         return []
     narrow = _NUMBER + _LOAD + 1 + _SPARK + _GAP
     for columns in range(1, max(1, width // narrow) + 1):
@@ -29,48 +29,48 @@ def core_rows(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[R
         if lines <= room - 1:
             break
     else:
-        return _strip(cores, width, room, g)
+        return _render_signs(cores, width, room, g)
     wide = (width + _GAP) // columns
-    high = max(1, min(MOST_HIGH, (room - 1) // lines))
+    high = max(1, min(MAX_SPARK_ROWS, (room - 1) // lines))
     spark = wide - _NUMBER - _LOAD - 1 - _GAP
     points = spark * (2 if g.mode == "braille" else 1)
     seconds = min(max(len(each.history) for each in cores), points)
-    rows: list[Row] = [heading("cores", f"load in %, each over the last {seconds} s")]
+    rows: list[Row] = [render_heading("cores", f"load in %, each over the last {seconds} s")]
     for line in range(lines):
         block: list[Row] = [[] for _ in range(high)]
         for core in cores[line::lines]:
-            for y, row in enumerate(_core(core, spark, high, g)):
+            for y, row in enumerate(_render_core(core, spark, high, g)):
                 block[y] += [*row, (" " * _GAP, "text")]
         rows += block
     return rows
 
 
-def _core(core: Core, spark: int, high: int, g: Glyphs) -> list[Row]:
-    drawn = charts.area(core.history, spark, high, 100.0, g)
+def _render_core(core: Core, spark: int, high: int, g: Glyphs) -> list[Row]:
+    drawn = charts.draw_area(core.history, spark, high, 100.0, g)
     head: Row = [
         (fit(str(core.number), _NUMBER, "right"), "muted"),
-        (fit(_load(core, g), _LOAD, "right"), "text.bold"),
+        (fit(_format_load(core, g), _LOAD, "right"), "text.bold"),
         (" ", "text"),
     ]
     blank: Row = [(" " * (_NUMBER + _LOAD + 1), "text")]
     return [[*(blank if y else head), (line, "plot")] for y, line in enumerate(drawn)]
 
 
-def _load(core: Core, g: Glyphs) -> str:
+def _format_load(core: Core, g: Glyphs) -> str:
     return g("—") if core.now is None else f"{core.now:.0f}"
 
 
-def _strip(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
+def _render_signs(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
     """Every core as one sign as high as its load."""
-    rows: list[Row] = [heading("cores", f"{len(cores)}, each as high as its load is now")]
+    rows: list[Row] = [render_heading("cores", f"{len(cores)}, each as high as its load is now")]
     points = [core.now for core in cores]
     for first in range(0, len(points), max(1, width)):
         part = points[first : first + width]
-        rows.append([("".join(_step(value, g) for value in part), "plot")])
+        rows.append([("".join(_draw_sign(value, g) for value in part), "plot")])
     return rows[:room]
 
 
-def _step(value: float | None, g: Glyphs) -> str:
+def _draw_sign(value: float | None, g: Glyphs) -> str:
     if value is None:
         return "?"
-    return g.steps[1 + round(charts.share(value, 0.0, 100.0) * (len(g.steps) - 2))]
+    return g.steps[1 + round(charts.compute_share(value, 0.0, 100.0) * (len(g.steps) - 2))]

@@ -10,26 +10,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, row_width
-from txtop.ui.models.machine import MBU, Fact, Gauge, Gpu, Machine
-from txtop.ui.models.machine_detail import Whole
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row
+from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
+from txtop.ui.models.machine_detail import MachineDetailView
 from txtop.ui.panels import machine_cores
-from txtop.ui.panels.machine import HEAD, gauge, roof
-from txtop.ui.panels.machine_cores import MOST_HIGH, heading
+from txtop.ui.panels.machine import HEAD_WIDTH, render_gauge, render_roofline
+from txtop.ui.panels.machine_cores import MAX_SPARK_ROWS, render_heading
 
-SIDE_BY_SIDE = 100
-BETWEEN = 3
-SPARK = 8
-MOST_NAME = 40
+SIDE_BY_SIDE_FROM = 100
+GAP_WIDTH = 3
+SPARK_WIDTH = 8
+MAX_NAME_WIDTH = 40
 # A part draws at most the rows that it is given.
-Part = Callable[[int], list[Row]]
+PartRenderer = Callable[[int], list[Row]]
 
 
-def whole(
-    shown: Machine,
-    more: Whole,
+def render_machine_detail(
+    shown: MachineView,
+    more: MachineDetailView,
     width: int,
     height: int,
     g: Glyphs,
@@ -38,12 +38,12 @@ def whole(
     focused: bool = False,
 ) -> list[Row]:
     """The panel with its frame."""
-    across, down = inside(width, height, boxed)
+    across, down = compute_inner_size(width, height, boxed)
     subtitle: Row = [(g(shown.title), "muted")] if shown.title else []
-    return framed(
+    return draw_frame(
         "this machine",
         subtitle,
-        _body(shown, more, across, down, g),
+        _render_body(shown, more, across, down, g),
         width,
         height,
         g,
@@ -52,26 +52,28 @@ def whole(
     )
 
 
-def _body(shown: Machine, more: Whole, width: int, height: int, g: Glyphs) -> list[Row]:
+def _render_body(
+    shown: MachineView, more: MachineDetailView, width: int, height: int, g: Glyphs
+) -> list[Row]:
     if not shown.host and not shown.gpus:
         return [[], [("no sample yet", "muted")]]
-    if shown.gpus and width >= SIDE_BY_SIDE:
-        half = (width - BETWEEN) // 2
-        left = _stacked(_host_parts(shown, more, half, g), height)
-        right = _stacked(_gpu_parts(shown, more, width - half - BETWEEN, g), height)
+    if shown.gpus and width >= SIDE_BY_SIDE_FROM:
+        half = (width - GAP_WIDTH) // 2
+        left = _stack_parts(_list_host_parts(shown, more, half, g), height)
+        right = _stack_parts(_list_gpu_parts(shown, more, width - half - GAP_WIDTH, g), height)
         return [
             [
                 *crop(left[y] if y < len(left) else [], half),
-                (" " * BETWEEN, "text"),
+                (" " * GAP_WIDTH, "text"),
                 *(right[y] if y < len(right) else []),
             ]
             for y in range(max(len(left), len(right)))
         ]
-    parts = _host_parts(shown, more, width, g)
-    return _stacked([*parts, *_gpu_parts(shown, more, width, g)], height)
+    parts = _list_host_parts(shown, more, width, g)
+    return _stack_parts([*parts, *_list_gpu_parts(shown, more, width, g)], height)
 
 
-def _stacked(parts: Sequence[tuple[int, Part]], height: int) -> list[Row]:
+def _stack_parts(parts: Sequence[tuple[int, PartRenderer]], height: int) -> list[Row]:
     """Each part with what those after it do not need at least; blank rows between them where
     there is room."""
     drawn: list[list[Row]] = []
@@ -84,54 +86,65 @@ def _stacked(parts: Sequence[tuple[int, Part]], height: int) -> list[Row]:
     return [row for rows in shown for row in rows][:height]
 
 
-def _host_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tuple[int, Part]]:
+def _list_host_parts(
+    shown: MachineView, more: MachineDetailView, width: int, g: Glyphs
+) -> list[tuple[int, PartRenderer]]:
     gauges = [*shown.host]
     if more.swap is not None:
         gauges.insert(2, more.swap)
     least = len(gauges) + bool(more.host)
-    parts: list[tuple[int, Part]] = [(least, lambda room: _host(gauges, more.host, width, room, g))]
+    parts: list[tuple[int, PartRenderer]] = [
+        (least, lambda room: _render_host(gauges, more.host, width, room, g))
+    ]
     if more.cores:
         parts.append(
-            (machine_cores.LEAST, lambda room: machine_cores.core_rows(more.cores, width, room, g))
+            (
+                machine_cores.MIN_ROWS,
+                lambda room: machine_cores.render_cores(more.cores, width, room, g),
+            )
         )
     return parts
 
 
-def _gpu_parts(shown: Machine, more: Whole, width: int, g: Glyphs) -> list[tuple[int, Part]]:
-    bound = roof(shown.roof, width) if shown.roof else []
-    under: list[tuple[int, Part]] = [(len(bound), lambda room: bound[:room])] if bound else []
+def _list_gpu_parts(
+    shown: MachineView, more: MachineDetailView, width: int, g: Glyphs
+) -> list[tuple[int, PartRenderer]]:
+    bound = render_roofline(shown.roof, width) if shown.roof else []
+    under: list[tuple[int, PartRenderer]] = (
+        [(len(bound), lambda room: bound[:room])] if bound else []
+    )
     if not shown.gpus:
         return under
     told = 1 if more.others is None else 1 + min(3, len(more.others))
     return [
-        (len(shown.gpus), lambda room: _gpus(shown.gpus, more.gpus, width, room, g)),
+        (len(shown.gpus), lambda room: _render_gpus(shown.gpus, more.gpus, width, room, g)),
         *under,
-        (told, lambda room: _others(more, width, room, g)),
+        (told, lambda room: _render_foreign_processes(more, width, room, g)),
     ]
 
 
-def _host(
+def _render_host(
     gauges: Sequence[Gauge], facts: tuple[Fact, ...], width: int, room: int, g: Glyphs
 ) -> list[Row]:
     spare = max(0, room - len(gauges) - bool(facts))
-    high = min(MOST_HIGH, 1 + spare // 8)
-    rows = [row for each in gauges for row in _gauge(each, width, high, g)]
+    high = min(MAX_SPARK_ROWS, 1 + spare // 8)
+    rows = [row for each in gauges for row in _render_tall_gauge(each, width, high, g)]
     if facts:
-        rows.append(_said(facts, width, g))
+        rows.append(_render_facts(facts, width, g))
     return rows[:room]
 
 
-def _gauge(shown: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
+def _render_tall_gauge(shown: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
     """One gauge; the history of a rate `high` rows high."""
-    rows = [gauge(shown, width, g)]
-    if high <= 1 or shown.share is not None or not shown.history or width - HEAD < 4:
+    rows = [render_gauge(shown, width, g)]
+    if high <= 1 or shown.share is not None or not shown.history or width - HEAD_WIDTH < 4:
         return rows
-    drawn = charts.area(shown.history, width - HEAD, high, shown.top, g)
-    heads: list[Row] = [[*rows[0][:-1]], *([(" " * HEAD, "text")] for _ in range(high - 1))]
+    drawn = charts.draw_area(shown.history, width - HEAD_WIDTH, high, shown.top, g)
+    heads: list[Row] = [[*rows[0][:-1]], *([(" " * HEAD_WIDTH, "text")] for _ in range(high - 1))]
     return [[*head, (line, "plot")] for head, line in zip(heads, drawn, strict=True)]
 
 
-def _said(facts: Sequence[Fact], width: int, g: Glyphs) -> Row:
+def _render_facts(facts: Sequence[Fact], width: int, g: Glyphs) -> Row:
     """As many facts as there is room for, whole ones alone."""
     row: Row = []
     for fact in facts:
@@ -141,75 +154,84 @@ def _said(facts: Sequence[Fact], width: int, g: Glyphs) -> Row:
         else:
             each = [(f"{fact.label} ", "muted"), (fact.value, "text.bold"), (unit, "muted")]
         gap: Row = [("   ", "text")] if row else []
-        if row_width(row) + row_width(gap) + row_width(each) > width:
+        if measure_row(row) + measure_row(gap) + measure_row(each) > width:
             break
         row += [*gap, *each]
     return row
 
 
-def _gpus(
-    gpus: Sequence[Gpu], more: Sequence[tuple[Fact, ...]], width: int, room: int, g: Glyphs
+def _render_gpus(
+    gpus: Sequence[GpuView], more: Sequence[tuple[Fact, ...]], width: int, room: int, g: Glyphs
 ) -> list[Row]:
     """Each GPU in as many rows as all can have; one row each where there are many."""
     each = room // len(gpus)
     rows: list[Row] = []
     for i, gpu in enumerate(gpus):
-        full = _gpu(gpu, more[i] if i < len(more) else (), width, each, g)
+        full = _render_gpu(gpu, more[i] if i < len(more) else (), width, each, g)
         rows += full[:each] if each else []
     if each:
         return rows if rows[-1] else rows[:-1]
-    short = [_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
+    short = [_render_gpu_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
     return [*short, [(f"{len(gpus) - len(short)} more", "muted")]][:room]
 
 
-def _gpu(gpu: Gpu, more: tuple[Fact, ...], width: int, room: int, g: Glyphs) -> list[Row]:
-    facts = _wrapped([*_bad_first(gpu.facts), *more], width, g)
+def _render_gpu(
+    gpu: GpuView, more: tuple[Fact, ...], width: int, room: int, g: Glyphs
+) -> list[Row]:
+    facts = _wrap_facts([*_sort_bad_first(gpu.facts), *more], width, g)
     least = len(gpu.gauges) + len(facts)
     if room >= least:
         rates = sum(gauge.share is None and bool(gauge.history) for gauge in gpu.gauges)
-        high = min(MOST_HIGH, 1 + max(0, room - least - 1) // max(1, rates))
-        rows = [row for gauge in gpu.gauges for row in _gauge(gauge, width, high, g)]
+        high = min(MAX_SPARK_ROWS, 1 + max(0, room - least - 1) // max(1, rates))
+        rows = [row for gauge in gpu.gauges for row in _render_tall_gauge(gauge, width, high, g)]
         rows += facts
         return [*rows, []] if len(rows) < room else rows
     if room > 1:
-        gpu = _mbu_as_fact(gpu)
+        gpu = _move_mbu_to_facts(gpu)
     if room > len(gpu.gauges):
-        rows = [gauge(each, width, g) for each in gpu.gauges]
-        return [*rows, _said(_bad_first(gpu.facts), width, g)]
+        rows = [render_gauge(each, width, g) for each in gpu.gauges]
+        return [*rows, _render_facts(_sort_bad_first(gpu.facts), width, g)]
     if room > 1:
         here = [fact for fact in gpu.facts if fact.label == "temp"]
-        rest = [fact for fact in _bad_first(gpu.facts) if fact not in here]
-        return [_line(replace(gpu, facts=tuple(here)), width, g), _said(rest, width, g)]
-    return [_line(gpu, width, g)]
+        rest = [fact for fact in _sort_bad_first(gpu.facts) if fact not in here]
+        return [
+            _render_gpu_line(replace(gpu, facts=tuple(here)), width, g),
+            _render_facts(rest, width, g),
+        ]
+    return [_render_gpu_line(gpu, width, g)]
 
 
-def _mbu_as_fact(gpu: Gpu) -> Gpu:
+def _move_mbu_to_facts(gpu: GpuView) -> GpuView:
     """One GPU alone has it: its rows are then as many as those of the others."""
     facts = tuple(
         Fact(each.label, each.value, each.unit) for each in gpu.gauges if each.label == MBU
     )
     gauges = tuple(each for each in gpu.gauges if each.label != MBU)
-    return Gpu(gauges, (*facts, *gpu.facts))
+    return GpuView(gauges, (*facts, *gpu.facts))
 
 
-def _bad_first(facts: Sequence[Fact]) -> list[Fact]:
+def _sort_bad_first(facts: Sequence[Fact]) -> list[Fact]:
     return sorted(facts, key=lambda fact: not fact.bad)
 
 
-def _wrapped(facts: Sequence[Fact], width: int, g: Glyphs) -> list[Row]:
+def _wrap_facts(facts: Sequence[Fact], width: int, g: Glyphs) -> list[Row]:
     """All facts, in as many rows as they take."""
     rows: list[Row] = []
     left = list(facts)
     while left:
         count = 1
-        while count < len(left) and row_width(_said(left[: count + 1], 10_000, g)) <= width:
+        while (
+            count < len(left) and measure_row(_render_facts(left[: count + 1], 10_000, g)) <= width
+        ):
             count += 1
-        rows.append(_said(left[:count], max(width, 1), g) or crop([(left[0].value, "text")], width))
+        rows.append(
+            _render_facts(left[:count], max(width, 1), g) or crop([(left[0].value, "text")], width)
+        )
         left = left[count:]
     return rows
 
 
-def _line(gpu: Gpu, width: int, g: Glyphs) -> Row:
+def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
     """A whole GPU in one row: its load with its history, and as much else as there is room for,
     memory and what is wrong before power and heat."""
     rate = next((each for each in gpu.gauges if each.share is None), None)
@@ -234,27 +256,29 @@ def _line(gpu: Gpu, width: int, g: Glyphs) -> Row:
             wanted.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
         elif fact.label == "temp":
             wanted.append((3, [(f"  {fact.value}", "text.bold"), (f" {g(fact.unit)}", "muted")]))
-    room = width - HEAD - SPARK
+    room = width - HEAD_WIDTH - SPARK_WIDTH
     kept = []
     for i in sorted(range(len(wanted)), key=lambda i: wanted[i][0]):
-        taken = row_width(wanted[i][1])
+        taken = measure_row(wanted[i][1])
         if taken <= room:
             kept.append(i)
             room -= taken
     tail: Row = [span for i in sorted(kept) for span in wanted[i][1]]
     if rate is None:
-        return crop([(fit("GPU", HEAD), "muted"), *tail], width)
-    return crop([*gauge(rate, width - row_width(tail), g), *tail], width)
+        return crop([(fit("GPU", HEAD_WIDTH), "muted"), *tail], width)
+    return crop([*render_gauge(rate, width - measure_row(tail), g), *tail], width)
 
 
-def _others(more: Whole, width: int, room: int, g: Glyphs) -> list[Row]:
+def _render_foreign_processes(
+    more: MachineDetailView, width: int, room: int, g: Glyphs
+) -> list[Row]:
     """Who else computes on the GPUs; that nobody does is worth a word too."""
     if room < 1 or more.others is None:
         return []
     if not more.others:
-        return [heading("other processes", "none on these GPUs")]
-    rows: list[Row] = [heading("other processes", "on these GPUs, not of this run")]
-    named = min(MOST_NAME, max(8, width - 34))
+        return [render_heading("other processes", "none on these GPUs")]
+    rows: list[Row] = [render_heading("other processes", "on these GPUs, not of this run")]
+    named = min(MAX_NAME_WIDTH, max(8, width - 34))
     for each in more.others:
         rows.append(
             [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.options.presets import PRESETS
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean, cut, fit, row_width
-from txtop.ui.models.matrix_choices import Choices, Knob
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices
 
-LABEL = 12
-BESIDE_TITLE = 24
+LABEL_WIDTH = 12
+TITLE_WIDTH = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
     "numbers": "8, or 1,8,32, or 1-64*2, or 16-64+16",
@@ -36,7 +36,7 @@ HINTS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class KnobInput:
     """What is being typed for the knob under the cursor, and what was wrong with it."""
 
     text: str
@@ -44,7 +44,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Place:
+class ValueSpan:
     """Where a value stands in its row: columns from `start`, `width` of them."""
 
     column: int
@@ -52,9 +52,9 @@ class Place:
     width: int
 
 
-def choices(
-    shown: Choices,
-    typed: Entry | None,
+def render_matrix_choices(
+    shown: MatrixChoices,
+    typed: KnobInput | None,
     width: int,
     height: int,
     g: Glyphs,
@@ -62,24 +62,24 @@ def choices(
     boxed: bool,
 ) -> list[Row]:
     """The panel with its frame."""
-    across, down = inside(width, height, boxed)
-    first = first_knob(shown, down)
+    across, down = compute_inner_size(width, height, boxed)
+    first = compute_first_knob(shown, down)
     body = [
-        _typing(knob, typed, across, g)
+        _render_input(knob, typed, across, g)
         if typed is not None and i == shown.at
-        else _row(knob, i == shown.at, across, g)
+        else _render_row(knob, i == shown.at, across, g)
         for i, knob in enumerate(shown.knobs[first : first + down], start=first)
     ]
-    said = cut(clean(g(_hint(shown.knob))), max(0, width - BESIDE_TITLE), g("…"))
-    return framed("what to measure", [(said, "muted")], body, width, height, g, boxed=boxed)
+    said = cut(clean(g(_describe_knob(shown.knob))), max(0, width - TITLE_WIDTH), g("…"))
+    return draw_frame("what to measure", [(said, "muted")], body, width, height, g, boxed=boxed)
 
 
-def first_knob(shown: Choices, room: int) -> int:
+def compute_first_knob(shown: MatrixChoices, room: int) -> int:
     """The first row on show, so that the one with the cursor is."""
     return max(0, min(shown.at - room // 2, len(shown.knobs) - room))
 
 
-def _hint(knob: Knob) -> str:
+def _describe_knob(knob: KnobChoice) -> str:
     """What the knob under the cursor is; of a preset, what it asks."""
     if knob.name == "preset":
         name = knob.values[knob.at]
@@ -87,10 +87,12 @@ def _hint(knob: Knob) -> str:
     return HINTS[knob.name]
 
 
-def places(knob: Knob, here: bool, width: int, g: Glyphs) -> tuple[list[Place], int]:
+def place_values(
+    knob: KnobChoice, here: bool, width: int, g: Glyphs
+) -> tuple[list[ValueSpan], int]:
     """The values on show, and how many of the row there are behind them."""
-    room = width - LABEL
-    wide = [2 + cells(clean(g(knob.text(value)))) + 1 for value in knob.values]
+    room = width - LABEL_WIDTH
+    wide = [2 + measure_text(clean(g(knob.text(value)))) + 1 for value in knob.values]
     first = 0
     if here:
         lead = 2 if sum(wide[: knob.at + 1]) > room else 0
@@ -98,20 +100,20 @@ def places(knob: Knob, here: bool, width: int, g: Glyphs) -> tuple[list[Place], 
         while first > 0 and taken + wide[first - 1] <= room:
             first -= 1
             taken += wide[first]
-    found: list[Place] = []
-    at = LABEL + (2 if first else 0)
+    found: list[ValueSpan] = []
+    at = LABEL_WIDTH + (2 if first else 0)
     for i in range(first, len(wide)):
         last = i == len(wide) - 1
         if found and at + wide[i] + (0 if last else 3) > width:
             break
-        found.append(Place(i, at, wide[i]))
+        found.append(ValueSpan(i, at, wide[i]))
         at += wide[i]
     return found, len(wide) - first - len(found)
 
 
-def _row(knob: Knob, here: bool, width: int, g: Glyphs) -> Row:
-    row: Row = [(fit(knob.label, LABEL), "accent-a.bold" if here else "muted")]
-    shown, behind = places(knob, here, width, g)
+def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
+    row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold" if here else "muted")]
+    shown, behind = place_values(knob, here, width, g)
     if shown and shown[0].column:
         row.append((fit(g("…"), 2), "muted"))
     for place in shown:
@@ -130,12 +132,12 @@ def _row(knob: Knob, here: bool, width: int, g: Glyphs) -> Row:
     return row
 
 
-def _typing(knob: Knob, typed: Entry, width: int, g: Glyphs) -> Row:
+def _render_input(knob: KnobChoice, typed: KnobInput, width: int, g: Glyphs) -> Row:
     """The row while something is typed for it; its end stays in sight."""
-    row: Row = [(fit(knob.label, LABEL), "accent-a.bold"), ("> ", "accent-a")]
-    room = max(1, width - row_width(row) - 1)
+    row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold"), ("> ", "accent-a")]
+    room = max(1, width - measure_row(row) - 1)
     text = clean(typed.text)
-    while cells(text) > room:
+    while measure_text(text) > room:
         text = text[1:]
     said = typed.wrong or ("" if text else FORMS.get(knob.typing, ""))
     row += [(text, "text.bold"), ("_", "accent-a")]

@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 
 from txtop import formatting
-from txtop.forecast.memory_fit import Room
-from txtop.forecast.preview import Ahead, Forecast
+from txtop.forecast.memory_fit import FreeMemory
+from txtop.forecast.preview import CellPreview, MatrixPreview
 from txtop.plan.cell import Cell
-from txtop.ui.drawing.frame import framed, inside
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean, cut, fit, row_width
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 
 MARKS = {
     "refused": ("✗", "bad"),
@@ -21,8 +21,8 @@ MARKS = {
     "unknown": ("·", "muted"),
     "fits": ("·", "muted"),
 }
-WORST = tuple(MARKS)
-LOUD = ("refused", "will not fit", "tight")
+STATES_WORST_FIRST = tuple(MARKS)
+ALERT_STATES = ("refused", "will not fit", "tight")
 KNOBS = {
     "precision": ("prec", 8),
     "attention": ("attention", 10),
@@ -33,50 +33,58 @@ KNOBS = {
     "new_tokens": ("tokens", 7),
     "threads": ("threads", 8),
 }
-ALWAYS = ("precision", "batch_size")
-MODEL, GIB, NOTE = 10, 10, 20
-LABEL = 8
-ROOMY = 8
-CONTINUED = " \\"
-OF_WHAT = "weights and KV cache alone"
+ALWAYS_SHOWN = ("precision", "batch_size")
+MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
+LABEL_WIDTH = 8
+ROOMY_ROWS = 8
+CONTINUATION = " \\"
+MEMORY_BASIS = "weights and KV cache alone"
 
 
-def state(each: Ahead, room: Room) -> str:
+def classify_cell(each: CellPreview, room: FreeMemory) -> str:
     """The word for one cell."""
     if each.fate != "planned":
         return each.fate
     return each.fit(room.for_device(each.cell.device)[0])
 
 
-def note(each: Ahead, word: str, room: Room) -> str:
+def format_note(each: CellPreview, word: str, room: FreeMemory) -> str:
     """What is to be said of one cell; empty where all is well."""
     if word in ("will not fit", "tight"):
-        return f"{word} in {formatting.gib(room.for_device(each.cell.device)[0])}"
+        return f"{word} in {formatting.format_gib(room.for_device(each.cell.device)[0])}"
     if word == "unknown" and each.needs is None:
         return "known when loaded"
     return f"{word}: {each.brief or each.why}" if each.why else ""
 
 
-def table(
-    shown: Forecast, room: Room, skip: int, width: int, height: int, g: Glyphs, *, boxed: bool
+def render_matrix_cells(
+    shown: MatrixPreview,
+    room: FreeMemory,
+    skip: int,
+    width: int,
+    height: int,
+    g: Glyphs,
+    *,
+    boxed: bool,
 ) -> list[Row]:
     """The panel with its frame: what will not run first, then the cells in their order."""
-    across, down = inside(width, height, boxed)
+    across, down = compute_inner_size(width, height, boxed)
     rows = sorted(
-        ((state(each, room), each) for each in shown.cells), key=lambda r: WORST.index(r[0])
+        ((classify_cell(each, room), each) for each in shown.cells),
+        key=lambda r: STATES_WORST_FIRST.index(r[0]),
     )
-    knobs, model = _columns([each for _, each in rows], across)
-    body = [_head(knobs, model)] if rows else []
+    knobs, model = _choose_columns([each for _, each in rows], across)
+    body = [_render_head(knobs, model)] if rows else []
     room_for = max(0, down - len(body))
     first = max(0, min(skip, len(rows) - room_for))
     body += [
-        _line(each, word, room, knobs, model, across, g)
+        _render_line(each, word, room, knobs, model, across, g)
         for word, each in rows[first : first + room_for]
     ]
-    return framed("cells", _counts(shown, room), body, width, height, g, boxed=boxed)
+    return draw_frame("cells", _render_counts(shown, room), body, width, height, g, boxed=boxed)
 
 
-def _counts(shown: Forecast, room: Room) -> Row:
+def _render_counts(shown: MatrixPreview, room: FreeMemory) -> Row:
     counts = shown.counts(room)
     row: Row = [(f"{counts.get('planned', 0)} to measure", "muted")] if shown.cells else []
     for word in ("will not fit", "refused", "left out"):
@@ -86,29 +94,35 @@ def _counts(shown: Forecast, room: Room) -> Row:
     return row
 
 
-def _columns(rows: Sequence[Ahead], width: int) -> tuple[list[str], int]:
+def _choose_columns(rows: Sequence[CellPreview], width: int) -> tuple[list[str], int]:
     """The knobs with a column, those that vary before those that are told always, as far as there
     is room; and the model's width."""
-    left = width - 2 - MODEL - GIB - 2 - NOTE
+    left = width - 2 - MODEL_WIDTH - GIB_WIDTH - 2 - NOTE_WIDTH
     varying = [k for k in KNOBS if len({getattr(each.cell, k) for each in rows}) > 1]
     shown = []
-    for name in dict.fromkeys([*varying, *ALWAYS]):
+    for name in dict.fromkeys([*varying, *ALWAYS_SHOWN]):
         if left >= KNOBS[name][1]:
             shown.append(name)
             left -= KNOBS[name][1]
-    longest = max((cells(clean(each.cell.model_name)) for each in rows), default=0)
-    model = MODEL + max(0, min(longest + 1 - MODEL, left))
+    longest = max((measure_text(clean(each.cell.model_name)) for each in rows), default=0)
+    model = MODEL_WIDTH + max(0, min(longest + 1 - MODEL_WIDTH, left))
     return [name for name in KNOBS if name in shown], model
 
 
-def _head(knobs: list[str], model: int) -> Row:
+def _render_head(knobs: list[str], model: int) -> Row:
     text = fit("  model", 2 + model)
     text += "".join(fit(*KNOBS[name], "right") for name in knobs)
-    return [(text + fit("GiB", GIB, "right"), "muted")]
+    return [(text + fit("GiB", GIB_WIDTH, "right"), "muted")]
 
 
-def _line(
-    each: Ahead, word: str, room: Room, knobs: list[str], model: int, width: int, g: Glyphs
+def _render_line(
+    each: CellPreview,
+    word: str,
+    room: FreeMemory,
+    knobs: list[str],
+    model: int,
+    width: int,
+    g: Glyphs,
 ) -> Row:
     sign, role = MARKS[word]
     text, value = ("muted", "muted") if word == "left out" else ("text", "text.bold")
@@ -118,47 +132,53 @@ def _line(
         (fit(cell.model_name, model - 1, mark=more) + " ", text),
     ]
     for name in knobs:
-        said = _load(cell) if name == "offered" else str(getattr(cell, name) or "auto")
+        said = _format_load(cell) if name == "offered" else str(getattr(cell, name) or "auto")
         row.append((" " + fit(said, KNOBS[name][1] - 1, "right", mark=more), text))
-    row.append((fit(g(formatting.gib(each.needs, "~")), GIB, "right"), value))
-    tone = role if word in LOUD else "muted"
-    said = cut(clean(g(note(each, word, room))), max(0, width - row_width(row) - 2), more)
+    row.append((fit(g(formatting.format_gib(each.needs, "~")), GIB_WIDTH, "right"), value))
+    tone = role if word in ALERT_STATES else "muted"
+    said = cut(clean(g(format_note(each, word, room))), max(0, width - measure_row(row) - 2), more)
     return [*row, (f"  {said}", tone)]
 
 
-def _load(cell: Cell) -> str:
+def _format_load(cell: Cell) -> str:
     """`at 20%`, `clients`; nothing of full batches."""
     return "clients" if cell.asks_all else cell.offered.removeprefix(cell.scenario).strip()
 
 
-def before(
-    shown: Forecast, room: Room, width: int, height: int, g: Glyphs, *, boxed: bool
+def render_matrix_summary(
+    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs, *, boxed: bool
 ) -> list[Row]:
     """What will happen, and the command line that does the same."""
-    across, down = inside(width, height, boxed)
-    time: Row = [("time ", "muted"), *_time(shown, g), (f" {_plural(shown)}", "muted")]
+    across, down = compute_inner_size(width, height, boxed)
+    time: Row = [
+        ("time ", "muted"),
+        *_render_time(shown, g),
+        (f" {_format_cell_count(shown)}", "muted"),
+    ]
     subtitle = [] if boxed else time
     body = (
-        _roomy(shown, room, across, down, g) if down >= 8 else _tight(shown, room, across, down, g)
+        _render_roomy(shown, room, across, down, g)
+        if down >= 8
+        else _render_tight(shown, room, across, down, g)
     )
-    return framed("before it starts", subtitle, body, width, height, g, boxed=boxed)
+    return draw_frame("before it starts", subtitle, body, width, height, g, boxed=boxed)
 
 
-def _plural(shown: Forecast) -> str:
+def _format_cell_count(shown: MatrixPreview) -> str:
     count = len(shown.plan.cells) if shown.plan else 0
     return f"for {count} cell{'' if count == 1 else 's'}" if count else ""
 
 
-def _time(shown: Forecast, g: Glyphs) -> Row:
+def _render_time(shown: MatrixPreview, g: Glyphs) -> Row:
     if shown.plan is None:
         return [(g("—"), "text.bold")]
     if shown.time.seconds is None:
         return [("unknown", "text.bold")]
     most: Row = [("at most ", "muted")] if shown.time.most else []
-    return [*most, (formatting.about(shown.time.seconds), "text.bold")]
+    return [*most, (formatting.format_estimate(shown.time.seconds), "text.bold")]
 
 
-def _memory(shown: Forecast, room: Room, g: Glyphs) -> tuple[Row, str]:
+def _render_memory(shown: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple[Row, str]:
     """The range of what the planned cells need of what is free; and where they run."""
     planned = [each for each in shown.cells if each.fate == "planned"]
     needs = [each.needs for each in planned if each.needs is not None]
@@ -166,60 +186,71 @@ def _memory(shown: Forecast, room: Room, g: Glyphs) -> tuple[Row, str]:
         return [(g("—"), "text.bold")], "memory"
     free, where = room.for_device(planned[0].cell.device)
     ends = dict.fromkeys(
-        formatting.gib(end, "~") for end in ((min(needs), max(needs)) if needs else ())
+        formatting.format_gib(end, "~") for end in ((min(needs), max(needs)) if needs else ())
     )
     row: Row = [(" to ".join(ends) or g("—"), "text.bold"), (" of ", "muted")]
-    return [*row, (g(formatting.gib(free)), "text.bold"), (" GiB free", "muted")], where
+    return [*row, (g(formatting.format_gib(free)), "text.bold"), (" GiB free", "muted")], where
 
 
-def _roomy(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> list[Row]:
-    memory, where = _memory(shown, room, g)
+def _render_roomy(
+    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs
+) -> list[Row]:
+    memory, where = _render_memory(shown, room, g)
     rows: list[Row] = [
-        [(fit("time", LABEL), "muted"), *_time(shown, g), (f" {_plural(shown)}", "muted")],
-        *_wrapped(shown.time.basis, width - LABEL, g, "muted", LABEL),
-        [(fit("memory", LABEL), "muted"), *memory],
-        [(f"{' ' * LABEL}{where}: {OF_WHAT}", "muted")],
+        [
+            (fit("time", LABEL_WIDTH), "muted"),
+            *_render_time(shown, g),
+            (f" {_format_cell_count(shown)}", "muted"),
+        ],
+        *_wrap_sentence(shown.time.basis, width - LABEL_WIDTH, g, "muted", LABEL_WIDTH),
+        [(fit("memory", LABEL_WIDTH), "muted"), *memory],
+        [(f"{' ' * LABEL_WIDTH}{where}: {MEMORY_BASIS}", "muted")],
         [],
     ]
     if shown.error:
-        rows += [*_wrapped(f"{g('✗')} {shown.error}", width, g, "bad"), []]
-    rows += [[("the same as a command line", "muted")], *command_rows(shown.command, width, g)]
+        rows += [*_wrap_sentence(f"{g('✗')} {shown.error}", width, g, "bad"), []]
+    rows += [
+        [("the same as a command line", "muted")],
+        *render_command_rows(shown.command, width, g),
+    ]
     return rows if len(rows) <= height else [row for row in rows if row][:height]
 
 
-def _tight(shown: Forecast, room: Room, width: int, height: int, g: Glyphs) -> list[Row]:
+def _render_tight(
+    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs
+) -> list[Row]:
     if shown.error:
-        said = _wrapped(f"{g('✗')} {shown.error}", width, g, "bad")[: max(1, height - 2)]
+        said = _wrap_sentence(f"{g('✗')} {shown.error}", width, g, "bad")[: max(1, height - 2)]
     else:
-        memory, where = _memory(shown, room, g)
-        needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {OF_WHAT}", "muted")]
+        memory, where = _render_memory(shown, room, g)
+        needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {MEMORY_BASIS}", "muted")]
         said = [[(shown.time.basis, "muted")], *([needs] if height >= 4 else [])]
-    return [*said, *command_rows(shown.command, width, g)][:height]
+    return [*said, *render_command_rows(shown.command, width, g)][:height]
 
 
-def _wrapped(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
+def _wrap_sentence(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
     """A sentence over as many rows as it takes, four at most."""
     lines = [""]
     for word in clean(text).split():
         longer = f"{lines[-1]} {word}".strip()
-        if cells(longer) <= width or not lines[-1]:
+        if measure_text(longer) <= width or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(word)
     return [[(" " * indent + cut(line, max(1, width), g("…")), role)] for line in lines[:4]]
 
 
-def command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
+def render_command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
     """A command line over several rows, as a shell reads it too; a word is never broken."""
-    room = max(1, width - len(CONTINUED))
+    room = max(1, width - len(CONTINUATION))
     lines = [""]
     for word in map(shlex.quote, shlex.split(command)):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if cells(clean(longer)) <= room or not lines[-1]:
+        if measure_text(clean(longer)) <= room or not lines[-1]:
             lines[-1] = longer
         else:
             lines.append(f"  {word}")
-    ends = [CONTINUED] * (len(lines) - 1) + [""]
+    ends = [CONTINUATION] * (len(lines) - 1) + [""]
     return [
         [(cut(clean(line), room, g("…")), "text"), (end, "muted")]
         for line, end in zip(lines, ends, strict=True)

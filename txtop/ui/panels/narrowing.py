@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from txtop.ui.typed import Typed
+from txtop.ui.typed import LineInput
 
 if TYPE_CHECKING:
     from textual import events
 
 
-def _begins(word: str, text: str) -> bool:
+def _starts_word(word: str, text: str) -> bool:
     at = text.find(word)
     while at > 0 and word[0].isalnum() and text[at - 1].isalnum():
         at = text.find(word, at + 1)
     return at >= 0
 
 
-class Narrowing(Typed):
+class TextFilter(LineInput):
     """Words that what is listed has to hold, in any order and in letters of either case. Each has
     to begin a word there, so that `8` is not found in `128`.
 
@@ -28,7 +28,7 @@ class Narrowing(Typed):
         super().__init__()
         self.typing = False
 
-    def takes(self, event: events.Key) -> bool:
+    def handle_key(self, event: events.Key) -> bool:
         """Whether the key was meant for the words; only while typing."""
         if not self.typing:
             return False
@@ -46,9 +46,9 @@ class Narrowing(Typed):
         self.text, self.typing = "", False
         return had
 
-    def keeps(self, text: str) -> bool:
+    def matches(self, text: str) -> bool:
         folded = text.casefold()
-        return all(_begins(word, folded) for word in self.text.casefold().split())
+        return all(_starts_word(word, folded) for word in self.text.casefold().split())
 
     def title(self, name: str) -> str:
         """`cells /bf16`, with a place for the next letter while typing."""

@@ -18,62 +18,64 @@ from txtop.ui.panels import (
     machine_detail,
     transport,
 )
-from txtop.ui.panels.base import Framed, Panel
+from txtop.ui.panels.base import FramedPanel, Panel
 from txtop.ui.panels.filtered_list import CellsPanel, LogPanel
-from txtop.ui.panels.key_row import KeyRow
+from txtop.ui.panels.key_row import FooterRow
 
 __all__ = [
-    "ArmPanel",
-    "Card",
+    "ABArmPanel",
+    "ABDivergencePanel",
+    "ABVerdictPanel",
     "CellsPanel",
-    "DifferencePanel",
-    "Framed",
-    "Header",
+    "CompactPanel",
+    "FooterPanel",
+    "FramedPanel",
+    "HeaderPanel",
     "HeroPanel",
-    "KeyBar",
     "LogPanel",
     "MachinePanel",
     "Panel",
-    "RailBar",
-    "Transport",
-    "VerdictPanel",
+    "ProgressRailPanel",
+    "TransportPanel",
 ]
-Keys = Sequence[tuple[str, str]]
+KeyHints = Sequence[tuple[str, str]]
 
 
-class Header(Panel):
+class HeaderPanel(Panel):
     """Row 0."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        return bars.header(self.shown, width, glyphs.current())
+        return bars.render_header(self.shown, width, glyphs.get_glyphs())
 
 
-class RailBar(Panel):
+class ProgressRailPanel(Panel):
     """Row 1 of a run."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is not None and self.shown.banner is None:
-            return bars.duel_rail(self.shown.duel, width, glyphs.current())
-        return bars.rail(self.shown.rail, self.shown.banner, width, glyphs.current())
+            return bars.render_ab_rail(self.shown.duel, width, glyphs.get_glyphs())
+        return bars.render_rail(self.shown.rail, self.shown.banner, width, glyphs.get_glyphs())
 
 
-class Transport(Panel):
+class TransportPanel(Panel):
     """Rows 1 and 2 of a replay."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.playback is None:
             return []
-        return transport.transport(self.shown.playback, width, height, glyphs.current())
+        return transport.render_transport(self.shown.playback, width, height, glyphs.get_glyphs())
 
 
-class HeroPanel(Framed):
+class HeroPanel(FramedPanel):
     """The big number."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        return hero.hero(self.shown.hero, width, height, glyphs.current(), boxed=self.boxed)
+        return hero.render_hero(
+            self.shown.hero, width, height, glyphs.get_glyphs(), boxed=self.boxed
+        )
 
 
-class MachinePanel(Framed, can_focus=True):
+class MachinePanel(FramedPanel, can_focus=True):
     """The machine. It is drawn once a second of the session."""
 
     def __init__(self, *, id: str) -> None:
@@ -93,74 +95,76 @@ class MachinePanel(Framed, can_focus=True):
     def build(self, width: int, height: int) -> list[Row]:
         if self.zoomed:
             shown, focused = self.shown, self.has_focus
-            return machine_detail.whole(
+            return machine_detail.render_machine_detail(
                 shown.machine,
                 shown.whole,
                 width,
                 height,
-                glyphs.current(),
+                glyphs.get_glyphs(),
                 boxed=self.boxed,
                 focused=focused,
             )
-        return machine.machine(
+        return machine.render_machine(
             self.shown.machine,
             width,
             height,
-            glyphs.current(),
+            glyphs.get_glyphs(),
             boxed=self.boxed,
             focused=self.has_focus,
         )
 
 
-class VerdictPanel(Framed):
+class ABVerdictPanel(FramedPanel):
     """The big number of an A/B."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
-        return ab_verdict.verdict(
-            self.shown.duel, width, height, glyphs.current(), boxed=self.boxed
+        return ab_verdict.render_ab_verdict(
+            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
         )
 
 
-class ArmPanel(Framed):
+class ABArmPanel(FramedPanel):
     """One arm of an A/B: `lane-a` or `lane-b`."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
         side = 0 if self.id == "lane-a" else 1
-        return ab_arm.lane(self.shown.duel, side, width, height, glyphs.current(), boxed=self.boxed)
+        return ab_arm.render_ab_arm(
+            self.shown.duel, side, width, height, glyphs.get_glyphs(), boxed=self.boxed
+        )
 
 
-class DifferencePanel(Framed):
+class ABDivergencePanel(FramedPanel):
     """What two arms write, from where it differs."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
-        return ab_divergence.parting(
-            self.shown.duel, width, height, glyphs.current(), boxed=self.boxed
+        return ab_divergence.render_ab_divergence(
+            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
         )
 
 
-class KeyBar(Panel, KeyRow):
+class FooterPanel(Panel, FooterRow):
     """What a session's screen was told last."""
 
-    def __init__(self, keys: Keys, *, id: str) -> None:
+    def __init__(self, keys: KeyHints, *, id: str) -> None:
         super().__init__(id=id)
         self.keys = keys
 
-    def keys_now(self) -> Keys:
+    def keys_now(self) -> KeyHints:
         return self.keys
 
 
-class Card(Panel):
+class CompactPanel(Panel):
     """Everything, where there is no room for panels."""
 
-    def __init__(self, keys: Keys, *, id: str) -> None:
+    def __init__(self, keys: KeyHints, *, id: str) -> None:
         super().__init__(id=id)
         self.keys = keys
 
     def build(self, width: int, height: int) -> list[Row]:
-        return compact.card(self.shown, self.keys, width, height, glyphs.current())
+        return compact.render_compact(self.shown, self.keys, width, height, glyphs.get_glyphs())

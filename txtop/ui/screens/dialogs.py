@@ -11,20 +11,20 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
 from txtop.formatting import parse_time
-from txtop.ui.drawing.frame import framed
-from txtop.ui.drawing.glyphs import current, glyph
-from txtop.ui.drawing.line_widget import Lines, Row
+from txtop.ui.drawing.frame import draw_frame
+from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
+from txtop.ui.drawing.line_widget import LineWidget, Row
 from txtop.ui.drawing.spans import fit
-from txtop.ui.keymap import Where, commands
-from txtop.ui.typed import Typed
+from txtop.ui.keymap import ScreenKind, list_commands
+from txtop.ui.typed import LineInput
 
 T = TypeVar("T")
-MOST_LISTED = 14
-KEYS_WIDE = 10
-KEY, WORD, VALUE, QUIET = "accent-a", "text", "bold", "muted"
+MAX_LISTED = 14
+KEYS_WIDTH = 10
+KEY_ROLE, TEXT_ROLE, BOLD_ROLE, MUTED_ROLE = "accent-a", "text", "bold", "muted"
 
 
-class DialogPanel(Lines):
+class DialogPanel(LineWidget):
     """The frame of a dialog; the dialog says what stands in it."""
 
     ground = "panel"
@@ -34,8 +34,8 @@ class DialogPanel(Lines):
         dialog = self.screen
         assert isinstance(dialog, Dialog)
         body = dialog.rows(width - 4)
-        said: Row = [(dialog.hint, QUIET)] if dialog.hint else []
-        return framed(dialog.heading, said, body, width, height, current(), boxed=True)
+        said: Row = [(dialog.hint, MUTED_ROLE)] if dialog.hint else []
+        return draw_frame(dialog.heading, said, body, width, height, get_glyphs(), boxed=True)
 
 
 class Dialog(ModalScreen[T]):
@@ -99,9 +99,9 @@ class HelpDialog(Dialog[None]):
 
     heading = "help"
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: ScreenKind) -> None:
         super().__init__()
-        self._commands = commands(where)
+        self._commands = list_commands(where)
         self._first = 0
 
     @property
@@ -109,13 +109,16 @@ class HelpDialog(Dialog[None]):
         return max(1, self.query_one(DialogPanel).size.height - 2)
 
     def wanted(self) -> tuple[int, int]:
-        return KEYS_WIDE + max(len(item.title) for item in self._commands), len(self._commands)
+        return KEYS_WIDTH + max(len(item.title) for item in self._commands), len(self._commands)
 
     def rows(self, width: int) -> list[Row]:
         more = self._room < len(self._commands)
-        self.hint = glyph("↑ ↓ more, another key goes back" if more else "any key goes back")
+        self.hint = adapt_text("↑ ↓ more, another key goes back" if more else "any key goes back")
         shown = self._commands[self._first : self._first + self._room]
-        return [[(f"{glyph(item.shown):<{KEYS_WIDE}}", KEY), (item.title, WORD)] for item in shown]
+        return [
+            [(f"{adapt_text(item.shown):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
+            for item in shown
+        ]
 
     def _move(self, by: int) -> None:
         most = max(0, len(self._commands) - self._room)
@@ -151,9 +154,14 @@ class QuitDialog(Dialog[str]):
 
     def rows(self, width: int) -> list[Row]:
         return [
-            [("s    ", KEY), ("stop it after the step at hand", WORD)],
-            [("l    ", KEY), ("leave it running; ", WORD), ("txtop", VALUE), (" finds it", WORD)],
-            [("esc  ", KEY), ("go back", QUIET)],
+            [("s    ", KEY_ROLE), ("stop it after the step at hand", TEXT_ROLE)],
+            [
+                ("l    ", KEY_ROLE),
+                ("leave it running; ", TEXT_ROLE),
+                ("txtop", BOLD_ROLE),
+                (" finds it", TEXT_ROLE),
+            ],
+            [("esc  ", KEY_ROLE), ("go back", MUTED_ROLE)],
         ]
 
     def pressed(self, event: events.Key) -> None:
@@ -163,7 +171,7 @@ class QuitDialog(Dialog[str]):
             super().pressed(event)
 
 
-class PlaceDialog(Dialog[int]):
+class GoToDialog(Dialog[int]):
     """Asks for a place in the recording; answers in ns. `find` knows cells and markers."""
 
     heading = "go to"
@@ -172,7 +180,7 @@ class PlaceDialog(Dialog[int]):
         super().__init__()
         self._duration = duration
         self._find = find
-        self._typed = Typed()
+        self._typed = LineInput()
         self._wrong = False
 
     def wanted(self) -> tuple[int, int]:
@@ -183,7 +191,7 @@ class PlaceDialog(Dialog[int]):
         return [
             [],
             self._typed.row("> ", "1:23, bf16 batch 8, a marker"),
-            [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else QUIET)],
+            [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else MUTED_ROLE)],
         ]
 
     def pressed(self, event: events.Key) -> None:
@@ -225,14 +233,14 @@ class ChoiceDialog(Dialog[str]):
         self.heading = heading
         self._find = find
         self._on_move = on_move
-        self._typed = Typed()
+        self._typed = LineInput()
         self._all = list(find(""))
         self._shown = self._all
         answers = [c.answer for c in self._all]
         self._at = answers.index(selected) if selected in answers else 0
 
     def wanted(self) -> tuple[int, int]:
-        return 48, min(len(self._all), MOST_LISTED) + 2
+        return 48, min(len(self._all), MAX_LISTED) + 2
 
     def _first(self, room: int) -> int:
         """The first line on show, so that the selected one is always there."""
@@ -243,13 +251,13 @@ class ChoiceDialog(Dialog[str]):
         first = self._first(room)
         found: list[Row] = [self._typed.row("> ", "type to find"), []]
         for i, choice in enumerate(self._shown[first : first + room], start=first):
-            mark = glyph("▸") if i == self._at else " "
-            hint = glyph(choice.hint)
-            role = VALUE if i == self._at else WORD
+            mark = adapt_text("▸") if i == self._at else " "
+            hint = adapt_text(choice.hint)
+            role = BOLD_ROLE if i == self._at else TEXT_ROLE
             text = fit(choice.text, width - 3 - len(hint))
-            found.append([(f"{mark} ", KEY), (text, role), (f" {hint}", QUIET)])
+            found.append([(f"{mark} ", KEY_ROLE), (text, role), (f" {hint}", MUTED_ROLE)])
         if not self._shown:
-            found.append([("  nothing matches", QUIET)])
+            found.append([("  nothing matches", MUTED_ROLE)])
         return found
 
     def _move(self, by: int) -> None:

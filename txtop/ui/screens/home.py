@@ -10,29 +10,29 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 
 from txtop import __version__
-from txtop.ui.drawing.frame import framed, inside
-from txtop.ui.drawing.glyphs import current, glyph
-from txtop.ui.drawing.line_widget import Ground, Lines, Row
-from txtop.ui.drawing.spans import ends
-from txtop.ui.keymap import footer_keys
-from txtop.ui.models.layout import CARD_BELOW, is_boxed
-from txtop.ui.models.machine import Machine
+from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
+from txtop.ui.drawing.line_widget import Ground, LineWidget, Row
+from txtop.ui.drawing.spans import join_ends
+from txtop.ui.keymap import build_footer_keys
+from txtop.ui.models.layout import COMPACT_BELOW, is_boxed
+from txtop.ui.models.machine import MachineView
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.panels import session_list, start_menu
-from txtop.ui.panels.bars import Keys
-from txtop.ui.panels.key_row import KeyRow
-from txtop.ui.panels.machine import machine, small_height
-from txtop.ui.typed import Typed
+from txtop.ui.panels.bars import KeyHints
+from txtop.ui.panels.key_row import FooterRow
+from txtop.ui.panels.machine import compute_small_height, render_machine
+from txtop.ui.typed import LineInput
 
 if TYPE_CHECKING:
-    from txtop.ui.models.home import HomeFrame, Listed
+    from txtop.ui.models.home import HomeFrame, ListedSession
 
 FAR = 1_000_000
-START_KEYS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
-MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
+START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
+CURSOR_MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR, "end": FAR}
 
 
-class HomeLines(Lines):
+class HomeWidget(LineWidget):
     """One line at the top or the bottom; `frame` is what it shows."""
 
     frame: HomeFrame | None = None
@@ -42,14 +42,14 @@ class HomeLines(Lines):
         self.tick()
 
 
-class Grounded(HomeLines):
+class HomeFramedWidget(HomeWidget):
     """On the ground of a panel where it has a frame."""
 
     def ground_now(self) -> Ground:
         return "panel" if self.boxed else "bg"
 
 
-class HomePanel(Grounded):
+class HomePanel(HomeFramedWidget):
     """Rows under a heading rule, or in a rounded frame where the screen is big."""
 
     heading = ""
@@ -63,32 +63,32 @@ class HomePanel(Grounded):
         raise NotImplementedError
 
     def build(self, width: int, height: int) -> list[Row]:
-        body = self.rows(*inside(width, height, self.boxed))
+        body = self.rows(*compute_inner_size(width, height, self.boxed))
         said: Row = [(self.subtitle(), "muted")] if self.subtitle() else []
-        return framed(self.heading, said, body, width, height, current(), boxed=self.boxed)
+        return draw_frame(self.heading, said, body, width, height, get_glyphs(), boxed=self.boxed)
 
 
-class Heading(HomeLines):
+class HomeHeader(HomeWidget):
     """Who this is, and which machine."""
 
     def build(self, width: int, height: int) -> list[Row]:
         machine = self.frame.title if self.frame else ""
         left: Row = [(" txtop", "accent-a.bold"), (f"  {machine}", "muted")]
-        return [ends(left, [(f"{__version__} ", "muted")], width)]
+        return [join_ends(left, [(f"{__version__} ", "muted")], width)]
 
 
-class MachinePanel(Grounded):
+class HomeMachinePanel(HomeFramedWidget):
     """This machine, live."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        shown = self.frame.machine if self.frame else Machine()
-        rows = machine(shown, width, height, current(), boxed=self.boxed)
+        shown = self.frame.machine if self.frame else MachineView()
+        rows = render_machine(shown, width, height, get_glyphs(), boxed=self.boxed)
         if self.frame and self.frame.problem:
             rows[1:2] = [[(f" {self.frame.problem}", "warn")]]
         return rows
 
 
-class Sessions(HomePanel):
+class SessionListPanel(HomePanel):
     """Running sessions first, then the recent ones, then those that came with txtop."""
 
     heading = "sessions"
@@ -96,10 +96,10 @@ class Sessions(HomePanel):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.list = SessionList()
-        self.typed: Typed | None = None
+        self.typed: LineInput | None = None
 
     @property
-    def listed(self) -> tuple[Listed, ...]:
+    def listed(self) -> tuple[ListedSession, ...]:
         return self.list.shown
 
     @property
@@ -114,7 +114,7 @@ class Sessions(HomePanel):
     def changed(self) -> None:
         """Draws what a person did to the list."""
         self.tick()
-        self.screen.query_one(Footer).tick()
+        self.screen.query_one(HomeFooter).tick()
 
     def subtitle(self) -> str:
         running = sum(item.stage == "running" for item in self.list.listed)
@@ -126,9 +126,9 @@ class Sessions(HomePanel):
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
-            return [[], [("looking for sessions" + glyph("…"), "muted")]]
-        return session_list.sessions(
-            self.list, self.typed, self.frame.now_s, width, height, current()
+            return [[], [("looking for sessions" + adapt_text("…"), "muted")]]
+        return session_list.render_session_list(
+            self.list, self.typed, self.frame.now_s, width, height, get_glyphs()
         )
 
     def type(self, event: events.Key) -> None:
@@ -138,18 +138,18 @@ class Sessions(HomePanel):
             self.typed = None
             if event.key == "escape":
                 self.list.find("")
-        elif event.key in MOVES:
-            self.list.move(MOVES[event.key])
+        elif event.key in CURSOR_MOVES:
+            self.list.move(CURSOR_MOVES[event.key])
         elif self.typed.take(event):
             self.list.find(self.typed.text)
         self.changed()
 
     async def on_click(self, event: events.Click) -> None:
         """Selects the session under the mouse; the selected one opens."""
-        _, height = inside(self.size.width, self.size.height, self.boxed)
-        room = session_list.room_for_lines(self.list, self.typed, height, current())
-        line = event.y - 1 - len(session_list.above(self.list, self.typed, current()))
-        at = session_list.first_line(self.list, room) + line
+        _, height = compute_inner_size(self.size.width, self.size.height, self.boxed)
+        room = session_list.count_visible_sessions(self.list, self.typed, height, get_glyphs())
+        line = event.y - 1 - len(session_list.render_list_top(self.list, self.typed, get_glyphs()))
+        at = session_list.compute_first_session(self.list, room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return
         chosen = at == self.at
@@ -159,37 +159,37 @@ class Sessions(HomePanel):
             await self.run_action("app.open")
 
 
-class Start(HomePanel):
+class StartMenuPanel(HomePanel):
     """How to start a run."""
 
     heading = "start"
 
     def rows(self, width: int, height: int) -> list[Row]:
-        return start_menu.start(width, height, current())
+        return start_menu.render_start_menu(width, height, get_glyphs())
 
     async def on_click(self, event: events.Click) -> None:
         """Does what the key under the mouse does."""
-        room = inside(self.size.width, self.size.height, self.boxed)
-        key = start_menu.key_at(event.y - 1, *room, current())
+        room = compute_inner_size(self.size.width, self.size.height, self.boxed)
+        key = start_menu.find_start_key(event.y - 1, *room, get_glyphs())
         if key:
-            await self.run_action(f"app.{START_KEYS[key]}")
+            await self.run_action(f"app.{START_ACTIONS[key]}")
 
 
-class Findings(HomeLines):
+class FindingsLine(HomeWidget):
     """What the doctor found of this machine."""
 
     def build(self, width: int, height: int) -> list[Row]:
         found = self.frame.findings if self.frame else None
-        return [start_menu.findings(found, width, current())]
+        return [start_menu.render_findings(found, width, get_glyphs())]
 
 
-class Footer(HomeLines, KeyRow):
+class HomeFooter(HomeWidget, FooterRow):
     """What does not fit is in the help."""
 
-    def keys_now(self) -> Keys:
-        shown = self.screen.query_one(Sessions)
+    def keys_now(self) -> KeyHints:
+        shown = self.screen.query_one(SessionListPanel)
         chosen = shown.list.selected
-        return footer_keys(
+        return build_footer_keys(
             "home",
             resumable=chosen is not None and chosen.resumable,
             marked=len(shown.list.marked),
@@ -203,19 +203,19 @@ class HomeScreen(Screen[Any]):
     _rows = 3
 
     def compose(self) -> ComposeResult:
-        yield Heading(id="heading")
-        yield MachinePanel(id="machine")
+        yield HomeHeader(id="heading")
+        yield HomeMachinePanel(id="machine")
         with Horizontal(id="lower"):
-            yield Sessions(id="sessions")
-            yield Start(id="start")
-        yield Findings(id="findings")
-        yield Footer(id="footer")
+            yield SessionListPanel(id="sessions")
+            yield StartMenuPanel(id="start")
+        yield FindingsLine(id="findings")
+        yield HomeFooter(id="footer")
 
     def show(self, frame: HomeFrame) -> None:
         """Draws what is new in `frame`."""
-        self._rows = small_height(frame.machine)
+        self._rows = compute_small_height(frame.machine)
         self._fit()
-        for each in self.query(HomeLines):
+        for each in self.query(HomeWidget):
             each.take(frame)
 
     def on_resize(self) -> None:
@@ -224,16 +224,16 @@ class HomeScreen(Screen[Any]):
     def _fit(self) -> None:
         """Gives the machine what it has to say, and a frame where there is room."""
         boxed = is_boxed(*self.app.size)
-        self.query_one(MachinePanel).styles.height = self._rows + 3 if boxed else self._rows
-        self.query_one(Start).display = self.app.size.width >= CARD_BELOW[0]
-        self.query_one(Findings).display = self.app.size.height >= CARD_BELOW[1]
+        self.query_one(HomeMachinePanel).styles.height = self._rows + 3 if boxed else self._rows
+        self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
+        self.query_one(FindingsLine).display = self.app.size.height >= COMPACT_BELOW[1]
 
     @property
-    def sessions(self) -> Sessions:
-        return self.query_one(Sessions)
+    def sessions(self) -> SessionListPanel:
+        return self.query_one(SessionListPanel)
 
     @property
-    def selected(self) -> Listed | None:
+    def selected(self) -> ListedSession | None:
         """The session that `enter` opens."""
         return self.sessions.list.selected
 
@@ -256,7 +256,7 @@ class HomeScreen(Screen[Any]):
 
     def find(self) -> None:
         """Opens the line for the words of a session."""
-        self.sessions.typed = Typed(self.sessions.list.words)
+        self.sessions.typed = LineInput(self.sessions.list.words)
         self.sessions.changed()
 
     def on_key(self, event: events.Key) -> None:
@@ -269,8 +269,8 @@ class HomeScreen(Screen[Any]):
             event.stop()
             event.prevent_default()
             self.mark() if event.key == "space" else self.find()
-        elif event.key in MOVES or event.key in ("j", "k"):
-            self._move({"k": -1, "j": 1}.get(event.key) or MOVES[event.key])
+        elif event.key in CURSOR_MOVES or event.key in ("j", "k"):
+            self._move({"k": -1, "j": 1}.get(event.key) or CURSOR_MOVES[event.key])
 
     def _move(self, by: int) -> None:
         self.sessions.list.move(by)

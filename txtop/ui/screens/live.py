@@ -10,81 +10,85 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 from textual.widget import Widget
 
-from txtop.ui.app_base import ShowApp
+from txtop.ui.app_base import BaseApp
 from txtop.ui.models import clipboard
-from txtop.ui.models.cell_detail.detail import Detail
-from txtop.ui.models.layout import Plan, arrange, arrange_duel
+from txtop.ui.models.cell_detail.detail import CellDetailView
+from txtop.ui.models.layout import PanelLayout, arrange_ab, arrange_session
 from txtop.ui.models.view import View
 from txtop.ui.panels import machine
-from txtop.ui.panels.cell_detail.panel import DetailColumn, DetailPanel
-from txtop.ui.panels.filtered_list import Listed
+from txtop.ui.panels.cell_detail.panel import CellDetailColumn, CellDetailPanel
+from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.panels import (
-    ArmPanel,
-    Card,
+    ABArmPanel,
+    ABDivergencePanel,
+    ABVerdictPanel,
     CellsPanel,
-    DifferencePanel,
-    Framed,
-    Header,
+    CompactPanel,
+    FooterPanel,
+    FramedPanel,
+    HeaderPanel,
     HeroPanel,
-    KeyBar,
     LogPanel,
     MachinePanel,
-    RailBar,
-    Transport,
-    VerdictPanel,
+    ProgressRailPanel,
+    TransportPanel,
 )
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
-from txtop.ui.screens.panel_screen import PlacedScreen
+from txtop.ui.screens.panel_screen import PanelScreen
 
-Mode = Literal["live", "replay"]
-AB, TRADEOFFS = 2, 3
-PANELS = {1: "cells", TRADEOFFS: "tradeoffs", 4: "machine", 5: "log"}
+SessionMode = Literal["live", "replay"]
+AB_NUMBER, TRADEOFFS_NUMBER = 2, 3
+PANEL_NAMES = {1: "cells", TRADEOFFS_NUMBER: "tradeoffs", 4: "machine", 5: "log"}
 
 
-class LiveScreen(PlacedScreen):
+class LiveScreen(PanelScreen):
     """Shows views."""
 
-    def __init__(self, mode: Mode = "live", footer: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, mode: SessionMode = "live", footer: Sequence[tuple[str, str]] = ()) -> None:
         super().__init__(footer)
-        self.mode: Mode = mode
+        self.mode: SessionMode = mode
         self.view = View()
         self._shape: tuple[int, int, bool] = (4, 0, False)
         self._arm = 0
         self._back_to: Widget | None = None
 
     def compose(self) -> ComposeResult:
-        yield Header(id="header")
-        yield Transport(id="transport") if self.mode == "replay" else RailBar(id="rail")
+        yield HeaderPanel(id="header")
+        yield (
+            TransportPanel(id="transport")
+            if self.mode == "replay"
+            else ProgressRailPanel(id="rail")
+        )
         yield HeroPanel(id="hero")
-        yield VerdictPanel(id="verdict")
-        yield ArmPanel(id="lane-a")
-        yield ArmPanel(id="lane-b")
-        yield DifferencePanel(id="difference")
+        yield ABVerdictPanel(id="verdict")
+        yield ABArmPanel(id="lane-a")
+        yield ABArmPanel(id="lane-b")
+        yield ABDivergencePanel(id="difference")
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield LogPanel(id="log")
         for name in ("detail-strip", "detail-spread", "detail-load"):
-            yield DetailPanel(id=name)
-        yield DetailColumn(id="detail")
-        yield KeyBar(self._footer, id="footer")
-        yield Card(self._footer, id="card")
+            yield CellDetailPanel(id=name)
+        yield CellDetailColumn(id="detail")
+        yield FooterPanel(self._footer, id="footer")
+        yield CompactPanel(self._footer, id="card")
 
-    def plan_for(self, size: Size) -> Plan:
+    def arrange_panels(self, size: Size) -> PanelLayout:
         """The panels on show on a terminal of that size."""
         return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
-    def _plan(self, size: Size, zoom: str) -> Plan:
+    def _plan(self, size: Size, zoom: str) -> PanelLayout:
         rows, count, plots = self._shape
         if self.view.duel is not None:
-            return arrange_duel(
+            return arrange_ab(
                 size.width,
                 size.height,
                 replay=self.mode == "replay",
                 machine_rows=rows,
                 zoom=zoom,
             )
-        return arrange(
+        return arrange_session(
             size.width,
             size.height,
             replay=self.mode == "replay",
@@ -98,7 +102,7 @@ class LiveScreen(PlacedScreen):
         """Draws what is new in `view`, on the panels that are on show."""
         if view.duel is not None:
             view = replace(view, duel=view.duel.choose(self._arm))
-        rows = machine.small_height(view.machine)
+        rows = machine.compute_small_height(view.machine)
         shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
         changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
         before = self.view.detail
@@ -107,10 +111,13 @@ class LiveScreen(PlacedScreen):
         if changed or turned:
             self._shape = shape
             self._lay_out()
-        self._hand_out(("", view))
+        self._distribute_views(("", view))
         if turned:
-            self._turn(before)
-        if self.focused is not None and self.focused.id not in self.plan_for(self.size).places:
+            self._follow_detail(before)
+        if (
+            self.focused is not None
+            and self.focused.id not in self.arrange_panels(self.size).places
+        ):
             self.set_focus(None)
 
     def next_arm(self) -> None:
@@ -118,11 +125,11 @@ class LiveScreen(PlacedScreen):
         self._arm += 1
         self.show(self.view)
 
-    def _turn(self, closed: Detail | None) -> None:
+    def _follow_detail(self, closed: CellDetailView | None) -> None:
         """Gives the focus to a detail that has come, or back to where it was."""
         if closed is None:
             self._back_to = self.focused
-            self.set_focus(self.query_one(DetailColumn))
+            self.set_focus(self.query_one(CellDetailColumn))
             return
         if isinstance(self._back_to, CellsPanel):
             self._back_to.go_to(closed.id)
@@ -140,7 +147,7 @@ class LiveScreen(PlacedScreen):
     def panel_now(self) -> str:
         return "detail" if self.view.detail is not None else super().panel_now
 
-    def beside(self, direction: int) -> str:
+    def get_neighbour(self, direction: int) -> str:
         """The id of the cell after the one whose detail is on show, or before it, as the table has
         them."""
         if self.view.detail is None:
@@ -155,15 +162,15 @@ class LiveScreen(PlacedScreen):
 
     def panel(self, number: int) -> None:
         """Gives a panel the focus; where it is small or hidden, all the room, and back again."""
-        if number == AB:
+        if number == AB_NUMBER:
             self.back()
             return
-        name = PANELS.get(number)
+        name = PANEL_NAMES.get(number)
         if name is None:
             return
         if self.view.duel is not None:
             self._set_zoom("" if self._zoom == name else name)
-            self.set_focus(self.query_one(f"#{name}", Framed) if self._zoom else None)
+            self.set_focus(self.query_one(f"#{name}", FramedPanel) if self._zoom else None)
             return
         plan = self._plan(self.size, "")
         focused = self.focused is not None and self.focused.id == name
@@ -175,16 +182,16 @@ class LiveScreen(PlacedScreen):
         if not self._zoom and (hidden or not plan.boxed):
             self.set_focus(None)
         else:
-            self.query_one(f"#{name}", Framed).focus()
+            self.query_one(f"#{name}", FramedPanel).focus()
 
     def next_plot(self) -> str:
         """Puts the next plot of the trade-offs on show, opening them first; returns why not."""
-        if "tradeoffs" not in self.plan_for(self.size).places:
-            self.panel(TRADEOFFS)
+        if "tradeoffs" not in self.arrange_panels(self.size).places:
+            self.panel(TRADEOFFS_NUMBER)
             return ""
         return self.query_one(TradeoffsPanel).next_plot()
 
-    def on_changed(self) -> None:
+    def on_keys_changed(self) -> None:
         self._tell_keys()
 
     def on_descendant_focus(self) -> None:
@@ -194,42 +201,42 @@ class LiveScreen(PlacedScreen):
         self._tell_keys()
 
     def _tell_keys(self) -> None:
-        if isinstance(self.app, ShowApp):
-            self.app.tell_keys()
+        if isinstance(self.app, BaseApp):
+            self.app.update_footer()
 
-    def _opened(self, name: str) -> bool:
+    def _focus_panel(self, name: str) -> bool:
         """Whether a panel is on show and has the focus now; on the card, and in the detail of a
         cell, none has."""
-        places = self.plan_for(self.size).places
+        places = self.arrange_panels(self.size).places
         if "card" in places or self.view.detail is not None:
             return False
         if name not in places:
             self._set_zoom(name)
-        self.query_one(f"#{name}", Framed).focus()
+        self.query_one(f"#{name}", FramedPanel).focus()
         return True
 
     def filter(self) -> bool:
         name = "log" if self.panel_now == "log" else "cells"
-        if self._opened(name):
-            self.query_one(f"#{name}", Listed).begin()
+        if self._focus_panel(name):
+            self.query_one(f"#{name}", FilteredListPanel).begin()
             return True
         return False
 
     def next_order(self) -> bool:
-        if self._opened("cells"):
+        if self._focus_panel("cells"):
             self.query_one(CellsPanel).next_order()
             return True
         return False
 
     def next_severity(self) -> bool:
-        if self._opened("log"):
+        if self._focus_panel("log"):
             self.query_one(LogPanel).next_severity()
             return True
         return False
 
     def chosen(self) -> tuple[str, list[str]] | None:
         if self.panel_now == "log":
-            lines = clipboard.log(self.query_one(LogPanel).in_sight)
+            lines = clipboard.format_log_rows(self.query_one(LogPanel).in_sight)
             return f"{len(lines)} lines of the log", lines
         if self.view.detail is not None:
             name: str | None = self.view.detail.id
@@ -240,12 +247,12 @@ class LiveScreen(PlacedScreen):
         row = next((each for each in self.view.cells if each.id == name), None)
         if row is None:
             return None
-        return f"{row.model} {row.precision} batch {row.batch}", [clipboard.cell(row)]
+        return f"{row.model} {row.precision} batch {row.batch}", [clipboard.format_cell_row(row)]
 
     def back(self) -> bool:
         """Leaves the words of a list, then the zoom, then the focus; False when there is nothing
         to leave."""
-        if isinstance(self.focused, Listed) and self.focused.clear():
+        if isinstance(self.focused, FilteredListPanel) and self.focused.clear():
             return True
         if not self._zoom and self.focused is None:
             return False
@@ -256,6 +263,6 @@ class LiveScreen(PlacedScreen):
     def _set_zoom(self, name: str) -> None:
         if name != self._zoom:
             self._zoom = name
-            for panel in self.query(Framed):
+            for panel in self.query(FramedPanel):
                 panel.zoomed = panel.id == name
             self._lay_out()

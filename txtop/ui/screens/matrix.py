@@ -10,24 +10,24 @@ from textual.geometry import Size
 
 from txtop.errors import UsageError
 from txtop.forecast.history import RunHistory
-from txtop.forecast.memory_fit import Room
-from txtop.forecast.preview import Forecast, forecast
-from txtop.ui.drawing.frame import inside
-from txtop.ui.drawing.glyphs import current
-from txtop.ui.drawing.line_widget import Ground, Lines, Row
-from txtop.ui.drawing.spans import ends
-from txtop.ui.keymap import footer_keys
+from txtop.forecast.memory_fit import FreeMemory
+from txtop.forecast.preview import MatrixPreview, build_matrix_preview
+from txtop.ui.drawing.frame import compute_inner_size
+from txtop.ui.drawing.glyphs import get_glyphs
+from txtop.ui.drawing.line_widget import Ground, LineWidget, Row
+from txtop.ui.drawing.spans import join_ends
+from txtop.ui.keymap import build_footer_keys
 from txtop.ui.models.home import HomeFrame
-from txtop.ui.models.layout import Plan, arrange_matrix
-from txtop.ui.models.matrix_choices import Choices
+from txtop.ui.models.layout import PanelLayout, arrange_matrix
+from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
-from txtop.ui.panels.bars import Keys
-from txtop.ui.panels.key_row import KeyRow
-from txtop.ui.screens.panel_screen import PlacedScreen
-from txtop.ui.typed import Typed
+from txtop.ui.panels.bars import KeyHints
+from txtop.ui.panels.key_row import FooterRow
+from txtop.ui.screens.panel_screen import PanelScreen
+from txtop.ui.typed import LineInput
 
-MOVES = {
+CURSOR_MOVES = {
     "up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1),
     "k": (-1, 0), "j": (1, 0), "h": (0, -1), "l": (0, 1),
     "tab": (1, 0), "shift+tab": (-1, 0),
@@ -36,7 +36,7 @@ MOVES = {
 PAGE = 5
 
 
-class MatrixLines(Lines):
+class MatrixWidget(LineWidget):
     """A panel of the builder."""
 
     @property
@@ -49,31 +49,33 @@ class MatrixLines(Lines):
         return "panel" if self.boxed and self.id not in ("heading", "footer") else "bg"
 
 
-class MatrixHeading(MatrixLines):
+class MatrixHeader(MatrixWidget):
     """Row 0."""
 
     def build(self, width: int, height: int) -> list[Row]:
         left: Row = [(" txtop", "accent-a.bold"), ("  start a run", "text.bold")]
-        return [ends(left, [(f"{self.builder.title_of_machine} ", "muted")], width)]
+        return [join_ends(left, [(f"{self.builder.title_of_machine} ", "muted")], width)]
 
 
-class ChoicesPanel(MatrixLines):
+class MatrixChoicesPanel(MatrixWidget):
     """The knobs."""
 
     def build(self, width: int, height: int) -> list[Row]:
         shown, typed = self.builder.choices, self.builder.typed
-        return knobs.choices(shown, typed, width, height, current(), boxed=self.boxed)
+        return knobs.render_matrix_choices(
+            shown, typed, width, height, get_glyphs(), boxed=self.boxed
+        )
 
     def on_click(self, event: events.Click) -> None:
         """Chooses the value under the mouse."""
         if self.builder.typed is not None:
             return
         shown = self.builder.choices
-        across, down = inside(*self.size, self.boxed)
-        row = event.y - 1 + knobs.first_knob(shown, down)
+        across, down = compute_inner_size(*self.size, self.boxed)
+        row = event.y - 1 + knobs.compute_first_knob(shown, down)
         if not 0 <= event.y - 1 < down or not 0 <= row < len(shown.knobs):
             return
-        found, _ = knobs.places(shown.knobs[row], row == shown.at, across, current())
+        found, _ = knobs.place_values(shown.knobs[row], row == shown.at, across, get_glyphs())
         x = event.x - (2 if self.boxed else 1)
         for place in found:
             if place.start <= x < place.start + place.width:
@@ -87,18 +89,18 @@ class ChoicesPanel(MatrixLines):
         self.builder.move(-1, 0)
 
 
-class AheadPanel(MatrixLines):
+class MatrixCellsPanel(MatrixWidget):
     """The cells, what will not run first."""
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
-        return matrix_preview.table(
+        return matrix_preview.render_matrix_cells(
             builder.forecast,
             builder.room,
             builder.skip,
             width,
             height,
-            current(),
+            get_glyphs(),
             boxed=self.boxed,
         )
 
@@ -109,47 +111,47 @@ class AheadPanel(MatrixLines):
         self.builder.scroll(-1)
 
 
-class BeforePanel(MatrixLines):
+class MatrixSummaryPanel(MatrixWidget):
     """Time, memory, and the command line that does the same."""
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
-        return matrix_preview.before(
-            builder.forecast, builder.room, width, height, current(), boxed=self.boxed
+        return matrix_preview.render_matrix_summary(
+            builder.forecast, builder.room, width, height, get_glyphs(), boxed=self.boxed
         )
 
 
-class MatrixKeys(MatrixLines, KeyRow):
+class MatrixFooter(MatrixWidget, FooterRow):
     """While a value is typed, how that ends."""
 
-    def keys_now(self) -> Keys:
-        return footer_keys("matrix", typing=self.builder.typed is not None)
+    def keys_now(self) -> KeyHints:
+        return build_footer_keys("matrix", typing=self.builder.typed is not None)
 
 
-class MatrixScreen(PlacedScreen):
+class MatrixScreen(PanelScreen):
     """Keeps what is chosen, and shows what it amounts to. `enter` is the application's."""
 
-    def __init__(self, choices: Choices, session_dir: Path | None = None) -> None:
+    def __init__(self, choices: MatrixChoices, session_dir: Path | None = None) -> None:
         super().__init__()
         self.choices = choices
         self._session_dir = session_dir
-        self.typed: knobs.Entry | None = None
-        self.room = Room()
-        self.forecast = Forecast()
+        self.typed: knobs.KnobInput | None = None
+        self.room = FreeMemory()
+        self.forecast = MatrixPreview()
         self.skip = 0
         self.title_of_machine = ""
         self._past = RunHistory()
-        self._line = Typed()
-        self._reckon()
+        self._line = LineInput()
+        self._update_preview()
 
     def compose(self) -> ComposeResult:
-        yield MatrixHeading(id="heading")
-        yield ChoicesPanel(id="choices")
-        yield AheadPanel(id="cells")
-        yield BeforePanel(id="before")
-        yield MatrixKeys(id="footer")
+        yield MatrixHeader(id="heading")
+        yield MatrixChoicesPanel(id="choices")
+        yield MatrixCellsPanel(id="cells")
+        yield MatrixSummaryPanel(id="before")
+        yield MatrixFooter(id="footer")
 
-    def plan_for(self, size: Size) -> Plan:
+    def arrange_panels(self, size: Size) -> PanelLayout:
         """The panels on show on a terminal of that size."""
         return arrange_matrix(size.width, size.height, knobs=len(self.choices.knobs))
 
@@ -159,7 +161,7 @@ class MatrixScreen(PlacedScreen):
         self.title_of_machine = frame.title
         if frame.past is not self._past and frame.past is not None:
             self._past = frame.past
-            self._reckon()
+            self._update_preview()
         self._tick()
 
     def back(self) -> bool:
@@ -182,15 +184,15 @@ class MatrixScreen(PlacedScreen):
     def choose(self) -> None:
         """Chooses the value under the cursor, or no longer."""
         self.choices.toggle()
-        self._reckon()
+        self._update_preview()
         self._tick()
 
     def begin_typing(self, first: str = "") -> bool:
         """Opens the line for another value; False where all there are stand there already."""
         if not self.choices.knob.typing:
             return False
-        self._line = Typed(first)
-        self.typed = knobs.Entry(first)
+        self._line = LineInput(first)
+        self.typed = knobs.KnobInput(first)
         self._tick()
         return True
 
@@ -204,8 +206,8 @@ class MatrixScreen(PlacedScreen):
             event.stop()
             event.prevent_default()
             self.choose() if event.key == "space" else self.begin_typing()
-        elif event.key in MOVES:
-            self.move(*MOVES[event.key])
+        elif event.key in CURSOR_MOVES:
+            self.move(*CURSOR_MOVES[event.key])
         elif event.key in ("pageup", "pagedown"):
             self.scroll(PAGE if event.key == "pagedown" else -PAGE)
         elif event.character and event.character in "0123456789":
@@ -227,18 +229,20 @@ class MatrixScreen(PlacedScreen):
                 wrong = str(error)
             else:
                 self.typed = None
-                self._reckon()
+                self._update_preview()
                 self._tick()
                 return
         elif not self._line.take(event):
             return
-        self.typed = knobs.Entry(self._line.text, wrong)
+        self.typed = knobs.KnobInput(self._line.text, wrong)
         self._tick()
 
-    def _reckon(self) -> None:
+    def _update_preview(self) -> None:
         self.skip = 0
-        self.forecast = forecast(self.choices.asked(), self._past, self._session_dir)
+        self.forecast = build_matrix_preview(
+            self.choices.to_run_options(), self._past, self._session_dir
+        )
 
     def _tick(self) -> None:
-        for panel in self.query(MatrixLines):
+        for panel in self.query(MatrixWidget):
             panel.tick()

@@ -10,13 +10,13 @@ from textual.layout import ArrangeResult, Layout, WidgetPlacement
 from textual.screen import Screen
 from textual.widget import Widget
 
-from txtop.ui.models.layout import Plan
+from txtop.ui.models.layout import PanelLayout
 from txtop.ui.models.view import View
-from txtop.ui.panels.filtered_list import Listed
-from txtop.ui.panels.panels import Card, KeyBar, Panel
+from txtop.ui.panels.filtered_list import FilteredListPanel
+from txtop.ui.panels.panels import CompactPanel, FooterPanel, Panel
 
 
-class Grid(Layout):
+class PanelGrid(Layout):
     """Places the panels where the screen's plan says, in one pass."""
 
     name = "grid-of-panels"
@@ -24,8 +24,8 @@ class Grid(Layout):
     def arrange(
         self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True
     ) -> ArrangeResult:
-        assert isinstance(parent, PlacedScreen)
-        places = parent.plan_for(size).places
+        assert isinstance(parent, PanelScreen)
+        places = parent.arrange_panels(size).places
         none = Spacing()
         return [
             WidgetPlacement(Region(*places[child.id]), Offset(), none, child)
@@ -34,7 +34,7 @@ class Grid(Layout):
         ]
 
 
-class PlacedScreen(Screen[None]):
+class PanelScreen(Screen[None]):
     """It collects nothing and decides nothing. Subclasses say what is on it, and where."""
 
     CSS_PATH = "live.tcss"
@@ -44,13 +44,13 @@ class PlacedScreen(Screen[None]):
         super().__init__()
         self._footer = footer
         self._zoom = ""
-        self._grid = Grid()
+        self._grid = PanelGrid()
 
     @property
     def layout(self) -> Layout:
         return self._grid
 
-    def plan_for(self, size: Size) -> Plan:
+    def arrange_panels(self, size: Size) -> PanelLayout:
         """The panels on show on a terminal of that size."""
         raise NotImplementedError
 
@@ -62,7 +62,7 @@ class PlacedScreen(Screen[None]):
     @property
     def typing(self) -> bool:
         """Whether letters are words to look for."""
-        return isinstance(self.focused, Listed) and self.focused.words.typing
+        return isinstance(self.focused, FilteredListPanel) and self.focused.words.typing
 
     def filter(self) -> bool:
         """Begins to look for words in a list; False where there is none."""
@@ -83,16 +83,16 @@ class PlacedScreen(Screen[None]):
     def set_footer(self, keys: Sequence[tuple[str, str]]) -> None:
         """Replaces what the last row says."""
         self._footer = keys
-        for bar in self.query(KeyBar):
+        for bar in self.query(FooterPanel):
             bar.keys = keys
             bar.tick()
-        for card in self.query(Card):
+        for card in self.query(CompactPanel):
             card.keys = keys
             card.tick()
 
-    def _hand_out(self, *views: tuple[str, View]) -> None:
+    def _distribute_views(self, *views: tuple[str, View]) -> None:
         """Gives each panel the view for its id's ending; it draws it where it is on show."""
-        places = self.plan_for(self.size).places
+        places = self.arrange_panels(self.size).places
         for panel in self.query(Panel):
             view = next(v for ending, v in views if (panel.id or "").endswith(ending))
             if panel.id in places:

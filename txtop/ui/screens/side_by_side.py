@@ -10,26 +10,33 @@ from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.line_widget import Row
-from txtop.ui.models.layout import Plan, arrange_pair
-from txtop.ui.models.view import PairView, View
+from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
+from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.panels import bars
-from txtop.ui.panels.panels import Card, CellsPanel, HeroPanel, KeyBar, Panel, Transport
-from txtop.ui.screens.panel_screen import PlacedScreen
+from txtop.ui.panels.panels import (
+    CellsPanel,
+    CompactPanel,
+    FooterPanel,
+    HeroPanel,
+    Panel,
+    TransportPanel,
+)
+from txtop.ui.screens.panel_screen import PanelScreen
 
 SIDES = ("a", "b")
 LETTERS = {"a": "A", "b": "B"}
 
 
-class PairHeader(Panel):
+class SideBySideHeader(Panel):
     """Row 0: which session is on which side."""
 
-    pair: PairView = PairView(View(), View())
+    pair: SideBySideView = SideBySideView(View(), View())
 
     def build(self, width: int, height: int) -> list[Row]:
-        return bars.pair_header(self.pair, width, glyphs.current())
+        return bars.render_side_by_side_header(self.pair, width, glyphs.get_glyphs())
 
 
-class LanePanel(HeroPanel):
+class SideBySideHeroPanel(HeroPanel):
     """The cell at work on one side, in that side's colour."""
 
     def build(self, width: int, height: int) -> list[Row]:
@@ -41,7 +48,7 @@ class LanePanel(HeroPanel):
         return rows
 
 
-class PairScreen(PlacedScreen):
+class SideBySideScreen(PanelScreen):
     """Shows pairs of views."""
 
     def __init__(self, footer: Sequence[tuple[str, str]] = ()) -> None:
@@ -49,27 +56,27 @@ class PairScreen(PlacedScreen):
         self._count = 0
 
     def compose(self) -> ComposeResult:
-        yield PairHeader(id="header")
-        yield Transport(id="transport")
+        yield SideBySideHeader(id="header")
+        yield TransportPanel(id="transport")
         for side in SIDES:
-            yield LanePanel(id=f"hero-{side}")
+            yield SideBySideHeroPanel(id=f"hero-{side}")
             yield CellsPanel(id=f"cells-{side}")
-        yield KeyBar(self._footer, id="footer")
-        yield Card(self._footer, id="card")
+        yield FooterPanel(self._footer, id="footer")
+        yield CompactPanel(self._footer, id="card")
 
-    def plan_for(self, size: Size) -> Plan:
+    def arrange_panels(self, size: Size) -> PanelLayout:
         """The panels on show on a terminal of that size."""
-        return arrange_pair(size.width, size.height, cells=self._count, zoom=self._zoom)
+        return arrange_side_by_side(size.width, size.height, cells=self._count, zoom=self._zoom)
 
-    def show(self, pair: PairView) -> None:
+    def show(self, pair: SideBySideView) -> None:
         """Draws what is new, on the panels that are on show."""
-        left, right = _on_one_scale(pair)
+        left, right = _share_scale(pair)
         count = max(len(left.cells), len(right.cells))
         if count != self._count:
             self._count = count
             self._lay_out()
-        self.query_one(PairHeader).pair = pair
-        self._hand_out(("-b", right), ("", left))
+        self.query_one(SideBySideHeader).pair = pair
+        self._distribute_views(("-b", right), ("", left))
 
     def panel(self, number: int) -> None:
         """The cells of both in all the room, and back again."""
@@ -85,7 +92,7 @@ class PairScreen(PlacedScreen):
         return True
 
 
-def _on_one_scale(pair: PairView) -> tuple[View, View]:
+def _share_scale(pair: SideBySideView) -> tuple[View, View]:
     """Lettered titles, and charts of one unit on one scale: heights may then be compared."""
     views = [pair.left, pair.right]
     charts = [view.hero.chart for view in views]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
-from txtop.ui.drawing.glyphs import Mode
+from txtop.ui.drawing.glyphs import GlyphMode
 
 FPS = 4.0
 FPS_REMOTE = 2.0
-PATIENCE_S = 1.0
+HANGUP_GRACE_S = 1.0
 HANGUP_STATUS = 128 + signal.SIGHUP
 _WIDE_LANGUAGES = ("zh", "ja", "ko")
 
@@ -31,11 +31,11 @@ class Capabilities:
     why: str
     colour: bool
     truecolour: bool
-    glyphs: Mode
+    glyphs: GlyphMode
     fps: float
 
 
-def capabilities(
+def detect_capabilities(
     environ: Mapping[str, str] | None = None,
     *,
     stdin_tty: bool | None = None,
@@ -57,7 +57,7 @@ def capabilities(
         why=why,
         colour=not environ.get("NO_COLOR"),
         truecolour=environ.get("COLORTERM", "") in ("truecolor", "24bit"),
-        glyphs=_glyphs(environ, term),
+        glyphs=_detect_glyphs(environ, term),
         fps=FPS_REMOTE if environ.get("SSH_CONNECTION") else FPS,
     )
 
@@ -69,7 +69,7 @@ def _is_tty(fd: int) -> bool:
         return False
 
 
-def _glyphs(environ: Mapping[str, str], term: str) -> Mode:
+def _detect_glyphs(environ: Mapping[str, str], term: str) -> GlyphMode:
     language = environ.get("LANG", "")
     # Python turns LANG=C into LC_CTYPE=C.UTF-8 as it starts: that says nothing of the terminal.
     coerced = language in ("C", "POSIX") and environ.get("LC_CTYPE") == "C.UTF-8"
@@ -81,12 +81,12 @@ def _glyphs(environ: Mapping[str, str], term: str) -> Mode:
     return "blocks" if term == "linux" else "braille"
 
 
-class Guard:
+class TerminalGuard:
     """Watches the terminal and the signals while a screen is up, from a thread of its own.
 
     `on_lost` is called once when the terminal is gone (hangup, error, or SIGHUP), `on_interrupt`
     at every SIGINT and SIGTERM; both in the guard's thread. A process that is still there
-    `PATIENCE_S` after its terminal went is ended hard, since Textual may spin on a dead
+    `HANGUP_GRACE_S` after its terminal went is ended hard, since Textual may spin on a dead
     descriptor and a writer may be stuck on a terminal that reads no more.
     """
 
@@ -106,7 +106,7 @@ class Guard:
         self._deadline_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="terminal guard", daemon=True)
 
-    def __enter__(self) -> Guard:
+    def __enter__(self) -> TerminalGuard:
         try:
             self._attributes = termios.tcgetattr(self._fd)
         except termios.error:
@@ -115,7 +115,7 @@ class Guard:
         for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
             # A hangup that was ignored from the start stays ignored, as nohup wants it.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._signalled)
+                self._previous[number] = signal.signal(number, self._handle_signal)
         self._thread.start()
         return self
 
@@ -128,7 +128,7 @@ class Guard:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._wake(b"q")
-        self._thread.join(PATIENCE_S)
+        self._thread.join(HANGUP_GRACE_S)
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -141,7 +141,7 @@ class Guard:
         with suppress(OSError):
             os.write(self._wake_write, byte)
 
-    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, number: int, _frame: FrameType | None) -> None:
         self._wake(b"h" if number == signal.SIGHUP else b"i")
 
     def _run(self) -> None:
@@ -170,31 +170,31 @@ class Guard:
         if self.lost:
             return
         self.lost = True
-        self._deadline_s = min(self._deadline_s or float("inf"), time.monotonic() + PATIENCE_S)
+        self._deadline_s = min(self._deadline_s or float("inf"), time.monotonic() + HANGUP_GRACE_S)
         self._on_lost()
 
     def _end_hard(self) -> None:
-        restore(self._fd, self._attributes)
+        restore_terminal(self._fd, self._attributes)
         os._exit(HANGUP_STATUS if self.lost else 130)
 
 
-LEAVE = "\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l" + (
+RESTORE_SEQUENCE = "\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l" + (
     "\x1b[<u\x1b[?1049l\x1b[?25h\x1b[?1004l"
 )
 
 
-def restore(fd: int, attributes: list[Any] | None) -> None:
+def restore_terminal(fd: int, attributes: list[Any] | None) -> None:
     """Gives the terminal back as it was, as far as it still answers; never blocks, never raises."""
     with suppress(OSError):
         out = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        os.write(out, LEAVE.encode())
+        os.write(out, RESTORE_SEQUENCE.encode())
         os.close(out)
     if attributes is not None:
         with suppress(termios.error, OSError):
             termios.tcsetattr(fd, termios.TCSANOW, attributes)
 
 
-def detach() -> None:
+def detach_stdio() -> None:
     """Turns the standard descriptors to nowhere: a dead terminal would refuse every write."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 
-class Outlet(io.TextIOBase):
+class TerminalWriter(io.TextIOBase):
     """Writes text to a descriptor; once that fails, everything after is dropped without a word."""
 
     def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
@@ -59,7 +59,7 @@ class TerminalDriver(LinuxDriver):
         size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
-        self._outlet = Outlet(1, self._lose)
+        self._outlet = TerminalWriter(1, self._lose)
         self._file = cast(TextIOWrapper, self._outlet)
 
     @property

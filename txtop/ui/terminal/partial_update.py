@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 
-class Narrow(ChopsUpdate):
+class PartialUpdate(ChopsUpdate):
     """Textual's update of some columns of some rows, cut on both sides."""
 
     def render_segments(self, console: Console) -> str:
@@ -31,8 +31,8 @@ class Narrow(ChopsUpdate):
         return "".join(found)
 
 
-def narrowed(update: RenderableType | None) -> RenderableType | None:
+def narrow_update(update: RenderableType | None) -> RenderableType | None:
     """The same update, sent in fewer bytes where it can be."""
     if type(update) is ChopsUpdate:
-        return Narrow(update.chops, update.spans, update.chop_ends)
+        return PartialUpdate(update.chops, update.spans, update.chop_ends)
     return update

@@ -8,17 +8,17 @@ from txtop.options import reproduce
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models import hero as headline
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.facts import Group, groups
-from txtop.ui.models.cell_detail.histogram import Spread, spread
-from txtop.ui.models.cell_detail.iterations import Strip, strip
-from txtop.ui.models.cell_detail.metrics import Figure, figures
-from txtop.ui.models.cell_detail.telemetry import Trace, traces
-from txtop.ui.models.hero import Hero, load_phases
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.facts import FactGroup, build_fact_groups
+from txtop.ui.models.cell_detail.histogram import HistogramView, build_histogram
+from txtop.ui.models.cell_detail.iterations import IterationsView, build_iterations
+from txtop.ui.models.cell_detail.metrics import DetailMetric, build_detail_metrics
+from txtop.ui.models.cell_detail.telemetry import Trace, build_traces
+from txtop.ui.models.hero import HeroView, label_load_phases
 
 
 @dataclass(frozen=True)
-class Loading:
+class LoadPhasesView:
     """The phases of a load in seconds, those that took part in it, in their order.
 
     `shared`: the weights were there from a cell before, whose load this was. `now` says what a
@@ -32,49 +32,49 @@ class Loading:
 
 
 @dataclass(frozen=True)
-class Detail:
+class CellDetailView:
     """One cell. `place` of `count` is where it stands in the plan, from 1 on."""
 
     id: str
     place: int
     count: int
-    hero: Hero
-    strip: Strip
+    hero: HeroView
+    strip: IterationsView
     traces: tuple[Trace, ...]
-    spread: Spread
-    loading: Loading
-    figures: tuple[Figure, ...]
-    groups: tuple[Group, ...]
+    spread: HistogramView
+    loading: LoadPhasesView
+    figures: tuple[DetailMetric, ...]
+    groups: tuple[FactGroup, ...]
     command: str
 
 
-def detail(session: SessionState, name: str, memo: Memo) -> Detail | None:
+def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> CellDetailView | None:
     """Null where the session has no such cell."""
     state = session.cells.get(name)
     if state is None:
         return None
-    shown, plan = strip(session, state, memo), session.plan
-    hero = headline.hero(session, state, memo.references(session), memo)
-    return Detail(
+    shown, plan = build_iterations(session, state, memo), session.plan
+    hero = headline.build_hero(session, state, memo.references(session), memo)
+    return CellDetailView(
         id=name,
         place=list(session.cells).index(name) + 1,
         count=len(session.cells),
         hero=hero,
         strip=shown,
-        traces=traces(session, state, shown, memo),
-        spread=spread(session, state, memo),
-        loading=_loading(state, hero),
-        figures=figures(session, state, memo),
-        groups=groups(session, state, memo),
+        traces=build_traces(session, state, shown, memo),
+        spread=build_histogram(session, state, memo),
+        loading=_build_load_phases(state, hero),
+        figures=build_detail_metrics(session, state, memo),
+        groups=build_fact_groups(session, state, memo),
         command=memo.kept(
             ("command", name), plan, lambda: reproduce.format_cell_command(plan, state.cell)
         ),
     )
 
 
-def _loading(state: CellState, hero: Hero) -> Loading:
+def _build_load_phases(state: CellState, hero: HeroView) -> LoadPhasesView:
     load = state.load
     now = hero.why if state.stage == "loading" else ""
     if load is None:
-        return Loading(now=now)
-    return Loading(load.load_s, load_phases(load), state.shares_weights, now)
+        return LoadPhasesView(now=now)
+    return LoadPhasesView(load.load_s, label_load_phases(load), state.shares_weights, now)

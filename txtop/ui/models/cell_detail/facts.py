@@ -16,15 +16,15 @@ from txtop.stats.steady_state import is_drifting
 from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.iterations import pace
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
-STDERR_LINES = 12
-INPUTS = 12
+MAX_STDERR_LINES = 12
+HASH_CHARACTERS = 12
 
 
 @dataclass(frozen=True)
-class Said:
+class CellFact:
     """A label and what is said under it; `role` is its colour."""
 
     label: str
@@ -33,74 +33,86 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Group:
+class FactGroup:
     """What belongs together, under a title."""
 
     title: str
-    said: tuple[Said, ...]
+    said: tuple[CellFact, ...]
 
 
-def groups(session: SessionState, state: CellState, memo: Memo) -> tuple[Group, ...]:
+def build_fact_groups(
+    session: SessionState, state: CellState, memo: FrameCache
+) -> tuple[FactGroup, ...]:
     """Most telling first; none that has nothing to say."""
     found = (
-        Group("failure", _failure(state)),
-        Group("how it went", _course(session, state, memo)),
-        Group("configuration", _configuration(session, state)),
-        Group("notes", tuple(Said("", note) for note in _notes(session, state, memo))),
+        FactGroup("failure", _list_failure(state)),
+        FactGroup("how it went", _list_progress(session, state, memo)),
+        FactGroup("configuration", _list_configuration(session, state)),
+        FactGroup("notes", tuple(CellFact("", note) for note in _notes(session, state, memo))),
     )
     return tuple(group for group in found if group.said)
 
 
-def _failure(state: CellState) -> tuple[Said, ...]:
-    if state.status not in hero_metrics.FAILED and not state.invalid:
+def _list_failure(state: CellState) -> tuple[CellFact, ...]:
+    if state.status not in hero_metrics.FAILED_STATUSES and not state.invalid:
         return ()
     ending = state.finished
-    said = [Said("state", "INVALID" if state.invalid else hero_metrics.tag(state), "bad")]
-    said += [Said("reason", state.reason)] if state.reason else []
+    said = [
+        CellFact(
+            "state", "INVALID" if state.invalid else hero_metrics.format_failure_tag(state), "bad"
+        )
+    ]
+    said += [CellFact("reason", state.reason)] if state.reason else []
     if state.invalid:
-        said.append(Said("reason", f"{state.invalid} NaN or Inf in its logits"))
-    said += [Said("hint", state.hint)] if state.hint else []
+        said.append(CellFact("reason", f"{state.invalid} NaN or Inf in its logits"))
+    said += [CellFact("hint", state.hint)] if state.hint else []
     if ending is not None:
         if ending.wanted_bytes:
-            said.append(Said("wanted", f"{formatting.gib(ending.wanted_bytes)} GiB"))
+            said.append(CellFact("wanted", f"{formatting.format_gib(ending.wanted_bytes)} GiB"))
         if ending.exit_code is not None:
-            said.append(Said("exit code", str(ending.exit_code)))
-        lines = ending.stderr[-STDERR_LINES:]
+            said.append(CellFact("exit code", str(ending.exit_code)))
+        lines = ending.stderr[-MAX_STDERR_LINES:]
         said += [
-            Said("stderr" if i == 0 else "", line, "muted") for i, line in enumerate(lines) if line
+            CellFact("stderr" if i == 0 else "", line, "muted")
+            for i, line in enumerate(lines)
+            if line
         ]
     return tuple(said)
 
 
-def _course(session: SessionState, state: CellState, memo: Memo) -> tuple[Said, ...]:
+def _list_progress(
+    session: SessionState, state: CellState, memo: FrameCache
+) -> tuple[CellFact, ...]:
     """How its iterations were counted and what is to be thought of them."""
-    said: list[Said] = []
+    said: list[CellFact] = []
     if state.finished and state.finished.stopped_by:
-        said.append(Said("stopped by", state.finished.stopped_by))
+        said.append(CellFact("stopped by", state.finished.stopped_by))
     if state.samples.role:
-        said += memo.kept("course", pace(state), lambda: _judged(session, state, memo))
-    said += [Said("blocks", text, "warn") for text in _blocks(state)]
+        said += memo.kept(
+            "course", compute_refresh_key(state), lambda: _list_judgements(session, state, memo)
+        )
+    said += [CellFact("blocks", text, "warn") for text in _blocks(state)]
     peaks = _peaks(state)
-    said += [Said("peak memory", peaks)] if peaks else []
+    said += [CellFact("peak memory", peaks)] if peaks else []
     output = session.output_of(state.cell.id)
     if output is not None:
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
-        said.append(Said("output", fidelity.format_badge_forms(output)[0] + against))
+        said.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
     return tuple(said)
 
 
-def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
+def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) -> list[CellFact]:
     if state.cell.serving is not None:
-        return _of_requests(session, state)
+        return _list_requests(session, state)
     kept = state.samples.kept()
     start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
     places = kept[start:]
-    said = [Said("iterations", _counted(state, len(places), start))]
+    said = [CellFact("iterations", _format_counts(state, len(places), start))]
     name = metrics.choose_headline_metric(state)
     now = memo.now(state, name, session.plan.seed)
     if now.cv is not None:
-        said.append(Said("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}"))
+        said.append(CellFact("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}"))
     durations = [state.samples.e2e_ns[i] for i in places]
     found = estimate_trend(durations) if state.over else None
     if found is not None:
@@ -108,27 +120,29 @@ def _judged(session: SessionState, state: CellState, memo: Memo) -> list[Said]:
         across = round(found.across * 100, 1) + 0.0
         verdict = "no steady state" if is_drifting(durations) else "no trend"
         role = "warn" if is_drifting(durations) else "text"
-        said.append(Said("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
-    said.append(Said("warm-up", _warm_up(session, state)))
+        said.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
+    said.append(CellFact("warm-up", _warm_up(session, state)))
     return said
 
 
-def _of_requests(session: SessionState, state: CellState) -> list[Said]:
+def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
     counts = serving.count_totals(state)
     offered = state.served.offered
-    said = [Said("requests", f"{counts.answered} answered of {counts.sent} that came")]
+    said = [CellFact("requests", f"{counts.answered} answered of {counts.sent} that came")]
     if offered is not None and offered.rate is not None:
-        said.append(Said("offered", f"{formatting.three(offered.rate)} a second"))
+        said.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
     if state.saturated:
-        said.append(Said("server", serving.SATURATED_NOTE, "warn"))
+        said.append(CellFact("server", serving.SATURATED_NOTE, "warn"))
     late = serving.compute_lateness(state)
     if late is not None and late > serving.MAX_LATE_SHARE:
-        said.append(Said("load", f"late by {late:.1%} of the time between two requests", "warn"))
+        said.append(
+            CellFact("load", f"late by {late:.1%} of the time between two requests", "warn")
+        )
     count = sum(role != "measured" for role in state.samples.role)
-    return [*said, Said("warm-up", f"{count} requests")]
+    return [*said, CellFact("warm-up", f"{count} requests")]
 
 
-def _counted(state: CellState, counted: int, dropped: int) -> str:
+def _format_counts(state: CellState, counted: int, dropped: int) -> str:
     """`33 counted of 37: 1 first, 3 warm-up`."""
     out = state.samples.discarded
     kept = set(state.samples.kept())
@@ -175,52 +189,52 @@ def _peaks(state: CellState) -> str:
         ("device", memory.device_bytes),
     ]
     return ", ".join(
-        f"{name} {formatting.gib(size)} GiB" for name, size in named if size is not None
+        f"{name} {formatting.format_gib(size)} GiB" for name, size in named if size is not None
     )
 
 
-def _configuration(session: SessionState, state: CellState) -> tuple[Said, ...]:
+def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
     """What was asked for, and beside it what it became."""
     cell, load = state.cell, state.load
-    said = [Said("model", cell.model)]
+    said = [CellFact("model", cell.model)]
     if load is not None:
-        count = " ".join(filter(None, formatting.big(load.parameters)))
-        size = f"{count} parameters, {formatting.size(load.weight_bytes)}"
-        said.append(Said("weights", f"{load.weights}: {load.source}, {size}"))
+        count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
+        size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
+        said.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
     else:
         predicted = memory_fit.expected_bytes(cell)
-        needs = f", about {formatting.gib(predicted)} GiB" if predicted else ""
-        said.append(Said("weights", f"{cell.weights}{needs}"))
+        needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
+        said.append(CellFact("weights", f"{cell.weights}{needs}"))
     precision: str = cell.precision
     if load is not None and load.recipe:
         precision += f", {load.recipe}"
     if load is not None and load.converted_share is not None:
         precision += f", {load.converted_share:.0%} of matrix-product weights converted"
     said += [
-        Said("precision", precision),
-        Said("attention", _attention(state)),
-        Said("device", _device(state)),
-        *([Said("device id", load.device_id)] if load is not None and load.device_id else []),
-        *_work(cell),
-        Said("lengths", _lengths(state)),
-        Said("compile", cell.compile),
+        CellFact("precision", precision),
+        CellFact("attention", _attention(state)),
+        CellFact("device", _device(state)),
+        *([CellFact("device id", load.device_id)] if load is not None and load.device_id else []),
+        *_list_work(cell),
+        CellFact("lengths", _lengths(state)),
+        CellFact("compile", cell.compile),
     ]
     if state.family != "encoder":
-        said.append(Said("KV cache", cell.cache))
+        said.append(CellFact("KV cache", cell.cache))
     if load is not None:
-        said.append(Said("page cache", load.page_cache))
+        said.append(CellFact("page cache", load.page_cache))
     if state.workload is not None:
-        said.append(Said("inputs", f"sha256 {state.workload.inputs_sha256[:INPUTS]}"))
+        said.append(CellFact("inputs", f"sha256 {state.workload.inputs_sha256[:HASH_CHARACTERS]}"))
     versions = _versions(session, state)
-    said += [Said("versions", versions)] if versions else []
+    said += [CellFact("versions", versions)] if versions else []
     return tuple(said)
 
 
-def _work(cell: Cell) -> list[Said]:
+def _list_work(cell: Cell) -> list[CellFact]:
     """The batch; of a server its load, what it may do with it, and what is promised."""
     asked = cell.serving
     if asked is None:
-        return [Said("batch", str(cell.batch_size))]
+        return [CellFact("batch", str(cell.batch_size))]
     rooms = {
         "single": "one at a time",
         "dynamic": f"at most {asked.max_batch} in a batch, {asked.max_wait_ms:g} ms for more",
@@ -228,10 +242,10 @@ def _work(cell: Cell) -> list[Said]:
     }
     load = cell.offered.partition(" ")[2]
     said = [
-        Said("scenario", f"{cell.scenario}, {rooms.get(cell.scenario, '')}"),
-        Said("load", f"{asked.requests} requests, {load}"),
+        CellFact("scenario", f"{cell.scenario}, {rooms.get(cell.scenario, '')}"),
+        CellFact("load", f"{asked.requests} requests, {load}"),
     ]
-    return [*said, *([Said("promised", asked.slo.words())] if asked.slo is not None else [])]
+    return [*said, *([CellFact("promised", asked.slo.words())] if asked.slo is not None else [])]
 
 
 def _attention(state: CellState) -> str:
@@ -272,7 +286,7 @@ def _versions(session: SessionState, state: CellState) -> str:
     return ", ".join(f"{name} {version}" for name, version in found.items())
 
 
-def _notes(session: SessionState, state: CellState, memo: Memo) -> list[str]:
+def _notes(session: SessionState, state: CellState, memo: FrameCache) -> list[str]:
     """The export's, once there is something to judge."""
     if not state.over:
         load = state.load.notes if state.load else []

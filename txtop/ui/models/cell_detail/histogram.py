@@ -15,18 +15,18 @@ from txtop.stats.summary import (
     compute_percentile,
     compute_percentile_above_floor,
 )
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.iterations import pace
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
-MARKED = (50, 90, 99)
+MARKED_PERCENTILES = (50, 90, 99)
 STEPS = (1, 2, 2.5, 5)
 # What is beyond this share of the values at either end may share one open row.
 TAIL = 0.02
-FAR = 1.5
+FAR_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
-class Mark:
+class PercentileMark:
     """A percentile in ms, or how many iterations it needs."""
 
     name: str
@@ -35,13 +35,13 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Spread:
+class HistogramView:
     """`values` in ms, ascending, from `n` iterations; `why` there are none."""
 
     title: str = "gaps between tokens"
     values: Sequence[float] = ()
     n: int = 0
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[PercentileMark, ...] = ()
     why: str = ""
 
 
@@ -54,31 +54,33 @@ class Bin:
     count: int
 
 
-def spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
+def build_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
     """Of the iterations that the figures are made of."""
-    return memo.kept("spread", pace(state), lambda: _spread(session, state, memo))
+    return memo.kept(
+        "spread", compute_refresh_key(state), lambda: _compute_histogram(session, state, memo)
+    )
 
 
-def _spread(session: SessionState, state: CellState, memo: Memo) -> Spread:
+def _compute_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
     places = state.samples.kept()
     if state.over and places:
         places = places[memo.finals.steady(state, session.plan.seed).start :]
     if state.family == "encoder":
         values = metrics.compute_values(state, "e2e_ms", places)
-        title, n, why = "forward time", len(values), _why(state)
+        title, n, why = "forward time", len(values), _explain_empty(state)
         title = "time of a request" if state.cell.serving else title
     else:
         values, means = metrics.compute_itl_ms(state, places)
-        title, n, why = "gaps between tokens", len(means), _why(state)
+        title, n, why = "gaps between tokens", len(means), _explain_empty(state)
     values.sort()
     marks = tuple(
-        Mark(f"p{p}", compute_percentile_above_floor(values, n, p), PERCENTILE_FLOORS[p])
-        for p in MARKED
+        PercentileMark(f"p{p}", compute_percentile_above_floor(values, n, p), PERCENTILE_FLOORS[p])
+        for p in MARKED_PERCENTILES
     )
-    return Spread(title, tuple(values), n, marks, "" if values else why)
+    return HistogramView(title, tuple(values), n, marks, "" if values else why)
 
 
-def _why(state: CellState) -> str:
+def _explain_empty(state: CellState) -> str:
     if state.lag:
         return "withheld: the streamer was a step late"
     if state.samples.kept() and state.cell.new_tokens < 2:
@@ -86,7 +88,7 @@ def _why(state: CellState) -> str:
     return "nothing was measured" if state.over else "nothing measured yet"
 
 
-def bins(values: Sequence[float], most: int) -> list[Bin]:
+def compute_bins(values: Sequence[float], most: int) -> list[Bin]:
     """At most `most` rows that hold all of the ascending `values`, as wide as each other but for
     a first and a last one that are open where a few values are far from the rest."""
     if not values or most < 1:
@@ -96,12 +98,12 @@ def bins(values: Sequence[float], most: int) -> list[Bin]:
         compute_percentile(values, 100 * TAIL),
         compute_percentile(values, 100 * (1 - TAIL)),
     )
-    if most >= 4 and high > FAR * top:
+    if most >= 4 and high > FAR_FACTOR * top:
         high = top
-    if most >= 4 and low < bottom / FAR:
+    if most >= 4 and low < bottom / FAR_FACTOR:
         low = bottom
     room = most - (high < values[-1]) - (low > values[0])
-    step, first = _steps(low, high, max(1, room))
+    step, first = _choose_step(low, high, max(1, room))
     last = max(first + 1, math.floor(high / step + 1e-9) + 1)
     edges = [i * step for i in range(first, last + 1)]
     places = [bisect_left(values, edge - step * 1e-9) for edge in edges]
@@ -113,7 +115,7 @@ def bins(values: Sequence[float], most: int) -> list[Bin]:
     return found
 
 
-def _steps(low: float, high: float, room: int) -> tuple[float, int]:
+def _choose_step(low: float, high: float, room: int) -> tuple[float, int]:
     """The smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `room` steps from a
     multiple of it to beyond `high`, and that multiple."""
     least = (high - low) / room
@@ -127,7 +129,7 @@ def _steps(low: float, high: float, room: int) -> tuple[float, int]:
         power += 1
 
 
-def row_of(value: float, rows: Sequence[Bin]) -> int:
+def find_bin(value: float, rows: Sequence[Bin]) -> int:
     """The row that a value stands in."""
     edges = [row.low if row.low is not None else -math.inf for row in rows]
     return max(0, bisect_right(edges, value + abs(value) * 1e-12) - 1)

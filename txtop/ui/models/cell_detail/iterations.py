@@ -10,18 +10,18 @@ from typing import Literal
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import find_outliers
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.hero_metrics import WIDENINGS, planned_iterations
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.hero_metrics import WIDENINGS, count_planned_iterations
 
-Kind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
-LEAST_LEAD_NS = 500_000_000
-CLOSE = (0.02, 0.05)
-MANY = 100
+IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
+MIN_LEAD_NS = 500_000_000
+FINE_WIDENINGS = (0.02, 0.05)
+MANY_ITERATIONS = 100
 NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)
-class Strip:
+class IterationsView:
     """End-to-end times in ms, what each counts as, and the room that the axis holds for them.
 
     `counted` iterations make the mean, from `steady_from` on where a changepoint cut some off.
@@ -30,7 +30,7 @@ class Strip:
 
     label: str = "E2E"
     values: tuple[float, ...] = ()
-    kinds: tuple[Kind, ...] = ()
+    kinds: tuple[IterationKind, ...] = ()
     room: int = 1
     low: float = 0.0
     high: float = 1.0
@@ -43,28 +43,28 @@ class Strip:
     waits: bool = True
     one: str = "iteration"
 
-    def count(self, kind: Kind) -> int:
+    def count(self, kind: IterationKind) -> int:
         return self.kinds.count(kind)
 
 
-def strip(session: SessionState, state: CellState, memo: Memo) -> Strip:
+def build_iterations(session: SessionState, state: CellState, memo: FrameCache) -> IterationsView:
     """All iterations as far as they have come; what is steady is judged once the cell is over."""
-    lead_ns = lead(session, state)
+    lead_ns = compute_lead_ns(session, state)
     size = (len(state.samples), len(state.samples.discarded))
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
-    return memo.kept("strip", key, lambda: _strip(session, state, memo, lead_ns))
+    return memo.kept("strip", key, lambda: _compute_iterations(session, state, memo, lead_ns))
 
 
-def pace(state: CellState) -> tuple[object, ...]:
+def compute_refresh_key(state: CellState) -> tuple[object, ...]:
     """What changes when the figures of a cell are due again: with every iteration while there are
     few, later with every twentieth part more, since all of them are looked at each time."""
     n = len(state.samples)
-    due = n - n % (n // 20) if n >= MANY and not state.over else n
+    due = n - n % (n // 20) if n >= MANY_ITERATIONS and not state.over else n
     known = (state.load is not None, state.memory is not None, state.finished is not None)
     return state.cell.id, state.started_at_ns, due, len(state.samples.discarded), known, state.over
 
 
-def lead(session: SessionState, state: CellState) -> int:
+def compute_lead_ns(session: SessionState, state: CellState) -> int:
     """Ns from the start of the cell to that of its first iteration, or so far; 0 if hardly any."""
     samples = state.samples
     if samples.role:
@@ -74,25 +74,27 @@ def lead(session: SessionState, state: CellState) -> int:
     else:
         return 0
     took = until - state.started_at_ns
-    return took if took >= LEAST_LEAD_NS else 0
+    return took if took >= MIN_LEAD_NS else 0
 
 
-def _strip(session: SessionState, state: CellState, memo: Memo, lead_ns: int) -> Strip:
+def _compute_iterations(
+    session: SessionState, state: CellState, memo: FrameCache, lead_ns: int
+) -> IterationsView:
     seed, name = session.plan.seed, "e2e_ms"
     start = memo.finals.steady(state, seed).start if state.over and state.samples.role else 0
-    places = order(state)
+    places = order_iterations(state)
     values = tuple(state.samples.e2e_ns[i] / NS_PER_MS for i in places)
-    each = kinds(state, start)
+    each = classify_iterations(state, start)
     found = tuple(each[i] for i in places)
     usual = [v for v, kind in zip(values, found, strict=True) if kind == "measured"]
     now = memo.now(state, name, seed)
-    low, high = scale(usual or values[-1:], now.mean)
+    low, high = compute_scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
-    return Strip(
+    return IterationsView(
         label="forward" if state.family == "encoder" and not state.cell.serving else "E2E",
         values=values,
         kinds=found,
-        room=max(1, len(values)) if state.over else planned_iterations(state, session.plan),
+        room=max(1, len(values)) if state.over else count_planned_iterations(state, session.plan),
         low=low,
         high=high,
         counted=now.n,
@@ -106,7 +108,7 @@ def _strip(session: SessionState, state: CellState, memo: Memo, lead_ns: int) ->
     )
 
 
-def order(state: CellState) -> Sequence[int]:
+def order_iterations(state: CellState) -> Sequence[int]:
     """Places of all iterations; of requests in the order in which they came, not in that of their
     answers."""
     if state.cell.serving is None:
@@ -114,10 +116,10 @@ def order(state: CellState) -> Sequence[int]:
     return sorted(range(len(state.samples)), key=state.served.arrival_ns.__getitem__)
 
 
-def kinds(state: CellState, start: int) -> tuple[Kind, ...]:
+def classify_iterations(state: CellState, start: int) -> tuple[IterationKind, ...]:
     """What each iteration counts as, when the steady part of the kept ones begins at `start`."""
     samples = state.samples
-    found: list[Kind] = ["warmup"] * len(samples)
+    found: list[IterationKind] = ["warmup"] * len(samples)
     served = state.cell.serving is not None
     if found and not served:
         found[0] = "first"
@@ -136,14 +138,14 @@ def kinds(state: CellState, start: int) -> tuple[Kind, ...]:
     return tuple(found)
 
 
-def scale(usual: Sequence[float], mean: float | None) -> tuple[float, float]:
+def compute_scale(usual: Sequence[float], mean: float | None) -> tuple[float, float]:
     """From so much under the median to so much over it, in steps, that all usual values and the
     mean fit: the scale changes seldom, and only outliers and what does not count lie beyond it."""
     if not usual:
         return 0.0, 1.0
     middle = median(usual)
     shown = [*usual, *([mean] if mean is not None else [])]
-    steps = (*CLOSE, *WIDENINGS)
+    steps = (*FINE_WIDENINGS, *WIDENINGS)
     under = next((w for w in steps if middle * (1 - w) <= min(shown)), 1.0)
     over = next((middle * (1 + w) for w in steps if max(shown) <= middle * (1 + w)), max(shown))
     return middle * (1 - under), over

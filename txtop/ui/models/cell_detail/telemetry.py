@@ -18,18 +18,23 @@ from statistics import fmean
 from txtop import formatting
 from txtop.analysis import energy
 from txtop.state.cell import CellState
-from txtop.state.session import HOST, SessionState, WatchedDevice, gpus_of
+from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import throttle
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.cell_detail.iterations import Strip, lead, order, pace
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.iterations import (
+    IterationsView,
+    compute_lead_ns,
+    compute_refresh_key,
+    order_iterations,
+)
 
 Points = tuple[float | None, ...]
-Span = tuple[int, int]
+TimeSpan = tuple[int, int]
 LEAD_BINS = 64
-MOST_BINS = 512
-MOST_PARTS = 16
+MAX_BINS = 512
+MAX_PARTS = 16
 # A reading stands for the time until the next one, at most for so long.
-HOLD_NS = 1_000_000_000
+MAX_HOLD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -49,45 +54,47 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Spans:
+class TraceBins:
     """The times, on the session's clock, of the bins of lead and body."""
 
-    lead: tuple[Span, ...]
-    body: tuple[Span, ...]
+    lead: tuple[TimeSpan, ...]
+    body: tuple[TimeSpan, ...]
     room: int
 
 
-def traces(session: SessionState, state: CellState, shown: Strip, memo: Memo) -> tuple[Trace, ...]:
+def build_traces(
+    session: SessionState, state: CellState, shown: IterationsView, memo: FrameCache
+) -> tuple[Trace, ...]:
     """What was read of the device of the cell, and of the processor."""
     alone = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
-    key = (pace(state), shown.room, alone)
-    return memo.kept("traces", key, lambda: _traces(session, state, shown.room))
+    key = (compute_refresh_key(state), shown.room, alone)
+    return memo.kept("traces", key, lambda: _compute_traces(session, state, shown.room))
 
 
-def spans(session: SessionState, state: CellState, room: int) -> Spans:
+def compute_trace_bins(session: SessionState, state: CellState, room: int) -> TraceBins:
     """Bins for `room` iterations: parts of each, or groups of them where there are very many."""
-    start, took = state.started_at_ns, lead(session, state)
+    start, took = state.started_at_ns, compute_lead_ns(session, state)
     edges = [start + took * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if took else []
     before = tuple(pairwise(edges))
-    places = order(state)
+    places = order_iterations(state)
     at = [state.samples.at_ns[i] for i in places]
     e2e = [state.samples.e2e_ns[i] for i in places]
-    if room > MOST_BINS:
-        size = -(-room // MOST_BINS)
+    if room > MAX_BINS:
+        size = -(-room // MAX_BINS)
         groups = ((i, min(i + size, len(at)) - 1) for i in range(0, len(at), size))
         body = tuple((at[first] - e2e[first], max(at[first : last + 1])) for first, last in groups)
-        return Spans(before, body, -(-room // size))
-    parts = min(MOST_PARTS, MOST_BINS // room)
+        return TraceBins(before, body, -(-room // size))
+    parts = min(MAX_PARTS, MAX_BINS // room)
     body = tuple(
         (end - took + took * part // parts, end - took + took * (part + 1) // parts)
         for end, took in zip(at, e2e, strict=True)
         for part in range(parts)
     )
-    return Spans(before, body, room * parts)
+    return TraceBins(before, body, room * parts)
 
 
-def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, ...]:
-    shape = spans(session, state, room)
+def _compute_traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, ...]:
+    shape = compute_trace_bins(session, state, room)
 
     def one(
         name: str, series: str, label: str, unit: str, top: float = 0.0, filled: bool = True
@@ -96,17 +103,19 @@ def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, 
         if device is None or series not in device.series:
             return []
         at, read = device.series[series]
-        before, body = (tuple(_mean(at, read, *s) for s in part) for part in _parts(shape))
+        before, body = (
+            tuple(_compute_mean(at, read, *s) for s in part) for part in _split_bins(shape)
+        )
         known = [v for v in (*before, *body) if v is not None]
         if not known:
             return []
         counted = energy.select_measuring_samples(session, state, name, series)
         value = fmean(counted) if counted else known[-1]
         full = max(top, *known, 0.0) if filled else 0.0
-        return [Trace(label, formatting.three(value), unit, before, body, shape.room, full)]
+        return [Trace(label, formatting.format_number(value), unit, before, body, shape.room, full)]
 
     host = one(HOST, "cpu_percent", "CPU", "%", 100.0)
-    name = _gpu_of(session, state)
+    name = _find_gpu(session, state)
     if name is None:
         return (
             *host,
@@ -119,23 +128,23 @@ def _traces(session: SessionState, state: CellState, room: int) -> tuple[Trace, 
         *one(name, "power_w", "power", "W", gpu.last("power_limit_w") or 0.0),
         *one(name, "temperature_c", "temp", "°C", filled=False),
         *one(name, "sm_clock_mhz", "clock", "MHz", filled=False),
-        *_slowed(gpu, shape),
+        *_build_throttle_trace(gpu, shape),
         *host,
     )
 
 
-def _gpu_of(session: SessionState, state: CellState) -> str | None:
+def _find_gpu(session: SessionState, state: CellState) -> str | None:
     """The GPU that the cell is on; before that is known the only one there is."""
     load = state.load
     if load is not None and load.device_id is not None:
         return session.gpu(load.device_id)
     if "cpu" in (load.device if load else "", state.cell.device):
         return None
-    known = gpus_of(session)
+    known = list_gpus(session)
     return known[0][0] if len(known) == 1 else None
 
 
-def _slowed(device: WatchedDevice, shape: Spans) -> tuple[Trace, ...]:
+def _build_throttle_trace(device: WatchedDevice, shape: TraceBins) -> tuple[Trace, ...]:
     """When the clocks were held down by what spoils a measurement; nothing if they never were."""
     if "throttle_reasons" not in device.series:
         return ()
@@ -145,29 +154,29 @@ def _slowed(device: WatchedDevice, shape: Spans) -> tuple[Trace, ...]:
     if not bad:
         return ()
 
-    def flag(span: Span) -> float | None:
-        return next((v for v in _readings(at, read, *span) if v in bad), None)
+    def flag(span: TimeSpan) -> float | None:
+        return next((v for v in _select_readings(at, read, *span) if v in bad), None)
 
-    before, body = (tuple(map(flag, part)) for part in _parts(shape))
+    before, body = (tuple(map(flag, part)) for part in _split_bins(shape))
     first = next((v for v in (*before, *body) if v is not None), None)
     if first is None:
         return ()
     return (Trace("slowed", words[first][0], "", before, body, shape.room, flags=True),)
 
 
-def _parts(shape: Spans) -> tuple[tuple[Span, ...], tuple[Span, ...]]:
+def _split_bins(shape: TraceBins) -> tuple[tuple[TimeSpan, ...], tuple[TimeSpan, ...]]:
     return shape.lead, shape.body
 
 
-def _readings(at: array[int], read: array[float], from_ns: int, to_ns: int) -> list[float]:
+def _select_readings(at: array[int], read: array[float], from_ns: int, to_ns: int) -> list[float]:
     """What was read in that time; else what was read last, if that is not long ago."""
     low = bisect_left(at, from_ns)
     known = [v for v in read[low : bisect_right(at, to_ns)] if not math.isnan(v)]
-    if known or not low or from_ns - at[low - 1] > HOLD_NS or math.isnan(read[low - 1]):
+    if known or not low or from_ns - at[low - 1] > MAX_HOLD_NS or math.isnan(read[low - 1]):
         return known
     return [read[low - 1]]
 
 
-def _mean(at: array[int], read: array[float], from_ns: int, to_ns: int) -> float | None:
-    known = _readings(at, read, from_ns, to_ns)
+def _compute_mean(at: array[int], read: array[float], from_ns: int, to_ns: int) -> float | None:
+    known = _select_readings(at, read, from_ns, to_ns)
     return fmean(known) if known else None

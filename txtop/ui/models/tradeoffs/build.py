@@ -11,92 +11,104 @@ from functools import partial
 
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui.models.cache import Memo
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.tradeoffs import load_curve
-from txtop.ui.models.tradeoffs.groups import KINDS, Sheet, absent, sheets
-from txtop.ui.models.tradeoffs.plot import TITLES, Plot, Tradeoffs
-from txtop.ui.models.tradeoffs.points import Maker, Measured
+from txtop.ui.models.tradeoffs.groups import (
+    PLOT_KINDS,
+    PlotGroup,
+    explain_missing_plots,
+    group_cells,
+)
+from txtop.ui.models.tradeoffs.plot import PLOT_TITLES, TradeoffPlot, TradeoffsView
+from txtop.ui.models.tradeoffs.points import MeasuredCell, PlotBuilder
 
-Made = tuple[CellRow, str | None, int, bool]
-FEWEST = 2
-FEW, FEWER = "two measured cells make a plot", "fewer than two cells were measured"
+PointInputs = tuple[CellRow, str | None, int, bool]
+MIN_POINTS = 2
+TOO_FEW_YET, TOO_FEW_MEASURED = (
+    "two measured cells make a plot",
+    "fewer than two cells were measured",
+)
 FAMILIES = {"causal": "decoders", "seq2seq": "encoder-decoders", "encoder": "encoders"}
 
 
-def tradeoffs(
-    session: SessionState, rows: Sequence[CellRow], shown: CellState | None, memo: Memo
-) -> Tradeoffs:
+def build_tradeoffs(
+    session: SessionState, rows: Sequence[CellRow], shown: CellState | None, memo: FrameCache
+) -> TradeoffsView:
     """The plots of a session; `rows` are those of its table, `shown` the cell at work."""
     plan = session.plan
-    known = {row.id: _made_of(row, session.cells[row.id], memo) for row in rows}
-    plots: list[Plot] = []
+    known = {row.id: _collect_point_inputs(row, session.cells[row.id], memo) for row in rows}
+    plots: list[TradeoffPlot] = []
     at: int | None = None
-    for i, sheet in enumerate(memo.kept("sheets", plan, lambda: sheets(plan))):
+    for i, sheet in enumerate(memo.kept("sheets", plan, lambda: group_cells(plan))):
         made_of = [known[member.cell] for member in sheet.members]
-        make = partial(_plots, session, sheet, known, memo)
+        make = partial(_build_plots, session, sheet, known, memo)
         drawn = memo.kept(("plots", i), (sheet, made_of), make)
         if at is None and shown and drawn and any(m.cell == shown.cell.id for m in sheet.members):
-            at = len(plots) + _place(drawn, shown)
+            at = len(plots) + _find_plot(drawn, shown)
         plots += drawn
-    return Tradeoffs(tuple(plots), at or 0, _absent(session, plots, memo))
+    return TradeoffsView(tuple(plots), at or 0, _explain_missing_plots(session, plots, memo))
 
 
-def _made_of(row: CellRow, state: CellState, memo: Memo) -> Made:
+def _collect_point_inputs(row: CellRow, state: CellState, memo: FrameCache) -> PointInputs:
     """What a point is made of: with these the same, so is the point."""
     return row, state.family, len(state.samples), memo.is_ready(state)
 
 
-def _place(plots: Sequence[Plot], shown: CellState) -> int:
+def _find_plot(plots: Sequence[TradeoffPlot], shown: CellState) -> int:
     """Which of the plots of a sheet the cell at work is in; the first if it is no point yet."""
     name = shown.cell.id
     held = (i for i, plot in enumerate(plots) if any(p.row.id == name for p in plot.points))
     return next(held, 0)
 
 
-def _plots(
-    session: SessionState, sheet: Sheet, known: Mapping[str, Made], memo: Memo
-) -> list[Plot]:
+def _build_plots(
+    session: SessionState, sheet: PlotGroup, known: Mapping[str, PointInputs], memo: FrameCache
+) -> list[TradeoffPlot]:
     """The sheet with what was measured, one plot a family, as their numbers do not compare; those
     that have points enough."""
-    plots = _of_families(session, sheet, known, memo)
-    return [plot for plot in plots if sum(point.y > 0 for point in plot.points) >= FEWEST]
+    plots = _build_family_plots(session, sheet, known, memo)
+    return [plot for plot in plots if sum(point.y > 0 for point in plot.points) >= MIN_POINTS]
 
 
-def _of_families(
-    session: SessionState, sheet: Sheet, known: Mapping[str, Made], memo: Memo
-) -> list[Plot]:
-    by_family: dict[str | None, list[Measured]] = {}
+def _build_family_plots(
+    session: SessionState, sheet: PlotGroup, known: Mapping[str, PointInputs], memo: FrameCache
+) -> list[TradeoffPlot]:
+    by_family: dict[str | None, list[MeasuredCell]] = {}
     for member in sheet.members:
         row, family, *_ = known[member.cell]
-        measured = Measured(member, session.cells[member.cell], row)
+        measured = MeasuredCell(member, session.cells[member.cell], row)
         by_family.setdefault(family, []).append(measured)
     # One that failed before it was loaded belongs to the only family there is, or to none.
     unknown = by_family.pop(None, [])
     if len(by_family) == 1:
-        return [_plot(session, memo, sheet, [*cells, *unknown]) for cells in by_family.values()]
+        return [
+            _build_plot(session, memo, sheet, [*cells, *unknown]) for cells in by_family.values()
+        ]
     found = []
     for family, cells in by_family.items():
-        plot = _plot(session, memo, sheet, cells)
+        plot = _build_plot(session, memo, sheet, cells)
         words = (plot.of, FAMILIES.get(family or "", family or ""))
         found.append(replace(plot, of=" · ".join(filter(None, words))))
     return found
 
 
-def _plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measured]) -> Plot:
+def _build_plot(
+    session: SessionState, memo: FrameCache, sheet: PlotGroup, cells: Sequence[MeasuredCell]
+) -> TradeoffPlot:
     if sheet.kind == "load":
-        return load_curve.plot(session, memo, sheet, cells)
-    return Maker(session, memo, sheet, cells).plot()
+        return load_curve.build_load_curve(session, memo, sheet, cells)
+    return PlotBuilder(session, memo, sheet, cells).plot()
 
 
-def _absent(
-    session: SessionState, plots: Sequence[Plot], memo: Memo
+def _explain_missing_plots(
+    session: SessionState, plots: Sequence[TradeoffPlot], memo: FrameCache
 ) -> tuple[tuple[str, str], ...]:
     """For each kind without a plot its title and why."""
     plan = session.plan
-    why = memo.kept("absent", plan, lambda: absent(plan))
+    why = memo.kept("absent", plan, lambda: explain_missing_plots(plan))
     drawn = {plot.kind for plot in plots}
-    few = FEW if session.ended is None else FEWER
-    planned = {sheet.kind for sheet in memo.kept("sheets", plan, lambda: sheets(plan))}
-    missing = (kind for kind in KINDS if kind not in drawn and kind in planned | why.keys())
-    return tuple((TITLES[kind], why.get(kind, few)) for kind in missing)
+    few = TOO_FEW_YET if session.ended is None else TOO_FEW_MEASURED
+    planned = {sheet.kind for sheet in memo.kept("sheets", plan, lambda: group_cells(plan))}
+    missing = (kind for kind in PLOT_KINDS if kind not in drawn and kind in planned | why.keys())
+    return tuple((PLOT_TITLES[kind], why.get(kind, few)) for kind in missing)

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop.plan.cell import Cell
-from txtop.plan.labels import KNOBS, word
+from txtop.plan.labels import KNOBS, format_knob
 from txtop.plan.plan import Plan
 
-Kind = Literal["rates", "lengths", "precisions", "load"]
-KINDS: tuple[Kind, ...] = ("rates", "lengths", "precisions", "load")
-AXES: dict[Kind, str] = {
+PlotKind = Literal["rates", "lengths", "precisions", "load"]
+PLOT_KINDS: tuple[PlotKind, ...] = ("rates", "lengths", "precisions", "load")
+AXIS_FIELDS: dict[PlotKind, str] = {
     "rates": "batch_size",
     "lengths": "sequence_length",
     "precisions": "precision",
     "load": "serving",
 }
 # The knob that tells lines apart is the first of these that varies.
-_LINES = (
+_LINE_FIELDS = (
     "precision",
     "attention",
     "threads",
@@ -32,23 +32,23 @@ _LINES = (
     "sequence_length",
     "new_tokens",
 )
-_ALIKE: dict[Kind, str] = {
+_ONE_VALUE_REASONS: dict[PlotKind, str] = {
     "rates": "one batch size: nothing to trade off",
     "lengths": "one length",
     "precisions": "one precision",
     "load": "one load",
 }
-_ALONE: dict[Kind, str] = {
+_NO_PAIR_REASONS: dict[PlotKind, str] = {
     "rates": "no two cells differ in the batch size alone",
     "lengths": "no two cells differ in the length alone",
     "precisions": "no two cells differ in the precision alone",
     "load": "no two cells differ in the load alone",
 }
-A_VERDICT = "the verdict of an A/B says it"
+AB_REASON = "the verdict of an A/B says it"
 
 
 @dataclass(frozen=True)
-class Member:
+class GroupMember:
     """A cell on a sheet: the place of its line in the legend, and what stands beside it: its
     batch, its length, or the block of precisions that it belongs to."""
 
@@ -58,59 +58,59 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class PlotGroup:
     """Cells that one plot shows; `of` names the knobs that they share and others have otherwise."""
 
-    kind: Kind
+    kind: PlotKind
     of: str
     lines: tuple[str, ...]
-    members: tuple[Member, ...]
+    members: tuple[GroupMember, ...]
 
 
-def sheets(plan: Plan) -> tuple[Sheet, ...]:
+def group_cells(plan: Plan) -> tuple[PlotGroup, ...]:
     """Every sheet of a plan, its kinds in turns: the first of each, the second of each, ...
 
     What a full batch takes and what a request waits do not compare, so no sheet has both.
     """
-    batches, servers = _batches(plan), _servers(plan)
+    batches, servers = _select_batch_cells(plan), _select_server_cells(plan)
     each = [
-        _plane(batches, "rates"),
-        _plane(batches, "lengths"),
-        _bars(batches) if plan.margin is None else [],
-        _loads(servers),
+        _group_by_axis(batches, "rates"),
+        _group_by_axis(batches, "lengths"),
+        _group_precisions(batches) if plan.margin is None else [],
+        _group_loads(servers),
     ]
     longest = max(map(len, each))
     return tuple(kind[i] for i in range(longest) for kind in each if i < len(kind))
 
 
-def absent(plan: Plan) -> dict[Kind, str]:
+def explain_missing_plots(plan: Plan) -> dict[PlotKind, str]:
     """Why there is no sheet of a kind that the plan has cells for, in words."""
-    known = {sheet.kind for sheet in sheets(plan)}
-    found: dict[Kind, str] = {}
-    for kind in KINDS:
-        cells = _servers(plan) if kind == "load" else _batches(plan)
+    known = {sheet.kind for sheet in group_cells(plan)}
+    found: dict[PlotKind, str] = {}
+    for kind in PLOT_KINDS:
+        cells = _select_server_cells(plan) if kind == "load" else _select_batch_cells(plan)
         if kind in known or not cells:
             continue
-        varies = len({getattr(cell, AXES[kind]) for cell in cells}) > 1
-        found[kind] = _ALONE[kind] if varies else _ALIKE[kind]
+        varies = len({getattr(cell, AXIS_FIELDS[kind]) for cell in cells}) > 1
+        found[kind] = _NO_PAIR_REASONS[kind] if varies else _ONE_VALUE_REASONS[kind]
         if kind == "precisions" and varies and plan.margin is not None:
-            found[kind] = A_VERDICT
+            found[kind] = AB_REASON
     return found
 
 
-def _batches(plan: Plan) -> list[Cell]:
+def _select_batch_cells(plan: Plan) -> list[Cell]:
     return [cell for cell in plan.cells if cell.serving is None]
 
 
-def _servers(plan: Plan) -> list[Cell]:
+def _select_server_cells(plan: Plan) -> list[Cell]:
     return [cell for cell in plan.cells if cell.serving is not None]
 
 
-def _varying(cells: Sequence[Cell]) -> list[str]:
+def _find_varying(cells: Sequence[Cell]) -> list[str]:
     return [knob for knob in KNOBS if len({getattr(cell, knob) for cell in cells}) > 1]
 
 
-def _grouped(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
+def _group_by(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
     """Cells that are alike in these knobs, together."""
     found: dict[tuple[Hashable, ...], list[Cell]] = {}
     for cell in cells:
@@ -118,56 +118,60 @@ def _grouped(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
     return list(found.values())
 
 
-def _said(cell: Cell, knobs: Iterable[str]) -> str:
-    return " · ".join(word(cell, knob) for knob in knobs)
+def _format_knobs(cell: Cell, knobs: Iterable[str]) -> str:
+    return " · ".join(format_knob(cell, knob) for knob in knobs)
 
 
-def _plane(cells: Sequence[Cell], kind: Kind) -> list[Sheet]:
+def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
     """Cells over the axis of `kind`: one knob tells the lines apart, the others the sheets."""
-    axis = AXES[kind]
-    varying = [knob for knob in _varying(cells) if knob != axis]
-    line = next((knob for knob in _LINES if knob in varying), "precision")
+    axis = AXIS_FIELDS[kind]
+    varying = [knob for knob in _find_varying(cells) if knob != axis]
+    line = next((knob for knob in _LINE_FIELDS if knob in varying), "precision")
     fixed = [knob for knob in varying if knob != line]
     found = []
-    for group in _grouped(cells, fixed):
+    for group in _group_by(cells, fixed):
         if len({getattr(cell, axis) for cell in group}) < 2:
             continue
-        names = list(dict.fromkeys(word(cell, line) for cell in group))
+        names = list(dict.fromkeys(format_knob(cell, line) for cell in group))
         members = tuple(
-            Member(cell.id, names.index(word(cell, line)), str(getattr(cell, axis)))
+            GroupMember(cell.id, names.index(format_knob(cell, line)), str(getattr(cell, axis)))
             for cell in group
         )
-        found.append(Sheet(kind, _said(group[0], fixed), tuple(names), members))
+        found.append(PlotGroup(kind, _format_knobs(group[0], fixed), tuple(names), members))
     return found
 
 
-def _loads(cells: Sequence[Cell]) -> list[Sheet]:
+def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
     """The loads of each server; scenarios are lines of one sheet, for they answer the same."""
-    varying = _varying(cells)
+    varying = _find_varying(cells)
     several = len({cell.scenario for cell in cells}) > 1
-    line = "scenario" if several else next((knob for knob in _LINES if knob in varying), "scenario")
+    line = (
+        "scenario"
+        if several
+        else next((knob for knob in _LINE_FIELDS if knob in varying), "scenario")
+    )
     fixed = [knob for knob in varying if knob != line]
     found = []
-    for group in _grouped(cells, fixed):
+    for group in _group_by(cells, fixed):
         if len(group) < 2:
             continue
         servers = list(dict.fromkeys(cell.server for cell in group))
-        names = _server_names(servers, line)
+        names = _name_servers(servers, line)
         members = tuple(
-            Member(
+            GroupMember(
                 cell.id,
                 servers.index(cell.server),
                 cell.offered.removeprefix(cell.scenario).strip(),
             )
             for cell in group
         )
-        found.append(Sheet("load", _said(group[0], fixed), names, members))
+        found.append(PlotGroup("load", _format_knobs(group[0], fixed), names, members))
     return found
 
 
-def _server_names(servers: Sequence[Cell], line: str) -> tuple[str, ...]:
+def _name_servers(servers: Sequence[Cell], line: str) -> tuple[str, ...]:
     """By the knob that tells them apart; those that are alike in it by how many they serve."""
-    words = [word(server, line) for server in servers]
+    words = [format_knob(server, line) for server in servers]
     return tuple(
         f"{name} of {server.serving.max_batch}"
         if server.serving is not None and words.count(name) > 1
@@ -176,20 +180,23 @@ def _server_names(servers: Sequence[Cell], line: str) -> tuple[str, ...]:
     )
 
 
-def _bars(cells: Sequence[Cell]) -> list[Sheet]:
+def _group_precisions(cells: Sequence[Cell]) -> list[PlotGroup]:
     """The precisions of each piece of work, one sheet a model."""
-    others = [knob for knob in _varying(cells) if knob != "precision"]
+    others = [knob for knob in _find_varying(cells) if knob != "precision"]
     models = [knob for knob in others if knob == "model"]
     beside = [knob for knob in others if knob != "model"]
     found = []
-    for group in _grouped(cells, models):
-        blocks = [b for b in _grouped(group, beside) if len({c.precision for c in b}) > 1]
+    for group in _group_by(cells, models):
+        blocks = [b for b in _group_by(group, beside) if len({c.precision for c in b}) > 1]
         shown = [cell for block in blocks for cell in block]
         if not shown:
             continue
         names = list(dict.fromkeys(cell.precision for cell in shown))
         members = tuple(
-            Member(cell.id, names.index(cell.precision), _said(cell, beside)) for cell in shown
+            GroupMember(cell.id, names.index(cell.precision), _format_knobs(cell, beside))
+            for cell in shown
         )
-        found.append(Sheet("precisions", _said(group[0], models), tuple(names), members))
+        found.append(
+            PlotGroup("precisions", _format_knobs(group[0], models), tuple(names), members)
+        )
     return found

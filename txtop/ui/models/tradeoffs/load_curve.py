@@ -8,22 +8,22 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import knee, metrics, serving
-from txtop.plan.labels import word
+from txtop.plan.labels import format_knob
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS, compute_percentile_above_floor
 from txtop.ui.models import hero_metrics
-from txtop.ui.models.cache import Memo
-from txtop.ui.models.tradeoffs.groups import Sheet
-from txtop.ui.models.tradeoffs.plot import Plot, Point
-from txtop.ui.models.tradeoffs.points import Measured, left_out
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.tradeoffs.groups import PlotGroup
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
+from txtop.ui.models.tradeoffs.points import MeasuredCell, describe_left_out
 
-TAILS = (95, 90, 75, 50)
-NAMED = ("model", "precision", "sequence_length")
+TAIL_PERCENTILES = (95, 90, 75, 50)
+TITLE_KNOBS = ("model", "precision", "sequence_length")
 
 
 @dataclass(frozen=True)
-class Load:
+class ServerLoad:
     """What a server was under: requests a second that were meant to come (null where clients
     asked) and that were answered, their number so far, and the share of its places in use."""
 
@@ -39,18 +39,20 @@ class Load:
         return self.offered or self.answered
 
 
-def plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measured]) -> Plot:
+def build_load_curve(
+    session: SessionState, memo: FrameCache, sheet: PlotGroup, cells: Sequence[MeasuredCell]
+) -> TradeoffPlot:
     """A line a scenario, its loads in their order, and its knee once all of them are over."""
-    counted = [(each, _load(each.state, memo)) for each in cells if each.counts]
-    tail = _tail(counted)
+    counted = [(each, _build_server_load(each.state, memo)) for each in cells if each.counts]
+    tail = _choose_tail(counted)
     shown = [(each, load) for each, load in counted if load.n >= PERCENTILE_FLOORS[tail]]
     shown.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
     best = _knees(session, memo)
-    points = [_point(session, memo, sheet, each, load, tail) for each, load in shown]
-    points = [_knee(p) if p.row.id in best else p for p in points]
+    points = [_build_point(session, memo, sheet, each, load, tail) for each, load in shown]
+    points = [_mark_knee(p) if p.row.id in best else p for p in points]
     encoders = any(each.state.family == "encoder" for each in cells)
     unit = "req/s" if encoders else "tok/s"
-    return Plot(
+    return TradeoffPlot(
         kind="load",
         of=sheet.of,
         lines=sheet.lines,
@@ -60,12 +62,12 @@ def plot(session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measur
         unit=unit,
         time_head=f"p{tail} ms",
         time_unit=f"ms E2E p{tail}",
-        left_out=_left_out(cells, counted, tail),
+        left_out=_describe_left_out(cells, counted, tail),
         remarks=_remarks(points),
     )
 
 
-def _knees(session: SessionState, memo: Memo) -> set[str]:
+def _knees(session: SessionState, memo: FrameCache) -> set[str]:
     """Anew only when a cell has ended: only such cells count."""
     cells = session.cells.items()
     over = [(name, state.invalid, len(state.samples)) for name, state in cells if state.over]
@@ -76,12 +78,12 @@ def _knees(session: SessionState, memo: Memo) -> set[str]:
     )
 
 
-def _load(state: CellState, memo: Memo) -> Load:
+def _build_server_load(state: CellState, memo: FrameCache) -> ServerLoad:
     offered = knee.compute_offered_rate(state)
     made_of = state.samples, len(state.samples), offered, state.over
 
-    def make() -> Load:
-        return Load(
+    def make() -> ServerLoad:
+        return ServerLoad(
             offered,
             knee.compute_answered_rate(state) or 0.0,
             len(state.samples.kept()),
@@ -92,27 +94,39 @@ def _load(state: CellState, memo: Memo) -> Load:
     return memo.kept(("load", state.cell.id), made_of, make)
 
 
-def _tail(counted: Sequence[tuple[Measured, Load]]) -> int:
+def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
     """The highest percentile that every cell that has ended may state; one at work joins when it
     may, so that it does not pull the axis down as it begins. Cells with too few answers for a
     median are no points, and pull nothing either."""
     ended = [load.n for each, load in counted if each.state.over]
     known = [
-        n for n in ended or [load.n for _, load in counted] if n >= PERCENTILE_FLOORS[TAILS[-1]]
+        n
+        for n in ended or [load.n for _, load in counted]
+        if n >= PERCENTILE_FLOORS[TAIL_PERCENTILES[-1]]
     ]
-    return next((p for p in TAILS if all(n >= PERCENTILE_FLOORS[p] for n in known)), TAILS[-1])
+    return next(
+        (p for p in TAIL_PERCENTILES if all(n >= PERCENTILE_FLOORS[p] for n in known)),
+        TAIL_PERCENTILES[-1],
+    )
 
 
-def _point(
-    session: SessionState, memo: Memo, sheet: Sheet, each: Measured, load: Load, tail: int
-) -> Point:
+def _build_point(
+    session: SessionState,
+    memo: FrameCache,
+    sheet: PlotGroup,
+    each: MeasuredCell,
+    load: ServerLoad,
+    tail: int,
+) -> TradeoffPoint:
     state, cell, name = each.state, each.state.cell, sheet.lines[each.member.line]
     ms = _e2e_ms(state, tail, memo)
     saturated = state.saturated
-    words = [word(cell, knob) for knob in NAMED]
-    label = each.member.label if load.offered is None else f"{formatting.three(load.offered)}/s"
-    queue = hero_metrics.figure(state, "queue_ms", memo, session.plan.seed).mean
-    point = Point(
+    words = [format_knob(cell, knob) for knob in TITLE_KNOBS]
+    label = (
+        each.member.label if load.offered is None else f"{formatting.format_number(load.offered)}/s"
+    )
+    queue = hero_metrics.get_table_metric(state, "queue_ms", memo, session.plan.seed).mean
+    point = TradeoffPoint(
         row=each.row,
         title=" · ".join([*words, *(() if name in words else (name,)), label]),
         name=name,
@@ -121,8 +135,8 @@ def _point(
         y=each.row.rate_value,
         label=label,
         loose=load.offered is None,
-        time=formatting.ms(ms),
-        said=_said(label, load, formatting.ms(queue)),
+        time=formatting.format_ms(ms),
+        said=_describe_load(label, load, formatting.format_ms(queue)),
     )
     if saturated:
         return replace(
@@ -131,7 +145,7 @@ def _point(
     return replace(point, beside=formatting.PENDING) if point.running else point
 
 
-def _e2e_ms(state: CellState, tail: int, memo: Memo) -> float:
+def _e2e_ms(state: CellState, tail: int, memo: FrameCache) -> float:
     made_of = state.samples, len(state.samples)
 
     def make() -> float:
@@ -141,10 +155,10 @@ def _e2e_ms(state: CellState, tail: int, memo: Memo) -> float:
     return memo.kept(("tail", tail, state.cell.id), made_of, make)
 
 
-def _said(label: str, load: Load, queue: str) -> tuple[str, ...]:
+def _describe_load(label: str, load: ServerLoad, queue: str) -> tuple[str, ...]:
     answered, full = (
-        f"{formatting.three(load.answered)}/s",
-        f"{formatting.percent(100 * load.occupancy)} %",
+        f"{formatting.format_number(load.answered)}/s",
+        f"{formatting.format_percent(100 * load.occupancy)} %",
     )
     lost = f", {load.unanswered} not answered" if load.unanswered else ""
     return (
@@ -155,20 +169,23 @@ def _said(label: str, load: Load, queue: str) -> tuple[str, ...]:
     )
 
 
-def _knee(point: Point) -> Point:
+def _mark_knee(point: TradeoffPoint) -> TradeoffPoint:
     return replace(point, front=True, beside="knee", title=f"{point.title} · knee")
 
 
-def _remarks(points: Sequence[Point]) -> tuple[str, ...]:
+def _remarks(points: Sequence[TradeoffPoint]) -> tuple[str, ...]:
     said = [f"{p.name} knee: {p.label}" for p in points if p.front]
     return (*said, serving.SATURATED_NOTE) if any(p.saturated for p in points) else tuple(said)
 
 
-def _left_out(
-    cells: Sequence[Measured], counted: Sequence[tuple[Measured, Load]], tail: int
+def _describe_left_out(
+    cells: Sequence[MeasuredCell], counted: Sequence[tuple[MeasuredCell, ServerLoad]], tail: int
 ) -> str:
     few = Counter(load.n < PERCENTILE_FLOORS[tail] for each, load in counted if each.state.over)[
         True
     ]
-    words = [left_out(cells), f"{few} with under {PERCENTILE_FLOORS[tail]} answers" if few else ""]
+    words = [
+        describe_left_out(cells),
+        f"{few} with under {PERCENTILE_FLOORS[tail]} answers" if few else "",
+    ]
     return ", ".join(filter(None, words))

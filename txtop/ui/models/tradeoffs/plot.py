@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.ui.models.cells import CellRow
-from txtop.ui.models.tradeoffs.groups import Kind
+from txtop.ui.models.tradeoffs.groups import PlotKind
 
-TITLES: dict[Kind, str] = {
+PLOT_TITLES: dict[PlotKind, str] = {
     "rates": "throughput against latency",
     "lengths": "time against length",
     "precisions": "precisions",
@@ -16,7 +16,7 @@ TITLES: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Point:
+class TradeoffPoint:
     """A cell in a plot. `x` and `y` are those of its axes; of precisions, times as fast as the
     reference and the rate.
 
@@ -58,7 +58,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Plot:
+class TradeoffPlot:
     """One plot; its points are in the order of its table. `of` is what they share and others have
     otherwise.
 
@@ -67,10 +67,10 @@ class Plot:
     exceeded, and why, `remarks` what is to be said of it as a whole.
     """
 
-    kind: Kind
+    kind: PlotKind
     of: str
     lines: tuple[str, ...]
-    points: tuple[Point, ...]
+    points: tuple[TradeoffPoint, ...]
     x_name: str = ""
     y_name: str = ""
     unit: str = "tok/s"
@@ -82,7 +82,7 @@ class Plot:
 
     @property
     def title(self) -> str:
-        return f"{TITLES[self.kind]} · {self.of}" if self.of else TITLES[self.kind]
+        return f"{PLOT_TITLES[self.kind]} · {self.of}" if self.of else PLOT_TITLES[self.kind]
 
     @property
     def key(self) -> tuple[str, str]:
@@ -91,13 +91,13 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Tradeoffs:
+class TradeoffsView:
     """Every plot that has points; `at` is that of the cell at work. `absent` says of each kind
     without a plot its title and why."""
 
-    plots: tuple[Plot, ...] = ()
+    plots: tuple[TradeoffPlot, ...] = ()
     at: int = 0
     absent: tuple[tuple[str, str], ...] = ()
 
 
-NOTHING = Tradeoffs()
+NO_TRADEOFFS = TradeoffsView()

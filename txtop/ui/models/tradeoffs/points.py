@@ -9,27 +9,27 @@ from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics, roofline
-from txtop.plan.labels import word
+from txtop.plan.labels import format_knob
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats import pareto
 from txtop.ui.models import ab_comparison, hero_metrics
-from txtop.ui.models.cache import Memo
+from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cells import CellRow
-from txtop.ui.models.tradeoffs.groups import Member, Sheet
-from txtop.ui.models.tradeoffs.plot import Plot, Point
+from txtop.ui.models.tradeoffs.groups import GroupMember, PlotGroup
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 
-NAMED = ("model", "precision", "batch_size", "sequence_length")
-FRONT = ("front: no other cell is both faster and sooner", "on the front", "front")
-RUNNING = ("running: it counts once it has ended", "running")
+TITLE_KNOBS = ("model", "precision", "batch_size", "sequence_length")
+FRONT_REMARKS = ("front: no other cell is both faster and sooner", "on the front", "front")
+RUNNING_REMARKS = ("running: it counts once it has ended", "running")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCell:
     """A cell on a sheet, as far as it has come."""
 
-    member: Member
+    member: GroupMember
     state: CellState
     row: CellRow
 
@@ -39,22 +39,26 @@ class Measured:
         return self.row.state in ("done", "running") and self.row.rate_value > 0
 
 
-class Maker:
+class PlotBuilder:
     """Makes one plot of a sheet; `cells` are all of one family."""
 
     def __init__(
-        self, session: SessionState, memo: Memo, sheet: Sheet, cells: Sequence[Measured]
+        self,
+        session: SessionState,
+        memo: FrameCache,
+        sheet: PlotGroup,
+        cells: Sequence[MeasuredCell],
     ) -> None:
         self._session, self._memo = session, memo
         self._sheet, self._cells = sheet, cells
         self._encoders = any(each.state.family == "encoder" for each in cells)
         self._references = memo.references(session)
 
-    def plot(self) -> Plot:
+    def plot(self) -> TradeoffPlot:
         """The plot, whether it has points or not."""
         made = {"rates": self._rates, "lengths": self._lengths, "precisions": self._precisions}
         per = "forward pass" if self._encoders else "token"
-        base = Plot(
+        base = TradeoffPlot(
             kind=self._sheet.kind,
             of=self._sheet.of,
             lines=self._sheet.lines,
@@ -62,11 +66,11 @@ class Maker:
             unit="seq/s" if self._encoders else "tok/s",
             time_head="fwd ms" if self._encoders else "ms/token",
             time_unit=f"ms a {per}",
-            left_out=left_out(self._cells),
+            left_out=describe_left_out(self._cells),
         )
         return made[self._sheet.kind](base)
 
-    def _rates(self, base: Plot) -> Plot:
+    def _rates(self, base: TradeoffPlot) -> TradeoffPlot:
         """The rate against the time of a token, of a forward pass for an encoder."""
         name = "e2e_ms" if self._encoders else "tpot_ms"
         points = [
@@ -74,7 +78,7 @@ class Maker:
             for each in self._cells
             if each.counts and (ms := self._ms(each, name))
         ]
-        judged = sorted(_judged(points, base.unit), key=lambda point: point.x)
+        judged = sorted(_mark_front(points, base.unit), key=lambda point: point.x)
         return replace(
             base,
             points=tuple(judged),
@@ -101,7 +105,7 @@ class Maker:
         cell = best.state.cell
         return ((most, f"memory bandwidth, {how}: {cell.precision} batch {cell.batch_size}"),)
 
-    def _lengths(self, base: Plot) -> Plot:
+    def _lengths(self, base: TradeoffPlot) -> TradeoffPlot:
         """The time that a prompt takes: to its first token, of a forward pass for an encoder."""
         name = "e2e_ms" if self._encoders else "ttft_ms"
         points = [
@@ -113,14 +117,16 @@ class Maker:
             if each.counts and (ms := self._ms(each, name))
         ]
         points.sort(key=lambda point: (point.x, point.y))
-        shortest: dict[int, Point] = {}
-        grown = [_growth(point, shortest.setdefault(point.line, point)) for point in points]
+        shortest: dict[int, TradeoffPoint] = {}
+        grown = [
+            _describe_growth(point, shortest.setdefault(point.line, point)) for point in points
+        ]
         shown = replace(base, points=tuple(grown), x_name="tokens", y_name="ms")
         if self._encoders:
             return shown
         return replace(shown, y_name="TTFT", time_head="TTFT ms", time_unit="ms to the first token")
 
-    def _precisions(self, base: Plot) -> Plot:
+    def _precisions(self, base: TradeoffPlot) -> TradeoffPlot:
         """Every precision beside the most precise one of its work, in the order of the plan."""
         points = []
         for each in self._cells:
@@ -129,17 +135,17 @@ class Maker:
             rate = each.row.rate_value if each.counts else 0.0
             point = self._point(each, self._speed_up(each) if rate else 0.0, rate)
             note = () if each.row.note in ("", "reference") else (each.row.note,)
-            points.append(replace(point, said=RUNNING if point.running else note))
+            points.append(replace(point, said=RUNNING_REMARKS if point.running else note))
         return replace(base, points=tuple(points), left_out="")
 
-    def _point(self, each: Measured, x: float, y: float) -> Point:
+    def _point(self, each: MeasuredCell, x: float, y: float) -> TradeoffPoint:
         row, cell, name = each.row, each.state.cell, self._sheet.lines[each.member.line]
-        words = [word(cell, knob) for knob in NAMED]
+        words = [format_knob(cell, knob) for knob in TITLE_KNOBS]
         badge = (
             fidelity.compute_badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
         )
         best = self._references.get(row.id)
-        return Point(
+        return TradeoffPoint(
             row=row,
             title=" · ".join(words if name in words else [*words, name]),
             name=name,
@@ -149,27 +155,29 @@ class Maker:
             label=each.member.label,
             time=row.forward or row.tpot,
             reference=best.cell.precision if best else "",
-            badge_role=ab_comparison.ROLES.get(badge, "muted"),
+            badge_role=ab_comparison.FIDELITY_ROLES.get(badge, "muted"),
         )
 
-    def _ms(self, each: Measured, name: str) -> float:
+    def _ms(self, each: MeasuredCell, name: str) -> float:
         """What the table states of that time; 0 for nothing."""
-        mean = hero_metrics.figure(each.state, name, self._memo, self._session.plan.seed).mean
+        mean = hero_metrics.get_table_metric(
+            each.state, name, self._memo, self._session.plan.seed
+        ).mean
         return mean if mean is not None and math.isfinite(mean) and mean > 0 else 0.0
 
-    def _speed_up(self, each: Measured) -> float:
+    def _speed_up(self, each: MeasuredCell) -> float:
         """What the table states of it; 0 for nothing."""
         if not each.row.ratio:
             return 0.0
         state, seed = each.state, self._session.plan.seed
-        mean = hero_metrics.figure(
+        mean = hero_metrics.get_table_metric(
             state, metrics.choose_headline_metric(state), self._memo, seed
         ).mean
         best = self._references.get(each.row.id)
-        return hero_metrics.speed_up(state, mean, best, self._memo, seed) or 0.0
+        return hero_metrics.compute_speed_up(state, mean, best, self._memo, seed) or 0.0
 
 
-def left_out(cells: Sequence[Measured]) -> str:
+def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
     """`1 failed, 2 INVALID`: what has ended and is no point."""
     words = Counter(
         "INVALID" if each.state.invalid else each.state.status
@@ -179,14 +187,14 @@ def left_out(cells: Sequence[Measured]) -> str:
     return ", ".join(f"{n} {what}" for what, n in words.items())
 
 
-def _judged(points: Sequence[Point], unit: str) -> list[Point]:
+def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoint]:
     """Which are on the front, and by what the others are beaten, among cells of one work; one that
     is running is judged when it has ended."""
-    found: list[Point] = []
-    works: dict[tuple[str, int, int], list[Point]] = {}
+    found: list[TradeoffPoint] = []
+    works: dict[tuple[str, int, int], list[TradeoffPoint]] = {}
     for point in points:
         if point.running:
-            found.append(replace(point, beside=formatting.PENDING, said=RUNNING))
+            found.append(replace(point, beside=formatting.PENDING, said=RUNNING_REMARKS))
         else:
             row = point.row
             works.setdefault((row.model, row.length, row.tokens), []).append(point)
@@ -195,13 +203,15 @@ def _judged(points: Sequence[Point], unit: str) -> list[Point]:
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:
-                found.append(replace(point, front=True, beside="front", said=FRONT))
+                found.append(replace(point, front=True, beside="front", said=FRONT_REMARKS))
             else:
-                found.append(replace(point, said=_beaten(point, front, unit)))
+                found.append(replace(point, said=_describe_better(point, front, unit)))
     return found
 
 
-def _beaten(point: Point, front: Sequence[Point], unit: str) -> tuple[str, ...]:
+def _describe_better(
+    point: TradeoffPoint, front: Sequence[TradeoffPoint], unit: str
+) -> tuple[str, ...]:
     """By the fastest that is sooner too, with the badge of its output if that is another."""
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
     by = max(better, key=lambda each: each.y)
@@ -211,15 +221,18 @@ def _beaten(point: Point, front: Sequence[Point], unit: str) -> tuple[str, ...]:
     return f"beaten by {name}: {by.row.rate} {unit} at {by.time} ms", f"beaten by {name}", "beaten"
 
 
-def _growth(point: Point, first: Point) -> Point:
+def _describe_growth(point: TradeoffPoint, first: TradeoffPoint) -> TradeoffPoint:
     """How much longer it takes than the shortest of its line."""
     if point is first:
         said: tuple[str, ...] = ("the shortest of its line", "shortest")
-        return replace(point, said=RUNNING if point.running else said)
-    times, longer = formatting.ratio(point.y / first.y), formatting.ratio(point.x / first.x)
+        return replace(point, said=RUNNING_REMARKS if point.running else said)
+    times, longer = (
+        formatting.format_ratio(point.y / first.y),
+        formatting.format_ratio(point.x / first.x),
+    )
     said = (
         f"{times} the time of {first.row.length} tokens, {longer} the length",
         f"{times} the time, {longer} the length",
         times,
     )
-    return replace(point, beside=times, said=RUNNING if point.running else said)
+    return replace(point, beside=times, said=RUNNING_REMARKS if point.running else said)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from txtop import formatting
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row
-from txtop.ui.models.cell_detail.iterations import Strip
+from txtop.ui.models.cell_detail.iterations import IterationsView
 
 STEPS = (1, 2, 5)
-TICK_ROOM = 7
+MIN_TICK_WIDTH = 7
 
 
 @dataclass(frozen=True)
-class Axis:
+class IterationAxis:
     """Where iterations stand: `lead` columns of loading, then `body` columns for all of `room`."""
 
     lead: int
@@ -22,7 +22,7 @@ class Axis:
     room: int
 
     @classmethod
-    def of(cls, shown: Strip, width: int) -> Axis:
+    def of(cls, shown: IterationsView, width: int) -> IterationAxis:
         """Loading alone has all the width; an eighth of it once there are iterations."""
         if not shown.lead_s:
             return cls(0, width, shown.room)
@@ -38,7 +38,7 @@ class Axis:
         return self.lead + i * self.body // self.room
 
 
-def rule(shown: Strip, axis: Axis, g: Glyphs) -> Row:
+def render_axis_rule(shown: IterationsView, axis: IterationAxis, g: Glyphs) -> Row:
     """Loading, warm-up, measured, to come."""
     done = axis.edge(min(len(shown.values), shown.room)) - axis.lead
     warm = sum(kind in ("first", "warmup") for kind in shown.kinds)
@@ -51,15 +51,15 @@ def rule(shown: Strip, axis: Axis, g: Glyphs) -> Row:
     ]
 
 
-def ticks(shown: Strip, axis: Axis) -> str:
+def format_axis_ticks(shown: IterationsView, axis: IterationAxis) -> str:
     """Numbers of iterations, from 1 on, as many as have room, and how long the load took."""
     line = [" "] * (axis.lead + axis.body)
-    took = formatting.seconds(shown.lead_s)
+    took = formatting.format_seconds(shown.lead_s)
     said = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
     line[: len(said)] = said
     if axis.body <= 0:
         return "".join(line)
-    places = [0, *range(step := _step(axis), shown.room + 1, step)]
+    places = [0, *range(step := _choose_step(axis), shown.room + 1, step)]
     for number in dict.fromkeys(max(1, place) for place in places):
         text = f"{number:,}"
         at = axis.column(number - 1) - (len(text) - 1) // 2
@@ -70,8 +70,8 @@ def ticks(shown: Strip, axis: Axis) -> str:
     return "".join(line)
 
 
-def _step(axis: Axis) -> int:
-    most = max(1, axis.body // TICK_ROOM)
+def _choose_step(axis: IterationAxis) -> int:
+    most = max(1, axis.body // MIN_TICK_WIDTH)
     power = 0
     while True:
         for one in STEPS:

@@ -6,43 +6,45 @@ from collections.abc import Sequence
 
 from txtop import formatting
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, cells, clean
-from txtop.ui.models.cell_detail.detail import Loading
+from txtop.ui.drawing.spans import Row, clean, measure_text
+from txtop.ui.models.cell_detail.detail import LoadPhasesView
 
 ROLES = ("accent-a", "accent-b", "text", "muted")
 SIGNS = ("●", "■", "▲", "◆")
 OTHER = "other"
-LEAST = 0.005
+MIN_PHASE_S = 0.005
 
 
-def said(shown: Loading, g: Glyphs) -> Row:
+def render_load_time(shown: LoadPhasesView, g: Glyphs) -> Row:
     """How long all of it took, and whose it was."""
     if shown.load_s is None:
         return []
-    row: Row = [(formatting.seconds(shown.load_s), "text"), (" s", "muted")]
+    row: Row = [(formatting.format_seconds(shown.load_s), "text"), (" s", "muted")]
     return [("shared ", "text"), *row] if shown.shared else row
 
 
-def phases(shown: Loading, width: int, g: Glyphs) -> list[Row]:
+def render_load_phases(shown: LoadPhasesView, width: int, g: Glyphs) -> list[Row]:
     """The bar, then the names; while it loads what it does now."""
     if shown.load_s is None:
         return [[(shown.now or g(formatting.MISSING), "text" if shown.now else "muted")]]
-    parts = _parts(shown)
-    wide = widths([seconds for _, seconds in parts], max(0, width))
+    parts = _list_parts(shown)
+    wide = apportion_width([seconds for _, seconds in parts], max(0, width))
     bar: Row = [
-        (_piece(columns, g), ROLES[i % len(ROLES)]) for i, columns in enumerate(wide) if columns
+        (_draw_piece(columns, g), ROLES[i % len(ROLES)])
+        for i, columns in enumerate(wide)
+        if columns
     ]
-    return [bar, *_names(parts, width, g), *_remark(shown)]
+    return [bar, *_render_names(parts, width, g), *_render_remark(shown)]
 
 
-def _parts(shown: Loading) -> list[tuple[str, float]]:
+def _list_parts(shown: LoadPhasesView) -> list[tuple[str, float]]:
     """The phases that took any time, and what is in none of them."""
     rest = (shown.load_s or 0.0) - sum(seconds for _, seconds in shown.phases)
     parts = [*shown.phases, (OTHER, rest)]
-    return [(name, seconds) for name, seconds in parts if seconds >= LEAST]
+    return [(name, seconds) for name, seconds in parts if seconds >= MIN_PHASE_S]
 
 
-def _remark(shown: Loading) -> list[Row]:
+def _render_remark(shown: LoadPhasesView) -> list[Row]:
     if shown.now:
         return [[(shown.now, "text")]]
     if shown.shared:
@@ -50,7 +52,7 @@ def _remark(shown: Loading) -> list[Row]:
     return []
 
 
-def widths(shares: Sequence[float], width: int) -> list[int]:
+def apportion_width(shares: Sequence[float], width: int) -> list[int]:
     """Columns in proportion that add up to `width`: the largest remainders get what is left."""
     whole = sum(shares)
     if not shares or whole <= 0:
@@ -63,19 +65,19 @@ def widths(shares: Sequence[float], width: int) -> list[int]:
     return found
 
 
-def _piece(columns: int, g: Glyphs) -> str:
+def _draw_piece(columns: int, g: Glyphs) -> str:
     """Ends in a blank, so that neighbours are told apart without colours."""
     return g("━") * (columns - 1) + " " if columns > 1 else g("·")
 
 
-def _names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> list[Row]:
+def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> list[Row]:
     """Names with their seconds and the sign of their colour, over as many rows as they take."""
     rows: list[Row] = [[]]
     used = 0
     for i, (name, seconds) in enumerate(parts):
-        took = formatting.seconds(seconds)
+        took = formatting.format_seconds(seconds)
         sign, name = g(SIGNS[i % len(SIGNS)]), clean(name)
-        wide = cells(sign) + 1 + cells(name) + 1 + len(took) + 3
+        wide = measure_text(sign) + 1 + measure_text(name) + 1 + len(took) + 3
         if used and used + wide - 3 > width:
             rows.append([])
             used = 0

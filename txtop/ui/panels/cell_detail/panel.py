@@ -10,32 +10,32 @@ from textual.binding import Binding, BindingType
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.line_widget import Row
 from txtop.ui.models.view import View
-from txtop.ui.panels.base import MOVES, Framed
+from txtop.ui.panels.base import MOVE_BINDINGS, FramedPanel
 from txtop.ui.panels.cell_detail import render
 
 WHEEL = 3
-_BUILDERS: dict[str, Callable[..., list[Row]]] = {
-    "detail-strip": render.strip,
-    "detail-spread": render.spread,
-    "detail-load": render.loading,
+_RENDERERS: dict[str, Callable[..., list[Row]]] = {
+    "detail-strip": render.render_iterations_panel,
+    "detail-spread": render.render_histogram_panel,
+    "detail-load": render.render_load_panel,
 }
 
 
-class DetailPanel(Framed):
+class CellDetailPanel(FramedPanel):
     """A part of the detail that has a place of its own on a large terminal, by its id."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.detail is None:
             return []
-        build = _BUILDERS[self.id or ""]
-        return build(self.shown.detail, width, height, glyphs.current(), boxed=self.boxed)
+        build = _RENDERERS[self.id or ""]
+        return build(self.shown.detail, width, height, glyphs.get_glyphs(), boxed=self.boxed)
 
 
-class DetailColumn(Framed, can_focus=True):
+class CellDetailColumn(FramedPanel, can_focus=True):
     """What scrolls: all of the detail on a small terminal, its words on a large one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *MOVES,
+        *MOVE_BINDINGS,
         Binding("tab", "app.next_cell(1)", show=False),
         Binding("shift+tab", "app.next_cell(-1)", show=False),
     ]
@@ -65,9 +65,9 @@ class DetailColumn(Framed, can_focus=True):
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.detail is None:
             return []
-        g = glyphs.current()
-        rows = render.lines(self.shown.detail, width, height, g, boxed=self.boxed)
-        self._skip = min(self._skip, render.furthest(rows, width, height, boxed=self.boxed))
-        return render.column(
+        g = glyphs.get_glyphs()
+        rows = render.build_column_rows(self.shown.detail, width, height, g, boxed=self.boxed)
+        self._skip = min(self._skip, render.compute_max_skip(rows, width, height, boxed=self.boxed))
+        return render.render_column(
             rows, self._skip, width, height, g, boxed=self.boxed, focused=self.has_focus
         )

@@ -10,23 +10,25 @@ from txtop.ui.drawing.canvas import Canvas
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, crop, fit
 from txtop.ui.models.cell_detail.telemetry import Trace
-from txtop.ui.panels.cell_detail.iteration_axis import Axis
+from txtop.ui.panels.cell_detail.iteration_axis import IterationAxis
 
 
-def trace(shown: Trace, axis: Axis, left: int, right: int, height: int, g: Glyphs) -> list[Row]:
+def render_trace(
+    shown: Trace, axis: IterationAxis, left: int, right: int, height: int, g: Glyphs
+) -> list[Row]:
     """One series: rates filled from zero, what has no zero as dots on a zoomed scale."""
     width = axis.lead + axis.body
     per = 2 if g.mode == "braille" else 1
     points = [
-        *sampled(shown.lead, len(shown.lead), axis.lead * per),
-        *sampled(shown.body, shown.room, axis.body * per),
+        *resample(shown.lead, len(shown.lead), axis.lead * per),
+        *resample(shown.body, shown.room, axis.body * per),
     ]
     if shown.flags:
-        drawn = [_flags(points, per, g)]
+        drawn = [_render_flags(points, per, g)]
     elif shown.top:
-        drawn = [[(text, "plot")] for text in filled(points, width, height, shown.top, g)]
+        drawn = [[(text, "plot")] for text in draw_filled_rows(points, width, height, shown.top, g)]
     else:
-        drawn = _dotted(points, width, height, g)
+        drawn = _draw_dotted_rows(points, width, height, g)
     value, last = f" {shown.value} {g(shown.unit)}", len(drawn) - 1
     return [
         crop(
@@ -41,7 +43,7 @@ def trace(shown: Trace, axis: Axis, left: int, right: int, height: int, g: Glyph
     ]
 
 
-def sampled(points: Sequence[float | None], room: int, places: int) -> list[float | None]:
+def resample(points: Sequence[float | None], room: int, places: int) -> list[float | None]:
     """`points`, which fill the first of `room` bins, as `places` means or repeats of them."""
     found: list[float | None] = []
     for x in range(places):
@@ -51,7 +53,7 @@ def sampled(points: Sequence[float | None], room: int, places: int) -> list[floa
     return found
 
 
-def filled(
+def draw_filled_rows(
     points: Sequence[float | None], width: int, height: int, top: float, g: Glyphs
 ) -> list[str]:
     """`height` lines, the upper ones where a value reaches them."""
@@ -61,20 +63,22 @@ def filled(
         part: list[float | None] = [
             None if v is None or (y and v <= low) else min(v - low, top / height) for v in points
         ]
-        found.append(charts.filled(part, width, top / height, g))
+        found.append(charts.draw_filled(part, width, top / height, g))
     return found
 
 
-def _dotted(points: Sequence[float | None], width: int, height: int, g: Glyphs) -> list[Row]:
+def _draw_dotted_rows(
+    points: Sequence[float | None], width: int, height: int, g: Glyphs
+) -> list[Row]:
     field = Canvas(width, height, g, "•")
-    low, high = charts.zoom(points)
+    low, high = charts.compute_zoom_range(points)
     for x, value in enumerate(points):
         if value is not None:
-            up = round(charts.share(value, low, high) * (field.down - 1))
+            up = round(charts.compute_share(value, low, high) * (field.down - 1))
             field.dot(x, field.down - 1 - up, "plot")
     return field.rows()
 
 
-def _flags(points: Sequence[float | None], per: int, g: Glyphs) -> Row:
+def _render_flags(points: Sequence[float | None], per: int, g: Glyphs) -> Row:
     there = [any(v is not None for v in points[x : x + per]) for x in range(0, len(points), per)]
     return [("".join(g("▲") if flag else " " for flag in there), "warn")]

@@ -7,11 +7,11 @@ from textual import events
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.line_widget import Row
 from txtop.ui.models.view import View
-from txtop.ui.panels.base import Moved
-from txtop.ui.panels.tradeoffs.render import Shown, hit, tradeoffs
+from txtop.ui.panels.base import NavigablePanel
+from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, find_point, render_tradeoffs
 
 
-class TradeoffsPanel(Moved):
+class TradeoffsPanel(NavigablePanel):
     """In a corner the plot alone, with all the room a table beside it. With the focus, up and down
     move the cursor through the points, and a click puts it on one."""
 
@@ -33,12 +33,12 @@ class TradeoffsPanel(Moved):
         else:
             super().show(view)
 
-    def _now(self) -> Shown:
+    def _now(self) -> TradeoffsSelection:
         """A plot that was chosen stays, as long as it has points; else that of the cell at work."""
         found = self.shown.tradeoffs
         keys = [plot.key for plot in found.plots]
         at = keys.index(self._plot) if self._plot in keys else found.at
-        return Shown(
+        return TradeoffsSelection(
             found,
             at,
             self._cursor(at) if self.has_focus else None,
@@ -74,7 +74,7 @@ class TradeoffsPanel(Moved):
         at = max(0, min(now.cursor + by, len(now.plot.points) - 1))
         self._choose(now, at)
 
-    def _choose(self, now: Shown, at: int) -> None:
+    def _choose(self, now: TradeoffsSelection, at: int) -> None:
         assert now.plot is not None
         self._plot, self._cell = now.plot.key, now.plot.points[at].row.id
         self.tick()
@@ -82,9 +82,11 @@ class TradeoffsPanel(Moved):
     def on_click(self, event: events.Click) -> None:
         """Puts the cursor on the point that is meant."""
         now = self._now()
-        at = hit(now, *self.size, glyphs.current(), boxed=self.boxed, x=event.x, y=event.y)
+        at = find_point(
+            now, *self.size, glyphs.get_glyphs(), boxed=self.boxed, x=event.x, y=event.y
+        )
         if at is not None:
             self._choose(now, at)
 
     def build(self, width: int, height: int) -> list[Row]:
-        return tradeoffs(self._now(), width, height, glyphs.current(), boxed=self.boxed)
+        return render_tradeoffs(self._now(), width, height, glyphs.get_glyphs(), boxed=self.boxed)

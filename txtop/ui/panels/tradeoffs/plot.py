@@ -2,49 +2,53 @@
 
 from __future__ import annotations
 
-from txtop.ui.drawing.scale import Scale, linear, logarithmic
-from txtop.ui.drawing.scatter import Drawing, Path, Spot
-from txtop.ui.models.tradeoffs.plot import Plot, Point
+from txtop.ui.drawing.scale import Scale, build_linear_scale, build_log_scale
+from txtop.ui.drawing.scatter import Polyline, ScatterData, ScatterPoint
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 
-LOG_FROM = 8.0
-CEILING_WITHIN = 10.0
+LOG_FROM_FACTOR = 8.0
+MAX_CEILING_FACTOR = 10.0
 GUIDE_STEPS = 24
-PROPORTION = "in proportion"
+GUIDE_NAME = "in proportion"
 
 
-def drawing(plot: Plot, cursor: int | None) -> Drawing:
+def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
     """Labels stand beside the points that stand out and beside the one under the cursor."""
-    x, y = scales(plot)
+    x, y = choose_scales(plot)
     spots = tuple(
-        Spot(p.x, p.y, p.line, _label(plot, p, at_cursor=i == cursor), not p.settled, p.front)
+        ScatterPoint(
+            p.x, p.y, p.line, _choose_label(plot, p, at_cursor=i == cursor), not p.settled, p.front
+        )
         for i, p in enumerate(plot.points)
     )
-    guide = _proportion(plot, cursor) if plot.kind == "lengths" else None
-    return Drawing(x, y, plot.x_name, plot.y_name, spots, _lines(plot), guide, plot.ceilings)
+    guide = _build_guide(plot, cursor) if plot.kind == "lengths" else None
+    return ScatterData(
+        x, y, plot.x_name, plot.y_name, spots, _build_lines(plot), guide, plot.ceilings
+    )
 
 
-def _label(plot: Plot, point: Point, *, at_cursor: bool) -> str:
+def _choose_label(plot: TradeoffPlot, point: TradeoffPoint, *, at_cursor: bool) -> str:
     if plot.kind == "load" and point.front:
         return f"knee {point.label}"
     return point.label if point.front or point.loose or at_cursor else ""
 
 
-def scales(plot: Plot) -> tuple[Scale, Scale]:
+def choose_scales(plot: TradeoffPlot) -> tuple[Scale, Scale]:
     """Logarithmic both; of lengths that span less than a factor of eight both from 0, where what
     grows in proportion is a straight line."""
     xs, ys = [p.x for p in plot.points], [p.y for p in plot.points]
     if plot.kind == "rates":
-        near = [height for height, _ in plot.ceilings if height <= CEILING_WITHIN * max(ys)]
-        return logarithmic(xs), logarithmic([*ys, *near])
+        near = [height for height, _ in plot.ceilings if height <= MAX_CEILING_FACTOR * max(ys)]
+        return build_log_scale(xs), build_log_scale([*ys, *near])
     if plot.kind == "load":
-        return logarithmic(xs), linear(ys)
+        return build_log_scale(xs), build_linear_scale(ys)
     lengths = sorted(set(xs))
-    if max(xs) >= LOG_FROM * min(xs):
-        return logarithmic(xs, lengths), logarithmic(ys)
-    return linear(xs, lengths), linear(ys)
+    if max(xs) >= LOG_FROM_FACTOR * min(xs):
+        return build_log_scale(xs, lengths), build_log_scale(ys)
+    return build_linear_scale(xs, lengths), build_linear_scale(ys)
 
 
-def _lines(plot: Plot) -> tuple[tuple[int, Path], ...]:
+def _build_lines(plot: TradeoffPlot) -> tuple[tuple[int, Polyline], ...]:
     """Each line from batch to batch, from length to length, or from load to load: those come in
     their order."""
     found = []
@@ -58,7 +62,7 @@ def _lines(plot: Plot) -> tuple[tuple[int, Path], ...]:
     return tuple(found)
 
 
-def _proportion(plot: Plot, cursor: int | None) -> tuple[Path, str] | None:
+def _build_guide(plot: TradeoffPlot, cursor: int | None) -> tuple[Polyline, str] | None:
     """Where times would be that grew with the length and no faster: of the line under the cursor,
     else of the first that has two points."""
     chosen = [plot.points[cursor].line] if cursor is not None else []
@@ -67,5 +71,5 @@ def _proportion(plot: Plot, cursor: int | None) -> tuple[Path, str] | None:
         if len(own) > 1:
             first, longest = own[0], own[-1].x / own[0].x
             shares = (longest ** (i / GUIDE_STEPS) for i in range(GUIDE_STEPS + 1))
-            return tuple((first.x * share, first.y * share) for share in shares), PROPORTION
+            return tuple((first.x * share, first.y * share) for share in shares), GUIDE_NAME
     return None

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.scatter import role, sign
-from txtop.ui.drawing.spans import Row, crop, fit, row_width
-from txtop.ui.models.tradeoffs.plot import Plot, Point
-from txtop.ui.panels.cells import first_row
-from txtop.ui.panels.tradeoffs.table import Listing, name_width
+from txtop.ui.drawing.scatter import get_series_role, get_series_sign
+from txtop.ui.drawing.spans import Row, crop, fit, measure_row
+from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
+from txtop.ui.panels.cells import compute_first_row
+from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
-LEAST_BAR, MOST_BAR = 10, 64
-RATE, HALF, UNIT, RATIO, GAP = 8, 6, 6, 7, 2
+MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
+RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 6, 6, 7, 2
 
 
-def bars(plot: Plot, width: int, height: int, g: Glyphs, cursor: int | None) -> Listing:
+def render_precision_bars(
+    plot: TradeoffPlot, width: int, height: int, g: Glyphs, cursor: int | None
+) -> PointTable:
     """A block a piece of work, all on one scale; no ratio stands without the badge of its output.
     The row under the cursor is in sight."""
-    columns = _Columns(plot, width)
-    lines = _lines(plot)
+    columns = _BarColumns(plot, width)
+    lines = _list_lines(plot)
     at = next((y for y, (i, _) in enumerate(lines) if i is not None and i == cursor), None)
-    first = first_row(len(lines), at, height)
+    first = compute_first_row(len(lines), at, height)
     shown = lines[first : first + max(0, height)]
     rows: list[Row] = [
         [(g(heading), "muted")]
@@ -28,10 +30,10 @@ def bars(plot: Plot, width: int, height: int, g: Glyphs, cursor: int | None) -> 
         else columns.row(plot.points[i], g, at_cursor=i == cursor)
         for i, heading in shown
     ]
-    return Listing([crop(row, width) for row in rows], [i for i, _ in shown])
+    return PointTable([crop(row, width) for row in rows], [i for i, _ in shown])
 
 
-def _lines(plot: Plot) -> list[tuple[int | None, str]]:
+def _list_lines(plot: TradeoffPlot) -> list[tuple[int | None, str]]:
     """The points from above, and between pieces of work an empty line and a heading."""
     several = len({point.label for point in plot.points}) > 1
     found: list[tuple[int | None, str]] = []
@@ -45,46 +47,63 @@ def _lines(plot: Plot) -> list[tuple[int | None, str]]:
     return found
 
 
-class _Columns:
+class _BarColumns:
     """How wide the bars are, and how much room the badges have beside them: as all rows need."""
 
-    def __init__(self, plot: Plot, width: int) -> None:
-        self._name = name_width(plot)
+    def __init__(self, plot: TradeoffPlot, width: int) -> None:
+        self._name = compute_name_width(plot)
         self._unit = plot.unit
         self._best = max((point.x for point in plot.points), default=0.0)
-        self._room = width - (4 + self._name + RATE + HALF + UNIT) - GAP - RATIO - GAP
-        rows = [_beside(point, self._room - LEAST_BAR - GAP) for point in plot.points if point.y]
-        widest = max(map(row_width, rows), default=0)
-        self._bar = min(MOST_BAR, self._room - widest)
-        if self._bar < LEAST_BAR:
+        self._room = (
+            width
+            - (4 + self._name + RATE_WIDTH + HALF_INTERVAL_WIDTH + UNIT_WIDTH)
+            - GAP
+            - RATIO_WIDTH
+            - GAP
+        )
+        rows = [
+            _render_badge(point, self._room - MIN_BAR_WIDTH - GAP)
+            for point in plot.points
+            if point.y
+        ]
+        widest = max(map(measure_row, rows), default=0)
+        self._bar = min(MAX_BAR_WIDTH, self._room - widest)
+        if self._bar < MIN_BAR_WIDTH:
             self._bar = 0
 
-    def row(self, point: Point, g: Glyphs, *, at_cursor: bool) -> Row:
+    def row(self, point: TradeoffPoint, g: Glyphs, *, at_cursor: bool) -> Row:
         """Sign, name, rate, then bar, ratio and badge, or why there are none."""
         row, bold = point.row, ".bold" if at_cursor else ""
         number = "bad.bold" if row.state == "failed" else "text.bold"
         found: Row = [
             (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
-            (sign(point.line, g, hollow=point.running) + " ", role(point.line)),
+            (
+                get_series_sign(point.line, g, hollow=point.running) + " ",
+                get_series_role(point.line),
+            ),
             (fit(point.name, self._name - 1, mark=g("…")) + " ", "text" + bold),
-            (fit(g(row.rate), RATE, "right"), number),
-            (fit(" " + row.half.replace("±", g("±")), HALF), "muted"),
-            (fit(" " + self._unit, UNIT), "muted"),
+            (fit(g(row.rate), RATE_WIDTH, "right"), number),
+            (fit(" " + row.half.replace("±", g("±")), HALF_INTERVAL_WIDTH), "muted"),
+            (fit(" " + self._unit, UNIT_WIDTH), "muted"),
         ]
         if not point.y:
             why = "bad" if row.state == "failed" else "muted"
             return [*found, (" " * GAP, "text"), (g(row.note), why)]
-        beside = _beside(point, self._room - self._bar)
-        if row_width(beside) > self._room - self._bar:
+        beside = _render_badge(point, self._room - self._bar)
+        if measure_row(beside) > self._room - self._bar:
             return found
-        full = charts.bar(point.x / self._best, self._bar, g, role(point.line)) if point.x else []
-        ratio = fit(row.ratio if point.x else "", RATIO, "right")
+        full = (
+            charts.draw_bar(point.x / self._best, self._bar, g, get_series_role(point.line))
+            if point.x
+            else []
+        )
+        ratio = fit(row.ratio if point.x else "", RATIO_WIDTH, "right")
         gap = " " * GAP
         found += [(gap, "text"), *crop(full, self._bar), (ratio + gap, "text.bold")]
         return [*found, *((g(text), colour) for text, colour in beside)]
 
 
-def _beside(point: Point, room: int) -> Row:
+def _render_badge(point: TradeoffPoint, room: int) -> Row:
     """What the output is worth and a note, in the longest form there is room for, else in the
     shortest."""
     row = point.row
@@ -92,9 +111,9 @@ def _beside(point: Point, room: int) -> Row:
     note: Row = [(f" · {row.note}", "muted")] if noted else []
     if point.is_reference:
         whole: Row = [("reference", "muted"), *note]
-        return whole if row_width(whole) <= room else whole[:1]
+        return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
         return [(row.note or "nothing to hold it against", "muted")]
     words = (*row.badges, row.badges[-1].split()[0])
     forms: list[Row] = [[(word, point.badge_role), *end] for word in words for end in (note, [])]
-    return next((form for form in forms if row_width(form) <= room), forms[-1])
+    return next((form for form in forms if measure_row(form) <= room), forms[-1])
