@@ -16,7 +16,7 @@ from txtop.ui.keymap import COMMANDS, build_footer_keys
 from txtop.ui.models.layout import arrange_ab, arrange_session
 from txtop.ui.modes import LiveMode, ReplayMode, SideBySideMode
 from txtop.ui.panels.cell_detail.panel import CellDetailColumn
-from txtop.ui.panels.panels import CellsPanel
+from txtop.ui.panels.cells import CellsPanel
 
 __all__ = ["own_folders"]
 SIZES = [(80, 24), (120, 40), (200, 60)]

@@ -11,8 +11,10 @@ from ui_sessions import session, write
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.keymap import COMMANDS, build_footer_keys, list_commands, resolve_key
 from txtop.ui.modes import HomeMode, ReplayMode
-from txtop.ui.panels.bars import find_footer_key, render_footer
-from txtop.ui.panels.panels import CellsPanel, FooterPanel, LogPanel, MachinePanel
+from txtop.ui.panels.cells import CellsPanel
+from txtop.ui.panels.footer import FooterPanel, find_footer_key, render_footer
+from txtop.ui.panels.log import LogPanel
+from txtop.ui.panels.machine import MachinePanel
 from txtop.ui.screens.dialogs import HelpDialog
 
 __all__ = ["own_folders", "quiet_machine"]

@@ -24,7 +24,7 @@ from txtop.ui.models.comparability import describe_comparability
 from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.models.view import SideBySideView, View
-from txtop.ui.panels import bars, session_list, start_menu
+from txtop.ui.panels import header, session_list, start_menu
 from txtop.ui.typed import LineInput
 
 NOW_S = 1_795_000_000.0
@@ -171,7 +171,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
             start_menu.render_findings(found, size[0], g),
             start_menu.render_findings(None, size[0], g),
         ][:1],
-        "pair": bars.render_side_by_side_header(pair, size[0], g),
+        "pair": header.render_side_by_side_header(pair, size[0], g),
     }
     check(
         {name: [merge_spans(row, size[0]) for row in rows] for name, rows in panels.items()}, *size

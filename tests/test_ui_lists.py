@@ -18,10 +18,9 @@ from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow, View
 from txtop.ui.modes import ReplayMode
-from txtop.ui.panels.cells import choose_columns, render_cells, scroll_to_row
-from txtop.ui.panels.filtered_list import CellsPanel, LogPanel
-from txtop.ui.panels.log import filter_log
-from txtop.ui.panels.narrowing import TextFilter
+from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells, scroll_to_row
+from txtop.ui.panels.filtered_list import TextFilter
+from txtop.ui.panels.log import LogPanel, filter_log
 
 __all__ = ["own_folders"]
 

@@ -26,7 +26,7 @@ from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import FunnelInterval
 from txtop.ui.models.view import View, build_view
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode
-from txtop.ui.panels import bars, compact
+from txtop.ui.panels import compact, header, progress_rail
 from txtop.ui.panels.ab_arm import render_ab_arm
 from txtop.ui.panels.ab_divergence import render_ab_divergence
 from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
@@ -188,11 +188,11 @@ def test_the_rail_has_the_colour_of_each_winner() -> None:
     found = dueled(made, ended=False)
     assert found.winners == ("B", "B", "A", "")
     assert found.comparison.rows[1] == ("blocks", "B 2  A 1", "won", "at least 10  1 discarded")
-    (row,) = bars.render_ab_rail(found, 82, G)
+    (row,) = progress_rail.render_ab_rail(found, 82, G)
     colours = [role for role, _ in itertools.groupby(roles(row)) if role not in ("text",)]
     assert colours == ["accent-b", "accent-b", "accent-a", "bad", *["border"] * 6]
     assert measure_row(row) == 82
-    (row,) = bars.render_ab_rail(dueled(script().begin().blocks(200, 1.5)), 40, G)
+    (row,) = progress_rail.render_ab_rail(dueled(script().begin().blocks(200, 1.5)), 40, G)
     assert measure_row(row) == 40 and set(roles(row)) == {"text", "accent-b"}
 
 
@@ -266,7 +266,7 @@ def test_foreign_text_is_inert() -> None:
         render_ab_verdict(found, 120, 13, G, boxed=True),
         render_ab_arm(found, 0, 60, 17, G, boxed=True),
         render_ab_divergence(found, 120, 7, G, boxed=True),
-        bars.render_header(View(duel=found), 120, G),
+        header.render_header(View(duel=found), 120, G),
     ):
         assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
 
@@ -280,7 +280,7 @@ def test_everything_can_be_said_in_ascii() -> None:
             render_ab_verdict(found, 80, 9, g, boxed=False),
             render_ab_arm(found, 1, 40, 9, g, boxed=False),
             render_ab_divergence(found, 80, 3, g, boxed=False),
-            bars.render_ab_rail(found, 80, g),
+            progress_rail.render_ab_rail(found, 80, g),
         ):
             assert all(line.isascii() for line in text(rows))
     finally:

@@ -20,7 +20,17 @@ from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
 from txtop.ui.models.view import Banner, Playback, View, build_view
-from txtop.ui.panels import bars, cells, compact, hero, log, machine, transport
+from txtop.ui.panels import (
+    cells,
+    compact,
+    footer,
+    header,
+    hero,
+    log,
+    machine,
+    progress_rail,
+    transport,
+)
 from txtop.ui.panels.tradeoffs import render
 
 KEYS = (("space", "pause"), ("t", "theme"), ("?", "help"), ("q", "quit"))
@@ -109,9 +119,9 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
     at = {"boxed": boxed, "focused": height % 2 == 1}
     playback = view.playback or Playback(0, 0)
     drawn = {
-        "header": bars.render_header(view, width, g),
-        "rail": bars.render_rail(view.rail, view.banner, width, g),
-        "footer": bars.render_footer(KEYS, width, g),
+        "header": header.render_header(view, width, g),
+        "rail": progress_rail.render_rail(view.rail, view.banner, width, g),
+        "footer": footer.render_footer(KEYS, width, g),
         "transport": transport.render_transport(playback, width, min(2, height), g),
         "hero": hero.render_hero(view.hero, width, height, g, boxed=boxed),
         "machine": machine.render_machine(view.machine, width, height, g, **at),
@@ -237,7 +247,7 @@ def test_a_dotted_spark_is_zoomed() -> None:
 @pytest.mark.parametrize("width", [1, 2, 9, 40, 80])
 def test_the_rail_shows_every_number_of_cells(width: int) -> None:
     many = views()["many"]
-    row = merge_spans(bars.render_rail(many.rail, None, width, Glyphs())[0], width)
+    row = merge_spans(progress_rail.render_rail(many.rail, None, width, Glyphs())[0], width)
     assert cell_len("".join(t for t, _ in row)) == width
 
 
@@ -265,7 +275,7 @@ def test_only_changed_columns_are_named() -> None:
 
 
 def test_the_footer_keeps_help_and_quit() -> None:
-    row = bars.render_footer(
+    row = footer.render_footer(
         [("x", "a long thing to do"), ("?", "help"), ("q", "quit")], 20, Glyphs()
     )[0]
     assert "".join(t for t, _ in row).split() == ["?", "help", "q", "quit"]
@@ -273,5 +283,5 @@ def test_the_footer_keeps_help_and_quit() -> None:
 
 def test_a_trouble_with_the_recording_takes_the_rail() -> None:
     view = views()["no recording"]
-    row = bars.render_rail(view.rail, view.banner, 80, Glyphs())[0]
+    row = progress_rail.render_rail(view.rail, view.banner, 80, Glyphs())[0]
     assert row[1] == ("▲ disk full", "bad.bold")

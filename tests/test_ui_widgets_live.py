@@ -17,7 +17,8 @@ from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.models import layout
 from txtop.ui.models.machine import RooflineView
 from txtop.ui.models.view import Playback, View, build_view
-from txtop.ui.panels.panels import CellsPanel, LogPanel
+from txtop.ui.panels.cells import CellsPanel
+from txtop.ui.panels.log import LogPanel
 from txtop.ui.screens.live import LiveScreen
 
 KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))

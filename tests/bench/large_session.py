@@ -81,7 +81,7 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.view import Playback, View, build_view
     from txtop.ui.panels import cells, hero, log, machine
-    from txtop.ui.panels.narrowing import TextFilter
+    from txtop.ui.panels.filtered_list import TextFilter
 
     found: dict[str, list[float]] = {}
     players: list[Player] = []

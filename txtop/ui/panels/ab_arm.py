@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txtop import formatting
-from txtop.ui.drawing import charts
+from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, crop, fit
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView
-from txtop.ui.panels import hero
+from txtop.ui.panels import (
+    hero,
+)
+from txtop.ui.panels.base import FramedPanel
 
 LABELS_WIDTH = 6
 ARM_ROLES = ("accent-a", "accent-b")
@@ -188,3 +192,15 @@ def _render_memory(shown: ABArmView) -> Row:
         (fit(value, 7, "right"), "text.bold"),
         (" GiB", "muted"),
     ]
+
+
+class ABArmPanel(FramedPanel):
+    """One arm of an A/B: `lane-a` or `lane-b`."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        side = 0 if self.id == "lane-a" else 1
+        return render_ab_arm(
+            self.shown.duel, side, width, height, glyphs.get_glyphs(), boxed=self.boxed
+        )

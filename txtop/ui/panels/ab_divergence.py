@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_divergence import ABDivergenceView
 from txtop.ui.panels.ab_arm import ARM_ROLES
+from txtop.ui.panels.base import FramedPanel
 
 LABEL_WIDTH = 10
 
@@ -96,3 +99,14 @@ def _cut_start(text: str, room: int, g: Glyphs) -> str:
     while said and measure_text(said) > room - len(mark):
         said = said[1:]
     return mark + said
+
+
+class ABDivergencePanel(FramedPanel):
+    """What two arms write, from where it differs."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        return render_ab_divergence(
+            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
+        )

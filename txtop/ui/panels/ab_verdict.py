@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from txtop import formatting
-from txtop.ui.drawing import big_digits
+from txtop.ui.drawing import big_digits, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import ABComparisonView
 from txtop.ui.panels.ab_funnel import render_funnel
+from txtop.ui.panels.base import FramedPanel
 
 LEFT_WIDTH, SMALL_LEFT_WIDTH = 50, 44
 FACTS_AT = 21
@@ -114,3 +116,14 @@ def _render_wins(value: str) -> Row:
         letter = part.split()[0]
         row += [(part, f"{LETTER_ROLES.get(letter, 'accent-b')}.bold"), ("  ", "text")]
     return row[:-1]
+
+
+class ABVerdictPanel(FramedPanel):
+    """The big number of an A/B."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is None:
+            return []
+        return render_ab_verdict(
+            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -66,3 +67,6 @@ class NavigablePanel(FramedPanel, can_focus=True):
     def on_mouse_scroll_up(self) -> None:
         self.focus()
         self.action_move(-1)
+
+
+KeyHints = Sequence[tuple[str, str]]

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from txtop import formatting
-from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, fit, fit_block
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import View
-from txtop.ui.panels import ab_verdict, bars, hero
+from txtop.ui.panels import (
+    ab_verdict,
+    bars,
+    footer,
+    header,
+    hero,
+    progress_rail,
+)
+from txtop.ui.panels.base import KeyHints, Panel
 
 MIN_DIGITS_SIZE = (24, 8)
 
@@ -26,7 +35,7 @@ def render_compact(
     if height < 4:
         row: Row = [(g(text), number), (f" {unit}  ", "text"), word]
         return fit_block([row, [(top.title, "muted")]], width, height)
-    rows: list[Row] = [*bars.render_header(shown, width, g), [(f" {g(top.title)}", "text.bold")]]
+    rows: list[Row] = [*header.render_header(shown, width, g), [(f" {g(top.title)}", "text.bold")]]
     if width >= MIN_DIGITS_SIZE[0] and height >= MIN_DIGITS_SIZE[1]:
         said: list[Row] = [
             [(unit, "text")],
@@ -58,7 +67,7 @@ def render_compact(
         rows.append(where)
     rows = rows[: height - 1]
     rows += [[] for _ in range(height - 1 - len(rows))]
-    return fit_block([*rows, *bars.render_footer(keys, width, g)], width, height)
+    return fit_block([*rows, *footer.render_footer(keys, width, g)], width, height)
 
 
 def _render_compact_ab(
@@ -76,7 +85,7 @@ def _render_compact_ab(
     if height < 4:
         first: Row = [(g(ab_verdict.format_ab_ratio(found)), number), ("  ", "text"), word]
         return fit_block([first, *beside[1:]], width, height)
-    rows = [*bars.render_header(shown, width, g)]
+    rows = [*header.render_header(shown, width, g)]
     if width >= MIN_DIGITS_SIZE[0] + big_digits.DIGITS_WIDTH and height >= MIN_DIGITS_SIZE[1]:
         for line, said in zip(
             big_digits.draw_digits(ab_verdict.format_ab_ratio(found), g), beside, strict=True
@@ -85,11 +94,22 @@ def _render_compact_ab(
     else:
         rows.append([(f" {g(ab_verdict.format_ab_ratio(found))}", number), ("  ", "text"), word])
         rows += [[(" ", "text"), *said] for said in beside[1:]]
-    rows.append(bars.render_ab_rail(duel, width, g)[0])
+    rows.append(progress_rail.render_ab_rail(duel, width, g)[0])
     rows += [
         [(f" {fit(label, 9)}", "muted"), (g(value), "text")]
         for label, value, _, _ in found.rows[:3]
     ]
     rows = rows[: height - 1]
     rows += [[] for _ in range(height - 1 - len(rows))]
-    return fit_block([*rows, *bars.render_footer(keys, width, g)], width, height)
+    return fit_block([*rows, *footer.render_footer(keys, width, g)], width, height)
+
+
+class CompactPanel(Panel):
+    """Everything, where there is no room for panels."""
+
+    def __init__(self, keys: KeyHints, *, id: str) -> None:
+        super().__init__(id=id)
+        self.keys = keys
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return render_compact(self.shown, self.keys, width, height, glyphs.get_glyphs())

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txtop import formatting
-from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text, wrap
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
-from txtop.ui.panels import requests
+from txtop.ui.panels import (
+    requests,
+)
+from txtop.ui.panels.base import FramedPanel
 
 FACTS_AT = 19
 FACT_WIDTH = 10
@@ -269,3 +273,10 @@ def _render_load(shown: HeroView, width: int, g: Glyphs) -> Row:
             break
         row += [(f"{name} ", "muted"), (f"{value}  ", "text")]
     return row
+
+
+class HeroPanel(FramedPanel):
+    """The big number."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return render_hero(self.shown.hero, width, height, glyphs.get_glyphs(), boxed=self.boxed)

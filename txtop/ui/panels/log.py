@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, fit, measure_text
-from txtop.ui.models.view import LogRow
-from txtop.ui.panels.narrowing import TextFilter
+from txtop.ui.models.view import LogRow, View
+from txtop.ui.panels.filtered_list import FilteredListPanel, TextFilter
 
 ROLES = {"info": "text", "warning": "warn", "error": "bad"}
 # What is left out from below: nothing, all but warnings and errors, all but errors.
@@ -63,3 +65,69 @@ def render_log(
     return draw_frame(
         title, above if above[0][0] else [], body, width, height, g, boxed=boxed, focused=focused
     )
+
+
+class LogPanel(FilteredListPanel):
+    """The log, newest first; with the focus, down goes back in time, and stays there."""
+
+    name_shown = "log"
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._skip = 0
+        self._least = ""
+
+    def show(self, view: View) -> None:
+        new = view.log_count - self.shown.log_count
+        if new < 0:
+            self._skip = 0
+        elif self._skip:
+            self._skip += len(filter_log(view.log[:new], self.words, self._least))
+        super().show(view)
+
+    @property
+    def lines(self) -> list[LogRow]:
+        """What the words and the severity leave."""
+        return filter_log(self.shown.log, self.words, self._least)
+
+    @property
+    def in_sight(self) -> list[LogRow]:
+        """Those of them that are on show."""
+        return self.lines[self._skip :][: compute_inner_size(*self.size, self.boxed)[1]]
+
+    def next_severity(self) -> None:
+        """All lines, warnings and errors, errors alone."""
+        self._least = SEVERITIES[(SEVERITIES.index(self._least) + 1) % len(SEVERITIES)]
+        self.apply_filter()
+
+    def clear(self) -> bool:
+        had, self._least = bool(self._least), ""
+        return super().clear() or had
+
+    def apply_filter(self) -> None:
+        self._skip = 0
+        super().apply_filter()
+
+    def on_blur(self) -> None:
+        self.words.typing = False
+        self.tick()
+
+    def action_move(self, by: int) -> None:
+        """Leaves out so many more of the newest lines."""
+        most = len(self.lines) - compute_inner_size(*self.size, self.boxed)[1]
+        self._skip = max(0, min(self._skip + by, most))
+        self.tick()
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return render_log(
+            self.lines,
+            width,
+            height,
+            glyphs.get_glyphs(),
+            boxed=self.boxed,
+            focused=self.has_focus,
+            skip=self._skip,
+            every=len(self.shown.log),
+            least=self._least,
+            title=self.title,
+        )

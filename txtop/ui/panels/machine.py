@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from txtop.ui.drawing import charts
+from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView, RooflineView
+from txtop.ui.models.view import View
+from txtop.ui.panels import (
+    machine_detail,
+)
+from txtop.ui.panels.base import FramedPanel
 
 LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, GAP = 6, 5, 5, 2
 HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
@@ -201,3 +207,42 @@ def _render_gpu_line(shown: GpuView, width: int, g: Glyphs) -> Row:
         else [(fit("GPU", HEAD_WIDTH), "muted")]
     )
     return [*head, *tail]
+
+
+class MachinePanel(FramedPanel, can_focus=True):
+    """The machine. It is drawn once a second of the session."""
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self._second = -1
+
+    def show(self, view: View) -> None:
+        second, before = view.clock_ns // 1_000_000_000, self.shown.machine
+        other = (view.machine.title, view.machine.roof is None) != (
+            before.title,
+            before.roof is None,
+        )
+        if second != self._second or other:
+            self._second = second
+            super().show(view)
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.zoomed:
+            shown, focused = self.shown, self.has_focus
+            return machine_detail.render_machine_detail(
+                shown.machine,
+                shown.whole,
+                width,
+                height,
+                glyphs.get_glyphs(),
+                boxed=self.boxed,
+                focused=focused,
+            )
+        return render_machine(
+            self.shown.machine,
+            width,
+            height,
+            glyphs.get_glyphs(),
+            boxed=self.boxed,
+            focused=self.has_focus,
+        )

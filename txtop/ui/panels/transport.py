@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from txtop import formatting
+from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.view import Playback
+from txtop.ui.panels.base import Panel
 
 LEFT_WIDTH = 20
 RIGHT_WIDTH = 8
@@ -87,3 +90,12 @@ def _render_names(shown: Playback, room: int) -> Row:
         row += [(" " * (start - used), "text"), (name, role)]
         used = start + measure_text(name)
     return row
+
+
+class TransportPanel(Panel):
+    """Rows 1 and 2 of a replay."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.playback is None:
+            return []
+        return render_transport(self.shown.playback, width, height, glyphs.get_glyphs())

@@ -19,8 +19,8 @@ from txtop.ui.models.layout import COMPACT_BELOW, is_boxed
 from txtop.ui.models.machine import MachineView
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.panels import session_list, start_menu
-from txtop.ui.panels.bars import KeyHints
-from txtop.ui.panels.key_row import FooterRow
+from txtop.ui.panels.base import KeyHints
+from txtop.ui.panels.footer import FooterRow
 from txtop.ui.panels.machine import compute_small_height, render_machine
 from txtop.ui.typed import LineInput
 

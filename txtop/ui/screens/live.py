@@ -16,24 +16,22 @@ from txtop.ui.models.cell_detail.detail import CellDetailView
 from txtop.ui.models.layout import PanelLayout, arrange_ab, arrange_session
 from txtop.ui.models.view import View
 from txtop.ui.panels import machine
+from txtop.ui.panels.ab_arm import ABArmPanel
+from txtop.ui.panels.ab_divergence import ABDivergencePanel
+from txtop.ui.panels.ab_verdict import ABVerdictPanel
+from txtop.ui.panels.base import FramedPanel
 from txtop.ui.panels.cell_detail.panel import CellDetailColumn, CellDetailPanel
+from txtop.ui.panels.cells import CellsPanel
+from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
-from txtop.ui.panels.panels import (
-    ABArmPanel,
-    ABDivergencePanel,
-    ABVerdictPanel,
-    CellsPanel,
-    CompactPanel,
-    FooterPanel,
-    FramedPanel,
-    HeaderPanel,
-    HeroPanel,
-    LogPanel,
-    MachinePanel,
-    ProgressRailPanel,
-    TransportPanel,
-)
+from txtop.ui.panels.footer import FooterPanel
+from txtop.ui.panels.header import HeaderPanel
+from txtop.ui.panels.hero import HeroPanel
+from txtop.ui.panels.log import LogPanel
+from txtop.ui.panels.machine import MachinePanel
+from txtop.ui.panels.progress_rail import ProgressRailPanel
 from txtop.ui.panels.tradeoffs.panel import TradeoffsPanel
+from txtop.ui.panels.transport import TransportPanel
 from txtop.ui.screens.panel_screen import PanelScreen
 
 SessionMode = Literal["live", "replay"]

@@ -22,8 +22,8 @@ from txtop.ui.models.layout import PanelLayout, arrange_matrix
 from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
-from txtop.ui.panels.bars import KeyHints
-from txtop.ui.panels.key_row import FooterRow
+from txtop.ui.panels.base import KeyHints
+from txtop.ui.panels.footer import FooterRow
 from txtop.ui.screens.panel_screen import PanelScreen
 from txtop.ui.typed import LineInput
 

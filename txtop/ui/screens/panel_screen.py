@@ -12,8 +12,10 @@ from textual.widget import Widget
 
 from txtop.ui.models.layout import PanelLayout
 from txtop.ui.models.view import View
+from txtop.ui.panels.base import Panel
+from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
-from txtop.ui.panels.panels import CompactPanel, FooterPanel, Panel
+from txtop.ui.panels.footer import FooterPanel
 
 
 class PanelGrid(Layout):

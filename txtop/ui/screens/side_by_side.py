@@ -12,15 +12,13 @@ from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.line_widget import Row
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
-from txtop.ui.panels import bars
-from txtop.ui.panels.panels import (
-    CellsPanel,
-    CompactPanel,
-    FooterPanel,
-    HeroPanel,
-    Panel,
-    TransportPanel,
-)
+from txtop.ui.panels import header
+from txtop.ui.panels.base import Panel
+from txtop.ui.panels.cells import CellsPanel
+from txtop.ui.panels.compact import CompactPanel
+from txtop.ui.panels.footer import FooterPanel
+from txtop.ui.panels.hero import HeroPanel
+from txtop.ui.panels.transport import TransportPanel
 from txtop.ui.screens.panel_screen import PanelScreen
 
 SIDES = ("a", "b")
@@ -33,7 +31,7 @@ class SideBySideHeader(Panel):
     pair: SideBySideView = SideBySideView(View(), View())
 
     def build(self, width: int, height: int) -> list[Row]:
-        return bars.render_side_by_side_header(self.pair, width, glyphs.get_glyphs())
+        return header.render_side_by_side_header(self.pair, width, glyphs.get_glyphs())
 
 
 class SideBySideHeroPanel(HeroPanel):

@@ -1,20 +1,25 @@
-"""The single rows: header on top, the rail of cells under it, the keys at the bottom."""
+"""The header: what is measured and how far it is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from txtop import formatting
+from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut, measure_row, measure_text
 from txtop.ui.models.ab import ABView
-from txtop.ui.models.view import Banner, RailCell, SideBySideView, View
+from txtop.ui.models.view import SideBySideView, View
+from txtop.ui.panels.base import Panel
 
 GAP = 2
+
+
 ARM_ROLES = ("accent-a", "accent-b")
+
+
 STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")
-KeyHints = Sequence[tuple[str, str]]
 
 
 def render_header(shown: View, width: int, g: Glyphs) -> list[Row]:
@@ -84,33 +89,6 @@ def _render_arms(shown: ABView, room: int, g: Glyphs) -> Row:
     return row
 
 
-def render_ab_rail(shown: ABView, width: int, g: Glyphs) -> list[Row]:
-    """One piece a block in the colour of its winner; the newest where they do not fit."""
-    room = width - 2
-    if room < 1:
-        return [[]]
-    count = max(shown.first_look, len(shown.winners) + bool(shown.left))
-    most = max(1, room // 3)
-    first = max(0, count - most)
-    count -= first
-    row: Row = [(" ", "text")]
-    for i in range(count):
-        wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
-        row += [*_render_block(shown, i + first, wide, g), (" ", "text")]
-    return [crop(row, width)]
-
-
-def _render_block(shown: ABView, i: int, width: int, g: Glyphs) -> Row:
-    if i < len(shown.winners):
-        winner = shown.winners[i]
-        if not winner:
-            return [(g("╌") * width, "bad")]
-        role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
-        return [(g("━") * width, role)]
-    done = round(shown.share * width) if i == len(shown.winners) else 0
-    return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
-
-
 def render_side_by_side_header(shown: SideBySideView, width: int, g: Glyphs) -> list[Row]:
     """The two sessions of a comparison, by their letters, and whether they can be compared."""
     row: Row = [(" txtop", "accent-a.bold")]
@@ -157,77 +135,8 @@ def _list_replay_endings(shown: View) -> list[Row]:
     return [[*name, *date, *end], [*name, *end], [name[0], *end]]
 
 
-def render_rail(
-    cells_: Sequence[RailCell], banner: Banner | None, width: int, g: Glyphs
-) -> list[Row]:
-    """One piece a cell; a trouble with the recording takes the whole row."""
-    if banner is not None:
-        text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
-        return [[(" ", "text"), (text, f"{banner.level}.bold")]]
-    room, count = width - 2, len(cells_)
-    if room < 1 or not count:
-        return [[]]
-    gap = 1 if room >= 4 * count else 0
-    row: Row = [(" ", "text")]
-    if count > room:
-        for x in range(room):
-            group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
-            row += _render_rail_cell(
-                min(group, key=lambda each: STATES_WORST_FIRST.index(each.state)), 1, g
-            )
-        return [row]
-    for i, each in enumerate(cells_):
-        wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
-        row += [*_render_rail_cell(each, wide, g), (" " * gap, "text")]
-    return [row]
+class HeaderPanel(Panel):
+    """Row 0."""
 
-
-def _render_rail_cell(shown: RailCell, width: int, g: Glyphs) -> Row:
-    if shown.state == "running":
-        done = min(width, round(shown.share * width))
-        return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
-    glyph, role = {
-        "done": ("━", "plot"),
-        "failed": ("╌", "bad"),
-        "skipped": ("╌", "muted"),
-    }.get(shown.state, ("─", "border"))
-    return [(g(glyph) * width, role)]
-
-
-def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
-    """What is possible now; where all do not fit, help and quit (the last two) stay."""
-    row: Row = [(" ", "text")]
-    for key, word in _select_fitting_keys(keys, width, g):
-        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
-    return [crop(row, width)]
-
-
-def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
-    """The key that column `x` of the footer names: of several before one word that under `x`, of
-    the word itself the first; empty beside them."""
-    at = 1
-    for key, word in _select_fitting_keys(keys, width, g):
-        first = key.split(" ")[0]
-        for sign in key.split(" "):
-            wide = measure_text(clean(g(sign)))
-            if at <= x < at + wide:
-                return sign
-            at += wide + 1
-        wide = measure_text(clean(g(word)))
-        if at <= x < at + wide:
-            return first
-        at += wide + 3
-    return ""
-
-
-def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
-    shown = list(keys)
-    while len(shown) > 2 and _measure_footer(shown, g) > width:
-        del shown[-3]
-    if len(shown) == 2 and _measure_footer(shown, g) > width:
-        shown = shown[1:]
-    return shown
-
-
-def _measure_footer(keys: KeyHints, g: Glyphs) -> int:
-    return 1 + sum(measure_text(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3
+    def build(self, width: int, height: int) -> list[Row]:
+        return render_header(self.shown, width, glyphs.get_glyphs())

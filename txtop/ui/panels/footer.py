@@ -1,0 +1,79 @@
+"""The footer: the keys that work now, each of which can be clicked."""
+
+from __future__ import annotations
+
+from textual import events
+
+from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import LineWidget, Row
+from txtop.ui.drawing.spans import Row, clean, crop, measure_text
+from txtop.ui.keymap import resolve_key
+from txtop.ui.panels import bars
+from txtop.ui.panels.base import KeyHints, Panel
+
+
+class FooterRow(LineWidget):
+    """A click on a key is that key. To be a second base: Textual finds a widget by its first."""
+
+    def keys_now(self) -> bars.KeyHints:
+        """Keys and what they do, most needed first."""
+        raise NotImplementedError
+
+    def build(self, width: int, height: int) -> list[Row]:
+        return bars.render_footer(self.keys_now(), width, glyphs.get_glyphs())
+
+    def on_click(self, event: events.Click) -> None:
+        sign = bars.find_footer_key(self.keys_now(), self.size.width, glyphs.get_glyphs(), event.x)
+        if key := resolve_key(sign):
+            self.app.simulate_key(key)
+
+
+def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
+    """What is possible now; where all do not fit, help and quit (the last two) stay."""
+    row: Row = [(" ", "text")]
+    for key, word in _select_fitting_keys(keys, width, g):
+        row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
+    return [crop(row, width)]
+
+
+def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
+    """The key that column `x` of the footer names: of several before one word that under `x`, of
+    the word itself the first; empty beside them."""
+    at = 1
+    for key, word in _select_fitting_keys(keys, width, g):
+        first = key.split(" ")[0]
+        for sign in key.split(" "):
+            wide = measure_text(clean(g(sign)))
+            if at <= x < at + wide:
+                return sign
+            at += wide + 1
+        wide = measure_text(clean(g(word)))
+        if at <= x < at + wide:
+            return first
+        at += wide + 3
+    return ""
+
+
+def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
+    shown = list(keys)
+    while len(shown) > 2 and _measure_footer(shown, g) > width:
+        del shown[-3]
+    if len(shown) == 2 and _measure_footer(shown, g) > width:
+        shown = shown[1:]
+    return shown
+
+
+def _measure_footer(keys: KeyHints, g: Glyphs) -> int:
+    return 1 + sum(measure_text(clean(f"{g(key)} {g(word)}")) + 3 for key, word in keys) - 3
+
+
+class FooterPanel(Panel, FooterRow):
+    """What a session's screen was told last."""
+
+    def __init__(self, keys: KeyHints, *, id: str) -> None:
+        super().__init__(id=id)
+        self.keys = keys
+
+    def keys_now(self) -> KeyHints:
+        return self.keys

@@ -1,0 +1,87 @@
+"""The rail under the header: one piece per cell, or per block of an A/B."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.line_widget import Row
+from txtop.ui.drawing.spans import Row, clean, crop, cut
+from txtop.ui.models.ab import ABView
+from txtop.ui.models.view import Banner, RailCell
+from txtop.ui.panels.base import Panel
+from txtop.ui.panels.header import STATES_WORST_FIRST
+
+
+def render_ab_rail(shown: ABView, width: int, g: Glyphs) -> list[Row]:
+    """One piece a block in the colour of its winner; the newest where they do not fit."""
+    room = width - 2
+    if room < 1:
+        return [[]]
+    count = max(shown.first_look, len(shown.winners) + bool(shown.left))
+    most = max(1, room // 3)
+    first = max(0, count - most)
+    count -= first
+    row: Row = [(" ", "text")]
+    for i in range(count):
+        wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
+        row += [*_render_block(shown, i + first, wide, g), (" ", "text")]
+    return [crop(row, width)]
+
+
+def _render_block(shown: ABView, i: int, width: int, g: Glyphs) -> Row:
+    if i < len(shown.winners):
+        winner = shown.winners[i]
+        if not winner:
+            return [(g("╌") * width, "bad")]
+        role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
+        return [(g("━") * width, role)]
+    done = round(shown.share * width) if i == len(shown.winners) else 0
+    return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
+
+
+def render_rail(
+    cells_: Sequence[RailCell], banner: Banner | None, width: int, g: Glyphs
+) -> list[Row]:
+    """One piece a cell; a trouble with the recording takes the whole row."""
+    if banner is not None:
+        text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
+        return [[(" ", "text"), (text, f"{banner.level}.bold")]]
+    room, count = width - 2, len(cells_)
+    if room < 1 or not count:
+        return [[]]
+    gap = 1 if room >= 4 * count else 0
+    row: Row = [(" ", "text")]
+    if count > room:
+        for x in range(room):
+            group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
+            row += _render_rail_cell(
+                min(group, key=lambda each: STATES_WORST_FIRST.index(each.state)), 1, g
+            )
+        return [row]
+    for i, each in enumerate(cells_):
+        wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
+        row += [*_render_rail_cell(each, wide, g), (" " * gap, "text")]
+    return [row]
+
+
+def _render_rail_cell(shown: RailCell, width: int, g: Glyphs) -> Row:
+    if shown.state == "running":
+        done = min(width, round(shown.share * width))
+        return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
+    glyph, role = {
+        "done": ("━", "plot"),
+        "failed": ("╌", "bad"),
+        "skipped": ("╌", "muted"),
+    }.get(shown.state, ("─", "border"))
+    return [(g(glyph) * width, role)]
+
+
+class ProgressRailPanel(Panel):
+    """Row 1 of a run."""
+
+    def build(self, width: int, height: int) -> list[Row]:
+        if self.shown.duel is not None and self.shown.banner is None:
+            return render_ab_rail(self.shown.duel, width, glyphs.get_glyphs())
+        return render_rail(self.shown.rail, self.shown.banner, width, glyphs.get_glyphs())
