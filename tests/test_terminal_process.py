@@ -78,7 +78,9 @@ class Control:
     def tail(self, after):
         return []
 
-show = modes.LiveMode(Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r})
+show = modes.LiveMode(
+    Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r}
+)
 print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
 """
 

@@ -14,8 +14,6 @@ from txtop.ui.drawing import glyphs, themes
 from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, to_ascii
 from txtop.ui.models.layout import is_boxed
 
-__all__ = ["LineWidget", "Row", "Span", "find_changed_columns", "merge_spans"]
-
 Ground = Literal["bg", "panel"]
 
 

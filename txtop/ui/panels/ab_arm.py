@@ -8,7 +8,6 @@ from txtop import formatting
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, crop, fit
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView

@@ -11,7 +11,6 @@ from textual import events
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Align, Row, crop, cut, fit, measure_text
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS

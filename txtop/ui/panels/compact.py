@@ -5,13 +5,11 @@ from __future__ import annotations
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, fit, fit_block
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import View
 from txtop.ui.panels import (
     ab_verdict,
-    bars,
     footer,
     header,
     hero,
@@ -22,9 +20,7 @@ from txtop.ui.panels.base import KeyHints, Panel
 MIN_DIGITS_SIZE = (24, 8)
 
 
-def render_compact(
-    shown: View, keys: bars.KeyHints, width: int, height: int, g: Glyphs
-) -> list[Row]:
+def render_compact(shown: View, keys: KeyHints, width: int, height: int, g: Glyphs) -> list[Row]:
     """As much as fits, the most important first; harmless at any size."""
     if shown.duel is not None:
         return _render_compact_ab(shown, shown.duel, keys, width, height, g)
@@ -71,7 +67,7 @@ def render_compact(
 
 
 def _render_compact_ab(
-    shown: View, duel: ABView, keys: bars.KeyHints, width: int, height: int, g: Glyphs
+    shown: View, duel: ABView, keys: KeyHints, width: int, height: int, g: Glyphs
 ) -> list[Row]:
     """The verdict of an A/B: its ratio, in a word, how sure."""
     found = duel.comparison

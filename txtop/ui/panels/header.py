@@ -7,7 +7,6 @@ from dataclasses import replace
 from txtop import formatting
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut, measure_row, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import SideBySideView, View

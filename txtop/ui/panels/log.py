@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, fit, measure_text
 from txtop.ui.models.view import LogRow, View
 from txtop.ui.panels.filtered_list import FilteredListPanel, TextFilter

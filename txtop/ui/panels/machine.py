@@ -5,7 +5,6 @@ from __future__ import annotations
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView, RooflineView
 from txtop.ui.models.view import View

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, cut
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import Banner, RailCell

@@ -5,7 +5,6 @@ from __future__ import annotations
 from txtop import formatting
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.line_widget import Row
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.view import Playback
 from txtop.ui.panels.base import Panel

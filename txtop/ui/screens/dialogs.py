@@ -13,8 +13,8 @@ from textual.screen import ModalScreen
 from txtop.formatting import parse_time
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
-from txtop.ui.drawing.line_widget import LineWidget, Row
-from txtop.ui.drawing.spans import fit
+from txtop.ui.drawing.line_widget import LineWidget
+from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.keymap import ScreenKind, list_commands
 from txtop.ui.typed import LineInput
 

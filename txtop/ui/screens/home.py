@@ -12,8 +12,8 @@ from textual.screen import Screen
 from txtop import __version__
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
-from txtop.ui.drawing.line_widget import Ground, LineWidget, Row
-from txtop.ui.drawing.spans import join_ends
+from txtop.ui.drawing.line_widget import Ground, LineWidget
+from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_footer_keys
 from txtop.ui.models.layout import COMPACT_BELOW, is_boxed
 from txtop.ui.models.machine import MachineView

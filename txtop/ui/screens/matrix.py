@@ -14,8 +14,8 @@ from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.drawing.frame import compute_inner_size
 from txtop.ui.drawing.glyphs import get_glyphs
-from txtop.ui.drawing.line_widget import Ground, LineWidget, Row
-from txtop.ui.drawing.spans import join_ends
+from txtop.ui.drawing.line_widget import Ground, LineWidget
+from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_footer_keys
 from txtop.ui.models.home import HomeFrame
 from txtop.ui.models.layout import PanelLayout, arrange_matrix

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.line_widget import Row
+from txtop.ui.drawing.spans import Row
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.panels import header

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.line_widget import Row
+from txtop.ui.drawing.spans import Row
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import MOVE_BINDINGS, FramedPanel
 from txtop.ui.panels.cell_detail import render

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 
 from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.line_widget import Row
+from txtop.ui.drawing.spans import Row
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import NavigablePanel
 from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, find_point, render_tradeoffs
