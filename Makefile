@@ -37,7 +37,7 @@ slow: $(STAMP)-dev ## the slow tests
 	@$(BIN)/python -m pytest -m slow $(T)
 
 kills: $(STAMP)-dev ## kill -9 of every kind of process at drawn moments; ARGS="--runs 200 --seed 1"
-	@$(BIN)/python tests/kills.py $(ARGS)
+	@$(BIN)/python tests/support/kills.py $(ARGS)
 
 bench: $(STAMP)-dev ## the measurements that print
 	@set -e; for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import fault_rows
 import pytest
-import scripted_nvml
-from sampler_process import TREE, Start
-from scripted_nvml import Scenario, without_a_library
+
+pytest.register_assert_rewrite("support")
+
+from support import fault_rows, scripted_nvml  # noqa: E402
+from support.sampler_process import TREE, Start  # noqa: E402
+from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 
 
 def pytest_configure() -> None:

@@ -21,8 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from recorded import GPU, HOST, Recorded
-
+from support.large_recording import GPU, HOST, Recorded
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 

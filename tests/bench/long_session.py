@@ -19,8 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from recorded import GPU, HOST, PROCESSES, Recorded
-
+from support.large_recording import GPU, HOST, PROCESSES, Recorded
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events

@@ -1,7 +1,8 @@
 """The figures of a cell beside those of a plain script that a reader can check.
 
-tests/plain_script.py calls generate() or forward() and reads its own clock. It and the real worker
-take turns, call by call, in ABBA order, so that what the machine does meanwhile hits both alike.
+tests/support/plain_script.py calls generate() or forward() and reads its own clock. It and
+the real worker take turns, call by call, in ABBA order, so that what the machine does
+meanwhile hits both alike.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ import sys
 from pathlib import Path
 from statistics import fmean, median
 
-TESTS = Path(__file__).parent.parent
-sys.path.insert(0, str(TESTS))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import streams  # noqa: E402
-from bench_process import WorkerProcess  # noqa: E402
-
-from txtop.analysis.metrics import FinalMetrics  # noqa: E402
-from txtop.plan.cell import Cell  # noqa: E402
-from txtop.plan.plan import Plan  # noqa: E402
-from txtop.protocol import commands, events  # noqa: E402
-from txtop.state.fold import fold_all  # noqa: E402
+from support import streams
+from support.paths import SUPPORT
+from support.worker_process import WorkerProcess
+from txtop.analysis.metrics import FinalMetrics
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.protocol import commands, events
+from txtop.state.fold import fold_all
 
 THREADS, WARMUP, PAIRS = 1, 3, 40
 CELLS = (
@@ -40,7 +40,7 @@ class Script:
         kind = "gpt2" if cell.model == "gpt2" else "bert"
         numbers = map(str, (THREADS, cell.sequence_length, cell.new_tokens))
         self._process = subprocess.Popen(
-            [sys.executable, str(TESTS / "plain_script.py"), kind, *numbers],
+            [sys.executable, str(SUPPORT / "plain_script.py"), kind, *numbers],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

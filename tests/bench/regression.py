@@ -22,7 +22,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import tiny
+from support import tiny_models
 
 RUN_S, STOP_S = 0.0066, 0.001
 
@@ -77,7 +77,7 @@ def main() -> int:
     pairs = range(parser.parse_args().pairs)
     with tempfile.TemporaryDirectory(prefix="txtop-regression-") as base:
         folder = Path(base)
-        models = [str(tiny.gpt2(folder / "gpt2")), str(tiny.bert(folder / "bert"))]
+        models = [str(tiny_models.gpt2(folder / "gpt2")), str(tiny_models.bert(folder / "bert"))]
         work = ["--sequence-lengths", "8", "--new-tokens", "48"]
         for number in pairs:
             for name, slowed in ((f"free-{number}", False), (f"slow-{number}", True)):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from txtop.ui.drawing import charts, glyphs
+from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
-from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView, RooflineView
+from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView
 from txtop.ui.models.view import View
 from txtop.ui.panels import (
     machine_detail,
 )
 from txtop.ui.panels.base import FramedPanel
-
-LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, GAP = 6, 5, 5, 2
-HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
-CAPACITY_WIDTH = 5
+from txtop.ui.panels.machine_gauge import HEAD_WIDTH, VALUE_WIDTH, render_gauge, render_roofline
 
 
 def render_machine(
@@ -79,26 +76,6 @@ def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) 
     return [*host, *short]
 
 
-def render_roofline(shown: RooflineView, width: int) -> list[Row]:
-    """What bounds the cell and how near it comes, and what would lift it, in one row or two."""
-    if shown.error:
-        return [[(MBU, "muted"), ("  accounting error", "warn")]]
-    if not shown.bound:
-        return []
-    if shown.bound == "neither":
-        return [[("bound by ", "muted"), ("neither memory nor arithmetic", "text")]]
-    first: Row = [
-        ("bound by ", "muted"),
-        (shown.bound, "text"),
-        (f", {shown.share} % of {shown.source}", "muted"),
-    ]
-    if not shown.lift:
-        return [first]
-    second: Row = [("int8 would lift the ceiling ", "muted"), (shown.lift, "text")]
-    joined: Row = [*first, ("; ", "muted"), *second]
-    return [joined] if sum(measure_text(text) for text, _ in joined) <= width else [first, second]
-
-
 def _render_columns(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
     """The host left, the first GPU right, the rest of what there is to say in one line."""
     if not shown.host and not shown.gpus:
@@ -135,25 +112,6 @@ def _render_values(gauges: tuple[Gauge, ...]) -> Row:
             (each.value, "text.bold"),
             (f" {each.unit}   ", "muted"),
         ]
-    return row
-
-
-def render_gauge(shown: Gauge, width: int, g: Glyphs) -> Row:
-    """One row: label, value, unit, and what it was or what it is of."""
-    row: Row = [
-        (fit(shown.label, LABEL_WIDTH), "muted"),
-        (fit(g(shown.value), VALUE_WIDTH, "right"), "text.bold"),
-        (fit(f" {shown.unit}", UNIT_WIDTH + GAP), "muted"),
-    ]
-    room = width - HEAD_WIDTH
-    if room < 4:
-        return row
-    if shown.share is not None:
-        end = CAPACITY_WIDTH if shown.capacity else 0
-        row += charts.draw_bar(shown.share, room - end, g)
-        row.append((fit(shown.capacity, end, "right"), "muted"))
-    elif shown.history:
-        row.append((charts.draw_filled(shown.history, room, shown.top, g), "plot"))
     return row
 
 

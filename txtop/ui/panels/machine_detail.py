@@ -16,8 +16,8 @@ from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import MachineDetailView
 from txtop.ui.panels import machine_cores
-from txtop.ui.panels.machine import HEAD_WIDTH, render_gauge, render_roofline
 from txtop.ui.panels.machine_cores import MAX_SPARK_ROWS, render_heading
+from txtop.ui.panels.machine_gauge import HEAD_WIDTH, render_gauge, render_roofline
 
 SIDE_BY_SIDE_FROM = 100
 GAP_WIDTH = 3

@@ -1,0 +1,47 @@
+"""`txtop doctor`: one line a capability, on a machine without a GPU and under a scripted NVML."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.scripted_nvml import Scenario, without_a_library
+
+
+def doctor(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "txtop", "doctor", *options],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=90,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.fault(28)
+def test_a_machine_without_a_gpu(tmp_path: Path) -> None:
+    done = doctor(without_a_library(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 20
+    assert all(line.startswith(("ok ", "missing", "BROKEN")) for line in lines)
+    said = {line[8:].partition(":")[0] for line in lines}
+    assert said >= {"torch", "precisions", "attention", "compile", "cpu", "memory", "cpu power",
+                    "gpu", "telemetry", "terminal", "session folder"}  # fmt: skip
+
+
+def test_two_gpus_are_named_and_how_their_clocks_are_held(scenario: Scenario) -> None:
+    scenario.write("gpu GPU-1 Fake H100", "gpu GPU-2 Fake A30", "set max_sm_clock 1980")
+    done = doctor(scenario.environment, "--json")
+    assert done.returncode == 0
+    found = json.loads(done.stdout)["capabilities"]
+    gpus = [each["detail"] for each in found if each["capability"] == "gpu"]
+    assert [detail.partition(",")[0] for detail in gpus] == ["Fake H100", "Fake A30"]
+    (clocks,) = (each for each in found if each["capability"] == "gpu clocks")
+    assert "--lock-gpu-clocks=" in clocks["next"]

@@ -1,0 +1,22 @@
+"""Each kind of process killed once at a drawn moment; `make kills` does it 200 times with torch."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from support import kills
+from support.paths import SHIM
+
+
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("role", kills.ROLES)
+def test_a_kill_costs_at_most_a_second_and_resume_finishes(tmp_path: Path, role: str) -> None:
+    seed = int(os.environ.get("TXTOP_SEED", "0")) or random.SystemRandom().randrange(10**6)
+    after_s = random.Random(seed).uniform(0, 2)
+    env = {"PYTHONPATH": str(SHIM)}
+    fate = kills.kill_one(role, after_s, tmp_path, "ok", 300, env)
+    assert fate.killed and not fate.wrong, f"TXTOP_SEED={seed}: {fate}"

@@ -1,0 +1,286 @@
+"""The conductor with a fake worker over the real pipe: what is recorded, whatever happens."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support import tiny_models
+from support.fake_run import Run, plan, statuses
+from support.paths import TESTS
+from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json as export
+from txtop.export.text import table
+from txtop.protocol import events
+from txtop.runner.client import SOCKET_NAME, ControlClient
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME, create_session_folder
+from txtop.state.fold import fold_all
+
+RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """As short as a socket's path must be."""
+    path = Path(f"/tmp/txtop-test-{os.getpid()}.sock")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_every_cell_is_measured_and_the_log_says_all_of_it(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok", iterations=5, batches=(1, 4)))
+    run.run()
+    assert run.ended == ("done", True)
+    assert statuses(run.state) == ["ok", "ok"]
+    first, second = run.state.cells.values()
+    assert first.samples.role == ["first", "warmup", "warmup"] + ["measured"] * 5
+    assert not first.shares_weights and second.shares_weights
+    assert second.load is first.load and first.worker == second.worker
+    assert first.finished is not None and first.finished.stopped_by == "iterations"
+    body = (run.folder / LOG_NAME).read_bytes()
+    last = json.loads(body.splitlines()[-1])
+    assert last["kind"] == "ended"
+    assert last["sha256"] == hashlib.sha256(body[: body.rindex(b'{"kind":"ended"')]).hexdigest()
+    found, problems = read_all(run.folder)
+    assert [e.seq for e in found] == list(range(1, len(found) + 1)) and not problems.lines()
+
+
+def test_the_live_fold_and_the_log_give_the_same_bytes(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok", "aborts", "rejects", iterations=35))
+    run.run()
+    live = export.to_json(run.state, FinalMetrics())
+    said = table.format_report(run.state, FinalMetrics())
+    played = fold_all(read_all(run.folder)[0])
+    assert export.to_json(played, FinalMetrics()) == live
+    assert table.format_report(played, FinalMetrics()) == said
+    assert json.loads(live)["cells"][0]["metrics"]["tpot_ms"]["n"] == 35
+
+
+@pytest.mark.fault(26)
+def test_a_worker_that_aborts_costs_its_cell_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("aborts", "dies-in-load", "ok"))
+    run.run()
+    assert run.ended == ("done", True)
+    assert statuses(run.state) == ["failed", "failed", "ok"]
+    aborted, died, _ = (cell.finished for cell in run.state.cells.values())
+    assert aborted is not None and died is not None
+    assert aborted.exit_code == -signal.SIGABRT and "SIGABRT" in aborted.reason
+    assert len(aborted.stderr) == 40 and aborted.stderr[-1].startswith("line 59 ")
+    assert not any(mark in line for line in aborted.stderr for mark in RAW)
+    assert died.exit_code == 3 and died.phase == "weights"
+    assert run.state.failed == 2
+
+
+def test_what_refuses_or_breaks_a_load_does_so_for_all_cells_of_its_weights(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("rejects", "oom", "ok", batches=(1, 2)))
+    run.run()
+    assert statuses(run.state) == ["rejected", "rejected", "oom", "oom", "ok", "ok"]
+    reasons = [cell.reason for cell in run.state.cells.values()]
+    assert reasons[1] == "no such model" and reasons[3].startswith("the same weights as oom")
+
+
+def test_junk_from_a_worker_is_reported_and_changes_nothing(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("junk"))
+    run.run()
+    assert statuses(run.state) == ["ok"]
+    assert len(run.state.cells["c001"].samples) == 8
+    warned = [line.text for line in run.state.log if line.level == "warning"]
+    assert len(warned) == 4 and all("no event" in text for text in warned)
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path) -> None:
+    asked = plan("escapes", "ok")
+    run = Run(tmp_path / "s", asked)
+    run.run()
+    raw = (run.folder / LOG_NAME).read_text()
+    said = table.format_report(run.state, FinalMetrics())
+    exported = export.to_json(run.state, FinalMetrics()).decode()
+    for text in (raw, said, exported):
+        assert not any(mark in text for mark in RAW)
+    assert "\\x1b[31mred" in said and "[@click=app.quit]" in said
+    for line in raw.splitlines():
+        texts = json.dumps(json.loads(line), ensure_ascii=False)
+        assert not any(mark in texts for mark in RAW)
+
+
+def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("slow", "ok", batches=(1, 2))).start()
+    for name in ("c001", "c002"):
+        run.until(lambda n=name: n in run.state.cells and len(run.state.cells[n].samples) == 3)
+        assert run.conductor.steering.obey(_request("skip")) == {"ok": True}
+        run.until(lambda n=name: run.state.cells[n].over)
+    assert run.join() == ("done", True)
+    assert statuses(run.state) == ["skipped", "skipped", "ok", "ok"]
+    assert run.state.cells["c001"].worker == run.state.cells["c002"].worker
+    assert run.state.cells["c001"].samples.kept() == []
+    assert run.state.failed == 0
+
+
+def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok", iterations=300)).start()
+    run.until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
+    run.conductor.steering.obey(_request("pause"))
+    time.sleep(0.4)
+    held = len(run.state.cells["c001"].samples)
+    time.sleep(0.4)
+    assert len(run.state.cells["c001"].samples) == held < 300 and run.state.paused
+    run.conductor.steering.obey(_request("resume"))
+    assert run.join() == ("done", True)
+    assert len(run.state.cells["c001"].samples.kept()) == 300
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize(("model", "asks"), [("slow", 1), ("deaf", 2), ("stuck-in-load", 1)])
+def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: int) -> None:
+    run = Run(tmp_path / "s", plan(model, "ok")).start()
+    wanted = 0 if model == "stuck-in-load" else 3
+    run.until(
+        lambda: (
+            "c001" in run.state.cells
+            and run.state.cells["c001"].phase
+            and len(run.state.cells["c001"].samples) == wanted
+        )
+    )
+    asked_s = time.monotonic()
+    for _ in range(asks):
+        run.conductor.steering.obey(_request("stop"))
+    assert run.join() == ("stopped", True)
+    assert time.monotonic() - asked_s < 2.0
+    assert statuses(run.state) == ["cancelled", "waiting"]
+    assert len(run.state.cells["c001"].samples) == wanted
+    assert run.state.ended is not None and run.state.ended.reason == "stopped"
+
+
+def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("ok", iterations=400), socket_path=socket_path)
+    (run.folder / SOCKET_NAME).write_text(str(socket_path))
+    run.start()
+    control = ControlClient(run.folder)
+    run.until(lambda: run.state.current)
+    status = control.status()
+    assert status is not None and status.pid == os.getpid() and status.state == "running"
+    assert status.write_error is None and not status.durability_lost and status.last_seq > 0
+    assert control.send("marker", "here") and not control.send("explode")
+    assert socket_path.stat().st_mode & 0o077 == 0
+    assert control.send("stop")
+    assert run.join()[0] == "stopped"
+    assert [label for _, label in run.state.markers] == ["here"]
+    assert control.status() is None
+
+
+def test_a_stalled_disk_delays_no_worker_and_no_answer(
+    tmp_path: Path, socket_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """fsync takes 5 s; a real worker's gaps stay as they were and `status` answers."""
+    model = str(tiny_models.gpt2(tmp_path / "tiny", weights=False, layers=6))
+    real, stalls = os.fsync, []
+
+    def fsync(fd: int) -> None:
+        if armed.is_set() and not stalls:
+            stalls.append(time.perf_counter_ns())
+            time.sleep(5.0)
+            stalls.append(time.perf_counter_ns())
+        real(fd)
+
+    armed = threading.Event()
+    monkeypatch.setattr(os, "fsync", fsync)
+    asked = plan(model, iterations=100_000)
+    run = Run(
+        tmp_path / "s",
+        asked,
+        socket_path=socket_path,
+        worker=(sys.executable, "-m", "txtop.worker"),
+        sampler=(sys.executable, "-m", "txtop.sampler", "--interval", "0.2"),
+    )
+    (run.folder / SOCKET_NAME).write_text(str(socket_path))
+    run.start()
+    run.until(lambda: "c001" in run.state.cells and run.state.cells["c001"].samples.kept(), 60)
+    time.sleep(2.0)
+    armed.set()
+    run.until(lambda: stalls)
+    control = ControlClient(run.folder)
+    waits = []
+    while len(stalls) < 2:
+        before_s = time.monotonic()
+        status = control.status()
+        waits.append(time.monotonic() - before_s)
+        assert status is not None
+        time.sleep(0.1)
+    time.sleep(1.0)
+    run.conductor.steering.obey(_request("stop"))
+    assert run.join() == ("stopped", True)
+    assert len(waits) > 20 and max(waits) < 0.5
+
+    began, over = stalls
+    samples = run.state.cells["c001"].samples
+    before, during = [], []
+    for i in samples.kept():
+        gaps = list(samples.gaps(i))[1:]
+        if began <= samples.start_ns[i] <= over:
+            during += gaps
+        elif samples.start_ns[i] < began:
+            before += gaps
+    assert len(during) > 200
+    assert sorted(during)[len(during) // 2] < 1.5 * sorted(before)[len(before) // 2]
+    stamps = [e.t_ns for e in read_all(run.folder)[0] if isinstance(e, events.Iteration)]
+    inside = [t for t in stamps if began <= t <= over]
+    holes = [b - a for a, b in itertools.pairwise(inside)]
+    assert max(holes) < 1_000_000_000 and inside[-1] - inside[0] > 4_500_000_000
+
+
+def test_children_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
+    import psutil
+
+    folder = tmp_path / "s"
+    create_session_folder(folder)
+    script = (
+        "from support import fake_run as t; from pathlib import Path;"
+        f"t.Conductor(t.plan('slow'), Path({str(folder)!r}), worker=t.FAKE).run()"
+    )
+    runner = subprocess.Popen([sys.executable, "-c", script], cwd=TESTS)
+    mine = psutil.Process(runner.pid)
+    give_up = time.monotonic() + 10
+    while len(mine.children()) < 2 and time.monotonic() < give_up:
+        time.sleep(0.05)
+    children = mine.children()
+    assert len(children) == 2
+    runner.kill()
+    runner.wait()
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert len(gone) == 2 and not alive
+
+
+def _request(do: str) -> object:
+    from txtop.runner.control_protocol import decode_request
+
+    return decode_request(json.dumps({"do": do, "who": "a test"}).encode())
+
+
+def test_a_runner_that_can_hear_nobody_ends_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path / "s", plan("junk"))
+
+    def broken(_child: object, _why: str) -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(run.conductor._wires, "_on_bad", broken)
+    run.conductor._wires._on_event = lambda child, event: broken(child, "")
+    with pytest.raises(KeyError):
+        run.run()
+    found = read_all(run.folder)[0][-1]
+    assert isinstance(found, events.SessionEnded) and found.reason == "failed"

@@ -1,0 +1,175 @@
+"""What can go wrong with GPUs, shown on the sampler's process over NVIDIA's binding."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from support.sampler_process import Start, end, read, samples
+from support.scripted_nvml import ONE_GPU, Scenario
+from txtop.protocol.events import AnyEvent, Gap, Log, Telemetry
+
+FAST = ("--interval", "0.05")
+BAD, GOOD = "gpu GPU-bad Fake H100", "gpu GPU-good Fake H100"
+
+
+def _of(events: list[AnyEvent], device: str) -> list[dict[str, float | None]]:
+    return [e.values for e in events if isinstance(e, Telemetry) and e.device == device]
+
+
+def _is_log(event: AnyEvent) -> bool:
+    return isinstance(event, Log)
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize(("code", "words"), [(15, "GPU is lost"), (999, "Unknown Error")])
+def test_a_gpu_lost_in_mid_run_is_one_gap_and_the_others_go_on(
+    start_sampler: Start, code: int, words: str
+) -> None:
+    process = start_sampler(*FAST, nvml=(BAD, f"after 40 error * {code}", GOOD))
+    events = read(process, lambda event: isinstance(event, Gap))
+    gap = events[-1]
+    assert isinstance(gap, Gap)
+    assert (gap.producer, gap.reason) == ("GPU-bad", f"Fake H100 stopped answering: {words}")
+    assert len(_of(events, "GPU-bad")) >= 2
+    after = read(process, samples(20, "GPU-good"))
+    assert not any(isinstance(event, Gap) for event in after)
+    assert _of(after, "GPU-bad") == []
+    assert _of(after, "host")
+    end(process)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("others", [(), (GOOD,)])
+def test_a_lost_gpu_that_comes_back_is_watched_again_within_half_a_minute(
+    start_sampler: Start, scenario: Scenario, others: tuple[str, ...]
+) -> None:
+    process = start_sampler(*FAST, nvml=(BAD, "after 40 error * 999", *others))
+    read(process, lambda event: isinstance(event, Gap))
+    lost = time.monotonic()
+    scenario.write("set driver 1000.01", BAD, *others)
+    events = read(process, _is_log)
+    assert isinstance(events[-1], Log) and events[-1].text == "Fake H100 answers again"
+    assert 29 < time.monotonic() - lost < 33
+    again = read(process, samples(1, "GPU-bad"))[-1]
+    assert isinstance(again, Telemetry)
+    assert again.versions["nvidia_driver"] == "1000.01"
+    end(process)
+
+
+@pytest.mark.fault(30)
+def test_fields_that_are_unsupported_forbidden_or_insane_are_null_and_never_0(
+    start_sampler: Start,
+) -> None:
+    process = start_sampler(
+        *FAST,
+        nvml=(
+            ONE_GPU,
+            "error nvmlDeviceGetPowerUsage 3",
+            "error nvmlDeviceGetTotalEnergyConsumption 3",
+            "error nvmlDeviceGetTemperature 4",
+            "set utilization 4000000000",
+            f"set memory_used {81 << 30}",
+        ),
+    )
+    found = _of(read(process, samples(5, "GPU-1111")), "GPU-1111")
+    nulls = {
+        "power_w",
+        "energy_j",
+        "temperature_c",
+        "utilization",
+        "memory_used_bytes",
+        "memory_total_bytes",
+    }
+    for values in found:
+        assert {name for name in nulls if values[name] is None} == nulls
+        assert values["sm_clock_mhz"] == 1980
+    end(process)
+
+
+@pytest.mark.fault(31)
+@pytest.mark.parametrize("call", ["nvmlDeviceGetPowerUsage", "nvmlDeviceGetPcieThroughput"])
+def test_a_call_that_never_returns_is_a_gap_and_the_host_goes_on(
+    start_sampler: Start, call: str
+) -> None:
+    process = start_sampler("--interval", "0.1", nvml=(ONE_GPU, f"hang {call}"))
+    events = read(process, lambda event: isinstance(event, Gap))
+    gap = events[-1]
+    assert isinstance(gap, Gap) and "stalled" in gap.reason
+    hosts = [event for event in events if isinstance(event, Telemetry)]
+    assert len(hosts) >= 20
+    assert 2.5 < (gap.t_ns - hosts[0].t_ns) / 1e9 < 4
+    after = read(process, samples(5))
+    assert not any(isinstance(event, Gap) for event in after)
+    end(process)
+
+
+def test_throttling_is_seen_when_it_begins(start_sampler: Start) -> None:
+    process = start_sampler(*FAST, nvml=(ONE_GPU, "after 40 set throttle_reasons 0x20"))
+    seen = [v["throttle_reasons"] for v in _of(read(process, samples(8, "GPU-1111")), "GPU-1111")]
+    assert (seen[0], seen[-1]) == (4, 0x20)
+    assert seen == sorted(seen)
+    end(process)
+
+
+def test_a_foreign_process_is_counted_and_the_runs_own_is_not(
+    start_sampler: Start, scenario: Scenario
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as worker:
+        process = start_sampler(
+            *FAST,
+            "--watch",
+            f"runner={worker.pid}",
+            nvml=(ONE_GPU, f"process {worker.pid} 1000", f"process {os.getpid()} 7"),
+        )
+        values = _of(read(process, samples(1, "GPU-1111")), "GPU-1111")[0]
+        assert values["memory_run_bytes"] == 1000
+        in_a_container = os.readlink("/proc/self/ns/pid") != "pid:[4026531836]"
+        assert values["foreign_processes"] == (None if in_a_container else 1)
+        end(process)
+        worker.kill()
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize("visible", ["", "1,0", "GPU-b", "MIG-two", "-1"])
+def test_what_cuda_may_see_changes_no_devices_name_or_values(
+    start_sampler: Start, monkeypatch: pytest.MonkeyPatch, visible: str
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    process = start_sampler(
+        *FAST,
+        nvml=(
+            "gpu GPU-a Fake H100",
+            "set power_mw 100000",
+            "gpu GPU-b Fake H100",
+            "set power_mw 200000",
+            "set mig_mode 1",
+            "set mig_devices_at_most 7",
+            "error nvmlDeviceGetUtilizationRates 3",
+            "mig MIG-one Fake H100 MIG 3g.40gb",
+            "error nvmlDeviceGetPowerUsage 2",
+            "set memory_used 1",
+            "mig MIG-two Fake H100 MIG 3g.40gb",
+            "error nvmlDeviceGetPowerUsage 3",
+            "set memory_used 2",
+        ),
+    )
+    events = read(process, samples(1, "MIG-two"))
+    found = {
+        device: (values["power_w"], values["memory_used_bytes"], values["utilization"])
+        for device in ("GPU-a", "GPU-b", "MIG-one", "MIG-two")
+        for values in _of(events, device)
+    }
+    assert found == {
+        "GPU-a": (100, 2 << 30, 37),
+        "GPU-b": (200, 2 << 30, None),
+        "MIG-one": (None, 1, 37),
+        "MIG-two": (None, 2, 37),
+    }
+    assert not any(isinstance(event, Gap | Log) for event in events)
+    end(process)

@@ -1,0 +1,69 @@
+"""A conductor in this process with the fake worker over real pipes."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from support import fake_worker
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.runner.conductor import Conductor
+from txtop.session.writer import create_session_folder
+from txtop.state.session import SessionState
+
+FAKE = (sys.executable, fake_worker.__file__)
+
+
+def plan(*models: str, iterations: int | None = 5, batches: tuple[int, ...] = (1,)) -> Plan:
+    cells = expand_matrix(
+        models=list(models),
+        precisions=["fp32"],
+        attention=["sdpa"],
+        batch_sizes=list(batches),
+        sequence_lengths=[8],
+        new_tokens=[4],
+        weights="random",
+    )
+    return Plan(cells=cells, iterations=iterations, warmup=2)
+
+
+class Run:
+    """A conductor in this process; `run` conducts here, `start` on a thread."""
+
+    def __init__(self, folder: Path, asked: Plan, **options: object) -> None:
+        create_session_folder(folder)
+        self.folder = folder
+        chosen: dict[str, object] = {"worker": FAKE, "sampler": None, **options}
+        self.conductor = Conductor(asked, folder, **chosen)  # type: ignore[arg-type]
+        self.ended: tuple[str, bool] | None = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    @property
+    def state(self) -> SessionState:
+        return self.conductor.recorder.state
+
+    def run(self) -> None:
+        self.ended = self.conductor.run()
+
+    def start(self) -> Run:
+        self.thread.start()
+        return self
+
+    def until(self, seen: Callable[[], object], seconds: float = 10.0) -> None:
+        give_up = time.monotonic() + seconds
+        while not seen():
+            assert time.monotonic() < give_up, "never came"
+            time.sleep(0.01)
+
+    def join(self, seconds: float = 10.0) -> tuple[str, bool]:
+        self.thread.join(seconds)
+        assert self.ended is not None, "the run did not end"
+        return self.ended
+
+
+def statuses(state: SessionState) -> list[str]:
+    return [cell.status for cell in state.cells.values()]

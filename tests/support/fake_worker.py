@@ -1,0 +1,258 @@
+"""A worker without torch over the real pipe. The model's name says how it behaves:
+
+ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
+(10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
+sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
+mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
+is), crowded (the third worker finds no memory), mute (dies when its output is
+to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
+request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
+hundredth longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import perf_counter_ns
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support import streams
+from txtop.plan.cell import Cell
+from txtop.protocol import codec, commands, events
+from txtop.worker.command_queue import Cancelled
+from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
+
+ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
+
+
+class Fake:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model = self.precision = ""
+        self.measured = 0
+        self.asked: Cell | None = None
+        self.inbox: SimpleQueue[commands.WorkerCommand] = SimpleQueue()
+        self.cancelled = threading.Event()
+
+    def read(self) -> None:
+        for line in sys.stdin.buffer:
+            order = commands.decode_command(line)
+            if isinstance(order, commands.Cancel):
+                self.cancelled.set()
+            self.inbox.put(order)
+        os._exit(0)
+
+    def send(self, event: events.AnyEvent) -> None:
+        event.src = self.name
+        os.write(1, codec.encode_event(event))
+
+    def run(self) -> None:
+        while True:
+            order = self.inbox.get()
+            if isinstance(order, commands.LoadModel):
+                self.load(order)
+            elif isinstance(order, commands.Prepare):
+                cell, self.asked = order.cell.id, order.cell
+                self.send(
+                    events.Workload(
+                        t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
+                    )
+                )
+            elif isinstance(order, commands.Inspect):
+                self.send(events.Kernels(t_ns=perf_counter_ns(), cell=order.cell))
+            elif isinstance(order, commands.Iterate):
+                for index in range(order.index, order.index + order.count):
+                    self.iterate(order, index)
+            elif isinstance(order, commands.Serve):
+                self.serve(order)
+            elif isinstance(order, commands.Arrive | commands.Close):
+                pass
+            elif isinstance(order, commands.Compare):
+                self.compare(order)
+            elif isinstance(order, commands.Finish):
+                now = perf_counter_ns()
+                self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
+            elif isinstance(order, commands.Cancel):
+                self.cancelled.clear()
+                self.send(events.Phase(t_ns=perf_counter_ns(), cell=order.cell, name="idle"))
+            else:
+                return
+
+    def load(self, order: commands.LoadModel) -> None:
+        self.model, self.precision = order.cell.model, order.cell.precision
+        now, cell = perf_counter_ns(), order.cell.id
+        self.send(events.Phase(t_ns=now, cell=cell, name="weights"))
+        if self.model == "dies-in-load":
+            os._exit(3)
+        if self.model == "stuck-in-load":
+            time.sleep(60)
+        if self.model == "rejects":
+            self.send(
+                events.CellRejected(
+                    t_ns=now, cell=cell, reason="no such model", hint="a local path"
+                )
+            )
+            return
+        if self.model == "oom":
+            self.send(
+                events.CellFinished(
+                    t_ns=now, cell=cell, status="oom", reason="too big", wanted_bytes=1 << 40
+                )
+            )
+            return
+        if self.model == "crowded" and self.name == "worker:3":
+            self.send(events.CellFinished(t_ns=now, cell=cell, status="oom", reason="crowded"))
+            return
+        if self.model == "escapes":
+            self.send(events.Log(t_ns=now, text=ESCAPES, cell=cell))
+        if self.model == "junk":
+            os.write(1, b'{"kind":\n\xff\xfe\n[1]\n{"kind":"nonsense","t_ns":1}\n')
+            self.send(events.Memory(t_ns=now, cell="c999"))
+            os.write(1, b"x" * (1 << 21) + b"\n")
+        notes = [ESCAPES] if self.model == "escapes" else []
+        gpu = self.model if self.model.startswith("GPU-") else None
+        device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
+        self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
+
+    def serve(self, order: commands.Serve) -> None:
+        assert self.asked is not None and self.asked.serving is not None
+        most = self.asked.serving.max_batch
+        queue = RequestQueue(order.cell, self)
+        lanes = StatusReporter(order.cell, most, self.send, perf_counter_ns)
+        with suppress(Cancelled, MemoryError):
+            serve_batches(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
+
+    def answer(self, batch: list[commands.Arrive]) -> None:
+        start = perf_counter_ns()
+        end = start + (40_000_000 if self.model == "slow" else 10_000_000)
+        self.measured += sum(each.role == "measured" for each in batch)
+        if self.measured > 20 and self.model == "dies-serving":
+            os.abort()
+        if self.measured > 20 and self.model == "starves":
+            self.send(
+                events.CellFinished(
+                    t_ns=start, cell=batch[0].cell, status="oom", reason="out of memory"
+                )
+            )
+            raise MemoryError
+        while (left := end - perf_counter_ns()) > 0:
+            time.sleep(max(0.0, left / 1e9 - 0.0002))
+        for each in batch:
+            self.send(
+                events.Request(
+                    t_ns=perf_counter_ns(),
+                    cell=each.cell,
+                    index=each.index,
+                    role=each.role,
+                    arrival_ns=each.arrival_ns,
+                    sent_ns=each.sent_ns,
+                    start_ns=start,
+                    first_ns=start + (end - start) // 4,
+                    end_ns=end,
+                    gaps_ns=[(end - start) // 4] * 3,
+                    prompt_tokens=8,
+                    tokens=4,
+                    batch=len(batch),
+                    computed=12,
+                )
+            )
+
+    # As a source of orders
+
+    def get(self, timeout_s: float | None) -> commands.WorkerCommand | None:
+        try:
+            return self.inbox.get(timeout=timeout_s) if timeout_s else self.inbox.get_nowait()
+        except Empty:
+            return None
+
+    def check(self) -> None:
+        if self.cancelled.is_set():
+            raise Cancelled
+
+    def accept(self, order: commands.WorkerCommand) -> None:
+        self.inbox.put(order)
+
+    def compare(self, order: commands.Compare) -> None:
+        cell, reference = order.cell.id, order.reference.id
+        if order.cell.model == "mute":
+            os.abort()
+        now = perf_counter_ns()
+        self.send(
+            events.FidelityProgress(t_ns=now, cell=cell, reference=reference, done=1, total=2)
+        )
+        invalid = 3 if order.cell.model == "nan" else 0
+        figures: dict[str, Any] = {} if invalid else {"kld": 0.004, "top1": order.positions}
+        self.send(
+            events.Fidelity(
+                t_ns=now,
+                cell=cell,
+                reference=reference,
+                weights="pretrained",
+                positions=order.positions,
+                invalid=invalid,
+                texts=(ESCAPES, "a", "b"),
+                **figures,
+            )
+        )
+
+    def iterate(self, order: commands.Iterate, index: int) -> None:
+        self.measured += order.role == "measured"
+        if self.model == "mortal" and self.name in ("worker:3", "worker:4") and self.measured > 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.model == "aborts" and order.role == "measured" and index > 2:
+            for number in range(60):
+                sys.stderr.write(f"line {number} {ESCAPES}\n")
+            sys.stderr.flush()
+            os.abort()
+        if self.model == "sticky":
+            now = perf_counter_ns()
+            self.send(
+                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="CUDA error")
+            )
+            os._exit(70)
+        if self.model.startswith("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        start = perf_counter_ns()
+        if self.model in ("slow", "deaf") and order.role == "measured":
+            for _ in range(1000):
+                if self.cancelled.is_set() and self.model == "slow":
+                    return
+                time.sleep(0.01)
+        wobble = 1 + (index * 7919 % 13 - 6) / 2000
+        pace = {"bf16": 0.5, "int8": 1.01}.get(self.precision, 1.0) * wobble
+        gaps = [int(pace * ns) for ns in (2_000_000, 1_000_000, 1_000_000, 1_000_000)]
+        time.sleep(sum(gaps) / 1e9)
+        now = perf_counter_ns()
+        self.send(
+            events.TokenTimings(t_ns=now, cell=order.cell, index=index, first=0, gaps_ns=gaps)
+        )
+        self.send(
+            events.Iteration(
+                t_ns=now,
+                cell=order.cell,
+                index=index,
+                role=order.role,
+                start_ns=start,
+                e2e_ns=sum(gaps),
+                ttft_ns=gaps[0],
+                tokens=4,
+            )
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", default="worker")
+    fake = Fake(parser.parse_args().name)
+    threading.Thread(target=fake.read, daemon=True).start()
+    fake.run()

@@ -1,0 +1,264 @@
+"""SIGKILL at a drawn moment, of every kind of process in turn: what is left, and its resume.
+
+`python tests/support/kills.py [--runs 200] [--seed N]` measures a tiny model in each run. It
+prints the seed, each run, and the counts of each role; the exit code is 1 when
+anything did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support import tiny_models
+from support.terminal_process import TerminalProcess
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
+from txtop.runner.client import ControlClient
+from txtop.session.player import Player
+from txtop.session.reader import read_all
+from txtop.session.writer import LOG_NAME
+from txtop.state.fold import fold_all
+
+ROLES = ("runner", "worker", "sampler", "screen", "headless")
+OPTIONS = ("--sequence-lengths", "8", "--new-tokens", "8", "--batch-sizes", "1", "2")
+LATEST_NS = 1_000_000_000
+GONE_S = 5.0
+OVER_S = 90.0
+SCREEN = "import sys; sys.argv[1:] = {!r}; from txtop.__main__ import main; sys.exit(main())"
+
+
+@dataclass
+class Fate:
+    """One run: who was killed and when, what did not hold."""
+
+    role: str
+    after_s: float
+    killed: bool = False
+    age_s: float | None = None
+    cells: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def check(self, holds: object, what: str) -> None:
+        if not holds:
+            self.wrong.append(what)
+
+    def __str__(self) -> str:
+        age = "" if self.age_s is None else f", last event {self.age_s:.2f} s older"
+        end = "; ".join(self.wrong) or "finished by resume"
+        what = "killed" if self.killed else "over before the kill"
+        return f"{self.role:<9} {what} after {self.after_s:5.2f} s{age}, {self.cells} ok: {end}"
+
+
+class Trial:
+    """One run of `model` in `folder`, under a screen or headless."""
+
+    def __init__(
+        self, folder: Path, model: str, iterations: int, role: str, env: dict[str, str]
+    ) -> None:
+        self.session = folder / "s"
+        self._env = {**env, "TXTOP_SESSION_DIR": str(folder)}
+        options = ["--models", model, *OPTIONS, "--iterations", str(iterations), "--warmup", "3"]
+        command = ["run", *options, "--name", "s"]
+        self._terminal: TerminalProcess | None = None
+        if role == "screen":
+            self._terminal = TerminalProcess(SCREEN.format(command), env=self._env)
+            self.command_pid = self._terminal.pid
+            self._over = threading.Event()
+            self._reading = threading.Thread(target=self._read_screen, daemon=True)
+            self._reading.start()
+        else:
+            self._process = self.txtop(*command, "--headless")
+            self.command_pid = self._process.pid
+
+    def txtop(self, *command: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "txtop", *command],
+            env={**os.environ, **self._env},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def _read_screen(self) -> None:
+        assert self._terminal is not None
+        while not self._over.is_set() and not self._terminal.ended():
+            self._terminal.pump(0.2)
+
+    def events(self) -> list[AnyEvent]:
+        return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
+
+    def watched(self) -> bool:
+        """Whether telemetry has begun."""
+        try:
+            return b'"kind":"telemetry"' in (self.session / LOG_NAME).read_bytes()
+        except OSError:
+            return False
+
+    def runner(self) -> psutil.Process | None:
+        status = ControlClient(self.session).status()
+        try:
+            return psutil.Process(status.pid) if status else None
+        except psutil.NoSuchProcess:
+            return None
+
+    def find(self, role: str, runner: psutil.Process) -> int | None:
+        """The process that plays `role` now."""
+        if role in ("screen", "headless"):
+            return self.command_pid
+        if role == "runner":
+            return runner.pid
+        wanted = "worker" if role == "worker" else "sampler"
+        try:
+            for child in runner.children():
+                line = child.cmdline()
+                if "--name" in line and line[line.index("--name") + 1].startswith(wanted):
+                    return child.pid
+        except (psutil.Error, IndexError):
+            pass
+        return None
+
+    def close(self) -> None:
+        if self._terminal is not None:
+            self._over.set()
+            self._reading.join()
+            self._terminal.__exit__(None, None, None)
+        elif self._process.poll() is None:
+            self._process.kill()
+
+
+def until(seen: object, seconds: float) -> bool:
+    """Whether `seen()` came true in time."""
+    give_up_s = time.monotonic() + seconds
+    while not seen():  # type: ignore[operator]
+        if time.monotonic() > give_up_s:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def kill_one(
+    role: str, after_s: float, folder: Path, model: str, iterations: int, env: dict[str, str]
+) -> Fate:
+    """Starts a run, kills `role` that long after telemetry began, looks, and resumes."""
+    fate = Fate(role, after_s)
+    trial = Trial(folder, model, iterations, role, env)
+    try:
+        fate.check(until(trial.watched, 30), "no telemetry within 30 s")
+        time.sleep(after_s)
+        runner = trial.runner()
+        victim = trial.find(role, runner) if runner else None
+        if runner is None or victim is None:
+            until(lambda: trial.runner() is None, OVER_S)
+        else:
+            _kill(fate, trial, runner, victim)
+        _plays(fate, trial)
+        _resume(fate, trial)
+    finally:
+        trial.close()
+    return fate
+
+
+def _kill(fate: Fate, trial: Trial, runner: psutil.Process, victim: int) -> None:
+    family = [runner, *runner.children(recursive=True)]
+    at_ns = time.perf_counter_ns()
+    os.kill(victim, signal.SIGKILL)
+    fate.killed = True
+    if fate.role in ("runner", "headless"):
+        _, alive = psutil.wait_procs(family, timeout=GONE_S)
+        fate.check(not alive, f"{len(alive)} processes are left after {GONE_S:.0f} s")
+    else:
+        fate.check(until(lambda: trial.runner() is None, OVER_S), "the run did not end")
+        psutil.wait_procs(family, timeout=GONE_S)
+    found = trial.events()
+    before = [event.t_ns for event in found if event.t_ns <= at_ns]
+    fate.age_s = (at_ns - max(before)) / 1e9 if before else None
+    fate.check(before and at_ns - max(before) <= LATEST_NS, "the last event is over 1 s older")
+    state = fold_all(found)
+    if fate.role in ("worker", "sampler", "screen"):
+        fate.check(state.ended and state.ended.reason == "done", "the run did not go on to its end")
+    if fate.role == "screen":
+        fate.check(not state.failed, "a cell failed with the screen")
+    if fate.role == "worker":
+        ok = [c for c in state.cells.values() if c.status == "ok"]
+        fate.check(state.failed <= 1, "more than the worker's cell failed")
+        fate.check(ok or state.failed, "no cell was measured and none failed")
+    if fate.role == "sampler" and any(event.t_ns > at_ns + LATEST_NS for event in found):
+        gaps = [event for event in found if isinstance(event, events.Gap)]
+        fate.check(gaps, "the sampler's end is no gap")
+
+
+def _plays(fate: Fate, trial: Trial) -> None:
+    player = Player(trial.session)
+    player.seek(player.duration_ns)
+    problems = [line for line in player.problems.lines() if "torn" not in line]
+    fate.check(not problems, f"lines rejected: {problems}")
+    fate.check(fate.role == "runner" or not player.problems.torn_bytes, "a torn record")
+
+
+def _resume(fate: Fate, trial: Trial) -> None:
+    before = trial.events()
+    code = trial.txtop("resume", "s", "--headless").wait(OVER_S)
+    fate.check(code == 0, f"resume exited with {code}")
+    found, problems = read_all(trial.session)
+    fate.check(found[: len(before)] == before, "events were lost by the resume")
+    fate.check(not problems.lines(), f"after the resume: {problems.lines()}")
+    state = fold_all(found)
+    fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
+    fate.check(fate.cells == len(state.cells), "not every cell has a result")
+    code = trial.txtop("verify", "s").wait(OVER_S)
+    fate.check(code == 0, f"verify exited with {code}")
+
+
+def fates(
+    runs: int, seed: int, model: str, iterations: int, longest_s: float, env: dict[str, str]
+) -> Iterator[Fate]:
+    """As many trials, the roles in turn, each moment drawn from `seed`."""
+    draw = random.Random(seed)
+    for number in range(runs):
+        with tempfile.TemporaryDirectory(prefix="txtop-kills-") as folder:
+            role = ROLES[number % len(ROLES)]
+            after_s = draw.uniform(0, longest_s)
+            yield kill_one(role, after_s, Path(folder), model, iterations, env)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    options = parser.parse_args()
+    print(f"seed {options.seed}, {options.runs} runs", flush=True)
+    killed: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    oldest_s = 0.0
+    with tempfile.TemporaryDirectory(prefix="txtop-tiny-") as folder:
+        model = str(tiny_models.gpt2(Path(folder) / "gpt2"))
+        found = fates(options.runs, options.seed, model, 150, 7.0, {})
+        for number, fate in enumerate(found, start=1):
+            print(f"{number:>4} {fate}", flush=True)
+            killed[fate.role] += fate.killed
+            wrong[fate.role] += bool(fate.wrong)
+            oldest_s = max(oldest_s, fate.age_s or 0.0)
+    for role in ROLES:
+        print(f"{role:<9} killed {killed[role]}, did not hold {wrong[role]}")
+    print(f"oldest last event {oldest_s:.2f} s")
+    return 1 if sum(wrong.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

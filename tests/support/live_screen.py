@@ -1,0 +1,38 @@
+"""The live screen in an application that is nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import App
+from textual.screen import Screen
+
+from support import ui_events
+from txtop.ui.drawing import themes
+from txtop.ui.drawing.line_widget import LineWidget
+from txtop.ui.models.view import View, build_view
+from txtop.ui.screens.live import LiveScreen
+
+KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
+
+
+class Bench(App[None]):
+    """An application that is nothing but the screen."""
+
+    def __init__(self, screen: LiveScreen | None = None, theme: str = "txtop-dark") -> None:
+        super().__init__()
+        themes.install_themes(self, theme)
+        self.live = screen or LiveScreen("live", KEYS)
+
+    def get_default_screen(self) -> Screen[Any]:
+        return self.live
+
+
+def a_view(until_s: float = 61.0, gpus: int = 1) -> View:
+    story = ui_events.Story(ui_events.sweep(), gpus=gpus)
+    return build_view(ui_events.folded(story.whole(), until_s))
+
+
+def text_of(app: App[Any], panel: str) -> str:
+    widget = app.screen.query_one(f"#{panel}", LineWidget)
+    return "\n".join(widget.render_line(y).text for y in range(widget.size.height))

@@ -1,0 +1,16 @@
+"""Where things lie in a checkout, for tests and for the processes that they start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
+SESSIONS = ROOT / "sessions"
+SUPPORT = TESTS / "support"
+SHIM = SUPPORT / "shim"
+"""On the path of a txtop process, makes its runner start the fake worker."""
+SHIM_DISK = SUPPORT / "shim_disk"
+"""The same, and a disk that confirms nothing."""
+# One cell a scenario, 40 requests at 4 a second each; what was told of processes is left out.
+SERVING_RECORDING = TESTS / "recordings" / "serving.jsonl"

@@ -1,0 +1,79 @@
+"""The application under a pilot: folders of its own, a made-up runner, a machine that is quiet."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from support.screen_text import plain
+from txtop.protocol.events import AnyEvent
+from txtop.runner.control_protocol import RunnerStatus
+from txtop.ui import home_source
+from txtop.ui.app import TxtopApp
+from txtop.ui.app_base import AppOptions
+from txtop.ui.modes import AppMode
+
+
+class FakeRunner:
+    """Answers like a runner and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.write_error: str | None = None
+        self.willing = True
+
+    def status(self) -> RunnerStatus:
+        return RunnerStatus(
+            pid=1,
+            state="running",
+            last_seq=1,
+            buffered_bytes=3 << 20,
+            dropped=0,
+            write_error=self.write_error,
+            durability_lost=False,
+            paused=False,
+            heartbeat_ns=1,
+        )
+
+    def send(self, action: str, label: str = "") -> bool:
+        self.asked.append(action)
+        return self.willing
+
+    def tail(self, after: int) -> list[AnyEvent]:
+        return []
+
+
+@asynccontextmanager
+async def opened(
+    show: AppMode, size: tuple[int, int] = (80, 24)
+) -> AsyncIterator[tuple[TxtopApp, Pilot[Path | None]]]:
+    app = TxtopApp(show, AppOptions(fps=20))
+    async with app.run_test(size=size) as pilot:
+        yield app, pilot
+    show.close()
+
+
+async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 5.0) -> None:
+    for _ in range(int(seconds / 0.02)):
+        await pilot.pause(0.02)
+        if seen():
+            return
+    raise AssertionError("never came")
+
+
+def text(app: TxtopApp) -> str:
+    """The picture as plain lines."""
+    return "\n".join(plain(app))
+
+
+class FakeMachine(home_source.HomeSource):
+    """No sampler and no doctor; the sessions are real."""
+
+    def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
+        super().__init__(session_dir, findings=())
+
+    def _start(self, interval_s: float) -> None:
+        self.problem = "no telemetry"

@@ -1,0 +1,59 @@
+"""The sampler as a process: what it says over a real pipe."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from support.paths import ROOT
+from txtop.protocol.codec import decode_event
+from txtop.protocol.events import AnyEvent, Telemetry
+
+TREE = str(ROOT)
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+def read(process: subprocess.Popen[bytes], until: Callable[[AnyEvent], bool]) -> list[AnyEvent]:
+    """The events up to the one that was waited for, which must come within 45 s."""
+    assert process.stdout is not None
+    found: list[AnyEvent] = []
+    deadline = time.monotonic() + 45
+    for line in process.stdout:
+        event = decode_event(line)
+        assert event is not None
+        found.append(event)
+        if until(event):
+            return found
+        assert time.monotonic() < deadline, found[-5:]
+    raise AssertionError(f"the sampler ended after {len(found)} events")
+
+
+def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
+    """Says when that many samples of the device have come."""
+    left = [count]
+
+    def done(event: AnyEvent) -> bool:
+        left[0] -= isinstance(event, Telemetry) and event.device == device
+        return left[0] <= 0
+
+    return done
+
+
+def end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
+    """Closes standard input; returns the events and stderr that were still to come, within 5 s.
+
+    Not by communicate(): it reads the pipe beside the buffer that `read` has half emptied.
+    """
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    watchdog = threading.Timer(5, process.kill)
+    watchdog.start()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    out, err = process.stdout.read(), process.stderr.read()
+    code = process.wait()
+    watchdog.cancel()
+    assert code == 0
+    return [event for line in out.splitlines() if (event := decode_event(line))], err.decode()

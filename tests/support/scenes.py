@@ -1,0 +1,172 @@
+"""Every screen with what it shows standing still: recordings that ship with txtop, a machine that
+was sampled once, and a clock that does not run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support import load_sweep, ui_sessions
+from support.paths import SERVING_RECORDING
+from support.pilot import FakeRunner
+from txtop import resources
+from txtop.protocol import events
+from txtop.session.player import PairPlayer, Player
+from txtop.state.fold import fold
+from txtop.ui import home_source
+from txtop.ui.doctor_probe import Finding
+from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
+
+NOW_S = 1_795_700_000.0
+RECORDED = resources.find_directory("sessions")
+
+
+class Frozen(ReplayMode):
+    """A recording that stands still."""
+
+    def open(self) -> Player:
+        player = super().open()
+        player.playing = False
+        return player
+
+
+class FrozenPair(SideBySideMode):
+    """Two of them."""
+
+    def open(self) -> PairPlayer:
+        pair = super().open()
+        pair.playing = False
+        return pair
+
+
+class Sampled(home_source.HomeSource):
+    """A machine with two cores that was looked at once."""
+
+    def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
+        missing = Finding("missing", "gpu", "no NVIDIA library on this machine")
+        super().__init__(session_dir, findings=(missing,))
+
+    def _start(self, interval_s: float) -> None:
+        values = {"cpu_percent": 41.0, "ram_used_bytes": 3e9, "ram_total_bytes": 24e9}
+        values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9}
+        for second in range(30):
+            told = {**values, "cpu_percent": 20.0 + second}
+            fold(
+                self.state,
+                events.Telemetry(
+                    t_ns=second * 1_000_000_000, device="host", label="A CPU", values=told
+                ),
+            )
+
+
+def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine and this moment are always the same."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    monkeypatch.setattr(home_source, "HomeSource", Sampled)
+    monkeypatch.setattr(home_source, "time", Clock)
+    monkeypatch.setattr("txtop.ui.modes.time", Clock)
+    monkeypatch.setattr(platform, "node", lambda: "box")
+    monkeypatch.setattr(socket, "gethostname", lambda: "box")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+
+
+class Clock:
+    """The time, as it was once."""
+
+    monotonic = time.monotonic
+    sleep = time.sleep
+
+    @staticmethod
+    def time() -> float:
+        return NOW_S
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is opened in a folder, what is typed then, and a word that shows that it has come."""
+
+    opens: Callable[[Path], AppMode]
+    seen: str
+    keys: tuple[str, ...] = ()
+    after: str = ""
+
+
+def recording(name: str, at: str) -> Callable[[Path], AppMode]:
+    return lambda _folder: Frozen(RECORDED / f"{name}.jsonl", ReplayStart(at=at))
+
+
+def serving(at: str) -> Callable[[Path], AppMode]:
+    return lambda _folder: Frozen(SERVING_RECORDING, ReplayStart(at=at))
+
+
+def running(name: str, share: float) -> Callable[[Path], AppMode]:
+    """A run that has come so far: the first lines of a recording."""
+
+    def opens(folder: Path) -> AppMode:
+        lines = (RECORDED / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
+        path = folder / "run"
+        path.mkdir()
+        (path / "events.jsonl").write_bytes(b"".join(lines[: round(share * len(lines))]))
+        return LiveMode(path=path, runner=lambda _path: FakeRunner())
+
+    return opens
+
+
+def pair(_folder: Path) -> AppMode:
+    one, other = RECORDED / "gpt2-precisions.jsonl", RECORDED / "bert-lengths.jsonl"
+    return FrozenPair(one, other, ReplayStart(at="0:40"))
+
+
+def served(folder: Path) -> AppMode:
+    """The end of an invented sweep: none is bundled yet."""
+    made = list(load_sweep.Sweep(load_sweep.plan()).events())
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    return Frozen(ui_sessions.write(folder / "swept", made), ReplayStart(at="100:00"))
+
+
+def home(_folder: Path) -> AppMode:
+    return HomeMode()
+
+
+SCENES = {
+    "home": Scene(home, "smollm2"),
+    "home-marked": Scene(home, "smollm2", ("space", "down", "space"), "c compare"),
+    "matrix": Scene(home, "smollm2", ("b", "down", "down", "right", "space"), "txtop run"),
+    "choose-ab": Scene(home, "smollm2", ("a",), "against"),
+    "live": Scene(running("gpt2-precisions", 0.25), "fp32"),
+    "live-ended": Scene(running("gpt2-precisions", 1.0), "done"),
+    "ab-live": Scene(running("smollm2-int8", 0.8), "verdict"),
+    "ab": Scene(recording("smollm2-int8", "3:34"), "verdict"),
+    "ab-cells": Scene(recording("smollm2-int8", "3:34"), "verdict", ("1",), "prec"),
+    "replay": Scene(recording("gpt2-precisions", "bf16"), "gpt2"),
+    "replay-encoder": Scene(recording("bert-lengths", "1:20"), "bert"),
+    "pair": Scene(pair, "bert"),
+    "tradeoffs": Scene(recording("bert-lengths", "1:23"), "bert", ("3",), "latency"),
+    "lengths": Scene(recording("bert-lengths", "1:23"), "bert", ("3", "v"), "against length"),
+    "precisions": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("3",), "precisions"),
+    "load": Scene(served, "gpt2", ("3", *["down"] * 4), "under load"),
+    "detail": Scene(recording("gpt2-precisions", "0:30"), "gpt2", ("enter",), "figures"),
+    "detail-encoder": Scene(recording("bert-lengths", "1:23"), "bert", ("enter",), "figures"),
+    "serving": Scene(serving("1:15"), "continuous"),
+    "serving-warming": Scene(serving("1:04"), "warm-up"),
+    "serving-ended": Scene(serving("1:26"), "SATURATED"),
+    "serving-detail": Scene(serving("1:26"), "continuous", ("enter",), "figures"),
+    "machine": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("4", "4")),
+    "log": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("5", "slash", *"bf16")),
+    "cells": Scene(recording("gpt2-precisions", "1:46"), "gpt2", ("1", "o", "o", "down")),
+    "help": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("question_mark",)),
+    "palette": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("ctrl+p", *"th")),
+    "themes": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("T",)),
+    "go-to": Scene(recording("gpt2-precisions", "1:40"), "gpt2", ("g", *"never", "enter")),
+    "quit": Scene(running("gpt2-precisions", 0.5), "gpt2", ("q",)),
+}

@@ -1,0 +1,23 @@
+"""Every test of the screen has folders of its own; some have a quiet machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.pilot import FakeMachine
+from txtop.ui import home_source
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "TXTOP_SESSION_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def quiet_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(home_source, "HomeSource", FakeMachine)

@@ -1,0 +1,400 @@
+"""The A/B on the screen: words, the funnel, lanes, what two arms write, and its keys."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from support.ab_sessions import Script, script
+from support.live_screen import Bench
+from support.panels import G
+from support.pilot import opened, until
+from support.screen_text import lines as text
+from support.tiling import tiled
+from txtop.plan import labels as arm_names
+from txtop.plan.cell import Cell
+from txtop.protocol import codec, events
+from txtop.state.cell import CellState
+from txtop.state.fold import fold_all
+from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, measure_row
+from txtop.ui.home_actions import list_ab_pairs
+from txtop.ui.models import layout
+from txtop.ui.models.ab import ABView
+from txtop.ui.models.ab_comparison import FunnelInterval
+from txtop.ui.models.view import View, build_view
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode
+from txtop.ui.panels import compact, header, progress_rail
+from txtop.ui.panels.ab_arm import render_ab_arm
+from txtop.ui.panels.ab_divergence import render_ab_divergence
+from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
+from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
+from txtop.ui.screens.dialogs import ChoiceDialog
+from txtop.ui.screens.live import LiveScreen
+
+HOSTILE = "\x1b[31m \u202e [/] [@click=app.quit]x"
+TEXTS = {"texts": ("the common text", " one way", " another way"), "divergence": 7, "written": 128}
+
+
+def viewed(made: Script, *, ended: bool = True) -> View:
+    return build_view(fold_all(made.end() if ended else made.made))
+
+
+def dueled(made: Script, *, ended: bool = True) -> ABView:
+    found = viewed(made, ended=ended).duel
+    assert found is not None
+    return found
+
+
+def roles(row: Row) -> list[str]:
+    """The role of each column."""
+    return [role for part, role in row for _ in part]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "ratio", "shown", "role", "word", "surely"),
+    [
+        (12, 1.5, "1.50x", "accent-b", "B is faster", "valid at every look"),
+        (12, 0.5, "2.00x", "accent-a", "A is faster", "valid at every look"),
+        (30, 1.0, "1.00x", "text", "same within ±2 %", "valid at every look"),
+        (40, 1.01, "1.01x", "text", "same within ±2 %", "measurable: 1.0%"),
+        (4, 1.5, "1.50x", "muted", "inconclusive", "4 blocks"),
+        (0, 1.0, "…", "muted", "no verdict", "no verdict yet"),
+    ],
+)
+def test_the_verdict_is_the_big_number(
+    blocks: int, ratio: float, shown: str, role: str, word: str, surely: str
+) -> None:
+    found = dueled(script().begin().blocks(blocks, ratio, 0.002 if ratio == 1.01 else 0.004))
+    comparison = found.comparison
+    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (shown, role, word)
+    assert comparison.surely == surely
+    panel = text(render_ab_verdict(found, 120, 13, G, boxed=True))
+    assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
+
+
+def test_doubt_takes_the_colour_away_until_the_tenth_block() -> None:
+    for blocks, role in ((9, "muted"), (10, "accent-b")):
+        found = dueled(script().begin().blocks(blocks, 1.5), ended=False)
+        assert found.comparison.role == role
+        counted = [look.counts for look in found.comparison.looks]
+        assert counted == [False] * 8 + [True] * (blocks - 9)
+    assert found.comparison.rows[0][3] == "cleared at block 10"
+
+
+def test_a_bad_arm_claims_nothing() -> None:
+    made = script(weights="pretrained").fidelity(invalid=2, kld=None, top1=None)
+    found = dueled(made.begin().blocks(12, 2.0))
+    comparison = found.comparison
+    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (
+        "—",
+        "bad",
+        "B INVALID",
+    )
+    assert comparison.looks == () and "2.0" not in " ".join(
+        text(render_ab_verdict(found, 80, 9, G, boxed=False))
+    )
+    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(found, 80, 3, G, boxed=False)))
+
+
+def test_what_happens_before_the_first_block() -> None:
+    made = script()
+    at = events.FidelityProgress(t_ns=made.at_ns, cell="B", reference="A", done=37, total=100)
+    made.made.append(at)
+    assert dueled(made, ended=False).comparison.word == "comparing outputs 37%"
+    made.fidelity()
+    made.made.append(events.CellStarted(t_ns=made.at_ns, cell="A", worker="w"))
+    assert dueled(made, ended=False).comparison.word == "loading A"
+    assert dueled(script().begin(), ended=False).comparison.word == "warming B"
+
+
+@pytest.mark.parametrize(
+    ("facts", "words", "role"),
+    [
+        ({}, "≈ minor 0.004", "text"),
+        ({"kld": 0.0, "top1": 2048}, "✓ lossless-like", "ok"),
+        ({"kld": 0.05, "top1": 1800}, "▲ visible 0.05", "warn"),
+        ({"kld": 1.1, "top1": 800}, "✗ broken 1.1", "bad"),
+        ({"failed": "no room"}, "unmeasured", "muted"),
+        ({"weights": "random"}, "unknown (random weights)", "muted"),
+    ],
+)
+def test_no_verdict_stands_without_its_badge(
+    facts: dict[str, object], words: str, role: str
+) -> None:
+    made = script(weights="pretrained").fidelity(**facts).begin().blocks(12, 1.5)
+    label, value, colour, _ = dueled(made).comparison.rows[2]
+    assert (label, value, colour) == ("fidelity", words, role)
+    for width, height, boxed in ((120, 13, True), (80, 9, False)):
+        assert any(
+            words in line
+            for line in text(render_ab_verdict(dueled(made), width, height, G, boxed=boxed))
+        )
+
+
+def look(block: int, low: float, high: float, *, counts: bool = True) -> FunnelInterval:
+    return FunnelInterval(block, (low * high) ** 0.5, low, high, counts)
+
+
+def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
+    looks = [look(9, 0.9, 1.2, counts=False), look(10, 0.99, 1.15), look(11, 1.05, 1.12)]
+    rows = render_funnel(looks, 0.02, "accent-b", 80, 6, G, small=False)
+    lines = text(rows)
+    assert [line[:8] for line in lines[:3]] == ["block 9 ", "block 10", "block 11"]
+    unity = lines[4].index("│")
+    assert lines[3] == lines[4] and set(lines[4].strip()) == {"░", "│"}
+    assert [line[unity] for line in lines[:3]] == ["┼", "┼", "│"]
+    assert "├" in lines[0] and "┣" in lines[2] and "●" in lines[2] and "━" in lines[2]
+    at = lines[2].index("●")
+    assert roles(rows[0])[lines[0].index("├")] == "muted", "no verdict may be given yet"
+    assert roles(rows[1])[lines[1].index("├")] == "plot", "it still reaches into the band"
+    assert roles(rows[2])[at] == "accent-b.bold"
+    assert lines[-1].startswith("B / A") and " 1.0" in lines[-1]
+    low, high = compute_ratio_range(looks, 0.02)
+    assert low <= 0.9 < 1.2 <= high and round(low * 20) == low * 20
+
+
+def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:
+    looks = [look(n, 1.1 - 0.5 / n, 1.1 + 0.5 / n) for n in range(2, 60)]
+    lines = text(render_funnel(looks, 0.02, "accent-b", 60, 8, G, small=True))
+    assert [line.split()[1] for line in lines[:-1]] == ["2", "54", "55", "56", "57", "58", "59"]
+
+
+def test_the_scale_only_grows_with_the_blocks() -> None:
+    made = script().begin()
+    before = (1.0, 1.0)
+    for i in range(30):
+        made.block((30, 30 / (1.2 + 0.05 * ((i * 7) % 5 - 2))))
+        looks = dueled(made, ended=False).comparison.looks
+        now = compute_ratio_range(looks, 0.02)
+        assert now[0] <= before[0] and now[1] >= before[1]
+        before = now
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.999, 1.001), (0.05, 0.2), (3.0, 80.0), (1e-9, 1e9)])
+@pytest.mark.parametrize("width", [16, 36, 70, 140])
+def test_a_funnel_of_any_scale_fits(low: float, high: float, width: int) -> None:
+    rows = render_funnel([look(10, low, high)], 0.0001, "accent-b", width, 5, G, small=True)
+    assert all(measure_row(row) in (0, width) for row in rows)
+
+
+def test_the_rail_has_the_colour_of_each_winner() -> None:
+    made = script().begin().blocks(2, 1.5).blocks(1, 0.5)
+    made.block((30, 30), kept=False, reasons=["throttled"])
+    found = dueled(made, ended=False)
+    assert found.winners == ("B", "B", "A", "")
+    assert found.comparison.rows[1] == ("blocks", "B 2  A 1", "won", "at least 10  1 discarded")
+    (row,) = progress_rail.render_ab_rail(found, 82, G)
+    colours = [role for role, _ in itertools.groupby(roles(row)) if role not in ("text",)]
+    assert colours == ["accent-b", "accent-b", "accent-a", "bad", *["border"] * 6]
+    assert measure_row(row) == 82
+    (row,) = progress_rail.render_ab_rail(dueled(script().begin().blocks(200, 1.5)), 40, G)
+    assert measure_row(row) == 40 and set(roles(row)) == {"text", "accent-b"}
+
+
+def test_three_arms_are_each_held_against_the_first() -> None:
+    made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}).begin()
+    for i in range(12):
+        made.block((30, 20 + 0.1 * (i % 3), 40 + 0.1 * (i % 2)))
+    found = dueled(made)
+    assert [c.word for c in found.comparisons] == ["B is faster", "A is faster"]
+    assert found.winners == ("B",) * 12
+    other = found.choose(1)
+    assert [side.letter for side in other.sides] == ["A", "C"]
+    assert found.choose(2).comparison == found.comparison
+    assert (
+        "C against A, a for the next" in text(render_ab_verdict(other, 120, 13, G, boxed=True))[0]
+    )
+
+
+def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
+    found = dueled(script().begin().blocks(12, 1.5), ended=False)
+    left, right = (text(render_ab_arm(found, side, 60, 17, G, boxed=True)) for side in (0, 1))
+    assert left[0].startswith("╭─ A  fp32 ") and right[0].startswith("╭─ B  bf16 ")
+    assert "running" in (left[0] + right[0]) and "waits" in (left[0] + right[0])
+    labels = [[line[-8:-2].strip() for line in side[4:11]] for side in (left, right)]
+    assert labels[0][0] == labels[1][0], "the same highest value"
+    assert "B" in labels[0] and "A" in labels[1]
+    assert any("p90 need 64" in line for line in left)
+    assert any("peak mem" in line or "weights" in line for line in left)
+
+
+def test_an_arm_that_is_done_waits_for_nothing() -> None:
+    found = dueled(script().begin().blocks(12, 1.5))
+    tops = [text(render_ab_arm(found, side, 60, 17, G, boxed=True))[0] for side in (0, 1)]
+    assert not any("waits" in top for top in tops) and all(" n 24 " in top for top in tops)
+
+
+def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
+    found = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
+    assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
+    assert "KL 0.004" in lines[5] and "top-1 agrees 99.1%" in lines[5] and "x1.010" in lines[5]
+    small = text(render_ab_divergence(found, 80, 3, G, boxed=False))
+    assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
+    # The arm that stands first need not be the reference.
+    swapped = script({"precision": "bf16"}, {"precision": "fp32"}, weights="pretrained")
+    found = dueled(swapped.fidelity(cell="A", reference="B", **TEXTS).begin())
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    assert "another way" in lines[2] and "one way" in lines[3]
+
+
+def test_without_meaning_there_is_no_text() -> None:
+    found = dueled(script().fidelity(weights="random", **TEXTS).begin())
+    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    assert "random weights: no text to compare" in lines[1] and "one way" not in "".join(lines)
+    same = dueled(script(weights="pretrained").fidelity(**{**TEXTS, "divergence": None}).begin())
+    assert "both write the same" in "".join(text(render_ab_divergence(same, 80, 3, G, boxed=False)))
+    cosines = script(weights="pretrained", family="encoder").fidelity(
+        kld=None, top1=None, cosine_tokens=0.99991, cosine_pooled=0.99995
+    )
+    assert "0.99991" in "".join(
+        text(render_ab_divergence(dueled(cosines.begin()), 80, 3, G, boxed=False))
+    )
+
+
+def test_foreign_text_is_inert() -> None:
+    texts = {**TEXTS, "texts": (HOSTILE, HOSTILE, HOSTILE)}
+    made = script({"model": HOSTILE}, {"model": HOSTILE + "2"}, weights="pretrained")
+    found = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))
+    for rows in (
+        render_ab_verdict(found, 120, 13, G, boxed=True),
+        render_ab_arm(found, 0, 60, 17, G, boxed=True),
+        render_ab_divergence(found, 120, 7, G, boxed=True),
+        header.render_header(View(duel=found), 120, G),
+    ):
+        assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
+
+
+def test_everything_can_be_said_in_ascii() -> None:
+    g = Glyphs("ascii")
+    found = dueled(script(weights="pretrained").fidelity(**TEXTS).begin().blocks(12, 1.5))
+    glyphs.set_glyphs("ascii")
+    try:
+        for rows in (
+            render_ab_verdict(found, 80, 9, g, boxed=False),
+            render_ab_arm(found, 1, 40, 9, g, boxed=False),
+            render_ab_divergence(found, 80, 3, g, boxed=False),
+            progress_rail.render_ab_rail(found, 80, g),
+        ):
+            assert all(line.isascii() for line in text(rows))
+    finally:
+        glyphs.set_glyphs("braille")
+    assert "1.50x" in "".join(text(render_ab_verdict(found, 80, 9, g, boxed=False)))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (60, 16)])
+@pytest.mark.parametrize("replay", [False, True])
+def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], replay: bool) -> None:
+    plan = layout.arrange_ab(*size, replay=replay)
+    assert tiled(plan, size)
+    assert "verdict" in plan.places
+
+
+def test_the_grid_of_the_look() -> None:
+    places = layout.arrange_ab(120, 40).places
+    assert (places["verdict"].y, places["verdict"].height) == (2, 13)
+    assert (places["lane-a"].y, places["lane-a"].height, places["lane-b"].x) == (15, 17, 60)
+    assert places["difference"].height == 7
+    places = layout.arrange_ab(80, 24).places
+    assert [places[n].height for n in ("verdict", "lane-a", "difference")] == [9, 9, 3]
+    assert set(layout.arrange_ab(40, 10).places) == {"card"}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20, 3), (30, 8), (50, 14)])
+def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
+    shown = viewed(script().begin().blocks(12, 1.5))
+    rows = compact.render_compact(shown, (("q", "quit"),), *size, G)
+    assert len(rows) == size[1] and all(measure_row(row) == size[0] for row in rows)
+    if size[0] > 1:
+        assert "B is faster" in " ".join(text(rows))
+
+
+def test_arms_go_by_what_differs() -> None:
+    a, b = Cell(id="A", model="gpt2"), Cell(id="B", model="gpt2", precision="bf16", threads=2)
+    assert arm_names.label_arms((a, b)) == (
+        ("fp32 usual threads", "bf16 2 threads"),
+        ("sdpa", "batch 1"),
+    )
+    assert arm_names.label_arms((a, a))[0] == ("fp32", "fp32")
+    other = Cell(id="B", model="./x/other", batch_size=8)
+    assert arm_names.label_arms((a, other))[0] == ("gpt2 batch 1", "other batch 8")
+
+
+async def test_a_screen_becomes_an_ab_when_its_view_is_one() -> None:
+    app = Bench(LiveScreen("live", ()))
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(View())
+        await pilot.pause()
+        assert app.live.query_one("#hero").region.area > 0
+        app.live.show(viewed(script().begin().blocks(12, 1.5), ended=False))
+        await pilot.pause()
+        assert not app.live.query_one("#hero").is_on_screen
+        assert app.live.query_one("#verdict").region.height == 13
+        app.live.panel(1)
+        await pilot.pause()
+        assert app.live.query_one("#cells").region.height == 37
+        app.live.panel(2)
+        await pilot.pause()
+        assert app.live.query_one("#verdict").region.height == 13
+
+
+def recorded(folder: Path, made: Script) -> Path:
+    folder.mkdir()
+    lines = b""
+    for number, event in enumerate(made.end(), start=1):
+        event.seq = number
+        lines += codec.encode_event(event)
+    (folder / "events.jsonl").write_bytes(lines)
+    return folder
+
+
+async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
+    made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}).begin()
+    for i in range(12):
+        made.block((30, 20 + 0.1 * (i % 3), 40 + 0.1 * (i % 2)))
+    show = ReplayMode(recorded(tmp_path / "ab", made))
+    async with opened(show, (120, 40)) as (app, pilot):
+        await until(pilot, lambda: show.arms == 3)
+        await pilot.press("end")
+        await until(pilot, lambda: app._root.view.duel.block == 12)
+        assert app._root.view.duel.comparison.letter == "B"
+        await pilot.press("a")
+        assert app._root.view.duel.comparison.letter == "C"
+        await pilot.press("a")
+        assert app._root.view.duel.comparison.letter == "B"
+        for key, name in (("1", "cells"), ("4", "machine"), ("5", "log")):
+            await pilot.press(key)
+            await until(pilot, lambda: app._root.query_one(f"#{name}").region.height > 30)  # noqa: B023
+            await pilot.press("escape")
+            await until(pilot, lambda: app._root.query_one("#verdict").region.height == 13)
+        assert ("1 2 3 4 5", "panels") in app._keys and ("a", "next arm") in app._keys
+
+
+async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
+    started: list[tuple[str, str, str]] = []
+
+    class Noted(HomeMode):
+        def versus(self, model: str, first: str, second: str) -> LiveMode:
+            started.append((model, first, second))
+            return super().versus(model, first, second)
+
+    async with opened(Noted()) as (app, pilot):
+        await until(pilot, lambda: app._root.query("#start").first().region.height > 0)
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
+        app._switch = lambda show: None  # type: ignore[method-assign]
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(started))
+    assert started == [("gpt2", "fp32", "bf16")]
+    assert list(list_ab_pairs("t5-small gpt2"))[3] == "t5-small: fp32 against bf16"
+
+
+def test_lanes_do_not_count_a_cell_that_never_began() -> None:
+    found = dueled(script(), ended=False)
+    assert found.lanes[0].mean is None and isinstance(found.lanes[0].hero.title, str)
+    assert CellState(Cell(id="A", model="m")).samples.kept() == []

@@ -1,0 +1,264 @@
+"""The home screen's list of sessions, its start panel and its findings, without a terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from support.panels import EVIL, MODES, check_rows
+from support.ui_sessions import session
+from txtop.protocol import events
+from txtop.protocol.events import AnyEvent
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.line_widget import merge_spans
+from txtop.ui.drawing.spans import Row
+from txtop.ui.models.comparability import describe_comparability
+from txtop.ui.models.home import ListedSession
+from txtop.ui.models.session_list import SessionList
+from txtop.ui.models.view import SideBySideView, View
+from txtop.ui.panels import header, session_list, start_menu
+from txtop.ui.typed import LineInput
+
+NOW_S = 1_795_000_000.0
+ONE = ListedSession(
+    path=Path("/s/one"),
+    label="one",
+    models="gpt2",
+    wall_s=NOW_S - 60,
+    cells_ok=2,
+    cells_total=2,
+    stage="done",
+    bundled=False,
+    precisions="fp32 bf16",
+    size_bytes=1 << 20,
+)
+TWO = replace(ONE, path=Path("/s/two"), label="two", models="bert-base-uncased", stage="running")
+THREE = replace(ONE, path=Path("/s/three"), label="three", stage="cut off", cells_ok=1)
+DEMO = replace(ONE, path=Path("/s/demo"), label="demo", bundled=True)
+WRONG = replace(ONE, path=Path("/s/x"), label=EVIL, models=EVIL, precisions=EVIL, cells_ok=1)
+ALL = (TWO, ONE, THREE, WRONG, DEMO)
+
+
+def text(rows: list[Row]) -> str:
+    return "\n".join("".join(part for part, _ in row) for row in rows)
+
+
+def listing(*items: ListedSession) -> SessionList:
+    found = SessionList()
+    found.take(items)
+    return found
+
+
+def drawn(
+    shown: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
+) -> str:
+    return text(session_list.render_session_list(shown, None, NOW_S, width, height, Glyphs(mode)))
+
+
+def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
+    shown = listing(ONE, TWO)
+    shown.move(1)
+    shown.take((THREE, ONE, TWO))
+    assert shown.selected is TWO and shown.at == 2
+    shown.take((THREE,))
+    assert shown.selected is THREE
+    shown.take(())
+    assert shown.selected is None
+    shown.move(5)
+    assert shown.at == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", ALL),
+        ("bert", (TWO,)),
+        ("GPT2 bf16", (ONE, THREE, DEMO)),
+        ("gpt2 cut", (THREE,)),
+        ("demo", (DEMO,)),
+        ("gpt2 bert", ()),
+    ],
+)
+def test_every_word_must_be_there(words: str, found: tuple[ListedSession, ...]) -> None:
+    shown = listing(*ALL)
+    shown.find(words)
+    assert shown.shown == found
+    shown.move(100)
+    assert shown.selected is (found[-1] if found else None)
+    shown.find("")
+    assert shown.selected is (found[-1] if found else shown.shown[0])
+
+
+def test_two_are_marked_and_a_third_takes_the_place_of_the_first() -> None:
+    shown = listing(ONE, THREE, DEMO)
+    assert "mark two" in str(shown.pair())
+    for _ in range(3):
+        shown.mark()
+        shown.move(1)
+    assert shown.pair() == (THREE, DEMO)
+    shown.mark()
+    assert shown.marked == [THREE.path]
+    shown.take((ONE,))
+    assert shown.marked == []
+
+
+def test_one_that_runs_is_not_compared() -> None:
+    shown = listing(TWO, ONE)
+    shown.mark()
+    shown.move(1)
+    shown.mark()
+    assert shown.pair() == "two is running: it is compared when it has ended"
+
+
+def test_what_a_newcomer_asks_is_answered() -> None:
+    shown = listing(*ALL)
+    said = drawn(shown)
+    assert "running" in said and "cut off" in said and "2/2" in said and "demo" in said
+    assert "bert-base-uncased · fp32 bf16" in said and "2 of 2 cells" in said
+    assert "shows it live" in said
+    shown.move(1)
+    assert "enter plays it" in drawn(shown) and "1.0 MiB" in drawn(shown)
+    shown.move(1)
+    assert "R measures the rest" not in drawn(shown)  # there is no such folder
+    shown.move(2)
+    assert "it came with txtop" in drawn(shown)
+    assert "no session yet: press r" in drawn(listing(DEMO))
+    shown.find("nothing of the kind")
+    assert "no session has these words" in drawn(shown) and "esc shows all" in drawn(shown)
+
+
+def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
+    shown = session_list.render_session_list(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
+    assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
+
+
+def test_marks_are_letters() -> None:
+    shown = listing(ONE, THREE)
+    shown.mark()
+    shown.move(1)
+    shown.mark()
+    lines = drawn(shown).splitlines()
+    assert lines[0].startswith(" A ✓") and lines[1].startswith("▸B ✗")
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", [(1, 1), (7, 3), (34, 12), (44, 16), (80, 24), (250, 80)])
+def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[int, int]) -> None:
+    g = Glyphs(mode)
+    for at in range(len(ALL)):
+        shown = listing(*ALL)
+        shown.move(at)
+        shown.mark()
+        for typed in (None, LineInput(), LineInput(EVIL)):
+            shown.find("" if at % 2 else EVIL)
+            rows = session_list.render_session_list(shown, typed, NOW_S, *size, g)
+            check_rows({"sessions": [merge_spans(row, size[0]) for row in rows[: size[1]]]}, *size)
+    found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
+    pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
+    panels = {
+        "start": start_menu.render_start_menu(*size, g)[: size[1]],
+        "findings": [
+            start_menu.render_findings(found, size[0], g),
+            start_menu.render_findings(None, size[0], g),
+        ][:1],
+        "pair": header.render_side_by_side_header(pair, size[0], g),
+    }
+    check_rows(
+        {name: [merge_spans(row, size[0]) for row in rows] for name, rows in panels.items()}, *size
+    )
+
+
+def test_the_start_panel_names_its_keys_and_every_preset() -> None:
+    said = text(start_menu.render_start_menu(60, 30, Glyphs()))
+    assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
+    assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
+    at = [start_menu.find_start_key(y, 60, 30, Glyphs()) for y in range(-1, 16)]
+    assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
+    short = start_menu.render_start_menu(32, 12, Glyphs())
+    assert len(short) == 12 and all(short)
+
+
+def probed(*entries: tuple[str, str, str]) -> bytes:
+    names = ("capability", "state", "detail")
+    return json.dumps(
+        {"capabilities": [dict(zip(names, e, strict=True)) for e in entries]}
+    ).encode()
+
+
+def test_what_is_broken_is_said_first() -> None:
+    found = parse_findings(
+        probed(
+            ("cpu", "ok", "a CPU"),
+            ("cpu power", "missing", "no RAPL counters"),
+            ("gpu", "missing", "no NVIDIA library"),
+            ("memory", "broken", "its use cannot be read\x1b[31m"),
+        )
+    )
+    assert [each.what for each in found] == ["memory", "gpu", "cpu power", "cpu"]
+    row = start_menu.render_findings(found, 200, Glyphs())
+    assert ("   ▲ ", "warn") in row and "\\x1b" in text([row])
+    assert text([row]).rstrip().endswith("txtop doctor says more")
+    narrow = text([start_menu.render_findings(found, 60, Glyphs())])
+    assert "memory: its use" in narrow and "RAPL" not in narrow
+
+
+@pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"capabilities": 3}', b"\xff", b"[" * 99999])
+def test_a_probe_that_says_nothing_sound_is_broken(junk: bytes) -> None:
+    assert [each.state for each in parse_findings(junk)] == ["broken"]
+
+
+def test_the_doctor_comes_when_asked_and_is_never_waited_for() -> None:
+    late = DoctorProbe(after_s=3600.0)
+    assert not late.poll() and late.findings is None
+    doctor = DoctorProbe(after_s=0.0)
+    try:
+        assert not doctor.poll()
+        give_up_s = time.monotonic() + 20
+        while not doctor.poll() and time.monotonic() < give_up_s:
+            time.sleep(0.05)
+        assert doctor.findings and {"cpu", "memory"} <= {each.what for each in doctor.findings}
+        assert not doctor.poll()
+    finally:
+        doctor.close()
+
+
+def state(made: list[AnyEvent]) -> SessionState:
+    return fold_all(made)
+
+
+def on_another_cpu(made: list[AnyEvent]) -> list[AnyEvent]:
+    return [
+        msgspec.structs.replace(event, device_name="Another CPU")
+        if isinstance(event, events.ModelLoaded)
+        else event
+        for event in made
+    ]
+
+
+def test_two_sessions_say_whether_they_can_be_compared() -> None:
+    one, longer = state(session(cells=2)), state(session(cells=3))
+    assert describe_comparability(one, state(session(cells=2))) == ("comparable", "muted")
+    assert describe_comparability(one, state(session(model="bert"))) == (
+        "not comparable: no cell in common",
+        "warn",
+    )
+    said, level = describe_comparability(one, longer)
+    assert (said, level) == ("2 of 3 cells comparable: 1 in one of them alone", "warn")
+    said, _ = describe_comparability(one, state(on_another_cpu(session(cells=2))))
+    assert said == "not comparable: another device: An Invented CPU against Another CPU"
+    said, _ = describe_comparability(one, state(session(cells=2, error="it broke")))
+    assert said == "1 of 2 cells comparable: no result in B: failed"
+    assert describe_comparability(SessionState(), SessionState()) == (
+        "not comparable: no cell in common",
+        "warn",
+    )

@@ -1,0 +1,202 @@
+"""The machine with all the room: cores, GPUs with their histories, and who else is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import ui_events
+from support.panels import G
+from support.pilot import opened, text, until
+from support.ui_events import Story, folded, sweep
+from txtop.protocol import codec, events
+from txtop.state.fold import fold
+from txtop.state.session import SessionState
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.spans import measure_row
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.machine import MBU, Gauge, RooflineView, build_machine
+from txtop.ui.models.machine_detail import (
+    Core,
+    ForeignProcessView,
+    MachineDetailView,
+    build_machine_detail,
+)
+from txtop.ui.models.view import build_view
+from txtop.ui.modes import ReplayMode
+from txtop.ui.panels.machine_cores import render_cores
+from txtop.ui.panels.machine_detail import render_machine_detail as panel
+
+TRAINER = events.ForeignProcess(pid=4123, name="trainer", memory_bytes=21 << 30)
+HOSTILE = events.ForeignProcess(pid=5, name="\x1b[31m[b]x\u202e")
+
+
+def state(
+    gpus: int = 0,
+    cores: int = 0,
+    foreign: tuple[events.ForeignProcess, ...] | None = (),
+    thermal: int = 0,
+) -> SessionState:
+    story = Story(sweep(), gpus=gpus, cores=cores, foreign=foreign)
+    story.throttle = thermal
+    return folded(story.whole(), until_s=30)
+
+
+def lines(found: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
+    boxed = width >= 100
+    rows = panel(
+        build_machine(found), build_machine_detail(found), width, height, Glyphs(mode), boxed=boxed
+    )
+    assert len(rows) == height and all(measure_row(row) == width for row in rows)
+    return ["".join(part for part, _ in row) for row in rows]
+
+
+def test_each_core_has_its_load_and_its_history() -> None:
+    found = build_machine_detail(state(cores=3))
+    assert [core.number for core in found.cores] == [0, 1, 2]
+    assert all(core.now == core.history[-1] for core in found.cores)
+    assert {len(core.history) for core in found.cores} == {31}
+    assert found.swap is not None and (found.swap.value, found.swap.capacity) == ("0.5", "8")
+    assert [(f.label, f.value) for f in found.host][:1] == [("load average", "12.5")]
+
+
+def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
+    found = SessionState()
+    for second, load in ((1, 10.0), (2, None), (3, 30.0), (6, 40.0)):
+        for core in range(2):
+            told = events.Telemetry(
+                t_ns=second * ui_events.S, device="host", values={f"core_{core}_percent": load}
+            )
+            fold(found, told)
+    late = events.Telemetry(t_ns=6 * ui_events.S, device="host", values={"core_1_percent": 50.0})
+    fold(found, late)
+    first, second_core = build_machine_detail(found).cores
+    assert first.history == (10.0, None, 30.0, 30.0, None, 40.0)
+    assert second_core.history == (10.0, None, 30.0, 30.0, None, 50.0)
+
+
+def test_a_host_that_fell_silent_has_no_load_now() -> None:
+    found = state(cores=2)
+    fold(found, events.Gap(t_ns=found.clock_ns + 1, producer="sampler", reason="gone"))
+    assert [core.now for core in build_machine_detail(found).cores] == [None, None]
+    assert build_machine_detail(found).host == ()
+    assert any(line.split()[:2] == ["│", "CPU"] and "—" in line for line in lines(found, 120, 30))
+
+
+def test_others_are_named_none_or_not_to_be_seen() -> None:
+    assert build_machine_detail(state(gpus=2, foreign=(TRAINER,))).others == (
+        ForeignProcessView(0, 4123, "trainer", "21.0"),
+        ForeignProcessView(1, 4123, "trainer", "21.0"),
+    )
+    assert build_machine_detail(state(gpus=2, foreign=())).others == ()
+    assert build_machine_detail(state(gpus=2, foreign=None)).others is None
+    shown = "\n".join(lines(state(gpus=2, foreign=(TRAINER,)), 80, 22))
+    assert "4123  trainer" in shown and "21.0 GiB" in shown
+    assert "none on these GPUs" in "\n".join(lines(state(gpus=2), 80, 22))
+    assert "other processes" not in "\n".join(lines(state(gpus=2, foreign=None), 80, 22))
+
+
+def test_a_hostile_name_is_inert() -> None:
+    drawn = "\n".join(lines(state(gpus=1, foreign=(HOSTILE,)), 80, 22))
+    assert r"\x1b[31m[b]x\u202e" in drawn and "\x1b" not in drawn
+
+
+@pytest.mark.parametrize("gpus", [0, 1, 8])
+def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
+    found = state(gpus=gpus, cores=2)
+    gauge = Gauge(MBU, "41", "%", (40.0, 41.0), 100.0)
+    device = ui_events.GPU[:-1] + "0" if gpus else None
+    bound = RooflineView(device, gauge, "memory bandwidth", "41", "the published 4.8 TB/s")
+    for width, height in ((80, 22), (116, 36)):
+        rows = panel(
+            build_machine(found, None, bound),
+            build_machine_detail(found),
+            width,
+            height,
+            G,
+            boxed=False,
+        )
+        shown = ["".join(part for part, _ in row) for row in rows]
+        assert (
+            sum("bound by memory bandwidth, 41 % of the published" in line for line in shown) == 1
+        )
+        assert sum("MBU " in line and "41 %" in line for line in shown) == 1
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("size", [(80, 22), (116, 36), (200, 57)])
+@pytest.mark.parametrize("cores", [2, 64])
+def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -> None:
+    found = lines(state(gpus=8, cores=cores, foreign=(TRAINER,), thermal=0x20), *size)
+    for number in range(8):
+        line = next(line for line in found if f"GPU {number} " in line)
+        history = line.partition(f"GPU {number} ")[2]
+        assert "%" in history and any("\u2801" <= sign <= "\u28ff" for sign in history)
+    assert "\n".join(found).count("▲ thermal") == 8
+    whole_text = "\n".join(found)
+    grid = sum(f" {number:>2} " in whole_text for number in range(cores))
+    assert "cores  64, each as high" in whole_text or grid == cores
+    assert "4123  trainer" in whole_text
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("mode", ["braille", "blocks", "ascii"])
+def test_any_room_is_filled_exactly(mode: GlyphMode) -> None:
+    for gpus, cores in ((0, 0), (0, 64), (1, 2), (8, 64)):
+        found = state(gpus=gpus, cores=cores, foreign=(TRAINER, HOSTILE))
+        for width in (1, 7, 30, 60, 99, 100, 250):
+            for height in (1, 2, 5, 12, 24, 80):
+                shown = lines(found, width, height, mode)
+                assert mode != "ascii" or all(map(str.isascii, shown))
+
+
+def test_a_core_nobody_read_is_no_idle_core() -> None:
+    one = [Core(0, 0.0, (0.0,)), Core(1, None), Core(2, 100.0, (100.0,))]
+    strip = render_cores(one, 20, 2, Glyphs("ascii"))
+    assert strip[1] == [(".?#", "plot")]
+    grid = render_cores(one, 20, 4, G)
+    assert [row[1][0].strip() for row in grid[1:]] == ["0", "—", "100"]
+
+
+def test_an_area_is_a_filled_spark_of_several_rows() -> None:
+    points = [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
+    assert charts.draw_area(points, 3, 1, 100.0, G) == [charts.draw_filled(points, 3, 100.0, G)]
+    assert charts.draw_area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
+    assert charts.draw_area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
+    assert charts.draw_area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
+    assert (
+        charts.draw_area(points, 0, 2, 100.0, G) == []
+        or charts.draw_area(points, 3, 0, 1.0, G) == []
+    )
+
+
+def test_it_is_made_once_a_second_of_the_session() -> None:
+    memo, found = FrameCache(), state(cores=2)
+    first = build_view(found, memo=memo).whole
+    assert first == build_machine_detail(found) and build_view(found, memo=memo).whole is first
+    told = events.Telemetry(
+        t_ns=found.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
+    )
+    fold(found, told)
+    assert build_view(found, memo=memo).whole.cores[0].now == 7.0
+    assert build_view(SessionState()).whole == MachineDetailView()
+
+
+async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    path.mkdir()
+    with (path / "events.jsonl").open("wb") as file:
+        for number, event in enumerate(Story(sweep(), cores=2).whole(), start=1):
+            if event.t_ns > 20 * ui_events.S:
+                break
+            event.seq = number
+            file.write(codec.encode_event(event))
+    for size, keys in (((80, 24), ["4"]), ((120, 40), ["4", "4"])):
+        async with opened(ReplayMode(path), size=size) as (app, pilot):
+            await until(pilot, lambda app=app: "gpt2" in text(app))
+            await pilot.press("end", *keys)
+            await until(pilot, lambda app=app: "cores  load in %" in text(app))
+            await pilot.press("escape")
+            await until(pilot, lambda app=app: "cores  load in %" not in text(app))

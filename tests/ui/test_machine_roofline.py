@@ -1,0 +1,147 @@
+"""What the machine's panel says of the roofline, and that it is silent where nothing is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support.panels import G
+from support.roofline_session import GPT2, PEAKS, told
+from support.ui_events import GPU, Story, folded, header
+from txtop.plan.cell import Cell
+from txtop.plan.plan import Plan
+from txtop.protocol import events
+from txtop.state.fold import fold
+from txtop.state.session import SessionState
+from txtop.ui.models.machine import HISTORY_S, MachineView, RooflineView
+from txtop.ui.models.view import build_view
+from txtop.ui.panels import machine
+
+ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)
+
+
+def lines(rows: list[Any]) -> list[str]:
+    return ["".join(text for text, _ in row).rstrip() for row in rows]
+
+
+def drawn(state: SessionState, width: int = 49, height: int = 13) -> list[str]:
+    return lines(machine.render_machine_rows(build_view(state).machine, width, height, G))
+
+
+def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
+    """gpt2 in fp32 at 37 ms a token: 13.7 GB/s."""
+    story = Story(ONE, gpus=gpus)
+    state = folded(iter([header(ONE)]))
+    for event in story.cell(ONE.cells[0]):
+        if isinstance(event, events.ModelLoaded):
+            event.geometry = GPT2
+            told = PEAKS | {"device": GPU, "threads": 2, "source": "table"} | peaks
+            fold(state, events.DevicePeaks(t_ns=event.t_ns, **told))
+        fold(state, event)
+    return state
+
+
+def test_a_cpu_has_its_row_and_says_what_bounds_it() -> None:
+    found = drawn(told())
+    assert [line.split()[:3] for line in found if line.startswith("MBU")] == [["MBU", "51", "%"]]
+    assert found[-2:] == [
+        "bound by memory bandwidth, 51 % of measured",
+        "int8 would lift the ceiling 4.0x",
+    ]
+
+
+def test_both_share_a_row_where_there_is_room() -> None:
+    wanted = "bound by memory bandwidth, 51 % of measured; int8 would lift the ceiling 4.0x"
+    assert drawn(told(), width=len(wanted))[-1] == wanted
+    assert drawn(told(), width=len(wanted) - 1)[-1] == "int8 would lift the ceiling 4.0x"
+
+
+def test_a_gpu_has_the_row_under_its_power() -> None:
+    found = drawn(on_gpu(bandwidth_bytes_per_s=20e9))
+    assert [line[:5].rstrip() for line in found][5:8] == ["VRAM", "power", "MBU"]
+    assert found[-2].startswith("bound by memory bandwidth, ")
+    assert found[-2].endswith(" % of published")
+
+
+def test_far_from_both_there_is_no_culprit() -> None:
+    assert (
+        drawn(on_gpu(bandwidth_bytes_per_s=100e9))[-1] == "bound by neither memory nor arithmetic"
+    )
+
+
+def test_more_than_everything_is_no_number() -> None:
+    found = drawn(told(peaks=PEAKS | {"bandwidth_bytes_per_s": 20e9}))
+    assert found[-1] == "MBU  accounting error" and "%" not in found[-1]
+    assert not any(line.startswith("MBU ") and "%" in line for line in found)
+
+
+@pytest.mark.parametrize("state", [told(peaks=None), told(geometry=None), SessionState()])
+def test_nothing_is_said_of_what_is_not_known(state: SessionState) -> None:
+    assert build_view(state).machine.roof is None
+    assert not any("MBU" in line or "bound" in line for line in drawn(state))
+
+
+def test_an_encoder_is_bound_and_has_no_mbu() -> None:
+    found = drawn(told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}}))
+    assert found[-1] == "bound by arithmetic, 37 % of measured"
+    assert not any(line.startswith("MBU") for line in found)
+
+
+def test_a_small_terminal_gives_no_row_away() -> None:
+    shown = build_view(on_cpu()).machine
+    assert [gauge.label for gauge in shown.host] == ["CPU", "RAM", "MBU"]
+    assert machine.compute_small_height(shown) == machine.compute_small_height(MachineView()) == 3
+    small = lines(machine.render_machine(shown, 80, 3, G, boxed=False))
+    assert not any("MBU" in line for line in small)
+    shown = build_view(on_gpu(bandwidth_bytes_per_s=20e9)).machine
+    assert " MBU " in lines(machine.render_machine(shown, 80, 4, G, boxed=False))[3]
+
+
+def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
+    found = drawn(on_gpu(gpus=8, bandwidth_bytes_per_s=20e9), height=14)
+    assert sum(line.startswith("GPU") for line in found) == 8
+    assert found[-2].startswith("bound by memory bandwidth")
+
+
+def test_devices_go_before_the_roof() -> None:
+    state = on_gpu(gpus=4)
+    shown = build_view(state).machine
+    bare = replace(shown, roof=None)
+    for height in range(1, 40):
+        rows = machine.render_machine_rows(shown, 49, height, G)
+        assert len(rows) <= max(height, 3)
+        if not any("bound" in line for line in lines(rows)):
+            assert rows == machine.render_machine_rows(bare, 49, height, G)
+
+
+def on_cpu(iterations: int = 12) -> SessionState:
+    """The same at 149 ms a token, 0.15 s, on the CPU."""
+    plan = Plan(cells=ONE.cells, iterations=iterations, warmup=2)
+    story, state = Story(plan, token_ms=100), folded(iter([header(plan)]))
+    for event in story.cell(plan.cells[0]):
+        if isinstance(event, events.ModelLoaded):
+            event.geometry, event.device_name = GPT2, "A CPU"
+            fold(state, events.DevicePeaks(t_ns=event.t_ns, **PEAKS | {"threads": 2}))
+        fold(state, event)
+    return state
+
+
+def test_the_history_has_a_point_for_each_second_that_iterations_lasted() -> None:
+    """Each of them takes 1.1 s and more, so that in some seconds none ends."""
+    state = on_cpu()
+    roof = build_view(state).machine.roof
+    assert isinstance(roof, RooflineView) and roof.gauge is not None
+    samples = state.cells["c1"].samples
+    taken_s = (samples.at_ns[-1] - (samples.at_ns[0] - samples.e2e_ns[0])) / 1e9
+    assert abs(len(roof.gauge.history) - taken_s) <= 2
+    assert None not in roof.gauge.history and roof.gauge.top == 100
+    # The first iterations are slower; 494.6 MB in 149 ms are 6.6 % of 50 GB/s.
+    assert roof.gauge.history[-1] == pytest.approx(6.8, abs=0.3)
+
+
+def test_the_history_ends_where_the_panel_does() -> None:
+    roof = build_view(on_cpu(200)).machine.roof
+    assert roof is not None and roof.gauge is not None
+    assert len(roof.gauge.history) == HISTORY_S and None not in roof.gauge.history

@@ -1,0 +1,277 @@
+"""Every panel at every size, in every way of drawing: rows as wide as asked, never an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from support import ui_events
+from support.panels import EVIL, MODES, check_rows
+from txtop.plan.cell import Cell
+from txtop.plan.matrix import expand_matrix
+from txtop.plan.plan import Plan
+from txtop.protocol import events
+from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
+from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
+from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
+from txtop.ui.models.view import Banner, Playback, View, build_view
+from txtop.ui.panels import (
+    cells,
+    compact,
+    footer,
+    header,
+    hero,
+    log,
+    machine,
+    progress_rail,
+    transport,
+)
+from txtop.ui.panels.tradeoffs import render
+
+KEYS = (("space", "pause"), ("t", "theme"), ("?", "help"), ("q", "quit"))
+
+
+def _sweep(until_s: float, gpus: int = 1, iterations: int | None = 40) -> View:
+    story = ui_events.Story(ui_events.sweep(iterations), gpus=gpus)
+    return build_view(ui_events.folded(story.whole(), until_s))
+
+
+def _mixed() -> View:
+    plan = Plan(
+        cells=expand_matrix(
+            models=["bert-base-uncased", "gpt2", "t5-small"],
+            precisions=["fp32"],
+            attention=["eager", "sdpa"],
+            batch_sizes=[1, 4],
+            sequence_lengths=[32, 128],
+            new_tokens=[16],
+        ),
+        iterations=10,
+    )
+    return build_view(ui_events.folded(ui_events.Story(plan).whole(), 60.0))
+
+
+def _many() -> View:
+    plan = Plan(cells=tuple(Cell(id=f"c{i}", model=f"model-{i}") for i in range(1000)))
+    story = ui_events.Story(plan, gpus=8)
+    stream = [ui_events.header(plan), *story.samples(), *story.cell(plan.cells[500])]
+    return build_view(ui_events.folded(iter(stream)))
+
+
+def _evil() -> View:
+    cell = Cell(id="c1", model=EVIL)
+    plan = Plan(cells=(cell,))
+    story = ui_events.Story(plan)
+    failed = events.CellFinished(
+        t_ns=9, cell="c1", status="failed", phase=EVIL, reason=EVIL, hint=EVIL
+    )
+    said = events.Log(t_ns=9, text=EVIL, level="error")
+    stream = [ui_events.header(plan), *story.started(cell), said, failed]
+    return build_view(ui_events.folded(iter(stream)), banner=Banner(EVIL))
+
+
+@cache
+def views() -> dict[str, View]:
+    """States that look different."""
+    done = _sweep(1e9)
+    ends = tuple((i * 50_000_000_000, f"cell {i}", "oom" if i == 3 else "ok") for i in range(12))
+    playback = Playback(
+        position_ns=3,
+        duration_ns=626_000_000_000,
+        speed=4.0,
+        playing=False,
+        backwards=True,
+        shortened=True,
+        cells=ends,
+        markers=(5, 99_000_000_000),
+    )
+    shown = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 70.0)
+    return {
+        "nothing": View(),
+        "loading": _sweep(1.2),
+        "warming": _sweep(58.0),
+        "measuring": _sweep(61.0, gpus=0),
+        "open end": _sweep(80.0, gpus=8, iterations=None),
+        "done": done,
+        "mixed": _mixed(),
+        "many": _many(),
+        "evil": _evil(),
+        "replay": build_view(shown, playback=playback),
+        "no recording": build_view(shown, banner=Banner("disk full")),
+    }
+
+
+NAMES = (
+    "nothing", "loading", "warming", "measuring", "open end", "done", "mixed", "many", "evil",
+    "replay", "no recording",
+)  # fmt: skip
+
+
+def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> dict[str, list[Row]]:
+    """What every panel draws, as the widget would draw it."""
+    at = {"boxed": boxed, "focused": height % 2 == 1}
+    playback = view.playback or Playback(0, 0)
+    drawn = {
+        "header": header.render_header(view, width, g),
+        "rail": progress_rail.render_rail(view.rail, view.banner, width, g),
+        "footer": footer.render_footer(KEYS, width, g),
+        "transport": transport.render_transport(playback, width, min(2, height), g),
+        "hero": hero.render_hero(view.hero, width, height, g, boxed=boxed),
+        "machine": machine.render_machine(view.machine, width, height, g, **at),
+        "cells": cells.render_cells(
+            view.cells, view.running, width, height, g, cursor=height % 7, **at
+        ),
+        "tradeoffs": render.render_tradeoffs(
+            render.TradeoffsSelection(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
+            width,
+            height,
+            g,
+            boxed=boxed,
+        ),
+        "log": log.render_log(view.log, width, height, g, skip=height % 3, **at),
+        "card": compact.render_compact(view, KEYS, width, height, g),
+    }
+    return {name: [merge_spans(row, width) for row in rows] for name, rows in drawn.items()}
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "size", [(80, 24), (120, 40), (160, 45), (200, 60), (40, 10), (8, 3), (1, 1)]
+)
+def test_every_panel_fills_its_rows(name: str, mode: GlyphMode, size: tuple[int, int]) -> None:
+    for boxed in (False, True):
+        check_rows(panels(views()[name], *size, Glyphs(mode), boxed=boxed), *size)
+
+
+@pytest.mark.fault(33)
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(NAMES),
+    st.sampled_from(MODES),
+    st.integers(1, 230),
+    st.integers(1, 70),
+    st.booleans(),
+)
+def test_every_panel_at_any_size(
+    name: str, mode: GlyphMode, width: int, height: int, boxed: bool
+) -> None:
+    check_rows(panels(views()[name], width, height, Glyphs(mode), boxed=boxed), width, height)
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+@given(st.text(max_size=60))
+def test_foreign_text_is_inert_and_keeps_its_columns(text: str) -> None:
+    shown = clean(text)
+    assert all(c.isprintable() for c in shown)
+    assert clean(shown) == shown
+    assert cell_len(fit(text, 20)) == 20
+    assert cell_len("".join(t for t, _ in crop([(text, "text"), (text, "bad")], 30))) == 30
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+def test_escapes_and_markup_stand_on_the_screen_as_text() -> None:
+    drawn = panels(views()["evil"], 200, 60, Glyphs(), boxed=True)
+    text = "\n".join(t for rows in drawn.values() for row in rows for t, _ in row)
+    assert "\x1b" not in text and "\x9b" not in text and "‮" not in text
+    assert "\\x1b]52" in text
+    assert "[/][@click=app.quit]x[/]" in text
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize("name", NAMES)
+def test_ascii_glyphs_are_ascii(name: str) -> None:
+    drawn = panels(views()[name], 120, 40, Glyphs("ascii"), boxed=True)
+    for panel, rows in drawn.items():
+        for row in rows:
+            for text, _ in row:
+                plain = to_ascii(text)
+                assert plain.isascii() and len(plain) == cell_len(text), (panel, text)
+                assert "?" not in plain or name == "evil" or panel in ("footer", "card"), plain
+
+
+def test_the_running_row_stays_third_from_the_top() -> None:
+    assert cells.compute_first_row(12, 0, 6) == 0
+    assert cells.compute_first_row(12, 5, 6) == 3
+    assert cells.compute_first_row(12, 11, 6) == 6
+    assert cells.compute_first_row(3, 2, 6) == 0
+
+
+def test_columns_for_knobs_that_vary() -> None:
+    rows = views()["mixed"].cells
+    assert ("length", 5) in cells.choose_columns(rows, 116).extra
+    assert cells.choose_columns(views()["measuring"].cells, 78).extra == ()
+
+
+def test_digits_keep_to_their_field() -> None:
+    for text in ("0.52", "9.99", "27.1", "88.8", "312", "—", "…"):
+        for row in big_digits.draw_digits(text, Glyphs()):
+            assert len(row) <= big_digits.DIGITS_WIDTH, text
+        assert len(big_digits.draw_digits(text, Glyphs(), doubled=True)) == 6
+    assert big_digits.draw_digits("312", Glyphs("ascii"))[1] == "312"
+
+
+def test_a_filled_spark_starts_at_zero_and_leaves_holes() -> None:
+    g = Glyphs()
+    assert charts.draw_filled([0.0, 100.0], 1, 100.0, g) == "⣸"
+    assert charts.draw_filled([None, None], 1, 100.0, g) == " "
+    assert charts.draw_filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
+
+
+def test_a_dotted_spark_is_zoomed() -> None:
+    near = charts.draw_dotted([100.0, 101.0, 99.0, 100.5], 4, Glyphs())
+    assert len(near) == 4
+    assert charts.compute_zoom_range([100.0, 101.0, 99.0]) == pytest.approx((90.0, 110.0))
+    assert charts.compute_zoom_range([10.0, 100.0, 1000.0]) == (0.0, 1000.0)
+
+
+@pytest.mark.parametrize("width", [1, 2, 9, 40, 80])
+def test_the_rail_shows_every_number_of_cells(width: int) -> None:
+    many = views()["many"]
+    row = merge_spans(progress_rail.render_rail(many.rail, None, width, Glyphs())[0], width)
+    assert cell_len("".join(t for t, _ in row)) == width
+
+
+def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
+    same = views()["measuring"].cells[0]
+    kernels = ("eager", "sdpa:math", "flash_attention_2")
+    rows = [replace(same, attention=k, length=n) for k in kernels for n in (16, 64)]
+    shape = cells.choose_columns(rows, 78)
+    assert shape.extra == (("length", 5), ("attention", 7))
+    assert (shape.precision, shape.batch) == (5, 0)
+    wide = cells.choose_columns(rows, 116)
+    assert (wide.precision, wide.batch) == (5, 6)
+    lines = cells.render_cells(rows, None, 80, 12, Glyphs(), boxed=False)
+    said = ["".join(text for text, _ in line).split() for line in lines]
+    assert said[1][2:4] == ["len", "attn"]
+    assert [line[4] for line in said[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
+
+
+def test_only_changed_columns_are_named() -> None:
+    before: Row = [("TTFT ", "muted"), ("41.0", "bold"), (" ms", "muted")]
+    after: Row = [("TTFT ", "muted"), ("41.7", "bold"), (" ms", "muted")]
+    assert find_changed_columns(before, after) == (8, 9)
+    assert find_changed_columns(before, before) is None
+    assert find_changed_columns([("模a", "text")], [("模b", "text")]) == (2, 3)
+
+
+def test_the_footer_keeps_help_and_quit() -> None:
+    row = footer.render_footer(
+        [("x", "a long thing to do"), ("?", "help"), ("q", "quit")], 20, Glyphs()
+    )[0]
+    assert "".join(t for t, _ in row).split() == ["?", "help", "q", "quit"]
+
+
+def test_a_trouble_with_the_recording_takes_the_rail() -> None:
+    view = views()["no recording"]
+    row = progress_rail.render_rail(view.rail, view.banner, 80, Glyphs())[0]
+    assert row[1] == ("▲ disk full", "bad.bold")

@@ -1,0 +1,91 @@
+"""Every screen at three sizes in a dark and a light theme, as it was when somebody last looked at
+it. `pytest --snapshot-update` takes the pictures anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from syrupy.types import (
+    PropertyFilter,
+    PropertyMatcher,
+    SerializableData,
+    SerializedData,
+)
+from textual.pilot import Pilot
+
+from support.scenes import SCENES, freeze
+from support.screen_text import drawn, plain
+from txtop.ui.app import TxtopApp
+from txtop.ui.app_base import AppOptions
+
+SIZES = ((80, 24), (120, 40), (200, 60))
+THEMES = ("txtop-dark", "txtop-light")
+STILL = 2
+
+
+class Drawn(SingleFileSnapshotExtension):
+    """One file a picture, in plain text."""
+
+    _write_mode = WriteMode.TEXT
+    file_extension = "txt"
+
+    def serialize(
+        self,
+        data: SerializableData,
+        *,
+        exclude: PropertyFilter | None = None,
+        include: PropertyFilter | None = None,
+        matcher: PropertyMatcher | None = None,
+    ) -> SerializedData:
+        return str(data)
+
+
+def check(pilot: Pilot[Path | None]) -> TxtopApp:
+    app = pilot.app
+    assert isinstance(app, TxtopApp) and app.error is None, str(app.error)
+    return app
+
+
+async def come(pilot: Pilot[Path | None], word: str) -> None:
+    for _ in range(300):
+        await pilot.pause(0.02)
+        if word in "\n".join(plain(check(pilot))):
+            return
+    raise AssertionError(f"{word!r} never came")
+
+
+async def still(pilot: Pilot[Path | None]) -> str:
+    """The picture, once it no longer changes: final figures come a cell a frame."""
+    before, same = "", 0
+    for _ in range(300):
+        await pilot.pause(0.055)
+        app = check(pilot)
+        now, pump = drawn(app), app._pump
+        before, same = now, same + 1 if now == before and pump and not pump.late else 0
+        if same == STILL:
+            return now
+    raise AssertionError("never still")
+
+
+@pytest.mark.parametrize("name", SCENES)
+async def test_screen(
+    name: str, snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze(monkeypatch)
+    scene = SCENES[name]
+    show = scene.opens(tmp_path)
+    app = TxtopApp(show, AppOptions(fps=20))
+    async with app.run_test(size=SIZES[0]) as pilot:
+        await come(pilot, scene.seen)
+        await pilot.press(*scene.keys)
+        await come(pilot, scene.after)
+        for width, height in SIZES:
+            await pilot.resize_terminal(width, height)
+            for theme in THEMES:
+                app.theme = theme
+                named = f"{width}x{height}-{theme}"
+                assert await still(pilot) == snapshot(name=named, extension_class=Drawn), named
+    show.close()

@@ -1,0 +1,90 @@
+"""Two sets of sessions against each other, through the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support import streams
+from txtop.cli.app import run_command_line
+from txtop.protocol import events
+
+
+def session(path: Path, model: str = "gpt2", slow: float = 1.0, n: int = 12, **load: object) -> str:
+    made = streams.stream(streams.plan((model,), n))
+    for event in made:
+        if isinstance(event, events.Iteration):
+            event.e2e_ns = int((100 + event.index % 3 / 10) * slow * streams.MS)
+        if isinstance(event, events.ModelLoaded):
+            for name, value in load.items():
+                setattr(event, name, value)
+    streams.write(path, made)
+    return str(path)
+
+
+def sides(tmp_path: Path, slow: float) -> list[str]:
+    base = [session(tmp_path / f"b{i}.jsonl", slow=1 + i / 1000) for i in range(11)]
+    new = [session(tmp_path / f"n{i}.jsonl", slow=slow * (1 + i / 1000)) for i in range(11)]
+    return ["compare", "--base", *base, "--new", *new]
+
+
+@pytest.mark.parametrize(("slow", "code"), [(1.15, 1), (1.0, 0), (0.8, 0), (1.03, 3)])
+def test_eleven_sessions_a_side(
+    tmp_path: Path, slow: float, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(sides(tmp_path, slow)) == code
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith({0: "no regression", 1: "regression", 3: "inconclusive"}[code])
+
+
+def test_with_itself_and_with_another_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = session(tmp_path / "a.jsonl"), session(tmp_path / "b.jsonl", "distilgpt2")
+    assert run_command_line(["compare", a, a]) == 0
+    assert run_command_line(["compare", a, b]) == 3
+    assert "only in base" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("load", "said"),
+    [
+        ({"device_name": "B CPU"}, "another device: A CPU against B CPU"),
+        ({"weights": "pretrained"}, "random (10 parameters) against pretrained (10 parameters)"),
+    ],
+)
+def test_what_cannot_be_compared_says_why(
+    tmp_path: Path, load: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = session(tmp_path / "a.jsonl"), session(tmp_path / "b.jsonl", **load)
+    assert run_command_line(["compare", a, b]) == 3
+    assert said in capsys.readouterr().out
+
+
+def test_threads_and_versions_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a = session(tmp_path / "a.jsonl")
+    b = session(tmp_path / "b.jsonl", threads=2, versions={"torch": "3"})
+    assert run_command_line(["compare", a, b, "--format", "json"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    assert cell["notes"] == ["threads: 1 against 2", "torch: 2 against 3"]
+
+
+def test_few_iterations_say_nothing(tmp_path: Path) -> None:
+    a, b = session(tmp_path / "a.jsonl", n=8), session(tmp_path / "b.jsonl", slow=2, n=8)
+    assert run_command_line(["compare", a, b]) == 3
+
+
+def test_markdown_is_inert(tmp_path: Path) -> None:
+    a, out = session(tmp_path / "a.jsonl", "a|b<i>"), tmp_path / "out.md"
+    assert run_command_line(["compare", a, a, "--format", "md", "--output", str(out)]) == 0
+    assert r"a\|b&lt;i&gt;" in out.read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["a"], [], ["a", "b", "--new", "c"], ["--base", "a"], ["--base", "a", "a", "--new", "b"]],
+)
+def test_what_is_asked_in_two_ways_is_refused(words: list[str]) -> None:
+    assert run_command_line(["compare", *words]) == 2

@@ -1,0 +1,124 @@
+"""`txtop sessions`: list, search, rename, delete, and a warning when they are many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support import streams
+from txtop.cli import session_args
+from txtop.cli.app import run_command_line
+from txtop.session import catalog
+from txtop.session.writer import LOG_NAME, create_session_folder
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "sessions"
+    monkeypatch.setenv("TXTOP_SESSION_DIR", str(folder))
+    for name, model in (("one", "gpt2"), ("two", "t5-small")):
+        create_session_folder(folder / name)
+        streams.write(folder / name / LOG_NAME, streams.stream(streams.plan((model,))))
+    streams.write(folder / "bare.jsonl", streams.stream(streams.plan(("bert",))))
+    return folder
+
+
+def txtop(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = run_command_line(list(words))
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_the_list_has_sizes_a_total_and_words_to_search(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = txtop(capsys, "sessions")
+    assert code == 0 and "3 sessions, 0.0 MB in" in out and "bundled" in out
+    assert {line.split()[0] for line in out.splitlines()} >= {"one", "two", "bare"}
+    _, out, _ = txtop(capsys, "sessions", "T5", "done")
+    assert [line.split()[0] for line in out.splitlines()] == ["two", "1"]
+    _, out, _ = txtop(capsys, "sessions", "nothing-like-it")
+    assert out == "no session has these words\n"
+
+
+def test_a_folder_that_is_not_there_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = txtop(capsys, "sessions", "--session-dir", str(tmp_path / "nowhere"))
+    assert code == 0 and "no folder" in err and "bundled" in out
+
+
+def test_a_renamed_session_goes_by_its_new_name_alone(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert txtop(capsys, "sessions", "rename", "one", "first")[0] == 0
+    assert txtop(capsys, "sessions", "rename", "bare", "bert")[0] == 0
+    assert catalog.resolve_session("first") == home / "first"
+    assert catalog.resolve_session("bert") == home / "bert.jsonl"
+    assert txtop(capsys, "show", "one")[0] == 4
+    code, _, err = txtop(capsys, "sessions", "rename", "first", "two")
+    assert code == 2 and "exists already" in err
+    assert txtop(capsys, "sessions", "rename", "first", "bert")[0] == 2
+
+
+@pytest.mark.fault(17)
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", "a\0b", "x" * 300, "", ".hidden"])
+def test_no_name_leaves_the_folder(
+    home: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    before = sorted(home.rglob("*"))
+    assert txtop(capsys, "sessions", "rename", "one", name)[0] == 2
+    assert txtop(capsys, "sessions", "delete", name, "--yes")[0] in (2, 4)
+    assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.fault(17)
+def test_a_link_out_of_the_folder_is_not_followed(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "outside"
+    create_session_folder(outside)
+    streams.write(outside / LOG_NAME, streams.stream())
+    (home / "link").symlink_to(outside)
+    for words in (("delete", "link", "--yes"), ("rename", "link", "x"), ("delete", str(outside))):
+        code, _, err = txtop(capsys, "sessions", *words)
+        assert code == 2 and "is not in" in err
+    assert (outside / LOG_NAME).exists()
+    code, _, err = txtop(capsys, "sessions", "delete", "gpt2-precisions", "--yes")
+    assert code == 2 and "is not in" in err
+
+
+def test_delete_asks_and_takes_only_what_a_session_has(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = txtop(capsys, "sessions", "delete", "one")
+    assert code == 2 and "nothing was deleted" in err and (home / "one").exists()
+    (home / "two" / "mine.txt").write_text("kept")
+    code, _, err = txtop(capsys, "sessions", "delete", "one", "bare", "--yes")
+    assert code == 0 and "free" in err
+    assert sorted(p.name for p in home.iterdir()) == ["two"]
+    code, _, err = txtop(capsys, "sessions", "delete", "two", "--yes")
+    assert code == 1 and (home / "two" / "mine.txt").read_text() == "kept"
+
+
+def test_a_running_session_is_left_alone(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        session_args, "ControlClient", lambda _path: type("C", (), {"status": lambda s: 1})()
+    )
+    for words in (("delete", "one", "--yes"), ("rename", "one", "x")):
+        code, _, err = txtop(capsys, "sessions", *words)
+        assert code == 2 and "is running" in err
+    assert (home / "one").exists()
+
+
+def test_many_bytes_are_warned_of_and_never_deleted(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "over" not in txtop(capsys, "sessions")[2]
+    monkeypatch.setenv("TXTOP_SESSIONS_CAP_GB", "0.00001")
+    _, _, err = txtop(capsys, "sessions")
+    assert "over 1e-05 GB: txtop sessions delete NAME" in err
+    assert len(list(home.iterdir())) == 3

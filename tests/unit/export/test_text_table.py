@@ -1,0 +1,81 @@
+"""The text table: columns for what differs, and for money where there is a price."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from support import streams
+from txtop.analysis.metrics import FinalMetrics
+from txtop.export import json
+from txtop.export.text import table
+from txtop.formatting import format_figure
+from txtop.plan.matrix import expand_matrix
+from txtop.protocol import events
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+
+def state(cost_per_hour: float | None = None) -> SessionState:
+    cells = expand_matrix(
+        models=["gpt2"],
+        precisions=["fp32"],
+        attention=["sdpa"],
+        batch_sizes=[2],
+        sequence_lengths=[8],
+        new_tokens=[4],
+        threads=[1, 2],
+        caches=["dynamic", "static"],
+    )
+    asked = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
+    return fold_all(streams.stream(asked))
+
+
+def test_what_differs_has_a_column() -> None:
+    names = [name for name, _ in table.list_columns(state())]
+    assert names[:5] == ["model", "prec", "attn", "threads", "cache"]
+    assert "compile" not in names and "cost" not in names
+    rows = table.build_rows(state(), FinalMetrics())
+    assert [row[3:5] for row in rows] == [
+        ["1", "dynamic"], ["1", "static"], ["2", "dynamic"], ["2", "static"]
+    ]  # fmt: skip
+
+
+def test_nothing_differs_in_a_plain_session() -> None:
+    assert table.list_columns(fold_all(streams.stream())) == table.COLUMNS
+
+
+def test_a_price_adds_what_a_million_tokens_cost() -> None:
+    priced = state(cost_per_hour=3.6)
+    names = [name for name, _ in table.list_columns(priced)]
+    assert names[-3:] == ["cost", "$ per", "status"]
+    finals = FinalMetrics()
+    rate = finals.of(priced.cells["c001"])["tokens_per_s"].mean
+    assert rate is not None
+    row = table.build_rows(priced, finals)[0]
+    assert row[-3:] == [format_figure(3.6 / 3600 / rate * 1e6), "Mtok", "ok"]
+    assert "$ per" in table.format_report(priced, finals)
+
+
+def test_the_heading_states_the_limit_of_the_cgroup() -> None:
+    made = streams.stream()
+    assert "16 GiB, " in table.format_report(fold_all(made), FinalMetrics())
+    header = made[0]
+    assert isinstance(header, events.SessionHeader)
+    header.machine = msgspec.structs.replace(header.machine, memory_limit_bytes=2 << 30)
+    assert "2 of 16 GiB, " in table.format_report(fold_all(made), FinalMetrics())
+
+
+@pytest.mark.fault(11)
+def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
+    """It is set back years in mid-run, and stands in three kinds of event, as a label."""
+    plain, jumped = streams.stream(), streams.stream()
+    header, segment, ended = jumped[0], jumped[1], jumped[-1]
+    assert isinstance(header, events.SessionHeader) and isinstance(segment, events.Segment)
+    assert isinstance(ended, events.SessionEnded)
+    segment.wall_s, ended.wall_s = header.wall_s + 9e7, header.wall_s - 9e8
+    stamped = [e for e in jumped if hasattr(e, "wall_s")]
+    assert {type(e) for e in stamped} == {events.SessionHeader, events.Segment, events.SessionEnded}
+    state = fold_all(jumped)
+    assert json.to_json(state, FinalMetrics()) == json.to_json(fold_all(plain), FinalMetrics())
+    assert state.clock_ns == fold_all(plain).clock_ns

@@ -1,0 +1,154 @@
+"""The course of a cell, and the figures that come from what it measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from support.batch_cell import asked, conduct, exported
+from txtop.analysis.metrics import FinalMetrics
+from txtop.export.text import table
+from txtop.runner.batch_cell import CellSchedule
+from txtop.stats.summary import classify_variation
+
+
+def noisy(seed: int, share: float = 0.002) -> Callable[[], float]:
+    random = np.random.RandomState(seed)
+    return lambda: float(random.normal(1, share))
+
+
+def test_the_gate_waits_until_two_windows_agree() -> None:
+    plan = asked(iterations=10)
+    _, steady, _ = conduct(plan, lambda i: 40.0)
+    assert steady.samples.role.count("warmup") == 20
+    session, falling, _ = conduct(plan, lambda i: 40.0 * (1 + 0.5 * 0.9**i))
+    assert 30 <= falling.samples.role.count("warmup") <= 60
+    assert exported(session).notes[-1] != "warm-up cut at a quarter of the budget"
+
+
+@pytest.mark.parametrize("iterations", [None, 12])
+def test_the_gate_has_a_quarter_of_the_budget_and_says_when_that_was_not_enough(
+    iterations: int | None,
+) -> None:
+    plan = asked(iterations=iterations, budget_s=8.0)
+    session, state, _ = conduct(plan, lambda i: 100.0 - i if i < 40 else 60.0)
+    warm = [e for e, r in zip(state.samples.e2e_ns, state.samples.role, strict=True)][1:]
+    spent_s = sum(warm[: state.samples.role.count("warmup")]) / 1e9
+    assert 2.0 <= spent_s < 2.2
+    assert "warm-up cut at a quarter of the budget" in exported(session).notes
+    assert "warm-up cut at a quarter of the budget" in table.format_report(session, FinalMetrics())
+
+
+def _warming(gpu: Callable[[float], dict[str, float | None]] | None) -> int:
+    state = conduct(asked(iterations=10, budget_s=120.0), lambda i: 20.0, gpu)[1]
+    return state.samples.role.count("warmup")
+
+
+def test_on_a_gpu_the_gate_waits_for_a_flat_clock_and_temperature() -> None:
+    def calm(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0}
+
+    def warming(s: float) -> dict[str, float | None]:
+        return {"temperature_c": float(int(50 + 2 * min(s, 6))), "sm_clock_mhz": 1980.0}
+
+    def boosting(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0 - 90 * (s > 1.5)}
+
+    def silent(s: float) -> dict[str, float | None]:
+        return {"temperature_c": None, "sm_clock_mhz": None}
+
+    assert _warming(None) == _warming(silent) == 20
+    assert 100 <= _warming(calm) <= 120  # two seconds of readings
+    assert 10.0 < _warming(warming) * 0.02 < 17.0
+    assert 2.5 < _warming(boosting) * 0.02 < 14.0
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_count_replaces_the_gate(count: int) -> None:
+    session, state, _ = conduct(asked(iterations=10, warmup=count), lambda i: 90.0 - i)
+    assert state.samples.role.count("warmup") == count
+    assert not any("cut" in note for note in exported(session).notes)
+
+
+def test_blocks_take_about_a_tenth_of_a_second() -> None:
+    plan = asked(iterations=1_000, warmup=0)
+    session, state, _ = conduct(plan, lambda i: 1.0)
+    assert len(state.samples.kept()) == 1_000
+    course = CellSchedule(plan, session, state)
+    del state.samples.role[500:]
+    assert course.next_block() == ("measured", 100)
+
+
+def test_a_cell_that_drifts_stops_as_one_without_steady_state() -> None:
+    swing = noisy(1, 0.05)
+    session, state, course = conduct(asked(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing())
+    assert course.stopped_by == "no_steady_state" and len(state.samples.kept()) < 100
+    cell = exported(session)
+    assert cell.steady is False and "no steady state" in cell.notes
+    for name in ("tokens_per_s", "tpot_ms", "ttft_ms", "itl_ms"):
+        found = cell.metrics[name]
+        assert found.ci95 is None and "no steady state" in found.notes and found.mean
+
+
+def test_a_fixed_number_is_measured_whatever_the_trend() -> None:
+    _, state, course = conduct(asked(warmup=0, iterations=200), lambda i: 10.0 + i)
+    assert course.stopped_by == "iterations" and len(state.samples.kept()) == 200
+
+
+def test_warm_up_that_went_on_is_in_no_figure() -> None:
+    swing = noisy(2)
+    plan = asked(warmup=1, iterations=32)
+    session, _, _ = conduct(plan, lambda i: (200.0 if i < 4 else 100.0) * swing())
+    cell = exported(session)
+    assert cell.steady is True and "2 iterations dropped: warm-up went on" in cell.notes
+    for name in ("e2e_ms", "itl_ms"):
+        found = cell.metrics[name]
+        assert found.n == 30 and found.max is not None and found.max < 110
+
+
+def test_p99_is_null_in_a_short_run_and_a_number_in_a_long_one() -> None:
+    short = exported(conduct(asked(warmup=0, iterations=40), lambda i: 10.0)[0])
+    assert short.metrics["e2e_ms"].p99 is None
+    assert "p99 need 662, have 40" in short.metrics["e2e_ms"].notes
+    swing = noisy(3)
+    long = exported(conduct(asked(warmup=0, iterations=700), lambda i: 10.0 * swing())[0])
+    assert long.metrics["e2e_ms"].p99 is not None
+    assert not any("p99" in note for note in long.metrics["e2e_ms"].notes)
+
+
+@pytest.mark.parametrize(
+    ("cv", "word"),
+    [(0.0, "excellent"), (0.05, "good"), (0.1, "fair"), (0.2, "unstable"), (9.0, "unstable")],
+)
+def test_bands_of_variation(cv: float, word: str) -> None:
+    assert classify_variation(cv) == word
+
+
+def test_only_a_headline_that_varies_says_so() -> None:
+    for share, expected in ((0.02, False), (0.15, True)):
+        swing = noisy(4, share)
+        cell = exported(conduct(asked(warmup=0, iterations=40), lambda i, s=swing: 90 * s())[0])  # type: ignore[misc]
+        said = [note for note in cell.metrics["tokens_per_s"].notes if note.startswith("CV ")]
+        assert bool(said) == expected
+        assert not any(note.startswith("CV ") for note in cell.metrics["e2e_ms"].notes)
+
+
+@pytest.mark.fault(38)
+def test_a_cell_without_a_sample_or_with_one_has_no_verdict() -> None:
+    for iterations in (0, 1, 2):
+        session, state, _ = conduct(asked(warmup=0, iterations=3), lambda i: 5.0)
+        del state.samples.role[1 + iterations :]
+        cell = exported(session)
+        assert cell.steady is None and cell.metrics["e2e_ms"].n == iterations
+
+
+@pytest.mark.fault(38)
+def test_a_mean_of_nothing_divides_nothing() -> None:
+    plan = asked(warmup=0)
+    session, state, course = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
+    for i in range(len(state.samples)):
+        state.samples.ttft_ns[i] = 0
+    course = CellSchedule(plan, session, state)
+    assert course.next_block() is None and course.stopped_by == "converged"

@@ -1,0 +1,259 @@
+"""The verdict of the overhead check, on simulated pairs, and what the check owes its machine."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from support.paths import ROOT
+from txtop.selftest.alternate import compare_loops
+from txtop.selftest.bare_arm import BareArm, build_bare_command
+from txtop.selftest.overhead import build_core_warning, pin_to_core
+from txtop.selftest.process_tree import ProcessTree
+from txtop.selftest.time_slices import select_gaps
+from txtop.selftest.verdict import (
+    ArmTiming,
+    OverheadResult,
+    TimingPair,
+    compute_arm_timing,
+    judge_pairs,
+)
+
+
+def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> OverheadResult:
+    random = np.random.default_rng(seed)
+    spread = random.normal(0, noise, n)
+    spread -= spread.mean()
+    pairs = [
+        TimingPair(
+            ArmTiming(3.0, 4.0),
+            ArmTiming(3.0 * mean * float(np.exp(x)), 4.0 * p99 * float(np.exp(2 * x))),
+        )
+        for x in spread
+    ]
+    return judge_pairs(pairs, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("mean", "p99", "noise", "outcome"),
+    [
+        (1.00, 1.00, 0.02, "pass"),
+        (1.009, 1.00, 0.01, "pass"),
+        (0.991, 0.95, 0.01, "pass"),
+        (1.00, 1.06, 0.02, "pass"),
+        (1.00, 1.10, 0.02, "fail"),
+        (1.013, 1.00, 0.02, "fail"),
+        (0.985, 1.00, 0.02, "fail"),
+        (1.00, 1.00, 0.20, "inconclusive"),
+        (1.05, 1.00, 0.20, "inconclusive"),
+        (1.84, 10.0, 0.20, "fail"),
+    ],
+)
+def test_the_verdict(mean: float, p99: float, noise: float, outcome: str) -> None:
+    result = _result(mean, p99, noise)
+    assert result.outcome == outcome
+    assert result.passed == (outcome == "pass")
+    assert result.exit_code == {"pass": 0, "fail": 1, "inconclusive": 3}[outcome]
+    assert result.lines()[-1].startswith(outcome)
+
+
+def test_tpot_is_the_mean_gap_and_p99_is_of_all_gaps() -> None:
+    gaps = [1_000_000] * 98 + [2_000_000] * 2 + [3_000_000] * 100
+    arm = compute_arm_timing(gaps)
+    assert arm.tpot_ms == pytest.approx(2.01)
+    assert arm.p99_ms == pytest.approx(np.percentile(gaps, 99) / 1e6)
+
+
+def test_only_gaps_that_lie_wholly_inside_a_window_count() -> None:
+    calls = [[100, 110, 121, 133], [150, 160, 500, 511], [523, 536]]
+    assert select_gaps(calls, [(105, 130), (155, 160), (500, 530)]) == [11, 11]
+    assert select_gaps(calls, [(0, 1000)]) == [10, 11, 12, 10, 340, 11, 13]
+
+
+@dataclass
+class Simulated:
+    """An arm on a machine that slows down by 1 % a turn; its start made it `luck` times slower."""
+
+    name: str
+    clock: itertools.count[int]
+    order: list[str]
+    random: np.random.Generator
+    slower: float = 1.0
+    noise: float = 0.01
+    luck: float = 1.0
+    waiting: list[int] = field(default_factory=list)
+
+    def run_for(self, seconds: float) -> None:
+        self.order.append(self.name)
+        drift = 1 + 0.01 * next(self.clock)
+        noise = np.exp(self.random.normal(0, self.noise, 20))
+        self.waiting += [int(3e6 * self.slower * self.luck * drift * x) for x in noise]
+
+    def gaps(self) -> list[int]:
+        found, self.waiting = self.waiting, []
+        return found
+
+
+def _simulate(
+    slower: float, noise: float = 0.01, luck: float = 0.0, half_width: float = 0.01
+) -> tuple[OverheadResult, list[str], list[str]]:
+    clock, order = itertools.count(), list[str]()
+    said: list[str] = []
+    random = np.random.default_rng(5)
+
+    @contextmanager
+    def start() -> Iterator[tuple[Simulated, Simulated]]:
+        order.append("start")
+        lucks = np.exp(random.normal(0, luck, 2))
+        yield (
+            Simulated("b", clock, order, random, 1.0, noise, lucks[0]),
+            Simulated("w", clock, order, random, slower, noise, lucks[1]),
+        )
+        order.append("end")
+
+    result = compare_loops(
+        start, min_pairs=10, max_pairs=30, half_width=half_width, say=said.append, turns=4
+    )
+    return result, order, said
+
+
+def test_both_arms_start_anew_for_each_pair_and_take_turns() -> None:
+    result, order, said = _simulate(1.0)
+    assert order[:10] == ["start", *"bwwbbwwb", "end"]
+    assert order.count("start") == order.count("end") == len(result.pairs) == len(said) == 10
+    assert said[0].startswith("start  1  TPOT bare ")
+
+
+def test_drift_cancels() -> None:
+    result, _, _ = _simulate(1.0)
+    assert result.passed
+    assert result.mean.ratio == pytest.approx(1.0, abs=0.003)
+
+
+def test_the_luck_of_a_start_widens_the_interval() -> None:
+    """Of 0.5 % in each arm: within one start turns agree to 0.1 %, and that must not count."""
+    result, _, _ = _simulate(1.0, noise=0.001, luck=0.005)
+    expected = 2.262 * 0.005 * 2**0.5 / 10**0.5
+    assert result.mean.half_width == pytest.approx(expected, rel=0.6)
+    assert result.mean.ci95[0] < 1 < result.mean.ci95[1]
+
+
+def test_a_slower_arm_fails() -> None:
+    assert _simulate(1.04)[0].outcome == "fail"
+
+
+def test_too_much_noise_ends_inconclusive_after_30_pairs() -> None:
+    result, _, said = _simulate(1.0, luck=0.2)
+    assert result.exit_code == 3
+    assert len(said) == 30
+
+
+def test_no_free_core_is_said_in_one_line() -> None:
+    assert build_core_warning(1, 2) is None
+    warning = build_core_warning(1, 1)
+    assert warning is not None and "\n" not in warning
+
+
+def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
+    code = (
+        "import sys, threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "print('ready', flush=True); sys.stdin.read()"
+    )
+    core = max(os.sched_getaffinity(0))
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        pin_to_core(process.pid, core)
+        threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
+        found = [os.sched_getaffinity(thread) for thread in threads]
+        process.communicate(b"", timeout=10)
+    assert len(threads) == 2 and found == [{core}, {core}]
+
+
+def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:
+    code = "import subprocess, sys; subprocess.Popen(['sleep', '60']); sys.stdin.read()"
+    parent = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    tree = ProcessTree(parent.pid)
+    try:
+        give_up_s = time.monotonic() + 5
+        while not psutil.Process(parent.pid).children() and time.monotonic() < give_up_s:
+            time.sleep(0.01)
+        members = [psutil.Process(parent.pid), *psutil.Process(parent.pid).children()]
+        tree.stop()
+        assert [p.status() for p in members] == [psutil.STATUS_STOPPED] * 2
+        tree.resume()
+        assert all(p.status() != psutil.STATUS_STOPPED for p in members)
+        tree.stop()
+    finally:
+        tree.kill()
+        parent.wait()
+    assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in members)
+
+
+def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps({"vocab_size": 96, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2})
+    )
+    look = (
+        "import runpy, sys\n"
+        "try: runpy.run_path(sys.argv.pop(1), run_name='__main__')\n"
+        "except KeyboardInterrupt: pass\n"
+        "print([m for m in sys.modules if m.split('.')[0] == 'txtop'], file=sys.stderr)\n"
+    )
+    module, *arguments = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
+    path = ROOT / (module.replace(".", "/") + ".py")
+    with subprocess.Popen(
+        [sys.executable, "-c", look, str(path), *arguments], stdout=subprocess.PIPE, stderr=-1
+    ) as bare:
+        assert bare.stdout is not None and bare.stderr is not None
+        calls = [json.loads(bare.stdout.readline())["at_ns"] for _ in range(2)]
+        bare.send_signal(signal.SIGINT)
+        bare.stdout.close()
+        modules = bare.stderr.read().decode().splitlines()[-1]
+    assert [len(at_ns) for at_ns in calls] == [5, 5]
+    assert sorted(calls[0]) == calls[0] and calls[0][-1] < calls[1][0]
+    assert modules == "[]"
+
+
+def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:
+    arm = BareArm([sys.executable, "-c", "raise SystemExit('no such model')"], tmp_path / "log")
+    try:
+        with pytest.raises(Exception, match="no such model"):
+            arm.wait_loaded()
+    finally:
+        arm.close()
+
+
+def test_a_check_that_is_ended_leaves_no_process_behind(tmp_path: Path) -> None:
+    code = "from txtop.selftest.overhead import run\nrun(say=print)\n"
+    check = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        start_new_session=True,
+    )
+    family: list[psutil.Process] = []
+    give_up_s = time.monotonic() + 60
+    while len(family) < 5 and time.monotonic() < give_up_s:
+        time.sleep(0.1)
+        family = psutil.Process(check.pid).children(recursive=True)
+    assert psutil.STATUS_STOPPED in [p.status() for p in family], "the bare loop waits its turn"
+    check.terminate()
+    assert check.wait(20) == 128 + signal.SIGTERM
+    assert not [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    assert not list(tmp_path.glob("txtop-selftest-*"))

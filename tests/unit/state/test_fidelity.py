@@ -1,0 +1,41 @@
+"""Badges of fidelity: bands, floors, and what has none."""
+
+from __future__ import annotations
+
+from txtop.protocol.events import Fidelity
+from txtop.state import fidelity
+
+
+def found(**changed: object) -> Fidelity:
+    known: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
+    known |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
+    return Fidelity(t_ns=0, cell="B", reference="A", **known)  # type: ignore[arg-type]
+
+
+def test_badges_and_their_words() -> None:
+    assert fidelity.format_badge_forms(found()) == ("≈ minor 0.004", "≈ minor")
+    assert fidelity.format_badge_forms(found(kld=0.0, top1=1000)) == ("✓ lossless-like",)
+    assert fidelity.format_badge_forms(found(kld=1.09, top1=375)) == ("✗ broken 1.1", "✗ broken")
+    assert fidelity.format_badge_forms(found(weights="random")) == (
+        "unknown (random weights)",
+        "unknown (rand)",
+    )
+    assert fidelity.format_badge_forms(found(same_model=False)) == ("another model",)
+    assert fidelity.format_badge_forms(found(failed="no room")) == ("unmeasured",)
+    assert fidelity.format_badge_forms(None) == ("unmeasured",)
+    cosines = found(kld=None, top1=None, cosine_tokens=0.99995, cosine_pooled=0.9995)
+    assert fidelity.compute_badge(cosines) == "minor"
+
+
+def test_nan_is_invalid_whatever_the_weights_are() -> None:
+    for weights in ("random", "pretrained"):
+        nan = found(weights=weights, invalid=3, kld=None, top1=None)
+        assert fidelity.format_badge_forms(nan) == ("✗ INVALID",)
+        assert "3 NaN or Inf" in fidelity.build_fidelity_notes(nan)[-1]
+
+
+def test_nothing_below_the_floor_is_reported() -> None:
+    assert fidelity.get_kld_above_floor(found(kld=9e-7)) is None
+    assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.005)) is None
+    assert fidelity.get_kld_above_floor(found(kld=0.004, floor=0.003)) == 0.004
+    assert "floor of 5e-03" in fidelity.build_fidelity_notes(found(kld=0.004, floor=0.005))[0]

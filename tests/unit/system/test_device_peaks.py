@@ -1,0 +1,79 @@
+"""What devices can do at most, by their published figures."""
+
+from __future__ import annotations
+
+import pytest
+
+from txtop.protocol import events
+from txtop.state.fold import merge_peaks
+from txtop.system.device_peaks import find_published, read_table
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes", "bf16"),
+    [
+        ("NVIDIA H100 80GB HBM3", 3350, 989.4),
+        ("NVIDIA H100 PCIe", 2039, 756),
+        ("NVIDIA H200", 4800, 989.4),
+        ("NVIDIA A100-SXM4-40GB", 1555, 312),
+        ("A100-SXM4-40GB", 1555, 312),
+        ("NVIDIA A100-SXM4-80GB", 2039, 312),
+        ("NVIDIA A100 80GB PCIe", 1935, 312),
+        ("NVIDIA L4", 300, 121),
+        ("NVIDIA L40S", 864, 362),
+        ("NVIDIA A10", 600, 125),
+        ("Tesla T4", 320, None),
+        ("Tesla V100-SXM2-16GB", 900, None),
+        ("NVIDIA B200", 8000, 2250),
+        ("NVIDIA GeForce RTX 4090", 1008, 165.2),
+        ("NVIDIA GeForce RTX 3090", 936, 71),
+    ],
+)
+def test_a_device_is_known_by_the_name_that_torch_and_nvml_give_it(
+    name: str, gigabytes: float, bf16: float | None
+) -> None:
+    found = find_published(name)
+    assert found is not None
+    assert found.bandwidth_bytes_per_s == gigabytes * 1e9
+    assert found.flops_per_s.get("bf16") == (None if bf16 is None else bf16 * 1e12)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
+        "NVIDIA GeForce RTX 4090 Laptop GPU",
+        "NVIDIA GeForce RTX 3090 Ti",
+        "NVIDIA A10G",
+        "AMD EPYC",
+        "",
+    ],
+)
+def test_what_only_looks_like_a_device_is_another(name: str) -> None:
+    assert find_published(name) is None
+
+
+def test_the_table_is_dense_and_in_units_of_one() -> None:
+    """Dense int8 is at most twice bf16 or fp16 with sums in fp32 (four times on a GeForce, which
+    halves those); a figure with sparsity would stand out."""
+    for name, each in read_table().items():
+        half = each.flops_per_s["fp16"]
+        assert 1e11 < each.bandwidth_bytes_per_s < 1e13, name
+        assert 5e12 < each.flops_per_s["fp32"] < 2e14, name
+        assert each.flops_per_s.get("bf16", half) == half, name
+        most = 4.01 if "geforce" in name else 2.03
+        assert each.flops_per_s.get("int8", half) <= most * half, name
+        # Tensor cores have outrun their memories by so much, and by twice that with sparsity.
+        assert 50 < half / each.bandwidth_bytes_per_s < 500, name
+
+
+def test_the_best_of_two_workers_counts() -> None:
+    def told(bandwidth: float, **flops: float) -> events.DevicePeaks:
+        return events.DevicePeaks(
+            t_ns=0, device="A CPU", threads=1, source="probe",
+            bandwidth_bytes_per_s=bandwidth, flops_per_s=flops,
+        )  # fmt: skip
+
+    found = merge_peaks(told(14e9, fp32=1e11, bf16=9e11), told(12e9, fp32=2e11))
+    assert found.bandwidth_bytes_per_s == 14e9
+    assert found.flops_per_s == {"fp32": 2e11, "bf16": 9e11}

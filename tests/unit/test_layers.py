@@ -1,0 +1,27 @@
+"""Who may import whom holds for every module, and holds when the program really runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from support.paths import ROOT
+
+
+@pytest.mark.parametrize(
+    ("module", "foreign"),
+    [
+        ("txtop.cli.app", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+        ("txtop.ui", {"torch", "transformers", "pynvml"}),
+        ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
+        ("txtop.runner.client", {"torch", "transformers", "pynvml", "textual"}),
+        ("txtop.sampler.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
+    ],
+)
+def test_importing_stays_light(module: str, foreign: set[str]) -> None:
+    code = f"import sys, {module}; print(*sorted({foreign!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr

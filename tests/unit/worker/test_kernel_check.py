@@ -1,0 +1,119 @@
+"""Which attention kernel ran, by the names of the operators, and by real passes of tiny models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+from support import tiny_models
+from txtop.errors import TxtopError
+from txtop.plan.cell import Attention, Cell
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading import attention
+from txtop.worker.tasks import kernel_check
+from txtop.worker.tasks.encoder import EncoderTask
+from txtop.worker.tasks.task import ModelInputs, Task, make_inputs
+from txtop.worker.tasks.text_generation import TextGenerationTask
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("operators", "expected"),
+    [
+        (["aten::mm", "aten::softmax"], "eager"),
+        (["aten::scaled_dot_product_attention"], "sdpa"),
+        (["aten::_scaled_dot_product_flash_attention_for_cpu"], "flash"),
+        (["aten::_scaled_dot_product_flash_attention"], "flash"),
+        (["aten::_scaled_dot_product_efficient_attention"], "efficient"),
+        (["aten::_scaled_dot_product_cudnn_attention"], "cudnn"),
+        (
+            ["aten::scaled_dot_product_attention", "aten::_scaled_dot_product_attention_math"],
+            "math",
+        ),
+        (
+            [
+                "aten::_scaled_dot_product_attention_math",
+                "aten::_scaled_dot_product_flash_attention",
+            ],
+            "flash+math",
+        ),
+        (["flash_attn::_flash_attn_varlen_forward"], "flash_attention_2"),
+        (["flash_attn_3::fwd"], "flash_attention_3"),
+        (["## Call CompiledFxGraph abc ##", "aten::mm"], "flex"),
+    ],
+)
+def test_operators_name_the_kernel(operators: list[str], expected: str) -> None:
+    assert kernel_check.identify_kernel(operators) == expected
+
+
+def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
+    assert (
+        kernel_check.identify_kernel(["## Call CompiledFxGraph abc ##"], compiled=True) == "eager"
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran", "wrong"),
+    [
+        ("sdpa", "math", False),
+        ("sdpa", "eager", True),
+        ("sdpa:flash", "flash", False),
+        ("sdpa:flash", "flash+math", True),
+        ("sdpa:flash", "math", True),
+        ("eager", "eager", False),
+        ("eager", "math", True),
+        ("flash_attention_2", "flash_attention_2", False),
+        ("flash_attention_2", "flash", True),
+        ("sdpa:flash", None, False),
+    ],
+)
+def test_another_kernel_than_the_one_asked_for(asked: str, ran: str | None, wrong: bool) -> None:
+    assert kernel_check.is_unexpected_kernel(asked, ran) is wrong
+
+
+def task_and_inputs(
+    folder: Path, kind: str, asked: Attention, implementation: str = ""
+) -> tuple[Task, ModelInputs]:
+    loaded = implementation or attention.resolve_implementation(asked)
+    classes = {
+        "gpt2": AutoModelForCausalLM,
+        "t5": AutoModelForSeq2SeqLM,
+        "bert": AutoModel,
+    }
+    path = getattr(tiny_models, kind)(folder / kind)
+    model = classes[kind].from_pretrained(path, attn_implementation=loaded).eval()
+    task: Task = (EncoderTask if kind == "bert" else TextGenerationTask)(model, CPU)
+    cell = Cell(id="c1", model=kind, attention=asked, sequence_length=8, new_tokens=4)
+    return task, make_inputs(cell, tiny_models.VOCABULARY, 0, CPU)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ran"),
+    [("eager", "eager"), ("sdpa", "flash"), ("sdpa:flash", "flash"), ("sdpa:math", "math")],
+)
+@pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
+def test_the_kernel_of_a_real_pass(kind: str, asked: Attention, ran: str, tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, kind, asked)
+    prefill, decode = kernel_check.inspect_kernels(task, inputs, CPU)
+    assert (prefill, decode) == (ran, None if kind == "bert" else ran)
+
+
+def test_one_new_token_has_no_decode(tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa")
+    assert kernel_check.inspect_kernels(task, inputs.shortened(1), CPU) == ("flash", None)
+
+
+def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
+    task, inputs = task_and_inputs(tmp_path, "gpt2", "sdpa", implementation="eager")
+    with pytest.raises(TxtopError, match="sdpa attention was asked for and eager ran in prefill"):
+        kernel_check.inspect_kernels(task, inputs, CPU)
+
+
+@pytest.mark.parametrize("asked", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
+def test_a_cpu_has_no_such_kernel(asked: Attention) -> None:
+    with pytest.raises(RejectedError, match="no kernels for a CPU"):
+        attention.require_kernel(asked, CPU)

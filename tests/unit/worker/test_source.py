@@ -1,0 +1,200 @@
+"""The parts of the worker that need no torch, in this process."""
+
+from __future__ import annotations
+
+import errno
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from support import tiny_models
+from txtop.plan.cell import Weights
+from txtop.plan.plan import Allowed
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading import hub, source
+
+
+def _resolve(model: str, weights: Weights = "auto") -> tuple[source.ModelSource, list[str]]:
+    said: list[str] = []
+    return source.resolve_model(model, weights, Allowed(), said.append, lambda *_: None), said
+
+
+def test_a_local_directory_with_weights(tmp_path: Path) -> None:
+    found, said = _resolve(str(tiny_models.gpt2(tmp_path)))
+    assert (found.weights, said) == ("pretrained", [])
+    assert found.weight_files == [tmp_path / "model.safetensors"]
+    assert _resolve(str(tmp_path), "random")[0].weights == "random"
+
+
+def test_a_local_directory_with_a_configuration_alone(tmp_path: Path) -> None:
+    tiny_models.gpt2(tmp_path, weights=False)
+    found, said = _resolve(str(tmp_path))
+    assert found.weights == "random" and len(said) == 1 and "random weights" in said[0]
+    assert _resolve(str(tmp_path), "random") == (found, [])
+    with pytest.raises(RejectedError) as refused:
+        _resolve(str(tmp_path), "pretrained")
+    assert "--weights random" in refused.value.hint
+
+
+@pytest.mark.parametrize("model", ["./nowhere", "/nowhere", "~/nowhere", "a.gguf", "a b", "a/b/c"])
+def test_names_that_can_be_nothing(model: str) -> None:
+    with pytest.raises(RejectedError) as refused:
+        _resolve(model)
+    assert refused.value.hint
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """Answers as the Hub does for one good repository; others are gated, limited, or not there."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    asked: ClassVar[list[str]] = []
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.asked.append(self.path)
+        if "gated" in self.path:
+            self._send(403, b"{}", {"X-Error-Code": "GatedRepo"})
+        elif "limited" in self.path:
+            self._send(429, b"{}")
+        elif "broken" in self.path:
+            self._send(500, b"{}")
+        elif self.path.startswith("/api/models/someone/"):
+            names = ["config.json"] if "pickles" in self.path else list(self.files)
+            siblings = [{"rfilename": n, "size": len(self.files[n])} for n in names]
+            info = {"id": "someone/good", "modelId": "someone/good", "sha": "a" * 40}
+            self._send(200, json.dumps({**info, "siblings": siblings, "tags": []}).encode())
+        elif self.path.startswith("/someone/good/resolve/"):
+            body = self.files[self.path.rpartition("/")[2]]
+            self._send(200, body, {"X-Repo-Commit": "a" * 40, "ETag": f'"{hash(body):x}"'})
+        elif self.path == "/":
+            self._send(200, b"")
+        else:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+
+    def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    # What the code under test writes into the environment is undone with the rest.
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+
+@pytest.fixture
+def fake_hub(
+    tmp_path: Path, empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[type[FakeHub]]:
+    directory = tiny_models.gpt2(tmp_path / "good")
+    FakeHub.files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    FakeHub.asked = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    yield FakeHub
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_repository_is_downloaded_once(fake_hub: type[FakeHub]) -> None:
+    steps: list[tuple[int, int | None]] = []
+    say: list[str] = []
+    found = source.resolve_model(
+        "someone/good", "auto", Allowed(), say.append, lambda *step: steps.append(step)
+    )
+    assert found.weights == "pretrained" and found.label == "hub: someone/good"
+    assert [file.name for file in found.weight_files] == ["model.safetensors"]
+    total = sum(map(len, fake_hub.files.values()))
+    assert steps[0] == (0, total) and steps[-1] == (total, total)
+    fake_hub.asked.clear()
+    assert _resolve("someone/good")[0].directory == found.directory
+    assert fake_hub.asked == []
+
+
+@pytest.mark.fault(27)
+@pytest.mark.parametrize(
+    ("repo", "reason", "hint"),
+    [
+        ("someone/gated", "gated", "HF_TOKEN"),
+        ("someone/limited", "limits the rate", "HF_TOKEN"),
+        ("someone/broken", "answered 500", "later"),
+        ("someone/pickles", "no safetensors", "another model"),
+        ("nobody/gpt2-mediun", "none of that name", "did you mean gpt2-medium?"),
+    ],
+)
+def test_what_the_hub_refuses(fake_hub: type[FakeHub], repo: str, reason: str, hint: str) -> None:
+    with pytest.raises(RejectedError, match=reason) as refused:
+        _resolve(repo)
+    assert hint in refused.value.hint
+
+
+@pytest.mark.fault(27)
+def test_a_full_disk_while_downloading(
+    fake_hub: type[FakeHub], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", full)
+    with pytest.raises(RejectedError, match="disk is full") as refused:
+        _resolve("someone/good")
+    assert "HF_HOME" in refused.value.hint
+
+
+@pytest.fixture
+def silent_hub(empty_cache: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes connections and never answers."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
+        yield
+
+
+def _timed(call: Callable[[], object]) -> float:
+    start = time.monotonic()
+    call()
+    return time.monotonic() - start
+
+
+@pytest.mark.fault(27)
+def test_a_hub_that_does_not_answer_costs_2_s_once(silent_hub: None) -> None:
+    found: list[tuple[source.ModelSource, list[str]]] = []
+    assert _timed(lambda: found.append(_resolve("gpt2"))) < 2.5
+    assert found[0][0].weights == "random"
+    assert found[0][1][0] == hub.OFFLINE_NOTICE and "random weights" in found[0][1][1]
+    # From now on the run is offline, and nothing is asked any more.
+    assert _timed(lambda: found.append(_resolve("gpt2"))) < 0.2
+    with pytest.raises(RejectedError, match="offline") as refused:
+        _resolve("gpt2", "pretrained")
+    assert "--weights random" in refused.value.hint
+    with pytest.raises(RejectedError, match="no-such-model") as refused:
+        _resolve("no-such-model")
+    assert "--weights random" not in refused.value.hint and refused.value.hint
+    assert _resolve("gpt2", "random")[1] == []
