@@ -1,4 +1,4 @@
-"""`python -m txtop` and `txtop`: the version at once, everything else through the command line."""
+"""`python -m txtop` and `txtop`: version and help at once, everything else through the parser."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ def main() -> int:
     """Returns the exit code."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"txtop {__version__}")
+        return 0
+    if sys.argv[1:] in (["--help"], ["-h"]):
+        from txtop.cli.overview import format_help
+
+        print(format_help(), end="")
         return 0
     from txtop.cli.app import run_command_line
 

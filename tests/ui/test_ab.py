@@ -13,7 +13,7 @@ from support.panels import G
 from support.pilot import opened, until
 from support.screen_text import lines as text
 from support.tiling import tiled
-from txtop.plan import labels as arm_names
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, events
 from txtop.state.cell import CellState
@@ -316,13 +316,13 @@ def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
 
 def test_arms_go_by_what_differs() -> None:
     a, b = Cell(id="A", model="gpt2"), Cell(id="B", model="gpt2", precision="bf16", threads=2)
-    assert arm_names.label_arms((a, b)) == (
+    assert labels.label_arms((a, b)) == (
         ("fp32 usual threads", "bf16 2 threads"),
         ("sdpa", "batch 1"),
     )
-    assert arm_names.label_arms((a, a))[0] == ("fp32", "fp32")
+    assert labels.label_arms((a, a))[0] == ("fp32", "fp32")
     other = Cell(id="B", model="./x/other", batch_size=8)
-    assert arm_names.label_arms((a, other))[0] == ("gpt2 batch 1", "other batch 8")
+    assert labels.label_arms((a, other))[0] == ("gpt2 batch 1", "other batch 8")
 
 
 async def test_a_screen_becomes_an_ab_when_its_view_is_one() -> None:

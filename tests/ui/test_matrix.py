@@ -17,7 +17,8 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.options.presets import build_quick_plan
-from txtop.options.run import RunOptions, build_plan
+from txtop.options.run import build_plan
+from txtop.options.run_options import RunOptions
 from txtop.plan.plan import Plan
 from txtop.runner import spawn
 from txtop.session import catalog

@@ -10,7 +10,9 @@ import msgspec
 
 from txtop.analysis import knee, metrics, serving
 from txtop.formatting import format_figure
+from txtop.plan import labels
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -68,7 +70,7 @@ def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]
     found = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         pairs = [side.get(key, []) for side in sides]
-        label = sanitise((pairs[0] or pairs[1])[0][1].cell.short)
+        label = sanitise(labels.format_short_label((pairs[0] or pairs[1])[0][1].cell))
         found[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
     return found
 
@@ -96,22 +98,13 @@ def _names(side: list[SessionState]) -> tuple[str, ...]:
 
 
 def _match_key(cell: Cell) -> MatchKey:
-    return (
-        cell.model,
-        cell.precision,
-        cell.attention,
-        cell.batch_size,
-        cell.sequence_length,
-        cell.new_tokens,
-        cell.compile,
-        cell.cache,
-        cell.scenario,
-        cell.serving and msgspec.structs.replace(cell.serving, slo=None),
-    )
+    knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
+    load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
+    return (*knobs, cell.scenario, load)
 
 
 def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
-    """What several cells of one session ask: these are told apart by threads and device too."""
+    """What several cells of one session ask: these are told apart by the other knobs too."""
     found: set[MatchKey] = set()
     for state in states:
         asked = [_match_key(c.cell) for c in state.cells.values()]
@@ -125,15 +118,16 @@ def _group_by_key(
     found: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
         for cell in state.cells.values():
-            key, c = _match_key(cell.cell), cell.cell
-            full = (*key, c.threads, c.device, c.weights) if key in crowded else key
+            key = _match_key(cell.cell)
+            rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)
+            full = (*key, *rest) if key in crowded else key
             found.setdefault(full, []).append((state, cell))
     return found
 
 
 def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float) -> CellComparison:
     first = (base or new)[0][1]
-    label = sanitise(first.cell.short)
+    label = sanitise(labels.format_short_label(first.cell))
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
     for name, side in (("base", base), ("new", new)):

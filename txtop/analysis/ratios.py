@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.analysis import metrics, serving
-from txtop.plan import references
+from txtop.plan import labels, references
 from txtop.state import fidelity
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
@@ -41,5 +41,9 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
         times = [[metrics.get_comparison_times_ns(each)] for each in both]
         compared = compare_unpaired(times[0], times[1], margin, state.plan.seed)
         output = fidelity.format_badge_forms(state.output_of(name))[0]
-        found.append(PrecisionRatio(cell.cell.short, first.cell.precision, compared, output))
+        found.append(
+            PrecisionRatio(
+                labels.format_short_label(cell.cell), first.cell.precision, compared, output
+            )
+        )
     return found

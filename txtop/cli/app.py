@@ -3,51 +3,47 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__, settings
-from txtop.cli import (
-    ab,
-    compare,
-    completion,
-    config,
-    doctor,
-    export,
-    replay,
-    report,
-    run,
-    sessions,
-    verify,
-)
+from txtop.cli.common import AS_SET, ScreenOptions, SessionDirOption
+from txtop.cli.completion import build_completion
+from txtop.cli.overview import COMMANDS, COMPLETION_HELP, DESCRIPTION, OPTION_HELP
 from txtop.errors import TxtopError, did_you_mean
 
 app = App(
     name="txtop",
     version=f"txtop {__version__}",
-    help="How fast a Transformers model really is, measured on this machine and shown live.",
+    help=DESCRIPTION,
+    # No Markdown: its parser takes longer to import than all of txtop's help.
+    help_format="plaintext",
     default_parameter=Parameter(consume_multiple=True, negative=()),
 )
-app.default(run.home)
-for command in (
-    run.run,
-    ab.ab,
-    run.resume,
-    replay.replay,
-    replay.attach,
-    replay.stop,
-    sessions.app,
-    export.show,
-    export.export,
-    verify.verify,
-    compare.compare,
-    report.report,
-    doctor.doctor,
-    doctor.selftest,
-    config.config,
-    completion.build_completion(app),
-):
-    app.command(command)
+# By their places, so that a command imports none of the others.
+for command in COMMANDS:
+    app.command(command.place, name=command.name, help=command.help)
+app.command(build_completion(app), name="completion", help=COMPLETION_HELP)
+
+
+@app.default
+def home(
+    *,
+    demo: Annotated[bool, Parameter(help=OPTION_HELP["--demo"])] = False,
+    session_dir: SessionDirOption = None,
+    screen: ScreenOptions = AS_SET,
+) -> int:
+    """The home screen: this machine, sessions, and a start for the quick preset."""
+    from txtop.cli import run
+
+    return run.home(
+        demo=demo,
+        session_dir=session_dir,
+        theme=screen.theme,
+        fps=screen.fps,
+        glyphs=screen.glyphs,
+    )
 
 
 def run_command_line(arguments: list[str]) -> int:

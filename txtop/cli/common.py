@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from txtop import settings
+from txtop.cli.overview import OPTION_HELP
 from txtop.errors import UsageError, did_you_mean
+from txtop.options.groups import OUTPUT
 
-ThemeOption = Annotated[str | None, Parameter(help="colour theme; t on the screen changes it")]
-FpsOption = Annotated[float | None, Parameter(help="frames a second; 4, or 2 over SSH")]
+ThemeOption = Annotated[str | None, Parameter(help=OPTION_HELP["--theme"])]
+FpsOption = Annotated[float | None, Parameter(help=OPTION_HELP["--fps"])]
 GlyphsOption = Annotated[
     Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
 ]
-SessionDirOption = Annotated[Path | None, Parameter(help="where sessions live")]
+SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
 OnHangupOption = Annotated[
     Literal["continue", "stop"] | None,
     Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
@@ -34,6 +37,33 @@ JsonFileOption = Annotated[
         help="write the JSON export here; - is standard output",
     ),
 ]
+
+
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """Where a run is recorded, and what becomes of it."""
+
+    name: Annotated[str | None, Parameter(help="of the session")] = None
+    session_dir: SessionDirOption = None
+    json_file: JsonFileOption = None
+    headless: HeadlessOption = False
+    detach: DetachOption = False
+    on_hangup: OnHangupOption = None
+
+
+@Parameter(name="*", group=OUTPUT)
+@dataclass(frozen=True, kw_only=True)
+class ScreenOptions:
+    """How the screen looks."""
+
+    theme: ThemeOption = None
+    fps: FpsOption = None
+    glyphs: GlyphsOption = None
+
+
+AS_USUAL = StartOptions()
+AS_SET = ScreenOptions()
 
 
 def report_after_screen(path: Path, json_file: str | None) -> int:

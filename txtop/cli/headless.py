@@ -16,6 +16,7 @@ from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
+from txtop.plan import labels
 from txtop.runner.client import ControlClient
 from txtop.runner.spawn import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
@@ -94,7 +95,11 @@ class _LinePrinter:
         state = self._state
         for line in state.log[self._told :]:
             cell = state.cells.get(line.cell or "")
-            text = line.text if cell is None else f"{cell.cell.short}: {line.text}"
+            text = (
+                line.text
+                if cell is None
+                else f"{labels.format_short_label(cell.cell)}: {line.text}"
+            )
             if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
                 text = table.format_cell_line(cell, self._finals, state.plan.seed)
             if cell is not None and state.versus is not None:
@@ -113,7 +118,8 @@ def _describe_activity(state: SessionState) -> str:
     if state.comparing is not None:
         at = state.comparing
         share = at.done / at.total if at.total else 0.0
-        return f"{state.cells[at.cell].cell.short}: comparing its output, {share:.0%}"
+        label = labels.format_short_label(state.cells[at.cell].cell)
+        return f"{label}: comparing its output, {share:.0%}"
     cell = state.cells.get(state.current or "")
     if cell is None:
         return ""
@@ -123,10 +129,10 @@ def _describe_activity(state: SessionState) -> str:
     if cell.cell.serving is not None and cell.stage == "measuring":
         lanes, wanted = cell.served.lanes, cell.cell.serving.requests
         moving = f", {lanes.waiting} waiting, {len(lanes.running)} running" if lanes else ""
-        return f"{cell.cell.short}: {n} of {wanted} answered{moving}"
+        return f"{labels.format_short_label(cell.cell)}: {n} of {wanted} answered{moving}"
     of = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     far = f" {n}{of}" if cell.stage == "measuring" else ""
-    return f"{cell.cell.short}: {cell.stage}{far}"
+    return f"{labels.format_short_label(cell.cell)}: {cell.stage}{far}"
 
 
 def _format_clock(ns: int) -> str:

@@ -14,6 +14,7 @@ from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
 from txtop.export.schema import (
     EXPORT_SCHEMA,
+    LATER,
     CellExport,
     DeviceExport,
     Export,
@@ -147,6 +148,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         fidelity=None if session.versus else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
         metrics={**found, **roofs, **money, **energy.summarise_device(session, state)},
+        **{knob.field: knob.of(cell) for knob in LATER},
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import msgspec
 
+from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving
 from txtop.protocol.events import Machine
@@ -109,7 +110,7 @@ class TokensExport(msgspec.Struct, kw_only=True):
     output: int
 
 
-class CellExport(msgspec.Struct, kw_only=True):
+class CellFacts(msgspec.Struct, kw_only=True):
     """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded. One that
     served has its load in `serving`; `batch_size` is then 1 and means nothing."""
 
@@ -141,6 +142,22 @@ class CellExport(msgspec.Struct, kw_only=True):
     fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]
+
+
+# The knobs that came after the schema was first written stand at the end.
+LATER = tuple(knob for knob in KNOBS if knob.field not in CellFacts.__struct_fields__)
+if TYPE_CHECKING:
+
+    class CellExport(CellFacts):
+        def __init__(self, **facts: Any) -> None: ...
+else:
+    CellExport = msgspec.defstruct(
+        "CellExport",
+        [(knob.field, Optional[knob.type]) for knob in LATER],  # noqa: UP045
+        bases=(CellFacts,),
+        namespace={"__doc__": CellFacts.__doc__},
+        kw_only=True,
+    )
 
 
 class Series(msgspec.Struct, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
@@ -12,24 +12,16 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell, Device, Weights
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import BY_FIELD, KNOBS
 from txtop.plan.plan import Allowed, Plan
 
 DEFAULT_MARGIN = 0.02
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
 DEFAULT_ARMS = ({"precision": "fp32"}, {"precision": "bf16"})
-KnobValues = Mapping[str, Any]
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": PRECISIONS,
-    "attention": ATTENTIONS,
-    "compile": COMPILES,
-    "cache": CACHES,
-    "device": get_args(Device),
-    "weights": get_args(Weights),
-}
-_INTEGERS = ("batch_size", "sequence_length", "new_tokens", "threads")
-ARM_KNOBS = ("model", *_CHOICES, *_INTEGERS)
+Values = Mapping[str, Any]
+FIELDS = tuple(BY_FIELD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +48,8 @@ def parse_arm(option: str, word: str) -> dict[str, Any]:
         if not is_set or not value.strip():
             hint = "KNOB=VALUE, several with commas: precision=bf16,threads=2"
             raise UsageError(f"{option}: {part[:40]!a} sets nothing", hint)
-        if knob not in ARM_KNOBS:
-            hint = did_you_mean(knob, ARM_KNOBS, f"knobs: {', '.join(ARM_KNOBS)}")
+        if knob not in BY_FIELD:
+            hint = did_you_mean(knob, FIELDS, f"knobs: {', '.join(FIELDS)}")
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
         if knob in found:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
@@ -66,11 +58,11 @@ def parse_arm(option: str, word: str) -> dict[str, Any]:
 
 
 def _value(option: str, knob: str, value: str) -> Any:
-    words = _CHOICES.get(knob)
-    if words is not None and value not in words:
-        hint = did_you_mean(value, words, f"{knob}: {', '.join(words)}")
+    allowed = BY_FIELD[knob].values
+    if allowed and value not in allowed:
+        hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
-    if knob in _INTEGERS:
+    if BY_FIELD[knob].is_number:
         if not (value.isascii() and value.isdigit()):
             raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
         limits.check_integer(f"{option}: {knob}", int(value[:9]))
@@ -80,9 +72,7 @@ def _value(option: str, knob: str, value: str) -> Any:
     return value
 
 
-def build_ab_plan(
-    model: str, arms: Sequence[KnobValues], shared: KnobValues, rules: ABOptions
-) -> Plan:
+def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABOptions) -> Plan:
     """The A/B of `arms`, each with its own knobs over those that all share; without any, fp32
     against bf16.
 
@@ -121,10 +111,11 @@ def build_ab_plan(
     return msgspec.structs.replace(made, fidelity_positions=rules.fidelity_positions)
 
 
-def _check(model: str, shared: KnobValues, rules: ABOptions) -> None:
+def _check(model: str, shared: Values, rules: ABOptions) -> None:
     limits.check_model_name(model)
-    for knob in _INTEGERS:
-        limits.check_integer(f"--{knob.replace('_', '-')}", shared.get(knob))
+    for knob in KNOBS:
+        if knob.is_number:
+            limits.check_integer(f"--{knob.single}", shared.get(knob.field))
     limits.check_amount("--margin", rules.margin, 1)
     limits.check_integer("--blocks", rules.blocks)
     limits.check_integer("--warmup", rules.warmup, 0)

@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 
 from txtop.options import parsing
-from txtop.options.run import RunOptions, preset_defaults
+from txtop.options.run import preset_defaults, usual
+from txtop.options.run_options import SECONDS, RunOptions
+from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 
-_LISTS = ("models", "precisions", "attention", "batch_sizes", "sequence_lengths", "new_tokens")
-_NUMBERS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
+_NUMBERS = (*(knob.option for knob in KNOBS if knob.is_number), "concurrency")
 _REQUEST_OPTIONS = (
     "rate",
     "concurrency",
@@ -52,32 +53,27 @@ def build_arguments(asked: RunOptions) -> list[str]:
 def _iterate_changed_options(asked: RunOptions) -> Iterator[tuple[str, object]]:
     """Name and value of each option that changes the plan."""
     base = preset_defaults(asked)
-    usual: dict[str, object] = {name: list(getattr(base, name)) for name in _LISTS}
     positions = base.fidelity_positions
-    usual |= {
-        "preset": None,
-        "scale": "full",
-        "device": base.device,
-        "threads": None,
-        "compile": ["none"],
-        "cache": ["dynamic"],
+    standard: dict[str, object] = {"preset": None, "scale": "full"}
+    for knob in KNOBS:
+        values = usual(base, knob)
+        standard[knob.option] = (values or None) if knob.several else values[0]
+    standard |= {
         "scenario": ["static"],
         **dict.fromkeys(_REQUEST_OPTIONS),
         "iterations": base.iterations,
         "warmup": base.warmup,
         "budget": _DEFAULT_PLAN.budget_s if base.iterations is None else None,
         "timeout": None,
-        "weights": "auto",
         "seed": _DEFAULT_PLAN.seed,
         "fidelity_positions": _DEFAULT_PLAN.fidelity_positions if positions is None else positions,
         "cost_per_hour": None,
         "allow_pickles": False,
         "trust_remote_code": False,
     }
-    first = ("preset", "scale")
-    for name in (*first, *(name for name in usual if name not in first)):
-        value = getattr(asked, {"budget": "budget_s", "timeout": "timeout_s"}.get(name, name))
-        if value is not None and value != usual[name]:
+    for name in standard:
+        value = getattr(asked, SECONDS.get(name, name))
+        if value is not None and value != standard[name]:
             yield name, value
 
 

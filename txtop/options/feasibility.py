@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from txtop.models import builtin, model_config
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 
 _GRAPHS = ("reduce-overhead", "max-autotune")
@@ -43,9 +44,8 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
         msgspec.structs.replace(cell, id=f"c{n:03d}") for n, cell in enumerate(kept, start=1)
     )
     words = [
-        f"left out {len(out)} cell{'s' if len(out) > 1 else ''} ({out[0].short}"
-        + (", …" if len(out) > 1 else "")
-        + f"): {why}"
+        f"left out {len(out)} cell{'s' if len(out) > 1 else ''}"
+        f" ({labels.format_short_label(out[0])}" + (", …" if len(out) > 1 else "") + f"): {why}"
         for why, out in dropped.items()
     ]
     return numbered, words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,12 @@ import tomli_w
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.options.parsing import parse_numbers
-from txtop.options.run import RunOptions
+from txtop.options.run_options import SECONDS, RunOptions
+from txtop.plan.knobs import KNOBS
 
-_LISTS = ("batch_sizes", "sequence_lengths", "new_tokens", "threads", "concurrency")
-_SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
-_NAMES = {field.name: field.name for field in fields(RunOptions)} | _SECONDS
-_KEYS = sorted(set(_NAMES) - set(_SECONDS.values()))
-_NOTHING = RunOptions()
+_LISTS = (*(knob.option for knob in KNOBS if knob.is_number and knob.several), "concurrency")
+_NAMES = {field.name: field.name for field in fields(RunOptions)} | SECONDS
+_KEYS = sorted(set(_NAMES) - set(SECONDS.values()))
 
 
 def read_plan_file(path: Path) -> RunOptions:
@@ -63,9 +62,7 @@ def _parse_rates(value: object) -> list[object]:
 
 def encode_plan_file(asked: RunOptions) -> bytes:
     """The TOML of what was asked, without what is default."""
-    keys = {name: key for key, name in _SECONDS.items()}
-    plain = {keys.get(k, k): v for k, v in asdict(asked).items() if v != getattr(_NOTHING, k)}
-    return tomli_w.dumps(plain).encode()
+    return tomli_w.dumps(asked.given()).encode()
 
 
 def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:
@@ -81,9 +78,5 @@ def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:
         file = replace(file, budget_s=None)
     if given.budget_s is not None and given.iterations is None:
         file = replace(file, iterations=None)
-    changed = {
-        field.name: value
-        for field in fields(RunOptions)
-        if (value := getattr(given, field.name)) != getattr(_NOTHING, field.name)
-    }
+    changed = {name: value for name, value in vars(given).items() if value is not None}
     return replace(file, **changed)

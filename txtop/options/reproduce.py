@@ -11,25 +11,14 @@ from txtop.errors import UsageError
 from txtop.options import ab
 from txtop.options.command_line import format_exact_number, format_option
 from txtop.options.parsing import parse_percentage
-from txtop.options.serving import ServingOptions, expand_traffic
+from txtop.options.run_options import ServingOptions
+from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import order_knobs
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Serving, Slo
 
-# A cell's fields as `run` spells them, in the order of its help; `ab` has the same in singular.
-_RUN_OPTIONS = {
-    "precision": "--precisions",
-    "attention": "--attention",
-    "batch_size": "--batch-sizes",
-    "sequence_length": "--sequence-lengths",
-    "new_tokens": "--new-tokens",
-    "device": "--device",
-    "threads": "--threads",
-    "compile": "--compile",
-    "cache": "--cache",
-    "weights": "--weights",
-}
-_DEFAULT_CELL = Cell(id="", model="")
+_KNOBS = order_knobs(without=("model",))
 _DEFAULT_PLAN = Plan(cells=())
 _DEFAULT_SERVING = Serving()
 
@@ -47,9 +36,9 @@ def format_cell_command(plan: Plan, cell: Cell) -> str:
 
 def _format_run(plan: Plan, cell: Cell) -> list[str]:
     words = ["txtop", "run", *format_option("--models", [cell.model])]
-    for knob, name in _RUN_OPTIONS.items():
-        if (value := getattr(cell, knob)) != getattr(_DEFAULT_CELL, knob):
-            words += [name, str(value)]
+    for knob in _KNOBS:
+        if (value := knob.of(cell)) != knob.default:
+            words += [knob.flag, str(value)]
     if cell.serving is not None:
         load = _format_traffic(cell, cell.serving)
         if not load:
@@ -111,10 +100,10 @@ def _format_slo(slo: Slo) -> str:
 
 def _format_ab(plan: Plan) -> list[str]:
     shared = {
-        knob: value
-        for knob in _RUN_OPTIONS
-        if len(values := {getattr(cell, knob) for cell in plan.cells}) == 1
-        and (value := values.pop()) != getattr(_DEFAULT_CELL, knob)
+        knob.field: value
+        for knob in _KNOBS
+        if len(values := {knob.of(cell) for cell in plan.cells}) == 1
+        and (value := values.pop()) != knob.default
     }
     # The model that stands alone may have any name, that of an arm no comma.
     models = dict.fromkeys(cell.model for cell in plan.cells)
@@ -151,9 +140,9 @@ def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
     """What this arm has for itself; its precision where that is nothing, for an arm says something
     and A against A is a test too."""
     own = {
-        knob: value
-        for knob in _RUN_OPTIONS
-        if knob not in shared and (value := getattr(cell, knob)) != getattr(_DEFAULT_CELL, knob)
+        knob.field: value
+        for knob in _KNOBS
+        if knob.field not in shared and (value := knob.of(cell)) != knob.default
     }
     if cell.model != model:
         own["model"] = cell.model

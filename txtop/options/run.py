@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from typing import Any
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config as known
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.presets import PRESETS, Preset, PresetScale
-from txtop.options.serving import ServingOptions, expand_traffic
-from txtop.plan.cell import Attention, Cache, Cell, Compile, Device, Precision, Weights
+from txtop.options.presets import PRESETS, Preset
+from txtop.options.run_options import RunOptions as Asked
+from txtop.options.serving import expand_traffic
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
-from txtop.plan.serving import Scenario
 
 MAX_CELLS = 10_000
 # The header, which holds the plan, is one line of the log, of which 1 MiB is read.
 MAX_PLAN_BYTES = 1_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """The options of `run` as they were given; null where one was not."""
-
-    models: list[str] | None = None
-    precisions: list[Precision] | None = None
-    attention: list[Attention] | None = None
-    batch_sizes: list[int] | None = None
-    sequence_lengths: list[int] | None = None
-    new_tokens: list[int] | None = None
-    threads: list[int] | None = None
-    compile: list[Compile] | None = None
-    cache: list[Cache] | None = None
-    scenario: list[Scenario] | None = None
-    rate: list[str] | None = None
-    concurrency: list[int] | None = None
-    requests: int | None = None
-    max_batch: int | None = None
-    max_wait_ms: float | None = None
-    lengths: str | None = None
-    slo: str | None = None
-    device: Device | None = None
-    weights: Weights | None = None
-    iterations: int | None = None
-    warmup: int | None = None
-    budget_s: float | None = None
-    timeout_s: float | None = None
-    cost_per_hour: float | None = None
-    seed: int | None = None
-    fidelity_positions: int | None = None
-    preset: str | None = None
-    scale: PresetScale | None = None
-    allow_pickles: bool | None = None
-    trust_remote_code: bool | None = None
-
-
-def build_plan(asked: RunOptions, say: Callable[[str], None] = lambda _: None) -> Plan:
+def build_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
     """The plan; `say` gets a line for each kind of cell that makes no sense and is left out.
 
     Raises `UsageError` for what cannot be measured or contradicts itself.
@@ -103,56 +68,40 @@ def build_plan(asked: RunOptions, say: Callable[[str], None] = lambda _: None) -
     return plan
 
 
-def expand_cells(asked: RunOptions) -> tuple[Cell, ...]:
+def expand_cells(asked: Asked) -> tuple[Cell, ...]:
     """Every combination that was asked for, also those that a plan leaves out or refuses.
 
     Raises `UsageError` for what contradicts itself or is too much.
     """
     _check(asked)
     base = preset_defaults(asked)
-    cells = expand_matrix(
-        models=asked.models or list(base.models),
-        precisions=asked.precisions or list(base.precisions),
-        attention=asked.attention or list(base.attention),
-        batch_sizes=asked.batch_sizes or list(base.batch_sizes),
-        sequence_lengths=asked.sequence_lengths or list(base.sequence_lengths),
-        new_tokens=asked.new_tokens or list(base.new_tokens),
-        device=asked.device or base.device,
-        threads=asked.threads,
-        weights=asked.weights or "auto",
-        compiles=asked.compile,
-        caches=asked.cache,
-        loads=expand_traffic(
-            ServingOptions(
-                **{field.name: getattr(asked, field.name) for field in fields(ServingOptions)}
-            )
-        ),
-    )
+    chosen = {knob.option: values_of(asked, knob) or usual(base, knob) for knob in KNOBS}
+    cells = expand_matrix(loads=expand_traffic(asked), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return cells
 
 
-def preset_defaults(asked: RunOptions) -> Preset:
+def preset_defaults(asked: Asked) -> Preset:
     """What holds where nothing else was said."""
     return PRESETS[asked.preset].at(asked.scale or "full") if asked.preset else Preset(title="")
 
 
-def _check(asked: RunOptions) -> None:
-    for option, values in (
-        ("--models", asked.models),
-        ("--precisions", asked.precisions),
-        ("--attention", asked.attention),
-        ("--batch-sizes", asked.batch_sizes),
-        ("--sequence-lengths", asked.sequence_lengths),
-        ("--new-tokens", asked.new_tokens),
-        ("--threads", asked.threads),
-        ("--compile", asked.compile),
-        ("--cache", asked.cache),
-        ("--scenario", asked.scenario),
-        ("--rate", asked.rate),
-        ("--concurrency", asked.concurrency),
-    ):
+def values_of(asked: Asked, knob: Knob) -> list[Any]:
+    """Return the values of a knob that were given."""
+    return as_list(getattr(asked, knob.option))
+
+
+def usual(base: Preset, knob: Knob) -> list[Any]:
+    """Return the values of a knob where none were given."""
+    return as_list(getattr(base, knob.option, knob.default))
+
+
+def _check(asked: Asked) -> None:
+    several = {knob.flag: getattr(asked, knob.option) for knob in KNOBS if knob.several}
+    several |= {"--scenario": asked.scenario, "--rate": asked.rate}
+    several |= {"--concurrency": asked.concurrency}
+    for option, values in several.items():
         if values is not None and not values:
             raise UsageError(f"{option} needs at least one value")
         for value in values or ():

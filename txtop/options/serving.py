@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.options.run_options import ServingOptions as Wishes
 from txtop.plan.matrix import TrafficPattern
 from txtop.plan.serving import MAX_MS, MAX_PAIRS, Scenario, Serving, Slo
 
@@ -20,21 +20,7 @@ _REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms
 _PLACE = re.compile(r" - at `\$\.(\w+)`$")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServingOptions:
-    """The options as they were given; null where one was not."""
-
-    scenario: Sequence[Scenario] | None = None
-    rate: Sequence[str] | None = None
-    concurrency: Sequence[int] | None = None
-    requests: int | None = None
-    max_batch: int | None = None
-    max_wait_ms: float | None = None
-    lengths: str | None = None
-    slo: str | None = None
-
-
-def expand_traffic(asked: ServingOptions) -> list[TrafficPattern]:
+def expand_traffic(asked: Wishes) -> list[TrafficPattern]:
     """Every scenario with every load that was asked for; whole batches where nothing was.
 
     `--rate sweep` is first the clients that find out how much the server can do, then shares of
@@ -57,7 +43,7 @@ def expand_traffic(asked: ServingOptions) -> list[TrafficPattern]:
     return found
 
 
-def _expand_servings(scenario: Scenario, asked: ServingOptions) -> Iterator[Serving]:
+def _expand_servings(scenario: Scenario, asked: Wishes) -> Iterator[Serving]:
     base = _build_base(asked)
     slots = 1 if scenario == "single" else base.max_batch
     if scenario == "single":
@@ -75,7 +61,7 @@ def _expand_servings(scenario: Scenario, asked: ServingOptions) -> Iterator[Serv
             yield msgspec.structs.replace(base, rate=_parse_rate(word))
 
 
-def _build_base(asked: ServingOptions) -> Serving:
+def _build_base(asked: Wishes) -> Serving:
     given = {
         name: value
         for name in ("requests", "max_batch", "max_wait_ms")

@@ -1,4 +1,4 @@
-"""What is measured: a cell is one configuration, a plan the cells and how long each may take."""
+"""What is measured: a cell is one configuration of a model, a device and a load."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ COMPILES: tuple[str, ...] = get_args(Compile)
 CACHES: tuple[str, ...] = get_args(Cache)
 
 
+# What a loaded model takes with each call; any other field of a cell needs a worker of its own.
+_OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
+_OF_A_CALL = ("id", "scenario", "serving", *_OF_A_GRAPH)
+
+
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
     """One configuration. `sequence_length` counts prompt tokens (T5: of the encoder's input).
 
@@ -60,18 +65,18 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        """Cells with equal groups share one loaded worker.
+        """Name what a worker has to load: cells with equal groups share one.
 
         The kernels behind sdpa are chosen for each call, so they share. A compiled cell has a
         worker of its own: after a second shape the compiler makes sizes dynamic, and the code
         measured would depend on what was measured before.
         """
-        loaded = (self.model, self.precision, self.attention.partition(":")[0], self.device)
-        parts: tuple[object, ...] = (*loaded, self.threads or "default", self.weights)
+        kept = [field for field in self.__struct_fields__ if field not in _OF_A_CALL]
         if self.compile != "none":
-            parts += (self.compile, self.cache, self.batch_size)
-            parts += (self.sequence_length, self.new_tokens)
-        return "|".join(map(str, parts))
+            kept += _OF_A_GRAPH
+        parts = {field: getattr(self, field) for field in kept}
+        parts["attention"] = self.attention.partition(":")[0]
+        return "|".join(map(str, parts.values()))
 
     @property
     def model_name(self) -> str:
@@ -115,14 +120,3 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     def work(self) -> str:
         """The load where there is one, else `batch 8`."""
         return self.offered or f"batch {self.batch_size}"
-
-    @property
-    def short(self) -> str:
-        """`gpt2 bf16 batch 8`, and what is not as by default: for logs and notes."""
-        words = [self.model_name, self.precision, self.work]
-        words += [f"length {self.sequence_length}"] if self.sequence_length != 128 else []
-        words += [self.attention] if self.attention != "sdpa" else []
-        words += [f"compile {self.compile}"] if self.compile != "none" else []
-        words += ["static cache"] if self.cache != "dynamic" else []
-        words += [f"threads {self.threads}"] if self.threads else []
-        return " ".join(words)

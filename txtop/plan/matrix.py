@@ -2,75 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
-from txtop.plan.cell import Attention, Cache, Cell, Compile, Device, Precision, Weights
+import msgspec
+
+from txtop.plan.cell import ATTENTIONS as ATTENTIONS
+from txtop.plan.cell import CACHES as CACHES
+from txtop.plan.cell import COMPILES as COMPILES
+from txtop.plan.cell import PRECISIONS as PRECISIONS
+from txtop.plan.cell import Attention as Attention
+from txtop.plan.cell import Cache as Cache
+from txtop.plan.cell import Cell as Cell
+from txtop.plan.cell import Compile as Compile
+from txtop.plan.cell import Count as Count
+from txtop.plan.cell import Device as Device
+from txtop.plan.cell import Positive as Positive
+from txtop.plan.cell import Precision as Precision
+from txtop.plan.cell import Weights as Weights
+from txtop.plan.knobs import KNOBS, as_list, order_knobs
 from txtop.plan.serving import Scenario, Serving
 
 TrafficPattern = tuple[Scenario, Serving | None]
 
 
+# The outermost first: what takes longest to load is changed least often.
+NESTING = order_knobs(
+    first=("model", "attention", "threads", "precision", "compile", "cache"),
+    last=("sequence_length", "new_tokens"),
+    without=("batch_size",),
+)
+
+
 def expand_matrix(
-    *,
-    models: list[str],
-    precisions: list[Precision],
-    attention: list[Attention],
-    batch_sizes: list[int],
-    sequence_lengths: list[int],
-    new_tokens: list[int],
-    device: Device = "auto",
-    threads: list[int] | None = None,
-    weights: Weights = "auto",
-    compiles: list[Compile] | None = None,
-    caches: list[Cache] | None = None,
-    loads: list[TrafficPattern] | None = None,
+    *, loads: Sequence[TrafficPattern] | None = None, **values: Any
 ) -> tuple[Cell, ...]:
-    """Every combination, each once, model first: cells that share weights stand together."""
-    pools: list[int | None] = list(threads or []) or [None]
-    graphs: list[Compile] = list(compiles or []) or ["none"]
-    stores: list[Cache] = list(caches or []) or ["dynamic"]
-    offers: list[tuple[TrafficPattern, int]] = [
-        (load, batch)
-        for load in loads or [("static", None)]
-        for batch in (batch_sizes if load[1] is None else [1])
+    """Combine all values, each combination once, model first: cells that share weights stand
+    together.
+
+    `values` are those of knobs, by the names of their options; a knob without any keeps its
+    default. Requests come one by one, so a batch size is of full batches alone.
+    """
+    fields = {knob.option: knob for knob in KNOBS}
+    axes = {fields[option].field: as_list(given) for option, given in values.items()}
+    nest = {knob.field: axes.get(knob.field) or [knob.default] for knob in NESTING}
+    offers = [
+        {"scenario": scenario, "serving": serving, "batch_size": batch}
+        for scenario, serving in loads or [("static", None)]
+        for batch in (axes.get("batch_size") or [1] if serving is None else [1])
     ]
-    knobs = product(
-        models,
-        attention,
-        pools,
-        precisions,
-        graphs,
-        stores,
-        sequence_lengths,
-        new_tokens,
-        offers,
+    cells = (
+        Cell(id="", **dict(zip(nest, chosen, strict=True)), **offer)
+        for *chosen, offer in product(*nest.values(), offers)
     )
     return tuple(
-        Cell(
-            id=f"c{number:03d}",
-            model=model,
-            precision=precision,
-            attention=kernel,
-            batch_size=batch,
-            sequence_length=length,
-            new_tokens=tokens,
-            device=device,
-            threads=thread,
-            weights=weights,
-            compile=compiled,
-            cache=cache,
-            scenario=scenario,
-            serving=serving,
-        )
-        for number, (
-            model,
-            kernel,
-            thread,
-            precision,
-            compiled,
-            cache,
-            length,
-            tokens,
-            ((scenario, serving), batch),
-        ) in enumerate(dict.fromkeys(knobs), start=1)
+        msgspec.structs.replace(cell, id=f"c{number:03d}")
+        for number, cell in enumerate(dict.fromkeys(cells), start=1)
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from txtop.forecast import memory_fit
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
@@ -156,7 +157,10 @@ class ABRun:
         short = memory_fit.find_memory_shortage(self._recorder.state, self._arms[0].cell, arm.cell)
         if short is not None:
             wants, free = (f"{size / 2**30:.1f} GiB" for size in short)
-            raise _DoNotFit(f"{arm.cell.short} needs {wants} beside the others, {free} are free")
+            raise _DoNotFit(
+                f"{labels.format_short_label(arm.cell)} needs {wants} beside the others,"
+                f" {free} are free"
+            )
 
     def _record_start(self, arm: ArmRun, *, goes_on: bool) -> None:
         arm.worker = self._crew.start()
@@ -215,7 +219,9 @@ class ABRun:
         self._discard(f"{self._versus.letter(arm.cell.id)} {state.status}")
         self._dismiss(arm)
         if state.status == "oom" and not self._reloads and self._others_loaded(arm):
-            raise _DoNotFit(f"{arm.cell.short} is out of memory beside the others")
+            raise _DoNotFit(
+                f"{labels.format_short_label(arm.cell)} is out of memory beside the others"
+            )
 
     def _others_loaded(self, arm: ArmRun) -> bool:
         return any(other.worker is not None for other in self._arms if other is not arm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.protocol.events import CellStatus
@@ -60,7 +61,7 @@ class MatrixRun:
             if known.rejected is not None:
                 self._crew.reject(other, known.rejected.reason, known.rejected.hint)
             elif known.finished is not None and known.status in ("oom", "failed", "timeout"):
-                reason = f"the same weights as {cell.short}: {known.reason}"
+                reason = f"the same weights as {labels.format_short_label(cell)}: {known.reason}"
                 before = known.finished
                 self._crew.finish(other, before.status, reason=reason, phase=before.phase)
 

@@ -9,6 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from txtop.errors import SessionError
+from txtop.plan import labels
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.alignment import align_sessions, compute_common_ns, split_position
@@ -60,7 +61,9 @@ class Player(Transport):
                 start = cell.started_at_ns if cell.worker else cell.ended_at_ns
                 self.boundaries.append((start, cell.cell.id, cell.status))
         self.boundaries.sort()
-        self._names = {name: cell.cell.short for name, cell in self.whole.cells.items()}
+        self._names = {
+            name: labels.format_short_label(cell.cell) for name, cell in self.whole.cells.items()
+        }
         self.state = SessionState()
         self._ahead: deque[AnyEvent] = deque()
         self._restore(0)

@@ -25,7 +25,7 @@ def state(cost_per_hour: float | None = None) -> SessionState:
         sequence_lengths=[8],
         new_tokens=[4],
         threads=[1, 2],
-        caches=["dynamic", "static"],
+        cache=["dynamic", "static"],
     )
     asked = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
     return fold_all(streams.stream(asked))

@@ -16,7 +16,8 @@ from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import RunOptions, build_plan
+from txtop.options.run import build_plan
+from txtop.options.run_options import RunOptions
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
@@ -27,7 +28,7 @@ def begun() -> Any:
     """The plans that a command line begins, none of which is run."""
     plans: list[Plan] = []
 
-    def begin(plan: Plan, **_options: object) -> int:
+    def begin(plan: Plan, *_options: object) -> int:
         plans.append(plan)
         return 0
 

@@ -8,7 +8,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.run import RunOptions, build_plan
+from txtop.options.run import build_plan
+from txtop.options.run_options import RunOptions
 from txtop.plan.matrix import expand_matrix
 
 BASE: dict[str, Any] = {
@@ -24,9 +25,9 @@ BASE: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("knobs", "kept", "said"),
     [
-        ({"models": ["bert-base-uncased"], "caches": ["dynamic", "static"]}, 1, "no KV cache"),
+        ({"models": ["bert-base-uncased"], "cache": ["dynamic", "static"]}, 1, "no KV cache"),
         ({"models": ["bert-base-uncased"], "new_tokens": [4, 8]}, 1, "one cell is enough"),
-        ({"models": ["bert-base-uncased"], "caches": ["static"]}, 1, ""),
+        ({"models": ["bert-base-uncased"], "cache": ["static"]}, 1, ""),
         ({"models": ["gpt2"], "new_tokens": [4, 8]}, 2, ""),
         ({"attention": ["sdpa", "flash_attention_2"]}, 1, "not fp32"),
         (
@@ -36,9 +37,9 @@ BASE: dict[str, Any] = {
         ),
         ({"attention": ["sdpa", "sdpa:cudnn"], "device": "cpu"}, 1, "no kernels for a CPU"),
         ({"precisions": ["fp32", "int8:torch-dynamic"], "device": "cuda"}, 1, "CPU alone"),
-        ({"compiles": ["none", "reduce-overhead"]}, 1, "--cache static"),
-        ({"compiles": ["reduce-overhead"], "caches": ["static"]}, 1, ""),
-        ({"compiles": ["default"]}, 1, ""),
+        ({"compile": ["none", "reduce-overhead"]}, 1, "--cache static"),
+        ({"compile": ["reduce-overhead"], "cache": ["static"]}, 1, ""),
+        ({"compile": ["default"]}, 1, ""),
     ],
 )
 @pytest.mark.fault(37)

@@ -19,7 +19,8 @@ from txtop.options.ab import ABOptions
 from txtop.options.ab import build_ab_plan as arms_plan
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.presets import build_quick_plan
-from txtop.options.serving import ServingOptions, expand_traffic
+from txtop.options.run_options import ServingOptions
+from txtop.options.serving import expand_traffic
 from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
@@ -46,7 +47,7 @@ def planned(line: str) -> Plan:
     assert words[0] == "txtop"
     got: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(start, "run_plan", lambda plan, **_: got.append(plan) or 0)
+        patch.setattr(start, "run_plan", lambda plan, *_: got.append(plan) or 0)
         assert app.run_command_line(words[1:]) == 0, line
     return got[0]
 

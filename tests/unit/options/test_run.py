@@ -6,7 +6,9 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.presets import build_quick_plan
-from txtop.options.run import RunOptions, build_plan
+from txtop.options.run import build_plan
+from txtop.options.run_options import RunOptions
+from txtop.plan import labels
 
 
 def test_cells_that_share_weights_stand_together_and_none_is_doubled() -> None:
@@ -18,7 +20,7 @@ def test_cells_that_share_weights_stand_together_and_none_is_doubled() -> None:
             sequence_lengths=[32],
         )
     )
-    assert [c.short for c in plan.cells] == [
+    assert [labels.format_short_label(c) for c in plan.cells] == [
         f"{m} {p} batch {b} length 32"
         for m in ("gpt2", "t5-small")
         for p in ("fp32", "bf16")

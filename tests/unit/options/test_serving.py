@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options.serving import ServingOptions, expand_traffic, parse_slo
+from txtop.options.run_options import ServingOptions
+from txtop.options.serving import expand_traffic, parse_slo
 from txtop.plan.matrix import TrafficPattern
 from txtop.plan.serving import Scenario, Serving, Slo
 

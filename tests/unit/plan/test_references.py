@@ -27,7 +27,7 @@ def test_the_most_precise_cell_of_the_same_work_is_the_reference() -> None:
     assert all(best[c.id].batch_size == c.batch_size for c in plan)
     assert references.find_speed_references(cells(precisions=["bf16"])) == {}
     assert (
-        references.find_speed_references(cells(precisions=["fp32"], compiles=["none", "default"]))
+        references.find_speed_references(cells(precisions=["fp32"], compile=["none", "default"]))
         == {}
     )
 

@@ -14,6 +14,7 @@ from txtop.export.html.plots import draw_load_curve
 from txtop.export.html.style import STYLE
 from txtop.export.text import ab, serving_table, table
 from txtop.formatting import format_figure
+from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -137,7 +138,7 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
     found = finals.of(cell, state.plan.seed)
     rate = found.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
-    name = f"<div class=name>{_text(cell.cell.short, 90)}</div>"
+    name = f"<div class=name>{_text(labels.format_short_label(cell.cell), 90)}</div>"
     if rate is None or rate.mean is None or status != "ok":
         return f"<div class=card>{name}<div class='figure bad'>{_text(status)}</div>" + (
             f"<div class='said muted'>{_text(cell.reason, 160)}</div></div>"
@@ -175,7 +176,7 @@ def _notes(state: SessionState, finals: FinalMetrics) -> str:
     for cell in state.cells.values():
         said = [f"{cell.status}: {cell.reason}"] if cell.reason else []
         for note in said + build_cell_notes(state, cell, finals):
-            by_note.setdefault(note, []).append(cell.cell.short)
+            by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
     items = []
     for note, cells in by_note.items():
         where = "all cells" if len(cells) == len(state.cells) > 1 else ", ".join(cells[:4])

@@ -10,6 +10,8 @@ from txtop.analysis import knee, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import PrecisionRatio
 from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
+from txtop.plan import labels
+from txtop.plan.knobs import find_varying, order_knobs
 from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
@@ -23,6 +25,7 @@ MAX_CHARTS = 24
 MAX_POINTS = 400
 MAX_LINES = 12
 WIDE_INCHES = 9.6
+_IN_A_LEGEND = order_knobs(without=("new_tokens", "device", "threads", "cache", "weights"))
 TELEMETRY_SERIES = (
     ("cpu_percent", "CPU %", 1.0),
     ("ram_used_bytes", "RAM GiB", 2.0**-30),
@@ -130,12 +133,10 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
 
 def _describe_series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
     """What tells the line of a cell from the others: knobs that differ, that of the axis aside."""
-    words = []
-    for name in ("model", "precision", "attention", "batch_size", "sequence_length", "compile"):
-        if name != but and len({getattr(c.cell, name) for c in cells}) > 1:
-            value = cell.cell.model_name if name == "model" else getattr(cell.cell, name)
-            prefix = {"batch_size": "batch ", "sequence_length": "length "}.get(name, "")
-            words.append(f"{prefix}{value}")
+    differ = [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != but]
+    words = [
+        str(k.of(cell.cell)) if k.field == "compile" else k.note(k.of(cell.cell)) for k in differ
+    ]
     return sanitise(" ".join(words) or cell.cell.precision, 40)
 
 
@@ -294,13 +295,13 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
         values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
         if values:
             axes.set_ylim(0, 1.25 * values[-1])
-        axes.set_title(sanitise(cell.cell.short, 46), fontsize=7.5)
+        axes.set_title(sanitise(labels.format_short_label(cell.cell), 46), fontsize=7.5)
         axes.locator_params(axis="x", integer=True)
         axes.set_ylabel("E2E ms" if served else metrics.ITERATION_METRICS[name][0])
         simplify_axes(axes)
 
     over = "E2E of its requests" if served else "over its iterations"
-    said = f"{sanitise(cell.cell.short, 60)} {over}"
+    said = f"{sanitise(labels.format_short_label(cell.cell), 60)} {over}"
     return render_svg(f"iterations-{number}", (WIDE_INCHES / 3, 1.7), draw, said)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from txtop.export.ab import build_comparison_notes
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING
+from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
@@ -72,7 +73,7 @@ def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) 
 
 
 def _format_arm(versus: ABTest, name: str) -> str:
-    return next(arm.short for arm in versus.arms if arm.id == name)
+    return next(labels.format_short_label(arm) for arm in versus.arms if arm.id == name)
 
 
 def _format_interval(interval: tuple[float, float] | None) -> str:

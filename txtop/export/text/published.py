@@ -13,6 +13,7 @@ import msgspec
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -90,7 +91,7 @@ def _format_comparison(
     if own is None:
         return figure(None)
     mean, cell = own
-    of = sanitise(cell.short, 120)
+    of = sanitise(labels.format_short_label(cell), 120)
     return f"{figure(mean)} {now.unit} ({of}), {figure(mean / now.value)}x of it"
 
 

@@ -7,7 +7,7 @@ from txtop.analysis import metrics, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure
-from txtop.plan import references
+from txtop.plan import labels, references
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -73,7 +73,7 @@ def _build_row(state: SessionState, cell: CellState, finals: FinalMetrics) -> di
     offered = cell.served.offered
     e2e = found.get("e2e_ms")
     return {
-        "server": sanitise(cell.cell.short, 60),
+        "server": sanitise(labels.format_short_label(cell.cell), 60),
         "offered/s": "clients" if offered and offered.rate is None else _format_rate(cell),
         "answered/s": mean("requests_per_s"),
         "answered": f"{known.answered} of {known.sent}",

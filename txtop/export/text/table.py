@@ -10,8 +10,9 @@ from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure
-from txtop.plan import references
+from txtop.plan import labels, references
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import order_knobs
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
@@ -38,7 +39,12 @@ COLUMNS = (
 )
 MODEL_WIDTH = 40
 GIB = 2**30
-_KNOB_DEFAULTS = {"threads": None, "compile": "none", "cache": "dynamic"}
+# The others have a column in any case.
+_TURNED = [
+    knob
+    for knob in order_knobs(first=("threads", "compile", "cache"))
+    if knob.heading and knob.heading not in dict(COLUMNS)
+]
 
 
 def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
@@ -46,7 +52,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     of what the device can do where its peaks are known, and how fast and how good a cell is beside
     the most precise one of the same work."""
     cells = [c.cell for c in state.cells.values()]
-    turned = [k for k, usual in _KNOB_DEFAULTS.items() if {getattr(c, k) for c in cells} - {usual}]
+    turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
     if any(_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
@@ -55,7 +61,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     if state.versus is None and references.find_speed_references(cells):
         beside += [("speed", ">"), ("output", "<")]
     arm = [("arm", "<")] if state.versus is not None else []
-    knobs = ((k, "<") for k in turned)
+    knobs = ((knob.heading, "<") for knob in turned)
     batch = COLUMNS[3:4] if all(c.serving is None for c in cells) else (("batch", "<"),)
     return (*arm, *COLUMNS[:3], *knobs, *batch, *COLUMNS[4:-1], *beside, COLUMNS[-1])
 
@@ -74,7 +80,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
-        by_name |= {k: str(getattr(cell.cell, k) or "default") for k in _KNOB_DEFAULTS}
+        by_name |= {knob.heading: str(knob.of(cell.cell) or "default") for knob in _TURNED}
         for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():
             by_name |= {"cost": format_figure(money.mean), "$ per": money.unit.removeprefix("$/")}
         if used := _energy(state, cell):
@@ -177,7 +183,7 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     found = finals.of(state, seed)
     rate = found.get(metrics.choose_headline_metric(state))
     if state.status != "ok" or rate is None:
-        return f"{state.cell.short}: {_format_failure(state)}"
+        return f"{labels.format_short_label(state.cell)}: {_format_failure(state)}"
     words = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
     if state.cell.serving is not None:
         words += serving_table.build_summary_parts(state, found)
@@ -187,7 +193,9 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
         if wanted and name in found and found[name].mean is not None:
             words.append(f"{label} {format_figure(found[name].mean)} ms")
     invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
-    return sanitise(f"{state.cell.short}: " + "  ".join(words) + f"  n = {rate.n}{invalid}")
+    return sanitise(
+        f"{labels.format_short_label(state.cell)}: " + "  ".join(words) + f"  n = {rate.n}{invalid}"
+    )
 
 
 def _format_failure(state: CellState) -> str:
@@ -249,5 +257,5 @@ def _format_memory(machine: Machine) -> str:
 def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
     if state.versus is not None:
         return [state.versus.letter(i) for i in ids]
-    shown = [sanitise(state.cells[i].cell.short, 60) for i in ids[:4]]
+    shown = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
     return [*shown, f"{len(ids) - 4} more"] if len(ids) > 4 else shown

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from txtop.plan.knobs import BY_COLUMN
 from txtop.ui.models.cells import CellRow
 
 # The highest first; of everything else the lowest.
 DESCENDING_COLUMNS = ("rate",)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_TEXT_COLUMNS = ("model", "precision", "attention")
-_COUNT_COLUMNS = ("batch", "length", "tokens", "threads")
 
 
 SortKey = tuple[float, str]
@@ -19,15 +18,15 @@ SortKey = tuple[float, str]
 
 def compute_sort_key(row: CellRow, column: str) -> SortKey | None:
     """What a row has in a column, to compare it by; null where it shows no figure."""
-    if column in _TEXT_COLUMNS:
-        return 0.0, str(getattr(row, column)).casefold()
     if column == "offered":
         # Digits of one length, so that 10/s comes after 4/s.
         said = row.offered or f"batch {row.batch}"
         return 0.0, _NUMBER.sub(lambda found: f"{float(found[0]):014.4f}", said)
-    if column in _COUNT_COLUMNS:
-        count: int | None = getattr(row, column)
-        return None if count is None else (float(count), "")
+    if knob := BY_COLUMN.get(column):
+        found = row.knob(column)
+        if found is None:
+            return None
+        return (float(found), "") if knob.is_number else (0.0, str(found).casefold())
     if column == "rate":
         return (row.rate_value, "") if row.rate_value else None
     return _parse_number(getattr(row, column))
@@ -72,5 +71,6 @@ def build_filter_text(row: CellRow) -> str:
     """What a filter looks for words in: everything a row says."""
     knobs = f"{row.offered or f'batch {row.batch}'} length {row.length} tokens {row.tokens}"
     threads = f"threads {row.threads}" if row.threads else ""
-    parts = (row.model, row.precision, row.attention, knobs, threads, row.state, row.note)
+    more = [BY_COLUMN[column].note(turned) for column, turned in row.more]
+    parts = (row.model, row.precision, row.attention, knobs, threads, *more, row.state, row.note)
     return " ".join([*parts, *row.badges])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.forecast.memory_fit import expected_bytes
+from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
 from txtop.state.cell import CellState
@@ -45,6 +47,15 @@ class CellRow:
     ratio: str = ""
     badges: tuple[str, ...] = ()
     offered: str = ""
+    more: tuple[tuple[str, Any], ...] = ()
+
+    def knob(self, column: str) -> Any:
+        """Return the value of a knob, by the name of its column."""
+        more = dict(self.more)
+        return more[column] if column in more else getattr(self, column)
+
+
+_MORE = [knob for knob in KNOBS if knob.column not in CellRow.__dataclass_fields__]
 
 
 def build_cached_cell_row(
@@ -86,6 +97,7 @@ def build_cell_row(
         tokens=cell.new_tokens,
         threads=cell.threads,
         offered=cell.offered,
+        more=tuple((knob.column, knob.of(cell)) for knob in _MORE),
     )
     if base.state == "waiting":
         predicted = expected_bytes(cell)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from txtop.plan.knobs import BY_COLUMN
 from txtop.sanitise import sanitise
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def format_cell_row(row: CellRow) -> str:
     knobs = [row.model, row.precision, row.attention, work, f"length {row.length}"]
     if not row.forward:
         knobs.append(f"{row.tokens} tokens")
+    knobs += [BY_COLUMN[column].note(v) for column, v in row.more if v != BY_COLUMN[column].default]
     figures = [
         f"{row.rate} {whole if row.forward else 'tok/s'} {row.half}".rstrip() if row.rate else "",
         f"TTFT {row.ttft} ms" if row.ttft else "",

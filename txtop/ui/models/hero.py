@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.analysis.metrics import LiveSummary
+from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
 from txtop.state import fidelity
 from txtop.state.cell import CellState
@@ -20,6 +21,19 @@ from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
 
 NO_CHART = Chart()
+# Model and precision come first; device and weights stand in the panel of the machine.
+_IN_A_TITLE = order_knobs(
+    first=(
+        "attention",
+        "batch_size",
+        "compile",
+        "cache",
+        "sequence_length",
+        "new_tokens",
+        "threads",
+    ),
+    without=("model", "precision", "device", "weights"),
+)
 PHASE_NAMES = {"to_device": "device", "first_forward": "first"}
 
 
@@ -114,26 +128,25 @@ def build_hero(
 
 def _title(state: CellState, order: list[CellState]) -> str:
     cell = state.cell
-    parts = [
-        cell.model_name,
-        _precision(state),
-        cell.work,
-    ]
+    parts = [cell.model_name, _precision(state)]
     others = [c.cell for c in order]
-    if len({c.attention for c in others}) > 1:
-        ran = state.kernels.prefill if state.kernels else None
-        parts.insert(2, f"sdpa ({ran})" if cell.attention == "sdpa" and ran else cell.attention)
-    if len({c.compile for c in others}) > 1:
-        parts.append(f"compile {cell.compile}")
-    if len({c.cache for c in others}) > 1:
-        parts.append(f"{cell.cache} cache")
-    if len({c.sequence_length for c in others}) > 1:
-        parts.append(f"{cell.sequence_length} tokens")
-    if len({c.new_tokens for c in others}) > 1:
-        parts.append(f"{cell.new_tokens} new")
-    if len({c.threads for c in others}) > 1 and cell.threads:
-        parts.append(f"{cell.threads} thread{'s' if cell.threads > 1 else ''}")
+    for knob in _IN_A_TITLE:
+        if knob.field == "batch_size":
+            parts.append(cell.work)
+        elif knob in find_varying(others, [knob]):
+            parts += _said(knob, state)
     return " · ".join(parts)
+
+
+def _said(knob: Knob, state: CellState) -> list[str]:
+    """Return what the title says of a knob that other cells turned."""
+    value = knob.of(state.cell)
+    match knob.field:
+        case "attention":
+            ran = state.kernels.prefill if state.kernels else None
+            return [f"sdpa ({ran})" if value == "sdpa" and ran else value]
+        case _:
+            return [] if value is None else [knob.label(value)]
 
 
 def _precision(state: CellState) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset
-from txtop.options.run import RunOptions
-from txtop.plan.cell import ATTENTIONS, PRECISIONS, Device
+from txtop.options.run import usual
+from txtop.options.run_options import RunOptions
+from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
 
@@ -21,6 +22,9 @@ InputKind = Literal["", "names", "numbers", "whole", "seconds"]
 BUDGETS_S = (10.0, 30.0, 60.0, 120.0)
 DEFAULT_BUDGET_S = 30.0
 MAX_VALUE_CHARACTERS = 60
+_SIZES = ("model", "precision", "attention", "batch_size", "sequence_length", "new_tokens")
+_WORK = tuple(knobs.BY_FIELD[name] for name in _SIZES)
+_BESIDE = knobs.order_knobs(first=("threads", "device"), without=_SIZES)
 
 
 @dataclass
@@ -109,15 +113,7 @@ def _parse_seconds(option: str, typed: str) -> float:
 
 def _build_knob_choices() -> list[KnobChoice]:
     """As on a command line without options; the model and its matrix first."""
-    cores = os.cpu_count() or 1
-    threads = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
-    others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
-    names = dict.fromkeys([*PRESETS["families"].models, *others])
-    base = Preset(title="")
     presets: list[ChoiceValue] = [None, *PRESETS]
-
-    def several(name: str, label: str, values: list[Any], typing: InputKind = "") -> KnobChoice:
-        return KnobChoice(name, label, values, list(getattr(base, name)), typing=typing)
 
     def one(
         name: str, label: str, values: list[Any], chosen: ChoiceValue, **more: Any
@@ -126,16 +122,10 @@ def _build_knob_choices() -> list[KnobChoice]:
 
     return [
         one("preset", "preset", presets, None, unsaid="none"),
-        several("models", "models", list(names), "names"),
-        several("precisions", "precision", list(PRECISIONS)),
-        several("attention", "attention", list(ATTENTIONS)),
-        several("batch_sizes", "batch", [1, 2, 4, 8, 16, 32, 64], "numbers"),
-        several("sequence_lengths", "length", [32, 128, 256, 512, 1024, 2048], "numbers"),
-        several("new_tokens", "new tokens", [8, 32, 128, 512], "numbers"),
+        *(_row(knob) for knob in _WORK),
         KnobChoice("scenario", "scenario", list(SCENARIOS), ["static"]),
         KnobChoice("rate", "rate", [None, "sweep"], [None], unsaid="none"),
-        KnobChoice("threads", "threads", [None, *threads], [None], typing="numbers", unsaid="auto"),
-        one("device", "device", list(get_args(Device)), "auto"),
+        *(_row(knob) for knob in _BESIDE if knob.offers != ()),
         one("budget_s", "budget", [*BUDGETS_S], DEFAULT_BUDGET_S, typing="seconds", unit="s"),
         one(
             "iterations",
@@ -146,6 +136,30 @@ def _build_knob_choices() -> list[KnobChoice]:
             unsaid="as it takes",
         ),
     ]
+
+
+def _row(knob: knobs.Knob) -> KnobChoice:
+    """Build the row of a knob of the table."""
+    typing: InputKind = "names" if knob.field == "model" else ""
+    if knob.is_number:
+        typing = "numbers" if knob.several else "whole"
+    values = _offers(knob)
+    if knob.default is None:
+        values = [None, *values]
+    chosen = usual(Preset(title=""), knob) or [None]
+    unsaid = "auto" if None in values else ""
+    return KnobChoice(knob.option, knob.title, values, chosen, knob.several, typing, unsaid)
+
+
+def _offers(knob: knobs.Knob) -> list[Any]:
+    """Return the values on offer: of two knobs what this machine and this version have."""
+    if knob.field == "threads":
+        cores = os.cpu_count() or 1
+        return [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
+    if knob.field == "model":
+        others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
+        return list(dict.fromkeys([*PRESETS["families"].models, *others]))
+    return list(knob.values if knob.offers is None else knob.offers)
 
 
 @dataclass
@@ -212,14 +226,12 @@ class MatrixChoices:
         if not isinstance(name, str):
             return
         preset = PRESETS[name]
-        for knob in self.knobs:
-            wanted = getattr(preset, knob.name, None)
-            if knob.several and isinstance(wanted, tuple):
-                for value in wanted:
-                    knob.add_value(value)
-                knob.chosen = list(wanted)
-        self.named("threads").chosen = [None]
-        self.named("device").chosen = [preset.device]
+        for turned in (*_WORK, *_BESIDE):
+            if turned.offers != ():
+                row = self.named(turned.option)
+                row.chosen = usual(preset, turned) or [None]
+                for value in row.chosen:
+                    row.add_value(value)
         self.named("iterations").add_value(preset.iterations)
         self.named("iterations").chosen = [preset.iterations]
         self._count(preset.iterations)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from txtop import formatting
 from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
+from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -308,7 +309,9 @@ def _build_log(state: SessionState) -> tuple[LogRow, ...]:
     return tuple(
         LogRow(
             formatting.format_clock(line.at_ns),
-            state.cells[line.cell].cell.short if line.cell in state.cells else "",
+            labels.format_short_label(state.cells[line.cell].cell)
+            if line.cell in state.cells
+            else "",
             line.text,
             line.level,
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from textual import events
 
+from txtop.plan.knobs import order_knobs
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
@@ -22,7 +23,11 @@ WIDE_FROM = 100
 ROOMY_FROM = 85
 RUNNING_ROW = 2
 MIN_NOTE_WIDTH = 10
-KNOBS = (("length", 5), ("tokens", 5), ("threads", 5), ("attention", 7))
+KNOBS = {
+    knob.column: knob.live
+    for knob in order_knobs(first=("sequence_length", "new_tokens", "threads", "attention"))
+    if knob.live is not None
+}
 KERNELS = {"flash_attention_2": "fa2", "flash_attention_3": "fa3", "sdpa:efficient": "effic."}
 MIN_WIDE_NOTE_WIDTH = 21
 
@@ -89,7 +94,7 @@ def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
     fixed = 2 + model + precision + batch + 9 * (1 if encoders else 2) + 8 + 6 + gib + gap
     least = MIN_WIDE_NOTE_WIDTH if width >= WIDE_FROM else MIN_NOTE_WIDTH
     left = width - fixed - least
-    varying = [(name, wide) for name, wide in KNOBS if _varies(rows, name)]
+    varying = [(name, wide) for name, (_, wide) in KNOBS.items() if _varies(rows, name)]
     if served and left < 0 and not _varies(rows, "precision"):
         precision, left = 0, left + precision
     alike = not _varies(rows, "batch") and not served
@@ -120,7 +125,7 @@ def format_load(row: CellRow, *, short: bool) -> str:
 
 
 def _varies(rows: Sequence[CellRow], name: str) -> bool:
-    return len({getattr(row, name) for row in rows}) > 1
+    return len({row.knob(name) for row in rows}) > 1
 
 
 def render_cells(
@@ -197,13 +202,12 @@ def _render_counts(rows: Sequence[CellRow]) -> Row:
 
 def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
     """The headings; that of the column which rows are ordered by is marked, and no unit with it."""
-    short = {"length": "len", "tokens": "new", "threads": "thr", "attention": "attn"}
     rate = max(8, len(shape.unit) + 1)
     heads: list[tuple[str, str, int, int, Align]] = [
         ("model", "model", shape.model, 0, "left"),
         ("precision", "prec", shape.precision, 0, "left"),
         (shape.work, "load" if shape.served else "batch", shape.batch, 0, "right"),
-        *((name, short[name], wide, 0, "right") for name, wide in shape.extra),
+        *((name, KNOBS[name][0], wide, 0, "right") for name, wide in shape.extra),
         *((name, word, 9, 0, "right") for name, word in shape.latency),
         ("rate", shape.unit, rate, 14 - rate + (shape.bar + 4 if shape.bar else 0), "right"),
         ("gib", "peak GiB" if shape.gib == 8 else "GiB", shape.gib, shape.gap, "right"),
@@ -234,7 +238,7 @@ def _render_line(
         rate = "bad.bold"
     batch = format_load(row, short=shape.gib == 6) if shape.served else str(row.batch)
     ends = fit(batch, shape.batch, "right") + "".join(
-        fit(_format_knob(getattr(row, name)), wide, "right") for name, wide in shape.extra
+        fit(_format_knob(row.knob(name)), wide, "right") for name, wide in shape.extra
     )
     found: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),

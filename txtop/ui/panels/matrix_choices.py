@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop.options.presets import PRESETS
+from txtop.plan.knobs import KNOBS
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
@@ -20,16 +21,9 @@ FORMS = {
 }
 
 HINTS = {
-    "models": "built in; + types a path or a Hub name",
-    "precisions": "int8 is the recipe for this device and family",
-    "attention": "the kernel; one that is not here fails its cell",
-    "batch_sizes": "sequences at a time; digits type another",
-    "sequence_lengths": "tokens of the prompt; T5: of the encoder",
-    "new_tokens": "that each request makes; an encoder makes none",
+    **{knob.option: knob.hint for knob in KNOBS},
     "scenario": "static: full batches; the others answer requests",
     "rate": "sweep: shares of what a server can answer",
-    "threads": "of the model on a CPU; auto: all cores but one",
-    "device": "auto: the GPU where there is one",
     "budget_s": "most seconds a cell may warm up and measure",
     "iterations": "exactly so many, or until the interval is narrow",
 }

@@ -9,6 +9,7 @@ from txtop import formatting
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import CellPreview, MatrixPreview
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import order_knobs
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
@@ -23,16 +24,12 @@ MARKS = {
 }
 STATES_WORST_FIRST = tuple(MARKS)
 ALERT_STATES = ("refused", "will not fit", "tight")
-KNOBS = {
-    "precision": ("prec", 8),
-    "attention": ("attention", 10),
-    "batch_size": ("batch", 6),
-    "scenario": ("scenario", 11),
-    "offered": ("load", 9),
-    "sequence_length": ("length", 7),
-    "new_tokens": ("tokens", 7),
-    "threads": ("threads", 8),
-}
+KNOBS: dict[str, tuple[str, int]] = {}
+for _knob in order_knobs():
+    if _knob.ahead is not None:
+        KNOBS[_knob.field] = _knob.ahead
+    if _knob.field == "batch_size":
+        KNOBS |= {"scenario": ("scenario", 11), "offered": ("load", 9)}
 ALWAYS_SHOWN = ("precision", "batch_size")
 MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
 LABEL_WIDTH = 8

@@ -9,6 +9,7 @@ from txtop.analysis import metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -20,6 +21,22 @@ from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
 MAX_STDERR_LINES = 12
+# The knobs whose outcome stands beside what was asked for, in lines of their own.
+_OTHERS = order_knobs(
+    without=(
+        "model",
+        "weights",
+        "precision",
+        "attention",
+        "device",
+        "threads",
+        "batch_size",
+        "sequence_length",
+        "new_tokens",
+        "compile",
+        "cache",
+    )
+)
 HASH_CHARACTERS = 12
 
 
@@ -221,6 +238,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     ]
     if state.family != "encoder":
         said.append(CellFact("KV cache", cell.cache))
+    said += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
     if load is not None:
         said.append(CellFact("page cache", load.page_cache))
     if state.workload is not None:

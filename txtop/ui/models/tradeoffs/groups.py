@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from txtop.plan.cell import Cell
-from txtop.plan.labels import KNOBS, format_knob
+from txtop.plan.knobs import find_varying, order_knobs
+from txtop.plan.labels import BESIDE_OTHERS, format_knob
 from txtop.plan.plan import Plan
 
 PlotKind = Literal["rates", "lengths", "precisions", "load"]
@@ -19,18 +20,9 @@ AXIS_FIELDS: dict[PlotKind, str] = {
     "load": "serving",
 }
 # The knob that tells lines apart is the first of these that varies.
-_LINE_FIELDS = (
-    "precision",
-    "attention",
-    "threads",
-    "compile",
-    "cache",
-    "device",
-    "weights",
-    "model",
-    "batch_size",
-    "sequence_length",
-    "new_tokens",
+_LINE_FIELDS = order_knobs(
+    first=("precision", "attention", "threads", "compile", "cache"),
+    last=("model", "batch_size", "sequence_length", "new_tokens"),
 )
 _ONE_VALUE_REASONS: dict[PlotKind, str] = {
     "rates": "one batch size: nothing to trade off",
@@ -107,7 +99,7 @@ def _select_server_cells(plan: Plan) -> list[Cell]:
 
 
 def _find_varying(cells: Sequence[Cell]) -> list[str]:
-    return [knob for knob in KNOBS if len({getattr(cell, knob) for cell in cells}) > 1]
+    return [knob.field for knob in find_varying(cells, BESIDE_OTHERS)]
 
 
 def _group_by(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
@@ -125,9 +117,9 @@ def _format_knobs(cell: Cell, knobs: Iterable[str]) -> str:
 def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
     """Cells over the axis of `kind`: one knob tells the lines apart, the others the sheets."""
     axis = AXIS_FIELDS[kind]
-    varying = [knob for knob in _find_varying(cells) if knob != axis]
-    line = next((knob for knob in _LINE_FIELDS if knob in varying), "precision")
-    fixed = [knob for knob in varying if knob != line]
+    differ = [knob for knob in _find_varying(cells) if knob != axis]
+    line = next((knob.field for knob in _LINE_FIELDS if knob.field in differ), "precision")
+    fixed = [knob for knob in differ if knob != line]
     found = []
     for group in _group_by(cells, fixed):
         if len({getattr(cell, axis) for cell in group}) < 2:
@@ -143,14 +135,14 @@ def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
 
 def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
     """The loads of each server; scenarios are lines of one sheet, for they answer the same."""
-    varying = _find_varying(cells)
+    differ = _find_varying(cells)
     several = len({cell.scenario for cell in cells}) > 1
     line = (
         "scenario"
         if several
-        else next((knob for knob in _LINE_FIELDS if knob in varying), "scenario")
+        else next((knob.field for knob in _LINE_FIELDS if knob.field in differ), "scenario")
     )
-    fixed = [knob for knob in varying if knob != line]
+    fixed = [knob for knob in differ if knob != line]
     found = []
     for group in _group_by(cells, fixed):
         if len(group) < 2:

@@ -1,0 +1,174 @@
+"""What `txtop run` can be asked, as dataclasses that cyclopts reads: a field is an option.
+
+Of the knobs of a cell there is an option each, made from the table; the others are written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, make_dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from txtop.options.groups import LONG, SERVING, WHAT, WHERE
+from txtop.options.parsing import parse_numbers
+from txtop.options.presets import PresetName, PresetScale
+from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.serving import Scenario
+
+if TYPE_CHECKING:
+    from cyclopts import Token
+
+SECTIONS = {group.name: group for group in (WHAT, WHERE)}
+
+
+def build_range_converter(flag: str) -> Callable[[Any, Sequence[Token]], list[int] | None]:
+    """Return a converter that reads `1 8 32`, `1,8,32` and `1-64*2`."""
+    return lambda _type, tokens: parse_numbers(flag, [token.value for token in tokens])
+
+
+def build_run_field(knob: Knob) -> tuple[str, Any, None]:
+    """Return the field of a knob for a dataclass: its values, `None` where none were given."""
+    hint: Any = list[knob.type] if knob.several else knob.type  # type: ignore[name-defined]
+    parameter = Parameter(
+        help=knob.help,
+        group=SECTIONS[knob.section],
+        converter=build_range_converter(knob.flag) if knob.is_number else None,
+        metavar="INT..." if knob.is_number else None,
+        # Else a `none` before other values is taken for nothing, and they for strays.
+        n_tokens=-1 if knob.several else None,
+    )
+    return knob.option, Annotated[hint | None, parameter], None
+
+
+if TYPE_CHECKING:
+
+    class KnobOptions:
+        def __getattr__(self, option: str) -> Any: ...
+else:
+    KnobOptions = make_dataclass(
+        "KnobOptions",
+        map(build_run_field, KNOBS),
+        frozen=True,
+        kw_only=True,
+        namespace={"__module__": __name__},
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingOptions:
+    """The options about requests as they were given; `None` where one was not."""
+
+    scenario: Annotated[
+        Sequence[Scenario] | None,
+        Parameter(
+            group=SERVING,
+            help="static: full batches; the others serve requests that come; default static",
+        ),
+    ] = None
+    rate: Annotated[
+        Sequence[str] | None,
+        Parameter(group=SERVING, help="requests a second (Poisson); sweep: to past saturation"),
+    ] = None
+    concurrency: Annotated[
+        Sequence[int] | None,
+        Parameter(
+            group=SERVING,
+            converter=build_range_converter("--concurrency"),
+            metavar="INT...",
+            help="clients that ask again when answered; default as many as fit a batch",
+        ),
+    ] = None
+    requests: Annotated[
+        int | None, Parameter(group=SERVING, help="of each serving cell; default 150")
+    ] = None
+    max_batch: Annotated[
+        int | None, Parameter(group=SERVING, help="requests that are served at once; default 8")
+    ] = None
+    max_wait_ms: Annotated[
+        float | None,
+        Parameter(group=SERVING, help="dynamic: a batch waits so long for more; default 20"),
+    ] = None
+    lengths: Annotated[
+        str | None,
+        Parameter(
+            group=SERVING,
+            help="of requests: fixed, uniform, lognormal, or a file of prompt,new a line",
+        ),
+    ] = None
+    slo: Annotated[
+        str | None,
+        Parameter(group=SERVING, help="what counts as goodput: ttft=200ms,tpot=50ms,e2e=2s"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """The options that hold for all cells; `None` where one was not given."""
+
+    iterations: Annotated[int | None, Parameter(group=LONG, help="measure exactly this many")] = (
+        None
+    )
+    warmup: Annotated[
+        int | None, Parameter(group=LONG, help="this many iterations; default until steady")
+    ] = None
+    budget_s: Annotated[
+        float | None,
+        Parameter(
+            name="--budget",
+            group=LONG,
+            help="most seconds a cell may warm up and measure; default 30",
+        ),
+    ] = None
+    timeout_s: Annotated[
+        float | None,
+        Parameter(
+            name="--timeout", group=LONG, help="most seconds a cell may take, loading included"
+        ),
+    ] = None
+    cost_per_hour: Annotated[
+        float | None,
+        Parameter(group=WHERE, help="of this machine: adds the cost of a million tokens"),
+    ] = None
+    seed: Annotated[
+        int | None, Parameter(group=WHAT, help="of inputs and random weights; default 0")
+    ] = None
+    fidelity_positions: Annotated[
+        int | None,
+        Parameter(
+            group=WHAT, help="compared to tell what a precision costs; default 2048, 0: none"
+        ),
+    ] = None
+    preset: Annotated[
+        PresetName | None, Parameter(group=WHAT, help="a plan with a name; options override it")
+    ] = None
+    scale: Annotated[
+        PresetScale | None, Parameter(group=WHAT, help="smoke: a preset within a minute")
+    ] = None
+    allow_pickles: Annotated[
+        bool | None, Parameter(group=WHAT, help="read pickled weights, which can run code")
+    ] = None
+    trust_remote_code: Annotated[
+        bool | None, Parameter(group=WHAT, help="run the classes that a repository brings")
+    ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(CommonOptions, ServingOptions, KnobOptions):
+    """The options of `run` as they were given; `None` where one was not."""
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **options: Any) -> None: ...
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given, by their names in a plan file."""
+        keys = {name: key for key, name in SECONDS.items()}
+        return {keys.get(k, k): v for k, v in vars(self).items() if v is not None}
+
+
+# The unit belongs to a field's name, not to an option's.
+SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
+NOTHING = RunOptions()

@@ -1,0 +1,276 @@
+"""The one table of the knobs of a cell: what each is called, where, and how it is compared.
+
+Command line, plan file, matrix builder, arms, labels, tables, comparison and exports read it. A new
+knob is a line here and a field of `Cell`, which gives its type and its default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from txtop.plan.cell import Cell
+
+Section = Literal["What to measure", "Where"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Knob:
+    """One field of `Cell`, by the names it has elsewhere."""
+
+    field: str
+    """The field of `Cell`; also what `ab` and an arm call it."""
+    option: str
+    """The option of `run` without its dashes; also the key in a plan file and in a preset."""
+    title: str
+    """The heading of its row in the matrix builder."""
+    heading: str = ""
+    """The heading of its column in a printed table; without one it has none."""
+    live: tuple[str, int] | None = None
+    """Heading and width of its column in the live table; without one it has none."""
+    ahead: tuple[str, int] | None = None
+    """The same in the builder's list of cells."""
+    row: str = ""
+    """Its field in a row of the live table, where that has another name."""
+    help: str
+    hint: str = ""
+    """What the matrix builder says of it."""
+    section: Section = "What to measure"
+    several: bool = True
+    """`run` takes several values and measures each."""
+    label: Callable[[Any], str] = str
+    """What a value is called beside others: `batch 8`, `512 tokens`."""
+    default_label: str = ""
+    """The same of the default, where it has a name of its own."""
+    note: Callable[[Any], str] = str
+    """What a value is called in logs and notes: `length 512`."""
+    quiet: bool = True
+    """The default goes without saying."""
+    offers: tuple[Any, ...] | None = None
+    """The values that the matrix builder offers; `None` for those of its type, `()` for no row."""
+    must_agree: bool = True
+    """Two cells with different values are not compared."""
+
+    @cached_property
+    def default(self) -> Any:
+        return next(f.default for f in msgspec.structs.fields(Cell) if f.name == self.field)
+
+    @cached_property
+    def type(self) -> Any:
+        """The type of a value that is set."""
+        hint = _HINTS[self.field]
+        if get_origin(hint) in (Union, UnionType):
+            (hint,) = (member for member in get_args(hint) if member is not NoneType)
+        return hint
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """All values, where it has a fixed set of them."""
+        return get_args(self.type)
+
+    @property
+    def column(self) -> str:
+        """Its field in a row of the live table."""
+        return self.row or self.field
+
+    @property
+    def is_number(self) -> bool:
+        return self.type is int
+
+    @property
+    def single(self) -> str:
+        """Its option in `ab`."""
+        return self.field.replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """Its option in `run`."""
+        return f"--{self.option.replace('_', '-')}"
+
+    def of(self, cell: Cell) -> Any:
+        """Return its value in a cell."""
+        return getattr(cell, self.field)
+
+    def call(self, cell: Cell) -> str:
+        """Return what its value in a cell is called beside others."""
+        value = self.of(cell)
+        return (
+            self.default_label
+            if self.default_label and value == self.default
+            else self.label(value)
+        )
+
+
+_HINTS = get_type_hints(Cell)
+
+
+def base_name(model: str) -> str:
+    """Return the last part of a path or of a Hub name."""
+    return model.rstrip("/").rpartition("/")[2] or model
+
+
+def _threads(count: int) -> str:
+    return f"{count} thread{'' if count == 1 else 's'}"
+
+
+# In the order of `txtop run --help` and of a command that measures a cell again.
+KNOBS = (
+    Knob(
+        field="model",
+        option="models",
+        title="models",
+        heading="model",
+        help="built-in names, local paths, .gguf files, Hub names",
+        hint="built in; + types a path or a Hub name",
+        label=base_name,
+        note=base_name,
+        quiet=False,
+    ),
+    Knob(
+        field="precision",
+        option="precisions",
+        title="precision",
+        heading="prec",
+        ahead=("prec", 8),
+        help="default fp32",
+        hint="int8 is the recipe for this device and family",
+        quiet=False,
+    ),
+    Knob(
+        field="attention",
+        option="attention",
+        title="attention",
+        heading="attn",
+        live=("attn", 7),
+        ahead=("attention", 10),
+        help="default sdpa",
+        hint="the kernel; one that is not here fails its cell",
+        quiet=False,
+    ),
+    Knob(
+        field="batch_size",
+        option="batch_sizes",
+        title="batch",
+        heading="batch",
+        ahead=("batch", 6),
+        row="batch",
+        help="default 1; also 1,8,32 or 1-64*2 or 16-64+16",
+        hint="sequences at a time; digits type another",
+        label="batch {}".format,
+        note="batch {}".format,
+        quiet=False,
+        offers=(1, 2, 4, 8, 16, 32, 64),
+    ),
+    Knob(
+        field="sequence_length",
+        option="sequence_lengths",
+        title="length",
+        heading="len",
+        live=("len", 5),
+        ahead=("length", 7),
+        row="length",
+        help="prompt tokens; T5: of the encoder; default 128",
+        hint="tokens of the prompt; T5: of the encoder",
+        label="{} tokens".format,
+        note="length {}".format,
+        offers=(32, 128, 256, 512, 1024, 2048),
+    ),
+    Knob(
+        field="new_tokens",
+        option="new_tokens",
+        title="new tokens",
+        heading="new",
+        live=("new", 5),
+        ahead=("tokens", 7),
+        row="tokens",
+        help="default 32; an encoder ignores it",
+        hint="that each request makes; an encoder makes none",
+        label="{} new".format,
+        note="tokens {}".format,
+        offers=(8, 32, 128, 512),
+    ),
+    Knob(
+        field="device",
+        option="device",
+        title="device",
+        help="default auto: the GPU where there is one",
+        hint="auto: the GPU where there is one",
+        section="Where",
+        several=False,
+        must_agree=False,
+    ),
+    Knob(
+        field="threads",
+        option="threads",
+        title="threads",
+        heading="threads",
+        live=("thr", 5),
+        ahead=("threads", 8),
+        help="of the model on a CPU; default all cores but one",
+        hint="of the model on a CPU; auto: all cores but one",
+        section="Where",
+        label=_threads,
+        default_label="usual threads",
+        note="threads {}".format,
+        must_agree=False,
+    ),
+    Knob(
+        field="compile",
+        option="compile",
+        title="compile",
+        heading="compile",
+        help="torch.compile; a load phase of its own",
+        label="compile {}".format,
+        default_label="eager code",
+        note="compile {}".format,
+        offers=(),
+    ),
+    Knob(
+        field="cache",
+        option="cache",
+        title="cache",
+        heading="cache",
+        help="the KV cache; default dynamic",
+        label="{} cache".format,
+        note="{} cache".format,
+        offers=(),
+    ),
+    Knob(
+        field="weights",
+        option="weights",
+        title="weights",
+        help="random: the real architecture, seeded",
+        several=False,
+        label="{} weights".format,
+        offers=(),
+        must_agree=False,
+    ),
+)
+BY_FIELD = {knob.field: knob for knob in KNOBS}
+BY_COLUMN = {knob.column: knob for knob in KNOBS}
+
+
+def order_knobs(
+    *, first: Sequence[str] = (), last: Sequence[str] = (), without: Iterable[str] = ()
+) -> tuple[Knob, ...]:
+    """Return all knobs: those of the fields named `first`, then the others in the table's order,
+    then those named `last`."""
+    middle = [f for f in BY_FIELD if f not in (*first, *last, *without)]
+    return tuple(BY_FIELD[name] for name in (*first, *middle, *last))
+
+
+def find_varying(cells: Sequence[Cell], knobs: Iterable[Knob] = KNOBS) -> list[Knob]:
+    """Return the knobs in which the cells differ."""
+    return [knob for knob in knobs if len({knob.of(cell) for cell in cells}) > 1]
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return what was given as a list: nothing, one value or several."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
