@@ -137,7 +137,7 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
     exported = {c["id"]: c for c in json.loads((six[0] / "out.json").read_bytes())["cells"]}
     gaps: dict[tuple[str, int], list[int]] = {}
     for event in found:
-        if type(event).__name__ == "Steps":
+        if type(event).__name__ == "TokenTimings":
             gaps.setdefault((event.cell, event.index), []).extend(event.gaps_ns)
     for cell in ("c001", "c002", "c005"):
         kept = [

@@ -320,7 +320,7 @@ def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.Monke
         made.append(name)
         return usual(session, name, memo)
 
-    monkeypatch.setattr("txtop.ui.models.view.detail", noted)
+    monkeypatch.setattr("txtop.ui.models.view.build_cell_detail", noted)
     assert build_view(state).detail is None and made == []
     assert build_view(state, opened="c1").detail is not None and made == ["c1"]
 
