@@ -57,7 +57,7 @@ class LineWidget(Widget):
 
     ground: ClassVar[Ground] = "bg"
     DEFAULT_CSS = """
-    Lines { width: 1fr; height: 1fr; background: $background; }
+    LineWidget { width: 1fr; height: 1fr; background: $background; }
     """
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
