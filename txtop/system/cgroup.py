@@ -1,4 +1,7 @@
-"""The memory limit that the kernel enforces on this process, which in a container is not the RAM.
+"""The control groups above this process, and the memory limit that they enforce.
+
+In a container that limit, and not the machine's RAM, is what may be used. `cpu` and `oom_killer`
+walk the same tree for the CPU quota and for the count of killed processes.
 
 Layouts: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max, memory.current) and
 https://docs.kernel.org/admin-guide/cgroup-v1/memory.html (memory.limit_in_bytes).
@@ -15,14 +18,36 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
-class _Layout:
+class ControlGroup:
+    """The control group of this process in one hierarchy.
+
+    `version` is 1 or 2; `mount` is the hierarchy's top, `folder` lies in it.
+    """
+
+    version: int
+    mount: Path
+    folder: Path
+
+    def lineage(self) -> Iterator[Path]:
+        """Yield the group's folder and those of the groups above it, the hierarchy's top last."""
+        folder = self.folder
+        while folder != self.mount:
+            yield folder
+            folder = folder.parent
+        yield self.mount
+
+
+@dataclass(frozen=True)
+class _MemoryFiles:
     limit: str
     usage: str
     reclaimable: str
 
 
-_V1 = _Layout("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-_V2 = _Layout("memory.max", "memory.current", "inactive_file")
+_MEMORY_FILES = {
+    1: _MemoryFiles("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: _MemoryFiles("memory.max", "memory.current", "inactive_file"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,52 +59,59 @@ class MemoryLimit:
     folder: Path
 
     def used_bytes(self) -> int | None:
-        """What counts against the limit, without the page cache that can be dropped; else null."""
-        layout = _V1 if self.version == 1 else _V2
-        usage = _read_number(self.folder / layout.usage)
+        """Return what counts against the limit, without the page cache that can be dropped.
+
+        None if the use cannot be read.
+        """
+        files = _MEMORY_FILES[self.version]
+        usage = _read_number(self.folder / files.usage)
         if usage is None:
             return None
-        return max(0, usage - _read_statistic(self.folder / "memory.stat", layout.reclaimable))
+        return max(0, usage - _read_statistic(self.folder / "memory.stat", files.reclaimable))
 
 
-def read_memory_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> MemoryLimit | None:
-    """The lowest limit among the process's cgroup and those above it; null where there is none.
+def iterate_groups(
+    controller: str, membership: Path = MEMBERSHIP, root: Path = ROOT
+) -> Iterator[ControlGroup]:
+    """Yield this process's group in every hierarchy that may hold `controller`, in file order.
 
-    The caller compares it with the machine's RAM: "unlimited" in v1 is a number near 2**63.
+    A v2 hierarchy is always one of them; its files tell whether it has the controller. Nothing is
+    yielded if the membership cannot be read.
     """
-    found = [
-        MemoryLimit(limit, version, folder)
-        for version, layout, folder in _iterate_folders(membership, root)
-        if (limit := _read_number(folder / layout.limit)) is not None
-    ]
-    return min(found, key=lambda each: each.limit_bytes, default=None)
-
-
-def choose_effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
-    """The limit where it is tighter than the machine's RAM, else null."""
-    return limit if limit is not None and limit.limit_bytes < total_bytes else None
-
-
-def _iterate_folders(membership: Path, root: Path) -> Iterator[tuple[int, _Layout, Path]]:
     try:
         lines = membership.read_text().splitlines()
-    except OSError:
+    except (OSError, ValueError):
         return
     for line in lines:
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
-            version, layout, mount = 2, _V2, root
-        elif "memory" in controllers.split(","):
-            version, layout, mount = 1, _V1, root / "memory"
+            version, mount = 2, root
+        elif controller in controllers.split(","):
+            version, mount = 1, root / controller
         else:
             continue
         # A container without a cgroup namespace sees the host's path and its own limit at the top.
-        folder = mount / path.strip("/")
-        while folder != mount:
-            yield version, layout, folder
-            folder = folder.parent
-        yield version, layout, mount
+        yield ControlGroup(version, mount, mount / path.strip("/"))
+
+
+def read_memory_limit(membership: Path = MEMBERSHIP, root: Path = ROOT) -> MemoryLimit | None:
+    """Return the lowest limit of this process's group and those above it, None without one.
+
+    The caller compares it with the machine's RAM: "unlimited" in v1 is a number near 2**63.
+    """
+    limits = [
+        MemoryLimit(limit_bytes, group.version, folder)
+        for group in iterate_groups("memory", membership, root)
+        for folder in group.lineage()
+        if (limit_bytes := _read_number(folder / _MEMORY_FILES[group.version].limit)) is not None
+    ]
+    return min(limits, key=lambda limit: limit.limit_bytes, default=None)
+
+
+def choose_effective_limit(limit: MemoryLimit | None, total_bytes: int) -> MemoryLimit | None:
+    """Return the limit if it is tighter than the machine's RAM, else None."""
+    return limit if limit is not None and limit.limit_bytes < total_bytes else None
 
 
 def _read_number(path: Path) -> int | None:

@@ -1,19 +1,31 @@
-"""Whether the kernel's memory killer was at work: its counters before and after a worker's life."""
+"""The kernel's count of processes that its out-of-memory killer ended.
+
+The runner reads it before and after a worker's life, to tell such a death from any other.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from txtop.system import cgroup
+
 ROOT = Path("/")
+_EVENT_FILES = {1: "memory.oom_control", 2: "memory.events"}
 
 
 def count_oom_kills(root: Path = ROOT) -> int:
-    """Processes that it has killed so far: in this process's cgroup, else on this machine.
+    """Return how many processes were killed so far in this process's cgroup, else on the machine.
 
-    memory.events (cgroup v2), memory.oom_control (v1), `oom_kill` of /proc/vmstat; 0 where none
-    can be read.
+    Read from memory.events (cgroup v2), memory.oom_control (v1) or /proc/vmstat; 0 if none of
+    them can be read. The groups above are left out: their counts are of other jobs too.
     """
-    for path in (*_of_the_cgroup(root), root / "proc/vmstat"):
+    own = [
+        group.folder / _EVENT_FILES[group.version]
+        for group in cgroup.iterate_groups(
+            "memory", root / "proc/self/cgroup", root / "sys/fs/cgroup"
+        )
+    ]
+    for path in (*own, root / "proc/vmstat"):
         try:
             lines = path.read_text().splitlines()
         except (OSError, ValueError):
@@ -23,20 +35,3 @@ def count_oom_kills(root: Path = ROOT) -> int:
             if name == "oom_kill" and value.strip().isdigit():
                 return int(value)
     return 0
-
-
-def _of_the_cgroup(root: Path) -> list[Path]:
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except (OSError, ValueError):
-        return []
-    found = []
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        own = group.lstrip("/")
-        if not controllers:
-            found.append(root / "sys/fs/cgroup" / own / "memory.events")
-        elif "memory" in controllers.split(","):
-            found.append(root / "sys/fs/cgroup/memory" / own / "memory.oom_control")
-    return found

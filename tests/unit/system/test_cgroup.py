@@ -1,4 +1,4 @@
-"""Memory limits of cgroup v1 and v2, read from a tree of faked files."""
+"""Memory limits and CPU quotas of cgroup v1 and v2, read from a tree of made-up files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from txtop.system.cgroup import MemoryLimit, choose_effective_limit, read_memory_limit
+from txtop.system.cgroup import (
+    MemoryLimit,
+    choose_effective_limit,
+    iterate_groups,
+    read_memory_limit,
+)
+from txtop.system.cpu import read_cpu_quota
 
 GIB = 2**30
 
 
 class Tree:
-    """A faked /sys/fs/cgroup and /proc/self/cgroup."""
+    """A made-up /sys/fs/cgroup and /proc/self/cgroup."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "cgroup"
@@ -27,6 +33,10 @@ class Tree:
     def limit(self, membership: str) -> MemoryLimit | None:
         self.membership.write_text(membership)
         return read_memory_limit(self.membership, self.root)
+
+    def quota(self, membership: str) -> float | None:
+        self.membership.write_text(membership)
+        return read_cpu_quota(self.membership, self.root)
 
 
 @pytest.fixture
@@ -91,3 +101,52 @@ def test_use_that_cannot_be_read_is_null(tree: Tree) -> None:
     limit = tree.limit("0::/\n")
     assert limit is not None
     assert limit.used_bytes() is None
+
+
+def test_a_group_knows_those_above_it(tree: Tree) -> None:
+    tree.membership.write_text("3:cpu,cpuacct:/job/step\n2:memory:/job\n0::/user\n")
+    groups = list(iterate_groups("cpu", tree.membership, tree.root))
+    assert [(group.version, [*group.lineage()]) for group in groups] == [
+        (1, [tree.root / path for path in ("cpu/job/step", "cpu/job", "cpu")]),
+        (2, [tree.root / "user", tree.root]),
+    ]
+
+
+def test_v2_quota_in_cores(tree: Tree) -> None:
+    tree.write("job/cpu.max", "150000 100000\n")
+    assert tree.quota("0::/job\n") == 1.5
+
+
+def test_v1_quota_in_cores(tree: Tree) -> None:
+    tree.write("cpu/job/cpu.cfs_quota_us", "400000\n")
+    tree.write("cpu/job/cpu.cfs_period_us", "100000\n")
+    assert tree.quota("5:cpu,cpuacct:/job\n4:memory:/job\n0::/\n") == 4.0
+
+
+@pytest.mark.parametrize("tight", ["", "a/", "a/b/", "a/b/c/"])
+def test_the_tightest_quota_above_the_process_counts(tree: Tree, tight: str) -> None:
+    for path in ("a/", "a/b/", "a/b/c/"):
+        tree.write(f"{path}cpu.max", "max 100000\n")
+    tree.write("a/b/cpu.max", "800000 100000\n")
+    tree.write(f"{tight}cpu.max", "200000 100000\n")
+    assert tree.quota("0::/a/b/c\n") == 2.0
+
+
+def test_the_tightest_quota_counts_across_v1_parents(tree: Tree) -> None:
+    for path, quota_us in (("", -1), ("a/", 300_000), ("a/b/", 600_000)):
+        tree.write(f"cpu/{path}cpu.cfs_quota_us", f"{quota_us}\n")
+        tree.write(f"cpu/{path}cpu.cfs_period_us", "100000\n")
+    assert tree.quota("4:cpu:/a/b\n") == 3.0
+
+
+@pytest.mark.parametrize("text", ["max 100000\n", "", "junk\n", "1 2 3\n", "100000 0\n"])
+def test_no_quota_is_no_quota(tree: Tree, text: str) -> None:
+    tree.write("cpu.max", text)
+    assert tree.quota("0::/\n") is None
+    tree.write("cpu/cpu.cfs_quota_us", "-1\n")
+    tree.write("cpu/cpu.cfs_period_us", "100000\n")
+    assert tree.quota("4:cpu:/\n0::/\n") is None
+
+
+def test_no_proc_is_no_quota(tmp_path: Path) -> None:
+    assert read_cpu_quota(tmp_path / "absent", tmp_path) is None
