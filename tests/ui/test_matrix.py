@@ -197,13 +197,13 @@ async def test_what_is_free_and_what_was_measured_comes_with_the_frames(
 ) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "box")
     monkeypatch.setattr("os.cpu_count", lambda: 8)
+    monkeypatch.setattr("txtop.system.cpu.read_cpu_name", lambda: "An Invented CPU")
     folder = tmp_path / "TXTOP_SESSION_DIR"
     write(folder / "invented", session(cells=1))
 
     def samples(self: FakeMachine, interval_s: float) -> None:
         for event in ui_events.Story(ui_events.sweep()).samples():
             fold(self.state, event)
-        self.state.devices["host"].label = "An Invented CPU"
 
     monkeypatch.setattr(FakeMachine, "_start", samples)
     async with opened(HomeMode()) as (app, pilot):

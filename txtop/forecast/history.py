@@ -19,7 +19,6 @@ from txtop.state.session import SessionState
 
 MAX_SESSIONS = 20
 MAX_BYTES = 32 << 20
-CPU_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _select_newest(folder: Path) -> list[Path]:
 
 def _is_here(machine: events.Machine, hostname: str, cores: int, cpu: str) -> bool:
     same = machine.hostname == hostname and machine.cores_logical == cores
-    return same and (not cpu or machine.cpu[:CPU_CHARACTERS] == cpu[:CPU_CHARACTERS])
+    return same and cpu in ("", machine.cpu)
 
 
 def _add_session(past: RunHistory, state: SessionState) -> None:

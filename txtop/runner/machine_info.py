@@ -14,9 +14,9 @@ import psutil
 from txtop import __version__
 from txtop.protocol.events import Machine
 from txtop.sanitise import sanitise
+from txtop.system import cpu
 from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
-CPUINFO = Path("/proc/cpuinfo")
 POWERCAP = Path("/sys/class/powercap")
 MATRIX_FEATURES = (
     "avx2",
@@ -42,13 +42,13 @@ def read_machine() -> Machine:
     return Machine(
         hostname=sanitise(socket.gethostname(), 200),
         os=f"{platform.system()} {platform.release()}",
-        cpu=read_cpu_name(),
+        cpu=sanitise(cpu.read_cpu_name(), 200),
         cores_physical=psutil.cpu_count(logical=False) or os.cpu_count() or 0,
         cores_logical=os.cpu_count() or 0,
         memory_bytes=total,
         memory_limit_bytes=limit.limit_bytes if limit else None,
         python=platform.python_version(),
-        features=_read_features(),
+        features=_read_matrix_features(),
     )
 
 
@@ -76,24 +76,7 @@ def has_package_power(root: Path = POWERCAP) -> bool:
     return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
 
 
-def _read_features(cpuinfo: Path = CPUINFO) -> tuple[str, ...]:
+def _read_matrix_features() -> tuple[str, ...]:
     """What speeds up matrix products, as the kernel names it, of x86 and of ARM."""
-    try:
-        for line in cpuinfo.read_text().splitlines():
-            key, _, flags = line.partition(":")
-            if key.strip() in ("flags", "Features"):
-                has = set(flags.split())
-                return tuple(name for name in MATRIX_FEATURES if name in has)
-    except OSError:
-        pass
-    return ()
-
-
-def read_cpu_name() -> str:
-    try:
-        for line in CPUINFO.read_text().splitlines():
-            if line.startswith("model name"):
-                return sanitise(line.partition(":")[2].strip(), 200)
-    except OSError:
-        return platform.machine()
-    return platform.processor() or platform.machine()
+    features = cpu.read_cpu_features()
+    return tuple(name for name in MATRIX_FEATURES if name in features)

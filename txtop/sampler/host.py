@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import glob
 import os
-import platform
 from pathlib import Path
 
 import psutil
 
 from txtop.sampler.rapl import Rapl
 from txtop.sanitise import sanitise
-from txtop.system import oom_killer
+from txtop.system import cpu, oom_killer
 from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
-CPUINFO = Path("/proc/cpuinfo")
 VMSTAT = Path("/proc/vmstat")
 CLOCK_PATTERN = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -22,17 +20,9 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MAX_CORES = 64
 
 
-def read_cpu_name(cpuinfo: Path = CPUINFO) -> str:
-    """The processor's name, made inert; the architecture's where the kernel tells no name."""
-    try:
-        with cpuinfo.open(errors="replace") as lines:
-            for line in lines:
-                key, _, value = line.partition(":")
-                if key.strip() == "model name" and value.strip():
-                    return sanitise(value.strip(), 80)
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def read_label() -> str:
+    """Return the processor's name, made inert, at most 80 characters of it."""
+    return sanitise(cpu.read_cpu_name(), 80)
 
 
 def _read_swapped_in_bytes() -> float | None:
@@ -61,7 +51,7 @@ class Host:
     """The series of the device `host`."""
 
     def __init__(self) -> None:
-        self.label = read_cpu_name()
+        self.label = read_label()
         self._limit = choose_effective_limit(read_memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
         psutil.cpu_percent(None)

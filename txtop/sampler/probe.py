@@ -13,7 +13,7 @@ import psutil
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
 from txtop.sampler import nvml, rapl
-from txtop.sampler.host import Host, read_cpu_name
+from txtop.sampler.host import Host, read_label
 from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.nvidia_fields import FIELD_BOUNDS
 from txtop.sampler.process_usage import WatchedProcesses
@@ -40,7 +40,7 @@ def probe() -> list[Capability]:
 
 def _processor() -> Capability:
     physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
-    return Capability("cpu", "ok", f"{read_cpu_name()}, {physical} cores, {logical} threads")
+    return Capability("cpu", "ok", f"{read_label()}, {physical} cores, {logical} threads")
 
 
 def _memory() -> Capability:

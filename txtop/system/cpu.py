@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from txtop.system import cgroup
+
+CPUINFO = Path("/proc/cpuinfo")
 
 
 def read_cpu_quota(membership: Path = cgroup.MEMBERSHIP, root: Path = cgroup.ROOT) -> float | None:
@@ -48,13 +51,25 @@ def choose_thread_count() -> int:
     return max(1, cores - 1)
 
 
-def read_cpu_name() -> str:
-    """The processor as the kernel names it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+def read_cpu_name(cpuinfo: Path = CPUINFO) -> str:
+    """Return the processor's name as the kernel spells it, else the architecture's.
+
+    64-bit ARM names no processor but, on some boards, the board (`Model`). The text is foreign and
+    of any length: the caller makes it inert and cuts it to what its place holds.
+    """
+    return _read_first(cpuinfo, ("model name", "Model")) or os.uname().machine
+
+
+def read_cpu_features(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """Return the instruction set extensions of x86 or ARM by the kernel's names for them."""
+    return frozenset(_read_first(cpuinfo, ("flags", "Features")).split())
+
+
+def _read_first(cpuinfo: Path, keys: tuple[str, ...]) -> str:
+    """Return the first value of one of `keys` that is not empty, else an empty string."""
+    with suppress(OSError), cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
             key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model"):
+            if key.strip() in keys and value.strip():
                 return value.strip()
-    except OSError:
-        pass
-    return os.uname().machine
+    return ""

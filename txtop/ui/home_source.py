@@ -19,7 +19,7 @@ from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
-from txtop.state.session import HOST, SessionState
+from txtop.state.session import SessionState
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models import machine as devices
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
@@ -71,10 +71,11 @@ class HomeSource:
         if self._learnt == self._seen:
             return
         from txtop.forecast.history import load_history
+        from txtop.system.cpu import read_cpu_name
 
-        host = self.state.devices.get(HOST)
+        # As a session's header holds them.
         hostname = sanitise(socket.gethostname(), 200)
-        cpu = host.label if host else ""
+        cpu = sanitise(read_cpu_name(), 200)
         self.past = load_history(self._session_dir, hostname, os.cpu_count() or 0, cpu)
         self._learnt = self._seen
 

@@ -6,9 +6,9 @@ import os
 import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from txtop.system import cpu
 from txtop.worker import device as machine
 
 if TYPE_CHECKING:
@@ -60,13 +60,9 @@ def _fast_cpu_types() -> dict[str, str]:
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-        flags = set(text.split("flags", 1)[1].split("\n", 1)[0].split())
-    except (OSError, IndexError):
-        flags = set()
+    features = cpu.read_cpu_features()
     wanted = ("avx512_bf16", "amx_bf16", "amx_int8", "avx512_vnni")
-    has = [name for name in wanted if name in flags]
+    has = [name for name in wanted if name in features]
     return _entry("cpu kernels", "ok", f"{capability}; {', '.join(has) or 'no bf16 or int8 units'}")
 
 

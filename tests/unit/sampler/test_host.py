@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import psutil
+import pytest
 
-from txtop.sampler.host import MAX_CORES, Host, read_cpu_name
+from txtop.sampler.host import MAX_CORES, Host, read_label
+from txtop.system import cpu
 
 
 def test_host_values_are_sane() -> None:
@@ -34,8 +34,7 @@ def test_slow_host_values_are_sane() -> None:
     assert values["memory_kills"] is not None
 
 
-def test_cpu_model_is_made_inert(tmp_path: Path) -> None:
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("processor\t: 0\nmodel name\t: Fast \x1b[31m CPU\nmodel name\t: other\n")
-    assert read_cpu_name(cpuinfo) == "Fast \\x1b[31m CPU"
-    assert read_cpu_name(tmp_path / "absent") != ""
+def test_the_label_is_inert_and_fits_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "read_cpu_name", lambda: "Fast \x1b[31m CPU" + 80 * "!")
+    assert Host().label == read_label()
+    assert read_label().startswith("Fast \\x1b[31m CPU!") and len(read_label()) == 80
