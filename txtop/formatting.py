@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from txtop.units import NS_PER_S
+
 GIB = 1 << 30
 MISSING = "—"
 PENDING = "…"
@@ -97,7 +99,7 @@ def format_ratio(value: float | None) -> str:
 
 def format_clock(ns: float) -> str:
     """mm:ss, and h:mm:ss from an hour on."""
-    whole = max(0, int(ns // 1_000_000_000))
+    whole = max(0, int(ns // NS_PER_S))
     hours, rest = divmod(whole, 3600)
     if hours:
         return f"{hours}:{rest // 60:02d}:{rest % 60:02d}"
@@ -109,7 +111,7 @@ def format_estimate(s: float | None) -> str:
     if s is None or not math.isfinite(s):
         return PENDING
     step = 1 if s < 60 else 5 if s < 600 else 60
-    return f"~{format_clock(math.ceil(s / step) * step * 1e9)}"
+    return f"~{format_clock(math.ceil(s / step) * step * NS_PER_S)}"
 
 
 _TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")
@@ -124,7 +126,7 @@ def parse_time(text: str) -> int | None:
         return None
     hours, minutes, seconds = found.groups()
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
-    return round(total * 1e9)
+    return round(total * NS_PER_S)
 
 
 def format_figure(value: float | None) -> str:

@@ -23,9 +23,8 @@ from txtop.stats.summary import (
     summarise,
     summarise_single,
 )
+from txtop.units import NS_PER_MS, NS_PER_S
 
-NS_PER_MS = 1e6
-NS_PER_S = 1e9
 STABLE_CV = 0.02
 LOAD_PHASES = (
     "import",

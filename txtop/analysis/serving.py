@@ -22,9 +22,8 @@ from txtop.stats.queueing import (
     compute_busy_s,
 )
 from txtop.stats.summary import Summary, summarise, summarise_single
+from txtop.units import NS_PER_MS, NS_PER_S
 
-NS_PER_S = 1e9
-NS_PER_MS = 1e6
 MAX_LATE_SHARE = 0.01
 # Two rates that are one load: what a server was found to answer is never the same twice.
 SAME_LOAD = 1.05

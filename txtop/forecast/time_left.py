@@ -9,8 +9,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-
-NS_PER_S = 1e9
+from txtop.units import NS_PER_S
 
 
 def estimate_traffic_s(cell: Cell, plan: Plan) -> float:

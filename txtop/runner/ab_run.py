@@ -24,6 +24,7 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.stats.sequential import FIRST_LOOK
+from txtop.units import NS_PER_S
 
 TURN_NS = 100_000_000
 RELOADED_TURN_NS = 3_000_000_000
@@ -139,7 +140,7 @@ class ABRun:
             (RELOADED_TURN_NS, MIN_RELOADED_REQUESTS) if self._reloads else (TURN_NS, 1)
         )
         self._requests = max(least, math.ceil(turn_ns / min(requests_ns)))
-        ten_blocks_s = 2 * FIRST_LOOK * self._requests * sum(requests_ns) / 1e9
+        ten_blocks_s = 2 * FIRST_LOOK * self._requests * sum(requests_ns) / NS_PER_S
         fixed = self._plan.iterations is not None
         self._pairs = not self._reloads and not fixed and ten_blocks_s > self._plan.budget_s
 
@@ -270,7 +271,7 @@ class ABRun:
                 for ns, role in zip(samples.e2e_ns, samples.role, strict=True)
                 if role == "measured"
             )
-        return spent_ns / 1e9
+        return spent_ns / NS_PER_S
 
     def _block(self, order: list[ArmRun]) -> None:
         from_ns = self._recorder.state.clock_ns

@@ -16,6 +16,7 @@ from txtop.state.session import SessionState, WatchedDevice
 from txtop.stats import steady_state, stopping, warmup
 from txtop.stats.intervals import compute_anytime_half_width
 from txtop.stats.stopping import StoppedBy
+from txtop.units import NS_PER_S
 
 BLOCK_NS = 100_000_000
 LOOK_GROWTH = 1.05
@@ -164,7 +165,7 @@ class CellSchedule:
         if self._counts["measured"]:
             return 0
         spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
-        if warmup.is_budget_spent(spent_ns / 1e9, self._budget_s):
+        if warmup.is_budget_spent(spent_ns / NS_PER_S, self._budget_s):
             return 0
         begun = self._since + 1 + warm - min(warm, 2 * warmup.WINDOW)
         recent = self._state.samples.e2e_ns[begun:]
@@ -188,12 +189,14 @@ class CellSchedule:
             return None
         at_ns, values = device.series[name]
         since = bisect_right(at_ns, self._first_at_ns or 0)
-        return [(t / 1e9, v) for t, v in zip(at_ns[since:], values[since:], strict=True) if v == v]
+        return [
+            (t / NS_PER_S, v) for t, v in zip(at_ns[since:], values[since:], strict=True) if v == v
+        ]
 
     def _decide(self) -> StoppedBy | None:
         n = self.measured
-        measured_s = self._spent_ns["measured"] / 1e9
-        spent_s = self._spent_ns["warmup"] / 1e9 + measured_s
+        measured_s = self._spent_ns["measured"] / NS_PER_S
+        spent_s = self._spent_ns["warmup"] / NS_PER_S + measured_s
         widths: list[tuple[float, float]] = []
         if self._plan.iterations is None and n >= stopping.MIN_ITERATIONS:
             if n < self._look_at and spent_s < self._plan.budget_s:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from txtop.runner.recorder import now_ns
+from txtop.units import NS_PER_S
 
 MAX_WAITING = 1000
 
@@ -66,7 +67,7 @@ class LoadGenerator(threading.Thread):
             self._paused_at_ns = None
             self._begun_ns += paused_ns
             self._changed.notify()
-        return paused_ns / 1e9
+        return paused_ns / NS_PER_S
 
     def stop(self) -> None:
         """Nothing comes any more, once this returns."""
@@ -85,7 +86,7 @@ class LoadGenerator(threading.Thread):
                     if self._arrivals_ns is None:
                         return now_ns()
                     return self._begun_ns + self._arrivals_ns[self.sent]
-                self._changed.wait(None if wait_ns is None else wait_ns / 1e9)
+                self._changed.wait(None if wait_ns is None else wait_ns / NS_PER_S)
         return None
 
     def _wait_ns(self) -> int | None:

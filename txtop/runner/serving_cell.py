@@ -16,8 +16,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient
 from txtop.state.cell import CellState
 from txtop.stats.queueing import is_saturated
-
-NS_PER_S = 1e9
+from txtop.units import NS_PER_S
 
 
 class ServingRun:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from txtop.errors import RunError
 from txtop.selftest.process_tree import ProcessTree
+from txtop.units import NS_PER_S
 
 SETTLE_S = 0.1
 POLL_S = 0.02
@@ -57,7 +58,7 @@ class SlicedLoop:
     def run_for(self, seconds: float) -> None:
         """One slice."""
         self._tree.resume()
-        start_ns = perf_counter_ns() + round(SETTLE_S * 1e9)
+        start_ns = perf_counter_ns() + round(SETTLE_S * NS_PER_S)
         time.sleep(seconds)
         end_ns = perf_counter_ns()
         self._tree.stop()

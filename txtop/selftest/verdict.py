@@ -9,6 +9,7 @@ from typing import Literal
 
 from txtop.stats.paired import PairedRatio, compute_paired_ratio
 from txtop.stats.summary import compute_percentile
+from txtop.units import NS_PER_MS
 
 MEAN_BOUNDS = (0.99, 1.01)
 P99_BOUND = 1.05
@@ -27,7 +28,7 @@ class ArmTiming:
 def compute_arm_timing(gaps_ns: Sequence[int]) -> ArmTiming:
     """Of gaps in ns; over calls of one length their mean is TPOT, (E2E - TTFT) / (OSL - 1)."""
     ordered = sorted(gaps_ns)
-    return ArmTiming(fmean(ordered) / 1e6, compute_percentile(ordered, 99) / 1e6)
+    return ArmTiming(fmean(ordered) / NS_PER_MS, compute_percentile(ordered, 99) / NS_PER_MS)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-NS_PER_S = 1_000_000_000
+from txtop.units import NS_PER_S
+
 MIN_INTERVAL_S = 2.0
 MIN_TURN_S = 1.0
 MIN_TURNS_TOTAL_S = 10.0

@@ -17,8 +17,7 @@ from txtop.ui.models import hero_metrics
 from txtop.ui.models.ab_comparison import ABComparisonView, build_ab_comparison, get_memory_bytes
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero import HeroView, build_hero
-
-NS_PER_S = 1e9
+from txtop.units import NS_PER_S
 
 
 @dataclass(frozen=True)

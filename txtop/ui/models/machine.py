@@ -11,9 +11,9 @@ from txtop import formatting
 from txtop.state.cell import CellState
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 from txtop.system import throttle
+from txtop.units import NS_PER_S
 
 HISTORY_S = 160
-NS_PER_S = 1_000_000_000
 OTHERS = "others"
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"

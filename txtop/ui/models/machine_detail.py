@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from txtop import formatting
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
-from txtop.ui.models.machine import NS_PER_S, Fact, Gauge, is_silent
+from txtop.ui.models.machine import Fact, Gauge, is_silent
+from txtop.units import NS_PER_S
 
 CORE_HISTORY_S = 120
 GB = 1e9

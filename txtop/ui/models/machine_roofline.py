@@ -10,7 +10,8 @@ from txtop.analysis import metrics, roofline
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
-from txtop.ui.models.machine import HISTORY_S, MBU, NS_PER_S, Gauge, RooflineView, build_history
+from txtop.ui.models.machine import HISTORY_S, MBU, Gauge, RooflineView, build_history
+from txtop.units import NS_PER_S
 
 _RATE = "decode_tokens_per_s"
 

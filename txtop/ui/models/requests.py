@@ -10,10 +10,9 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCH_COUNT
 from txtop.ui.models.hero_metrics import MAX_BINS, Chart, count_measured
+from txtop.units import NS_PER_MS, NS_PER_S
 
 MAX_NEWEST = 64
-NS_PER_MS = 1e6
-NS_PER_S = 1e9
 MAX_SLICES = 60
 
 

@@ -28,6 +28,7 @@ from txtop.ui.models.machine_detail import MachineDetailView, build_machine_deta
 from txtop.ui.models.machine_roofline import build_roofline
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
+from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
     from txtop.session.transport import Transport
@@ -37,7 +38,6 @@ NO_HERO = HeroView()
 NO_MACHINE = MachineView()
 NO_MACHINE_DETAIL = MachineDetailView()
 HEAVY_PER_FRAME = 1
-NS_PER_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def _build_machine_view(
 
 def _compute_machine_key(state: SessionState) -> tuple[object, ...]:
     """What is read of the machine changes with it."""
-    return state.clock_ns // int(NS_PER_S), len(state.devices), len(state.gaps), state.ended
+    return state.clock_ns // NS_PER_S, len(state.devices), len(state.gaps), state.ended
 
 
 def _compute_log_key(state: SessionState) -> tuple[object, ...]:

@@ -14,6 +14,7 @@ from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.plan.requests import compute_max_tokens
 from txtop.protocol import commands, events
+from txtop.units import NS_PER_S
 from txtop.worker.failures import RejectedError
 from txtop.worker.serving.batcher import (
     STATUS_INTERVAL_NS,
@@ -28,7 +29,6 @@ PAGE_SIZE = 256
 STEP_TOKENS = 512
 STOP_S = 30.0
 STATUS_INTERVAL_S = STATUS_INTERVAL_NS / 1e9
-NS_PER_S = 1e9
 _NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 

@@ -12,12 +12,12 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import find_outliers
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import WIDENINGS, count_planned_iterations
+from txtop.units import NS_PER_MS
 
 IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
 MIN_LEAD_NS = 500_000_000
 FINE_WIDENINGS = (0.02, 0.05)
 MANY_ITERATIONS = 100
-NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)
