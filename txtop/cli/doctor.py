@@ -18,13 +18,15 @@ def doctor(
     """What this machine can measure, and why not the rest, one line each."""
     from txtop.cli.probes import format_capabilities, probe_capabilities
 
-    found = probe_capabilities(session_dir)
+    capabilities = probe_capabilities(session_dir)
     if json_lines:
         import json
 
-        print(json.dumps({"capabilities": found}, indent=2))
+        import msgspec
+
+        print(json.dumps({"capabilities": msgspec.to_builtins(capabilities)}, indent=2))
     else:
-        print("\n".join(format_capabilities(found)))
+        print("\n".join(format_capabilities(capabilities)))
     return 0
 
 

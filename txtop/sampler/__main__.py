@@ -9,6 +9,7 @@ from types import FrameType
 
 import msgspec
 
+from txtop.protocol.capabilities import ProbeReply
 from txtop.sampler.probe import probe
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.sampler import Sampler
@@ -49,7 +50,7 @@ def main() -> None:
     parser.add_argument("--probe", action="store_true", help="print what can be measured, and end")
     options = parser.parse_args()
     if options.probe:
-        sys.stdout.write(msgspec.json.encode({"capabilities": probe()}).decode() + "\n")
+        sys.stdout.write(msgspec.json.encode(ProbeReply(probe())).decode() + "\n")
         return
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import Literal
 
-import msgspec
 import psutil
 
+from txtop.protocol.capabilities import Capability
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
 from txtop.sampler import nvml, rapl
@@ -22,15 +21,6 @@ from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 NVML_TIMEOUT_S = 10.0
 RATE_HZ = 5
 COST_SECONDS = 2
-
-
-class Capability(msgspec.Struct, frozen=True):
-    """One line of the doctor's: what, whether it works, how or why not, and the next step."""
-
-    capability: str
-    state: Literal["ok", "missing", "broken"]
-    detail: str
-    next: str = ""
 
 
 def probe() -> list[Capability]:

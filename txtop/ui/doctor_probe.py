@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-import msgspec
-
+from txtop.protocol.capabilities import build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 
 PROBE_DELAY_S = 1.0
@@ -26,28 +24,17 @@ class Finding:
     detail: str
 
 
-class _ProbeEntry(msgspec.Struct):
-    capability: str
-    state: str
-    detail: str
-
-
-class _ProbeReply(msgspec.Struct):
-    capabilities: list[_ProbeEntry]
-
-
 def parse_findings(output: bytes) -> tuple[Finding, ...]:
     """What a probe printed, the worst first and of equals the GPU."""
     try:
-        entries = msgspec.json.decode(output, type=_ProbeReply).capabilities
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        entries = decode_probe_reply(output)
+    except ValueError:
         return (Finding("broken", "telemetry", "its probe did not answer"),)
-    found = [
-        Finding(each.state, sanitise(each.capability, 40), sanitise(each.detail, 200))
-        for each in entries
-        if each.state in STATE_ORDER
+    findings = [
+        Finding(entry.state, sanitise(entry.capability, 40), sanitise(entry.detail, 200))
+        for entry in entries
     ]
-    return tuple(sorted(found, key=lambda f: (STATE_ORDER.index(f.state), f.what != "gpu")))
+    return tuple(sorted(findings, key=lambda f: (STATE_ORDER.index(f.state), f.what != "gpu")))
 
 
 class DoctorProbe:
@@ -77,7 +64,7 @@ class DoctorProbe:
     def _start(self) -> bool:
         try:
             self._probe = subprocess.Popen(
-                [sys.executable, "-m", "txtop.sampler", "--probe"],
+                build_probe_command("txtop.sampler"),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
