@@ -37,14 +37,14 @@ class Slow(ScreenArm):
         with suppress(OSError):
             while data := os.read(self._terminal, AT_ONCE if self.rate else 65536):
                 self.taken += len(data)
-                self._last_words = data
+                self._last_output = data
                 self._newest = (self._newest + data)[-65536:]
                 if self.rate:
                     time.sleep(len(data) / self.rate)
 
     def asked(self) -> float:
         """Seconds from typing `q` to its question in what the terminal took."""
-        self._all.resume()
+        self._tree.resume()
         time.sleep(1.0)
         self._newest = b""
         began = time.monotonic()
@@ -76,7 +76,7 @@ def main() -> None:
                     watched.rate = options.rate * 1e3 if turn == "B" else None
                     before = watched.taken
                     watched.run_for(SLICE_S)
-                    gaps[turn] += watched.gaps()
+                    gaps[turn] += watched.take_gaps()
                     taken[turn] += watched.taken - before
                 ratios.append(fmean(gaps["B"]) / fmean(gaps["A"]))
                 for turn, what in (

@@ -121,7 +121,7 @@ def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("slow", "ok", batches=(1, 2))).start()
     for name in ("c001", "c002"):
         run.until(lambda n=name: n in run.state.cells and len(run.state.cells[n].samples) == 3)
-        assert run.conductor.steering.obey(_request("skip")) == {"ok": True}
+        assert run.conductor.control.handle(_request("skip")) == {"ok": True}
         run.until(lambda n=name: run.state.cells[n].over)
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["skipped", "skipped", "ok", "ok"]
@@ -133,12 +133,12 @@ def test_skip_leaves_the_worker_for_the_next_cell(tmp_path: Path) -> None:
 def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", iterations=300)).start()
     run.until(lambda: "c001" in run.state.cells and len(run.state.cells["c001"].samples) > 20)
-    run.conductor.steering.obey(_request("pause"))
+    run.conductor.control.handle(_request("pause"))
     time.sleep(0.4)
     held = len(run.state.cells["c001"].samples)
     time.sleep(0.4)
     assert len(run.state.cells["c001"].samples) == held < 300 and run.state.paused
-    run.conductor.steering.obey(_request("resume"))
+    run.conductor.control.handle(_request("resume"))
     assert run.join() == ("done", True)
     assert len(run.state.cells["c001"].samples.kept()) == 300
 
@@ -157,7 +157,7 @@ def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: in
     )
     asked_s = time.monotonic()
     for _ in range(asks):
-        run.conductor.steering.obey(_request("stop"))
+        run.conductor.control.handle(_request("stop"))
     assert run.join() == ("stopped", True)
     assert time.monotonic() - asked_s < 2.0
     assert statuses(run.state) == ["cancelled", "waiting"]
@@ -221,7 +221,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
         assert status is not None
         time.sleep(0.1)
     time.sleep(1.0)
-    run.conductor.steering.obey(_request("stop"))
+    run.conductor.control.handle(_request("stop"))
     assert run.join() == ("stopped", True)
     assert len(waits) > 20 and max(waits) < 0.5
 

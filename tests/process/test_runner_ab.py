@@ -206,9 +206,9 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=6)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
-    run.conductor.steering.obey(control_protocol.ControlRequest(do="pause", who="t"))
+    run.conductor.control.handle(control_protocol.ControlRequest(do="pause", who="t"))
     run.until(lambda: run.state.paused)
-    run.conductor.steering.obey(control_protocol.ControlRequest(do="resume", who="t"))
+    run.conductor.control.handle(control_protocol.ControlRequest(do="resume", who="t"))
     assert run.join(20) == ("done", True)
     found = versus(run.state)
     assert [b.reasons for b in found.rounds if not b.kept] in ([["paused"]], [])
@@ -218,7 +218,7 @@ def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
-    run.conductor.steering.obey(control_protocol.ControlRequest(do="skip", who="t"))
+    run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
     assert versus(run.state).verdict("B") == "faster"
@@ -230,7 +230,7 @@ def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> Non
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", asked(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control_protocol.ControlRequest(do="stop", who="t"))
+    run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
     last = versus(run.state).rounds[-1]
@@ -253,7 +253,7 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
 
     run = Run(tmp_path / "s", asked(blocks=12)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
-    run.conductor.steering.obey(control_protocol.ControlRequest(do="stop", who="t"))
+    run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
     from support.fake_run import FAKE
 

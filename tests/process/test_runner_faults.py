@@ -67,16 +67,16 @@ def test_a_worker_with_a_sticky_error_is_not_used_again(tmp_path: Path) -> None:
 
 def test_patience_ends_with_the_cell_or_with_silence() -> None:
     cell = Deadline(20.0, 100.0)
-    cell.heard(119.0)
-    assert cell.lost(120.0) == ""
-    assert cell.lost(120.1) == "longer than --timeout 20 s"
+    cell.note_output(119.0)
+    assert cell.explain_expiry(120.0) == ""
+    assert cell.explain_expiry(120.1) == "longer than --timeout 20 s"
     cell.extend(5.0)
-    assert cell.lost(125.0) == ""
+    assert cell.explain_expiry(125.0) == ""
     silent = Deadline(None, 100.0)
-    assert silent.lost(100.0 + SILENCE_S) == ""
-    assert silent.lost(100.1 + SILENCE_S) == "no sign of life for 600 s"
-    silent.heard(500.0)
-    assert silent.lost(500.0 + SILENCE_S) == ""
+    assert silent.explain_expiry(100.0 + SILENCE_S) == ""
+    assert silent.explain_expiry(100.1 + SILENCE_S) == "no sign of life for 600 s"
+    silent.note_output(500.0)
+    assert silent.explain_expiry(500.0 + SILENCE_S) == ""
 
 
 @pytest.mark.fault(23)

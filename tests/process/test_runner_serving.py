@@ -138,12 +138,12 @@ class Slowly:
 def test_while_paused_nothing_comes_and_no_wait_is_counted(tmp_path: Path) -> None:
     live = Slowly(tmp_path / "s", plan("ok", Serving(requests=60, rate=60.0)))
     live.wait(10)
-    live.run.conductor.steering.paused = True
+    live.run.conductor.control.paused = True
     time.sleep(0.6)
     before = live.answered
     time.sleep(0.6)
     assert live.answered == before < 60
-    live.run.conductor.steering.paused = False
+    live.run.conductor.control.paused = False
     live.run.thread.join(20)
     answered = requests(tmp_path / "s")
     assert len(answered) == 60
@@ -154,7 +154,7 @@ def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
     live = Slowly(tmp_path / "s", plan("slow", Serving(requests=5000, rate=100.0)))
     live.wait(10)
     began = time.monotonic()
-    live.run.conductor.steering.stop("test")
+    live.run.conductor.control.stop("test")
     live.run.thread.join(20)
     assert time.monotonic() - began < 3
     state = live.run.state.cells["c001"]

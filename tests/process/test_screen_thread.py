@@ -34,7 +34,7 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
                 say=said.append,
                 turns=2,
             )
-    assert result.outcome == "fail", "\n".join([*said, *result.lines()])
+    assert result.outcome == "fail", "\n".join([*said, *result.format_lines()])
     assert result.exit_code == 1
     assert result.mean.ratio > 1.1
     assert result.p99.ratio > 2

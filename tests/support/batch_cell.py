@@ -40,15 +40,15 @@ def conduct(
         streams.load(0, "c001"), device_id="GPU-1" if gpu else None
     )
     at_ns = read_ns = 0
-    course = CellSchedule(plan, session, state)
+    schedule = CellSchedule(plan, session, state)
     samples = state.samples
     while True:
-        block = course.next_block()
-        for verdict in course.judge_blocks(last=block is None):
+        block = schedule.next_block()
+        for verdict in schedule.judge_blocks(last=block is None):
             fold(session, verdict)
             block = block or ("measured", 0)
         if block is None:
-            return session, state, course
+            return session, state, schedule
         role, count = block
         for _ in range(count):
             e2e_ns = round(e2e_ms(len(samples)) * 1e6)

@@ -69,7 +69,7 @@ class CellSchedule:
     @property
     def measured(self) -> int:
         """How many iterations were measured so far, without those of discarded blocks."""
-        self._count()
+        self._count_new_iterations()
         return self._counts["measured"] - len(self._state.samples.discarded)
 
     def next_warmup(self) -> tuple[Role, int] | None:
@@ -79,17 +79,17 @@ class CellSchedule:
             return "first", 1
         if self._first_at_ns is None:
             self._first_at_ns = self._session.clock_ns
-        self._count()
-        more = self._more_warmup()
+        self._count_new_iterations()
+        more = self._count_warmup_left()
         if not more:
             return None
         self.stage = "warming"
-        return "warmup", min(more, self._block())
+        return "warmup", min(more, self._compute_block_size())
 
     def next_block(self) -> tuple[Role, int] | None:
         """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
         before = self.next_warmup()
-        self._stamp()
+        self._mark_block_end()
         if before is not None:
             return before
         self.stopped_by = self._decide()
@@ -97,7 +97,7 @@ class CellSchedule:
             return None
         self.stage = "measuring"
         fixed = self._plan.iterations
-        count = min(self._block(), fixed - self.measured if fixed else 1_000_000)
+        count = min(self._compute_block_size(), fixed - self.measured if fixed else 1_000_000)
         self._open.append(_IssuedBlock(len(self._state.samples), count, self._session.clock_ns))
         return "measured", count
 
@@ -106,9 +106,9 @@ class CellSchedule:
 
         A block is judged when readings from after it have come, and with the `last` in any case.
         """
-        self._stamp()
+        self._mark_block_end()
         load = self._state.load
-        readings = block_validity.MachineReadings.of(
+        readings = block_validity.MachineReadings.from_session(
             self._session, load.device_id if load else None
         )
         newest_ns = readings.newest_ns()
@@ -119,16 +119,16 @@ class CellSchedule:
                 readings, self._first_at_ns or 0, block.from_ns, block.to_ns
             )
             if why:
-                found.append(self._verdict(block, why))
+                found.append(self._build_verdict(block, why))
         return found
 
-    def _stamp(self) -> None:
+    def _mark_block_end(self) -> None:
         """Notes when the newest block ended, once its iterations have come."""
         newest = self._open[-1] if self._open else None
         if newest and len(self._state.samples) >= newest.first + newest.count:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
-    def _verdict(self, block: _IssuedBlock, why: list[str]) -> DisturbedBlock:
+    def _build_verdict(self, block: _IssuedBlock, why: list[str]) -> DisturbedBlock:
         kept = self._repeats >= MAX_REPEATS
         self._repeats += not kept
         return DisturbedBlock(
@@ -140,13 +140,13 @@ class CellSchedule:
             reasons=why,
         )
 
-    def half_width(self) -> float | None:
+    def compute_half_width(self) -> float | None:
         """Half the anytime-valid interval of the headline, as a share of its mean."""
         return _compute_relative_half_width(
             metrics.compute_values(self._state, metrics.choose_headline_metric(self._state))
         )
 
-    def _count(self) -> None:
+    def _count_new_iterations(self) -> None:
         """Takes in the iterations that have come since, each once."""
         samples = self._state.samples
         for i in range(self._counted, len(samples)):
@@ -154,10 +154,10 @@ class CellSchedule:
             self._spent_ns[samples.role[i]] += samples.e2e_ns[i]
         self._counted = len(samples)
 
-    def _block(self) -> int:
+    def _compute_block_size(self) -> int:
         return max(1, BLOCK_NS // self._state.samples.e2e_ns[-1])
 
-    def _more_warmup(self) -> int:
+    def _count_warmup_left(self) -> int:
         """Warm-up iterations still to run: what is left of a count, or what the gate asks for."""
         warm = self._counts["warmup"]
         if self._plan.warmup is not None:
@@ -171,19 +171,21 @@ class CellSchedule:
         recent = self._state.samples.e2e_ns[begun:]
         if not warmup.is_flat(recent):
             return warmup.suggest_iterations(warm)
-        return 0 if self._settled() else warmup.WINDOW
+        return 0 if self._is_gpu_settled() else warmup.WINDOW
 
-    def _settled(self) -> bool:
+    def _is_gpu_settled(self) -> bool:
         """The GPU's part of the gate; true on a CPU, and where a GPU tells neither value."""
         load = self._state.load
         name = self._session.gpu(load.device_id) if load else None
         device = self._session.devices.get(name or "")
         if device is None:
             return True
-        temperature, clock = (self._readings(device, n) for n in ("temperature_c", "sm_clock_mhz"))
+        temperature, clock = (
+            self._read_series(device, n) for n in ("temperature_c", "sm_clock_mhz")
+        )
         return temperature is None or clock is None or warmup.is_settled(temperature, clock)
 
-    def _readings(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
+    def _read_series(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
         """(s, value) since the first iteration; null where the device tells no such value."""
         if device.last(name) is None:
             return None
@@ -202,8 +204,8 @@ class CellSchedule:
             if n < self._look_at and spent_s < self._plan.budget_s:
                 return None
             self._look_at = round(n * LOOK_GROWTH) + 1
-            widths = self._widths()
-            self._drifting = self._drifting + 1 if self._drifts(n) else 0
+            widths = self._compute_half_widths()
+            self._drifting = self._drifting + 1 if self._is_drifting(n) else 0
         return stopping.decide_stop(
             n=n,
             measured_s=measured_s,
@@ -214,7 +216,7 @@ class CellSchedule:
             drifting=self._drifting,
         )
 
-    def _widths(self) -> list[tuple[float, float]]:
+    def _compute_half_widths(self) -> list[tuple[float, float]]:
         """Relative half-widths of the headline, TPOT and TTFT, each with its bound."""
         bounds = {
             metrics.choose_headline_metric(self._state): stopping.RATE_HALF_WIDTH,
@@ -227,7 +229,7 @@ class CellSchedule:
         }
         return [(width, bounds[name]) for name, width in widths.items() if width is not None]
 
-    def _drifts(self, n: int) -> bool:
+    def _is_drifting(self, n: int) -> bool:
         """The trend test on what is measured so far, from 30 iterations on."""
         if n < stopping.NO_STEADY_FROM:
             return False

@@ -24,7 +24,7 @@ class MachineReadings:
     lost_ns: tuple[int, ...] = ()
 
     @staticmethod
-    def of(session: SessionState, device_id: str | None) -> MachineReadings:
+    def from_session(session: SessionState, device_id: str | None) -> MachineReadings:
         """Of the devices that a cell on the GPU `device_id` (null: on the CPU) depends on."""
         name = session.gpu(device_id) or ""
         lost = tuple(at for at, gap in session.gaps if gap.producer == name)
@@ -86,7 +86,7 @@ def _check_foreign_processes(
 
 
 def _check_clock(gpu: WatchedDevice, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
-    """A power cap moves the clock as a matter of course: under one it says nothing."""
+    """A power cap moves the clock as a matter of schedule: under one it says nothing."""
     capped = any(
         int(v) & throttle.POWER_CAP
         for v in _select_readings(gpu, "throttle_reasons", from_ns, to_ns)

@@ -38,7 +38,7 @@ class ChildProcess:
     memory_kills: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
-    def hear(self, line: bytes) -> None:
+    def keep_error_line(self, line: bytes) -> None:
         """Keeps one line of its standard error, made inert."""
         if line:
             self.stderr.append(sanitise(line.decode(errors="replace"), 500))
@@ -63,7 +63,7 @@ class ChildProcess:
         except (ProcessLookupError, PermissionError):
             return
 
-    def end(self, patience_s: float = 1.0) -> int | None:
+    def end(self, timeout_s: float = 1.0) -> int | None:
         """Closes its input, then TERM, then KILL; its exit code, null if it cannot be killed."""
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
@@ -72,7 +72,7 @@ class ChildProcess:
             if number is not None:
                 self.signal(number)
             try:
-                return self.process.wait(patience_s)
+                return self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 continue
         return None

@@ -77,41 +77,41 @@ class Conductor:
         self._resumes = plan is None
         self._folder, self._name = folder, name
         self.recorder = Recorder(writer, before)
-        self.steering = RunControl(self.recorder)
+        self.control = RunControl(self.recorder)
         workers = len({cell.worker for cell in before.cells.values()})
-        self._crew = WorkerClient(self.plan, self.recorder, self.steering, worker, workers)
-        self._wires = IoLoop(
+        self._client = WorkerClient(self.plan, self.recorder, self.control, worker, workers)
+        self._io_loop = IoLoop(
             on_event=self._on_event,
-            on_bad=self._on_bad,
-            on_end=lambda child: self._crew.inbox.put((child, None)),
-            on_request=self.steering.obey,
-            on_orphaned=lambda: self.steering.stop("the command that started it is gone"),
-            on_broken=lambda error: self._crew.inbox.put((None, error)),
+            on_malformed=self._on_malformed,
+            on_end=lambda child: self._client.inbox.put((child, None)),
+            on_request=self.control.handle,
+            on_orphaned=lambda: self.control.stop("the command that started it is gone"),
+            on_broken=lambda error: self._client.inbox.put((None, error)),
         )
-        self._watch = SamplerSupervisor(sampler, screens or {}, self._wires, self.recorder)
-        self._crew.connect(self._wires, self._watch)
+        self._supervisor = SamplerSupervisor(sampler, screens or {}, self._io_loop, self.recorder)
+        self._client.connect(self._io_loop, self._supervisor)
         if socket_path is not None:
-            self._wires.serve(socket_path)
+            self._io_loop.serve(socket_path)
 
     def watch_lifeline(self, fd: int) -> None:
         """Stops the run when nobody holds the other end of `fd` any more."""
-        self._wires.watch_lifeline(fd)
+        self._io_loop.watch_lifeline(fd)
 
     def interrupt(self) -> None:
         """Asks for a stop from a signal handler, which may hold no lock."""
-        self._crew.inbox.put((None, None))
+        self._client.inbox.put((None, None))
 
     # What children say, on the thread of the wires
 
     def _on_event(self, child: ChildProcess, event: AnyEvent) -> None:
         event.src = child.name
-        if self._watch.owns(child):
-            self._watch.heard()
+        if self._supervisor.owns(child):
+            self._supervisor.note_output()
             if isinstance(event, events.Telemetry | events.Log | events.Gap):
                 self.recorder.record(event)
             return
         if not isinstance(event, WORKER_EVENTS):
-            self._on_bad(child, f"{event.__struct_config__.tag} is not for a worker to say")
+            self._on_malformed(child, f"{event.__struct_config__.tag} is not for a worker to say")
             return
         if (
             not isinstance(event, UNSOLICITED_EVENTS)
@@ -119,11 +119,11 @@ class Conductor:
         ):
             return
         if isinstance(event, events.Log) and event.text == model_config.OFFLINE_NOTICE:
-            self._crew.offline = True
+            self._client.offline = True
         self.recorder.record(event)
-        self._crew.inbox.put((child, event))
+        self._client.inbox.put((child, event))
 
-    def _on_bad(self, child: ChildProcess, why: str) -> None:
+    def _on_malformed(self, child: ChildProcess, why: str) -> None:
         self.recorder.warn(f"{child.name} said what is no event: {why}")
 
     # The run
@@ -134,15 +134,15 @@ class Conductor:
             session_start.reopen_session(self.recorder)
         else:
             session_start.begin_session(self.recorder, self.plan, self._folder.name, self._name)
-        self._watch.start()
+        self._supervisor.start()
         reason: EndReason = "failed"
         try:
-            if self._watch.started and machine_info.has_package_power():
-                self._rest()
+            if self._supervisor.started and machine_info.has_package_power():
+                self._record_idle_power()
             self._measure()
-            reason = "stopped" if self.steering.stops else "done"
+            reason = "stopped" if self.control.stops else "done"
         finally:
-            self._watch.end()
+            self._supervisor.end()
             self.recorder.record(
                 events.SessionEnded(
                     t_ns=now_ns(),
@@ -152,27 +152,27 @@ class Conductor:
                     sha256=self.recorder.writer.digest(),
                 )
             )
-            self.steering.ended = True
+            self.control.ended = True
             recorded = self.recorder.writer.close()
-            self._wires.close()
+            self._io_loop.close()
         return reason, recorded
 
     def _measure(self) -> None:
         """What is missing of the plan, and how outputs differ: of arms before they take turns."""
         wanted = session_start.find_missing_cells(self.recorder.state)
-        outputs = FidelityRun(self._crew)
+        outputs = FidelityRun(self._client)
         if self.plan.margin is None:
-            MatrixRun(self._crew, outputs, wanted).run()
+            MatrixRun(self._client, outputs, wanted).run()
         elif wanted:
             outputs.run()
-            ABRun(self._crew).run()
+            ABRun(self._client).run()
 
-    def _rest(self) -> None:
+    def _record_idle_power(self) -> None:
         """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
         devices = self.recorder.state.devices
         until_s = time.monotonic() + IDLE_TIMEOUT_S
-        while time.monotonic() < until_s and not self.steering.stops:
-            self._crew.take(None)
+        while time.monotonic() < until_s and not self.control.stops:
+            self._client.receive(None)
             read = devices[HOST].series.get("power_w") if HOST in devices else None
             if read is not None and read[0][-1] - read[0][0] >= IDLE_NS:
                 return

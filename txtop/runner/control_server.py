@@ -42,7 +42,7 @@ class ControlServer:
         self._listener.listen(16)
         self._listener.setblocking(False)
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Listens. On the thread of the loop."""
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
@@ -64,13 +64,13 @@ class _Peer:
         answer: Callable[[control_protocol.ControlRequest], ControlAnswer],
     ) -> None:
         self._peer, self._selector, self._answer = peer, selector, answer
-        self._heard, self._unread = bytearray(), bytearray()
+        self._received, self._unread = bytearray(), bytearray()
         peer.setblocking(False)
-        selector.register(peer, selectors.EVENT_READ, self._ready)
+        selector.register(peer, selectors.EVENT_READ, self._handle)
 
-    def _ready(self, events: int) -> None:
+    def _handle(self, events: int) -> None:
         try:
-            alive = not events & selectors.EVENT_READ or self._listen()
+            alive = not events & selectors.EVENT_READ or self._receive()
             while alive and self._unread:
                 del self._unread[: self._peer.send(self._unread)]
         except BlockingIOError:
@@ -82,19 +82,19 @@ class _Peer:
             self._peer.close()
             return
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unread else 0)
-        self._selector.modify(self._peer, wanted, self._ready)
+        self._selector.modify(self._peer, wanted, self._handle)
 
-    def _listen(self) -> bool:
+    def _receive(self) -> bool:
         """Takes in what was sent and answers whole lines; False when the peer is to be dropped."""
         data = self._peer.recv(READ_BYTES)
-        self._heard += data
-        while (end := self._heard.find(b"\n")) >= 0:
-            line = bytes(self._heard[:end])
-            del self._heard[: end + 1]
-            self._unread += _encode_answer(self._answered(line))
-        return bool(data) and len(self._heard) <= control_protocol.MAX_REQUEST_BYTES
+        self._received += data
+        while (end := self._received.find(b"\n")) >= 0:
+            line = bytes(self._received[:end])
+            del self._received[: end + 1]
+            self._unread += _encode_answer(self._answer_line(line))
+        return bool(data) and len(self._received) <= control_protocol.MAX_REQUEST_BYTES
 
-    def _answered(self, line: bytes) -> ControlAnswer:
+    def _answer_line(self, line: bytes) -> ControlAnswer:
         try:
             request = control_protocol.decode_request(line)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

@@ -10,21 +10,21 @@ class Deadline:
 
     def __init__(self, timeout_s: float | None, now_s: float) -> None:
         self._timeout_s = timeout_s
-        self._started_s = self._heard_s = now_s
+        self._started_s = self._last_output_s = now_s
 
-    def heard(self, now_s: float) -> None:
+    def note_output(self, now_s: float) -> None:
         """The worker has said something."""
-        self._heard_s = now_s
+        self._last_output_s = now_s
 
     def extend(self, seconds: float) -> None:
         """The run was paused for so long."""
         self._started_s += seconds
-        self._heard_s += seconds
+        self._last_output_s += seconds
 
-    def lost(self, now_s: float) -> str:
+    def explain_expiry(self, now_s: float) -> str:
         """Why there is no more waiting; empty while there is."""
         if self._timeout_s is not None and now_s - self._started_s > self._timeout_s:
             return f"longer than --timeout {self._timeout_s:g} s"
-        if now_s - self._heard_s > SILENCE_S:
+        if now_s - self._last_output_s > SILENCE_S:
             return f"no sign of life for {SILENCE_S:g} s"
         return ""

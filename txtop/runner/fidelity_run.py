@@ -14,48 +14,48 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 class FidelityRun:
     """Compares what is due. A comparison that fails costs its badge and nothing else."""
 
-    def __init__(self, crew: WorkerClient) -> None:
-        self._crew = crew
-        self._recorder, self._steering = crew.recorder, crew.steering
+    def __init__(self, client: WorkerClient) -> None:
+        self._client = client
+        self._recorder, self._control = client.recorder, client.control
 
     def run(self) -> None:
         """Every comparison that is due now, until somebody stops the run."""
         worker: ChildProcess | None = None
         try:
             for reference, cell in find_pending_comparisons(self._recorder.state):
-                if self._steering.stops:
+                if self._control.stops:
                     return
-                self._steering.skip = False
-                worker = self._one(worker or self._crew.start(), reference, cell)
+                self._control.skip = False
+                worker = self._compare(worker or self._client.start_worker(), reference, cell)
         finally:
             if worker is not None:
                 worker.end()
 
-    def _one(self, worker: ChildProcess, reference: Cell, cell: Cell) -> ChildProcess | None:
+    def _compare(self, worker: ChildProcess, reference: Cell, cell: Cell) -> ChildProcess | None:
         """Returns the worker if it can go on: it keeps what the reference answered."""
         order = commands.Compare(
             cell=cell,
             reference=reference,
-            positions=self._crew.plan.fidelity_positions,
+            positions=self._client.plan.fidelity_positions,
             started_ns=worker.started_ns,
-            seed=self._crew.plan.seed,
-            allowed=self._crew.plan.allowed,
+            seed=self._client.plan.seed,
+            allowed=self._client.plan.allowed,
         )
-        self._crew.begin(self._crew.plan.timeout_s)
+        self._client.start_deadline(self._client.plan.timeout_s)
         try:
-            self._crew.wait_while_paused(worker)
-            self._crew.ask(worker, order, cell, events.Fidelity, killable=True)
+            self._client.wait_while_paused(worker)
+            self._client.ask(worker, order, cell, events.Fidelity, killable=True)
             return worker
         except CellEnded as over:
             failed = over.reason or over.stopped_by
         except WorkerDied:
             failed = worker_failure.diagnose_death(worker)[1]
         worker.end(0.1)
-        if not self._steering.stops:
-            self._fail(reference, cell, "skipped" if self._steering.skip else failed)
+        if not self._control.stops:
+            self._record_failure(reference, cell, "skipped" if self._control.skip else failed)
         return None
 
-    def _fail(self, reference: Cell, cell: Cell, why: str) -> None:
+    def _record_failure(self, reference: Cell, cell: Cell, why: str) -> None:
         self._recorder.record(
             events.Fidelity(t_ns=now_ns(), cell=cell.id, reference=reference.id, failed=why)
         )

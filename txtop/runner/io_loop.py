@@ -22,7 +22,7 @@ READ_BYTES = 1 << 16
 class IoLoop:
     """Callbacks run on the thread of the wires and must be short.
 
-    `on_event(child, event)`, `on_bad(child, why)`, `on_end(child)` when its output closes,
+    `on_event(child, event)`, `on_malformed(child, why)`, `on_end(child)` when its output closes,
     `on_request(request) -> answer`, `on_orphaned()` when the lifeline closes,
     `on_broken(error)` when one of these raised and nothing is read any more.
     """
@@ -31,28 +31,28 @@ class IoLoop:
         self,
         *,
         on_event: Callable[[ChildProcess, AnyEvent], None],
-        on_bad: Callable[[ChildProcess, str], None],
+        on_malformed: Callable[[ChildProcess, str], None],
         on_end: Callable[[ChildProcess], None],
         on_request: Callable[[control_protocol.ControlRequest], ControlAnswer],
         on_orphaned: Callable[[], None],
         on_broken: Callable[[Exception], None],
     ) -> None:
-        self._on_event, self._on_bad, self._on_end = on_event, on_bad, on_end
+        self._on_event, self._on_malformed, self._on_end = on_event, on_malformed, on_end
         self._on_request, self._on_orphaned = on_request, on_orphaned
         self._on_broken = on_broken
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
-        self._new: list[Callable[[], None]] = []
+        self._actions: list[Callable[[], None]] = []
         self._guard = threading.Lock()
         self._closing = False
-        self._watch(self._wake_read, self._woken)
-        self._thread = threading.Thread(target=self._run, name="wires", daemon=True)
+        self._register(self._wake_read, self._run_actions)
+        self._thread = threading.Thread(target=self._run, name="io loop", daemon=True)
         self._thread.start()
 
     def add(self, child: ChildProcess) -> None:
         """Reads the output and the errors of `child` from now on."""
         assert child.process.stdout is not None and child.process.stderr is not None
-        lines = _EventSplitter(child, self._on_event, self._on_bad)
+        lines = _EventSplitter(child, self._on_event, self._on_malformed)
         out, err = child.process.stdout.fileno(), child.process.stderr.fileno()
 
         os.set_blocking(err, False)
@@ -77,7 +77,7 @@ class IoLoop:
             *whole, rest = bytes(tail).split(b"\n")
             tail[:] = rest[-4096:]
             for line in whole:
-                child.hear(line)
+                child.keep_error_line(line)
             return True
 
         def on_out() -> None:
@@ -89,12 +89,12 @@ class IoLoop:
             # Its last words were written before its output ended: they are in the pipe by now.
             while on_err():
                 pass
-            child.hear(bytes(tail))
+            child.keep_error_line(bytes(tail))
             tail.clear()
             self._on_end(child)
 
-        self._later(lambda: self._watch(out, on_out))
-        self._later(lambda: self._watch(err, on_err))
+        self._run_soon(lambda: self._register(out, on_out))
+        self._run_soon(lambda: self._register(err, on_err))
 
     def watch_lifeline(self, fd: int) -> None:
         """Calls `on_orphaned` when nobody holds the other end of `fd` any more."""
@@ -104,33 +104,33 @@ class IoLoop:
                 self._selector.unregister(fd)
                 self._on_orphaned()
 
-        self._later(lambda: self._watch(fd, on_input))
+        self._run_soon(lambda: self._register(fd, on_input))
 
     def serve(self, path: Path) -> None:
         """Listens on a Unix socket that is this user's alone."""
         server = ControlServer(path, self._selector, self._on_request)
-        self._later(server.begin)
+        self._run_soon(server.start)
 
     def close(self) -> None:
         self._closing = True
-        self._poke()
+        self._wake()
         self._thread.join(2.0)
 
-    def _later(self, action: Callable[[], None]) -> None:
+    def _run_soon(self, action: Callable[[], None]) -> None:
         with self._guard:
-            self._new.append(action)
-        self._poke()
+            self._actions.append(action)
+        self._wake()
 
-    def _poke(self) -> None:
+    def _wake(self) -> None:
         os.write(self._wake_write, b"x")
 
-    def _watch(self, fd: int, action: Callable[[], object]) -> None:
+    def _register(self, fd: int, action: Callable[[], object]) -> None:
         self._selector.register(fd, selectors.EVENT_READ, lambda _events: action())
 
-    def _woken(self) -> None:
+    def _run_actions(self) -> None:
         os.read(self._wake_read, READ_BYTES)
         with self._guard:
-            new, self._new = self._new, []
+            new, self._actions = self._actions, []
         for action in new:
             action()
 
@@ -151,9 +151,9 @@ class _EventSplitter:
         self,
         child: ChildProcess,
         on_event: Callable[[ChildProcess, AnyEvent], None],
-        on_bad: Callable[[ChildProcess, str], None],
+        on_malformed: Callable[[ChildProcess, str], None],
     ) -> None:
-        self._child, self._on_event, self._on_bad = child, on_event, on_bad
+        self._child, self._on_event, self._on_malformed = child, on_event, on_malformed
         self._rest = bytearray()
         self._skipping = False
 
@@ -168,14 +168,14 @@ class _EventSplitter:
             try:
                 event = codec.decode_event(line)
             except BadLine as error:
-                self._on_bad(self._child, str(error))
+                self._on_malformed(self._child, str(error))
                 continue
             if event is not None:
                 self._on_event(self._child, event)
         if len(self._rest) > codec.MAX_LINE_BYTES:
             self._rest.clear()
             if not self._skipping:
-                self._on_bad(self._child, "a line over 1 MiB")
+                self._on_malformed(self._child, "a line over 1 MiB")
             self._skipping = True
 
 

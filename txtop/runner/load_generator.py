@@ -31,21 +31,21 @@ class LoadGenerator(threading.Thread):
         self.answers = 0
         self._paused_at_ns: int | None = None
         self._stopped = False
-        self._begun_ns = 0
+        self._started_ns = 0
         self.sent = 0
         self.held_back = False
 
     def run(self) -> None:
         """Until everything was sent, or `stop`."""
-        self._begun_ns = now_ns()
+        self._started_ns = now_ns()
         while self.sent < self._requests:
-            arrival_ns = self._next()
+            arrival_ns = self._wait_for_next()
             if arrival_ns is None:
                 return
             self._send(self.sent, arrival_ns, now_ns())
             self.sent += 1
 
-    def answered(self) -> None:
+    def count_answer(self) -> None:
         """One more was answered."""
         with self._changed:
             self.answers += 1
@@ -65,7 +65,7 @@ class LoadGenerator(threading.Thread):
                 return 0.0
             paused_ns = now_ns() - self._paused_at_ns
             self._paused_at_ns = None
-            self._begun_ns += paused_ns
+            self._started_ns += paused_ns
             self._changed.notify()
         return paused_ns / NS_PER_S
 
@@ -77,19 +77,19 @@ class LoadGenerator(threading.Thread):
         if self.is_alive():
             self.join()
 
-    def _next(self) -> int | None:
+    def _wait_for_next(self) -> int | None:
         """Waits for the next request; returns when it was meant to come, null to end."""
         with self._changed:
             while not self._stopped:
-                wait_ns = self._wait_ns()
+                wait_ns = self._compute_wait_ns()
                 if wait_ns == 0:
                     if self._arrivals_ns is None:
                         return now_ns()
-                    return self._begun_ns + self._arrivals_ns[self.sent]
+                    return self._started_ns + self._arrivals_ns[self.sent]
                 self._changed.wait(None if wait_ns is None else wait_ns / NS_PER_S)
         return None
 
-    def _wait_ns(self) -> int | None:
+    def _compute_wait_ns(self) -> int | None:
         """0 to send now, null to wait until something changes."""
         if self._paused_at_ns is not None:
             return None
@@ -98,4 +98,4 @@ class LoadGenerator(threading.Thread):
         if self.sent - self.answers >= MAX_WAITING:
             self.held_back = True
             return None
-        return max(0, self._begun_ns + self._arrivals_ns[self.sent] - now_ns())
+        return max(0, self._started_ns + self._arrivals_ns[self.sent] - now_ns())

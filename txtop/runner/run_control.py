@@ -29,7 +29,7 @@ class RunControl:
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
 
-    def obey(self, request: control_protocol.ControlRequest) -> ControlAnswer:
+    def handle(self, request: control_protocol.ControlRequest) -> ControlAnswer:
         """The answer to one request of a screen or a command."""
         if request.do == "status":
             return self.status()

@@ -28,14 +28,14 @@ class SamplerSupervisor:
         self,
         command: Sequence[str] | None,
         screens: Mapping[str, int],
-        wires: IoLoop,
+        io_loop: IoLoop,
         recorder: Recorder,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._command = command
         self._processes = {"runner": os.getpid(), **screens}
         self._workers: list[ChildProcess] = []
-        self._wires, self._recorder = wires, recorder
+        self._io_loop, self._recorder = io_loop, recorder
         self._clock = clock
         self._sampler: ChildProcess | None = None
         self._due_s: float | None = None
@@ -57,33 +57,33 @@ class SamplerSupervisor:
             return
         self._sampler = child_process.start_child(SAMPLER_NAME, self._command)
         self._silent_from_s, self._stalled = self._clock() + STARTUP_TIMEOUT_S, False
-        self._wires.add(self._sampler)
+        self._io_loop.add(self._sampler)
         own = {"sampler": self._sampler.process.pid}
         for label, pid in {**self._processes, **own}.items():
-            self._tell(label, pid)
-        for worker in self._alive():
-            self._tell(worker.name, worker.process.pid)
+            self._send_watch(label, pid)
+        for worker in self._list_live_workers():
+            self._send_watch(worker.name, worker.process.pid)
 
-    def worker(self, worker: ChildProcess) -> None:
+    def watch_worker(self, worker: ChildProcess) -> None:
         """Watches the worker too; those that have ended the sampler forgets by itself."""
-        self._workers = [*self._alive(), worker]
-        self._tell(worker.name, worker.process.pid)
+        self._workers = [*self._list_live_workers(), worker]
+        self._send_watch(worker.name, worker.process.pid)
 
-    def _alive(self) -> list[ChildProcess]:
+    def _list_live_workers(self) -> list[ChildProcess]:
         return [worker for worker in self._workers if worker.process.poll() is None]
 
-    def heard(self) -> None:
+    def note_output(self) -> None:
         """The sampler has said something. On the thread of the wires."""
         self._silent_from_s = self._clock()
 
-    def lost(self) -> None:
+    def handle_exit(self) -> None:
         """Its output has ended: a gap, and a fresh one after a while."""
         sampler, self._sampler = self._sampler, None
         if sampler is None:
             return
         self._due_s = self._clock() + RESTART_DELAY_S
         ended = child_process.describe_exit(sampler.end())
-        self._gap(f"the sampler {ended}; a fresh one in {RESTART_DELAY_S:.0f} s")
+        self._record_gap(f"the sampler {ended}; a fresh one in {RESTART_DELAY_S:.0f} s")
 
     def supervise(self) -> None:
         """Says once when the sampler has fallen silent; starts a fresh one when it is time."""
@@ -94,7 +94,9 @@ class SamplerSupervisor:
             return
         stalled = self._clock() - self._silent_from_s > STALLED_S
         if stalled and not self._stalled:
-            self._gap(f"telemetry stalled: the sampler has said nothing for {STALLED_S:.0f} s")
+            self._record_gap(
+                f"telemetry stalled: the sampler has said nothing for {STALLED_S:.0f} s"
+            )
         if self._stalled and not stalled:
             text = "the sampler answers again"
             self._recorder.record(events.Log(t_ns=now_ns(), text=text))
@@ -105,9 +107,9 @@ class SamplerSupervisor:
         if sampler is not None:
             sampler.end()
 
-    def _tell(self, label: str, pid: int) -> None:
+    def _send_watch(self, label: str, pid: int) -> None:
         if self._sampler is not None:
             self._sampler.write(f"watch {label}={pid}\n".encode())
 
-    def _gap(self, reason: str) -> None:
+    def _record_gap(self, reason: str) -> None:
         self._recorder.record(events.Gap(t_ns=now_ns(), producer=SAMPLER_NAME, reason=reason))

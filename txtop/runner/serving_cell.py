@@ -22,11 +22,11 @@ from txtop.units import NS_PER_S
 class ServingRun:
     """One cell, from its first warm-up request to its last answer."""
 
-    def __init__(self, crew: WorkerClient, cell: Cell, state: CellState) -> None:
+    def __init__(self, client: WorkerClient, cell: Cell, state: CellState) -> None:
         assert cell.serving is not None
-        self._crew, self._cell, self._state = crew, cell, state
+        self._client, self._cell, self._state = client, cell, state
         self._serving: Serving = cell.serving
-        self._idle = False
+        self._is_idle = False
         self.stopped_by = ""
         self.stage = "warming"
 
@@ -35,7 +35,7 @@ class ServingRun:
         """How many requests were answered."""
         return len(self._state.samples.kept())
 
-    def half_width(self) -> float | None:
+    def compute_half_width(self) -> float | None:
         """Half the interval of the headline, as a share of it."""
         return metrics.summarise_live(
             self._state, metrics.choose_headline_metric(self._state)
@@ -43,27 +43,27 @@ class ServingRun:
 
     def run(self, worker: ChildProcess) -> None:
         """Raises `CellEnded` or `Gone`."""
-        crew, cell = self._crew, self._cell
-        rate = self._rate()
+        client, cell = self._client, self._cell
+        rate = self._compute_rate()
         if cell.scenario != "continuous":
-            crew.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
+            client.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         worker.send(commands.Serve(cell=cell.id))
         self._warm_up(worker)
         self.stage = "measuring"
-        self._offer(worker, rate)
-        if self._idle:
+        self._offer_load(worker, rate)
+        if self._is_idle:
             worker.send(commands.Close(cell=cell.id))
         else:
-            crew.cancel(worker, cell)
+            client.cancel(worker, cell)
 
-    def _rate(self) -> float | None:
+    def _compute_rate(self) -> float | None:
         """Requests a second; null for clients. Raises `CellEnded` where it hangs on a cell that
         gave no figure."""
         share = self._serving.share
         if share is None:
             return self._serving.rate
-        cell = self._crew.plan.find_capacity_cell(self._cell)
-        base = self._crew.recorder.state.cells[cell.id] if cell is not None else None
+        cell = self._client.plan.find_capacity_cell(self._cell)
+        base = self._client.recorder.state.cells[cell.id] if cell is not None else None
         most = serving.summarise_rate(base, "requests_per_s").mean if base is not None else None
         if base is None or not base.over or not most:
             raise CellEnded(
@@ -78,7 +78,7 @@ class ServingRun:
 
     def _warm_up(self, worker: ChildProcess) -> None:
         """Requests that count for nothing: as many as two full batches, or as the plan says."""
-        count = self._crew.plan.warmup_requests(self._cell)
+        count = self._client.plan.warmup_requests(self._cell)
         for index in range(count):
             now = now_ns()
             worker.send(
@@ -94,41 +94,43 @@ class ServingRun:
             return left <= 0
 
         if count:
-            self._crew.hear(worker, self._cell, enough)
+            self._client.wait_for(worker, self._cell, enough)
 
-    def _offer(self, worker: ChildProcess, rate: float | None) -> None:
-        crew, asked = self._crew, self._serving
+    def _offer_load(self, worker: ChildProcess, rate: float | None) -> None:
+        client, asked = self._client, self._serving
         arrivals = (
             None
             if rate is None
-            else requests.draw_arrivals_ns(rate, crew.plan.seed, asked.requests)
+            else requests.draw_arrivals_ns(rate, client.plan.seed, asked.requests)
         )
-        load = LoadGenerator(self._send(worker), asked.requests, arrivals, self._clients)
-        self._say_offered(rate, 0)
-        until_s = time.monotonic() + crew.plan.budget_s
+        generator = LoadGenerator(
+            self._build_sender(worker), asked.requests, arrivals, self._clients
+        )
+        self._record_offered(rate, 0)
+        until_s = time.monotonic() + client.plan.budget_s
 
         def enough(event: AnyEvent | None) -> bool:
             nonlocal until_s
             if isinstance(event, events.Request) and event.role == "measured":
-                load.answered()
-            if crew.steering.paused:
-                load.pause()
+                generator.count_answer()
+            if client.control.paused:
+                generator.pause()
                 return False
-            paused_s = load.resume()
+            paused_s = generator.resume()
             if paused_s:
-                crew.extend_deadline(paused_s)
+                client.extend_deadline(paused_s)
                 until_s += paused_s
-            return load.answers == asked.requests or time.monotonic() > until_s
+            return generator.answers == asked.requests or time.monotonic() > until_s
 
-        load.start()
+        generator.start()
         try:
-            crew.hear(worker, self._cell, enough)
+            client.wait_for(worker, self._cell, enough)
         finally:
-            load.stop()
-            self._say_offered(rate, load.sent)
-        self.stopped_by = self._why(load)
+            generator.stop()
+            self._record_offered(rate, generator.sent)
+        self.stopped_by = self._find_stop_reason(generator)
 
-    def _why(self, load: LoadGenerator) -> str:
+    def _find_stop_reason(self, generator: LoadGenerator) -> str:
         """requests, budget, or saturated: more came than could be served."""
         places = serving.sort_by_arrival(self._state)
         served = self._state.served
@@ -137,17 +139,17 @@ class ServingRun:
             for column in (served.arrival_ns, served.started_ns, served.end_ns)
         )
         over = self._serving.open_loop and (
-            load.held_back or is_saturated(arrivals, starts, ends, self._cell.slots)
+            generator.held_back or is_saturated(arrivals, starts, ends, self._cell.slots)
         )
-        left = load.sent - load.answers
+        left = generator.sent - generator.answers
         if self._serving.open_loop and left > 2 * self._cell.slots:
             over = True
-        self._idle = left == 0
+        self._is_idle = left == 0
         if over:
             return "saturated"
-        return "requests" if load.sent == self._serving.requests and not left else "budget"
+        return "requests" if generator.sent == self._serving.requests and not left else "budget"
 
-    def _send(self, worker: ChildProcess) -> SendRequest:
+    def _build_sender(self, worker: ChildProcess) -> SendRequest:
         def send(index: int, arrival_ns: int, sent_ns: int) -> None:
             worker.send(
                 commands.Arrive(
@@ -161,8 +163,8 @@ class ServingRun:
 
         return send
 
-    def _say_offered(self, rate: float | None, sent: int) -> None:
-        self._crew.recorder.record(
+    def _record_offered(self, rate: float | None, sent: int) -> None:
+        self._client.recorder.record(
             events.OfferedLoad(
                 t_ns=now_ns(),
                 cell=self._cell.id,

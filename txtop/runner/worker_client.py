@@ -53,33 +53,33 @@ class WorkerClient:
         self,
         plan: Plan,
         recorder: Recorder,
-        steering: RunControl,
+        control: RunControl,
         worker: Sequence[str],
         workers: int = 0,
     ) -> None:
         self.plan = plan
         self.recorder = recorder
-        self.steering = steering
+        self.control = control
         self.inbox: queue.SimpleQueue[ChildMessage] = queue.SimpleQueue()
         self.offline = False
         self.workers = workers
         self._command = worker
-        self._patience = Deadline(None, time.monotonic())
-        self._wires: IoLoop | None = None
-        self._watch: SamplerSupervisor | None = None
+        self._deadline = Deadline(None, time.monotonic())
+        self._io_loop: IoLoop | None = None
+        self._supervisor: SamplerSupervisor | None = None
 
-    def connect(self, wires: IoLoop, watch: SamplerSupervisor) -> None:
+    def connect(self, io_loop: IoLoop, supervisor: SamplerSupervisor) -> None:
         """What reads the children's pipes and what watches the machine, before anything starts."""
-        self._wires, self._watch = wires, watch
+        self._io_loop, self._supervisor = io_loop, supervisor
 
-    def start(self) -> ChildProcess:
+    def start_worker(self) -> ChildProcess:
         """A fresh worker."""
-        assert self._wires is not None and self._watch is not None
+        assert self._io_loop is not None and self._supervisor is not None
         self.workers += 1
         offline = {"HF_HUB_OFFLINE": "1"} if self.offline else {}
         worker = child_process.start_child(f"worker:{self.workers}", self._command, offline)
-        self._wires.add(worker)
-        self._watch.worker(worker)
+        self._io_loop.add(worker)
+        self._supervisor.watch_worker(worker)
         return worker
 
     def load(self, worker: ChildProcess, cell: Cell) -> None:
@@ -107,9 +107,9 @@ class WorkerClient:
 
     # What is recorded of a cell
 
-    def begin(self, timeout_s: float | None) -> None:
+    def start_deadline(self, timeout_s: float | None) -> None:
         """From now on the workers have so long, as a whole."""
-        self._patience = Deadline(timeout_s, time.monotonic())
+        self._deadline = Deadline(timeout_s, time.monotonic())
 
     def refuse(self, cell: Cell) -> bool:
         """Whether `cell` cannot be measured, as far as is known before loading; then says so."""
@@ -134,18 +134,18 @@ class WorkerClient:
         """Returns whether the run was paused. Raises `CellEnded` where it is to end."""
         since_s = time.monotonic()
         waited = False
-        while self.steering.paused and not self.steering.stops and not self.steering.skip:
+        while self.control.paused and not self.control.stops and not self.control.skip:
             waited = True
-            self.take(worker)
-        self._patience.extend(time.monotonic() - since_s)
-        self.check()
+            self.receive(worker)
+        self._deadline.extend(time.monotonic() - since_s)
+        self.raise_if_ended()
         return waited
 
-    def check(self) -> None:
+    def raise_if_ended(self) -> None:
         """Raises `CellEnded` where somebody asked for a stop or a skip."""
-        if self.steering.stops:
+        if self.control.stops:
             raise CellEnded("cancelled", "stop")
-        if self.steering.skip:
+        if self.control.skip:
             raise CellEnded("skipped", "skip")
 
     def ask(
@@ -165,19 +165,19 @@ class WorkerClient:
         """
         worker.send(order)
         for _ in range(count):
-            self.hear(worker, cell, lambda event: isinstance(event, wanted), killable=killable)
+            self.wait_for(worker, cell, lambda event: isinstance(event, wanted), killable=killable)
 
     def cancel(self, worker: ChildProcess, cell: Cell) -> None:
         """Until the worker has given up what it does for `cell`. Raises `CellEnded` or
         `WorkerDied`."""
         worker.send(commands.Cancel(cell=cell.id))
-        self.hear(worker, cell, lambda event: isinstance(event, events.Phase))
+        self.wait_for(worker, cell, lambda event: isinstance(event, events.Phase))
 
     def extend_deadline(self, seconds: float) -> None:
         """The run was paused for so long, which is held against nobody."""
-        self._patience.extend(seconds)
+        self._deadline.extend(seconds)
 
-    def hear(
+    def wait_for(
         self,
         worker: ChildProcess,
         cell: Cell,
@@ -189,19 +189,17 @@ class WorkerClient:
         five times a second. Raises `CellEnded` or `WorkerDied`."""
         cancelled = False
         while True:
-            if self.steering.stops > 1 or (
-                killable and (self.steering.stops or self.steering.skip)
-            ):
+            if self.control.stops > 1 or (killable and (self.control.stops or self.control.skip)):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
-                self.check()
-            if (self.steering.stops or self.steering.skip) and not cancelled:
+                self.raise_if_ended()
+            if (self.control.stops or self.control.skip) and not cancelled:
                 cancelled = True
                 worker.send(commands.Cancel(cell=cell.id))
-            event = self.take(worker)
-            lost = self._patience.lost(time.monotonic())
-            if lost:
-                raise CellEnded("timeout", reason=lost)
+            event = self.receive(worker)
+            reason = self._deadline.explain_expiry(time.monotonic())
+            if reason:
+                raise CellEnded("timeout", reason=reason)
             if event is None or getattr(event, "cell", None) != cell.id:
                 if not cancelled and enough(None):
                     return
@@ -211,15 +209,15 @@ class WorkerClient:
                     event.status if isinstance(event, events.CellFinished) else "failed"
                 )
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
-                self.check()
+                self.raise_if_ended()
             if not cancelled and enough(event):
                 return
 
-    def take(self, worker: ChildProcess | None) -> AnyEvent | None:
+    def receive(self, worker: ChildProcess | None) -> AnyEvent | None:
         """The next event of `worker`, null after a short wait. Raises `WorkerDied`."""
-        assert self._watch is not None
-        self.steering.heartbeat_ns = now_ns()
-        self._watch.supervise()
+        assert self._supervisor is not None
+        self.control.heartbeat_ns = now_ns()
+        self._supervisor.supervise()
         if worker is not None and worker.gone:
             raise WorkerDied
         try:
@@ -229,14 +227,14 @@ class WorkerClient:
         if isinstance(event, Exception):
             raise event
         if child is None:
-            self.steering.stop("signal")
+            self.control.stop("signal")
         elif event is None:
             child.gone = True
-            if self._watch.owns(child):
-                self._watch.lost()
+            if self._supervisor.owns(child):
+                self._supervisor.handle_exit()
         if child is None or child is not worker:
             return None
         if event is None:
             raise WorkerDied
-        self._patience.heard(time.monotonic())
+        self._deadline.note_output(time.monotonic())
         return event

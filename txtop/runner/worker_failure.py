@@ -16,7 +16,7 @@ from txtop.system import oom_killer
 
 
 def end_silent_worker(
-    worker: ChildProcess, state: CellState, course: CellSchedule | ServingRun, reason: str
+    worker: ChildProcess, state: CellState, schedule: CellSchedule | ServingRun, reason: str
 ) -> CellFinished:
     """It does not answer in time: TERM, then KILL."""
     worker.signal(signal.SIGTERM)
@@ -28,14 +28,14 @@ def end_silent_worker(
         status="timeout",
         reason=reason,
         hint="a longer --timeout, or less work in a cell",
-        phase=_get_phase(state, course),
-        n=course.measured,
+        phase=_get_phase(state, schedule),
+        n=schedule.measured,
         stderr=list(worker.stderr),
     )
 
 
 def build_death_event(
-    worker: ChildProcess, state: CellState, course: CellSchedule | ServingRun
+    worker: ChildProcess, state: CellState, schedule: CellSchedule | ServingRun
 ) -> CellFinished:
     """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
     code, reason, starved = diagnose_death(worker)
@@ -48,8 +48,8 @@ def build_death_event(
         status="oom" if starved else "failed",
         reason=reason,
         hint=hint,
-        phase=_get_phase(state, course),
-        n=course.measured,
+        phase=_get_phase(state, schedule),
+        n=schedule.measured,
         exit_code=code,
         stderr=list(worker.stderr),
     )
@@ -69,5 +69,5 @@ def diagnose_death(worker: ChildProcess) -> tuple[int | None, str, bool]:
     )
 
 
-def _get_phase(state: CellState, course: CellSchedule | ServingRun) -> str:
-    return state.phase if state.stage == "loading" else course.stage
+def _get_phase(state: CellState, schedule: CellSchedule | ServingRun) -> str:
+    return state.phase if state.stage == "loading" else schedule.stage

@@ -20,7 +20,7 @@ class Loop(Protocol):
     def run_for(self, seconds: float) -> None:
         """Takes one turn."""
 
-    def gaps(self) -> list[int]:
+    def take_gaps(self) -> list[int]:
         """The gaps between tokens in ns of the turns since it was last asked."""
 
 
@@ -51,10 +51,11 @@ def compare_loops(
                     loop.run_for(SLICE_S)
             pairs.append(
                 TimingPair(
-                    bare=compute_arm_timing(bare.gaps()), watched=compute_arm_timing(watched.gaps())
+                    bare=compute_arm_timing(bare.take_gaps()),
+                    watched=compute_arm_timing(watched.take_gaps()),
                 )
             )
-        say(pairs[-1].line(len(pairs)))
+        say(pairs[-1].format_line(len(pairs)))
         if len(pairs) < max(2, min_pairs):
             continue
         result = judge_pairs(pairs, half_width)

@@ -28,8 +28,7 @@ class BareArm(SlicedLoop):
         self._lines: deque[bytes] = deque()
         self._reader = threading.Thread(target=self._read, name="bare", daemon=True)
         self._reader.start()
-        self._own = ProcessTree(self._process.pid)
-        super().__init__(self._own, self)
+        super().__init__(ProcessTree(self._process.pid), self)
 
     @property
     def pid(self) -> int:
@@ -47,7 +46,7 @@ class BareArm(SlicedLoop):
         return found
 
     def close(self) -> None:
-        self._own.kill()
+        self._tree.kill()
         self._process.wait()
         self._reader.join()
 

@@ -36,7 +36,7 @@ POLL_S = 0.1
 class SessionOutcome:
     """One session: what it said, and whether it saw a difference, however small."""
 
-    words: str
+    summary: str
     winner: bool
     excludes_one: bool
 
@@ -59,7 +59,7 @@ class IdenticalArmsResult:
     def exit_code(self) -> int:
         return 0 if self.passed else 1
 
-    def line(self) -> str:
+    def format_line(self) -> str:
         """The verdict on the verdicts."""
         n = len(self.outcomes)
         seen = sum(each.excludes_one for each in self.outcomes)
@@ -87,9 +87,9 @@ def run(*, sessions: int = SESSION_COUNT, say: Callable[[str], None]) -> Identic
             plan = _build_plan(config.parent, seed=number)
             launched = start_run(plan, session_dir=folder, name=f"aa-{number}", on_hangup="stop")
             outcomes.append(_build_outcome(_follow_to_end(launched)))
-            say(f"{number:>3}  {outcomes[-1].words}")
+            say(f"{number:>3}  {outcomes[-1].summary}")
     result = IdenticalArmsResult(tuple(outcomes))
-    say(result.line())
+    say(result.format_line())
     return result
 
 
@@ -129,7 +129,7 @@ def _build_outcome(found: ABTest) -> SessionOutcome:
     (name,) = found.sequences
     verdict = found.verdict(name, over=True)
     return SessionOutcome(
-        words=f"{found.words(name, over=True)}  {found.blocks} blocks",
+        summary=f"{found.words(name, over=True)}  {found.blocks} blocks",
         winner=verdict in ("faster", "slower"),
         excludes_one=found.sequences[name].excludes_one,
     )

@@ -59,7 +59,7 @@ def run(
         result = compare_loops(
             start_arms, min_pairs=min_pairs, max_pairs=max_pairs, half_width=half_width, say=say
         )
-    for line in result.lines():
+    for line in result.format_lines():
         say(line)
     return result
 

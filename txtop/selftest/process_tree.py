@@ -17,33 +17,33 @@ class ProcessTree:
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
-        self._known: dict[int, psutil.Process] = {pid: self._root}
+        self._processes: dict[int, psutil.Process] = {pid: self._root}
 
     def stop(self) -> None:
         """Returns when every process is stopped."""
-        members = self._members()
+        members = self._list_members()
         for process in members:
             self._send(process, signal.SIGSTOP)
         self._wait_stopped(members)
 
     def resume(self) -> None:
         """Continues every process."""
-        for process in self._members():
+        for process in self._list_members():
             self._send(process, signal.SIGCONT)
 
     def kill(self) -> None:
         """Ends whatever is left, stopped or not, and what was once seen here."""
-        members = self._members()
+        members = self._list_members()
         for process in members:
             self._send(process, signal.SIGKILL)
         psutil.wait_procs(members, _TIMEOUT_S)
 
-    def _members(self) -> list[psutil.Process]:
+    def _list_members(self) -> list[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
             for child in self._root.children(recursive=True):
-                self._known.setdefault(child.pid, child)
-        self._known = {pid: p for pid, p in self._known.items() if p.is_running()}
-        return list(self._known.values())
+                self._processes.setdefault(child.pid, child)
+        self._processes = {pid: p for pid, p in self._processes.items() if p.is_running()}
+        return list(self._processes.values())
 
     @staticmethod
     def _send(process: psutil.Process, number: int) -> None:

@@ -78,10 +78,9 @@ class ScreenArm(SlicedLoop):
         if self._pid == 0:
             _exec_command(command)
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self._last_words = b""
+        self._last_output = b""
         threading.Thread(target=self._drain, name="terminal", daemon=True).start()
-        self._all = ProcessTree(self._pid)
-        super().__init__(self._all, self)
+        super().__init__(ProcessTree(self._pid), self)
 
     @property
     def worker_pid(self) -> int:
@@ -96,14 +95,14 @@ class ScreenArm(SlicedLoop):
         found = self._tail.poll() if self._tail is not None else []
         gone, _ = os.waitpid(self._pid, os.WNOHANG)
         if gone or (self._tail is not None and self._tail.over is not None):
-            said = self._last_words.decode(errors="replace").strip().splitlines()
+            said = self._last_output.decode(errors="replace").strip().splitlines()
             why = (self._tail and self._tail.over) or (said[-1] if said else "no word")
             raise RunError(f"the watched run ended: {why}")
         return found
 
     def close(self) -> None:
         """Ends the run as a person would, then by force whatever is left of it."""
-        self._all.resume()
+        self._tree.resume()
         if self._tail is not None:
             stopping = ControlClient(self._session).send("stop")
             give_up_s = time.monotonic() + END_TIMEOUT_S
@@ -111,7 +110,7 @@ class ScreenArm(SlicedLoop):
                 time.sleep(POLL_S)
                 self._tail.poll()
             self._tail.close()
-        self._all.kill()
+        self._tree.kill()
         with suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
         with suppress(OSError):
@@ -121,7 +120,7 @@ class ScreenArm(SlicedLoop):
         """Reads as fast as the screen writes, as a good terminal does."""
         with suppress(OSError):
             while data := os.read(self._terminal, 65536):
-                self._last_words = data
+                self._last_output = data
 
 
 def _exec_command(command: list[str]) -> None:

@@ -65,7 +65,7 @@ class SlicedLoop:
         self._windows.append((start_ns, end_ns))
         self._calls += self._source.poll()
 
-    def gaps(self) -> list[int]:
+    def take_gaps(self) -> list[int]:
         """Gaps in ns of the slices since the last call. Runs on until all of them are known."""
         windows, self._windows = self._windows, []
         self._advance(windows[-1][1])
@@ -74,14 +74,14 @@ class SlicedLoop:
 
     def wait_loaded(self) -> None:
         """Until the loop has said something; then stops it until its first slice."""
-        self._advance(0, patience_s=120.0)
+        self._advance(0, timeout_s=120.0)
 
-    def _advance(self, until_ns: int, patience_s: float = TIMEOUT_S) -> None:
+    def _advance(self, until_ns: int, timeout_s: float = TIMEOUT_S) -> None:
         self._tree.resume()
-        give_up_s = time.monotonic() + patience_s
+        give_up_s = time.monotonic() + timeout_s
         while not self._calls or self._calls[-1][0] < until_ns:
             if time.monotonic() > give_up_s:
-                raise RunError(f"a loop said nothing within {patience_s:.0f} s")
+                raise RunError(f"a loop said nothing within {timeout_s:.0f} s")
             time.sleep(POLL_S)
             self._calls += self._source.poll()
         self._tree.stop()

@@ -38,7 +38,7 @@ class TimingPair:
     bare: ArmTiming
     watched: ArmTiming
 
-    def line(self, number: int) -> str:
+    def format_line(self, number: int) -> str:
         """For a person."""
         mean = self.watched.tpot_ms / self.bare.tpot_ms
         p99 = self.watched.p99_ms / self.bare.p99_ms
@@ -87,7 +87,7 @@ class OverheadResult:
         """0 pass, 1 fail, 3 inconclusive."""
         return {"pass": 0, "fail": 1, "inconclusive": 3}[self.outcome]
 
-    def lines(self) -> list[str]:
+    def format_lines(self) -> list[str]:
         """The two ratios and the verdict, for a person."""
         bounds = f"{MEAN_BOUNDS[0]:.2f} to {MEAN_BOUNDS[1]:.2f}"
         wanted = {

@@ -76,15 +76,15 @@ def test_blocks_take_about_a_tenth_of_a_second() -> None:
     plan = asked(iterations=1_000, warmup=0)
     session, state, _ = conduct(plan, lambda i: 1.0)
     assert len(state.samples.kept()) == 1_000
-    course = CellSchedule(plan, session, state)
+    schedule = CellSchedule(plan, session, state)
     del state.samples.role[500:]
-    assert course.next_block() == ("measured", 100)
+    assert schedule.next_block() == ("measured", 100)
 
 
 def test_a_cell_that_drifts_stops_as_one_without_steady_state() -> None:
     swing = noisy(1, 0.05)
-    session, state, course = conduct(asked(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing())
-    assert course.stopped_by == "no_steady_state" and len(state.samples.kept()) < 100
+    session, state, schedule = conduct(asked(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing())
+    assert schedule.stopped_by == "no_steady_state" and len(state.samples.kept()) < 100
     cell = exported(session)
     assert cell.steady is False and "no steady state" in cell.notes
     for name in ("tokens_per_s", "tpot_ms", "ttft_ms", "itl_ms"):
@@ -93,8 +93,8 @@ def test_a_cell_that_drifts_stops_as_one_without_steady_state() -> None:
 
 
 def test_a_fixed_number_is_measured_whatever_the_trend() -> None:
-    _, state, course = conduct(asked(warmup=0, iterations=200), lambda i: 10.0 + i)
-    assert course.stopped_by == "iterations" and len(state.samples.kept()) == 200
+    _, state, schedule = conduct(asked(warmup=0, iterations=200), lambda i: 10.0 + i)
+    assert schedule.stopped_by == "iterations" and len(state.samples.kept()) == 200
 
 
 def test_warm_up_that_went_on_is_in_no_figure() -> None:
@@ -147,8 +147,8 @@ def test_a_cell_without_a_sample_or_with_one_has_no_verdict() -> None:
 @pytest.mark.fault(38)
 def test_a_mean_of_nothing_divides_nothing() -> None:
     plan = asked(warmup=0)
-    session, state, course = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
+    session, state, schedule = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
     for i in range(len(state.samples)):
         state.samples.ttft_ns[i] = 0
-    course = CellSchedule(plan, session, state)
-    assert course.next_block() is None and course.stopped_by == "converged"
+    schedule = CellSchedule(plan, session, state)
+    assert schedule.next_block() is None and schedule.stopped_by == "converged"

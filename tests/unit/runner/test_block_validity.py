@@ -105,4 +105,4 @@ def test_a_cell_elsewhere_is_left_alone(device_id: str | None) -> None:
     session = fold_all(streams.stream()[:1])
     hot = {**CALM, "throttle_reasons": 64.0}
     fold(session, events.Telemetry(t_ns=streams.stream()[0].t_ns, device="GPU-1", values=hot))
-    assert find_disturbances(MachineReadings.of(session, device_id), 0, 0, S) == []
+    assert find_disturbances(MachineReadings.from_session(session, device_id), 0, 0, S) == []

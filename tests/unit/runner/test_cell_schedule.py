@@ -12,11 +12,11 @@ from txtop.state.session import SessionState
 
 
 def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, CellSchedule]:
-    """Answers every block of a course with iterations of `e2e_ms`, alternating by `noise`."""
+    """Answers every block of a schedule with iterations of `e2e_ms`, alternating by `noise`."""
     state = CellState(plan.cells[0])
     state.load = streams.load(0, "c001")
-    course = CellSchedule(plan, SessionState(), state)
-    while (block := course.next_block()) is not None:
+    schedule = CellSchedule(plan, SessionState(), state)
+    while (block := schedule.next_block()) is not None:
         role, count = block
         for _ in range(count):
             samples = state.samples
@@ -29,24 +29,24 @@ def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, C
             samples.encoder_ns.append(-1)
             samples.tokens.append(4)
             samples.gaps_from.append(0)
-    return state, course
+    return state, schedule
 
 
 def test_a_fixed_number_is_measured_exactly_after_first_and_warm_up() -> None:
     plan = streams.plan(("gpt2",), iterations=37)
-    state, course = conduct(plan, 7.0)
+    state, schedule = conduct(plan, 7.0)
     assert state.samples.role == ["first", "warmup"] + ["measured"] * 37
-    assert course.stopped_by == "iterations"
+    assert schedule.stopped_by == "iterations"
 
 
 def test_without_a_number_a_steady_cell_ends_as_it_converges_and_a_noisy_one_with_its_budget() -> (
     None
 ):
     plan = msgspec.structs.replace(streams.plan(("gpt2",)), iterations=None, budget_s=20.0)
-    steady, course = conduct(plan, 100.0, noise=0.001)
-    assert course.stopped_by == "converged" and 30 <= len(steady.samples.kept()) <= 32
-    noisy, course = conduct(plan, 100.0, noise=0.3)
-    assert course.stopped_by == "budget"
+    steady, schedule = conduct(plan, 100.0, noise=0.001)
+    assert schedule.stopped_by == "converged" and 30 <= len(steady.samples.kept()) <= 32
+    noisy, schedule = conduct(plan, 100.0, noise=0.3)
+    assert schedule.stopped_by == "budget"
     assert sum(noisy.samples.e2e_ns[1:]) >= 20e9
-    slow, course = conduct(plan, 9_000.0)
-    assert course.stopped_by == "budget" and len(slow.samples.kept()) == 3
+    slow, schedule = conduct(plan, 9_000.0)
+    assert schedule.stopped_by == "budget" and len(slow.samples.kept()) == 3

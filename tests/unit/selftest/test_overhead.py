@@ -67,7 +67,7 @@ def test_the_verdict(mean: float, p99: float, noise: float, outcome: str) -> Non
     assert result.outcome == outcome
     assert result.passed == (outcome == "pass")
     assert result.exit_code == {"pass": 0, "fail": 1, "inconclusive": 3}[outcome]
-    assert result.lines()[-1].startswith(outcome)
+    assert result.format_lines()[-1].startswith(outcome)
 
 
 def test_tpot_is_the_mean_gap_and_p99_is_of_all_gaps() -> None:
@@ -102,7 +102,7 @@ class Simulated:
         noise = np.exp(self.random.normal(0, self.noise, 20))
         self.waiting += [int(3e6 * self.slower * self.luck * drift * x) for x in noise]
 
-    def gaps(self) -> list[int]:
+    def take_gaps(self) -> list[int]:
         found, self.waiting = self.waiting, []
         return found
 
