@@ -278,8 +278,8 @@ def test_a_runner_that_can_hear_nobody_ends_as_failed(
     def broken(_child: object, _why: str) -> None:
         raise KeyError("a mistake of ours")
 
-    monkeypatch.setattr(run.conductor._wires, "_on_bad", broken)
-    run.conductor._wires._on_event = lambda child, event: broken(child, "")
+    monkeypatch.setattr(run.conductor._io_loop, "_on_malformed", broken)
+    run.conductor._io_loop._on_event = lambda child, event: broken(child, "")
     with pytest.raises(KeyError):
         run.run()
     found = read_all(run.folder)[0][-1]

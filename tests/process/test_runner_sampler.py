@@ -20,6 +20,7 @@ from txtop.protocol.events import Gap, Log
 from txtop.runner import machine_info
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
+from txtop.system import cpu
 
 
 @pytest.mark.fault(31)
@@ -65,12 +66,19 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
     assert "process:worker:1" in fold_all(stream).devices
 
 
-def test_features_of_the_processor(tmp_path: Path) -> None:
-    (tmp_path / "x86").write_text("flags\t\t: fpu avx2 amx_int8 avx512_vnni\n")
-    assert machine_info._read_features(tmp_path / "x86") == ("avx2", "avx512_vnni", "amx_int8")
-    (tmp_path / "arm").write_text("Features\t: fp asimddp i8mm\n")
-    assert machine_info._read_features(tmp_path / "arm") == ("asimddp", "i8mm")
-    assert machine_info._read_features(tmp_path / "none") == ()
+@pytest.mark.parametrize(
+    ("features", "recorded"),
+    [
+        ("fpu avx2 amx_int8 avx512_vnni", ("avx2", "avx512_vnni", "amx_int8")),
+        ("fp asimddp i8mm", ("asimddp", "i8mm")),
+        ("", ()),
+    ],
+)
+def test_features_of_the_processor(
+    features: str, recorded: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "read_cpu_features", lambda: frozenset(features.split()))
+    assert machine_info.read_machine().features == recorded
 
 
 IDLE = """
