@@ -1,4 +1,4 @@
-"""`python -m txtop.runner FOLDER`: reads a plan on standard input, conducts it, records it.
+"""`python -m txtop.runner FOLDER`: read a plan from standard input, conduct it, record it.
 
 With `--resume` the plan is the session's own.
 """
@@ -24,7 +24,7 @@ MAX_PLAN_BYTES = 16 << 20
 
 
 def main() -> int:
-    """Exit code 0 when the run ended and was recorded, 1 when not."""
+    """Conduct the run. Return exit code 0 if it ended and was recorded, else 1."""
     parser = argparse.ArgumentParser(prog="python -m txtop.runner", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--name", default=None)
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--screen", type=int, default=None, metavar="PID")
     parser.add_argument("--resume", action="store_true")
     options = parser.parse_args()
+    # A run outlives its terminal; `--on-hangup stop` is served by the lifeline instead.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     plan = None
     if not options.resume:

@@ -1,8 +1,9 @@
-"""Conducts an A/B: arms take turns until every comparison is decided or the budget is spent.
+"""Conduct an A/B: arms take turns until every comparison is decided or the budget is spent.
 
-A block is a palindrome (A B B A), whose order is drawn anew each time. Every arm has a worker of
-its own that stays loaded; where they do not fit beside each other each turn is a load of its own.
-Where requests are so long that ten such blocks exceed the budget, a block is a pair (A B or B A).
+A block is a palindrome (A B B A), which cancels a linear drift of the machine; its order is drawn
+at random for each block. Every arm has a worker of its own that stays loaded; if the arms do not
+fit in memory beside each other, each turn loads its arm again. If requests are so long that ten
+such blocks exceed the budget, a block is a pair (A B or B A).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from txtop.stats.sequential import FIRST_LOOK
 from txtop.units import NS_PER_S
 
 TURN_NS = 100_000_000
+# A turn that loads its arm first is longer, so that more time is measured than loaded.
 RELOADED_TURN_NS = 3_000_000_000
 MIN_RELOADED_REQUESTS = 3
 MIN_RELOADED_BLOCKS = 5
@@ -36,7 +38,11 @@ GRACE_S = 1.0
 
 @dataclass
 class ArmRun:
-    """One side of an A/B: its worker while it is loaded, and its iterations of the open block."""
+    """One side of an A/B.
+
+    `worker` is None while the arm is not loaded. `since_ns` is the session time at
+    which it was first warm; `open` holds the indices of its iterations in the open block.
+    """
 
     cell: Cell
     worker: ChildProcess | None = None
@@ -47,15 +53,15 @@ class ArmRun:
 
 
 class _DoNotFit(Exception):
-    """The arms cannot be in memory together."""
+    """The arms do not fit in memory together."""
 
 
 class _TurnLost(Exception):
-    """A turn came to nothing; what comes of its arm is settled."""
+    """A turn measured nothing because its arm could not be loaded, which is already recorded."""
 
 
 class ABRun:
-    """One A/B of a plan with a margin."""
+    """Run the A/B of a plan with a margin."""
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
@@ -68,7 +74,7 @@ class ABRun:
         self._pairs = False
 
     def run(self) -> None:
-        """Everything from the first load to the last verdict."""
+        """Load the arms, measure blocks until the A/B is decided, and record how it ended."""
         self._control.skip = False
         try:
             self._admit()
@@ -84,17 +90,17 @@ class ABRun:
 
     @property
     def _ab(self) -> ABTest:
-        found = self._recorder.state.versus
-        assert found is not None
-        return found
+        ab = self._recorder.state.versus
+        assert ab is not None
+        return ab
 
     def _get_state(self, arm: ArmRun) -> CellState:
         return self._recorder.state.cells[arm.cell.id]
 
-    # Who takes part
+    # Arms that take part
 
     def _admit(self) -> None:
-        """Refuses what cannot be measured."""
+        """Reject arms that cannot be measured, and those whose output is too different."""
         for cell in self._plan.cells:
             why = self._ab.out.get(cell.id)
             if not self._client.refuse(cell) and why:
@@ -120,7 +126,7 @@ class ABRun:
     # Loading
 
     def _load_all(self) -> None:
-        """Loads every arm and warms it up; one that fails is compared no more."""
+        """Load and warm up every arm, and leave out those that fail."""
         for arm in self._arms:
             if not self._reloads and arm is not self._arms[0]:
                 self._check_room(arm)
@@ -133,7 +139,10 @@ class ABRun:
         self._plan_turns([self._get_state(arm).samples.e2e_ns[-1] for arm in self._arms])
 
     def _plan_turns(self, requests_ns: list[int]) -> None:
-        """How many requests a turn has, as many in each arm, and whether a block is a pair."""
+        """Set how many requests a turn of any arm has, and whether a block is a pair.
+
+        `requests_ns` holds the duration of one request of each arm.
+        """
         if not requests_ns:
             return
         turn_ns, least = (
@@ -145,7 +154,7 @@ class ABRun:
         self._pairs = not self._reloads and not fixed and ten_blocks_s > self._plan.budget_s
 
     def _reject_mixed_families(self) -> None:
-        """Arms that make tokens and arms that do not have no speed in common."""
+        """Fail encoder arms beside generating ones: they have no metric in common."""
         first, *others = self._arms
         for arm in others:
             families = self._get_state(first).family, self._get_state(arm).family
@@ -154,12 +163,18 @@ class ABRun:
                 self._client.finish(arm.cell, "failed", reason=reason)
 
     def _check_room(self, arm: ArmRun) -> None:
-        """Raises `_DoNotFit` where it is known that `arm` has no place beside the others."""
-        short = memory_fit.find_memory_shortage(self._recorder.state, self._arms[0].cell, arm.cell)
-        if short is not None:
-            wants, free = (f"{size / 2**30:.1f} GiB" for size in short)
+        """Compare the memory that `arm` needs with what is free beside the others.
+
+        Raises:
+            _DoNotFit: the arm is known to need more than is free.
+        """
+        shortage = memory_fit.find_memory_shortage(
+            self._recorder.state, self._arms[0].cell, arm.cell
+        )
+        if shortage is not None:
+            needed, free = (f"{size / 2**30:.1f} GiB" for size in shortage)
             raise _DoNotFit(
-                f"{labels.format_short_label(arm.cell)} needs {wants} beside the others,"
+                f"{labels.format_short_label(arm.cell)} needs {needed} beside the others,"
                 f" {free} are free"
             )
 
@@ -172,8 +187,10 @@ class ABRun:
         )
 
     def _load_and_warm(self, arm: ArmRun) -> None:
-        """Loads and warms the worker that was started for `arm`. A worker that dies, or an arm
-        that cannot be loaded, is dealt with by `_handle_loss`."""
+        """Load `arm` into the worker that was started for it, and warm it up.
+
+        A worker that dies and an arm that cannot be loaded go to `_handle_loss`.
+        """
         worker = arm.worker
         assert worker is not None
         share_s = self._plan.budget_s / len(self._plan.cells)
@@ -195,9 +212,11 @@ class ABRun:
         self._client.start_deadline(None)
 
     def _handle_loss(self, arm: ArmRun, error: WorkerDied | CellEnded) -> None:
-        """What comes of a worker that is of no more use: a fresh one for `arm`, or its end.
+        """Replace a worker that can no longer be used, or end `arm` if that does not help.
 
-        Raises `CellEnded` where somebody ends the whole A/B, `_DoNotFit` where memory is short.
+        Raises:
+            CellEnded: a stop or a skip ends the whole A/B.
+            _DoNotFit: the arm is out of memory beside the others.
         """
         if self._control.stops or self._control.skip:
             self._client.raise_if_ended()
@@ -205,9 +224,9 @@ class ABRun:
         assert worker is not None and schedule is not None
         if isinstance(error, WorkerDied) and not state.over:
             arm.deaths += 1
-            _, why, starved = worker_failure.diagnose_death(worker)
-            self._discard_block(f"{self._ab.letter(arm.cell.id)}: {why}")
-            if not starved and arm.deaths < MAX_DEATHS:
+            _, reason, out_of_memory = worker_failure.diagnose_death(worker)
+            self._discard_block(f"{self._ab.letter(arm.cell.id)}: {reason}")
+            if not out_of_memory and arm.deaths < MAX_DEATHS:
                 arm.worker = None
                 self._record_start(arm, goes_on=True)
                 self._load_and_warm(arm)
@@ -228,13 +247,12 @@ class ABRun:
         return any(other.worker is not None for other in self._arms if other is not arm)
 
     def _finish_left_out_arms(self) -> None:
-        """Leaves out what is compared no more, and closes those that have nobody to be compared
-        with."""
-        left = {cell.id for cell in self._ab.left_in}
+        """Finish and forget the arms that no comparison needs any more."""
+        needed = {cell.id for cell in self._ab.left_in}
         for arm in self._arms:
-            if arm.cell.id not in left:
+            if arm.cell.id not in needed:
                 self._finish_arm(arm)
-        self._arms = [arm for arm in self._arms if arm.cell.id in left]
+        self._arms = [arm for arm in self._arms if arm.cell.id in needed]
 
     def _end_worker(self, arm: ArmRun) -> None:
         if arm.worker is not None:
@@ -252,7 +270,7 @@ class ABRun:
             self._finish_left_out_arms()
 
     def _find_stop_reason(self) -> str | None:
-        """Why there is no further block; null to go on."""
+        """Return why no further block is measured, None to continue."""
         blocks = self._ab.blocks
         if self._plan.iterations is not None:
             return "iterations" if blocks >= self._plan.iterations else None
@@ -283,18 +301,23 @@ class ABRun:
                 return self._discard_block("an arm was lost")
             except (WorkerDied, CellEnded) as error:
                 return self._handle_loss(arm, error)
-        why = ["paused"] if paused else []
+        reasons = ["paused"] if paused else []
         for arm in order:
-            why += self._find_disturbances(arm, from_ns)
-        kept = not why or (not paused and self._repeats >= MAX_REPEATS)
+            reasons += self._find_disturbances(arm, from_ns)
+        # A machine that is never calm still gets a result: after that many repeats, blocks count.
+        kept = not reasons or (not paused and self._repeats >= MAX_REPEATS)
         self._repeats += not kept and not paused
-        self._record_block(order, kept, list(dict.fromkeys(why)))
+        self._record_block(order, kept, list(dict.fromkeys(reasons)))
 
     def _run_turn(self, arm: ArmRun) -> bool:
-        """The requests of one turn. Returns whether the run was paused before it.
+        """Measure the requests of one turn, loading `arm` first if needed.
 
-        Raises `WorkerDied` or `CellEnded` where `arm` fails, `_TurnLost` where it had to be loaded
-        and was not.
+        Return whether the run was paused before it.
+
+        Raises:
+            WorkerDied: the arm's worker died.
+            CellEnded: the arm failed, or a stop or a skip ends the A/B.
+            _TurnLost: the arm had to be loaded and could not.
         """
         if arm.worker is None:
             for other in self._arms:
@@ -305,24 +328,24 @@ class ABRun:
             raise _TurnLost
         paused = self._client.wait_while_paused(arm.worker)
         samples = self._get_state(arm).samples
-        begun = len(samples)
+        first = len(samples)
         try:
             self._client.iterate(arm.worker, arm.cell, "measured", self._requests)
         finally:
-            arm.open += range(begun, len(samples))
+            arm.open += range(first, len(samples))
         return paused
 
     def _find_disturbances(self, arm: ArmRun, from_ns: int) -> list[str]:
-        """Why the machine was not itself in the block that ends now."""
+        """Return what disturbed the machine during the block that ends now, empty if nothing."""
         session = self._recorder.state
         load = self._get_state(arm).load
         readings = MachineReadings.from_session(session, load.device_id if load else None)
         return find_disturbances(readings, arm.since_ns, from_ns, session.clock_ns)
 
-    def _discard_block(self, why: str) -> None:
-        """The open block counts for nothing."""
+    def _discard_block(self, reason: str) -> None:
+        """Record the open block, if any, as discarded."""
         if any(arm.open for arm in self._arms):
-            self._record_block(self._arms, False, [why])
+            self._record_block(self._arms, False, [reason])
 
     def _record_block(self, order: list[ArmRun], kept: bool, reasons: list[str]) -> None:
         self._recorder.record(
@@ -342,7 +365,7 @@ class ABRun:
     # The end
 
     def _finish_arm(self, arm: ArmRun, stopped_by: str = "") -> None:
-        """An arm that is through, or that has nobody to be compared with."""
+        """Record the end of an arm, with its memory if its worker can still be asked."""
         if self._get_state(arm).over:
             return
         if arm.worker is not None and not arm.worker.gone:
@@ -354,7 +377,7 @@ class ABRun:
         self._record_finish(arm, "ok", stopped_by)
 
     def _end_early(self, over: CellEnded) -> None:
-        """Somebody ends the A/B: what is known stays; `skip` is an end in order."""
+        """End every arm after a stop or a skip. A skip after the first block is a regular end."""
         self._control.skip = False
         for cell in self._plan.cells:
             arm = next((a for a in self._arms if a.cell == cell), ArmRun(cell))
@@ -364,7 +387,7 @@ class ABRun:
                 self._record_finish(arm, over.status, over.stopped_by)
 
     def _skip_remaining_arms(self) -> None:
-        """Arms that were never begun, since there is nobody to compare them with."""
+        """Skip the arms that were never started, as none is left to compare them with."""
         for cell in self._plan.cells:
             if not self._recorder.state.cells[cell.id].over:
                 self._client.finish(cell, "skipped", reason="no arm is left to compare it with")

@@ -1,4 +1,7 @@
-"""How one cell is measured: what a worker is told next, from what it has answered so far."""
+"""Decide which iterations of a cell run next, from those that were measured so far.
+
+`MatrixRun` asks for one block after the other; `ABRun` uses the warm-up alone.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,17 @@ from txtop.stats.stopping import StoppedBy
 from txtop.units import NS_PER_S
 
 BLOCK_NS = 100_000_000
+# A look computes over all samples so far, so looks are 5 % of the iterations apart.
 LOOK_GROWTH = 1.05
 MAX_REPEATS = 3
 
 
 @dataclass
 class _IssuedBlock:
-    """A block: its first iteration and how many, and when it ran, 0 until it ended."""
+    """A block of measured iterations: the first one's index, their count, and when they ran.
+
+    Times are the session's; `to_ns` is 0 until the block has ended.
+    """
 
     first: int
     count: int
@@ -34,11 +41,12 @@ class _IssuedBlock:
 
 
 class CellSchedule:
-    """The stopping rule of one cell. `next_block` is asked between blocks, never inside one.
+    """The schedule of one cell: its first iteration, its warm-up, its blocks, its stop.
 
-    It counts from the iteration `since` on: a worker that takes the place of another warms up
-    anew. `budget_s` is another than the plan's where it is shared; the
-    first iteration is then a part of warm-up, so that a slow arm does not wait for long.
+    `next_block` is called between blocks, never inside one. Iterations before the index `since`
+    are ignored: a worker that replaces another needs a warm-up of its own. `budget_s` replaces
+    the plan's budget if several arms share it; the first iteration then counts as warm-up, so that
+    a slow arm does not exceed its share.
     """
 
     def __init__(
@@ -68,30 +76,29 @@ class CellSchedule:
 
     @property
     def measured(self) -> int:
-        """How many iterations were measured so far, without those of discarded blocks."""
+        """The number of measured iterations so far, without those of discarded blocks."""
         self._count_new_iterations()
         return self._counts["measured"] - len(self._state.samples.discarded)
 
     def next_warmup(self) -> tuple[Role, int] | None:
-        """(role, count) of the next iterations before the first that is measured; null when the
-        cell is warm."""
+        """Return (role, count) of the next warm-up iterations, None if the cell is warm."""
         if len(self._state.samples) == self._since:
             return "first", 1
         if self._first_at_ns is None:
             self._first_at_ns = self._session.clock_ns
         self._count_new_iterations()
-        more = self._count_warmup_left()
-        if not more:
+        count = self._count_warmup_left()
+        if not count:
             return None
         self.stage = "warming"
-        return "warmup", min(more, self._compute_block_size())
+        return "warmup", min(count, self._compute_block_size())
 
     def next_block(self) -> tuple[Role, int] | None:
-        """(role, count) of the next iterations, about 0.1 s of them; null when the cell is done."""
-        before = self.next_warmup()
+        """Return (role, count) of the next iterations, about 0.1 s; None if the cell is done."""
+        block = self.next_warmup()
         self._mark_block_end()
-        if before is not None:
-            return before
+        if block is not None:
+            return block
         self.stopped_by = self._decide()
         if self.stopped_by is not None:
             return None
@@ -102,9 +109,9 @@ class CellSchedule:
         return "measured", count
 
     def judge_blocks(self, last: bool = False) -> list[DisturbedBlock]:
-        """Verdicts on blocks in which the machine was not itself, each once; asked between blocks.
+        """Return verdicts on disturbed blocks, each once; called between blocks.
 
-        A block is judged when readings from after it have come, and with the `last` in any case.
+        A block is judged once there are readings from after it, or at once if `last` is set.
         """
         self._mark_block_end()
         load = self._state.load
@@ -112,23 +119,24 @@ class CellSchedule:
             self._session, load.device_id if load else None
         )
         newest_ns = readings.newest_ns()
-        found: list[DisturbedBlock] = []
+        verdicts: list[DisturbedBlock] = []
         while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
             block = self._open.pop(0)
-            why = block_validity.find_disturbances(
+            reasons = block_validity.find_disturbances(
                 readings, self._first_at_ns or 0, block.from_ns, block.to_ns
             )
-            if why:
-                found.append(self._build_verdict(block, why))
-        return found
+            if reasons:
+                verdicts.append(self._build_verdict(block, reasons))
+        return verdicts
 
     def _mark_block_end(self) -> None:
-        """Notes when the newest block ended, once its iterations have come."""
+        """Note when the newest block ended, once all its iterations were reported."""
         newest = self._open[-1] if self._open else None
         if newest and len(self._state.samples) >= newest.first + newest.count:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
-    def _build_verdict(self, block: _IssuedBlock, why: list[str]) -> DisturbedBlock:
+    def _build_verdict(self, block: _IssuedBlock, reasons: list[str]) -> DisturbedBlock:
+        # A machine that is never calm still gets a result: after that many repeats, blocks count.
         kept = self._repeats >= MAX_REPEATS
         self._repeats += not kept
         return DisturbedBlock(
@@ -137,17 +145,17 @@ class CellSchedule:
             first=block.first,
             count=block.count,
             kept=kept,
-            reasons=why,
+            reasons=reasons,
         )
 
     def compute_half_width(self) -> float | None:
-        """Half the anytime-valid interval of the headline, as a share of its mean."""
+        """Return half the anytime-valid interval of the headline metric as a share of its mean."""
         return _compute_relative_half_width(
             metrics.compute_values(self._state, metrics.choose_headline_metric(self._state))
         )
 
     def _count_new_iterations(self) -> None:
-        """Takes in the iterations that have come since, each once."""
+        """Add the iterations since the last call to the counts and times by role."""
         samples = self._state.samples
         for i in range(self._counted, len(samples)):
             self._counts[samples.role[i]] += 1
@@ -158,23 +166,23 @@ class CellSchedule:
         return max(1, BLOCK_NS // self._state.samples.e2e_ns[-1])
 
     def _count_warmup_left(self) -> int:
-        """Warm-up iterations still to run: what is left of a count, or what the gate asks for."""
-        warm = self._counts["warmup"]
+        """Return how many warm-up iterations are left of the plan's count, or the gate asks for."""
+        done = self._counts["warmup"]
         if self._plan.warmup is not None:
-            return max(0, self._plan.warmup - warm)
+            return max(0, self._plan.warmup - done)
         if self._counts["measured"]:
             return 0
         spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
         if warmup.is_budget_spent(spent_ns / NS_PER_S, self._budget_s):
             return 0
-        begun = self._since + 1 + warm - min(warm, 2 * warmup.WINDOW)
-        recent = self._state.samples.e2e_ns[begun:]
+        first = self._since + 1 + done - min(done, 2 * warmup.WINDOW)
+        recent = self._state.samples.e2e_ns[first:]
         if not warmup.is_flat(recent):
-            return warmup.suggest_iterations(warm)
+            return warmup.suggest_iterations(done)
         return 0 if self._is_gpu_settled() else warmup.WINDOW
 
     def _is_gpu_settled(self) -> bool:
-        """The GPU's part of the gate; true on a CPU, and where a GPU tells neither value."""
+        """Check the GPU's part of the gate; True on a CPU and on a GPU without these sensors."""
         load = self._state.load
         name = self._session.gpu(load.device_id) if load else None
         device = self._session.devices.get(name or "")
@@ -186,7 +194,7 @@ class CellSchedule:
         return temperature is None or clock is None or warmup.is_settled(temperature, clock)
 
     def _read_series(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
-        """(s, value) since the first iteration; null where the device tells no such value."""
+        """Return (s, value) pairs since the first iteration, None if there is no such sensor."""
         if device.last(name) is None:
             return None
         at_ns, values = device.series[name]
@@ -217,7 +225,7 @@ class CellSchedule:
         )
 
     def _compute_half_widths(self) -> list[tuple[float, float]]:
-        """Relative half-widths of the headline, TPOT and TTFT, each with its bound."""
+        """Return relative half-widths of headline metric, TPOT and TTFT, each with its bound."""
         bounds = {
             metrics.choose_headline_metric(self._state): stopping.RATE_HALF_WIDTH,
             "tpot_ms": stopping.RATE_HALF_WIDTH,
@@ -230,7 +238,7 @@ class CellSchedule:
         return [(width, bounds[name]) for name, width in widths.items() if width is not None]
 
     def _is_drifting(self, n: int) -> bool:
-        """The trend test on what is measured so far, from 30 iterations on."""
+        """Run the trend test on the measured iterations, from 30 on."""
         if n < stopping.NO_STEADY_FROM:
             return False
         samples = self._state.samples
@@ -239,7 +247,7 @@ class CellSchedule:
 
 
 def _compute_relative_half_width(values: list[float]) -> float | None:
-    """The anytime-valid half-width as a share of the mean; null without one."""
+    """Return the anytime-valid half-width as a share of the mean, None if there is no mean."""
     if len(values) < 2:
         return None
     mean = fmean(values)

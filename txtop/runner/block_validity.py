@@ -1,4 +1,4 @@
-"""Whether the machine let a block of iterations be what it is: what its telemetry says of it."""
+"""Check by telemetry whether the machine disturbed a block of iterations."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PAGED_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class MachineReadings:
-    """The GPU, null on a CPU, and the host, as the session knows them, and when the GPU was lost.
+    """The telemetry that a cell depends on: of its GPU, None on a CPU, and of the host.
 
-    Times are the session's, in ns.
+    `lost_ns` holds the times at which the GPU stopped answering. Times are the session's, in ns.
     """
 
     gpu: WatchedDevice | None
@@ -25,13 +25,13 @@ class MachineReadings:
 
     @staticmethod
     def from_session(session: SessionState, device_id: str | None) -> MachineReadings:
-        """Of the devices that a cell on the GPU `device_id` (null: on the CPU) depends on."""
+        """Select the devices of a cell on the GPU `device_id`, None for the CPU."""
         name = session.gpu(device_id) or ""
         lost = tuple(at for at, gap in session.gaps if gap.producer == name)
         return MachineReadings(session.devices.get(name), session.devices.get(HOST), lost)
 
     def newest_ns(self) -> int:
-        """Until when all of them have been read; 0 where nothing is."""
+        """Return the time up to which every device was read, 0 without a device."""
         devices = [d for d in (self.gpu, self.host) if d is not None]
         return min((_newest_reading_ns(d) for d in devices), default=0)
 
@@ -39,22 +39,22 @@ class MachineReadings:
 def find_disturbances(
     readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
 ) -> list[str]:
-    """Why what ran between `from_ns` and `to_ns` is not the speed of this machine; mostly nothing.
+    """Return what disturbed the machine between `from_ns` and `to_ns`, usually nothing.
 
-    Readings of that time count, the last one before it and the first one after it with them.
-    `since_ns` is when the cell began to measure: a process that was there before, and a clock
-    that was low before, are part of what is measured.
+    The readings of that time count, and the last one before and the first one after it.
+    `since_ns` is when the cell began to measure: a process that ran before and a clock that was
+    low before are part of what is measured.
     """
-    found: list[str] = []
+    reasons: list[str] = []
     if any(from_ns <= at <= to_ns for at in readings.lost_ns):
-        found.append("the GPU stopped answering")
+        reasons.append("the GPU stopped answering")
     if readings.gpu is not None:
-        found += _check_throttling(readings.gpu, from_ns, to_ns)
-        found += _check_foreign_processes(readings.gpu, since_ns, from_ns, to_ns)
-        found += _check_clock(readings.gpu, since_ns, from_ns, to_ns)
+        reasons += _check_throttling(readings.gpu, from_ns, to_ns)
+        reasons += _check_foreign_processes(readings.gpu, since_ns, from_ns, to_ns)
+        reasons += _check_clock(readings.gpu, since_ns, from_ns, to_ns)
     if readings.host is not None:
-        found += _check_paging(readings.host, from_ns, to_ns)
-    return found
+        reasons += _check_paging(readings.host, from_ns, to_ns)
+    return reasons
 
 
 def _newest_reading_ns(device: WatchedDevice) -> int:
@@ -62,7 +62,7 @@ def _newest_reading_ns(device: WatchedDevice) -> int:
 
 
 def _select_readings(device: WatchedDevice, name: str, from_ns: int, to_ns: int) -> list[float]:
-    """Readings from the last before `from_ns` to the first after `to_ns`, without nulls."""
+    """Return readings from the last before `from_ns` to the first after `to_ns`, without NaN."""
     if name not in device.series:
         return []
     at, values = device.series[name]
@@ -71,10 +71,10 @@ def _select_readings(device: WatchedDevice, name: str, from_ns: int, to_ns: int)
 
 
 def _check_throttling(gpu: WatchedDevice, from_ns: int, to_ns: int) -> list[str]:
-    words: dict[str, None] = {}
+    names: dict[str, None] = {}
     for value in _select_readings(gpu, "throttle_reasons", from_ns, to_ns):
-        words |= dict.fromkeys(throttle.decode_reasons(value)[0])
-    return [f"throttled: {word}" for word in words]
+        names |= dict.fromkeys(throttle.decode_reasons(value)[0])
+    return [f"throttled: {name}" for name in names]
 
 
 def _check_foreign_processes(
@@ -86,7 +86,7 @@ def _check_foreign_processes(
 
 
 def _check_clock(gpu: WatchedDevice, since_ns: int, from_ns: int, to_ns: int) -> list[str]:
-    """A power cap moves the clock as a matter of schedule: under one it says nothing."""
+    """Report a drop of the clock, unless a power cap, which moves it as intended, was active."""
     capped = any(
         int(v) & throttle.POWER_CAP
         for v in _select_readings(gpu, "throttle_reasons", from_ns, to_ns)

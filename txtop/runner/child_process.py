@@ -1,4 +1,4 @@
-"""The processes a runner starts: a worker that measures, a sampler that watches."""
+"""The child processes of a runner: a worker that measures, a sampler that watches."""
 
 from __future__ import annotations
 
@@ -25,8 +25,11 @@ SAMPLER_COMMAND = (sys.executable, "-m", "txtop.sampler", "--interval", "0.2")
 
 @dataclass
 class ChildProcess:
-    """A child in a process group of its own; its pipes are read by the wires, never here. `gone`:
-    the end of its output was seen."""
+    """A child in a process group of its own. `IoLoop` reads its pipes, never this class.
+
+    `loaded_group` names the weights that a worker holds, `gone` is set at the end of its output,
+    `memory_kills` is the OOM killer's count when the child started.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
@@ -39,16 +42,16 @@ class ChildProcess:
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
     def keep_error_line(self, line: bytes) -> None:
-        """Keeps one line of its standard error, made inert."""
+        """Keep one line of the child's standard error, made inert."""
         if line:
             self.stderr.append(sanitise(line.decode(errors="replace"), 500))
 
-    def send(self, order: WorkerCommand) -> None:
-        """Writes one order; a worker that is gone is noticed by the end of its output."""
-        self.write(commands.encode_command(order))
+    def send(self, command: WorkerCommand) -> None:
+        """Write one command; a worker that is gone is noticed by the end of its output."""
+        self.write(commands.encode_command(command))
 
     def write(self, line: bytes) -> None:
-        """From any thread: a line is never cut by another."""
+        """Write one line, from any thread: lines never mix."""
         assert self.process.stdin is not None
         try:
             with self._writing:
@@ -64,7 +67,10 @@ class ChildProcess:
             return
 
     def end(self, timeout_s: float = 1.0) -> int | None:
-        """Closes its input, then TERM, then KILL; its exit code, null if it cannot be killed."""
+        """Close the child's input, then send TERM, then KILL, `timeout_s` apart.
+
+        Return its exit code, None if it cannot be killed.
+        """
         if self.process.stdin is not None:
             with suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -81,7 +87,10 @@ class ChildProcess:
 def start_child(
     name: str, command: Sequence[str], environment: dict[str, str] | None = None
 ) -> ChildProcess:
-    """Starts a child. From the main thread: PR_SET_PDEATHSIG follows the spawning thread."""
+    """Start a child whose environment is this process's with `environment` on top.
+
+    Call from the main thread: PR_SET_PDEATHSIG follows the thread that spawns.
+    """
     started_ns = time.perf_counter_ns()
     process = subprocess.Popen(
         [*command, "--name", name],
@@ -95,7 +104,7 @@ def start_child(
 
 
 def describe_exit(code: int | None) -> str:
-    """`killed by SIGKILL`, `exited with 3`, for a person."""
+    """Describe an exit for a person: `killed by SIGKILL`, `exited with 3`."""
     if code is None:
         return "could not be killed"
     if code < 0:

@@ -1,4 +1,4 @@
-"""Launches a runner in a session of its own, and talks to one that is running."""
+"""The client of a running runner's control socket, for screens and commands."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ __all__ = ["ControlClient", "RunnerStatus"]
 
 
 class ControlClient:
-    """The control socket of one session. Nothing here raises: no runner means no answer."""
+    """Connect to the control socket of one session, once per request.
+
+    No method raises: without a runner there is no answer.
+    """
 
     def __init__(self, session: Path) -> None:
         self._session = session
 
     def status(self) -> RunnerStatus | None:
-        """Null when no runner answers."""
+        """Return the runner's status, None if none answers."""
         answer = self._ask(ControlRequest(do="status"))
         try:
             return decode_status(answer) if answer else None
@@ -39,7 +42,7 @@ class ControlClient:
             return None
 
     def send(self, action: str, label: str = "") -> bool:
-        """Asks for pause, resume, skip, stop or a marker; True when the runner took it."""
+        """Ask for pause, resume, skip, stop or a marker. Return whether the runner accepted it."""
         who = f"process {os.getpid()}"
         try:
             request = msgspec.convert({"do": action, "who": who, "label": label}, ControlRequest)
@@ -48,12 +51,12 @@ class ControlClient:
         return self._ask(request) == b'{"ok":true}\n'
 
     def tail(self, after: int) -> list[AnyEvent]:
-        """Events numbered above `after` that the runner cannot write to the log, oldest first."""
-        found: list[AnyEvent] = []
+        """Return events numbered above `after` that the runner could not log, oldest first."""
+        unwritten: list[AnyEvent] = []
         while page := self._page(after):
-            found += page
+            unwritten += page
             after = page[-1].seq
-        return found
+        return unwritten
 
     def _page(self, after: int) -> list[AnyEvent]:
         try:
@@ -76,7 +79,12 @@ class ControlClient:
             return None
 
     def _connected(self) -> socket.socket:
-        """Raises `OSError` or `ValueError` where no runner listens."""
+        """Return a connected socket.
+
+        Raises:
+            OSError: no runner listens.
+            ValueError: the file that names the socket holds no path.
+        """
         path = (self._session / SOCKET_NAME).read_text()
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:

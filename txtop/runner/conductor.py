@@ -1,4 +1,8 @@
-"""Conducts a run: what comes before and after what is measured. Runs in the main thread."""
+"""Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
+
+The order of cells is `MatrixRun`'s, `ABRun`'s and `FidelityRun`'s; asking workers is
+`WorkerClient`'s.
+"""
 
 from __future__ import annotations
 
@@ -54,10 +58,13 @@ EndReason = Literal["done", "stopped", "failed"]
 
 
 class Conductor:
-    """One run of one plan. `run` returns why it ended and whether everything is on disk.
+    """Conduct one run of one plan.
 
-    Without a plan the session in `folder` is gone on with: its own plan, what is missing of it.
-    Raises `SessionError` where that cannot be read, `RunError` where another process writes it.
+    Without a plan, resume the session in `folder`: its own plan, and the cells that are missing.
+
+    Raises:
+        SessionError: the session to resume cannot be read.
+        RunError: another process writes to it.
     """
 
     def __init__(
@@ -94,14 +101,14 @@ class Conductor:
             self._io_loop.serve(socket_path)
 
     def watch_lifeline(self, fd: int) -> None:
-        """Stops the run when nobody holds the other end of `fd` any more."""
+        """Stop the run when the other end of `fd` is closed."""
         self._io_loop.watch_lifeline(fd)
 
     def interrupt(self) -> None:
-        """Asks for a stop from a signal handler, which may hold no lock."""
+        """Ask for a stop from a signal handler, which must not take a lock."""
         self._client.inbox.put((None, None))
 
-    # What children say, on the thread of the wires
+    # Events of children, on the I/O thread
 
     def _on_event(self, child: ChildProcess, event: AnyEvent) -> None:
         event.src = child.name
@@ -123,13 +130,13 @@ class Conductor:
         self.recorder.record(event)
         self._client.inbox.put((child, event))
 
-    def _on_malformed(self, child: ChildProcess, why: str) -> None:
-        self.recorder.warn(f"{child.name} said what is no event: {why}")
+    def _on_malformed(self, child: ChildProcess, reason: str) -> None:
+        self.recorder.warn(f"{child.name} said what is no event: {reason}")
 
     # The run
 
     def run(self) -> tuple[EndReason, bool]:
-        """Measures every cell. Returns (done | stopped | failed, everything is on disk)."""
+        """Measure every cell. Return why the run ended, and whether everything is on disk."""
         if self._resumes:
             session_start.reopen_session(self.recorder)
         else:
@@ -158,21 +165,21 @@ class Conductor:
         return reason, recorded
 
     def _measure(self) -> None:
-        """What is missing of the plan, and how outputs differ: of arms before they take turns."""
-        wanted = session_start.find_missing_cells(self.recorder.state)
+        """Measure the missing cells and compare outputs, those of arms before they take turns."""
+        missing = session_start.find_missing_cells(self.recorder.state)
         outputs = FidelityRun(self._client)
         if self.plan.margin is None:
-            MatrixRun(self._client, outputs, wanted).run()
-        elif wanted:
+            MatrixRun(self._client, outputs, missing).run()
+        elif missing:
             outputs.run()
             ABRun(self._client).run()
 
     def _record_idle_power(self) -> None:
-        """Lets the CPU be idle until the sampler has seen for long enough what that takes."""
+        """Leave the CPU idle until the sampler has recorded its idle power for 2.2 s."""
         devices = self.recorder.state.devices
         until_s = time.monotonic() + IDLE_TIMEOUT_S
         while time.monotonic() < until_s and not self.control.stops:
             self._client.receive(None)
-            read = devices[HOST].series.get("power_w") if HOST in devices else None
-            if read is not None and read[0][-1] - read[0][0] >= IDLE_NS:
+            series = devices[HOST].series.get("power_w") if HOST in devices else None
+            if series is not None and series[0][-1] - series[0][0] >= IDLE_NS:
                 return

@@ -1,7 +1,7 @@
-"""The control socket: what may be asked of a running runner, and what it answers.
+"""The control socket's messages: requests to a running runner, and its answers.
 
-The log carries facts; this socket carries the state of the recording itself, so a full disk can
-still be told. One JSON object a line, each answered by one.
+The log carries facts; the socket carries the state of the recording itself, so that a full disk can
+still be reported. One JSON object a line, each answered by one line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_REQUEST_BYTES = 4096
 
 
 class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """`tail` asks for the lines numbered above `after` that the disk refuses."""
+    """A request. `tail` asks for the events numbered above `after` that are not on disk."""
 
     do: Literal["status", "tail", "pause", "resume", "skip", "stop", "marker"]
     who: Annotated[str, Meta(max_length=200)] = ""
@@ -29,7 +29,10 @@ class ControlRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`heartbeat_ns` is the runner's monotonic clock when its conductor last came round."""
+    """The state of a runner and its recording.
+
+    `heartbeat_ns` is the runner's monotonic clock when its main loop last ran.
+    """
 
     pid: int
     state: Literal["running", "stopping", "ended"]
@@ -43,7 +46,7 @@ class RunnerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TailHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """What precedes the lines of a tail: how many there are."""
+    """The line before the events of a tail: their count."""
 
     lines: Annotated[int, Meta(ge=0)]
 
@@ -54,7 +57,11 @@ _lines = msgspec.json.Decoder(TailHeader)
 
 
 def decode_request(line: bytes) -> ControlRequest:
-    """Raises `msgspec.DecodeError`, `RecursionError` or `UnicodeDecodeError`."""
+    """Decode a request.
+
+    Raises:
+        msgspec.DecodeError, RecursionError, UnicodeDecodeError: the line is no request.
+    """
     return _requests.decode(line)
 
 
@@ -67,32 +74,34 @@ def decode_tail_header(line: bytes) -> int:
 
 
 def create_socket_folder() -> Path:
-    """A short folder of this user alone: a socket's path may have 108 bytes.
+    """Create a folder that only this user can enter, with a short path: a socket's has 108 bytes.
 
-    Raises `OSError` when a folder of that name belongs to somebody else.
+    Raises:
+        OSError: a folder of that name belongs to another user.
     """
     folder = Path(tempfile.gettempdir()) / f"txtop-{os.getuid()}"
     if len(os.fsencode(folder)) > 60:
         folder = Path("/tmp") / f"txtop-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise PermissionError(f"{folder} is not this user's alone")
     return folder
 
 
 def choose_socket_path() -> Path:
-    """Where a runner may listen. Not named by its process: a later runner that gets the same
-    number must not answer for this session. Sockets that killed runners left behind go.
+    """Choose a free path to listen on, and remove the sockets that killed runners left behind.
+
+    The name holds no process id: a later runner with the same id must not answer for this session.
     """
     folder = create_socket_folder()
-    for left in folder.glob("*.sock"):
+    for stale in folder.glob("*.sock"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as peer:
             peer.settimeout(0.1)
             try:
-                peer.connect(str(left))
+                peer.connect(str(stale))
             except ConnectionRefusedError:
-                left.unlink(missing_ok=True)
+                stale.unlink(missing_ok=True)
             except OSError:
                 continue
     return folder / f"{secrets.token_hex(8)}.sock"

@@ -1,4 +1,4 @@
-"""The control socket's other end: requests of screens and commands, answered a line each."""
+"""The server of the control socket: it answers each request of a screen or command with a line."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ControlAnswer = msgspec.Struct | dict[str, bool] | list[bytes]
 
 
 class ControlServer:
-    """Serves in the loop of `selector`, whose keys hold what to call with the events that came.
+    """Serve in the loop of `selector`, whose keys hold the function to call with the ready events.
 
-    `answer(request)` gives an object, or lines that are sent as they are, with their number in
-    an object before them. A peer that does not read what it asked for is dropped.
+    `answer(request)` returns an object, or lines that are sent as they are after an object with
+    their count. A peer that does not read its answers is dropped.
     """
 
     def __init__(
@@ -34,16 +34,17 @@ class ControlServer:
         self._selector, self._answer = selector, answer
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         path.unlink(missing_ok=True)
-        before = os.umask(0o177)
+        # Only this user may connect, from the moment the socket exists.
+        umask = os.umask(0o177)
         try:
             self._listener.bind(str(path))
         finally:
-            os.umask(before)
+            os.umask(umask)
         self._listener.listen(16)
         self._listener.setblocking(False)
 
     def start(self) -> None:
-        """Listens. On the thread of the loop."""
+        """Start to accept connections. Called on the thread of the loop."""
         self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
     def _accept(self, _: int) -> None:
@@ -55,7 +56,7 @@ class ControlServer:
 
 
 class _Peer:
-    """One connection: what it asked so far, and what it has not read yet."""
+    """One connection, with its incomplete request and the answers it has not read yet."""
 
     def __init__(
         self,
@@ -81,11 +82,11 @@ class _Peer:
             self._selector.unregister(self._peer)
             self._peer.close()
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unread else 0)
-        self._selector.modify(self._peer, wanted, self._handle)
+        mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unread else 0)
+        self._selector.modify(self._peer, mask, self._handle)
 
     def _receive(self) -> bool:
-        """Takes in what was sent and answers whole lines; False when the peer is to be dropped."""
+        """Read what was sent and answer whole lines. Return False if the peer must be dropped."""
         data = self._peer.recv(READ_BYTES)
         self._received += data
         while (end := self._received.find(b"\n")) >= 0:

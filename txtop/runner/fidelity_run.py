@@ -1,4 +1,4 @@
-"""Conducts the comparisons of outputs, by a worker of their own, outside everything timed."""
+"""Conduct the comparisons of outputs, in a worker of their own and outside everything timed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
 
 
 class FidelityRun:
-    """Compares what is due. A comparison that fails costs its badge and nothing else."""
+    """Run the pending comparisons. One that fails costs its badge and nothing else."""
 
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
         self._recorder, self._control = client.recorder, client.control
 
     def run(self) -> None:
-        """Every comparison that is due now, until somebody stops the run."""
+        """Run every comparison that is pending now, until the run is stopped."""
         worker: ChildProcess | None = None
         try:
             for reference, cell in find_pending_comparisons(self._recorder.state):
@@ -32,8 +32,12 @@ class FidelityRun:
                 worker.end()
 
     def _compare(self, worker: ChildProcess, reference: Cell, cell: Cell) -> ChildProcess | None:
-        """Returns the worker if it can go on: it keeps what the reference answered."""
-        order = commands.Compare(
+        """Compare `cell` with `reference`.
+
+        Return the worker if it can be used again, else None. It keeps the reference's output, so
+        comparisons with the same reference are best run in a row.
+        """
+        command = commands.Compare(
             cell=cell,
             reference=reference,
             positions=self._client.plan.fidelity_positions,
@@ -44,18 +48,18 @@ class FidelityRun:
         self._client.start_deadline(self._client.plan.timeout_s)
         try:
             self._client.wait_while_paused(worker)
-            self._client.ask(worker, order, cell, events.Fidelity, killable=True)
+            self._client.ask(worker, command, cell, events.Fidelity, killable=True)
             return worker
         except CellEnded as over:
-            failed = over.reason or over.stopped_by
+            reason = over.reason or over.stopped_by
         except WorkerDied:
-            failed = worker_failure.diagnose_death(worker)[1]
+            reason = worker_failure.diagnose_death(worker)[1]
         worker.end(0.1)
         if not self._control.stops:
-            self._record_failure(reference, cell, "skipped" if self._control.skip else failed)
+            self._record_failure(reference, cell, "skipped" if self._control.skip else reason)
         return None
 
-    def _record_failure(self, reference: Cell, cell: Cell, why: str) -> None:
+    def _record_failure(self, reference: Cell, cell: Cell, reason: str) -> None:
         self._recorder.record(
-            events.Fidelity(t_ns=now_ns(), cell=cell.id, reference=reference.id, failed=why)
+            events.Fidelity(t_ns=now_ns(), cell=cell.id, reference=reference.id, failed=reason)
         )

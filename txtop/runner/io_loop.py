@@ -1,4 +1,7 @@
-"""One thread that reads every pipe and serves the control socket; it never waits for a disk."""
+"""The I/O thread: it reads every child's pipes and serves the control socket.
+
+It never waits for a disk, so children and screens are served while the log cannot be written.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,11 @@ READ_BYTES = 1 << 16
 
 
 class IoLoop:
-    """Callbacks run on the thread of the wires and must be short.
+    """Run a selector loop in a thread of its own. Callbacks run on that thread and must be short.
 
-    `on_event(child, event)`, `on_malformed(child, why)`, `on_end(child)` when its output closes,
+    `on_event(child, event)`, `on_malformed(child, reason)`, `on_end(child)` when its output closes,
     `on_request(request) -> answer`, `on_orphaned()` when the lifeline closes,
-    `on_broken(error)` when one of these raised and nothing is read any more.
+    `on_broken(error)` when one of these raised and the loop has ended.
     """
 
     def __init__(
@@ -50,7 +53,7 @@ class IoLoop:
         self._thread.start()
 
     def add(self, child: ChildProcess) -> None:
-        """Reads the output and the errors of `child` from now on."""
+        """Read the output and the errors of `child` from now on."""
         assert child.process.stdout is not None and child.process.stderr is not None
         lines = _EventSplitter(child, self._on_event, self._on_malformed)
         out, err = child.process.stdout.fileno(), child.process.stderr.fileno()
@@ -59,7 +62,7 @@ class IoLoop:
         tail = bytearray()
 
         def on_err() -> bool:
-            """Takes some of the errors; False when there is nothing more now."""
+            """Read some of the errors. Return False if there are no more for now."""
             try:
                 data = os.read(err, READ_BYTES)
             except BlockingIOError:
@@ -86,7 +89,7 @@ class IoLoop:
                 lines.feed(data)
                 return
             self._selector.unregister(out)
-            # Its last words were written before its output ended: they are in the pipe by now.
+            # Its last errors were written before its output ended: they are in the pipe by now.
             while on_err():
                 pass
             child.keep_error_line(bytes(tail))
@@ -97,7 +100,7 @@ class IoLoop:
         self._run_soon(lambda: self._register(err, on_err))
 
     def watch_lifeline(self, fd: int) -> None:
-        """Calls `on_orphaned` when nobody holds the other end of `fd` any more."""
+        """Call `on_orphaned` when the other end of `fd` is closed."""
 
         def on_input() -> None:
             if not _read(fd):
@@ -107,7 +110,7 @@ class IoLoop:
         self._run_soon(lambda: self._register(fd, on_input))
 
     def serve(self, path: Path) -> None:
-        """Listens on a Unix socket that is this user's alone."""
+        """Listen on a Unix socket that only this user may connect to."""
         server = ControlServer(path, self._selector, self._on_request)
         self._run_soon(server.start)
 
@@ -130,8 +133,8 @@ class IoLoop:
     def _run_actions(self) -> None:
         os.read(self._wake_read, READ_BYTES)
         with self._guard:
-            new, self._actions = self._actions, []
-        for action in new:
+            actions, self._actions = self._actions, []
+        for action in actions:
             action()
 
     def _run(self) -> None:
@@ -145,7 +148,7 @@ class IoLoop:
 
 
 class _EventSplitter:
-    """Splits a child's output into events; a line over the limit is skipped, not kept."""
+    """Split a child's output into events. A line over the limit is skipped and never buffered."""
 
     def __init__(
         self,

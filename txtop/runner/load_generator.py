@@ -1,4 +1,4 @@
-"""The load that is offered to a server: a thread of the runner, which no model can slow down."""
+"""The load generator of a serving cell: a thread of the runner, which no model can slow down."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ SendRequest = Callable[[int, int, int], None]
 
 
 class LoadGenerator(threading.Thread):
-    """Lets requests go, each at its time, or one for each that is answered.
+    """Send requests, each at its arrival time (open loop) or one per answer (closed loop).
 
     `send(index, arrival_ns, sent_ns)` is called on this thread. With `arrivals_ns`, times from the
-    start, they come whatever the server does; but never are more than 1,000 open, since a queue
-    that grows without end would only eat the memory. Without, so many `clients` ask.
+    start, requests arrive whatever the server does, but never more than 1,000 are open: a queue
+    that grows without end would only fill the memory. Without it, `clients` requests are open at
+    any time. `held_back` is set once an arrival had to wait for that limit.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class LoadGenerator(threading.Thread):
         self.held_back = False
 
     def run(self) -> None:
-        """Until everything was sent, or `stop`."""
+        """Send every request, or until `stop`."""
         self._started_ns = now_ns()
         while self.sent < self._requests:
             arrival_ns = self._wait_for_next()
@@ -46,20 +47,20 @@ class LoadGenerator(threading.Thread):
             self.sent += 1
 
     def count_answer(self) -> None:
-        """One more was answered."""
+        """Count one more answered request."""
         with self._changed:
             self.answers += 1
             self._changed.notify()
 
     def pause(self) -> None:
-        """Nothing comes until `resume`; what was to come then comes so much later."""
+        """Send nothing until `resume`; later arrivals are postponed by the pause."""
         with self._changed:
             if self._paused_at_ns is None:
                 self._paused_at_ns = now_ns()
             self._changed.notify()
 
     def resume(self) -> float:
-        """Goes on. Returns for how many seconds it was paused."""
+        """Continue after a pause. Return its length in seconds, 0 without one."""
         with self._changed:
             if self._paused_at_ns is None:
                 return 0.0
@@ -70,7 +71,7 @@ class LoadGenerator(threading.Thread):
         return paused_ns / NS_PER_S
 
     def stop(self) -> None:
-        """Nothing comes any more, once this returns."""
+        """End the thread. Nothing is sent after this returns."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -78,7 +79,7 @@ class LoadGenerator(threading.Thread):
             self.join()
 
     def _wait_for_next(self) -> int | None:
-        """Waits for the next request; returns when it was meant to come, null to end."""
+        """Wait until the next request is due. Return its arrival time, None if stopped."""
         with self._changed:
             while not self._stopped:
                 wait_ns = self._compute_wait_ns()
@@ -90,7 +91,7 @@ class LoadGenerator(threading.Thread):
         return None
 
     def _compute_wait_ns(self) -> int | None:
-        """0 to send now, null to wait until something changes."""
+        """Return the time to wait, 0 to send now, None to wait until something changes."""
         if self._paused_at_ns is not None:
             return None
         if self._arrivals_ns is None:

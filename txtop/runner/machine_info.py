@@ -1,4 +1,4 @@
-"""The machine as a run's header names it, without torch and without NVML."""
+"""The machine as a session's header describes it, read without torch and without NVML."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIBRARIES = ("torch", "transformers", "accelerate", "textual")
 
 
 def read_machine() -> Machine:
-    """Reads /proc and psutil; what cannot be read is empty or 0."""
+    """Read the machine's description; what cannot be read is empty or 0."""
     total = psutil.virtual_memory().total
     limit = choose_effective_limit(read_memory_limit(), total)
     return Machine(
@@ -53,18 +53,18 @@ def read_machine() -> Machine:
 
 
 def read_versions() -> dict[str, str]:
-    """Of txtop, Python and the libraries, read from their metadata: nothing is imported."""
-    found = {"txtop": __version__, "python": sys.version.split()[0]}
+    """Read the versions of txtop, Python and the libraries from metadata, importing nothing."""
+    versions = {"txtop": __version__, "python": sys.version.split()[0]}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def read_boot_id() -> str:
-    """Changes with every boot; monotonic times of two boots must never be subtracted."""
+    """Read the kernel's boot id; monotonic times of two boots must never be subtracted."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -72,11 +72,11 @@ def read_boot_id() -> str:
 
 
 def has_package_power(root: Path = POWERCAP) -> bool:
-    """Whether the CPU's energy counter may be read here."""
+    """Check that the CPU package's energy counter may be read."""
     return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
 
 
 def _read_matrix_features() -> tuple[str, ...]:
-    """What speeds up matrix products, as the kernel names it, of x86 and of ARM."""
+    """Read the features of x86 or ARM that speed up matrix products, by the kernel's names."""
     features = cpu.read_cpu_features()
     return tuple(name for name in MATRIX_FEATURES if name in features)

@@ -1,4 +1,4 @@
-"""Conducts a matrix: cells that share weights by one worker, one cell after the other."""
+"""Conduct a matrix, one cell after the other; cells that share weights share a worker."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ GRACE_S = 1.0
 
 
 class MatrixRun:
-    """The cells of a plan that are `wanted`, in its order, and what is due of `outputs` whenever
-    cells are over."""
+    """Measure the cells of a plan whose ids are `missing`, in the plan's order.
 
-    def __init__(self, client: WorkerClient, outputs: FidelityRun, wanted: frozenset[str]) -> None:
+    After each group of cells that share weights, pending comparisons of `outputs` are made.
+    """
+
+    def __init__(self, client: WorkerClient, outputs: FidelityRun, missing: frozenset[str]) -> None:
         self._client = client
         self._outputs = outputs
-        self._wanted = wanted
+        self._missing = missing
         self._recorder, self._control = client.recorder, client.control
 
     def run(self) -> None:
-        """Measures every cell, until somebody stops the run."""
+        """Measure every cell, until the run is stopped."""
         self._outputs.run()
         for group in self._client.plan.groups:
             if not self._control.stops:
-                self._run_group([cell for cell in group if cell.id in self._wanted])
+                self._run_group([cell for cell in group if cell.id in self._missing])
                 self._outputs.run()
 
     def _run_group(self, cells: list[Cell]) -> None:
-        """Cells that share weights; a worker that died or failed to load is replaced."""
+        """Measure cells that share weights, replacing a worker that died."""
         worker: ChildProcess | None = None
         waiting = list(cells)
         try:
@@ -55,18 +57,18 @@ class MatrixRun:
                 worker.end()
 
     def _spread_refusal(self, cell: Cell, others: list[Cell]) -> None:
-        """What refused or broke the load of `cell` does so for every cell with the same weights."""
-        known = self._recorder.state.cells[cell.id]
+        """End `others`, which share the weights of `cell`, as its load ended."""
+        first = self._recorder.state.cells[cell.id]
         for other in others:
-            if known.rejected is not None:
-                self._client.reject(other, known.rejected.reason, known.rejected.hint)
-            elif known.finished is not None and known.status in ("oom", "failed", "timeout"):
-                reason = f"the same weights as {labels.format_short_label(cell)}: {known.reason}"
-                before = known.finished
-                self._client.finish(other, before.status, reason=reason, phase=before.phase)
+            if first.rejected is not None:
+                self._client.reject(other, first.rejected.reason, first.rejected.hint)
+            elif first.finished is not None and first.status in ("oom", "failed", "timeout"):
+                reason = f"the same weights as {labels.format_short_label(cell)}: {first.reason}"
+                finished = first.finished
+                self._client.finish(other, finished.status, reason=reason, phase=finished.phase)
 
     def _run_cell(self, worker: ChildProcess, cell: Cell) -> tuple[ChildProcess | None, bool]:
-        """Measures one cell. Returns the worker if it can go on, and whether its weights loaded."""
+        """Measure one cell. Return the worker if it is still usable, and if its weights loaded."""
         client, plan, control = self._client, self._client.plan, self._control
         control.skip = False
         shares = worker.loaded_group == cell.group
@@ -99,6 +101,7 @@ class MatrixRun:
             if not state.over:
                 n, stopped_by = schedule.measured, over.stopped_by
                 client.finish(cell, over.status, stopped_by=stopped_by, n=n, reason=over.reason)
+            # After an error a CUDA context may be unusable, and freed memory may not come back.
             usable = worker.loaded_group is not None and not worker.on_gpu
             usable = usable and state.status != "oom"
             if over.status in ("skipped", "cancelled"):
@@ -135,7 +138,7 @@ class MatrixRun:
             self._judge(schedule)
 
     def _judge(self, schedule: CellSchedule, last: bool = False) -> bool:
-        """Records what the machine spoiled. Returns whether something has to be repeated."""
+        """Record disturbed blocks. Return whether one has to be repeated."""
         verdicts = schedule.judge_blocks(last)
         for verdict in verdicts:
             self._recorder.record(verdict)

@@ -1,4 +1,4 @@
-"""The one place where an event becomes part of the session: numbered, queued for disk, folded."""
+"""The one place where an event enters the session: numbered, queued for disk, and folded."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RUNNER = "runner"
 
 
 class Recorder:
-    """Used from the conductor's thread and from the wires'; both see events in the log's order.
+    """Record events in the log and in the state, in the same order.
 
-    `before` is what a session that is resumed amounts to so far.
+    Used from the main thread and the I/O thread. `before` is the state of a session to resume.
     """
 
     def __init__(self, writer: LogWriter, before: SessionState | None = None) -> None:
@@ -30,17 +30,17 @@ class Recorder:
         writer.last_seq = self.state.last_seq
 
     def record(self, event: AnyEvent) -> None:
-        """Makes foreign text in `event` inert and adds it to log and state."""
+        """Make foreign text in `event` inert, and add the event to log and state."""
         _clean(event)
         with self._guard:
-            self._tell_dropped()
-            # Two threads speak for the runner, whose clock must not go back all the same.
+            self._record_dropped()
+            # Both threads record events of the runner, whose times must not go back.
             if event.src == RUNNER:
                 event.t_ns = self._last_ns = max(event.t_ns, self._last_ns)
             fold(self.state, self.writer.record(event))
 
-    def _tell_dropped(self) -> None:
-        """Says in the log, once it can be written again, that it has a hole."""
+    def _record_dropped(self) -> None:
+        """Record the loss of events, once the log can be written again."""
         lost = self.writer.dropped - self._dropped
         if lost and self.writer.write_error is None:
             self._dropped += lost
@@ -49,7 +49,7 @@ class Recorder:
             fold(self.state, self.writer.record(gap))
 
     def warn(self, text: str) -> None:
-        """Adds a line for a person."""
+        """Record a warning for a person."""
         self.record(events.Log(t_ns=now_ns(), text=text[:10_000], level="warning"))
 
 

@@ -1,4 +1,4 @@
-"""What people ask of a run while it goes: stop, skip, pause, a marker; and what it answers."""
+"""Requests to a run in progress: stop, skip, pause, a marker, its status."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from txtop.runner.recorder import Recorder, now_ns
 
 
 class RunControl:
-    """Requests come on the thread of the wires; the main thread looks at what they left here.
+    """Hold what was requested. Requests are handled on the I/O thread, the main thread reads them.
 
-    `stops` counts: once, after the step at hand; twice, the worker is killed.
+    `stops` counts requests to stop: the first takes effect after the current step, the second
+    kills the worker.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -25,12 +26,12 @@ class RunControl:
         self.heartbeat_ns = now_ns()
 
     def stop(self, who: str) -> None:
-        """Asks for the end of the run."""
+        """Ask for the end of the run."""
         self.stops += 1
         self._recorder.record(events.Control(t_ns=now_ns(), who=who, action="stop"))
 
     def handle(self, request: control_protocol.ControlRequest) -> ControlAnswer:
-        """The answer to one request of a screen or a command."""
+        """Carry out one request of a screen or a command, and return the answer to it."""
         if request.do == "status":
             return self.status()
         if request.do == "tail":
@@ -52,7 +53,7 @@ class RunControl:
         return {"ok": True}
 
     def status(self) -> control_protocol.RunnerStatus:
-        """The state of the recording itself."""
+        """Return the state of the run and of its recording."""
         writer = self._recorder.writer
         return control_protocol.RunnerStatus(
             pid=os.getpid(),

@@ -1,4 +1,4 @@
-"""The sampler of a run: started with it, replaced when it dies, ended with it."""
+"""The sampler of a run: started with it, replaced if it dies, ended with it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ SAMPLER_NAME = "sampler"
 
 
 class SamplerSupervisor:
-    """Used from the conductor's thread: PR_SET_PDEATHSIG follows the thread that spawns.
+    """Start the sampler, tell it which processes to watch, and replace it if it dies.
 
-    Without a `command` nothing is watched. `screens` are pids whose cost is recorded too.
+    Used from the main thread: PR_SET_PDEATHSIG follows the thread that spawns. Without a `command`
+    nothing is sampled. `screens` maps labels to the pids of screens, whose cost is recorded too.
     """
 
     def __init__(
@@ -44,15 +45,15 @@ class SamplerSupervisor:
 
     @property
     def started(self) -> bool:
-        """Whether a sampler is at work."""
+        """True while a sampler runs."""
         return self._sampler is not None
 
     def owns(self, child: ChildProcess) -> bool:
-        """Whether `child` is a sampler; one that is being ended may still speak."""
+        """Check that `child` is a sampler, even one that is being ended and may still write."""
         return child.name == SAMPLER_NAME
 
     def start(self) -> None:
-        """Starts a sampler that watches this machine and what txtop itself costs."""
+        """Start a sampler that watches this machine and the cost of txtop's own processes."""
         if self._command is None:
             return
         self._sampler = child_process.start_child(SAMPLER_NAME, self._command)
@@ -65,7 +66,7 @@ class SamplerSupervisor:
             self._send_watch(worker.name, worker.process.pid)
 
     def watch_worker(self, worker: ChildProcess) -> None:
-        """Watches the worker too; those that have ended the sampler forgets by itself."""
+        """Watch a worker too; the sampler forgets those that have ended."""
         self._workers = [*self._list_live_workers(), worker]
         self._send_watch(worker.name, worker.process.pid)
 
@@ -73,11 +74,11 @@ class SamplerSupervisor:
         return [worker for worker in self._workers if worker.process.poll() is None]
 
     def note_output(self) -> None:
-        """The sampler has said something. On the thread of the wires."""
+        """Note that the sampler has written something. Called on the I/O thread."""
         self._silent_from_s = self._clock()
 
     def handle_exit(self) -> None:
-        """Its output has ended: a gap, and a fresh one after a while."""
+        """Record a gap after the sampler's output has ended, and schedule its replacement."""
         sampler, self._sampler = self._sampler, None
         if sampler is None:
             return
@@ -86,7 +87,7 @@ class SamplerSupervisor:
         self._record_gap(f"the sampler {ended}; a fresh one in {RESTART_DELAY_S:.0f} s")
 
     def supervise(self) -> None:
-        """Says once when the sampler has fallen silent; starts a fresh one when it is time."""
+        """Record once that the sampler is silent, or answers again; start a replacement if due."""
         if self._due_s is not None and self._clock() >= self._due_s:
             self._due_s = None
             self.start()

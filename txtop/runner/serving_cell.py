@@ -1,4 +1,4 @@
-"""How a cell that serves requests is conducted: warm-up, the offered load, and its end."""
+"""Conduct a cell that serves requests: its warm-up, the offered load, and its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from txtop.units import NS_PER_S
 
 
 class ServingRun:
-    """One cell, from its first warm-up request to its last answer."""
+    """Run one serving cell, from its first warm-up request to its last answer."""
 
     def __init__(self, client: WorkerClient, cell: Cell, state: CellState) -> None:
         assert cell.serving is not None
@@ -32,17 +32,22 @@ class ServingRun:
 
     @property
     def measured(self) -> int:
-        """How many requests were answered."""
+        """The number of requests that were answered."""
         return len(self._state.samples.kept())
 
     def compute_half_width(self) -> float | None:
-        """Half the interval of the headline, as a share of it."""
+        """Return half the interval of the headline metric as a share of it."""
         return metrics.summarise_live(
             self._state, metrics.choose_headline_metric(self._state)
         ).half_width
 
     def run(self, worker: ChildProcess) -> None:
-        """Raises `CellEnded` or `Gone`."""
+        """Warm up, offer the load, and close the server.
+
+        Raises:
+            CellEnded: the cell ended before its time.
+            WorkerDied: the worker died.
+        """
         client, cell = self._client, self._cell
         rate = self._compute_rate()
         if cell.scenario != "continuous":
@@ -57,27 +62,30 @@ class ServingRun:
             client.cancel(worker, cell)
 
     def _compute_rate(self) -> float | None:
-        """Requests a second; null for clients. Raises `CellEnded` where it hangs on a cell that
-        gave no figure."""
+        """Return the request rate per second, None for a closed loop.
+
+        Raises:
+            CellEnded: the rate is a share of a capacity that was not measured.
+        """
         share = self._serving.share
         if share is None:
             return self._serving.rate
         cell = self._client.plan.find_capacity_cell(self._cell)
         base = self._client.recorder.state.cells[cell.id] if cell is not None else None
-        most = serving.summarise_rate(base, "requests_per_s").mean if base is not None else None
-        if base is None or not base.over or not most:
+        capacity = serving.summarise_rate(base, "requests_per_s").mean if base is not None else None
+        if base is None or not base.over or not capacity:
             raise CellEnded(
                 "failed", reason="the capacity that its rate is a share of is not known"
             )
-        return share * most
+        return share * capacity
 
     @property
     def _clients(self) -> int:
-        """How many ask, where requests do not come at a rate."""
+        """The number of clients of a closed loop."""
         return self._serving.concurrency or self._cell.slots
 
     def _warm_up(self, worker: ChildProcess) -> None:
-        """Requests that count for nothing: as many as two full batches, or as the plan says."""
+        """Send the warm-up requests, two full batches or the plan's count, and wait for them."""
         count = self._client.plan.warmup_requests(self._cell)
         for index in range(count):
             now = now_ns()
@@ -86,30 +94,30 @@ class ServingRun:
                     cell=self._cell.id, index=index, role="warmup", arrival_ns=now, sent_ns=now
                 )
             )
-        left = count
+        unanswered = count
 
-        def enough(event: AnyEvent | None) -> bool:
-            nonlocal left
-            left -= isinstance(event, events.Request)
-            return left <= 0
+        def is_over(event: AnyEvent | None) -> bool:
+            nonlocal unanswered
+            unanswered -= isinstance(event, events.Request)
+            return unanswered <= 0
 
         if count:
-            self._client.wait_for(worker, self._cell, enough)
+            self._client.wait_for(worker, self._cell, is_over)
 
     def _offer_load(self, worker: ChildProcess, rate: float | None) -> None:
-        client, asked = self._client, self._serving
+        client, serving_options = self._client, self._serving
         arrivals = (
             None
             if rate is None
-            else requests.draw_arrivals_ns(rate, client.plan.seed, asked.requests)
+            else requests.draw_arrivals_ns(rate, client.plan.seed, serving_options.requests)
         )
         generator = LoadGenerator(
-            self._build_sender(worker), asked.requests, arrivals, self._clients
+            self._build_sender(worker), serving_options.requests, arrivals, self._clients
         )
         self._record_offered(rate, 0)
         until_s = time.monotonic() + client.plan.budget_s
 
-        def enough(event: AnyEvent | None) -> bool:
+        def is_over(event: AnyEvent | None) -> bool:
             nonlocal until_s
             if isinstance(event, events.Request) and event.role == "measured":
                 generator.count_answer()
@@ -120,34 +128,38 @@ class ServingRun:
             if paused_s:
                 client.extend_deadline(paused_s)
                 until_s += paused_s
-            return generator.answers == asked.requests or time.monotonic() > until_s
+            return generator.answers == serving_options.requests or time.monotonic() > until_s
 
         generator.start()
         try:
-            client.wait_for(worker, self._cell, enough)
+            client.wait_for(worker, self._cell, is_over)
         finally:
             generator.stop()
             self._record_offered(rate, generator.sent)
         self.stopped_by = self._find_stop_reason(generator)
 
     def _find_stop_reason(self, generator: LoadGenerator) -> str:
-        """requests, budget, or saturated: more came than could be served."""
-        places = serving.sort_by_arrival(self._state)
+        """Return why the load ended: "requests", "budget", or "saturated".
+
+        Saturated: more requests arrived than could be served.
+        """
+        order = serving.sort_by_arrival(self._state)
         served = self._state.served
         arrivals, starts, ends = (
-            [column[i] / NS_PER_S for i in places]
+            [column[i] / NS_PER_S for i in order]
             for column in (served.arrival_ns, served.started_ns, served.end_ns)
         )
-        over = self._serving.open_loop and (
+        saturated = self._serving.open_loop and (
             generator.held_back or is_saturated(arrivals, starts, ends, self._cell.slots)
         )
-        left = generator.sent - generator.answers
-        if self._serving.open_loop and left > 2 * self._cell.slots:
-            over = True
-        self._is_idle = left == 0
-        if over:
+        unanswered = generator.sent - generator.answers
+        if self._serving.open_loop and unanswered > 2 * self._cell.slots:
+            saturated = True
+        self._is_idle = unanswered == 0
+        if saturated:
             return "saturated"
-        return "requests" if generator.sent == self._serving.requests and not left else "budget"
+        complete = generator.sent == self._serving.requests and not unanswered
+        return "requests" if complete else "budget"
 
     def _build_sender(self, worker: ChildProcess) -> SendRequest:
         def send(index: int, arrival_ns: int, sent_ns: int) -> None:

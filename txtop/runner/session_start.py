@@ -1,4 +1,4 @@
-"""How a session begins, and how one that was interrupted is gone on with."""
+"""Start a session, or resume an interrupted one: its header, and the work that is missing."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from txtop.runner import machine_info
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.state.session import SessionState
 
-# Measured, wanted so, or bound to end the same way. Everything else is missing.
+# Measured, skipped on purpose, or bound to end the same way again. Everything else is missing.
 SETTLED_STATUSES = ("ok", "skipped", "oom", "rejected")
 
 
 def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None) -> None:
-    """Records the header, whose time is that of the first segment."""
+    """Record the header and the first segment."""
     recorder.record(
         events.SessionHeader(
             t_ns=now_ns(),
@@ -40,7 +40,7 @@ def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None
 
 
 def reopen_session(recorder: Recorder) -> None:
-    """Records that another writer has opened the log, and what has changed since the header."""
+    """Record a new segment, and a warning for each thing that has changed since the header."""
     _record_segment(recorder)
     for change in describe_changes(
         recorder.state, machine_info.read_machine(), machine_info.read_versions()
@@ -49,20 +49,22 @@ def reopen_session(recorder: Recorder) -> None:
 
 
 def find_missing_cells(state: SessionState) -> frozenset[str]:
-    """Ids of the cells without a result: not begun, not finished, cancelled, failed, timed out.
+    """Return the ids of cells without a result: not started or ended, cancelled, failed, timed out.
 
-    Arms are compared with each other, so that none of them has a result where one is missing.
+    Arms are compared with each other: if one of them is missing, all are.
     """
-    found = frozenset(
+    missing = frozenset(
         name for name, cell in state.cells.items() if cell.status not in SETTLED_STATUSES
     )
-    return frozenset(state.cells) if found and state.plan.margin is not None else found
+    return frozenset(state.cells) if missing and state.plan.margin is not None else missing
 
 
 def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
-    """(reference, cell) of each comparison of outputs that is due and not made yet, those of one
-    reference together: of arms at once, in a matrix when all cells of a model are over, and only
-    what was measured."""
+    """Return (reference, cell) of each comparison of outputs that is due and not yet made.
+
+    Comparisons with the same reference are adjacent. Arms are due at once; the cells of a matrix
+    once all cells of their model are over, and only those that were measured.
+    """
     plan = state.plan
     if not plan.fidelity_positions:
         return []
@@ -73,26 +75,28 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
             best = references.find_most_precise((first, arm))
             pairs.append((best, arm if best is first else first))
     else:
-        found = references.find_output_references(plan.cells)
-        pairs = [(found[c.id], c) for c in plan.cells if c.id in found and _is_settled(state, c)]
-    wanted: list[tuple[Cell, Cell]] = []
+        by_cell = references.find_output_references(plan.cells)
+        pairs = [
+            (by_cell[c.id], c) for c in plan.cells if c.id in by_cell and _is_settled(state, c)
+        ]
+    pending: list[tuple[Cell, Cell]] = []
     for best, cell in sorted(pairs, key=lambda pair: plan.cells.index(pair[0])):
-        known = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
-        twin = plan.margin is None and any(references.has_same_output(cell, c) for _, c in wanted)
-        if known is None and not twin:
-            wanted.append((best, cell))
-    return wanted
+        output = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
+        twin = plan.margin is None and any(references.has_same_output(cell, c) for _, c in pending)
+        if output is None and not twin:
+            pending.append((best, cell))
+    return pending
 
 
 def _is_settled(state: SessionState, cell: Cell) -> bool:
-    """Whether `cell` has figures, and its whole model is over and could be loaded."""
-    mine = state.cells[cell.id]
+    """Check that `cell` has valid results, and that its variants in other precisions are over."""
+    own = state.cells[cell.id]
     others = [c for c in state.cells.values() if references.differs_in_precision_only(c.cell, cell)]
-    return mine.status == "ok" and not mine.invalid and all(c.over for c in others)
+    return own.status == "ok" and not own.invalid and all(c.over for c in others)
 
 
 def describe_changes(state: SessionState, here: Machine, versions: dict[str, str]) -> list[str]:
-    """In words, where this machine and its libraries are not what the session began with."""
+    """Describe each fact of the machine and its libraries that has changed since the header."""
     header = state.header
     if header is None:
         return []

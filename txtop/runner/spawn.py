@@ -1,4 +1,4 @@
-"""Start a runner, keep it, and read how it ended."""
+"""Start a runner in a session of its own, hold its lifeline, and read how it ended."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from txtop.session.writer import create_session_folder
 
 OnHangup = Literal["continue", "stop"]
 
-
 RUNNER_LOG = "runner.log"
-
-
 START_TIMEOUT_S = 15.0
 
 
 @dataclass
 class LaunchedRun:
-    """A runner that has begun its log. With `on_hangup="stop"` it ends when this object's process
-    does, or when `process.stdin` is closed."""
+    """A runner that has begun its log in the session folder `path`.
+
+    With `on_hangup="stop"` it ends with the process that holds this object, or when
+    `process.stdin` is closed.
+    """
 
     path: Path
     process: subprocess.Popen[bytes]
@@ -49,21 +49,23 @@ def start_run(
     on_hangup: OnHangup = "continue",
     screen_pid: int | None = None,
 ) -> LaunchedRun:
-    """Creates the session's folder and starts its runner; waits until the log is there.
+    """Create the session's folder, start its runner, and wait until the log has begun.
 
-    Raises `RunError` where the folder cannot be written or the runner ends at once.
+    Raises:
+        RunError: the folder cannot be written, or the runner ends at once.
     """
     folder = _create_folder((session_dir or get_sessions_dir()).expanduser(), name)
-    named = ["--name", name] if name else []
-    return _launch(folder, named, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
+    options = ["--name", name] if name else []
+    return _launch(folder, options, msgspec.json.encode(plan) + b"\n", on_hangup, screen_pid)
 
 
 def resume_run(
     folder: Path, *, on_hangup: OnHangup = "continue", screen_pid: int | None = None
 ) -> LaunchedRun:
-    """Starts a runner for what is missing of a session; waits until it has gone on with the log.
+    """Start a runner for what is missing of a session, and wait until it continues the log.
 
-    Raises `RunError` where another process writes it or the runner ends at once.
+    Raises:
+        RunError: another process writes to the session, or the runner ends at once.
     """
     return _launch(folder.resolve(), ["--resume"], b"", on_hangup, screen_pid)
 
@@ -94,7 +96,7 @@ def _launch(
 
 
 def _create_folder(parent: Path, name: str | None) -> Path:
-    """Named by its `name`, else by the time; two of one second get a number."""
+    """Create a session folder named `name`, else by the time, with a number if that is taken."""
     stem = check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}"
     folder = parent / stem
     number = 2
@@ -106,18 +108,18 @@ def _create_folder(parent: Path, name: str | None) -> Path:
 
 
 def hold_run(launched: LaunchedRun) -> Path:
-    """The folder of a run that this process's screen shows, whose lifeline is held from now on."""
+    """Hold a run's lifeline until this process ends. Return the session's folder."""
     _held.append(launched)
     return launched.path
 
 
 def get_exit_code(path: Path) -> int | None:
-    """The exit code of the runner that this process started for `path`, once it has ended."""
-    found = [launched.process for launched in _held if launched.path == path]
-    return found[-1].poll() if found else None
+    """Return the exit code of the runner held for `path`, None if it runs or is not held."""
+    processes = [launched.process for launched in _held if launched.path == path]
+    return processes[-1].poll() if processes else None
 
 
-# The lifeline of a run under a screen is the screen's process: its pipe must not be collected.
+# The pipe to a runner is its lifeline: garbage collection must not close it.
 _held: list[LaunchedRun] = []
 
 
@@ -134,7 +136,7 @@ def _wait_for_log(folder: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def _has_opened(log: Path, pid: int) -> bool:
-    """Whether the end of the log holds the segment of that process."""
+    """Check that the end of the log holds a segment event of the process `pid`."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -150,7 +152,7 @@ def _has_opened(log: Path, pid: int) -> bool:
 
 
 def read_last_log_line(folder: Path) -> str:
-    """The last line a runner left in its own log."""
+    """Return the last line of the runner's own log, "no word" without one."""
     try:
         lines = (folder / RUNNER_LOG).read_text(errors="replace").strip().splitlines()
     except OSError:

@@ -1,4 +1,7 @@
-"""The children that a run asks, one at a time, and what they answer. Used by the main thread."""
+"""The client of the workers: it sends commands, one at a time, and waits for the answers.
+
+Used by the main thread.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ from txtop.runner.sampler_supervisor import SamplerSupervisor
 
 POLL_S = 0.2
 
-# A child with its event, or with null when its output ended; a signal; what broke the wires.
+# (child, event), (child, None) at the end of its output, (None, None) for a signal, and
+# (None, error) if the I/O loop broke.
 ChildMessage = tuple[ChildProcess | None, AnyEvent | Exception | None]
 
 
@@ -33,7 +37,10 @@ class WorkerDied(Exception):
 
 
 class CellEnded(Exception):
-    """The cell is over before its time: its status, and who said so."""
+    """The cell ended before its time.
+
+    `stopped_by` is "stop" or "skip" if a person asked for it, else empty.
+    """
 
     def __init__(self, status: CellStatus, stopped_by: str = "", reason: str = "") -> None:
         super().__init__(status)
@@ -43,10 +50,10 @@ class CellEnded(Exception):
 
 
 class WorkerClient:
-    """Starts workers, gives them orders and waits for what they say.
+    """Start workers, send them commands, and wait for their events.
 
-    `inbox` is filled from the thread of the wires and by signal handlers; `workers` counts those
-    that were started, `offline` says that the Hub did not answer.
+    `inbox` is filled by the I/O thread and by signal handlers. `workers` counts the workers that
+    were started; `offline` is set once the Hub did not answer.
     """
 
     def __init__(
@@ -69,11 +76,11 @@ class WorkerClient:
         self._supervisor: SamplerSupervisor | None = None
 
     def connect(self, io_loop: IoLoop, supervisor: SamplerSupervisor) -> None:
-        """What reads the children's pipes and what watches the machine, before anything starts."""
+        """Set what reads the children's pipes and what samples the machine, before any start."""
         self._io_loop, self._supervisor = io_loop, supervisor
 
     def start_worker(self) -> ChildProcess:
-        """A fresh worker."""
+        """Start a fresh worker."""
         assert self._io_loop is not None and self._supervisor is not None
         self.workers += 1
         offline = {"HF_HUB_OFFLINE": "1"} if self.offline else {}
@@ -83,40 +90,49 @@ class WorkerClient:
         return worker
 
     def load(self, worker: ChildProcess, cell: Cell) -> None:
-        """Loads what `cell` needs. Raises `CellEnded` or `WorkerDied`."""
-        order = commands.LoadModel(
+        """Load the model of `cell`.
+
+        Raises:
+            CellEnded: the load failed, or the run was asked to stop or skip.
+            WorkerDied: the worker died.
+        """
+        command = commands.LoadModel(
             cell=cell,
             started_ns=worker.started_ns,
             seed=self.plan.seed,
             allowed=self.plan.allowed,
         )
-        self.ask(worker, order, cell, events.ModelLoaded, killable=True)
+        self.ask(worker, command, cell, events.ModelLoaded, killable=True)
         load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
         worker.on_gpu = load is not None and load.device != "cpu"
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
-        """So many iterations; the kernels are looked at once, after the first. Raises `CellEnded`,
-        `WorkerDied`."""
+        """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
+
+        Raises:
+            CellEnded: the cell failed, or the run was asked to stop or skip.
+            WorkerDied: the worker died.
+        """
         state = self.recorder.state.cells[cell.id]
         if role != "first" and state.kernels is None:
             self.ask(worker, commands.Inspect(cell=cell.id), cell, events.Kernels)
         index = len(state.samples)
-        order = commands.Iterate(cell=cell.id, role=role, index=index, count=count)
-        self.ask(worker, order, cell, events.Iteration, count=count)
+        command = commands.Iterate(cell=cell.id, role=role, index=index, count=count)
+        self.ask(worker, command, cell, events.Iteration, count=count)
 
-    # What is recorded of a cell
+    # Limits and ends of a cell
 
     def start_deadline(self, timeout_s: float | None) -> None:
-        """From now on the workers have so long, as a whole."""
+        """Give the workers `timeout_s` from now on, None for no limit."""
         self._deadline = Deadline(timeout_s, time.monotonic())
 
     def refuse(self, cell: Cell) -> bool:
-        """Whether `cell` cannot be measured, as far as is known before loading; then says so."""
-        refused = model_config.explain_refusal(cell)
-        if refused:
-            self.reject(cell, *refused)
-        return refused is not None
+        """Reject `cell` if its config alone shows that it cannot be measured. Return whether."""
+        refusal = model_config.explain_refusal(cell)
+        if refusal:
+            self.reject(cell, *refusal)
+        return refusal is not None
 
     def reject(self, cell: Cell, reason: str, hint: str) -> None:
         self.recorder.record(
@@ -131,7 +147,11 @@ class WorkerClient:
     # Waiting
 
     def wait_while_paused(self, worker: ChildProcess) -> bool:
-        """Returns whether the run was paused. Raises `CellEnded` where it is to end."""
+        """Wait until the run is no longer paused. Return whether it was.
+
+        Raises:
+            CellEnded: the run was asked to stop or skip.
+        """
         since_s = time.monotonic()
         waited = False
         while self.control.paused and not self.control.stops and not self.control.skip:
@@ -142,7 +162,11 @@ class WorkerClient:
         return waited
 
     def raise_if_ended(self) -> None:
-        """Raises `CellEnded` where somebody asked for a stop or a skip."""
+        """Check for requests to stop or skip.
+
+        Raises:
+            CellEnded: there is one.
+        """
         if self.control.stops:
             raise CellEnded("cancelled", "stop")
         if self.control.skip:
@@ -151,42 +175,55 @@ class WorkerClient:
     def ask(
         self,
         worker: ChildProcess,
-        order: WorkerCommand,
+        command: WorkerCommand,
         cell: Cell,
-        wanted: type[AnyEvent],
+        answer: type[AnyEvent],
         *,
         count: int = 1,
         killable: bool = False,
     ) -> None:
-        """Until the worker has answered `order` with so many `wanted`. Raises `CellEnded` or
-        `WorkerDied`.
+        """Send a command and wait for `count` answers of the type `answer`.
 
-        A load cannot be cancelled between steps, so on a stop or skip its worker is killed.
+        With `killable` a stop or a skip kills the worker: a load has no steps to cancel between.
+
+        Raises:
+            CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
+            WorkerDied: the worker died.
         """
-        worker.send(order)
+        worker.send(command)
         for _ in range(count):
-            self.wait_for(worker, cell, lambda event: isinstance(event, wanted), killable=killable)
+            self.wait_for(worker, cell, lambda event: isinstance(event, answer), killable=killable)
 
     def cancel(self, worker: ChildProcess, cell: Cell) -> None:
-        """Until the worker has given up what it does for `cell`. Raises `CellEnded` or
-        `WorkerDied`."""
+        """Cancel what the worker does for `cell`, and wait until it has.
+
+        Raises:
+            CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
+            WorkerDied: the worker died.
+        """
         worker.send(commands.Cancel(cell=cell.id))
         self.wait_for(worker, cell, lambda event: isinstance(event, events.Phase))
 
     def extend_deadline(self, seconds: float) -> None:
-        """The run was paused for so long, which is held against nobody."""
+        """Extend the deadline by a pause."""
         self._deadline.extend(seconds)
 
     def wait_for(
         self,
         worker: ChildProcess,
         cell: Cell,
-        enough: Callable[[AnyEvent | None], bool],
+        is_over: Callable[[AnyEvent | None], bool],
         *,
         killable: bool = False,
     ) -> None:
-        """Until `enough` of what the worker says of `cell`; it is asked with null as well, at least
-        five times a second. Raises `CellEnded` or `WorkerDied`."""
+        """Wait until `is_over` returns True for an event of `cell`.
+
+        It is called with None as well, at least five times a second.
+
+        Raises:
+            CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
+            WorkerDied: the worker died.
+        """
         cancelled = False
         while True:
             if self.control.stops > 1 or (killable and (self.control.stops or self.control.skip)):
@@ -201,7 +238,7 @@ class WorkerClient:
             if reason:
                 raise CellEnded("timeout", reason=reason)
             if event is None or getattr(event, "cell", None) != cell.id:
-                if not cancelled and enough(None):
+                if not cancelled and is_over(None):
                     return
                 continue
             if isinstance(event, events.CellRejected | events.CellFinished):
@@ -210,11 +247,15 @@ class WorkerClient:
                 )
             if cancelled and isinstance(event, events.Phase) and event.name == "idle":
                 self.raise_if_ended()
-            if not cancelled and enough(event):
+            if not cancelled and is_over(event):
                 return
 
     def receive(self, worker: ChildProcess | None) -> AnyEvent | None:
-        """The next event of `worker`, null after a short wait. Raises `WorkerDied`."""
+        """Return the next event of `worker`, None after a short wait without one.
+
+        Raises:
+            WorkerDied: the worker's output has ended.
+        """
         assert self._supervisor is not None
         self.control.heartbeat_ns = now_ns()
         self._supervisor.supervise()

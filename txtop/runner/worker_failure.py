@@ -1,4 +1,4 @@
-"""How a cell ends whose worker cannot say so itself: it died, or it does not answer."""
+"""The end of a cell whose worker cannot report it: it died, or it does not answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from txtop.system import oom_killer
 def end_silent_worker(
     worker: ChildProcess, state: CellState, schedule: CellSchedule | ServingRun, reason: str
 ) -> CellFinished:
-    """It does not answer in time: TERM, then KILL."""
+    """End a worker that does not answer in time, and build the event that ends its cell."""
     worker.signal(signal.SIGTERM)
     if worker.end() is None:
         reason += f"; its process {worker.process.pid} cannot be killed"
@@ -37,15 +37,15 @@ def end_silent_worker(
 def build_death_event(
     worker: ChildProcess, state: CellState, schedule: CellSchedule | ServingRun
 ) -> CellFinished:
-    """It is gone: by a memory killer, or for a reason that its exit code and last line tell."""
-    code, reason, starved = diagnose_death(worker)
+    """Build the event that ends the cell of a dead worker, "oom" or "failed"."""
+    code, reason, out_of_memory = diagnose_death(worker)
     hint = "the run goes on with a fresh worker; its last lines are in the session"
-    if starved:
+    if out_of_memory:
         hint = "a smaller batch, a lower precision, or a higher limit"
     return events.CellFinished(
         t_ns=now_ns(),
         cell=state.cell.id,
-        status="oom" if starved else "failed",
+        status="oom" if out_of_memory else "failed",
         reason=reason,
         hint=hint,
         phase=_get_phase(state, schedule),
@@ -56,7 +56,10 @@ def build_death_event(
 
 
 def diagnose_death(worker: ChildProcess) -> tuple[int | None, str, bool]:
-    """Exit code of a worker that is gone, why in words, and whether a memory killer ended it."""
+    """Return (exit code, reason, out of memory) of a dead worker.
+
+    The reason is the OOM killer if it was active, else the exit code and the worker's last line.
+    """
     code = worker.end()
     if code == -signal.SIGKILL and oom_killer.count_oom_kills() > worker.memory_kills:
         reason = "out of memory: the memory killer of the host or cgroup ended the worker"

@@ -1,1 +1,1 @@
-"""What txtop itself does to the numbers it shows."""
+"""Measurements of txtop's own effect on the numbers that it shows."""

@@ -1,4 +1,4 @@
-"""Takes turns between two loops, so that what the machine does meanwhile hits both alike."""
+"""Compare two loops turn by turn, so that whatever the machine does meanwhile affects both."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ TURNS = 20
 
 
 class Loop(Protocol):
-    """One arm; it costs nothing outside `run_for` and `gaps`."""
+    """One arm. It uses no processor time outside `run_for` and `take_gaps`."""
 
     def run_for(self, seconds: float) -> None:
-        """Takes one turn."""
+        """Run for one turn."""
 
     def take_gaps(self) -> list[int]:
-        """The gaps between tokens in ns of the turns since it was last asked."""
+        """Return the gaps between tokens, in ns, of the turns since the last call."""
 
 
 ArmStarter = Callable[[], AbstractContextManager[tuple[Loop, Loop]]]
@@ -36,12 +36,12 @@ def compare_loops(
     say: Callable[[str], None],
     turns: int = TURNS,
 ) -> OverheadResult:
-    """Pairs until the mean ratio is known to `half_width`, or is certainly out of bounds.
+    """Measure pairs until the mean ratio is known to `half_width`, or certainly out of bounds.
 
-    A pair is both arms (bare, watched) started anew, then `turns` turns of each; who goes first
-    alternates. A process keeps what its start gave it (the layout of its memory: 1.2 % of its speed
-    from start to start was measured), so more turns of the same two would narrow the interval
-    around their luck.
+    A pair starts both arms (bare, watched) afresh, then runs `turns` turns of each; the arm that
+    goes first alternates. A process keeps the properties of its start (the layout of its memory:
+    1.2 % of its speed from start to start was measured), so more turns of the same two processes
+    would narrow the interval around a value of chance.
     """
     pairs: list[TimingPair] = []
     while True:

@@ -1,4 +1,4 @@
-"""The bare arm: a process that says on its output when its tokens came."""
+"""The bare arm: a process without txtop that prints when its tokens were ready."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from txtop.selftest.time_slices import SlicedLoop
 
 
 class BareArm(SlicedLoop):
-    """`command` speaks as `txtop.worker.baseline` does; its errors go to the file `errors`."""
+    """Run `command`, which prints what `txtop.worker.baseline` does; its errors go to `errors`."""
 
     def __init__(self, command: Sequence[str], errors: Path) -> None:
         self._errors = errors
         with errors.open("wb") as log:
-            # A session of its own, as the runner has: Linux shares cores out by session.
+            # A session of its own, as the runner has: Linux divides cores between sessions.
             self._process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
             )
@@ -35,15 +35,15 @@ class BareArm(SlicedLoop):
         return self._process.pid
 
     def poll(self) -> list[list[int]]:
-        """See `Source`."""
+        """Return the new calls' token times; see `TokenTimeSource`."""
         ended = not self._reader.is_alive()
-        found: list[list[int]] = []
+        calls: list[list[int]] = []
         while self._lines:
-            found.append(json.loads(self._lines.popleft())["at_ns"])
-        if ended and not found:
-            said = self._errors.read_text(errors="replace").strip().splitlines()
-            raise RunError(f"the bare loop ended: {said[-1] if said else 'no word'}")
-        return found
+            calls.append(json.loads(self._lines.popleft())["at_ns"])
+        if ended and not calls:
+            errors = self._errors.read_text(errors="replace").strip().splitlines()
+            raise RunError(f"the bare loop ended: {errors[-1] if errors else 'no word'}")
+        return calls
 
     def close(self) -> None:
         self._tree.kill()
@@ -59,7 +59,7 @@ class BareArm(SlicedLoop):
 def build_bare_command(
     config: Path, *, sequence_length: int, new_tokens: int, threads: int
 ) -> list[str]:
-    """A process that shares no code with the rest."""
+    """Build the command line of a loop that shares no code with the rest of txtop."""
     command = [sys.executable, "-m", "txtop.worker.baseline", str(config)]
     command += ["--sequence-length", str(sequence_length)]
     return [*command, "--new-tokens", str(new_tokens), "--threads", str(threads)]

@@ -1,4 +1,4 @@
-"""`txtop selftest --aa`: sessions of identical arms, of which hardly any may name a winner."""
+"""`txtop selftest --aa`: A/B sessions of identical arms, which should hardly ever name a winner."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class SessionOutcome:
-    """One session: what it said, and whether it saw a difference, however small."""
+    """The outcome of one session.
+
+    `winner`: its verdict named one. `excludes_one`: its interval saw a difference, however small.
+    """
 
     summary: str
     winner: bool
@@ -43,13 +46,13 @@ class SessionOutcome:
 
 @dataclass(frozen=True)
 class IdenticalArmsResult:
-    """All sessions; at most one in twenty may name a winner."""
+    """The outcomes of all sessions. At most one in twenty may name a winner."""
 
     outcomes: tuple[SessionOutcome, ...]
 
     @property
     def winners(self) -> int:
-        return sum(each.winner for each in self.outcomes)
+        return sum(outcome.winner for outcome in self.outcomes)
 
     @property
     def passed(self) -> bool:
@@ -60,20 +63,23 @@ class IdenticalArmsResult:
         return 0 if self.passed else 1
 
     def format_line(self) -> str:
-        """The verdict on the verdicts."""
+        """Format the verdict on all sessions for a person."""
         n = len(self.outcomes)
-        seen = sum(each.excludes_one for each in self.outcomes)
-        word = "pass" if self.passed else "fail"
+        differing = sum(outcome.excludes_one for outcome in self.outcomes)
+        verdict = "pass" if self.passed else "fail"
         return (
-            f"{word}: {self.winners} of {n} sessions of identical arms named a winner "
-            f"(at most {ALLOWED_SHARE * n:g}); the interval of {seen} excluded 1"
+            f"{verdict}: {self.winners} of {n} sessions of identical arms named a winner "
+            f"(at most {ALLOWED_SHARE * n:g}); the interval of {differing} excluded 1"
         )
 
 
 def run(*, sessions: int = SESSION_COUNT, say: Callable[[str], None]) -> IdenticalArmsResult:
-    """Says one line a session, then how many named a winner.
+    """Run the sessions; `say` gets one line for each, then how many named a winner.
 
-    Raises `RunError` where a session cannot be run to its end. No process is left behind.
+    No process is left behind.
+
+    Raises:
+        RunError: a session did not run to its end.
     """
     say(f"{sessions} sessions of {MODEL_DESCRIPTION} against itself")
     outcomes: list[SessionOutcome] = []
@@ -106,7 +112,7 @@ def _build_plan(model: Path, seed: int) -> Plan:
 
 
 def _follow_to_end(launched: LaunchedRun) -> ABTest:
-    """Follows a run; ends it where this process is ended."""
+    """Follow a run to its end, and end it if this process is ended."""
     follower = Follower(launched.path, ControlClient(launched.path).tail)
     try:
         while not follower.finished:
@@ -119,17 +125,17 @@ def _follow_to_end(launched: LaunchedRun) -> ABTest:
             launched.process.stdin.close()
         launched.process.wait()
         follower.close()
-    found = follower.state.versus
-    if found is None or not follower.finished or follower.state.failed:
+    test = follower.state.versus
+    if test is None or not follower.finished or follower.state.failed:
         raise RunError(f"a session of identical arms failed: {read_last_log_line(launched.path)}")
-    return found
+    return test
 
 
-def _build_outcome(found: ABTest) -> SessionOutcome:
-    (name,) = found.sequences
-    verdict = found.verdict(name, over=True)
+def _build_outcome(test: ABTest) -> SessionOutcome:
+    (name,) = test.sequences
+    verdict = test.verdict(name, over=True)
     return SessionOutcome(
-        summary=f"{found.words(name, over=True)}  {found.blocks} blocks",
+        summary=f"{test.words(name, over=True)}  {test.blocks} blocks",
         winner=verdict in ("faster", "slower"),
-        excludes_one=found.sequences[name].excludes_one,
+        excludes_one=test.sequences[name].excludes_one,
     )

@@ -22,7 +22,7 @@ THREADS = 1
 SEQUENCE_LENGTH = 32
 NEW_TOKENS = 32
 # Launch-bound: nearly all of a token's time is Python and dispatch, as with a small model on a GPU.
-# Its 3 MB of weights stay in the caches: at 23 MB the speed hangs on what lies where in memory, and
+# Its 3 MB of weights stay in the caches: at 23 MB the speed depends on the layout of memory, and
 # two equal processes differ by 2 % for as long as they live, against 0.8 %.
 MODEL = {
     "model_type": "gpt2",
@@ -45,10 +45,13 @@ def run(
     half_width: float = 0.01,
     say: Callable[[str], None],
 ) -> OverheadResult:
-    """Says one line a pair, then the two ratios and the verdict.
+    """Run the check; `say` gets one line a pair, then the two ratios and the verdict.
 
-    Pairs go on until the half-width of the mean ratio is at most `half_width` (a share of it).
-    Raises `RunError` when an arm does not start or dies. No process is left behind.
+    Pairs are measured until the half-width of the mean ratio is at most `half_width`, as a share
+    of the ratio. No process is left behind.
+
+    Raises:
+        RunError: an arm does not start, or dies.
     """
     say(f"{MODEL_DESCRIPTION}, {THREADS} thread, {NEW_TOKENS} tokens a call")
     say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
@@ -66,7 +69,7 @@ def run(
 
 @contextmanager
 def start_arms() -> Iterator[tuple[BareArm, ScreenArm]]:
-    """Both arms, loaded and waiting for their first turn; ended on the way out."""
+    """Start both arms, loaded and waiting for their first turn; end them on exit."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="txtop-selftest-")))
         config = folder / "model" / "config.json"
@@ -88,11 +91,11 @@ def start_arms() -> Iterator[tuple[BareArm, ScreenArm]]:
 
 
 def pin_to_core(pid: int, core: int) -> None:
-    """Keeps every thread of a process on one core.
+    """Pin every thread of a process to one core.
 
-    Cores are not alike (1.4 % were measured between the two of a virtual machine, one of which
-    takes the interrupts), and a process stays where it happened to start. Whatever watches is free
-    to run anywhere, so the model cannot even step aside.
+    Cores differ (by 1.4 % between the two of a virtual machine, one of which takes the interrupts),
+    and a process stays where it happened to start. Screen, runner and sampler are not pinned: they
+    may take the model's core, which the model then cannot leave.
     """
     for thread in os.listdir(f"/proc/{pid}/task"):
         os.sched_setaffinity(int(thread), {core})
@@ -107,7 +110,7 @@ def _build_arguments(model: Path) -> list[str]:
 
 
 def build_core_warning(threads: int, cores: int) -> str | None:
-    """A line when watching has no core of its own, null when it has."""
+    """Build a warning if no core is free of model threads, else None."""
     if cores > threads:
         return None
     return (
@@ -118,7 +121,7 @@ def build_core_warning(threads: int, cores: int) -> str | None:
 
 @contextmanager
 def unwind_on_signals() -> Iterator[None]:
-    """Inside, TERM and HUP unwind the stack: stopped processes would else stay for ever."""
+    """Make TERM and HUP unwind the stack, as processes that are stopped would else stay forever."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -126,9 +129,9 @@ def unwind_on_signals() -> Iterator[None]:
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    before = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

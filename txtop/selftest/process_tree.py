@@ -1,4 +1,4 @@
-"""A process and all its descendants, stopped and continued as one."""
+"""Stop and continue a process and all its descendants as one."""
 
 from __future__ import annotations
 
@@ -13,26 +13,29 @@ _POLL_S = 0.005
 
 
 class ProcessTree:
-    """A process of ours with whatever it has started. No method raises for what is gone."""
+    """A process that this one started, and its descendants. Processes that are gone raise nothing.
+
+    Descendants seen once stay members, even after their parent has died.
+    """
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
         self._processes: dict[int, psutil.Process] = {pid: self._root}
 
     def stop(self) -> None:
-        """Returns when every process is stopped."""
+        """Stop every process, and wait until all are stopped."""
         members = self._list_members()
         for process in members:
             self._send(process, signal.SIGSTOP)
         self._wait_stopped(members)
 
     def resume(self) -> None:
-        """Continues every process."""
+        """Continue every process."""
         for process in self._list_members():
             self._send(process, signal.SIGCONT)
 
     def kill(self) -> None:
-        """Ends whatever is left, stopped or not, and what was once seen here."""
+        """Kill every process, stopped or not."""
         members = self._list_members()
         for process in members:
             self._send(process, signal.SIGKILL)
@@ -53,8 +56,8 @@ class ProcessTree:
     @staticmethod
     def _wait_stopped(processes: list[psutil.Process]) -> None:
         give_up_s = time.monotonic() + _TIMEOUT_S
-        still = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+        at_rest = {psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
         for process in processes:
             with suppress(psutil.NoSuchProcess):
-                while process.status() not in still and time.monotonic() < give_up_s:
+                while process.status() not in at_rest and time.monotonic() < give_up_s:
                     time.sleep(_POLL_S)

@@ -34,7 +34,10 @@ POLL_S = 0.05
 
 
 class LogTail:
-    """The measured iterations of a growing log, and whether it says that the run is over."""
+    """The token times of the measured iterations of a growing log.
+
+    `over` is why the cell has ended, None before; `ended` is set at the end of the session.
+    """
 
     def __init__(self, session: Path) -> None:
         self._reader = LogReader(session)
@@ -43,28 +46,28 @@ class LogTail:
         self.ended = False
 
     def poll(self) -> list[list[int]]:
-        """Per iteration since the last call, when each token was on the host."""
-        found = []
+        """Return, for each iteration since the last call, when its tokens were on the host."""
+        calls = []
         for event in self._reader.poll():
             match event:
                 case events.TokenTimings():
                     self._gaps_ns = [*self._gaps_ns[: event.first], *event.gaps_ns]
                 case events.Iteration():
                     if event.role == "measured":
-                        found.append([*accumulate(self._gaps_ns, initial=event.start_ns)][1:])
+                        calls.append([*accumulate(self._gaps_ns, initial=event.start_ns)][1:])
                     self._gaps_ns = []
                 case events.CellFinished() | events.CellRejected():
                     self.over = event.reason or "its iterations are used up"
                 case events.SessionEnded():
                     self.ended = True
-        return found
+        return calls
 
     def close(self) -> None:
         self._reader.close()
 
 
 class ScreenArm(SlicedLoop):
-    """`txtop run` with `arguments`, its session in `folder`, in a terminal of 120x40.
+    """Run `txtop run` with `arguments`, its session in `folder`, in a terminal of 120x40.
 
     Screen, runner, worker and sampler are stopped and continued together.
     """
@@ -84,24 +87,24 @@ class ScreenArm(SlicedLoop):
 
     @property
     def worker_pid(self) -> int:
-        """The process that has the model."""
-        found = psutil.Process(self._pid).children(recursive=True)
-        return next(int(p.pid) for p in found if WORKER_MODULE in p.cmdline())
+        """The process that holds the model."""
+        descendants = psutil.Process(self._pid).children(recursive=True)
+        return next(int(p.pid) for p in descendants if WORKER_MODULE in p.cmdline())
 
     def poll(self) -> list[list[int]]:
-        """See `Source`."""
+        """Return the new iterations' token times; see `TokenTimeSource`."""
         if self._tail is None and find_log_path(self._session).is_file():
             self._tail = LogTail(self._session)
-        found = self._tail.poll() if self._tail is not None else []
+        calls = self._tail.poll() if self._tail is not None else []
         gone, _ = os.waitpid(self._pid, os.WNOHANG)
         if gone or (self._tail is not None and self._tail.over is not None):
-            said = self._last_output.decode(errors="replace").strip().splitlines()
-            why = (self._tail and self._tail.over) or (said[-1] if said else "no word")
-            raise RunError(f"the watched run ended: {why}")
-        return found
+            lines = self._last_output.decode(errors="replace").strip().splitlines()
+            reason = (self._tail and self._tail.over) or (lines[-1] if lines else "no word")
+            raise RunError(f"the watched run ended: {reason}")
+        return calls
 
     def close(self) -> None:
-        """Ends the run as a person would, then by force whatever is left of it."""
+        """End the run by a request to stop, then kill whatever is left of it."""
         self._tree.resume()
         if self._tail is not None:
             stopping = ControlClient(self._session).send("stop")
@@ -117,17 +120,17 @@ class ScreenArm(SlicedLoop):
             os.close(self._terminal)
 
     def _drain(self) -> None:
-        """Reads as fast as the screen writes, as a good terminal does."""
+        """Read as fast as the screen writes, as a good terminal does."""
         with suppress(OSError):
             while data := os.read(self._terminal, 65536):
                 self._last_output = data
 
 
 def _exec_command(command: list[str]) -> None:
-    """The child of the fork: the command, on a terminal that shows all colours.
+    """Execute the command in the child of the fork, on a terminal with all colours.
 
-    A blocked SIGCONT still continues a process. Textual's handler takes it for the end of a
-    suspension, and would repaint everything and start one more thread for keys each time.
+    SIGCONT is blocked, which still continues a process: Textual's handler takes it for the end of
+    a suspension, and would repaint everything and start one more thread for keys each time.
     """
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})

@@ -1,4 +1,4 @@
-"""A loop of generate() that runs in slices of time and costs nothing between them."""
+"""Run a loop of generate() in slices of time, stopped between them."""
 
 from __future__ import annotations
 
@@ -21,32 +21,39 @@ TimeWindow = tuple[int, int]
 
 
 class TokenTimeSource(Protocol):
-    """Where a loop says when its tokens were on the host."""
+    """The times at which a loop's tokens were on the host."""
 
     def poll(self) -> list[list[int]]:
-        """Per call of generate() that ended since: its tokens' times in ns of `perf_counter_ns`.
+        """Return the token times of each call of generate() that ended since the last poll.
 
-        Raises `RunError` when the loop has ended.
+        Times are in ns of `perf_counter_ns`.
+
+        Raises:
+            RunError: the loop has ended.
         """
 
 
 def select_gaps(calls: Sequence[Sequence[int]], windows: Sequence[TimeWindow]) -> list[int]:
-    """Times in ns between two tokens of one call that both lie in one of the ordered windows."""
+    """Return the gaps in ns between tokens of one call that both lie in one of the windows.
+
+    `windows` are in order of time and do not overlap.
+    """
     starts = [start for start, _ in windows]
-    found = []
+    gaps = []
     for call in calls:
         for earlier, later in pairwise(call):
             at = bisect_right(starts, earlier) - 1
             if at >= 0 and later <= windows[at][1]:
-                found.append(later - earlier)
-    return found
+                gaps.append(later - earlier)
+    return gaps
 
 
 class SlicedLoop:
-    """The processes of `tree`, stopped but for its slices; `perf_counter_ns` is one clock for all.
+    """Keep the processes of `tree` stopped except during their slices.
 
-    A slice may end in the middle of a token: that gap, and those of the first 100 ms, in which
-    caches fill and every timer that came due meanwhile fires at once, are left out.
+    Times of `perf_counter_ns` are comparable between processes. A slice may end in the middle of a
+    token: that gap is left out, and so are those of the first 100 ms, in which caches fill and all
+    timers that came due meanwhile fire at once.
     """
 
     def __init__(self, tree: ProcessTree, source: TokenTimeSource) -> None:
@@ -56,7 +63,7 @@ class SlicedLoop:
         self._calls: list[list[int]] = []
 
     def run_for(self, seconds: float) -> None:
-        """One slice."""
+        """Run one slice of `seconds`."""
         self._tree.resume()
         start_ns = perf_counter_ns() + round(SETTLE_S * NS_PER_S)
         time.sleep(seconds)
@@ -66,14 +73,17 @@ class SlicedLoop:
         self._calls += self._source.poll()
 
     def take_gaps(self) -> list[int]:
-        """Gaps in ns of the slices since the last call. Runs on until all of them are known."""
+        """Return the gaps in ns of the slices since the last call.
+
+        The loop runs on until the last call of generate() inside them has been reported.
+        """
         windows, self._windows = self._windows, []
         self._advance(windows[-1][1])
         calls, self._calls = self._calls, []
         return select_gaps(calls, windows)
 
     def wait_loaded(self) -> None:
-        """Until the loop has said something; then stops it until its first slice."""
+        """Wait until the loop has reported its first call, then stop it until its first slice."""
         self._advance(0, timeout_s=120.0)
 
     def _advance(self, until_ns: int, timeout_s: float = TIMEOUT_S) -> None:

@@ -1,4 +1,7 @@
-"""From pairs of starts to a verdict. Pure: the same for the real arms and for simulated ones."""
+"""Judge the overhead from pairs of starts.
+
+Apart from the arms, so that tests can judge simulated ones.
+"""
 
 from __future__ import annotations
 
@@ -19,27 +22,33 @@ OverheadOutcome = Literal["pass", "fail", "inconclusive"]
 
 @dataclass(frozen=True)
 class ArmTiming:
-    """One arm of one pair, in ms: mean and p99 of the gaps between tokens, TTFT not among them."""
+    """The timing of one arm of one pair, in ms: mean and p99 of the gaps between tokens.
+
+    The time to the first token is no gap.
+    """
 
     tpot_ms: float
     p99_ms: float
 
 
 def compute_arm_timing(gaps_ns: Sequence[int]) -> ArmTiming:
-    """Of gaps in ns; over calls of one length their mean is TPOT, (E2E - TTFT) / (OSL - 1)."""
+    """Compute the timing of one arm from its gaps in ns.
+
+    Over calls of one length the mean gap is TPOT, (E2E - TTFT) / (OSL - 1).
+    """
     ordered = sorted(gaps_ns)
     return ArmTiming(fmean(ordered) / NS_PER_MS, compute_percentile(ordered, 99) / NS_PER_MS)
 
 
 @dataclass(frozen=True)
 class TimingPair:
-    """The same work in two processes started together, turn by turn."""
+    """The timing of the same work in two processes that were started together and took turns."""
 
     bare: ArmTiming
     watched: ArmTiming
 
     def format_line(self, number: int) -> str:
-        """For a person."""
+        """Format the pair's timing for a person."""
         mean = self.watched.tpot_ms / self.bare.tpot_ms
         p99 = self.watched.p99_ms / self.bare.p99_ms
         return (
@@ -51,7 +60,7 @@ class TimingPair:
 
 @dataclass(frozen=True)
 class OverheadResult:
-    """What all pairs say; both ratios are watched over bare."""
+    """The result of all pairs. Both ratios are watched over bare."""
 
     pairs: tuple[TimingPair, ...]
     mean: PairedRatio
@@ -60,17 +69,17 @@ class OverheadResult:
 
     @property
     def precise(self) -> bool:
-        """The interval of the mean ratio is as narrow as was asked for."""
+        """True if the interval of the mean ratio is as narrow as was asked for."""
         return self.mean.half_width <= self.half_width
 
     @property
     def beyond(self) -> bool:
-        """The interval of the mean ratio lies wholly outside the bounds: more pairs cannot help."""
+        """True if the mean ratio's interval is wholly out of bounds: more pairs cannot help."""
         return self.mean.ci95[0] > MEAN_BOUNDS[1] or self.mean.ci95[1] < MEAN_BOUNDS[0]
 
     @property
     def outcome(self) -> OverheadOutcome:
-        """Fail needs evidence, pass needs a narrow interval; what has neither is inconclusive."""
+        """The verdict: to fail needs evidence, to pass a narrow interval; else inconclusive."""
         if self.beyond:
             return "fail"
         if not self.precise:
@@ -84,13 +93,13 @@ class OverheadResult:
 
     @property
     def exit_code(self) -> int:
-        """0 pass, 1 fail, 3 inconclusive."""
+        """The exit code: 0 pass, 1 fail, 3 inconclusive."""
         return {"pass": 0, "fail": 1, "inconclusive": 3}[self.outcome]
 
     def format_lines(self) -> list[str]:
-        """The two ratios and the verdict, for a person."""
+        """Format the two ratios and the verdict for a person."""
         bounds = f"{MEAN_BOUNDS[0]:.2f} to {MEAN_BOUNDS[1]:.2f}"
-        wanted = {
+        explanations = {
             "pass": f"mean ratio within {bounds}, p99 reaches down to {P99_BOUND:.2f} or less",
             "fail": f"wanted: mean ratio within {bounds}, p99 down to {P99_BOUND:.2f} or less",
             "inconclusive": f"the half-width is over {self.half_width:.1%} after "
@@ -100,20 +109,24 @@ class OverheadResult:
             f"mean TPOT  watched / bare {_format_ratio(self.mean)}, half-width"
             f" {self.mean.half_width:.1%}, {len(self.pairs)} starts of both",
             f"p99 gap    watched / bare {_format_ratio(self.p99)}",
-            f"{self.outcome}: {wanted[self.outcome]}",
+            f"{self.outcome}: {explanations[self.outcome]}",
         ]
 
 
-def _format_ratio(found: PairedRatio) -> str:
-    low, high = found.ci95
-    return f"{found.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}"
+def _format_ratio(ratio: PairedRatio) -> str:
+    low, high = ratio.ci95
+    return f"{ratio.ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}"
 
 
 def judge_pairs(pairs: Sequence[TimingPair], half_width: float) -> OverheadResult:
-    """Raises `ValueError` under two pairs.
+    """Judge the pairs measured so far.
 
-    Stopping looks at the width alone, or at an interval wholly beyond the bounds, never at how
-    near to 1 the ratio is: that would let chance choose the moment.
+    `precise` and `beyond`, at which the caller stops, depend on the interval's width or on an
+    interval wholly out of bounds, never on how near to 1 the ratio is: that would let chance choose
+    the moment.
+
+    Raises:
+        ValueError: there are fewer than two pairs.
     """
     mean = compute_paired_ratio([p.watched.tpot_ms for p in pairs], [p.bare.tpot_ms for p in pairs])
     p99 = compute_paired_ratio([p.watched.p99_ms for p in pairs], [p.bare.p99_ms for p in pairs])

@@ -1,1 +1,1 @@
-"""Read what the machine and its kernel say: limits, the OOM killer, throttling, peaks."""
+"""The machine and its kernel: limits, processor, OOM killer, throttling, published peaks."""

@@ -1,4 +1,4 @@
-"""Look up what known devices can do at most, as their makers publish it.
+"""Look up the peak performance of known devices, as their makers publish it.
 
 The figures and their sources are data: `device_peaks.toml`, beside this file.
 """

@@ -1,4 +1,4 @@
-"""NVML's reasons for a slower clock, in words.
+"""NVML's reasons for a slower clock, and their names.
 
 https://docs.nvidia.com/deploy/nvml-api/group__nvmlClocksEventReasons.html
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-# With these what is measured is not the device's speed.
+# A measurement under one of these is not of the device's speed.
 INVALIDATING_REASONS = {
     0x8: "hardware slowdown",
     0x20: "thermal",
@@ -19,11 +19,11 @@ ANNOTATED_REASONS = {POWER_CAP: "power cap", 0x10: "sync boost", 0x2: "applicati
 
 
 def decode_reasons(value: float | None) -> tuple[list[str], list[str]]:
-    """(those that spoil a measurement, those that are only worth a word) of a reading."""
+    """Return the names of a reading's reasons: (those that invalidate it, those to annotate)."""
     if value is None or not math.isfinite(value):
         return [], []
     bits = int(value)
     return (
-        [word for bit, word in INVALIDATING_REASONS.items() if bits & bit],
-        [word for bit, word in ANNOTATED_REASONS.items() if bits & bit],
+        [name for bit, name in INVALIDATING_REASONS.items() if bits & bit],
+        [name for bit, name in ANNOTATED_REASONS.items() if bits & bit],
     )
