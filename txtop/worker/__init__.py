@@ -1,1 +1,4 @@
-"""The process that measures: `python -m txtop.worker`, the only part that imports torch."""
+"""The process that measures, started as `python -m txtop.worker` by the runner.
+
+Only this package imports torch, so that a crash, a leak or a slow import stays in its process.
+"""

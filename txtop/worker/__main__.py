@@ -1,4 +1,4 @@
-"""The worker's process: orders on standard input, events on standard output."""
+"""The entry point of the worker: commands on standard input, events on standard output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from txtop.worker.worker import Worker
 
 
 def main() -> None:
-    """Runs until `quit` or the end of standard input. Ctrl-C is the runner's to interpret."""
+    """Run until `quit` or the end of standard input, or print the probe and return."""
     descriptor = claim_stdout()
     parser = argparse.ArgumentParser(prog="python -m txtop.worker")
     parser.add_argument("--name", default="worker", help="the src of every event")
@@ -28,6 +28,7 @@ def main() -> None:
         os.write(descriptor, msgspec.json.encode({"capabilities": probe()}) + b"\n")
         return
     die_with_parent()
+    # Ctrl-C reaches the whole process group; the runner decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = CommandQueue()
     inbox.start()

@@ -1,8 +1,8 @@
-"""`python -m txtop.worker.baseline CONFIG`: what txtop is compared with. It shares no code with it.
+"""The bare loop that the self-test compares txtop with: `python -m txtop.worker.baseline CONFIG`.
 
-A plain loop of generate() with a clock in its streamer. Once loaded it prints, for every call and
-after it, when each token was on the host, in ns of `perf_counter_ns`: `{"at_ns": [1, 2, 3]}`. It
-goes on until nobody reads.
+It calls generate() with a clock in the streamer and shares no code with txtop. After every call it
+prints the time at which each token was on the host, in ns of `perf_counter_ns`:
+`{"at_ns": [1, 2, 3]}`. It runs until its output is closed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 
 class TimestampStreamer:
-    """A streamer that notes when each token is on the host; the first put is the prompt."""
+    """A streamer that records when each token is on the host; the first `put` is the prompt."""
 
     def __init__(self) -> None:
         self.at_ns: list[int] = []
@@ -27,35 +27,35 @@ class TimestampStreamer:
         self.at_ns.append(perf_counter_ns())
 
     def end(self) -> None:
-        """generate() is through."""
+        """Do nothing: generate() calls this after the last token."""
 
 
 def main(output: TextIO = sys.stdout) -> None:
-    """Generates until `output` is closed."""
+    """Generate until `output` is closed."""
     parser = argparse.ArgumentParser(prog="python -m txtop.worker.baseline", description=__doc__)
     parser.add_argument("config", type=Path, help="a GPT-2's config.json")
     parser.add_argument("--sequence-length", type=int, required=True, metavar="TOKENS")
     parser.add_argument("--new-tokens", type=int, required=True, metavar="TOKENS")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    asked = parser.parse_args()
-    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(asked.threads)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
     import torch
     from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
 
-    torch.set_num_threads(asked.threads)
-    torch.manual_seed(asked.seed)
-    config = GPT2Config(**json.loads(asked.config.read_text(encoding="utf-8")))
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    config = GPT2Config(**json.loads(options.config.read_text(encoding="utf-8")))
     config._attn_implementation = "sdpa"
     model: Any = GPT2LMHeadModel(config).eval()
-    ids = torch.randint(config.vocab_size, (1, asked.sequence_length))
+    ids = torch.randint(config.vocab_size, (1, options.sequence_length))
     mask = torch.ones_like(ids)
     model.generation_config = GenerationConfig()
     greedy = GenerationConfig(
-        max_new_tokens=asked.new_tokens,
+        max_new_tokens=options.new_tokens,
         do_sample=False,
         num_beams=1,
         use_cache=True,

@@ -1,4 +1,7 @@
-"""The worker's way in: a thread that reads standard input, a queue that `cancel` overtakes."""
+"""The input of the worker: a thread reads commands from standard input into a queue.
+
+`cancel` overtakes what waits. The thread of a continuous server puts its outputs here too.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,17 @@ import msgspec
 
 from txtop.protocol import commands
 
+# The commands of a cell that `cancel` removes from the queue.
 _WORK_COMMANDS = (commands.Iterate, commands.Serve, commands.Arrive, commands.Close)
 
 
 class Cancelled(Exception):
-    """The open iteration was given up; nothing of it is reported any more."""
+    """The open iteration was cancelled; it is not reported."""
 
 
 @dataclass(frozen=True)
 class ThreadMessage:
-    """What another thread of this worker has to say; of no use once nobody waits for it."""
+    """An item that another thread of this worker put into the queue for the main loop."""
 
     item: Any
 
@@ -31,7 +35,10 @@ QueueItem = commands.WorkerCommand | str | ThreadMessage
 
 
 class CommandQueue:
-    """Orders as they came. The thread sleeps in read(), so it costs the timed loop nothing."""
+    """The commands that wait, oldest first.
+
+    The reading thread sleeps in read(), so it costs the timed loop nothing.
+    """
 
     def __init__(self) -> None:
         self._queue: deque[QueueItem] = deque()
@@ -39,40 +46,43 @@ class CommandQueue:
         self._cancelled = threading.Event()
 
     def start(self) -> None:
-        """Starts reading. The end of standard input ends the process at once."""
+        """Start the reading thread. It ends the process at the end of standard input."""
         threading.Thread(target=self._read, name="orders", daemon=True).start()
 
     def get(self, timeout_s: float | None) -> QueueItem | None:
-        """The next order, the text of a line that was none, what another thread has said, or null
-        after `timeout_s`."""
+        """Wait for the next item and return it, or `None` after `timeout_s`.
+
+        An item is a command, the error text for a line that is no command, or a message of another
+        thread.
+        """
         with self._ready:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
                 return None
-            order: QueueItem = self._queue.popleft()
-        if isinstance(order, commands.Cancel):
+            command: QueueItem = self._queue.popleft()
+        if isinstance(command, commands.Cancel):
             self._cancelled.clear()
-        return order
+        return command
 
     def check(self) -> None:
-        """Raises `Cancelled` when the open iteration is to be given up."""
+        """Raise `Cancelled` if a `cancel` has come that `get` has not returned yet."""
         if self._cancelled.is_set():
             raise Cancelled
 
-    def accept(self, order: commands.WorkerCommand | str) -> None:
-        """Queues one order; `cancel` removes what of its cell's work still waits."""
+    def accept(self, command: commands.WorkerCommand | str) -> None:
+        """Queue a command or an error text. `cancel` first removes the waiting work of its cell."""
         with self._ready:
-            if isinstance(order, commands.Cancel):
+            if isinstance(command, commands.Cancel):
                 self._cancelled.set()
                 self._queue = deque(
                     waiting
                     for waiting in self._queue
-                    if not (isinstance(waiting, _WORK_COMMANDS) and waiting.cell == order.cell)
+                    if not (isinstance(waiting, _WORK_COMMANDS) and waiting.cell == command.cell)
                 )
-            self._queue.append(order)
+            self._queue.append(command)
             self._ready.notify()
 
     def put(self, item: object) -> None:
-        """Queues what another thread of this worker has to say."""
+        """Queue `item` as a message. Any thread of this worker may call this."""
         with self._ready:
             self._queue.append(ThreadMessage(item))
             self._ready.notify()

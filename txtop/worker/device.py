@@ -1,4 +1,4 @@
-"""What this process runs on: how many threads to use, what the device is called."""
+"""The devices that this process can use, and its tie to the process that started it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """The kernel kills this process when the thread that started it ends."""
+    """Ask the kernel to kill this process when the thread that started it ends."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def check_accelerators() -> dict[str, str]:
-    """Why a kind of device cannot be used here, empty where it can: cuda, xpu (Intel), mps (Apple).
+    """Return, for cuda, xpu (Intel) and mps (Apple), why it is unusable here; "" if it is usable.
 
-    ROCm calls itself cuda.
+    On ROCm torch reports the device type as cuda.
     """
     import torch
 
@@ -32,7 +32,7 @@ def check_accelerators() -> dict[str, str]:
 
 
 def choose_device_type() -> str:
-    """The first accelerator that can be used here, else cpu."""
+    """Return the first accelerator type that is usable here, else `cpu`."""
     return next((name for name, why in check_accelerators().items() if not why), "cpu")
 
 

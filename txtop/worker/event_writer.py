@@ -1,4 +1,7 @@
-"""The worker's way out: events on a private descriptor that never blocks."""
+"""The output of the worker: events on a private descriptor that never blocks.
+
+The timed loop sends from here, so a slow reader must not delay it.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,15 @@ from collections import deque
 from txtop.protocol import codec, events
 
 STEP_BATCH_NS = 75_000_000
-"""Tokens that arrive within this time travel as one `steps` event."""
+"""Tokens that arrive within this time are sent as one `steps` event."""
 
 
 def claim_stdout() -> int:
-    """Takes descriptor 1 for events and turns it to 2: no library's print spoils the stream.
+    """Return a private descriptor for events, and redirect descriptor 1 to standard error.
 
-    Opening it anew gives a file description of its own: setting O_NONBLOCK on a duplicate would
-    also make the standard input of a terminal non-blocking. A socket cannot be opened so.
+    A print() of a library then cannot corrupt the stream. The descriptor is opened through /proc
+    to get a file description of its own: O_NONBLOCK on a duplicate would also make the standard
+    input of a terminal non-blocking. A socket cannot be opened that way and is duplicated.
     """
     try:
         mine = os.open("/proc/self/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_APPEND | os.O_CLOEXEC)
@@ -30,9 +34,9 @@ def claim_stdout() -> int:
 
 
 class EventWriter:
-    """Writes events to a descriptor as far as it takes them now and keeps the rest in memory.
+    """Writes events to a non-blocking descriptor and keeps what does not fit in memory.
 
-    Only the main thread uses it. A reader that has gone ends the process.
+    Only the main thread uses it. It ends the process when the reader has gone.
     """
 
     def __init__(self, descriptor: int, src: str) -> None:
@@ -42,17 +46,17 @@ class EventWriter:
 
     @property
     def pending(self) -> bool:
-        """Whether lines wait for the reader."""
+        """Return True if lines wait for the reader."""
         return bool(self._backlog)
 
     def send(self, event: events.AnyEvent) -> None:
-        """Queues one event and writes what fits; never blocks."""
+        """Queue one event and write what fits, without blocking."""
         event.src = self._src
         self._backlog.append(codec.encode_event(event))
         self.flush()
 
     def flush(self) -> None:
-        """Writes as much of the backlog as the descriptor takes without blocking."""
+        """Write as much of the backlog as the descriptor takes without blocking."""
         try:
             while self._backlog:
                 line = self._backlog[0]
@@ -67,7 +71,7 @@ class EventWriter:
             os._exit(1)
 
     def drain(self, timeout_s: float) -> None:
-        """Waits up to `timeout_s` for the reader to take the backlog; not for timed code."""
+        """Wait up to `timeout_s` for the reader to take the backlog. Not for timed code."""
         end = time.monotonic() + timeout_s
         while self._backlog and (left := end - time.monotonic()) > 0:
             with contextlib.suppress(OSError):

@@ -1,4 +1,7 @@
-"""Peaks of memory over one cell: the host's by the kernel's high-water mark, the device's."""
+"""The peaks of memory over one cell: the kernel's high-water mark, and the device allocator's.
+
+See docs/method.md, "Load and memory".
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from txtop.protocol.events import Memory
 if TYPE_CHECKING:
     import torch
 
+# Written to /proc/self/clear_refs, this resets VmHWM (proc(5)).
 _RESET_PEAK = "5"
 _WITH_PEAKS = ("cuda", "xpu")
 
 
 def release_memory(device: torch.device) -> None:
-    """Returns to the system what the allocators keep: it is no part of the next cell's peak."""
+    """Return cached memory to the system, so that it does not count in the next cell's peak."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
     if device.type != "cpu":
@@ -26,7 +30,7 @@ def release_memory(device: torch.device) -> None:
 
 
 def reset_peaks(device: torch.device) -> bool:
-    """Starts a cell: peaks count from here. Returns whether the host's do."""
+    """Reset the peaks at the start of a cell. Return False if the host's cannot be reset."""
     if device.type in _WITH_PEAKS:
         _memory_module(device).reset_peak_memory_stats(device)
     try:
@@ -37,8 +41,7 @@ def reset_peaks(device: torch.device) -> bool:
 
 
 def read_host_peak_bytes() -> int:
-    """Highest resident size since `reset_peaks`, or of the whole process where that is not
-    possible."""
+    """Return the highest resident size since `reset_peaks`, or since the start if it failed."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -49,8 +52,11 @@ def read_host_peak_bytes() -> int:
 
 
 def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:
-    """The `memory` event of a cell. `device_bytes` is what the whole device has in use now: the
-    allocator has not given back what it reserved, so this is the peak or near it."""
+    """Build the `memory` event of a cell.
+
+    `device_bytes` is the use of the whole device now. The allocator has not yet returned what it
+    reserved, so this is the peak or close to it.
+    """
     event = Memory(cell=cell, t_ns=t_ns, host_bytes=read_host_peak_bytes())
     if device.type in _WITH_PEAKS:
         module = _memory_module(device)
@@ -64,7 +70,7 @@ def build_memory_event(cell: str, device: torch.device, t_ns: int) -> Memory:
 
 
 def _memory_module(device: torch.device) -> Any:
-    """torch.cuda, torch.xpu, torch.mps: the same names, as far as each has them."""
+    """Return torch.cuda, torch.xpu or torch.mps, whose memory functions share their names."""
     import torch
 
     return getattr(torch, device.type)

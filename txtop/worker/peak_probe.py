@@ -1,4 +1,7 @@
-"""What the device under a model can do at most: as published, else as tried here for a moment."""
+"""The peak bandwidth and FLOP/s of the device under a model: as published, else as probed.
+
+The worker calls `determine_peaks` once per process, after loading. See docs/method.md, "Roofline".
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
     from txtop.worker.loading.load import LoadedModel
 
 MIN_STEP_BYTES = 32 << 20
-"""A model that reads less than this in a step sits in the caches: no memory bounds it."""
+"""A model that reads less than this per step sits in the caches, so memory does not bound it."""
 BUDGET_NS = 80_000_000
+"""The time that the repetitions of one measurement may take."""
 BUFFER_BYTES = {"cpu": 256 << 20}
 DEVICE_BUFFER_BYTES = 1 << 30
 MIN_BUFFER_BYTES = 64 << 20
@@ -32,26 +36,29 @@ _NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 def determine_peaks(
     loaded: LoadedModel, name: str, identity: str | None
 ) -> events.DevicePeaks | None:
-    """The peaks of the device that `loaded` is on, with its threads and in its dtype; null where
-    nothing would be held against them, and where trying would leave a trace in a peak of memory."""
+    """Return the peaks of the device of `loaded`, for its number of threads and its dtype.
+
+    Return `None` if no figure would be compared with them, or if a probe would show in the peak of
+    memory.
+    """
     if loaded.geometry is None or loaded.geometry.step_bytes < MIN_STEP_BYTES:
         return None
-    known = find_published(name)
-    found = known or _probe(loaded.device, loaded.dtype)
-    if found is None:
+    published = find_published(name)
+    peaks = published or _probe(loaded.device, loaded.dtype)
+    if peaks is None:
         return None
     return events.DevicePeaks(
         t_ns=perf_counter_ns(),
         device=identity or name,
         threads=loaded.threads,
-        source="table" if known else "probe",
-        bandwidth_bytes_per_s=found.bandwidth_bytes_per_s,
-        flops_per_s=found.flops_per_s,
+        source="table" if published else "probe",
+        bandwidth_bytes_per_s=peaks.bandwidth_bytes_per_s,
+        flops_per_s=peaks.flops_per_s,
     )
 
 
 def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
-    """The best of a few tries, about half a second in all; null without room for them."""
+    """Measure the peaks in about half a second; return `None` if memory does not suffice."""
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
     if size < MIN_BUFFER_BYTES or (device.type == "cpu" and not memory.reset_peaks(device)):
         return None
@@ -67,24 +74,30 @@ def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
 
 
 def measure_bandwidth(device: torch.device, size: int) -> float:
-    """Of a copy (read and written) or of a matrix-vector product (read), whichever is more: a
-    decode step reads its weights as the latter does. `size` is that of all the memory touched."""
+    """Measure bytes per second of a copy and of a matrix-vector product, and return the higher.
+
+    A copy counts bytes read and written. A decode step reads its weights as a matrix-vector product
+    does. `size` is the number of bytes touched.
+    """
     matrix = torch.ones(size // (4 * ROW), ROW, device=device)
     vector = torch.ones(ROW, device=device)
     half = len(matrix) // 2
-    copied = _time_shortest(lambda: matrix[:half].copy_(matrix[half : 2 * half]), device)
-    read = _time_shortest(lambda: torch.mv(matrix, vector), device)
-    return 1e9 * max(2 * matrix[:half].nbytes / copied, matrix.nbytes / read)
+    copy_ns = _time_shortest(lambda: matrix[:half].copy_(matrix[half : 2 * half]), device)
+    read_ns = _time_shortest(lambda: torch.mv(matrix, vector), device)
+    return 1e9 * max(2 * matrix[:half].nbytes / copy_ns, matrix.nbytes / read_ns)
 
 
 def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
-    """Of square matrix products, each size eight times the work of the one before, as long as the
-    next is expected to fit the budget."""
+    """Measure square matrix products of growing size and return the highest FLOP/s.
+
+    Each size is eight times the work of the one before. It stops when the next is not expected to
+    fit the budget.
+    """
     best, took_ns = 0.0, 0
     for n in SIZES:
         if took_ns * 8 > BUDGET_NS:
             break
-        # Zeros would cost a GPU less power, and so run at a higher clock, than values do.
+        # Zeros would cost a GPU less power than real values and so run at a higher clock.
         values = torch.Generator(device).manual_seed(0)
         left, right = (
             torch.rand(n, n, dtype=dtype, device=device, generator=values) for _ in range(2)
@@ -95,16 +108,16 @@ def measure_flops(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _time_shortest(work: Callable[[], object], device: torch.device) -> int:
-    """The shortest of the runs that fit the budget after a first one, at least one of them."""
+    """Return the shortest run in ns of those that fit the budget, after one that is not counted."""
     _time_once(work, device)
-    found: list[int] = []
-    while not found or sum(found) + min(found) < BUDGET_NS:
-        found.append(_time_once(work, device))
-    return min(found)
+    times_ns: list[int] = []
+    while not times_ns or sum(times_ns) + min(times_ns) < BUDGET_NS:
+        times_ns.append(_time_once(work, device))
+    return min(times_ns)
 
 
 def _time_once(work: Callable[[], object], device: torch.device) -> int:
-    """One run until the device is through, in ns; at least 1."""
+    """Return the duration of one run until the device is idle, in ns; at least 1."""
     start_ns = perf_counter_ns()
     work()
     if device.type != "cpu":

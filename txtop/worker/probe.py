@@ -1,4 +1,4 @@
-"""What models can be measured with here: the facts behind `txtop doctor`."""
+"""The capabilities of the worker on this machine, for `txtop doctor` (`--probe`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def probe() -> list[dict[str, str]]:
-    """One entry a capability: capability, state (ok, missing, broken), detail, next."""
-    found = [_torch(), _library("transformers"), _gpu_device(), _fast_cpu_types()]
-    found += [_precisions(), _attention(), _compile()]
-    return [*found, _hub(), _gguf()]
+    """Return one entry per capability: capability, state (ok, missing, broken), detail, next."""
+    entries = [_torch(), _library("transformers"), _gpu_device(), _fast_cpu_types()]
+    entries += [_precisions(), _attention(), _compile()]
+    return [*entries, _hub(), _gguf()]
 
 
 def _entry(capability: str, state: str, detail: str, step: str = "") -> dict[str, str]:
@@ -61,9 +61,11 @@ def _fast_cpu_types() -> dict[str, str]:
 
     capability = torch.backends.cpu.get_cpu_capability()
     features = cpu.read_cpu_features()
-    wanted = ("avx512_bf16", "amx_bf16", "amx_int8", "avx512_vnni")
-    has = [name for name in wanted if name in features]
-    return _entry("cpu kernels", "ok", f"{capability}; {', '.join(has) or 'no bf16 or int8 units'}")
+    units = ("avx512_bf16", "amx_bf16", "amx_int8", "avx512_vnni")
+    present = [name for name in units if name in features]
+    return _entry(
+        "cpu kernels", "ok", f"{capability}; {', '.join(present) or 'no bf16 or int8 units'}"
+    )
 
 
 def _device() -> torch.device:
@@ -93,7 +95,7 @@ def _attention() -> dict[str, str]:
 
 
 def _compile() -> dict[str, str]:
-    """Inductor writes C++ for a CPU and Triton for a GPU."""
+    """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU."""
     if _device().type == "cuda":
         if find_spec("triton") is None:
             return _entry("compile", "missing", "no triton", "pip install triton")

@@ -1,4 +1,8 @@
-"""The order loop: one order at a time, each answered by events, and every failure by one line."""
+"""The loop of the worker: it runs one command at a time and answers each with events.
+
+A failure ends in one `cell_finished`, `cell_rejected` or `fidelity` event. Imports that need torch
+are local: `configure_environment` must run before the first of them.
+"""
 
 from __future__ import annotations
 
@@ -43,15 +47,18 @@ _CellCommand = (
     | commands.Compare
     | commands.Cancel
 )
-# They need no model.
+# These need no loaded model.
 _MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Cancel)
 _DRAIN_S = 2.0
+"""The time given to the reader to take the last events before the process ends."""
 _RETRY_S = 0.05
+"""The pause between two attempts to write what the reader did not take."""
 _LAST_LINES = 40
+"""Lines of the traceback that a failure carries."""
 
 
 class Worker:
-    """Holds one loaded model and the inputs of at most one cell."""
+    """The worker's state: at most one loaded model, and the inputs of at most one cell."""
 
     def __init__(self, name: str, emitter: EventWriter, inbox: CommandQueue) -> None:
         self._name = name
@@ -64,48 +71,48 @@ class Worker:
         self._phase = "idle"
 
     def run(self) -> None:
-        """Follows orders until `quit`."""
+        """Run commands until `quit`."""
         while True:
-            order = self._inbox.get(_RETRY_S if self._emitter.pending else None)
-            if isinstance(order, commands.Quit):
+            command = self._inbox.get(_RETRY_S if self._emitter.pending else None)
+            if isinstance(command, commands.Quit):
                 self.leave(0)
-            elif isinstance(order, str):
-                text = sanitise(order, 400)
+            elif isinstance(command, str):
+                text = sanitise(command, 400)
                 self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="error"))
-            elif order is None or isinstance(order, ThreadMessage):
+            elif command is None or isinstance(command, ThreadMessage):
                 self._emitter.flush()
             else:
-                self._follow(order)
+                self._follow(command)
 
     def leave(self, code: int) -> None:
-        """Ends the process once the reader has what was said."""
+        """Wait for the reader to take the pending events, then exit with `code`."""
         self._emitter.drain(_DRAIN_S)
         os._exit(code)
 
-    def _follow(self, order: _CellCommand) -> None:
-        cell = order.cell if isinstance(order.cell, str) else order.cell.id
-        if self._loaded is None and not isinstance(order, _MODEL_FREE_COMMANDS):
-            text = f"{type(order).__name__.lower()} ignored: no model is loaded"
+    def _follow(self, command: _CellCommand) -> None:
+        cell = command.cell if isinstance(command.cell, str) else command.cell.id
+        if self._loaded is None and not isinstance(command, _MODEL_FREE_COMMANDS):
+            text = f"{type(command).__name__.lower()} ignored: no model is loaded"
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:
-            if isinstance(order, commands.LoadModel):
-                self._load(order)
-            elif isinstance(order, commands.Prepare):
-                self._prepare(order)
-            elif isinstance(order, commands.Inspect):
+            if isinstance(command, commands.LoadModel):
+                self._load(command)
+            elif isinstance(command, commands.Prepare):
+                self._prepare(command)
+            elif isinstance(command, commands.Inspect):
                 self._inspect(cell)
-            elif isinstance(order, commands.Iterate):
-                self._iterate(order)
-            elif isinstance(order, commands.Serve):
-                self._serve(order)
-            elif isinstance(order, commands.Arrive | commands.Close):
-                # Still on their way to a server that has failed.
+            elif isinstance(command, commands.Iterate):
+                self._iterate(command)
+            elif isinstance(command, commands.Serve):
+                self._serve(command)
+            elif isinstance(command, commands.Arrive | commands.Close):
+                # These were on their way to a server that has failed.
                 pass
-            elif isinstance(order, commands.Finish):
+            elif isinstance(command, commands.Finish):
                 self._finish(cell)
-            elif isinstance(order, commands.Compare):
-                self._compare(order)
+            elif isinstance(command, commands.Compare):
+                self._compare(command)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
@@ -137,34 +144,34 @@ class Worker:
         self._inputs = None
         self._free()
 
-    def _load(self, order: commands.LoadModel) -> None:
-        clock = PhaseTimer(order.started_ns, lambda name: self._enter(order.cell.id, name))
-        self._loaded = load_model(order, clock, self._name, self._emitter.send)
-        self._tell_peaks(order.cell.id, self._loaded)
+    def _load(self, command: commands.LoadModel) -> None:
+        clock = PhaseTimer(command.started_ns, lambda name: self._enter(command.cell.id, name))
+        self._loaded = load_model(command, clock, self._name, self._emitter.send)
+        self._tell_peaks(command.cell.id, self._loaded)
 
     def _tell_peaks(self, cell: str, loaded: LoadedModel) -> None:
-        """What the device can do at most, once a process: loading is over, nothing is timed yet."""
+        """Send the peaks of the device: once per process, after loading, before any timing."""
         from txtop.worker import peak_probe
 
         self._enter(cell, "peaks")
-        found = peak_probe.determine_peaks(loaded, *identify_device(loaded.device))
-        if found is not None:
-            self._emitter.send(found)
+        peaks = peak_probe.determine_peaks(loaded, *identify_device(loaded.device))
+        if peaks is not None:
+            self._emitter.send(peaks)
 
-    def _prepare(self, order: commands.Prepare) -> None:
+    def _prepare(self, command: commands.Prepare) -> None:
         from txtop.worker import memory
         from txtop.worker.loading import attention
         from txtop.worker.serving import continuous_server
         from txtop.worker.serving.prompts import Prompts
         from txtop.worker.tasks.task import make_inputs
 
-        loaded, cell = self._ready(), order.cell
+        loaded, cell = self._ready(), command.cell
         attention.require_kernel(cell.attention, loaded.device)
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
-        refused = model_config.explain_too_long(cell, loaded.family, loaded.positions)
-        if refused:
-            raise RejectedError(*refused)
+        refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
+        if refusal:
+            raise RejectedError(*refusal)
         self._phase = "prepare"
         memory.reset_peaks(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
@@ -196,14 +203,14 @@ class Worker:
         now = perf_counter_ns()
         self._emitter.send(events.Kernels(t_ns=now, cell=cell, prefill=prefill, decode=decode))
 
-    def _iterate(self, order: commands.Iterate) -> None:
+    def _iterate(self, command: commands.Iterate) -> None:
         inputs = self._inputs
-        # After a cell has failed or was refused, its iterations may still be on their way.
-        if inputs is None or inputs.cell.id != order.cell:
+        # Iterations of a cell that failed or was rejected may still arrive.
+        if inputs is None or inputs.cell.id != command.cell:
             return
-        for index in range(order.index, order.index + order.count):
+        for index in range(command.index, command.index + command.count):
             self._inbox.check()
-            self._one(inputs, index, order.role)
+            self._one(inputs, index, command.role)
 
     def _one(self, inputs: ModelInputs, index: int, role: events.Role) -> None:
         cell, loaded = inputs.cell.id, self._ready()
@@ -227,11 +234,11 @@ class Worker:
             )
         )
 
-    def _serve(self, order: commands.Serve) -> None:
+    def _serve(self, command: commands.Serve) -> None:
         from txtop.worker.serving import batch_server, continuous_server
 
         prompts, loaded = self._prompts, self._ready()
-        if prompts is None or prompts.cell.id != order.cell or self._inputs is None:
+        if prompts is None or prompts.cell.id != command.cell or self._inputs is None:
             return
         cell = prompts.cell
         self._phase = "serve"
@@ -252,12 +259,12 @@ class Worker:
         self._emitter.send(memory.build_memory_event(cell, self._ready().device, perf_counter_ns()))
         self._free()
 
-    def _compare(self, order: commands.Compare) -> None:
-        """Every failure is said in the one `fidelity` event that answers."""
+    def _compare(self, command: commands.Compare) -> None:
+        """Compare two cells and send one `fidelity` event, which also carries a failure."""
         self._loaded = self._inputs = None
         sticky = False
         try:
-            event = self._ready_to_compare().run(order)
+            event = self._ready_to_compare().run(command)
         except Cancelled:
             raise
         except Exception as error:
@@ -266,8 +273,8 @@ class Worker:
                 traceback.print_exc()
             event = events.Fidelity(
                 t_ns=perf_counter_ns(),
-                cell=order.cell.id,
-                reference=order.reference.id,
+                cell=command.cell.id,
+                reference=command.reference.id,
                 failed=failure.reason,
             )
             sticky = failure.sticky
@@ -276,7 +283,7 @@ class Worker:
             self.leave(failures.EXIT_DEVICE_LOST)
 
     def _ready_to_compare(self) -> OutputComparer:
-        """It takes all cores: nothing is timed meanwhile."""
+        """Return the comparer, created with all cores: nothing is timed while it runs."""
         if self._comparison is None:
             threads = len(os.sched_getaffinity(0))
             configure_environment(threads)

@@ -1,1 +1,1 @@
-"""Compare the outputs of two precisions of one model."""
+"""Compare the outputs of a cell with those of a more precise reference."""

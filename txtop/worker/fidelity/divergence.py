@@ -1,6 +1,7 @@
-"""How far two outputs on the same input are apart: distributions by token, or hidden states.
+"""The figures of divergence of two outputs on the same input: distributions, or hidden states.
 
-On the CPU, in float64, over slices of rows: float64 copies of a vocabulary are large.
+They are computed on the CPU in float64, over slices of rows because float64 copies of a vocabulary
+are large. See docs/method.md, "Fidelity".
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ import torch
 Floats = npt.NDArray[np.float64]
 
 _ROWS = 64
-# exp() of it is 0. A model that masks tokens with the least number of its type would else overflow
-# float32, and 0 times infinity is no number.
+# exp() of it is 0. A model that masks tokens with the least number of its dtype would otherwise
+# overflow float32, and 0 times infinity is NaN.
 _LEAST = -1e9
 _MOST_LOG_RATIO = 69.0
+"""exp() of it is about 1e30."""
 
 
 @dataclass(frozen=True)
 class TokenDivergences:
-    """By position, arrays of shape (n,): KL(reference || cell) in nats, whether the likeliest token
-    is the same, and the log-probability of the true token by each."""
+    """The divergences of n positions, in arrays of shape (n,).
+
+    `kld` is KL(reference || cell) in nats, `same_top` is set where both have the same likeliest
+    token, and the others are the log-probabilities of the true token.
+    """
 
     kld: Floats
     same_top: npt.NDArray[np.bool_]
@@ -34,8 +39,10 @@ class TokenDivergences:
 
 @dataclass(frozen=True)
 class DivergenceSummary:
-    """In the words of the `fidelity` event. `perplexity_ratio` is null where it is beyond 1e30,
-    `kld_stderr` with a single position."""
+    """The figures over all positions, named as in the `fidelity` event.
+
+    `perplexity_ratio` is `None` beyond 1e30, `kld_stderr` for a single position.
+    """
 
     kld: float
     kld_stderr: float | None
@@ -48,8 +55,11 @@ class DivergenceSummary:
 
 
 def compute_log_probabilities(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Of logits of shape (n, vocabulary): the log-probabilities by a softmax in float64, rounded to
-    float32, and how many logits are NaN or Inf."""
+    """Return the log-probabilities of `logits`, and the number of logits that are NaN or Inf.
+
+    Both tensors have shape (n, vocabulary). The softmax is in float64, its result is rounded to
+    float32.
+    """
     invalid = logits.numel() - int(torch.isfinite(logits).sum())
     rows = torch.empty(logits.shape, dtype=torch.float32)
     for part, into in zip(logits.split(_ROWS), rows.split(_ROWS), strict=True):
@@ -60,8 +70,11 @@ def compute_log_probabilities(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
 def compare_tokens(
     reference: torch.Tensor, cell: torch.Tensor, targets: torch.Tensor
 ) -> TokenDivergences:
-    """Of two sets of `compute_log_probabilities` of the same shape; `targets`, int64 of shape (n,),
-    are the true tokens. Of several likeliest tokens the first counts."""
+    """Compare two results of `compute_log_probabilities` of the same shape.
+
+    `targets`, int64 of shape (n,), are the true tokens. Of several likeliest tokens the first
+    counts.
+    """
     klds, tops = [], []
     for p, q in zip(reference.split(_ROWS), cell.split(_ROWS), strict=True):
         klds.append(_kl(p.double(), q.double()))
@@ -71,14 +84,17 @@ def compare_tokens(
 
 
 def _kl(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """sum p log(p/q) - p + q, of logarithms: as scipy.special.kl_div. The two terms more sum up to
-    0; with them no summand is negative, and what rounding did to `p` and `q` cancels."""
-    each = p.exp()
-    return (each * (p - q) - each + q.exp()).sum(-1)
+    """Return KL(p || q) by row, from log-probabilities, as sum p log(p/q) - p + q.
+
+    The formula is that of scipy.special.kl_div. The two extra terms sum to 0; with them no summand
+    is negative, and the rounding of `p` and `q` cancels.
+    """
+    probability = p.exp()
+    return (probability * (p - q) - probability + q.exp()).sum(-1)
 
 
 def summarise_tokens(parts: list[TokenDivergences]) -> DivergenceSummary:
-    """Of all positions of all `parts` together."""
+    """Summarise all positions of all `parts` together."""
     kld = np.concatenate([part.kld for part in parts])
     reference = np.concatenate([part.true_reference for part in parts])
     cell = np.concatenate([part.true_cell for part in parts])
@@ -97,7 +113,7 @@ def summarise_tokens(parts: list[TokenDivergences]) -> DivergenceSummary:
 
 @dataclass(frozen=True)
 class CosineSimilarities:
-    """Of an encoder's hidden states, by token (of shape (n,)), and of what they are pooled to."""
+    """The cosines of one window: by token, of shape (n,), and of the pooled output."""
 
     tokens: Floats
     pooled: float
@@ -105,7 +121,7 @@ class CosineSimilarities:
 
 @dataclass(frozen=True)
 class CosineSummary:
-    """In the words of the `fidelity` event: means, over windows and over tokens, and the least."""
+    """The figures over all windows, named as in the `fidelity` event: two means and the minimum."""
 
     cosine_pooled: float
     cosine_tokens: float
@@ -113,23 +129,25 @@ class CosineSummary:
 
 
 def summarise_cosines(parts: list[CosineSimilarities]) -> CosineSummary:
-    """Of all windows together."""
+    """Summarise all windows together."""
     tokens = np.concatenate([part.tokens for part in parts])
     pooled = float(np.mean([part.pooled for part in parts]))
     return CosineSummary(pooled, float(tokens.mean()), float(tokens.min()))
 
 
 def compute_cosines(reference: torch.Tensor, cell: torch.Tensor) -> Floats:
-    """Cosine of each row of two matrices of shape (n, width). One row without a direction has 0,
-    two have 1."""
+    """Return the cosine of each row of two matrices of shape (n, width).
+
+    A zero row has the cosine 1 with a zero row and 0 with any other.
+    """
     a, b = reference.double(), cell.double()
     norms = a.norm(dim=-1) * b.norm(dim=-1)
     same = (a == b).all(-1).double()
-    found = torch.where(norms > 0, (a * b).sum(-1) / norms, same)
-    return found.clamp(-1.0, 1.0).numpy()
+    cosines = torch.where(norms > 0, (a * b).sum(-1) / norms, same)
+    return cosines.clamp(-1.0, 1.0).numpy()
 
 
 def find_first_difference(reference: list[int], cell: list[int]) -> int | None:
-    """How many tokens are equal before the first that differs; null where none does."""
+    """Return the index of the first token that differs, or `None` if none does."""
     pairs = enumerate(zip(reference, cell, strict=True))
     return next((place for place, (a, b) in pairs if a != b), None)

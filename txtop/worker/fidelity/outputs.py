@@ -1,4 +1,4 @@
-"""What a loaded model answers to a window of tokens and writes freely, and where that is kept."""
+"""The outputs of a loaded model on a window of tokens, its free generation, and their storage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FLOAT32_BYTES = 4
 class Spool:
     """Rows of float32 in a temporary file without a name, which ends with the process.
 
-    It is written and read, not mapped: a disk that fills is then an error and not a signal.
+    The file is not mapped into memory, so that a full disk is an error and not a signal.
     """
 
     def __init__(self) -> None:
@@ -34,29 +34,38 @@ class Spool:
         self._width = 0
 
     def append(self, rows: torch.Tensor) -> None:
-        """Adds rows of shape (n, width). Raises `OSError` where the disk is full."""
+        """Append rows of shape (n, width).
+
+        Raises `OSError` if the disk is full.
+        """
         self._width = rows.shape[1]
         self._file.seek(0, 2)
         self._file.write(rows.contiguous().numpy().data)
 
     def read(self, first: int, count: int) -> torch.Tensor:
-        """`count` rows from `first` on."""
-        found = np.empty((count, self._width), dtype=np.float32)
+        """Return `count` rows from row `first` on.
+
+        Raises `TxtopError` if the file is too short.
+        """
+        rows = np.empty((count, self._width), dtype=np.float32)
         self._file.seek(first * self._width * FLOAT32_BYTES)
-        if self._file.readinto(found.data) != found.nbytes:
+        if self._file.readinto(rows.data) != rows.nbytes:
             raise TxtopError("the temporary file of the reference's answers was cut short")
-        return torch.from_numpy(found)
+        return torch.from_numpy(rows)
 
     def close(self) -> None:
-        """Gives its space back."""
+        """Close the file and free its space."""
         self._file.close()
 
 
 @dataclass(frozen=True)
 class WindowOutput:
-    """To one window, on the CPU: `rows` of log-probabilities, or of an encoder's hidden states, in
-    float32 and of shape (n, width); what its pooler made of them, null without one; how many of
-    the model's numbers are NaN or Inf."""
+    """The output of a model on one window, on the CPU.
+
+    `rows`, float32 of shape (n, width), are log-probabilities or the hidden states of an encoder.
+    `pooled` is the output of its pooler, `None` without one. `invalid` counts NaN and Inf in the
+    output of the model.
+    """
 
     rows: torch.Tensor
     pooled: torch.Tensor | None
@@ -64,16 +73,16 @@ class WindowOutput:
 
 
 def compute_output(loaded: LoadedModel, cell: Cell, window: TokenWindow) -> WindowOutput:
-    """One pass over `window`, without a cache of keys and values."""
+    """Run one pass over `window`, without a cache of keys and values."""
     ids = window.ids[None].to(loaded.device)
-    given: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if loaded.family == "seq2seq":
         start = torch.full_like(ids[:, :1], loaded.model.generation_config.decoder_start_token_id)
-        given["decoder_input_ids"] = torch.cat([start, ids[:, :-1]], dim=1)
+        arguments["decoder_input_ids"] = torch.cat([start, ids[:, :-1]], dim=1)
     if loaded.family != "encoder":
-        given["use_cache"] = False
+        arguments["use_cache"] = False
     with torch.inference_mode(), attention.use_kernel(cell.attention):
-        output = loaded.model(**given)
+        output = loaded.model(**arguments)
         if loaded.family != "encoder":
             rows, invalid = divergence.compute_log_probabilities(output.logits[0].float().cpu())
             return WindowOutput(rows, None, invalid)
@@ -86,19 +95,19 @@ def compute_output(loaded: LoadedModel, cell: Cell, window: TokenWindow) -> Wind
 def generate_tokens(
     loaded: LoadedModel, cell: Cell, text: Passage, step: Callable[[int], None]
 ) -> list[int]:
-    """The tokens that follow the prompt, each the likeliest; `step` hears of each and may raise."""
+    """Return the greedy continuation of the prompt. `step` gets 1 per token and may raise."""
     if not text.written:
         return []
     ids = text.prompt[None].to(loaded.device)
-    asked = msgspec.structs.replace(cell, new_tokens=text.written, cache="dynamic", compile="none")
+    plain = msgspec.structs.replace(cell, new_tokens=text.written, cache="dynamic", compile="none")
     clock = TokenTimer(None, lambda: step(1))
     with torch.inference_mode(), attention.use_kernel(cell.attention):
         clock.start()
-        found = loaded.model.generate(
+        generated = loaded.model.generate(
             inputs=ids,
             attention_mask=torch.ones_like(ids),
-            generation_config=build_generation_config(asked, compiled=False),
+            generation_config=build_generation_config(plain, compiled=False),
             streamer=clock,
         )
-    written: list[int] = found[0, -text.written :].tolist()
+    written: list[int] = generated[0, -text.written :].tolist()
     return written

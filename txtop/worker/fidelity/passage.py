@@ -1,4 +1,4 @@
-"""What a model and its reference are given to read: a fixed English text, else random tokens."""
+"""The input that a model and its reference read: a fixed English text, else random tokens."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from txtop.worker.loading.source import ModelSource
 
 _MAX_TOKENS = {"causal": 512, "seq2seq": 512, "encoder": 128}
 _PROMPT, _WRITTEN = 32, 128
-# Random weights have no meaning to compare, and NaN shows early.
+# Outputs of random weights are not worth comparing; a short input suffices to find NaN.
 _POSITIONS_RANDOM, _WRITTEN_RANDOM = 64, 8
 _MIN_DISTINCT = 32
+"""A tokenizer that gives the text fewer distinct ids than this does not know English."""
 
 
 @dataclass(frozen=True)
 class TokenWindow:
-    """int64 ids of shape (n,): what is read in one pass, and the true token at each position."""
+    """The input of one pass and the true token at each position, as int64 ids of shape (n,)."""
 
     ids: torch.Tensor
     targets: torch.Tensor
@@ -31,8 +32,11 @@ class TokenWindow:
 
 @dataclass(frozen=True)
 class Passage:
-    """The input of a comparison: `windows` that go on where the last ended, and a `prompt` (ids of
-    shape (n,)) from which `written` tokens are written. Without a `tokenizer` it is no text."""
+    """The input of a comparison.
+
+    Each of the `windows` continues where the one before ended. `written` tokens are generated from
+    `prompt`, ids of shape (n,). Without a `tokenizer` the ids are random and no text.
+    """
 
     windows: list[TokenWindow]
     prompt: torch.Tensor
@@ -42,19 +46,19 @@ class Passage:
 
     @property
     def positions(self) -> int:
-        """How many tokens are read."""
+        """The number of tokens that are read."""
         return sum(len(window.ids) for window in self.windows)
 
     @property
     def sha256(self) -> str:
-        """Of the int64 ids, window by window."""
+        """The sha256 of the int64 ids, window by window."""
         digest = hashlib.sha256()
         for window in self.windows:
             digest.update(window.ids.numpy().tobytes())
         return digest.hexdigest()
 
     def fitting(self, positions: int) -> Passage:
-        """As many whole windows as have at most so many positions, but at least one."""
+        """Return the passage with as many whole windows as fit `positions`, but at least one."""
         kept: list[TokenWindow] = []
         left = positions
         for window in self.windows:
@@ -71,7 +75,7 @@ class Passage:
 
 @dataclass(frozen=True)
 class _TokenizedText:
-    """Ids of a text, and those that its tokenizer puts before and after one of its own accord."""
+    """The ids of a text, and the special ids that its tokenizer adds before and after one."""
 
     ids: list[int]
     before: list[int]
@@ -79,8 +83,11 @@ class _TokenizedText:
 
 
 def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int) -> Passage:
-    """For `loaded`, at least `positions` tokens: a text if its weights are `trained` and there is a
-    tokenizer that knows English, else seeded ids. Fewer for weights that are random."""
+    """Build a passage of at least `positions` tokens for `loaded`.
+
+    It is the text if the weights are `trained` and a tokenizer that knows English exists, else
+    seeded random ids. For random weights it is shorter.
+    """
     tokenizer: Any = None
     spelling: _TokenizedText | None = None
     notes: list[str] = []
@@ -88,13 +95,13 @@ def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int)
         tokenizer, spelling, notes = _load_tokenized_text(loaded)
     else:
         positions = min(positions, _POSITIONS_RANDOM)
-    wanted = positions + _PROMPT + 1
+    needed = positions + _PROMPT + 1
     if spelling is None:
         generator = torch.Generator().manual_seed(seed)
-        ids = torch.randint(loaded.vocabulary, (wanted,), generator=generator).tolist()
+        ids = torch.randint(loaded.vocabulary, (needed,), generator=generator).tolist()
         spelling = _TokenizedText(ids, [], [])
-    elif len(spelling.ids) < wanted:
-        times = math.ceil(wanted / len(spelling.ids))
+    elif len(spelling.ids) < needed:
+        times = math.ceil(needed / len(spelling.ids))
         notes.append(f"the text is shorter than {positions} tokens and was read again")
         spelling = replace(spelling, ids=spelling.ids * times)
     if loaded.family == "causal":
@@ -105,28 +112,31 @@ def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int)
 
 
 def _windows(spelling: _TokenizedText, loaded: LoadedModel, positions: int) -> list[TokenWindow]:
-    """A decoder's true token is the next one, so that the last of a window is the first that the
-    next one reads; the others read what they are to say."""
+    """Cut the ids into windows.
+
+    The true token of a decoder is the next one, so the last target of a window is the first id of
+    the next window. The other families have their own input as targets.
+    """
     before, after = spelling.before, spelling.after
     ahead = 1 if loaded.family == "causal" else 0
     longest = _MAX_TOKENS[loaded.family]
     if loaded.positions is not None:
         longest = min(longest, loaded.positions - 1)
     around = len(before) + len(after)
-    found, place = [], 0
+    windows, place = [], 0
     while positions > 0:
         length = max(min(longest, positions), around + 1)
         own = length - around
         ids = torch.tensor(before + spelling.ids[place : place + own + ahead] + after)
-        found.append(TokenWindow(ids[:length], ids[ahead:]))
+        windows.append(TokenWindow(ids[:length], ids[ahead:]))
         place, positions = place + own, positions - length
-    return found
+    return windows
 
 
 def _build_prompt(
     spelling: _TokenizedText, loaded: LoadedModel, written: int
 ) -> tuple[torch.Tensor, int]:
-    """The prompt of free writing, and how many tokens there is room to write."""
+    """Return the prompt of the free generation, and the number of tokens that fit behind it."""
     before, after, most = spelling.before, spelling.after, loaded.positions
     length = _PROMPT if most is None else min(_PROMPT, most // 2)
     own = max(1, length - len(before) - len(after))
@@ -137,14 +147,14 @@ def _build_prompt(
 
 
 def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | None, list[str]]:
-    """The tokenizer and the text in its ids; null and a note where there is none of use."""
+    """Return the tokenizer, the text in its ids and notes; two `None` if no tokenizer is usable."""
     try:
         tokenizer = _tokenizer(loaded.source)
         spelling = _tokenize_text(tokenizer)
     except Exception as error:
         why = sanitise(str(error).strip() or type(error).__name__, 100)
         return None, None, [f"no tokenizer ({why}): random tokens were read instead of text"]
-    # From a directory without its files the library makes an empty one, which knows no word.
+    # For a directory without tokenizer files the library makes an empty tokenizer.
     if len(set(spelling.ids)) < _MIN_DISTINCT:
         why = "no tokenizer"
     elif max(spelling.ids + spelling.before + spelling.after) >= loaded.vocabulary:
@@ -157,16 +167,16 @@ def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | Non
 def _tokenizer(source: ModelSource) -> Any:
     from transformers import AutoTokenizer
 
-    where = {"gguf_file": source.gguf} if source.gguf else {}
+    arguments = {"gguf_file": source.gguf} if source.gguf else {}
     return AutoTokenizer.from_pretrained(
-        source.directory, local_files_only=True, trust_remote_code=source.own_code, **where
+        source.directory, local_files_only=True, trust_remote_code=source.own_code, **arguments
     )
 
 
 def _tokenize_text(tokenizer: Any) -> _TokenizedText:
     def ids(text: str, special: bool) -> list[int]:
-        found: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
-        return found
+        token_ids: list[int] = tokenizer(text, add_special_tokens=special)["input_ids"]
+        return token_ids
 
     word, whole = ids("water", False), ids("water", True)
     starts = range(len(whole) - len(word) + 1)

@@ -1,5 +1,8 @@
-"""Holds the output of a cell against that of its reference. One model is in memory at a time: what
-the reference answers waits in a file."""
+"""Compare the output of a cell with that of its reference, for the command `compare`.
+
+One model is in memory at a time; the outputs of the reference wait in a file. See docs/method.md,
+"Fidelity".
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,14 @@ _MAX_TEXT_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class ReferenceOutputs:
-    """What the reference answered. `asked` is what made it so; `model` is its type, parameters and
-    vocabulary; `floor` is its mean KLD against a second pass of itself, null for an encoder."""
+    """The outputs of the reference.
 
-    asked: tuple[object, ...]
+    `asked` are the parts of the command that determine them, by which they are reused. `model` is
+    type, number of parameters and vocabulary. `floor` is the mean KLD against a second pass of the
+    reference, `None` for an encoder. `written` are its generated tokens.
+    """
+
+    key: tuple[object, ...]
     passage: Passage
     family: str
     model: tuple[object, ...]
@@ -48,10 +55,10 @@ class ReferenceOutputs:
 
 
 class OutputComparer:
-    """Compares cells with a reference, whose answers it keeps for the next one.
+    """Compares cells with a reference, whose outputs it keeps for the next cell.
 
-    `send` gets `comparing` and `log` events; `check` raises where it is to end. The temporary file
-    takes at most `room_bytes`, by default half of what is free in its folder.
+    `send` gets `comparing` and `log` events; `check` raises to end a comparison. The temporary file
+    takes at most `room_bytes`, by default half of the free space in its folder.
     """
 
     def __init__(
@@ -66,74 +73,77 @@ class OutputComparer:
         self._check = check
         self._room_bytes = room_bytes
         self._device = torch.device("cpu")
-        self._known: ReferenceOutputs | None = None
+        self._reference: ReferenceOutputs | None = None
 
-    def run(self, order: commands.Compare) -> events.Fidelity:
-        """Raises `RejectedError` where the two cannot be compared, and what loading and running
-        them raises."""
-        course = _ComparisonProgress(order, self._send, self._check)
-        asked = (order.reference, order.positions, order.seed, order.allowed)
-        known = self._known
-        if known is None or known.asked != asked:
-            if known is not None:
-                known.spool.close()
-            self._known = None
-            known = self._known = self._ask(order, asked, course)
+    def run(self, command: commands.Compare) -> events.Fidelity:
+        """Compare the two cells of `command` and return the `fidelity` event.
+
+        Raises `RejectedError` if they cannot be compared, and whatever loading and running them
+        raises.
+        """
+        progress = _ComparisonProgress(command, self._send, self._check)
+        key = (command.reference, command.positions, command.seed, command.allowed)
+        reference = self._reference
+        if reference is None or reference.asked != key:
+            if reference is not None:
+                reference.spool.close()
+            self._reference = None
+            reference = self._reference = self._ask(command, key, progress)
         else:
-            course.total = known.passage.positions + known.passage.written
-        loaded = self._load(order.cell, order, course)
-        return _compare(known, loaded, order, course)
+            progress.total = reference.passage.positions + reference.passage.written
+        loaded = self._load(command.cell, command, progress)
+        return _compare(reference, loaded, command, progress)
 
     def _release(self) -> None:
-        """Returns to the system the memory of models that nobody holds any more."""
+        """Return the memory of dropped models to the system."""
         gc.collect()
         memory.release_memory(self._device)
 
     def _load(
-        self, cell: Cell, order: commands.Compare, course: _ComparisonProgress
+        self, cell: Cell, command: commands.Compare, progress: _ComparisonProgress
     ) -> LoadedModel:
-        def say(text: str) -> None:
+        def log(text: str) -> None:
             self._send(events.Log(t_ns=perf_counter_ns(), text=text))
 
-        course.tell()
+        progress.tell()
         self._release()
         source = resolve_model(
             cell.model,
             cell.weights,
-            order.allowed,
-            say,
-            lambda *_: course.tell(_PROGRESS_INTERVAL_NS),
+            command.allowed,
+            log,
+            lambda *_: progress.tell(_PROGRESS_INTERVAL_NS),
         )
-        loaded = read_model(cell, source, order.seed, self._threads, lambda _: course.tell())
+        loaded = read_model(cell, source, command.seed, self._threads, lambda _: progress.tell())
         self._device = loaded.device
         attention.require_kernel(cell.attention, loaded.device)
         self._check()
         return loaded
 
     def _ask(
-        self, order: commands.Compare, asked: tuple[object, ...], course: _ComparisonProgress
+        self, command: commands.Compare, key: tuple[object, ...], progress: _ComparisonProgress
     ) -> ReferenceOutputs:
-        cell = order.reference
-        loaded = self._load(cell, order, course)
-        text = passage.build_passage(loaded, _is_trained(loaded), order.positions, order.seed)
-        course.tell()
+        cell = command.reference
+        loaded = self._load(cell, command, progress)
+        text = passage.build_passage(loaded, _is_trained(loaded), command.positions, command.seed)
+        progress.tell()
         room = (self._room_bytes or _free_bytes()) // (
             outputs.FLOAT32_BYTES * _output_width(loaded)
         )
         text = text.fitting(room)
         again = [] if loaded.family == "encoder" else text.windows[: max(1, len(text.windows) // 4)]
-        course.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
+        progress.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
         spool = outputs.Spool()
         pooled: list[torch.Tensor | None] = []
         for window in text.windows:
             answer = outputs.compute_output(loaded, cell, window)
-            course.step(len(window.ids))
+            progress.step(len(window.ids))
             if answer.invalid:
                 raise RejectedError("the reference makes NaN or Inf")
             spool.append(answer.rows)
             pooled.append(answer.pooled)
         return ReferenceOutputs(
-            asked=asked,
+            asked=key,
             passage=text,
             family=loaded.family,
             model=_describe_model(loaded),
@@ -141,29 +151,37 @@ class OutputComparer:
             trained=_is_trained(loaded),
             spool=spool,
             pooled=pooled,
-            floor=_measure_floor(loaded, cell, again, spool, course),
-            written=_generate(loaded, cell, text, course),
+            floor=_measure_floor(loaded, cell, again, spool, progress),
+            written=_generate(loaded, cell, text, progress),
             notes=[*loaded.lacking, *text.notes],
         )
 
 
 class _ComparisonProgress:
-    """How far a comparison is, in tokens read and written: `total` of them once that is known."""
+    """The progress of a comparison in tokens read and generated.
 
-    def __init__(self, order: commands.Compare, send: SendEvent, check: Callable[[], None]) -> None:
-        self.total = 2 * order.positions
+    `total` is an estimate until the passage is built.
+    """
+
+    def __init__(
+        self, command: commands.Compare, send: SendEvent, check: Callable[[], None]
+    ) -> None:
+        self.total = 2 * command.positions
         self._done = 0
         self._told_ns = 0
-        self._order, self._send, self._check = order, send, check
+        self._order, self._send, self._check = command, send, check
 
     def step(self, tokens: int) -> None:
-        """So many are done. Raises what `check` raises."""
+        """Add `tokens` to those that are done.
+
+        Raises whatever `check` raises.
+        """
         self._check()
         self._done += tokens
         self.tell(_PROGRESS_INTERVAL_NS)
 
     def tell(self, after_ns: int = 0) -> None:
-        """Sends `comparing`, unless that was done less than `after_ns` ago."""
+        """Send `comparing`, unless the last was sent less than `after_ns` ago."""
         now_ns = perf_counter_ns()
         if now_ns - self._told_ns < after_ns:
             return
@@ -179,78 +197,87 @@ class _ComparisonProgress:
 
 
 def _compare(
-    known: ReferenceOutputs,
+    reference: ReferenceOutputs,
     loaded: LoadedModel,
-    order: commands.Compare,
-    course: _ComparisonProgress,
+    command: commands.Compare,
+    progress: _ComparisonProgress,
 ) -> events.Fidelity:
-    """All of one comparison that the cell has a part in."""
-    _require_alike(known, loaded)
-    cell, text = order.cell, known.passage
-    trained = known.trained and _is_trained(loaded)
-    found = events.Fidelity(
+    """Run the cell on the passage of the reference and build the `fidelity` event.
+
+    Raises `RejectedError` if family or vocabulary differ.
+    """
+    _require_alike(reference, loaded)
+    cell, text = command.cell, reference.passage
+    trained = reference.trained and _is_trained(loaded)
+    event = events.Fidelity(
         t_ns=0,
         cell=cell.id,
-        reference=order.reference.id,
+        reference=command.reference.id,
         weights="pretrained" if trained else "random",
-        same_model=known.model == _describe_model(loaded),
+        same_model=reference.model == _describe_model(loaded),
         input_sha256=text.sha256,
         text=text.tokenizer is not None,
         positions=text.positions,
-        notes=list(dict.fromkeys([*known.notes, *loaded.lacking])),
+        notes=list(dict.fromkeys([*reference.notes, *loaded.lacking])),
     )
-    if {cell.compile, order.reference.compile} != {"none"}:
-        found.notes.append("compared without torch.compile")
-    figures = _score_windows(known, loaded, cell, found, course)
-    if figures and known.family != "encoder":
-        figures |= {"floor": known.floor, **_compare_generated(known, loaded, cell, course)}
-        if not (trained and found.text):
+    if {cell.compile, command.reference.compile} != {"none"}:
+        event.notes.append("compared without torch.compile")
+    figures = _score_windows(reference, loaded, cell, event, progress)
+    if figures and reference.family != "encoder":
+        figures |= {
+            "floor": reference.floor,
+            **_compare_generated(reference, loaded, cell, progress),
+        }
+        if not (trained and event.text):
             figures["perplexity_ratio"] = None
     for name, value in figures.items():
-        setattr(found, name, value)
-    found.t_ns = perf_counter_ns()
-    return found
+        setattr(event, name, value)
+    event.t_ns = perf_counter_ns()
+    return event
 
 
 def _score_windows(
-    known: ReferenceOutputs,
+    reference: ReferenceOutputs,
     loaded: LoadedModel,
     cell: Cell,
-    found: events.Fidelity,
-    course: _ComparisonProgress,
+    event: events.Fidelity,
+    progress: _ComparisonProgress,
 ) -> dict[str, Any]:
-    """Of all windows, by the names of the event; none where `found.invalid` was counted."""
+    """Return the figures of all windows by the names of the event.
+
+    Counts NaN and Inf in `event.invalid`; if there are any, no figures are returned.
+    """
     tokens: list[divergence.TokenDivergences] = []
     cosines: list[divergence.CosineSimilarities] = []
     place = 0
-    for window, pooled in zip(known.passage.windows, known.pooled, strict=True):
+    for window, pooled in zip(reference.passage.windows, reference.pooled, strict=True):
         answer = outputs.compute_output(loaded, cell, window)
-        found.invalid += answer.invalid
-        rows = known.spool.read(place, len(window.ids))
+        event.invalid += answer.invalid
+        rows = reference.spool.read(place, len(window.ids))
         place += len(window.ids)
-        course.step(len(window.ids))
-        if found.invalid:
+        progress.step(len(window.ids))
+        if event.invalid:
             continue
-        if known.family == "encoder":
+        if reference.family == "encoder":
             cosines.append(_cosines(rows, pooled, answer))
         else:
             tokens.append(divergence.compare_tokens(rows, answer.rows, window.targets))
-    if found.invalid:
+    if event.invalid:
         return {}
-    if known.family == "encoder":
-        if any(pooled is None for pooled in known.pooled):
-            found.notes.append("no pooler: pooled is the mean over tokens")
+    if reference.family == "encoder":
+        if any(pooled is None for pooled in reference.pooled):
+            event.notes.append("no pooler: pooled is the mean over tokens")
         return asdict(divergence.summarise_cosines(cosines))
     return asdict(divergence.summarise_tokens(tokens))
 
 
 def _generate(
-    loaded: LoadedModel, cell: Cell, text: Passage, course: _ComparisonProgress
+    loaded: LoadedModel, cell: Cell, text: Passage, progress: _ComparisonProgress
 ) -> list[int]:
     return (
         []
         if loaded.family == "encoder"
-        else outputs.generate_tokens(loaded, cell, text, course.step)
+        else outputs.generate_tokens(loaded, cell, text, progress.step)
     )
 
 
@@ -268,23 +295,23 @@ def _cosines(
 
 
 def _compare_generated(
-    known: ReferenceOutputs, loaded: LoadedModel, cell: Cell, course: _ComparisonProgress
+    reference: ReferenceOutputs, loaded: LoadedModel, cell: Cell, progress: _ComparisonProgress
 ) -> dict[str, Any]:
-    """Where what the two write freely begins to differ, and both texts where there are any."""
-    text, theirs = known.passage, known.written
-    ours = outputs.generate_tokens(loaded, cell, text, course.step)
+    """Return the first difference of the two generated continuations, and their texts, if any."""
+    text, theirs = reference.passage, reference.written
+    ours = outputs.generate_tokens(loaded, cell, text, progress.step)
     place = divergence.find_first_difference(theirs, ours)
-    found: dict[str, Any] = {"divergence": place, "written": len(ours)}
+    fields: dict[str, Any] = {"divergence": place, "written": len(ours)}
     if text.tokenizer is None or not ours:
-        return found
+        return fields
     equal = len(ours) if place is None else place
-    prompt = [] if known.family == "seq2seq" else text.prompt.tolist()
+    prompt = [] if reference.family == "seq2seq" else text.prompt.tolist()
     common = _decode_text(text.tokenizer, prompt + ours[:equal])[-_MAX_TEXT_CHARACTERS:]
     apart = (
         _decode_text(text.tokenizer, ids[equal:])[:_MAX_TEXT_CHARACTERS] for ids in (theirs, ours)
     )
-    found["texts"] = (common, *apart)
-    return found
+    fields["texts"] = (common, *apart)
+    return fields
 
 
 def _decode_text(tokenizer: Any, ids: list[int]) -> str:
@@ -296,9 +323,9 @@ def _measure_floor(
     cell: Cell,
     again: list[TokenWindow],
     spool: outputs.Spool,
-    course: _ComparisonProgress,
+    progress: _ComparisonProgress,
 ) -> float | None:
-    """Mean KLD of a second pass over the first windows against what was spooled."""
+    """Return the mean KLD of a second pass over the windows `again` against the spooled rows."""
     if not again:
         return None
     parts, place = [], 0
@@ -308,16 +335,16 @@ def _measure_floor(
             divergence.compare_tokens(spool.read(place, len(window.ids)), rows, window.targets)
         )
         place += len(window.ids)
-        course.step(len(window.ids))
+        progress.step(len(window.ids))
     return divergence.summarise_tokens(parts).kld
 
 
-def _require_alike(known: ReferenceOutputs, loaded: LoadedModel) -> None:
-    if loaded.family != known.family:
-        raise RejectedError(f"the families differ: {known.family} and {loaded.family}")
-    if loaded.vocabulary != known.vocabulary:
+def _require_alike(reference: ReferenceOutputs, loaded: LoadedModel) -> None:
+    if loaded.family != reference.family:
+        raise RejectedError(f"the families differ: {reference.family} and {loaded.family}")
+    if loaded.vocabulary != reference.vocabulary:
         raise RejectedError(
-            f"the vocabularies differ: {known.vocabulary:,} and {loaded.vocabulary:,} tokens"
+            f"the vocabularies differ: {reference.vocabulary:,} and {loaded.vocabulary:,} tokens"
         )
 
 
@@ -331,7 +358,7 @@ def _describe_model(loaded: LoadedModel) -> tuple[object, ...]:
 
 
 def _output_width(loaded: LoadedModel) -> int:
-    """Numbers by position: of the vocabulary, or of an encoder's hidden state."""
+    """Return the numbers per position: the vocabulary, or the hidden size of an encoder."""
     if loaded.family != "encoder":
         return loaded.vocabulary
     return int(loaded.model.config.get_text_config().hidden_size)

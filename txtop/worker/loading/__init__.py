@@ -1,1 +1,1 @@
-"""Load a model: find it, read it, convert it, place it."""
+"""Load a model: find, read, convert and place it."""

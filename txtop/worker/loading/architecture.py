@@ -1,4 +1,4 @@
-"""The one class and the configuration that a source needs, imported as narrowly as possible."""
+"""The model class and the configuration of a source, without importing any other class."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from txtop.models import builtin
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.source import ModelSource
 
+# The keys of `auto_map` that a repository may use for its own classes.
 _OWN = {
     "causal": ("AutoModelForCausalLM",),
     "encoder": ("AutoModel", "AutoModelForMaskedLM"),
     "seq2seq": ("AutoModelForSeq2SeqLM",),
 }
+# The tables of transformers from model type to class name.
 _NAMES = {
     "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
     "encoder": "MODEL_MAPPING_NAMES",
@@ -21,7 +23,12 @@ _NAMES = {
 
 
 def import_model_class(source: ModelSource, kind: builtin.Family) -> Any:
-    """Imports the one class that is needed; later it would be on the account of the next phase."""
+    """Import the one class that `source` needs.
+
+    It belongs to the import phase: a later import would count in the next phase.
+
+    Raises `RejectedError` if there is no such class.
+    """
     import transformers
     from transformers.models.auto import modeling_auto
 
@@ -43,8 +50,10 @@ def import_model_class(source: ModelSource, kind: builtin.Family) -> Any:
 
 
 def _import_repository_class(source: ModelSource, kind: builtin.Family) -> Any:
-    """The class that the repository brings. Raises `RejectedError` where it brings none for
-    `kind`."""
+    """Import the class that the repository brings.
+
+    Raises `RejectedError` if it brings none for `kind`, or if its code fails.
+    """
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     offered = source.config["auto_map"]
@@ -64,15 +73,17 @@ def _import_repository_class(source: ModelSource, kind: builtin.Family) -> Any:
 
 
 def build_config(model_class: Any, source: ModelSource) -> Any:
-    """The configuration object of `source`. Raises `RejectedError` if its class does not take
-    it."""
+    """Build the configuration object of `source`.
+
+    Raises `RejectedError` if its class refuses the values.
+    """
     config_class = model_class.config_class
     try:
         if source.directory is None:
-            given = {k: v for k, v in source.config.items() if k != "model_type"}
-            return config_class(**given)
-        where = {"gguf_file": source.gguf} if source.gguf else {}
-        return config_class.from_pretrained(source.directory, local_files_only=True, **where)
+            values = {k: v for k, v in source.config.items() if k != "model_type"}
+            return config_class(**values)
+        arguments = {"gguf_file": source.gguf} if source.gguf else {}
+        return config_class.from_pretrained(source.directory, local_files_only=True, **arguments)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RejectedError(f"{source.label}: configuration refused ({reason[:200]})") from None

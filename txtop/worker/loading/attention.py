@@ -1,4 +1,7 @@
-"""The attention implementation: asked for by name, refused where it is not to be had here."""
+"""The attention implementations: their names, and the checks that one is available here.
+
+See docs/method.md, "Attention kernels".
+"""
 
 from __future__ import annotations
 
@@ -17,25 +20,25 @@ _BACKENDS = {
     "sdpa:cudnn": SDPBackend.CUDNN_ATTENTION,
 }
 _ON_A_CPU = ("eager", "sdpa", "sdpa:flash", "sdpa:math", "flex")
+# The private class attributes by which transformers itself checks an implementation.
 _SUPPORT = {
     "sdpa": "_supports_sdpa",
     "flash_attention_2": "_supports_flash_attn",
     "flash_attention_3": "_supports_flash_attn",
     "flex_attention": "_supports_flex_attn",
 }
-# torch 2.13 writes C++ for their bias that names a variable it does not declare.
+# torch 2.13 generates C++ for the bias of these that names an undeclared variable.
 _BIASED = ("t5", "mt5", "umt5")
 _PACKAGES = {"flash_attention_2": "flash-attn", "flash_attention_3": "flash-attn 3 (hopper)"}
 
 
 def resolve_implementation(attention: str) -> str:
-    """The name that transformers knows it by; the kernels behind sdpa are chosen by
-    `use_kernel`."""
+    """Return the name of `attention` in transformers; `use_kernel` selects the kernel of sdpa."""
     return "flex_attention" if attention == "flex" else attention.partition(":")[0]
 
 
 def use_kernel(attention: str) -> AbstractContextManager[None]:
-    """Within it, scaled dot products use the one kernel that `attention` names, if it names one."""
+    """Return a context in which sdpa uses only the kernel that `attention` names, if any."""
     backend = _BACKENDS.get(attention)
     return nullcontext() if backend is None else sdpa_kernel(backend)
 
@@ -43,8 +46,12 @@ def use_kernel(attention: str) -> AbstractContextManager[None]:
 def require_attention(
     model_class: Any, attention: str, precision: str, device: torch.device
 ) -> None:
-    """Raises `RejectedError` if the model, this machine or the precision cannot have `attention`.
-    Which kernels there are behind sdpa does not matter for loading: `require_kernel`."""
+    """Check that the model, this machine and the precision allow `attention`.
+
+    The kernel behind sdpa does not matter for loading; `require_kernel` checks it.
+
+    Raises `RejectedError` if they do not.
+    """
     name = resolve_implementation(attention)
     support = _SUPPORT.get(name)
     if support is not None and not getattr(model_class, support, False):
@@ -69,14 +76,17 @@ def require_attention(
 
 
 def require_kernel(attention: str, device: torch.device) -> None:
-    """Raises `RejectedError` if `device` has no such kernel."""
+    """Check that `device` has the kernel of `attention`.
+
+    Raises `RejectedError` if it does not.
+    """
     if device.type == "cpu" and attention not in _ON_A_CPU:
         hint = f"on a CPU: {', '.join(_ON_A_CPU)}"
         raise RejectedError(f"{attention} has no kernels for a CPU", hint)
 
 
 def list_implementations(device: torch.device) -> tuple[list[str], list[str]]:
-    """(what can be asked for on `device`, what would need a package that is not here)."""
+    """Return the implementations available on `device`, and those that lack a package."""
     on_cuda = [*_BACKENDS, "flex"]
     names = list(_ON_A_CPU) if device.type == "cpu" else ["eager", "sdpa", *on_cuda]
     if device.type == "cpu":
@@ -95,7 +105,10 @@ def _installed(name: str) -> bool:
 
 
 def confirm_implementation(model: Any, attention: str) -> None:
-    """Raises `RejectedError` if the loaded model says that it uses something else."""
+    """Check that the loaded model reports `attention` as its implementation.
+
+    Raises `RejectedError` if it fell back to another.
+    """
     used = str(model.config._attn_implementation)
     if used != resolve_implementation(attention):
         raise RejectedError(f"{attention} attention fell back to {used}", "--attention eager")

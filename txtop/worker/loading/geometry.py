@@ -1,4 +1,7 @@
-"""What of a loaded model its speed depends on: counted in the model itself, else left out."""
+"""The sizes of a loaded model that the roofline needs, counted in the model itself.
+
+A model whose layers cannot be accounted for has no geometry. See docs/method.md, "Roofline".
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,16 @@ from txtop.models import builtin
 from txtop.protocol.events import Geometry
 from txtop.worker.loading import int8, precision
 
+# Model types without `num_key_value_heads` that cache keys and values of all heads.
 _ALL_HEADS_CACHED = frozenset(
     {
         "biogpt", "bloom", "codegen", "ctrl", "gpt2", "gpt_neo", "gpt_neox", "gptj", "opt",
         "openai-gpt", "xglm",
     }
 )  # fmt: skip
-# With these a layer keeps something else than keys and values of every position.
+# Settings with these prefixes mean that a layer keeps something other than keys and values.
 _OTHER_STATE = ("mamba", "ssm_", "conv_", "linear_", "kv_lora", "block_types", "layers_block_type")
+# With these, layers or heads share keys and values in a way that is not counted here.
 _SHARED = ("num_kv_shared_layers", "attn_config", "multi_query")
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
 _WINDOWS = (
@@ -33,17 +38,19 @@ _NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 @dataclass(frozen=True)
 class ParameterCounts:
-    """Parameters before a quantisation: all, those that only tables hold, those of the head or the
-    pooler, and those of experts that sleep while a token is made."""
+    """Numbers of parameters before a quantisation."""
 
     all: int
     tables: int
+    """In embeddings that are only looked up."""
     once: int
+    """In the output head or the pooler, used once per sequence."""
     asleep: int
+    """In the experts that one token does not pass through."""
 
 
 def count_parameters(model: Any, kind: builtin.Family) -> ParameterCounts:
-    """Takes stock of a model in its first precision."""
+    """Count the parameters of `model`, which is not quantised yet."""
     once = _head(model) if kind == "causal" else getattr(model, "pooler", None)
     experts = sum(p.numel() for module in _experts(model) for p in module.parameters())
     return ParameterCounts(
@@ -57,8 +64,11 @@ def count_parameters(model: Any, kind: builtin.Family) -> ParameterCounts:
 def build_geometry(
     model: Any, kind: builtin.Family, counted: ParameterCounts, dtype: torch.dtype, recipe: str
 ) -> Geometry | None:
-    """The geometry of a model as it is measured; null for an encoder-decoder, and where its
-    configuration does not tell what its layers keep. `recipe` is that of `int8.convert`."""
+    """Build the geometry of `model` as it is measured, after any quantisation.
+
+    Return `None` for an encoder-decoder, and if the configuration does not tell what the layers
+    keep. `recipe` is the description that `int8.convert` returned, "" without one.
+    """
     config = model.config.get_text_config(decoder=True)
     heads, layers = (_positive(config, n) for n in ("num_attention_heads", "num_hidden_layers"))
     width = _positive(config, "hidden_size")
@@ -87,28 +97,28 @@ def build_geometry(
 
 
 def _head(model: Any) -> Any:
-    """The output head, where generate() asks the last position of a prompt alone."""
+    """Return the output head if generate() applies it to the last position of a prompt only."""
     return model.get_output_embeddings() if model._supports_logits_to_keep() else None
 
 
 def _tables(model: nn.Module) -> list[nn.Embedding]:
-    """Embeddings that are no weight of a matrix product too, as a tied one is."""
+    """Return the embeddings that are only looked up; a tied one is also a matrix product."""
     from transformers.pytorch_utils import Conv1D
 
     multiplied = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear | Conv1D)}
-    found = {id(m.weight): m for m in model.modules() if isinstance(m, nn.Embedding)}
-    return [table for weight, table in found.items() if weight not in multiplied]
+    embeddings = {id(m.weight): m for m in model.modules() if isinstance(m, nn.Embedding)}
+    return [table for weight, table in embeddings.items() if weight not in multiplied]
 
 
 def _experts(model: nn.Module) -> Iterator[nn.Module]:
-    """The modules that hold the experts of a layer."""
+    """Yield the modules that hold the experts of a layer."""
     for path, module in model.named_modules():
         if path.rpartition(".")[2] == "experts":
             yield module
 
 
 def _sleeping(config: Any) -> float:
-    """The share of the experts that a token does not go through; 0 without experts."""
+    """Return the share of the experts that a token does not pass through; 0 without experts."""
     text = config.get_text_config(decoder=True)
     whole = next((n for name in _EXPERTS if (n := _positive(text, name))), None)
     active = next((n for name in _ACTIVE if (n := _positive(text, name))), None)
@@ -116,20 +126,20 @@ def _sleeping(config: Any) -> float:
 
 
 def _plain(config: Any, kind: builtin.Family) -> bool:
-    """Whether every layer keeps keys and values of each position, for heads that are known."""
+    """Return True if every layer keeps keys and values of each position, for stated heads."""
     if set(getattr(config, "layer_types", None) or ()) - _ATTENTION:
         return False
-    told = config.to_dict()
-    if any(value and key.startswith(_OTHER_STATE) for key, value in told.items()):
+    settings = config.to_dict()
+    if any(value and key.startswith(_OTHER_STATE) for key, value in settings.items()):
         return False
-    if any(told.get(key) for key in _SHARED):
+    if any(settings.get(key) for key in _SHARED):
         return False
-    known = config.model_type in _ALL_HEADS_CACHED or "num_key_value_heads" in told
-    return kind == "encoder" or known
+    heads_stated = config.model_type in _ALL_HEADS_CACHED or "num_key_value_heads" in settings
+    return kind == "encoder" or heads_stated
 
 
 def _window(config: Any) -> int | None:
-    """The shortest reach of attention in a layer that does not reach back to the start."""
+    """Return the attention window of the layers that have one, `None` if no layer has."""
     kinds = getattr(config, "layer_types", None)
     if kinds and set(kinds) == {"full_attention"}:
         return None

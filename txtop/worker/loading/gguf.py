@@ -1,4 +1,7 @@
-"""The head of a .gguf file, as far as it takes to know which model class must be imported."""
+"""The head of a .gguf file, read only as far as the model type.
+
+The model class is imported before the file is opened by transformers, so the type must be known.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,16 @@ from pathlib import Path
 
 from txtop.worker.failures import RejectedError
 
+# GGUF_METADATA_VALUE_TYPE_STRING of the format.
 _STRING = 8
 # The names that differ between ggml and transformers.
 _MODEL_TYPES = {"qwen2moe": "qwen2_moe", "qwen3moe": "qwen3_moe", "gemma3": "gemma3_text"}
 
 
 def read_model_type(path: Path) -> str:
-    """`general.architecture` in the words of transformers; writers put it first.
+    """Return `general.architecture` as the model type of transformers. Writers put it first.
 
-    Raises `RejectedError` if the file is none or unreadable.
+    Raises `RejectedError` if the file is unreadable or no GGUF.
     """
     try:
         with path.open("rb") as file:
@@ -23,6 +27,7 @@ def read_model_type(path: Path) -> str:
         magic, version = struct.unpack_from("<4sI", head)
         if magic != b"GGUF" or version < 2:
             raise RejectedError(f"{path.name} is no GGUF file", "GGUF version 2 or newer")
+        # Behind magic, version and the two counts, of tensors and of metadata.
         at = 24
         (length,) = struct.unpack_from("<Q", head, at)
         key = head[at + 8 : at + 8 + length]

@@ -1,4 +1,7 @@
-"""The Hugging Face Hub: the local cache, else one probe of 2 s, then a download or offline."""
+"""The files of a model from the Hugging Face Hub: the local cache, else a download.
+
+One probe of 2 s decides whether the Hub is reachable; if not, the process stays offline.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,23 @@ _CONFIG = ("config.json", "generation_config.json")
 
 
 class HubError(TxtopError):
-    """The Hub could not give the files: cause, and the next step where there is a special one."""
+    """The Hub could not provide the files; `hint` is set if there is a specific next step."""
 
 
 def fetch_model(
     repo: str,
     weights: Weights,
     allowed: Allowed,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
     progress: ProgressCallback,
 ) -> Path:
-    """A directory with config.json and, unless `weights` is random, safetensors of `repo`; with
-    pickles in their place, and with the repository's own code, where that is allowed.
+    """Return a directory with config.json and, unless `weights` is random, the weights of `repo`.
 
-    Raises `HubError`. After a failed probe the process stays offline (HF_HUB_OFFLINE).
+    Weights are safetensors, or pickles if only they exist and are allowed. The repository's own
+    code is included if that is allowed. `log` gets a line for the log, `progress` the bytes done
+    and in all. After a failed probe the process stays offline (HF_HUB_OFFLINE).
+
+    Raises `HubError`.
     """
     cached = _find_cached(repo, weights, allowed)
     if cached is not None:
@@ -45,7 +51,7 @@ def fetch_model(
         raise HubError("it is not in the local cache and this run is offline")
     if not is_reachable():
         os.environ["HF_HUB_OFFLINE"] = "1"
-        say(OFFLINE_NOTICE)
+        log(OFFLINE_NOTICE)
         raise HubError("the Hugging Face Hub cannot be reached")
     return _download(repo, weights, allowed, progress)
 
@@ -66,14 +72,14 @@ def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
         return None
     directory = Path(config).parent
     patterns = ["*.safetensors"] + ([PICKLE_PATTERN] if allowed.pickles else [])
-    complete = weights == "random" or any(any(directory.glob(each)) for each in patterns)
+    complete = weights == "random" or any(any(directory.glob(pattern)) for pattern in patterns)
     if allowed.remote_code and not any(directory.glob("*.py")):
         complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")
     return directory if complete else None
 
 
 def is_reachable() -> bool:
-    """Whether the Hub answers anything at all within 2 s, name resolution included."""
+    """Return True if the Hub gives any answer within 2 s, name resolution included."""
     answered = threading.Event()
 
     def ask() -> None:
@@ -86,7 +92,7 @@ def is_reachable() -> bool:
             return
         answered.set()
 
-    # A resolver that does not answer ignores every timeout: the thread is left behind.
+    # A name resolver that does not answer ignores every timeout, so the thread is abandoned.
     probe = threading.Thread(target=ask, daemon=True)
     probe.start()
     probe.join(PROBE_TIMEOUT_S)
@@ -100,7 +106,7 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: ProgressC
     try:
         info = HfApi(endpoint=_endpoint()).model_info(repo, files_metadata=True, timeout=10)
         sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
-        wanted = [name for name in _CONFIG if name in sizes]
+        names = [name for name in _CONFIG if name in sizes]
         if weights != "random":
             tensors = [name for name in sizes if _is_weights(name)]
             if allowed.pickles:
@@ -108,13 +114,13 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: ProgressC
             if not tensors:
                 hint = "--allow-pickles" if any(map(_is_pickle, sizes)) else "another model"
                 raise HubError("its repository has no safetensors weights", hint)
-            wanted += tensors
+            names += tensors
         if allowed.remote_code:
-            wanted += [name for name in sizes if name.endswith(".py")]
+            names += [name for name in sizes if name.endswith(".py")]
         if "config.json" not in sizes:
             raise HubError("its repository has no config.json", "another model")
-        total, done, path = sum(sizes[name] for name in wanted), 0, ""
-        for name in wanted:
+        total, done, path = sum(sizes[name] for name in names), 0, ""
+        for name in names:
             progress(done, total)
             path = hf_hub_download(repo, name, endpoint=_endpoint())
             done += sizes[name]

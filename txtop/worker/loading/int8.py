@@ -1,4 +1,7 @@
-"""int8: which recipe a cell gets, the conversion itself, and how much of the model it reached."""
+"""int8: the recipe of a cell, the conversion, and the share of the model that it reached.
+
+See docs/method.md, "Precision recipes".
+"""
 
 from __future__ import annotations
 
@@ -11,16 +14,16 @@ from torch import nn
 
 from txtop.worker.failures import RejectedError
 
-# METHOD, "Precision must be what it says": torch-dynamic is the fastest on a CPU and breaks
-# decoders (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
+# docs/method.md, "Precision recipes": torch-dynamic is the fastest on a CPU and breaks decoders
+# (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
 DEFAULT_RECIPES = {"causal": "weight-only", "seq2seq": "weight-only", "encoder": "dynamic"}
 PREFIX = "int8"
 
 
 def choose_recipe(precision: str, kind: str, device: str) -> str:
-    """weight-only, dynamic or torch-dynamic; empty for a precision that is no int8.
+    """Return weight-only, dynamic or torch-dynamic; "" for a precision other than int8.
 
-    Raises `RejectedError` where the recipe has no kernels for `device`, or its library is missing.
+    Raises `RejectedError` if the recipe has no kernels for `device`, or its library is missing.
     """
     if not precision.startswith(PREFIX):
         return ""
@@ -41,43 +44,43 @@ def choose_recipe(precision: str, kind: str, device: str) -> str:
 
 
 def list_recipes(device: str) -> list[str]:
-    """The recipes that can be asked for on `device`."""
-    found = []
+    """Return the recipes that are available on `device`."""
+    recipes = []
     for name in ("weight-only", "dynamic", "torch-dynamic"):
         try:
-            found.append(f"{PREFIX}:{choose_recipe(f'{PREFIX}:{name}', 'encoder', device)}")
+            recipes.append(f"{PREFIX}:{choose_recipe(f'{PREFIX}:{name}', 'encoder', device)}")
         except RejectedError:
             continue
-    return found
+    return recipes
 
 
 def choose_base_dtype(device: str) -> torch.dtype:
-    """What the layers that are not converted keep, and what the products are summed up in."""
+    """Return the dtype of the layers that are not converted, and of the sums of products."""
     return torch.float32 if device == "cpu" else torch.bfloat16
 
 
 def convert(model: nn.Module, name: str) -> tuple[str, float]:
-    """Converts the matrix products of `model` in place by the recipe `name`.
+    """Convert the matrix products of `model` in place by the recipe `name`.
 
-    Returns the recipe in words and the share converted: bytes of the matrix-product weights that
-    became int8 over the bytes of all, each weight once, as they were before. A tied embedding
+    Return a description of the recipe and the share converted: bytes of the matrix-product weights
+    that became int8 over the bytes of all, each weight once, as they were before. A tied embedding
     counts as the head.
     """
     before = _products(model)
     _conv1d_to_linear(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        words = _RECIPES[name](model)
+        description = _RECIPES[name](model)
     modules = dict(model.named_modules())
     total = sum(size for size, _ in before.values())
     reached = sum(
         size for size, names in before.values() if any(_is_int8(modules.get(n)) for n in names)
     )
-    return words, reached / total if total else 0.0
+    return description, reached / total if total else 0.0
 
 
 def count_stored_bytes(model: nn.Module) -> int:
-    """Bytes of all weights as they are stored now, scales included."""
+    """Return the bytes of all weights as they are stored now, scales included."""
     total = sum(_tensor_bytes(p) for p in model.parameters())
     return total + sum(_packed_bytes(m) for m in model.modules() if _is_packed(m))
 
@@ -87,20 +90,23 @@ def _has_torch_int8() -> bool:
 
 
 def _products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
-    """By address: bytes of a weight that is multiplied with, and the modules that use it."""
+    """Return, by address, the bytes of each matrix-product weight and the modules that use it."""
     from transformers.pytorch_utils import Conv1D
 
-    found: dict[int, tuple[int, list[str]]] = {}
+    products: dict[int, tuple[int, list[str]]] = {}
     for path, module in model.named_modules():
         if isinstance(module, nn.Linear | Conv1D):
             weight = module.weight
-            found.setdefault(weight.data_ptr(), (weight.nbytes, []))[1].append(path)
-    return found
+            products.setdefault(weight.data_ptr(), (weight.nbytes, []))[1].append(path)
+    return products
 
 
 def _conv1d_to_linear(model: nn.Module) -> None:
-    """GPT-2's projections are `Conv1D`, whose weight is that of a Linear, transposed. Quantisers
-    look for Linear and would leave them out."""
+    """Replace every `Conv1D` of `model` with a Linear.
+
+    The projections of GPT-2 are `Conv1D`, with the transposed weight of a Linear. Quantisers look
+    for Linear and would leave them out.
+    """
     from transformers.pytorch_utils import Conv1D
 
     for parent in list(model.modules()):
@@ -111,7 +117,7 @@ def _conv1d_to_linear(model: nn.Module) -> None:
 
 def _linear(conv: Any) -> nn.Linear:
     inputs, outputs = conv.weight.shape
-    # On the meta device nothing is allocated and initialised only to be replaced.
+    # On the meta device the weight that is replaced next is neither allocated nor initialised.
     linear = nn.Linear(inputs, outputs, device="meta")
     linear.weight = nn.Parameter(conv.weight.detach().t().contiguous(), requires_grad=False)
     linear.bias = nn.Parameter(conv.bias.detach(), requires_grad=False)
@@ -159,7 +165,10 @@ def _is_int8(module: nn.Module | None) -> bool:
 
 
 def _tensor_bytes(tensor: torch.Tensor) -> int:
-    """A torchao tensor says the size of what it stands for; its parts say what is stored."""
+    """Return the stored bytes of a tensor.
+
+    A torchao tensor reports the size of the tensor that it represents; its parts are stored.
+    """
     flatten = getattr(tensor, "__tensor_flatten__", None)
     if flatten is None:
         return tensor.nbytes
@@ -168,7 +177,10 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
 
 
 def _packed_bytes(module: Any) -> int:
-    """Weights, scales and bias of a layer of torch's own, which are no parameters."""
+    """Return the bytes of weights, scales and bias of a torch-dynamic layer.
+
+    They are not parameters of the module.
+    """
     weight, bias = module.weight(), module.bias()
     per_row = weight.qscheme() != torch.per_tensor_affine
     scales = weight.q_per_channel_scales().nbytes if per_row else 8

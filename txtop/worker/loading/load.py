@@ -1,5 +1,8 @@
-"""Loading, in phases without holes: import, config, weights, convert, to_device, first_forward,
-compile."""
+"""Load a model in phases without gaps.
+
+The phases are import, config, weights, convert, to_device, first_forward and compile. See
+docs/method.md, "Load and memory".
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in memory, the way it is measured, and what there is to know of it.
+    """A model in memory, the task that runs it, and its properties.
 
-    `counted` is before a quantisation; `converted` is null without one. `lacking` are the notes on
-    weights that its files do not hold: they are random.
+    `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
+    one. `lacking` holds notes on weights that are missing from the files and therefore random.
     """
 
     task: Task
@@ -55,16 +58,18 @@ class LoadedModel:
 
 
 def load_model(
-    order: commands.LoadModel,
+    command: commands.LoadModel,
     clock: PhaseTimer,
     worker: str,
     send: Callable[[events.AnyEvent], None],
 ) -> LoadedModel:
-    """Loads what `order` names and sends `load_model`. Raises `RejectedError` where the order is at
-    fault."""
-    cell = order.cell
+    """Load the model that `command` names, run it once, and send the event `load`.
 
-    def say(text: str) -> None:
+    Raises `RejectedError` if the command cannot be carried out here.
+    """
+    cell = command.cell
+
+    def log(text: str) -> None:
         send(events.Log(t_ns=perf_counter_ns(), text=text, cell=cell.id))
 
     def progress(done: int, total: int | None) -> None:
@@ -73,19 +78,19 @@ def load_model(
 
     clock.enter("import")
     clock.enter(RESOLVE)
-    source = resolve_model(cell.model, cell.weights, order.allowed, say, progress)
+    source = resolve_model(cell.model, cell.weights, command.allowed, log, progress)
     clock.enter("import")
     threads = cell.threads or cpu.choose_thread_count()
     configure_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    loaded = read_model(cell, source, order.seed, threads, clock.enter)
+    loaded = read_model(cell, source, command.seed, threads, clock.enter)
     loaded.task.warm()
     if cell.compile != "none":
         clock.enter("compile")
         _compile(loaded, cell)
     gc.collect()
-    # A full collection over all that torch and transformers made takes 190 ms and would land in
-    # whichever token is open. Frozen, no collection takes over 0.1 ms.
+    # A full collection over the objects of torch and transformers takes 190 ms and would land in
+    # some token. With those frozen no collection takes over 0.1 ms.
     gc.freeze()
     event = _build_event(loaded, cell, worker)
     event.load_s, event.phases = clock.stop()
@@ -97,10 +102,12 @@ def load_model(
 def read_model(
     cell: Cell, source: ModelSource, seed: int, threads: int, enter: Callable[[str], None]
 ) -> LoadedModel:
-    """Reads the weights of `source` as `cell` wants them; `enter` is told each phase, the last
-    being that of the first forward pass, which is the caller's. Raises `RejectedError`.
+    """Read the weights of `source` in the precision and on the device of `cell`.
 
-    The environment is settled by then: torch reads it when it is imported.
+    `enter` is called with each phase, last with that of the first forward pass, which is left to
+    the caller. Call `configure_environment` first: torch reads the environment on import.
+
+    Raises `RejectedError` if the model cannot be loaded as `cell` asks.
     """
     import torch
 
@@ -120,7 +127,7 @@ def read_model(
 
     enter("config")
     config = architecture.build_config(model_class, source)
-    cached = weights.classify_page_cache(source.weight_files)
+    page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
     dtype = int8.choose_base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
@@ -162,13 +169,13 @@ def read_model(
         attention=implementation,
         recipe=recipe,
         converted=converted,
-        page_cache=cached,
+        page_cache=page_cache,
         lacking=lacking,
     )
 
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
-    """All but its times."""
+    """Build the event `load` without its times."""
     from txtop.worker.loading import int8, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
@@ -201,8 +208,11 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
 
 
 def _compile(loaded: LoadedModel, cell: Cell) -> None:
-    """Whole calls: the compiler works once with the hooks that look for NaN and once without, CUDA
-    graphs are captured in the last."""
+    """Compile the model by running whole calls.
+
+    The compiler runs once with the hooks that look for NaN and once without them; the last call
+    captures CUDA graphs.
+    """
     from txtop.worker.tasks.task import make_inputs
 
     inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
@@ -212,15 +222,17 @@ def _compile(loaded: LoadedModel, cell: Cell) -> None:
 
 
 def _hide_torchao() -> None:
-    """transformers imports torchao where it finds it: 0.2 s, and lines on standard error. Here it
-    is used directly, by int8 alone."""
+    """Keep transformers from importing torchao, which takes 0.2 s and prints to standard error.
+
+    Only `int8` uses torchao, directly.
+    """
     import transformers.utils
 
     setattr(transformers.utils, "is_torchao_available", lambda *_: False)  # noqa: B010
 
 
 def configure_environment(threads: int) -> None:
-    """Before torch is imported: threads of its libraries, no chatter."""
+    """Set the threads of the libraries and silence them. Call it before torch is imported."""
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -229,7 +241,10 @@ def configure_environment(threads: int) -> None:
 
 
 def _device(cell: Cell) -> torch.device:
-    """What the cell names; `auto` is the first accelerator that there is, else the CPU."""
+    """Return the device of `cell`; `auto` is the first usable accelerator, else the CPU.
+
+    Raises `RejectedError` if the device is not usable here.
+    """
     name = machine.choose_device_type() if cell.device == "auto" else cell.device
     why = machine.check_accelerators().get(name)
     if why:
@@ -240,7 +255,7 @@ def _device(cell: Cell) -> torch.device:
 
 
 def identify_device(device: torch.device) -> tuple[str, str | None]:
-    """What it is called, and the UUID by which NVML knows it."""
+    """Return the name of `device`, and on CUDA the UUID that NVML uses, else `None`."""
     import torch
 
     if device.type == "cpu":
@@ -255,11 +270,11 @@ def _versions() -> dict[str, str]:
     import torch
     import transformers
 
-    found = {
+    versions = {
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "transformers": transformers.__version__,
     }
     if torch.version.cuda:
-        found["cuda"] = torch.version.cuda
-    return found
+        versions["cuda"] = torch.version.cuda
+    return versions

@@ -1,4 +1,4 @@
-"""How long loading takes, by phase."""
+"""The clock of loading: seconds by phase."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from time import perf_counter_ns
 RESOLVE = "resolve"
 """Finding the model: local cache, probe of the Hub, download. Never a part of loading."""
 _MAX_START_NS = 600_000_000_000
+"""A start further back than this is taken to be on another clock."""
 
 
 class PhaseTimer:
-    """Seconds by phase, without holes: a phase lasts until the next is entered."""
+    """The seconds of each phase. A phase lasts until the next is entered, so there are no gaps."""
 
     def __init__(self, started_ns: int, announce: Callable[[str], None]) -> None:
         now = perf_counter_ns()
-        # The runner's monotonic clock is ours on the same boot; anything else is not used.
+        # The monotonic clock of the runner is the same on one boot; any other start is ignored.
         sane = now - _MAX_START_NS < started_ns <= now
         self._edge_ns = started_ns if sane else now
         self._seconds: dict[str, float] = {}
@@ -24,14 +25,14 @@ class PhaseTimer:
         self.current = ""
 
     def enter(self, name: str) -> None:
-        """Ends the open phase and begins `name`."""
+        """End the open phase and begin `name`."""
         now = perf_counter_ns() if self.current else self._edge_ns
         self._close(now)
         self.current = name
         self._announce(name)
 
     def stop(self) -> tuple[float, dict[str, float]]:
-        """Ready: seconds from the start to here, and by phase. Resolving is in neither."""
+        """End the last phase. Return the seconds in all and by phase, both without `resolve`."""
         now = perf_counter_ns()
         self._close(now)
         resolving = self._seconds.pop(RESOLVE, 0.0)

@@ -1,4 +1,4 @@
-"""The precision a cell asks for, and what the loaded weights really are."""
+"""The precisions by name, and notes on the precision that the loaded weights have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
-    """Raises what the model keeps in fp32, as from_pretrained() does (T5's `wo` in fp16)."""
+    """Convert to fp32 the weights that `model` keeps so, as from_pretrained() does (`wo` of T5)."""
     names: set[str] = set(getattr(model, "_keep_in_fp32_modules_strict", None) or ())
     if dtype == torch.float16:
         names |= set(getattr(model, "_keep_in_fp32_modules", None) or ())
@@ -21,24 +21,27 @@ def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
 def build_precision_notes(
     model: nn.Module,
     precision: str,
-    wanted: torch.dtype,
+    dtype: torch.dtype,
     converted: float | None,
     device: torch.device,
 ) -> list[str]:
-    """What a reader must know about the precision: how much of the model has it, a slow path."""
+    """Return notes on the precision: the share of the model that has it, and slow kernels.
+
+    `converted` is the share that became int8, `None` if the precision is not int8.
+    """
     if converted is not None:
         return [_format_reach(converted)]
     parameters = list(model.parameters())
     total = sum(p.nbytes for p in parameters)
-    other = sum(p.nbytes for p in parameters if p.dtype != wanted)
-    found = []
+    other = sum(p.nbytes for p in parameters if p.dtype != dtype)
+    notes = []
     if other:
-        found.append(
+        notes.append(
             f"{precision}: the model keeps {other / total:.0%} of the weight bytes in fp32"
         )
     if precision == "fp16" and device.type == "cpu":
-        found.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
-    return found
+        notes.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
+    return notes
 
 
 def _format_reach(converted: float) -> str:

@@ -1,4 +1,4 @@
-"""From a model's name to what is loaded: a local directory, a .gguf file, built-in, or the Hub."""
+"""The source of a model by its name: a local directory, a .gguf file, built-in, or the Hub."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What a name resolved to.
+    """The source that a name resolved to.
 
-    `config` is the raw configuration, `model_type` included; `directory` holds the files, null for
-    a built-in configuration; `gguf` names the file in it that holds configuration and weights.
-    `pickled`: its weights are pickles; `own_code`: its classes are its own, and may be run.
+    `config` is the raw configuration, `model_type` included. `directory` holds the files, `None`
+    for a built-in configuration; `gguf` names the file in it that holds configuration and weights.
+    `pickled` is set if its weights are pickles, `own_code` if its own classes are to be run.
     """
 
     config: dict[str, Any]
@@ -40,7 +40,7 @@ class ModelSource:
 
     @property
     def weight_files(self) -> list[Path]:
-        """The files whose bytes become weights."""
+        """Return the files that hold the weights."""
         if self.directory is None or self.weights == "random":
             return []
         if self.gguf:
@@ -49,42 +49,42 @@ class ModelSource:
 
 
 def resolve_model(
-    model: str, weights: Weights, allowed: Allowed, say: LogCallback, progress: hub.ProgressCallback
+    model: str, weights: Weights, allowed: Allowed, log: LogCallback, progress: hub.ProgressCallback
 ) -> ModelSource:
-    """Finds `model`. `say` gets one line for the log, `progress` the bytes of a download.
+    """Find `model`. `log` gets lines for the log, `progress` the bytes of a download.
 
     Raises `RejectedError` with a reason and a next step.
     """
     path = model_config.find_local_path(model)
     if path is not None:
-        return _local(path, weights, allowed, say, str(path))
+        return _local(path, weights, allowed, log, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
         raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
-    known = builtin.find_builtin(model)
-    if known is None and not _HUB_ID.fullmatch(model):
+    preset = builtin.find_builtin(model)
+    if preset is None and not _HUB_ID.fullmatch(model):
         raise RejectedError(f"{model} is no name of a model", _suggest(model))
-    if known is not None and weights == "random":
-        return _builtin(known)
+    if preset is not None and weights == "random":
+        return _builtin(preset)
     try:
         directory = hub.fetch_model(
-            known.hub_id if known else model, weights, allowed, say, progress
+            preset.hub_id if preset else model, weights, allowed, log, progress
         )
     except hub.HubError as error:
-        if known is None:
+        if preset is None:
             reason = f"{model} is neither a local path nor built in, and {error.cause}"
             raise RejectedError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
-            hint = error.hint or f"--weights random measures the architecture of {known.name}"
+            hint = error.hint or f"--weights random measures the architecture of {preset.name}"
             raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
-        say(f"{known.name}: random weights, since {error.cause}")
-        return _builtin(known)
-    return _local(directory, weights, allowed, say, f"hub: {known.hub_id if known else model}")
+        log(f"{preset.name}: random weights, since {error.cause}")
+        return _builtin(preset)
+    return _local(directory, weights, allowed, log, f"hub: {preset.hub_id if preset else model}")
 
 
-def _builtin(known: builtin.BuiltinModel) -> ModelSource:
-    config = {"model_type": known.model_type, **known.config}
+def _builtin(preset: builtin.BuiltinModel) -> ModelSource:
+    config = {"model_type": preset.model_type, **preset.config}
     return ModelSource(
-        config=config, weights="random", label=f"built-in configuration {known.name}"
+        config=config, weights="random", label=f"built-in configuration {preset.name}"
     )
 
 
@@ -96,7 +96,7 @@ def _suggest(model: str, hint: str = "") -> str:
 
 
 def _local(
-    path: Path, weights: Weights, allowed: Allowed, say: LogCallback, label: str
+    path: Path, weights: Weights, allowed: Allowed, log: LogCallback, label: str
 ) -> ModelSource:
     if path.is_file():
         return _gguf(path, weights, label)
@@ -113,7 +113,7 @@ def _local(
         if weights == "pretrained":
             raise RejectedError(f"{path} holds no weights", "--weights random")
         if weights == "auto":
-            say(f"{path} holds no weights: random weights")
+            log(f"{path} holds no weights: random weights")
         kind: Literal["pretrained", "random"] = "random"
         pickled = False
     else:
@@ -132,7 +132,10 @@ def _local(
 
 
 def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
-    """Whether classes of the repository are run, and the note that says so."""
+    """Return whether the code of the repository is run, and the note on it.
+
+    Raises `RejectedError` if the model needs that code and it is not allowed.
+    """
     if "auto_map" not in config:
         return False, []
     if allowed.remote_code:
@@ -144,7 +147,10 @@ def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[boo
 
 
 def _pickles(path: Path, allowed: Allowed) -> list[str]:
-    """The note on pickled weights. Raises `RejectedError` where they are not allowed."""
+    """Return the note on pickled weights.
+
+    Raises `RejectedError` if they are not allowed, or are not named `pytorch_model*.bin`.
+    """
     if not allowed.pickles:
         raise RejectedError(
             f"{path} holds only pickled weights, which can run code",

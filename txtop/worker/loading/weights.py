@@ -1,4 +1,4 @@
-"""Weights: read from safetensors or .gguf, or made: the real architecture with seeded values."""
+"""The weights of a model: read from its files, or seeded random values for its architecture."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from txtop.worker.loading import precision
 from txtop.worker.loading.source import ModelSource
 
 _SCALE = 0.02
-# Copying one block of values is five times as fast as drawing them all. A prime length keeps the
-# rows of every matrix different.
+# Copying one block of values is five times as fast as drawing them all. With a prime length the
+# rows of every matrix differ.
 _BLOCK = 1_000_003
 _PAGE = 4096
 
@@ -24,9 +24,9 @@ _PAGE = 4096
 def build_random_model(
     model_class: Any, config: Any, attention: str, dtype: torch.dtype, seed: int
 ) -> Any:
-    """The architecture of `config` in `dtype`: matrices normal(0, 0.02), norms 1, biases 0.
+    """Build the architecture of `config` in `dtype`: matrices normal(0, 0.02), norms 1, biases 0.
 
-    The library's own initialisation is skipped: it takes 3 s for gpt2.
+    The initialisation of the library is skipped: it takes 3 s for gpt2.
     """
     from transformers.initialization import no_init_weights
 
@@ -55,11 +55,13 @@ def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
 def load_pretrained_model(
     model_class: Any, config: Any, source: ModelSource, attention: str, dtype: torch.dtype
 ) -> tuple[Any, list[str]]:
-    """The model of `source` in `dtype`, and notes.
+    """Load the model of `source` in `dtype`. Return it with notes on missing weights.
 
-    Raises `RejectedError` if weights are missing in the file.
+    Raises `RejectedError` if over half of the weights are missing in the file.
     """
-    where = {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
+    arguments = (
+        {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
+    )
     model, info = model_class.from_pretrained(
         source.directory,
         config=config,
@@ -68,7 +70,7 @@ def load_pretrained_model(
         local_files_only=True,
         trust_remote_code=source.own_code,
         output_loading_info=True,
-        **where,
+        **arguments,
     )
     missing = sorted(info["missing_keys"])
     notes = []
@@ -81,8 +83,11 @@ def load_pretrained_model(
 
 
 def touch_pages(parameters: Iterable[torch.Tensor]) -> None:
-    """Reads one byte of every page: from_pretrained() maps a file of the same type lazily, and its
-    bytes would else be read in the first forward pass, under another phase's name."""
+    """Read one byte of every page, so that all reading counts in the weights phase.
+
+    from_pretrained() maps a file of the same dtype lazily. Its bytes would otherwise be read in the
+    first forward pass.
+    """
     for parameter in parameters:
         flat = parameter.detach()
         if flat.is_contiguous() and flat.numel():
@@ -90,14 +95,14 @@ def touch_pages(parameters: Iterable[torch.Tensor]) -> None:
 
 
 def classify_page_cache(files: list[Path]) -> Literal["cold", "warm", "unknown"]:
-    """Whether `files` are in memory before they are read: over 90 % warm, under 10 % cold."""
+    """Return warm if over 90 % of the pages of `files` are in memory, cold if under 10 %."""
     if not files:
         return "unknown"
     resident = pages = 0
     try:
         for path in files:
-            found, total = _resident_pages(path)
-            resident, pages = resident + found, pages + total
+            count, total = _resident_pages(path)
+            resident, pages = resident + count, pages + total
     except (OSError, ValueError):
         return "unknown"
     share = resident / max(pages, 1)

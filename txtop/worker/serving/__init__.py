@@ -1,1 +1,1 @@
-"""Serve requests: form batches, answer, report each request."""
+"""Serve requests of a cell: form batches, run them, report each request."""

@@ -1,4 +1,4 @@
-"""A server over generate() or a forward pass: whole batches, one after the other."""
+"""A server over generate() or a forward pass that runs whole batches, one after another."""
 
 from __future__ import annotations
 
@@ -31,23 +31,30 @@ def serve_cell(
     source: CommandSource,
     tell: Callable[[events.AnyEvent], None],
 ) -> None:
-    """Serves `cell` until it is closed. Raises what the model raises, and `Cancelled`."""
+    """Serve `cell` until it is closed.
+
+    Raises `Cancelled`, and whatever the model raises.
+    """
     assert cell.serving is not None
-    most = cell.slots
+    slots = cell.slots
     wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * 1e6)
     queue = RequestQueue(cell.id, source)
-    lanes = StatusReporter(cell.id, most, tell, perf_counter_ns)
+    lanes = StatusReporter(cell.id, slots, tell, perf_counter_ns)
 
     def answer(batch: list[commands.Arrive]) -> None:
         RequestBatch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
 
-    serve_batches(queue, Batcher(most, wait_ns), lanes, answer, perf_counter_ns)
+    serve_batches(queue, Batcher(slots, wait_ns), lanes, answer, perf_counter_ns)
 
 
 @dataclass
 class RequestBatch:
-    """Requests that are answered together. Each is over with its own last token, though the batch
-    goes on for the longest."""
+    """Requests that are answered together.
+
+    A request ends with its own last token, although the batch runs until the longest has ended.
+    `times_ns` and `steps` hold the time and the token ids, of shape (batch,), of every step; `over`
+    holds the rows that are reported.
+    """
 
     task: Task
     prompts: Prompts
@@ -62,14 +69,14 @@ class RequestBatch:
     over: set[int] = field(default_factory=set)
 
     def run(self, device: torch.device) -> None:
-        """Answers them all."""
+        """Run the batch on `device` and report every request."""
         self.start_ns = perf_counter_ns()
-        numbers = [each.index for each in self.requests]
+        numbers = [request.index for request in self.requests]
         inputs = self.prompts.build_batch(numbers, device, left=not self.task.encodes)
         self._width, self._longest = inputs.cell.sequence_length, inputs.cell.new_tokens
         if self.lanes.due():
             self._tell_lanes()
-        warm = any(each.role != "measured" for each in self.requests)
+        warm = any(request.role != "measured" for request in self.requests)
         result = self.task.iterate(inputs, warm, None, self._after_step, self._on_tokens)
         self._finish(result)
 
@@ -90,7 +97,10 @@ class RequestBatch:
             self._tell_lanes()
 
     def _finish(self, result: IterationResult) -> None:
-        """Those that are not over yet; a streamer that is a step late knows no token's time."""
+        """Report the requests that are still open.
+
+        A streamer that is a step late gives no token times.
+        """
         if self.task.lags:
             self.times_ns = []
         end_ns = result.start_ns + result.e2e_ns
@@ -104,14 +114,14 @@ class RequestBatch:
         return self.prompts.get_shape(self.requests[row].index).new_tokens
 
     def _answer(self, row: int, request: commands.Arrive, end_ns: int, invalid: int = 0) -> None:
-        """Tells that one is over: with its last token, where its time is known."""
+        """Report the request in `row`, ended at its last token, else at `end_ns`."""
         self.over.add(row)
-        asked = self.prompts.get_shape(request.index)
-        tokens = 0 if self.task.encodes else asked.new_tokens
+        shape = self.prompts.get_shape(request.index)
+        tokens = 0 if self.task.encodes else shape.new_tokens
         self.tell(
             build_request_event(
                 request,
-                asked,
+                shape,
                 start_ns=self.start_ns,
                 times_ns=self.times_ns[:tokens],
                 end_ns=end_ns,

@@ -1,6 +1,7 @@
-"""A server that gathers requests into batches: who waits, when a batch starts, who is in it.
+"""The queue of waiting requests, and the rule that forms batches from it.
 
-No torch here, and no clock but the one that is handed in: it is checked against queueing theory.
+It is apart from the servers because it needs neither torch nor the wall clock: the tests run it on
+a simulated clock against queueing theory.
 """
 
 from __future__ import annotations
@@ -15,27 +16,32 @@ from txtop.worker.command_queue import QueueItem, ThreadMessage
 
 STATUS_INTERVAL_NS = 100_000_000
 IDLE_S = 1.0
+"""The longest wait for a request before the next `lanes` event."""
 MAX_SHOWN = 64
+"""The most running requests that one `lanes` event lists."""
 
 WaitingRequests = deque[commands.Arrive]
 
 
 class CommandSource(Protocol):
-    """Where orders come from: the worker's inbox, or a simulated one."""
+    """The source of commands: the queue of the worker, or a simulated one."""
 
     def get(self, timeout_s: float | None) -> QueueItem | None:
-        """The next order; null when none came within `timeout_s`."""
+        """Return the next item, or `None` if none came within `timeout_s`."""
 
     def check(self) -> None:
-        """Raises `Cancelled` when serving is to end at once."""
+        """Raise `Cancelled` if serving is to end at once."""
 
-    def accept(self, order: commands.WorkerCommand) -> None:
-        """Takes an order back."""
+    def accept(self, command: commands.WorkerCommand) -> None:
+        """Put a command back."""
 
 
 class RequestQueue:
-    """The requests that have come and are not served yet, and what an engine in a thread of its
-    own has put into the inbox as `answers`."""
+    """The requests of a cell that wait to be served.
+
+    `answers` holds what an engine in a thread of its own has put into the source; `closed` is set
+    once no more requests come.
+    """
 
     def __init__(self, cell: str, source: CommandSource) -> None:
         self.waiting: WaitingRequests = deque()
@@ -44,34 +50,40 @@ class RequestQueue:
         self._cell, self._source = cell, source
 
     def take(self, timeout_s: float) -> None:
-        """Waits so long for a request, then takes all that have come meanwhile."""
-        order = self._source.get(timeout_s)
-        while order is not None:
-            if isinstance(order, commands.Cancel):
-                # Whoever serves gives up; who follows orders says that it did.
-                self._source.accept(order)
+        """Wait up to `timeout_s` for an item, then take all that have come.
+
+        Raises `Cancelled`.
+        """
+        command = self._source.get(timeout_s)
+        while command is not None:
+            if isinstance(command, commands.Cancel):
+                # The server ends here; the main loop gets the command again and answers it.
+                self._source.accept(command)
                 break
-            if isinstance(order, commands.Arrive) and order.cell == self._cell:
-                self.waiting.append(order)
-            elif isinstance(order, commands.Close) and order.cell == self._cell:
-                # What comes after it is for whoever follows orders.
+            if isinstance(command, commands.Arrive) and command.cell == self._cell:
+                self.waiting.append(command)
+            elif isinstance(command, commands.Close) and command.cell == self._cell:
+                # Commands after `close` are for the main loop.
                 self.closed = True
                 break
-            elif isinstance(order, ThreadMessage):
-                self.answers.append(order.item)
-            order = self._source.get(0)
+            elif isinstance(command, ThreadMessage):
+                self.answers.append(command.item)
+            command = self._source.get(0)
         self._source.check()
 
 
 class Batcher:
-    """Starts a batch when `max_batch` wait, or when the first has waited for `max_wait_ns`, or
-    when nobody comes any more."""
+    """The rule that starts a batch.
+
+    A batch starts when `max_batch` requests wait, when the oldest has waited for `max_wait_ns`, or
+    when the queue is closed.
+    """
 
     def __init__(self, max_batch: int, max_wait_ns: int) -> None:
         self.max_batch, self._max_wait_ns = max_batch, max_wait_ns
 
     def wait_ns(self, queue: RequestQueue, now_ns: int) -> int | None:
-        """How long a batch may still wait for more; 0 to start now, null where nobody waits."""
+        """Return the time until the next batch starts: 0 for now, `None` if no request waits."""
         if not queue.waiting:
             return None
         if len(queue.waiting) >= self.max_batch or queue.closed:
@@ -79,12 +91,15 @@ class Batcher:
         return max(0, queue.waiting[0].arrival_ns + self._max_wait_ns - now_ns)
 
     def batch(self, queue: RequestQueue) -> list[commands.Arrive]:
-        """The next batch, oldest first."""
+        """Take the next batch from `queue`, oldest request first."""
         return [queue.waiting.popleft() for _ in range(min(self.max_batch, len(queue.waiting)))]
 
 
 class StatusReporter:
-    """Tells who waits and who runs, at most ten times a second."""
+    """Sends `lanes` events: the requests that wait and those that run.
+
+    Callers ask `due` first, which limits the events to ten a second.
+    """
 
     def __init__(
         self, cell: str, slots: int, tell: Callable[[ServerStatus], None], now_ns: Callable[[], int]
@@ -98,7 +113,7 @@ class StatusReporter:
     def tell(
         self, waiting: int, running: Sequence[tuple[int, int, int]], kv_used: float | None = None
     ) -> None:
-        """`running` are the requests at work: number, tokens so far, tokens wanted."""
+        """Send the status. `running` lists (number, tokens so far, tokens to make) per request."""
         self._told_ns = self._now_ns()
         self._tell(
             ServerStatus(
@@ -119,9 +134,9 @@ def serve_batches(
     run: Callable[[list[commands.Arrive]], None],
     now_ns: Callable[[], int],
 ) -> None:
-    """Serves until the queue is closed and empty. `run` answers one batch.
+    """Serve until the queue is closed and empty. `run` answers one batch.
 
-    Raises what the queue's source raises to end it.
+    Raises `Cancelled`, and whatever `run` raises.
     """
     while True:
         wait_ns = batcher.wait_ns(queue, now_ns())
@@ -129,7 +144,7 @@ def serve_batches(
             lanes.tell(0, [])
             return
         if wait_ns == 0:
-            # Those that came while the batch before was running, or just now.
+            # Requests may have come while the previous batch ran.
             queue.take(0)
             run(batcher.batch(queue))
             continue

@@ -1,4 +1,4 @@
-"""Continuous batching by the library's own manager: requests join and leave between steps."""
+"""Continuous batching by the manager of transformers: requests join and leave between steps."""
 
 from __future__ import annotations
 
@@ -26,21 +26,26 @@ from txtop.worker.serving.prompts import Prompts, hash_tokens
 from txtop.worker.serving.request_event import build_request_event
 
 PAGE_SIZE = 256
+"""Tokens in a block of the KV cache."""
 STEP_TOKENS = 512
+"""The most tokens in one step on a CPU, unless there are more slots."""
 STOP_S = 30.0
 STATUS_INTERVAL_S = STATUS_INTERVAL_NS / 1e9
 _NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 
 class CommandChannel(CommandSource, Protocol):
-    """The worker's way in, which also takes what the manager's thread has to say."""
+    """A source of commands into which the thread of the manager can put its outputs."""
 
     def put(self, item: object) -> None:
-        """From any thread; `get` returns it in its turn."""
+        """Queue `item` for `get`, from any thread."""
 
 
 def require_continuous(cell: Cell, family: str) -> None:
-    """Raises `RejectedError` where the library's manager cannot serve the cell."""
+    """Check that the manager of the library can serve `cell`.
+
+    Raises `RejectedError` if it cannot.
+    """
     if family != "causal":
         kind = "an encoder makes no tokens" if family == "encoder" else "T5 and its like are not"
         raise RejectedError(f"continuous batching is for decoders: {kind}", "--scenario dynamic")
@@ -52,8 +57,8 @@ def require_continuous(cell: Cell, family: str) -> None:
     from transformers.generation import configuration_utils
 
     config = getattr(configuration_utils, "ContinuousBatchingConfig", None)
-    known = {field.name for field in fields(config)} if config is not None else set()
-    if _NEEDED - known:
+    available = {field.name for field in fields(config)} if config is not None else set()
+    if _NEEDED - available:
         raise RejectedError(
             f"transformers {transformers.__version__} has another continuous batching",
             "transformers 5.17 or newer",
@@ -61,7 +66,7 @@ def require_continuous(cell: Cell, family: str) -> None:
 
 
 class ContinuousServer:
-    """One manager, the requests that it has, and their answers."""
+    """A server that passes the requests of one cell to a manager and reports its outputs."""
 
     def __init__(
         self,
@@ -79,11 +84,14 @@ class ContinuousServer:
         self._manager = model.init_continuous_batching(
             generation_config=_greedy(), continuous_batching_config=_config(cell, model.device)
         )
-        # Answers wake the one loop that also takes requests: nothing here polls.
+        # Outputs go into the queue that requests come from: one wait serves both, nothing polls.
         self._manager.output_router.output_queue = _OutputForwarder(inbox)
 
     def run(self) -> None:
-        """Serves until it is closed. Raises what broke the manager, and `Cancelled`."""
+        """Serve until the cell is closed.
+
+        Raises `Cancelled`, `TxtopError`, and whatever broke the manager.
+        """
         manager = self._manager
         hard = True
         try:
@@ -99,7 +107,7 @@ class ContinuousServer:
             self._lanes.tell(0, [])
             hard = False
         finally:
-            # Its thread would else go on with the model of the next cell.
+            # Otherwise its thread would keep running the model during the next cell.
             manager.stop(block=True, timeout=STOP_S, hard_stop=hard)
             if manager.is_running():
                 raise TxtopError("the continuous batching manager does not stop")
@@ -129,7 +137,11 @@ class ContinuousServer:
             self._break("its thread has ended")
 
     def _break(self, why: str) -> None:
-        """The manager fails its requests first and says afterwards what broke it."""
+        """Stop the manager and raise its fatal error.
+
+        The manager fails its requests before it records the error, hence the stop. Raises
+        `TxtopError` with `why` if it recorded none.
+        """
         self._manager.stop(block=True, timeout=STOP_S, hard_stop=True)
         fatal = self._manager.background_thread_status.fatal_error
         if fatal is not None:
@@ -137,36 +149,36 @@ class ContinuousServer:
         raise TxtopError(f"continuous batching failed: {why}")
 
     def _answer(self, request: commands.Arrive, output: Any) -> None:
-        asked = self._prompts.get_shape(request.index)
+        shape = self._prompts.get_shape(request.index)
         times_ns = [round(at * NS_PER_S) for at in output.timestamps]
         tokens = len(output.generated_tokens)
-        if tokens != asked.new_tokens or len(times_ns) != tokens:
-            got = f"{tokens} tokens instead of {asked.new_tokens}"
+        if tokens != shape.new_tokens or len(times_ns) != tokens:
+            got = f"{tokens} tokens instead of {shape.new_tokens}"
             raise TxtopError(f"continuous batching gave {got}")
         self._tell(
             build_request_event(
                 request,
-                asked,
+                shape,
                 start_ns=round(output.lifespan[0] * NS_PER_S),
                 times_ns=times_ns,
                 end_ns=times_ns[-1],
-                computed=asked.prompt_tokens + tokens,
+                computed=shape.prompt_tokens + tokens,
                 tokens=tokens,
                 output_sha256=hash_tokens(output.generated_tokens),
             )
         )
 
     def _tell_lanes(self) -> None:
-        """What the manager's own thread is at; read beside it, so a moment old."""
+        """Send the status, read while the thread of the manager runs, so slightly out of date."""
         processor = self._manager.batch_processor
         if processor is None:
             self._lanes.tell(len(self._open), [])
             return
         running = [
-            (request.index, min(state.generated_len(), wanted), wanted)
+            (request.index, min(state.generated_len(), new_tokens), new_tokens)
             for state in list(processor.scheduler.active_requests.values())
             if (request := self._open.get(state.request_id)) is not None
-            and (wanted := self._prompts.get_shape(request.index).new_tokens)
+            and (new_tokens := self._prompts.get_shape(request.index).new_tokens)
         ]
         free = processor.cache.compute_free_capacity(relative=True)
         used = min(1.0, max(0.0, 1.0 - float(free)))
@@ -174,7 +186,7 @@ class ContinuousServer:
 
 
 class _OutputForwarder:
-    """In the place of the manager's queue of outputs: into the worker's inbox."""
+    """A stand-in for the output queue of the manager that puts into the queue of the worker."""
 
     def __init__(self, inbox: CommandChannel) -> None:
         self.put = inbox.put
@@ -190,9 +202,12 @@ def _greedy() -> Any:
 
 
 def _config(cell: Cell, device: torch.device) -> Any:
-    """As many requests in a step as the cell says; no sharing of prefixes, so that a prompt that
-    comes again is computed again. On a GPU the library sizes its cache; on a CPU it would take
-    most of the memory, so there the cache holds what so many requests need."""
+    """Build the configuration of the manager, with as many requests per step as the cell has slots.
+
+    Prefixes are not shared, so that a repeated prompt is computed again. On a GPU the library sizes
+    its cache. On a CPU it would take most of the memory, so there the cache is sized for the
+    longest requests in all slots.
+    """
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
     slots = cell.slots

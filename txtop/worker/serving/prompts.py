@@ -1,4 +1,4 @@
-"""The requests of a cell as a model gets them: token ids, drawn from the seed."""
+"""The token ids of the requests of a cell, drawn from the seed."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from txtop.worker.tasks.task import ModelInputs
 
 
 class Prompts:
-    """Every request of a cell, by number: as many as are asked for, then again from the first."""
+    """The requests of a cell by number; numbers beyond the last start again from the first.
+
+    `sha256` is that of all ids and lengths.
+    """
 
     def __init__(self, cell: Cell, vocabulary: int, seed: int) -> None:
         assert cell.serving is not None
         self.cell = cell
         self._asked = requests.draw_requests(cell, seed, cell.serving.requests)
-        lengths = [each.prompt_tokens for each in self._asked]
+        lengths = [shape.prompt_tokens for shape in self._asked]
         generator = torch.Generator().manual_seed(seed)
         ids = torch.randint(vocabulary, (sum(lengths),), generator=generator)
-        wanted = [each.new_tokens for each in self._asked]
+        new_tokens = [shape.new_tokens for shape in self._asked]
         digest = hashlib.sha256(ids.numpy().tobytes())
-        digest.update(repr((lengths, wanted)).encode())
+        digest.update(repr((lengths, new_tokens)).encode())
         self.sha256 = digest.hexdigest()
         self._ids: tuple[torch.Tensor, ...] = ids.split(lengths)
 
@@ -32,12 +35,14 @@ class Prompts:
         return self._asked[index % len(self._asked)]
 
     def ids(self, index: int) -> torch.Tensor:
-        """Ids of shape (prompt tokens,), on the host."""
+        """Return the ids of request `index`, of shape (prompt tokens,), on the host."""
         return self._ids[index % len(self._ids)]
 
     def build_batch(self, numbers: list[int], device: torch.device, *, left: bool) -> ModelInputs:
-        """One batch, padded to its longest prompt and asking for its longest answer; on the left
-        for what is continued, on the right for what is encoded."""
+        """Build one batch, padded to its longest prompt, for the most new tokens of its requests.
+
+        Decoders need the padding on the `left`, encoders on the right.
+        """
         own = [self.ids(number) for number in numbers]
         width = max(len(ids) for ids in own)
         batch = torch.zeros((len(own), width), dtype=torch.int64)
@@ -57,5 +62,5 @@ class Prompts:
 
 
 def hash_tokens(tokens: list[int]) -> str:
-    """sha256 of token ids as int64."""
+    """Return the sha256 of token ids as int64."""
     return hashlib.sha256(torch.tensor(tokens, dtype=torch.int64).numpy().tobytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""The event of a request that is answered, whichever server it was."""
+"""The `request` event, built here for both servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from txtop.protocol.events import Request
 
 def build_request_event(
     request: commands.Arrive,
-    asked: RequestShape,
+    shape: RequestShape,
     *,
     start_ns: int,
     times_ns: Sequence[int],
@@ -25,8 +25,11 @@ def build_request_event(
     invalid: int = 0,
     output_sha256: str = "",
 ) -> Request:
-    """`times_ns` are those of its tokens, none where they are not known; then it ends at
-    `end_ns`."""
+    """Build the event of an answered request.
+
+    `times_ns` are the times of its tokens. If they are empty, because the server does not know
+    them, the request ends at `end_ns`.
+    """
     return Request(
         t_ns=perf_counter_ns(),
         cell=request.cell,
@@ -37,7 +40,7 @@ def build_request_event(
         start_ns=start_ns,
         first_ns=times_ns[0] if times_ns else None,
         end_ns=times_ns[-1] if times_ns else end_ns,
-        prompt_tokens=asked.prompt_tokens,
+        prompt_tokens=shape.prompt_tokens,
         tokens=tokens,
         gaps_ns=[b - a for a, b in pairwise(times_ns)],
         batch=batch,

@@ -1,4 +1,7 @@
-"""The device's own clock on CUDA: events around every forward pass, read when they have passed."""
+"""Device times on CUDA: events around every forward pass, read once they have passed.
+
+See docs/method.md, "Clock and boundaries".
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ _POLL_S = 0.0002
 
 
 class CudaTimes(NamedTuple):
-    """Nanoseconds on the device: encoder, all up to the end of the first pass, later passes."""
+    """Times on the device in ns: the encoder, the encoder and the first pass, the later passes."""
 
     encoder_ns: int | None
     prefill_ns: int | None
@@ -20,7 +23,10 @@ class CudaTimes(NamedTuple):
 
 
 class CudaTimer:
-    """Hooks on a model, and on its encoder if it has one. Recording an event waits for nothing."""
+    """Hooks that record events around the passes of a model and of its encoder, if it has one.
+
+    Recording an event does not wait for the device.
+    """
 
     def __init__(self, model: nn.Module, encoder: nn.Module | None) -> None:
         self._pool: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
@@ -31,12 +37,12 @@ class CudaTimer:
             self._watch(encoder, is_encoder=True)
 
     def start(self) -> None:
-        """A new call begins."""
+        """Forget the previous call."""
         self._used = 0
         self._encoder = -1
 
     def read(self) -> CudaTimes:
-        """Times of the call since `start`, after polling until the last event has passed."""
+        """Poll until the last event has passed, then return the times since `start`."""
         if not self._used:
             return CudaTimes(None, None, None)
         while not self._pool[self._used - 1][1].query():

@@ -1,4 +1,4 @@
-"""Encoders: one forward pass over a batch of sequences, and nothing else."""
+"""The task of an encoder: one forward pass over a batch of sequences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
 class EncoderTask:
-    """The bare model, with its pooler if it has one. Its iterations have no tokens, no steps."""
+    """A bare model, with its pooler if it has one. Its iterations have no tokens and no steps."""
 
     encodes = True
 
@@ -27,13 +27,13 @@ class EncoderTask:
         self._device_clock = CudaTimer(model, None) if device.type == "cuda" else None
 
     def warm(self) -> None:
-        """One sequence of eight tokens."""
+        """Run one sequence of eight tokens."""
         cell = Cell(id="", model="", sequence_length=8)
         vocabulary = self._model.config.get_text_config().vocab_size
         self.iterate(make_inputs(cell, vocabulary, 0, self._device), False, None, lambda: None)
 
     def compile(self, cell: Cell) -> None:
-        """One shape, so its sizes are constants of the code."""
+        """Compile the model for one shape, so that sizes become constants."""
         self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
 
     @property
@@ -48,7 +48,7 @@ class EncoderTask:
         after_step: Callable[[], None],
         _on_tokens: OnTokens | None = None,
     ) -> IterationResult:
-        """One forward pass, until the device is through. Cancelling is seen before and after it."""
+        """Run one forward pass and wait for the device, with `after_step` before and after it."""
         after_step()
         hidden = LogitsCheck()
         handle = self._model.register_forward_hook(hidden) if check else None

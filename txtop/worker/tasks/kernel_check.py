@@ -1,4 +1,7 @@
-"""Which attention kernel really ran: read from one untimed pass under torch's profiler."""
+"""The attention kernel that ran, read from one untimed pass under the profiler of torch.
+
+The library itself only reports `sdpa`. See docs/method.md, "Attention kernels".
+"""
 
 from __future__ import annotations
 
@@ -23,35 +26,35 @@ _SDPA = "scaled_dot_product_attention"
 
 
 def identify_kernel(operators: Iterable[str], *, compiled: bool = False) -> str:
-    """`flash`, `math`, …, several joined by `+`; `eager` where no fused attention was called.
+    """Return `flash`, `math` or the like, several joined by `+`; `eager` without fused attention.
 
-    Flex attention shows as compiled code in a model that is not `compiled` itself.
+    Flex attention appears as compiled code in a model that is not itself `compiled`.
     """
-    found = set()
+    kernels = set()
     for operator in operators:
         sign = next((name for part, name in _SIGNS if part in operator), None)
         if sign is None and operator.endswith(_SDPA):
             sign = ""
         if sign is not None:
-            found.add(sign)
+            kernels.add(sign)
         elif "CompiledFxGraph" in operator and not compiled:
-            found.add("flex")
-    if found == {""}:
+            kernels.add("flex")
+    if kernels == {""}:
         return "sdpa"
-    return "+".join(sorted(found - {""})) or "eager"
+    return "+".join(sorted(kernels - {""})) or "eager"
 
 
-def is_unexpected_kernel(asked: str, ran: str | None) -> bool:
-    """Whether `ran` is another kernel than `asked` promises; plain sdpa promises none of them."""
-    if ran is None:
+def is_unexpected_kernel(requested: str, actual: str | None) -> bool:
+    """Return True if `actual` is not what `requested` promises; `sdpa` allows any fused kernel."""
+    if actual is None:
         return False
-    if asked == "sdpa":
-        return ran == "eager"
-    return ran != asked.removeprefix("sdpa:")
+    if requested == "sdpa":
+        return actual == "eager"
+    return actual != requested.removeprefix("sdpa:")
 
 
 class _Profiles:
-    """Operators of the first two phases: a token on the host ends one and begins the next."""
+    """The operators of the first two phases; each token on the host ends a phase."""
 
     def __init__(self, device: torch.device) -> None:
         kinds = [torch.profiler.ProfilerActivity.CPU]
@@ -81,11 +84,12 @@ class _Profiles:
 def inspect_kernels(
     task: Task, inputs: ModelInputs, device: torch.device
 ) -> tuple[str, str | None]:
-    """Kernels of prefill (or of an encoder's forward) and of the first decode step, if there is
-    one. Raises `TxtopError` where one is not what the cell asks for.
+    """Return the kernels of prefill (or of an encoder's pass) and of the first decode step, if any.
+
+    Raises `TxtopError` if one is not what the cell asks for.
     """
     encodes, compiled = task.encodes, inputs.cell.compile != "none"
-    # Another length would be another shape of the static cache, and compiled anew.
+    # Another length would be another shape of the static cache and would be compiled again.
     short = inputs if compiled else inputs.shortened(2)
     profiles = _Profiles(device)
     try:
@@ -96,8 +100,11 @@ def inspect_kernels(
     decode = None
     if not encodes and short.cell.new_tokens > 1:
         decode = identify_kernel(profiles.phases[1], compiled=compiled)
-    for phase, ran in (("the forward pass" if encodes else "prefill", prefill), ("decode", decode)):
-        if is_unexpected_kernel(inputs.cell.attention, ran):
-            cause = f"{inputs.cell.attention} attention was asked for and {ran} ran in {phase}"
+    for phase, kernel in (
+        ("the forward pass" if encodes else "prefill", prefill),
+        ("decode", decode),
+    ):
+        if is_unexpected_kernel(inputs.cell.attention, kernel):
+            cause = f"{inputs.cell.attention} attention was asked for and {kernel} ran in {phase}"
             raise TxtopError(cause, "another --attention, or sdpa, which takes what fits")
     return prefill, decode

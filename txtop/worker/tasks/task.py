@@ -1,4 +1,4 @@
-"""What text generation and encoding share: the inputs of a cell, the result of one iteration."""
+"""The interface of text generation and encoding: inputs, result of an iteration, and `Task`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """Token ids and mask of shape (batch, sequence) on the device, and their hash on the host."""
+    """Token ids and mask of shape (batch, sequence) on the device, and the sha256 of the ids."""
 
     cell: Cell
     ids: torch.Tensor
@@ -26,14 +26,14 @@ class ModelInputs:
     sha256: str
 
     def shortened(self, new_tokens: int) -> ModelInputs:
-        """The same prompt for at most `new_tokens` tokens."""
+        """Return the same prompt with at most `new_tokens` tokens to make."""
         fewer = min(self.cell.new_tokens, new_tokens)
         return replace(self, cell=msgspec.structs.replace(self.cell, new_tokens=fewer))
 
 
 @dataclass(frozen=True)
 class IterationResult:
-    """One iteration, in the words of the `iteration` event."""
+    """The fields of one `iteration` event; `None` for a time that the task does not have."""
 
     start_ns: int
     e2e_ns: int
@@ -47,19 +47,19 @@ class IterationResult:
 
 
 class Task(Protocol):
-    """A loaded model and the way it is measured; `encodes` where it makes no tokens."""
+    """A loaded model and the way to run it once. `encodes` is True if it makes no tokens."""
 
     encodes: bool
 
     def warm(self) -> None:
-        """One small pass right after loading."""
+        """Run one small pass right after loading."""
 
     def compile(self, cell: Cell) -> None:
-        """Compiles the model as `cell` asks; its code is made when it is first called."""
+        """Compile the model as `cell` asks. The compiler runs on the first call."""
 
     @property
     def lags(self) -> bool:
-        """Whether the streamer was found to be a step late."""
+        """Return True if the streamer was found to be a step late."""
 
     def iterate(
         self,
@@ -69,11 +69,15 @@ class Task(Protocol):
         after_step: Callable[[], None],
         on_tokens: OnTokens | None = None,
     ) -> IterationResult:
-        """One call. `check` also counts logits that are NaN or Inf, outside measured iterations."""
+        """Run one call. `check` also counts NaN and Inf; it is not for measured iterations.
+
+        `on_steps` gets gaps between tokens, `on_tokens` the ids of each step. `after_step` may
+        raise to end the call.
+        """
 
 
 def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) -> ModelInputs:
-    """Seeded ids of shape (batch_size, sequence_length), unpadded, and sha256 of their int64s."""
+    """Draw seeded ids of shape (batch_size, sequence_length), unpadded, hashed as int64."""
     shape = (cell.batch_size, cell.sequence_length)
     ids = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
     digest = hashlib.sha256(ids.numpy().tobytes()).hexdigest()
@@ -81,7 +85,9 @@ def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) ->
 
 
 class LogitsCheck:
-    """A hook that counts NaN and Inf in the last position of what a model returns."""
+    """A forward hook that counts NaN and Inf: in the logits of the last position, or in all hidden
+    states of an encoder.
+    """
 
     def __init__(self) -> None:
         self.invalid = 0

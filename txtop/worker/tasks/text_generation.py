@@ -1,4 +1,4 @@
-"""Text generation through the library's own generate(), for decoders and for encoder-decoders."""
+"""The task of decoders and encoder-decoders: text from generate(), timed by its streamer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens, TokenTimer
 
 
 class TextGenerationTask:
-    """Greedy, a fixed number of new tokens, nothing of the model's own settings."""
+    """Greedy generation of a fixed number of new tokens, without the settings of the model."""
 
     encodes = False
 
@@ -36,8 +36,8 @@ class TextGenerationTask:
         if encoder is not None and self._device_clock is None:
             encoder.register_forward_pre_hook(lambda *_: self._mark_encoder(0))
             encoder.register_forward_hook(lambda *_: self._mark_encoder(1))
-        # What the model brings (sampling, beams, early stopping, suppressed tokens) is replaced:
-        # generate() would fill every unset field of our configuration from it.
+        # The configuration of the model (sampling, beams, early stopping, suppressed tokens) is
+        # replaced: generate() would fill every unset field of ours from it.
         start = getattr(model.generation_config, "decoder_start_token_id", None)
         text = model.config.get_text_config(decoder=True)
         start = start if start is not None else getattr(text, "decoder_start_token_id", None)
@@ -46,15 +46,18 @@ class TextGenerationTask:
         model.generation_config = neutral
 
     def warm(self) -> None:
-        """Two tokens from a prompt of eight; finds out whether the streamer lags a step."""
+        """Generate two tokens from a prompt of eight, and detect a streamer that lags a step."""
         cell = Cell(id="", model="", sequence_length=8, new_tokens=2)
         vocabulary = self._model.config.get_text_config().vocab_size
         inputs = make_inputs(cell, vocabulary, 0, self._device)
         self.iterate(inputs, True, None, lambda: None)
 
     def compile(self, cell: Cell) -> None:
-        """A static cache is compiled as generate() itself does it, in its decode steps alone. A
-        dynamic one grows with each token, so the whole model is compiled for any length."""
+        """Compile the model as `cell` asks, on its first call.
+
+        With a static cache generate() compiles the decode steps itself. A dynamic cache grows with
+        each token, so the whole forward pass is compiled for any length.
+        """
         self._compiled = True
         if cell.cache == "dynamic":
             forward = torch.compile(self._model.forward, mode=cell.compile, dynamic=True)
@@ -62,7 +65,7 @@ class TextGenerationTask:
 
     @property
     def lags(self) -> bool:
-        """Whether the streamer was found to be a step late: a token's time is then not known."""
+        """Return True if the streamer was found to be a step late: token times are then unknown."""
         return self._lagging
 
     def iterate(
@@ -73,10 +76,11 @@ class TextGenerationTask:
         after_step: Callable[[], None],
         on_tokens: OnTokens | None = None,
     ) -> IterationResult:
-        """One call of generate(). E2E ends with the last token on the host, as TPOT wants it.
+        """Run generate() once. E2E ends with the last token on the host, as TPOT requires.
 
         With `check`, hooks count NaN and Inf, and forward passes: token k must come after pass k.
-        Raises `TxtopError` if generate() gave another number of tokens than asked for.
+
+        Raises `TxtopError` if generate() returned another number of tokens than requested.
         """
         clock = TokenTimer(None if self._lagging else on_steps, after_step, on_tokens)
         logits = LogitsCheck()
@@ -137,14 +141,14 @@ def _build_step_hook(clock: TokenTimer) -> Callable[..., None]:
 
 
 def build_generation_config(cell: Cell, *, compiled: bool) -> Any:
-    """What generate() is told: the likeliest token each time, as many as `cell` wants."""
+    """Build the configuration of greedy generation of exactly `cell.new_tokens` tokens."""
     from transformers import CompileConfig, GenerationConfig
 
     by_generate = compiled and cell.cache == "static"
     config: Any = None
     if by_generate:
         config = CompileConfig(mode=cell.compile, dynamic=False)
-        # Without it generate() compiles on an accelerator alone.
+        # Private: without it generate() compiles on accelerators only.
         config._compile_all_devices = True
     return GenerationConfig(
         max_new_tokens=cell.new_tokens,
@@ -159,6 +163,9 @@ def build_generation_config(cell: Cell, *, compiled: bool) -> Any:
 
 
 def require_generate(model_class: Any) -> None:
-    """Raises `RejectedError` if `model_class` cannot generate text."""
+    """Check that `model_class` can generate text.
+
+    Raises `RejectedError` if it cannot.
+    """
     if not getattr(model_class, "can_generate", lambda: False)():
         raise RejectedError(f"{model_class.__name__} cannot generate text", "another model")

@@ -1,4 +1,7 @@
-"""The streamer that generate() calls once a token: the clock of text generation. No torch here."""
+"""The clock of text generation: the streamer that generate() calls once per token.
+
+It is apart from the tasks because it needs no torch, so that tests can drive it alone.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,11 @@ OnTokens = Callable[[Any], None]
 
 
 class TokenTimer:
-    """Gaps in ns between tokens on the host; the first, from `start()`, is the TTFT.
+    """The gaps in ns between tokens on the host; the first, from `start()`, is the TTFT.
 
-    `on_tokens` gets what was put, ids of shape (batch,). `on_steps(first, gaps)` gets gaps in
-    batches while the call is still going on; `after_step` may raise to end it. `forwards`, where a
-    hook counts the passes through the model, tells whether token k came after pass k or later: the
-    clock then lags and its gaps mean nothing.
+    `on_tokens` gets the ids of each step, of shape (batch,). `on_steps(first, gaps)` gets gaps in
+    batches during the call; `after_step` may raise to end it. A hook may count passes through the
+    model in `forwards`: if token k comes after pass k + 1, `late` is set and the gaps mean nothing.
     """
 
     def __init__(
@@ -40,11 +42,11 @@ class TokenTimer:
         self._after_step = after_step
 
     def start(self) -> None:
-        """Call right before generate()."""
+        """Start the clock, right before generate()."""
         self.start_ns = self.last_ns = self._sent_ns = perf_counter_ns()
 
     def put(self, tokens: Any) -> None:
-        """One token of every sequence is on the host; the first put of a call is the prompt."""
+        """Record one token of every sequence; the first `put` of a call is the prompt."""
         now = perf_counter_ns()
         if not self._prompt_seen:
             self._prompt_seen = True
@@ -60,10 +62,10 @@ class TokenTimer:
         self._after_step()
 
     def end(self) -> None:
-        """generate() is through; the rest is sent by `flush`, after the call."""
+        """Do nothing: `flush` sends the remaining gaps after the call."""
 
     def flush(self) -> None:
-        """Sends the gaps not sent yet."""
+        """Send the gaps not sent yet."""
         if self._on_steps is not None and self._sent < len(self.gaps_ns):
             self._on_steps(self._sent, self.gaps_ns[self._sent :])
         self._sent = len(self.gaps_ns)
