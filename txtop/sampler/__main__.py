@@ -26,13 +26,13 @@ def _parse_interval(text: str) -> float:
 
 
 def _parse_watched(text: str) -> WatchedProcesses:
-    found = WatchedProcesses()
-    for each in text.split(","):
+    watched = WatchedProcesses()
+    for entry in text.split(","):
         try:
-            found.add(each)
+            watched.add(entry)
         except NotAProcess as error:
             raise argparse.ArgumentTypeError(str(error)) from None
-    return found
+    return watched
 
 
 def _end(number: int, frame: FrameType | None) -> None:
@@ -40,7 +40,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Samples, or prints what can be measured here (`--probe`). Exits 0, or 2 for usage."""
+    """Sample, or print what can be measured here (`--probe`). Exits with 0, or 2 for usage."""
     parser = argparse.ArgumentParser(prog="python -m txtop.sampler", description=__doc__)
     parser.add_argument("--interval", type=_parse_interval, default=0.2, help="seconds, 0.02 to 60")
     parser.add_argument("--name", default="sampler", help="the events' source")
@@ -55,9 +55,9 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, _end)
     end_with_parent()
-    output, orders = EventOutput(STDOUT, options.name), CommandInput(STDIN, reader=STDOUT)
+    output, commands = EventOutput(STDOUT, options.name), CommandInput(STDIN, reader=STDOUT)
     try:
-        Sampler(output, orders, options.interval, options.watch).run()
+        Sampler(output, commands, options.interval, options.watch).run()
     except ReaderGone:
         return
 

@@ -1,4 +1,4 @@
-"""AMD GPUs through amdsmi, where ROCm brought it. Written from its reference, tried on no GPU yet.
+"""AMD GPUs through amdsmi, which comes with ROCm. Written from its reference, untested on a GPU.
 
 https://rocm.docs.amd.com/projects/amdsmi/en/latest/reference/amdsmi-py-api.html
 """
@@ -19,12 +19,12 @@ AmdReader = Callable[[Any, Any], FieldValues]
 
 
 def is_installed() -> bool:
-    """Whether there is an amdsmi to import."""
+    """Return True if amdsmi can be imported."""
     return find_spec("amdsmi") is not None
 
 
 def _number(value: object) -> float | None:
-    """amdsmi says "N/A" for what it cannot read."""
+    """Return `value` as a float, or `None`: amdsmi returns "N/A" for what it cannot read."""
     return float(value) if isinstance(value, int | float) else None
 
 
@@ -41,9 +41,9 @@ def _memory(smi: Any, gpu: Any) -> FieldValues:
 
 
 def _power(smi: Any, gpu: Any) -> FieldValues:
-    found = smi.amdsmi_get_power_info(gpu)
-    now = _number(found.get("current_socket_power"))
-    return {"power_w": _number(found.get("average_socket_power")) if now is None else now}
+    power = smi.amdsmi_get_power_info(gpu)
+    now = _number(power.get("current_socket_power"))
+    return {"power_w": _number(power.get("average_socket_power")) if now is None else now}
 
 
 def _temperature(smi: Any, gpu: Any) -> FieldValues:
@@ -56,8 +56,8 @@ def _clock(smi: Any, gpu: Any) -> FieldValues:
 
 
 def _energy(smi: Any, gpu: Any) -> FieldValues:
-    found = smi.amdsmi_get_energy_count(gpu)
-    count, resolution_uj = found.get("energy_accumulator"), found.get("counter_resolution")
+    counter = smi.amdsmi_get_energy_count(gpu)
+    count, resolution_uj = counter.get("energy_accumulator"), counter.get("counter_resolution")
     if count is None or resolution_uj is None:
         return {"energy_j": None}
     return {"energy_j": count * resolution_uj / 1e6}
@@ -67,10 +67,12 @@ AMD_READERS: tuple[AmdReader, ...] = (_utilization, _memory, _power, _temperatur
 
 
 class AmdGpus:
-    """All AMD devices, as `Gpus` gives NVIDIA's. A field that fails is null; a device none of whose
-    fields can be read is a gap, said once, and is asked again.
+    """All AMD devices, with the interface of `NvidiaGpus`.
 
-    Raises amdsmi's error when the library cannot be used at all.
+    A field that fails is `None`. A device without any readable field is reported once as a gap and
+    read again at the next sample. `devices` maps a UUID to handle and name; `refused` stays empty.
+
+    Raises the error of amdsmi if the library cannot be used at all.
     """
 
     def __init__(self) -> None:
@@ -85,18 +87,18 @@ class AmdGpus:
             self.devices[f"GPU-{uuid}"] = (gpu, sanitise(str(name), 80))
 
     def sample(self) -> list[Telemetry | Gap | Log]:
-        """One event for each device that answers, one gap for each that stopped answering."""
-        found: list[Telemetry | Gap | Log] = []
+        """Return one event for each device that answers and one gap for each that has stopped."""
+        events: list[Telemetry | Gap | Log] = []
         for uuid, (gpu, label) in self.devices.items():
             t_ns = time.monotonic_ns()
             values = self._values(gpu)
             if any(value is not None for value in values.values()):
                 self._silent.discard(uuid)
-                found.append(Telemetry(t_ns=t_ns, device=uuid, label=label, values=values))
+                events.append(Telemetry(t_ns=t_ns, device=uuid, label=label, values=values))
             elif uuid not in self._silent:
                 self._silent.add(uuid)
-                found.append(Gap(t_ns=t_ns, producer=uuid, reason=f"{label} stopped answering"))
-        return found
+                events.append(Gap(t_ns=t_ns, producer=uuid, reason=f"{label} stopped answering"))
+        return events
 
     def _values(self, gpu: Any) -> FieldValues:
         values: FieldValues = {}

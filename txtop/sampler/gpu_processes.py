@@ -1,4 +1,4 @@
-"""Who computes on a GPU: the run's own processes, and others that disturb it."""
+"""The processes on a GPU: those of the run, and foreign ones that disturb it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from txtop.sampler.process_usage import WatchedProcesses, read_process_name
 FIELD_NAMES = ("memory_run_bytes", "foreign_processes")
 NAMESPACE = Path("/proc/self/ns/pid")
 MAX_NAMED = 8
-# PROC_PID_INIT_INO of include/linux/proc_ns.h: the namespace in which every process is seen.
+# PROC_PID_INIT_INO of include/linux/proc_ns.h: the namespace in which all processes are visible.
 _EVERY_PROCESS = "pid:[4026531836]"
 
 
 class GpuProcesses:
-    """Reads who is on one GPU. `foreign` names those that are not of the run, as far as they are
-    seen: the largest few, largest first.
+    """A reader of the processes on one GPU, called as a `FieldReader`.
+
+    `foreign` lists the visible processes that do not belong to the run, by memory, largest first,
+    at most `MAX_NAMED`.
     """
 
     def __init__(self, watched: WatchedProcesses, namespace: Path = NAMESPACE) -> None:
@@ -28,41 +30,44 @@ class GpuProcesses:
         self._names: dict[int, str] = {}
 
     def __call__(self, nvml: Any, handle: Any) -> FieldValues:
-        """`memory_run_bytes` of the watched processes and those that descend from them, and the
-        number of `foreign_processes` on the GPU.
+        """Read `memory_run_bytes` and the number of `foreign_processes` on the GPU.
 
-        In a container NVML leaves out processes, or names them by numbers that mean nothing there:
-        then others cannot be counted, and the run's memory is null unless some of it is found.
+        The run is the watched processes and their descendants. In a container NVML omits processes,
+        or gives process ids that are not valid there. Foreign processes then cannot be counted, and
+        the memory of the run is `None` unless some of its processes are found.
         """
         values: FieldValues = dict.fromkeys(FIELD_NAMES)
         self.foreign = ()
-        # By its version: under an older driver the name without raises an error not NVML's own.
-        found = {each.pid: each for each in nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)}
-        own = {pid: self._watched.includes(pid) for pid in found}
+        # The name without a version raises an error other than NVMLError under an older driver.
+        processes = {
+            process.pid: process for process in nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
+        }
+        own = {pid: self._watched.includes(pid) for pid in processes}
         if not self._watched:
             return values
         whole = _sees_every_process(self._namespace) and None not in own.values()
         if whole:
-            others = [found[pid] for pid, is_own in own.items() if not is_own]
+            others = [processes[pid] for pid, is_own in own.items() if not is_own]
             values["foreign_processes"] = len(others)
             self.foreign = self._named(others)
-        memory = [found[pid].usedGpuMemory for pid, is_own in own.items() if is_own]
+        memory = [processes[pid].usedGpuMemory for pid, is_own in own.items() if is_own]
         if None not in memory and (memory or whole):
             values["memory_run_bytes"] = sum(memory)
         return values
 
     def _named(self, others: list[Any]) -> tuple[ForeignProcess, ...]:
-        """Each name is asked for once: a process keeps it, as good as always."""
-        largest = sorted(others, key=lambda each: (-(each.usedGpuMemory or 0), each.pid))
+        """Name the largest processes. A name is read once, as processes hardly ever change it."""
+        largest = sorted(others, key=lambda process: (-(process.usedGpuMemory or 0), process.pid))
         named = largest[:MAX_NAMED]
         self._names = {
-            each.pid: self._names.get(each.pid) or read_process_name(each.pid) for each in named
+            process.pid: self._names.get(process.pid) or read_process_name(process.pid)
+            for process in named
         }
         return tuple(
             ForeignProcess(
-                pid=each.pid, name=self._names[each.pid], memory_bytes=each.usedGpuMemory
+                pid=process.pid, name=self._names[process.pid], memory_bytes=process.usedGpuMemory
             )
-            for each in named
+            for process in named
         )
 
 

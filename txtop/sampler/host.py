@@ -1,4 +1,4 @@
-"""The machine itself: processor load, memory as far as this process may use it, package power."""
+"""The telemetry of the host: processor load, memory within the cgroup's limit, package power."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 VMSTAT = Path("/proc/vmstat")
 CLOCK_PATTERN = "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-# Beyond that the log would be made of them.
+# With more cores their series would dominate the log.
 MAX_CORES = 64
 
 
@@ -26,7 +26,7 @@ def read_label() -> str:
 
 
 def _read_swapped_in_bytes() -> float | None:
-    """Of the whole machine: `pswpin` counts pages read back from swap."""
+    """Read the bytes read back from swap since boot, by the whole machine (`pswpin`)."""
     try:
         for line in VMSTAT.read_text().splitlines():
             if line.startswith("pswpin "):
@@ -37,14 +37,14 @@ def _read_swapped_in_bytes() -> float | None:
 
 
 def _read_clock_mhz() -> float | None:
-    """Of the fastest core; null where the kernel tells none, as in most virtual machines."""
-    found = []
+    """Read the clock of the fastest core, or `None` without one, as in most virtual machines."""
+    clocks_mhz = []
     for path in glob.glob(CLOCK_PATTERN)[:MAX_CORES]:
         try:
-            found.append(int(Path(path).read_text()) / 1000)
+            clocks_mhz.append(int(Path(path).read_text()) / 1000)
         except (OSError, ValueError):
             continue
-    return max(found, default=None)
+    return max(clocks_mhz, default=None)
 
 
 class Host:
@@ -54,14 +54,17 @@ class Host:
         self.label = read_label()
         self._limit = choose_effective_limit(read_memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
+        # The first call of each only starts its interval and returns 0.
         psutil.cpu_percent(None)
         psutil.cpu_percent(None, percpu=True)
 
     def values(self) -> dict[str, float | None]:
-        """`cpu_percent` of all cores since the last call, `ram_used_bytes` and `ram_total_bytes`
-        (of the cgroup where that is tighter), `load_1` (runnable tasks over a minute), and
-        `power_w` and `energy_j` of the CPU packages where their counters may be read,
-        `swapped_in_bytes` since boot.
+        """Read the values of every tick.
+
+        They are `cpu_percent` of all cores since the last call, `ram_used_bytes` and
+        `ram_total_bytes` (of the cgroup if its limit is lower), `load_1` (runnable tasks over a
+        minute), `swapped_in_bytes` since boot, and, if the counters of the CPU packages may be
+        read, `power_w` and `energy_j`.
         """
         used, total = self._memory()
         values: dict[str, float | None] = {
@@ -77,9 +80,11 @@ class Host:
         return values
 
     def slow_values(self) -> dict[str, float | None]:
-        """What changes slowly or costs more to read: `cpu_busiest_percent` and `core_N_percent`
-        since the last call, `cpu_clock_mhz` of the fastest core, `swap_used_bytes`,
-        `swap_total_bytes`, and `memory_kills`, the processes that a memory killer ended.
+        """Read the values that change slowly or cost more to read.
+
+        They are `cpu_busiest_percent` and `core_N_percent` since the last call, `cpu_clock_mhz` of
+        the fastest core, `swap_used_bytes`, `swap_total_bytes`, and `memory_kills`, the number of
+        processes killed for lack of memory.
         """
         cores = psutil.cpu_percent(None, percpu=True)
         swap = psutil.swap_memory()

@@ -1,6 +1,6 @@
-"""GPUs through NVML, known by their UUID and never by an index.
+"""NVIDIA GPUs through NVML, identified by UUID and never by index.
 
-A GPU in MIG mode and each of its MIG devices are devices of their own.
+A GPU in MIG mode and each of its MIG devices are separate devices.
 https://docs.nvidia.com/deploy/nvml-api/group__nvmlMultiInstanceGPU.html
 """
 
@@ -26,13 +26,17 @@ from txtop.sampler.process_usage import WatchedProcesses
 from txtop.sanitise import sanitise
 
 RETRY_S = 30.0
+"""The pause before a lost device is opened again."""
 SLOW_S = 1.0
+"""The least time between two readings of the slow fields of a device."""
 
 
 class NvidiaGpu:
-    """One device. Raises NVML's error when the device, not a field, has failed.
+    """One device.
 
-    `unsupported` names the fields that it does not have, as far as `values` has met them.
+    `unsupported` names the fields that it does not have, as far as `values` has tried them.
+
+    Raises the error of NVML if the device, not a field, has failed.
     """
 
     def __init__(self, nvml: Any, handle: Any, watched: WatchedProcesses) -> None:
@@ -53,7 +57,7 @@ class NvidiaGpu:
             nvml.NVML_ERROR_NO_PERMISSION,
             nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
         }
-        # What only a whole GPU has is, asked of a part of one, a wrong argument.
+        # Fields that only a whole GPU has are an invalid argument for a MIG device.
         if self.uuid.startswith("MIG-"):
             self._never.add(nvml.NVML_ERROR_INVALID_ARGUMENT)
         self._not_now = {
@@ -63,8 +67,10 @@ class NvidiaGpu:
         }
 
     def values(self, slow: bool = True) -> FieldValues:
-        """The fields of `BOUNDS`, or without the slow ones; null for good where unsupported, null
-        now where insane.
+        """Read the fields of `FIELD_BOUNDS`, with or without the slow ones.
+
+        A field is `None` in every sample if it is unsupported, and in this one if it is out of
+        bounds or not available now.
         """
         readers = {**FAST_FIELDS, **self._slow} if slow else FAST_FIELDS
         values: FieldValues = {}
@@ -82,7 +88,7 @@ class NvidiaGpu:
         return {name: drop_out_of_bounds(name, value) for name, value in values.items()}
 
     def read_process_changes(self) -> tuple[ForeignProcess, ...] | None:
-        """The foreign processes where they are not those that were told last, else null."""
+        """Return the foreign processes if they have changed since the last call, else `None`."""
         now = self._occupants.foreign
         if now == self._told:
             return None
@@ -91,10 +97,12 @@ class NvidiaGpu:
 
 
 class NvidiaGpus:
-    """All devices. A lost one is a gap, retried at most every 30 s, and the others go on.
+    """All NVIDIA devices.
 
-    `refused` says which could not be opened at the start. Raises NVML's error when the library
-    cannot be used at all.
+    A device that stops answering is reported as a gap and retried at most every 30 s; the others
+    continue. `refused` holds a line for each that could not be opened at the start.
+
+    Raises the error of NVML if the library cannot be used at all.
     """
 
     def __init__(
@@ -125,14 +133,14 @@ class NvidiaGpus:
         self.devices[gpu.uuid] = gpu
 
     def sample(self) -> list[Telemetry | Gap | Log]:
-        """One event for each device that answers, one gap for each that stopped answering."""
-        found: list[Telemetry | Gap | Log] = []
+        """Return one event for each device that answers and one gap for each that has stopped."""
+        events: list[Telemetry | Gap | Log] = []
         slow = self._due()
         for uuid, gpu in list(self.devices.items()):
             if uuid in self._lost:
                 if self._clock() < self._lost[uuid]:
                     continue
-                found += self._retry(uuid)
+                events += self._retry(uuid)
                 continue
             t_ns = time.monotonic_ns()
             try:
@@ -140,26 +148,26 @@ class NvidiaGpus:
             except self._nvml.NVMLError as error:
                 self._lost[uuid] = self._clock() + RETRY_S
                 reason = f"{gpu.label} stopped answering: {sanitise(str(error), 200)}"
-                found.append(Gap(t_ns=t_ns, producer=uuid, reason=reason))
+                events.append(Gap(t_ns=t_ns, producer=uuid, reason=reason))
             else:
-                told = self.versions if uuid in self._untold else {}
+                versions = self.versions if uuid in self._untold else {}
                 self._untold.discard(uuid)
-                found.append(
+                events.append(
                     Telemetry(
                         t_ns=t_ns,
                         device=uuid,
                         label=gpu.label,
                         values=values,
-                        versions=told,
+                        versions=versions,
                         foreign=gpu.read_process_changes() if gpu is slow else None,
                     )
                 )
-        return found
+        return events
 
     def _due(self) -> NvidiaGpu | None:
-        # One device a sample: with many, their slow fields together would take up the interval.
+        # One device per sample: the slow fields of many together would take up the interval.
         alive = (gpu for uuid, gpu in self.devices.items() if uuid not in self._lost)
-        gpu = min(alive, key=lambda each: each.slow_at, default=None)
+        gpu = min(alive, key=lambda candidate: candidate.slow_at, default=None)
         if gpu is None or self._clock() < gpu.slow_at + SLOW_S:
             return None
         gpu.slow_at = self._clock()
@@ -169,7 +177,7 @@ class NvidiaGpus:
         self._lost[uuid] = self._clock() + RETRY_S
         nvml = self._nvml
         try:
-            # A driver that was reloaded needs a new start, which the devices alive must not suffer.
+            # After a driver reload NVML must be initialised again, but not while any device works.
             if len(self._lost) == len(self.devices):
                 with suppress(nvml.NVMLError):
                     nvml.nvmlShutdown()
@@ -186,7 +194,7 @@ class NvidiaGpus:
 
 
 def _instances(nvml: Any, handle: Any) -> Iterator[Any]:
-    """Handles of the MIG devices of a GPU that is in MIG mode."""
+    """Yield the handles of the MIG devices of a GPU in MIG mode."""
     try:
         mode, _ = nvml.nvmlDeviceGetMigMode(handle)
     except nvml.NVMLError:

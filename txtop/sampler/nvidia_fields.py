@@ -1,4 +1,4 @@
-"""What is read of one GPU: each field's name, unit, bounds, and NVML's call.
+"""The fields of one GPU: name, unit, bounds and NVML call of each.
 
 https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceQueries.html
 """
@@ -12,7 +12,7 @@ from typing import Any
 FieldValues = dict[str, float | None]
 FieldReader = Callable[[Any, Any], FieldValues]
 
-# Beyond these a value is a driver's slip. `energy_j` counts since the driver was loaded.
+# Values beyond these are errors of the driver. `energy_j` counts from the load of the driver.
 FIELD_BOUNDS: dict[str, tuple[float, float]] = {
     "utilization": (0, 100),
     "memory_used_bytes": (0, 2**50),
@@ -33,7 +33,7 @@ FIELD_BOUNDS: dict[str, tuple[float, float]] = {
 
 
 def drop_out_of_bounds(name: str, value: float | None) -> float | None:
-    """The value, or null where it is out of the field's bounds."""
+    """Return `value`, or `None` if it is outside the bounds of the field `name`."""
     low, high = FIELD_BOUNDS[name]
     return value if value is not None and math.isfinite(value) and low <= value <= high else None
 
@@ -83,7 +83,7 @@ def _throttle(nvml: Any, handle: Any) -> FieldValues:
     return {"throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)}
 
 
-# NVML answers KB/s, and writes MiB where it means 2**20.
+# NVML returns KB/s; it writes MiB where it means 2**20, so KB is 1000.
 def _pcie_rx(nvml: Any, handle: Any) -> FieldValues:
     kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_RX_BYTES)
     return {"pcie_rx_bytes_per_s": kilobytes * 1000}
@@ -106,7 +106,7 @@ FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _throttle: ("throttle_reasons",),
 }
 
-# Once a second at most: a PCIe counter is measured over 20 ms within the call.
+# At most once a second: the call for a PCIe counter takes the 20 ms that it measures over.
 SLOW_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _pcie_rx: ("pcie_rx_bytes_per_s",),
     _pcie_tx: ("pcie_tx_bytes_per_s",),

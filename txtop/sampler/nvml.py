@@ -1,4 +1,4 @@
-"""Finds NVML, and says in one line why it cannot be used and what would help."""
+"""The import of NVML, its versions, and explanations for why it cannot be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.sanitise import sanitise
 
 @dataclass(frozen=True)
 class NvmlProblem:
-    """Why there are no GPU values: `missing` needs no repair, `broken` does."""
+    """The reason why there are no GPU values; `missing` needs no repair, `broken` does."""
 
     state: Literal["missing", "broken"]
     cause: str
@@ -23,26 +23,27 @@ class NvmlProblem:
 
 
 def import_nvml() -> Any:
-    """NVIDIA's binding, imported here because no other process may load it."""
+    """Import the binding of NVIDIA, here because no other process may load it."""
     import pynvml
 
     return pynvml
 
 
 def read_driver_versions(nvml: Any) -> dict[str, str]:
-    """`nvidia_driver`, `nvml` and `cuda_driver` (the newest CUDA that the driver runs), as far as
-    they are told.
+    """Read the versions that NVML reports: `nvidia_driver`, `nvml` and `cuda_driver`.
+
+    `cuda_driver` is the newest CUDA that the driver supports.
     """
     readers: dict[str, Callable[[], str]] = {
         "nvidia_driver": nvml.nvmlSystemGetDriverVersion,
         "nvml": nvml.nvmlSystemGetNVMLVersion,
         "cuda_driver": lambda: _format_version(nvml.nvmlSystemGetCudaDriverVersion_v2()),
     }
-    found = {}
+    versions = {}
     for name, read in readers.items():
         with suppress(nvml.NVMLError):
-            found[name] = sanitise(read(), 80)
-    return found
+            versions[name] = sanitise(read(), 80)
+    return versions
 
 
 def _format_version(version: int) -> str:
@@ -50,7 +51,7 @@ def _format_version(version: int) -> str:
 
 
 def explain_error(nvml: Any, error: Exception) -> NvmlProblem:
-    """Turns NVML's error at the start into a cause and a next step."""
+    """Return the cause and the next step for an error of NVML at the start."""
     code = getattr(error, "value", None)
     if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
         return NvmlProblem(

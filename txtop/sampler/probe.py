@@ -1,4 +1,4 @@
-"""What can be measured on this machine, and why not the rest: the facts behind `txtop doctor`."""
+"""The capabilities of the sampler on this machine, for `txtop doctor` (`--probe`)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
 NVML_TIMEOUT_S = 10.0
 RATE_HZ = 5
+"""The default rate of the sampler."""
 COST_SECONDS = 2
 
 
 def probe() -> list[Capability]:
-    """Tries everything once. NVML that does not answer within 10 s is reported as broken."""
+    """Try everything once. NVML is reported as broken if it does not answer within 10 s."""
     return [_processor(), _memory(), _package_power(), *_gpus(), _own_cost()]
 
 
@@ -57,13 +58,13 @@ def _package_power() -> Capability:
 
 
 def _own_cost() -> Capability:
-    """CPU time of the sampler's readings of the host, at its own rate, as a share of a core."""
+    """Measure the CPU time of reading the host at the rate of the sampler, as a share of a core."""
     host, watched = Host(), WatchedProcesses()
     watched.add(f"self={os.getpid()}")
     ticks = COST_SECONDS * RATE_HZ
     before_s = time.process_time()
     for tick in range(ticks):
-        # Without the pause everything stays in the caches, and the answer is half of the truth.
+        # Without the pause everything stays in the caches and the result is half the real cost.
         time.sleep(1 / RATE_HZ)
         values = host.values()
         if tick % RATE_HZ == 0:
@@ -76,12 +77,12 @@ def _own_cost() -> Capability:
 
 
 def _gpus() -> list[Capability]:
-    found: list[Capability] = []
-    worker = threading.Thread(target=lambda: found.extend(_ask_nvml()), daemon=True)
+    capabilities: list[Capability] = []
+    worker = threading.Thread(target=lambda: capabilities.extend(_ask_nvml()), daemon=True)
     worker.start()
     worker.join(NVML_TIMEOUT_S)
-    if found:
-        return found
+    if capabilities:
+        return capabilities
     detail = f"NVML has not answered for {NVML_TIMEOUT_S:.0f} s"
     return [Capability("gpu", "broken", detail, "see whether nvidia-smi hangs too, then dmesg")]
 
@@ -91,8 +92,8 @@ def _ask_nvml() -> list[Capability]:
     try:
         gpus = NvidiaGpus(library, WatchedProcesses())
     except library.NVMLError as error:
-        trouble = nvml.explain_error(library, error)
-        return [Capability("gpu", trouble.state, trouble.cause, trouble.hint)]
+        problem = nvml.explain_error(library, error)
+        return [Capability("gpu", problem.state, problem.cause, problem.hint)]
     driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
     fastest_mhz = 0.0
@@ -100,8 +101,8 @@ def _ask_nvml() -> list[Capability]:
         try:
             values = gpu.values()
         except library.NVMLError as error:
-            trouble = nvml.explain_error(library, error)
-            lines.append(Capability("gpu", "broken", f"{gpu.label}: {trouble.cause}", trouble.hint))
+            problem = nvml.explain_error(library, error)
+            lines.append(Capability("gpu", "broken", f"{gpu.label}: {problem.cause}", problem.hint))
             continue
         fastest_mhz = max(fastest_mhz, values.get("max_sm_clock_mhz") or 0.0)
         lacking = [name for name in FIELD_BOUNDS if name in gpu.unsupported]

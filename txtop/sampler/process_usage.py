@@ -1,4 +1,4 @@
-"""What chosen processes cost: the runner, the workers, the screen, this sampler."""
+"""The CPU time and memory of chosen processes: runner, workers, screen, this sampler."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from txtop.sanitise import sanitise
 
 
 class NotAProcess(ValueError):
-    """The text names no process: `label=pid` or `pid` was wanted."""
+    """The text is neither `label=pid` nor `pid`."""
 
 
 def read_process_name(pid: int) -> str:
-    """What the kernel calls a process; empty where it may not be asked."""
+    """Return the name of a process, "" if it cannot be read."""
     try:
         return sanitise(psutil.Process(pid).name(), 60)
     except psutil.Error:
@@ -31,15 +31,19 @@ class ProcessCost:
 
 
 class WatchedProcesses:
-    """A list of processes by label. One that has ended leaves the list and is never mistaken
-    for another that was given its number.
+    """The watched processes by label.
+
+    A process that has ended is removed, and is never confused with a later one of the same pid.
     """
 
     def __init__(self) -> None:
         self._processes: dict[str, psutil.Process] = {}
 
     def add(self, text: str) -> None:
-        """Adds `label=pid` or `pid`; raises `NotAProcess`. A process already gone is ignored."""
+        """Add `label=pid` or `pid`. A process that has already ended is ignored.
+
+        Raises `NotAProcess` if the text is neither.
+        """
         label, _, number = text.strip().rpartition("=")
         if not (number.isascii() and number.isdigit() and 0 < int(number) < 2**31):
             raise NotAProcess(f"not a process: {sanitise(text, 60)!r}, wanted label=pid")
@@ -52,17 +56,17 @@ class WatchedProcesses:
         return bool(self._processes)
 
     def includes(self, pid: int) -> bool | None:
-        """Whether `pid` is one of these or descends from one; null where it cannot be seen."""
+        """Return whether `pid` is watched or descends from such a process, `None` if invisible."""
         watched = {process.pid for process in list(self._processes.values())}
         try:
             parents = psutil.Process(pid).parents()
         except psutil.Error:
             return None
-        return not watched.isdisjoint({pid, *(each.pid for each in parents)})
+        return not watched.isdisjoint({pid, *(parent.pid for parent in parents)})
 
     def costs(self) -> list[ProcessCost]:
-        """One entry for each process that is still there."""
-        found = []
+        """Return one entry for each process that still runs."""
+        costs = []
         for label, process in list(self._processes.items()):
             try:
                 if not process.is_running():
@@ -72,5 +76,5 @@ class WatchedProcesses:
             except psutil.Error:
                 del self._processes[label]
                 continue
-            found.append(ProcessCost(label, round(times.user + times.system, 3), memory.rss))
-        return found
+            costs.append(ProcessCost(label, round(times.user + times.system, 3), memory.rss))
+        return costs

@@ -1,4 +1,4 @@
-"""Power of the CPU packages, from the energy counters that Linux shows under powercap.
+"""The power of the CPU packages, from the energy counters of Linux under powercap.
 
 https://docs.kernel.org/power/powercap/powercap.html
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path("/sys/class/powercap")
 MAX_WATTS = 10_000.0
+"""A higher value is an error of the counter."""
 
 
 @dataclass
@@ -23,8 +24,11 @@ class _Package:
 
 
 def find_counters(root: Path = ROOT) -> list[Path]:
-    """The packages' counters, readable or not. Sub-domains and `psys` would count energy twice."""
-    found = []
+    """Return the counters of the packages, readable or not.
+
+    Sub-domains and `psys` are left out: they would count energy twice.
+    """
+    counters = []
     for zone in sorted(root.glob("intel-rapl:*")):
         if not re.fullmatch(r"intel-rapl:\d+", zone.name):
             continue
@@ -33,8 +37,8 @@ def find_counters(root: Path = ROOT) -> list[Path]:
         except OSError:
             continue
         if name.startswith("package"):
-            found.append(zone / "energy_uj")
-    return found
+            counters.append(zone / "energy_uj")
+    return counters
 
 
 class Rapl:
@@ -54,11 +58,11 @@ class Rapl:
 
     @property
     def joules(self) -> float:
-        """What the packages used since this was made, as of the last call of `watts`."""
+        """The energy used from the creation of this object to the last call of `watts`."""
         return round(self._microjoules / 1e6, 3)
 
     def watts(self) -> float | None:
-        """Watts since the last call; null when a counter could not be read or made no sense."""
+        """Return the mean power since the last call, `None` if a counter is unusable."""
         now, microjoules = self._clock(), 0
         try:
             for package in self._packages:

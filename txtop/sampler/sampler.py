@@ -1,4 +1,7 @@
-"""The loop: one event a device and tick, the host's in this thread and the GPUs' in another."""
+"""The loop of the sampler: one event per device and tick.
+
+The host is sampled in the main thread and the GPUs in another, because a call of NVML can hang.
+"""
 
 from __future__ import annotations
 
@@ -18,12 +21,14 @@ from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone
 from txtop.sanitise import sanitise
 
 STALLED_S = 3.0
+"""The duration after which a sample of the GPUs is reported as stalled."""
 STARTUP_TIMEOUT_S = 30.0
+"""The same for opening the devices."""
 PROCESSES_EVERY_S = 1.0
 
 
 class GpuThread(threading.Thread):
-    """NVML alone in a thread: a call that never returns costs its own series and nothing else."""
+    """The thread of the GPUs. A call that never returns stops their series and nothing else."""
 
     def __init__(self, output: EventOutput, interval_s: float, watched: WatchedProcesses) -> None:
         super().__init__(name="gpu", daemon=True)
@@ -34,7 +39,7 @@ class GpuThread(threading.Thread):
         self._told = False
 
     def run(self) -> None:
-        """Samples until the reader has gone, or ends after one line when there is no NVML."""
+        """Sample until the reader has gone. Without NVML, send one line and end."""
         try:
             self._watch()
         except ReaderGone:
@@ -45,7 +50,7 @@ class GpuThread(threading.Thread):
             self._due = math.inf
 
     def stalled(self) -> bool:
-        """True once for each NVML call that has been out for 3 s (for 30 s while opening)."""
+        """Return True once for each sample that takes over 3 s, or for an opening over 30 s."""
         late = time.monotonic() > self._due
         new, self._told = late and not self._told, late
         return new
@@ -56,9 +61,9 @@ class GpuThread(threading.Thread):
         try:
             gpus = NvidiaGpus(library, self._watched)
         except library.NVMLError as error:
-            trouble = nvml.explain_error(library, error)
-            if trouble.state != "missing" or not amd.is_installed():
-                self._log(str(trouble), "info" if trouble.state == "missing" else "warning")
+            problem = nvml.explain_error(library, error)
+            if problem.state != "missing" or not amd.is_installed():
+                self._log(str(problem), "info" if problem.state == "missing" else "warning")
                 return
             gpus = AmdGpus()
         for refused in gpus.refused:
@@ -78,31 +83,31 @@ class GpuThread(threading.Thread):
 
 
 class Sampler:
-    """Watches until standard input ends, SIGTERM comes, or nobody reads any more."""
+    """The main loop. It ends with standard input, at SIGTERM, or when the reader has gone."""
 
     def __init__(
         self,
         output: EventOutput,
-        orders: CommandInput,
+        commands: CommandInput,
         interval_s: float,
         watched: WatchedProcesses,
     ) -> None:
         self._output = output
-        self._orders = orders
+        self._commands = commands
         self._interval_s = interval_s
         self._watched = watched
         self._host = Host()
         self._costs_due = 0.0
 
     def run(self) -> None:
-        """Ticks at the interval, without drift; a tick that came too late is left out.
+        """Tick at the interval, without drift. A tick that is late by an interval is skipped.
 
-        Raises ReaderGone when nobody reads any more.
+        Raises `ReaderGone` when the reader has gone.
         """
         gpus = GpuThread(self._output, self._interval_s, self._watched)
         gpus.start()
         due = time.monotonic() + self._interval_s
-        while (lines := self._orders.read_until(due)) is not None:
+        while (lines := self._commands.read_until(due)) is not None:
             for line in lines:
                 self._obey(line)
             self._tick(due)
@@ -114,7 +119,7 @@ class Sampler:
     def _tick(self, now: float) -> None:
         t_ns = time.monotonic_ns()
         host = self._host
-        # The tick that is nearest: one that is due a moment too early is not put off to the next.
+        # Take the nearest tick: one slightly early must not be postponed to the next.
         slowly = now >= self._costs_due - self._interval_s / 2
         values = host.values() | (host.slow_values() if slowly else {})
         self._output.send(Telemetry(t_ns=t_ns, device="host", label=host.label, values=values))

@@ -1,4 +1,4 @@
-"""Both ends of the sampler: events out without ever blocking, orders in, and the parent's death."""
+"""The input and output of the sampler, neither of which ever delays a sample."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ from txtop.protocol.events import Gap, Log, Telemetry
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _PR_SET_PDEATHSIG = 1
 _MAX_LINE_BYTES = 4096
+"""An unfinished line that is longer is dropped."""
 
 
 class ReaderGone(Exception):
-    """Nobody can read the events any more: the pipe is closed, the terminal or the disk is gone."""
+    """The events cannot be read any more: the pipe is closed, the terminal or the disk is gone."""
 
 
 class EventOutput:
-    """Writes whole lines. A slow reader loses samples and is told how many; nobody waits."""
+    """Writes events as whole lines without blocking.
+
+    A slow reader loses samples, and a gap then reports how many.
+    """
 
     def __init__(self, descriptor: int, name: str) -> None:
         self._descriptor = descriptor
@@ -34,10 +38,13 @@ class EventOutput:
         self._dropped = 0
 
     def send(self, event: Telemetry | Gap | Log) -> None:
-        """Writes `event` as this sampler's. Raises ReaderGone."""
+        """Write `event` with the name of this sampler as its source.
+
+        Raises `ReaderGone`.
+        """
         event.src = self._name
         with self._lock:
-            # A pipe that polls as writable has room for 4096 bytes, more than any event here.
+            # A pipe that polls as writable has room for 4096 bytes, more than any event sent here.
             if not self._writable():
                 self._dropped += 1
                 return
@@ -65,7 +72,7 @@ class EventOutput:
 
 
 class CommandInput:
-    """Lines from standard input, and the reason to wake up early: its end, or the reader's."""
+    """Reads command lines from standard input, and detects its end and the end of the reader."""
 
     def __init__(self, source: int, reader: int) -> None:
         self._source = source
@@ -76,7 +83,7 @@ class CommandInput:
         self._rest = b""
 
     def read_until(self, deadline: float) -> list[str] | None:
-        """Waits until the monotonic `deadline`; returns the lines that came, null at the end."""
+        """Wait until the monotonic `deadline` and return the lines that came, `None` at the end."""
         lines: list[str] = []
         while (left := deadline - time.monotonic()) > 0:
             for descriptor, _ in self._poll.poll(left * 1000):
@@ -95,6 +102,9 @@ class CommandInput:
 
 
 def end_with_parent() -> None:
-    """Asks Linux to kill this process with the thread that started it; elsewhere EOF must do."""
+    """Ask Linux to kill this process with the thread that started it.
+
+    On other systems the end of standard input has to suffice.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
