@@ -1,1 +1,1 @@
-"""Describe what is measured: cells, plans, requests."""
+"""Cells, plans and requests: the description of what a run measures."""

@@ -1,4 +1,7 @@
-"""What is measured: a cell is one configuration of a model, a device and a load."""
+"""The cell: one configuration of model, device and work, measured as a unit.
+
+Every layer reads it, so it imports nothing of txtop but the description of serving.
+"""
 
 from __future__ import annotations
 
@@ -36,16 +39,18 @@ COMPILES: tuple[str, ...] = get_args(Compile)
 CACHES: tuple[str, ...] = get_args(Cache)
 
 
-# What a loaded model takes with each call; any other field of a cell needs a worker of its own.
+# A loaded model takes these with each call; a change of any other field needs another worker.
+# A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
 _OF_A_CALL = ("id", "scenario", "serving", *_OF_A_GRAPH)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
-    """One configuration. `sequence_length` counts prompt tokens (T5: of the encoder's input).
+    """One configuration.
 
-    But for `static`, where every iteration is one full batch, requests come one by one and the cell
-    says how in `serving`.
+    `sequence_length` counts prompt tokens (T5: tokens of the encoder's input). In the scenario
+    `static` every iteration is one full batch and `serving` is `None`; in the others requests
+    arrive one by one, as `serving` describes.
     """
 
     id: str
@@ -65,11 +70,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        """Name what a worker has to load: cells with equal groups share one.
+        """Return a key for what a worker loads: cells with equal keys share one worker.
 
-        The kernels behind sdpa are chosen for each call, so they share. A compiled cell has a
-        worker of its own: after a second shape the compiler makes sizes dynamic, and the code
-        measured would depend on what was measured before.
+        The kernels behind sdpa are chosen for each call, so cells that differ in them share. A
+        compiled cell has a worker of its own: after a second shape the compiler makes sizes
+        dynamic, and the measured code would depend on the cells measured before.
         """
         kept = [field for field in self.__struct_fields__ if field not in _OF_A_CALL]
         if self.compile != "none":
@@ -80,24 +85,24 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model_name(self) -> str:
-        """The last part of a path or of a Hub name."""
+        """Return the last part of a path or of a Hub name."""
         return self.model.rstrip("/").rpartition("/")[2] or self.model
 
     @property
     def slots(self) -> int:
-        """How many sequences are at work at once: those of a batch, or what a server holds."""
+        """Return the number of sequences in flight: a batch's, or the most that a server holds."""
         if self.serving is None:
             return self.batch_size
         return 1 if self.scenario == "single" else self.serving.max_batch
 
     @property
     def asks_all(self) -> bool:
-        """Whether clients ask again as soon as they are answered."""
+        """Return whether the load is closed-loop: clients ask again once they are answered."""
         return self.serving is not None and not self.serving.open_loop
 
     @property
     def server(self) -> Cell:
-        """What it is without its load."""
+        """Return the cell without its load; equal for different loads of one server."""
         serving = self.serving and msgspec.structs.replace(
             self.serving, requests=1, rate=None, share=None, concurrency=None, slo=None
         )
@@ -105,7 +110,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offered(self) -> str:
-        """`dynamic 4/s`, `continuous 8 clients`; empty where whole batches are measured."""
+        """Return the load as `dynamic 4/s` or `continuous 8 clients`; empty for full batches."""
         serving = self.serving
         if serving is None:
             return ""
@@ -118,5 +123,5 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def work(self) -> str:
-        """The load where there is one, else `batch 8`."""
+        """Return the load if there is one, else `batch 8`."""
         return self.offered or f"batch {self.batch_size}"

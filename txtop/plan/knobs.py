@@ -1,7 +1,7 @@
-"""The one table of the knobs of a cell: what each is called, where, and how it is compared.
+"""The table of a cell's knobs: the names, labels, values and comparison rule of each.
 
-Command line, plan file, matrix builder, arms, labels, tables, comparison and exports read it. A new
-knob is a line here and a field of `Cell`, which gives its type and its default.
+Command line, plan file, matrix builder, A/B arms, labels, tables, comparison and exports read it. A
+new knob is an entry here and a field of `Cell`, which gives its type and its default.
 """
 
 from __future__ import annotations
@@ -21,48 +21,51 @@ Section = Literal["What to measure", "Where"]
 
 @dataclass(frozen=True, kw_only=True)
 class Knob:
-    """One field of `Cell`, by the names it has elsewhere."""
+    """One field of `Cell` and its names elsewhere."""
 
     field: str
-    """The field of `Cell`; also what `ab` and an arm call it."""
+    """The field of `Cell`; also its name in `ab` and in an arm."""
     option: str
     """The option of `run` without its dashes; also the key in a plan file and in a preset."""
     title: str
     """The heading of its row in the matrix builder."""
     heading: str = ""
-    """The heading of its column in a printed table; without one it has none."""
+    """The heading of its column in a printed table; empty for no column."""
     live: tuple[str, int] | None = None
-    """Heading and width of its column in the live table; without one it has none."""
+    """Heading and width of its column in the live table; `None` for no column."""
     ahead: tuple[str, int] | None = None
-    """The same in the builder's list of cells."""
+    """Heading and width of its column in the builder's list of cells; `None` for no column."""
     row: str = ""
-    """Its field in a row of the live table, where that has another name."""
+    """Its field in a row of the live table, if that has another name."""
     help: str
+    """Its line in `txtop run --help`."""
     hint: str = ""
-    """What the matrix builder says of it."""
+    """Its line in the matrix builder."""
     section: Section = "What to measure"
+    """Its group in `txtop run --help`."""
     several: bool = True
-    """`run` takes several values and measures each."""
+    """`run` accepts several values and measures each."""
     label: Callable[[Any], str] = str
-    """What a value is called beside others: `batch 8`, `512 tokens`."""
+    """Formats a value for a label that tells cells apart: `batch 8`, `512 tokens`."""
     default_label: str = ""
-    """The same of the default, where it has a name of its own."""
+    """The label of the default, if it is not `label` of its value."""
     note: Callable[[Any], str] = str
-    """What a value is called in logs and notes: `length 512`."""
+    """Formats a value for logs and notes: `length 512`."""
     quiet: bool = True
-    """The default goes without saying."""
+    """The default is left out of the label of what arms share."""
     offers: tuple[Any, ...] | None = None
-    """The values that the matrix builder offers; `None` for those of its type, `()` for no row."""
+    """The values in the matrix builder; `None` for those of its type, `()` for no row."""
     must_agree: bool = True
-    """Two cells with different values are not compared."""
+    """Cells with different values are never compared with each other."""
 
     @cached_property
     def default(self) -> Any:
+        """Return the default of the field of `Cell`."""
         return next(f.default for f in msgspec.structs.fields(Cell) if f.name == self.field)
 
     @cached_property
     def type(self) -> Any:
-        """The type of a value that is set."""
+        """Return the type of a value, without the `None` of an optional field."""
         hint = _HINTS[self.field]
         if get_origin(hint) in (Union, UnionType):
             (hint,) = (member for member in get_args(hint) if member is not NoneType)
@@ -70,12 +73,12 @@ class Knob:
 
     @property
     def values(self) -> tuple[Any, ...]:
-        """All values, where it has a fixed set of them."""
+        """Return all values of a knob with a fixed set of them, else `()`."""
         return get_args(self.type)
 
     @property
     def column(self) -> str:
-        """Its field in a row of the live table."""
+        """Return the name of its field in a row of the live table."""
         return self.row or self.field
 
     @property
@@ -84,20 +87,20 @@ class Knob:
 
     @property
     def single(self) -> str:
-        """Its option in `ab`."""
+        """Return its option of `ab`, without the dashes."""
         return self.field.replace("_", "-")
 
     @property
     def flag(self) -> str:
-        """Its option in `run`."""
+        """Return its option of `run`, with the dashes."""
         return f"--{self.option.replace('_', '-')}"
 
     def of(self, cell: Cell) -> Any:
-        """Return its value in a cell."""
+        """Return its value in `cell`."""
         return getattr(cell, self.field)
 
     def call(self, cell: Cell) -> str:
-        """Return what its value in a cell is called beside others."""
+        """Return the label of its value in `cell`."""
         value = self.of(cell)
         return (
             self.default_label
@@ -258,19 +261,18 @@ BY_COLUMN = {knob.column: knob for knob in KNOBS}
 def order_knobs(
     *, first: Sequence[str] = (), last: Sequence[str] = (), without: Iterable[str] = ()
 ) -> tuple[Knob, ...]:
-    """Return all knobs: those of the fields named `first`, then the others in the table's order,
-    then those named `last`."""
+    """Return all knobs: those of the fields `first`, the rest in the table's order, then `last`."""
     middle = [f for f in BY_FIELD if f not in (*first, *last, *without)]
     return tuple(BY_FIELD[name] for name in (*first, *middle, *last))
 
 
 def find_varying(cells: Sequence[Cell], knobs: Iterable[Knob] = KNOBS) -> list[Knob]:
-    """Return the knobs in which the cells differ."""
+    """Return the knobs whose values differ between `cells`."""
     return [knob for knob in knobs if len({knob.of(cell) for cell in cells}) > 1]
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return what was given as a list: nothing, one value or several."""
+    """Return no value (`None`), one value or several as a list."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""What a cell is called by its knobs: among others, and alone in logs and notes."""
+"""Labels of cells, made from their knobs: beside other cells, and alone in logs and notes."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, find_varying, order_knobs
 
-# The sizes of the work come last, before them what it runs on.
+# The sizes of the work come last, after the model and the way it runs.
 BESIDE_OTHERS = order_knobs(
     first=("model", "precision", "attention", "compile", "cache", "threads"),
     last=("batch_size", "sequence_length", "new_tokens"),
 )
-# After model, precision and load; that random weights and few tokens were asked for stands beside.
+# A note begins with model, precision and load. Weights, device and new tokens are shown beside it.
 _OF_A_NOTE = order_knobs(
     first=("sequence_length", "attention", "compile", "cache", "threads"),
     without=("model", "precision", "batch_size", "new_tokens", "device", "weights"),
@@ -20,7 +20,10 @@ _OF_A_NOTE = order_knobs(
 
 
 def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(a name for each arm, what all of them share); identical arms go by their precision."""
+    """Return (a label for each arm, the labels that all share).
+
+    Identical arms are labelled by their precision.
+    """
     named = find_varying(arms, BESIDE_OTHERS) or [BY_FIELD["precision"]]
     first = arms[0]
     shared = [
@@ -30,18 +33,18 @@ def label_arms(arms: Sequence[Cell]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         and knob.field != "model"
         and not (knob.quiet and knob.of(first) == knob.default)
     ]
-    each = tuple(" ".join(knob.call(arm) for knob in named) for arm in arms)
-    return each, tuple(knob.call(first) for knob in shared)
+    labels = tuple(" ".join(knob.call(arm) for knob in named) for arm in arms)
+    return labels, tuple(knob.call(first) for knob in shared)
 
 
 def format_knob(cell: Cell, field: str) -> str:
-    """Return what a field of a cell is called: `batch 8`, `512 tokens`, `bf16`."""
+    """Return the label of one field of a cell: `batch 8`, `512 tokens`, `bf16`."""
     knob = BY_FIELD.get(field)
     return knob.call(cell) if knob else str(getattr(cell, field))
 
 
 def format_short_label(cell: Cell) -> str:
-    """Return `gpt2 bf16 batch 8`, and what is not as by default: for logs and notes."""
-    turned = [knob for knob in _OF_A_NOTE if knob.of(cell) != knob.default]
-    notes = [knob.note(knob.of(cell)) for knob in turned]
+    """Return `gpt2 bf16 batch 8` and the knobs not at their default, for logs and notes."""
+    changed = [knob for knob in _OF_A_NOTE if knob.of(cell) != knob.default]
+    notes = [knob.note(knob.of(cell)) for knob in changed]
     return " ".join([cell.model_name, cell.precision, cell.work, *notes])

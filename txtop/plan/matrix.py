@@ -1,4 +1,4 @@
-"""Expand lists of values into cells: every combination, each once."""
+"""The expansion of lists of values into cells: every combination, each once."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ NESTING = order_knobs(
 def expand_matrix(
     *, loads: Sequence[TrafficPattern] | None = None, **values: Any
 ) -> tuple[Cell, ...]:
-    """Combine all values, each combination once, model first: cells that share weights stand
-    together.
+    """Return a cell for every combination of values, each once, numbered from `c001`.
 
-    `values` are those of knobs, by the names of their options; a knob without any keeps its
-    default. Requests come one by one, so a batch size is of full batches alone.
+    `values` are lists by the option of a knob, as in `batch_sizes=[1, 8]`; a knob without values
+    keeps its default. The model varies slowest, so that cells that share weights are neighbours.
+    Batch sizes apply to full batches alone: requests of a server arrive one by one.
     """
     fields = {knob.option: knob for knob in KNOBS}
     axes = {fields[option].field: as_list(given) for option, given in values.items()}

@@ -1,4 +1,4 @@
-"""What is measured: the cells of a plan, and how long each may take."""
+"""The plan of a run: its cells, and how long each may take. It is recorded in the log's header."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ MIN_GATE_ITERATIONS = 20
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a repository may do on this machine; nothing, unless a flag allowed it.
+    """Permissions of a model's repository on this machine; none, unless an option gives them.
 
-    `pickles`: weights are read from pickled files. `remote_code`: its own classes are run.
+    `pickles`: read weights from pickled files. `remote_code`: run the repository's own classes.
     """
 
     pickles: bool = False
@@ -39,15 +39,16 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The cells in the order they are measured, and the rule that ends each of them.
 
-    `iterations` measures exactly that many; without it a cell runs at least 10 iterations and
-    3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup` is that many
-    iterations, null the gate of `stats.warmup`. `timeout_s` ends a cell that takes longer as a
-    whole, loading included.
+    `iterations` is the exact number of iterations to measure; without it a cell runs at least 10
+    iterations and 3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup`
+    is the number of warm-up iterations, `None` for the gate of `stats.warmup`. `timeout_s` ends a
+    cell that takes longer as a whole, loading included.
 
-    With a `margin` the cells are the arms of an A/B: they take turns, the others are held against
-    the first, and `budget_s` is what they measure together. The margin is the smallest difference
-    in speed that matters, as a share; `iterations` are then blocks. `fidelity_positions` is how
-    many next-token distributions are compared to tell what a faster precision costs.
+    With a `margin` the cells are the arms of an A/B: they take turns, each is compared with the
+    first, and `budget_s` is the time that all measure together. The margin is the smallest
+    difference in speed that matters, as a share of 1; `iterations` then counts blocks.
+    `fidelity_positions` is the number of next-token distributions compared to measure how much
+    quality a faster precision costs; 0 for no comparison.
     """
 
     cells: tuple[Cell, ...]
@@ -65,41 +66,44 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fixed_iterations(self) -> int | None:
-        """How many iterations each cell measures, where that was asked for."""
+        """Return the exact number of iterations of each cell; `None` without one and in an A/B."""
         return self.iterations if self.margin is None else None
 
     @property
     def expected_warmup(self) -> int:
-        """Warm-up iterations to reckon with: the count asked for, or the least the gate needs."""
+        """Return the number of warm-up iterations to expect: as given, or the gate's least."""
         return MIN_GATE_ITERATIONS if self.warmup is None else self.warmup
 
     def warmup_requests(self, cell: Cell) -> int:
-        """How many requests a server answers before its load: as asked for, or two full batches."""
+        """Return the number of requests before a server's load: as given, or two full batches."""
         return 2 * cell.slots if self.warmup is None else self.warmup
 
     def find_capacity_cell(self, cell: Cell) -> Cell | None:
-        """The cell whose clients find out how much the server of `cell` can answer."""
+        """Return the closed-loop cell that measures how much the server of `cell` can answer."""
         return next((c for c in self.cells if c.asks_all and c.server == cell.server), None)
 
     @property
     def groups(self) -> list[list[Cell]]:
-        """Cells that share weights, together, in the order of their first appearance."""
-        found: dict[str, list[Cell]] = {}
+        """Return the cells by the weights they share, in order of first appearance."""
+        groups: dict[str, list[Cell]] = {}
         for cell in self.cells:
-            found.setdefault(cell.group, []).append(cell)
-        return list(found.values())
+            groups.setdefault(cell.group, []).append(cell)
+        return list(groups.values())
 
 
 def hash_workload(plan: Plan) -> str:
-    """sha256 of what the cells ask of the machine, without ids, threads and device."""
+    """Return the sha256 of the work that the cells ask for, without ids, threads and device.
+
+    Sessions with equal hashes measured the same work; latency promises change no work.
+    """
     skipped = ("id", "threads", "device")
     cells = []
     for cell in plan.cells:
-        asked = msgspec.structs.asdict(cell)
+        workload = msgspec.structs.asdict(cell)
         if cell.serving is None:
-            del asked["scenario"], asked["serving"]
+            del workload["scenario"], workload["serving"]
         else:
-            asked["serving"] = msgspec.structs.replace(cell.serving, slo=None)
-        cells.append({k: v for k, v in sorted(asked.items()) if k not in skipped})
+            workload["serving"] = msgspec.structs.replace(cell.serving, slo=None)
+        cells.append({k: v for k, v in sorted(workload.items()) if k not in skipped})
     body = msgspec.json.encode({"cells": cells, "seed": plan.seed})
     return hashlib.sha256(body).hexdigest()

@@ -1,4 +1,7 @@
-"""Which cell another is held against: the one that differs in precision alone and has the best."""
+"""Reference cells: those that differ in precision alone and have the highest.
+
+Speed is compared with one kind of reference, output with another.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import msgspec
 
 from txtop.plan.cell import Cell
 
-# Bits of the mantissa decide: fp16 keeps 10 of them, bf16 7.
+# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7.
 _FROM_THE_BEST = (
     "fp32",
     "fp16",
@@ -21,35 +24,39 @@ _FROM_THE_BEST = (
 
 
 def find_most_precise(cells: Iterable[Cell]) -> Cell:
-    """The one in the best precision; the first of several."""
+    """Return the cell with the highest precision; ties go to the first."""
     return min(cells, key=lambda cell: _FROM_THE_BEST.index(cell.precision))
 
 
 def find_speed_references(cells: Iterable[Cell]) -> dict[str, Cell]:
-    """By id, for each cell that others share their work with, the one that speed is held against:
-    the same work in the best precision. That one is its own reference."""
+    """Return, by cell id, the cell that does the same work in the highest precision.
+
+    That cell is its own reference. Cells without another cell of the same work are left out.
+    """
     return _find_best(cells, lambda cell: msgspec.structs.replace(cell, id="", precision="fp32"))
 
 
 def find_output_references(cells: Iterable[Cell]) -> dict[str, Cell]:
-    """By id, for each cell that is not in the best precision of its model, the cell in that
-    precision that its output is held against. Batch, lengths, threads, cache and compiling are no
-    matter: a reference may be a cell of another batch."""
-    found = _find_best(cells, lambda cell: _output_key(cell)[1:])
+    """Return, by cell id, the cell in the highest precision of its model to compare outputs with.
+
+    Cells in that precision themselves are left out. Batch, lengths, threads, cache and compiling do
+    not matter: a reference may have another batch size.
+    """
+    references = _find_best(cells, lambda cell: _output_key(cell)[1:])
     return {
-        cell.id: found[cell.id]
+        cell.id: references[cell.id]
         for cell in cells
-        if cell.id in found and not has_same_output(cell, found[cell.id])
+        if cell.id in references and not has_same_output(cell, references[cell.id])
     }
 
 
 def has_same_output(cell: Cell, other: Cell) -> bool:
-    """Whether the two answer the same, as far as fidelity goes."""
+    """Return whether both cells give the same output, as far as fidelity is concerned."""
     return _output_key(cell) == _output_key(other)
 
 
 def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
-    """Whether their outputs may be held against each other in a matrix."""
+    """Return whether the outputs of both cells may be compared in a matrix."""
     return _output_key(cell)[1:] == _output_key(other)[1:]
 
 
@@ -58,9 +65,9 @@ def _output_key(cell: Cell) -> tuple[Hashable, ...]:
 
 
 def _find_best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, Cell]:
-    alike: dict[Hashable, list[Cell]] = {}
+    by_key: dict[Hashable, list[Cell]] = {}
     for cell in cells:
-        alike.setdefault(key(cell), []).append(cell)
-    groups = [group for group in alike.values() if len(group) > 1]
+        by_key.setdefault(key(cell), []).append(cell)
+    groups = [group for group in by_key.values() if len(group) > 1]
     bests = [(find_most_precise(group), group) for group in groups]
     return {cell.id: best for best, group in bests for cell in group}

@@ -1,4 +1,4 @@
-"""The requests of a cell, drawn from the seed: when each comes and how long it is."""
+"""The requests of a serving cell, drawn from the seed: arrival times and lengths."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 
+# Of the logarithm of a length; docs/serving.md names both numbers.
 SIGMA = 0.6
 MAX_LENGTH_FACTOR = 4
 
 
 @dataclass(frozen=True)
 class RequestShape:
-    """One request: its number, and how many tokens it brings and wants."""
+    """One request: its number, its prompt tokens and the new tokens it asks for."""
 
     index: int
     prompt_tokens: int
@@ -24,8 +25,11 @@ class RequestShape:
 
 
 def draw_requests(cell: Cell, seed: int, count: int) -> list[RequestShape]:
-    """The first `count` requests of a cell. The same for every scenario, precision and rate: they
-    depend on the lengths that were asked for and on the seed alone."""
+    """Return the first `count` requests of a serving cell.
+
+    They depend on the cell's lengths and on the seed alone, so they are the same for every
+    scenario, precision and rate.
+    """
     assert cell.serving is not None
     drawn = _draw_lengths(cell, cell.serving, random.Random(f"lengths {seed}"))
     return [RequestShape(i, *next(drawn)) for i in range(count)]
@@ -48,8 +52,10 @@ def _draw_lengths(
 
 
 def _draw_lognormal(random_: random.Random, mean: int) -> int:
-    """Sigma 0.6 of the logarithm; at most four times the mean, so that a model's positions can be
-    checked before it is loaded. One token stays one."""
+    """Draw a length of the given mean, at most `MAX_LENGTH_FACTOR` times the mean.
+
+    The bound lets a model's positions be checked before it is loaded. One token stays one.
+    """
     if mean == 1:
         return 1
     drawn = random_.lognormvariate(math.log(mean) - SIGMA**2 / 2, SIGMA)
@@ -57,7 +63,7 @@ def _draw_lognormal(random_: random.Random, mean: int) -> int:
 
 
 def compute_max_tokens(cell: Cell) -> tuple[int, int]:
-    """The most (prompt, new) tokens that any request of the cell may have."""
+    """Return the most (prompt, new) tokens that a request of the cell may have."""
     serving = cell.serving
     prompt, new = cell.sequence_length, cell.new_tokens
     if serving is None or serving.lengths == "fixed":
@@ -72,11 +78,13 @@ def compute_max_tokens(cell: Cell) -> tuple[int, int]:
 
 
 def draw_arrivals_ns(rate: float, seed: int, count: int) -> list[int]:
-    """Times of a Poisson process of `rate` a second, in ns from its start. At another rate they
-    are the same times, stretched."""
+    """Return `count` times of a Poisson process of `rate` per second, in ns from its start.
+
+    At another rate the times are the same, stretched: loads of one sweep can be compared.
+    """
     random_ = random.Random(f"arrivals {seed}")
-    at, found = 0.0, []
+    at, arrivals = 0.0, []
     for _ in range(count):
         at += random_.expovariate(1.0)
-        found.append(round(at / rate * 1e9))
-    return found
+        arrivals.append(round(at / rate * 1e9))
+    return arrivals

@@ -1,4 +1,4 @@
-"""How work reaches a model: in full batches, or as requests to a server."""
+"""Ways for work to reach a model: in full batches, or as requests to a server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MAX_PAIRS = 10_000
 
 
 class Slo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a user is promised: a request that keeps every bound counts as goodput."""
+    """Bounds on latency, in ms; a request within every one that is set counts as goodput."""
 
     ttft_ms: Ms | None = None
     tpot_ms: Ms | None = None
     e2e_ms: Ms | None = None
 
     def words(self) -> str:
-        """`ttft 200 ms, tpot 50 ms`."""
+        """Return the bounds that are set as `ttft 200 ms, tpot 50 ms`."""
         bounds = msgspec.structs.asdict(self)
         return ", ".join(
             f"{name.removesuffix('_ms')} {ms:g} ms" for name, ms in bounds.items() if ms is not None
@@ -32,15 +32,16 @@ class Slo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """The load that is offered to a server, and what it may do with it.
+    """The load offered to a server, and the bounds of its batches.
 
-    Requests come at `rate` a second (Poisson), or at that `share` of what the server was found to
-    answer a second (by the cell of the plan that differs in its load alone), or from `concurrency`
-    clients, each of which asks again as soon as it has its answer. Of prompt and new tokens the
-    cell's lengths are the mean of a `uniform` or `lognormal` distribution; `pairs` (prompt, new)
-    are taken in their order, over and over.
-    A dynamic batch holds at most `max_batch` requests and waits for more of them for at most
-    `max_wait_ms`; continuous batching has that many in a step.
+    Requests arrive at `rate` per second (Poisson), or at `share` of the server's measured capacity
+    (from the closed-loop cell of the plan that differs in its load alone), or from `concurrency`
+    clients, each of which asks again as soon as it is answered. The cell's prompt and new tokens
+    are the means of a `uniform` or `lognormal` distribution of `lengths`; `pairs` of (prompt, new)
+    are taken in order, over and over. `requests` is the number of requests to answer.
+
+    A dynamic batch holds at most `max_batch` requests and waits at most `max_wait_ms` for more of
+    them; continuous batching runs at most `max_batch` in a step.
     """
 
     requests: Annotated[int, Meta(ge=1, le=100_000)] = 150
@@ -55,5 +56,5 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def open_loop(self) -> bool:
-        """Whether requests come whatever the server does."""
+        """Return whether requests arrive independently of the server's answers."""
         return self.concurrency is None
