@@ -8,20 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from txtop.plan.cell import ATTENTIONS as ATTENTIONS
-from txtop.plan.cell import CACHES as CACHES
-from txtop.plan.cell import COMPILES as COMPILES
-from txtop.plan.cell import PRECISIONS as PRECISIONS
-from txtop.plan.cell import Attention as Attention
-from txtop.plan.cell import Cache as Cache
-from txtop.plan.cell import Cell as Cell
-from txtop.plan.cell import Compile as Compile
-from txtop.plan.cell import Count as Count
-from txtop.plan.cell import Device as Device
-from txtop.plan.cell import Positive as Positive
-from txtop.plan.cell import Precision as Precision
-from txtop.plan.cell import Weights as Weights
-from txtop.plan.matrix import TrafficPattern as TrafficPattern
+from txtop.plan.cell import Cell, Count, Positive
 
 MIN_GATE_ITERATIONS = 20
 
