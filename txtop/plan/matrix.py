@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from txtop.errors import did_you_mean
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, as_list, order_knobs
 from txtop.plan.serving import Scenario, Serving
@@ -31,9 +32,14 @@ def expand_matrix(
     `values` are lists by the option of a knob, as in `batch_sizes=[1, 8]`; a knob without values
     keeps its default. The model varies slowest, so that cells that share weights are neighbours.
     Batch sizes apply to full batches alone: requests of a server arrive one by one.
+
+    Raises `TypeError` for a name that is no knob's option.
     """
-    fields = {knob.option: knob for knob in KNOBS}
-    axes = {fields[option].field: as_list(given) for option, given in values.items()}
+    knobs = {knob.option: knob for knob in KNOBS}
+    if unknown := sorted(values.keys() - knobs.keys()):
+        hint = did_you_mean(unknown[0], knobs, f"knobs: {', '.join(knobs)}")
+        raise TypeError(f"expand_matrix() has no knob {unknown[0]!r}: {hint}")
+    axes = {knobs[option].field: as_list(given) for option, given in values.items()}
     nest = {knob.field: axes.get(knob.field) or [knob.default] for knob in NESTING}
     offers = [
         {"scenario": scenario, "serving": serving, "batch_size": batch}
