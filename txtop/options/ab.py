@@ -118,12 +118,7 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
             limits.check_integer(f"--{knob.single}", shared.get(knob.field))
     limits.check_amount("--margin", rules.margin, 1)
     limits.check_integer("--blocks", rules.blocks)
-    limits.check_integer("--warmup", rules.warmup, 0)
-    limits.check_integer("--seed", rules.seed, 0)
-    limits.check_integer("--fidelity-positions", rules.fidelity_positions, 0)
-    limits.check_seconds("--budget", rules.budget_s, 86_400)
-    limits.check_seconds("--timeout", rules.timeout_s, 864_000)
-    limits.check_amount("--cost-per-hour", rules.cost_per_hour, 1e9)
+    limits.check_common_rules(rules)
     if rules.budget_s is not None and rules.blocks is not None:
         raise UsageError(
             "--blocks and --budget contradict each other",

@@ -119,12 +119,7 @@ def _check(asked: Asked) -> None:
     limits.check_integer("--iterations", asked.iterations)
     limits.check_integer("--requests", asked.requests)
     limits.check_integer("--max-batch", asked.max_batch)
-    limits.check_integer("--warmup", asked.warmup, 0)
-    limits.check_integer("--seed", asked.seed, 0)
-    limits.check_integer("--fidelity-positions", asked.fidelity_positions, 0)
-    limits.check_seconds("--budget", asked.budget_s, 86_400)
-    limits.check_seconds("--timeout", asked.timeout_s, 864_000)
-    limits.check_amount("--cost-per-hour", asked.cost_per_hour, 1e9)
+    limits.check_common_rules(asked)
 
 
 def _check_value(option: str, value: object) -> None:
