@@ -1,58 +1,61 @@
-"""The command line that asks for the same run: what `asked` reads, written."""
+"""The command lines that ask for a run, for one cell of it, or for an A/B again.
+
+Each holds only what differs from the defaults, and is quoted for a POSIX shell. Tests read every
+command back through the parser and compare the plans.
+"""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from txtop.options import parsing
+from txtop.errors import UsageError
+from txtop.options import ab
+from txtop.options.parsing import format_numbers, parse_percentage
 from txtop.options.run import preset_defaults, usual
-from txtop.options.run_options import SECONDS, RunOptions
-from txtop.plan.knobs import KNOBS
+from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
+from txtop.options.serving import expand_traffic
+from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS, order_knobs
 from txtop.plan.plan import Plan
+from txtop.plan.serving import Serving, Slo
 
 _NUMBERS = (*(knob.option for knob in KNOBS if knob.is_number), "concurrency")
-_REQUEST_OPTIONS = (
-    "rate",
-    "concurrency",
-    "requests",
-    "max_batch",
-    "max_wait_ms",
-    "lengths",
-    "slo",
-)
+_REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
+# The model has a place of its own in each command.
+_KNOBS = order_knobs(without=("model",))
 _DEFAULT_PLAN = Plan(cells=())
+_DEFAULT_SERVING = Serving()
 
 
-def format_command(asked: RunOptions, session_dir: Path | None = None) -> str:
-    """`txtop run …` for a shell, without what is as by default or as the preset says anyway."""
-    where = format_option("--session-dir", [str(session_dir)]) if session_dir else ()
-    return shlex.join(["txtop", "run", *build_arguments(asked), *where])
+def format_command(options: RunOptions, session_dir: Path | None = None) -> str:
+    """Return `txtop run …` without what is the default or the preset's value anyway."""
+    where = _format_option("--session-dir", [str(session_dir)]) if session_dir else ()
+    return shlex.join(["txtop", "run", *_build_arguments(options), *where])
 
 
-def build_arguments(asked: RunOptions) -> list[str]:
-    """The options of `run`, one word each. `asked` is one that `asked.plan_of` takes."""
-    found: list[str] = []
-    for name, value in _iterate_changed_options(asked):
+def _build_arguments(options: RunOptions) -> list[str]:
+    """Return the arguments of `run` that spell `options`, which `build_plan` accepts."""
+    arguments: list[str] = []
+    for name, value in _iterate_changed_options(options):
         spelt = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
-            found.append(spelt)
+            arguments.append(spelt)
         elif isinstance(value, list):
-            found += format_option(
-                spelt, parsing.format_numbers(value) if name in _NUMBERS else value
-            )
+            arguments += _format_option(spelt, format_numbers(value) if name in _NUMBERS else value)
         else:
-            word = format_exact_number(value) if isinstance(value, int | float) else str(value)
-            found += format_option(spelt, [word])
-    return found
+            arguments += _format_option(spelt, [_format_value(value)])
+    return arguments
 
 
-def _iterate_changed_options(asked: RunOptions) -> Iterator[tuple[str, object]]:
-    """Name and value of each option that changes the plan."""
-    base = preset_defaults(asked)
+def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]]:
+    """Yield name and value of each option that changes the plan."""
+    base = preset_defaults(options)
     positions = base.fidelity_positions
     standard: dict[str, object] = {"preset": None, "scale": "full"}
     for knob in KNOBS:
@@ -72,13 +75,13 @@ def _iterate_changed_options(asked: RunOptions) -> Iterator[tuple[str, object]]:
         "trust_remote_code": False,
     }
     for name in standard:
-        value = getattr(asked, SECONDS.get(name, name))
+        value = getattr(options, SECONDS.get(name, name))
         if value is not None and value != standard[name]:
             yield name, value
 
 
-def format_option(name: str, values: Sequence[str]) -> Iterator[str]:
-    """An option with its values, one word each; one that begins like an option is tied to it."""
+def _format_option(name: str, values: Sequence[str]) -> Iterator[str]:
+    """Yield an option and its values; a value that looks like an option becomes `NAME=VALUE`."""
     for i, value in enumerate(values):
         if value.startswith("-"):
             yield f"{name}={value}"
@@ -86,6 +89,168 @@ def format_option(name: str, values: Sequence[str]) -> Iterator[str]:
             yield from [name, value] if i == 0 else [value]
 
 
-def format_exact_number(value: float) -> str:
-    """The shortest text that is read back as the same number."""
+def _format_exact_number(value: float) -> str:
+    """Return the shortest text that is read back as the same number."""
     return msgspec.json.encode(value).decode().removesuffix(".0")
+
+
+def _format_value(value: object) -> str:
+    return _format_exact_number(value) if isinstance(value, int | float) else str(value)
+
+
+def format_cell_command(plan: Plan, cell: Cell) -> str:
+    """Return the command that measures just `cell` again, by the plan's rules.
+
+    The arms of an A/B mean nothing alone, so the command repeats the whole A/B; a load that is a
+    share of a server's capacity needs the sweep that measures it. A preset is spelled out: it may
+    change later. Empty if no command line can spell the cell.
+    """
+    return shlex.join(_format_ab(plan) if plan.margin is not None else _format_run(plan, cell))
+
+
+def _format_run(plan: Plan, cell: Cell) -> list[str]:
+    arguments = ["txtop", "run", *_format_option("--models", [cell.model])]
+    for knob in _KNOBS:
+        if (value := knob.of(cell)) != knob.default:
+            arguments += [knob.flag, str(value)]
+    if cell.serving is not None:
+        load = _format_traffic(cell, cell.serving)
+        if not load:
+            return []
+        arguments += load
+    if plan.iterations is not None:
+        arguments += ["--iterations", str(plan.iterations)]
+    elif plan.budget_s != _DEFAULT_PLAN.budget_s:
+        arguments += ["--budget", _format_exact_number(plan.budget_s)]
+    return arguments + _format_rules(plan)
+
+
+def _format_traffic(cell: Cell, serving: Serving) -> list[str]:
+    """Return the options of the cell's load; empty if none spell it.
+
+    Pairs of lengths come from a file whose name is not recorded.
+    """
+    given = {
+        name: value
+        for name in ("requests", "max_batch", "max_wait_ms", "lengths")
+        if (value := getattr(serving, name)) != getattr(_DEFAULT_SERVING, name)
+    }
+    if cell.scenario == "single":
+        given = {k: v for k, v in given.items() if not k.startswith("max_")}
+    if serving.share is not None:
+        given["rate"] = ["sweep"]
+    elif serving.rate is not None:
+        given["rate"] = [_format_exact_number(serving.rate)]
+    elif serving.concurrency is None:
+        return []
+    elif serving.concurrency != serving.max_batch:
+        given["concurrency"] = [serving.concurrency]
+    if serving.slo is not None:
+        given["slo"] = _format_slo(serving.slo)
+    try:
+        loads = expand_traffic(ServingOptions(scenario=[cell.scenario], **given))
+    except UsageError:
+        return []
+    if (cell.scenario, serving) not in loads or cell.batch_size != 1:
+        return []
+    arguments = ["--scenario", cell.scenario]
+    for name in _REQUEST_OPTIONS:
+        if (value := given.get(name)) is not None:
+            single = value[0] if isinstance(value, list) else value
+            arguments += [f"--{name.replace('_', '-')}", _format_value(single)]
+    return arguments
+
+
+def _format_slo(slo: Slo) -> str:
+    """Return `ttft=200ms,e2e=2000ms`, without exponents: `--slo` does not read them."""
+    return ",".join(
+        f"{name.removesuffix('_ms')}={Decimal(repr(ms)):f}ms"
+        for name in slo.__struct_fields__
+        if (ms := getattr(slo, name)) is not None
+    )
+
+
+def _format_ab(plan: Plan) -> list[str]:
+    shared = {
+        knob.field: value
+        for knob in _KNOBS
+        if len(values := {knob.of(cell) for cell in plan.cells}) == 1
+        and (value := values.pop()) != knob.default
+    }
+    # A model before the arms may have any name, one within an arm has no comma: try each in front.
+    models = dict.fromkeys(cell.model for cell in plan.cells)
+    attempts = ((model, _format_arms(plan.cells, model, shared)) for model in models)
+    model, arguments = next(((m, arms) for m, arms in attempts if arms), ("", []))
+    if not arguments:
+        return []
+    for knob, value in shared.items():
+        arguments += [f"--{knob.replace('_', '-')}", str(value)]
+    if plan.margin is not None and plan.margin != ab.DEFAULT_MARGIN:
+        arguments += ["--margin", _format_percentage(plan.margin)]
+    if plan.iterations is not None:
+        arguments += ["--blocks", str(plan.iterations)]
+    elif plan.budget_s != ab.DEFAULT_BUDGET_S:
+        arguments += ["--budget", _format_exact_number(plan.budget_s)]
+    arguments += _format_rules(plan)
+    if model.startswith("-"):
+        return ["txtop", "ab", *arguments, "--", model]
+    return ["txtop", "ab", model, *arguments]
+
+
+def _format_arms(cells: Sequence[Cell], model: str, shared: dict[str, Any]) -> list[str]:
+    """Return every arm with its option; empty if one of them cannot be spelled."""
+    arguments: list[str] = []
+    for i, cell in enumerate(cells):
+        arm = _format_arm(cell, model, shared)
+        if not _is_read_back(arm, cell, model, shared):
+            return []
+        arguments += [("--a", "--b")[i] if i < 2 else "--arm", arm]
+    return arguments
+
+
+def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
+    """Return the knobs of this arm alone; its precision if there are none.
+
+    An arm needs at least one knob, and A against A is a valid test.
+    """
+    own = {
+        knob.field: value
+        for knob in _KNOBS
+        if knob.field not in shared and (value := knob.of(cell)) != knob.default
+    }
+    if cell.model != model:
+        own["model"] = cell.model
+    own = own or {"precision": cell.precision}
+    return ",".join(f"{knob}={value}" for knob, value in own.items())
+
+
+def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
+    """Return whether `arm` is read as `cell`: a model's name may hold a comma."""
+    try:
+        knobs = ab.parse_arm("--a", arm)
+    except UsageError:
+        return False
+    return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell
+
+
+def _format_rules(plan: Plan) -> list[str]:
+    """Return the options that `run` and `ab` share."""
+    arguments: list[str] = []
+    for spelt, name in (
+        ("--warmup", "warmup"),
+        ("--fidelity-positions", "fidelity_positions"),
+        ("--timeout", "timeout_s"),
+        ("--cost-per-hour", "cost_per_hour"),
+        ("--seed", "seed"),
+    ):
+        if (value := getattr(plan, name)) != getattr(_DEFAULT_PLAN, name):
+            arguments += [spelt, _format_exact_number(value)]
+    arguments += ["--allow-pickles"] if plan.allowed.pickles else []
+    arguments += ["--trust-remote-code"] if plan.allowed.remote_code else []
+    return arguments
+
+
+def _format_percentage(value: float) -> str:
+    """Return a share as a percentage, or as a fraction if only that is read back exactly."""
+    forms = (f"{value * 100:.12g}%", f"{value:.9f}".rstrip("0"))
+    return next((form for form in forms if parse_percentage("--margin", form) == value), forms[0])

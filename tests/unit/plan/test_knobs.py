@@ -84,12 +84,12 @@ def test_a_new_knob_is_saved_read_and_overridden(copy: Path) -> None:
 
 SCRIPT = """
 import json
-from txtop.options import ab, reproduce
+from txtop.options import ab
 from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
 from txtop.analysis.compare import _match_key
-from txtop.options.command_line import format_command
+from txtop.options.command_line import format_cell_command, format_command
 from txtop.ui.models.matrix_choices import MatrixChoices
 asked = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
 plan = build_plan(asked)
@@ -105,8 +105,8 @@ print(json.dumps({
     "short": [labels.format_short_label(c) for c in plan.cells],
     "names": labels.label_arms(plan.cells)[0],
     "command": format_command(asked),
-    "again": reproduce.format_cell_command(plan, fancy),
-    "duel": reproduce.format_cell_command(duel, duel.cells[0]),
+    "again": format_cell_command(plan, fancy),
+    "duel": format_cell_command(duel, duel.cells[0]),
     "values": row.values,
     "asked": choices.to_run_options().made_ups,
     "compared": _match_key(plain) != _match_key(fancy),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.options import reproduce
+from txtop.options import command_line
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.ui.models import hero as headline
@@ -67,7 +67,7 @@ def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> Cel
         figures=build_detail_metrics(session, state, memo),
         groups=build_fact_groups(session, state, memo),
         command=memo.kept(
-            ("command", name), plan, lambda: reproduce.format_cell_command(plan, state.cell)
+            ("command", name), plan, lambda: command_line.format_cell_command(plan, state.cell)
         ),
     )
 

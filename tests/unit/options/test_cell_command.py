@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
-from txtop.options import reproduce
 from txtop.options.ab import ABOptions
 from txtop.options.ab import build_ab_plan as arms_plan
+from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.presets import build_quick_plan
 from txtop.options.run_options import ServingOptions
@@ -101,7 +101,7 @@ def test_any_cell_comes_back(
     assume(sensible(cell))
     limits = {"iterations": iterations} if iterations else {"budget_s": budget}
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
-    again = planned(reproduce.format_cell_command(plan, cell))
+    again = planned(format_cell_command(plan, cell))
     assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
     assert rules(again) == rules(plan)
 
@@ -152,7 +152,7 @@ def served(draw: st.DrawFn) -> Cell:
 def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, Any]) -> None:
     assume(sensible(cell))
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), budget_s=budget, **kept)
-    again = planned(reproduce.format_cell_command(plan, cell))
+    again = planned(format_cell_command(plan, cell))
     cells = [unnamed(each) for each in again.cells]
     if cell.serving and cell.serving.share is not None:
         assert unnamed(cell) in cells
@@ -165,7 +165,7 @@ def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, A
 
 def said_of(scenario: Scenario, serving: Serving, **knobs: Any) -> str:
     cell = Cell(id="c001", model="gpt2", scenario=scenario, serving=serving, **knobs)
-    return reproduce.format_cell_command(Plan(cells=(cell,)), cell)
+    return format_cell_command(Plan(cells=(cell,)), cell)
 
 
 @pytest.mark.parametrize(
@@ -250,10 +250,10 @@ def test_a_load_that_no_option_gives_is_not_said(
 
 def test_only_what_is_not_by_default_is_said() -> None:
     plain = Cell(id="c001", model="gpt2")
-    assert reproduce.format_cell_command(Plan(cells=(plain,)), plain) == "txtop run --models gpt2"
+    assert format_cell_command(Plan(cells=(plain,)), plain) == "txtop run --models gpt2"
     odd = Cell(id="c002", model="my models/x", precision="bf16", threads=2, weights="random")
     plan = Plan(cells=(plain, odd), iterations=20, warmup=3)
-    assert reproduce.format_cell_command(plan, odd) == (
+    assert format_cell_command(plan, odd) == (
         "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
         " --iterations 20 --warmup 3"
     )
@@ -261,7 +261,7 @@ def test_only_what_is_not_by_default_is_said() -> None:
 
 def test_a_preset_is_spelled_out() -> None:
     plan = build_quick_plan()
-    line = reproduce.format_cell_command(plan, plan.cells[1])
+    line = format_cell_command(plan, plan.cells[1])
     assert "--preset" not in line
     assert rules(planned(line)) == rules(plan)
 
@@ -270,7 +270,7 @@ def test_a_preset_is_spelled_out() -> None:
 def test_the_cells_of_a_recording_come_back(name: str) -> None:
     plan = fold_all(read_all(find_directory("sessions") / f"{name}.jsonl")[0]).plan
     for cell in plan.cells:
-        again = planned(reproduce.format_cell_command(plan, cell))
+        again = planned(format_cell_command(plan, cell))
         assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
         assert rules(again) == rules(plan)
 
@@ -318,20 +318,17 @@ def test_any_ab_comes_back(
     except UsageError:
         assume(False)
     for cell in plan.cells[:2]:
-        assert planned(reproduce.format_cell_command(plan, cell)) == plan
+        assert planned(format_cell_command(plan, cell)) == plan
 
 
 def test_an_ab_says_what_arms_share_once() -> None:
     knobs = ({"precision": "fp32", "batch_size": 8}, {"precision": "bf16", "batch_size": 8})
     plan = arms_plan("gpt2", knobs, {}, ABOptions(margin=0.05, budget_s=60.0))
-    assert reproduce.format_cell_command(plan, plan.cells[1]) == (
+    assert format_cell_command(plan, plan.cells[1]) == (
         "txtop ab gpt2 --a precision=fp32 --b precision=bf16 --batch-size 8 --margin 5% --budget 60"
     )
 
 
 def test_what_no_command_line_can_say_is_not_said() -> None:
     cells = (Cell(id="A", model="a,b"), Cell(id="B", model="c,d"))
-    assert (
-        reproduce.format_cell_command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0])
-        == ""
-    )
+    assert format_cell_command(Plan(cells=cells, margin=0.02, budget_s=120.0), cells[0]) == ""
