@@ -1,1 +1,1 @@
-"""Turn typed options into a plan, and a plan back into a command line."""
+"""Options: what a user typed or saved becomes a plan, and a plan becomes a command line again."""

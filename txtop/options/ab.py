@@ -1,4 +1,4 @@
-"""The arms of an A/B as a command line spells them (`precision=bf16,threads=2`), and their plan."""
+"""The arms of an A/B as typed (`precision=bf16,threads=2`), and the plan made of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.models import model_config as known
+from txtop.models import model_config
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
@@ -26,7 +26,11 @@ FIELDS = tuple(BY_FIELD)
 
 @dataclass(frozen=True, kw_only=True)
 class ABOptions:
-    """How long an A/B goes on and what it decides; null where nothing was said."""
+    """The rules of an A/B: how long it runs and what it decides; `None` for an option not given.
+
+    `margin` is a share of 1. `blocks` is an exact number, `budget_s` the time of all arms together;
+    at most one of them is given.
+    """
 
     margin: float = DEFAULT_MARGIN
     budget_s: float | None = None
@@ -39,10 +43,10 @@ class ABOptions:
     allowed: Allowed = field(default_factory=Allowed)
 
 
-def parse_arm(option: str, word: str) -> dict[str, Any]:
-    """The knobs of one arm. Raises `UsageError` for a knob or a value that there is not."""
-    found: dict[str, Any] = {}
-    for part in word.split(","):
+def parse_arm(option: str, text: str) -> dict[str, Any]:
+    """Return the knobs of one arm, by field. Raises `UsageError` for an unknown knob or value."""
+    knobs: dict[str, Any] = {}
+    for part in text.split(","):
         name, is_set, value = part.partition("=")
         knob = name.strip().replace("-", "_")
         if not is_set or not value.strip():
@@ -51,10 +55,10 @@ def parse_arm(option: str, word: str) -> dict[str, Any]:
         if knob not in BY_FIELD:
             hint = did_you_mean(knob, FIELDS, f"knobs: {', '.join(FIELDS)}")
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
-        if knob in found:
+        if knob in knobs:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
-        found[knob] = _value(option, knob, value.strip())
-    return found
+        knobs[knob] = _value(option, knob, value.strip())
+    return knobs
 
 
 def _value(option: str, knob: str, value: str) -> Any:
@@ -73,29 +77,29 @@ def _value(option: str, knob: str, value: str) -> Any:
 
 
 def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABOptions) -> Plan:
-    """The A/B of `arms`, each with its own knobs over those that all share; without any, fp32
-    against bf16.
+    """Build the A/B of `arms`; the knobs of an arm override those in `shared`.
 
-    Raises `UsageError` for what cannot be measured or compared.
+    Without arms fp32 is compared with bf16. Raises `UsageError` for arms that cannot be measured or
+    compared.
     """
     _check(model, shared, rules)
-    asked = list(arms) or list(DEFAULT_ARMS)
-    if len(asked) == 1:
+    given = list(arms) or list(DEFAULT_ARMS)
+    if len(given) == 1:
         raise UsageError("one arm has nothing to be compared with", "--a and --b")
-    if len(asked) > MAX_ARMS:
-        raise UsageError(f"{len(asked)} arms are too many", f"at most {MAX_ARMS}")
+    if len(given) > MAX_ARMS:
+        raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     cells = tuple(
         Cell(id=chr(ord("A") + i), **{"model": model, **shared, **knobs})
-        for i, knobs in enumerate(asked)
+        for i, knobs in enumerate(given)
     )
     for cell in cells:
-        refused = known.explain_refusal(cell)
-        if refused:
-            raise UsageError(f"arm {cell.id}: {refused[0]}", refused[1])
+        refusal = model_config.explain_refusal(cell)
+        if refusal:
+            raise UsageError(f"arm {cell.id}: {refusal[0]}", refusal[1])
         if why := explain_infeasible(cell):
             raise UsageError(f"arm {cell.id}: {why}")
     _require_same_kind(cells)
-    made = Plan(
+    plan = Plan(
         cells=cells,
         margin=rules.margin,
         iterations=rules.blocks,
@@ -107,8 +111,8 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         allowed=rules.allowed,
     )
     if rules.fidelity_positions is None:
-        return made
-    return msgspec.structs.replace(made, fidelity_positions=rules.fidelity_positions)
+        return plan
+    return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
 
 
 def _check(model: str, shared: Values, rules: ABOptions) -> None:
@@ -127,15 +131,15 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
 
 
 def _require_same_kind(cells: Sequence[Cell]) -> None:
-    """A model that makes tokens and one that does not have no speed in common."""
-    families = {cell.id: known.find_family(cell.model) for cell in cells}
+    """Raise `UsageError` for an encoder beside a model that makes tokens: their units differ."""
+    families = {cell.id: model_config.find_family(cell.model) for cell in cells}
     encodes = {name: kind == "encoder" for name, kind in families.items() if kind is not None}
     if len(set(encodes.values())) > 1:
-        makes = next(name for name, encoder in encodes.items() if not encoder)
+        decoder = next(name for name, encoder in encodes.items() if not encoder)
         encoder = next(name for name, encoder in encodes.items() if encoder)
-        raise UsageError(f"arm {makes} makes tokens and arm {encoder}, an encoder, makes none")
+        raise UsageError(f"arm {decoder} makes tokens and arm {encoder}, an encoder, makes none")
 
 
 def build_precision_ab_plan(model: str, first: str, second: str) -> Plan:
-    """The A/B of two precisions of one model, everything else as usual."""
+    """Build the A/B of two precisions of one model; all else is at its default."""
     return build_ab_plan(model, ({"precision": first}, {"precision": second}), {}, ABOptions())

@@ -1,4 +1,4 @@
-"""What `txtop ab` can be asked beside its arms, as dataclasses that cyclopts reads."""
+"""The options of `txtop ab` beside its arms, as dataclasses that cyclopts reads."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from txtop.plan.knobs import KNOBS, Knob
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
-    """Return the field of a knob for a dataclass: the value that all arms share."""
+    """Return the dataclass field of a knob: the value that all arms share."""
     parameter = Parameter(
-        # Who measures one value may well type the option of `run`.
+        # A user who knows `run` types its option: `--batch-sizes` works like `--batch-size`.
         name=list(dict.fromkeys([f"--{knob.single}", knob.flag])),
         help=knob.help,
         group=SECTIONS[knob.section],
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from txtop.options.ab import ABOptions
 
     class SharedKnobOptions:
+        """The knobs that all arms share, by field; `None` for one not given."""
+
         def __getattr__(self, field: str) -> Any: ...
 else:
     SharedKnobOptions = Parameter(name="*")(
@@ -44,7 +46,7 @@ else:
 @Parameter(name="*", group=LONG)
 @dataclass(frozen=True, kw_only=True)
 class ABRuleOptions:
-    """How long an A/B goes on and what it decides, as it was typed."""
+    """The rules of an A/B as typed: how long it runs and what it decides."""
 
     margin: Annotated[str, Parameter(help="the difference that matters; 2% or 0.02")] = "2%"
     budget: Annotated[
@@ -67,7 +69,7 @@ class ABRuleOptions:
     )
 
     def checked(self) -> ABOptions:
-        """Return the rules that these words spell. Raises `UsageError`."""
+        """Return the rules with numbers for texts. Raises `UsageError`."""
         from txtop.options.ab import ABOptions
         from txtop.options.parsing import parse_percentage
         from txtop.plan.plan import Allowed

@@ -1,4 +1,7 @@
-"""Cells of a matrix that make no sense together: left out with a word, not run."""
+"""Infeasible cells of a matrix: left out with a reason, not run.
+
+The matrix builder shows the same reasons.
+"""
 
 from __future__ import annotations
 
@@ -8,51 +11,55 @@ from txtop.models import builtin, model_config
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 
+# These modes of torch.compile capture CUDA graphs, which need fixed addresses.
 _GRAPHS = ("reduce-overhead", "max-autotune")
 _GPU_ATTENTIONS = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
-    """Each cell, and why it is not worth measuring beside the others; empty where it is."""
+    """Return each cell with the reason not to measure it beside the others, or with "".
+
+    Cells of an encoder that differ only in what it ignores are one cell: the first is kept.
+    """
     judged: list[tuple[Cell, str]] = []
     seen: set[Cell] = set()
     families = {name: model_config.find_family(name) for name in {cell.model for cell in cells}}
     for cell in cells:
-        why = _explain(cell, families[cell.model])
+        reason = _explain(cell, families[cell.model])
         plain = msgspec.structs.replace(cell, id="")
         if families[cell.model] == "encoder":
             first = cells[0].new_tokens
             plain = msgspec.structs.replace(plain, new_tokens=first, cache="dynamic")
-            if not why and plain in seen:
-                why = "an encoder has no KV cache and makes no new tokens: one cell is enough"
-        if not why:
+            if not reason and plain in seen:
+                reason = "an encoder has no KV cache and makes no new tokens: one cell is enough"
+        if not reason:
             seen.add(plain)
-        judged.append((msgspec.structs.replace(plain, id=cell.id), why))
+        judged.append((msgspec.structs.replace(plain, id=cell.id), reason))
     return judged
 
 
 def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str]]:
-    """The cells worth measuring, numbered anew, and a line for each reason why others are not."""
+    """Return the cells to measure, renumbered, and a line for each reason to leave others out."""
     kept: list[Cell] = []
     dropped: dict[str, list[Cell]] = {}
-    for cell, (plain, why) in zip(cells, classify(cells), strict=True):
-        if why:
-            dropped.setdefault(why, []).append(cell)
+    for cell, (plain, reason) in zip(cells, classify(cells), strict=True):
+        if reason:
+            dropped.setdefault(reason, []).append(cell)
         else:
             kept.append(plain)
     numbered = tuple(
         msgspec.structs.replace(cell, id=f"c{n:03d}") for n, cell in enumerate(kept, start=1)
     )
-    words = [
+    lines = [
         f"left out {len(out)} cell{'s' if len(out) > 1 else ''}"
-        f" ({labels.format_short_label(out[0])}" + (", …" if len(out) > 1 else "") + f"): {why}"
-        for why, out in dropped.items()
+        f" ({labels.format_short_label(out[0])}" + (", …" if len(out) > 1 else "") + f"): {reason}"
+        for reason, out in dropped.items()
     ]
-    return numbered, words
+    return numbered, lines
 
 
 def explain_infeasible(cell: Cell) -> str:
-    """Why that cell cannot be; empty where nothing is known against it."""
+    """Return the reason why a cell cannot be measured; empty if none is known."""
     return _explain(cell, model_config.find_family(cell.model))
 
 

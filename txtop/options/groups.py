@@ -1,4 +1,4 @@
-"""The groups of options in `--help`, in their order."""
+"""The groups of options in `--help`, in their order; apart because commands share them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of whole numbers as a command line spells them: `1 8 32`, `1,8,32`, `128-1024*2`."""
+"""Numbers as a command line spells them: lists and ranges (`1,8`, `128-1024*2`), and shares."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from contextlib import suppress
 from txtop.errors import UsageError
 
 MAX_NUMBERS = 10_000
+# Fewer numbers are easier to read as a list.
 _MIN_RANGE = 4
 _RANGE = re.compile(r"([0-9]{1,12})-([0-9]{1,12})([*+])([0-9]{1,12})")
 _NUMBER = re.compile(r"[0-9]{1,12}")
 _FORMS = "write 8, or 1,8,32, or 128-1024*2, or 16-64+16"
 
 
-def parse_numbers(option: str, words: Sequence[str] | None) -> list[int] | None:
-    """The numbers that `words` spell, in their order, each once; null stays null.
+def parse_numbers(option: str, texts: Sequence[str] | None) -> list[int] | None:
+    """Return the numbers in `texts`, in order and without repeats; `None` for `None`.
 
     `a-b*k` is a, a x k, … up to b; `a-b+k` is a, a + k, … up to b (as in llama-bench).
     Raises `UsageError`, which names `option`, for anything else.
     """
-    if words is None:
+    if texts is None:
         return None
-    found = [
-        n for word in words for part in word.split(",") for n in _parse_part(option, part.strip())
+    numbers = [
+        n for text in texts for part in text.split(",") for n in _parse_part(option, part.strip())
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(numbers))
 
 
 def _parse_part(option: str, part: str) -> list[int]:
@@ -39,33 +40,33 @@ def _parse_part(option: str, part: str) -> list[int]:
     grows = step > 1 and low > 0 if match[3] == "*" else step > 0
     if low > high or not grows:
         raise UsageError(f"{option}: the range {part} never ends or is empty", _FORMS)
-    found = []
+    numbers = []
     while low <= high:
-        found.append(low)
+        numbers.append(low)
         low = low * step if match[3] == "*" else low + step
-        if len(found) > MAX_NUMBERS:
+        if len(numbers) > MAX_NUMBERS:
             raise UsageError(f"{option}: the range {part} has over {MAX_NUMBERS} values")
-    return found
+    return numbers
 
 
 def format_numbers(values: Sequence[int]) -> list[str]:
-    """The words that spell these numbers: four and more in even steps are one range."""
+    """Return the arguments that spell `values`: four and more in even steps become one range."""
     if len(values) >= _MIN_RANGE and values[0] > 0:
         low, second, high = values[0], values[1], values[-1]
-        for word in (f"{low}-{high}*{second // low}", f"{low}-{high}+{second - low}"):
+        for text in (f"{low}-{high}*{second // low}", f"{low}-{high}+{second - low}"):
             with suppress(UsageError):
-                if _parse_part("", word) == list(values):
-                    return [word]
+                if _parse_part("", text) == list(values):
+                    return [text]
     return list(map(str, values))
 
 
 _SHARE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})\s*(%?)")
 
 
-def parse_percentage(option: str, word: str) -> float:
-    """The share that `word` spells, at least 0 and under 1. Raises `UsageError`."""
-    match = _SHARE.fullmatch(word.strip())
-    found = float(match[1]) / (100 if match[2] else 1) if match else 1.0
-    if found >= 1:
-        raise UsageError(f"{option}: {word[:40]!a} is no share under 100 %", "write 3% or 0.03")
-    return found
+def parse_percentage(option: str, text: str) -> float:
+    """Return `3%` or `0.03` as a share of at least 0 and under 1. Raises `UsageError`."""
+    match = _SHARE.fullmatch(text.strip())
+    share = float(match[1]) / (100 if match[2] else 1) if match else 1.0
+    if share >= 1:
+        raise UsageError(f"{option}: {text[:40]!a} is no share under 100 %", "write 3% or 0.03")
+    return share

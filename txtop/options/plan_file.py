@@ -1,4 +1,4 @@
-"""A plan as a TOML file: what the options of `run` say, under their names."""
+"""Plan files: the options of `run` in TOML, each under its name."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ _KEYS = sorted(set(_NAMES) - set(SECONDS.values()))
 
 
 def read_plan_file(path: Path) -> RunOptions:
-    """What the file asks for. Numbers may be ranges: `batch_sizes = "1-64*2"`; a rate may be a
-    number.
+    """Read the options in a plan file.
 
-    Raises `UsageError` where it cannot be read, is no TOML, or has a key or value that `run` has
-    not.
+    Numbers may be ranges, as in `batch_sizes = "1-64*2"`; a rate may be a number or a text.
+
+    Raises `UsageError` for a file that cannot be read or is no TOML, and for a key or value that
+    `run` does not have.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
             f"--plan {path}: {error}", "a TOML file, as --save-plan writes it"
         ) from None
-    for key in found:
+    for key in table:
         if key not in _KEYS:
             hint = did_you_mean(key.replace("-", "_"), _KEYS, f"keys: {', '.join(_KEYS)}")
             raise UsageError(f"--plan {path}: no key {key[:40]!a}", hint)
-    given: dict[str, Any] = {_NAMES[key]: value for key, value in found.items()}
+    given: dict[str, Any] = {_NAMES[key]: value for key, value in table.items()}
     for name in _LISTS:
         if name in given:
             given[name] = _parse_numbers(f"--plan {path}: {name}", given[name])
@@ -50,25 +51,26 @@ def read_plan_file(path: Path) -> RunOptions:
 
 
 def _parse_numbers(where: str, value: object) -> list[int] | None:
-    words = value if isinstance(value, list) else [value]
-    return parse_numbers(where, [str(word) for word in words])
+    values = value if isinstance(value, list) else [value]
+    return parse_numbers(where, [str(item) for item in values])
 
 
 def _parse_rates(value: object) -> list[object]:
-    """As `--rate` has them: words."""
-    words = value if isinstance(value, list) else [value]
-    return [str(word) if type(word) in (int, float) else word for word in words]
+    """Return rates as texts, as `--rate` takes them; anything but a number is left as it is."""
+    rates = value if isinstance(value, list) else [value]
+    return [str(rate) if type(rate) in (int, float) else rate for rate in rates]
 
 
-def encode_plan_file(asked: RunOptions) -> bytes:
-    """The TOML of what was asked, without what is default."""
-    return tomli_w.dumps(asked.given()).encode()
+def encode_plan_file(options: RunOptions) -> bytes:
+    """Return the TOML of the options that were given."""
+    return tomli_w.dumps(options.given()).encode()
 
 
 def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:
-    """The file's plan with the options that were given beside it.
+    """Return the options of a plan file, overridden by those given beside it.
 
-    Raises `UsageError` where both name models: which are meant cannot be told.
+    Of a number of iterations and a budget, the one given beside the file replaces the other in it.
+    Raises `UsageError` if both name models: either may be meant.
     """
     if file.models and given.models:
         raise UsageError(

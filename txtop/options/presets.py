@@ -1,4 +1,4 @@
-"""Runs with a name: the plan each spells."""
+"""Presets: named plans, in full size and in a small form for a first try."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
 
 
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
-    """What a preset sets; everything else keeps its default, and an option given overrides it.
+    """The values that a preset sets; all else keeps its default, and options override it.
 
-    `smoke` is the same question asked of less work: it ends within a minute on two cores.
+    `smoke` asks the same question of less work: it ends within a minute on two cores.
     """
 
     title: str
@@ -43,7 +43,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     smoke: Preset | None = None
 
     def at(self, scale: PresetScale) -> Preset:
-        """The preset itself, or its small form."""
+        """Return the preset itself, or its small form for `smoke`."""
         return self.smoke or self if scale == "smoke" else self
 
 
@@ -136,7 +136,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def build_quick_plan() -> Plan:
-    """The plan of the preset `build_quick_plan` as the home screen starts it."""
+    """Build the plan of the preset `quick`, as the home screen starts it."""
     preset = PRESETS["quick"]
     cells = expand_matrix(
         models=list(preset.models),

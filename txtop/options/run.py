@@ -1,16 +1,18 @@
-"""From what a command line asks to a plan: a preset's values, overridden, then checked."""
+"""The plan of `txtop run`: a preset's values, overridden by options, then checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from txtop.errors import UsageError, did_you_mean
-from txtop.models import model_config as known
+from txtop.models import model_config
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.presets import PRESETS, Preset
-from txtop.options.run_options import RunOptions as Asked
+from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
@@ -18,44 +20,43 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Allowed, Plan
 
 MAX_CELLS = 10_000
-# The header, which holds the plan, is one line of the log, of which 1 MiB is read.
+# A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
 MAX_PLAN_BYTES = 1_000_000
 
 
-def build_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Plan:
-    """The plan; `say` gets a line for each kind of cell that makes no sense and is left out.
+def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None) -> Plan:
+    """Build the plan that `options` ask for.
 
-    Raises `UsageError` for what cannot be measured or contradicts itself.
+    `say` is called with a line for each reason to leave cells out. Raises `UsageError` for options
+    that contradict each other or cannot be measured.
     """
-    cells, left_out = drop_infeasible(expand_cells(asked))
+    cells, left_out = drop_infeasible(expand_cells(options))
     if not cells:
         raise UsageError(f"no cell is left: {left_out[0]}")
     for line in left_out:
         say(line)
     for cell in cells:
-        refused = known.explain_refusal(cell)
-        if refused:
-            raise UsageError(*refused)
-    import msgspec
-
-    base = preset_defaults(asked)
-    fixed = None if asked.budget_s is not None else base.iterations
+        refusal = model_config.explain_refusal(cell)
+        if refusal:
+            raise UsageError(*refusal)
+    base = preset_defaults(options)
+    fixed = None if options.budget_s is not None else base.iterations
     plan = Plan(
         cells=cells,
-        iterations=asked.iterations if asked.iterations is not None else fixed,
-        warmup=base.warmup if asked.warmup is None else asked.warmup,
-        seed=asked.seed or 0,
-        preset=asked.preset,
-        scale=asked.scale or "full",
-        timeout_s=asked.timeout_s,
-        cost_per_hour=asked.cost_per_hour,
+        iterations=options.iterations if options.iterations is not None else fixed,
+        warmup=base.warmup if options.warmup is None else options.warmup,
+        seed=options.seed or 0,
+        preset=options.preset,
+        scale=options.scale or "full",
+        timeout_s=options.timeout_s,
+        cost_per_hour=options.cost_per_hour,
         allowed=Allowed(
-            pickles=bool(asked.allow_pickles), remote_code=bool(asked.trust_remote_code)
+            pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
         ),
     )
-    if asked.budget_s is not None:
-        plan = msgspec.structs.replace(plan, budget_s=asked.budget_s)
-    positions = asked.fidelity_positions
+    if options.budget_s is not None:
+        plan = msgspec.structs.replace(plan, budget_s=options.budget_s)
+    positions = options.fidelity_positions
     positions = base.fidelity_positions if positions is None else positions
     if positions is not None:
         plan = msgspec.structs.replace(plan, fidelity_positions=positions)
@@ -68,28 +69,30 @@ def build_plan(asked: Asked, say: Callable[[str], None] = lambda _: None) -> Pla
     return plan
 
 
-def expand_cells(asked: Asked) -> tuple[Cell, ...]:
-    """Every combination that was asked for, also those that a plan leaves out or refuses.
+def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
+    """Return a cell for every combination, also for those that a plan leaves out or refuses.
 
-    Raises `UsageError` for what contradicts itself or is too much.
+    Raises `UsageError` for options that contradict each other and for too many cells.
     """
-    _check(asked)
-    base = preset_defaults(asked)
-    chosen = {knob.option: values_of(asked, knob) or usual(base, knob) for knob in KNOBS}
-    cells = expand_matrix(loads=expand_traffic(asked), **chosen)
+    _check(options)
+    base = preset_defaults(options)
+    chosen = {knob.option: values_of(options, knob) or usual(base, knob) for knob in KNOBS}
+    cells = expand_matrix(loads=expand_traffic(options), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return cells
 
 
-def preset_defaults(asked: Asked) -> Preset:
-    """What holds where nothing else was said."""
-    return PRESETS[asked.preset].at(asked.scale or "full") if asked.preset else Preset(title="")
+def preset_defaults(options: RunOptions) -> Preset:
+    """Return the preset of `options`, in its scale; an empty one if none was given."""
+    return (
+        PRESETS[options.preset].at(options.scale or "full") if options.preset else Preset(title="")
+    )
 
 
-def values_of(asked: Asked, knob: Knob) -> list[Any]:
+def values_of(options: RunOptions, knob: Knob) -> list[Any]:
     """Return the values of a knob that were given."""
-    return as_list(getattr(asked, knob.option))
+    return as_list(getattr(options, knob.option))
 
 
 def usual(base: Preset, knob: Knob) -> list[Any]:
@@ -97,29 +100,29 @@ def usual(base: Preset, knob: Knob) -> list[Any]:
     return as_list(getattr(base, knob.option, knob.default))
 
 
-def _check(asked: Asked) -> None:
-    several = {knob.flag: getattr(asked, knob.option) for knob in KNOBS if knob.several}
-    several |= {"--scenario": asked.scenario, "--rate": asked.rate}
-    several |= {"--concurrency": asked.concurrency}
+def _check(options: RunOptions) -> None:
+    several = {knob.flag: getattr(options, knob.option) for knob in KNOBS if knob.several}
+    several |= {"--scenario": options.scenario, "--rate": options.rate}
+    several |= {"--concurrency": options.concurrency}
     for option, values in several.items():
         if values is not None and not values:
             raise UsageError(f"{option} needs at least one value")
         for value in values or ():
             _check_value(option, value)
-    if asked.preset is not None and asked.preset not in PRESETS:
-        hint = did_you_mean(asked.preset, PRESETS, f"presets: {', '.join(PRESETS)}")
-        raise UsageError(f"no preset {asked.preset[:40]!a}", hint)
-    if asked.scale == "smoke" and asked.preset is None:
+    if options.preset is not None and options.preset not in PRESETS:
+        hint = did_you_mean(options.preset, PRESETS, f"presets: {', '.join(PRESETS)}")
+        raise UsageError(f"no preset {options.preset[:40]!a}", hint)
+    if options.scale == "smoke" and options.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")
-    if asked.iterations is not None and asked.budget_s is not None:
+    if options.iterations is not None and options.budget_s is not None:
         raise UsageError(
             "--iterations and --budget contradict each other",
             "N iterations are measured exactly, a budget measures as many as fit: give one",
         )
-    limits.check_integer("--iterations", asked.iterations)
-    limits.check_integer("--requests", asked.requests)
-    limits.check_integer("--max-batch", asked.max_batch)
-    limits.check_common_rules(asked)
+    limits.check_integer("--iterations", options.iterations)
+    limits.check_integer("--requests", options.requests)
+    limits.check_integer("--max-batch", options.max_batch)
+    limits.check_common_rules(options)
 
 
 def _check_value(option: str, value: object) -> None:

@@ -1,6 +1,6 @@
-"""What `txtop run` can be asked, as dataclasses that cyclopts reads: a field is an option.
+"""The options of `txtop run`, as dataclasses that cyclopts reads: a field is an option.
 
-Of the knobs of a cell there is an option each, made from the table; the others are written here.
+The options of a cell's knobs are made from the table of knobs; the others are written here.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def build_range_converter(flag: str) -> Callable[[Any, Sequence[Token]], list[in
 
 
 def build_run_field(knob: Knob) -> tuple[str, Any, None]:
-    """Return the field of a knob for a dataclass: its values, `None` where none were given."""
+    """Return the dataclass field of a knob: its values, `None` if none were given."""
     hint: Any = list[knob.type] if knob.several else knob.type  # type: ignore[name-defined]
     parameter = Parameter(
         help=knob.help,
         group=SECTIONS[knob.section],
         converter=build_range_converter(knob.flag) if knob.is_number else None,
         metavar="INT..." if knob.is_number else None,
-        # Else a `none` before other values is taken for nothing, and they for strays.
+        # Without it cyclopts reads a leading `none` as no value and rejects the values after it.
         n_tokens=-1 if knob.several else None,
     )
     return knob.option, Annotated[hint | None, parameter], None
@@ -45,6 +45,8 @@ def build_run_field(knob: Knob) -> tuple[str, Any, None]:
 if TYPE_CHECKING:
 
     class KnobOptions:
+        """The knobs of a cell, by option: a list of values, one value, or `None` if not given."""
+
         def __getattr__(self, option: str) -> Any: ...
 else:
     KnobOptions = make_dataclass(
@@ -58,7 +60,7 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class ServingOptions:
-    """The options about requests as they were given; `None` where one was not."""
+    """The options about requests, as given; `None` for one that was not."""
 
     scenario: Annotated[
         Sequence[Scenario] | None,
@@ -105,7 +107,7 @@ class ServingOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CommonOptions:
-    """The options that hold for all cells; `None` where one was not given."""
+    """The options that apply to all cells; `None` for one that was not given."""
 
     iterations: Annotated[int | None, Parameter(group=LONG, help="measure exactly this many")] = (
         None
@@ -157,18 +159,21 @@ class CommonOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(CommonOptions, ServingOptions, KnobOptions):
-    """The options of `run` as they were given; `None` where one was not."""
+    """The options of `run`, as given; `None` for one that was not.
+
+    So a plan file keeps only what was typed, and an option overrides it even with the default.
+    """
 
     if TYPE_CHECKING:
 
         def __init__(self, **options: Any) -> None: ...
 
     def given(self) -> dict[str, Any]:
-        """Return the options that were given, by their names in a plan file."""
+        """Return the options that were given, by their keys in a plan file."""
         keys = {name: key for key, name in SECONDS.items()}
         return {keys.get(k, k): v for k, v in vars(self).items() if v is not None}
 
 
-# The unit belongs to a field's name, not to an option's.
+# Fields that have another name than their option: a field names its unit.
 SECONDS = {"budget": "budget_s", "timeout": "timeout_s"}
 NOTHING = RunOptions()
