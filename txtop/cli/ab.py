@@ -1,4 +1,4 @@
-"""`txtop ab`: two or more arms that take turns, until it is known which is faster."""
+"""`txtop ab`: two or more arms that take turns until the faster one is decided."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.cli.common import AS_SET, AS_USUAL, ScreenOptions, StartOptions, check_display_options
+from txtop.cli.common import (
+    DEFAULT_SCREEN,
+    DEFAULT_START,
+    NameOption,
+    ScreenOptions,
+    StartOptions,
+    check_screen_options,
+)
 from txtop.options.ab_options import NO_RULES, NOTHING_SHARED, ABRuleOptions, SharedKnobOptions
 
 ARM_PARAMETER = Parameter(
@@ -26,19 +33,20 @@ def ab(
     ] = None,
     shared: SharedKnobOptions = NOTHING_SHARED,
     rules: ABRuleOptions = NO_RULES,
-    start: StartOptions = AS_USUAL,
-    screen: ScreenOptions = AS_SET,
+    name: NameOption = None,
+    start: StartOptions = DEFAULT_START,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """Which arm is faster, by how much, and what it costs in quality; live."""
-    check_display_options(screen.theme, screen.fps)
+    """Decide which arm is faster, by how much, and what that costs in quality; live."""
+    check_screen_options(screen)
     from txtop.cli.start import run_plan
     from txtop.options import ab as arms
 
-    given = [("--a", a), ("--b", b), *(("--arm", word) for word in arm or ())]
+    given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
     plan = arms.build_ab_plan(
         model,
-        [arms.parse_arm(option, word) for option, word in given if word is not None],
+        [arms.parse_arm(option, text) for option, text in given if text is not None],
         {knob: value for knob, value in vars(shared).items() if value is not None},
         rules.checked(),
     )
-    return run_plan(plan, start, screen)
+    return run_plan(plan, name, start, screen)

@@ -1,4 +1,4 @@
-"""The command line: where errors become one line and an exit code. The commands are beside it."""
+"""The command line as a whole: its commands, and the one place where errors become exit codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__, settings
-from txtop.cli.common import AS_SET, ScreenOptions, SessionDirOption
+from txtop.cli.common import DEFAULT_SCREEN, ScreenOptions, SessionDirOption
 from txtop.cli.completion import build_completion
 from txtop.cli.overview import COMMANDS, COMPLETION_HELP, DESCRIPTION, OPTION_HELP
 from txtop.errors import TxtopError, did_you_mean
@@ -21,7 +21,7 @@ app = App(
     help_format="plaintext",
     default_parameter=Parameter(consume_multiple=True, negative=()),
 )
-# By their places, so that a command imports none of the others.
+# Commands are registered by their places, so that one imports none of the others.
 for command in COMMANDS:
     app.command(command.place, name=command.name, help=command.help)
 app.command(build_completion(app), name="completion", help=COMPLETION_HELP)
@@ -32,22 +32,16 @@ def home(
     *,
     demo: Annotated[bool, Parameter(help=OPTION_HELP["--demo"])] = False,
     session_dir: SessionDirOption = None,
-    screen: ScreenOptions = AS_SET,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """The home screen: this machine, sessions, and a start for the quick preset."""
+    """Open the home screen: this machine, sessions, and a start for the quick preset."""
     from txtop.cli import run
 
-    return run.home(
-        demo=demo,
-        session_dir=session_dir,
-        theme=screen.theme,
-        fps=screen.fps,
-        glyphs=screen.glyphs,
-    )
+    return run.home(demo=demo, session_dir=session_dir, screen=screen)
 
 
 def run_command_line(arguments: list[str]) -> int:
-    """Runs one command; the only place where errors become a line and an exit code."""
+    """Run one command and return its exit code; an error becomes one line on standard error."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
     for problem in settings.load_settings().problems:

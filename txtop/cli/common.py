@@ -1,4 +1,7 @@
-"""Options that several commands share, and the checks that go with them."""
+"""Options that several commands share, and the checks that go with them.
+
+Every command imports it, so it must stay light: what it needs for a check is imported there.
+"""
 
 from __future__ import annotations
 
@@ -13,67 +16,64 @@ from txtop.cli.overview import OPTION_HELP
 from txtop.errors import UsageError, did_you_mean
 from txtop.options.groups import OUTPUT
 
-ThemeOption = Annotated[str | None, Parameter(help=OPTION_HELP["--theme"])]
-FpsOption = Annotated[float | None, Parameter(help=OPTION_HELP["--fps"])]
-GlyphsOption = Annotated[
-    Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
-]
+OnHangupChoice = Literal["continue", "stop"]
+NameOption = Annotated[str | None, Parameter(group=OUTPUT, help="of the session")]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
-OnHangupOption = Annotated[
-    Literal["continue", "stop"] | None,
-    Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
-]
-HeadlessOption = Annotated[bool, Parameter(help="plain lines instead of the screen")]
 WarmupCutOption = Annotated[
     int | None,
     Parameter(name="--warmup", help="what if: the figures with this many warm-up iterations"),
-]
-DetachOption = Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")]
-JsonFileOption = Annotated[
-    str | None,
-    Parameter(
-        name="--json",
-        allow_leading_hyphen=True,
-        help="write the JSON export here; - is standard output",
-    ),
 ]
 
 
 @Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class StartOptions:
-    """Where a run is recorded, and what becomes of it."""
+    """The options of a run that is started or resumed: its recording, and who watches it."""
 
-    name: Annotated[str | None, Parameter(help="of the session")] = None
     session_dir: SessionDirOption = None
-    json_file: JsonFileOption = None
-    headless: HeadlessOption = False
-    detach: DetachOption = False
-    on_hangup: OnHangupOption = None
+    json_file: Annotated[
+        str | None,
+        Parameter(
+            name="--json",
+            allow_leading_hyphen=True,
+            help="write the JSON export here; - is standard output",
+        ),
+    ] = None
+    headless: Annotated[bool, Parameter(help="plain lines instead of the screen")] = False
+    detach: Annotated[bool, Parameter(help="start the run and leave it alone; prints its name")] = (
+        False
+    )
+    on_hangup: Annotated[
+        OnHangupChoice | None,
+        Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
+    ] = None
 
 
 @Parameter(name="*", group=OUTPUT)
 @dataclass(frozen=True, kw_only=True)
 class ScreenOptions:
-    """How the screen looks."""
+    """The look of the screen; `None` for what the settings and the terminal decide."""
 
-    theme: ThemeOption = None
-    fps: FpsOption = None
-    glyphs: GlyphsOption = None
+    theme: Annotated[str | None, Parameter(help=OPTION_HELP["--theme"])] = None
+    fps: Annotated[float | None, Parameter(help=OPTION_HELP["--fps"])] = None
+    glyphs: Annotated[
+        Literal["braille", "blocks", "ascii"] | None, Parameter(help="what plots are drawn with")
+    ] = None
 
 
-AS_USUAL = StartOptions()
-AS_SET = ScreenOptions()
+DEFAULT_START = StartOptions()
+DEFAULT_SCREEN = ScreenOptions()
 
 
 def report_after_screen(path: Path, json_file: str | None) -> int:
-    """What a run prints when its screen was left."""
+    """Print the report of a run after its screen was closed. Return the exit code."""
     from txtop.cli.headless import report_closed_run
 
     return report_closed_run(path, json_file)
 
 
 def check_json_target(value: str | None) -> str | None:
+    """Return the target of `--json`. Raises `UsageError` if it cannot be written."""
     from txtop.cli.output import check_output
 
     if value is not None:
@@ -81,37 +81,41 @@ def check_json_target(value: str | None) -> str | None:
     return value
 
 
-def choose_plain_hangup(on_hangup: OnHangupOption) -> Literal["continue", "stop"]:
-    """What a run does at a hangup that has no screen."""
+def choose_plain_hangup(on_hangup: OnHangupChoice | None) -> OnHangupChoice:
+    """Return what a run without a screen does at a hangup: the option, the setting, or stop."""
     return on_hangup or settings.load_settings().on_hangup or "stop"
 
 
 def check_warmup_cut(warmup: int | None) -> None:
+    """Raise `UsageError` for a what-if number of warm-up iterations that is out of bounds."""
     if warmup is not None and not 0 <= warmup <= 1_000_000:
         raise UsageError(f"--warmup {warmup} is not between 0 and 1000000")
 
 
-def check_detached(json_file: str | None, headless: bool, on_hangup: str | None) -> None:
-    """A run that is left alone prints nothing at its end and outlives its terminal."""
+def check_detached(start: StartOptions) -> None:
+    """Raise `UsageError` for options that a detached run cannot obey.
+
+    It prints nothing at its end and outlives its terminal.
+    """
     for option, given in (
-        ("--json", json_file is not None),
-        ("--headless", headless),
-        ("--on-hangup stop", on_hangup == "stop"),
+        ("--json", start.json_file is not None),
+        ("--headless", start.headless),
+        ("--on-hangup stop", start.on_hangup == "stop"),
     ):
         if given:
             raise UsageError(f"--detach and {option} contradict each other", "give one of them")
 
 
-def check_display_options(theme: str | None, fps: float | None) -> None:
+def check_screen_options(screen: ScreenOptions) -> None:
+    """Raise `UsageError` for a frame rate out of bounds or an unknown theme."""
     least, most = settings.FPS_RANGE
-    if fps is not None and not least <= fps <= most:
-        raise UsageError(f"--fps {fps:g} is not between {least:g} and {most:g}")
-    if theme is None:
+    if screen.fps is not None and not least <= screen.fps <= most:
+        raise UsageError(f"--fps {screen.fps:g} is not between {least:g} and {most:g}")
+    if screen.theme is None:
         return
     from txtop.ui.drawing.themes import list_themes
 
-    known = list_themes()
-    if theme not in known:
-        raise UsageError(
-            f"no theme {theme!r}", did_you_mean(theme, known, f"themes: {', '.join(known)}")
-        )
+    themes = list_themes()
+    if screen.theme not in themes:
+        hint = did_you_mean(screen.theme, themes, f"themes: {', '.join(themes)}")
+        raise UsageError(f"no theme {screen.theme!r}", hint)

@@ -1,4 +1,4 @@
-"""`txtop replay`, `attach` and `stop`: a session on the screen, recorded or going on."""
+"""`txtop replay`, `attach` and `stop`: recorded and running sessions."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from txtop.cli.common import (
-    FpsOption,
-    GlyphsOption,
+    DEFAULT_SCREEN,
+    ScreenOptions,
     SessionDirOption,
-    ThemeOption,
     WarmupCutOption,
-    check_display_options,
+    check_screen_options,
     check_warmup_cut,
     report_after_screen,
 )
@@ -33,12 +32,10 @@ def replay(
     ] = None,
     warmup: WarmupCutOption = None,
     session_dir: SessionDirOption = None,
-    theme: ThemeOption = None,
-    fps: FpsOption = None,
-    glyphs: GlyphsOption = None,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
     """Play a recorded session on the live screen, or two side by side."""
-    check_display_options(theme, fps)
+    check_screen_options(screen)
     check_warmup_cut(warmup)
     from txtop.session.catalog import find_demo, resolve_session
     from txtop.ui.terminal.capabilities import detect_capabilities
@@ -59,9 +56,9 @@ def replay(
         at=at,
         speed=float(speed) if speed else None,
         warmup=warmup,
-        theme=theme,
-        fps=fps,
-        glyphs=glyphs,
+        theme=screen.theme,
+        fps=screen.fps,
+        glyphs=screen.glyphs,
     )
     return 0
 
@@ -70,12 +67,10 @@ def attach(
     session: Annotated[str | None, Parameter(help="default the newest one that is running")] = None,
     *,
     session_dir: SessionDirOption = None,
-    theme: ThemeOption = None,
-    fps: FpsOption = None,
-    glyphs: GlyphsOption = None,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """Show a run that goes on, from any terminal of this machine."""
-    check_display_options(theme, fps)
+    """Show a running session from any terminal of this machine."""
+    check_screen_options(screen)
     from txtop.cli.headless import print_running_session
     from txtop.cli.session_args import find_running_session
     from txtop.ui.terminal.capabilities import detect_capabilities
@@ -85,7 +80,7 @@ def attach(
         return print_running_session(path)
     from txtop.ui.launch import run_follow
 
-    run_follow(path, theme=theme, fps=fps, glyphs=glyphs)
+    run_follow(path, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs)
     return report_after_screen(path, None)
 
 

@@ -1,4 +1,4 @@
-"""`txtop`, `txtop run` and `resume`: the home screen, a run of a plan, and the rest of one."""
+"""`txtop`, `txtop run` and `txtop resume`: the home screen, a new run, the rest of an old one."""
 
 from __future__ import annotations
 
@@ -9,22 +9,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from txtop.cli.common import (
-    AS_SET,
-    AS_USUAL,
-    DetachOption,
-    FpsOption,
-    GlyphsOption,
-    HeadlessOption,
-    JsonFileOption,
-    OnHangupOption,
+    DEFAULT_SCREEN,
+    DEFAULT_START,
+    NameOption,
     ScreenOptions,
-    SessionDirOption,
     StartOptions,
-    ThemeOption,
-    check_detached,
-    check_display_options,
     check_json_target,
-    choose_plain_hangup,
+    check_screen_options,
     report_after_screen,
 )
 from txtop.options.groups import OUTPUT, WHAT
@@ -33,20 +24,16 @@ from txtop.options.run_options import NOTHING, RunOptions
 
 def home(
     *,
-    demo: Annotated[
-        bool, Parameter(help="play a recording that ships with txtop: no model is needed")
-    ] = False,
-    session_dir: SessionDirOption = None,
-    theme: ThemeOption = None,
-    fps: FpsOption = None,
-    glyphs: GlyphsOption = None,
+    demo: bool = False,
+    session_dir: Path | None = None,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
-    """The home screen: this machine, sessions, and a start for the quick preset."""
+    """Open the home screen, or play the demo. Return the exit code."""
     if demo:
         from txtop.cli.replay import replay
 
-        return replay(theme=theme, fps=fps, glyphs=glyphs)
-    check_display_options(theme, fps)
+        return replay(screen=screen)
+    check_screen_options(screen)
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if not detect_capabilities().screen:
@@ -56,7 +43,9 @@ def home(
         return 0
     from txtop.ui.launch import run_home
 
-    path = run_home(session_dir=session_dir, theme=theme, fps=fps, glyphs=glyphs)
+    path = run_home(
+        session_dir=session_dir, theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs
+    )
     return report_after_screen(path, None) if path else 0
 
 
@@ -72,11 +61,12 @@ def run(
             allow_leading_hyphen=True, group=OUTPUT, help="write these options there and end"
         ),
     ] = None,
-    start: StartOptions = AS_USUAL,
-    screen: ScreenOptions = AS_SET,
+    name: NameOption = None,
+    start: StartOptions = DEFAULT_START,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
     """Measure models, live. Every combination of the lists is one cell."""
-    check_display_options(screen.theme, screen.fps)
+    check_screen_options(screen)
     from txtop.cli.start import run_plan
     from txtop.options.run import build_plan
 
@@ -92,7 +82,7 @@ def run(
         check_output(save_plan)
         write_output(save_plan, plan_file.encode_plan_file(options))
         return 0
-    return run_plan(plan, start, screen)
+    return run_plan(plan, name, start, screen)
 
 
 def resume(
@@ -100,35 +90,17 @@ def resume(
         str | None, Parameter(help="default the newest one that was interrupted")
     ] = None,
     *,
-    session_dir: SessionDirOption = None,
-    json_file: JsonFileOption = None,
-    headless: HeadlessOption = False,
-    detach: DetachOption = False,
-    on_hangup: OnHangupOption = None,
-    theme: ThemeOption = None,
-    fps: FpsOption = None,
-    glyphs: GlyphsOption = None,
+    start: StartOptions = DEFAULT_START,
+    screen: ScreenOptions = DEFAULT_SCREEN,
 ) -> int:
     """Finish an interrupted session: measure what is missing, in the same recording."""
-    check_display_options(theme, fps)
-    from txtop.cli import headless as plain
+    check_screen_options(screen)
     from txtop.cli import session_args
-    from txtop.runner import spawn
-    from txtop.ui.terminal.capabilities import detect_capabilities
+    from txtop.cli.start import resume_session
 
-    path = session_args.find_resumable_session(session, session_dir)
-    target = check_json_target(json_file)
+    path = session_args.find_resumable_session(session, start.session_dir)
     if not session_args.is_incomplete(path):
+        target = check_json_target(start.json_file)
         print(f"txtop: nothing of {path.name} is missing", file=sys.stderr)
         return report_after_screen(path, target)
-    if detach:
-        check_detached(json_file, headless, on_hangup)
-        return plain.announce_detached_run(spawn.resume_run(path))
-    if headless or not detect_capabilities().screen:
-        hangup = choose_plain_hangup(on_hangup)
-        launched = spawn.resume_run(path, on_hangup=hangup)
-        return plain.run_headless(launched, on_hangup=hangup, json_file=target)
-    from txtop.ui.launch import run_resumed
-
-    run_resumed(path, fps=fps, theme=theme, glyphs=glyphs, on_hangup=on_hangup)
-    return report_after_screen(path, target)
+    return resume_session(path, start, screen)

@@ -1,7 +1,11 @@
-"""How a plan is begun: left alone, in plain lines, or on the screen."""
+"""The start of a plan's run, and of the rest of one: detached, in plain lines, or on the screen.
+
+Apart from the commands so that they share it, and so that `--help` does not import it.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.cli.common import (
@@ -16,17 +20,17 @@ if TYPE_CHECKING:
     from txtop.plan.plan import Plan
 
 
-def run_plan(plan: Plan, start: StartOptions, screen: ScreenOptions) -> int:
-    """Returns the exit code."""
+def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOptions) -> int:
+    """Measure `plan` in a new session, called `name` if given. Return the exit code."""
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if start.detach:
         from txtop.cli.headless import announce_detached_run
         from txtop.runner import spawn
 
-        check_detached(start.json_file, start.headless, start.on_hangup)
+        check_detached(start)
         return announce_detached_run(
-            spawn.start_run(plan, session_dir=start.session_dir, name=start.name)
+            spawn.start_run(plan, session_dir=start.session_dir, name=name)
         )
     target = check_json_target(start.json_file)
     if start.headless or not detect_capabilities().screen:
@@ -34,15 +38,13 @@ def run_plan(plan: Plan, start: StartOptions, screen: ScreenOptions) -> int:
         from txtop.runner import spawn
 
         hangup = choose_plain_hangup(start.on_hangup)
-        launched = spawn.start_run(
-            plan, session_dir=start.session_dir, name=start.name, on_hangup=hangup
-        )
+        launched = spawn.start_run(plan, session_dir=start.session_dir, name=name, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_live
 
     path = run_live(
         plan,
-        name=start.name,
+        name=name,
         session_dir=start.session_dir,
         fps=screen.fps,
         theme=screen.theme,
@@ -50,3 +52,29 @@ def run_plan(plan: Plan, start: StartOptions, screen: ScreenOptions) -> int:
         on_hangup=start.on_hangup,
     )
     return report_after_screen(path, target) if path else 1
+
+
+def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:
+    """Measure what is missing in the session at `path`. Return the exit code."""
+    from txtop.cli.headless import announce_detached_run, run_headless
+    from txtop.runner import spawn
+    from txtop.ui.terminal.capabilities import detect_capabilities
+
+    target = check_json_target(start.json_file)
+    if start.detach:
+        check_detached(start)
+        return announce_detached_run(spawn.resume_run(path))
+    if start.headless or not detect_capabilities().screen:
+        hangup = choose_plain_hangup(start.on_hangup)
+        launched = spawn.resume_run(path, on_hangup=hangup)
+        return run_headless(launched, on_hangup=hangup, json_file=target)
+    from txtop.ui.launch import run_resumed
+
+    run_resumed(
+        path,
+        fps=screen.fps,
+        theme=screen.theme,
+        glyphs=screen.glyphs,
+        on_hangup=start.on_hangup,
+    )
+    return report_after_screen(path, target)

@@ -1,0 +1,36 @@
+"""The signatures of all commands."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from cyclopts import App
+
+from txtop.cli.app import app
+
+MOST_PARAMETERS = 12
+
+
+def commands(parent: App, name: str = "txtop") -> Iterator[tuple[str, App]]:
+    """Yield every command with its full name, those of a command too."""
+    yield name, parent
+    for child in parent:
+        if not child.startswith("-"):
+            yield from commands(parent[child], f"{name} {child}")
+
+
+COMMANDS = {name: command.default_command for name, command in commands(app)}
+
+
+def test_all_commands_are_walked() -> None:
+    assert {"txtop", "txtop run", "txtop completion", "txtop sessions rename"} <= COMMANDS.keys()
+    assert None not in COMMANDS.values()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_groups_its_options_in_dataclasses(name: str) -> None:
+    command = COMMANDS[name]
+    assert command is not None
+    assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS
