@@ -157,7 +157,9 @@ def test_config_names_its_file_and_writes_it_once(
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
     told = settings.render_settings(Settings())
-    assert all(name in told for name in themes.load_themes(themes.resources.find_directory("themes"))[0])
+    assert all(
+        name in told for name in themes.load_themes(themes.resources.find_directory("themes"))[0]
+    )
 
 
 def test_defaults_that_are_shown_are_valid() -> None:

@@ -1,1 +1,1 @@
-"""The commands, by what they are about. They wire the parts together and compute nothing."""
+"""The commands, by topic. They connect the other packages and compute nothing themselves."""

@@ -1,4 +1,4 @@
-"""`txtop compare`: two sessions, or two sets of sessions, against each other."""
+"""`txtop compare`: regressions between two sessions, or two sets of sessions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def compare(
     margin = parse_percentage("--max-regression", max_regression)
     if a is not None and (base or new):
         raise UsageError("compare takes two sessions, or --base and --new, not both")
-    olds, fresh = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
-    if not olds or not fresh:
+    before, after = (base or [], new or []) if a is None else ([a], [b] if b is not None else [])
+    if not before or not after:
         raise UsageError("compare needs two sessions", "txtop compare A B, or --base A --new B")
-    for side in (olds, fresh):
+    for side in (before, after):
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
     from txtop.analysis import compare as sessions
@@ -42,7 +42,7 @@ def compare(
     from txtop.export.comparison import WRITERS
 
     check_output(output)
-    sides = [[load_named_session(name, session_dir) for name in side] for side in (olds, fresh)]
-    found = sessions.compare_sessions(sides[0], sides[1], margin)
-    write_output(output, WRITERS[format](found).encode())
-    return found.exit_code
+    sides = [[load_named_session(name, session_dir) for name in side] for side in (before, after)]
+    comparison = sessions.compare_sessions(sides[0], sides[1], margin)
+    write_output(output, WRITERS[format](comparison).encode())
+    return comparison.exit_code

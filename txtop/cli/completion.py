@@ -1,4 +1,4 @@
-"""`txtop completion`: what makes a shell complete txtop's commands, options and their values."""
+"""`txtop completion`: shell scripts that complete commands, options and their values."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-# A file of `fpath` is the body of the function that it is named after, and does nothing unless it
-# calls the one that it defines; sourced, it has to say what that one completes.
+# zsh runs a file of `fpath` as the body of the function that the file is named after, so it must
+# call the function that it defines. A sourced file must register that function instead.
 _ZSH = """\
 if [[ ${zsh_eval_context[-1]} == loadautofunc ]]; then
   _cyclopts_txtop "$@"
@@ -18,7 +18,7 @@ fi"""
 
 
 def build_completion(app: App) -> Callable[..., int]:
-    """Build the command `completion` of `app`; an argument, since `app` imports the commands."""
+    """Build the command `completion`. `app` is an argument because it imports this module."""
 
     def completion(
         shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /

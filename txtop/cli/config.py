@@ -1,4 +1,4 @@
-"""`txtop config`: this user's settings, and where they live."""
+"""`txtop config`: this user's settings and the file that holds them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def config(
     path: Annotated[bool, Parameter(help="print where the file lives instead")] = False,
     init: Annotated[bool, Parameter(help="write the file if there is none yet")] = False,
 ) -> int:
-    """Print the settings that are in force, as a file with comments."""
+    """Print the settings in force, as a file with comments."""
     from txtop import settings
     from txtop.sanitise import sanitise
 

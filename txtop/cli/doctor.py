@@ -1,4 +1,4 @@
-"""`txtop doctor` and `selftest`: what this machine can measure, and what txtop costs it."""
+"""`txtop doctor` and `selftest`: the abilities of this machine, and txtop's own effect on it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def doctor(
     json_lines: Annotated[bool, Parameter(name="--json", help="for programs")] = False,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """What this machine can measure, and why not the rest, one line each."""
+    """List what this machine can measure, and why not the rest, one line each."""
     from txtop.cli.probes import format_capabilities, probe_capabilities
 
     capabilities = probe_capabilities(session_dir)
@@ -35,7 +35,7 @@ def selftest(
     overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False,
     aa: Annotated[bool, Parameter(help="identical arms: how many name a winner")] = False,
 ) -> int:
-    """The tool's own effect on the numbers, and how often its A/B cries wolf."""
+    """Measure txtop's own effect on the numbers, and how often its A/B names a false winner."""
     if not overhead and not aa:
         raise UsageError("selftest needs a check", "--overhead, --aa or both")
 

@@ -1,4 +1,4 @@
-"""`txtop show` and `export`: a recorded session for people and for programs."""
+"""`txtop show` and `export`: the results of a recorded session, for people and for programs."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def show(
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Print what the run printed at its end."""
+    """Print the results of a session, as the run printed them at its end."""
     from txtop.options.parsing import parse_percentage
 
     check_warmup_cut(warmup)
-    judged = None if margin is None else parse_percentage("--margin", margin)
+    threshold = None if margin is None else parse_percentage("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.session_args import load_named_session
     from txtop.export.text.table import format_report
 
     state = load_named_session(session, session_dir, warmup)
     print(format_report(state, FinalMetrics()), end="")
-    if judged is not None:
+    if threshold is not None:
         from txtop.export.text.ratios import format_ratios
 
-        print("", *format_ratios(state, judged), sep="\n")
+        print("", *format_ratios(state, threshold), sep="\n")
     return 0
 
 
@@ -56,7 +56,7 @@ def export(
     schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Write a session for other programs."""
+    """Write the results of a session for other programs."""
     check_warmup_cut(warmup)
     from txtop.cli.output import write_output
     from txtop.cli.session_args import load_named_session
@@ -75,7 +75,7 @@ def export(
     from txtop.export.batches_only import describe_left_out
 
     state = load_named_session(session, session_dir, warmup)
-    if said := describe_left_out(state, format):
-        print(f"txtop: {said}", file=sys.stderr)
+    if note := describe_left_out(state, format):
+        print(f"txtop: {note}", file=sys.stderr)
     write_output(output, WRITERS[format](state, FinalMetrics()))
     return 0

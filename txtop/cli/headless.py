@@ -1,4 +1,7 @@
-"""The plain view: the same runner and the same reader as the screen, in lines."""
+"""The plain view: the same runner and reader as the screen, in lines on standard error.
+
+Reports and exports go to standard output.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,10 @@ EXIT_INTERRUPTED = 130
 
 
 def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str | None) -> int:
-    """Follows a run that this process has started, in plain lines. Returns the exit code.
+    """Follow a run that this process has started, in plain lines. Return the exit code.
 
-    SIGINT and SIGTERM stop the run after the step at hand, a second one at once; SIGHUP does what
-    `on_hangup` says.
+    SIGINT and SIGTERM stop the run after the current step, a second one at once; SIGHUP stops it or
+    lets it continue, by `on_hangup`.
     """
     control = ControlClient(launched.path)
     interrupts = 0
@@ -54,9 +57,9 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
     while not follower.finished:
         if not follower.update() and launched.process.poll() is not None and not follower.update():
             break
-        lines.tell()
+        lines.print_new()
         time.sleep(POLL_S)
-    lines.tell()
+    lines.print_new()
     with suppress(OSError):
         launched.process.stdin.close()  # type: ignore[union-attr]
     recorded = launched.process.wait() == 0
@@ -71,7 +74,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
 
 
 def announce_detached_run(launched: LaunchedRun) -> int:
-    """Says where the run is to be found, and leaves it alone."""
+    """Print the name of a run that continues without this process. Return the exit code."""
     name = launched.path.name
     _print_progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
     print(name)
@@ -79,21 +82,22 @@ def announce_detached_run(launched: LaunchedRun) -> int:
 
 
 def _not_recorded(path: Path) -> RunError:
-    said = read_last_log_line(path).removeprefix("txtop: ")
-    return RunError("the session was not wholly recorded", f"{said}; is the disk full?")
+    last_line = read_last_log_line(path).removeprefix("txtop: ")
+    return RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
 
 
 class _LinePrinter:
-    """Tells on standard error what is new in a state, and now and then how far it is."""
+    """Printer of a state's new log lines, and of its progress every `PROGRESS_INTERVAL_S`."""
 
     def __init__(self, state: SessionState, finals: FinalMetrics) -> None:
         self._state, self._finals = state, finals
-        self._told = 0
-        self._said_s = time.monotonic()
+        self._printed = 0
+        self._printed_s = time.monotonic()
 
-    def tell(self) -> None:
+    def print_new(self) -> None:
+        """Print the log lines since the last call; progress if none came for a while."""
         state = self._state
-        for line in state.log[self._told :]:
+        for line in state.log[self._printed :]:
             cell = state.cells.get(line.cell or "")
             text = (
                 line.text
@@ -105,20 +109,20 @@ class _LinePrinter:
             if cell is not None and state.versus is not None:
                 text = f"{state.versus.letter(cell.cell.id)} {text}"
             _print_progress(f"{_format_clock(line.at_ns)} {text}")
-            self._said_s = time.monotonic()
-        self._told = len(state.log)
+            self._printed_s = time.monotonic()
+        self._printed = len(state.log)
         now = _describe_activity(state)
-        if now and time.monotonic() - self._said_s > PROGRESS_INTERVAL_S:
-            self._said_s = time.monotonic()
+        if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
+            self._printed_s = time.monotonic()
             _print_progress(f"{_format_clock(state.clock_ns)} {now}")
 
 
 def _describe_activity(state: SessionState) -> str:
-    """What is going on, and how far it is; empty between two things."""
+    """Return the current activity and its progress; empty between two activities."""
     if state.comparing is not None:
-        at = state.comparing
-        share = at.done / at.total if at.total else 0.0
-        label = labels.format_short_label(state.cells[at.cell].cell)
+        comparing = state.comparing
+        share = comparing.done / comparing.total if comparing.total else 0.0
+        label = labels.format_short_label(state.cells[comparing.cell].cell)
         return f"{label}: comparing its output, {share:.0%}"
     cell = state.cells.get(state.current or "")
     if cell is None:
@@ -127,12 +131,12 @@ def _describe_activity(state: SessionState) -> str:
         return "; ".join(map(state.versus.words, state.versus.sequences))
     n = len(cell.samples.kept())
     if cell.cell.serving is not None and cell.stage == "measuring":
-        lanes, wanted = cell.served.lanes, cell.cell.serving.requests
-        moving = f", {lanes.waiting} waiting, {len(lanes.running)} running" if lanes else ""
-        return f"{labels.format_short_label(cell.cell)}: {n} of {wanted} answered{moving}"
-    of = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
-    far = f" {n}{of}" if cell.stage == "measuring" else ""
-    return f"{labels.format_short_label(cell.cell)}: {cell.stage}{far}"
+        lanes, requested = cell.served.lanes, cell.cell.serving.requests
+        queue = f", {lanes.waiting} waiting, {len(lanes.running)} running" if lanes else ""
+        return f"{labels.format_short_label(cell.cell)}: {n} of {requested} answered{queue}"
+    total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
+    progress = f" {n}{total}" if cell.stage == "measuring" else ""
+    return f"{labels.format_short_label(cell.cell)}: {cell.stage}{progress}"
 
 
 def _format_clock(ns: int) -> str:
@@ -148,23 +152,28 @@ def _print_progress(text: str) -> None:
 def _finish_run(
     path: Path, state: SessionState, finals: FinalMetrics, json_file: str | None
 ) -> int:
-    """Prints the report and writes the export; the exit code that the cells deserve."""
+    """Print the report and write the export. Return the exit code by the cells' results.
+
+    The report goes to standard error if the export goes to standard output.
+    """
     out = sys.stderr if json_file == "-" else sys.stdout
     with suppress(OSError):
         print(table.format_report(state, finals), end="", file=out, flush=True)
     if json_file is not None and state.header is not None:
         write_output(json_file, to_json(state, finals))
-    if said := session_list.format_size_warning(path.parent):
-        _print_progress(said)
+    if warning := session_list.format_size_warning(path.parent):
+        _print_progress(warning)
     if state.failed:
         return 1
-    found = state.versus
-    open_ = found and any(found.verdict(n, over=True) == "inconclusive" for n in found.sequences)
-    return EXIT_INCONCLUSIVE if open_ else 0
+    versus = state.versus
+    is_open = versus and any(
+        versus.verdict(n, over=True) == "inconclusive" for n in versus.sequences
+    )
+    return EXIT_INCONCLUSIVE if is_open else 0
 
 
 def report_closed_run(path: Path, json_file: str | None) -> int:
-    """After a screen was left: the report of a run that ended, or how to come back to it."""
+    """Print the report of a run whose screen was closed, or the command to return to it."""
     alive = ControlClient(path).status() is not None
     state, problems = load_session(path)
     if alive and state.ended is None:
@@ -183,7 +192,7 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
 
 
 def print_running_session(path: Path) -> int:
-    """A running session in plain lines until its end."""
+    """Print a running session in plain lines until its end. Return the exit code."""
     control = ControlClient(path)
     follower = Follower(path, control.tail)
     finals = FinalMetrics()
@@ -191,23 +200,23 @@ def print_running_session(path: Path) -> int:
     while not follower.finished:
         if not follower.update() and control.status() is None and not follower.update():
             break
-        lines.tell()
+        lines.print_new()
         time.sleep(POLL_S * 5)
-    lines.tell()
+    lines.print_new()
     return _finish_run(path, follower.state, finals, None)
 
 
 def print_recorded_session(path: Path, warmup_cut: int | None = None) -> None:
-    """A recorded session in plain lines: what happened, then its table."""
+    """Print a recorded session in plain lines: its log, then its report."""
     state, problems = load_session(path, warmup_cut)
     finals = FinalMetrics()
-    _LinePrinter(state, finals).tell()
+    _LinePrinter(state, finals).print_new()
     for line in problems.lines():
         _print_progress(line)
     print(table.format_report(state, finals), end="")
 
 
 def format_home(folder: Path | None) -> str:
-    """What the home screen says, in lines."""
+    """Return the home screen as lines: the sessions, then the commands to begin with."""
     start_here = "start: txtop run --preset quick   replay: txtop replay   check: txtop doctor"
     return session_list.format_sessions(folder) + start_here + "\n"

@@ -1,4 +1,4 @@
-"""Write what a command makes: to a file, or to standard output."""
+"""The output of a command: to a file, or to standard output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from txtop.errors import RunError, UsageError
 
 
 def check_output(target: str) -> None:
-    """Raises `UsageError` now if `target` could not be written at the end of a run."""
+    """Raise `UsageError` if `target` cannot be written: before a run, not at its end."""
     if target == "-":
         return
     path = Path(target)
@@ -18,7 +18,7 @@ def check_output(target: str) -> None:
 
 
 def write_output(target: str, body: bytes) -> None:
-    """Writes to a file, or to standard output for `-`. Raises `RunError`."""
+    """Write to a file, or to standard output for `-`. Raises `RunError`."""
     if target == "-":
         sys.stdout.buffer.write(body)
         sys.stdout.buffer.flush()

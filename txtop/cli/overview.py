@@ -1,6 +1,6 @@
-"""The commands of txtop and its help page, without the argument parser.
+"""The list of commands and the page of `txtop --help`, without the argument parser.
 
-Apart from the parser because importing that takes longer than everything else `--help` does.
+Apart from the parser because importing it takes longer than all else that `--help` does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class CommandEntry(NamedTuple):
     help: str
 
 
-# In the order in which a person meets them. `completion` is built in `cli.app`, from the app.
+# In the order in which a user meets them. `completion` is built in `cli.app`, from the app.
 COMMANDS = (
     CommandEntry("run", "txtop.cli.run:run", "measure models, live"),
     CommandEntry(

@@ -1,4 +1,4 @@
-"""Ask worker, sampler, terminal and disk what they can do here.
+"""The probes of `txtop doctor`: worker, sampler, terminal and disk of this machine.
 
 Apart from the command `doctor`, whose import must stay light.
 """

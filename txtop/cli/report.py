@@ -19,7 +19,7 @@ def report(
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Write a session as one HTML file with plots, without script and without network."""
+    """Write a session as one HTML file with plots, without scripts and network access."""
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session

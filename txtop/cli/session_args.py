@@ -1,4 +1,4 @@
-"""Find the session that a command names, and read it."""
+"""The session that a command names: found by name or state, and read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from txtop.state.session import SessionState
 
 
 def load_session(path: Path, warmup_cut: int | None = None) -> tuple[SessionState, ReadProblems]:
-    """The state at the end of a recorded session. Raises `SessionError`."""
-    found, problems = read_all(path)
-    return fold_all(found, warmup_cut), problems
+    """Return the state at the end of a recorded session. Raises `SessionError`."""
+    events, problems = read_all(path)
+    return fold_all(events, warmup_cut), problems
 
 
 def load_named_session(
     name: str, folder: Path | None, warmup_cut: int | None = None
 ) -> SessionState:
-    """The state of the session `name`; what was not read of it is said. Raises `SessionError`."""
+    """Return the state of the session `name`, and print what could not be read of it.
+
+    Raises `SessionError`.
+    """
     state, problems = load_session(catalog.resolve_session(name, folder), warmup_cut)
     for line in problems.lines():
         print(f"txtop: {sanitise(line)}", file=sys.stderr)
@@ -32,26 +35,26 @@ def load_named_session(
 
 
 def find_running_session(name: str | None, folder: Path | None) -> Path:
-    """The session `name`, or the newest one that runs. Raises `SessionError` where none does."""
+    """Return the session `name`, or the newest running one. Raises `SessionError` if none runs."""
     if name is not None:
         path = catalog.resolve_session(name, folder)
         if ControlClient(path).status() is None:
             raise SessionError(f"session {name[:80]} is not running here", "txtop replay plays it")
         return path
-    for found in catalog.list_recent(folder=folder):
+    for entry in catalog.list_recent(folder=folder):
         if (
-            found.ended is None
-            and not found.bundled
-            and ControlClient(found.path).status() is not None
+            entry.ended is None
+            and not entry.bundled
+            and ControlClient(entry.path).status() is not None
         ):
-            return found.path
+            return entry.path
     raise SessionError("no session is running here", "txtop run starts one")
 
 
 def find_resumable_session(name: str | None, folder: Path | None) -> Path:
-    """The session `name`, or the newest of which something is missing.
+    """Return the session `name`, or the newest incomplete one.
 
-    Raises `SessionError` where there is none, `UsageError` where it cannot go on.
+    Raises `SessionError` if there is none, `UsageError` if it is running or cannot be resumed.
     """
     if name is None:
         path = _find_interrupted_session(folder)
@@ -65,25 +68,25 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 
 def is_incomplete(path: Path) -> bool:
-    """Whether a session has cells without a result, or outputs that were not compared yet."""
+    """Return whether a session has cells without a result, or outputs not compared yet."""
     state = load_session(path)[0]
     return bool(find_missing_cells(state) or find_pending_comparisons(state))
 
 
 def _find_interrupted_session(folder: Path | None) -> Path:
-    for found in catalog.list_recent(folder=folder):
-        cut = found.ended in (None, "stopped", "failed") and found.path.is_dir()
-        if not cut or found.bundled or ControlClient(found.path).status() is not None:
+    for entry in catalog.list_recent(folder=folder):
+        is_cut = entry.ended in (None, "stopped", "failed") and entry.path.is_dir()
+        if not is_cut or entry.bundled or ControlClient(entry.path).status() is not None:
             continue
-        if is_incomplete(found.path):
-            return found.path
+        if is_incomplete(entry.path):
+            return entry.path
     raise SessionError("no session was interrupted here", "txtop sessions lists them")
 
 
 def find_idle_session(name: str, folder: Path | None) -> Path:
-    """The session `name`, which nobody is recording. Raises `SessionError`, `UsageError`."""
+    """Return the session `name`. Raises `SessionError`; `UsageError` if it is still running."""
     path = catalog.resolve_session(name, folder)
     if ControlClient(path).status() is not None:
-        known = catalog.get_session_id(path)
-        raise UsageError(f"{known} is running", f"txtop stop {known} ends it")
+        session_id = catalog.get_session_id(path)
+        raise UsageError(f"{session_id} is running", f"txtop stop {session_id} ends it")
     return path

@@ -1,4 +1,4 @@
-"""`txtop sessions`: what was recorded here, its names, and what goes."""
+"""`txtop sessions`: list, rename and delete recorded sessions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def list_sessions(
     if session_dir is not None and not session_dir.is_dir():
         print(f"txtop: no folder {session_dir}", file=sys.stderr)
     print(format_sessions(session_dir, query), end="")
-    if said := format_size_warning(session_dir):
-        print(f"txtop: {said}", file=sys.stderr)
+    if warning := format_size_warning(session_dir):
+        print(f"txtop: {warning}", file=sys.stderr)
     return 0
 
 
@@ -64,7 +64,7 @@ def delete(
 
 
 def _confirm_deletion(names: tuple[str, ...]) -> bool:
-    """Asks, where there is somebody to ask."""
+    """Ask on the terminal; without one the answer is no."""
     if not sys.stdin.isatty():
         return False
     from txtop.sanitise import sanitise

@@ -1,4 +1,4 @@
-"""`txtop verify`: whether a session is as its writer left it."""
+"""`txtop verify`: a check that a session is as its writer left it."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ MAX_SHOWN = 20
 
 
 def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
-    """Check a session's lines, sequence, clocks and digest; says which line is wrong."""
+    """Check a session's lines, sequence, clocks and digest, and print the lines that are wrong."""
     from txtop.sanitise import sanitise
     from txtop.session.catalog import get_session_id, resolve_session
-    from txtop.session.verify import verify_log as check
+    from txtop.session.verify import verify_log
 
     path = resolve_session(session, session_dir)
-    found = check(path)
-    for line, what in found.wrong[:MAX_SHOWN]:
-        print(f"line {line}: {sanitise(what, 300)}")
-    if found.wrong_count > MAX_SHOWN:
-        print(f"and {found.wrong_count - MAX_SHOWN} more")
-    facts = [_many(found.lines, "line"), _many(found.segments, "segment")]
-    facts += [f"{found.unknown} of a kind that a newer txtop knows"] if found.unknown else []
-    facts += [f"1 torn record at the end ({found.torn_bytes} bytes)"] if found.torn_bytes else []
-    if found.digests:
-        facts.append("the digest fits" if found.digests == 1 else f"{found.digests} digests fit")
-    if not found.ended:
+    result = verify_log(path)
+    for line, problem in result.wrong[:MAX_SHOWN]:
+        print(f"line {line}: {sanitise(problem, 300)}")
+    if result.wrong_count > MAX_SHOWN:
+        print(f"and {result.wrong_count - MAX_SHOWN} more")
+    facts = [_many(result.lines, "line"), _many(result.segments, "segment")]
+    facts += [f"{result.unknown} of a kind that a newer txtop knows"] if result.unknown else []
+    facts += [f"1 torn record at the end ({result.torn_bytes} bytes)"] if result.torn_bytes else []
+    if result.digests:
+        facts.append("the digest fits" if result.digests == 1 else f"{result.digests} digests fit")
+    if not result.ended:
         facts.append("no end: it is running, or was cut off")
-    word = "wrong" if found.wrong_count else "ok"
-    print(f"{sanitise(get_session_id(path), 80)}: {word}, {', '.join(facts)}")
+    verdict = "wrong" if result.wrong_count else "ok"
+    print(f"{sanitise(get_session_id(path), 80)}: {verdict}, {', '.join(facts)}")
     print("integrity, not authenticity: who can write the file can write a digest that fits")
-    return 1 if found.wrong_count else 0
+    return 1 if result.wrong_count else 0
 
 
 def _many(count: int, what: str) -> str:
