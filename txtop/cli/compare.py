@@ -24,7 +24,7 @@ def compare(
     ] = "-",
     session_dir: SessionDirOption = None,
 ) -> int:
-    """Say whether a session is slower than another: exit 1 if so, 3 if that cannot be said."""
+    """Decide whether a session is slower than another: exit 1 if so, 3 if undecided."""
     from txtop.options.parsing import parse_percentage
 
     margin = parse_percentage("--max-regression", max_regression)
