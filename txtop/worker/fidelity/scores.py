@@ -36,7 +36,7 @@ _MAX_TEXT_CHARACTERS = 300
 class ReferenceOutputs:
     """The outputs of the reference.
 
-    `asked` are the parts of the command that determine them, by which they are reused. `model` is
+    `key` are the parts of the command that determine them, by which they are reused. `model` is
     type, number of parameters and vocabulary. `floor` is the mean KLD against a second pass of the
     reference, `None` for an encoder. `written` are its generated tokens.
     """
@@ -84,7 +84,7 @@ class OutputComparer:
         progress = _ComparisonProgress(command, self._send, self._check)
         key = (command.reference, command.positions, command.seed, command.allowed)
         reference = self._reference
-        if reference is None or reference.asked != key:
+        if reference is None or reference.key != key:
             if reference is not None:
                 reference.spool.close()
             self._reference = None
@@ -143,7 +143,7 @@ class OutputComparer:
             spool.append(answer.rows)
             pooled.append(answer.pooled)
         return ReferenceOutputs(
-            asked=key,
+            key=key,
             passage=text,
             family=loaded.family,
             model=_describe_model(loaded),
