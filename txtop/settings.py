@@ -7,31 +7,30 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
 
 from txtop.errors import did_you_mean
 from txtop.sanitise import sanitise
 
 FPS_RANGE = (0.1, 30.0)
-GLYPH_MODES = ("braille", "blocks", "ascii")
-HANGUP_ACTIONS = ("continue", "stop")
 _MAX_BYTES = 64_000
-_THEME_LINE = re.compile(r"^([ \t]*theme[ \t]*=[ \t]*)(\"[^\"]*\"|'[^']*'|[^\s#]+)", re.MULTILINE)
-_THEME_OFF = re.compile(r"^[ \t]*#[ \t]*theme[ \t]*=.*\n?", re.MULTILINE)
-_TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Null where nothing was chosen; `problems` has a line for whatever could not be used."""
+class Settings(msgspec.Struct, frozen=True):
+    """The settings in force; `None` where nothing was chosen.
 
-    theme: str | None = None
-    fps: float | None = None
+    The types are the checks: a value that does not convert is left out, with a line in `problems`.
+    """
+
+    theme: Annotated[str, Meta(min_length=1, max_length=80)] | None = None
+    fps: Annotated[float, Meta(ge=FPS_RANGE[0], le=FPS_RANGE[1])] | None = None
     glyphs: Literal["braille", "blocks", "ascii"] | None = None
     session_dir: Path | None = None
     on_hangup: Literal["continue", "stop"] | None = None
@@ -40,36 +39,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class SettingSpec:
-    """One setting: what it is for, what holds without it, what it may be, and the check of that,
-    which returns null for a value that may not be."""
+    """Describe one setting: its purpose, its default, and in words which values it accepts."""
 
     name: str
     about: str
     default: Any
     valid: str
-    checked: Callable[[Any], Any]
-
-
-def _check_theme(value: Any) -> str | None:
-    return value if isinstance(value, str) and 0 < len(value) <= 80 else None
-
-
-def _check_fps(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and FPS_RANGE[0] <= value <= FPS_RANGE[1] else None
-
-
-def _check_one_of(words: tuple[str, ...]) -> Callable[[Any], str | None]:
-    return lambda value: value if isinstance(value, str) and value in words else None
-
-
-def _check_folder(value: Any) -> Path | None:
-    if not isinstance(value, str) or "\0" in value or not value.startswith(("/", "~")):
-        return None
-    try:
-        return Path(value).expanduser()
-    except RuntimeError:
-        return None
 
 
 SETTING_SPECS = (
@@ -80,28 +55,24 @@ SETTING_SPECS = (
         "the screen write it here.",
         "txtop-dark",
         "the name of a theme",
-        _check_theme,
     ),
     SettingSpec(
         "fps",
         "Frames a second, 0.1 to 30. By default 4, and 2 over SSH.",
         4,
         f"a number from {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}",
-        _check_fps,
     ),
     SettingSpec(
         "glyphs",
         "What plots are drawn with: braille, blocks or ascii. By default what the terminal can.",
         "braille",
         "braille, blocks or ascii",
-        _check_one_of(GLYPH_MODES),
     ),
     SettingSpec(
         "session_dir",
         "Where sessions live: from / or ~ on. TXTOP_SESSION_DIR goes before it.",
         "~/.local/state/txtop/sessions",
         "a folder from / or ~ on",
-        _check_folder,
     ),
     SettingSpec(
         "on_hangup",
@@ -109,7 +80,6 @@ SETTING_SPECS = (
         "with --headless it stops.",
         "continue",
         "continue or stop",
-        _check_one_of(HANGUP_ACTIONS),
     ),
 )
 
@@ -128,7 +98,7 @@ def load_settings(path: Path | None = None) -> Settings:
         found = tomllib.loads(_read_text(path))
     except FileNotFoundError:
         return Settings()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Settings(problems=(f"{path.name} {_describe_error(error)}: it is left out",))
     values: dict[str, Any] = {}
     problems = []
@@ -138,19 +108,40 @@ def load_settings(path: Path | None = None) -> Settings:
             hint = did_you_mean(name, known, f"keys: {', '.join(known)}")
             problems.append(f"{path.name}: {sanitise(name, 40)} is no key: {hint}")
             continue
-        values[name] = known[name].checked(value)
-        if values[name] is None:
-            given = sanitise(_format_toml(name, value), 80)
+        try:
+            checked = msgspec.convert({name: value}, Settings, dec_hook=_path)
+            values[name] = getattr(checked, name)
+        except (msgspec.ValidationError, OverflowError):
+            given = _as_given(name, value)
             problems.append(f"{path.name}: {given} is left out: it has to be {known[name].valid}")
     return Settings(**values, problems=tuple(problems))
+
+
+def _path(_kind: type, value: object) -> Path:
+    """Convert the value of a folder's key. Raises `ValueError`."""
+    if not isinstance(value, str) or "\0" in value or not value.startswith(("/", "~")):
+        raise ValueError("not a folder from / or ~ on")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _as_given(name: str, value: Any) -> str:
+    """Return the line of a value that was refused, inert and cut to 80 characters."""
+    try:
+        return sanitise(_format_toml(name, value), 80)
+    except RecursionError:
+        return f"{name} = [[…"
 
 
 def _describe_error(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror})"
-    if isinstance(error, tomllib.TOMLDecodeError):
-        return f"is no TOML ({sanitise(str(error), 120)})"
-    return "is no TOML (nested too deep)" if isinstance(error, RecursionError) else "is not UTF-8"
+    if isinstance(error, UnicodeDecodeError):
+        return "is not UTF-8"
+    deep = isinstance(error, RecursionError)
+    return f"is no TOML ({'nested too deep' if deep else sanitise(str(error), 120)})"
 
 
 def render_settings(shown: Settings) -> str:
@@ -183,49 +174,65 @@ def create_settings_file(path: Path | None = None) -> Path | None:
 
 
 def save_theme(name: str, path: Path | None = None) -> bool:
-    """Remembers a theme and leaves every other line as it is; False when that could not be done.
+    """Write a theme into the settings and leave every other line as it is.
 
-    A file that is broken, or in which the place cannot be told, is the user's: it is left alone.
+    Return False, with the file untouched, where that cannot be done: a broken file is the user's.
     """
+    from tomlkit.exceptions import TOMLKitError
+
     path = (path or get_settings_path()).resolve()
     try:
         text = _read_text(path) if path.exists() else ""
+        before = tomllib.loads(text)
         changed = _with_theme(text, name)
-        if tomllib.loads(changed) != {**tomllib.loads(text), "theme": name}:
+        if tomllib.loads(changed) != {**before, "theme": name}:
             return False
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         beside.write_text(changed, encoding="utf-8", newline="")
         beside.replace(path)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError):
+    except (OSError, ValueError, RecursionError, TOMLKitError):
         return False
     return True
 
 
 def _with_theme(text: str, name: str) -> str:
-    """`text` with the theme where one stands, else after its commented line, else first."""
-    table = _TABLE.search(text)
-    top = text[: table.start()] if table else text
-    rest = text[len(top) :]
-    line = _format_toml("theme", name)
-    if _THEME_LINE.search(top):
-        value = line.partition("= ")[2]
-        top = _THEME_LINE.sub(lambda found: found[1] + value, top, count=1)
-    elif off := _THEME_OFF.search(top):
-        end = "" if off[0].endswith("\n") else "\n"
-        top = f"{top[: off.end()]}{end}{line}\n{top[off.end() :]}"
-    else:
-        top = f"{line}\n{top}"
-    return top + rest
+    """Return `text` with the theme in place of the former one, else under its commented line, else
+    at the top. Raises `ValueError` where `theme` is a table."""
+    import tomlkit
+    from tomlkit.items import Comment
+
+    document = tomlkit.parse(text)
+    if isinstance(document.get("theme"), Mapping):
+        raise ValueError("theme is a table")
+    if "theme" in document:
+        document["theme"] = name
+        return tomlkit.dumps(document)
+    body = document.body
+    at = 0
+    for place, (_, line) in enumerate(body, start=1):
+        if isinstance(line, Comment) and _holds(line.trivia.comment, "theme"):
+            line.trivia.trail = line.trivia.trail or "\n"
+            at = place
+            break
+    # Only rendered from here on: the document's index of its keys is not kept up.
+    body.insert(at, (tomlkit.key("theme"), tomlkit.item(name)))
+    return tomlkit.dumps(document)
+
+
+def _holds(comment: str, name: str) -> bool:
+    """Return True for a setting that is commented out, as `render_settings` writes it."""
+    key, equals, _ = comment.lstrip("#").partition("=")
+    return bool(equals) and key.strip() == name
 
 
 def _format_toml(name: str, value: Any) -> str:
-    """`name = value`, as TOML writes it."""
-    import tomli_w
+    """Return `name = value`, as TOML writes it."""
+    import tomlkit
 
     whole = isinstance(value, float) and value.is_integer()
     plain = str(value) if isinstance(value, Path) else int(value) if whole else value
-    return tomli_w.dumps({name: plain}).strip()
+    return tomlkit.dumps({name: plain}).strip()
 
 
 def _read_text(path: Path) -> str:

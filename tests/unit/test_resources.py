@@ -49,8 +49,13 @@ def test_the_wheel_carries_the_data_and_finds_it_once_installed(
     assert {name for name in names if name.startswith("txtop/data/")} == {
         f"txtop/data/{name}" for name in data
     }
-    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "txtop").rglob("*.py")}
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "txtop").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     assert sources <= names
+    assert {Path(name).suffix for name in sources} >= {".py", ".tcss", ".css", ".jinja"}
     assert f"txtop-{txtop.__version__}.dist-info/licenses/LICENSE" in names
     for kind in ("themes", "sessions"):
         package = tmp_path / "txtop"

@@ -42,6 +42,14 @@ def test_every_key_is_read(file: Path) -> None:
         ("fps = 99", "fps = 99 is left out: it has to be a number from 0.1 to 30"),
         ("fps = true", "fps = true is left out: it has to be a number from 0.1 to 30"),
         ("fps = nan", "fps = nan is left out: it has to be a number from 0.1 to 30"),
+        ("fps = " + "9" * 4000, "is left out: it has to be a number from 0.1 to 30"),
+        ("fps = " + "[" * 400 + "]" * 400, "is left out: it has to be a number from 0.1 to 30"),
+        ('theme = ""', 'theme = "" is left out: it has to be the name of a theme'),
+        (f'theme = "{"x" * 81}"', "is left out: it has to be the name of a theme"),
+        (
+            'session_dir = "~no-such-user/x"',
+            'session_dir = "~no-such-user/x" is left out: it has to be a folder from / or',
+        ),
         ("theme = 7", "theme = 7 is left out: it has to be the name of a theme"),
         (
             'session_dir = "here"',
@@ -65,7 +73,15 @@ def test_a_wrong_value_is_named_and_leaves_its_default_alone(
 
 @pytest.mark.parametrize(
     "content",
-    [b"theme = [", b"\xff\xfe", b"[" * 5000, b"a = " + b"[" * 9999, b"#" * 70_000, b"\x1b[2J"],
+    [
+        b"theme = [",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b"a = " + b"[" * 9999,
+        b"#" * 70_000,
+        b"\x1b[2J",
+        b"fps = " + b"9" * 5000,
+    ],
 )
 def test_a_broken_file_gives_the_defaults_is_named_and_stays(file: Path, content: bytes) -> None:
     file.write_bytes(content)
@@ -120,12 +136,35 @@ def test_a_link_to_a_file_elsewhere_stays_a_link(tmp_path: Path) -> None:
     assert link.is_symlink() and settings.load_settings(real) == Settings(theme="nord", fps=3.0)
 
 
-def test_a_place_that_cannot_be_told_is_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"theme" = "nord"\n', '"theme" = "gruvbox"\n'),
+        ("theme = 7 # a number\n", 'theme = "gruvbox" # a number\n'),
+        (
+            'other = """\ntheme = "x"\n# theme = 1\n"""\n',
+            'theme = "gruvbox"\nother = """\ntheme = "x"\n# theme = 1\n"""\n',
+        ),
+        ("fps=3\r\ntheme='nord'\r\n[a]\r\n", 'fps=3\r\ntheme="gruvbox"\r\n[a]\r\n'),
+        ("# theme\nfps = 3\n#theme = 1", '# theme\nfps = 3\n#theme = 1\ntheme = "gruvbox"\n'),
+        ("[a]\n# theme = 1\n", 'theme = "gruvbox"\n[a]\n# theme = 1\n'),
+    ],
+)
+def test_the_theme_takes_its_place_and_nothing_else_moves(
+    tmp_path: Path, before: str, after: str
+) -> None:
     path = tmp_path / "settings.toml"
-    for content in ('"theme" = "nord"\n', 'other = """\ntheme = "x"\n"""\n'):
-        path.write_text(content)
-        assert not settings.save_theme("gruvbox", path)
-        assert path.read_text() == content
+    path.write_text(before, newline="")
+    assert settings.save_theme("gruvbox", path)
+    assert path.read_bytes().decode() == after
+
+
+@pytest.mark.parametrize("content", ["[theme]\nx = 1\n", "theme.x = 1\n", "a = 1\na = 2\n"])
+def test_a_file_without_a_place_for_the_theme_is_left_alone(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(content)
+    assert not settings.save_theme("gruvbox", path)
+    assert path.read_text() == content
 
 
 def test_config_prints_a_file_that_makes_the_same_settings(
@@ -162,12 +201,15 @@ def test_the_file_names_the_themes_that_ship(file: Path) -> None:
     )
 
 
-def test_defaults_that_are_shown_are_valid() -> None:
-    text = settings.render_settings(Settings()).replace("# theme =", "theme =")
+def test_defaults_that_are_shown_are_valid(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    text = settings.render_settings(Settings())
     for key in SETTING_SPECS:
         text = text.replace(f"\n# {key.name} =", f"\n{key.name} =")
-        assert key.checked(key.default) is not None
-    assert set(tomllib.loads(text)) == {key.name for key in SETTING_SPECS}
+    path.write_text(text)
+    read = settings.load_settings(path)
+    assert not read.problems and all(getattr(read, key.name) is not None for key in SETTING_SPECS)
+    assert {key.name for key in SETTING_SPECS} | {"problems"} == set(Settings.__struct_fields__)
 
 
 def test_the_environment_goes_before_the_settings(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import tomli_w
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.options.parsing import parse_numbers
@@ -63,7 +62,9 @@ def _parse_rates(value: object) -> list[object]:
 
 def encode_plan_file(options: RunOptions) -> bytes:
     """Return the TOML of the options that were given."""
-    return tomli_w.dumps(options.given()).encode()
+    import tomlkit
+
+    return tomlkit.dumps(options.given()).encode()
 
 
 def merge_options(file: RunOptions, given: RunOptions) -> RunOptions:

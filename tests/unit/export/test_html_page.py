@@ -148,6 +148,22 @@ def test_hostile_text_is_inert() -> None:
     assert "&lt;script&gt;" in body
 
 
+def test_every_value_of_the_page_is_escaped_where_it_stands() -> None:
+    """Text, attributes and the title alike, whatever the value's own limit is."""
+    made = streams.stream(sweep())
+    assert isinstance(made[0], events.SessionHeader)
+    evil = "<b>cpu</b> & 'quoted' \"twice\" \x1b[2J\u202e"
+    made[0].machine = msgspec.structs.replace(made[0].machine, cpu=evil)
+    for event in made:
+        if isinstance(event, events.CellFinished) and event.cell == "c001":
+            event.status, event.reason = "failed", "{{ title }} <i>" + "x" * 1000
+    body = render_page(fold_all(made), FinalMetrics(), "{% raw %} <u>").decode()
+    assert "&lt;b&gt;cpu&lt;/b&gt; &amp; &#39;quoted&#39; &#34;twice&#34; \\x1b[2J\\u202e" in body
+    assert "<title>{% raw %} &lt;u&gt; · txtop</title>" in body
+    assert "{{ title }} &lt;i&gt;xxx" in body and "x" * 501 not in body
+    assert_inert(body)
+
+
 def test_a_thousand_cells_stay_under_two_megabytes() -> None:
     body = report(streams.stream(sweep(count=125, batches=(1, 2), iterations=3)))
     assert len(body) < MOST_BYTES and body.count("<tr>") == 1001

@@ -1,9 +1,15 @@
-"""The page: headline figures, the table, plots and notes, in one file."""
+"""The page: headline figures, the table, plots and notes, in one file.
+
+`page.html.jinja` holds the page's markup and `page.css` its look; here is what stands in it.
+"""
 
 from __future__ import annotations
 
-import html
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
@@ -11,7 +17,6 @@ from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
 from txtop.export.html import plots
 from txtop.export.html.plots import draw_load_curve
-from txtop.export.html.style import STYLE
 from txtop.export.text import ab, serving_table, table
 from txtop.formatting import format_figure
 from txtop.plan import labels
@@ -20,68 +25,98 @@ from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+
 MAX_CARDS = 12
+MOST_CHARACTERS = 400
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Card:
+    """The headline of one cell, as large as its doubt allows; `rate` is `None` without a figure."""
+
+    name: str
+    about: str
+    status: str
+    rate: str | None = None
+    unit: str = ""
+    certain: bool = False
 
 
 def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> bytes:
-    """The report of a session, the same bytes each time. Everything foreign in it is inert. `name`
-    is what the session is called now, by default what its header says."""
+    """Return the report of a session, the same bytes each time. Everything foreign in it is inert.
+
+    `name` is the present name of the session; its header holds the first one.
+    """
     header = state.header
-    title = _text(name or (header.session if header else "an empty session"))
-    body = [
-        f"<h1>{title}</h1>",
-        f"<p class=muted>{_text(_machine(state))}</p>",
-        _render_ab(state),
-        _cards(state, finals),
-        _section("Every cell", _table(table.list_columns(state), table.build_rows(state, finals))),
-        _section(
-            "Cells that served requests",
-            _table(
-                serving_table.list_serving_columns(state),
-                serving_table.build_serving_rows(state, finals),
-            ),
-            " · ".join(serving_table.build_footnotes(state)),
+    cells = list(state.cells.values())
+    values: dict[str, Any] = {
+        "policy": _trusted(CONTENT_SECURITY_POLICY),
+        "style": _trusted((HERE / "page.css").read_text(encoding="utf-8")),
+        "title": name or (header.session if header else "an empty session"),
+        "version": header.versions.get("txtop", "") if header else "",
+        "machine": _machine(state),
+        "ab": _render_ab(state),
+        "cards": [_card(state, cell, finals) for cell in cells[:MAX_CARDS]],
+        "more_cards": max(0, len(cells) - MAX_CARDS),
+        "cells": (table.list_columns(state), table.build_rows(state, finals)),
+        "served": (
+            serving_table.list_serving_columns(state),
+            serving_table.build_serving_rows(state, finals),
         ),
-        _section("What to know", _notes(state, finals)),
-        _section(
-            "Throughput, latency, length",
-            _side_by_side(
-                plots.draw_tradeoff(state, finals),
-                draw_load_curve(state, finals),
-                plots.draw_lengths(state, finals),
-            ),
+        "served_below": " · ".join(serving_table.build_footnotes(state)),
+        "notes": _notes(state, finals),
+        "unended": state.ended is None,
+        "tradeoffs": _drawings(
+            plots.draw_tradeoff(state, finals),
+            draw_load_curve(state, finals),
+            plots.draw_lengths(state, finals),
         ),
-        _section(
-            f"Speed over the reference precision (margin {DEFAULT_MARGIN:.0%})",
-            _framed(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
-            "The cells ran one after the other, so that drift of the machine is in it.",
-        ),
-        _section("The machine meanwhile", _framed(plots.draw_telemetry(state))),
-        _section(
-            "Iterations and requests",
-            _many(plots.draw_iterations(state, finals)),
-            "Warm-up and what was cut off are grey and count for nothing.",
-        ),
-        "<footer>Made by txtop from the recorded session; every figure can be checked with "
-        f"<code>txtop verify</code> and <code>txtop show</code>. txtop {_text(_version(state))}"
-        "</footer>",
-    ]
-    head = (
-        "<!doctype html><html lang=en><head><meta charset=utf-8>"
-        f'<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">'
-        '<meta name=viewport content="width=device-width, initial-scale=1">'
-        f"<title>{title} · txtop</title><style>{STYLE}</style></head><body><main>"
+        "margin": f"{DEFAULT_MARGIN:.0%}",
+        "speedups": _drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
+        "telemetry": _drawings(plots.draw_telemetry(state)),
+        "iterations": _drawings(*plots.draw_iterations(state, finals)),
+    }
+    return _template().render(values).encode()
+
+
+@cache
+def _template() -> Template:
+    """Return the page's template, which lets no text through as it came."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        finalize=_inert,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
     )
-    return (head + "\n".join(filter(None, body)) + "</main></body></html>\n").encode()
+    environment.filters["at_most"] = _inert
+    return environment.get_template("page.html.jinja")
 
 
-def _text(text: str, limit: int = 400) -> str:
-    return html.escape(sanitise(text, limit))
+def _inert(value: object, most: int = MOST_CHARACTERS) -> Markup:
+    """Escape a value of at most `most` characters; markup of our own stays markup."""
+    from markupsafe import Markup, escape
+
+    return value if isinstance(value, Markup) else escape(sanitise(str(value), most))
 
 
-def _version(state: SessionState) -> str:
-    return state.header.versions.get("txtop", "") if state.header else ""
+def _trusted(markup: str) -> Markup:
+    """Mark as markup what this package made."""
+    from markupsafe import Markup
+
+    return Markup(markup)
+
+
+def _drawings(*drawings: str) -> list[Markup]:
+    """Return the plots that there are."""
+    return [_trusted(drawing) for drawing in drawings if drawing]
 
 
 def _machine(state: SessionState) -> str:
@@ -105,96 +140,56 @@ def _machine(state: SessionState) -> str:
     return " · ".join(parts)
 
 
-def _section(heading: str, body: str, below: str = "") -> str:
-    if not body:
-        return ""
-    said = f"<p class=muted>{_text(below)}</p>" if below else ""
-    return f"<section><h2>{_text(heading)}</h2>{body}{said}</section>"
-
-
-def _render_ab(state: SessionState) -> str:
-    """The verdicts of an A/B in words, their funnels, and the figures behind them."""
+def _render_ab(state: SessionState) -> dict[str, Any]:
+    """Return the verdicts of an A/B in words, their funnels, and the figures behind them."""
     versus = state.versus
     if versus is None:
-        return ""
-    said = ab.format_ab(state)
+        return {}
+    lines = ab.format_ab(state)
     count = len(versus.sequences)
-    claims = "".join(f"<p class=claim>{_text(line)}</p>" for line in said[:count])
-    drawn = "".join(_framed(plots.draw_funnel(versus, name)) for name in versus.sequences)
-    figures = "\n".join(_text(line) for line in said[count:]).strip()
-    return _section("A/B", f"{claims}{drawn}<div class=scroll><pre>{figures}</pre></div>")
+    evidence = "\n".join(lines[count:]).strip().split("\n")
+    return {
+        "claims": lines[:count],
+        "funnels": _drawings(*(plots.draw_funnel(versus, name) for name in versus.sequences)),
+        "evidence": _trusted("\n").join(map(_inert, evidence)),
+    }
 
 
-def _cards(state: SessionState, finals: FinalMetrics) -> str:
-    """The headline of each cell, as large as its doubt allows."""
-    cells = list(state.cells.values())
-    cards = [_card(state, cell, finals) for cell in cells[:MAX_CARDS]]
-    more = len(cells) - len(cards)
-    rest = f"<p class=muted>and {more} more in the table</p>" if more > 0 else ""
-    return f"<div class=cards>{''.join(cards)}</div>{rest}"
-
-
-def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> str:
+def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
     found = finals.of(cell, state.plan.seed)
     rate = found.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
-    name = f"<div class=name>{_text(labels.format_short_label(cell.cell), 90)}</div>"
     if rate is None or rate.mean is None or status != "ok":
-        return f"<div class=card>{name}<div class='figure bad'>{_text(status)}</div>" + (
-            f"<div class='said muted'>{_text(cell.reason, 160)}</div></div>"
-        )
-    doubt = " muted" if rate.ci95 is None else ""
+        return Card(labels.format_short_label(cell.cell), cell.reason, status)
     words = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         words.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
     words.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else f"few: n = {rate.n}")
     words += serving_table.build_summary_parts(cell, found) if cell.cell.serving is not None else []
-    return (
-        f"<div class=card>{name}<div class='figure{doubt}'>{_text(format_figure(rate.mean))}"
-        f"<small> {_text(rate.unit)}</small></div>"
-        f"<div class='said muted'>{_text(' · '.join(words))}</div></div>"
+    about = " · ".join(words)
+    return Card(
+        labels.format_short_label(cell.cell),
+        about,
+        status,
+        format_figure(rate.mean),
+        rate.unit,
+        rate.ci95 is not None,
     )
 
 
-def _table(heading: tuple[tuple[str, str], ...], lines: list[list[str]]) -> str:
-    if not heading:
-        return ""
-    sides = ["" if side == "<" else " class=r" for _, side in heading]
-    names = "".join(f"<th{s}>{_text(n)}</th>" for (n, _), s in zip(heading, sides, strict=True))
-    rows = [
-        "<tr>"
-        + "".join(f"<td{s}>{_text(t)}</td>" for t, s in zip(row, sides, strict=True))
-        + "</tr>"
-        for row in lines
-    ]
-    body = f"<thead><tr>{names}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return f"<div class=scroll><table>{body}</table></div>"
-
-
-def _notes(state: SessionState, finals: FinalMetrics) -> str:
+def _notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:
+    """Return each note with the cells that it concerns."""
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
         said = [f"{cell.status}: {cell.reason}"] if cell.reason else []
         for note in said + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
-    items = []
-    for note, cells in by_note.items():
-        where = "all cells" if len(cells) == len(state.cells) > 1 else ", ".join(cells[:4])
-        more = f" and {len(cells) - 4} more" if len(cells) > 4 and where != "all cells" else ""
-        items.append(f"<li><b>{_text(where + more)}</b>: {_text(note, 500)}</li>")
-    if state.ended is None:
-        items.append("<li>the session has no end: the run goes on or was cut off</li>")
-    return f"<ul>{''.join(items)}</ul>" if items else ""
+    return [(_where(cells, len(state.cells)), note) for note, cells in by_note.items()]
 
 
-def _framed(drawing: str) -> str:
-    return f"<figure>{drawing}</figure>" if drawing else ""
-
-
-def _side_by_side(*drawings: str) -> str:
-    shown = [_framed(d) for d in drawings if d]
-    return f"<div class=half>{''.join(shown)}</div>" if shown else ""
-
-
-def _many(drawings: list[str]) -> str:
-    return f"<div class=third>{''.join(map(_framed, drawings))}</div>" if drawings else ""
+def _where(cells: list[str], count: int) -> str:
+    """Name the cells of a note, the first four of many."""
+    if len(cells) == count > 1:
+        return "all cells"
+    more = f" and {len(cells) - 4} more" if len(cells) > 4 else ""
+    return ", ".join(cells[:4]) + more
