@@ -11,7 +11,10 @@ from support import ui_events
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.models.view import View, build_view
+from txtop.ui.modes import LiveMode
+from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.live import LiveScreen
+from txtop.ui.screens.one_session import OneSessionScreen
 
 KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 
@@ -19,10 +22,16 @@ KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 class Bench(App[None]):
     """An application that is nothing but the screen."""
 
-    def __init__(self, screen: LiveScreen | None = None, theme: str = "txtop-dark") -> None:
+    def __init__(
+        self,
+        screen: OneSessionScreen[Any] | None = None,
+        theme: str = "txtop-dark",
+        keys: KeyHints = KEYS,
+    ) -> None:
         super().__init__()
         themes.install_themes(self, theme)
-        self.live = screen or LiveScreen("live", KEYS)
+        self.live = screen or LiveScreen(LiveMode())
+        self.live.set_footer(keys)
 
     def get_default_screen(self) -> Screen[Any]:
         return self.live

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from textual.pilot import Pilot
 
@@ -12,9 +13,11 @@ from support.screen_text import plain
 from txtop.protocol.events import AnyEvent
 from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
-from txtop.ui.app import TxtopApp
-from txtop.ui.app_base import AppOptions
+from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.modes import AppMode
+from txtop.ui.screens.home import HomeScreen
+from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.session_screen import SessionScreen
 
 
 class FakeRunner:
@@ -48,12 +51,12 @@ class FakeRunner:
 
 @asynccontextmanager
 async def opened(
-    show: AppMode, size: tuple[int, int] = (80, 24)
+    mode: AppMode, size: tuple[int, int] = (80, 24)
 ) -> AsyncIterator[tuple[TxtopApp, Pilot[Path | None]]]:
-    app = TxtopApp(show, AppOptions(fps=20))
+    app = TxtopApp(mode, AppOptions(fps=20))
     async with app.run_test(size=size) as pilot:
         yield app, pilot
-    show.close()
+    mode.close()
 
 
 async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -62,6 +65,24 @@ async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: fl
         if seen():
             return
     raise AssertionError("never came")
+
+
+def home_screen(app: TxtopApp) -> HomeScreen:
+    """The home screen, which must be the current one."""
+    assert isinstance(app.mode_screen, HomeScreen)
+    return app.mode_screen
+
+
+def session_screen(app: TxtopApp) -> OneSessionScreen[Any]:
+    """The screen of one session, which must be the current one."""
+    assert isinstance(app.mode_screen, OneSessionScreen)
+    return app.mode_screen
+
+
+def footer_keys(app: TxtopApp) -> dict[str, str]:
+    """What the keys of the last row do."""
+    assert isinstance(app.mode_screen, SessionScreen)
+    return dict(app.mode_screen.footer)
 
 
 def text(app: TxtopApp) -> str:

@@ -10,7 +10,7 @@ import pytest
 from support.ab_sessions import Script, script
 from support.live_screen import Bench
 from support.panels import G
-from support.pilot import opened, until
+from support.pilot import footer_keys, opened, session_screen, until
 from support.screen_text import lines as text
 from support.tiling import tiled
 from txtop.plan import labels
@@ -21,7 +21,6 @@ from txtop.state.fold import fold_all
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, measure_row
-from txtop.ui.home_actions import list_ab_pairs
 from txtop.ui.models import layout
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import FunnelInterval
@@ -33,7 +32,7 @@ from txtop.ui.panels.ab_divergence import render_ab_divergence
 from txtop.ui.panels.ab_funnel import compute_ratio_range, render_funnel
 from txtop.ui.panels.ab_verdict import format_ab_ratio, render_ab_verdict
 from txtop.ui.screens.dialogs import ChoiceDialog
-from txtop.ui.screens.live import LiveScreen
+from txtop.ui.screens.home import list_ab_pairs
 
 HOSTILE = "\x1b[31m \u202e [/] [@click=app.quit]x"
 TEXTS = {"texts": ("the common text", " one way", " another way"), "divergence": 7, "written": 128}
@@ -326,7 +325,7 @@ def test_arms_go_by_what_differs() -> None:
 
 
 async def test_a_screen_becomes_an_ab_when_its_view_is_one() -> None:
-    app = Bench(LiveScreen("live", ()))
+    app = Bench(keys=())
     async with app.run_test(size=(120, 40)) as pilot:
         app.live.show(View())
         await pilot.pause()
@@ -361,18 +360,23 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
     async with opened(show, (120, 40)) as (app, pilot):
         await until(pilot, lambda: show.arms == 3)
         await pilot.press("end")
-        await until(pilot, lambda: app._root.view.duel.block == 12)
-        assert app._root.view.duel.comparison.letter == "B"
+        await until(pilot, lambda: session_screen(app).view.duel.block == 12)
+        assert session_screen(app).view.duel.comparison.letter == "B"
         await pilot.press("a")
-        assert app._root.view.duel.comparison.letter == "C"
+        assert session_screen(app).view.duel.comparison.letter == "C"
         await pilot.press("a")
-        assert app._root.view.duel.comparison.letter == "B"
+        assert session_screen(app).view.duel.comparison.letter == "B"
         for key, name in (("1", "cells"), ("4", "machine"), ("5", "log")):
             await pilot.press(key)
-            await until(pilot, lambda: app._root.query_one(f"#{name}").region.height > 30)  # noqa: B023
+            await until(pilot, lambda: session_screen(app).query_one(f"#{name}").region.height > 30)  # noqa: B023
             await pilot.press("escape")
-            await until(pilot, lambda: app._root.query_one("#verdict").region.height == 13)
-        assert ("1 2 3 4 5", "panels") in app._keys and ("a", "next arm") in app._keys
+            await until(
+                pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13
+            )
+        assert (
+            footer_keys(app).get("1 2 3 4 5") == "panels"
+            and footer_keys(app).get("a") == "next arm"
+        )
 
 
 async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
@@ -384,10 +388,10 @@ async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
             return super().versus(model, first, second)
 
     async with opened(Noted()) as (app, pilot):
-        await until(pilot, lambda: app._root.query("#start").first().region.height > 0)
+        await until(pilot, lambda: session_screen(app).query("#start").first().region.height > 0)
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-        app._switch = lambda show: None  # type: ignore[method-assign]
+        app.switch_to = lambda mode: None  # type: ignore[method-assign]
         await pilot.press("enter")
         await until(pilot, lambda: bool(started))
     assert started == [("gpt2", "fp32", "bf16")]

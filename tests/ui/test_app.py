@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.paths import SHIM
-from support.pilot import FakeRunner, opened, text, until
+from support.pilot import FakeRunner, home_screen, opened, text, until
 from support.ui_sessions import session, write
 from txtop import settings
 from txtop.errors import SessionError, UsageError
@@ -265,9 +265,9 @@ async def test_home_opens_a_session_and_comes_back(quiet_machine: None, tmp_path
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "[b]bold[/]" in text(app))
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.where == "replay")
+        await until(pilot, lambda: app.mode_screen.kind == "replay")
         await pilot.press("escape")
-        await until(pilot, lambda: app.where == "home" and "sessions" in text(app))
+        await until(pilot, lambda: app.mode_screen.kind == "home" and "sessions" in text(app))
 
 
 async def test_a_click_selects_a_session_and_another_opens_it(
@@ -277,12 +277,12 @@ async def test_a_click_selects_a_session_and_another_opens_it(
     write(folder / "one", session())
     write(folder / "two", session())
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
-        await until(pilot, lambda: len(app._root.sessions.listed) > 1)
+        await until(pilot, lambda: len(home_screen(app).sessions.listed) > 1)
         await pilot.click("#sessions", offset=(20, 2))
-        await until(pilot, lambda: app._root.sessions.at == 1)
-        assert app.where == "home"
+        await until(pilot, lambda: home_screen(app).sessions.at == 1)
+        assert app.mode_screen.kind == "home"
         await pilot.click("#sessions", offset=(20, 2))
-        await until(pilot, lambda: app.where == "replay")
+        await until(pilot, lambda: app.mode_screen.kind == "replay")
 
 
 async def test_home_finishes_a_session_that_was_cut_off(
@@ -294,7 +294,7 @@ async def test_home_finishes_a_session_that_was_cut_off(
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "R finish" in text(app))
         await pilot.press("R")
-        await until(pilot, lambda: isinstance(app.show, LiveMode) and app.show.over, 20)
+        await until(pilot, lambda: isinstance(app.mode, LiveMode) and app.mode.over, 20)
         state = fold_all(read_all(folder / "two")[0])
         assert state.ended is not None and state.ended.reason == "done"
         assert {cell.status for cell in state.cells.values()} == {"ok"}
@@ -307,4 +307,4 @@ async def test_a_frame_that_comes_as_the_last_screen_goes_is_not_drawn(recording
         await pilot.press("q")
         await until(pilot, lambda: app._exit)
     assert not app.screen_stack
-    app.on_base_app_frame_ready()
+    app.on_txtop_app_frame_ready()

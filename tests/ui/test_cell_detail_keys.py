@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.ab_sessions import script
-from support.pilot import FakeRunner, opened, text, until
+from support.pilot import FakeRunner, footer_keys, opened, session_screen, text, until
 from support.tiling import tiled
 from support.ui_sessions import session, write
 from txtop.protocol import events
@@ -23,7 +23,7 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 
 def shown(app: TxtopApp) -> str:
     """The cell whose detail is on the screen."""
-    detail = app._root.view.detail
+    detail = session_screen(app).view.detail
     return detail.id if detail is not None else ""
 
 
@@ -39,19 +39,21 @@ async def test_enter_opens_the_cell_under_the_cursor_and_esc_goes_back(
     async with opened(ReplayMode(recording), size) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("space", "end", "1")
-        cells = app._root.query_one(CellsPanel)
+        cells = session_screen(app).query_one(CellsPanel)
         await until(pilot, lambda: cells.has_focus)
         await pilot.press("down")
         assert cells.selected == "c001"
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) == "c001")
         await until(pilot, lambda: "bf16 · batch 1" in text(app))
-        assert app._root.query_one(CellDetailColumn).has_focus
-        assert ("esc", "back") in app._keys and ("enter", "open cell") not in app._keys
+        assert session_screen(app).query_one(CellDetailColumn).has_focus
+        assert (
+            footer_keys(app).get("esc") == "back" and footer_keys(app).get("enter") != "open cell"
+        )
         await pilot.press("escape")
         await until(pilot, lambda: shown(app) == "")
         await until(pilot, lambda: cells.has_focus and cells.selected == "c001")
-        await until(pilot, lambda: dict(app._keys).get("enter", "").startswith("open"))
+        await until(pilot, lambda: footer_keys(app).get("enter", "").startswith("open"))
         await pilot.press("escape")
         await until(pilot, lambda: not cells.has_focus)
 
@@ -78,7 +80,7 @@ async def test_tab_goes_on_to_the_next_cell_and_stays_there_for_the_cursor(
             await pilot.press(key)
             await until(pilot, lambda wanted=wanted: shown(app) == wanted)
         await pilot.press("escape")
-        cells = app._root.query_one(CellsPanel)
+        cells = session_screen(app).query_one(CellsPanel)
         await until(pilot, lambda: cells.has_focus and cells.selected == "c001")
 
 
@@ -96,11 +98,13 @@ async def test_a_small_screen_scrolls_to_the_command_and_no_further(recording: P
         await pilot.press(*["pagedown"] * 12)
         await until(pilot, lambda: "txtop run --models gpt2" in text(app))
         assert "more" not in text(app).splitlines()[-2]
-        bottom = app._root.query_one(CellDetailColumn)._skip
+        bottom = session_screen(app).query_one(CellDetailColumn)._skip
         await pilot.press("pageup")
-        await until(pilot, lambda: app._root.query_one(CellDetailColumn)._skip == bottom - 10)
+        await until(
+            pilot, lambda: session_screen(app).query_one(CellDetailColumn)._skip == bottom - 10
+        )
         await pilot.press("tab", "shift+tab")
-        await until(pilot, lambda: app._root.query_one(CellDetailColumn)._skip == 0)
+        await until(pilot, lambda: session_screen(app).query_one(CellDetailColumn)._skip == 0)
 
 
 async def test_it_follows_the_replay_and_leaves_the_arrows_to_it(recording: Path) -> None:
@@ -115,9 +119,9 @@ async def test_it_follows_the_replay_and_leaves_the_arrows_to_it(recording: Path
         assert shown(app) == "c002"
         await pilot.press("tab", "shift+tab", "shift+tab")
         await until(pilot, lambda: shown(app) == "c000")
-        made = len(app._root.view.detail.strip.values)
+        made = len(session_screen(app).view.detail.strip.values)
         await pilot.press("right")
-        await until(pilot, lambda: len(app._root.view.detail.strip.values) == made + 1)
+        await until(pilot, lambda: len(session_screen(app).view.detail.strip.values) == made + 1)
 
 
 async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
@@ -129,9 +133,9 @@ async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) == "c001")
-        made = len(app._root.view.detail.strip.values)
+        made = len(session_screen(app).view.detail.strip.values)
         write(path, events_[last:])
-        await until(pilot, lambda: len(app._root.view.detail.strip.values) == made + 3)
+        await until(pilot, lambda: len(session_screen(app).view.detail.strip.values) == made + 3)
         await until(pilot, lambda: f"n {made + 3 - 3}" in text(app))
         await pilot.press("space")
         await until(pilot, lambda: runner.asked == ["pause"])
@@ -156,13 +160,13 @@ async def test_an_arm_of_an_ab_has_a_detail_with_the_command_of_the_ab(tmp_path:
     for number, event in enumerate(made, start=1):
         event.seq = number
     async with opened(ReplayMode(write(folder, made)), (120, 40)) as (app, pilot):
-        await until(pilot, lambda: app._root.view.duel is not None)
+        await until(pilot, lambda: session_screen(app).view.duel is not None)
         await pilot.press("space", "end", "1", "down", "enter")
         await until(pilot, lambda: shown(app) == "B")
-        await until(pilot, lambda: app._root.view.detail.strip.counted > 10)
-        assert app._root.view.detail.command.startswith("txtop ab gpt2 --a ")
+        await until(pilot, lambda: session_screen(app).view.detail.strip.counted > 10)
+        assert session_screen(app).view.detail.command.startswith("txtop ab gpt2 --a ")
         await pilot.press("escape", "escape")
-        await until(pilot, lambda: app._root.query_one("#verdict").region.height == 13)
+        await until(pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13)
 
 
 async def test_two_side_by_side_have_no_detail(recording: Path) -> None:
@@ -171,7 +175,7 @@ async def test_two_side_by_side_have_no_detail(recording: Path) -> None:
         await pilot.press("enter", "tab")
         await pilot.pause()
         assert "B rec " in text(app)
-        assert ("enter", "open cell") not in app._keys
+        assert footer_keys(app).get("enter") != "open cell"
 
 
 async def test_a_terminal_too_small_for_panels_still_opens_it(recording: Path) -> None:
@@ -182,7 +186,7 @@ async def test_a_terminal_too_small_for_panels_still_opens_it(recording: Path) -
         await pilot.press(*["pagedown"] * 12)
         await until(pilot, lambda: "txtop run --models gpt2" in text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: app._root.query_one("#card").region.size == (40, 10))
+        await until(pilot, lambda: session_screen(app).query_one("#card").region.size == (40, 10))
         assert "txtop run" not in text(app)
 
 
@@ -194,9 +198,9 @@ async def test_a_storm_of_resizes_with_a_detail_open(recording: Path) -> None:
         await until(pilot, lambda: shown(app) != "")
         for size in [(1, 1), (250, 80), (40, 10), (300, 3), (2, 90), (120, 40), (80, 24)]:
             await pilot.resize_terminal(*size)
-            app._root.show(app._root.view)
+            session_screen(app).show(session_screen(app).view)
         await until(pilot, lambda: "fp16 · batch 1" in text(app))
-        assert app._root.query_one(CellDetailColumn).size == (80, 21)
+        assert session_screen(app).query_one(CellDetailColumn).size == (80, 21)
 
 
 @pytest.mark.parametrize("size", [*SIZES, (100, 32), (99, 31), (60, 16), (40, 10), (1, 1)])

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from support import ui_events
 from support.live_screen import Bench, a_view
-from support.pilot import opened, text, until
+from support.pilot import opened, session_screen, text, until
 from support.ui_sessions import session, write
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.glyphs import Glyphs
@@ -200,7 +200,7 @@ async def test_typing_narrows_the_cells_and_esc_shows_all(
 ) -> None:
     async with opened(ReplayMode(recording), size=size) as (app, pilot):
         await at_the_end(pilot, app)
-        panel = app._root.query_one(CellsPanel)
+        panel = session_screen(app).query_one(CellsPanel)
         await pilot.press("slash", *"bf16q")
         await until(pilot, lambda: "cells  /bf16q_" in text(app))
         assert "no cell has these words" in text(app) and not app._exit
@@ -216,13 +216,15 @@ async def test_typing_narrows_the_cells_and_esc_shows_all(
         await until(pilot, lambda: len(panel.rows) == 6)
         assert panel.selected == "c004"
         await pilot.press("escape")
-        await until(pilot, lambda: app._root.panel_now == "" and "o order" not in text(app))
+        await until(
+            pilot, lambda: session_screen(app).panel_now == "" and "o order" not in text(app)
+        )
 
 
 async def test_the_key_of_order_goes_through_the_columns(recording: Path) -> None:
     async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
-        panel = app._root.query_one(CellsPanel)
+        panel = session_screen(app).query_one(CellsPanel)
         await pilot.press("o")
         await until(pilot, lambda: "prec▴" in text(app))
         assert [r.precision for r in panel.rows] == ["bf16"] * 2 + ["fp16"] * 2 + ["fp32"] * 2
@@ -244,7 +246,7 @@ async def test_the_key_of_order_goes_through_the_columns(recording: Path) -> Non
 async def test_a_click_selects_the_row_and_the_wheel_moves_on(recording: Path) -> None:
     async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
-        panel = app._root.query_one(CellsPanel)
+        panel = session_screen(app).query_one(CellsPanel)
         assert panel.selected is None
         await pilot.click(CellsPanel, offset=(10, 5))
         assert app.focused is panel and panel.selected == "c003"
@@ -262,7 +264,7 @@ async def test_the_log_is_filtered_and_left_out_by_severity(
 ) -> None:
     async with opened(ReplayMode(recording), size=size) as (app, pilot):
         await at_the_end(pilot, app)
-        log = app._root.query_one(LogPanel)
+        log = session_screen(app).query_one(LogPanel)
         await pilot.press("w", "w")
         await until(pilot, lambda: "errors alone" in text(app) and "w severity" in text(app))
         assert {line.level for line in log.lines} == {"error"}
@@ -280,7 +282,7 @@ async def test_a_card_has_nothing_to_filter(recording: Path) -> None:
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("slash", "o", "w")
         await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
-        assert not app._root.typing
+        assert not session_screen(app).typing
 
 
 def test_the_events_of_the_log_are_counted_beyond_what_is_kept() -> None:
@@ -295,16 +297,16 @@ async def test_in_the_detail_of_a_cell_the_next_one_is_the_next_of_the_table(
     async with opened(show, size=(120, 40)) as (app, pilot):
         await at_the_end(pilot, app)
         await pilot.press("o", "slash", *"gpt2", "enter", "enter")
-        names = [r.id for r in app._root.query_one(CellsPanel).rows]
-        await until(pilot, lambda: app._root.view.detail is not None)
-        assert app._root.view.detail.id == names[0] and names != sorted(names)
+        names = [r.id for r in session_screen(app).query_one(CellsPanel).rows]
+        await until(pilot, lambda: session_screen(app).view.detail is not None)
+        assert session_screen(app).view.detail.id == names[0] and names != sorted(names)
         await pilot.press("tab")
-        await until(pilot, lambda: app._root.view.detail.id == names[1])
+        await until(pilot, lambda: session_screen(app).view.detail.id == names[1])
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard.startswith("gpt2 bf16"))
         await pilot.press("slash", "w", "o")
         await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
-        assert app._root.view.detail.id == names[1] and not app._root.typing
+        assert session_screen(app).view.detail.id == names[1] and not session_screen(app).typing
         await pilot.press("escape")
-        await until(pilot, lambda: app._root.view.detail is None)
-        assert app._root.query_one(CellsPanel).selected == names[1]
+        await until(pilot, lambda: session_screen(app).view.detail is None)
+        assert session_screen(app).query_one(CellsPanel).selected == names[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.pilot import opened, text, until
+from support.pilot import home_screen, opened, text, until
 from support.ui_sessions import session, write
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.keymap import COMMANDS, build_footer_keys, list_commands, resolve_key
@@ -107,12 +107,12 @@ async def test_the_footer_of_home_can_be_clicked(quiet_machine: None, tmp_path: 
     write(folder / "one", session())
     write(folder / "two", session())
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
-        await until(pilot, lambda: len(app._root.sessions.listed) > 1)
+        await until(pilot, lambda: len(home_screen(app).sessions.listed) > 1)
         last = text(app).splitlines()[-1]
         await pilot.click("#footer", offset=(column("↓", last), 0))
-        await until(pilot, lambda: app._root.sessions.list.at == 1)
+        await until(pilot, lambda: home_screen(app).sessions.list.at == 1)
         await pilot.click("#footer", offset=(column("enter", last), 0))
-        await until(pilot, lambda: app.where == "replay")
+        await until(pilot, lambda: app.mode_screen.kind == "replay")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 50), (40, 10)])

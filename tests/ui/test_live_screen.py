@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from textual.geometry import Region
 
-from support.live_screen import KEYS, Bench, a_view, text_of
+from support.live_screen import Bench, a_view, text_of
 from support.tiling import tiled
 from txtop.ui.drawing import glyphs, themes
 from txtop.ui.drawing.line_widget import LineWidget
 from txtop.ui.models import layout
 from txtop.ui.models.machine import RooflineView
 from txtop.ui.models.view import Playback
+from txtop.ui.modes import ReplayMode
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.log import LogPanel
-from txtop.ui.screens.live import LiveScreen
+from txtop.ui.screens.replay import ReplayScreen
 
 SIZES = [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (99, 31), (60, 16)]
 
@@ -152,7 +154,7 @@ async def test_the_log_goes_back_in_time() -> None:
 
 async def test_a_replay_has_its_transport_where_the_rail_was() -> None:
     view = replace(a_view(), playback=Playback(60_000_000_000, 626_000_000_000, 4.0))
-    app = Bench(LiveScreen("replay", KEYS))
+    app = Bench(ReplayScreen(ReplayMode(Path("none"))))
     async with app.run_test(size=(120, 40)) as pilot:
         app.live.show(view)
         await pilot.pause()

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from support import ui_events
 from support.panels import EVIL, MODES, check_rows
-from support.pilot import FakeMachine, opened, text, until
+from support.pilot import FakeMachine, home_screen, opened, text, until
 from support.tiling import tiled
 from support.ui_sessions import session, write
 from txtop.forecast.history import RunHistory
@@ -65,7 +65,7 @@ async def build(app: TxtopApp, pilot: Pilot[Path | None]) -> MatrixScreen:
     await until(pilot, lambda: "start" in text(app))
     await pilot.press("b")
     await until(pilot, lambda: "what to measure" in text(app))
-    assert isinstance(app.screen, MatrixScreen) and app.where == "matrix"
+    assert isinstance(app.screen, MatrixScreen) and app.mode_screen.kind == "matrix"
     return app.screen
 
 
@@ -79,7 +79,7 @@ async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) ->
         await pilot.press("r")
         await until(pilot, lambda: started == [build_quick_plan()])
         await pilot.press("escape")
-        await until(pilot, lambda: app.where == "home")
+        await until(pilot, lambda: app.mode_screen.kind == "home")
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
         await pilot.press("enter")
@@ -104,12 +104,12 @@ async def test_a_matrix_is_chosen_told_and_started(started: list[Plan]) -> None:
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard == builder.forecast.command)
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.show, LiveMode) and bool(started))
+        await until(pilot, lambda: isinstance(app.mode, LiveMode) and bool(started))
         assert started == [builder.forecast.plan]
         assert started[0] == build_plan(builder.choices.to_run_options())
         # What was chosen is still there.
         await pilot.press("escape")
-        await until(pilot, lambda: app.where == "home")
+        await until(pilot, lambda: app.mode_screen.kind == "home")
         again = await build(app, pilot)
         assert again.forecast.command == builder.forecast.command
 
@@ -140,11 +140,11 @@ async def test_what_cannot_be_is_said_in_a_line_and_not_started(started: list[Pl
         await pilot.press("backspace", *"x!", "enter")
         await until(pilot, lambda: "is no number and no range" in text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: builder.typed is None and app.where == "matrix")
+        await until(pilot, lambda: builder.typed is None and app.mode_screen.kind == "matrix")
         await pilot.press("up", "plus")
         await until(pilot, lambda: "all values that there are" in str(list(app._notifications)))
         await pilot.press("escape")
-        await until(pilot, lambda: app.where == "home" and "sessions" in text(app))
+        await until(pilot, lambda: app.mode_screen.kind == "home" and "sessions" in text(app))
     assert started == []
 
 
@@ -154,7 +154,7 @@ async def test_keys_are_text_while_a_model_is_typed(started: list[Plan]) -> None
         await pilot.press("down", "plus", *"b y q t s", "question_mark", "enter")
         await until(pilot, lambda: builder.typed is None)
         assert builder.choices.to_run_options().models == ["gpt2", "b y q t s?"]
-        assert app.where == "matrix" and not started
+        assert app.mode_screen.kind == "matrix" and not started
         await until(pilot, lambda: "known when loaded" in text(app))
         assert "'b y q t s?'" in builder.forecast.command
 
@@ -222,32 +222,33 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
     write(folder / "two", session(model="bert-base-uncased"))
     async with opened(HomeMode()) as (app, pilot):
         await until(
-            pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.list_bundled())
+            pilot, lambda: len(home_screen(app).sessions.listed) == 2 + len(catalog.list_bundled())
         )
         await pilot.press("c")
         await until(pilot, lambda: "mark two" in str(list(app._notifications)))
         await pilot.press("space", "down", "space")
         await until(pilot, lambda: "c compare" in text(app))
         await pilot.press("escape")
-        assert app._root.sessions.list.marked == []
+        assert home_screen(app).sessions.list.marked == []
         await pilot.press("slash", *"bert q", "backspace", "backspace")
         await until(pilot, lambda: "take it" in text(app))
         await pilot.press("enter")
         await until(
-            pilot, lambda: "esc shows all" in text(app) and len(app._root.sessions.listed) == 2
+            pilot,
+            lambda: "esc shows all" in text(app) and len(home_screen(app).sessions.listed) == 2,
         )
         assert not app._exit
         await pilot.press("end", "home", "j", "k", "space", "slash", "escape")
         await until(
-            pilot, lambda: len(app._root.sessions.listed) == 2 + len(catalog.list_bundled())
+            pilot, lambda: len(home_screen(app).sessions.listed) == 2 + len(catalog.list_bundled())
         )
         await pilot.press("escape", "home", "space", "down", "space")
         await until(pilot, lambda: "c compare" in text(app))
         await pilot.press("c")
-        await until(pilot, lambda: isinstance(app.show, SideBySideMode))
+        await until(pilot, lambda: isinstance(app.mode, SideBySideMode))
         await until(pilot, lambda: "comparable" in text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: app.where == "home")
+        await until(pilot, lambda: app.mode_screen.kind == "home")
 
 
 def test_every_key_of_a_footer_stands_in_the_table() -> None:

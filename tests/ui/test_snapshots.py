@@ -18,8 +18,7 @@ from textual.pilot import Pilot
 
 from support.scenes import SCENES, freeze
 from support.screen_text import drawn, plain
-from txtop.ui.app import TxtopApp
-from txtop.ui.app_base import AppOptions
+from txtop.ui.app import AppOptions, TxtopApp
 
 SIZES = ((80, 24), (120, 40), (200, 60))
 THEMES = ("txtop-dark", "txtop-light")
@@ -63,7 +62,7 @@ async def still(pilot: Pilot[Path | None]) -> str:
     for _ in range(300):
         await pilot.pause(0.055)
         app = check(pilot)
-        now, pump = drawn(app), app._pump
+        now, pump = drawn(app), app.frames
         before, same = now, same + 1 if now == before and pump and not pump.late else 0
         if same == STILL:
             return now

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from support import ab_sessions, load_sweep
 from support.live_screen import Bench, text_of
 from support.panels import MODES, G
-from support.pilot import opened, text, until
+from support.pilot import footer_keys, opened, session_screen, text, until
 from support.screen_text import lines
 from support.tiling import tiled
 from support.tradeoff_views import a_plan, at_work, sweep, tried, whole
@@ -35,7 +35,6 @@ from txtop.ui.panels.tradeoffs.render import (
     render_tradeoffs,
 )
 from txtop.ui.panels.tradeoffs.table import render_point_line, render_point_table
-from txtop.ui.screens.live import LiveScreen
 
 LENGTHS = tried(whole(a_plan(sequence_lengths=[64, 128, 256, 1024], precisions=["fp32", "bf16"])))
 VIEWS = {
@@ -318,7 +317,7 @@ async def test_a_panel_with_the_focus_shows_it_at_once() -> None:
 
 
 async def test_the_cursor_follows_its_cell_and_the_plot_the_cell_at_work() -> None:
-    app = Bench(LiveScreen("live"))
+    app = Bench(keys=())
     async with app.run_test(size=(120, 40)) as pilot:
         app.live.show(at_work(batches=4))
         app.live.panel(3)
@@ -368,9 +367,9 @@ async def test_keys_of_the_tradeoffs(tmp_path: Path, size: tuple[int, int]) -> N
     async with opened(show, size=size) as (app, pilot):
         await until(pilot, lambda: show.player is not None and "gpt2" in text(app))
         await pilot.press("end")
-        await until(pilot, lambda: bool(app._root.view.tradeoffs.plots))
+        await until(pilot, lambda: bool(session_screen(app).view.tradeoffs.plots))
         await pilot.press("3")
-        panel = app._root.query_one(TradeoffsPanel)
+        panel = session_screen(app).query_one(TradeoffsPanel)
         await until(pilot, lambda: "throughput against latency" in text(app) and panel.has_focus)
         first = panel.selected
         await pilot.press("down")
@@ -382,8 +381,8 @@ async def test_keys_of_the_tradeoffs(tmp_path: Path, size: tuple[int, int]) -> N
         await pilot.press("v")
         await until(pilot, lambda: "throughput against latency" in text(app))
         await pilot.press("escape")
-        await until(pilot, lambda: panel.selected is None and app._root.focused is None)
-        assert ("1 3 4 5", "panels") in app._keys
+        await until(pilot, lambda: panel.selected is None and session_screen(app).focused is None)
+        assert footer_keys(app).get("1 3 4 5") == "panels"
         await pilot.press("v")
         if size[0] < 200:
             await until(pilot, lambda: panel.has_focus and "ms a token" in text(app))

@@ -13,7 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.session.catalog import get_sessions_dir
 from txtop.settings import SETTING_SPECS, Settings
 from txtop.ui import launch
-from txtop.ui.app_base import AppOptions
+from txtop.ui.app import AppOptions
 from txtop.ui.drawing import themes
 from txtop.ui.modes import LiveMode
 

@@ -1,198 +1,356 @@
-"""The application: every key an action of this class, and the functions that start it."""
+"""The application: one mode at a time, its frames on its screen, and the ways out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual.app import App
 from textual.binding import BindingType
+from textual.message import Message
+from textual.notifications import SeverityLevel
+from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
+from textual.types import CSSPathType
 
-from txtop import formatting, settings
-from txtop.ui import clipboard
+from txtop import settings
+from txtop.errors import TxtopError
+from txtop.sanitise import sanitise
+from txtop.ui.drawing import glyphs as signs
 from txtop.ui.drawing import themes
-from txtop.ui.home_actions import HomeActions
-from txtop.ui.keymap import build_bindings, find_commands, is_allowed
-from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
-from txtop.ui.screens.dialogs import Choice, ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
+from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.frame_loop import FrameLoop
+from txtop.ui.keymap import build_bindings, find_commands
+from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
+from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, SideBySideMode, to_txtop_error
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.screenshot import save_screenshot
+from txtop.ui.terminal.capabilities import FPS, TerminalGuard
 from txtop.ui.terminal.driver import TerminalDriver
+from txtop.ui.terminal.partial_update import narrow_update
 
 if TYPE_CHECKING:
-    from txtop.session.transport import Transport
+    from rich.console import RenderableType
+
+MAX_PENDING_WRITES = 2
+EXIT_TIMEOUT_S = 1.5
+SETTLE_S = 0.05
+FRAME_RETRY_S = 0.1
 
 
-class TxtopApp(HomeActions, inherit_bindings=False):
-    """What may be asked of the screen. Returns the path of the last run that was on it."""
+@dataclass(frozen=True)
+class AppOptions:
+    """The look of the screen; without a theme the first one. `problems` are toasts at the start."""
 
-    BINDINGS: ClassVar[list[BindingType]] = list(build_bindings())
+    theme: str | None = None
+    glyphs: GlyphMode = "braille"
+    fps: float = FPS
+    problems: tuple[str, ...] = ()
+
+
+class TxtopApp(App[Path | None], inherit_bindings=False):
+    """The application in the mode `first`. Returns the session of the last run that was on it."""
+
+    TITLE = "txtop"
+    BINDINGS: ClassVar[list[BindingType]] = build_bindings(None)
+    CSS_PATH: ClassVar[CSSPathType | None] = ["screens/home.tcss", "screens/live.tcss"]
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    AUTO_FOCUS = ""
+    ESCAPE_TO_MINIMIZE = False
+    NOTIFICATION_TIMEOUT = 4
+    CSS = """
+    ToastRack { margin: 0 0 1 0; }
+    Toast {
+        width: auto; max-width: 78; margin: 0; padding: 0 1; border: none;
+        background: $panel; color: $foreground;
+    }
+    Toast.-warning { color: $text-warning; }
+    Toast.-error { color: $text-error; }
+    Dialog:ansi { background: ansi_default; }
+    """
+
+    class FrameReady(Message):
+        """A frame lies in the slot of the frame loop."""
+
+    class Failed(Message):
+        """The frame loop ended with an error."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+    class Leave(Message):
+        """The order to leave now, without a question."""
+
+    def __init__(self, first: AppMode, options: AppOptions) -> None:
+        # With NO_COLOR Textual would turn the terminal's own background into black.
+        plain = True if "NO_COLOR" in os.environ else None
+        super().__init__(driver_class=TerminalDriver, ansi_color=plain)
+        self._settling = True
+        self._gone = False
+        self._resized: Timer | None = None
+        self.animation_level = "none"
+        self.options = options
+        self.mode = first
+        self.guard: TerminalGuard | None = None
+        self.error: TxtopError | None = None
+        self.interrupts = 0
+        self.frames: FrameLoop[Any, Any] | None = None
+        self._home = first if isinstance(first, HomeMode) else None
+        self._ran: Path | None = None
+        signs.set_glyphs(options.glyphs)
+        themes.install_themes(self, options.theme)
+
+    # The mode and its screen
+
+    @property
+    def mode_screen(self) -> ModeScreen[Any]:
+        """The screen that frames are drawn on: the uppermost one under the dialogs."""
+        return next(s for s in reversed(self.screen_stack) if isinstance(s, ModeScreen))
+
+    def get_default_screen(self) -> Screen[Any]:
+        return self._build_screen(self.mode)
+
+    def _build_screen(self, mode: AppMode) -> ModeScreen[Any]:
+        """Build the screen of a mode.
+
+        Each is imported as it is needed: the home screen is drawn before the rest is loaded.
+        """
+        over_home = self._home is not None
+        if isinstance(mode, LiveMode):
+            from txtop.ui.screens.live import LiveScreen
+
+            return LiveScreen(mode, over_home=over_home)
+        if isinstance(mode, ReplayMode):
+            from txtop.ui.screens.replay import ReplayScreen
+
+            return ReplayScreen(mode, over_home=over_home)
+        if isinstance(mode, SideBySideMode):
+            from txtop.ui.screens.side_by_side import SideBySideScreen
+
+            return SideBySideScreen(mode, over_home=over_home)
+        from txtop.ui.screens.home import HomeScreen
+
+        assert isinstance(mode, HomeMode)
+        return HomeScreen(mode)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the variables that Textual's own styles need in a theme of terminal colours."""
+        return {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+
+    def on_mount(self) -> None:
+        self._paint_once()
+        self.app_resume_signal.subscribe(self, lambda _app: self.refresh(layout=True))
+        for line in self.options.problems:
+            self.say(line, "warning")
+        self._open()
+
+    def _open(self) -> None:
+        self.mode.refused = lambda action: self.say(f"no runner answers: {action} was not done")
+        self.frames = FrameLoop(
+            self.mode.open,
+            self.mode.build,
+            wake=lambda: self.post_message(self.FrameReady()),
+            fail=lambda error: self.post_message(self.Failed(error)),
+            fps=self.options.fps,
+            late=lambda frame: frame.late,
+        )
+        self.frames.start()
+
+    def _close(self) -> None:
+        if self.frames is not None:
+            self.frames.close()
+        self._ran = self.mode.run_path or self._ran
+        self.mode.close()
+
+    def switch_to(self, mode: AppMode) -> None:
+        """Switch from home to a session on top of it, or back to home."""
+        self._close()
+        self.mode = mode
+        self._paint_once()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if mode is not self._home:
+            self.push_screen(self._build_screen(mode))
+        self._open()
+
+    def on_switch_mode(self, event: SwitchMode) -> None:
+        if event.screen is self.mode_screen:
+            self.switch_to(event.mode)
+
+    def on_go_back(self) -> None:
+        if self._home is not None and self.mode is not self._home:
+            self.switch_to(self._home)
+
+    def on_open_screen(self, event: OpenScreen) -> None:
+        if type(event.screen) is not type(self.mode_screen):
+            self._paint_once()
+            self.push_screen(event.screen)
+
+    # Frames
+
+    def _paint_once(self) -> None:
+        """Hold output until a new screen has settled: Textual paints it up to five times."""
+
+        def settled() -> None:
+            self._settling = False
+            self.mode_screen.show_starting()
+            self.refresh()
+
+        self._settling = True
+        self.set_timer(SETTLE_S, settled)
+
+    def on_resize(self) -> None:
+        """Send everything again once sizes stop coming.
+
+        Textual leaves out a size that it has already; of a storm only the last one may be seen, and
+        the terminal has lost its picture to those before.
+        """
+
+        def paint() -> None:
+            if self.screen_stack:
+                self.screen.refresh()
+
+        if self._resized is not None:
+            self._resized.stop()
+        self._resized = self.set_timer(SETTLE_S, paint)
+
+    # `_display` is private to Textual; no public hook lies between a screen and the driver.
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if not self._settling:
+            super()._display(screen, narrow_update(renderable))
+
+    def on_txtop_app_frame_ready(self) -> None:
+        """Draw the newest frame, unless the terminal has not taken the ones before.
+
+        Nor under a dialog: a screen that changes there is sent whole, every time.
+        """
+        if self.interrupts and not self.mode.going:
+            self.leave()
+            return
+        if not self.screen_stack:
+            # Asked again later under a dialog, and the application ended meanwhile.
+            return
+        driver = self._driver
+        behind = isinstance(driver, TerminalDriver) and driver.backlog > MAX_PENDING_WRITES
+        if behind or isinstance(self.screen, ModalScreen):
+            self.set_timer(FRAME_RETRY_S, self.on_txtop_app_frame_ready)
+            return
+        frame = self.frames.take() if self.frames else None
+        if frame is None:
+            return
+        with self.batch_update():
+            self.mode_screen.show(frame)
+            self.mode_screen.update_footer()
+
+    def on_ask_source(self, event: AskSource) -> None:
+        if self.frames is not None:
+            self.frames.ask(event.change)
+
+    def on_txtop_app_failed(self, event: Failed) -> None:
+        error = to_txtop_error(event.error)
+        if self._home is None or self.mode is self._home:
+            self.error = error
+            self.leave()
+            return
+        self.switch_to(self._home)
+        self.say(str(error), "error")
+
+    # Toasts
+
+    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Show a toast, from any thread; foreign text in it is shown as it is."""
+        self.post_message(Say(text, severity))
+
+    def on_say(self, event: Say) -> None:
+        self.notify(sanitise(event.text, 300), severity=event.severity, markup=False)
+
+    # Leaving
+
+    def interrupt(self) -> None:
+        """Stop the run after the step at hand. The second time, without a run, or on one that was
+        started elsewhere, leave at once.
+
+        Called for ctrl+c and, from the guard's thread, for SIGINT and SIGTERM, so it works even
+        while the terminal takes no output.
+        """
+        self.interrupts += 1
+        own = self.mode.going and not self.mode.attached
+        if own:
+            self.mode.send("stop")
+        if own and self.interrupts == 1:
+            self.say("stopping after the step at hand; ctrl+c again leaves at once", "warning")
+            return
+        self._leave_within()
+        self.post_message(self.Leave())
+
+    def lost(self) -> None:
+        """Leave because the terminal is gone. Called from the guard's thread."""
+        if self._gone:
+            return
+        self._gone = True
+        self.mode.hang_up()
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.stop_reading()
+        self.post_message(self.Leave())
+
+    def on_txtop_app_leave(self) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """End the screen; a run goes on unless it was told to stop."""
+        self._leave_within()
+        if self.frames is not None:
+            self.frames.close()
+        self.exit(self.mode.run_path or self._ran)
+
+    def _leave_within(self) -> None:
+        if self.guard is not None:
+            self.guard.leave_within(EXIT_TIMEOUT_S)
 
     def action_interrupt(self) -> None:
         self.interrupt()
 
     def action_leave(self) -> None:
-        if isinstance(self.show, LiveMode) and self.show.going:
-            self.push_screen(QuitDialog(), self._handle_quit_answer)
+        """Leave; while a run goes on, ask first."""
+
+        def leave(answer: str | None) -> None:
+            if answer == "leave":
+                self.leave()
+            elif answer == "stop":
+                self.interrupt()
+
+        if self.mode.going:
+            self.push_screen(QuitDialog(), leave)
         else:
             self.leave()
-
-    def _handle_quit_answer(self, answer: str | None) -> None:
-        if answer == "leave":
-            self.leave()
-        elif answer == "stop":
-            self.interrupt()
-
-    async def action_back(self) -> None:
-        """Out of a large panel, then to the home screen if there was one; the run goes on."""
-        if self._open_detail("") or self._root.back():
-            return
-        if self._builder is not None:
-            self._close_builder()
-        elif self._home is not None and self.show is not self._home:
-            self._switch(self._home)
 
     def action_suspend_process(self) -> None:
         self._suspend_signal()
         if isinstance(self._driver, TerminalDriver) and not self._driver.suspend_group():
             self.say("no shell is waiting behind this screen")
 
-    # One cell
-
-    def action_open_cell(self) -> None:
-        if isinstance(self.show, LiveMode | ReplayMode):
-            self._open_detail(self._root.at_cursor)
-
-    def action_next_cell(self, direction: int) -> None:
-        if isinstance(self.show, LiveMode | ReplayMode) and self.show.opened:
-            self._open_detail(self._root.get_neighbour(direction))
-
-    def _open_detail(self, name: str) -> bool:
-        """Opens the detail of a cell, or shuts it where no name is given; False if all is so."""
-        show = self.show
-        if not isinstance(show, LiveMode | ReplayMode) or show.opened == name or self._pump is None:
-            return False
-        show.opened = name
-        self._pump.ask(lambda _source: None)
-        return True
-
-    # The run
-
-    def _ask_runner(self, action: str, done: str) -> None:
-        if isinstance(self.show, LiveMode) and self.show.going:
-            self.show.send(action)
-            self.say(done)
-        else:
-            self.say("the run is over")
-
-    def action_pause_run(self) -> None:
-        if isinstance(self.show, LiveMode) and self.show.paused:
-            self._ask_runner("resume", "going on")
-        else:
-            self._ask_runner("pause", "pausing after the step at hand")
-
-    def action_skip_cell(self) -> None:
-        ends = isinstance(self.show, LiveMode) and self.show.arms
-        self._ask_runner("skip", "ending the A/B" if ends else "skipping this cell")
-
-    def action_marker(self) -> None:
-        self._ask_runner("marker", "marker set")
-
-    # The recording
-
-    def _transport(self, change: Callable[[Transport], object]) -> None:
-        if self._pump is not None and isinstance(self.show, ReplayMode | SideBySideMode):
-            self._pump.ask(change)
-
-    def action_play(self) -> None:
-        self._transport(lambda player: player.toggle())
-
-    def action_step(self, direction: int) -> None:
-        self._transport(lambda player: player.step(direction))
-
-    def action_step_cell(self, direction: int) -> None:
-        self._transport(lambda player: player.step_cell(direction))
-
-    def action_step_marker(self, direction: int) -> None:
-        self._transport(lambda player: player.step_marker(direction))
-
-    def action_reverse(self) -> None:
-        self._transport(lambda player: player.reverse())
-
-    def action_idle(self) -> None:
-        self._transport(lambda player: player.toggle_idle())
-
-    def action_speed(self, direction: int) -> None:
-        self._transport(lambda p: p.faster() if direction > 0 else p.slower())
-
-    def action_go_start(self) -> None:
-        self._transport(lambda player: player.seek(0))
-
-    def action_go_end(self) -> None:
-        self._transport(lambda player: player.seek(player.duration_ns))
-
-    def action_go_to(self) -> None:
-        if isinstance(self.show, ReplayMode | SideBySideMode) and self.show.player is not None:
-            length = formatting.format_clock(self.show.player.duration_ns)
-            self.push_screen(GoToDialog(length, self.show.player.find), self._go_to)
-
-    def _go_to(self, at_ns: int | None) -> None:
-        if at_ns is not None:
-            self._transport(lambda player: player.seek(at_ns))
-
-    # Everywhere
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what the table allows on this kind of screen."""
-        return is_allowed(action, self.where)
-
-    def action_panel(self, number: int) -> None:
-        if not isinstance(self.show, HomeMode):
-            self._open_detail("")
-            self._root.panel(number)
-
-    def action_next_plot(self) -> None:
-        """The next plot of the trade-offs; says why there is none."""
-        if isinstance(self.show, LiveMode | ReplayMode) and (why := self._root.next_plot()):
-            self.say(why)
-
-    def action_next_arm(self) -> None:
-        """Another comparison of an A/B of more than two arms."""
-        if isinstance(self.show, LiveMode | ReplayMode) and self.show.arms > 2:
-            self._root.next_arm()
-
-    def action_filter(self) -> None:
-        if not isinstance(self.show, HomeMode) and not self._root.filter():
-            self.say("nothing to look for words in here")
-
-    def action_order(self) -> None:
-        if not isinstance(self.show, HomeMode) and not self._root.next_order():
-            self.say("the cells have one order here")
-
-    def action_severity(self) -> None:
-        if not isinstance(self.show, HomeMode) and not self._root.next_severity():
-            self.say("there is no log here")
-
-    def action_copy(self) -> None:
-        """What is chosen; else the summary of the session, which is read for it."""
-        chosen = None if isinstance(self.show, HomeMode) else self._root.chosen()
-        if chosen is not None:
-            clipboard.copy_lines(self, *chosen)
-        elif paths := self.show.paths:
-            self.run_worker(lambda: clipboard.copy_summary(self, paths), thread=True)
-        else:
-            self.say("there is no session yet")
+    # Help, themes, pictures
 
     def action_help(self) -> None:
-        self.push_screen(HelpDialog(self.where))
+        self.push_screen(HelpDialog(self.mode_screen.kind))
 
     def action_commands(self) -> None:
+        """Open the palette and run the command that is chosen there."""
+        screen = self.mode_screen
+
         def find(typed: str) -> list[Choice]:
-            return [Choice(c.action, c.title, c.shown) for c in find_commands(self.where, typed)]
+            return [Choice(c.action, c.title, c.shown) for c in find_commands(screen.kind, typed)]
 
-        self.push_screen(ChoiceDialog("commands", find), self._command)
+        async def run(action: str | None) -> None:
+            if action is not None:
+                await self.run_action(action, screen)
 
-    async def _command(self, action: str | None) -> None:
-        if action is not None:
-            await self.run_action(f"app.{action}")
+        self.push_screen(ChoiceDialog("commands", find), run)
 
     def action_next_theme(self) -> None:
         names = themes.list_themes()
@@ -200,6 +358,7 @@ class TxtopApp(HomeActions, inherit_bindings=False):
         self._use_theme(names[(at + 1) % len(names)])
 
     def action_choose_theme(self) -> None:
+        """Open the list of themes; the one under the cursor is previewed."""
         before = self.theme
 
         def find(typed: str) -> list[Choice]:
@@ -207,14 +366,13 @@ class TxtopApp(HomeActions, inherit_bindings=False):
                 Choice(name, name) for name in themes.list_themes() if typed.lower() in name.lower()
             ]
 
-        def chosen(name: str | None) -> None:
-            self._use_theme(name) if name else themes.use_theme(self, before)
+        def preview(name: str) -> None:
+            themes.use_theme(self, name)
 
-        dialog = ChoiceDialog("theme", find, selected=before, on_move=self._preview)
-        self.push_screen(dialog, chosen)
+        def choose(name: str | None) -> None:
+            self._use_theme(name) if name else preview(before)
 
-    def _preview(self, name: str) -> None:
-        themes.use_theme(self, name)
+        self.push_screen(ChoiceDialog("theme", find, selected=before, on_move=preview), choose)
 
     def _use_theme(self, name: str) -> None:
         themes.use_theme(self, name)

@@ -48,8 +48,8 @@ class FrameLoop(Generic[S, F]):
         open_source: Callable[[], S],
         build: Callable[[S], F],
         *,
-        wake: Callable[[], None],
-        fail: Callable[[Exception], None],
+        wake: Callable[[], object],
+        fail: Callable[[Exception], object],
         fps: float,
         late: Callable[[F], bool] = lambda _frame: False,
     ) -> None:

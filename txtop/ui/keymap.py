@@ -1,11 +1,11 @@
-"""Every command of the screen in one table: bindings, help and palette are read from it."""
+"""The table of every command: bindings, help and palette are read from it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 ScreenKind = Literal["home", "matrix", "live", "replay"]
 ALL_SCREENS: tuple[ScreenKind, ...] = ("home", "matrix", "live", "replay")
@@ -14,7 +14,10 @@ SESSION_SCREENS: tuple[ScreenKind, ...] = ("live", "replay")
 
 @dataclass(frozen=True)
 class KeyCommand:
-    """`keys` as Textual names them, `shown` as a person reads them."""
+    """One command: `keys` as Textual names them, `shown` as a person reads them.
+
+    `action` is a method of the screens of `where`; with the prefix `app.`, of the application.
+    """
 
     keys: str
     shown: str
@@ -67,16 +70,18 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("o", "o", "order the cells by the next column", "order", SESSION_SCREENS),
     KeyCommand("w", "w", "log: all, warnings and errors, errors", "severity", SESSION_SCREENS),
     KeyCommand("y", "y", "copy the row, the log in sight, or the summary", "copy", SESSION_SCREENS),
-    KeyCommand("t", "t", "next theme", "next_theme"),
-    KeyCommand("T", "T", "choose a theme", "choose_theme"),
-    KeyCommand("s", "s", "picture of the screen (SVG)", "picture"),
-    KeyCommand("ctrl+p", "ctrl+p", "every command", "commands"),
-    KeyCommand("question_mark,f1", "?", "help", "help"),
+    KeyCommand("t", "t", "next theme", "app.next_theme"),
+    KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
+    KeyCommand("s", "s", "picture of the screen (SVG)", "app.picture"),
+    KeyCommand("ctrl+p", "ctrl+p", "every command", "app.commands"),
+    KeyCommand("question_mark,f1", "?", "help", "app.help"),
     KeyCommand("escape", "esc", "back", "back"),
-    KeyCommand("ctrl+z", "ctrl+z", "suspend", "suspend_process"),
-    KeyCommand("q,ctrl+q", "q", "quit", "leave"),
-    KeyCommand("ctrl+c", "ctrl+c", "stop an own run; twice: leave at once", "interrupt", ("live",)),
-    KeyCommand("ctrl+c", "ctrl+c", "leave at once", "interrupt", ("home", "matrix", "replay")),
+    KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process"),
+    KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
+    KeyCommand(
+        "ctrl+c", "ctrl+c", "stop an own run; twice: leave at once", "app.interrupt", ("live",)
+    ),
+    KeyCommand("ctrl+c", "ctrl+c", "leave at once", "app.interrupt", ("home", "matrix", "replay")),
 )
 
 
@@ -101,81 +106,93 @@ def build_footer_keys(
     cell: Literal["", "shut", "open"] = "",
     panel: str = "",
 ) -> tuple[tuple[str, str], ...]:
-    """What the last row says: what is possible now, most needed first, help and quit last. `arms`
-    is how many an A/B has, `cell` whether one could be opened or is, `marked` how many sessions
-    are, `panel` the one that has the focus or all the room, `typing` that keys are text now."""
+    """Build the last row: keys that work now, most needed first, help and quit last.
+
+    `arms` is the number of arms of an A/B, `cell` tells if the detail of one could be opened or is
+    open, `marked` is the number of marked sessions, `panel` the one that has the focus or all the
+    room; `typing` means that keys are text now.
+    """
     if typing and panel:
         return ("enter", "keep these words"), ("esc", "show all again")
     if typing:
         return ("enter", "take it"), ("esc", "leave it")
-    shown: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
+    hints: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
     if panel in PANEL_KEYS:
-        shown.append(("esc", "back"))
+        hints.append(("esc", "back"))
     if where == "matrix":
-        shown = [("space", "choose"), ("+", "type"), ("enter", "start"), ("y", "copy")]
-        shown += [("esc", "home"), ("← → ↑ ↓", "move"), ("pgdn", "cells")]
+        hints = [("space", "choose"), ("+", "type"), ("enter", "start"), ("y", "copy")]
+        hints += [("esc", "home"), ("← → ↑ ↓", "move"), ("pgdn", "cells")]
     elif where == "home":
-        shown = [("c", "compare")] if marked == 2 else []
-        shown += [("r", "quick preset"), ("a", "A/B"), ("b", "matrix"), ("enter", "open")]
-        shown += [("R", "finish")] if resumable else []
-        shown += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
+        hints = [("c", "compare")] if marked == 2 else []
+        hints += [("r", "quick preset"), ("a", "A/B"), ("b", "matrix"), ("enter", "open")]
+        hints += [("R", "finish")] if resumable else []
+        hints += [("space", "mark"), ("/", "find"), ("↑ ↓", "select")]
     elif where == "replay":
-        shown += [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
-        shown += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
+        hints += [("space", "play" if paused else "pause"), ("← →", "step"), ("⇧← ⇧→", "cell")]
+        hints += [("[ ]", "speed"), ("g", "go to"), ("home end", "")]
     elif not over:
-        shown += [("space", "resume" if paused else "pause")]
-        shown += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
+        hints += [("space", "resume" if paused else "pause")]
+        hints += [("m", "mark"), ("n", "end now")] if arms else [("n", "skip"), ("m", "mark")]
     if cell == "open":
-        shown = [("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"), *shown]
+        hints = [("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"), *hints]
     elif cell == "shut" and not panel:
-        shown.insert(2, ("enter", "open cell"))
+        hints.insert(2, ("enter", "open cell"))
     if back and cell != "open" and not panel:
-        shown.append(("esc", "home"))
+        hints.append(("esc", "home"))
     if arms > 2:
-        shown.append(("a", "next arm"))
+        hints.append(("a", "next arm"))
     if where in SESSION_SCREENS:
-        shown.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
-    return (*shown, ("t", "theme"), ("?", "help"), ("q", "quit"))
+        hints.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
+    return (*hints, ("t", "theme"), ("?", "help"), ("q", "quit"))
 
 
 def resolve_key(sign: str) -> str:
-    """The key that a sign of the footer stands for, as Textual names it; empty for what is none."""
+    """Return the key that a sign of the footer stands for, as Textual names it; empty for none."""
     named = {command.shown: command.keys.split(",")[0] for command in COMMANDS}
     return {**named, "↑": "up", "↓": "down", "pgdn": "pagedown"}.get(sign, "")
 
 
 def list_commands(where: ScreenKind) -> list[KeyCommand]:
-    """What is possible on a screen of this kind, in the order of the help."""
+    """Return the commands of a screen of this kind, in the order of the help."""
     return [c for c in COMMANDS if where in c.where]
 
 
-def build_bindings() -> list[Binding]:
-    """All as key bindings; interrupting must work whatever has the focus."""
-    return [
-        Binding(key, f"app.{c.action}", c.title, show=False, priority=c.action == "interrupt")
+def build_bindings(where: ScreenKind | None) -> list[BindingType]:
+    """Build the bindings of a screen of this kind, or without one those of the application.
+
+    Interrupting has priority: it must work whatever has the focus, and over a dialog. The keys of
+    `next_cell` are left to the detail of a cell, which has the focus while it is open: elsewhere
+    `tab` moves the focus.
+    """
+    commands = {
+        (key, c.action): c
         for c in COMMANDS
         for key in c.keys.split(",")
+        if _is_of_app(c) == (where is None) and (where is None or where in c.where)
+        if not c.action.startswith("next_cell(")
+    }
+    return [
+        Binding(key, action, c.title, show=False, priority=action == "app.interrupt")
+        for (key, action), c in commands.items()
     ]
 
 
-def is_allowed(action: str, where: ScreenKind) -> bool:
-    """Whether the action of that name (without its arguments) is possible there."""
-    places = [c.where for c in COMMANDS if c.action.partition("(")[0] == action]
-    return not places or any(where in place for place in places)
+def _is_of_app(command: KeyCommand) -> bool:
+    return command.action.startswith("app.")
 
 
 def find_commands(where: ScreenKind, typed: str) -> list[KeyCommand]:
-    """The commands whose title or key holds what was typed: first those that start so."""
-    wanted = typed.strip().lower()
-    found = [c for c in list_commands(where) if _rank(c, wanted) < 3]
-    return sorted(found, key=lambda c: _rank(c, wanted))
+    """Return the commands whose title has the typed letters in that order, best match first."""
+    query = typed.strip().lower()
+    matches = [c for c in list_commands(where) if _rank(c, query) < 3]
+    return sorted(matches, key=lambda c: _rank(c, query))
 
 
-def _rank(command: KeyCommand, wanted: str) -> int:
+def _rank(command: KeyCommand, query: str) -> int:
     title = command.title.lower()
-    if not wanted or title.startswith(wanted):
+    if not query or title.startswith(query):
         return 0
-    if any(word.startswith(wanted) for word in title.split()):
+    if any(word.startswith(query) for word in title.split()):
         return 1
     letters = iter(title)
-    return 2 if all(letter in letters for letter in wanted) else 3
+    return 2 if all(letter in letters for letter in query) else 3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop import settings
-from txtop.ui.app_base import AppOptions
+from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.drawing import themes
 from txtop.ui.drawing.glyphs import GlyphMode
 from txtop.ui.modes import AppMode, HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
@@ -21,7 +21,6 @@ from txtop.ui.terminal.driver import TerminalDriver
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
     from txtop.runner.spawn import OnHangup
-from txtop.ui.app import TxtopApp
 
 
 def run_live(
@@ -34,9 +33,9 @@ def run_live(
     glyphs: GlyphMode | None = None,
     on_hangup: OnHangup | None = None,
 ) -> Path | None:
-    """Launches a run and shows it; returns its session. Raises `TxtopError` if it cannot start."""
-    show = LiveMode(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
-    return run_app(show, fps=fps, theme=theme, glyphs=glyphs)
+    """Launch a run and show it; return its session. Raises `TxtopError` if it cannot start."""
+    mode = LiveMode(plan, name=name, session_dir=session_dir, on_hangup=on_hangup)
+    return run_app(mode, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_resumed(
@@ -47,9 +46,9 @@ def run_resumed(
     glyphs: GlyphMode | None = None,
     on_hangup: OnHangup | None = None,
 ) -> Path | None:
-    """Starts a runner for what is missing of a session, and shows it."""
-    show = LiveMode(path=path, resumes=True, on_hangup=on_hangup)
-    return run_app(show, fps=fps, theme=theme, glyphs=glyphs)
+    """Start a runner for the missing cells of a session, and show it."""
+    mode = LiveMode(path=path, resumes=True, on_hangup=on_hangup)
+    return run_app(mode, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_follow(
@@ -59,7 +58,7 @@ def run_follow(
     theme: str | None = None,
     glyphs: GlyphMode | None = None,
 ) -> Path | None:
-    """Shows a run that goes on elsewhere."""
+    """Show a run that was started elsewhere."""
     return run_app(LiveMode(path=path), fps=fps, theme=theme, glyphs=glyphs)
 
 
@@ -72,17 +71,18 @@ def run_replay(
     theme: str | None = None,
     glyphs: GlyphMode | None = None,
 ) -> None:
-    """Plays a recorded session, or two side by side. Raises `SessionError` for what is none.
+    """Replay a session, or two side by side. Raises `SessionError` for a path that has none.
 
-    `at` is where it starts: a time, or the words of a cell or marker; `warmup` another cut.
+    `at` is the place where it starts: a time, or the words of a cell or marker; `warmup` replaces
+    the recorded warm-up cut.
     """
     start = ReplayStart(at, speed, warmup)
-    show = (
+    mode = (
         ReplayMode(paths[0], start)
         if len(paths) == 1
         else SideBySideMode(paths[0], paths[1], start)
     )
-    run_app(show, fps=fps, theme=theme, glyphs=glyphs)
+    run_app(mode, fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_home(
@@ -92,14 +92,14 @@ def run_home(
     theme: str | None = None,
     glyphs: GlyphMode | None = None,
 ) -> Path | None:
-    """The home screen; returns the session of the last run that was started or followed from it."""
+    """Show the home screen; return the session of the last run that was opened from it."""
     return run_app(HomeMode(session_dir=session_dir), fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_app(
     first: AppMode, *, fps: float | None, theme: str | None, glyphs: GlyphMode | None
 ) -> Path | None:
-    """Shows `first` until it is left. A terminal that went away ends the process with 129."""
+    """Show `first` until it is left. A terminal that went away ends the process with 129."""
     can, own = detect_capabilities(), settings.load_settings()
     theme = theme or own.theme
     options = AppOptions(
@@ -113,7 +113,7 @@ def run_app(
     with TerminalGuard(app.lost, app.interrupt) as guard:
         app.guard = guard
         path = app.run()
-        app.show.close(1.0)
+        app.mode.close(1.0)
     if guard.lost:
         detach_stdio()
         raise SystemExit(HANGUP_STATUS)

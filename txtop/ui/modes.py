@@ -1,7 +1,7 @@
-"""What can be on the screen: a run (started here, or followed), a recording, or this machine.
+"""The modes of the application: a run (started here, or followed), a recording, or this machine.
 
-A show knows where its events come from, how a frame is built from them (in the pump's thread),
-and what may be asked of it. It knows nothing of Textual.
+A mode opens the source of its events, builds a frame from it (in the thread of the frame loop) and
+passes orders on. It does not import Textual.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from txtop import settings
 from txtop.errors import TxtopError, UsageError
+from txtop.ui.frame_loop import FrameSource
 from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
@@ -32,14 +33,67 @@ if TYPE_CHECKING:
 
 MAX_SILENCE_S = 5.0
 
+S = TypeVar("S", bound=FrameSource)
+F = TypeVar("F")
 
-class LiveMode:
-    """A run: launched first if a plan is given, gone on with if it `resumes`, then followed.
+
+class Mode(Generic[S, F]):
+    """The part of a mode that the application and every screen use; without a run it is idle.
+
+    `paused`, `over` and `arms` (the number of arms of an A/B) are those of the newest frame.
+    `refused` is called with the name of an order that no runner took, from any thread.
+    """
+
+    paused = False
+    over = False
+    arms = 0
+
+    def __init__(self) -> None:
+        self.refused: Callable[[str], None] = lambda _action: None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The sessions on the screen."""
+        return ()
+
+    @property
+    def run_path(self) -> Path | None:
+        """The session of the run, once it has one."""
+        return None
+
+    @property
+    def going(self) -> bool:
+        """True while a runner is at work, as far as the log tells."""
+        return False
+
+    @property
+    def attached(self) -> bool:
+        """True if the run was started elsewhere: leaving the screen is no reason to stop it."""
+        return False
+
+    def open(self) -> S:
+        """Open the source, in the thread of the frame loop. Raises `TxtopError`."""
+        raise NotImplementedError
+
+    def build(self, source: S) -> F:
+        """Build one frame, in the thread of the frame loop."""
+        raise NotImplementedError
+
+    def send(self, action: str, label: str = "") -> None:
+        """Send an order to the runner."""
+
+    def hang_up(self) -> None:
+        """Do with the run what was asked for if the terminal goes away."""
+
+    def close(self, seconds: float = 0.5) -> None:
+        """Release what is held, waiting at most `seconds`."""
+
+
+class LiveMode(Mode["Follower", "View"]):
+    """A run: launched first if a plan is given, resumed if it `resumes`, then followed.
 
     `opened` is the cell whose detail the next frames hold; anybody may set it.
     """
-
-    where: Literal["live"] = "live"
 
     def __init__(
         self,
@@ -51,13 +105,9 @@ class LiveMode:
         session_dir: Path | None = None,
         on_hangup: OnHangup | None = None,
         runner: Callable[[Path], RunnerHandle] = open_runner_handle,
-        refused: Callable[[str], None] = lambda _action: None,
     ) -> None:
+        super().__init__()
         self.path = path
-        self.refused = refused
-        self.paused = False
-        self.over = False
-        self.arms = 0
         self.opened = ""
         self.remote: RunnerLink | None = None
         self._plan = plan
@@ -75,16 +125,18 @@ class LiveMode:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The sessions on show."""
         return (self.path,) if self.path is not None else ()
 
     @property
+    def run_path(self) -> Path | None:
+        return self.path
+
+    @property
     def attached(self) -> bool:
-        """Somebody else started the run: leaving this screen is no reason to stop it."""
         return self._plan is None and not self._resumes
 
     def open(self) -> Follower:
-        """Starts the runner if there is none yet; may take a moment. In the pump's thread."""
+        """Start the runner if there is none yet, which may take a second, and follow its log."""
         try:
             path = self.path = self._launch_runner()
             from txtop.session.follower import Follower
@@ -102,7 +154,7 @@ class LiveMode:
             self._opened.set()
 
     def _launch_runner(self) -> Path:
-        """The session of a runner that is at work."""
+        """Return the session of a runner that is at work, starting one if need be."""
         if self.path is not None and not self._resumes:
             return self.path
         from txtop.runner.spawn import hold_run, resume_run, start_run
@@ -120,22 +172,19 @@ class LiveMode:
             )
         )
 
-    def build(self, follower: Follower) -> View:
-        """One frame, in the pump's thread."""
+    def build(self, source: Follower) -> View:
         from txtop.ui.models.cache import FrameCache
         from txtop.ui.models.view import build_view
 
         self._memo = self._memo or FrameCache()
-        self.paused = follower.state.paused
-        self.over = follower.finished
-        view = build_view(
-            follower.state, memo=self._memo, banner=self._banner(), opened=self.opened
-        )
+        self.paused = source.state.paused
+        self.over = source.finished
+        view = build_view(source.state, memo=self._memo, banner=self._banner(), opened=self.opened)
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
 
     def _banner(self) -> Banner | None:
-        """What the log cannot say: that it is not being written, or by nobody any more."""
+        """Return what is wrong with the writing of the log, which the log itself cannot tell."""
         from txtop.ui.models.view import Banner
 
         remote = self.remote
@@ -153,19 +202,22 @@ class LiveMode:
 
     @property
     def going(self) -> bool:
-        """A runner is at work, as far as is known."""
         return not self.over and (self.remote is None or self.remote.silent_s < MAX_SILENCE_S)
 
     def send(self, action: str, label: str = "") -> None:
-        """Asks the runner; what is asked before it answers is kept. From any thread."""
+        """Send an order to the runner, from any thread; keep it until there is one."""
         with self._guard:
             if self.remote is None:
                 self._asked_early.append((action, label))
             else:
                 self.remote.send(action, label)
 
+    def hang_up(self) -> None:
+        if self.on_hangup == "stop":
+            self.send("stop")
+
     def close(self, seconds: float = 0.5) -> None:
-        """Sends what is left to send; a runner that is just starting gets its orders too."""
+        """Send the orders that are left; a runner that is just starting gets its own too."""
         self._opened.wait(seconds)
         if self.remote is not None:
             self.remote.close()
@@ -174,7 +226,7 @@ class LiveMode:
 
 @dataclass(frozen=True)
 class ReplayStart:
-    """How a replay begins: at a time or the words of a cell or marker, at a speed, and with
+    """The beginning of a replay: at a time or the words of a cell or marker, at a speed, and with
     another warm-up cut than was recorded."""
 
     at: str | None = None
@@ -182,7 +234,7 @@ class ReplayStart:
     warmup: int | None = None
 
     def apply(self, player: Transport) -> None:
-        """Raises `UsageError` for a place that is not in the recording."""
+        """Set speed and position. Raises `UsageError` for a place that is not in the recording."""
         player.speed = self.speed or player.speed
         if self.at is None:
             return
@@ -198,16 +250,12 @@ class ReplayStart:
         player.seek(at_ns)
 
 
-class ReplayMode:
+class ReplayMode(Mode["Player", "View"]):
     """A finished session with a transport. `opened` as for a run."""
 
-    where: Literal["replay"] = "replay"
-
     def __init__(self, path: Path, start: ReplayStart = ReplayStart()) -> None:
-        self.path: Path | None = path
+        super().__init__()
         self.player: Player | None = None
-        self.paused = False
-        self.arms = 0
         self.opened = ""
         self._memo: FrameCache | None = None
         self._path = path
@@ -215,11 +263,10 @@ class ReplayMode:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The sessions on show."""
         return (self._path,)
 
     def open(self) -> Player:
-        """Reads the whole session. Raises `SessionError`. In the pump's thread."""
+        """Read the whole session. Raises `SessionError`."""
         from txtop.session.player import Player
 
         player = Player(self._path, self._start.warmup)
@@ -227,44 +274,41 @@ class ReplayMode:
         self.player = player
         return player
 
-    def build(self, player: Player) -> View:
-        """One frame, in the pump's thread."""
+    def build(self, source: Player) -> View:
         from txtop.session.catalog import get_session_id
         from txtop.ui.models.cache import FrameCache
         from txtop.ui.models.view import Playback, build_view
 
         self._memo = self._memo or FrameCache()
-        self.paused = not player.playing
+        self.paused = not source.playing
         view = build_view(
-            player.state,
+            source.state,
             memo=self._memo,
-            playback=Playback.of(player),
+            playback=Playback.of(source),
             opened=self.opened,
             name=get_session_id(self._path),
         )
         self.arms = len(view.duel.lanes) if view.duel else 0
         return view
 
-    def close(self, seconds: float = 0.5) -> None:
-        """Nothing is held."""
 
-
-class SideBySideMode:
+class SideBySideMode(Mode["PairPlayer", "SideBySideView"]):
     """Two finished sessions under one transport, aligned by phase."""
 
-    where: Literal["replay"] = "replay"
-    path: Path | None = None
-
     def __init__(self, left: Path, right: Path, start: ReplayStart = ReplayStart()) -> None:
+        super().__init__()
         self.player: PairPlayer | None = None
-        self.paused = False
         self._memos: tuple[FrameCache, FrameCache] | None = None
         self._comparable: tuple[str, Level] = ("", "muted")
-        self.paths = left, right
+        self._paths = left, right
         self._start = start
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return self._paths
+
     def open(self) -> PairPlayer:
-        """Reads both. Raises `SessionError`. In the pump's thread."""
+        """Read both sessions. Raises `SessionError`."""
         from txtop.session.player import PairPlayer, Player
         from txtop.ui.models.comparability import describe_comparability
 
@@ -275,80 +319,74 @@ class SideBySideMode:
         self.player = player
         return player
 
-    def build(self, pair: PairPlayer) -> SideBySideView:
-        """One frame of both, in the pump's thread."""
+    def build(self, source: PairPlayer) -> SideBySideView:
+        """Build one frame of both."""
         from txtop.session.catalog import get_session_id
         from txtop.ui.models.cache import FrameCache
         from txtop.ui.models.view import Playback, SideBySideView, build_view
 
         self._memos = self._memos or (FrameCache(), FrameCache())
-        self.paused = not pair.playing
-        playback = Playback.of(pair)
+        self.paused = not source.playing
+        playback = Playback.of(source)
         left, right = (
             build_view(player.state, memo=memo, playback=playback, name=get_session_id(path))
             for player, memo, path in zip(
-                (pair.left, pair.right), self._memos, self.paths, strict=True
+                (source.left, source.right), self._memos, self.paths, strict=True
             )
         )
         return SideBySideView(left, right, *self._comparable)
 
-    def close(self, seconds: float = 0.5) -> None:
-        """Nothing is held."""
 
-
-class HomeMode:
+class HomeMode(Mode["HomeSource", "HomeFrame"]):
     """This machine, its sessions, and a run to start."""
 
-    where: Literal["home"] = "home"
-    path: Path | None = None
-    paths: tuple[Path, ...] = ()
-
     def __init__(self, *, session_dir: Path | None = None) -> None:
+        super().__init__()
         self.session_dir = session_dir
         self._machine: HomeSource | None = None
 
     def open(self) -> HomeSource:
-        """Starts the sampler. In the pump's thread, whose end is the sampler's end too."""
+        """Start the sampler, which ends with the frame loop."""
         from txtop.ui.home_source import HomeSource
 
-        found = self._machine.findings if self._machine else None
-        self._machine = HomeSource(self.session_dir, findings=found)
+        findings = self._machine.findings if self._machine else None
+        self._machine = HomeSource(self.session_dir, findings=findings)
         return self._machine
 
-    def build(self, machine: HomeSource) -> HomeFrame:
+    def build(self, source: HomeSource) -> HomeFrame:
         from txtop.ui.home_source import build_home_frame
 
-        return build_home_frame(machine, time.time())
+        return build_home_frame(source, time.time())
 
     def close(self, seconds: float = 0.5) -> None:
-        """Ends the sampler: while a run is measured there must be no second one."""
+        """End the sampler: while a run is measured there must be no second one."""
         if self._machine is not None:
             self._machine.close()
 
     def quick(self) -> LiveMode:
-        """The quick preset as a run."""
+        """Return the quick preset as a run."""
         from txtop.options.presets import build_quick_plan
 
         return LiveMode(build_quick_plan(), session_dir=self.session_dir)
 
     def start(self, plan: Plan) -> LiveMode:
-        """Any plan as a run."""
+        """Return the plan as a run."""
         return LiveMode(plan, session_dir=self.session_dir)
 
     def versus(self, model: str, first: str, second: str) -> LiveMode:
-        """An A/B of two precisions of one model. Raises `UsageError`."""
+        """Return an A/B of two precisions of one model as a run. Raises `UsageError`."""
         from txtop.options.ab import build_precision_ab_plan
 
         return LiveMode(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 
 
-AppMode = LiveMode | ReplayMode | SideBySideMode | HomeMode
+AppMode = Mode[Any, Any]
 
 
 def to_txtop_error(error: Exception) -> TxtopError:
-    """The error as one line for a person; a surprise keeps its type's name."""
+    """Return the error as one line for a person; a surprise keeps its type's name."""
     if isinstance(error, TxtopError):
         return error
-    found = TxtopError(f"{type(error).__name__}: {error}")
-    found.__cause__ = error
-    return found
+    unexpected = TxtopError(f"{type(error).__name__}: {error}")
+    unexpected.__cause__ = error
+    return unexpected

@@ -1,31 +1,37 @@
-"""Home: this machine live, the sessions to attach to or replay, and how to start a run."""
+"""The home screen: this machine live, the sessions to open, and the ways to start a run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 
 from txtop import __version__
+from txtop.errors import TxtopError
 from txtop.ui.drawing.frame import compute_inner_size, draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
-from txtop.ui.keymap import build_footer_keys
+from txtop.ui.keymap import build_bindings, build_footer_keys
+from txtop.ui.messages import AskSource, OpenScreen
 from txtop.ui.models.layout import COMPACT_BELOW, is_boxed
 from txtop.ui.models.machine import MachineView
 from txtop.ui.models.session_list import SessionList
+from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
 from txtop.ui.panels import session_list, start_menu
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
 from txtop.ui.panels.machine import compute_small_height, render_machine
+from txtop.ui.screens.dialogs import Choice, ChoiceDialog
+from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.typed import LineInput
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import HomeFrame, ListedSession
+    from txtop.ui.models.matrix_choices import MatrixChoices
 
 FAR = 1_000_000
 START_ACTIONS = {"r": "run_quick", "a": "choose_ab", "b": "build_matrix"}
@@ -33,7 +39,7 @@ CURSOR_MOVES = {"up": -1, "down": 1, "pageup": -10, "pagedown": 10, "home": -FAR
 
 
 class HomeWidget(LineWidget):
-    """One line at the top or the bottom; `frame` is what it shows."""
+    """A part of the home screen; `frame` is the newest it was given."""
 
     frame: HomeFrame | None = None
 
@@ -43,33 +49,33 @@ class HomeWidget(LineWidget):
 
 
 class HomeFramedWidget(HomeWidget):
-    """On the ground of a panel where it has a frame."""
+    """A part that stands on the ground of a panel where it has a frame."""
 
     def ground_now(self) -> Ground:
         return "panel" if self.boxed else "bg"
 
 
 class HomePanel(HomeFramedWidget):
-    """Rows under a heading rule, or in a rounded frame where the screen is big."""
+    """Rows under a heading rule, or in a rounded frame on a large screen."""
 
     heading = ""
 
     def subtitle(self) -> str:
-        """What changes, at the right of the heading."""
+        """Return the text at the right of the heading."""
         return ""
 
     def rows(self, width: int, height: int) -> list[Row]:
-        """What stands inside, at most `height` rows of `width` columns."""
+        """Build the rows inside, at most `height` of `width` columns."""
         raise NotImplementedError
 
     def build(self, width: int, height: int) -> list[Row]:
         body = self.rows(*compute_inner_size(width, height, self.boxed))
-        said: Row = [(self.subtitle(), "muted")] if self.subtitle() else []
-        return draw_frame(self.heading, said, body, width, height, get_glyphs(), boxed=self.boxed)
+        note: Row = [(self.subtitle(), "muted")] if self.subtitle() else []
+        return draw_frame(self.heading, note, body, width, height, get_glyphs(), boxed=self.boxed)
 
 
 class HomeHeader(HomeWidget):
-    """Who this is, and which machine."""
+    """The name, the machine and the version."""
 
     def build(self, width: int, height: int) -> list[Row]:
         machine = self.frame.title if self.frame else ""
@@ -81,15 +87,15 @@ class HomeMachinePanel(HomeFramedWidget):
     """This machine, live."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        shown = self.frame.machine if self.frame else MachineView()
-        rows = render_machine(shown, width, height, get_glyphs(), boxed=self.boxed)
+        view = self.frame.machine if self.frame else MachineView()
+        rows = render_machine(view, width, height, get_glyphs(), boxed=self.boxed)
         if self.frame and self.frame.problem:
             rows[1:2] = [[(f" {self.frame.problem}", "warn")]]
         return rows
 
 
 class SessionListPanel(HomePanel):
-    """Running sessions first, then the recent ones, then those that came with txtop."""
+    """The sessions: running ones first, then the recent ones, then those that came with txtop."""
 
     heading = "sessions"
 
@@ -112,17 +118,17 @@ class SessionListPanel(HomePanel):
         super().take(frame)
 
     def changed(self) -> None:
-        """Draws what a person did to the list."""
+        """Draw the list after a person changed it, and the footer with it."""
         self.tick()
         self.screen.query_one(HomeFooter).tick()
 
     def subtitle(self) -> str:
         running = sum(item.stage == "running" for item in self.list.listed)
-        said = [f"{running} running"] if running else []
+        parts = [f"{running} running"] if running else []
         recorded = (self.frame.recorded if self.frame else None) or 0
         own = sum(not item.bundled for item in self.list.listed)
-        said += [f"the newest {own} of {recorded}"] if own < recorded and own else []
-        return "   ".join(said)
+        parts += [f"the newest {own} of {recorded}"] if own < recorded and own else []
+        return "   ".join(parts)
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
@@ -132,7 +138,7 @@ class SessionListPanel(HomePanel):
         )
 
     def type(self, event: events.Key) -> None:
-        """A key while words are typed: `enter` keeps what was found, `esc` shows all again."""
+        """Take a key of the filter: `enter` keeps what matches, `esc` shows all again."""
         assert self.typed is not None
         if event.key in ("enter", "escape"):
             self.typed = None
@@ -145,22 +151,22 @@ class SessionListPanel(HomePanel):
         self.changed()
 
     async def on_click(self, event: events.Click) -> None:
-        """Selects the session under the mouse; the selected one opens."""
+        """Select the session under the mouse, or open it if it is selected."""
         _, height = compute_inner_size(self.size.width, self.size.height, self.boxed)
         room = session_list.count_visible_sessions(self.list, self.typed, height, get_glyphs())
         line = event.y - 1 - len(session_list.render_list_top(self.list, self.typed, get_glyphs()))
         at = session_list.compute_first_session(self.list, room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return
-        chosen = at == self.at
+        selected = at == self.at
         self.list.move(at - self.at)
         self.changed()
-        if chosen:
-            await self.run_action("app.open")
+        if selected:
+            await self.run_action("screen.open")
 
 
 class StartMenuPanel(HomePanel):
-    """How to start a run."""
+    """The keys that start a run."""
 
     heading = "start"
 
@@ -168,39 +174,46 @@ class StartMenuPanel(HomePanel):
         return start_menu.render_start_menu(width, height, get_glyphs())
 
     async def on_click(self, event: events.Click) -> None:
-        """Does what the key under the mouse does."""
+        """Run the command of the key under the mouse."""
         room = compute_inner_size(self.size.width, self.size.height, self.boxed)
         key = start_menu.find_start_key(event.y - 1, *room, get_glyphs())
         if key:
-            await self.run_action(f"app.{START_ACTIONS[key]}")
+            await self.run_action(f"screen.{START_ACTIONS[key]}")
 
 
 class FindingsLine(HomeWidget):
-    """What the doctor found of this machine."""
+    """The findings of the doctor about this machine."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        found = self.frame.findings if self.frame else None
-        return [start_menu.render_findings(found, width, get_glyphs())]
+        findings = self.frame.findings if self.frame else None
+        return [start_menu.render_findings(findings, width, get_glyphs())]
 
 
 class HomeFooter(HomeWidget, FooterRow):
-    """What does not fit is in the help."""
+    """The keys of the home screen; those that do not fit are in the help."""
 
     def keys_now(self) -> KeyHints:
-        shown = self.screen.query_one(SessionListPanel)
-        chosen = shown.list.selected
+        panel = self.screen.query_one(SessionListPanel)
+        selected = panel.list.selected
         return build_footer_keys(
             "home",
-            resumable=chosen is not None and chosen.resumable,
-            marked=len(shown.list.marked),
-            typing=shown.typed is not None,
+            resumable=selected is not None and selected.resumable,
+            marked=len(panel.list.marked),
+            typing=panel.typed is not None,
         )
 
 
-class HomeScreen(Screen[Any]):
-    """The first screen. `enter` opens the selected session, `r` starts the quick preset."""
+class HomeScreen(ModeScreen["HomeFrame"]):
+    """The first screen: everything that can be opened or started."""
 
+    kind = "home"
+    BINDINGS: ClassVar[list[BindingType]] = build_bindings("home")
     _rows = 3
+
+    def __init__(self, mode: HomeMode) -> None:
+        super().__init__()
+        self.mode = mode
+        self._choices: MatrixChoices | None = None
 
     def compose(self) -> ComposeResult:
         yield HomeHeader(id="heading")
@@ -212,17 +225,17 @@ class HomeScreen(Screen[Any]):
         yield HomeFooter(id="footer")
 
     def show(self, frame: HomeFrame) -> None:
-        """Draws what is new in `frame`."""
+        """Draw what is new in `frame`."""
         self._rows = compute_small_height(frame.machine)
         self._fit()
-        for each in self.query(HomeWidget):
-            each.take(frame)
+        for widget in self.query(HomeWidget):
+            widget.take(frame)
 
     def on_resize(self) -> None:
         self._fit()
 
     def _fit(self) -> None:
-        """Gives the machine what it has to say, and a frame where there is room."""
+        """Give the machine the rows that it needs, and a frame where there is room."""
         boxed = is_boxed(*self.app.size)
         self.query_one(HomeMachinePanel).styles.height = self._rows + 3 if boxed else self._rows
         self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
@@ -238,26 +251,91 @@ class HomeScreen(Screen[Any]):
         return self.sessions.list.selected
 
     def back(self) -> bool:
-        """Shows all sessions again, then takes the marks away; False when there is neither."""
-        shown = self.sessions.list
-        if not shown.words and not shown.marked:
+        """Show all sessions again, then take the marks away; False when there is neither."""
+        sessions = self.sessions.list
+        if not sessions.words and not sessions.marked:
             return False
-        if shown.words:
-            shown.find("")
+        if sessions.words:
+            sessions.find("")
         else:
-            shown.marked = []
+            sessions.marked = []
         self.sessions.changed()
         return True
 
-    def mark(self) -> None:
-        """Marks the selected session, or no longer."""
+    # Sessions
+
+    def action_open(self) -> None:
+        """Open the selected session: follow it while it runs, else replay it."""
+        session = self.selected
+        if session is None:
+            self.say("no session is selected")
+        elif session.stage == "running":
+            self.switch_mode(LiveMode(path=session.path))
+        else:
+            self.switch_mode(ReplayMode(session.path))
+
+    def action_finish(self) -> None:
+        """Resume the selected session where it was interrupted."""
+        session = self.selected
+        if session is None:
+            return
+        if session.resumable:
+            self.switch_mode(LiveMode(path=session.path, resumes=True))
+        else:
+            self.say(f"{session.label} was not interrupted")
+
+    def action_mark(self) -> None:
+        """Mark the selected session, or no longer."""
         self.sessions.list.mark()
         self.sessions.changed()
 
-    def find(self) -> None:
-        """Opens the line for the words of a session."""
+    def action_compare(self) -> None:
+        """Show the two marked sessions side by side."""
+        pair = self.sessions.list.pair()
+        if isinstance(pair, str):
+            self.say(pair)
+        else:
+            self.switch_mode(SideBySideMode(pair[0].path, pair[1].path))
+
+    def action_filter_sessions(self) -> None:
+        """Open the line for the text that filters the sessions."""
         self.sessions.typed = LineInput(self.sessions.list.words)
         self.sessions.changed()
+
+    # Runs
+
+    def action_run_quick(self) -> None:
+        self.switch_mode(self.mode.quick())
+
+    def action_choose_ab(self) -> None:
+        """Ask for two precisions; `enter` takes the first pair."""
+        pairs = list_ab_pairs(self.selected.models if self.selected is not None else "")
+
+        def find(typed: str) -> list[Choice]:
+            terms = typed.lower().split()
+            return [Choice(key, key) for key in pairs if all(t in key.lower() for t in terms)]
+
+        def start(key: str | None) -> None:
+            if key is None:
+                return
+            try:
+                self.switch_mode(self.mode.versus(*pairs[key]))
+            except TxtopError as error:
+                self.say(str(error), "error")
+
+        self.app.push_screen(ChoiceDialog("A/B", find), start)
+
+    def action_build_matrix(self) -> None:
+        """Open the matrix builder with what was chosen there last."""
+        # Imported late: the home screen is drawn before the forecast is loaded.
+        from txtop.ui.models.matrix_choices import MatrixChoices
+        from txtop.ui.screens.matrix import MatrixScreen
+
+        self._choices = self._choices or MatrixChoices()
+        self.post_message(OpenScreen(MatrixScreen(self.mode, self._choices)))
+        self.post_message(AskSource(lambda machine: machine.load_history()))
+
+    # Keys and the wheel
 
     def on_key(self, event: events.Key) -> None:
         if self.sessions.typed is not None:
@@ -265,10 +343,10 @@ class HomeScreen(Screen[Any]):
             event.prevent_default()
             self.sessions.type(event)
         elif event.key in ("space", "slash"):
-            # The application would do it after the keys that were typed ahead.
+            # A binding is run by the application, after the keys that were typed ahead.
             event.stop()
             event.prevent_default()
-            self.mark() if event.key == "space" else self.find()
+            self.action_mark() if event.key == "space" else self.action_filter_sessions()
         elif event.key in CURSOR_MOVES or event.key in ("j", "k"):
             self._move({"k": -1, "j": 1}.get(event.key) or CURSOR_MOVES[event.key])
 
@@ -281,3 +359,13 @@ class HomeScreen(Screen[Any]):
 
     def on_mouse_scroll_down(self) -> None:
         self._move(1)
+
+
+def list_ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
+    """Return the A/Bs on offer by their text: those of gpt2 and of the first of `models`."""
+    names = dict.fromkeys(["gpt2", *models.split()[:1]])
+    return {
+        f"{model}: fp32 against {other}": (model, "fp32", other)
+        for model in names
+        for other in ("bf16", "fp16", "int8")
+    }

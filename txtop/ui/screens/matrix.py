@@ -1,25 +1,28 @@
-"""The matrix builder: knobs to choose values of, and what that will take, before it is begun."""
+"""The screen of the matrix builder: values to choose, and what the run will take."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.geometry import Size
 
 from txtop.errors import UsageError
 from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
+from txtop.ui.clipboard import copy_lines
 from txtop.ui.drawing.frame import compute_inner_size
 from txtop.ui.drawing.glyphs import get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
-from txtop.ui.keymap import build_footer_keys
+from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.models.home import HomeFrame
 from txtop.ui.models.layout import PanelLayout, arrange_matrix
 from txtop.ui.models.matrix_choices import MatrixChoices
+from txtop.ui.modes import HomeMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
 from txtop.ui.panels.base import KeyHints
@@ -41,7 +44,7 @@ class MatrixWidget(LineWidget):
 
     @property
     def builder(self) -> MatrixScreen:
-        """The screen that it is on."""
+        """The screen of this panel."""
         assert isinstance(self.screen, MatrixScreen)
         return self.screen
 
@@ -50,7 +53,7 @@ class MatrixWidget(LineWidget):
 
 
 class MatrixHeader(MatrixWidget):
-    """Row 0."""
+    """The first row."""
 
     def build(self, width: int, height: int) -> list[Row]:
         left: Row = [(" txtop", "accent-a.bold"), ("  start a run", "text.bold")]
@@ -58,28 +61,28 @@ class MatrixHeader(MatrixWidget):
 
 
 class MatrixChoicesPanel(MatrixWidget):
-    """The knobs."""
+    """The knobs and their values."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        shown, typed = self.builder.choices, self.builder.typed
+        choices, typed = self.builder.choices, self.builder.typed
         return knobs.render_matrix_choices(
-            shown, typed, width, height, get_glyphs(), boxed=self.boxed
+            choices, typed, width, height, get_glyphs(), boxed=self.boxed
         )
 
     def on_click(self, event: events.Click) -> None:
-        """Chooses the value under the mouse."""
+        """Choose the value under the mouse."""
         if self.builder.typed is not None:
             return
-        shown = self.builder.choices
+        choices = self.builder.choices
         across, down = compute_inner_size(*self.size, self.boxed)
-        row = event.y - 1 + knobs.compute_first_knob(shown, down)
-        if not 0 <= event.y - 1 < down or not 0 <= row < len(shown.knobs):
+        row = event.y - 1 + knobs.compute_first_knob(choices, down)
+        if not 0 <= event.y - 1 < down or not 0 <= row < len(choices.knobs):
             return
-        found, _ = knobs.place_values(shown.knobs[row], row == shown.at, across, get_glyphs())
+        places, _ = knobs.place_values(choices.knobs[row], row == choices.at, across, get_glyphs())
         x = event.x - (2 if self.boxed else 1)
-        for place in found:
+        for place in places:
             if place.start <= x < place.start + place.width:
-                shown.go(row, place.column)
+                choices.go(row, place.column)
                 self.builder.choose()
 
     def on_mouse_scroll_down(self) -> None:
@@ -90,7 +93,7 @@ class MatrixChoicesPanel(MatrixWidget):
 
 
 class MatrixCellsPanel(MatrixWidget):
-    """The cells, what will not run first."""
+    """The cells, those that will not run first."""
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
@@ -112,7 +115,7 @@ class MatrixCellsPanel(MatrixWidget):
 
 
 class MatrixSummaryPanel(MatrixWidget):
-    """Time, memory, and the command line that does the same."""
+    """Time, memory, and the command line of the same run."""
 
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
@@ -122,19 +125,22 @@ class MatrixSummaryPanel(MatrixWidget):
 
 
 class MatrixFooter(MatrixWidget, FooterRow):
-    """While a value is typed, how that ends."""
+    """The keys, and while a value is typed the two that end it."""
 
     def keys_now(self) -> KeyHints:
         return build_footer_keys("matrix", typing=self.builder.typed is not None)
 
 
-class MatrixScreen(PanelScreen):
-    """Keeps what is chosen, and shows what it amounts to. `enter` is the application's."""
+class MatrixScreen(PanelScreen[HomeFrame]):
+    """Values to choose and the forecast of their run. `choices` outlive the screen."""
 
-    def __init__(self, choices: MatrixChoices, session_dir: Path | None = None) -> None:
+    kind = "matrix"
+    BINDINGS: ClassVar[list[BindingType]] = build_bindings("matrix")
+
+    def __init__(self, mode: HomeMode, choices: MatrixChoices) -> None:
         super().__init__()
+        self.mode = mode
         self.choices = choices
-        self._session_dir = session_dir
         self.typed: knobs.KnobInput | None = None
         self.room = FreeMemory()
         self.forecast = MatrixPreview()
@@ -152,11 +158,10 @@ class MatrixScreen(PanelScreen):
         yield MatrixFooter(id="footer")
 
     def arrange_panels(self, size: Size) -> PanelLayout:
-        """The panels on show on a terminal of that size."""
         return arrange_matrix(size.width, size.height, knobs=len(self.choices.knobs))
 
     def show(self, frame: HomeFrame) -> None:
-        """Takes what is free now, and what runs took here so far."""
+        """Draw the memory that is free now, and the forecast from earlier runs on this machine."""
         self.room = frame.room
         self.title_of_machine = frame.title
         if frame.past is not self._past and frame.past is not None:
@@ -165,30 +170,34 @@ class MatrixScreen(PanelScreen):
         self._tick()
 
     def back(self) -> bool:
-        """Ends typing; False when there is nothing to leave."""
+        """End typing; False when nothing is typed."""
         if self.typed is None:
             return False
         self.typed = None
         self._tick()
         return True
 
+    def action_back(self) -> None:
+        if not self.back():
+            self.dismiss()
+
     def move(self, down: int, right: int) -> None:
         self.choices.move(down, right)
         self._tick()
 
     def scroll(self, by: int) -> None:
-        """Leaves out so many more of the first cells."""
+        """Leave out `by` more of the first cells."""
         self.skip = max(0, min(self.skip + by, len(self.forecast.cells) - 1))
         self._tick()
 
     def choose(self) -> None:
-        """Chooses the value under the cursor, or no longer."""
+        """Choose the value under the cursor, or no longer."""
         self.choices.toggle()
         self._update_preview()
         self._tick()
 
     def begin_typing(self, first: str = "") -> bool:
-        """Opens the line for another value; False where all there are stand there already."""
+        """Open the line for another value; False for a knob that has no others."""
         if not self.choices.knob.typing:
             return False
         self._line = LineInput(first)
@@ -196,13 +205,30 @@ class MatrixScreen(PanelScreen):
         self._tick()
         return True
 
+    def action_choose(self) -> None:
+        self.choose()
+
+    def action_type_value(self) -> None:
+        if not self.begin_typing():
+            self.say("all values that there are stand there")
+
+    def action_copy_command(self) -> None:
+        if self.forecast.command:
+            copy_lines(self.app, "the command line", [self.forecast.command])
+
+    def action_start_matrix(self) -> None:
+        if self.forecast.plan is None:
+            self.say(self.forecast.error, "error")
+        else:
+            self.switch_mode(self.mode.start(self.forecast.plan))
+
     def on_key(self, event: events.Key) -> None:
         if self.typed is not None:
             event.stop()
             event.prevent_default()
             self._type(event)
         elif event.key == "space" or (event.key == "plus" and self.choices.knob.typing):
-            # The application would do it after the keys that were typed ahead.
+            # A binding is run by the application, after the keys that were typed ahead.
             event.stop()
             event.prevent_default()
             self.choose() if event.key == "space" else self.begin_typing()
@@ -240,7 +266,7 @@ class MatrixScreen(PanelScreen):
     def _update_preview(self) -> None:
         self.skip = 0
         self.forecast = build_matrix_preview(
-            self.choices.to_run_options(), self._past, self._session_dir
+            self.choices.to_run_options(), self._past, self.mode.session_dir
         )
 
     def _tick(self) -> None:

@@ -1,17 +1,20 @@
-"""Two sessions side by side: a lane each, on one clock and under one transport."""
+"""The screen of two sessions side by side, on one clock and under one transport."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row
+from txtop.ui.keymap import build_bindings
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
+from txtop.ui.modes import SideBySideMode
 from txtop.ui.panels import header
 from txtop.ui.panels.base import Panel
 from txtop.ui.panels.cells import CellsPanel
@@ -19,14 +22,14 @@ from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.footer import FooterPanel
 from txtop.ui.panels.hero import HeroPanel
 from txtop.ui.panels.transport import TransportPanel
-from txtop.ui.screens.panel_screen import PanelScreen
+from txtop.ui.screens.transport_actions import TransportActions
 
 SIDES = ("a", "b")
 LETTERS = {"a": "A", "b": "B"}
 
 
 class SideBySideHeader(Panel):
-    """Row 0: which session is on which side."""
+    """The first row: the session of each side."""
 
     pair: SideBySideView = SideBySideView(View(), View())
 
@@ -46,11 +49,14 @@ class SideBySideHeroPanel(HeroPanel):
         return rows
 
 
-class SideBySideScreen(PanelScreen):
-    """Shows pairs of views."""
+class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
+    """The cells of both sessions, and the cell at work of each."""
 
-    def __init__(self, footer: Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__(footer)
+    kind = "replay"
+    BINDINGS: ClassVar[list[BindingType]] = build_bindings("replay")
+
+    def __init__(self, mode: SideBySideMode, *, over_home: bool = False) -> None:
+        super().__init__(mode, over_home=over_home)
         self._count = 0
 
     def compose(self) -> ComposeResult:
@@ -59,31 +65,30 @@ class SideBySideScreen(PanelScreen):
         for side in SIDES:
             yield SideBySideHeroPanel(id=f"hero-{side}")
             yield CellsPanel(id=f"cells-{side}")
-        yield FooterPanel(self._footer, id="footer")
-        yield CompactPanel(self._footer, id="card")
+        yield FooterPanel(self.footer, id="footer")
+        yield CompactPanel(self.footer, id="card")
 
     def arrange_panels(self, size: Size) -> PanelLayout:
-        """The panels on show on a terminal of that size."""
         return arrange_side_by_side(size.width, size.height, cells=self._count, zoom=self._zoom)
 
-    def show(self, pair: SideBySideView) -> None:
-        """Draws what is new, on the panels that are on show."""
-        left, right = _share_scale(pair)
+    def show(self, frame: SideBySideView) -> None:
+        """Draw what is new, on the panels that are visible."""
+        left, right = _share_scale(frame)
         count = max(len(left.cells), len(right.cells))
         if count != self._count:
             self._count = count
             self._lay_out()
-        self.query_one(SideBySideHeader).pair = pair
+        self.query_one(SideBySideHeader).pair = frame
         self._distribute_views(("-b", right), ("", left))
 
     def panel(self, number: int) -> None:
-        """The cells of both in all the room, and back again."""
+        """Give the cells of both all the room, or take it away."""
         if number == 1:
             self._zoom = "" if self._zoom else "cells"
             self._lay_out()
 
     def back(self) -> bool:
-        """Leaves the zoom; False when there is nothing to leave."""
+        """Leave the zoom; False when there is nothing to leave."""
         if not self._zoom:
             return False
         self.panel(1)
@@ -91,7 +96,7 @@ class SideBySideScreen(PanelScreen):
 
 
 def _share_scale(pair: SideBySideView) -> tuple[View, View]:
-    """Lettered titles, and charts of one unit on one scale: heights may then be compared."""
+    """Letter the titles, and put charts of one unit on one scale so that heights compare."""
     views = [pair.left, pair.right]
     charts = [view.hero.chart for view in views]
     if views[0].hero.unit == views[1].hero.unit and all(chart.points for chart in charts):

@@ -36,8 +36,8 @@ class CellDetailColumn(FramedPanel, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVE_BINDINGS,
-        Binding("tab", "app.next_cell(1)", show=False),
-        Binding("shift+tab", "app.next_cell(-1)", show=False),
+        Binding("tab", "screen.next_cell(1)", show=False),
+        Binding("shift+tab", "screen.next_cell(-1)", show=False),
     ]
 
     def __init__(self, *, id: str) -> None:

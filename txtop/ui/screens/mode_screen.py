@@ -1,0 +1,47 @@
+"""The base of every screen of a mode: the one type by which the application knows them."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, TypeVar
+
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+
+from txtop.ui.keymap import ScreenKind
+from txtop.ui.messages import GoBack, Say, SwitchMode
+from txtop.ui.modes import AppMode
+
+F = TypeVar("F")
+
+
+class ModeScreen(Screen[None], Generic[F]):
+    """A screen that draws the frames of a mode and sends its wishes upward as messages."""
+
+    kind: ClassVar[ScreenKind]
+
+    def show(self, frame: F, /) -> None:
+        """Draw what is new in `frame`."""
+        raise NotImplementedError
+
+    def show_starting(self) -> None:
+        """Draw what is waited for, until the first frame comes."""
+
+    def update_footer(self) -> None:
+        """Bring the last row up to date, where `show` does not."""
+
+    def back(self) -> bool:
+        """Leave what is open on this screen; False when there is nothing to leave."""
+        return False
+
+    def action_back(self) -> None:
+        """Leave what is open here, else the mode for the home screen; a run goes on."""
+        if not self.back():
+            self.post_message(GoBack())
+
+    def say(self, text: str, severity: SeverityLevel = "information") -> None:
+        """Show a line as a toast."""
+        self.post_message(Say(text, severity))
+
+    def switch_mode(self, mode: AppMode) -> None:
+        """Ask for another mode."""
+        self.post_message(SwitchMode(mode, self))
