@@ -201,8 +201,8 @@ def _prompt(session: SessionState, state: CellState) -> float:
     cell, encoder = state.cell, state.family == "encoder"
     _require_reach(geometry, cell.sequence_length)
     demand = roofline.compute_prompt_flops(
-        each=geometry.position_parameters,
-        once=geometry.sequence_parameters,
+        position_parameters=geometry.position_parameters,
+        sequence_parameters=geometry.sequence_parameters,
         batch=cell.batch_size,
         length=cell.sequence_length,
         layers=geometry.layers,

@@ -1,4 +1,4 @@
-"""Money: what a million tokens or sequences cost at a price an hour."""
+"""The price of a million tokens or sequences, from a rate and a price per hour."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from txtop.stats.summary import Summary
 
 
 def compute_cost_per_million(rate: Summary, per_hour: float, unit: str) -> Summary:
-    """per_hour / 3600 / rate x 1e6; the ends of the rate's interval are turned into prices."""
+    """Return the price of a million units of work: per_hour / 3600 / rate x 1e6.
+
+    The ends of the rate's interval are converted to prices and swapped. `unit` is the unit of the
+    result.
+    """
 
     def price(speed: float | None) -> float | None:
         return per_hour / 3600 / speed * 1e6 if speed is not None and speed > 0 else None

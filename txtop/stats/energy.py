@@ -1,4 +1,7 @@
-"""Joules that a device took in an interval, gross and net of what it takes when idle."""
+"""Energy that a device used in an interval, gross and net of its idle power.
+
+The rules are those of docs/method.md, "Telemetry, energy, money".
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,13 @@ from typing import Literal
 
 from txtop.units import NS_PER_S
 
+# Devices average power over up to a second: shorter stretches cannot be told apart.
 MIN_INTERVAL_S = 2.0
 MIN_TURN_S = 1.0
 MIN_TURNS_TOTAL_S = 10.0
 MAX_GAP_S = 1.0
 
-# Nanoseconds, in order, beside the values read then; NaN where nothing could be read.
+# Ascending times in ns, and the value read at each; NaN marks a reading that failed.
 TimeSeries = tuple[Sequence[int], Sequence[float]]
 TimedValue = tuple[int, float]
 EnergySource = Literal["counter", "integrated power"]
@@ -24,7 +28,9 @@ EnergySource = Literal["counter", "integrated power"]
 
 @dataclass(frozen=True)
 class Energy:
-    """`joules` over `seconds`; null where `reason` says why. `source` labels the fallback."""
+    """The `joules` used over `seconds`, or None and the `reason`. `source` tells a counter from the
+    fallback.
+    """
 
     seconds: float
     joules: float | None = None
@@ -33,16 +39,18 @@ class Energy:
 
     @property
     def watts(self) -> float | None:
-        """The mean power; over an interval without work it is what `subtract_idle` takes as
-        idle."""
+        """The mean power in W. Over an interval without work it is the idle power of
+        `subtract_idle`.
+        """
         return None if self.joules is None else self.joules / self.seconds
 
 
 def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: int) -> Energy:
-    """Gross joules between two moments: E(to) - E(from) of the counter (J since some moment), or,
-    where that was never read meanwhile, the integral of power (W) by the trapezoidal rule.
+    """Return the gross joules used between two times in ns.
 
-    Both are interpolated linearly at the ends, so that adjacent intervals add up.
+    The result is E(to) - E(from) of `counter` (J since an arbitrary start) or, if the counter has
+    no reading in between, the integral of `power` (W) by the trapezoidal rule. Both are
+    interpolated linearly at the ends, so that adjacent intervals add up.
     """
     if to_ns - from_ns < MIN_INTERVAL_S * NS_PER_S:
         seconds = (to_ns - from_ns) / NS_PER_S
@@ -53,9 +61,12 @@ def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: 
 def compute_energy_of_turns(
     counter: TimeSeries, power: TimeSeries, turns: Sequence[tuple[int, int]]
 ) -> Energy:
-    """The joules of several intervals (from, to) together: what one arm of an A/B took. Devices
-    average over up to a second, so that shorter turns cannot be told apart; and under 10 s in all
-    nothing is said."""
+    """Return the joules of several (from, to) intervals together, such as the turns of one arm of
+    an A/B.
+
+    There is no value if one turn is under 1 s, because devices average over up to a second, or if
+    all turns together are under 10 s.
+    """
     seconds = sum(to - since for since, to in turns) / NS_PER_S
     if seconds < MIN_TURNS_TOTAL_S:
         return Energy(seconds, reason=f"shorter than {MIN_TURNS_TOTAL_S:.0f} s")
@@ -92,7 +103,7 @@ def _compute_interval(counter: TimeSeries, power: TimeSeries, from_ns: int, to_n
 
 
 def subtract_idle(gross: Energy, idle_w: float) -> Energy:
-    """What is left of `gross` without `idle_w` watts all the while; null where that is more."""
+    """Return `gross` less `idle_w` watts over the same time; no value if the result is negative."""
     if gross.joules is None:
         return gross
     joules = gross.joules - idle_w * gross.seconds
@@ -125,7 +136,7 @@ def _is_gap(before: TimedValue, after: TimedValue) -> bool:
 def _from_counter(seconds: float, around: list[TimedValue], inside: list[TimedValue]) -> Energy:
     if any(later < earlier for (_, earlier), (_, later) in pairwise(around)):
         return Energy(seconds, source="counter", reason="the energy counter ran backwards")
-    # The counter goes on where nobody reads it: only a guess of its value at an end is a hole.
+    # The counter runs on between readings: only an end interpolated over a gap is unsafe.
     ends = ((inside[0], around[:2]), (inside[-1], around[-2:]))
     if any(end not in pair and _is_gap(*pair) for end, pair in ends):
         return Energy(seconds, source="counter", reason=f"not read for over {MAX_GAP_S:.0f} s")

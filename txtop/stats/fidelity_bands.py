@@ -1,4 +1,7 @@
-"""How far one set of outputs is from another, in a word and with its doubt."""
+"""Bands for how close a model's output is to a reference, and the interval of a share.
+
+The bounds are those of docs/method.md, "Badges".
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from txtop.stats.intervals import Interval
 FidelityBand = Literal["lossless-like", "minor", "visible", "broken"]
 FIDELITY_BANDS: tuple[FidelityBand, ...] = ("lossless-like", "minor", "visible", "broken")
 MIN_FLOOR = 1e-6
+# Two fp32 attention kernels that differ by more than this many floors are worth a note.
 KERNEL_WARNING = 10.0
+# The last value that still belongs to each band but the worst, in the order of FIDELITY_BANDS.
 _KLD = (0.001, 0.01, 0.1)
 _TOP1 = (0.99, 0.96, 0.85)
 _COSINE = (0.9999, 0.999, 0.99)
@@ -18,26 +23,34 @@ _Z95 = 1.959963984540054
 
 
 def classify_tokens(kld: float, top1: float) -> FidelityBand:
-    """The worse of what the mean KLD (nats) and the share of equal top tokens say."""
+    """Return the worse of the bands of the mean KLD (nats) and of `top1`, the share of equal top
+    tokens.
+    """
     by_kld = sum(kld > most for most in _KLD)
     by_top1 = sum(top1 < least for least in _TOP1)
     return FIDELITY_BANDS[max(by_kld, by_top1)]
 
 
 def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:
-    """The same for an encoder, by the worse of its mean cosines."""
+    """Return the band of an encoder by the lower of its two mean cosines; `pooled` is None without
+    pooling.
+    """
     worse = tokens if pooled is None else min(pooled, tokens)
     return FIDELITY_BANDS[sum(worse < least for least in _COSINE)]
 
 
 def compute_floor(repeated: float | None) -> float:
-    """The mean KLD under which nothing is reported: the larger of the reference against a second
-    pass of itself and 1e-6."""
+    """Return the mean KLD below which none is reported: `repeated`, but at least 1e-6.
+
+    `repeated` is the mean KLD of a second pass of the reference against its first.
+    """
     return max(MIN_FLOOR, repeated or 0.0)
 
 
 def compute_wilson_interval(successes: int, n: int) -> Interval | None:
-    """Wilson's 95 % score interval of a share; null without a trial."""
+    """Return the 95 % Wilson score interval (Wilson 1927) of `successes` / `n`, or None if `n` is
+    0.
+    """
     if n <= 0:
         return None
     share, z2 = successes / n, _Z95**2

@@ -1,4 +1,7 @@
-"""95 % intervals of a mean: Student's t, BCa bootstrap, and one that may be looked at always."""
+"""Intervals of a mean: Student's t, BCa bootstrap, and confidence sequences.
+
+The table of docs/method.md, "Intervals", says which of them is used for what.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +14,24 @@ from txtop.stats import student_t as student
 BOOTSTRAP_FROM = 30
 RESAMPLES = 10_000
 _NORMAL = NormalDist()
+# The constant c of the mixture in `compute_anytime_t_half_width`.
 _PRIOR = 0.03
 
 Interval = tuple[float, float]
 
 
 def compute_deviation(values: Sequence[float], mean: float) -> float:
-    """The sample's standard deviation; the exact fractions of `statistics.stdev` cost ten times as
-    much, in every frame."""
+    """Return the sample standard deviation of two or more `values` about their `mean`.
+
+    Apart from `statistics.stdev`, whose exact fractions take ten times as long, in every frame.
+    """
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def compute_student_t_interval(
     values: Sequence[float], confidence: float = 0.95
 ) -> Interval | None:
-    """Student's t interval of the mean; null under two values."""
+    """Return Student's t interval of the mean, or None for fewer than two values."""
     n = len(values)
     if n < 2:
         return None
@@ -41,10 +47,10 @@ def compute_student_t_interval(
 def compute_bca_interval(
     values: Sequence[float], confidence: float = 0.95, seed: int = 0
 ) -> Interval | None:
-    """Bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+    """Return the bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
 
-    10,000 resamples from a legacy Mersenne Twister, whose stream numpy promises not to change.
-    Null under two values; the point itself where all are equal.
+    It uses 10,000 resamples from NumPy's legacy Mersenne Twister, whose stream NumPy promises not
+    to change. Equal values give a point; fewer than two give None.
     """
     import numpy as np
 
@@ -79,7 +85,7 @@ def compute_bca_interval(
 
 
 def compute_mean_interval(values: Sequence[float], seed: int = 0) -> Interval | None:
-    """The interval that is reported: BCa from 30 values on, Student's t below."""
+    """Return the interval to report: BCa from 30 values on, Student's t below."""
     return (
         compute_bca_interval(values, seed=seed)
         if len(values) >= BOOTSTRAP_FROM
@@ -88,10 +94,11 @@ def compute_mean_interval(values: Sequence[float], seed: int = 0) -> Interval | 
 
 
 def compute_anytime_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
-    """Half-width of an asymptotic confidence sequence: valid however often one looks.
+    """Return the half-width of an asymptotic confidence sequence, valid at every look.
 
-    Waudby-Smith et al., "Time-uniform central limit theory and asymptotic confidence sequences";
-    the parameter is tuned for n = 40. Infinite under two values.
+    `deviation` is the standard deviation of `n` values. Waudby-Smith et al. 2024, "Time-uniform
+    central limit theory and asymptotic confidence sequences", tuned for n = 40; the formula is in
+    docs/method.md, "Confidence sequence". Infinite for fewer than two values.
     """
     if n < 2:
         return math.inf
@@ -101,14 +108,15 @@ def compute_anytime_half_width(n: int, deviation: float, alpha: float = 0.05) ->
 
 
 def compute_anytime_t_half_width(n: int, deviation: float, alpha: float = 0.05) -> float:
-    """Half-width of a confidence sequence that holds from the first values on, if they are normal.
+    """Return the half-width of a confidence sequence for few values, exact if they are normal.
 
-    Wang and Ramdas, "Anytime-valid t-tests and confidence sequences for Gaussian means with unknown
-    variance": the scale-invariant mixture, tuned for 3 to 10 values. Wider than
-    `compute_anytime_half_width` at any n. Infinite under three values.
+    Wang and Ramdas 2025, "Anytime-valid t-tests and confidence sequences for Gaussian means with
+    unknown variance": the scale-invariant mixture, tuned for 3 to 10 values; the formula is in
+    docs/method.md, "Confidence sequence". Wider than `compute_anytime_half_width` at any n.
+    Infinite for fewer than three values.
     """
     if n < 3:
         return math.inf
-    known = n + _PRIOR
-    kept = known * (1 - (_PRIOR * alpha * alpha / known) ** (1 / n))
-    return deviation * math.sqrt(kept * (n - 1) / ((n - kept) * n)) if kept < n else math.inf
+    weight = n + _PRIOR
+    k = weight * (1 - (_PRIOR * alpha * alpha / weight) ** (1 / n))
+    return deviation * math.sqrt(k * (n - 1) / ((n - k) * n)) if k < n else math.inf

@@ -1,4 +1,4 @@
-"""Two things measured side by side, pair by pair: the ratio of one to the other."""
+"""The ratio of two quantities that were measured in pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.stats.intervals import Interval, compute_mean_interval
 
 @dataclass(frozen=True)
 class PairedRatio:
-    """`ratio` = exp(mean d) over `n` pairs and its 95 % interval, both without unit."""
+    """A `ratio` = exp(mean d) over `n` pairs, with its 95 % interval."""
 
     n: int
     ratio: float
@@ -20,17 +20,17 @@ class PairedRatio:
 
     @property
     def half_width(self) -> float:
-        """Half the length of the interval as a share of the ratio."""
+        """Half the width of the interval as a share of the ratio."""
         low, high = self.ci95
         return (high - low) / 2 / self.ratio
 
 
 def compute_paired_ratio(over: Sequence[float], under: Sequence[float]) -> PairedRatio | None:
-    """The ratio of positive `over` to positive `under`, pair by pair; null under two pairs.
+    """Return the ratio of `over` to `under`, both positive, or None for fewer than two pairs.
 
-    d_i = ln(over_i / under_i); ratio = exp(mean d); the interval is that of the mean of d, its
-    ends exponentiated: Student's t below 30 pairs, BCa bootstrap from 30 on. Drift that a pair
-    shares cancels in d_i. Raises `ValueError` where the two differ in length.
+    d_i = ln(over_i / under_i); ratio = exp(mean d). The interval is that of the mean of d, its ends
+    exponentiated: Student's t below 30 pairs, BCa bootstrap from 30 on. Drift that both values of a
+    pair share cancels in d_i. Raises `ValueError` if the lengths differ.
     """
     logs = [math.log(a / b) for a, b in zip(over, under, strict=True)]
     interval = compute_mean_interval(logs)

@@ -1,4 +1,8 @@
-"""What is known of queues: intervals for values that depend on each other, saturation, the knee."""
+"""Statistics of queues: intervals for correlated latencies, saturation, and the knee of a load
+curve.
+
+The rules are those of docs/serving.md, "Saturation, sweep, knee".
+"""
 
 from __future__ import annotations
 
@@ -13,21 +17,22 @@ from txtop.stats.trend import estimate_trend
 BATCH_COUNT = 10
 MIN_PER_BATCH = 2
 SATURATED_P = 0.01
+# Seconds of additional wait per second of arrivals.
 OVER_CAPACITY = 0.05
 
 
 def compute_batch_means_interval(values: Sequence[float]) -> Interval | None:
-    """Student's t interval of the mean from the means of ten batches of neighbours.
+    """Return Student's t interval of the mean from the means of ten batches of neighbours.
 
-    Requests that meet in a queue are slow together, so as single values they would promise too
-    much (Conway 1963; Law and Kelton, "Simulation Modeling and Analysis", section 9.5.3). Null
-    under 20 values.
+    Requests that meet in a queue are slow together, so treated as independent values they would
+    give too narrow an interval (Conway 1963; Law and Kelton, "Simulation Modeling and Analysis",
+    section 9.5.3). None for fewer than 20 values.
     """
     return compute_student_t_interval(compute_batch_means(values))
 
 
 def compute_batch_means(values: Sequence[float]) -> list[float]:
-    """The means of ten batches of neighbours; none under 20 values."""
+    """Return the means of ten batches of neighbours; an empty list for fewer than 20 values."""
     n = len(values)
     if n < BATCH_COUNT * MIN_PER_BATCH:
         return []
@@ -38,28 +43,29 @@ def compute_batch_means(values: Sequence[float]) -> list[float]:
 def is_saturated(
     arrivals_s: Sequence[float], starts_s: Sequence[float], ends_s: Sequence[float], slots: int
 ) -> bool:
-    """Whether requests came faster than they were served: each waited longer than the one before.
+    """Return True if requests arrived faster than they were served, so that waits kept growing.
 
-    In a server over its capacity c the wait grows by 1 - c / rate seconds a second. Where that is
-    over 5 %, by Theil-Sen over all arrivals and not by chance (Mann-Kendall, p < .01), more than
-    two full batches were open when the last request came, and more came a second than it answered
-    while it was busy, it is saturated. Rows are requests in the order of their arrival.
+    In a server above its capacity c the wait grows by 1 - c / rate seconds a second. A server is
+    saturated if all of these hold: this growth is over 5 % (Theil-Sen over all arrivals) and not by
+    chance (Mann-Kendall, p < .01); more than two full batches of `slots` were open at the last
+    arrival; the arrival rate was above the rate of answers while the server was busy. Element i of
+    each sequence belongs to the i-th request by arrival.
     """
     n = len(arrivals_s)
     if n < 3 or arrivals_s[-1] <= arrivals_s[0]:
         return False
     waits = [start - arrival for arrival, start in zip(arrivals_s, starts_s, strict=True)]
-    found = estimate_trend(waits)
-    if found is None or found.p >= SATURATED_P:
+    trend = estimate_trend(waits)
+    if trend is None or trend.p >= SATURATED_P:
         return False
     rate = (n - 1) / (arrivals_s[-1] - arrivals_s[0])
     backlog = n - bisect_right(sorted(ends_s), arrivals_s[-1])
     over = rate > n / compute_busy_s(starts_s, ends_s)
-    return over and found.slope * rate > OVER_CAPACITY and backlog > 2 * slots
+    return over and trend.slope * rate > OVER_CAPACITY and backlog > 2 * slots
 
 
 def compute_busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
-    """How long anything was served: the union of the spans from start to end."""
+    """Return the time in which anything was served: the length of the union of all spans."""
     total = reached = 0.0
     for start, end in sorted(zip(starts, ends, strict=True)):
         total += max(0.0, end - max(start, reached))
@@ -68,13 +74,20 @@ def compute_busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
 
 
 def compute_md1_wait_s(service_s: float, load: float) -> float:
-    """Mean time in the queue of an M/D/1 server (Pollaczek-Khinchine): load x service / 2 (1 -
-    load). The check of txtop's own server against theory."""
+    """Return the mean wait in an M/D/1 queue: load x service / (2 (1 - load))
+    (Pollaczek-Khinchine).
+
+    It is the theory that txtop's own server is tested against. `load` is below 1.
+    """
     return load * service_s / (2 * (1 - load))
 
 
 def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
-    """The place where throughput over latency is highest: Kleinrock's power (1979), the point
-    beyond which more load buys waiting and little else. Null without points."""
+    """Return the index at which rate / latency is highest, or None unless every latency is
+    positive.
+
+    This is the maximum of Kleinrock's power (1979), beyond which more load buys waiting and little
+    throughput.
+    """
     power = [rate / latency for rate, latency in zip(rates, latencies, strict=True) if latency > 0]
     return power.index(max(power)) if power and len(power) == len(rates) else None

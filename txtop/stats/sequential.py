@@ -1,7 +1,8 @@
-"""Two arms that take turns: the ratio of their speeds, and what it says, at every look.
+"""Sequential comparison of two arms that take turns: the ratio of their speeds and its verdict.
 
-A block is one palindrome of requests (A B B A), so that linear drift cancels in its
-d = mean(ln a) - mean(ln b). exp(mean d) is the speed of B over A, above 1 where B is faster.
+A block is one palindrome of requests (A B B A), so that linear drift cancels in its d = mean(ln a)
+- mean(ln b). exp(mean d) is the speed of B over A, above 1 where B is faster. The rules are those
+of docs/method.md, "A/B".
 """
 
 from __future__ import annotations
@@ -17,26 +18,28 @@ from typing import Literal
 
 from txtop.stats.intervals import Interval, compute_anytime_half_width, compute_anytime_t_half_width
 
+# Blocks before the first look that counts: palindromes, turns that reload the model, pairs.
 FIRST_LOOK = 10
 FIRST_LOOK_RELOADED = 5
 FIRST_LOOK_PAIRED = 3
 MAX_EXPECTED_BLOCKS = 1 << 14
 ALPHA = 0.05
+# The largest n for which the exact distribution of the signed-rank statistic is computed.
 MAX_EXACT_N = 25
 SequentialVerdict = Literal["faster", "slower", "equivalent", "inconclusive"]
 
 
 def compute_block_difference(a_ns: Sequence[float], b_ns: Sequence[float]) -> float:
-    """d of one block, from the times of its requests."""
+    """Return d = mean(ln a) - mean(ln b) of one block, from the times of its requests."""
     return fmean(map(math.log, a_ns)) - fmean(map(math.log, b_ns))
 
 
 @dataclass(frozen=True)
 class Look:
-    """What could be said after `n` blocks; `interval` is of the ratio, null under two blocks.
+    """The ratio after `n` blocks and its interval, None for fewer than two blocks.
 
-    Before the first look that counts it is that look's own and decides nothing; from there on it
-    is the intersection with all before it.
+    Before the first look that counts the interval is that of this look alone and decides nothing;
+    from there on it is the intersection with all earlier ones that count.
     """
 
     n: int
@@ -45,12 +48,12 @@ class Look:
 
 
 class ConfidenceSequence:
-    """The confidence sequence of one comparison: valid however often one looks.
+    """The confidence sequence of one comparison, valid at every look.
 
-    Asymptotic confidence sequence of Waudby-Smith et al. (`intervals.anytime_half_width`),
-    intersected with all earlier ones from the first look, at 10 blocks, on. `alpha` is that of
-    this comparison alone. Where blocks are so dear that 10 are not to be had, `few` makes it
-    `intervals.anytime_t_half_width`, which holds from so many blocks on.
+    It is the asymptotic sequence of Waudby-Smith et al. (`compute_anytime_half_width`), intersected
+    with all earlier looks from the first that counts (10 blocks). `alpha` is the error probability
+    of this comparison alone. If blocks are too expensive for that, `expect_few_blocks` switches to
+    `compute_anytime_t_half_width` and an earlier first look.
     """
 
     def __init__(self, margin: float, alpha: float = ALPHA) -> None:
@@ -64,7 +67,9 @@ class ConfidenceSequence:
         self._mean = self._squares = 0.0
 
     def expect_few_blocks(self, first_look: int) -> None:
-        """There will be few blocks: looks from `first_look` on count. Before the first block."""
+        """Count looks from `first_look` on, with the sequence for few blocks. Call before the first
+        block.
+        """
         self.first_look, self._half_width = first_look, compute_anytime_t_half_width
 
     @property
@@ -73,11 +78,11 @@ class ConfidenceSequence:
 
     @property
     def wins(self) -> int:
-        """Blocks in which B was the faster."""
+        """The number of blocks in which B was faster."""
         return sum(d > 0 for d in self.differences)
 
     def add(self, difference: float) -> None:
-        """Takes the next block."""
+        """Add the difference of the next block."""
         self.differences.append(difference)
         n = self.n
         step = difference - self._mean
@@ -96,7 +101,7 @@ class ConfidenceSequence:
 
     @property
     def verdict(self) -> SequentialVerdict | None:
-        """Null while it may still come; `inconclusive` where the intersection is empty."""
+        """The verdict, or None while it is open; `inconclusive` if the intersection is empty."""
         if self.n < self.first_look:
             return None
         if self._low > self._high:
@@ -105,12 +110,14 @@ class ConfidenceSequence:
 
     @property
     def excludes_one(self) -> bool:
-        """Whether a difference, however small, has been shown."""
+        """True if the interval excludes a ratio of 1: there is a difference, however small."""
         return self.n >= self.first_look and (self._low > 0 or self._high < 0)
 
     def expected_blocks(self) -> int | None:
-        """A guess at how many blocks a verdict takes, if mean and spread stay what they are; null
-        where that is not in sight, or under two blocks."""
+        """Estimate the blocks that a verdict takes if mean and deviation stay as they are.
+
+        None for fewer than two blocks, or if 16,384 would not be enough.
+        """
         if self.n < 2:
             return None
         deviation = math.sqrt(self._squares / (self.n - 1))
@@ -125,14 +132,14 @@ class ConfidenceSequence:
         return least + bisect_left(range(least, MAX_EXPECTED_BLOCKS), False, key=undecided)
 
     def copy(self) -> ConfidenceSequence:
-        """As it is now; the original may go on."""
-        found = copy.copy(self)
-        found.differences, found.looks = list(self.differences), list(self.looks)
-        return found
+        """Return an independent copy."""
+        duplicate = copy.copy(self)
+        duplicate.differences, duplicate.looks = list(self.differences), list(self.looks)
+        return duplicate
 
 
 def judge_log_ratio(low: float, high: float, margin: float) -> SequentialVerdict | None:
-    """What an interval of d says: wholly beyond ln(1 + margin), wholly inside, or neither."""
+    """Judge an interval of d: wholly beyond ±ln(1 + margin), wholly inside, or None for neither."""
     band = math.log1p(margin)
     if low > band:
         return "faster"
@@ -142,17 +149,17 @@ def judge_log_ratio(low: float, high: float, margin: float) -> SequentialVerdict
 
 
 def compute_signed_rank_p(differences: Sequence[float]) -> float | None:
-    """Two-sided p of Wilcoxon's signed-rank test; null without a difference that is not zero.
+    """Return the two-sided p of Wilcoxon's signed-rank test, or None if every difference is zero.
 
-    Exact up to 25 differences without ties, else the normal approximation, corrected for ties
-    and continuity.
+    Exact up to 25 differences without ties, else the normal approximation, corrected for ties and
+    continuity.
     """
-    moved = sorted((d for d in differences if d), key=abs)
-    n = len(moved)
+    nonzero = sorted((d for d in differences if d), key=abs)
+    n = len(nonzero)
     if not n:
         return None
     positive, ties, rank = 0.0, 0.0, 0
-    for _, group in groupby(moved, key=abs):
+    for _, group in groupby(nonzero, key=abs):
         same = list(group)
         middle = rank + (len(same) + 1) / 2
         positive += middle * sum(d > 0 for d in same)
@@ -166,7 +173,7 @@ def compute_signed_rank_p(differences: Sequence[float]) -> float | None:
 
 
 def _compute_exact_p(positive: int, n: int) -> float:
-    """From the number of subsets of 1..n with each sum."""
+    """Return the exact p by counting the subsets of 1..n with each sum of ranks."""
     total = n * (n + 1) // 2
     ways = [1] + [0] * total
     for rank in range(1, n + 1):
@@ -177,12 +184,12 @@ def _compute_exact_p(positive: int, n: int) -> float:
 
 
 def adjust_holm(values: Iterable[float | None]) -> list[float | None]:
-    """p-values of several comparisons, adjusted by Holm's step-down method, in their order."""
+    """Return p-values adjusted by Holm's step-down method, in their order; None stays None."""
     given = list(values)
     order = sorted((p, i) for i, p in enumerate(given) if p is not None)
     adjusted: list[float | None] = [None] * len(given)
-    least = 0.0
+    floor = 0.0
     for place, (p, i) in enumerate(order):
-        least = max(least, min(1.0, p * (len(order) - place)))
-        adjusted[i] = least
+        floor = max(floor, min(1.0, p * (len(order) - place)))
+        adjusted[i] = floor
     return adjusted

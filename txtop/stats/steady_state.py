@@ -1,4 +1,7 @@
-"""Where the steady part of a measured series begins, and whether it is steady at all."""
+"""Find the steady part of a measured series, and judge if it is steady.
+
+The rules are those of docs/method.md, "Warm-up and steady state".
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,21 @@ LIVE_SIGNIFICANCE = 0.001
 MIN_VERDICT = 10
 MIN_KEPT = 3
 MIN_SEGMENT = 2
+# The exact optimum takes n squared steps; a longer series is cut in means of neighbours.
 MAX_POINTS = 400
 BATCH = 5
-# A change that matters is ten times this, so a quieter series is taken to be as noisy.
+# A relevant change is ten times this. A quieter series counts as this noisy, or it would be cut at
+# changes that matter to nobody.
 MIN_NOISE = RELEVANT_CHANGE / 10
 
 
 @dataclass(frozen=True)
 class SteadyState:
-    """`start` is the place of the first kept value; `steady` is null under ten kept values."""
+    """The verdict on a series of `n` values.
+
+    `start` is the index of the first kept value, `steady` is None for fewer than ten kept values,
+    and `mser_start` is where MSER-5 would begin.
+    """
 
     n: int
     start: int = 0
@@ -35,25 +44,25 @@ class SteadyState:
 
 
 def estimate_noise(series: Sequence[float]) -> float:
-    """Robust standard deviation, from the median absolute first difference: blind to steps."""
+    """Return a standard deviation that ignores steps: from the median absolute difference."""
     steps = [abs(b - a) for a, b in pairwise(series)]
     return 1.4826 * median(steps) / math.sqrt(2) if steps else 0.0
 
 
 def compute_penalty(n: int) -> float:
-    """What a changepoint has to gain, in squared standard deviations.
+    """Return the gain, in squared standard deviations, that a changepoint must bring.
 
-    Three parts of BIC's ln n, and more in a short series, whose noise is known badly. Chosen so
-    that white noise, normal or lognormal, is cut in at most a few of a hundred series.
+    It is three times BIC's ln n, and more in a short series, whose noise is estimated badly. Chosen
+    so that white noise, normal or lognormal, is cut in at most a few of a hundred series.
     """
     return 3 * math.log(n) * (1 + 12 / n)
 
 
 def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT) -> list[int]:
-    """Where the mean changes: the first place of every segment but the first one.
+    """Return the index of the first value of every segment but the first.
 
-    The exact optimum of squared error + `cost` a changepoint, with segments of `least` or more:
-    optimal partitioning (Jackson et al. 2005).
+    This is the exact optimum of squared error + `cost` per changepoint, with segments of at least
+    `least` values: optimal partitioning (Jackson et al. 2005).
     """
     n = len(series)
     sums, squares = [0.0], [0.0]
@@ -76,10 +85,11 @@ def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEG
 
 
 def find_start(values: Sequence[float]) -> int:
-    """Leading positive values to drop: segments whose level is not that of the longest one.
+    """Return the number of leading `values` (positive) to drop: segments not at the level of the
+    longest.
 
-    Levels are means of logarithms and differ from 1 % on. Only a minority is ever dropped, and
-    three values are kept, so that neither outliers nor a late change eat the data.
+    Levels are means of logarithms and differ from 1 % on. Only a minority is ever dropped and three
+    values are kept, so that neither outliers nor a late change discard the data.
     """
     if len(values) < 2 * MIN_KEPT:
         return 0
@@ -101,9 +111,10 @@ def find_start(values: Sequence[float]) -> int:
 
 
 def compute_mser5_start(values: Sequence[float]) -> int:
-    """Leading values to drop so that the mean of the rest is known best (White 1997, MSER-5).
+    """Return the number of leading values to drop for the smallest standard error (MSER-5, White
+    1997).
 
-    Batches of five; at most half of them are dropped.
+    Batches are of five; at most half of them are dropped.
     """
     batches = [fmean(values[i : i + BATCH]) for i in range(0, len(values) - BATCH + 1, BATCH)]
     total, squares, best, cut = 0.0, 0.0, math.inf, 0
@@ -118,16 +129,17 @@ def compute_mser5_start(values: Sequence[float]) -> int:
     return cut * BATCH
 
 
-def is_drifting(values: Sequence[float], significant: float = SIGNIFICANCE) -> bool:
-    """Whether a slope of over 1 % across positive `values` is there at p < `significant`."""
-    found = estimate_trend(values)
-    return found is not None and found.p < significant and abs(found.across) > RELEVANT_CHANGE
+def is_drifting(values: Sequence[float], significance: float = SIGNIFICANCE) -> bool:
+    """Return True if positive `values` change by over 1 % across them at p < `significance`."""
+    trend = estimate_trend(values)
+    return trend is not None and trend.p < significance and abs(trend.across) > RELEVANT_CHANGE
 
 
 def judge_series(values: Sequence[float], start: int | None = None) -> SteadyState:
-    """The verdict on the positive durations of the measured iterations, in order, in any unit.
+    """Return the verdict on the durations of the measured iterations: positive, in order, in any
+    unit.
 
-    `start` is where the steady part begins, null where that is to be found.
+    `start` is the index at which the steady part begins; None finds it.
     """
     start = find_start(values) if start is None else start
     kept = values[start:]
@@ -145,7 +157,7 @@ def judge_series(values: Sequence[float], start: int | None = None) -> SteadySta
 
 
 def _means_differ(before: Sequence[float], after: Sequence[float]) -> bool:
-    """Whether two means differ by over 1 % and by over three standard errors."""
+    """Return True if two means differ by over 1 % and by over three standard errors."""
     if len(before) < 2 or len(after) < 2:
         return False
     a, b = fmean(before), fmean(after)

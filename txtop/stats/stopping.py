@@ -1,4 +1,4 @@
-"""When a cell has been measured enough."""
+"""The stopping rule of a cell, as in docs/method.md, "Stopping rule"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Literal
 MIN_ITERATIONS = 10
 MIN_MEASURED_S = 3.0
 MIN_UNDER_BUDGET = 3
+# Relative half-widths at which a cell has converged: headline metric and TPOT, then TTFT.
 RATE_HALF_WIDTH = 0.01
 TTFT_HALF_WIDTH = 0.03
 
@@ -26,11 +27,11 @@ def decide_stop(
     half_widths: list[tuple[float, float]],
     drifting: int = 0,
 ) -> StoppedBy | None:
-    """Whether a cell with `n` measured iterations is done, and why; null to go on.
+    """Return the reason to stop a cell with `n` measured iterations, or None to go on.
 
-    `spent_s` includes warm-up; `half_widths` are pairs of an anytime-valid relative half-width
-    and its bound, and count only without a fixed number of `iterations`. `drifting` is how many
-    looks in a row said that there is no steady state.
+    `spent_s` includes warm-up; `half_widths` are pairs of an anytime-valid relative half-width and
+    its bound, used only if `iterations` is None. `drifting` counts the latest looks in a row that
+    found no steady state.
     """
     if iterations is not None:
         return "iterations" if n >= iterations else None

@@ -1,4 +1,4 @@
-"""Quantiles of Student's t, so that the light paths need neither scipy nor numpy."""
+"""Quantiles of Student's t, computed here so that light commands import neither SciPy nor NumPy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ MAX_STEPS = 100
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta function (Lentz; Numerical Recipes, 6.4)."""
+    """Return the continued fraction of the incomplete beta function (Lentz; Numerical Recipes,
+    6.4).
+    """
     tiny = 1e-300
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)
     d = 1.0 / (d if abs(d) > tiny else tiny)
@@ -31,7 +33,7 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
 
 
 def _upper_tail(t: float, df: float) -> float:
-    """P(T > t) for t >= 0."""
+    """Return P(T > t) for t >= 0."""
     x = df / (df + t * t)
     a, b = df / 2.0, 0.5
     front = math.exp(
@@ -48,10 +50,11 @@ def _upper_tail(t: float, df: float) -> float:
 
 @lru_cache(maxsize=4096)
 def compute_quantile(p: float, df: float) -> float:
-    """The p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1.
+    """Return the p-quantile of Student's t with `df` degrees of freedom, 0.5 <= p < 1, df >= 1.
 
     Newton's method from the first terms of the Cornish-Fisher expansion (Abramowitz and Stegun,
-    26.7.5): the tail is convex, so that from below no step goes too far.
+    26.7.5): the tail is convex, so that no step from below overshoots. Raises `ValueError` for
+    arguments out of range.
     """
     if not 0.5 <= p < 1.0 or df < 1.0:
         raise ValueError(f"no quantile for p={p}, df={df}")

@@ -1,4 +1,7 @@
-"""One metric of one cell: what may be said of its samples, and what may not."""
+"""The summary of one metric of one cell: its figures, and notes on those that are withheld.
+
+Floors and bands are those of docs/method.md, "Percentiles".
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,14 @@ from txtop.stats import intervals
 PERCENTILE_FLOORS = {50: 11, 75: 24, 90: 64, 95: 130, 99: 662}
 REPORTED_PERCENTILES = (50, 90, 95, 99)
 FEW_SAMPLES = 10
+# A modified Z, close to the 14.826 of hyperfine: ten standard deviations of normal noise.
 OUTLIER_Z = 14.8
 
 VariationBand = Literal["excellent", "good", "fair", "unstable"]
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """The export's metric. Times in `unit`; a null stands where `notes` says why."""
+    """One metric as it is exported, in `unit`. A figure is None where `notes` give the reason."""
 
     unit: str
     n: int
@@ -40,7 +44,9 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 def compute_percentile(ordered: Sequence[float], p: float) -> float:
-    """Linear interpolation between order statistics (Hyndman and Fan, type 7; numpy's default)."""
+    """Interpolate linearly between order statistics (Hyndman and Fan 1996, type 7; NumPy's
+    default).
+    """
     place = (len(ordered) - 1) * p / 100
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
@@ -48,19 +54,21 @@ def compute_percentile(ordered: Sequence[float], p: float) -> float:
 
 
 def compute_percentile_above_floor(ordered: Sequence[float], n: int, p: int) -> float | None:
-    """The percentile where `n` iterations are enough for it; null below its floor."""
+    """Return the percentile, or None if `n` iterations are below its floor."""
     return compute_percentile(ordered, p) if ordered and n >= PERCENTILE_FLOORS[p] else None
 
 
 def compute_relative_half_width(
     mean: float | None, ci95: tuple[float, float] | None
 ) -> float | None:
-    """Half the interval as a share of the mean; null without one of the two."""
+    """Return half the width of the interval as a share of the mean, or None if one of them is
+    missing.
+    """
     return (ci95[1] - ci95[0]) / 2 / mean if ci95 is not None and mean else None
 
 
 def classify_variation(cv: float) -> VariationBand:
-    """What a coefficient of variation, as a share, amounts to."""
+    """Return the band of a coefficient of variation, given as a share."""
     if cv < 0.05:
         return "excellent"
     if cv < 0.10:
@@ -69,7 +77,7 @@ def classify_variation(cv: float) -> VariationBand:
 
 
 def find_outliers(values: Sequence[float]) -> list[int]:
-    """Places of the values with a modified Z over 14.8 (Iglewicz and Hoaglin 1993)."""
+    """Return the indices of values with a modified Z over 14.8 (Iglewicz and Hoaglin 1993)."""
     if not values:
         return []
     centre = median(values)
@@ -79,7 +87,7 @@ def find_outliers(values: Sequence[float]) -> list[int]:
 
 
 def count_outliers(values: Sequence[float]) -> int:
-    """How many values are outlying; they are counted, never dropped."""
+    """Return the number of outliers. They are counted and marked, never dropped."""
     return len(find_outliers(values))
 
 
@@ -91,14 +99,14 @@ def summarise(
     rate: bool = False,
     seed: int = 0,
 ) -> Summary:
-    """Summarises finite `values`; n counts iterations.
+    """Return the summary of finite `values`; n counts iterations.
 
     The mean of a `rate` is all work over all time, which for equal pieces of work is the harmonic
-    mean; the mean of the rates themselves would be too high the more they vary. Its interval is
-    that of the mean time, turned over; null where that reaches down to nothing.
+    mean; the arithmetic mean of rates would be too high the more they vary. Its interval is that of
+    the mean time, inverted, and None where that would reach zero.
 
-    Where several values come from one iteration (the gaps between tokens), `per_iteration` holds
-    one mean an iteration: n and the interval come from those, for gaps inside a request correlate.
+    If one iteration gives several values (the gaps between tokens), `per_iteration` holds one mean
+    per iteration: n and the interval come from those, because gaps within a request correlate.
     """
     units = values if per_iteration is None else per_iteration
     n = len(units)
@@ -107,9 +115,9 @@ def summarise(
     ordered = sorted(values)
     centre = median(ordered)
     notes = [f"few: n = {n}"] if n < FEW_SAMPLES else []
-    odd = count_outliers(ordered)
-    if odd:
-        notes.append(f"{odd} outlier{'s' if odd > 1 else ''} kept")
+    outliers = count_outliers(ordered)
+    if outliers:
+        notes.append(f"{outliers} outlier{'s' if outliers > 1 else ''} kept")
     percentiles = {
         f"p{p}": compute_percentile_above_floor(ordered, n, p) for p in REPORTED_PERCENTILES
     }
@@ -141,13 +149,17 @@ def summarise(
 
 
 def invert_interval(interval: tuple[float, float]) -> tuple[float, float] | None:
-    """The interval of a rate from that of the time of one piece of work."""
+    """Return the interval of a rate from that of the time of one piece of work, None if it reaches
+    zero.
+    """
     low, high = interval
     return (1 / high, 1 / low) if low > 0 else None
 
 
 def summarise_single(value: float | None, unit: str, note: str) -> Summary:
-    """A figure measured once: no spread, no interval, and a note that says so."""
+    """Return the summary of a figure measured once: no spread and no interval, with `note` if
+    given.
+    """
     if value is None:
         return Summary(unit=unit, n=0, notes=[note])
     return Summary(

@@ -1,4 +1,4 @@
-"""Whether a series drifts: Mann-Kendall for the doubt, Theil-Sen for the size."""
+"""Drift of a series: Mann-Kendall for its significance, Theil-Sen for its size."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
+# Theil-Sen takes every pair: 20,000 slopes at most.
 MAX_POINTS = 200
 
 
 @dataclass(frozen=True)
 class Trend:
-    """`slope` in units of the values a step, `p` two-sided, `across` = slope x steps / median."""
+    """The drift of a series, with `across` = slope x steps / median.
+
+    `slope` is in units of the values per step, `p` is two-sided.
+    """
 
     slope: float
     p: float
@@ -21,7 +25,7 @@ class Trend:
 
 
 def bin_values(values: Sequence[float], most: int) -> tuple[list[float], int]:
-    """At most `most` means of equally many neighbours, and how many make one of them."""
+    """Return at most `most` means of equally many neighbours, and the number of values in each."""
     size = max(1, math.ceil(len(values) / most))
     if size == 1:
         return list(values), 1
@@ -29,10 +33,11 @@ def bin_values(values: Sequence[float], most: int) -> tuple[list[float], int]:
 
 
 def estimate_trend(values: Sequence[float], most: int = MAX_POINTS) -> Trend | None:
-    """Mann-Kendall (Kendall 1975, with its correction for ties) and Theil-Sen; null under three.
+    """Return the trend by Mann-Kendall (Kendall 1975) and Theil-Sen, or None for fewer than three
+    values.
 
-    p comes from the normal approximation without correction for continuity. A series of more
-    than `most` values is looked at in means of neighbours.
+    p comes from the normal approximation, corrected for ties and not for continuity. A series of
+    more than `most` values is reduced to means of neighbours first.
     """
     if len(values) < 3:
         return None

@@ -1,4 +1,4 @@
-"""Two sets of times against each other: how much faster the new ones are, and how sure that is."""
+"""Comparison of two independent sets of times, as in docs/method.md, "Comparing sessions"."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ UnpairedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "ins
 
 @dataclass(frozen=True)
 class UnpairedRatio:
-    """`ratio` is the speed of new over base, from times: above 1 the new side is faster.
+    """The speed of new over base, from times: above 1 the new side is faster.
 
-    A side's time is the median of its sessions' medians. `p` is of the Mann-Whitney test, on
+    A side's time is the median of its sessions' medians. `p` is that of the Mann-Whitney test, on
     iterations with one session a side, on the sessions' medians with more.
     """
 
@@ -37,25 +37,30 @@ class UnpairedRatio:
 def compare_unpaired(
     base: Sequence[Sequence[float]], new: Sequence[Sequence[float]], margin: float, seed: int = 0
 ) -> UnpairedRatio:
-    """Compares times, one list a session. A verdict needs 9 iterations a side, and faster or
-    slower an interval wholly outside [1/(1+margin), 1+margin]."""
+    """Compare the times of two sides, given as one sequence per session.
+
+    A verdict needs 9 iterations a side; faster or slower needs an interval wholly outside
+    [1/(1+margin), 1+margin].
+    """
     import numpy as np
 
-    old, fresh = ([np.asarray(s, dtype=np.float64) for s in side if len(s)] for side in (base, new))
-    n_base, n_new = (sum(s.size for s in side) for side in (old, fresh))
+    older, newer = (
+        [np.asarray(s, dtype=np.float64) for s in side if len(s)] for side in (base, new)
+    )
+    n_base, n_new = (sum(s.size for s in side) for side in (older, newer))
     ratio = ci95 = p = None
     verdict: UnpairedVerdict = "insufficient"
-    if old and fresh:
-        ratio = _ratio(_level(old), _level(fresh))
+    if older and newer:
+        ratio = _ratio(_level(older), _level(newer))
     if min(n_base, n_new) >= MIN_ITERATIONS:
-        ci95 = _interval(old, fresh, seed) if ratio is not None else None
-        p = _mann_whitney(*_ranked(old, fresh))
+        ci95 = _interval(older, newer, seed) if ratio is not None else None
+        p = _mann_whitney(*_ranked(older, newer))
         verdict = judge_ratio(ci95, margin)
-    return UnpairedRatio(ratio, ci95, p, n_base, n_new, len(old), len(fresh), verdict)
+    return UnpairedRatio(ratio, ci95, p, n_base, n_new, len(older), len(newer), verdict)
 
 
 def judge_ratio(ci95: tuple[float, float] | None, margin: float) -> UnpairedVerdict:
-    """What an interval of the ratio says against a margin."""
+    """Return the verdict on an interval of the ratio, given a margin."""
     if ci95 is None:
         return "inconclusive"
     low, high = 1 / (1 + margin), 1 + margin
@@ -79,7 +84,9 @@ def _ratio(base: float, new: float) -> float | None:
 def _interval(
     base: list[NDArray[np.float64]], new: list[NDArray[np.float64]], seed: int
 ) -> tuple[float, float] | None:
-    """Percentile interval of a hierarchical bootstrap: sessions are drawn, then iterations."""
+    """Return the percentile interval of a hierarchical bootstrap: sessions are drawn, then
+    iterations.
+    """
     import numpy as np
 
     random = np.random.RandomState(seed)
@@ -93,8 +100,11 @@ def _interval(
 def _resampled(
     side: list[NDArray[np.float64]], random: np.random.RandomState
 ) -> NDArray[np.float64]:
-    """The level of a side in each resample. Medians of each session are drawn once, and every
-    place of a resample takes one at random of the session it drew."""
+    """Return the level of a side in each resample.
+
+    The medians of each session are bootstrapped once; a resample takes a random one from each
+    session it draws.
+    """
     import numpy as np
 
     medians = np.stack([_medians(s, random) for s in side])
@@ -129,8 +139,10 @@ def _ranked(
 
 
 def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Two-sided p by the normal approximation, corrected for ties and continuity; 1 where all
-    are equal."""
+    """Return the two-sided p by the normal approximation, corrected for ties and continuity.
+
+    It is 1 if all values are equal.
+    """
     import numpy as np
 
     n, m = a.size, b.size

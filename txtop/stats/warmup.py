@@ -1,4 +1,4 @@
-"""The live gate: when warm-up may end and measuring begin."""
+"""The live gate that ends warm-up, as in docs/method.md, "Warm-up and steady state"."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 WINDOW = 10
 MAX_CHANGE = 0.01
 BUDGET_SHARE = 0.25
+# A GPU is settled if it warms by less than CALM_C in CALM_S, judged over at least CALM_MIN_S.
 CALM_S = 10.0
 CALM_MIN_S = 2.0
 CALM_C = 1.0
@@ -17,10 +18,10 @@ TimedReadings = Sequence[tuple[float, float]]
 
 
 def is_flat(durations: Sequence[float]) -> bool:
-    """Whether the medians of the last two windows of 10 durations differ by under 1 %.
+    """Return True if the medians of the last two windows of 10 durations differ by less than 1 %.
 
-    False under 20 durations; in any unit. METHOD, "Warm-up and steady state": on a simulated
-    exponential warm-up this leaves 0.27 % of bias, a fixed discard of 3 leaves 3 %.
+    False for fewer than 20 durations. Durations may be in any unit. docs/method.md states the bias
+    that this gate leaves, and that of a fixed number of warm-up iterations.
     """
     if len(durations) < 2 * WINDOW:
         return False
@@ -30,19 +31,21 @@ def is_flat(durations: Sequence[float]) -> bool:
 
 
 def is_settled(temperature_c: TimedReadings, clock_mhz: TimedReadings) -> bool:
-    """Whether a GPU's temperature moves by under 1 C in 10 s and its clock holds within 1 %.
+    """Return True if a GPU's temperature moves by under 1 °C in 10 s and its clock holds within 1
+    %.
 
-    Readings since the first iteration, as (seconds, value) in order; of each the last 10 s count,
-    whose later half is compared with the earlier one. False where they span less than 2 s.
+    Readings are (seconds, value) since the first iteration, in order. Only the last 10 s of each
+    series count; their later half is compared with the earlier one. False if they span less than 2
+    s.
     """
-    warmer, faster = _change(temperature_c), _change(clock_mhz)
-    if warmer is None or faster is None:
+    temperature, clock = _change(temperature_c), _change(clock_mhz)
+    if temperature is None or clock is None:
         return False
-    return abs(warmer.slope) * CALM_S < CALM_C and abs(faster.step) < MAX_CHANGE * faster.level
+    return abs(temperature.slope) * CALM_S < CALM_C and abs(clock.step) < MAX_CHANGE * clock.level
 
 
 class _Change(NamedTuple):
-    """Later half minus earlier half, the same a second, and the earlier half's mean."""
+    """The later half less the earlier one, the same per second, and the mean of the earlier."""
 
     step: float
     slope: float
@@ -62,10 +65,10 @@ def _change(readings: TimedReadings) -> _Change | None:
 
 
 def is_budget_spent(spent_s: float, budget_s: float) -> bool:
-    """Whether warm-up has had its quarter of the cell's budget, both in seconds."""
+    """Return True if warm-up has used its quarter of the cell's budget, both in seconds."""
     return spent_s >= BUDGET_SHARE * budget_s
 
 
 def suggest_iterations(warm: int) -> int:
-    """Iterations worth asking for before the gate can say something new, after `warm` of them."""
+    """Return the iterations to run before the gate can decide again, after `warm` of them."""
     return 2 * WINDOW - warm if warm < 2 * WINDOW else WINDOW

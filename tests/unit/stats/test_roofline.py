@@ -60,11 +60,23 @@ def test_without_a_rate_there_is_its_reason() -> None:
 def test_flops_of_a_prompt_and_of_a_step() -> None:
     # 2 sequences of 4: each position 2 x 100 and half of a square, 3 layers x 5 wide; 10 once.
     causal = roofline.compute_prompt_flops(
-        each=100, once=10, batch=2, length=4, layers=3, attention=5, square=roofline.CAUSAL
+        position_parameters=100,
+        sequence_parameters=10,
+        batch=2,
+        length=4,
+        layers=3,
+        attention=5,
+        square=roofline.CAUSAL,
     )
     assert causal == 2 * (4 * (200 + 2 * 3 * 5 * 4) + 20) == 2600
     full = roofline.compute_prompt_flops(
-        each=100, once=10, batch=2, length=4, layers=3, attention=5, square=roofline.FULL
+        position_parameters=100,
+        sequence_parameters=10,
+        batch=2,
+        length=4,
+        layers=3,
+        attention=5,
+        square=roofline.FULL,
     )
     assert full - causal == 2 * 4 * 2 * 3 * 5 * 4
     step = roofline.compute_decode_flops(parameters=110, batch=2, context=4, layers=3, attention=5)
@@ -80,7 +92,13 @@ def test_a_prompt_is_the_sum_of_its_positions() -> None:
         for i in range(64)
     )
     assert steps == roofline.compute_prompt_flops(
-        each=100, once=0, batch=1, length=64, layers=3, attention=5, square=roofline.CAUSAL
+        position_parameters=100,
+        sequence_parameters=0,
+        batch=1,
+        length=64,
+        layers=3,
+        attention=5,
+        square=roofline.CAUSAL,
     )
 
 

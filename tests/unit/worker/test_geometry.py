@@ -97,8 +97,8 @@ def test_torch_counts_the_same_flops_in_an_encoder() -> None:
 
 def _prompt(found: events.Geometry, batch: int, length: int, square: int) -> float:
     return roofline.compute_prompt_flops(
-        each=found.position_parameters,
-        once=found.sequence_parameters,
+        position_parameters=found.position_parameters,
+        sequence_parameters=found.sequence_parameters,
         batch=batch,
         length=length,
         layers=found.layers,
