@@ -1,3 +1,3 @@
-"""txtop: how fast a Transformers model really is, measured here and shown live."""
+"""txtop benchmarks Hugging Face Transformers models, live in a terminal."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,7 @@
-"""`python -m txtop` and `txtop`: version and help at once, everything else through the parser."""
+"""The entry point of `python -m txtop` and `txtop`.
+
+Version and help are answered before the parser is imported, so that they come at once.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from txtop import __version__
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Run the command line and return its exit code."""
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"txtop {__version__}")
         return 0

@@ -1,4 +1,4 @@
-"""The errors txtop raises on purpose, each with the exit code the command line returns for it."""
+"""The errors that txtop raises on purpose, each with the exit code of the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class TxtopError(Exception):
-    """One line that names the cause, and a hint that names the next step."""
+    """An error in one line: a `cause`, and a `hint` at the next step."""
 
     exit_code = 1
 
@@ -20,24 +20,24 @@ class TxtopError(Exception):
 
 
 class RunError(TxtopError):
-    """The run could not start or could not be recorded."""
+    """The run could not start, or could not be recorded."""
 
 
 class UsageError(TxtopError):
-    """What was asked for contradicts itself or names something that does not exist."""
+    """The arguments contradict each other, or name something that does not exist."""
 
     exit_code = 2
 
 
 class SessionError(TxtopError):
-    """A session that cannot be found or read."""
+    """A session cannot be found or read."""
 
     exit_code = 4
 
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names the nearest of `known`, or `otherwise` where none is near."""
+def did_you_mean(word: str, names: Iterable[str], otherwise: str) -> str:
+    """Return a hint at the nearest of `names`, or `otherwise` if none is near."""
     from difflib import get_close_matches
 
-    near = get_close_matches(word, list(known), 1)
+    near = get_close_matches(word, list(names), 1)
     return f"did you mean {near[0]}?" if near else otherwise

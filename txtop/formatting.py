@@ -1,4 +1,7 @@
-"""Figures as a person reads them: three significant digits, and `—` where there is none."""
+"""Format figures for people: three significant digits, and `—` where there is no value.
+
+Screens, tables and messages share these, so that a figure reads the same everywhere.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ def _is_finite(value: float | None) -> bool:
 
 
 def format_number(value: float | None) -> str:
-    """Three significant digits, whole from 100 on: `0.52`, `1.23`, `27.1`, `312`, `3,120`."""
+    """Format with three significant digits: `0.52`, `1.23`, `27.1`, `312`, `3,120`, `1.5M`."""
     if value is None or not math.isfinite(value):
         return MISSING
     if abs(value) >= 999_500:
@@ -31,7 +34,10 @@ def format_number(value: float | None) -> str:
 
 
 def format_scaled(value: float | None) -> tuple[str, str]:
-    """The big number, at most three digits and a point, and the `k` or `M` that its unit takes."""
+    """Return the big number, at most three digits and a point, and the prefix of its unit.
+
+    The prefix is empty, `k`, `M` or `G`.
+    """
     if value is None or not math.isfinite(value):
         return MISSING, ""
     for prefix, size in (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9)):
@@ -41,7 +47,7 @@ def format_scaled(value: float | None) -> tuple[str, str]:
 
 
 def format_ms(value: float | None) -> str:
-    """Milliseconds: three significant digits, at most one decimal (two under 1 ms)."""
+    """Format milliseconds: three significant digits, at most one decimal (two under 1 ms)."""
     if value is None or not math.isfinite(value):
         return MISSING
     if 1 <= abs(value) < 99.95:
@@ -50,24 +56,26 @@ def format_ms(value: float | None) -> str:
 
 
 def format_seconds(value: float | None) -> str:
-    """Seconds with two decimals, fewer from 100 s on."""
+    """Format seconds with two decimals, fewer from 100 s on."""
     return format_number(value) if value is None or value >= 99.95 else f"{value:.2f}"
 
 
 def format_percent(value: float | None) -> str:
-    """A share given in percent, whole."""
+    """Format a percentage without decimals and without its sign."""
     return f"{value:.0f}" if value is not None and math.isfinite(value) else MISSING
 
 
 def format_half_width(width: float | None, sign: str = "±") -> str:
-    """Half the width of an interval as a share: `±1.2 %`; empty where there is none."""
+    """Format half the width of an interval, given as a share: `±1.2 %`; empty without a value."""
     if width is None or not math.isfinite(width):
         return ""
     return f"{sign}{width * 100:.1f} %" if width < 9.995 else f"{sign}>999 %"
 
 
 def format_interval(ends: tuple[float, float] | None) -> str:
-    """`[308, 316] 95 %`, without spaces inside a number."""
+    """Format a 95 % interval without spaces inside its numbers: `[308, 316] 95 %`; empty without
+    one.
+    """
     if ends is None or not all(map(_is_finite, ends)):
         return ""
     low, high = (format_number(end) for end in ends)
@@ -75,7 +83,10 @@ def format_interval(ends: tuple[float, float] | None) -> str:
 
 
 def format_gib(size: float | None, sign: str = "") -> str:
-    """Bytes as GiB with one decimal; under 0.05 GiB two, so that a small model is not 0.0."""
+    """Format bytes as GiB with one decimal.
+
+    Under 0.05 GiB there are two, so that a small model is not 0.0.
+    """
     if size is None or not math.isfinite(size):
         return MISSING
     value = size / GIB
@@ -83,7 +94,7 @@ def format_gib(size: float | None, sign: str = "") -> str:
 
 
 def format_size(count: float) -> str:
-    """Bytes in the unit that fits: `812 KiB`, `1.2 GiB`."""
+    """Format bytes in the unit that fits: `812 KiB`, `1.2 GiB`."""
     for unit, one in (("GiB", GIB), ("MiB", 1 << 20), ("KiB", 1 << 10)):
         if count >= one:
             return f"{count / one:,.1f} {unit}"
@@ -91,14 +102,14 @@ def format_size(count: float) -> str:
 
 
 def format_ratio(value: float | None) -> str:
-    """`1.47x`."""
+    """Format a factor: `1.47x`; empty without a value."""
     if value is None or not math.isfinite(value):
         return ""
     return f"{value:.2f}x" if value < 99.95 else f"{format_number(value)}x"
 
 
 def format_clock(ns: float) -> str:
-    """mm:ss, and h:mm:ss from an hour on."""
+    """Format ns as mm:ss, and as h:mm:ss from an hour on."""
     whole = max(0, int(ns // NS_PER_S))
     hours, rest = divmod(whole, 3600)
     if hours:
@@ -107,7 +118,10 @@ def format_clock(ns: float) -> str:
 
 
 def format_estimate(s: float | None) -> str:
-    """A guess of a time: `~01:40`; `…` while there is nothing to guess from."""
+    """Format an estimated time: `~01:40`; `…` while there is nothing to estimate from.
+
+    It is rounded up to 5 s from a minute on, and to a minute from ten minutes on.
+    """
     if s is None or not math.isfinite(s):
         return PENDING
     step = 1 if s < 60 else 5 if s < 600 else 60
@@ -119,18 +133,18 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,3})?)")
 
 
 def parse_time(text: str) -> int | None:
-    """`1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` in ns; null for anything else."""
+    """Parse `1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` to ns; None for anything else."""
     text = text.strip().lower().replace(" ", "")
-    found = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
-    if not found or not text:
+    match = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
+    if not match or not text:
         return None
-    hours, minutes, seconds = found.groups()
+    hours, minutes, seconds = match.groups()
     total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
     return round(total * NS_PER_S)
 
 
 def format_figure(value: float | None) -> str:
-    """Three significant digits, never an exponent; `—` where there is none."""
+    """Format with three significant digits and never an exponent; `—` without a value."""
     if value is None:
         return MISSING
     size = abs(value)

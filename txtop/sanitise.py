@@ -1,10 +1,14 @@
-"""Makes foreign text inert before it is stored or drawn: no escape, no hidden mark, one line."""
+"""Make foreign text inert before it is stored or drawn: no escape, no hidden mark, one line.
+
+Model names, repository code, processes and recordings can all contain such text.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
+# Soft hyphen, Arabic letter mark, Mongolian vowel separator, byte order mark, object replacement.
 _MARKS = (0x00AD, 0x061C, 0x180E, 0xFEFF, 0xFFFC)
 _HIDDEN = frozenset(
     [*_MARKS, *range(0x200B, 0x2010), *range(0x2028, 0x202F), *range(0x2060, 0x2070)]
@@ -27,20 +31,21 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def escape_json(body: bytes) -> bytes:
-    """The same JSON with every control or hidden character in its strings as a `\\u` escape."""
+    """Return the same JSON with control and hidden characters in its strings as `\\u` escapes."""
     if body.isascii() and b"\x7f" not in body:
         return body
     return _IN_JSON.sub(_escaped, body.decode()).encode()
 
 
 def sanitise(text: str, limit: int = 2000) -> str:
-    """Returns `text` as one inert line of at most `limit` characters.
+    """Return `text` as one inert line of at most `limit` characters.
 
     C0 and C1 controls, surrogates, bidi and zero-width marks and unassigned code points become
     visible escapes (`\\x1b`); newlines and tabs become spaces.
     """
     if text.isascii() and text.isprintable():
         return text if len(text) <= limit else text[: limit - 1] + "…"
+    # Only "\r\n" gets shorter, and by half, so twice the limit is enough.
     flat = text[: limit * 2].replace("\r\n", " ").replace("\n", " ").replace("\t", " ")
     clean = "".join(map(_inert, flat))
     return clean if len(clean) <= limit else clean[: limit - 1] + "…"

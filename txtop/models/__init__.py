@@ -1,1 +1,1 @@
-"""Describe models without loading them: configurations, sizes, limits."""
+"""Facts about models that are known without loading them: configurations, sizes, limits."""

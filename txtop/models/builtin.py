@@ -1,4 +1,4 @@
-"""Published architectures that need no network: their configurations, by name."""
+"""Configurations of published architectures, by name, so that they need no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ Family = Literal["causal", "encoder", "seq2seq"]
 
 
 class BuiltinModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A published architecture. `config` is what its config class is called with."""
+    """A published architecture. `config` holds the arguments of its configuration class.
+
+    `max_positions` is None where positions are relative.
+    """
 
     name: str
     hub_id: str
@@ -110,14 +113,14 @@ _BY_NAME = {key.casefold(): model for model in BUILTIN_MODELS for key in (model.
 
 
 def find_builtin(model: str) -> BuiltinModel | None:
-    """The built-in configuration of that bare name or full Hub id, upper and lower case alike."""
+    """Return the built-in model of that bare name or full Hub id, ignoring case, or None."""
     return _BY_NAME.get(model.casefold())
 
 
 def suggest_builtin(model: str) -> str | None:
-    """The built-in name that looks most like `model`, for "did you mean"."""
-    wanted = model.casefold().rpartition("/")[2]
+    """Return the built-in name nearest to `model`, for "did you mean", or None."""
+    prefix = model.casefold().rpartition("/")[2]
     names = [model.name.casefold() for model in BUILTIN_MODELS]
-    longer = [name for name in names if wanted and name.startswith(wanted)]
-    found = longer or get_close_matches(wanted, names, n=1, cutoff=0.6)
-    return _BY_NAME[found[0]].name if found else None
+    completions = [name for name in names if prefix and name.startswith(prefix)]
+    candidates = completions or get_close_matches(prefix, names, n=1, cutoff=0.6)
+    return _BY_NAME[candidates[0]].name if candidates else None

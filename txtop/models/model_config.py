@@ -1,4 +1,4 @@
-"""What is known of a model without torch: built-in configurations, limits, memory needed."""
+"""Read a model's configuration without torch: its family, its limits, and why it is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.plan import requests
 from txtop.plan.cell import Cell
 
 OFFLINE_NOTICE = "Hugging Face Hub not reachable: offline for the rest of this run"
-"""The text of a worker's `log` event; workers started with HF_HUB_OFFLINE=1 do not probe again."""
+"""The text of a worker's `log` event. Later workers get HF_HUB_OFFLINE=1 and do not probe."""
 
 _ENCODERS = frozenset(
     {
@@ -30,9 +30,10 @@ _SHIFTED = frozenset(
 
 
 def find_local_path(model: str) -> Path | None:
-    """The directory or .gguf file that `model` means on this machine, or null.
+    """Return the directory or .gguf file that `model` means on this machine, or None.
 
-    Comes before built-in names, so it must look like a model: config.json or a .gguf inside.
+    Local paths come before built-in names, so a directory must look like a model: config.json or a
+    .gguf inside.
     """
     try:
         path = Path(model).expanduser()
@@ -46,7 +47,7 @@ def find_local_path(model: str) -> Path | None:
 
 
 def read_local_config(model: str) -> dict[str, Any] | None:
-    """config.json of a local directory; null where there is none or it is no configuration."""
+    """Return config.json of a local directory, or None if it is missing or not a configuration."""
     path = find_local_path(model)
     if path is None or path.is_file():
         return None
@@ -58,21 +59,24 @@ def read_local_config(model: str) -> dict[str, Any] | None:
 
 
 def _is_sound(config: Mapping[str, Any]) -> bool:
-    """Whether what families are told by is of the kind that it should be."""
-    named, classes = config.get("model_type"), config.get("architectures")
-    return isinstance(named, str | None) and isinstance(classes, list | None)
+    """Return True if the fields that `detect_family` reads have the right types."""
+    model_type, classes = config.get("model_type"), config.get("architectures")
+    return isinstance(model_type, str | None) and isinstance(classes, list | None)
 
 
 def find_config(model: str) -> dict[str, Any] | None:
-    """The configuration as far as it is known without torch and network, `model_type` included."""
+    """Return the configuration of a local directory or a built-in name, or None.
+
+    It includes `model_type`.
+    """
     config = read_local_config(model)
-    if config is None and find_local_path(model) is None and (known := find_builtin(model)):
-        config = {"model_type": known.model_type, **known.config}
+    if config is None and find_local_path(model) is None and (builtin := find_builtin(model)):
+        config = {"model_type": builtin.model_type, **builtin.config}
     return config
 
 
 def detect_family(config: Mapping[str, Any]) -> Family:
-    """The family that a config.json spells."""
+    """Return the family of the model that a config.json describes."""
     model_type = config.get("model_type")
     if config.get("is_encoder_decoder") or model_type in ("t5", "mt5", "umt5", "longt5"):
         return "seq2seq"
@@ -84,13 +88,13 @@ def detect_family(config: Mapping[str, Any]) -> Family:
 
 
 def find_family(model: str) -> Family | None:
-    """The family of a built-in name or a local directory, else null."""
+    """Return the family of a local directory or a built-in name, or None."""
     config = find_config(model)
     return None if config is None else detect_family(config)
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
-    """Positions that the configuration allows; null where they are relative or not stated."""
+    """Return the positions that the configuration allows; None if relative or not stated."""
     model_type = config.get("model_type")
     if model_type in _WITHOUT_POSITION_LIMIT:
         return None
@@ -102,20 +106,20 @@ def find_max_positions(config: Mapping[str, Any]) -> int | None:
 
 
 def find_context_length(model: str) -> int | None:
-    """The longest context in tokens of a built-in name or a local directory, where it is known."""
+    """Return the longest context in tokens of a local directory or a built-in name, or None."""
     config = find_config(model)
     return None if config is None else find_max_positions(config)
 
 
 def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str] | None:
-    """Reason and hint if `cell` needs more positions than its model has."""
+    """Return reason and hint if `cell` needs more than `positions`, else None."""
     if positions is None:
         return None
     prompt, new = requests.compute_max_tokens(cell)
     if kind == "causal" and prompt + new > positions:
-        asked, most = f"{prompt} + {new} new tokens", positions - new
+        length, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:
-        asked, most = f"{prompt} tokens", positions
+        length, most = f"{prompt} tokens", positions
     elif kind == "seq2seq" and new > positions:
         return (
             f"{new} new tokens are longer than the context of {cell.model} ({positions})",
@@ -124,11 +128,11 @@ def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[s
     else:
         return None
     hint = f"--sequence-lengths of at most {most}" if most > 0 else "fewer --new-tokens"
-    return f"{asked} are longer than the context of {cell.model} ({positions})", hint
+    return f"{length} are longer than the context of {cell.model} ({positions})", hint
 
 
 def explain_refusal(cell: Cell) -> tuple[str, str] | None:
-    """Why `cell` cannot be measured, as reason and hint, as far as is known before loading it."""
+    """Return reason and hint if `cell` is known to be refused before it is loaded, else None."""
     config = find_config(cell.model)
     if config is None:
         return None

@@ -1,4 +1,4 @@
-"""How large a model is: its parameters, its KV cache, and the memory that a cell needs."""
+"""The size of a model: its parameters, its KV cache, and the memory that a cell needs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
 
 
 def _count_stored_parameters(directory: Path) -> int | None:
-    """Elements of all tensors in the directory's safetensors files, from their headers."""
+    """Count the elements of all tensors in a directory's safetensors files, from their headers."""
     count = 0
+    # A file starts with the length of its JSON header, which the format limits to 100 MB.
     for path in sorted(directory.glob("*.safetensors")):
         with path.open("rb") as file:
             header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 100_000_000)))
@@ -30,15 +31,18 @@ def _count_stored_parameters(directory: Path) -> int | None:
 
 
 def find_parameter_count(model: str) -> int | None:
-    """Parameters of a built-in name, or elements stored in a local directory, where known."""
+    """Return the parameters of a model, or None if unknown.
+
+    A built-in name has a published number; of a local directory the stored elements are counted.
+    """
     path = find_local_path(model)
     if path is not None:
         try:
             return _count_stored_parameters(path) if path.is_dir() else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-    known = find_builtin(model)
-    return known.parameters if known else None
+    builtin = find_builtin(model)
+    return builtin.parameters if builtin else None
 
 
 def _first_integer(config: Mapping[str, Any], *keys: str) -> int | None:
@@ -47,7 +51,7 @@ def _first_integer(config: Mapping[str, Any], *keys: str) -> int | None:
 
 
 def count_kv_values_per_token(config: Mapping[str, Any]) -> int | None:
-    """2 x layers x kv_heads x head_dim of the decoder; null where that is not stated."""
+    """Return 2 x layers x kv_heads x head_dim of the decoder, or None if one is not stated."""
     layers = _first_integer(
         config, "num_decoder_layers", "num_hidden_layers", "n_layer", "num_layers"
     )
@@ -62,9 +66,9 @@ def count_kv_values_per_token(config: Mapping[str, Any]) -> int | None:
 
 
 def predict_bytes(cell: Cell) -> int | None:
-    """Weights in the cell's precision plus the KV cache at its full length; null where unknown.
-    Of a server: with the longest requests in every slot.
+    """Predict the bytes of weights plus KV cache at its full length, or None if unknown.
 
+    Both are in the cell's precision. A server is counted with the longest requests in every slot.
     An encoder-decoder caches the encoder's positions too, once, for its cross attention.
     """
     config, parameters = find_config(cell.model), find_parameter_count(cell.model)

@@ -1,1 +1,1 @@
-"""Define what the processes tell each other: events upward, commands downward."""
+"""The messages between processes: events to the runner and the log, commands to the worker."""

@@ -1,7 +1,7 @@
-"""What the runner tells a worker, one JSON object a line on the worker's standard input.
+"""Commands of the runner to a worker, one JSON object per line on the worker's standard input.
 
-The worker answers with events alone. It loads the model named on its first order and then
-does one order at a time; `cancel` overtakes the others.
+A worker answers with events only. It loads the model of its first command and then executes one
+command at a time, in order; `cancel` overtakes the others.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from txtop.plan.plan import Allowed
 
 
 class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):
-    """Load the weights that `cell` and its group share. Answered by `load` or `cell_rejected`
-    (name, Hub, precision) or `cell_finished` (oom, failed).
+    """Load the weights that `cell` and its group share.
 
-    `started_ns` is the monotonic time at which the runner started this worker's process; `allowed`
-    is what the run's flags let a repository do.
+    Answered by `load`, by `cell_rejected` (name, Hub, precision), or by `cell_finished` (oom,
+    failed). `started_ns` is the monotonic time at which the runner started this worker's process;
+    `allowed` lists what the run's flags permit a repository to do.
     """
 
     cell: Cell
@@ -35,14 +35,20 @@ class Prepare(msgspec.Struct, tag_field="order", tag="prepare", frozen=True, kw_
 
 
 class Inspect(msgspec.Struct, tag_field="order", tag="inspect", frozen=True, kw_only=True):
-    """One untimed, profiled pass; peaks of memory are reset after it. Answered by `kernels`, or by
-    `cell_finished` (failed) where another attention kernel ran than was asked for."""
+    """Run one untimed, profiled pass, then reset the peaks of memory.
+
+    Answered by `kernels`, or by `cell_finished` (failed) if another attention kernel ran than the
+    cell asks for.
+    """
 
     cell: str
 
 
 class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_only=True):
-    """Do `count` iterations, numbered from `index`. Each is answered by `steps` and `iteration`."""
+    """Run `count` iterations, numbered from `index`.
+
+    Each is answered by `steps` and `iteration`.
+    """
 
     cell: str
     role: Literal["first", "warmup", "measured"]
@@ -51,15 +57,21 @@ class Iterate(msgspec.Struct, tag_field="order", tag="iterate", frozen=True, kw_
 
 
 class Serve(msgspec.Struct, tag_field="order", tag="serve", frozen=True, kw_only=True):
-    """Be the server that `cell` describes until `close`: each `arrive` is a request, answered by
-    `request` when it is done. `lanes` are told now and then."""
+    """Be the server that `cell` describes until `close`.
+
+    Each `arrive` is a request, answered by `request` when it is done. `lanes` are sent now and
+    then.
+    """
 
     cell: str
 
 
 class Arrive(msgspec.Struct, tag_field="order", tag="arrive", frozen=True, kw_only=True):
-    """Request `index` comes to the server. It was meant to come at `arrival_ns` and was let go at
-    `sent_ns`, on the clock that both share."""
+    """Hand request `index` to the server.
+
+    It was scheduled for `arrival_ns` and sent at `sent_ns`, on the clock that runner and worker
+    share.
+    """
 
     cell: str
     index: Count
@@ -69,24 +81,24 @@ class Arrive(msgspec.Struct, tag_field="order", tag="arrive", frozen=True, kw_on
 
 
 class Close(msgspec.Struct, tag_field="order", tag="close", frozen=True, kw_only=True):
-    """Every request was answered and none comes any more: stop serving."""
+    """Stop serving: every request was answered, and no other will come."""
 
     cell: str
 
 
 class Finish(msgspec.Struct, tag_field="order", tag="finish", frozen=True, kw_only=True):
-    """The cell is over: free its inputs. Answered by `memory`."""
+    """End the cell and free its inputs. Answered by `memory`."""
 
     cell: str
 
 
 class Compare(msgspec.Struct, tag_field="order", tag="compare", frozen=True, kw_only=True):
-    """Hold the output of `cell` against that of `reference`, over so many next-token distributions.
-    Answered by `comparing` now and then and by one `fidelity`, which says so where it failed.
+    """Compare the output of `cell` with that of `reference`.
 
-    What the reference answered is kept: a later order with the same reference, positions and seed
-    loads its own cell alone. A model that was loaded to be measured is dropped. On `cancel` there
-    is no `fidelity`.
+    Both are read over `positions` next-token distributions. Answered by `comparing` now and then
+    and by one `fidelity`, which has the reason if it failed. The reference's output is kept: a
+    later command with the same reference, positions and seed loads its own cell only. A model that
+    was loaded to be measured is dropped. After `cancel` there is no `fidelity`.
     """
 
     cell: Cell
@@ -98,14 +110,16 @@ class Compare(msgspec.Struct, tag_field="order", tag="compare", frozen=True, kw_
 
 
 class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
-    """Stop after the step at hand; the open iteration or comparison is not reported. Answered by
-    `phase` idle."""
+    """Stop after the current step and do not report the open iteration or comparison.
+
+    Answered by `phase` idle.
+    """
 
     cell: str
 
 
 class Quit(msgspec.Struct, tag_field="order", tag="quit", frozen=True, kw_only=True):
-    """End the process. The end of standard input means the same."""
+    """End the process. The end of standard input does the same."""
 
 
 WorkerCommand = (
@@ -124,11 +138,11 @@ WorkerCommand = (
 _decoder: msgspec.json.Decoder[WorkerCommand] = msgspec.json.Decoder(WorkerCommand)
 
 
-def encode_command(order: WorkerCommand) -> bytes:
-    """One line, newline included."""
-    return msgspec.json.encode(order) + b"\n"
+def encode_command(command: WorkerCommand) -> bytes:
+    """Return the command as one line with its newline."""
+    return msgspec.json.encode(command) + b"\n"
 
 
 def decode_command(line: bytes) -> WorkerCommand:
-    """Raises `msgspec.DecodeError` on anything that is not an order."""
+    """Decode one line. Raises `msgspec.DecodeError` for anything that is not a command."""
     return _decoder.decode(line)

@@ -28,8 +28,9 @@ EnergySource = Literal["counter", "integrated power"]
 
 @dataclass(frozen=True)
 class Energy:
-    """The `joules` used over `seconds`, or None and the `reason`. `source` tells a counter from the
-    fallback.
+    """The `joules` used over `seconds`, or None and the `reason`.
+
+    `source` is "integrated power" if there was no energy counter to read.
     """
 
     seconds: float
@@ -39,9 +40,7 @@ class Energy:
 
     @property
     def watts(self) -> float | None:
-        """The mean power in W. Over an interval without work it is the idle power of
-        `subtract_idle`.
-        """
+        """The mean power in W; over an interval without work, the idle power of a device."""
         return None if self.joules is None else self.joules / self.seconds
 
 
@@ -61,8 +60,7 @@ def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: 
 def compute_energy_of_turns(
     counter: TimeSeries, power: TimeSeries, turns: Sequence[tuple[int, int]]
 ) -> Energy:
-    """Return the joules of several (from, to) intervals together, such as the turns of one arm of
-    an A/B.
+    """Return the joules of several (from, to) intervals together: what one arm of an A/B used.
 
     There is no value if one turn is under 1 s, because devices average over up to a second, or if
     all turns together are under 10 s.

@@ -23,18 +23,14 @@ _Z95 = 1.959963984540054
 
 
 def classify_tokens(kld: float, top1: float) -> FidelityBand:
-    """Return the worse of the bands of the mean KLD (nats) and of `top1`, the share of equal top
-    tokens.
-    """
+    """Return the worse of the bands of the mean KLD (nats) and of the share of equal top tokens."""
     by_kld = sum(kld > most for most in _KLD)
     by_top1 = sum(top1 < least for least in _TOP1)
     return FIDELITY_BANDS[max(by_kld, by_top1)]
 
 
 def classify_cosines(pooled: float | None, tokens: float) -> FidelityBand:
-    """Return the band of an encoder by the lower of its two mean cosines; `pooled` is None without
-    pooling.
-    """
+    """Return the band of an encoder's lower mean cosine; `pooled` is None without pooling."""
     worse = tokens if pooled is None else min(pooled, tokens)
     return FIDELITY_BANDS[sum(worse < least for least in _COSINE)]
 
@@ -48,9 +44,7 @@ def compute_floor(repeated: float | None) -> float:
 
 
 def compute_wilson_interval(successes: int, n: int) -> Interval | None:
-    """Return the 95 % Wilson score interval (Wilson 1927) of `successes` / `n`, or None if `n` is
-    0.
-    """
+    """Return the 95 % score interval of a share (Wilson 1927), or None if `n` is 0."""
     if n <= 0:
         return None
     share, z2 = successes / n, _Z95**2

@@ -1,5 +1,4 @@
-"""Statistics of queues: intervals for correlated latencies, saturation, and the knee of a load
-curve.
+"""Statistics of queues: intervals for correlated latencies, saturation, the knee of a load curve.
 
 The rules are those of docs/serving.md, "Saturation, sweep, knee".
 """
@@ -74,20 +73,19 @@ def compute_busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
 
 
 def compute_md1_wait_s(service_s: float, load: float) -> float:
-    """Return the mean wait in an M/D/1 queue: load x service / (2 (1 - load))
-    (Pollaczek-Khinchine).
+    """Return the mean wait in an M/D/1 queue: load x service / (2 (1 - load)).
 
-    It is the theory that txtop's own server is tested against. `load` is below 1.
+    This is the Pollaczek-Khinchine formula, which txtop's own server is tested against. `load` is
+    below 1.
     """
     return load * service_s / (2 * (1 - load))
 
 
 def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
-    """Return the index at which rate / latency is highest, or None unless every latency is
-    positive.
+    """Return the index at which rate / latency is highest; None without points.
 
     This is the maximum of Kleinrock's power (1979), beyond which more load buys waiting and little
-    throughput.
+    throughput. It is None, too, if a latency is not positive.
     """
     power = [rate / latency for rate, latency in zip(rates, latencies, strict=True) if latency > 0]
     return power.index(max(power)) if power and len(power) == len(rates) else None

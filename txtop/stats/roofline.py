@@ -27,9 +27,7 @@ def compute_mean_context(prompt: int, new_tokens: int) -> float:
 
 
 def compute_kv_bytes(layers: int, kv_heads: int, head_dim: int, value_bytes: int) -> int:
-    """Return the bytes of one position of one sequence in the KV cache: keys and values of every
-    layer.
-    """
+    """Return the bytes of one position of one sequence in the KV cache, over all layers."""
     return 2 * layers * kv_heads * head_dim * value_bytes
 
 
@@ -87,8 +85,9 @@ def compute_ceiling(work: float, demand: float, peak: float) -> float | None:
 
 
 def classify_bound(memory: float, arithmetic: float, share: float) -> Bound:
-    """Return the lower of two ceilings, or "neither" if `share` (percent of it reached) is under
-    25.
+    """Return the lower of two ceilings, or "neither" if under 25 % of it is reached.
+
+    `share` is the percentage of the lower ceiling that is reached.
     """
     if share < NEITHER_BELOW:
         return "neither"

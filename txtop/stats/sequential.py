@@ -67,8 +67,9 @@ class ConfidenceSequence:
         self._mean = self._squares = 0.0
 
     def expect_few_blocks(self, first_look: int) -> None:
-        """Count looks from `first_look` on, with the sequence for few blocks. Call before the first
-        block.
+        """Use the sequence for few blocks, with looks that count from `first_look` on.
+
+        Call it before the first block is added.
         """
         self.first_look, self._half_width = first_look, compute_anytime_t_half_width
 

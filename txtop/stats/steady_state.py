@@ -85,11 +85,11 @@ def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEG
 
 
 def find_start(values: Sequence[float]) -> int:
-    """Return the number of leading `values` (positive) to drop: segments not at the level of the
-    longest.
+    """Return the number of leading values to drop: segments not at the level of the longest one.
 
-    Levels are means of logarithms and differ from 1 % on. Only a minority is ever dropped and three
-    values are kept, so that neither outliers nor a late change discard the data.
+    Values are positive. Levels are means of logarithms and differ from 1 % on. Only a minority is
+    ever dropped and three values are kept, so that neither outliers nor a late change discard the
+    data.
     """
     if len(values) < 2 * MIN_KEPT:
         return 0
@@ -111,8 +111,7 @@ def find_start(values: Sequence[float]) -> int:
 
 
 def compute_mser5_start(values: Sequence[float]) -> int:
-    """Return the number of leading values to drop for the smallest standard error (MSER-5, White
-    1997).
+    """Return the leading values to drop for the smallest standard error (MSER-5, White 1997).
 
     Batches are of five; at most half of them are dropped.
     """
@@ -136,10 +135,9 @@ def is_drifting(values: Sequence[float], significance: float = SIGNIFICANCE) -> 
 
 
 def judge_series(values: Sequence[float], start: int | None = None) -> SteadyState:
-    """Return the verdict on the durations of the measured iterations: positive, in order, in any
-    unit.
+    """Return the verdict on the durations of measured iterations, positive and in order.
 
-    `start` is the index at which the steady part begins; None finds it.
+    They may be in any unit. `start` is the index at which the steady part begins; None finds it.
     """
     start = find_start(values) if start is None else start
     kept = values[start:]

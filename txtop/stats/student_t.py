@@ -10,8 +10,9 @@ MAX_STEPS = 100
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Return the continued fraction of the incomplete beta function (Lentz; Numerical Recipes,
-    6.4).
+    """Return the continued fraction of the incomplete beta function.
+
+    Lentz's method (Numerical Recipes, 6.4).
     """
     tiny = 1e-300
     c, d = 1.0, 1.0 - (a + b) * x / (a + 1.0)

@@ -44,8 +44,9 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 def compute_percentile(ordered: Sequence[float], p: float) -> float:
-    """Interpolate linearly between order statistics (Hyndman and Fan 1996, type 7; NumPy's
-    default).
+    """Interpolate linearly between order statistics.
+
+    Hyndman and Fan 1996, type 7, which is NumPy's default.
     """
     place = (len(ordered) - 1) * p / 100
     low = math.floor(place)
@@ -61,9 +62,7 @@ def compute_percentile_above_floor(ordered: Sequence[float], n: int, p: int) -> 
 def compute_relative_half_width(
     mean: float | None, ci95: tuple[float, float] | None
 ) -> float | None:
-    """Return half the width of the interval as a share of the mean, or None if one of them is
-    missing.
-    """
+    """Return half the width of the interval as a share of the mean; None if either is missing."""
     return (ci95[1] - ci95[0]) / 2 / mean if ci95 is not None and mean else None
 
 
@@ -149,17 +148,16 @@ def summarise(
 
 
 def invert_interval(interval: tuple[float, float]) -> tuple[float, float] | None:
-    """Return the interval of a rate from that of the time of one piece of work, None if it reaches
-    zero.
+    """Return the interval of a rate from that of the time per piece of work.
+
+    It is None if the interval of the time reaches zero.
     """
     low, high = interval
     return (1 / high, 1 / low) if low > 0 else None
 
 
 def summarise_single(value: float | None, unit: str, note: str) -> Summary:
-    """Return the summary of a figure measured once: no spread and no interval, with `note` if
-    given.
-    """
+    """Return the summary of a figure measured once: no spread, no interval, and `note` if given."""
     if value is None:
         return Summary(unit=unit, n=0, notes=[note])
     return Summary(

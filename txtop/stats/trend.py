@@ -33,11 +33,10 @@ def bin_values(values: Sequence[float], most: int) -> tuple[list[float], int]:
 
 
 def estimate_trend(values: Sequence[float], most: int = MAX_POINTS) -> Trend | None:
-    """Return the trend by Mann-Kendall (Kendall 1975) and Theil-Sen, or None for fewer than three
-    values.
+    """Return the trend by Mann-Kendall and Theil-Sen, or None for fewer than three values.
 
-    p comes from the normal approximation, corrected for ties and not for continuity. A series of
-    more than `most` values is reduced to means of neighbours first.
+    p comes from the normal approximation, corrected for ties (Kendall 1975) and not for continuity.
+    A series of more than `most` values is reduced to means of neighbours first.
     """
     if len(values) < 3:
         return None

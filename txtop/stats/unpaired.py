@@ -84,8 +84,9 @@ def _ratio(base: float, new: float) -> float | None:
 def _interval(
     base: list[NDArray[np.float64]], new: list[NDArray[np.float64]], seed: int
 ) -> tuple[float, float] | None:
-    """Return the percentile interval of a hierarchical bootstrap: sessions are drawn, then
-    iterations.
+    """Return the percentile interval of a hierarchical bootstrap.
+
+    Sessions are drawn with replacement, then iterations of each.
     """
     import numpy as np
 

@@ -31,8 +31,7 @@ def is_flat(durations: Sequence[float]) -> bool:
 
 
 def is_settled(temperature_c: TimedReadings, clock_mhz: TimedReadings) -> bool:
-    """Return True if a GPU's temperature moves by under 1 °C in 10 s and its clock holds within 1
-    %.
+    """Return True if a GPU's temperature and SM clock hold: under 1 °C in 10 s, and within 1 %.
 
     Readings are (seconds, value) since the first iteration, in order. Only the last 10 s of each
     series count; their later half is compared with the earlier one. False if they span less than 2

@@ -1,7 +1,8 @@
-"""The vocabulary of a session: facts, one JSON object a line, each with its producer's clock.
+"""The events of a session: facts, one JSON object per line, each with its producer's clock.
 
-Everything else (percentiles, verdicts, time left) is derived from these by `state` and `stats`.
-`t_ns` is monotonic per producer and segment; wall time appears in header, segment and ended alone.
+Everything else (percentiles, verdicts, time left) is derived from them by `state`, `stats` and
+`analysis`. `t_ns` is monotonic per producer and segment; wall time appears in header, segment and
+ended only. docs/sessions.md describes the format for readers outside txtop.
 """
 
 from __future__ import annotations

@@ -17,8 +17,10 @@ from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
 class DisturbedBlock(Event, kw_only=True, tag="block"):
-    """`count` measured iterations from `first` on in which the machine was not itself: why, and
-    whether they count all the same (`kept`), for want of more repeats."""
+    """`count` measured iterations from `first` on that the machine disturbed, and the reasons.
+
+    They are repeated, unless they are `kept` because repeats are used up.
+    """
 
     cell: Name
     first: Natural
@@ -28,11 +30,12 @@ class DisturbedBlock(Event, kw_only=True, tag="block"):
 
 
 class ABBlock(Event, kw_only=True, tag="round"):
-    """One block of an A/B: the arms in the `order` they took turns, which is the same backwards,
-    and the iterations of each. One that is not `kept` counts for nothing, for these reasons.
+    """One block of an A/B: the arms in their `order`, and the numbers of the iterations of each.
 
-    `paired` where turns are so long that few blocks are to be had: each arm has one, not two.
-    `reloaded` where the arms do not fit beside each other: each turn is then a load of its own.
+    In a palindrome the arms take their turns in `order` and then in reverse. A block that is not
+    `kept` counts for nothing, for the `reasons`. `paired`: turns are so long that there will be few
+    blocks, so each arm has one turn and not two. `reloaded`: the arms do not fit into memory
+    together, so each turn loads its model again.
     """
 
     order: list[Name]
@@ -44,7 +47,7 @@ class ABBlock(Event, kw_only=True, tag="round"):
 
 
 class FidelityProgress(Event, kw_only=True, tag="comparing"):
-    """The output of `cell` is being held against that of `reference`: steps done so far."""
+    """Steps done so far of comparing the output of `cell` with that of `reference`."""
 
     cell: Name
     reference: Name
@@ -53,17 +56,20 @@ class FidelityProgress(Event, kw_only=True, tag="comparing"):
 
 
 class Fidelity(Event, kw_only=True, tag="fidelity"):
-    """How far the output of `cell` is from that of `reference`, on the same fixed input.
+    """The distance of the output of `cell` from that of `reference`, on the same fixed input.
 
-    KL(reference || cell) in nats over `positions` next-token distributions; `top1` is at how many
-    of them the likeliest token is the same; `floor` is the mean KLD of the reference against a
-    second pass of itself. Of the true token: the ratio of perplexities (cell over reference; null
-    without trained weights and text) and the RMS of the difference of its probability.
-    `divergence` counts the tokens before the first that differs when both write freely, null where
-    none of `written` does; `texts` are what they wrote: in common, then each. Encoders have cosines
-    in place of all that, over `positions` tokens. `invalid` counts NaN and Inf in the output of
-    `cell`; then, or where it `failed`, there are no figures. `same_model` says that vocabulary and
-    architecture are one.
+    All `kld` figures are of KL(reference || cell) in nats over `positions` next-token
+    distributions; `floor` is the mean KLD of a second pass of the reference against its first.
+    `top1` counts the positions with the same likeliest token. `perplexity_ratio` is cell over
+    reference, None without trained weights and text; `rms_probability` is the RMS of the difference
+    in the probability of the true token.
+
+    `divergence` counts the tokens before the first that differs when both generate freely, None if
+    none of `written` tokens does; `texts` are what they wrote: the common part, then the rest of
+    the reference and of the cell. Encoders have cosines in place of all that, over `positions`
+    tokens. `invalid` counts NaN and Inf in the output of `cell`; if there are any, or if the
+    comparison `failed`, there are no figures. `same_model` is True if vocabulary and architecture
+    agree.
     """
 
     cell: Name

@@ -1,4 +1,4 @@
-"""What every event of a session has, and the types its fields are made of."""
+"""The base of all events, and the bounded types of their fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Role = Literal["first", "warmup", "measured"]
 
 
 class Event(msgspec.Struct, kw_only=True, tag_field="kind", omit_defaults=True):
-    """What every event carries: number in the log, who saw it, when on that producer's clock."""
+    """The fields of every event: its number in the log, its producer, and the producer's clock."""
 
     seq: Natural = 0
     src: Name = "runner"

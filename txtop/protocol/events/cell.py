@@ -21,7 +21,7 @@ CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 
 
 class CellRejected(Event, kw_only=True, tag="cell_rejected"):
-    """Refused before anything was measured: unknown model, prompt too long, no such precision."""
+    """A cell was refused before measuring: unknown model, prompt too long, no such precision."""
 
     cell: Name
     reason: Text
@@ -29,8 +29,10 @@ class CellRejected(Event, kw_only=True, tag="cell_rejected"):
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
-    """A worker begins with a cell. `goes_on`: in place of one that died in the middle of an A/B;
-    what was measured stays."""
+    """A worker begins a cell.
+
+    With `goes_on` it replaces one that died during an A/B, and what was measured stays.
+    """
 
     cell: Name
     worker: Name
@@ -39,7 +41,7 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
 
 
 class Progress(Event, kw_only=True, tag="progress"):
-    """Bytes of a download or of weights read so far; `total` is null where unknown."""
+    """Bytes of a download, or of weights, read so far; `total` is None if unknown."""
 
     cell: Name
     what: Literal["download", "load"]
@@ -48,8 +50,11 @@ class Progress(Event, kw_only=True, tag="progress"):
 
 
 class Phase(Event, kw_only=True, tag="phase"):
-    """A worker enters a phase: import resolve config weights convert to_device first_forward
-    compile, then peaks (the probe), kernels (the profiled pass), idle."""
+    """A worker enters a phase.
+
+    The names are, in order: import resolve config weights convert to_device first_forward compile,
+    then peaks (the probe), kernels (the profiled pass), idle.
+    """
 
     cell: Name
     name: Name
@@ -65,10 +70,11 @@ class TokenTimings(Event, kw_only=True, tag="steps"):
 
 
 class Iteration(Event, kw_only=True, tag="iteration"):
-    """One call of generate() or forward(). `tokens` is per sequence; TPOT is derived, never stored.
+    """One call of generate() or forward().
 
-    `lag` is set when the streamer was a step late: TTFT and ITL are then withheld.
-    `invalid` counts the logits that were NaN or Inf (looked at outside measured iterations).
+    `tokens` is per sequence; TPOT is derived, never stored. `lag` is set if the streamer was a step
+    late: TTFT and ITL are then withheld. `invalid` counts the logits that were NaN or Inf (looked
+    at outside measured iterations).
     """
 
     cell: Name
@@ -86,7 +92,7 @@ class Iteration(Event, kw_only=True, tag="iteration"):
 
 
 class Memory(Event, kw_only=True, tag="memory"):
-    """Peaks of a cell, in bytes; the device's are null without one."""
+    """Peaks of a cell's memory in bytes; those of a device are None without one."""
 
     cell: Name
     host_bytes: Natural | None = None
@@ -96,6 +102,13 @@ class Memory(Event, kw_only=True, tag="memory"):
 
 
 class CellFinished(Event, kw_only=True, tag="cell_finished"):
+    """The end of a cell: its status, the rule that stopped it, and the details of a failure.
+
+    `n` counts measured iterations or answered requests; `half_width` is that of the headline metric
+    as a share. `phase` is where a failure happened, `wanted_bytes` the allocation that failed, and
+    `stderr` the last lines of a worker that died.
+    """
+
     cell: Name
     status: CellStatus
     stopped_by: Name = ""

@@ -1,4 +1,4 @@
-"""The part of the vocabulary that says what was loaded, on what device, and what it is fed."""
+"""Events of loading: the model, the device it is on, and the inputs it is given."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from txtop.protocol.events.base import Event, Name, Natural, Real, Text
 
 
 class Geometry(msgspec.Struct, kw_only=True, frozen=True):
-    """What of a loaded model its speed depends on: a decoder's or an encoder's, with heads of one
-    size in every layer.
+    """The dimensions of a loaded decoder or encoder that its speed depends on.
 
-    `dtype` is the one that matrices are multiplied in; `value_bytes` are those of a value of it, or
-    of what is summed up in and cached beside int8. `position_parameters` are multiplied with every
-    position, `sequence_parameters` once a sequence (the output head, of which generate() asks the
-    last position alone; a pooler); tables that are only looked up are in neither. A decode step
-    reads `step_bytes` of weights whatever the batch, and `row_bytes` of tables for each sequence.
-    `window` is the longest reach of attention in some layer, null where every layer reaches back to
-    the start. Where `routed`, all of this counts the experts of one token.
+    Heads have one size in every layer. `dtype` is the one that matrices are multiplied in;
+    `value_bytes` is the size of such a value, beside int8 that of the dtype of sums and cache.
+    `position_parameters` are multiplied with every position, `sequence_parameters` once a sequence
+    (the output head, of which generate() asks the last position alone; a pooler); tables that are
+    only looked up are in neither. A decode step reads `step_bytes` of weights whatever the batch,
+    and `row_bytes` of tables for each sequence. `window` is the longest reach of attention in any
+    layer, None if every layer reaches back to the start. If `routed`, all of this counts the
+    experts of one token.
     """
 
     layers: Natural
@@ -38,11 +38,12 @@ class Geometry(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ModelLoaded(Event, kw_only=True, tag="load"):
-    """A worker is ready. `load_s` has its own clock, from the start of the worker's process to
-    here, less the phase `resolve`: a download is never part of a load.
+    """A worker is ready.
 
-    `recipe` says how a quantised precision was made. `converted_share` is the bytes of matrix-
-    product weights that it converted over the bytes of all of them, as they were before.
+    `load_s` runs from the start of the worker's process until here, less the phase `resolve`: a
+    download is never part of a load. `recipe` names the way a quantised precision was made.
+    `converted_share` is the bytes of matrix-product weights that it converted over the bytes of all
+    of them, as they were before.
     """
 
     cell: Name
@@ -68,10 +69,10 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
-    """What a device can do at most with so many threads: bytes a second of its memory, and dense
-    FLOP/s by dtype. As published (`table`), or as a short `probe` reached on this machine.
+    """The peaks of a device with `threads` threads: memory bandwidth, and dense FLOP/s by dtype.
 
-    `device` is the `device_id` of the load, or its `device_name` where it has none.
+    They are published ones (`table`), or those that a short `probe` reached on this machine.
+    `device` is the `device_id` of the load, or its `device_name` if it has none.
     """
 
     device: Name
@@ -82,7 +83,7 @@ class DevicePeaks(Event, kw_only=True, tag="peaks"):
 
 
 class Workload(Event, kw_only=True, tag="workload"):
-    """The inputs of a cell are made: what they are, so that two sessions can be compared."""
+    """The inputs of a cell exist. Their hash tells if two sessions can be compared."""
 
     cell: Name
     inputs_sha256: Name
@@ -91,7 +92,7 @@ class Workload(Event, kw_only=True, tag="workload"):
 
 
 class Kernels(Event, kw_only=True, tag="kernels"):
-    """Which attention kernel ran, read from one untimed, profiled pass; null where none showed."""
+    """The attention kernels that ran in one untimed, profiled pass; None if none was identified."""
 
     cell: Name
     prefill: Name | None = None

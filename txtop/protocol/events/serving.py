@@ -1,4 +1,4 @@
-"""The part of the vocabulary that serving scenarios add: requests, and the lanes they move on."""
+"""Events of serving scenarios: the traffic, its requests, and the state of the server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ RunningRequest = tuple[Natural, Natural, Natural]
 
 
 class OfferedLoad(Event, kw_only=True, tag="offered"):
-    """The load that a cell is measured under begins, or has ended: `sent` requests of `requests`
-    were then let go. Without a `rate` so many clients ask, each again when it is answered."""
+    """The traffic of a cell begins or has ended.
+
+    `sent` of `requests` requests were sent by then. Without a `rate` there are `clients`, each of
+    which asks again when it is answered.
+    """
 
     cell: Name
     requests: Natural
@@ -26,12 +29,12 @@ class OfferedLoad(Event, kw_only=True, tag="offered"):
 class Request(Event, kw_only=True, tag="request"):
     """One request is answered. Times are on the monotonic clock that runner and worker share.
 
-    `arrival_ns` is when it was meant to come, `sent_ns` when it was let go, `start_ns` when it was
-    taken to work, `first_ns` when its first token was on the host (null for an encoder, and where
-    the streamer was a step late), `end_ns` its last. `gaps_ns` are those between its tokens, whose
-    ids as int64 have the `output_sha256`. `batch` counts the requests that were taken to work with
-    it, itself included; 0 where each joins alone. `computed` are the token positions computed for
-    it, padding included.
+    `arrival_ns` is its scheduled arrival, `sent_ns` when it was sent, `start_ns` when the server
+    began with it, `first_ns` when its first token was on the host (None for an encoder, and if the
+    streamer was a step late), `end_ns` its last. `gaps_ns` are those between its tokens, whose ids
+    as int64 have the `output_sha256`. `batch` counts the requests that started together, itself
+    included; 0 if requests join one by one. `computed` is the number of token positions computed
+    for it, padding included.
     """
 
     cell: Name
@@ -53,9 +56,11 @@ class Request(Event, kw_only=True, tag="request"):
 
 
 class ServerStatus(Event, kw_only=True, tag="lanes"):
-    """Who waits and who is served at this moment: of each running request its number, the tokens it
-    has and those it wants. `kv_used` is the share of the KV cache's blocks in use, null where there
-    is no such pool."""
+    """The queue and the running requests of a server at this moment.
+
+    Each running request is a triple: its number, the tokens it has, the tokens it asks for.
+    `kv_used` is the share of the KV cache's blocks in use, None without a pool of blocks.
+    """
 
     cell: Name
     waiting: Natural

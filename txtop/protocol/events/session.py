@@ -25,7 +25,7 @@ ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]
 
 
 class Machine(msgspec.Struct, kw_only=True, frozen=True):
-    """The machine as the runner found it, without torch and without NVML."""
+    """The machine as the runner finds it, without torch and NVML."""
 
     hostname: Name
     os: Name
@@ -39,6 +39,11 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class SessionHeader(Event, kw_only=True, tag="header"):
+    """The first event of a log: the plan, and what is needed to compare or repeat the session.
+
+    `schema` is (major, minor) of the log, `margin` that of an A/B, None for a run.
+    """
+
     schema: tuple[Natural, Natural]
     session: Name
     name: Name | None = None
@@ -53,7 +58,7 @@ class SessionHeader(Event, kw_only=True, tag="header"):
 
 
 class Segment(Event, kw_only=True, tag="segment"):
-    """A writer opened or reopened the log."""
+    """A writer opened or reopened the log. `torn_bytes` were cut off its end."""
 
     boot_id: Name
     wall_s: WallS
@@ -62,7 +67,7 @@ class Segment(Event, kw_only=True, tag="segment"):
 
 
 class Control(Event, kw_only=True, tag="control"):
-    """Somebody asked for something; what came of it is another event."""
+    """A user's command to the run. Its effect is another event."""
 
     who: Name
     action: ControlAction
@@ -70,12 +75,16 @@ class Control(Event, kw_only=True, tag="control"):
 
 
 class Log(Event, kw_only=True, tag="log"):
+    """A line of the session's log for a person."""
+
     text: Text
     level: Literal["info", "warning", "error"] = "info"
     cell: Name | None = None
 
 
 class Marker(Event, kw_only=True, tag="marker"):
+    """A moment that the user marked, to find it in a replay."""
+
     label: Name = ""
 
 
@@ -87,6 +96,8 @@ class Gap(Event, kw_only=True, tag="gap"):
 
 
 class SessionEnded(Event, kw_only=True, tag="ended"):
+    """The end of a session, with the SHA-256 of the lines of its segment."""
+
     reason: Literal["done", "stopped", "failed"]
     wall_s: WallS
     statistics_version: Natural

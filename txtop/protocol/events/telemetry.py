@@ -17,7 +17,7 @@ from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
 class ForeignProcess(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A process that computes on a GPU and is not of the run; its owner is nobody's business."""
+    """A process that computes on a GPU and is not of the run. Its owner is not recorded."""
 
     pid: Natural
     name: Name = ""
@@ -25,9 +25,11 @@ class ForeignProcess(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=Tr
 
 
 class Telemetry(Event, kw_only=True, tag="telemetry"):
-    """One sample of one device: `host`, or a GPU's UUID. A field that cannot be read is null, one
-    that is read less often is absent. `versions` of a GPU's software come with its first sample,
-    the `foreign` processes that are seen on it whenever they change: null is as before.
+    """One sample of one device: `host`, or a GPU's UUID.
+
+    A field that cannot be read is None; one that is read less often is absent. `versions` of a
+    GPU's software come with its first sample. `foreign` processes come whenever they change; None
+    means unchanged.
     """
 
     device: Name
