@@ -73,8 +73,9 @@ def format_half_width(width: float | None, sign: str = "±") -> str:
 
 
 def format_interval(ends: tuple[float, float] | None) -> str:
-    """Format a 95 % interval without spaces inside its numbers: `[308, 316] 95 %`; empty without
-    one.
+    """Format a 95 % interval: `[308, 316] 95 %`; empty without one.
+
+    Its numbers have no spaces inside.
     """
     if ends is None or not all(map(_is_finite, ends)):
         return ""
@@ -99,6 +100,11 @@ def format_size(count: float) -> str:
         if count >= one:
             return f"{count / one:,.1f} {unit}"
     return f"{count:.0f} B"
+
+
+def format_count(count: int, noun: str) -> str:
+    """Format a number of things, with a plural in -s: `1 cell`, `3 cells`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def format_ratio(value: float | None) -> str:

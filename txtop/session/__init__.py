@@ -1,1 +1,4 @@
-"""The session log: written while a run goes on, followed, played, found and exported."""
+"""Session logs: written during a run, followed live, replayed, listed and verified.
+
+docs/sessions.md describes the files.
+"""

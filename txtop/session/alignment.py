@@ -1,4 +1,4 @@
-"""Puts two sessions on one clock: each phase begins in both at once, and lasts as in the slower."""
+"""Put two sessions on one clock: each phase begins in both at once and lasts as in the slower."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.state.session import SessionState
 
 @dataclass(frozen=True)
 class AlignedSpan:
-    """A stretch that both go through: when, where it begins in each, how long it is in each."""
+    """A stretch of both sessions: its start on the common clock, its start and length in each."""
 
     at_ns: int
     starts_ns: tuple[int, int]
@@ -20,29 +20,38 @@ class AlignedSpan:
 
     @property
     def length_ns(self) -> int:
+        """The length on the common clock: that of the slower session."""
         return max(self.lengths_ns)
 
 
 def find_landmarks(state: SessionState) -> list[tuple[int, int, int]]:
-    """Of each cell that was begun, in that order: when it started, was first measured, ended.
+    """Return (started, first measured, ended) in ns for every started cell, in start order.
 
-    `state` is that of a whole session. A cell that was never measured ends at once.
+    `state` is that of a whole session. If a cell was never measured, its end is also its second
+    time.
     """
-    begun = sorted((c for c in state.cells.values() if c.worker), key=lambda c: c.started_at_ns)
-    found: list[tuple[int, int, int]] = []
-    for cell in begun:
+    started = sorted((c for c in state.cells.values() if c.worker), key=lambda c: c.started_at_ns)
+    landmarks: list[tuple[int, int, int]] = []
+    for cell in started:
         ended = max(cell.started_at_ns, cell.ended_at_ns or state.clock_ns)
         measured = min(ended, cell.measured_from_ns or ended)
-        found.append((cell.started_at_ns, max(cell.started_at_ns, measured), ended))
-    return found
+        landmarks.append((cell.started_at_ns, max(cell.started_at_ns, measured), ended))
+    return landmarks
 
 
 def align_sessions(left: SessionState, right: SessionState) -> list[AlignedSpan]:
-    """Legs from the start of both to their ends: before, loading and warming, and measuring of the
-    first cell of each, then of the second, and so on; what only one of them has comes last."""
+    """Return the spans from the start of both sessions to their ends.
+
+    They are: before the first cell, loading and warming of the first cell of each, measuring it,
+    the same of the second, and so on. Cells that only one session has come last.
+    """
     pairs = zip(find_landmarks(left), find_landmarks(right), strict=False)
     stops = [(0, 0)]
-    stops += [stop for one, other in pairs for stop in zip(one, other, strict=True)]
+    stops += [
+        stop
+        for left_marks, right_marks in pairs
+        for stop in zip(left_marks, right_marks, strict=True)
+    ]
     stops.append((left.clock_ns, right.clock_ns))
     legs: list[AlignedSpan] = []
     at_ns = 0
@@ -54,15 +63,18 @@ def align_sessions(left: SessionState, right: SessionState) -> list[AlignedSpan]
 
 
 def split_position(legs: Sequence[AlignedSpan], position_ns: int) -> tuple[int, int]:
-    """Where the two sessions stand at a time of the common clock; who is ahead waits."""
-    leg = legs[max(0, bisect_right(legs, position_ns, key=lambda each: each.at_ns) - 1)]
+    """Return the positions of both sessions at a time of the common clock; the faster one waits."""
+    leg = legs[max(0, bisect_right(legs, position_ns, key=lambda span: span.at_ns) - 1)]
     gone_ns = max(0, position_ns - leg.at_ns)
     (a, b), (long_a, long_b) = leg.starts_ns, leg.lengths_ns
     return a + min(gone_ns, long_a), b + min(gone_ns, long_b)
 
 
 def compute_common_ns(legs: Sequence[AlignedSpan], side: int, place_ns: int) -> int:
-    """The time of the common clock at which the session on `side` (0 or 1) stands there."""
+    """Return the time of the common clock at which the session on `side` is at `place_ns`.
+
+    `side` is 0 or 1.
+    """
     before = [leg for leg in legs if leg.starts_ns[side] <= place_ns]
     leg = before[-1] if before else legs[0]
     gone_ns = max(0, place_ns - leg.starts_ns[side])

@@ -1,4 +1,4 @@
-"""Finds sessions: those of this user, the bundled ones, and the one a name or a path means."""
+"""Find sessions: those of this user, the bundled ones, and the one that a name or a path means."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ _SUFFIXES = (".jsonl", ".jsonl.gz")
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One session as a list shows it. `ended` is null while it is running or was cut off;
-    `versus` says that it is an A/B."""
+    """One session in a list.
+
+    `ended` is None while it is running or if it was cut off; `versus` is True for an A/B.
+    """
 
     id: str
     name: str | None
@@ -39,13 +41,16 @@ class CatalogEntry:
 
 
 def get_sessions_dir() -> Path:
-    """Where this user's sessions live; `TXTOP_SESSION_DIR` says otherwise, then the settings."""
+    """Return this user's sessions folder.
+
+    It is `TXTOP_SESSION_DIR`, else that of the settings, else the platform's folder for state.
+    """
     chosen = os.environ.get("TXTOP_SESSION_DIR") or settings.load_settings().session_dir
     return Path(chosen).expanduser() if chosen else user_state_path("txtop") / "sessions"
 
 
 def check_name(name: str) -> str:
-    """Returns `name` if it may name a session. Raises `UsageError`."""
+    """Return `name` if it can name a session. Raises `UsageError`."""
     if not NAME_PATTERN.fullmatch(name):
         raise UsageError(
             f"{name[:80]!r} cannot name a session", "use up to 80 letters, digits, dots, - and _"
@@ -54,7 +59,7 @@ def check_name(name: str) -> str:
 
 
 def get_session_id(path: Path) -> str:
-    """What a list calls the session at `path`: its folder, or its file without the suffix."""
+    """Return the id of the session at `path`: its folder, or its file without the suffix."""
     for suffix in _SUFFIXES:
         if path.name.endswith(suffix) and path.name != LOG_NAME:
             return path.name.removesuffix(suffix)
@@ -62,16 +67,16 @@ def get_session_id(path: Path) -> str:
 
 
 def list_session_paths(folder: Path) -> list[Path]:
-    """The sessions in a folder."""
+    """Return the sessions in a folder; none if it cannot be read."""
     try:
-        inside = sorted(folder.iterdir())
+        contents = sorted(folder.iterdir())
     except OSError:
         return []
-    return [p for p in inside if (p / LOG_NAME).is_file() or p.name.endswith(_SUFFIXES)]
+    return [p for p in contents if (p / LOG_NAME).is_file() or p.name.endswith(_SUFFIXES)]
 
 
 def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
-    """What a session holds; null when it is unreadable."""
+    """Read the entry of a session, or return None if it is unreadable."""
     try:
         reader = LogReader(path)
         header: events.SessionHeader | None = None
@@ -108,17 +113,17 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
 
 
 def list_recent(limit: int | None = None, folder: Path | None = None) -> list[CatalogEntry]:
-    """This user's sessions, newest first, then the bundled ones."""
+    """Return this user's sessions, newest first, then the bundled ones; at most `limit`."""
     own = [
-        found
+        entry
         for p in _select_newest(list_session_paths(folder or get_sessions_dir()), limit)
-        if (found := read_entry(p))
+        if (entry := read_entry(p))
     ]
     own.sort(key=lambda f: -f.wall_s)
     shipped = [
-        found
+        entry
         for p in list_session_paths(resources.find_directory("sessions"))
-        if (found := read_entry(p, True))
+        if (entry := read_entry(p, True))
     ]
     return (own + shipped)[:limit]
 
@@ -134,26 +139,29 @@ def _select_newest(paths: list[Path], limit: int | None) -> list[Path]:
 
 
 def list_bundled() -> list[Path]:
-    """The recordings that ship with txtop."""
+    """Return the paths of the recordings that ship with txtop."""
     return list_session_paths(resources.find_directory("sessions"))
 
 
 def find_demo() -> Path:
-    """The recording that plays when none is named."""
+    """Return the recording that plays when none is named."""
     return resources.find_directory("sessions") / "gpt2-precisions.jsonl"
 
 
 def resolve_session(name: str, folder: Path | None = None) -> Path:
-    """The session that `name` means: an id or a --name, else a path. Raises `SessionError`."""
+    """Return the session that `name` means: an id, a --name, or else a path.
+
+    Raises `SessionError`.
+    """
     places = [folder or get_sessions_dir(), resources.find_directory("sessions")]
-    known = [p for place in places for p in list_session_paths(place)]
-    for path in known:
+    paths = [p for place in places for p in list_session_paths(place)]
+    for path in paths:
         if get_session_id(path) == name:
             return path
-    for path in known:
-        # A folder goes by its own name alone: it may have been renamed since its header.
-        found = read_entry(path) if NAME_PATTERN.fullmatch(name) and path.is_file() else None
-        if found and found.name == name:
+    for path in paths:
+        # A folder is found by its own name only: it may have been renamed since its header.
+        entry = read_entry(path) if NAME_PATTERN.fullmatch(name) and path.is_file() else None
+        if entry and entry.name == name:
             return path
     path = Path(name)
     if _exists(path):
@@ -162,12 +170,12 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
         raise SessionError(
             f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"
         )
-    hint = did_you_mean(name, map(get_session_id, known), "txtop sessions lists what is here")
+    hint = did_you_mean(name, map(get_session_id, paths), "txtop sessions lists what is here")
     raise SessionError(f"no session {name[:80]!r}", hint)
 
 
 def _exists(path: Path) -> bool:
-    """False for what no file can be called, too."""
+    """Return True if `path` exists; False, too, for a name that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):

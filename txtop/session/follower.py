@@ -1,4 +1,4 @@
-"""Follows a growing session log: the source of a live screen and of a headless command."""
+"""Follow a growing session log, for a live screen or a headless command."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ RETRY_S = 0.25
 
 
 class Follower:
-    """Folds what is appended. The log may not exist yet; then nothing is folded.
+    """The state of a log that is being written, folded as it grows.
 
-    A log in which telemetry should arrive five times a second and that has not grown for a second
-    may be one that cannot be written: then `tail(seq)` is asked for the events above `seq` that
-    the runner still holds. When they appear in the log after all, they are not folded again.
+    The log may not exist yet; then the state is empty. Telemetry arrives five times a second, so a
+    log that has not grown for a second may be one that cannot be written: then `tail(seq)` is asked
+    for the events above `seq` that the runner still holds. If they do appear in the log later, they
+    are not folded again.
     """
 
     def __init__(
@@ -35,18 +36,18 @@ class Follower:
 
     @property
     def finished(self) -> bool:
-        """The log says that the run ended."""
+        """True if the log contains the end of the run."""
         return self.state.ended is not None
 
     def update(self, elapsed_ns: int = 0) -> bool:
-        """Folds all that is new; True when something was. Raises `SessionError`."""
+        """Fold all new events and return True if there were any. Raises `SessionError`."""
         if self._reader is None:
             if not find_log_path(self.path).exists():
                 return False
             self._reader = LogReader(self.path)
         changed = False
-        while found := self._reader.poll():
-            for event in found:
+        while batch := self._reader.poll():
+            for event in batch:
                 if event.seq > self._ahead_seq or not event.seq:
                     fold(self.state, event)
                     changed = True

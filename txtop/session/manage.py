@@ -1,4 +1,4 @@
-"""What becomes of recorded sessions: renamed, deleted, and how much room they take."""
+"""Rename and delete recorded sessions, and watch the room they take."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from txtop.session.writer import LOCK_NAME, LOG_NAME
 
 CAP_VARIABLE = "TXTOP_SESSIONS_CAP_GB"
 CAP_GB = 10.0
-# Everything that a session's folder may hold.
+# Deleting removes these and no other file.
 SESSION_FILES = (LOG_NAME, LOCK_NAME, TORN_NAME, "runner.log", "socket")
 
 
 def require_owned(path: Path, folder: Path | None) -> Path:
-    """`path` if it is a session of this user's own folder. Raises `UsageError`."""
+    """Return `path` if it is a session in this user's own folder. Raises `UsageError`."""
     home = (folder or get_sessions_dir()).expanduser()
     if path.is_symlink() or path.resolve().parent != home.resolve():
         raise UsageError(
@@ -29,9 +29,9 @@ def require_owned(path: Path, folder: Path | None) -> Path:
 
 
 def rename_session(path: Path, name: str) -> Path:
-    """Gives a session of one's own another name; its recording stays as it is.
+    """Rename a session and return its new path; the recording itself does not change.
 
-    Raises `UsageError` for a name that is taken or cannot be, `RunError` where it fails.
+    Raises `UsageError` for a name that is taken or not valid, `RunError` if renaming fails.
     """
     suffix = "" if path.is_dir() else path.name.removeprefix(get_session_id(path))
     target = path.parent / (check_name(name) + suffix)
@@ -45,9 +45,9 @@ def rename_session(path: Path, name: str) -> Path:
 
 
 def delete_session(path: Path) -> int:
-    """Removes the files of a session and its folder, and nothing else; returns their bytes.
+    """Delete the files of a session and its folder, and return their size in bytes.
 
-    Raises `RunError` where something is left, such as a file that no session has.
+    Raises `RunError` if something cannot be deleted, such as a folder with other files in it.
     """
     size = compute_size_bytes(path)
     try:
@@ -63,7 +63,7 @@ def delete_session(path: Path) -> int:
 
 
 def compute_size_bytes(path: Path) -> int:
-    """Of a session on disk; links are not followed."""
+    """Return the size of a session on disk; links are not followed."""
     if not path.is_dir():
         return path.lstat().st_size if path.exists() else 0
     total = 0
@@ -74,7 +74,7 @@ def compute_size_bytes(path: Path) -> int:
 
 
 def format_cap_warning(total_bytes: int) -> str | None:
-    """A warning where sessions take more room than they should; nothing is deleted by itself."""
+    """Return a warning if sessions take more room than the cap, else None. Nothing is deleted."""
     try:
         cap_gb = float(os.environ.get(CAP_VARIABLE, CAP_GB))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Plays a recorded session: the source of a replay, at any place of it within milliseconds."""
+"""Play a recorded session, and reach any position of it within milliseconds."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ from txtop.state.snapshot import StateSnapshot, restore_snapshot, take_snapshot
 
 __all__ = ["SPEEDS", "PairPlayer", "Player"]
 
+# The reader takes whole chunks, so a limit of one byte is one chunk.
 _CHUNK = 1
-# Nothing happens while only these come.
+# A stretch with no other events is idle.
 _BACKGROUND_EVENTS = (events.Telemetry, events.Log)
 
 
 class Player(Transport):
-    """A session on its own clock. Opening reads it once and keeps no event: of every stretch of a
-    quarter of a megabyte its place in the log and a picture of the state. Going anywhere develops
-    the picture before it and folds the few events from there.
+    """A recorded session on its own clock.
 
-    `warmup_cut` is another warm-up cut than was recorded. Raises `SessionError` where the session
-    cannot be read.
+    Opening reads the log once and keeps no event: for every stretch of a quarter of a megabyte it
+    keeps a position in the log and a snapshot of the state. Seeking restores the snapshot before
+    the target and folds the few events from there.
+
+    `warmup_cut` is another warm-up than was recorded. Raises `SessionError` if the session cannot
+    be read.
     """
 
     def __init__(self, path: Path, warmup_cut: int | None = None) -> None:
@@ -44,7 +47,7 @@ class Player(Transport):
         self.steps_ns: array[int] = array("q")
         self.idle = []
         self._pictures: list[tuple[int, LogPosition, StateSnapshot]] = []
-        # Millions of events become arrays: looking for cycles among them finds none.
+        # Millions of events come and go without reference cycles, so collecting is wasted time.
         collecting = gc.isenabled()
         gc.disable()
         try:
@@ -70,17 +73,19 @@ class Player(Transport):
         self.show(0)
 
     def close(self) -> None:
+        """Close the log."""
         self._reader.close()
 
     def cell_name(self, name: str) -> str:
+        """Return the short label of the cell with that id."""
         return self._names.get(name, name)
 
     def show(self, position_ns: int) -> bool:
-        """Folds up to `position_ns`, from the picture before it where that is nearer."""
+        """Fold up to `position_ns`, from the snapshot before it if that is nearer."""
         before = self.state
-        i = bisect_right(self._pictures, position_ns, key=lambda each: each[0]) - 1
-        known = self._pictures[max(0, i)][2].plain.events_folded
-        if position_ns < self.state.clock_ns or known > self.state.events_folded:
+        i = bisect_right(self._pictures, position_ns, key=lambda picture: picture[0]) - 1
+        snapshot_events = self._pictures[max(0, i)][2].plain.events_folded
+        if position_ns < self.state.clock_ns or snapshot_events > self.state.events_folded:
             self._restore(max(0, i))
         folded = self.state.events_folded
         while self._fill():
@@ -120,19 +125,19 @@ class Player(Transport):
         self._ahead.clear()
 
     def _fill(self) -> bool:
-        """Whether there is a next event, which is then the first of those ahead."""
+        """Return True if there is a next event, which is then the first in `_ahead`."""
         while not self._ahead and not self._reader.at_end:
             self._ahead.extend(self._chunk())
         return bool(self._ahead)
 
     def _chunk(self) -> list[AnyEvent]:
-        """The events of the next piece of the log; at its end what is left without a newline."""
-        found = self._reader.poll(_CHUNK)
-        return self._reader.finish() if self._reader.at_end else found
+        """Return the events of the next chunk of the log, at its end those without a newline."""
+        batch = self._reader.poll(_CHUNK)
+        return self._reader.finish() if self._reader.at_end else batch
 
 
 class PairPlayer(Transport):
-    """Two players on one clock: every phase begins in both at once, and who is faster waits."""
+    """Two players on one clock: every phase begins in both at once, and the faster one waits."""
 
     def __init__(self, left: Player, right: Player) -> None:
         super().__init__()
@@ -157,13 +162,15 @@ class PairPlayer(Transport):
 
     @property
     def state(self) -> SessionState:
+        """The state of the left session."""
         return self.left.state
 
     def cell_name(self, name: str) -> str:
+        """Return the short label of a cell of the left session."""
         return self.left.cell_name(name)
 
     def show(self, position_ns: int) -> bool:
-        """Both go where they are at that time of the common clock."""
+        """Move both sessions to that time of the common clock."""
         left, right = split_position(self._legs, position_ns)
         changed = self.left.show(left)
         return self.right.show(right) or changed

@@ -1,4 +1,4 @@
-"""Reads a session log that nobody vouches for: line by line, bounded, what is bad is numbered."""
+"""Read an untrusted session log line by line, in bounded memory, and number the bad lines."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ _OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open}
 
 
 def find_log_path(path: Path) -> Path:
-    """The file of events of a session, which is a folder, a .jsonl or a .jsonl.gz."""
+    """Return the file of events of a session, which is a folder, a .jsonl or a .jsonl.gz."""
     return path / LOG_NAME if path.is_dir() else path
 
 
 @dataclass
 class ReadProblems:
-    """What was not read: line numbers and why, and the bytes of a record cut off at the end."""
+    """The lines that were not read: numbers and reasons, and the bytes of a torn record at the end.
+
+    `rejected` holds the first hundred, `rejected_count` counts all.
+    """
 
     rejected: list[tuple[int, str]] = field(default_factory=list)
     rejected_count: int = 0
@@ -40,18 +43,18 @@ class ReadProblems:
             self.rejected.append((line, why))
 
     def lines(self) -> list[str]:
-        """One line each, for a person."""
-        said = [f"line {number} rejected: {why}" for number, why in self.rejected[:5]]
+        """Return one line of text per problem, for a person."""
+        lines = [f"line {number} rejected: {why}" for number, why in self.rejected[:5]]
         if self.rejected_count > 5:
-            said.append(f"{self.rejected_count - 5} more lines rejected")
+            lines.append(f"{self.rejected_count - 5} more lines rejected")
         if self.torn_bytes:
-            said.append(f"1 torn record dropped ({self.torn_bytes} bytes)")
-        return said
+            lines.append(f"1 torn record dropped ({self.torn_bytes} bytes)")
+        return lines
 
 
 @dataclass(frozen=True)
 class LogPosition:
-    """Between two lines of a log: bytes and lines before it, and the log's header."""
+    """A place between two lines of a log: the bytes and lines before it, and the log's header."""
 
     offset: int
     lines: int
@@ -59,10 +62,10 @@ class LogPosition:
 
 
 class LogReader:
-    """Reads what is new since the last call. The first line must be a header of this schema.
+    """A reader of the lines that were appended since the last call.
 
-    Raises `SessionError` when the file cannot be opened, has no header, or is of a newer major
-    version.
+    The first line must be a header of this schema. Raises `SessionError` if the file cannot be
+    opened, has no header, or is of a newer major version.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,26 +84,26 @@ class LogReader:
         self.problems = ReadProblems()
 
     def poll(self, limit_bytes: int = 1 << 22) -> list[AnyEvent]:
-        """Complete events that were appended since, at most about `limit_bytes` of them."""
-        found: list[AnyEvent] = []
+        """Return the complete events appended since the last call, about `limit_bytes` at most."""
+        batch: list[AnyEvent] = []
         taken = 0
         while taken < limit_bytes:
             chunk = self.chunk()
             if not chunk:
                 break
             taken += len(chunk)
-            found.extend(self._events(chunk))
-        return found
+            batch.extend(self._events(chunk))
+        return batch
 
     @property
     def place(self) -> LogPosition | None:
-        """Where the next line begins; null within one that is too long."""
+        """The position at which the next line begins; None within a line that is too long."""
         if self._skipping:
             return None
         return LogPosition(self._bytes - len(self._partial), self._line, self._header)
 
     def go_to(self, place: LogPosition) -> None:
-        """Reads on from there. What is wrong with lines is not noted a second time."""
+        """Continue reading at `place`. Problems of lines read again are not recorded twice."""
         self._file.seek(place.offset)
         self._partial.clear()
         self._skipping = self.at_end = False
@@ -108,7 +111,10 @@ class LogReader:
         self.problems = ReadProblems()
 
     def unpack(self) -> None:
-        """Makes going to places of a compressed session cheap. Raises `SessionError`."""
+        """Unpack a compressed session to a temporary file, so that seeking is cheap.
+
+        Raises `SessionError`.
+        """
         if self.path.suffix not in _OPENERS:
             return
         plain = cast(BinaryIO, TemporaryFile())  # noqa: SIM115
@@ -119,7 +125,10 @@ class LogReader:
         self.go_to(LogPosition(0, 0, None))
 
     def finish(self) -> list[AnyEvent]:
-        """The end is final: a record without its newline counts if it is whole, else it is torn."""
+        """Return the last event if its line lacks only the newline; else record the torn bytes.
+
+        Call it when nothing more will be appended.
+        """
         rest = bytes(self._partial)
         self._partial.clear()
         if not rest.strip(b"\0") and not self._skipping:
@@ -135,10 +144,11 @@ class LogReader:
         return [event]
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def chunk(self) -> bytes:
-        """The next bytes as they stand, none at the end. Raises `SessionError`."""
+        """Return the next raw bytes, empty at the end. Raises `SessionError`."""
         try:
             chunk = self._file.read(CHUNK_BYTES)
         except (OSError, EOFError, gzip.BadGzipFile) as error:
@@ -151,10 +161,10 @@ class LogReader:
 
     def _events(self, chunk: bytes) -> Iterator[AnyEvent]:
         whole, newline, rest = chunk.rpartition(b"\n")
-        known = self._at_once(bytes(self._partial) + whole) if newline else None
-        if known is not None:
+        decoded = self._at_once(bytes(self._partial) + whole) if newline else None
+        if decoded is not None:
             self._partial[:] = rest
-            yield from known
+            yield from decoded
             return
         *pieces, rest = chunk.split(b"\n")
         for piece in pieces:
@@ -176,15 +186,15 @@ class LogReader:
             self._skipping = True
 
     def _at_once(self, lines: bytes) -> list[AnyEvent] | None:
-        """Lines that are all in order, in a fourth of the time; null where one may not be."""
+        """Decode lines together, in a quarter of the time; None if they must be read one by one."""
         if self._header is None or self._skipping or len(lines) > codec.MAX_LINE_BYTES:
             return None
-        found = codec.decode_events(lines)
+        decoded = codec.decode_events(lines)
         count = lines.count(b"\n") + 1
-        if found is None or len(found) != count or events.SessionHeader in map(type, found):
+        if decoded is None or len(decoded) != count or events.SessionHeader in map(type, decoded):
             return None
         self._line += count
-        return found
+        return decoded
 
     def _decode(self, line: bytes) -> AnyEvent | None:
         try:
@@ -221,30 +231,32 @@ class LogReader:
 
 
 def read_all(path: Path) -> tuple[list[AnyEvent], ReadProblems]:
-    """Every event of a session that is no longer being written. Raises `SessionError`."""
+    """Return every event of a session that is no longer being written. Raises `SessionError`."""
     reader = LogReader(path)
     try:
-        found: list[AnyEvent] = []
+        stream: list[AnyEvent] = []
         while not reader.at_end:
-            found += reader.poll()
-        found += reader.finish()
+            stream += reader.poll()
+        stream += reader.finish()
     finally:
         reader.close()
-    if not found:
+    if not stream:
         raise SessionError(f"{reader.path} is empty", "the run ended before it wrote its header")
-    return found, reader.problems
+    return stream, reader.problems
 
 
 def build_junk_error(path: Path) -> SessionError:
-    """What is wrong with a file most of which is junk."""
+    """Return the error for a file most of which is junk."""
     return SessionError(
         f"{path.name} has over {MAX_REJECTED:,} lines that are no events", "it is no session"
     )
 
 
 def iterate_raw_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Each line's number and bytes, its newline with it where it has one; null for one of over
-    1 MiB. Bounded in memory. Raises `SessionError`."""
+    """Yield each line's number and bytes, with its newline if it has one.
+
+    A line of over 1 MiB is None, so memory is bounded. Raises `SessionError`.
+    """
     reader = LogReader(path)
     number, rest, skipping = 1, b"", False
     try:

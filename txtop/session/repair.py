@@ -1,4 +1,4 @@
-"""Makes the end of a log fit to be appended to, after a kill or a power cut."""
+"""Repair the end of a log after a kill or a power cut, so that it can be appended to."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ CHUNK_BYTES = 1 << 16
 
 
 def repair_log(log: Path) -> int:
-    """Leaves `log` with a newline at its end, or empty, or absent. Returns the torn bytes.
+    """Leave `log` with a newline at its end, or empty, or absent, and return the torn bytes.
 
-    A last record that lacks nothing but its newline gets it. Anything else after the last newline
-    is moved to the end of the file `torn` beside the log, and is on disk there before it is cut
-    off here. Raises `OSError`.
+    A last record that lacks only its newline gets one. Anything else after the last newline is
+    moved to the end of the file `torn` beside the log, and is on disk there before it is cut off
+    here. Raises `OSError`.
     """
     try:
         fd = os.open(log, os.O_RDWR)
@@ -45,9 +45,9 @@ def _find_after_last_newline(fd: int, size: int) -> int:
     end = size
     while end > 0:
         start = max(0, end - CHUNK_BYTES)
-        found = os.pread(fd, end - start, start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
         end = start
     return 0
 

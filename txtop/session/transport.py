@@ -1,4 +1,4 @@
-"""What a replay can be asked for: play, pause, both ways, speeds, steps and places."""
+"""The controls of a replay: play, pause, both directions, speeds, steps and jumps."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SHORTENED_IDLE_NS = 1_000_000_000
 
 
 class Transport(ABC):
-    """A position on a clock of its own. Subclasses give the places, and show what is there.
+    """A position on a clock of its own. Subclasses give the places to stop at, and show them.
 
-    `boundaries` are the starts of cells with their ids and statuses; `markers` and `idle` (from,
-    to) are in time's order; all in ns from the start.
+    `boundaries` are the starts of cells with their ids and statuses; `markers` and `idle` stretches
+    (from, to) are in order of time; all in ns from the start.
     """
 
     boundaries: list[tuple[int, str, str]]
@@ -34,20 +34,21 @@ class Transport(ABC):
 
     @abstractmethod
     def show(self, position_ns: int) -> bool:
-        """Makes the state that of `position_ns`; True when it changed."""
+        """Change the state to that of `position_ns`; return True if it changed."""
 
     @property
     def finished(self) -> bool:
+        """True if the position is at the end."""
         return self.position_ns >= self.duration_ns
 
     def update(self, elapsed_ns: int) -> bool:
-        """Lets `elapsed_ns` of real time pass; True when what is shown has changed."""
+        """Let `elapsed_ns` of real time pass; return True if the state changed."""
         if not self.playing:
             return False
         return self.seek(self._after(round(elapsed_ns * self.speed)))
 
     def seek(self, position_ns: int) -> bool:
-        """Goes to a time, both ways; beyond an end it stops there."""
+        """Go to a time, within the session; return True if the state changed. An end pauses."""
         self.position_ns = min(max(0, position_ns), self.duration_ns)
         changed = self.show(self.position_ns)
         if self.position_ns == (0 if self.backwards else self.duration_ns):
@@ -55,7 +56,7 @@ class Transport(ABC):
         return changed
 
     def toggle(self) -> None:
-        """Plays or pauses; at the end it starts anew."""
+        """Play or pause; at the end, play from the start."""
         if not self.playing and self.finished and not self.backwards:
             self.seek(0)
         elif not self.playing and self.backwards and not self.position_ns:
@@ -63,12 +64,12 @@ class Transport(ABC):
         self.playing = not self.playing
 
     def reverse(self) -> None:
-        """Plays the other way."""
+        """Play in the other direction."""
         self.backwards = not self.backwards
         self.playing = self.position_ns > 0 if self.backwards else not self.finished
 
     def toggle_idle(self) -> None:
-        """Crosses stretches in which nothing happens within a second, or in full."""
+        """Switch between crossing idle stretches within a second and in full."""
         self.shortened = not self.shortened
 
     def faster(self) -> None:
@@ -78,29 +79,29 @@ class Transport(ABC):
         self._change_speed(-1)
 
     def step(self, direction: int) -> None:
-        """To the next or the previous iteration, and pauses."""
+        """Pause at the next or the previous iteration."""
         self.playing = False
         self._jump(self.steps_ns, direction)
 
     def step_cell(self, direction: int) -> None:
-        """To where the next or the previous cell starts."""
+        """Jump to the start of the next or the previous cell."""
         self._jump([start for start, _, _ in self.boundaries], direction)
 
     def step_marker(self, direction: int) -> None:
-        """To the next or the previous marker."""
+        """Jump to the next or the previous marker."""
         self._jump([at for at, _ in self.markers], direction)
 
-    def find(self, wanted: str) -> int | None:
-        """The time of the first marker or cell that has all the words of `wanted`."""
-        words = wanted.casefold().split()
+    def find(self, query: str) -> int | None:
+        """Return the time of the first marker or cell with every word of `query`, or None."""
+        terms = query.casefold().split()
         named = [*self.markers, *((at, self.cell_name(name)) for at, name, _ in self.boundaries)]
         for at, name in named:
-            if words and all(word in name.casefold() for word in words):
+            if terms and all(term in name.casefold() for term in terms):
                 return at
         return None
 
     def cell_name(self, name: str) -> str:
-        """What a person calls the cell of that id."""
+        """Return the label of the cell with that id."""
         return name
 
     def _jump(self, places_ns: Sequence[int], direction: int) -> None:
@@ -116,22 +117,22 @@ class Transport(ABC):
         self.speed = SPEEDS[min(max(0, i), len(SPEEDS) - 1)]
 
     def _after(self, elapsed_ns: int) -> int:
-        """Where playing comes to; an idle stretch takes as if it were a second long."""
-        at_ns, way = self.position_ns, -1 if self.backwards else 1
+        """Return the position after playing for `elapsed_ns`; an idle stretch takes one second."""
+        at_ns, direction = self.position_ns, -1 if self.backwards else 1
         if not self.shortened:
-            return at_ns + way * elapsed_ns
-        for start, end in self.idle[::way]:
-            first, last = (start, end)[::way]
-            if (last - at_ns) * way <= 0:
+            return at_ns + direction * elapsed_ns
+        for start, end in self.idle[::direction]:
+            first, last = (start, end)[::direction]
+            if (last - at_ns) * direction <= 0:
                 continue
-            before = max(0, (first - at_ns) * way)
+            before = max(0, (first - at_ns) * direction)
             if elapsed_ns <= before:
                 break
             elapsed_ns -= before
             at_ns = first if before else at_ns
             quick = (end - start) / SHORTENED_IDLE_NS
-            if elapsed_ns * quick < (last - at_ns) * way:
-                return at_ns + way * round(elapsed_ns * quick)
-            elapsed_ns -= round((last - at_ns) * way / quick)
+            if elapsed_ns * quick < (last - at_ns) * direction:
+                return at_ns + direction * round(elapsed_ns * quick)
+            elapsed_ns -= round((last - at_ns) * direction / quick)
             at_ns = last
-        return at_ns + way * elapsed_ns
+        return at_ns + direction * elapsed_ns

@@ -1,6 +1,7 @@
-"""Checks a session's log line by line: is it what a writer of txtop leaves behind, unchanged?
+"""Check a session's log line by line: it must be what a writer of txtop leaves behind, unchanged.
 
-Integrity, not authenticity: whoever can write the file can write a digest that fits.
+This is integrity, not authenticity: whoever can write the file can write a matching digest.
+docs/sessions.md, "Verify and resume", lists what is checked.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ MAX_KEPT = 1000
 
 @dataclass
 class LogVerification:
-    """`wrong` are line numbers and what is wrong there; `digests` counts those that fit."""
+    """The result of a check: numbers of `wrong` lines with the reasons, and counts.
+
+    `digests` counts those that match, `unknown` the events of a kind that a newer version added.
+    `wrong` holds the first thousand, `wrong_count` counts all.
+    """
 
     lines: int = 0
     segments: int = 0
@@ -32,18 +37,20 @@ class LogVerification:
     wrong: list[tuple[int, str]] = field(default_factory=list)
     wrong_count: int = 0
 
-    def reject(self, line: int, what: str) -> None:
+    def reject(self, line: int, reason: str) -> None:
         self.wrong_count += 1
         if len(self.wrong) < MAX_KEPT:
-            self.wrong.append((line, what))
+            self.wrong.append((line, reason))
 
 
 def verify_log(path: Path) -> LogVerification:
-    """Reads the whole log once, a line at a time. Raises `SessionError` where it cannot be read."""
+    """Read the whole log once, a line at a time. Raises `SessionError` if it cannot be read."""
     return _LogCheck().of(path)
 
 
 class _LogCheck:
+    """The state of a check that is under way."""
+
     def __init__(self) -> None:
         self.found = LogVerification()
         self._cells: frozenset[str] | None = None
@@ -53,22 +60,22 @@ class _LogCheck:
         self._closed = False
 
     def of(self, path: Path) -> LogVerification:
-        found = self.found
+        result = self.found
         for number, line in iterate_raw_lines(path):
             if line is not None and not line.endswith(b"\n"):
-                found.torn_bytes = len(line)
+                result.torn_bytes = len(line)
                 break
-            found.lines = number
-            if found.wrong_count > MAX_REJECTED:
+            result.lines = number
+            if result.wrong_count > MAX_REJECTED:
                 raise build_junk_error(path)
             if line is None:
-                found.reject(number, f"longer than {codec.MAX_LINE_BYTES} bytes")
+                result.reject(number, f"longer than {codec.MAX_LINE_BYTES} bytes")
                 continue
             self._line(number, line)
-        if not found.lines:
-            found.reject(1, "no whole line: the session is empty")
-        found.ended = self._closed
-        return found
+        if not result.lines:
+            result.reject(1, "no whole line: the session is empty")
+        result.ended = self._closed
+        return result
 
     def _line(self, number: int, line: bytes) -> None:
         try:
@@ -113,7 +120,10 @@ class _LogCheck:
             self._end(number, event)
 
     def _segment(self) -> None:
-        """Clocks begin anew, and from the second on the digest; the first began with the header."""
+        """Start clocks anew and, from the second segment on, the digest.
+
+        The first digest starts with the header.
+        """
         self.found.segments += 1
         self._closed = False
         if self.found.segments > 1:
@@ -136,10 +146,10 @@ class _LogCheck:
 
 
 def _reject_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises `ValueError` for an object that has a key twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    """Build an object from its pairs. Raises `ValueError` if a key occurs twice."""
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
         keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice[:80]!r} twice in one object")
-    return found
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"key {duplicate[:80]!r} twice in one object")
+    return unique

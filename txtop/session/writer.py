@@ -1,4 +1,4 @@
-"""Writes a session log: events are numbered and queued at once, a thread meets the disk."""
+"""Write a session log: events are numbered and queued at once, and a thread writes them to disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYNC_EVERY_S = 1.0
 BATCH_EVERY_S = 0.1
 RETRY_EVERY_S = 0.5
 PAGE_BYTES = 1 << 16
-# On disk before the run goes on for another tenth of a second.
+# Synced to disk at once; everything else is synced within a second.
 _URGENT = (
     events.SessionHeader,
     events.Segment,
@@ -36,12 +36,12 @@ _URGENT = (
     events.CellRejected,
     events.SessionEnded,
 )
-# What a full buffer gives up first, so that results still find room.
+# Dropped first when the buffer is full, so that RESERVED_BYTES remain for results.
 _BULK = (events.TokenTimings, events.Telemetry, events.Progress, events.Log)
 
 
 def create_session_folder(path: Path) -> None:
-    """Makes a session's folder, for this user alone. Raises `RunError` where that cannot be."""
+    """Create a session's folder, for this user only. Raises `RunError` if that fails."""
     try:
         path.mkdir(mode=0o700, parents=True)
         probe = path / LOCK_NAME
@@ -58,10 +58,10 @@ def create_session_folder(path: Path) -> None:
 class LogWriter:
     """The only writer of one session. `record` never waits for a disk; `close` does.
 
-    What could not be written stays in memory, up to 16 MB, and is tried again; after that new
-    events are dropped and counted. A failed fsync is never forgotten: `durability_lost`. A log
-    that is there already is gone on with: `torn_bytes` of a record that a cut left at its end
-    were moved aside (`repair_log`), and `last_seq` has to be set to the number of its last event.
+    Lines that could not be written stay in memory, up to 16 MB, and are tried again; after that new
+    events are dropped and counted. A failed fsync is never forgotten: `durability_lost`. An
+    existing log is continued: `torn_bytes` were moved aside from its end (`repair_log`), and the
+    caller must set `last_seq` to the number of its last event.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,7 +88,7 @@ class LogWriter:
         self._thread.start()
 
     def record(self, event: AnyEvent) -> AnyEvent:
-        """Numbers `event` and queues it; returns it as it will be in the log."""
+        """Number `event` and queue it; return it as it will be in the log."""
         with self._guard:
             event.seq = self.last_seq + 1
             line = codec.encode_event(event)
@@ -106,7 +106,7 @@ class LogWriter:
         return event
 
     def unwritten(self, after: int) -> list[bytes]:
-        """Lines numbered above `after` that the disk refuses, about 64 KiB of them at most."""
+        """Return lines numbered above `after` that the disk refuses, about 64 KiB at most."""
         if self.write_error is None:
             return []
         page: list[bytes] = []
@@ -121,12 +121,12 @@ class LogWriter:
         return page
 
     def digest(self) -> str:
-        """sha256 of every line recorded so far."""
+        """Return the SHA-256 of every line recorded so far."""
         with self._guard:
             return self._digest.hexdigest()
 
     def close(self, patience_s: float = 10.0) -> bool:
-        """Writes and syncs what is left; False when some of it could not be written."""
+        """Write and sync the rest; return False if some of it could not be written."""
         self._closing = True
         self._wake.set()
         self._thread.join(patience_s)
@@ -135,7 +135,7 @@ class LogWriter:
         return done and not self.durability_lost
 
     def trouble(self) -> str:
-        """What is wrong with the recording, in words; empty when nothing is."""
+        """Return a description of what is wrong with the recording; empty if nothing is."""
         if self.dropped or self.buffered_bytes:
             lost = self.dropped + len(self._pending)
             return f"{lost} events could not be written ({self.write_error or 'the disk was full'})"
@@ -162,7 +162,7 @@ class LogWriter:
                     return
 
     def _write(self) -> bool:
-        """One write for all that is queued; True when nothing is left."""
+        """Write all queued lines in one call; return True if nothing is left."""
         with self._guard:
             batch = b"".join(line for _, line in self._pending)[self._sent_of_first :]
         if not batch:
@@ -183,7 +183,7 @@ class LogWriter:
         return not self.write_error
 
     def _cut_off_part(self) -> None:
-        """Of a line that will never be whole nothing stays behind."""
+        """Remove the part of a last line that will never be complete."""
         if self._sent_of_first:
             with suppress(OSError):
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size - self._sent_of_first)
@@ -198,7 +198,7 @@ class LogWriter:
 
 
 def _acquire_lock(folder: Path) -> int:
-    """The lock of a session, with this process's number in it. Raises `RunError` if it is held."""
+    """Lock a session and write this process's id into the lock. Raises `RunError` if it is held."""
     fd = os.open(folder / LOCK_NAME, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -217,7 +217,7 @@ def _acquire_lock(folder: Path) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """A new file's name is on disk only when its folder is."""
+    """Sync a folder: the name of a new file is on disk only then."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         with suppress(OSError):

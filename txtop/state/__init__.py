@@ -1,1 +1,1 @@
-"""Fold events into the state of a session, without clock or I/O."""
+"""The state of a session, folded from its events without clock or I/O."""

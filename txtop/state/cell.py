@@ -1,4 +1,4 @@
-"""One cell as far as it has come: its iterations in columns, and what was said of it."""
+"""The state of one cell: its samples as columns, and the events reported about it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from txtop.protocol import events
 
 @dataclass
 class ServedRequests:
-    """What a serving cell amounts to so far. The columns stand beside those of the cell's samples:
-    row i of both is the i-th request that was answered. Times in ns on the shared clock."""
+    """The requests and the server of a serving cell.
+
+    The columns run beside those of `Samples`: row i of both is the i-th request that was answered.
+    Times are in ns on the clock that runner and worker share. `kv_most` is the largest `kv_used`.
+    """
 
     offered: events.OfferedLoad | None = None
     lanes: events.ServerStatus | None = None
@@ -29,6 +32,7 @@ class ServedRequests:
     kv_most: float | None = None
 
     def add(self, event: events.Request) -> None:
+        """Append an answered request."""
         self.index.append(event.index)
         self.arrival_ns.append(event.arrival_ns)
         self.sent_ns.append(event.sent_ns)
@@ -39,23 +43,25 @@ class ServedRequests:
         self.computed.append(event.computed)
 
     def update_status(self, lanes: events.ServerStatus, at_ns: int) -> None:
-        """`at_ns` is on the session's clock."""
+        """Store the server's latest status; `at_ns` is on the session's clock."""
         self.lanes, self.lanes_at_ns = lanes, at_ns
         if lanes.kv_used is not None:
             self.kv_most = max(self.kv_most or 0.0, lanes.kv_used)
 
 
 CellStage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+# None in the columns, which hold integers only.
 UNSET_NS = -1
 
 
 @dataclass
 class Samples:
     """Every iteration (or answered request) of one cell, in columns that are only ever appended to.
-    Times in ns; `start_ns` on the worker's clock, `at_ns`, when it was over, on the session's.
 
-    `gaps_ns` holds the tokens of all complete iterations, one after the other: those of
-    iteration i are `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT.
+    Times are in ns: `start_ns` on the worker's clock, `at_ns`, the end, on the session's. `gaps_ns`
+    holds the tokens of all complete iterations, one after the other: those of iteration i are
+    `gaps_ns[gaps_from[i]:gaps_from[i + 1]]`, the first being its TTFT. `discarded` are iterations
+    of blocks that do not count. `cut` is another number of warm-up iterations than was measured.
     """
 
     role: list[events.Role] = field(default_factory=list)
@@ -74,9 +80,9 @@ class Samples:
         return len(self.role)
 
     def kept(self) -> list[int]:
-        """Places of the measured iterations, without those of discarded blocks.
+        """Return the indices of the measured iterations, without those of discarded blocks.
 
-        With another `cut`: of all after the first and so many more, whatever they were for.
+        With a `cut` they are all after the first iteration and `cut` more, whatever their role.
         """
         out = self.discarded
         if self.cut is not None:
@@ -84,13 +90,18 @@ class Samples:
         return [i for i, role in enumerate(self.role) if role == "measured" and i not in out]
 
     def gaps(self, i: int) -> array[int]:
-        """Durations of the tokens of iteration i, TTFT first; empty for an encoder."""
+        """Return the durations of the tokens of iteration i, TTFT first; empty for an encoder."""
         return self.gaps_ns[self.gaps_from[i] : self.gaps_from[i + 1]]
 
 
 @dataclass
 class CellState:
-    """One cell as far as it has come."""
+    """The state of one cell.
+
+    `open_gaps_ns` are the tokens so far of iteration `open_index`, which is not complete; -1 if
+    there is none. `lag` and `invalid` sum up those of the iterations. The `*_at_ns` and
+    `measured_*_ns` times are on the session's clock, 0 until known.
+    """
 
     cell: Cell
     stage: CellStage = "waiting"
@@ -118,14 +129,14 @@ class CellState:
 
     @property
     def status(self) -> str:
-        """ok, oom, failed, timeout, skipped, cancelled, rejected; else the stage."""
+        """One of ok, oom, failed, timeout, skipped, cancelled; until then the stage."""
         if self.finished:
             return self.finished.status
         return self.stage
 
     @property
     def reason(self) -> str:
-        """Why it failed or was refused; empty when all is well."""
+        """The reason for which the cell failed or was refused; empty if it did not."""
         ending = self.finished or self.rejected
         return ending.reason if ending else ""
 
@@ -140,7 +151,7 @@ class CellState:
 
     @property
     def saturated(self) -> bool:
-        """Whether requests came faster than they were answered: its latency has no end."""
+        """True if requests came faster than they were answered: latencies grew without bound."""
         return self.finished is not None and self.finished.stopped_by == "saturated"
 
     @property

@@ -1,4 +1,7 @@
-"""What a comparison of outputs amounts to: a badge, the words beside it, what they leave out."""
+"""The badge of a comparison of outputs, the text beside it, and its notes.
+
+The badges are those of docs/method.md, "Badges".
+"""
 
 from __future__ import annotations
 
@@ -18,66 +21,69 @@ BADGE_GLYPHS: dict[Badge, str] = {
 }
 
 
-def compute_badge(found: Fidelity | None) -> Badge:
-    """By METHOD's bands. Random weights, and models that are not the same, have none; NaN and Inf
-    are INVALID whatever the weights are."""
-    if found is None or found.failed:
+def compute_badge(result: Fidelity | None) -> Badge:
+    """Return the badge of a comparison, "unmeasured" if there is none.
+
+    Random weights, and models that are not the same, have no band; NaN and Inf are INVALID whatever
+    the weights are.
+    """
+    if result is None or result.failed:
         return "unmeasured"
-    if found.invalid:
+    if result.invalid:
         return "INVALID"
-    if found.weights == "random":
+    if result.weights == "random":
         return "unknown"
-    if not found.same_model:
+    if not result.same_model:
         return "another model"
-    if found.cosine_tokens is not None:
-        return fidelity_bands.classify_cosines(found.cosine_pooled, found.cosine_tokens)
-    if found.kld is None or found.top1 is None or not found.positions:
+    if result.cosine_tokens is not None:
+        return fidelity_bands.classify_cosines(result.cosine_pooled, result.cosine_tokens)
+    if result.kld is None or result.top1 is None or not result.positions:
         return "unmeasured"
-    return fidelity_bands.classify_tokens(found.kld, found.top1 / found.positions)
+    return fidelity_bands.classify_tokens(result.kld, result.top1 / result.positions)
 
 
-def get_kld_above_floor(found: Fidelity) -> float | None:
-    """The mean KLD in nats; null where it is not above the floor."""
+def get_kld_above_floor(result: Fidelity) -> float | None:
+    """Return the mean KLD in nats, or None if it is not above the floor."""
     return (
-        found.kld
-        if found.kld is not None and found.kld > fidelity_bands.compute_floor(found.floor)
+        result.kld
+        if result.kld is not None and result.kld > fidelity_bands.compute_floor(result.floor)
         else None
     )
 
 
-def format_badge_forms(found: Fidelity | None) -> tuple[str, ...]:
-    """The badge in words, from the longest to the shortest."""
-    what = compute_badge(found)
-    if what == "unknown":
+def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
+    """Return the badge as text, from the longest to the shortest form."""
+    badge = compute_badge(result)
+    if badge == "unknown":
         return "unknown (random weights)", "unknown (rand)"
-    mark = BADGE_GLYPHS.get(what)
-    word = f"{mark} {what}" if mark else what
-    if found is None or mark is None or what == "INVALID":
-        return (word,)
+    mark = BADGE_GLYPHS.get(badge)
+    label = f"{mark} {badge}" if mark else badge
+    if result is None or mark is None or badge == "INVALID":
+        return (label,)
     measure = ""
-    if found.cosine_tokens is not None:
-        measure = f" {found.cosine_tokens:.4f}"
-    elif (distance := get_kld_above_floor(found)) is not None:
+    if result.cosine_tokens is not None:
+        measure = f" {result.cosine_tokens:.4f}"
+    elif (distance := get_kld_above_floor(result)) is not None:
         measure = f" {format_short(distance)}"
-    return (f"{word}{measure}", word) if measure else (word,)
+    return (f"{label}{measure}", label) if measure else (label,)
 
 
 def format_short(value: float) -> str:
-    """A small figure in as few characters as its first digit needs: `0.004`, `0.05`, `1.1`."""
+    """Format a small figure in as few characters as it needs: `0.004`, `0.05`, `1.1`."""
     if value < 0.0005:
         return f"{value:.0e}".replace("e-0", "e-")
     return f"{value:.3f}" if value < 0.01 else f"{value:.2f}" if value < 1 else f"{value:.1f}"
 
 
-def build_fidelity_notes(found: Fidelity) -> list[str]:
-    """What a reader has to know beside the badge."""
-    if found.failed:
-        return [f"output not compared: {found.failed}"]
-    said = list(found.notes)
-    if found.weights == "random":
-        said.append("random weights: how far the outputs are apart means nothing")
-    if found.invalid:
-        said.append(f"{found.invalid} NaN or Inf in the output")
-    elif found.kld is not None and get_kld_above_floor(found) is None:
-        said.append(f"KLD not above the floor of {fidelity_bands.compute_floor(found.floor):.0e}")
-    return said
+def build_fidelity_notes(result: Fidelity) -> list[str]:
+    """Return notes that qualify the badge."""
+    if result.failed:
+        return [f"output not compared: {result.failed}"]
+    notes = list(result.notes)
+    if result.weights == "random":
+        notes.append("random weights: how far the outputs are apart means nothing")
+    if result.invalid:
+        notes.append(f"{result.invalid} NaN or Inf in the output")
+    elif result.kld is not None and get_kld_above_floor(result) is None:
+        notes.append(f"KLD not above the floor of {fidelity_bands.compute_floor(result.floor):.0e}")
+    return notes

@@ -1,6 +1,7 @@
-"""Fold events into a session's state: one event, one function, without clock or I/O.
+"""Fold events into a session's state: one function for each event, without clock or I/O.
 
-Apart from the state itself, so that whoever only reads a session depends on no event's handling.
+The run, followers and players call it. It is apart from the state itself, so that code which only
+reads a session does not depend on the handling of events.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _fold_iteration(session: SessionState, state: CellState, event: events.Itera
 def _fold_offered_load(session: SessionState, state: CellState, event: events.OfferedLoad) -> None:
     first = state.served.offered is None
     if first:
-        # What warm-up took of the cache is no figure of the load.
+        # The cache that warm-up used is not part of the load.
         state.served.kv_most = None
     state.served.offered = event
     state.stage = "measuring"
@@ -113,7 +114,7 @@ def _fold_server_status(
 
 
 def _fold_request(session: SessionState, state: CellState, event: events.Request) -> None:
-    """A request is an iteration whose clock begins when it was meant to come."""
+    """Fold a request as an iteration whose clock starts at its scheduled arrival."""
     state.served.add(event)
     samples = state.samples
     ttft_ns = UNSET_NS if event.first_ns is None else event.first_ns - event.arrival_ns
@@ -146,34 +147,36 @@ def _fold_block(session: SessionState, state: CellState, event: events.Disturbed
     session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
 
 
-def merge_peaks(known: DevicePeaks, new: DevicePeaks) -> DevicePeaks:
-    """The best that two workers were told or reached on one device: what else goes on beside a
-    probe can only slow it."""
-    flops = known.flops_per_s | new.flops_per_s
-    for dtype in known.flops_per_s.keys() & new.flops_per_s.keys():
-        flops[dtype] = max(known.flops_per_s[dtype], new.flops_per_s[dtype])
-    bandwidth = max(known.bandwidth_bytes_per_s, new.bandwidth_bytes_per_s)
-    return msgspec.structs.replace(new, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
+def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
+    """Return the higher of two workers' peaks of one device.
+
+    A probe is only ever too low, because other work on the device slows it.
+    """
+    flops = before.flops_per_s | latest.flops_per_s
+    for dtype in before.flops_per_s.keys() & latest.flops_per_s.keys():
+        flops[dtype] = max(before.flops_per_s[dtype], latest.flops_per_s[dtype])
+    bandwidth = max(before.bandwidth_bytes_per_s, latest.bandwidth_bytes_per_s)
+    return msgspec.structs.replace(latest, bandwidth_bytes_per_s=bandwidth, flops_per_s=flops)
 
 
-def _header(session: SessionState, event: events.SessionHeader) -> None:
+def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
-    session.cells = {c.id: CellState(c, samples=_samples(session)) for c in event.plan.cells}
+    session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
     session.versus = ABTest.of(event.plan)
 
 
-def _fresh(session: SessionState, cell: Cell) -> CellState:
-    """A cell of which nothing is known but what its output is like."""
-    found = session.output_of(cell.id)
-    invalid = found.invalid if found else 0
-    return CellState(cell, samples=_samples(session), invalid=invalid)
+def _create_cell(session: SessionState, cell: Cell) -> CellState:
+    """Return a cell without any measurement; a comparison of its output stays valid."""
+    comparison = session.output_of(cell.id)
+    invalid = comparison.invalid if comparison else 0
+    return CellState(cell, samples=_create_samples(session), invalid=invalid)
 
 
-def _samples(session: SessionState) -> Samples:
+def _create_samples(session: SessionState) -> Samples:
     return Samples(cut=session.warmup_cut)
 
 
-def _segment(session: SessionState, event: events.Segment) -> None:
+def _fold_segment(session: SessionState, event: events.Segment) -> None:
     if session.boot_ids:
         rebooted = event.boot_id != session.boot_ids[-1]
         session.say("resumed after a reboot" if rebooted else "resumed")
@@ -185,7 +188,7 @@ def _segment(session: SessionState, event: events.Segment) -> None:
         session.say(f"1 torn record dropped ({event.torn_bytes} bytes)", "warning")
 
 
-def _telemetry(session: SessionState, event: events.Telemetry) -> None:
+def _fold_telemetry(session: SessionState, event: events.Telemetry) -> None:
     device = session.devices.get(event.device)
     if device is None:
         device = session.devices[event.device] = WatchedDevice()
@@ -195,56 +198,56 @@ def _telemetry(session: SessionState, event: events.Telemetry) -> None:
         device.versions = device.versions | event.versions
     if event.foreign is not None:
         device.foreign = event.foreign
-    now_ns, known = session.clock_ns, device.series
+    now_ns, series_by_name = session.clock_ns, device.series
     for name, value in event.values.items():
-        series = known.get(name)
+        series = series_by_name.get(name)
         if series is None:
-            series = known[name] = (array("q"), array("d"))
+            series = series_by_name[name] = (array("q"), array("d"))
         series[0].append(now_ns)
         series[1].append(math.nan if value is None else value)
 
 
-def _peaks(session: SessionState, event: events.DevicePeaks) -> None:
+def _fold_peaks(session: SessionState, event: events.DevicePeaks) -> None:
     key = event.device, event.threads
     session.peaks[key] = merge_peaks(session.peaks.get(key, event), event)
 
 
-def _logged(session: SessionState, event: events.Log) -> None:
+def _fold_log(session: SessionState, event: events.Log) -> None:
     session.say(event.text, event.level, event.cell)
 
 
-def _gap(session: SessionState, event: events.Gap) -> None:
+def _fold_gap(session: SessionState, event: events.Gap) -> None:
     session.gaps.append((session.clock_ns, event))
     session.say(f"{event.producer}: {event.reason}", "warning")
 
 
-def _marker(session: SessionState, event: events.Marker) -> None:
+def _fold_marker(session: SessionState, event: events.Marker) -> None:
     session.markers.append((session.clock_ns, event.label))
     session.say(f"marker {event.label}".rstrip())
 
 
-def _control(session: SessionState, event: events.Control) -> None:
+def _fold_control(session: SessionState, event: events.Control) -> None:
     if event.action in ("pause", "resume"):
         session.paused = event.action == "pause"
     session.say(f"{event.action} ({event.who})")
 
 
-def _ended(session: SessionState, event: events.SessionEnded) -> None:
+def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
     session.ended = event
     session.current = session.comparing = None
     session.working.clear()
     session.paused = False
 
 
-def _at_work(session: SessionState, event: CellEvent) -> None:
-    """What a cell at work says of itself."""
+def _fold_cell_event(session: SessionState, event: CellEvent) -> None:
+    """Fold an event of a cell, if that cell is at work."""
     if event.cell in session.working:
         session.current = event.cell
         _OF_CELL[type(event)](session, session.cells[event.cell], event)
 
 
-def _rejected(session: SessionState, event: events.CellRejected) -> None:
-    state = _closing(session, event.cell)
+def _fold_rejection(session: SessionState, event: events.CellRejected) -> None:
+    state = _close_cell(session, event.cell)
     if state is None:
         return
     state.rejected = event
@@ -254,33 +257,33 @@ def _rejected(session: SessionState, event: events.CellRejected) -> None:
     session.say(f"refused: {event.reason}", "error", event.cell)
 
 
-def _closing(session: SessionState, name: str) -> CellState | None:
-    """The cell that ends, an object of its own if it never began; null if it was over."""
+def _close_cell(session: SessionState, name: str) -> CellState | None:
+    """Return the cell that ends, as a new object if it never began, or None if it is over."""
     state = session.cells.get(name)
     if state is None or state.over:
         return None
     if name not in session.working:
-        state = session.cells[name] = _fresh(session, state.cell)
+        state = session.cells[name] = _create_cell(session, state.cell)
     session.working.discard(name)
     if session.current == name:
         session.current = None
     return state
 
 
-def _start(session: SessionState, event: events.CellStarted) -> None:
-    """A cell that is measured again starts from nothing; what it was before stays as it is."""
+def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
+    """Start a cell. One that is measured again is a new object without its earlier samples."""
     if event.cell not in session.cells:
         return
     if event.goes_on and event.cell in session.working:
-        _replaced(session, session.cells[event.cell], event)
+        _replace_worker(session, session.cells[event.cell], event)
         return
-    state = session.cells[event.cell] = _fresh(session, session.cells[event.cell].cell)
+    state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
     if session.versus is None:
         session.working.clear()
     elif state.cell == session.versus.first:
         session.versus = ABTest.of(session.plan)
-        for name, each in session.cells.items():
-            if each.invalid and name != event.cell:
+        for name, other in session.cells.items():
+            if other.invalid and name != event.cell:
                 session.withdraw(name, INVALID_OUTPUT)
     session.working.add(event.cell)
     session.current = event.cell
@@ -297,8 +300,8 @@ def _start(session: SessionState, event: events.CellStarted) -> None:
         session.say("started", cell=event.cell)
 
 
-def _replaced(session: SessionState, state: CellState, event: events.CellStarted) -> None:
-    """A fresh worker goes on in the place of one that died; the open iteration is lost."""
+def _replace_worker(session: SessionState, state: CellState, event: events.CellStarted) -> None:
+    """Continue a cell with a new worker in place of one that died; the open iteration is lost."""
     session.current = event.cell
     state.worker, state.stage = event.worker, "loading"
     state.open_index = -1
@@ -306,46 +309,48 @@ def _replaced(session: SessionState, state: CellState, event: events.CellStarted
     session.say("a fresh worker is loaded", "warning", event.cell)
 
 
-def _round(session: SessionState, event: events.ABBlock) -> None:
-    """A block of an A/B; the iterations of one that does not count are no sample either."""
+def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
+    """Fold a block of an A/B; iterations of one that does not count are discarded."""
     if session.versus is None or not event.iterations.keys() <= session.cells.keys():
         return
     times: dict[str, list[float]] = {}
     for name, places in event.iterations.items():
         samples = session.cells[name].samples
-        known = [i for i in places if i < len(samples)]
+        complete = [i for i in places if i < len(samples)]
         if not event.kept:
-            samples.discarded.update(known)
+            samples.discarded.update(complete)
         work = session.cells[name].cell.batch_size
-        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in known]
-    said = session.versus.add(event, times)
-    if said:
-        session.say(said, "info" if event.kept else "warning")
+        times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
+    line = session.versus.add(event, times)
+    if line:
+        session.say(line, "info" if event.kept else "warning")
 
 
-def _comparing(session: SessionState, event: events.FidelityProgress) -> None:
+def _fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:
     if {event.cell, event.reference} <= session.cells.keys():
         session.comparing = event
 
 
-def _fidelity(session: SessionState, event: events.Fidelity) -> None:
+def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
     if not {event.cell, event.reference} <= session.cells.keys():
         return
     session.comparing = None
     session.fidelity[event.cell, event.reference] = event
-    of = session.cells[event.reference].cell.precision
-    session.say(f"output against {of}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell)
+    precision = session.cells[event.reference].cell.precision
+    session.say(
+        f"output against {precision}: {fidelity.format_badge_forms(event)[0]}", cell=event.cell
+    )
     if not event.invalid:
         return
     session.withdraw(event.cell, INVALID_OUTPUT)
-    mine = session.cells[event.cell].cell
-    for name, each in session.cells.items():
-        if references.has_same_output(each.cell, mine):
-            session.cells[name] = replace(each, invalid=each.invalid + event.invalid)
+    target = session.cells[event.cell].cell
+    for name, state in session.cells.items():
+        if references.has_same_output(state.cell, target):
+            session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
 
 
-def _finish(session: SessionState, event: events.CellFinished) -> None:
-    state = _closing(session, event.cell)
+def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
+    state = _close_cell(session, event.cell)
     if state is None:
         return
     state.finished = event
@@ -380,7 +385,7 @@ CellEvent = (
     | events.Request
     | events.Memory
 )
-# By type: a chain of cases costs more than the decoding of an event.
+# A table by type: a chain of cases would cost more than decoding an event.
 _OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
     events.Progress: _fold_progress,
     events.Phase: _fold_phase,
@@ -397,30 +402,31 @@ _OF_CELL: dict[type[Any], Callable[[SessionState, CellState, Any], None]] = {
 }
 
 _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
-    **dict.fromkeys(_OF_CELL, _at_work),
-    events.SessionHeader: _header,
-    events.Segment: _segment,
-    events.Telemetry: _telemetry,
-    events.DevicePeaks: _peaks,
-    events.Log: _logged,
-    events.Gap: _gap,
-    events.Marker: _marker,
-    events.Control: _control,
-    events.SessionEnded: _ended,
-    events.CellStarted: _start,
-    events.CellRejected: _rejected,
-    events.CellFinished: _finish,
-    events.ABBlock: _round,
-    events.FidelityProgress: _comparing,
-    events.Fidelity: _fidelity,
+    **dict.fromkeys(_OF_CELL, _fold_cell_event),
+    events.SessionHeader: _fold_header,
+    events.Segment: _fold_segment,
+    events.Telemetry: _fold_telemetry,
+    events.DevicePeaks: _fold_peaks,
+    events.Log: _fold_log,
+    events.Gap: _fold_gap,
+    events.Marker: _fold_marker,
+    events.Control: _fold_control,
+    events.SessionEnded: _fold_end,
+    events.CellStarted: _fold_cell_start,
+    events.CellRejected: _fold_rejection,
+    events.CellFinished: _fold_cell_end,
+    events.ABBlock: _fold_ab_block,
+    events.FidelityProgress: _fold_fidelity_progress,
+    events.Fidelity: _fold_fidelity,
 }
 
 
 def fold(session: SessionState, event: AnyEvent) -> None:
-    """Fold the next event into `session`. Events of unknown cells are ignored, never an exception.
+    """Fold the next event into `session`.
 
-    So are those of a cell that is not at work: one that is over is never changed again, and one
-    that starts anew is another object, so that an older snapshot of it stays true.
+    Events of unknown cells are ignored and never raise. So are those of a cell that is not at work:
+    one that is over is never changed again, and one that is measured again is a new object, so that
+    an older snapshot of it stays true.
     """
     session.advance(event)
     session.events_folded += 1
@@ -430,7 +436,7 @@ def fold(session: SessionState, event: AnyEvent) -> None:
 
 
 def fold_all(stream: list[AnyEvent], warmup_cut: int | None = None) -> SessionState:
-    """Return the state after all of `stream`."""
+    """Return the state after all events of `stream`; `warmup_cut` is that of the state."""
     session = SessionState(warmup_cut=warmup_cut)
     for event in stream:
         fold(session, event)

@@ -1,4 +1,4 @@
-"""The state of a session: everything that screens, tables and exports are made from."""
+"""The state of a session: the source of every screen, table and export."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ MAX_NS = 2**63 - 1
 
 @dataclass
 class WatchedDevice:
-    """The series of one watched device: session clock in ns beside values, NaN where unread."""
+    """The series of one watched device.
+
+    Each series is a pair of times in ns on the session's clock and values, NaN where unread.
+    """
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
@@ -27,6 +30,7 @@ class WatchedDevice:
     foreign: tuple[events.ForeignProcess, ...] = ()
 
     def last(self, name: str) -> float | None:
+        """Return the latest value of a series, or None if there is none or it could not be read."""
         if name not in self.series:
             return None
         value = self.series[name][1][-1]
@@ -35,6 +39,8 @@ class WatchedDevice:
 
 @dataclass
 class LogLine:
+    """A line of the session's log, with its time on the session's clock."""
+
     at_ns: int
     text: str
     level: str = "info"
@@ -43,12 +49,12 @@ class LogLine:
 
 @dataclass
 class SessionState:
-    """Everything a screen, a table or an export is made from.
+    """The state of a session after any number of events.
 
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
-    `warmup_cut` asks what the figures would be with that many warm-up iterations. `current` is the
-    cell that was heard of last among those `working`: arms of an A/B are at work together. `peaks`
-    are those of a device with so many threads.
+    `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
+    the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
+    by device and number of threads, `fidelity` by cell and reference.
     """
 
     header: events.SessionHeader | None = None
@@ -73,6 +79,7 @@ class SessionState:
     first_cell_ns: int = 0
     first_to_device_ns: int = 0
     warmup_cut: int | None = None
+    # Session time and the producer's clock at the start of the current segment.
     _base_ns: int = 0
     _origin_ns: int | None = None
 
@@ -81,43 +88,49 @@ class SessionState:
         return self.header.plan if self.header else Plan(cells=())
 
     def output_of(self, name: str, against: str | None = None) -> events.Fidelity | None:
-        """How far the output of a cell is from that of its reference, or of the arm `against`,
-        whichever of the two was the reference; null where that was not measured."""
+        """Return the comparison of a cell's output with its reference's, or None if there is none.
+
+        With `against` it is the comparison of those two cells, whichever of them was the reference.
+        """
         if against is not None:
             return self.fidelity.get((name, against)) or self.fidelity.get((against, name))
         if name not in self.cells:
             return None
-        mine = self.cells[name].cell
+        target = self.cells[name].cell
         return next(
             (
-                found
-                for (cell, _), found in self.fidelity.items()
-                if references.has_same_output(self.cells[cell].cell, mine)
+                fidelity
+                for (cell, _), fidelity in self.fidelity.items()
+                if references.has_same_output(self.cells[cell].cell, target)
             ),
             None,
         )
 
     @property
     def failed(self) -> int:
-        """Cells that a user has to look at: failed, out of memory, refused, timed out, INVALID."""
+        """The number of cells to look at: failed, out of memory, refused, timed out, INVALID."""
         bad = ("oom", "failed", "timeout", "rejected")
         return sum(c.status in bad or c.invalid > 0 for c in self.cells.values())
 
     def gpu(self, device_id: str | None) -> str | None:
-        """The watched device that a worker's `device_id` means: a part of a GPU has a name of its
-        own kind, `MIG-` in place of `GPU-`."""
+        """Return the watched device that a worker's `device_id` refers to, or None.
+
+        The sampler names a part of a GPU `MIG-` where the worker may say `GPU-`.
+        """
         if device_id is None:
             return None
         part = device_id.replace("GPU-", "MIG-", 1)
         return next((name for name in (device_id, part) if name in self.devices), None)
 
     def peaks_of(self, load: events.ModelLoaded) -> events.DevicePeaks | None:
-        """What the device of a load can do at most with its threads; null where nobody told."""
+        """Return the peaks of a load's device with its number of threads, or None if unknown."""
         return self.peaks.get((load.device_id or load.device_name, load.threads))
 
     def clock_at(self, event: AnyEvent) -> int:
-        """What `clock_ns` will be once `event` is folded; it never goes back, whichever producer
-        is behind."""
+        """Return what `clock_ns` will be once `event` is folded.
+
+        It never goes back, whichever producer is behind.
+        """
         if self._origin_ns is None or type(event) is events.Segment:
             return self.clock_ns
         now_ns = self._base_ns + event.t_ns - self._origin_ns
@@ -144,7 +157,7 @@ _PROCESS = "process:"
 
 
 def list_gpus(session: SessionState) -> list[tuple[str, WatchedDevice]]:
-    """The GPUs among the watched devices, in the order in which they were first seen."""
+    """Return the GPUs among the watched devices, in the order in which they were first seen."""
     return [
         (name, device)
         for name, device in session.devices.items()

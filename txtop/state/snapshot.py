@@ -1,4 +1,7 @@
-"""A state as it was: lengths of what only grows, and copies of the little that changes."""
+"""Snapshots of a state: lengths of the series that only grow, and copies of the rest.
+
+The player takes one for each stretch of a log and goes back to it when a user seeks.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ from dataclasses import dataclass, replace
 from txtop.state.cell import CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
 
+# Lists that are only appended to, so that a length is enough to restore them.
 _GROWING = ("log", "markers", "gaps", "boot_ids")
 
 
 @dataclass(frozen=True)
 class ActiveCell:
-    """A cell that goes on: a copy of it, and how much of its columns there was."""
+    """A copy of a cell at work, and the lengths of its columns."""
 
     cell: CellState
     iterations: int
@@ -22,7 +26,7 @@ class ActiveCell:
 
 @dataclass(frozen=True)
 class StateSnapshot:
-    """What `restore_snapshot` needs to make a state again out of one that has gone on since."""
+    """The data from which `restore_snapshot` makes an earlier state out of a later one."""
 
     plain: SessionState
     lengths: dict[str, int]
@@ -31,7 +35,7 @@ class StateSnapshot:
 
 
 def take_snapshot(state: SessionState) -> StateSnapshot:
-    """Costs little, however long `state` has become: no series is copied."""
+    """Return a snapshot of `state`. It is cheap however long the series are: none is copied."""
     return StateSnapshot(
         plain=_copy_containers(state),
         lengths={name: len(getattr(state, name)) for name in _GROWING},
@@ -43,28 +47,28 @@ def take_snapshot(state: SessionState) -> StateSnapshot:
     )
 
 
-def restore_snapshot(picture: StateSnapshot, later: SessionState) -> SessionState:
-    """The state that `picture` was taken of; `later` is that same state, gone on.
+def restore_snapshot(snapshot: StateSnapshot, later: SessionState) -> SessionState:
+    """Return the state that `snapshot` was taken of; `later` is that same state after more events.
 
-    Series are copied, so the result may go on by itself. Cells that were over, or had not begun,
-    are shared: nothing changes them any more.
+    Series are copied, so that the result can be folded further by itself. Cells that were over or
+    had not begun are shared, because nothing changes them any more.
     """
-    state = _copy_containers(picture.plain)
-    for name, length in picture.lengths.items():
+    state = _copy_containers(snapshot.plain)
+    for name, length in snapshot.lengths.items():
         setattr(state, name, getattr(later, name)[:length])
-    for known in picture.at_work:
-        cell = _copy_cell(known.cell)
-        cell.samples = _truncate_samples(cell.samples, known.iterations, known.tokens)
+    for active in snapshot.at_work:
+        cell = _copy_cell(active.cell)
+        cell.samples = _truncate_samples(cell.samples, active.iterations, active.tokens)
         state.cells[cell.cell.id] = cell
     state.devices = {
-        name: _truncate_device(later.devices[name], *known)
-        for name, known in picture.devices.items()
+        name: _truncate_device(later.devices[name], *device_then)
+        for name, device_then in snapshot.devices.items()
     }
     return state
 
 
 def _copy_containers(state: SessionState) -> SessionState:
-    """With containers of its own; what they hold is shared."""
+    """Return a copy with containers of its own; their elements are shared."""
     plain = copy.copy(state)
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
     plain.peaks = dict(state.peaks)
@@ -106,6 +110,8 @@ def _truncate_samples(samples: Samples, iterations: int, tokens: int) -> Samples
 def _truncate_device(
     later: WatchedDevice, then: WatchedDevice, lengths: dict[str, int]
 ) -> WatchedDevice:
-    known = later.series
-    series = {name: (known[name][0][:n], known[name][1][:n]) for name, n in lengths.items()}
+    later_series = later.series
+    series = {
+        name: (later_series[name][0][:n], later_series[name][1][:n]) for name, n in lengths.items()
+    }
     return replace(then, series=series)

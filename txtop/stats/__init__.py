@@ -1,4 +1,4 @@
-"""Compute figures from samples: no clock, no I/O, and no import from other packages of txtop."""
+"""Compute figures from samples: no clock, no I/O, and nothing of txtop but its formatting."""
 
 STATISTICS_VERSION = 3
 """The version of the formulas. Each recording names the one it was made with, so that a change

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, median, stdev
 
+from txtop.formatting import format_count
 from txtop.stats.trend import bin_values, estimate_trend
 
 RELEVANT_CHANGE = 0.01
@@ -143,8 +144,7 @@ def judge_series(values: Sequence[float], start: int | None = None) -> SteadySta
     kept = values[start:]
     notes = []
     if start:
-        plural = "s" if start > 1 else ""
-        notes.append(f"{start} iteration{plural} dropped: warm-up went on")
+        notes.append(f"{format_count(start, 'iteration')} dropped: warm-up went on")
     steady = None if len(kept) < MIN_VERDICT else not is_drifting(kept)
     if steady is False:
         notes.append("no steady state")

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from txtop.formatting import format_count
 from txtop.stats import intervals
 
 # Smallest n at which, with 99 % confidence, at least two samples lie beyond the percentile.
@@ -116,7 +117,7 @@ def summarise(
     notes = [f"few: n = {n}"] if n < FEW_SAMPLES else []
     outliers = count_outliers(ordered)
     if outliers:
-        notes.append(f"{outliers} outlier{'s' if outliers > 1 else ''} kept")
+        notes.append(f"{format_count(outliers, 'outlier')} kept")
     percentiles = {
         f"p{p}": compute_percentile_above_floor(ordered, n, p) for p in REPORTED_PERCENTILES
     }
