@@ -1,4 +1,8 @@
-"""Two sets of sessions against each other: which cells can be compared, and what came of it."""
+"""Compare two sets of sessions, cell by cell, for `txtop compare` and the side-by-side screen.
+
+Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: docs/method.md,
+"Comparing sessions".
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,12 @@ EXIT_CODES = {"regression": 1, "inconclusive": 3, "not comparable": 3, "no regre
 
 @dataclass(frozen=True)
 class CellComparison:
-    """One cell on both sides. `compare_unpaired` is null where `reasons` say why it cannot be."""
+    """One cell on both sides.
+
+    `contrast` is None if `reasons` list why the cell cannot be compared; `verdict` is then "not
+    comparable". `base_rate` and `new_rate` are in `unit`; `notes` qualify a comparison that was
+    made.
+    """
 
     cell: str
     unit: str
@@ -39,7 +48,11 @@ class CellComparison:
 
 @dataclass(frozen=True)
 class SessionComparison:
-    """All cells and what they amount to: one of `EXIT_CODES`."""
+    """The comparison of all cells of two sides.
+
+    `base` and `new` are the names of the sessions, `margin` is a share, and `outcome` a key of
+    `EXIT_CODES`.
+    """
 
     base: tuple[str, ...]
     new: tuple[str, ...]
@@ -49,34 +62,41 @@ class SessionComparison:
 
     @property
     def exit_code(self) -> int:
+        """The exit code of `txtop compare`."""
         return EXIT_CODES[self.outcome]
 
 
 def compare_sessions(
     base: list[SessionState], new: list[SessionState], margin: float
 ) -> SessionComparison:
-    """Pairs the cells of two sides by what they ask of the machine, and compares their times."""
-    crowded = _find_ambiguous_keys([*base, *new])
-    sides = [_group_by_key(side, crowded) for side in (base, new)]
+    """Pair the cells of two sides by what they measure, and compare their times."""
+    ambiguous = _find_ambiguous_keys([*base, *new])
+    sides = [_group_by_key(side, ambiguous) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
     cells = tuple(_compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
     return SessionComparison(_names(base), _names(new), margin, cells, decide_outcome(cells))
 
 
 def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]]:
-    """Of each cell of two sessions, A and B, why it cannot be compared; empty where it can."""
-    crowded = _find_ambiguous_keys([base, new])
-    sides = [_group_by_key([side], crowded) for side in (base, new)]
-    found = {}
+    """Return, for every cell of sessions A and B by its label, why it cannot be compared.
+
+    The list of a cell that can be compared is empty.
+    """
+    ambiguous = _find_ambiguous_keys([base, new])
+    sides = [_group_by_key([side], ambiguous) for side in (base, new)]
+    obstacles = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         pairs = [side.get(key, []) for side in sides]
         label = sanitise(labels.format_short_label((pairs[0] or pairs[1])[0][1].cell))
-        found[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
-    return found
+        obstacles[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
+    return obstacles
 
 
 def decide_outcome(cells: Iterable[CellComparison]) -> str:
-    """One slower cell is a regression; without one, all have to be known not to be slower."""
+    """Return the outcome of a comparison: one slower cell makes it a regression.
+
+    For "no regression" every cell has to be shown not to be slower.
+    """
     verdicts = [c.verdict for c in cells]
     if "slower" in verdicts:
         return "regression"
@@ -86,11 +106,18 @@ def decide_outcome(cells: Iterable[CellComparison]) -> str:
     return "no regression" if all(v in fine for v in verdicts) else "inconclusive"
 
 
-def decide_verdict(found: UnpairedRatio, margin: float) -> str:
-    """That of the contrast, or `no slower` where only its upper end lies outside the margin."""
-    if found.verdict == "inconclusive" and found.ci95 and found.ci95[0] >= 1 / (1 + margin):
+def decide_verdict(contrast: UnpairedRatio, margin: float) -> str:
+    """Return the verdict of `contrast`, or "no slower" if only its upper end is out of bounds.
+
+    The bounds are 1 / (1 + margin) and 1 + margin.
+    """
+    if (
+        contrast.verdict == "inconclusive"
+        and contrast.ci95
+        and contrast.ci95[0] >= 1 / (1 + margin)
+    ):
         return "no slower"
-    return found.verdict
+    return contrast.verdict
 
 
 def _names(side: list[SessionState]) -> tuple[str, ...]:
@@ -98,31 +125,39 @@ def _names(side: list[SessionState]) -> tuple[str, ...]:
 
 
 def _match_key(cell: Cell) -> MatchKey:
+    """Return what two cells must share to be compared.
+
+    The SLO is left out: it judges the requests and does not change the work.
+    """
     knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
     load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
     return (*knobs, cell.scenario, load)
 
 
 def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
-    """What several cells of one session ask: these are told apart by the other knobs too."""
-    found: set[MatchKey] = set()
+    """Return the keys that several cells of one session share.
+
+    Such cells are told apart by the other knobs too.
+    """
+    ambiguous: set[MatchKey] = set()
     for state in states:
-        asked = [_match_key(c.cell) for c in state.cells.values()]
-        found |= {key for key in asked if asked.count(key) > 1}
-    return found
+        keys = [_match_key(c.cell) for c in state.cells.values()]
+        ambiguous |= {key for key in keys if keys.count(key) > 1}
+    return ambiguous
 
 
 def _group_by_key(
-    states: list[SessionState], crowded: set[MatchKey]
+    states: list[SessionState], ambiguous: set[MatchKey]
 ) -> dict[MatchKey, list[SessionCell]]:
-    found: dict[MatchKey, list[SessionCell]] = {}
+    """Return the cells of all sessions by key; an ambiguous key is extended by the other knobs."""
+    groups: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
         for cell in state.cells.values():
             key = _match_key(cell.cell)
             rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)
-            full = (*key, *rest) if key in crowded else key
-            found.setdefault(full, []).append((state, cell))
-    return found
+            full = (*key, *rest) if key in ambiguous else key
+            groups.setdefault(full, []).append((state, cell))
+    return groups
 
 
 def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float) -> CellComparison:
@@ -136,31 +171,34 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
         notes += _find_saturation_reasons(base, new)
-    found = None if reasons else compare_unpaired(_times(base), _times(new), margin)
+    contrast = None if reasons else compare_unpaired(_times(base), _times(new), margin)
     return CellComparison(
         cell=label,
         unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],
         base_rate=_rate(base),
         new_rate=_rate(new),
-        contrast=found,
+        contrast=contrast,
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
-        verdict=decide_verdict(found, margin) if found else "not comparable",
+        verdict=decide_verdict(contrast, margin) if contrast else "not comparable",
     )
 
 
 def _find_reasons(
     base: list[SessionCell], new: list[SessionCell], names: tuple[str, str]
 ) -> list[str]:
-    """Why the two sides of a cell cannot be compared."""
+    """Return why the two sides of a cell cannot be compared."""
     if not base or not new:
         return [f"only in {names[0] if base else names[1]}"]
-    found = [*_find_missing_results(names[0], base), *_find_missing_results(names[1], new)]
-    return found or [*_find_differences(_MUST_AGREE, base, new), *_find_traffic_reasons(base, new)]
+    missing = [*_find_missing_results(names[0], base), *_find_missing_results(names[1], new)]
+    return missing or [
+        *_find_differences(_MUST_AGREE, base, new),
+        *_find_traffic_reasons(base, new),
+    ]
 
 
 def _find_traffic_reasons(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
-    """Why E2E of two servers does not tell which is the faster."""
+    """Return why the E2E of two servers does not show which is faster."""
     both = [cell for _, cell in [*base, *new]]
     if not serving.have_same_traffic(both):
         rates = [format_figure(knee.compute_offered_rate(side[0][1])) for side in (base, new)]
@@ -171,7 +209,11 @@ def _find_traffic_reasons(base: list[SessionCell], new: list[SessionCell]) -> li
 
 
 def _find_saturation_reasons(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
-    """Where one side alone could not answer what came, it is the slower; by how much has no end."""
+    """Return a note if only one side is saturated.
+
+    That side is the slower one, but by how much has no limit: its latencies grow with the duration
+    of the load.
+    """
     full = [any(c.saturated for _, c in side) for side in (base, new)]
     return [f"saturated in {'base' if full[0] else 'new'} alone"] if full[0] != full[1] else []
 
@@ -181,20 +223,24 @@ def _times(side: list[SessionCell]) -> list[list[float]]:
 
 
 def _rate(side: list[SessionCell]) -> float | None:
-    """The median of the sessions' middle rates: of one batch after another the median, of a server,
-    whose rate is over all of its time, the mean of the parts."""
-    found = [
+    """Return the median over sessions of each session's middle rate; None without a value.
+
+    The middle is the median of a session's iterations. The rate of a server covers the whole
+    window, so there it is the mean over the parts of the window.
+    """
+    rates_by_session = [
         metrics.compute_values(
             c, metrics.choose_headline_metric(c), metrics.select_final_iterations(c)
         )
         for _, c in side
     ]
     middle = median if side and side[0][1].cell.serving is None else fmean
-    rates = [middle(each) for each in found if each]
+    rates = [middle(values) for values in rates_by_session if values]
     return median(rates) if rates else None
 
 
 def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
+    """Return why one side of a cell, called `name`, has no usable result."""
     reasons = []
     bad = [c.status if c.over else "unfinished" for _, c in side if c.status != "ok"]
     of = f" ({len(bad)} of {len(side)} sessions)" if len(side) > 1 else ""
@@ -208,12 +254,13 @@ def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
 def _find_differences(
     facts: dict[str, Callable[[SessionCell], str]], base: list[SessionCell], new: list[SessionCell]
 ) -> list[str]:
-    said = []
+    """Return a line for every fact that is not the same in all sessions of both sides."""
+    differences = []
     for what, fact in facts.items():
         old, fresh = (sorted({fact(p) for p in side}) for side in (base, new))
         if len({*old, *fresh}) > 1:
-            said.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
-    return said
+            differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
+    return differences
 
 
 def _weights(pair: SessionCell) -> str:
@@ -239,11 +286,13 @@ def _driver(pair: SessionCell) -> str:
 
 
 def _version(name: str) -> Callable[[SessionCell], str]:
+    """Return a function that reads a package's version, the worker's before the header's."""
+
     def of(pair: SessionCell) -> str:
         state, cell = pair
-        known = dict(state.header.versions) if state.header else {}
-        known |= cell.load.versions if cell.load else {}
-        return known.get(name, "unknown")
+        versions = dict(state.header.versions) if state.header else {}
+        versions |= cell.load.versions if cell.load else {}
+        return versions.get(name, "unknown")
 
     return of
 

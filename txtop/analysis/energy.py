@@ -1,4 +1,8 @@
-"""What the device under a cell did while it measured: utilisation, power, energy."""
+"""Summarise the device under a cell while it measured: utilisation, power and energy.
+
+The physics is in `stats.energy`; this module selects the time and the readings. Definitions:
+docs/method.md, "Telemetry, energy, money".
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,17 @@ from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, summarise, summarise_single
 
 EMPTY_SERIES: energy.TimeSeries = ((), ())
-# What passes between two requests of one turn.
+# An iteration that starts within this time of the previous end is of the same turn of its arm.
 MAX_TURN_GAP_NS = 50_000_000
 
 
 def select_measuring_samples(
     session: SessionState, state: CellState, device: str, series: str
 ) -> list[float]:
-    """The samples of one telemetry series taken while this cell measured, without gaps."""
+    """Return the readings of one telemetry series taken while this cell measured.
+
+    Gaps (NaN) are left out; empty if the device or the series is not there.
+    """
     if device not in session.devices or series not in session.devices[device].series:
         return []
     at, read = session.devices[device].series[series]
@@ -31,41 +38,46 @@ def select_measuring_samples(
 
 
 def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[int, int]]:
-    """When the device worked for this cell, on the session's clock: from the first measured
-    iteration to the last, and in an A/B the turns of the arm."""
+    """Return when the device worked for this cell, as (from, to) in ns on the session's clock.
+
+    This is one interval from the first measured iteration to the last; in an A/B it is one for each
+    turn of the arm.
+    """
     if session.versus is None:
         return [(state.measured_from_ns, state.measured_to_ns)] if state.measured_to_ns else []
-    found: list[tuple[int, int]] = []
+    intervals: list[tuple[int, int]] = []
     samples = state.samples
     for role, end_ns, e2e_ns in zip(samples.role, samples.at_ns, samples.e2e_ns, strict=True):
         if role != "measured":
             continue
-        if found and end_ns - e2e_ns - found[-1][1] < MAX_TURN_GAP_NS:
-            found[-1] = (found[-1][0], end_ns)
+        if intervals and end_ns - e2e_ns - intervals[-1][1] < MAX_TURN_GAP_NS:
+            intervals[-1] = (intervals[-1][0], end_ns)
         else:
-            found.append((max(0, end_ns - e2e_ns), end_ns))
-    return found
+            intervals.append((max(0, end_ns - e2e_ns), end_ns))
+    return intervals
 
 
 def summarise_device(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """GPU utilisation and power, and `summarise_joules`."""
+    """Return GPU utilisation and power, and the energy figures of `summarise_joules`."""
     name = session.gpu(state.load.device_id) if state.load else None
-    found: dict[str, Summary] = {}
+    summaries: dict[str, Summary] = {}
     if name is not None:
         for metric, series, unit in (
             ("gpu_utilization", "utilization", "%"),
             ("power_w", "power_w", "W"),
         ):
-            found[metric] = summarise(select_measuring_samples(session, state, name, series), unit)
-    return {**found, **summarise_joules(session, state)}
+            summaries[metric] = summarise(
+                select_measuring_samples(session, state, name, series), unit
+            )
+    return {**summaries, **summarise_joules(session, state)}
 
 
 def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """Joules per token or sequence, gross first, then net of idle.
+    """Return joules per token or sequence, gross first, then net of idle.
 
-    Energy is that of the whole time from the first measured iteration to the last (in an A/B that
-    of the arm's turns), over all that was made in it. Empty where the device tells neither energy
-    nor power.
+    Energy is that of the whole time from the first measured iteration to the last (in an A/B, of
+    the arm's turns), divided by everything made in that time. Empty if the device reports neither
+    energy nor power.
     """
     name = session.gpu(state.load.device_id) if state.load else None
     device = session.devices.get(name or HOST)
@@ -82,8 +94,11 @@ def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summa
 
 
 def compute_idle(session: SessionState, name: str) -> Energy:
-    """What the device took before the run asked anything of it: the CPU before the first worker
-    was started, a GPU until the first weights were sent there."""
+    """Return the energy that a device used before the run put work on it.
+
+    For the CPU that ends when the first worker starts, for a GPU when the first weights are sent to
+    it.
+    """
     until_ns = session.first_cell_ns if name == HOST else session.first_to_device_ns
     device = session.devices.get(name)
     if device is None or not until_ns:
@@ -114,10 +129,12 @@ def _compute_net(used: Energy, idle: Energy) -> Energy:
 
 
 def _count_made(state: CellState) -> int:
-    """Tokens (an encoder: sequences) of all measured iterations, those of repeated blocks too."""
+    """Count tokens (encoder: sequences) of all measured iterations, repeated blocks included."""
     samples = state.samples
-    each = (samples.tokens[i] or 1 for i, role in enumerate(samples.role) if role == "measured")
-    return state.cell.batch_size * sum(each)
+    per_sequence = (
+        samples.tokens[i] or 1 for i, role in enumerate(samples.role) if role == "measured"
+    )
+    return state.cell.batch_size * sum(per_sequence)
 
 
 def _summarise_per_unit(used: Energy, made: int, unit: str) -> Summary:

@@ -1,4 +1,8 @@
-"""Where more load buys waiting and little else: the knee of every server that was swept."""
+"""Find the knee of every server that was swept: the load beyond which more load buys waiting.
+
+Used by the serving table, the load curve and the trade-offs screen. Definition: docs/serving.md,
+"Saturation, sweep, knee".
+"""
 
 from __future__ import annotations
 
@@ -18,18 +22,24 @@ MIN_ANSWERS = PERCENTILE_FLOORS[50]
 
 
 def compute_offered_rate(state: CellState) -> float | None:
-    """Requests a second that were meant to come; null where clients asked, or before it began."""
+    """Return the rate of intended arrivals in requests/s.
+
+    None for closed-loop clients, and before the load has begun.
+    """
     return state.served.offered.rate if state.served.offered else None
 
 
 def compute_answered_rate(state: CellState) -> float | None:
-    """Requests a second that were answered."""
+    """Return the rate of answers in requests/s; None without an answer."""
     return serving.summarise_rate(state, "requests_per_s").mean
 
 
 def find_knees(session: SessionState) -> dict[Cell, CellState]:
-    """The knee of every server (`cell.server`) with three loads or more; no server of which a load
-    is still to come, for its knee would be the last one again and again."""
+    """Return the cell at the knee of every server (`cell.server`) with three loads or more.
+
+    A server with loads still to come is left out unless the session has ended: its knee would move
+    to the newest load again and again.
+    """
     servers: dict[Cell, list[CellState]] = {}
     for state in session.cells.values():
         if state.cell.serving is not None:
@@ -43,14 +53,15 @@ def find_knees(session: SessionState) -> dict[Cell, CellState]:
 
 
 def _knee(states: Iterable[CellState]) -> CellState | None:
-    """Of loads that came at a rate, which is what they were answered at where they do not saturate
-    the server, and which has no noise; where there was none, of clients.
+    """Return the load at the knee; None if there are too few loads, or if all of them saturate.
 
-    The two are no one curve: clients that wait for their answer do not queue.
+    Loads at a rate are preferred: below saturation the offered rate is the answered rate, without
+    noise. Closed-loop clients are used only if there are no others. The two are never mixed, for
+    clients that wait for their answer do not queue.
     """
-    known = [state for state in states if _counts(state)]
-    at_a_rate = [state for state in known if compute_offered_rate(state) is not None]
-    swept = at_a_rate or known
+    usable = [state for state in states if _counts(state)]
+    at_a_rate = [state for state in usable if compute_offered_rate(state) is not None]
+    swept = at_a_rate or usable
     calm = [state for state in swept if not state.saturated]
     if len(swept) < MIN_LOADS or not calm:
         return None
@@ -60,5 +71,6 @@ def _knee(states: Iterable[CellState]) -> CellState | None:
 
 
 def _counts(state: CellState) -> bool:
+    """Return whether a load has a valid result from enough answers."""
     enough = len(state.samples.kept()) >= MIN_ANSWERS
     return state.status == "ok" and not state.invalid and enough

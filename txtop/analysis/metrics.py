@@ -1,6 +1,7 @@
-"""The figures of a cell, derived from its samples: live ones cheaply, final ones once it ended.
+"""Derive the metrics of a cell from its samples: live ones cheaply, final ones once it ended.
 
-Formulas: METHOD. Names are those of the export (`ttft_ms`, `tpot_ms`, `compute_itl_ms`, ...).
+Formulas: docs/method.md, "Metrics". Names are those of the export (`ttft_ms`, `tpot_ms`, `itl_ms`,
+...). The per-iteration functions return None if the iteration has no such value.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from txtop.stats.summary import (
 )
 from txtop.units import NS_PER_MS, NS_PER_S
 
+# The CV under which `is_stable` calls a live figure stable.
 STABLE_CV = 0.02
 LOAD_PHASES = (
     "import",
@@ -37,7 +39,7 @@ LOAD_PHASES = (
 )
 
 MetricFunction = Callable[[CellState, int], float | None]
-# What a cell's final figures are made of: when it started, iterations, whether peaks are known.
+# (start, number of iterations, whether peak memory is there); figures are kept while it is equal.
 FinalsKey = tuple[int, int, bool]
 
 
@@ -47,7 +49,7 @@ def _ttft_ms(state: CellState, i: int) -> float | None:
 
 
 def _tpot_ms(state: CellState, i: int) -> float | None:
-    """(E2E - TTFT) / (OSL - 1); null for one token."""
+    """Compute (E2E - TTFT) / (OSL - 1); None for one new token."""
     s = state.samples
     if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or state.lag:
         return None
@@ -64,14 +66,14 @@ def _encoder_ms(state: CellState, i: int) -> float | None:
 
 
 def _prefill_tokens_per_s(state: CellState, i: int) -> float | None:
-    """batch x ISL / TTFT."""
+    """Compute batch x ISL / TTFT."""
     ttft = state.samples.ttft_ns[i]
     work = state.cell.batch_size * state.cell.sequence_length
     return None if ttft <= 0 or state.lag else work / ttft * NS_PER_S
 
 
 def _decode_tokens_per_s(state: CellState, i: int) -> float | None:
-    """batch x (OSL - 1) / (E2E - TTFT)."""
+    """Compute batch x (OSL - 1) / (E2E - TTFT)."""
     s = state.samples
     decode_ns = s.e2e_ns[i] - s.ttft_ns[i]
     if s.ttft_ns[i] < 0 or s.tokens[i] < 2 or decode_ns <= 0 or state.lag:
@@ -80,7 +82,7 @@ def _decode_tokens_per_s(state: CellState, i: int) -> float | None:
 
 
 def _tokens_per_s(state: CellState, i: int) -> float | None:
-    """batch x OSL / E2E, prefill included."""
+    """Compute batch x OSL / E2E, prefill included."""
     s = state.samples
     if not s.tokens[i]:
         return None
@@ -88,7 +90,7 @@ def _tokens_per_s(state: CellState, i: int) -> float | None:
 
 
 def _sequences_per_s(state: CellState, i: int) -> float | None:
-    """batch / E2E; for an encoder E2E is its forward time."""
+    """Compute batch / E2E; for an encoder E2E is its forward time."""
     return state.cell.batch_size / state.samples.e2e_ns[i] * NS_PER_S
 
 
@@ -97,7 +99,7 @@ def _queue_ms(state: CellState, i: int) -> float | None:
 
 
 def _no_request_value(_state: CellState, _i: int) -> float | None:
-    """No single request has it."""
+    """Return None: a metric of the whole server has no value for a single request."""
     return None
 
 
@@ -126,23 +128,28 @@ _REQUEST_METRICS = ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms")
 
 
 def list_metrics(state: CellState) -> tuple[str, ...]:
-    """The metrics that a cell has of each of its iterations or requests."""
+    """Return the metrics that each iteration or request of this cell has."""
     if state.cell.serving is None:
         return FAMILY_METRICS.get(state.family or "", ())
     return ("queue_ms", "e2e_ms") if state.family == "encoder" else _REQUEST_METRICS
 
 
 def choose_headline_metric(state: CellState) -> str:
-    """The metric a cell is run for: tokens/s where tokens are made, sequences/s else; of a server
-    what it answers as a whole."""
+    """Return the metric that a cell is run for: tokens/s, or sequences/s for an encoder.
+
+    For a server it is the rate of the server as a whole.
+    """
     if state.cell.serving is not None:
         return "requests_per_s" if state.family == "encoder" else "output_tokens_per_s"
     return "sequences_per_s" if state.family == "encoder" else "tokens_per_s"
 
 
 def compute_values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:
-    """`name` of each measured iteration (or of the iterations at `places`), without nulls; a rate
-    of a server in each of ten parts of the time."""
+    """Return the values of metric `name` over the measured iterations, or over those at `places`.
+
+    Iterations without a value are left out. A rate of a server has ten values, one for each part of
+    the window.
+    """
     if name in serving.SERVER_METRICS:
         return serving.compute_rates(state, name) if len(state.samples.kept()) > 1 else []
     _, series = ITERATION_METRICS[name]
@@ -151,15 +158,18 @@ def compute_values(state: CellState, name: str, places: list[int] | None = None)
 
 
 def compute_value(state: CellState, name: str, i: int) -> float | None:
-    """`name` of iteration i alone."""
+    """Return metric `name` of iteration i."""
     return ITERATION_METRICS[name][1](state, i)
 
 
 def compute_itl_ms(
     state: CellState, places: list[int] | None = None
 ) -> tuple[list[float], list[float]]:
-    """All gaps between tokens of measured iterations (or of those at `places`), and the mean of
-    each iteration's."""
+    """Return all gaps between tokens, and the mean gap of each iteration.
+
+    They are of the measured iterations, or of those at `places`; the first token of an iteration
+    ends no gap.
+    """
     if state.lag:
         return [], []
     gaps: list[float] = []
@@ -183,15 +193,18 @@ class LiveSummary:
 
     @property
     def half_width(self) -> float | None:
-        """Half the interval as a share of the mean."""
+        """Half the width of the interval as a share of the mean."""
         return compute_relative_half_width(self.mean, self.ci95)
 
 
 def summarise_live(state: CellState, name: str) -> LiveSummary:
-    """What can be said now of `name`; cheap enough for every frame."""
+    """Summarise metric `name` of a cell so far; cheap enough for every frame.
+
+    Rates are averaged as their reciprocal times, as in the final figures.
+    """
     if name in serving.SERVER_METRICS:
-        found = serving.summarise_rate(state, name)
-        return LiveSummary(found.n, found.mean, found.ci95)
+        rate = serving.summarise_rate(state, name)
+        return LiveSummary(rate.n, rate.mean, rate.ci95)
     x = compute_values(state, name)
     if len(x) < 2:
         return LiveSummary(len(x), x[0] if x else None)
@@ -209,20 +222,23 @@ def summarise_live(state: CellState, name: str) -> LiveSummary:
 
 
 def is_stable(now: LiveSummary) -> bool:
-    """Enough iterations, under 2 % of variation, and an interval, which a trend withholds."""
+    """Return whether a cell varies little: 10 iterations, CV under 2 %, and an interval.
+
+    A series with a trend has no interval.
+    """
     return now.n >= 10 and now.ci95 is not None and now.cv is not None and now.cv < STABLE_CV
 
 
 def is_warm(state: CellState) -> bool:
-    """Whether the warm-up iterations of a cell had become flat when they ended."""
+    """Return whether the warm-up iterations had become flat when they ended."""
     roles = state.samples.role
     return warmup.is_flat([state.samples.e2e_ns[i] for i, r in enumerate(roles) if r == "warmup"])
 
 
 def judge_cell(state: CellState) -> SteadyState:
-    """Where the steady part of the measured iterations begins, from their durations.
+    """Find the steady part of the measured iterations from their durations.
 
-    A warm-up cut that somebody asked for is the beginning itself; every request of a server counts.
+    A warm-up cut that the user chose is where it begins; of a server every request counts.
     """
     if state.cell.serving is not None:
         return SteadyState(len(state.samples.kept()))
@@ -231,18 +247,21 @@ def judge_cell(state: CellState) -> SteadyState:
 
 
 def select_final_iterations(state: CellState) -> list[int]:
-    """Places of the iterations that the final figures are made of."""
+    """Return the places of the iterations that the final figures are made of."""
     return state.samples.kept()[judge_cell(state).start :]
 
 
 def get_final_times_ns(state: CellState) -> list[float]:
-    """End-to-end times in ns of those iterations."""
+    """Return the E2E in ns of the iterations that the final figures are made of."""
     return [float(state.samples.e2e_ns[i]) for i in select_final_iterations(state)]
 
 
 def get_comparison_times_ns(state: CellState) -> list[float]:
-    """What two cells are held against each other by: those times; of a server the mean E2E of ten
-    batches of neighbours, for requests that meet in a queue are slow together."""
+    """Return the times in ns by which two cells are compared: those of `get_final_times_ns`.
+
+    For a server they are the mean E2E of ten batches of neighbours, for requests that meet in a
+    queue are slow together.
+    """
     return (
         get_final_times_ns(state)
         if state.cell.serving is None
@@ -251,12 +270,12 @@ def get_comparison_times_ns(state: CellState) -> list[float]:
 
 
 def summarise_final(
-    state: CellState, seed: int = 0, found: SteadyState | None = None
+    state: CellState, seed: int = 0, steady_part: SteadyState | None = None
 ) -> dict[str, Summary]:
-    """Every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
+    """Return every metric of a cell that has ended; heavy (bootstrap), so callers keep the result.
 
-    Figures come from the steady part `found`, by default that of `judge_cell`; those of a server
-    from every request, since load is never steady.
+    Figures come from the `steady_part`, by default that of `judge_cell`. Those of a server come
+    from every request, for load is never steady.
     """
     if state.cell.serving is not None:
         return {
@@ -264,33 +283,35 @@ def summarise_final(
             **_summarise_served(state, seed),
             **_summarise_memory(state),
         }
-    found = found or judge_cell(state)
-    places = state.samples.kept()[found.start :]
+    steady_part = steady_part or judge_cell(state)
+    places = state.samples.kept()[steady_part.start :]
     figures = _summarise_load(state) if state.load else {}
-    steadily: dict[str, Summary] = {}
+    steady_figures: dict[str, Summary] = {}
     for name in FAMILY_METRICS.get(state.family or "", ()):
         unit, _ = ITERATION_METRICS[name]
         rate = unit.endswith("/s")
-        steadily[name] = summarise(compute_values(state, name, places), unit, rate=rate, seed=seed)
+        steady_figures[name] = summarise(
+            compute_values(state, name, places), unit, rate=rate, seed=seed
+        )
     if state.family in ("causal", "seq2seq"):
         gaps, means = compute_itl_ms(state, places)
-        steadily["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
-    for summary in steadily.values():
+        steady_figures["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    for summary in steady_figures.values():
         _explain_missing(state, summary)
-        if found.steady is False and summary.ci95 is not None:
+        if steady_part.steady is False and summary.ci95 is not None:
             summary.ci95 = None
             summary.notes.append("no steady state")
-    first = steadily.get(choose_headline_metric(state))
+    first = steady_figures.get(choose_headline_metric(state))
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean
         if classify_variation(cv) in ("fair", "unstable"):
             first.notes.append(f"CV {cv:.0%}: {classify_variation(cv)}")
-    return {**figures, **steadily, **_summarise_memory(state)}
+    return {**figures, **steady_figures, **_summarise_memory(state)}
 
 
 def _summarise_served(state: CellState, seed: int) -> dict[str, Summary]:
     places = serving.sort_by_arrival(state)
-    found = {
+    figures = {
         name: serving.summarise_requests(
             compute_values(state, name, places), ITERATION_METRICS[name][0], seed
         )
@@ -298,24 +319,24 @@ def _summarise_served(state: CellState, seed: int) -> dict[str, Summary]:
     }
     if state.family != "encoder":
         gaps, means = compute_itl_ms(state, places)
-        found["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
-    for summary in found.values():
+        figures["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    for summary in figures.values():
         _explain_missing(state, summary)
-    found |= serving.summarise_server(state)
+    figures |= serving.summarise_server(state)
     cut = serving.count_totals(state).unanswered
-    for name, summary in found.items():
+    for name, summary in figures.items():
         if state.saturated and name.endswith("_ms"):
             summary.notes.append(serving.SATURATED_NOTE)
         if cut and name in list_metrics(state):
             summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")
-    return found
+    return figures
 
 
 def compute_cost(
-    state: CellState, found: dict[str, Summary], per_hour: float | None
+    state: CellState, figures: dict[str, Summary], per_hour: float | None
 ) -> dict[str, Summary]:
-    """What a million tokens (or sequences) cost; nothing without a price an hour."""
-    rate = found.get(choose_headline_metric(state))
+    """Return the cost of a million tokens (or sequences); empty without a price `per_hour`."""
+    rate = figures.get(choose_headline_metric(state))
     if per_hour is None or rate is None:
         return {}
     what, unit = ("sequences", "$/Mseq") if state.family == "encoder" else ("tokens", "$/Mtok")
@@ -323,7 +344,7 @@ def compute_cost(
 
 
 def _explain_missing(state: CellState, summary: Summary) -> None:
-    """Says why a metric of a cell that did measure is null."""
+    """Add a note that gives the reason why a metric of a measured cell has no value."""
     if not summary.n and state.samples.kept():
         late = "withheld: the streamer was a step late"
         summary.notes = [late if state.lag else "null: one new token"]
@@ -332,11 +353,11 @@ def _explain_missing(state: CellState, summary: Summary) -> None:
 def _summarise_load(state: CellState) -> dict[str, Summary]:
     load = state.load
     assert load is not None
-    found = {"load_s": summarise_single(load.load_s, "s", "shared")}
+    figures = {"load_s": summarise_single(load.load_s, "s", "shared")}
     for phase in LOAD_PHASES:
         if phase in load.phases:
-            found[f"load_{phase}_s"] = summarise_single(load.phases[phase], "s", "shared")
-    return found
+            figures[f"load_{phase}_s"] = summarise_single(load.phases[phase], "s", "shared")
+    return figures
 
 
 def _summarise_memory(state: CellState) -> dict[str, Summary]:
@@ -357,25 +378,29 @@ def _summarise_memory(state: CellState) -> dict[str, Summary]:
 
 
 class FinalMetrics:
-    """Keeps the final metrics of each cell, computed once when they are first asked for."""
+    """A cache of the final metrics of each cell, computed when they are first requested."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[FinalsKey, SteadyState, dict[str, Summary]]] = {}
 
     def of(self, state: CellState, seed: int = 0) -> dict[str, Summary]:
-        """Final metrics of a cell; computed anew only if more iterations came."""
+        """Return the final metrics of a cell, computed again only if iterations were added."""
         return self._final(state, seed)[2]
 
     def steady(self, state: CellState, seed: int = 0) -> SteadyState:
-        """Which measured iterations those metrics are from, and whether they were steady."""
+        """Return the steady part of the measured iterations that those metrics come from."""
         return self._final(state, seed)[1]
 
     def _final(
         self, state: CellState, seed: int
     ) -> tuple[FinalsKey, SteadyState, dict[str, Summary]]:
         key = (state.started_at_ns, len(state.samples), state.memory is not None)
-        known = self._known.get(state.cell.id)
-        if known is None or known[0] != key:
-            found = judge_cell(state)
-            known = self._known[state.cell.id] = (key, found, summarise_final(state, seed, found))
-        return known
+        cached = self._known.get(state.cell.id)
+        if cached is None or cached[0] != key:
+            steady_part = judge_cell(state)
+            cached = self._known[state.cell.id] = (
+                key,
+                steady_part,
+                summarise_final(state, seed, steady_part),
+            )
+        return cached

@@ -1,4 +1,7 @@
-"""Notes: what a reader must know beside the figures of a cell."""
+"""Build the notes that a reader needs beside the figures of a cell.
+
+The text tables, the exports and the cell detail print the same ones.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from txtop.stats.summary import FEW_SAMPLES
 
 
 def serving_notes(state: CellState) -> list[str]:
-    """What a reader has to know beside the figures of a cell that served."""
-    found = []
+    """Return the notes on a cell that served requests: saturation, unanswered and late requests."""
+    notes = []
     if state.saturated:
-        found.append("saturated: more came than was answered: latencies grew with time")
+        notes.append("saturated: more came than was answered: latencies grew with time")
     left = serving.count_totals(state).unanswered
     if left and state.over:
-        found.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
+        notes.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
     late = serving.compute_lateness(state)
     if late is not None and late > serving.MAX_LATE_SHARE:
-        found.append(f"the load was late by {late:.1%} of the time between two requests")
-    return found
+        notes.append(f"the load was late by {late:.1%} of the time between two requests")
+    return notes
 
 
 def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetrics) -> list[str]:
-    """What a reader has to know beside the figures."""
+    """Return all notes on a cell, each one once."""
     notes = list(state.load.notes) if state.load else []
     if state.workload:
         notes += state.workload.notes
@@ -32,15 +35,15 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
         notes.append(
             "random weights: the real architecture, so the speed is real and the text is not"
         )
-    found = finals.steady(state, session.plan.seed)
-    n = found.n - found.start
+    steady_part = finals.steady(state, session.plan.seed)
+    n = steady_part.n - steady_part.start
     if state.status == "ok" and n < FEW_SAMPLES:
         notes.append(f"few: n = {n}")
     served = state.cell.serving is not None
     notes += serving_notes(state) if served else []
-    if found.n and not served and session.plan.warmup is None and not metrics.is_warm(state):
+    if steady_part.n and not served and session.plan.warmup is None and not metrics.is_warm(state):
         notes.append("warm-up cut at a quarter of the budget")
-    notes += found.notes
+    notes += steady_part.notes
     notes += _build_what_if_notes(state)
     notes += _build_disturbance_notes(state)
     notes += roofline.list_accounting_errors(session, state, finals.of(state, session.plan.seed))
@@ -52,7 +55,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
 
 
 def _build_what_if_notes(state: CellState) -> list[str]:
-    """What another warm-up cut than the recorded one has put together."""
+    """Return a note if another warm-up cut than the recorded one was chosen."""
     cut, roles = state.samples.cut, state.samples.role
     if cut is None or not roles:
         return []
@@ -62,7 +65,7 @@ def _build_what_if_notes(state: CellState) -> list[str]:
 
 
 def _build_disturbance_notes(state: CellState) -> list[str]:
-    """What the machine did to blocks of this cell, and what came of it."""
+    """Return how many blocks the machine disturbed, why, and if they were repeated or kept."""
     notes = []
     for kept, fate in ((False, "repeated"), (True, "kept")):
         blocks = [b for b in state.blocks if b.kept is kept]

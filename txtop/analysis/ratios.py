@@ -1,4 +1,8 @@
-"""Ratios inside one session: each cell against the same work in the reference precision."""
+"""Compute the ratios inside one session: each cell over the same work in the reference precision.
+
+Used by `txtop show --margin` and the HTML report. The test is the one that compares sessions; cells
+of one session ran one after the other, so drift of the machine is in the ratio.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +19,11 @@ DEFAULT_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class PrecisionRatio:
-    """`label` is the cell, `reference` the precision it is compared with, `output` the badge of
-    what that costs in quality."""
+    """The speed of one cell over that of its reference.
+
+    `label` names the cell, `reference` is the precision it is compared with, and `output` the badge
+    of what that costs in quality.
+    """
 
     label: str
     reference: str
@@ -25,25 +32,28 @@ class PrecisionRatio:
 
 
 def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[PrecisionRatio]:
-    """Of cells with a result that differ in precision alone, over the most precise of them. None
-    in an A/B, whose arms took turns: that has a verdict; none of servers under another load, or
-    of two that could not answer what came, whose latencies have no end."""
+    """Compare cells that differ in precision alone with the most precise of them.
+
+    Cells without a valid result are left out. An A/B has none: its arms took turns, so it has a
+    verdict. Servers under different loads have none, nor have two saturated ones, whose latencies
+    have no limit.
+    """
     if state.versus is not None:
         return []
     measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
     best = references.find_speed_references([c.cell for c in measured.values()])
-    found = []
+    ratios = []
     for name, cell in measured.items():
         first = measured[best[name].id] if name in best else cell
         both = (first, cell)
         if first is cell or all(c.saturated for c in both) or not serving.have_same_traffic(both):
             continue
-        times = [[metrics.get_comparison_times_ns(each)] for each in both]
-        compared = compare_unpaired(times[0], times[1], margin, state.plan.seed)
+        times = [[metrics.get_comparison_times_ns(one)] for one in both]
+        contrast = compare_unpaired(times[0], times[1], margin, state.plan.seed)
         output = fidelity.format_badge_forms(state.output_of(name))[0]
-        found.append(
+        ratios.append(
             PrecisionRatio(
-                labels.format_short_label(cell.cell), first.cell.precision, compared, output
+                labels.format_short_label(cell.cell), first.cell.precision, contrast, output
             )
         )
-    return found
+    return ratios

@@ -1,7 +1,7 @@
-"""Where a cell stands under the roofline of its device: MBU, MFU, ceilings, and what bounds it.
+"""Place a cell under the roofline of its device: MBU, MFU, ceilings, and what bounds it.
 
-Formulas: `stats.roofline`. What is not recorded is not known here: without the peaks of the device
-or the geometry of the model there is a reason in place of a number.
+Formulas: `stats.roofline` and docs/method.md, "Roofline". A figure needs the recorded peaks of the
+device and the recorded geometry of the model; without them there is a reason in its place.
 """
 
 from __future__ import annotations
@@ -21,43 +21,54 @@ from txtop.stats.summary import Summary
 
 PeakSource = Literal["measured", "published"]
 CeilingFunction = Callable[[SessionState, CellState], float]
+# A smaller gain from int8 weights is not worth a hint.
 MIN_LIFT = 1.05
 
 
 @dataclass(frozen=True)
 class RooflinePosition:
-    """A cell as it is now. `mbu`, `mfu` and `share` are percent of what was `measured` here by a
-    probe, or `published` of this device. `ceiling` is what the memory alone allows, in tokens/s of
-    decoding (an encoder: sequences/s). `share` is how much of the nearer roof is used, and `bound`
-    names that roof; `lift` is how many times as high int8 weights would lift the ceiling. With
-    `error` that share is above 100 %, and not told; so is an `mfu` above it.
+    """A cell under the roofline at its rates so far.
+
+    With `error` the accounting is wrong: a share is above 100 %, and `share` and `mbu` are
+    withheld. So is an `mfu` above 100 %.
     """
 
     source: PeakSource
+    """Where the peaks come from: a probe on this machine, or the published ones of the device."""
     ceiling: float | None = None
+    """Decode tokens/s (encoder: sequences/s) that the memory alone allows."""
     mbu: float | None = None
+    """Percent of the peak memory bandwidth that decoding uses."""
     mfu: float | None = None
+    """Percent of the peak FLOP/s that the prefill (encoder: the forward pass) uses."""
     share: float | None = None
+    """Percent of the lower ceiling that is used."""
     bound: Bound | None = None
+    """The lower ceiling, if the cell comes near enough to it to be bound by it."""
     lift: float | None = None
+    """By which factor int8 weights would raise the ceiling."""
     error: bool = False
 
 
 class _CeilingUnknown(Exception):
-    """Why a ceiling is not known."""
+    """A ceiling cannot be computed; the message is the note shown in place of the figure."""
 
 
 def compute_ceiling_tokens_per_s(session: SessionState, state: CellState) -> float | None:
-    """Tokens/s of decoding that the memory's bandwidth allows at the batch and context of a cell;
-    null where that is not known, and for an encoder. Costs next to nothing."""
+    """Return the decode tokens/s that memory bandwidth allows at the batch and context of a cell.
+
+    None if that is not known, and for an encoder. Cheap enough for every frame.
+    """
     return None if state.family == "encoder" else _try_bound(_memory, session, state)
 
 
 def compute_position(
     session: SessionState, state: CellState, mean: Callable[[str], float | None]
 ) -> RooflinePosition | None:
-    """Where a cell stands by its rates so far, which `mean` gives by the name of a metric; null
-    where no roof is known."""
+    """Place a cell by its rates so far, which `mean` returns by the name of a metric.
+
+    None if no ceiling is known.
+    """
     memory, prompt = _try_bound(_memory, session, state), _try_bound(_prompt, session, state)
     peaks = session.peaks_of(state.load) if state.load else None
     if peaks is None or (memory is None and prompt is None):
@@ -84,42 +95,48 @@ def compute_position(
 
 
 def summarise_utilisation(
-    session: SessionState, state: CellState, found: dict[str, Summary]
+    session: SessionState, state: CellState, figures: dict[str, Summary]
 ) -> dict[str, Summary]:
-    """`mbu` of decoding and `mfu` of the prefill from the final metrics `found`; of an encoder
-    `mfu` of its forward pass. Null, with the reason, where a ceiling or a rate is not known."""
+    """Return `mbu` of decoding and `mfu` of the prefill; for an encoder `mfu` of its forward pass.
+
+    `figures` are the final metrics of the cell. If a ceiling or a rate is not known, the summary
+    has no value and a note with the reason.
+    """
     if state.family == "encoder":
-        asked = {"mfu": ("sequences_per_s", _prompt)}
+        ceilings = {"mfu": ("sequences_per_s", _prompt)}
     else:
-        asked = {"mbu": ("decode_tokens_per_s", _memory), "mfu": ("prefill_tokens_per_s", _prompt)}
+        ceilings = {
+            "mbu": ("decode_tokens_per_s", _memory),
+            "mfu": ("prefill_tokens_per_s", _prompt),
+        }
     return {
-        name: _summarise_share(session, state, found[rate], most)
-        for name, (rate, most) in asked.items()
-        if rate in found
+        name: _summarise_share(session, state, figures[rate], compute_ceiling)
+        for name, (rate, compute_ceiling) in ceilings.items()
+        if rate in figures
     }
 
 
 def list_accounting_errors(
-    session: SessionState, state: CellState, found: dict[str, Summary]
+    session: SessionState, state: CellState, figures: dict[str, Summary]
 ) -> list[str]:
-    """What of `summarise_utilisation` cannot be, for the notes of a cell."""
-    shares = summarise_utilisation(session, state, found)
+    """Return a note for every share of `summarise_utilisation` that exceeds 100 %."""
+    shares = summarise_utilisation(session, state, figures)
     return [
         f"{name.upper()}: {ACCOUNTING_ERROR}"
-        for name, one in shares.items()
-        if ACCOUNTING_ERROR in one.notes
+        for name, share in shares.items()
+        if ACCOUNTING_ERROR in share.notes
     ]
 
 
 def _summarise_share(
-    session: SessionState, state: CellState, rate: Summary, most: CeilingFunction
+    session: SessionState, state: CellState, rate: Summary, compute_ceiling: CeilingFunction
 ) -> Summary:
     try:
-        ceiling = most(session, state)
+        ceiling = compute_ceiling(session, state)
         geometry, peaks = _require_facts(session, state)
     except _CeilingUnknown as why:
         return Summary(unit="%", n=0, notes=[str(why)])
-    if most is _memory:
+    if compute_ceiling is _memory:
         of = f"{peaks.bandwidth_bytes_per_s / 1e9:.4g} GB/s"
     else:
         of = f"{peaks.flops_per_s[geometry.dtype] / 1e9:.4g} GFLOP/s in {geometry.dtype}"
@@ -129,7 +146,11 @@ def _summarise_share(
 
 
 def _require_facts(session: SessionState, state: CellState) -> tuple[Geometry, DevicePeaks]:
-    """Raises `_CeilingUnknown`, as all below do."""
+    """Return the geometry of the model and the peaks of the device.
+
+    Raises `_CeilingUnknown` if they are not recorded or the cell has no roofline. So do all
+    functions below that compute a ceiling.
+    """
     load = state.load
     if load is None:
         raise _CeilingUnknown("the model was not loaded")
@@ -146,8 +167,10 @@ def _require_facts(session: SessionState, state: CellState) -> tuple[Geometry, D
 
 
 def _memory(session: SessionState, state: CellState) -> float:
-    """Tokens/s of decoding that the bandwidth allows; of an encoder sequences/s, its weights being
-    read once a forward pass."""
+    """Compute the decode tokens/s that the bandwidth allows.
+
+    For an encoder these are sequences/s, its weights being read once a forward pass.
+    """
     geometry, peaks = _require_facts(session, state)
     demand = _step_bytes(state, geometry, geometry.step_bytes)
     return _at_most(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
@@ -171,6 +194,7 @@ def _step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
 
 
 def _context(cell: Cell, geometry: Geometry) -> float:
+    """Return the mean number of cached positions over the decode steps."""
     if cell.new_tokens < 2:
         raise _CeilingUnknown("one new token")
     _require_reach(geometry, cell.sequence_length + cell.new_tokens)
@@ -178,12 +202,13 @@ def _context(cell: Cell, geometry: Geometry) -> float:
 
 
 def _require_reach(geometry: Geometry, positions: int) -> None:
+    """Raise `_CeilingUnknown` if a sliding window is shorter than the sequence."""
     if geometry.window is not None and positions > geometry.window:
         raise _CeilingUnknown(f"some layers reach back {geometry.window} positions only")
 
 
 def _arithmetic(session: SessionState, state: CellState) -> float:
-    """Tokens/s of decoding that the arithmetic units allow."""
+    """Compute the decode tokens/s that the arithmetic units allow."""
     geometry, peaks = _require_facts(session, state)
     demand = roofline.compute_decode_flops(
         parameters=geometry.position_parameters + geometry.sequence_parameters,
@@ -196,7 +221,7 @@ def _arithmetic(session: SessionState, state: CellState) -> float:
 
 
 def _prompt(session: SessionState, state: CellState) -> float:
-    """Prompt tokens/s of the prefill that the arithmetic units allow; of an encoder sequences/s."""
+    """Compute the prefill tokens/s that the arithmetic units allow; for an encoder sequences/s."""
     geometry, peaks = _require_facts(session, state)
     cell, encoder = state.cell, state.family == "encoder"
     _require_reach(geometry, cell.sequence_length)
@@ -220,15 +245,18 @@ def _flops(geometry: Geometry, peaks: DevicePeaks) -> float:
 
 
 def _at_most(work: float, demand: float, peak: float) -> float:
-    found = roofline.compute_ceiling(work, demand, peak)
-    if found is None:
+    ceiling = roofline.compute_ceiling(work, demand, peak)
+    if ceiling is None:
         raise _CeilingUnknown("the geometry of the model is not known")
-    return found
+    return ceiling
 
 
 def _lift(session: SessionState, state: CellState) -> float | None:
-    """How many times as high the memory's ceiling is with int8 weights; null where that is next to
-    nothing, where they are int8 by now, and for experts, which are not converted."""
+    """Return by which factor int8 weights would raise the ceiling of the memory.
+
+    None if that is under `MIN_LIFT`, if the weights are int8 already, and for experts, which are
+    not converted.
+    """
     try:
         geometry, _ = _require_facts(session, state)
         if state.cell.precision.startswith("int8") or geometry.routed:
@@ -242,17 +270,20 @@ def _lift(session: SessionState, state: CellState) -> float | None:
     return now / then if 0 < then * MIN_LIFT < now else None
 
 
-def _try_bound(most: CeilingFunction, session: SessionState, state: CellState) -> float | None:
+def _try_bound(
+    compute_ceiling: CeilingFunction, session: SessionState, state: CellState
+) -> float | None:
     try:
-        return most(session, state)
+        return compute_ceiling(session, state)
     except _CeilingUnknown:
         return None
 
 
-def _percent(rate: float | None, most: float | None) -> float | None:
-    return None if rate is None or most is None else 100 * rate / most
+def _percent(rate: float | None, ceiling: float | None) -> float | None:
+    return None if rate is None or ceiling is None else 100 * rate / ceiling
 
 
 def _nearer(memory: float | None, arithmetic: float | None) -> float | None:
-    known = [each for each in (memory, arithmetic) if each is not None]
-    return min(known, default=None)
+    """Return the lower of the ceilings that are known."""
+    ceilings = [ceiling for ceiling in (memory, arithmetic) if ceiling is not None]
+    return min(ceilings, default=None)
