@@ -1,4 +1,4 @@
-"""A session in the formats that other programs read, by the name of each."""
+"""Write a session in the formats that other programs read; `WRITERS` has them by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What formats of other benchmarks can hold: those know full batches and no requests."""
+"""Select the cells that formats of other benchmarks can hold: those that measured full batches.
+
+Those formats have no place for requests. Apart, because three writers and the command share it.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,15 @@ BATCH_FORMATS = ("llama-bench", "optimum-benchmark", "benchmark_v2")
 
 
 def select_batch_cells(state: SessionState) -> list[CellState]:
-    """The cells that measured full batches. A request's time is that of its queue too, and would be
-    read as that of the model."""
+    """Return the cells that measured full batches.
+
+    The time of a request includes its queue, and would be read as that of the model.
+    """
     return [cell for cell in state.cells.values() if cell.cell.serving is None]
 
 
 def describe_left_out(state: SessionState, format: str) -> str:
-    """A line about the cells that this format cannot hold; empty where it holds them all."""
+    """Return a line about the cells that this format cannot hold; empty if it holds them all."""
     count = len(state.cells) - len(select_batch_cells(state))
     if format not in BATCH_FORMATS or not count:
         return ""

@@ -1,4 +1,4 @@
-"""The results of transformers' benchmark_v2: `{hash: {metadata, measurements, config}}`."""
+"""Write the results of transformers' benchmark_v2: `{hash: {metadata, measurements, config}}`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,20 @@ from txtop.state.session import SessionState
 
 
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
-    """Times in seconds, one value an iteration; the hash is of the cell's configuration."""
-    found = {}
+    """Return the file: times in seconds, one value an iteration.
+
+    The hash is the SHA-256 of the cell's configuration.
+    """
+    results = {}
     for cell in select_batch_cells(state):
         config = _config(state, cell)
         key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
-        found[key] = {
+        results[key] = {
             "metadata": _metadata(state, cell),
             "measurements": _measurements(cell),
             "config": config,
         }
-    return escape_json(msgspec.json.format(msgspec.json.encode(found), indent=2)) + b"\n"
+    return escape_json(msgspec.json.format(msgspec.json.encode(results), indent=2)) + b"\n"
 
 
 def _config(session: SessionState, state: CellState) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A comparison as plain text, Markdown and JSON."""
+"""Render a comparison of sessions as plain text, Markdown and JSON, for `txtop compare`."""
 
 from __future__ import annotations
 
@@ -25,54 +25,62 @@ COLUMNS = (
 
 
 def _row(cell: CellComparison) -> list[str]:
-    found = cell.contrast
-    ratio, between, n, p = MISSING, MISSING, MISSING, MISSING
-    if found is not None:
-        ratio, between, n = format_ratio_cells(found)
-        p = MISSING if found.p is None else "<0.001" if found.p < 0.001 else f"{found.p:.3f}"
+    contrast = cell.contrast
+    ratio, interval, n, p = MISSING, MISSING, MISSING, MISSING
+    if contrast is not None:
+        ratio, interval, n = format_ratio_cells(contrast)
+        p = (
+            MISSING
+            if contrast.p is None
+            else "<0.001"
+            if contrast.p < 0.001
+            else f"{contrast.p:.3f}"
+        )
     rates = [format_figure(cell.base_rate), format_figure(cell.new_rate)]
-    return [cell.cell, *rates, cell.unit, ratio, between, n, p, cell.verdict]
+    return [cell.cell, *rates, cell.unit, ratio, interval, n, p, cell.verdict]
 
 
-def _remarks(found: SessionComparison) -> list[str]:
+def _remarks(comparison: SessionComparison) -> list[str]:
+    """Return each reason and note once, after the cells that it is about."""
     lines: dict[str, list[str]] = {}
-    for cell in found.cells:
+    for cell in comparison.cells:
         for remark in (*cell.reasons, *cell.notes):
             lines.setdefault(remark, []).append(cell.cell)
     return [f"{', '.join(cells)}: {remark}" for remark, cells in lines.items()]
 
 
-def _format_outcome(found: SessionComparison) -> str:
-    nothing = "" if found.cells else ": nothing in common"
-    return f"{found.outcome}{nothing} (margin {found.margin:.1%})"
+def _format_outcome(comparison: SessionComparison) -> str:
+    nothing = "" if comparison.cells else ": nothing in common"
+    return f"{comparison.outcome}{nothing} (margin {comparison.margin:.1%})"
 
 
-def render_text(found: SessionComparison) -> str:
-    """A table, what a reader has to know below it, and the outcome in the last line."""
-    lines = align_columns(COLUMNS, [[name for name, _ in COLUMNS], *map(_row, found.cells)])
-    remarks = _remarks(found)
+def render_text(comparison: SessionComparison) -> str:
+    """Render a table, then the remarks, then the outcome in the last line."""
+    lines = align_columns(COLUMNS, [[name for name, _ in COLUMNS], *map(_row, comparison.cells)])
+    remarks = _remarks(comparison)
     return (
-        "\n".join([*lines, "", *remarks, *([""] if remarks else []), _format_outcome(found)]) + "\n"
+        "\n".join([*lines, "", *remarks, *([""] if remarks else []), _format_outcome(comparison)])
+        + "\n"
     )
 
 
-def render_markdown(found: SessionComparison) -> str:
-    """The same for a pull request; text from outside is inert in it."""
+def render_markdown(comparison: SessionComparison) -> str:
+    """Render the same for a pull request; text from outside is escaped."""
     rule = [":--" if side == "<" else "--:" for _, side in COLUMNS]
-    rows = [[escape_markdown(word) for word in _row(cell)] for cell in found.cells]
+    rows = [[escape_markdown(text) for text in _row(cell)] for cell in comparison.cells]
     table = [f"| {' | '.join(line)} |" for line in ([n for n, _ in COLUMNS], rule, *rows)]
-    remarks = [f"- {escape_markdown(remark)}" for remark in _remarks(found)]
+    remarks = [f"- {escape_markdown(remark)}" for remark in _remarks(comparison)]
     return (
         "\n".join(
-            [*table, "", *remarks, *([""] if remarks else []), f"**{_format_outcome(found)}**"]
+            [*table, "", *remarks, *([""] if remarks else []), f"**{_format_outcome(comparison)}**"]
         )
         + "\n"
     )
 
 
-def render_json(found: SessionComparison) -> str:
-    """One object with the fields of `SessionComparison`, and its exit code."""
-    plain = {**msgspec.to_builtins(found), "exit_code": found.exit_code}
+def render_json(comparison: SessionComparison) -> str:
+    """Render one object with the fields of `SessionComparison` and its exit code."""
+    plain = {**msgspec.to_builtins(comparison), "exit_code": comparison.exit_code}
     body = msgspec.json.format(msgspec.json.encode(plain), indent=2)
     return escape_json(body).decode() + "\n"
 

@@ -1,4 +1,4 @@
-"""One cell a line: JSON lines, and CSV whose text a spreadsheet cannot take for a formula."""
+"""Write one cell a line: JSON lines, and CSV whose text a spreadsheet cannot take for a formula."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def to_jsonl(state: SessionState, finals: FinalMetrics) -> bytes:
-    """Each cell of the export as one line of JSON."""
+    """Return each cell of the export as one line of JSON."""
     lines = (escape_json(msgspec.json.encode(c)) + b"\n" for c in build_export(state, finals).cells)
     return b"".join(lines)
 
 
 def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
-    """One row a cell: its configuration, then n, mean, median and interval of each metric."""
+    """Return one row a cell: its configuration, and n, mean, median and interval of each metric."""
     cells = build_export(state, finals).cells
     rows = [_row(cell) for cell in cells]
     columns = list(dict.fromkeys(name for row in rows for name in row))
@@ -37,7 +37,7 @@ def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
 
 
 def escape_formula(text: str) -> str:
-    """`text` on one line, with an apostrophe before what a spreadsheet would run."""
+    """Return `text` on one line, with an apostrophe before what a spreadsheet would run."""
     return ("'" if text.startswith(FORMULA_PREFIXES) else "") + sanitise(text)
 
 
@@ -63,12 +63,12 @@ def _row(cell: CellExport) -> dict[str, object]:
 
 
 def _served(cell: CellExport) -> dict[str, object]:
-    """A column for each figure of what was offered and answered; of `pairs` how many there are."""
+    """Return the columns of requests, tokens and load; of `pairs` only their number."""
     row = {
         f"{part}_{name}": value
         for part in SERVING_FIELDS
-        if (found := getattr(cell, part)) is not None
-        for name, value in msgspec.structs.asdict(found).items()
+        if (facts := getattr(cell, part)) is not None
+        for name, value in msgspec.structs.asdict(facts).items()
     }
     if cell.serving is not None:
         slo = cell.serving.slo

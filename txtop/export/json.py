@@ -1,4 +1,7 @@
-"""The JSON export: the same bytes from a live fold and from a log played years later."""
+"""Build the JSON export from a folded session, live or replayed; both give the same bytes.
+
+Its shape is `export.schema`; CSV and JSON lines are made from it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ SIGNIFICANT_DIGITS = 9
 
 
 def to_json(state: SessionState, finals: FinalMetrics) -> bytes:
-    """The export as indented JSON, floats to 9 significant digits, a newline at the end."""
+    """Return the export as indented JSON, floats to 9 significant digits, a newline at the end."""
     plain = _round_floats(msgspec.to_builtins(build_export(state, finals)))
     return escape_json(msgspec.json.format(msgspec.json.encode(plain), indent=2)) + b"\n"
 
@@ -49,7 +52,10 @@ def _round_floats(value: Any) -> Any:
 
 
 def build_export(state: SessionState, finals: FinalMetrics) -> Export:
-    """The export of a folded session. `state.header` must be there."""
+    """Build the export of a folded session.
+
+    Raises `ValueError` if the session has no header.
+    """
     header = state.header
     if header is None:
         raise ValueError("a session without a header")
@@ -83,17 +89,21 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
 
 
 def _versions(state: SessionState) -> dict[str, str]:
-    """The header's, and those that only a worker (torch, transformers) or the sampler (the GPU
-    driver, NVML, CUDA) knows."""
-    found = dict(state.header.versions) if state.header else {}
+    """Return the versions of the header, the workers (torch, transformers) and the sampler.
+
+    The GPU driver, NVML and CUDA are known to the sampler only.
+    """
+    versions = dict(state.header.versions) if state.header else {}
     for load in state.loads.values():
-        found.update(load.versions)
+        versions.update(load.versions)
     for device in state.devices.values():
-        found.update(device.versions)
-    return found
+        versions.update(device.versions)
+    return versions
 
 
 def _tool(state: SessionState) -> Tool:
+    """Return the CPU seconds of txtop's own processes."""
+
     def spent(process: str) -> float | None:
         device = state.devices.get(f"process:{process}")
         return device.last("cpu_s") if device else None
@@ -113,9 +123,9 @@ def _tool(state: SessionState) -> Tool:
 def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
-    found = finals.of(state, session.plan.seed)
-    roofs = roofline.summarise_utilisation(session, state, found)
-    money = metrics.compute_cost(state, found, session.plan.cost_per_hour)
+    figures = finals.of(state, session.plan.seed)
+    roofs = roofline.summarise_utilisation(session, state, figures)
+    money = metrics.compute_cost(state, figures, session.plan.cost_per_hour)
     return CellExport(
         id=cell.id,
         model=cell.model,
@@ -147,7 +157,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         invalid=state.invalid > 0,
         fidelity=None if session.versus else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
-        metrics={**found, **roofs, **money, **energy.summarise_device(session, state)},
+        metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
         **{knob.field: knob.of(cell) for knob in LATER},
     )
 
@@ -155,21 +165,21 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
 def _requests(state: CellState) -> RequestsExport | None:
     if state.cell.serving is None:
         return None
-    found = serving.count_totals(state)
+    totals = serving.count_totals(state)
     offered = state.served.offered
     return RequestsExport(
         offered_per_s=offered.rate if offered else None,
-        sent=found.sent,
-        answered=found.answered,
-        unanswered=found.unanswered,
+        sent=totals.sent,
+        answered=totals.answered,
+        unanswered=totals.unanswered,
     )
 
 
 def _tokens(state: CellState) -> TokensExport | None:
     if state.cell.serving is None:
         return None
-    found = serving.count_totals(state)
-    return TokensExport(prompt=found.prompt_tokens, output=found.output_tokens)
+    totals = serving.count_totals(state)
+    return TokensExport(prompt=totals.prompt_tokens, output=totals.output_tokens)
 
 
 def _telemetry(state: SessionState) -> TelemetryExport:
@@ -178,18 +188,18 @@ def _telemetry(state: SessionState) -> TelemetryExport:
     for key, device in state.devices.items():
         if key.startswith("process:"):
             continue
-        found = {}
+        series = {}
         for name in device.series:
-            read = [
+            readings = [
                 v for c in measured for v in energy.select_measuring_samples(state, c, key, name)
             ]
-            found[name] = Series(
-                n=len(read),
-                mean=fmean(read) if read else None,
-                median=median(read) if read else None,
-                min=min(read, default=None),
-                max=max(read, default=None),
+            series[name] = Series(
+                n=len(readings),
+                mean=fmean(readings) if readings else None,
+                median=median(readings) if readings else None,
+                min=min(readings, default=None),
+                max=max(readings, default=None),
             )
-        devices[key] = DeviceExport(label=device.label, series=found)
+        devices[key] = DeviceExport(label=device.label, series=series)
     gaps = [f"{at / 1e9:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
     return TelemetryExport(devices=devices, gaps=gaps)

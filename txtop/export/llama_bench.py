@@ -1,4 +1,7 @@
-"""The JSON of `llama-bench -o json`: a prefill test (pp) and a decode test (tg) of each cell."""
+"""Write the JSON of `llama-bench -o json`.
+
+Each cell is a prefill test (pp) and a decode test (tg).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
+# Fields of that format that only llama.cpp can fill.
 UNKNOWN_FIELDS = (
     "build_commit",
     "build_number",
@@ -26,7 +30,10 @@ UNKNOWN_FIELDS = (
 
 
 def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
-    """A list of tests; times in ns, rates in tokens/s over the batch. Encoders have none."""
+    """Return the list of tests; times in ns, rates in tokens/s over the batch.
+
+    Encoders have no tests.
+    """
     tests = [test for cell in select_batch_cells(state) for test in _tests(state, cell)]
     return escape_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
 
@@ -41,14 +48,14 @@ def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     prefill = [s.ttft_ns[i] for i in kept]
     decode = [(s.e2e_ns[i] - s.ttft_ns[i], s.tokens[i] - 1) for i in kept]
     decode = [(ns, steps) for ns, steps in decode if ns > 0 and steps > 0]
-    found = []
+    tests = []
     if prefill:
         tokens = [cell.sequence_length] * len(prefill)
-        found.append(_test(session, state, cell.sequence_length, 0, prefill, tokens))
+        tests.append(_test(session, state, cell.sequence_length, 0, prefill, tokens))
     if decode:
-        spent, steps = zip(*decode, strict=True)
-        found.append(_test(session, state, 0, steps[0], list(spent), list(steps)))
-    return found
+        times_ns, steps = zip(*decode, strict=True)
+        tests.append(_test(session, state, 0, steps[0], list(times_ns), list(steps)))
+    return tests
 
 
 def _test(

@@ -1,4 +1,4 @@
-"""The table of a session as Markdown; text from outside is inert in it."""
+"""Write the table of a session as Markdown; text from outside is escaped."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ _MARKS = re.compile(r"([\\`*_\[\]|!~])")
 
 
 def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
-    """A table in the columns of the text table, one row a cell; a second one of those that served
-    requests."""
-    said = _table(table.list_columns(state), table.build_rows(state, finals))
+    """Return a table in the columns of the text table, one row a cell.
+
+    Cells that served requests get a second table and its footnotes.
+    """
+    document = _table(table.list_columns(state), table.build_rows(state, finals))
     if heading := serving_table.list_serving_columns(state):
-        said += "\n" + _table(heading, serving_table.build_serving_rows(state, finals))
-        said += "".join(
+        document += "\n" + _table(heading, serving_table.build_serving_rows(state, finals))
+        document += "".join(
             f"\n- {escape_markdown(line)}\n" for line in serving_table.build_footnotes(state)
         )
-    return said.encode()
+    return document.encode()
 
 
 def _table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
@@ -33,5 +35,5 @@ def _table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """`text` with its HTML and its Markdown escaped."""
+    """Return `text` with its HTML and its Markdown escaped."""
     return _MARKS.sub(r"\\\1", html.escape(sanitise(text), quote=False))

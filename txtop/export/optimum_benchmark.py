@@ -1,4 +1,7 @@
-"""The report of optimum-benchmark for each cell: seconds, megabytes, tokens or samples a second."""
+"""Write the report of optimum-benchmark for each cell.
+
+Units are seconds, megabytes, and tokens/s or samples/s.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ from txtop.stats.summary import compute_percentile
 
 
 def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
-    """`{cell id: {config, report}}`. Peaks are of the whole cell: in generate or forward alone."""
+    """Return `{cell id: {config, report}}`.
+
+    Peaks of memory are of the whole cell, so they are in `generate` or `forward` alone.
+    """
     cells = {
         c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _report(c)}
         for c in select_batch_cells(state)
@@ -47,26 +53,26 @@ def _report(state: CellState) -> dict[str, Any]:
 def _target(
     values: list[float], volume: int = 0, unit: str = "", memory: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Spread and percentiles as that tool reckons them: over n, linear, without floors."""
-    found: dict[str, Any] = dict.fromkeys(("latency", "throughput", "energy", "efficiency"))
-    found["memory"] = memory
+    """Build a target as that tool computes it: spread over n, linear percentiles, no floors."""
+    target: dict[str, Any] = dict.fromkeys(("latency", "throughput", "energy", "efficiency"))
+    target["memory"] = memory
     if not values:
-        return found
+        return target
     ordered, mean = sorted(values), fmean(values)
-    spread = pstdev(values)
-    found["latency"] = {
+    stdev = pstdev(values)
+    target["latency"] = {
         "unit": "s",
         "values": values,
         "count": len(values),
         "total": sum(values),
         "mean": mean,
         **{f"p{p}": compute_percentile(ordered, p) for p in (50, 90, 95, 99)},
-        "stdev": spread,
-        "stdev_": spread / mean * 100 if mean else None,
+        "stdev": stdev,
+        "stdev_": stdev / mean * 100 if mean else None,
     }
     if volume and mean:
-        found["throughput"] = {"unit": unit, "value": volume / mean}
-    return found
+        target["throughput"] = {"unit": unit, "value": volume / mean}
+    return target
 
 
 def _memory(state: CellState) -> dict[str, Any] | None:

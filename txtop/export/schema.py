@@ -1,4 +1,8 @@
-"""The shape of the JSON export, schema txtop/1."""
+"""Define the shape of the JSON export, schema txtop/1.
+
+The docstrings are the descriptions in the JSON Schema that `txtop export` prints, so they address
+its readers.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ EXPORT_SCHEMA: Literal["txtop/1"] = "txtop/1"
 
 
 class Tool(msgspec.Struct, kw_only=True):
-    """What txtop itself cost meanwhile: CPU seconds of each of its processes that was watched."""
+    """The CPU seconds of each of txtop's own processes that was watched."""
 
     runner_cpu_s: float | None = None
     sampler_cpu_s: float | None = None
@@ -24,7 +28,7 @@ class Tool(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """The header, how the session ended, and what was not read of it."""
+    """The header of a session and its end."""
 
     id: str
     name: str | None
@@ -44,8 +48,11 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class FidelityExport(msgspec.Struct, kw_only=True):
-    """How far an output is from that of the cell `reference`. A figure that means nothing, or is
-    not above the floor, is null; `notes` say why. Cosines are those of an encoder."""
+    """The distance of an output from that of the cell `reference`.
+
+    A figure that means nothing, or is not above the floor, is None; `notes` say why. Cosines are
+    those of an encoder.
+    """
 
     reference: str
     badge: str
@@ -73,8 +80,8 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
     """Arm `b` against arm `a` of an A/B, by their ids.
 
     `ratio` is the speed of b over a by `metric`; `ci95` holds at every look, `fixed_ci95` for this
-    number of blocks alone. `verdict` is null where an arm could not be measured, and `won` counts
-    the blocks in which b was the faster.
+    number of blocks alone. `verdict` is None if an arm could not be measured, and `won` counts the
+    blocks in which b was faster.
     """
 
     a: str
@@ -94,8 +101,10 @@ class ComparisonExport(msgspec.Struct, kw_only=True):
 
 
 class RequestsExport(msgspec.Struct, kw_only=True):
-    """The measured requests of a cell that served: sent = answered + unanswered. Without a rate
-    clients asked, each again when it was answered."""
+    """The measured requests of a cell that served: sent = answered + unanswered.
+
+    `offered_per_s` is None for closed-loop clients, who ask again when they are answered.
+    """
 
     offered_per_s: float | None
     sent: int
@@ -104,15 +113,18 @@ class RequestsExport(msgspec.Struct, kw_only=True):
 
 
 class TokensExport(msgspec.Struct, kw_only=True):
-    """Of the answered requests, prompts without padding."""
+    """The tokens of the answered requests; prompts without padding."""
 
     prompt: int
     output: int
 
 
 class CellFacts(msgspec.Struct, kw_only=True):
-    """One cell. `status` is rejected or unfinished where no `cell_finished` was recorded. One that
-    served has its load in `serving`; `batch_size` is then 1 and means nothing."""
+    """One cell: its configuration, its end and its figures.
+
+    `status` is rejected or unfinished if no `cell_finished` was recorded. A cell that served
+    requests has its load in `serving`; its `batch_size` is then 1 and means nothing.
+    """
 
     id: str
     model: str
@@ -144,7 +156,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     metrics: dict[str, Summary]
 
 
-# The knobs that came after the schema was first written stand at the end.
+# Knobs that were added after the first version of the schema follow its fields.
 LATER = tuple(knob for knob in KNOBS if knob.field not in CellFacts.__struct_fields__)
 if TYPE_CHECKING:
 
@@ -171,17 +183,21 @@ class Series(msgspec.Struct, kw_only=True):
 
 
 class DeviceExport(msgspec.Struct, kw_only=True):
+    """The telemetry of one device by the name of the series."""
+
     label: str
     series: dict[str, Series]
 
 
 class TelemetryExport(msgspec.Struct, kw_only=True):
+    """The telemetry of all devices, and the gaps in it as text."""
+
     devices: dict[str, DeviceExport]
     gaps: list[str]
 
 
 class Export(msgspec.Struct, kw_only=True):
-    """The top level."""
+    """The top level of the export."""
 
     schema: Literal["txtop/1"]
     session: Session
@@ -191,5 +207,5 @@ class Export(msgspec.Struct, kw_only=True):
 
 
 def build_json_schema() -> dict[str, Any]:
-    """The JSON Schema of the export."""
+    """Return the JSON Schema of the export."""
     return msgspec.json.schema(Export)

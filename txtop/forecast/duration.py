@@ -1,4 +1,8 @@
-"""How long a plan will take, as far as that can be said before it runs."""
+"""Estimate the duration of a plan before it runs.
+
+Work that this machine measured before takes as long again; other work is bounded by the plan's
+budget. Used by `forecast.preview`.
+"""
 
 from __future__ import annotations
 
@@ -13,44 +17,52 @@ from txtop.plan.plan import Plan
 
 @dataclass(frozen=True)
 class DurationEstimate:
-    """How long a plan will take. `most` says that it is a bound, not what is expected, and null
-    that there is nothing to guess from; `basis` says what it rests on."""
+    """The estimated duration of a plan in seconds; None if there is nothing to guess from.
+
+    With `most` it is an upper bound and not the expected value. `basis` says what it rests on.
+    """
 
     seconds: float | None
     most: bool
     basis: str
 
 
-def estimate_duration(plan: Plan, past: RunHistory) -> DurationEstimate:
-    """From the same work in the past, else from the plan's own bounds: a cell under a budget ends
-    when that is spent at the latest. A fixed number of iterations bounds nothing."""
-    known = {cell: past.of(cell) for cell in plan.cells}
-    counted = sum(took is not None for took in known.values())
-    each_s = [_cell_s(plan, took) for took in known.values()]
-    rest_s, missing = _estimate_overhead(plan, past)
-    if None in each_s:
+def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
+    """Estimate the duration of a plan from `history`, else from the plan's own bounds.
+
+    A cell under a budget ends when the budget is spent at the latest. A fixed number of iterations
+    has no bound in time.
+    """
+    durations = {cell: history.of(cell) for cell in plan.cells}
+    counted = sum(duration is not None for duration in durations.values())
+    cell_seconds = [_cell_s(plan, duration) for duration in durations.values()]
+    rest_s, missing = _estimate_overhead(plan, history)
+    if None in cell_seconds:
         return DurationEstimate(None, False, _format_unmeasured(plan, counted))
-    words = [_basis(plan, counted)]
-    words += [f"{' and '.join(missing)} not counted"] if missing else []
-    total_s = sum(s for s in each_s if s is not None) + rest_s
-    return DurationEstimate(total_s, counted < len(plan.cells), ", ".join(words))
+    parts = [_basis(plan, counted)]
+    parts += [f"{' and '.join(missing)} not counted"] if missing else []
+    total_s = sum(s for s in cell_seconds if s is not None) + rest_s
+    return DurationEstimate(total_s, counted < len(plan.cells), ", ".join(parts))
 
 
-def _cell_s(plan: Plan, took: CellDuration | None) -> float | None:
-    """Of the iterations of one cell."""
+def _cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
+    """Estimate the seconds that the iterations of one cell take; None if unknown."""
     if plan.fixed_iterations is not None:
         count = 1 + plan.expected_warmup + plan.fixed_iterations
-        return took.iteration_s * count if took else None
-    if took is not None and took.settled:
-        return min(plan.budget_s, took.iterations_s)
-    # Three iterations are measured however long they take.
-    return max(plan.budget_s, 4 * took.iteration_s if took else 0.0)
+        return duration.iteration_s * count if duration else None
+    if duration is not None and duration.settled:
+        return min(plan.budget_s, duration.iterations_s)
+    # The first iteration and three measured ones are made however long they take.
+    return max(plan.budget_s, 4 * duration.iteration_s if duration else 0.0)
 
 
-def _estimate_overhead(plan: Plan, past: RunHistory) -> tuple[float, list[str]]:
-    """Seconds of loading and of comparing outputs, and which of the two is not known."""
-    loads = [past.load_s(group[0]) for group in plan.groups]
-    outputs = [past.position_s.get(cell.model) for cell in _to_compare(plan)]
+def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str]]:
+    """Return the seconds of loading and comparing outputs, and which of the two is unknown.
+
+    An unknown one is counted as far as it is known.
+    """
+    loads = [history.load_s(group[0]) for group in plan.groups]
+    outputs = [history.position_s.get(cell.model) for cell in _to_compare(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)
     compared_s = sum(_drop_unknown(outputs)) * plan.fidelity_positions
     return sum(_drop_unknown(loads)) + compared_s, missing
@@ -61,7 +73,7 @@ def _drop_unknown(values: Iterable[float | None]) -> Iterator[float]:
 
 
 def _to_compare(plan: Plan) -> list[Cell]:
-    """One cell of each output that is held against another."""
+    """Return one cell for each output that is compared with that of a reference."""
     if not plan.fidelity_positions:
         return []
     due = references.find_output_references(plan.cells)

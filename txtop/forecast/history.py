@@ -1,4 +1,8 @@
-"""What runs took on this machine so far: from it the next one's time is guessed."""
+"""Read the durations of earlier runs on this machine, from which the next one's is estimated.
+
+The home screen and the matrix builder load it once; `forecast.duration` and `forecast.preview` read
+it.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,18 @@ from txtop.session.reader import find_log_path, read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 
+# Together about half a second of reading.
 MAX_SESSIONS = 20
 MAX_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class CellDuration:
-    """How long one cell took: an iteration in the mean, and all of them. `settled` where it ended
-    because it was known well enough, and not because its time was up."""
+    """The duration of one cell: the mean of an iteration, and the sum of all of them.
+
+    `settled` is set if the cell ended because its figure was precise enough, not because its budget
+    was spent.
+    """
 
     iteration_s: float
     iterations_s: float
@@ -33,19 +41,24 @@ class CellDuration:
 
 @dataclass
 class RunHistory:
-    """By what was asked, the newest cell that asked it; by what is loaded, how long that took; by
-    model, the seconds that a position of a comparison of outputs takes."""
+    """The durations of earlier runs on this machine, in seconds."""
 
     cells: dict[Cell, CellDuration] = field(default_factory=dict)
+    """By the work of a cell (`normalise_cell`), the duration of the newest one."""
     loads_s: dict[str, float] = field(default_factory=dict)
+    """By group (what is loaded), the duration of a load."""
     position_s: dict[str, float] = field(default_factory=dict)
+    """By model, the duration of one position of a comparison of outputs."""
 
     def of(self, cell: Cell) -> CellDuration | None:
-        """The same work, measured here before."""
+        """Return the duration of the same work if it was measured here before."""
         return self.cells.get(normalise_cell(cell))
 
     def load_s(self, cell: Cell) -> float | None:
-        """Of its weights, else of anything that was loaded here, in the mean; null without any."""
+        """Return the load time of the cell's weights; None if nothing was loaded here.
+
+        Weights that were not loaded before get the mean of all loads.
+        """
         group = normalise_cell(cell).group
         if group in self.loads_s or not self.loads_s:
             return self.loads_s.get(group)
@@ -53,14 +66,16 @@ class RunHistory:
 
 
 def normalise_cell(cell: Cell) -> Cell:
-    """What a cell asks, whatever it is called and whatever its weights are."""
+    """Return the cell without its id and the kind of its weights: the work that it asks for."""
     return msgspec.structs.replace(cell, id="", weights="auto")
 
 
 def load_history(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> RunHistory:
-    """From this user's newest sessions that a machine of this name has recorded; an empty `cpu` is
-    any. What cannot be read in passing, being unreadable or too much, teaches nothing."""
-    past = RunHistory()
+    """Load the history from this user's newest sessions recorded on a machine of this name.
+
+    An empty `cpu` matches any. Sessions that are unreadable or too large are skipped.
+    """
+    history = RunHistory()
     for path in reversed(_select_newest(folder or catalog.get_sessions_dir())):
         try:
             state = fold_all(read_all(path)[0])
@@ -68,19 +83,19 @@ def load_history(folder: Path | None, hostname: str, cores: int, cpu: str = "") 
             continue
         header = state.header
         if header is not None and _is_here(header.machine, hostname, cores, cpu):
-            _add_session(past, state)
-    return past
+            _add_session(history, state)
+    return history
 
 
 def _select_newest(folder: Path) -> list[Path]:
-    """As many as are read in about half a second, newest first."""
-    found: list[tuple[float, int, Path]] = []
+    """Return the newest sessions, as many as are read in about half a second, newest first."""
+    candidates: list[tuple[float, int, Path]] = []
     for path in catalog.list_session_paths(folder):
         with suppress(OSError):
             stat = find_log_path(path).stat()
-            found.append((stat.st_mtime, stat.st_size, path))
+            candidates.append((stat.st_mtime, stat.st_size, path))
     newest, left = [], MAX_BYTES
-    for _, size, path in sorted(found, reverse=True)[:MAX_SESSIONS]:
+    for _, size, path in sorted(candidates, reverse=True)[:MAX_SESSIONS]:
         if size <= left:
             newest.append(path)
             left -= size
@@ -92,28 +107,31 @@ def _is_here(machine: events.Machine, hostname: str, cores: int, cpu: str) -> bo
     return same and cpu in ("", machine.cpu)
 
 
-def _add_session(past: RunHistory, state: SessionState) -> None:
-    """An A/B teaches no times of cells: its arms share a budget and take turns."""
+def _add_session(history: RunHistory, state: SessionState) -> None:
+    """Add the durations of a session's cells and comparisons.
+
+    An A/B is skipped: its arms share a budget and take turns.
+    """
     if state.versus is not None:
         return
-    cells = [each for each in state.cells.values() if each.over and each.worker]
-    for each in cells:
-        spent_s = [ns / 1e9 for ns in each.samples.e2e_ns]
-        kept = each.samples.kept()
-        if each.status != "ok" or not kept or each.finished is None:
+    cells = [cell for cell in state.cells.values() if cell.over and cell.worker]
+    for cell in cells:
+        spent_s = [ns / 1e9 for ns in cell.samples.e2e_ns]
+        kept = cell.samples.kept()
+        if cell.status != "ok" or not kept or cell.finished is None:
             continue
-        past.cells[normalise_cell(each.cell)] = CellDuration(
+        history.cells[normalise_cell(cell.cell)] = CellDuration(
             iteration_s=fmean(spent_s[i] for i in kept),
             iterations_s=sum(spent_s),
-            settled=each.finished.stopped_by in ("converged", "no_steady_state"),
+            settled=cell.finished.stopped_by in ("converged", "no_steady_state"),
         )
-        if each.load is not None and not each.shares_weights:
-            past.loads_s[normalise_cell(each.cell).group] = each.load.load_s
+        if cell.load is not None and not cell.shares_weights:
+            history.loads_s[normalise_cell(cell.cell).group] = cell.load.load_s
     if state.ended is not None and state.fidelity and state.plan.fidelity_positions:
         between_ns = state.clock_ns - sum(c.ended_at_ns - c.started_at_ns for c in cells)
         positions = len(state.fidelity) * state.plan.fidelity_positions
         for model in _find_compared(state):
-            past.position_s[model] = max(0, between_ns) / 1e9 / positions
+            history.position_s[model] = max(0, between_ns) / 1e9 / positions
 
 
 def _find_compared(state: SessionState) -> set[str]:

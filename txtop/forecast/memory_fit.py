@@ -1,4 +1,8 @@
-"""What memory is free, before anything is loaded."""
+"""Predict if a cell fits into the memory that is free, before anything is loaded.
+
+The home screen and the matrix builder read the free memory; the runner of an A/B asks if a second
+arm fits beside the first.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
 
 @dataclass(frozen=True)
 class FreeMemory:
-    """Free bytes: of RAM as far as this process may use it, and of each GPU; null where unread."""
+    """Free bytes: of the RAM that this process may use, and of each GPU; None if unread."""
 
     ram: float | None = None
     gpus: tuple[float | None, ...] = ()
 
     def for_device(self, device: str) -> tuple[float | None, str]:
-        """What is free where a cell with that `device` runs, and what it is called."""
+        """Return the free bytes for a cell with that `device`, and the name of that memory."""
         if self.gpus and device in ("auto", "cuda"):
             return self.gpus[0], "VRAM"
         if device in ("auto", "cpu"):
@@ -29,7 +33,10 @@ class FreeMemory:
 
 
 def read_free_memory(session: SessionState) -> FreeMemory:
-    """What the sampler read last; a limit of the cgroup is in its figures already."""
+    """Return the free memory as the sampler last read it.
+
+    A limit of the cgroup is already in its figures.
+    """
     host = session.devices.get(HOST)
     return FreeMemory(
         ram=_compute_free_bytes(host, "ram") if host else None,
@@ -44,34 +51,35 @@ def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
 
 UNKNOWN_MEMORY = FreeMemory()
 
-
-# What a process takes beside its weights: libraries on the host, a context on a GPU.
+# A process takes this beside its weights: libraries on the host, a context on a GPU.
 OVERHEAD_BYTES = 3 << 28
-
-
+# Activations come on top of weights and KV cache.
 ACTIVATION_FACTOR = 1.2
 
 
-def find_memory_shortage(state: SessionState, loaded: Cell, wanted: Cell) -> tuple[int, int] | None:
-    """(needed, free) in bytes where `wanted` does not fit beside what is there now; null where it
-    does or neither is known. It goes where `loaded` went, as telemetry read that device last."""
+def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple[int, int] | None:
+    """Return (needed, free) in bytes if `cell` does not fit beside what is in memory now.
+
+    None if it fits or either is unknown. It would go to the device of `loaded`, whose memory is
+    taken from the last telemetry.
+    """
     load = state.cells[loaded.id].load
     device = state.devices.get(state.gpu(load.device_id if load else None) or HOST)
     on_host = device is state.devices.get(HOST)
-    needed = model_size.predict_bytes(_describe_loading_cell(wanted, on_host=on_host))
-    needed = needed or (load.weight_bytes if load else None)
-    if device is None or needed is None:
+    weight_bytes = model_size.predict_bytes(_describe_loading_cell(cell, on_host=on_host))
+    weight_bytes = weight_bytes or (load.weight_bytes if load else None)
+    if device is None or weight_bytes is None:
         return None
     kind = "ram" if on_host else "memory"
     total, used = device.last(f"{kind}_total_bytes"), device.last(f"{kind}_used_bytes")
     if total is None or used is None:
         return None
-    wants, free = round(ACTIVATION_FACTOR * needed) + OVERHEAD_BYTES, round(total - used)
-    return (wants, free) if wants > free else None
+    needed, free = round(ACTIVATION_FACTOR * weight_bytes) + OVERHEAD_BYTES, round(total - used)
+    return (needed, free) if needed > free else None
 
 
 def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
-    """int8 is made of weights in another precision, which are there first."""
+    """Return the cell as it is loaded: int8 is converted from weights in another precision."""
     if not cell.precision.startswith("int8"):
         return cell
     return msgspec.structs.replace(cell, precision="fp32" if on_host else "bf16")
@@ -79,7 +87,7 @@ def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
 
 @lru_cache(maxsize=4096)
 def expected_bytes(cell: Cell) -> int | None:
-    """The memory that a cell is expected to need; null where its model is not known here."""
+    """Return the memory that a cell is expected to need; None if its model is not known here."""
     from txtop.models import model_size
 
     try:

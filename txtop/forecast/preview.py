@@ -1,4 +1,7 @@
-"""A matrix before it is measured: what its cells need, what will not fit, what it will take."""
+"""Preview a matrix before it is measured: the memory its cells need, and the time they will take.
+
+The matrix builder shows it after every change, so nothing is loaded and nothing raised.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from txtop.options.run_options import RunOptions
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 
-# Of what is free: weights and cache are not all that a cell needs.
+# A share of the free memory: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
 
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
@@ -31,18 +34,20 @@ UNKNOWN_DURATION = DurationEstimate(None, False, "")
 
 @dataclass(frozen=True)
 class CellPreview:
-    """One cell before it is measured. `why` is the reason of one that is refused (the whole plan
-    with it) or left out, `brief` the same in two words where there are such; `needs` are bytes of
-    weights and KV cache, null where unknown."""
+    """One cell before it is measured."""
 
     cell: Cell
     fate: Fate
+    """`refused` refuses the whole plan with it."""
     why: str
+    """The reason if the cell is refused or left out."""
     needs: int | None
+    """Bytes of weights and KV cache; None if unknown."""
     brief: str = ""
+    """The reason in two words, or empty."""
 
     def fit(self, free: float | None) -> Fit:
-        """Whether it fits into so many bytes, as far as is known."""
+        """Return if the cell fits into `free` bytes, as far as that is known."""
         if self.needs is None or free is None:
             return "unknown"
         if self.needs > free:
@@ -52,7 +57,7 @@ class CellPreview:
 
 @dataclass(frozen=True)
 class MatrixPreview:
-    """What was asked, before it is begun: `plan` is null where `error` says why it cannot be."""
+    """A matrix before it is measured; `plan` is None if `error` says why there is none."""
 
     cells: tuple[CellPreview, ...] = ()
     plan: Plan | None = None
@@ -61,53 +66,56 @@ class MatrixPreview:
     time: DurationEstimate = UNKNOWN_DURATION
 
     def counts(self, room: FreeMemory) -> dict[str, int]:
-        """How many cells there are of each fate, and of those planned of each fit."""
-        found: dict[str, int] = {}
-        for each in self.cells:
-            word = each.fate
-            found[word] = found.get(word, 0) + 1
-            if word == "planned":
-                fit = each.fit(room.for_device(each.cell.device)[0])
-                found[fit] = found.get(fit, 0) + 1
-        return found
+        """Count the cells of each fate, and the planned ones of each fit."""
+        counts: dict[str, int] = {}
+        for cell in self.cells:
+            fate = cell.fate
+            counts[fate] = counts.get(fate, 0) + 1
+            if fate == "planned":
+                fit = cell.fit(room.for_device(cell.cell.device)[0])
+                counts[fit] = counts.get(fit, 0) + 1
+        return counts
 
 
 def build_matrix_preview(
-    asked: RunOptions, past: RunHistory, session_dir: Path | None = None
+    options: RunOptions, history: RunHistory, session_dir: Path | None = None
 ) -> MatrixPreview:
-    """Nothing is loaded, and nothing raised: what cannot be asked becomes one line."""
+    """Preview the matrix of `options`; an error becomes the `error` of the preview."""
     try:
-        cells = expand_cells(asked)
+        cells = expand_cells(options)
     except TxtopError as error:
         return MatrixPreview(error=str(error))
     judged = zip(cells, classify(cells), strict=True)
-    ahead = tuple(_preview_cell(cell, plain, why) for cell, (plain, why) in judged)
-    command = format_command(asked, session_dir)
+    previews = tuple(_preview_cell(cell, plain, why) for cell, (plain, why) in judged)
+    command = format_command(options, session_dir)
     try:
-        plan = build_plan(asked)
+        plan = build_plan(options)
     except TxtopError as error:
-        return MatrixPreview(ahead, error=str(error), command=command)
-    return MatrixPreview(ahead, plan, command=command, time=_estimate_duration(plan, past))
+        return MatrixPreview(previews, error=str(error), command=command)
+    return MatrixPreview(previews, plan, command=command, time=_estimate_duration(plan, history))
 
 
-def _estimate_duration(plan: Plan, past: RunHistory) -> DurationEstimate:
-    """Of cells that serve requests their load lasts as long as it is long, whatever the past."""
+def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
+    """Estimate the duration of a plan whose cells may serve requests.
+
+    A cell that serves takes as long as its load lasts, whatever the history.
+    """
     served = [cell for cell in plan.cells if cell.serving is not None]
     if not served:
-        return estimate_duration(plan, past)
+        return estimate_duration(plan, history)
     others = tuple(cell for cell in plan.cells if cell.serving is None)
-    known = {cell.group for cell in others}
-    loads = [past.load_s(cell) for cell in {c.group: c for c in served}.values()
-             if cell.group not in known]  # fmt: skip
-    found = (
-        estimate_duration(replace(plan, cells=others), past)
+    loaded = {cell.group for cell in others}
+    loads = [history.load_s(cell) for cell in {c.group: c for c in served}.values()
+             if cell.group not in loaded]  # fmt: skip
+    estimate = (
+        estimate_duration(replace(plan, cells=others), history)
         if others
         else DurationEstimate(0.0, False, "the load")
     )
-    if found.seconds is None:
-        return found
-    seconds = found.seconds + sum(estimate_traffic_s(cell, plan) for cell in served)
-    basis = found.basis + (", loading not counted" if None in loads else "")
+    if estimate.seconds is None:
+        return estimate
+    seconds = estimate.seconds + sum(estimate_traffic_s(cell, plan) for cell in served)
+    basis = estimate.basis + (", loading not counted" if None in loads else "")
     return DurationEstimate(seconds + sum(s for s in loads if s is not None), True, basis)
 
 
