@@ -25,9 +25,9 @@ def export_comparisons(state: SessionState) -> list[ComparisonExport]:
 def _export_comparison(
     state: SessionState, versus: ABTest, name: str, p: float | None
 ) -> ComparisonExport:
-    """Compare arm `name` with the first arm.
+    """Compare arm `name` with the first arm; `p` is its p-value, adjusted by Holm.
 
-    `p` is its corrected p-value. Without a verdict the figures are None.
+    If there can be no verdict the figures are None.
     """
     first, sequence, look = versus.first.id, versus.sequences[name], versus.look(name)
     has_verdict = versus.look(name).n and not versus.explain_no_verdict(name)

@@ -25,17 +25,11 @@ COLUMNS = (
 
 
 def _row(cell: CellComparison) -> list[str]:
-    contrast = cell.contrast
+    test = cell.contrast
     ratio, interval, n, p = MISSING, MISSING, MISSING, MISSING
-    if contrast is not None:
-        ratio, interval, n = format_ratio_cells(contrast)
-        p = (
-            MISSING
-            if contrast.p is None
-            else "<0.001"
-            if contrast.p < 0.001
-            else f"{contrast.p:.3f}"
-        )
+    if test is not None:
+        ratio, interval, n = format_ratio_cells(test)
+        p = MISSING if test.p is None else "<0.001" if test.p < 0.001 else f"{test.p:.3f}"
     rates = [format_figure(cell.base_rate), format_figure(cell.new_rate)]
     return [cell.cell, *rates, cell.unit, ratio, interval, n, p, cell.verdict]
 

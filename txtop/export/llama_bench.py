@@ -17,7 +17,7 @@ from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
-# Fields of that format that only llama.cpp can fill.
+# Fields of that format without a counterpart here.
 UNKNOWN_FIELDS = (
     "build_commit",
     "build_number",

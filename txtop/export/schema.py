@@ -28,7 +28,7 @@ class Tool(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """The header of a session and its end."""
+    """The header of a session, its end, and the version of the statistics behind the figures."""
 
     id: str
     name: str | None

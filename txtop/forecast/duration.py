@@ -57,10 +57,7 @@ def _cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
 
 
 def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str]]:
-    """Return the seconds of loading and comparing outputs, and which of the two is unknown.
-
-    An unknown one is counted as far as it is known.
-    """
+    """Return the seconds of loading and comparing outputs, and which of them is not fully known."""
     loads = [history.load_s(group[0]) for group in plan.groups]
     outputs = [history.position_s.get(cell.model) for cell in _to_compare(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)

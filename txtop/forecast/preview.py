@@ -38,7 +38,7 @@ class CellPreview:
 
     cell: Cell
     fate: Fate
-    """`refused` refuses the whole plan with it."""
+    """A refused cell refuses the whole plan."""
     why: str
     """The reason if the cell is refused or left out."""
     needs: int | None

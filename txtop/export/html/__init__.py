@@ -1,1 +1,1 @@
-"""A session as one HTML page: no script, no network, every text inert."""
+"""Write a session as one HTML page: no script, no network, every text escaped."""

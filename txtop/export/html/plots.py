@@ -1,4 +1,7 @@
-"""What a session looks like: each plot as inline SVG, or nothing where there is no data for it."""
+"""Draw the plots of the HTML report as inline SVG.
+
+Every function returns an empty string if the session has no data for its plot.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Limits that keep a page small and a plot readable.
 MAX_CHARTS = 24
 MAX_POINTS = 400
 MAX_LINES = 12
@@ -39,8 +43,10 @@ TELEMETRY_SERIES = (
 
 @dataclass(frozen=True)
 class ReportPoint:
-    """A cell in a plot over batches, lengths or loads: where it is, what stands beside it, and how
-    far it is `along` its line; null where it is on none."""
+    """A cell as a point in a plot over batches, lengths or loads.
+
+    `label` is written beside it. `along` orders the points of a line; None for a point on no line.
+    """
 
     x: float
     y: float
@@ -49,12 +55,18 @@ class ReportPoint:
 
 
 def compute_median(cell: CellState, finals: FinalMetrics, seed: int, name: str) -> float | None:
-    found = finals.of(cell, seed).get(name)
-    return found.median if found else None
+    """Return the median of metric `name` of a cell; None if it has none."""
+    summary = finals.of(cell, seed).get(name)
+    return summary.median if summary else None
 
 
-def draw_lines(groups: dict[str, list[ReportPoint]], x: str, y: str, name: str, said: str) -> str:
-    """A line a group, on a logarithmic axis where values are over eight times apart."""
+def draw_lines(
+    groups: dict[str, list[ReportPoint]], x: str, y: str, name: str, description: str
+) -> str:
+    """Draw one line for each group, with a label for assistive technology.
+
+    An axis is logarithmic if its values span more than a factor of eight.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter
 
     def draw(figure: Figure) -> None:
@@ -86,11 +98,11 @@ def draw_lines(groups: dict[str, list[ReportPoint]], x: str, y: str, name: str, 
         if len(groups) > 1:
             axes.legend(fontsize=8)
 
-    return render_svg(name, (WIDE_INCHES / 2, 3.2), draw, said)
+    return render_svg(name, (WIDE_INCHES / 2, 3.2), draw, description)
 
 
 def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
-    """Throughput against latency over batch sizes, one line a precision."""
+    """Draw throughput against latency over batch sizes, one line a precision."""
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.batch_size for c in cells}) < 2:
         return ""
@@ -107,12 +119,14 @@ def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
             groups.setdefault(_describe_series(cell, cells, "batch_size"), []).append(at)
     if not groups:
         return ""
-    said = "throughput against latency, a point a batch size"
-    return draw_lines(limit_groups(groups), "latency of a request, ms", unit, "tradeoff", said)
+    description = "throughput against latency, a point a batch size"
+    return draw_lines(
+        limit_groups(groups), "latency of a request, ms", unit, "tradeoff", description
+    )
 
 
 def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
-    """Time of a request against sequence length, one line a model and precision."""
+    """Draw the time of a request against the sequence length, one line a model and precision."""
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.sequence_length for c in cells}) < 2:
         return ""
@@ -125,19 +139,19 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
             groups.setdefault(label, []).append(ReportPoint(length, time_ms, "", length))
     if not groups:
         return ""
-    said = "time of a request against the length of its prompt"
+    description = "time of a request against the length of its prompt"
     return draw_lines(
-        limit_groups(groups), "prompt tokens", "time of a request, ms", "lengths", said
+        limit_groups(groups), "prompt tokens", "time of a request, ms", "lengths", description
     )
 
 
-def _describe_series(cell: CellState, cells: Sequence[CellState], but: str) -> str:
-    """What tells the line of a cell from the others: knobs that differ, that of the axis aside."""
-    differ = [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != but]
-    words = [
+def _describe_series(cell: CellState, cells: Sequence[CellState], axis: str) -> str:
+    """Return the knobs that tell a cell's line from the others, except that of `axis`."""
+    differ = [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != axis]
+    values = [
         str(k.of(cell.cell)) if k.field == "compile" else k.note(k.of(cell.cell)) for k in differ
     ]
-    return sanitise(" ".join(words) or cell.cell.precision, 40)
+    return sanitise(" ".join(values) or cell.cell.precision, 40)
 
 
 def limit_groups(groups: dict[str, list[ReportPoint]]) -> dict[str, list[ReportPoint]]:
@@ -145,36 +159,38 @@ def limit_groups(groups: dict[str, list[ReportPoint]]) -> dict[str, list[ReportP
 
 
 def draw_forest(ratios: Sequence[PrecisionRatio], margin: float) -> str:
-    """Each ratio with its interval, against one and the margin around it."""
-    shown = [r for r in ratios if r.contrast.ratio is not None][:MAX_CHARTS]
-    if not shown:
+    """Draw each ratio with its interval, beside one and the margin around it."""
+    drawn = [r for r in ratios if r.contrast.ratio is not None][:MAX_CHARTS]
+    if not drawn:
         return ""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.axvspan(1 / (1 + margin), 1 + margin, color=get_colour("grid"), lw=0)
         axes.axvline(1, color=get_colour("muted"), lw=0.8)
-        for y, each in enumerate(reversed(shown)):
-            found = each.contrast
-            clear = found.verdict in ("faster", "slower")
-            role = "b" if found.verdict == "faster" else "bad" if clear else "muted"
-            if found.ci95:
-                axes.plot(found.ci95, [y, y], color=get_colour(role), lw=2, solid_capstyle="butt")
-            axes.plot([found.ratio or 1.0], [y], "o", color=get_colour(role))
-        names = [sanitise(f"{r.label}: {r.output}", 90) for r in reversed(shown)]
-        axes.set_yticks(range(len(shown)), names)
-        axes.set_ylim(-0.7, len(shown) - 0.3)
+        for y, ratio in enumerate(reversed(drawn)):
+            contrast = ratio.contrast
+            clear = contrast.verdict in ("faster", "slower")
+            role = "b" if contrast.verdict == "faster" else "bad" if clear else "muted"
+            if contrast.ci95:
+                axes.plot(
+                    contrast.ci95, [y, y], color=get_colour(role), lw=2, solid_capstyle="butt"
+                )
+            axes.plot([contrast.ratio or 1.0], [y], "o", color=get_colour(role))
+        names = [sanitise(f"{r.label}: {r.output}", 90) for r in reversed(drawn)]
+        axes.set_yticks(range(len(drawn)), names)
+        axes.set_ylim(-0.7, len(drawn) - 0.3)
         axes.set_xlabel("times as fast")
         simplify_axes(axes)
         axes.grid(axis="x", visible=True)
         axes.grid(axis="y", visible=False)
 
-    said = "speed of each precision over the reference, with its 95 % interval"
-    return render_svg("forest", (WIDE_INCHES, 0.7 + 0.28 * len(shown)), draw, said)
+    description = "speed of each precision over the reference, with its 95 % interval"
+    return render_svg("forest", (WIDE_INCHES, 0.7 + 0.28 * len(drawn)), draw, description)
 
 
 def draw_funnel(versus: ABTest, name: str) -> str:
-    """The interval of one comparison after every block, against one and the margin around it."""
+    """Draw the interval of one comparison after every block, beside one and the margin."""
     looks = [look for look in versus.sequences[name].looks if look.interval is not None]
     if not looks or versus.explain_no_verdict(name):
         return ""
@@ -184,28 +200,28 @@ def draw_funnel(versus: ABTest, name: str) -> str:
         axes.axhspan(1 / (1 + versus.margin), 1 + versus.margin, color=get_colour("grid"), lw=0)
         axes.axhline(1, color=get_colour("muted"), lw=0.8)
         for counts, role in ((False, "muted"), (True, "b")):
-            shown = [look for look in looks if (look.n >= versus.first_look) is counts]
-            blocks = [look.n for look in shown]
-            ends = [look.interval for look in shown if look.interval is not None]
+            drawn = [look for look in looks if (look.n >= versus.first_look) is counts]
+            blocks = [look.n for look in drawn]
+            ends = [look.interval for look in drawn if look.interval is not None]
             axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=get_colour(role))
-            axes.plot(blocks, [look.ratio for look in shown], "o", color=get_colour(role), ms=3)
+            axes.plot(blocks, [look.ratio for look in drawn], "o", color=get_colour(role), ms=3)
         axes.set_xlabel("block")
         axes.set_ylabel(f"{versus.letter(name)} / {versus.letter(versus.first.id)}, times as fast")
         simplify_axes(axes)
 
-    said = "ratio of speeds and its 95 % interval after every block"
-    return render_svg(f"funnel-{name}", (WIDE_INCHES, 2.6), draw, said)
+    description = "ratio of speeds and its 95 % interval after every block"
+    return render_svg(f"funnel-{name}", (WIDE_INCHES, 2.6), draw, description)
 
 
 def draw_telemetry(state: SessionState) -> str:
-    """The machine over the session's time, under a strip of its cells."""
+    """Draw the telemetry over the session's time, under a strip of its cells."""
     rows: list[tuple[str, WatchedDevice, str, float]] = []
     for name, device in state.devices.items():
         if name.startswith("process:"):
             continue
         for series, label, factor in TELEMETRY_SERIES:
-            known = device.series.get(series)
-            if known and any(v == v for v in known[1]):
+            readings = device.series.get(series)
+            if readings and any(v == v for v in readings[1]):
                 where = "" if name == "host" else f"{sanitise(device.label or name, 24)} "
                 rows.append((f"{where}{label}", device, series, factor))
     rows = rows[:MAX_LINES]
@@ -231,7 +247,7 @@ def draw_telemetry(state: SessionState) -> str:
 
 
 def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
-    """When each cell ran: loading muted, measuring in the accent, failed in its colour."""
+    """Draw when each cell ran: loading muted, measuring in the accent, failed in its colour."""
     for cell in state.cells.values():
         if not cell.worker:
             continue
@@ -241,8 +257,8 @@ def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
         # Arms of an A/B share the time: one that is measured goes before one that loads.
         parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
         for start, stop, role, z in parts:
-            shown, left = get_colour("bad" if failed else role), start / 1e9
-            axes.barh(0, (stop - start) / 1e9, left=left, color=shown, height=0.8, lw=0, zorder=z)
+            colour, left = get_colour("bad" if failed else role), start / 1e9
+            axes.barh(0, (stop - start) / 1e9, left=left, color=colour, height=0.8, lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     simplify_axes(axes)
@@ -253,7 +269,10 @@ def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
 def _thin_points(
     times: Sequence[int], values: Sequence[float], factor: float
 ) -> tuple[list[float], list[float]]:
-    """At most so many points: of each stretch its lowest and its highest reading."""
+    """Return the readings as (x, y), thinned to at most `MAX_POINTS`.
+
+    Of every stretch the lowest and the highest reading stay, so that no peak is lost.
+    """
     read = [(t / 1e9, v * factor) for t, v in zip(times, values, strict=True)]
     if len(read) > MAX_POINTS:
         size = -(-len(read) * 2 // MAX_POINTS)
@@ -267,8 +286,10 @@ def _thin_points(
 
 
 def draw_iterations(state: SessionState, finals: FinalMetrics) -> list[str]:
-    """The headline of each cell over its iterations, E2E over its requests: warm-up muted, what
-    counts in the accent."""
+    """Draw the headline of each cell over its iterations, or E2E over its requests.
+
+    Warm-up is muted, and what counts is in the accent.
+    """
     cells = [c for c in state.cells.values() if len(c.samples) > 1][:MAX_CHARTS]
     return [_draw_cell_iterations(cell, finals, state.plan.seed, i) for i, cell in enumerate(cells)]
 
@@ -288,8 +309,8 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for role, wanted in (("muted", False), ("a", True)):
-            some = [(i, v) for i, v, counted in points if counted is wanted]
+        for role, is_counted in (("muted", False), ("a", True)):
+            some = [(i, v) for i, v, counted in points if counted is is_counted]
             x, y = [i for i, _ in some], [v for _, v in some]
             axes.plot(x, y, ".", ms=3, color=get_colour(role))
         values = sorted(v for _, v, counted in points if counted) or [v for _, v, _ in points]
@@ -301,13 +322,15 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
         simplify_axes(axes)
 
     over = "E2E of its requests" if served else "over its iterations"
-    said = f"{sanitise(labels.format_short_label(cell.cell), 60)} {over}"
-    return render_svg(f"iterations-{number}", (WIDE_INCHES / 3, 1.7), draw, said)
+    description = f"{sanitise(labels.format_short_label(cell.cell), 60)} {over}"
+    return render_svg(f"iterations-{number}", (WIDE_INCHES / 3, 1.7), draw, description)
 
 
 def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
-    """E2E against requests answered a second, a line a server; nothing with one load each. Clients
-    are on no line: who waits for an answer does not queue."""
+    """Draw E2E against requests answered a second, one line a server with two loads or more.
+
+    Closed-loop clients are on no line: a client that waits for its answer does not queue.
+    """
     servers: dict[str, list[ReportPoint]] = {}
     for cell in state.cells.values():
         if cell.cell.serving is None or cell.status != "ok":
@@ -322,7 +345,11 @@ def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
             servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""
-    said = "E2E of requests against how many were answered a second, a line a server"
+    description = "E2E of requests against how many were answered a second, a line a server"
     return draw_lines(
-        limit_groups(servers), "requests answered a second", "E2E of a request, ms", "curve", said
+        limit_groups(servers),
+        "requests answered a second",
+        "E2E of a request, ms",
+        "curve",
+        description,
     )

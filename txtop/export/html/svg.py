@@ -1,6 +1,6 @@
-"""Draws with matplotlib into SVG whose colours are the page's, so that one page is light and dark.
+"""Draw with matplotlib into SVG with the page's colours, so that one file is light and dark.
 
-Colours are asked for by role and stand in the SVG as `var(--role)`.
+Colours are requested by role and become `var(--role)` in the SVG.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROLES = ("text", "muted", "grid", "panel", "a", "b", "c", "d", "ok", "bad", "plot")
-# What matplotlib is told: colours that nobody would choose, one a role.
+# Colours that nobody would choose, one a role; the SVG text is searched for them.
 PLACEHOLDERS = {role: f"#fe01{number:02x}" for number, role in enumerate(ROLES, start=1)}
 SERIES_STYLES = (("a", "o"), ("b", "s"), ("c", "^"), ("d", "D"))
 _COLOUR = re.compile("|".join(PLACEHOLDERS.values()))
@@ -50,14 +50,17 @@ _SETTINGS: dict[Any, Any] = {
 
 
 def get_colour(role: str) -> str:
-    """What to tell matplotlib for a role."""
+    """Return the placeholder colour to pass to matplotlib for a role."""
     return PLACEHOLDERS[role]
 
 
 def render_svg(
-    name: str, size: tuple[float, float], draw: Callable[[Figure], None], described: str
+    name: str, size: tuple[float, float], draw: Callable[[Figure], None], description: str
 ) -> str:
-    """An inline SVG of `size` in inches that `draw` has filled; the same bytes each time."""
+    """Return an inline SVG of `size` in inches, filled by `draw`.
+
+    `description` is its label for assistive technology. The same input gives the same bytes.
+    """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -72,21 +75,21 @@ def render_svg(
     body = out.getvalue()
     body = body[body.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = _COLOUR.sub(lambda found: f"var(--{_BY_COLOUR[found.group()]})", body)
+    body = _COLOUR.sub(lambda match: f"var(--{_BY_COLOUR[match.group()]})", body)
     body = re.sub(
-        r'^<svg [^>]*viewBox="([^"]*)"[^>]*>', _build_opening_tag(described), body, count=1
+        r'^<svg [^>]*viewBox="([^"]*)"[^>]*>', _build_opening_tag(description), body, count=1
     )
     return body.strip()
 
 
-def _build_opening_tag(described: str) -> Callable[[re.Match[str]], str]:
+def _build_opening_tag(description: str) -> Callable[[re.Match[str]], str]:
     import html
 
-    label = html.escape(described)
-    return lambda found: f'<svg viewBox="{found[1]}" role="img" aria-label="{label}">'
+    label = html.escape(description)
+    return lambda match: f'<svg viewBox="{match[1]}" role="img" aria-label="{label}">'
 
 
 def simplify_axes(axes: Axes) -> None:
-    """Only the lines of the grid that help to read a value."""
+    """Keep only the horizontal grid lines, which help to read a value."""
     axes.grid(axis="x", visible=False)
     axes.tick_params(length=0)

@@ -1,1 +1,1 @@
-"""Write plain tables and verdicts."""
+"""Write a session as plain text: tables, verdicts and published figures."""

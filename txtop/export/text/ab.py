@@ -1,4 +1,4 @@
-"""The end of an A/B as plain text: who won, at what cost, and the numbers behind it."""
+"""Write the end of an A/B as plain text: the verdict, its cost in quality, and the figures."""
 
 from __future__ import annotations
 
@@ -26,22 +26,25 @@ HEADING = (
 
 
 def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
-    """Empty where the session is no A/B; `what_if` is its A/B under another margin."""
+    """Return the lines of an A/B; empty if the session is none.
+
+    `what_if` replaces the session's A/B by the same one under another margin.
+    """
     versus = what_if or state.versus
     if versus is None:
         return []
     over = state.ended is not None
-    said: list[str] = []
+    lines: list[str] = []
     for name in versus.sequences:
         badge = fidelity.format_badge_forms(state.output_of(name, versus.first.id))[0]
         claim = f"   output: {badge}" if not versus.explain_no_verdict(name) else ""
-        said.append(versus.words(name, over=over) + claim)
-    said += ["", f"each against A, margin {versus.margin:.1%}, {_format_blocks(versus)}"]
+        lines.append(versus.words(name, over=over) + claim)
+    lines += ["", f"each against A, margin {versus.margin:.1%}, {_format_blocks(versus)}"]
     p_values = versus.p_values()
     rows = [_build_row(state, versus, name, p_values[name]) for name in versus.sequences]
-    said += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
+    lines += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
     beside = [line for name in versus.sequences for line in _build_arm_notes(state, versus, name)]
-    return [*map(sanitise, said), *([""] if beside else []), *map(sanitise, beside)]
+    return [*map(sanitise, lines), *([""] if beside else []), *map(sanitise, beside)]
 
 
 def _format_blocks(versus: ABTest) -> str:
@@ -52,8 +55,8 @@ def _format_blocks(versus: ABTest) -> str:
 
 def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) -> list[str]:
     sequence, look = versus.sequences[name], versus.look(name)
-    out = bool(versus.explain_no_verdict(name)) or not look.n
-    fixed = None if out else versus.fixed_interval(name, state.plan.seed)
+    without_verdict = bool(versus.explain_no_verdict(name)) or not look.n
+    fixed = None if without_verdict else versus.fixed_interval(name, state.plan.seed)
     verdict = versus.verdict(name, over=state.ended is not None)
     if verdict and versus.reloaded and verdict != "inconclusive":
         verdict_words = f"{verdict} (indicative)"
@@ -61,11 +64,11 @@ def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) 
         verdict_words = verdict or MISSING
     return [
         f"{versus.letter(name)} {_format_arm(versus, name)}",
-        MISSING if out else f"{look.ratio:.3f}",
-        _format_interval(None if out else look.interval),
+        MISSING if without_verdict else f"{look.ratio:.3f}",
+        _format_interval(None if without_verdict else look.interval),
         _format_interval(fixed),
-        MISSING if out or p is None else f"{p:.2g}",
-        MISSING if out else str(sequence.wins),
+        MISSING if without_verdict or p is None else f"{p:.2g}",
+        MISSING if without_verdict else str(sequence.wins),
         str(sequence.n),
         verdict_words,
         fidelity.format_badge_forms(state.output_of(name, versus.first.id))[-1],
@@ -81,36 +84,36 @@ def _format_interval(interval: tuple[float, float] | None) -> str:
 
 
 def _build_arm_notes(state: SessionState, versus: ABTest, name: str) -> list[str]:
-    """The output's figures, and what has to be known."""
+    """Return the notes on arm `name`, then the figures of its output."""
     letter = versus.letter(name)
-    found = state.output_of(name, versus.first.id)
-    said = [f"{letter}: {note}" for note in build_comparison_notes(state, versus, name)]
-    if found is None:
-        return said
-    reference = versus.letter(found.reference)
-    other = versus.letter(found.cell)
+    event = state.output_of(name, versus.first.id)
+    lines = [f"{letter}: {note}" for note in build_comparison_notes(state, versus, name)]
+    if event is None:
+        return lines
+    reference = versus.letter(event.reference)
+    other = versus.letter(event.cell)
     figures: list[str] = []
-    if (distance := fidelity.get_kld_above_floor(found)) is not None:
-        figures.append(f"KLD {distance:.2g} ±{found.kld_stderr or 0:.1g}")
+    if (distance := fidelity.get_kld_above_floor(event)) is not None:
+        figures.append(f"KLD {distance:.2g} ±{event.kld_stderr or 0:.1g}")
     if (
-        found.top1 is not None
-        and (ends := compute_wilson_interval(found.top1, found.positions)) is not None
+        event.top1 is not None
+        and (ends := compute_wilson_interval(event.top1, event.positions)) is not None
     ):
-        share = found.top1 / found.positions
+        share = event.top1 / event.positions
         figures.append(f"top-1 {share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}]")
-    if found.perplexity_ratio is not None:
-        figures.append(f"perplexity x{found.perplexity_ratio:.4f}")
-    if found.cosine_tokens is not None:
-        figures.append(f"cosine of tokens {found.cosine_tokens:.5f}")
-    if found.cosine_pooled is not None:
-        figures.append(f"pooled {found.cosine_pooled:.5f}")
-    if found.written:
-        parts = f"at token {found.divergence + 1}" if found.divergence is not None else "nowhere"
-        figures.append(f"first difference {parts} of {found.written}")
+    if event.perplexity_ratio is not None:
+        figures.append(f"perplexity x{event.perplexity_ratio:.4f}")
+    if event.cosine_tokens is not None:
+        figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
+    if event.cosine_pooled is not None:
+        figures.append(f"pooled {event.cosine_pooled:.5f}")
+    if event.written:
+        place = f"at token {event.divergence + 1}" if event.divergence is not None else "nowhere"
+        figures.append(f"first difference {place} of {event.written}")
     if figures:
-        where = f"over {found.positions:,} positions"
-        said.append(f"{other} against {reference} {where}: {', '.join(figures)}")
-    said += [
-        f"{other} against {reference}: {note}" for note in fidelity.build_fidelity_notes(found)
+        where = f"over {event.positions:,} positions"
+        lines.append(f"{other} against {reference} {where}: {', '.join(figures)}")
+    lines += [
+        f"{other} against {reference}: {note}" for note in fidelity.build_fidelity_notes(event)
     ]
-    return said
+    return lines

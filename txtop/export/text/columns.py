@@ -1,10 +1,10 @@
-"""Figures and columns of plain text."""
+"""Align the columns of plain-text tables."""
 
 from __future__ import annotations
 
 
 def align_columns(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> list[str]:
-    """Rows as lines with columns of one width, each to its side."""
+    """Return rows as lines with columns of equal width, each aligned to the side in `heading`."""
     widths = [max(len(line[i]) for line in rows) for i in range(len(heading))]
     return [
         "  ".join(

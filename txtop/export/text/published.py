@@ -1,6 +1,7 @@
 """Put published figures beside those of a session that runs the same preset.
 
-The figures and their sources are data: `published.toml`, beside this file.
+The figures and their sources are data: `published.toml`, beside this file. See docs/method.md,
+"Published figures".
 """
 
 from __future__ import annotations
@@ -21,19 +22,23 @@ from txtop.state.session import SessionState
 
 
 class PublishedFigure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One figure: where it was measured, of what, and which cells here are asked the same."""
+    """One published figure: its source, its value, and the cells it may be compared with."""
 
     preset: str
     machine: str
     what: str
+    """The text of the line: model, batch, length."""
     value: float
     unit: str
     metric: str = "sequences_per_s"
+    """The metric of this session that is compared."""
     cells: dict[str, str | int] = {}
+    """Fields of a cell and the values that they must have."""
     other_than: dict[str, str | int] = {}
+    """Fields of a cell and the values that they must not have."""
 
     def is_of(self, cell: Cell) -> bool:
-        """Return whether `cell` is asked what the figure was measured of."""
+        """Return whether `cell` measures what the figure was measured of."""
         return all(getattr(cell, field) == value for field, value in self.cells.items()) and all(
             getattr(cell, field) != value for field, value in self.other_than.items()
         )
@@ -46,7 +51,7 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @cache
 def read_table() -> _Table:
-    """Read every published figure, in the order in which they are shown."""
+    """Read every published figure, in the order of the lines."""
     path = Path(__file__).with_suffix(".toml")
     return msgspec.toml.decode(path.read_bytes(), type=_Table)
 
@@ -59,35 +64,39 @@ def figures_of(preset: str | None) -> tuple[PublishedFigure, ...]:
 def format_published(
     state: SessionState, finals: FinalMetrics, figure: Callable[[float | None], str]
 ) -> list[str]:
-    """Each published figure beside this session's and their ratio, then how two figures relate.
+    """Return a line for each published figure, with this session's and their ratio.
 
-    Empty where the plan has no preset, or one without published figures.
+    Two neighbours in the same unit are followed by their ratio. Empty if the plan has no preset, or
+    one without published figures.
     """
     plan = state.plan
     published = figures_of(plan.preset)
-    said = []
+    lines = []
     if published and plan.scale == "smoke":
-        said.append("published figures are of larger configurations: --scale smoke shrank these")
+        lines.append("published figures are of larger configurations: --scale smoke shrank these")
     if plan.preset in read_table().contradictions:
-        said.append(read_table().contradictions[plan.preset])
+        lines.append(read_table().contradictions[plan.preset])
     for before, now in zip((None, *published), published, strict=False):
         own = _find_own_figure(now, state, finals)
         here = _format_comparison(own, now, figure)
-        said.append(
+        lines.append(
             f"published ({now.machine}): {now.what}: {figure(now.value)} {now.unit} · here {here}"
         )
         if before is not None and before.unit == now.unit:
             first = _find_own_figure(before, state, finals)
             here = f"{figure(own[0] / first[0])}x" if own and first else figure(None)
             share = figure(now.value / before.value)
-            said.append(f"  the second over the first: published {share}x · here {here}")
-    return said
+            lines.append(f"  the second over the first: published {share}x · here {here}")
+    return lines
 
 
 def _format_comparison(
     own: tuple[float, Cell] | None, now: PublishedFigure, figure: Callable[[float | None], str]
 ) -> str:
-    """This session's figure and the cell it is of: options may have changed the preset."""
+    """Format this session's figure with the label of its cell.
+
+    The label is needed because options may have changed the preset.
+    """
     if own is None:
         return figure(None)
     mean, cell = own
@@ -98,8 +107,8 @@ def _format_comparison(
 def _find_own_figure(
     published: PublishedFigure, state: SessionState, finals: FinalMetrics
 ) -> tuple[float, Cell] | None:
-    """The mean of the cell that was asked the same; the fastest where several were."""
-    found = [
+    """Return the mean of the cell that measures the same, and the cell; of several the fastest."""
+    candidates = [
         (mean, cell.cell)
         for cell in state.cells.values()
         if cell.cell.serving is None
@@ -107,7 +116,7 @@ def _find_own_figure(
         and (mean := _compute_mean(cell, published.metric, state, finals))
     ]
     best = min if published.metric.endswith("_ms") else max
-    return best(found, key=lambda one: one[0]) if found else None
+    return best(candidates, key=lambda candidate: candidate[0]) if candidates else None
 
 
 def _compute_mean(

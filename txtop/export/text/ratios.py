@@ -1,4 +1,4 @@
-"""Ratios inside one session, as a table."""
+"""Write the ratios inside one session as a table, for `txtop show --margin`."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ HEADING = (
 
 
 def format_ratios(state: SessionState, margin: float) -> list[str]:
-    """The ratios for a person, and what they are not; of an A/B what its verdicts would be."""
+    """Return the table of ratios and its caveat; for an A/B its verdicts under `margin`."""
     if state.versus is not None:
-        said = f"what if: with a margin of {margin:.3g} in place of {state.versus.margin:.3g}"
-        return [said, *ab.format_ab(state, state.versus.what_if(margin))]
-    found = compute_ratios(state, margin)
-    if not found:
+        heading = f"what if: with a margin of {margin:.3g} in place of {state.versus.margin:.3g}"
+        return [heading, *ab.format_ab(state, state.versus.what_if(margin))]
+    ratios = compute_ratios(state, margin)
+    if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
-    rows = [[name for name, _ in HEADING], *map(_row, found)]
-    words = f"margin {margin:.3g}" if margin < 0.001 else f"margin {margin:.1%}"
+    rows = [[name for name, _ in HEADING], *map(_row, ratios)]
+    margin_text = f"margin {margin:.3g}" if margin < 0.001 else f"margin {margin:.1%}"
     return [
         *align_columns(HEADING, rows),
         "",
-        f"{words}; the cells ran one after the other, so that drift of the machine is in it",
+        f"{margin_text}; the cells ran one after the other, so that drift of the machine is in it",
     ]
 
 
-def _row(each: PrecisionRatio) -> list[str]:
-    found = each.contrast
-    label = sanitise(each.label, 60)
-    return [label, each.reference, *format_ratio_cells(found), found.verdict, each.output]
+def _row(ratio: PrecisionRatio) -> list[str]:
+    contrast = ratio.contrast
+    label = sanitise(ratio.label, 60)
+    return [label, ratio.reference, *format_ratio_cells(contrast), contrast.verdict, ratio.output]
 
 
-def format_ratio_cells(found: UnpairedRatio) -> tuple[str, str, str]:
-    """Ratio, interval and numbers of iterations as a table shows them."""
-    ratio = MISSING if found.ratio is None else f"{found.ratio:.3f}"
-    between = f"[{found.ci95[0]:.3f}, {found.ci95[1]:.3f}]" if found.ci95 else MISSING
-    return ratio, between, f"{found.n_base}+{found.n_new}"
+def format_ratio_cells(contrast: UnpairedRatio) -> tuple[str, str, str]:
+    """Format ratio, interval and numbers of iterations for a table."""
+    ratio = MISSING if contrast.ratio is None else f"{contrast.ratio:.3f}"
+    interval = f"[{contrast.ci95[0]:.3f}, {contrast.ci95[1]:.3f}]" if contrast.ci95 else MISSING
+    return ratio, interval, f"{contrast.n_base}+{contrast.n_new}"

@@ -1,4 +1,4 @@
-"""The second table of a session that served requests: the queue, the server, what was kept."""
+"""Write the second table of a session that served requests: the queue, the server, the SLO."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GOODPUT_COLUMNS = (("good/s", ">"), ("good %", ">"))
 
 
 def format_serving_table(state: SessionState, finals: FinalMetrics) -> list[str]:
-    """Its lines, and the knees below; none where no cell served."""
+    """Return the lines of the table and its footnotes; empty if no cell served."""
     heading = list_serving_columns(state)
     if not heading:
         return []
@@ -42,7 +42,7 @@ def format_serving_table(state: SessionState, finals: FinalMetrics) -> list[str]
 
 
 def list_serving_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column; none where no cell served."""
+    """Return name and side of each column; empty if no cell served."""
     served = _select_serving_cells(state)
     kv = [KV_COLUMN] if any(c.served.kv_most is not None for c in served) else []
     promised = GOODPUT_COLUMNS if any(c.cell.serving and c.cell.serving.slo for c in served) else ()
@@ -50,7 +50,7 @@ def list_serving_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
 
 def build_serving_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
-    """A line a cell that served, in the order of `list_serving_columns`."""
+    """Return a row for each cell that served, in the order of `list_serving_columns`."""
     names = [name for name, _ in list_serving_columns(state)]
     return [
         [_build_row(state, c, finals).get(n, MISSING) for n in names]
@@ -63,20 +63,20 @@ def _select_serving_cells(state: SessionState) -> list[CellState]:
 
 
 def _build_row(state: SessionState, cell: CellState, finals: FinalMetrics) -> dict[str, str]:
-    found = finals.of(cell, state.plan.seed)
-    known = serving.count_totals(cell)
+    figures = finals.of(cell, state.plan.seed)
+    totals = serving.count_totals(cell)
 
     def mean(name: str, scale: float = 1.0) -> str:
-        value = found[name].mean if name in found else None
+        value = figures[name].mean if name in figures else None
         return format_figure(None if value is None else value * scale)
 
     offered = cell.served.offered
-    e2e = found.get("e2e_ms")
+    e2e = figures.get("e2e_ms")
     return {
         "server": sanitise(labels.format_short_label(cell.cell), 60),
         "offered/s": "clients" if offered and offered.rate is None else _format_rate(cell),
         "answered/s": mean("requests_per_s"),
-        "answered": f"{known.answered} of {known.sent}",
+        "answered": f"{totals.answered} of {totals.sent}",
         "queue ms": mean("queue_ms"),
         "E2E ms": mean("e2e_ms"),
         "p95 ms": _format_p95(e2e),
@@ -93,21 +93,20 @@ def _format_rate(cell: CellState) -> str:
     return format_figure(cell.served.offered.rate) if cell.served.offered else MISSING
 
 
-def _format_p95(found: Summary | None) -> str:
-    if found is None or not found.n:
+def _format_p95(latency: Summary | None) -> str:
+    if latency is None or not latency.n:
         return MISSING
-    return f"need {PERCENTILE_FLOORS[95]}" if found.p95 is None else format_figure(found.p95)
+    return f"need {PERCENTILE_FLOORS[95]}" if latency.p95 is None else format_figure(latency.p95)
 
 
 def build_footnotes(state: SessionState) -> list[str]:
-    """What speed is by, and of each server that was swept where more load buys waiting and little
-    else."""
+    """Return the basis of the speed column, and the knee of each server that was swept."""
     speeds = references.find_speed_references([c.cell for c in state.cells.values()])
     at_a_rate = any(
         c.cell.id in speeds and not c.cell.asks_all for c in _select_serving_cells(state)
     )
-    said = ["speed at one rate, which each answers, is by E2E"] if at_a_rate else []
-    return said + [
+    footnotes = ["speed at one rate, which each answers, is by E2E"] if at_a_rate else []
+    return footnotes + [
         sanitise(
             f"{server.model_name} {server.precision} {server.scenario}: knee at "
             f"{format_figure(knee.served.offered.rate)} requests a second"
@@ -117,10 +116,14 @@ def build_footnotes(state: SessionState) -> list[str]:
     ]
 
 
-def build_summary_parts(state: CellState, found: dict[str, Summary]) -> list[str]:
-    """What the line of a cell that has just ended says after its rate."""
-    said = []
+def build_summary_parts(state: CellState, figures: dict[str, Summary]) -> list[str]:
+    """Return the latencies in the line of a cell that has just ended, after its rate."""
+    parts = []
     for name, label in (("queue_ms", "queue"), ("ttft_ms", "TTFT"), ("e2e_ms", "E2E")):
-        if name in metrics.list_metrics(state) and name in found and found[name].mean is not None:
-            said.append(f"{label} {format_figure(found[name].mean)} ms")
-    return said
+        if (
+            name in metrics.list_metrics(state)
+            and name in figures
+            and figures[name].mean is not None
+        ):
+            parts.append(f"{label} {format_figure(figures[name].mean)} ms")
+    return parts

@@ -1,4 +1,7 @@
-"""A session as plain text: the table that a run prints at its end and `txtop show` prints again."""
+"""Write a session as plain text: the report at the end of a run, and of `txtop show`.
+
+The Markdown export uses the same columns and rows.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ COLUMNS = (
 )
 MODEL_WIDTH = 40
 GIB = 2**30
-# The others have a column in any case.
+# Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
     for knob in order_knobs(first=("threads", "compile", "cache"))
@@ -48,9 +51,12 @@ _TURNED = [
 
 
 def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
-    """Name and side of each column: knobs not left alone, cost with a price, energy if read, shares
-    of what the device can do where its peaks are known, and how fast and how good a cell is beside
-    the most precise one of the same work."""
+    """Return name and side of each column.
+
+    Optional ones are the knobs that were changed, cost with a price, energy if read, the shares of
+    the device's peaks where these are known, and speed and output beside the most precise cell of
+    the same work.
+    """
     cells = [c.cell for c in state.cells.values()]
     turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
@@ -67,16 +73,16 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
 
 
 def _energy(state: SessionState, cell: CellState) -> Summary | None:
-    """Gross joules per token or sequence, where they were measured."""
+    """Return gross joules per token or sequence; None if they were not measured."""
     used = next(iter(energy.summarise_joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
 
 
 def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
-    """A line a cell, in the order of `list_columns`."""
+    """Return a row for each cell, in the order of `list_columns`."""
     names = [name for name, _ in list_columns(state)]
     best = references.find_speed_references([c.cell for c in state.cells.values()])
-    found = []
+    rows = []
     for cell in state.cells.values():
         figures = finals.of(cell, state.plan.seed)
         by_name = dict(zip([n for n, _ in COLUMNS], build_row(cell, figures), strict=True))
@@ -91,14 +97,17 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
             by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], finals)
         if state.versus is not None:
             by_name["arm"] = state.versus.letter(cell.cell.id)
-        found.append([by_name.get(name, MISSING) for name in names])
-    return found
+        rows.append([by_name.get(name, MISSING) for name in names])
+    return rows
 
 
 def _build_ratio_columns(
     state: SessionState, cell: CellState, best: Cell, finals: FinalMetrics
 ) -> dict[str, str]:
-    """Speed over the most precise cell of the same work, never without what the output is worth."""
+    """Return the speed over the most precise cell of the same work, with its output's badge.
+
+    The speed never stands without the badge: speed says nothing if the output is worthless.
+    """
     if best == cell.cell:
         return {"output": "reference"}
     output = fidelity.format_badge_forms(state.output_of(cell.cell.id))[0]
@@ -118,8 +127,11 @@ def _build_ratio_columns(
 def _compute_speed(
     cell: CellState, first: CellState, finals: FinalMetrics, seed: int
 ) -> float | None:
-    """Rate over rate. Servers that answer whatever comes have one rate, so it is E2E that tells;
-    one that does not has no E2E, so beside one that does it has nothing."""
+    """Compute rate over rate; None if the two cannot be compared.
+
+    Open-loop servers that keep up all have the offered rate, so E2E decides there. A saturated or
+    closed-loop server has no such E2E, so it is not compared with one that keeps up.
+    """
     both, by_time = (cell, first), False
     if cell.cell.serving is not None:
         at_most = {c.cell.asks_all or c.saturated for c in both}
@@ -127,34 +139,37 @@ def _compute_speed(
         if len(at_most) > 1 or (by_time and not serving.have_same_traffic(both)):
             return None
     name = "e2e_ms" if by_time else metrics.choose_headline_metric(cell)
-    found = [finals.of(each, seed).get(name) for each in both]
-    mine, base = (each.mean if each else None for each in found)
-    if not mine or not base:
+    summaries = [finals.of(c, seed).get(name) for c in both]
+    own, base = (summary.mean if summary else None for summary in summaries)
+    if not own or not base:
         return None
-    return base / mine if by_time else mine / base
+    return base / own if by_time else own / base
 
 
 def _shorten_model(model: str) -> str:
-    """What ends a path tells it from its neighbours, a name its beginning."""
+    """Shorten a path at its beginning and a name at its end.
+
+    The end of a path tells it from its neighbours, as the beginning does for a name.
+    """
     if model.startswith(("/", ".", "~")) and len(model) > MODEL_WIDTH:
         return "…" + model[1 - MODEL_WIDTH :]
     return sanitise(model, MODEL_WIDTH)
 
 
 def format_half_width(summary: Summary | None) -> str:
-    """`±1.2 %`, half the interval as a share of the mean."""
+    """Format half the interval as a share of the mean, `±1.2 %`."""
     half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
     return MISSING if half is None else f"±{half * 100:.1f} %"
 
 
-def build_row(state: CellState, found: dict[str, Summary]) -> list[str]:
-    """The cells of one line, in the order of `COLUMNS`."""
+def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
+    """Return the fields of one row, in the order of `COLUMNS`."""
     cell = state.cell
 
     def mean(name: str) -> float | None:
-        return found[name].mean if name in found else None
+        return figures[name].mean if name in figures else None
 
-    rate = found.get(metrics.choose_headline_metric(state))
+    rate = figures.get(metrics.choose_headline_metric(state))
     peak = mean("peak_memory_reserved_bytes") or mean("peak_memory_host_bytes")
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     if status == "ok" and state.saturated:
@@ -179,35 +194,35 @@ def build_row(state: CellState, found: dict[str, Summary]) -> list[str]:
 
 
 def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
-    """One line for a cell that has just ended."""
-    found = finals.of(state, seed)
-    rate = found.get(metrics.choose_headline_metric(state))
+    """Format the line that a run prints when a cell ends."""
+    figures = finals.of(state, seed)
+    rate = figures.get(metrics.choose_headline_metric(state))
     if state.status != "ok" or rate is None:
         return f"{labels.format_short_label(state.cell)}: {_format_failure(state)}"
-    words = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
+    parts = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
     if state.cell.serving is not None:
-        words += serving_table.build_summary_parts(state, found)
+        parts += serving_table.build_summary_parts(state, figures)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
-        wanted = (name == "e2e_ms") == (state.family == "encoder")
-        wanted = wanted and state.cell.serving is None
-        if wanted and name in found and found[name].mean is not None:
-            words.append(f"{label} {format_figure(found[name].mean)} ms")
+        is_listed = (name == "e2e_ms") == (state.family == "encoder")
+        is_listed = is_listed and state.cell.serving is None
+        if is_listed and name in figures and figures[name].mean is not None:
+            parts.append(f"{label} {format_figure(figures[name].mean)} ms")
     invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
     return sanitise(
-        f"{labels.format_short_label(state.cell)}: " + "  ".join(words) + f"  n = {rate.n}{invalid}"
+        f"{labels.format_short_label(state.cell)}: " + "  ".join(parts) + f"  n = {rate.n}{invalid}"
     )
 
 
 def _format_failure(state: CellState) -> str:
     place = f" at {state.finished.phase}" if state.finished and state.finished.phase else ""
-    wanted = state.finished.wanted_bytes if state.finished else None
-    room = f"{format_figure(wanted / GIB)} GiB wanted" if wanted else ""
-    said = ": ".join(filter(None, (", ".join(filter(None, (state.reason, room))), state.hint)))
-    return sanitise(f"{state.status}{place}" + (f": {said}" if said else ""))
+    wanted_bytes = state.finished.wanted_bytes if state.finished else None
+    room = f"{format_figure(wanted_bytes / GIB)} GiB wanted" if wanted_bytes else ""
+    reason = ": ".join(filter(None, (", ".join(filter(None, (state.reason, room))), state.hint)))
+    return sanitise(f"{state.status}{place}" + (f": {reason}" if reason else ""))
 
 
 def format_report(state: SessionState, finals: FinalMetrics) -> str:
-    """The whole table with its heading and its notes; ends with a newline."""
+    """Format the whole report: heading, tables and notes; ends with a newline."""
     header = state.header
     if header is None:
         return "an empty session\n"
@@ -230,8 +245,8 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
         lines += ["", *served]
     notes: dict[str, list[str]] = {}
     for c in state.cells.values():
-        said = [_format_failure(c)] if c.over and c.status != "ok" else []
-        for note in said + build_cell_notes(state, c, finals):
+        failure = [_format_failure(c)] if c.over and c.status != "ok" else []
+        for note in failure + build_cell_notes(state, c, finals):
             notes.setdefault(sanitise(note), []).append(c.cell.id)
     if notes:
         total = len(state.cells)
@@ -239,8 +254,8 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
         for note, ids in notes.items():
             where = "all cells" if len(ids) == total > 1 else ", ".join(_name_cells(state, ids))
             lines.append(f"{where}: {note}")
-    said = published.format_published(state, finals, format_figure)
-    lines += ["", *said] if said else []
+    quoted = published.format_published(state, finals, format_figure)
+    lines += ["", *quoted] if quoted else []
     if state.ended is None:
         lines += ["", "the session has no end: the run is still going on or was cut off"]
     elif state.ended.reason == "stopped":
@@ -249,7 +264,7 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
 
 
 def _format_memory(machine: Machine) -> str:
-    """RAM, and what of it the cgroup allows."""
+    """Format the RAM, and the part of it that the cgroup allows."""
     limit, total = machine.memory_limit_bytes, f"{machine.memory_bytes / GIB:.0f} GiB"
     return f"{limit / GIB:.3g} of {total}" if limit else total
 
@@ -257,5 +272,5 @@ def _format_memory(machine: Machine) -> str:
 def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
     if state.versus is not None:
         return [state.versus.letter(i) for i in ids]
-    shown = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
-    return [*shown, f"{len(ids) - 4} more"] if len(ids) > 4 else shown
+    names = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
+    return [*names, f"{len(ids) - 4} more"] if len(ids) > 4 else names
