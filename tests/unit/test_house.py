@@ -64,7 +64,6 @@ def cycles(imports: dict[str, set[str]]) -> list[list[str]]:
     return [group for group in groups if len(group) > 1]
 
 
-@pytest.mark.xfail(strict=True, reason="not yet everywhere")
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = grimp.build_graph("txtop", cache_dir=None)
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
