@@ -1,6 +1,6 @@
-"""This user's own defaults, in `settings.toml`: each key checked by itself, the theme written back.
+"""The user's own defaults, in `settings.toml`: read key by key; the theme is written back.
 
-The command line goes before the settings, the settings before what txtop does by itself.
+The command line goes before the settings, the settings before txtop's own defaults.
 """
 
 from __future__ import annotations
@@ -85,27 +85,27 @@ SETTING_SPECS = (
 
 
 def get_settings_path() -> Path:
-    """Where this user's settings live; `XDG_CONFIG_HOME` moves them."""
+    """Return the path of the user's settings; `XDG_CONFIG_HOME` moves it."""
     from platformdirs import user_config_path
 
     return user_config_path("txtop") / "settings.toml"
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Reads the settings. What is missing, broken or foreign in them leaves the default."""
+    """Read the settings. Anything missing, broken or unknown leaves its default."""
     path = path or get_settings_path()
     try:
-        found = tomllib.loads(_read_text(path))
+        table = tomllib.loads(_read_text(path))
     except FileNotFoundError:
         return Settings()
     except (OSError, ValueError, RecursionError) as error:
         return Settings(problems=(f"{path.name} {_describe_error(error)}: it is left out",))
     values: dict[str, Any] = {}
     problems = []
-    known = {key.name: key for key in SETTING_SPECS}
-    for name, value in found.items():
-        if name not in known:
-            hint = did_you_mean(name, known, f"keys: {', '.join(known)}")
+    specs = {key.name: key for key in SETTING_SPECS}
+    for name, value in table.items():
+        if name not in specs:
+            hint = did_you_mean(name, specs, f"keys: {', '.join(specs)}")
             problems.append(f"{path.name}: {sanitise(name, 40)} is no key: {hint}")
             continue
         try:
@@ -113,7 +113,7 @@ def load_settings(path: Path | None = None) -> Settings:
             values[name] = getattr(checked, name)
         except (msgspec.ValidationError, OverflowError):
             given = _as_given(name, value)
-            problems.append(f"{path.name}: {given} is left out: it has to be {known[name].valid}")
+            problems.append(f"{path.name}: {given} is left out: it has to be {specs[name].valid}")
     return Settings(**values, problems=tuple(problems))
 
 
@@ -144,13 +144,14 @@ def _describe_error(error: Exception) -> str:
     return f"is no TOML ({'nested too deep' if deep else sanitise(str(error), 120)})"
 
 
-def render_settings(shown: Settings) -> str:
-    """The file that makes these settings: every key with what it is for, and those that were not
-    chosen as comments."""
+def render_settings(settings: Settings) -> str:
+    """Render the file that makes these settings: every key with its purpose, unset ones as
+    comments.
+    """
     parts = ["# txtop's settings. What a command line says goes before them.\n"]
     for key in SETTING_SPECS:
         about = "".join(f"# {line}\n" for line in key.about.splitlines())
-        value = getattr(shown, key.name)
+        value = getattr(settings, key.name)
         off = "# " if value is None else ""
         parts.append(
             f"{about}{off}{_format_toml(key.name, key.default if value is None else value)}\n"
@@ -159,7 +160,7 @@ def render_settings(shown: Settings) -> str:
 
 
 def create_settings_file(path: Path | None = None) -> Path | None:
-    """Writes a file of settings that chooses nothing yet; null where there is one already.
+    """Write a settings file that sets nothing yet. Return None if there is one already.
 
     Raises `OSError`.
     """

@@ -44,12 +44,12 @@ def find_knees(session: SessionState) -> dict[Cell, CellState]:
     for state in session.cells.values():
         if state.cell.serving is not None:
             servers.setdefault(state.cell.server, []).append(state)
-    found = {}
+    knees = {}
     for server, states in servers.items():
         done = session.ended is not None or all(state.over for state in states)
         if done and (best := _knee(states)) is not None:
-            found[server] = best
-    return found
+            knees[server] = best
+    return knees
 
 
 def _knee(states: Iterable[CellState]) -> CellState | None:

@@ -1,4 +1,4 @@
-"""What `txtop doctor` finds of this machine without loading torch, for the home screen."""
+"""Run the doctor's probe without loading torch, for the home screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finding:
 
 
 def parse_findings(output: bytes) -> tuple[Finding, ...]:
-    """What a probe printed, the worst first and of equals the GPU."""
+    """Parse the output of a probe, the worst finding first and the GPU first among equals."""
     try:
         entries = decode_probe_reply(output)
     except ValueError:
@@ -38,18 +38,20 @@ def parse_findings(output: bytes) -> tuple[Finding, ...]:
 
 
 class DoctorProbe:
-    """Runs the probe of telemetry as a command of its own, a while after the first picture, and
-    takes its answer without waiting for it. `findings` is null until then; once is enough."""
+    """The sampler's probe, run as a command a while after the first paint, without blocking.
+
+    `findings` is None until its answer came; it runs once.
+    """
 
     def __init__(
-        self, known: tuple[Finding, ...] | None = None, *, after_s: float = PROBE_DELAY_S
+        self, findings: tuple[Finding, ...] | None = None, *, after_s: float = PROBE_DELAY_S
     ) -> None:
-        self.findings = known
+        self.findings = findings
         self._at_s = time.monotonic() + after_s
         self._probe: subprocess.Popen[bytes] | None = None
 
     def poll(self) -> bool:
-        """True when findings have come."""
+        """Return True if the findings have arrived."""
         if self.findings is not None or time.monotonic() < self._at_s:
             return False
         if self._probe is None:
@@ -75,7 +77,7 @@ class DoctorProbe:
         return False
 
     def close(self) -> None:
-        """Ends the probe."""
+        """End the probe."""
         if self._probe is not None and self._probe.poll() is None:
             self._probe.kill()
             with suppress(subprocess.TimeoutExpired):

@@ -73,17 +73,17 @@ class FrameLoop(Generic[S, F]):
         self._thread.start()
 
     def close(self) -> None:
-        """The thread ends by itself; nobody waits for it."""
+        """Ask the thread to end; nobody waits for it."""
         self._stop.set()
         self._hurry.set()
 
     def ask(self, change: Callable[[S], object]) -> None:
-        """Does something to the source in the pump's thread and shows the outcome at once."""
+        """Run a change of the source in the loop's thread and build a frame at once."""
         self._asked.put(change)
         self._hurry.set()
 
     def take(self) -> F | None:
-        """The newest frame, once."""
+        """Take the newest frame, once."""
         with self._guard:
             frame, self._slot = self._slot, None
         return frame

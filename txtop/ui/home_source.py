@@ -1,4 +1,4 @@
-"""This machine alone, as the home screen shows it: a sampler of its own, and the sessions here."""
+"""The source of the home screen's frames: a sampler of its own, and the recorded sessions."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ READ_BYTES = 1 << 16
 
 
 class HomeSource:
-    """Folds the samples of a sampler that it starts, unrecorded, and looks for sessions.
+    """This machine and its sessions, kept current for the home screen.
 
-    The sampler ends with this process (it watches its standard input) or with `close`. Without
-    one, the series stay empty and `problem` says why.
+    It starts a sampler and folds its samples without recording them. The sampler ends with this
+    process (it watches its standard input) or with `close`. Without one the series stay empty and
+    `problem` says why.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class HomeSource:
 
     @property
     def findings(self) -> tuple[Finding, ...] | None:
-        """What the doctor found."""
+        """The doctor's findings, or None before they arrived."""
         return self._doctor.findings
 
     def load_history(self) -> None:
-        """Reads what runs took on this machine, where that may have changed."""
+        """Read how long earlier runs took on this machine, if that may have changed."""
         if self._learnt == self._seen:
             return
         from txtop.forecast.history import load_history
@@ -96,7 +97,7 @@ class HomeSource:
             os.set_blocking(self._sampler.stdout.fileno(), False)
 
     def update(self, elapsed_ns: int = 0) -> bool:
-        """Folds what came since the last call; now and then looks for sessions."""
+        """Fold the samples since the last call, and look for sessions now and then."""
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
@@ -106,8 +107,8 @@ class HomeSource:
             if self.sessions is None or seen != self._seen:
                 self._seen = seen
                 self.recorded = len(seen)
-                found = catalog.list_recent(MAX_SESSIONS, self._session_dir)
-                self.sessions = tuple(map(build_listed_session, found))
+                entries = catalog.list_recent(MAX_SESSIONS, self._session_dir)
+                self.sessions = tuple(map(build_listed_session, entries))
                 changed = True
         return changed
 
@@ -144,48 +145,50 @@ class HomeSource:
 
 
 def _compute_signature(folder: Path) -> frozenset[tuple[str, int]]:
-    """Which sessions there are and how far written: reading them all again is for changes alone."""
-    found = set()
+    """Return names and sizes of all sessions; they are read again only when this changes."""
+    signature = set()
     try:
         for path in folder.iterdir():
             with suppress(OSError):
-                found.add((path.name, find_log_path(path).stat().st_mtime_ns))
+                signature.add((path.name, find_log_path(path).stat().st_mtime_ns))
     except OSError:
         return frozenset()
-    return frozenset(found)
+    return frozenset(signature)
 
 
-def build_listed_session(found: catalog.CatalogEntry) -> ListedSession:
-    """A session as a line; one without an end is running if its runner answers."""
-    if found.ended in ("done", "stopped", "failed"):
-        stage: SessionStage = found.ended  # type: ignore[assignment]
-    elif not found.bundled and open_runner_handle(found.path).status() is not None:
+def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
+    """Build the line of a session; one without an end is running if its runner answers."""
+    if entry.ended in ("done", "stopped", "failed"):
+        stage: SessionStage = entry.ended  # type: ignore[assignment]
+    elif not entry.bundled and open_runner_handle(entry.path).status() is not None:
         stage = "running"
     else:
         stage = "cut off"
     return ListedSession(
-        path=found.path,
-        label=sanitise(found.id, 80),
-        models=sanitise(" ".join([*found.models, *(["A/B"] if found.versus else [])]), 120),
-        wall_s=found.wall_s,
-        cells_ok=found.cells_ok,
-        cells_total=found.cells_total,
+        path=entry.path,
+        label=sanitise(entry.id, 80),
+        models=sanitise(" ".join([*entry.models, *(["A/B"] if entry.versus else [])]), 120),
+        wall_s=entry.wall_s,
+        cells_ok=entry.cells_ok,
+        cells_total=entry.cells_total,
         stage=stage,
-        bundled=found.bundled,
-        precisions=sanitise(" ".join(found.precisions), 120),
-        size_bytes=found.size_bytes,
+        bundled=entry.bundled,
+        precisions=sanitise(" ".join(entry.precisions), 120),
+        size_bytes=entry.size_bytes,
     )
 
 
 def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
-    """One frame: running sessions first, then the newest, then those that came with txtop."""
-    found = machine.sessions
-    if found is not None:
-        found = tuple(sorted(found, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s)))
+    """Build one frame: running sessions first, then the newest, then the bundled ones."""
+    sessions = machine.sessions
+    if sessions is not None:
+        sessions = tuple(
+            sorted(sessions, key=lambda s: (s.stage != "running", s.bundled, -s.wall_s))
+        )
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
         machine=devices.build_machine(machine.state),
-        sessions=found,
+        sessions=sessions,
         now_s=now_s,
         problem=machine.problem,
         room=read_free_memory(machine.state),

@@ -28,9 +28,9 @@ class RunnerHandle(Protocol):
 
 
 class RunnerLink:
-    """Talks to a runner from a thread of its own: a runner that hangs delays nobody but this one.
+    """A thread that talks to a runner, so that one that hangs delays nobody else.
 
-    `status` is the last answer, `silent_s` how long there has been none.
+    `status` is the last answer, `silent_s` the time since it.
     """
 
     def __init__(self, control: RunnerHandle, on_refused: Callable[[str], None]) -> None:
@@ -47,14 +47,14 @@ class RunnerLink:
         return time.monotonic() - self._heard_s
 
     def send(self, action: str, label: str = "") -> None:
-        """Asks the runner for pause, resume, skip, stop or a marker; returns at once."""
+        """Ask the runner for pause, resume, skip, stop or a marker; return at once."""
         self._orders.put((action, label))
 
     def close(self) -> None:
         self._orders.put(None)
 
     def join(self, seconds: float) -> None:
-        """Waits until every order was sent, after `close`."""
+        """Wait until every request was sent, after `close`."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -76,7 +76,7 @@ class RunnerLink:
 
 
 def open_runner_handle(path: Path) -> RunnerHandle:
-    """The control socket of a session; imported late, since the first picture needs none."""
+    """Open the control socket of a session; imported late, since the first paint needs none."""
     from txtop.runner.client import ControlClient
 
     return ControlClient(path)

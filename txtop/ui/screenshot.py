@@ -1,4 +1,4 @@
-"""A picture of the screen as a file."""
+"""Save a picture of the screen as an SVG file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
 def save_screenshot(svg: str) -> Path | None:
-    """Writes the picture into the current folder, or else beside the sessions; null if neither."""
+    """Write the picture into the current folder, else beside the sessions. Return None if neither
+    works.
+    """
     from platformdirs import user_state_path
 
     body = _FONT_FACE.sub("", svg)

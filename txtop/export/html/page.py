@@ -156,17 +156,18 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
 
 
 def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
-    found = finals.of(cell, state.plan.seed)
-    rate = found.get(metrics.choose_headline_metric(cell))
+    summaries = finals.of(cell, state.plan.seed)
+    rate = summaries.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
         return Card(labels.format_short_label(cell.cell), cell.reason, status)
-    words = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
+    parts = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
-        words.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
-    words.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else f"few: n = {rate.n}")
-    words += serving_table.build_summary_parts(cell, found) if cell.cell.serving is not None else []
-    about = " · ".join(words)
+        parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
+    parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else f"few: n = {rate.n}")
+    if cell.cell.serving is not None:
+        parts += serving_table.build_summary_parts(cell, summaries)
+    about = " · ".join(parts)
     return Card(
         labels.format_short_label(cell.cell),
         about,
@@ -181,8 +182,8 @@ def _notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:
     """Return each note with the cells that it concerns."""
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
-        said = [f"{cell.status}: {cell.reason}"] if cell.reason else []
-        for note in said + build_cell_notes(state, cell, finals):
+        notes = [f"{cell.status}: {cell.reason}"] if cell.reason else []
+        for note in notes + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
     return [(_where(cells, len(state.cells)), note) for note, cells in by_note.items()]
 

@@ -1,4 +1,4 @@
-"""The terminal as a fact: what it can draw, and the moment it goes away."""
+"""The terminal: what can be drawn on it, and the moment it goes away."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _WIDE_LANGUAGES = ("zh", "ja", "ko")
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What can be drawn here. Without `screen`, plain lines; `why` then names the reason."""
+    """The terminal's abilities. Without `screen` only plain lines work; `why` names the
+    reason.
+    """
 
     screen: bool
     why: str
@@ -41,7 +43,7 @@ def detect_capabilities(
     stdin_tty: bool | None = None,
     stdout_tty: bool | None = None,
 ) -> Capabilities:
-    """Looks at the environment and at the two descriptors of the terminal."""
+    """Detect the terminal's abilities from the environment and its two descriptors."""
     environ = os.environ if environ is None else environ
     term = environ.get("TERM", "")
     if not (_is_tty(1) if stdout_tty is None else stdout_tty):
@@ -133,7 +135,7 @@ class TerminalGuard:
         os.close(self._wake_write)
 
     def leave_within(self, seconds: float) -> None:
-        """Ends the process hard if it is still here then."""
+        """Kill the process if it is still running after that time."""
         self._deadline_s = time.monotonic() + seconds
         self._wake(b"d")
 
@@ -158,12 +160,12 @@ class TerminalGuard:
                     poll.unregister(self._fd)
                     self._lose()
                     continue
-                said = os.read(self._wake_read, 64)
-                if b"h" in said:
+                signals = os.read(self._wake_read, 64)
+                if b"h" in signals:
                     self._lose()
-                for _ in range(said.count(b"i")):
+                for _ in range(signals.count(b"i")):
                     self._on_interrupt()
-                if b"q" in said:
+                if b"q" in signals:
                     return
 
     def _lose(self) -> None:
@@ -184,7 +186,7 @@ RESTORE_SEQUENCE = "\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?10
 
 
 def restore_terminal(fd: int, attributes: list[Any] | None) -> None:
-    """Gives the terminal back as it was, as far as it still answers; never blocks, never raises."""
+    """Restore the terminal as far as it still answers; never block, never raise."""
     with suppress(OSError):
         out = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(out, RESTORE_SEQUENCE.encode())
@@ -195,7 +197,7 @@ def restore_terminal(fd: int, attributes: list[Any] | None) -> None:
 
 
 def detach_stdio() -> None:
-    """Turns the standard descriptors to nowhere: a dead terminal would refuse every write."""
+    """Redirect the standard descriptors to nowhere: a dead terminal would refuse every write."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)
