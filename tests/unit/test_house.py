@@ -112,7 +112,7 @@ def test_every_document_that_is_cited_is_in_the_repository() -> None:
 
 @pytest.mark.xfail(strict=True, reason="not yet everywhere")
 def test_locals_are_named_for_their_content() -> None:
-    """Fields of a class are not locals: their names stand beside the name of what they belong to."""
+    """Check all but the fields of classes, whose names are read beside that of their owner."""
     refused = []
     for path, _, tree in sources():
         classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
