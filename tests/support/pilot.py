@@ -15,6 +15,7 @@ from txtop.runner.control_protocol import RunnerStatus
 from txtop.ui import home_source
 from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.modes import AppMode
+from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.home import HomeScreen
 from txtop.ui.screens.one_session import OneSessionScreen
 from txtop.ui.screens.session_screen import SessionScreen
@@ -79,10 +80,10 @@ def session_screen(app: TxtopApp) -> OneSessionScreen[Any]:
     return app.mode_screen
 
 
-def footer_keys(app: TxtopApp) -> dict[str, str]:
-    """What the keys of the last row do."""
+def footer_keys(app: TxtopApp) -> KeyHints:
+    """The keys of the last row and what they do."""
     assert isinstance(app.mode_screen, SessionScreen)
-    return dict(app.mode_screen.footer)
+    return app.mode_screen.footer
 
 
 def text(app: TxtopApp) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,14 @@ from txtop.plan.plan import Plan
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.ui.app import TxtopApp
-from txtop.ui.keymap import COMMANDS, find_commands
+from txtop.ui.keymap import find_commands, list_commands
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
+from txtop.ui.screens.home import HomeScreen
+from txtop.ui.screens.live import LiveScreen
+from txtop.ui.screens.matrix import MatrixScreen
+from txtop.ui.screens.mode_screen import ModeScreen
+from txtop.ui.screens.replay import ReplayScreen
 
 
 @pytest.fixture
@@ -242,11 +248,15 @@ def test_times_as_people_write_them(typed: str, seconds: float | None) -> None:
 
 def test_the_palette_finds_by_word_and_by_letters() -> None:
     assert find_commands("live", "skip")[0].action == "skip_cell"
-    assert find_commands("live", "svg")[0].action == "picture"
+    assert find_commands("live", "svg")[0].action == "app.picture"
     assert find_commands("replay", "cell") and not find_commands("home", "zzz")
-    assert {c.action.partition("(")[0] for c in COMMANDS} <= {
-        name.removeprefix("action_") for name in dir(TxtopApp)
-    }
+
+
+@pytest.mark.parametrize("screen", [HomeScreen, MatrixScreen, LiveScreen, ReplayScreen])
+def test_every_command_of_a_screen_is_an_action(screen: type[ModeScreen[Any]]) -> None:
+    for command in list_commands(screen.kind):
+        owner, _, action = command.action.partition("(")[0].rpartition(".")
+        assert hasattr(TxtopApp if owner == "app" else screen, f"action_{action}"), command
 
 
 async def test_home_without_a_session_says_what_to_press(quiet_machine: None) -> None:
