@@ -217,5 +217,5 @@ def test_footer_and_help_say_how_to_open_a_cell() -> None:
     assert build_footer_keys("replay", back=True, cell="open")[:3] == (
         ("esc", "back"), ("tab", "next cell"), ("↑ ↓", "scroll"),
     )  # fmt: skip
-    titles = {command.shown: command.title for command in COMMANDS if "replay" in command.where}
+    titles = {command.sign: command.title for command in COMMANDS if "replay" in command.where}
     assert "cell" in titles["enter"] and "cell" in titles["tab"]

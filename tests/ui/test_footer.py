@@ -51,7 +51,7 @@ def test_keys_are_named_once_on_a_screen() -> None:
     for where in ("home", "matrix", "live", "replay"):
         keys = [key for command in list_commands(where) for key in command.keys.split(",")]
         assert len(keys) == len(set(keys))
-    assert len({c.shown for c in COMMANDS if c.keys == "space"}) == 1
+    assert len({c.sign for c in COMMANDS if c.keys == "space"}) == 1
 
 
 @pytest.fixture

@@ -254,7 +254,7 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
 def test_every_key_of_a_footer_stands_in_the_table() -> None:
     moves = {"← → ↑ ↓", "↑ ↓", "pgdn"}
     for where in ("home", "matrix"):
-        shown = {c.shown for c in COMMANDS if where in c.where}
+        shown = {c.sign for c in COMMANDS if where in c.where}
         for marked in (0, 2):
             keys = build_footer_keys(where, resumable=True, marked=marked)  # type: ignore[arg-type]
             assert {key for key, _ in keys} - moves <= shown

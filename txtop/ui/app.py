@@ -344,7 +344,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         screen = self.mode_screen
 
         def find(typed: str) -> list[Choice]:
-            return [Choice(c.action, c.title, c.shown) for c in find_commands(screen.kind, typed)]
+            return [Choice(c.action, c.title, c.sign) for c in find_commands(screen.kind, typed)]
 
         async def run(action: str | None) -> None:
             if action is not None:

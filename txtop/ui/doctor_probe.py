@@ -1,4 +1,4 @@
-"""Run the doctor's probe without loading torch, for the home screen."""
+"""The findings of `txtop doctor` that need no torch, collected for the home screen."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Finding:
 
 
 def parse_findings(output: bytes) -> tuple[Finding, ...]:
-    """Parse the output of a probe, the worst finding first and the GPU first among equals."""
+    """Parse the output of a probe; the worst finding first, and among equals the GPU."""
     try:
         entries = decode_probe_reply(output)
     except ValueError:
@@ -33,14 +33,15 @@ def parse_findings(output: bytes) -> tuple[Finding, ...]:
     findings = [
         Finding(entry.state, sanitise(entry.capability, 40), sanitise(entry.detail, 200))
         for entry in entries
+        if entry.state in STATE_ORDER
     ]
     return tuple(sorted(findings, key=lambda f: (STATE_ORDER.index(f.state), f.what != "gpu")))
 
 
 class DoctorProbe:
-    """The sampler's probe, run as a command a while after the first paint, without blocking.
-
-    `findings` is None until its answer came; it runs once.
+    """The probe of telemetry: a command of its own, started a while after the first picture, whose
+    answer is taken without waiting for it. `findings` is `None` until then; given at the start,
+    there is no probe.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class DoctorProbe:
         self._probe: subprocess.Popen[bytes] | None = None
 
     def poll(self) -> bool:
-        """Return True if the findings have arrived."""
+        """Start the probe or look for its answer; True when there are new findings."""
         if self.findings is not None or time.monotonic() < self._at_s:
             return False
         if self._probe is None:

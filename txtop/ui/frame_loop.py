@@ -1,6 +1,6 @@
-"""The background thread of the screen: it opens a source, keeps it current and hands over frames.
+"""The background thread of the screen, which keeps a source current and builds frames from it.
 
-Nothing here touches Textual. A frame that was not taken yet is replaced, never queued, so that a
+It does not import Textual. A frame that was not taken yet is replaced, never queued, so that a
 slow terminal sees fewer frames and not older ones.
 """
 
@@ -36,9 +36,9 @@ F = TypeVar("F")
 
 
 class FrameLoop(Generic[S, F]):
-    """Keeps one source current at `fps` and leaves the newest frame in a slot.
+    """A thread that keeps one source current at `fps` and leaves the newest frame in a slot.
 
-    `open_source`, `build` and what `ask` brings run in the pump's thread; `wake` is called from it
+    `open_source`, `build` and what `ask` brings run in this thread; `wake` is called from it
     when a frame lies in the empty slot, `fail` once if anything raised, and the thread then ends.
     After a frame that is `late` another is built, whether the source has changed or not.
     """
@@ -73,17 +73,17 @@ class FrameLoop(Generic[S, F]):
         self._thread.start()
 
     def close(self) -> None:
-        """Ask the thread to end; nobody waits for it."""
+        """Tell the thread to end, without waiting for it."""
         self._stop.set()
         self._hurry.set()
 
     def ask(self, change: Callable[[S], object]) -> None:
-        """Run a change of the source in the loop's thread and build a frame at once."""
+        """Change the source in this thread, and build a frame of the outcome at once."""
         self._asked.put(change)
         self._hurry.set()
 
     def take(self) -> F | None:
-        """Take the newest frame, once."""
+        """Take the newest frame out of the slot; `None` if it was taken already."""
         with self._guard:
             frame, self._slot = self._slot, None
         return frame

@@ -1,4 +1,4 @@
-"""The source of the home screen's frames: a sampler of its own, and the recorded sessions."""
+"""The source of the home screen: a sampler of its own, and the sessions of this machine."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ READ_BYTES = 1 << 16
 
 
 class HomeSource:
-    """This machine and its sessions, kept current for the home screen.
+    """The samples of a sampler that is started for it, unrecorded, and the sessions on disk.
 
     It starts a sampler and folds its samples without recording them. The sampler ends with this
     process (it watches its standard input) or with `close`. Without one the series stay empty and
@@ -64,11 +64,11 @@ class HomeSource:
 
     @property
     def findings(self) -> tuple[Finding, ...] | None:
-        """The doctor's findings, or None before they arrived."""
+        """The findings of the doctor; `None` until there are any."""
         return self._doctor.findings
 
     def load_history(self) -> None:
-        """Read how long earlier runs took on this machine, if that may have changed."""
+        """Read the times of earlier runs on this machine, if sessions have changed since."""
         if self._learnt == self._seen:
             return
         from txtop.forecast.history import load_history
@@ -97,7 +97,7 @@ class HomeSource:
             os.set_blocking(self._sampler.stdout.fileno(), False)
 
     def update(self, elapsed_ns: int = 0) -> bool:
-        """Fold the samples since the last call, and look for sessions now and then."""
+        """Fold new samples; every `SCAN_EVERY_S` look for sessions. True if something changed."""
         changed = self._read()
         changed |= self._doctor.poll()
         now_s = time.monotonic()
@@ -133,7 +133,7 @@ class HomeSource:
         return bool(whole)
 
     def close(self) -> None:
-        """Ends the sampler and the probe."""
+        """End the sampler and the probe."""
         self._doctor.close()
         if self._sampler is None:
             return
@@ -145,7 +145,9 @@ class HomeSource:
 
 
 def _compute_signature(folder: Path) -> frozenset[tuple[str, int]]:
-    """Return names and sizes of all sessions; they are read again only when this changes."""
+    """Return the sessions with the times of their last writes: reading them takes long, so it is
+    done for changes alone.
+    """
     signature = set()
     try:
         for path in folder.iterdir():
@@ -179,11 +181,11 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
 
 
 def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
-    """Build one frame: running sessions first, then the newest, then the bundled ones."""
+    """Build a frame: running sessions first, then the newest, then those that came with txtop."""
     sessions = machine.sessions
     if sessions is not None:
         sessions = tuple(
-            sorted(sessions, key=lambda s: (s.stage != "running", s.bundled, -s.wall_s))
+            sorted(sessions, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s))
         )
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",

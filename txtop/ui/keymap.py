@@ -14,13 +14,13 @@ SESSION_SCREENS: tuple[ScreenKind, ...] = ("live", "replay")
 
 @dataclass(frozen=True)
 class KeyCommand:
-    """One command: `keys` as Textual names them, `shown` as a person reads them.
+    """One command: `keys` as Textual names them, `sign` as a person reads them.
 
     `action` is a method of the screens of `where`; with the prefix `app.`, of the application.
     """
 
     keys: str
-    shown: str
+    sign: str
     title: str
     action: str
     where: tuple[ScreenKind, ...] = ALL_SCREENS
@@ -148,7 +148,7 @@ def build_footer_keys(
 
 def resolve_key(sign: str) -> str:
     """Return the key that a sign of the footer stands for, as Textual names it; empty for none."""
-    named = {command.shown: command.keys.split(",")[0] for command in COMMANDS}
+    named = {command.sign: command.keys.split(",")[0] for command in COMMANDS}
     return {**named, "↑": "up", "↓": "down", "pgdn": "pagedown"}.get(sign, "")
 
 

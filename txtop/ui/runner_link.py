@@ -1,4 +1,4 @@
-"""Talk to a runner's control socket from a thread of its own."""
+"""The link of a screen to the control socket of a runner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STATUS_EVERY_S = 1.0
 
 
 class RunnerHandle(Protocol):
-    """The runner as its control socket shows it."""
+    """The control socket of a runner."""
 
     def status(self) -> RunnerStatus | None: ...
 
@@ -28,7 +28,7 @@ class RunnerHandle(Protocol):
 
 
 class RunnerLink:
-    """A thread that talks to a runner, so that one that hangs delays nobody else.
+    """A thread that talks to a runner, so that a runner that hangs delays nothing else.
 
     `status` is the last answer, `silent_s` the time since it.
     """
@@ -54,7 +54,7 @@ class RunnerLink:
         self._orders.put(None)
 
     def join(self, seconds: float) -> None:
-        """Wait until every request was sent, after `close`."""
+        """Wait until every order was sent, after `close`."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
@@ -76,7 +76,7 @@ class RunnerLink:
 
 
 def open_runner_handle(path: Path) -> RunnerHandle:
-    """Open the control socket of a session; imported late, since the first paint needs none."""
+    """Open the control socket of a session; imported late, since the first picture needs none."""
     from txtop.runner.client import ControlClient
 
     return ControlClient(path)

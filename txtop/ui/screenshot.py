@@ -7,13 +7,14 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-# Textual's picture asks a web server for its font; a picture must not fetch anything.
+# Textual's picture loads its font from a web server; a picture must not fetch anything.
 _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
 def save_screenshot(svg: str) -> Path | None:
-    """Write the picture into the current folder, else beside the sessions. Return None if neither
-    works.
+    """Write the picture into the current folder, or else beside the sessions.
+
+    Returns its path, or `None` if neither can be written.
     """
     from platformdirs import user_state_path
 

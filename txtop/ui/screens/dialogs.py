@@ -116,7 +116,7 @@ class HelpDialog(Dialog[None]):
         self.hint = adapt_text("↑ ↓ more, another key goes back" if more else "any key goes back")
         shown = self._commands[self._first : self._first + self._room]
         return [
-            [(f"{adapt_text(item.shown):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
+            [(f"{adapt_text(item.sign):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
             for item in shown
         ]
 

@@ -204,7 +204,7 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
             self.query_one(f"#{name}", FramedPanel).focus()
 
     def next_plot(self) -> str:
-        """Show the next plot of the trade-offs, opening them first; return why there is none."""
+        """Show the next plot of the trade-offs, opening them first; return the reason if none."""
         if "tradeoffs" not in self.arrange_panels(self.size).places:
             self.panel(TRADEOFFS_NUMBER)
             return ""

@@ -1,1 +1,1 @@
-"""Talk to the terminal: what it can do, writing to it, leaving it as it was."""
+"""The terminal: its capabilities, the driver that writes to it, its restoring."""

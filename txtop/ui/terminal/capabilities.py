@@ -1,4 +1,4 @@
-"""The terminal: what can be drawn on it, and the moment it goes away."""
+"""The capabilities of the terminal, and the guard that notices when it goes away."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ _WIDE_LANGUAGES = ("zh", "ja", "ko")
 
 @dataclass(frozen=True)
 class Capabilities:
-    """The terminal's abilities. Without `screen` only plain lines work; `why` names the
-    reason.
-    """
+    """The drawing that a terminal supports. `why` is the reason if only plain lines can be."""
 
     screen: bool
     why: str
@@ -43,7 +41,7 @@ def detect_capabilities(
     stdin_tty: bool | None = None,
     stdout_tty: bool | None = None,
 ) -> Capabilities:
-    """Detect the terminal's abilities from the environment and its two descriptors."""
+    """Detect capabilities from the environment and the two descriptors of the terminal."""
     environ = os.environ if environ is None else environ
     term = environ.get("TERM", "")
     if not (_is_tty(1) if stdout_tty is None else stdout_tty):
@@ -84,7 +82,7 @@ def _detect_glyphs(environ: Mapping[str, str], term: str) -> GlyphMode:
 
 
 class TerminalGuard:
-    """Watches the terminal and the signals while a screen is up, from a thread of its own.
+    """A thread that watches the terminal and the signals while a screen is up.
 
     `on_lost` is called once when the terminal is gone (hangup, error, or SIGHUP), `on_interrupt`
     at every SIGINT and SIGTERM; both in the guard's thread. A process that is still there
@@ -135,7 +133,7 @@ class TerminalGuard:
         os.close(self._wake_write)
 
     def leave_within(self, seconds: float) -> None:
-        """Kill the process if it is still running after that time."""
+        """End the process hard if it is still here then."""
         self._deadline_s = time.monotonic() + seconds
         self._wake(b"d")
 
@@ -160,12 +158,12 @@ class TerminalGuard:
                     poll.unregister(self._fd)
                     self._lose()
                     continue
-                signals = os.read(self._wake_read, 64)
-                if b"h" in signals:
+                wakes = os.read(self._wake_read, 64)
+                if b"h" in wakes:
                     self._lose()
-                for _ in range(signals.count(b"i")):
+                for _ in range(wakes.count(b"i")):
                     self._on_interrupt()
-                if b"q" in signals:
+                if b"q" in wakes:
                     return
 
     def _lose(self) -> None:
@@ -186,7 +184,7 @@ RESTORE_SEQUENCE = "\x1b[?2004l\x1b[?7h\x1b[?2048l\x1b[?1000l\x1b[?1003l\x1b[?10
 
 
 def restore_terminal(fd: int, attributes: list[Any] | None) -> None:
-    """Restore the terminal as far as it still answers; never block, never raise."""
+    """Restore the terminal, as far as it still answers; never block and never raise."""
     with suppress(OSError):
         out = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
         os.write(out, RESTORE_SEQUENCE.encode())
@@ -197,7 +195,7 @@ def restore_terminal(fd: int, attributes: list[Any] | None) -> None:
 
 
 def detach_stdio() -> None:
-    """Redirect the standard descriptors to nowhere: a dead terminal would refuse every write."""
+    """Point the standard descriptors at the null device: a dead terminal refuses every write."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(nowhere, fd)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class TerminalWriter(io.TextIOBase):
-    """Writes text to a descriptor; once that fails, everything after is dropped without a word."""
+    """A text file over a descriptor. After a write that fails, everything is dropped silently."""
 
     def __init__(self, fd: int, on_lost: Callable[[], None]) -> None:
         self._fd = fd
@@ -46,7 +46,7 @@ class TerminalWriter(io.TextIOBase):
 
 
 class TerminalDriver(LinuxDriver):
-    """Draws on standard output, which was found to be a terminal; Textual takes standard error."""
+    """The driver that draws on standard output; Textual's own draws on standard error."""
 
     on_lost: Callable[[], None] = staticmethod(lambda: None)
 
@@ -64,11 +64,12 @@ class TerminalDriver(LinuxDriver):
 
     @property
     def backlog(self) -> int:
-        """Writes that the terminal has not taken yet."""
+        """The number of writes that the terminal has not taken yet."""
+        # Private to Textual: no public name tells how far the writer is behind.
         return self._writer_thread._queue.qsize() if self._writer_thread else 0
 
     def stop_reading(self) -> None:
-        """Ends the thread that reads keys: at the end of its input it would spin."""
+        """End the thread that reads keys: at the end of its input it would spin."""
         self.exit_event.set()
 
     def _lose(self) -> None:
@@ -76,16 +77,16 @@ class TerminalDriver(LinuxDriver):
         type(self).on_lost()
 
     def run_input_thread(self) -> None:
-        """A read that fails is a hangup, not a traceback."""
+        """Read keys; treat a read that fails as a hangup."""
         try:
             super().run_input_thread()
         except OSError:
             self._lose()
 
     def suspend_group(self) -> bool:
-        """Stops this process and whatever else the shell started with it (`make`, for one).
+        """Stop this process and the others of its job in the shell (`make`, for one).
 
-        False where no shell would ever continue it: the group is its session's leader.
+        Return False if no shell would ever continue it: the group leads its session.
         """
         if os.getsid(0) == os.getpgrp():
             return False

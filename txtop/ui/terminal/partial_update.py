@@ -1,4 +1,4 @@
-"""Send the terminal only the columns that changed.
+"""Screen updates that hold the columns that changed, and nothing before them.
 
 Textual's own update cuts a strip behind the last changed column alone, so that one digit at the end
 of a row costs the whole row, colours and all. This module relies on private names of Textual
@@ -21,19 +21,19 @@ class PartialUpdate(ChopsUpdate):
 
     def render_segments(self, console: Console) -> str:
         """Render the text with its escape sequences."""
-        strips = []
+        parts = []
         for y, first, last in self.spans:
             for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
                 if strip is None or x >= last or end <= first:
                     continue
                 start = max(x, first)
-                strips.append(Control.move_to(start, y).segment.text)
-                strips.append(strip.crop(start - x, min(end, last) - x).render(console))
-        return "".join(strips)
+                parts.append(Control.move_to(start, y).segment.text)
+                parts.append(strip.crop(start - x, min(end, last) - x).render(console))
+        return "".join(parts)
 
 
 def narrow_update(update: RenderableType | None) -> RenderableType | None:
-    """Return the same update in fewer bytes if possible."""
+    """Return the same update in fewer bytes, where that is possible."""
     if type(update) is ChopsUpdate:
         return PartialUpdate(update.chops, update.spans, update.chop_ends)
     return update
