@@ -179,7 +179,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self._open()
 
     def on_switch_mode(self, event: SwitchMode) -> None:
-        if event.screen is self.mode_screen:
+        if self.screen_stack and event.screen is self.mode_screen:
             self.switch_to(event.mode)
 
     def on_go_back(self) -> None:
@@ -187,7 +187,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.switch_to(self._home)
 
     def on_open_screen(self, event: OpenScreen) -> None:
-        if type(event.screen) is not type(self.mode_screen):
+        # A key that was pressed twice opens one.
+        if self.screen_stack and type(event.screen) is not type(self.mode_screen):
             self._paint_once()
             self.push_screen(event.screen)
 
@@ -198,8 +199,9 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
         def settled() -> None:
             self._settling = False
-            self.mode_screen.show_starting()
-            self.refresh()
+            if self.screen_stack:
+                self.mode_screen.show_starting()
+                self.refresh()
 
         self._settling = True
         self.set_timer(SETTLE_S, settled)
