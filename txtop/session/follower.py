@@ -63,5 +63,6 @@ class Follower:
         return changed
 
     def close(self) -> None:
+        """Close the log."""
         if self._reader is not None:
             self._reader.close()

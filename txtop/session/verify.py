@@ -60,6 +60,7 @@ class _LogCheck:
         self._closed = False
 
     def of(self, path: Path) -> LogVerification:
+        """Check the log at `path`. Raises `SessionError`."""
         result = self.found
         for number, line in iterate_raw_lines(path):
             if line is not None and not line.endswith(b"\n"):
@@ -120,7 +121,7 @@ class _LogCheck:
             self._end(number, event)
 
     def _segment(self) -> None:
-        """Start clocks anew and, from the second segment on, the digest.
+        """Start the clocks again and, from the second segment on, the digest.
 
         The first digest starts with the header.
         """

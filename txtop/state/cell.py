@@ -142,11 +142,13 @@ class CellState:
 
     @property
     def hint(self) -> str:
+        """The next step after a failure or a refusal; empty if there is none."""
         ending = self.finished or self.rejected
         return ending.hint if ending else ""
 
     @property
     def over(self) -> bool:
+        """True if nothing changes this cell any more."""
         return self.stage in ("finished", "rejected")
 
     @property

@@ -146,9 +146,11 @@ class SessionState:
             self._origin_ns = event.t_ns
 
     def say(self, text: str, level: str = "info", cell: str | None = None) -> None:
+        """Append a line to the log, at the session's time."""
         self.log.append(LogLine(self.clock_ns, text, level, cell))
 
     def withdraw(self, name: str, why: str) -> None:
+        """Stop comparing the arm `name` of an A/B, for the reason `why`."""
         if self.versus is not None and name in self.cells:
             self.versus.withdraw(name, why)
 
