@@ -155,6 +155,7 @@ def _describe_series(cell: CellState, cells: Sequence[CellState], axis: str) -> 
 
 
 def limit_groups(groups: dict[str, list[ReportPoint]]) -> dict[str, list[ReportPoint]]:
+    """Return the first `MAX_LINES` groups."""
     return dict(list(groups.items())[:MAX_LINES])
 
 
