@@ -74,11 +74,11 @@ def test_a_new_knob_is_an_option(copy: Path) -> None:
 def test_a_new_knob_is_saved_read_and_overridden(copy: Path) -> None:
     words = ("-m", "txtop", "run", "--save-plan", "-")
     saved = python(copy, *words, "--made_ups", "plain", "fancy")
-    assert saved == 'made_ups = [\n    "plain",\n    "fancy",\n]\n'
+    assert saved == 'made_ups = ["plain", "fancy"]\n'
     plan = copy / "plan.toml"
     plan.write_text(saved + 'models = ["gpt2"]\n')
     assert python(copy, *words, "--plan", str(plan), "--made-ups", "fancy") == (
-        'models = [\n    "gpt2",\n]\nmade_ups = [\n    "fancy",\n]\n'
+        'models = ["gpt2"]\nmade_ups = ["fancy"]\n'
     )
 
 
