@@ -158,3 +158,8 @@ def format_figure(value: float | None) -> str:
         return f"{float(f'{value:.3g}'):,.0f}"
     leading_zeros = min(6, -math.floor(math.log10(size)) - 1) if 0 < size < 1 else 0
     return f"{value:.{1 if size >= 10 else 2 if size >= 1 else 3 + leading_zeros}f}"
+
+
+def format_few(n: int) -> str:
+    """Format a warning about too few samples: `only 3 samples`."""
+    return f"only {format_count(n, 'sample')}"

@@ -84,7 +84,9 @@ def main() -> None:
                     ("B", f"{options.rate:.0f} KB/s at most"),
                 ):
                     rate = taken[turn] / SLICE_S / TURNS.count(turn) / 1e3
-                    print(f"{what:<18} {fmean(gaps[turn]) / 1e6:7.3f} ms a token, {rate:5.1f} KB/s")
+                    print(
+                        f"{what:<18} {fmean(gaps[turn]) / 1e6:7.3f} ms per token, {rate:5.1f} KB/s"
+                    )
             print(f"slow / fast: median {median(ratios):.4f} of {len(ratios)} pairs")
             watched.rate = options.rate * 1e3
             print(f"from q to its question: {watched.asked():.2f} s")

@@ -239,7 +239,7 @@ def test_one_new_token_is_a_null_metric_with_a_note(tmp_path: Path) -> None:
     assert cell["metrics"]["ttft_ms"]["n"] == 3
     assert cell["metrics"]["tpot_ms"]["mean"] is None
     assert cell["metrics"]["tpot_ms"]["notes"] == ["null: one new token"]
-    assert "few: n = 3" in cell["notes"] and "few: n = 3" in done.stderr
+    assert "only 3 samples" in cell["notes"] and "only 3 samples" in done.stderr
 
 
 def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:

@@ -60,8 +60,8 @@ def test_an_ab_says_who_is_faster_by_how_much_and_at_what_cost(tmp_path: Path) -
     done, found = ab(tmp_path, str(small), "--a", "precision=fp32", "--b", f"model={large}")
     assert done.returncode == 0, done.stderr
     first = done.stdout.splitlines()[3]
-    assert first.startswith("A is ") and "x faster than B  [" in first
-    assert "95 %, valid at every look" in first and "output: another model" in first
+    assert first.startswith("A is ") and "x as fast as B  [" in first
+    assert "95 %, holds however often you check" in first and "output: another model" in first
     (comparison,) = found["comparisons"]
     assert comparison["verdict"] == "slower" and comparison["won"] <= 1
     assert comparison["blocks"] >= 10 and 0 < comparison["ratio"] < 1

@@ -81,5 +81,5 @@ def test_the_table_says_load_queue_and_goodput(ran: tuple[Path, dict[str, Any], 
     assert {"offered/s", "answered/s", "padding", "good/s"} <= set(heading.split())
     rows = lines[lines.index(heading) + 1 :][:3]
     assert [row.split()[2] for row in rows] == ["single", "dynamic", "continuous"]
-    assert all("40 of 40" in row and "need 130" in row for row in rows)
+    assert all("40 of 40" in row and "after 130" in row for row in rows)
     assert "warm-up" not in printed

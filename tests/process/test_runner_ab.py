@@ -200,7 +200,7 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
     order = [e.cell for e in stream if isinstance(e, events.Iteration) and e.role == "measured"]
     assert order.count("A") == order.count("B")
     assert found.verdict("B") == "faster" and found.first_look == 3 <= found.blocks < 10
-    assert "if noise is normal" in found.words("B")
+    assert "assumes normally distributed noise" in found.words("B")
 
 
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:

@@ -56,12 +56,12 @@ def roles(row: Row) -> list[str]:
 @pytest.mark.parametrize(
     ("blocks", "ratio", "shown", "role", "word", "surely"),
     [
-        (12, 1.5, "1.50x", "accent-b", "B is faster", "valid at every look"),
-        (12, 0.5, "2.00x", "accent-a", "A is faster", "valid at every look"),
-        (30, 1.0, "1.00x", "text", "same within ±2 %", "valid at every look"),
+        (12, 1.5, "1.50x", "accent-b", "B is faster", "holds however often you check"),
+        (12, 0.5, "2.00x", "accent-a", "A is faster", "holds however often you check"),
+        (30, 1.0, "1.00x", "text", "same within ±2 %", "holds however often you check"),
         (40, 1.01, "1.01x", "text", "same within ±2 %", "measurable: 1.0%"),
         (4, 1.5, "1.50x", "muted", "inconclusive", "4 blocks"),
-        (0, 1.0, "…", "muted", "no verdict", "no verdict yet"),
+        (0, 1.0, "…", "muted", "no verdict", "no winner yet"),
     ],
 )
 def test_the_verdict_is_the_big_number(
@@ -81,7 +81,7 @@ def test_doubt_takes_the_colour_away_until_the_tenth_block() -> None:
         assert found.comparison.role == role
         counted = [look.counts for look in found.comparison.looks]
         assert counted == [False] * 8 + [True] * (blocks - 9)
-    assert found.comparison.rows[0][3] == "cleared at block 10"
+    assert found.comparison.rows[0][3] == "outside since block 10"
 
 
 def test_a_bad_arm_claims_nothing() -> None:
@@ -217,7 +217,7 @@ def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
     labels = [[line[-8:-2].strip() for line in side[4:11]] for side in (left, right)]
     assert labels[0][0] == labels[1][0], "the same highest value"
     assert "B" in labels[0] and "A" in labels[1]
-    assert any("p90 need 64" in line for line in left)
+    assert any("p90 after 64" in line for line in left)
     assert any("peak mem" in line or "weights" in line for line in left)
 
 

@@ -56,7 +56,7 @@ async def test_a_runner_that_refuses_is_told_in_a_toast(running: Path) -> None:
     async with opened(LiveMode(path=running, runner=lambda _: runner)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("n")
-        await until(pilot, lambda: "no runner answers" in str(list(app._notifications)))
+        await until(pilot, lambda: "runner not responding" in str(list(app._notifications)))
 
 
 async def test_leaving_asks_while_a_run_goes(running: Path) -> None:
@@ -143,7 +143,7 @@ async def test_the_transport(recording: Path) -> None:
         await pilot.press("g")
         await until(pilot, lambda: isinstance(app.screen, GoToDialog))
         await pilot.press(*"x", "enter")
-        await until(pilot, lambda: "neither a time nor" in text(app))
+        await until(pilot, lambda: "no such time" in text(app))
         await pilot.press("backspace", *"0m2s", "enter")
         await until(pilot, lambda: player.position_ns == 2_000_000_000)
         await pilot.press("g", *player.cell_name(player.boundaries[2][1]), "enter")
@@ -204,7 +204,7 @@ async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -
         await until(pilot, lambda: settings.load_settings().theme == app.theme != before)
         await pilot.press("ctrl+p")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-        await pilot.press(*"pict", "enter")
+        await pilot.press(*"screens", "enter")
         await until(pilot, lambda: bool(list(tmp_path.glob("txtop-*.svg"))))
         await pilot.press("T")
         await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))

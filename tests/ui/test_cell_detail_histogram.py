@@ -58,7 +58,7 @@ def test_percentiles_are_marked_in_their_row_or_say_what_they_need() -> None:
     (p50, p90, p99) = (mark.value for mark in shown.marks)
     assert len(marked) == 1 and p50 is not None and p90 is not None and p99 is None
     assert float(marked[0].split()[0]) <= p50
-    assert text([histogram.render_needed_samples(shown)]) == ["p99 need 662, have 80"]
+    assert text([histogram.render_needed_samples(shown)]) == ["p99 after 662 (80 so far)"]
 
 
 def test_why_there_is_no_histogram() -> None:

@@ -281,7 +281,7 @@ async def test_a_card_has_nothing_to_filter(recording: Path) -> None:
     async with opened(ReplayMode(recording), size=(50, 12)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("slash", "o", "w")
-        await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
+        await until(pilot, lambda: "nothing to search" in str(list(app._notifications)))
         assert not session_screen(app).typing
 
 
@@ -305,7 +305,7 @@ async def test_in_the_detail_of_a_cell_the_next_one_is_the_next_of_the_table(
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard.startswith("gpt2 bf16"))
         await pilot.press("slash", "w", "o")
-        await until(pilot, lambda: "nothing to look for" in str(list(app._notifications)))
+        await until(pilot, lambda: "nothing to search" in str(list(app._notifications)))
         assert session_screen(app).view.detail.id == names[1] and not session_screen(app).typing
         await pilot.press("escape")
         await until(pilot, lambda: session_screen(app).view.detail is None)

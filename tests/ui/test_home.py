@@ -123,13 +123,13 @@ def test_what_a_newcomer_asks_is_answered() -> None:
     said = drawn(shown)
     assert "running" in said and "cut off" in said and "2/2" in said and "demo" in said
     assert "bert-base-uncased · fp32 bf16" in said and "2 of 2 cells" in said
-    assert "shows it live" in said
+    assert "attach (the run" in said
     shown.move(1)
-    assert "enter plays it" in drawn(shown) and "1.0 MiB" in drawn(shown)
+    assert "enter" in drawn(shown) and "replay" in drawn(shown) and "1.0 MiB" in drawn(shown)
     shown.move(1)
     assert "R measures the rest" not in drawn(shown)  # there is no such folder
     shown.move(2)
-    assert "it came with txtop" in drawn(shown)
+    assert "bundled example" in drawn(shown)
     assert "no session yet: press r" in drawn(listing(DEMO))
     shown.find("nothing of the kind")
     assert "no session has these words" in drawn(shown) and "esc shows all" in drawn(shown)
@@ -207,7 +207,7 @@ def test_what_is_broken_is_said_first() -> None:
     assert [each.what for each in found] == ["memory", "gpu", "cpu power", "cpu"]
     row = start_menu.render_findings(found, 200, Glyphs())
     assert ("   ▲ ", "warn") in row and "\\x1b" in text([row])
-    assert text([row]).rstrip().endswith("txtop doctor says more")
+    assert text([row]).rstrip().endswith("more: txtop doctor")
     narrow = text([start_menu.render_findings(found, 60, Glyphs())])
     assert "memory: its use" in narrow and "RAPL" not in narrow
 

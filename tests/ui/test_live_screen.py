@@ -112,7 +112,7 @@ async def test_a_small_terminal_zooms_into_a_panel_and_back() -> None:
         app.live.show(a_view())
         app.live.panel(5)
         await pilot.pause()
-        assert "started, weights kept" in text_of(app, "log")
+        assert "started (model already loaded)" in text_of(app, "log")
         assert app.live.query_one("#log").size.height == 21
         assert app.live.back() and not app.live.back()
         await pilot.pause()

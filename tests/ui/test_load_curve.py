@@ -124,7 +124,9 @@ def test_batches_and_requests_are_on_no_sheet_together() -> None:
         assert names == served if sheet.kind == "load" else not names & served
     assert {sheet.kind for sheet in group_cells(both)} == {"rates", "load"}
     assert explain_missing_plots(plan) == {} and "load" not in explain_missing_plots(a_plan())
-    assert explain_missing_plots(Plan(cells=plan.cells[:1])) == {"load": "one load"}
+    assert explain_missing_plots(Plan(cells=plan.cells[:1])) == {
+        "load": "only one load was measured"
+    }
 
 
 def test_precisions_have_sheets_of_their_own_or_are_the_lines() -> None:

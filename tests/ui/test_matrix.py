@@ -138,11 +138,11 @@ async def test_what_cannot_be_is_said_in_a_line_and_not_started(started: list[Pl
         await until(pilot, lambda: "--batch-sizes 0 is not between 1" in text(app))
         assert builder.typed is not None
         await pilot.press("backspace", *"x!", "enter")
-        await until(pilot, lambda: "is no number and no range" in text(app))
+        await until(pilot, lambda: "is neither a number nor a range" in text(app))
         await pilot.press("escape")
         await until(pilot, lambda: builder.typed is None and app.mode_screen.kind == "matrix")
         await pilot.press("up", "plus")
-        await until(pilot, lambda: "all values that there are" in str(list(app._notifications)))
+        await until(pilot, lambda: "no other values" in str(list(app._notifications)))
         await pilot.press("escape")
         await until(pilot, lambda: app.mode_screen.kind == "home" and "sessions" in text(app))
     assert started == []
@@ -231,7 +231,7 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
         await pilot.press("escape")
         assert home_screen(app).sessions.list.marked == []
         await pilot.press("slash", *"bert q", "backspace", "backspace")
-        await until(pilot, lambda: "take it" in text(app))
+        await until(pilot, lambda: "apply" in text(app))
         await pilot.press("enter")
         await until(
             pilot,
@@ -274,7 +274,7 @@ async def test_a_storm_of_resizes_on_both_screens() -> None:
             builder.move(3, 1)
             builder.begin_typing("1")
             builder.back()
-        await until(pilot, lambda: "before it starts" in text(app) and "for 1 cell" in text(app))
+        await until(pilot, lambda: "estimate" in text(app) and "for 1 cell" in text(app))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (99, 31), (100, 32), (120, 40), (200, 60), (60, 16)])

@@ -63,7 +63,7 @@ def test_a_budget_and_a_count_exclude_each_other() -> None:
     at(choices, "budget_s", "60 s").toggle()
     assert format_command(choices.to_run_options()) == "txtop run --budget 60"
     at(choices, "iterations", "3").toggle()
-    at(choices, "iterations", "as it takes").toggle()
+    at(choices, "iterations", "until precise").toggle()
     assert format_command(choices.to_run_options()) == "txtop run"
 
 
@@ -107,7 +107,7 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
 @pytest.mark.parametrize(
     ("name", "typed", "said"),
     [
-        ("batch_sizes", "x", "--batch-sizes: 'x' is no number"),
+        ("batch_sizes", "x", "--batch-sizes: 'x' is neither a number"),
         ("batch_sizes", "0", "--batch-sizes 0 is not between"),
         ("batch_sizes", "", "--batch-sizes needs a value"),
         ("new_tokens", "8-1*2", "never ends or is empty"),

@@ -119,7 +119,7 @@ def test_ticks_are_written_in_few_characters() -> None:
 def a_drawing(spots: Sequence[ScatterPoint], **facts: object) -> ScatterData:
     x = build_log_scale([spot.x for spot in spots])
     y = build_log_scale([spot.y for spot in spots])
-    return ScatterData(x, y, "ms a token", "tok/s", tuple(spots), **facts)  # type: ignore[arg-type]
+    return ScatterData(x, y, "ms per token", "tok/s", tuple(spots), **facts)  # type: ignore[arg-type]
 
 
 def test_a_point_stands_where_its_axes_say() -> None:
@@ -140,7 +140,7 @@ def test_a_labelled_row_and_column_are_those_of_their_values() -> None:
     rule, labels = rows[-2], rows[-1]
     at = plane.place(30, 100)[0]
     assert rule[at] == "┴" and labels[at - 1 : at + 1] == "30"
-    assert rule.startswith(" tok/s ") and labels.endswith("ms a token")
+    assert rule.startswith(" tok/s ") and labels.endswith("ms per token")
 
 
 def test_a_short_name_of_the_lower_axis_leaves_room_for_its_last_label() -> None:
@@ -175,7 +175,7 @@ spots = st.lists(
 def test_signs_are_covered_by_nothing(
     found: list[ScatterPoint], mode: GlyphMode, data: st.DataObject
 ) -> None:
-    """By no line, label, ceiling or cursor; where two meet, the one under the cursor is seen."""
+    """By no line, label, ceiling or cursor; where two meet, the one selected is seen."""
     g = Glyphs(mode)
     cursor = data.draw(st.none() | st.integers(0, len(found) - 1))
     line = (0, tuple((spot.x, spot.y) for spot in found))

@@ -140,7 +140,7 @@ def test_a_request_that_makes_no_tokens_has_no_bar() -> None:
 def test_before_a_request_has_come_it_says_so() -> None:
     shown = build_view(begun(a_plan())).hero
     assert shown.lanes is not None and not shown.lanes.told
-    assert any("no request has come yet" in row for row in text(
+    assert any("waiting for the first request" in row for row in text(
         hero.render_hero(shown, 68, 15, G, boxed=True)))  # fmt: skip
 
 
@@ -160,7 +160,7 @@ def test_words_of_a_server() -> None:
     fold(state, answer(0, role="warmup"))
     shown = build_view(state).hero
     assert (shown.mark, shown.word, shown.why) == ("○", "warming", "1 of 16 requests")
-    assert shown.value is None and shown.notes == ("not counted",)
+    assert shown.value is None and shown.notes == ("warm-up, not counted", "not counted")
     shown = build_view(measuring(a_plan(), 30)).hero
     assert (shown.word, shown.number_role) == ("measuring", "muted")
     assert shown.title == "gpt2 · fp32 · continuous 4/s"
@@ -188,7 +188,7 @@ def test_goodput_is_said_where_something_was_promised() -> None:
 
 def test_percentiles_have_floors() -> None:
     tails = [row.tail for row in build_view(recorded()).hero.rows]
-    assert tails == ["p95 need 130"] * 3
+    assert tails == ["p95 after 130"] * 3
 
 
 def test_the_table_names_the_load_and_not_a_batch() -> None:

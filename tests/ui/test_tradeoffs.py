@@ -59,10 +59,15 @@ def test_what_varies_beside_the_batch_tells_lines_apart(
 
 
 def test_why_a_kind_has_no_plot() -> None:
-    alone = {"rates": "one batch size: nothing to trade off", "lengths": "one length"}
-    assert explain_missing_plots(a_plan()) == alone | {"precisions": "one precision"}
+    alone = {
+        "rates": "one batch size: nothing to trade off",
+        "lengths": "only one length was measured",
+    }
+    assert explain_missing_plots(a_plan()) == alone | {
+        "precisions": "only one precision was measured"
+    }
     assert explain_missing_plots(a_plan(batch_sizes=[1, 2], precisions=["fp32", "bf16"])) == {
-        "lengths": "one length"
+        "lengths": "only one length was measured"
     }
     apart = (
         Cell(id="a", model="gpt2", batch_size=1),
@@ -103,7 +108,11 @@ def test_the_front_and_by_what_the_others_are_beaten() -> None:
     for point in plot.points:
         over = [p for p in plot.points if p.x <= point.x and p.y >= point.y and p is not point]
         assert point.front == (not over) and (point.beside == "front") == point.front
-        said = "front: no other cell is both faster and sooner" if point.front else "beaten by "
+        said = (
+            "Pareto-optimal: nothing else has more throughput and less latency"
+            if point.front
+            else "beaten by "
+        )
         assert point.said[0].startswith(said)
 
 
@@ -127,8 +136,8 @@ def test_cells_of_different_work_do_not_beat_each_other() -> None:
 def test_families_have_plots_of_their_own() -> None:
     view = tried(whole(a_plan(models=["bert-base-uncased", "gpt2"], batch_sizes=[1, 8])))
     bert, gpt2 = of(view, "rates")
-    assert (bert.of, bert.x_name, bert.unit) == ("encoders", "ms a forward pass", "seq/s")
-    assert (gpt2.of, gpt2.x_name, gpt2.unit) == ("decoders", "ms a token", "tok/s")
+    assert (bert.of, bert.x_name, bert.unit) == ("encoders", "ms per forward pass", "seq/s")
+    assert (gpt2.of, gpt2.x_name, gpt2.unit) == ("decoders", "ms per token", "tok/s")
     assert {point.row.model for point in bert.points} == {"bert-base-uncased"}
     assert view.tradeoffs.plots[view.tradeoffs.at] is gpt2
 
@@ -198,7 +207,7 @@ def test_the_bundled_precisions() -> None:
     assert [plot.kind for plot in view.tradeoffs.plots] == ["precisions"]
     assert dict(view.tradeoffs.absent) == {
         "throughput against latency": "one batch size: nothing to trade off",
-        "time against length": "one length",
+        "time against length": "only one length was measured",
     }
 
 

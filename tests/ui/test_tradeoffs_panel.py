@@ -136,7 +136,7 @@ def test_bars_of_one_scale_and_a_badge_beside_every_ratio() -> None:
         point = plot.points[i]
         assert (point.row.ratio in row.split()) == bool(point.x)
         worth = "reference" if point.is_reference else point.row.badges[0] if point.x else ""
-        assert worth in row and ("few: n = 4" in row) == bool(point.x)
+        assert worth in row and ("only 4 samples" in row) == bool(point.x)
         longest = max(longest, row.count("━") + row.count("─"))
         best = max(p.x for p in plot.points)
         if point.x:
@@ -210,7 +210,7 @@ def test_the_point_under_the_cursor_is_named_and_explained() -> None:
     )[-3:]
     point = plot.points[at]
     assert f"gpt2 · int8 · batch {point.label} · 128 tokens" in rows[0]
-    assert f"{point.row.rate} tok/s   {point.time} ms a token" in rows[1]
+    assert f"{point.row.rate} tok/s   {point.time} ms per token" in rows[1]
     assert f"{point.row.ratio} of fp32  ≈ minor 0.004" in rows[1] and "front" in rows[1]
 
 
@@ -220,22 +220,22 @@ def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
         said = "\n".join(
             lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs), width, 20, G, boxed=boxed))
         )
-        assert "nothing to weigh up" in said
+        assert "no trade-off to plot yet" in said
         assert "one batch size: nothing to trade off" in said
-        assert "txtop run --batch-sizes 1 8 32" in said and "one length" in said
+        assert "txtop run --batch-sizes 1 8 32" in said and "only one length was measured" in said
     soon = "\n".join(
         lines(
             render_tradeoffs(TradeoffsSelection(VIEWS["not yet"].tradeoffs), 80, 20, G, boxed=False)
         )
     )
-    assert "two measured cells make a plot" in soon and "--batch-sizes" not in soon
+    assert "needs two measured cells" in soon and "--batch-sizes" not in soon
 
 
 def test_the_panel_says_what_it_leaves_out_and_which_plots_there_are() -> None:
     said = "\n".join(
         lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), 120, 36, G, boxed=True))
     )
-    assert "left out: 1 INVALID, 1 oom" in said and "time against length: one length" in said
+    assert "left out: 1 INVALID, 1 oom" in said and "only one length was measured" in said
     assert "v 1 of 2" in said and "● fp32  ■ bf16  ▲ int8" in said and "10 by latency" in said
     said = "\n".join(
         lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 1), 120, 36, G, boxed=True))
@@ -385,7 +385,7 @@ async def test_keys_of_the_tradeoffs(tmp_path: Path, size: tuple[int, int]) -> N
         assert ("1 3 4 5", "panels") in footer_keys(app)
         await pilot.press("v")
         if size[0] < 200:
-            await until(pilot, lambda: panel.has_focus and "ms a token" in text(app))
+            await until(pilot, lambda: panel.has_focus and "ms per token" in text(app))
 
 
 async def test_v_says_why_there_is_no_other_plot(tmp_path: Path) -> None:
@@ -393,9 +393,12 @@ async def test_v_says_why_there_is_no_other_plot(tmp_path: Path) -> None:
     async with opened(show, size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: show.player is not None and "gpt2" in text(app))
         await pilot.press("end", "3")
-        await until(pilot, lambda: "ms a token" in text(app))
+        await until(pilot, lambda: "ms per token" in text(app))
         await pilot.press("v")
-        await until(pilot, lambda: "precisions: one precision" in str(list(app._notifications)))
+        await until(
+            pilot,
+            lambda: "precisions: only one precision was measured" in str(list(app._notifications)),
+        )
 
 
 async def test_an_ab_without_points_says_so(tmp_path: Path) -> None:
@@ -405,7 +408,7 @@ async def test_an_ab_without_points_says_so(tmp_path: Path) -> None:
     async with opened(show, size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: show.player is not None and "A/B" in text(app))
         await pilot.press("3")
-        await until(pilot, lambda: "nothing to weigh up" in text(app))
-        assert "the verdict of an A/B says it" in text(app)
+        await until(pilot, lambda: "no trade-off to plot yet" in text(app))
+        assert "see the A/B verdict (2)" in text(app)
         await pilot.press("3")
-        await until(pilot, lambda: "nothing to weigh up" not in text(app))
+        await until(pilot, lambda: "no trade-off to plot yet" not in text(app))

@@ -101,10 +101,13 @@ def test_sparks_move_while_tokens_are_generated() -> None:
 
 
 def test_percentiles_wait_for_their_floors() -> None:
-    assert dict(build_view(told(ONE, 6)).hero.itl)["p50"] == "need 11, have 3"
+    assert dict(build_view(told(ONE, 6)).hero.itl)["p50"] == "after 11 runs (3 so far)"
     later = dict(build_view(told(ONE, 15)).hero.itl)
     assert later["p50"][0].isdigit()
-    assert (later["p90"], later["p99"]) == ("need 64, have 12", "need 662, have 12")
+    assert (later["p90"], later["p99"]) == (
+        "after 64 runs (12 so far)",
+        "after 662 runs (12 so far)",
+    )
 
 
 def test_an_encoder_has_forward_time_and_no_tokens() -> None:

@@ -167,7 +167,7 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
-            notes.append(f"no steady state in {name}")
+            notes.append(f"speed drifted in {name}")
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
         notes += _find_saturation_reasons(base, new)

@@ -15,7 +15,7 @@ from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import compute_cost_per_million
 from txtop.stats.queueing import compute_batch_means_interval
-from txtop.stats.steady_state import SteadyState
+from txtop.stats.steady_state import DRIFTED_NOTE, SteadyState
 from txtop.stats.summary import (
     Summary,
     classify_variation,
@@ -300,7 +300,7 @@ def summarise_final(
         _explain_missing(state, summary)
         if steady_part.steady is False and summary.ci95 is not None:
             summary.ci95 = None
-            summary.notes.append("no steady state")
+            summary.notes.append(DRIFTED_NOTE)
     first = steady_figures.get(choose_headline_metric(state))
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from txtop.analysis import metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
+from txtop.formatting import format_count, format_few
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
@@ -19,10 +20,11 @@ def serving_notes(state: CellState) -> list[str]:
         notes.append("saturated: more came than was answered: latencies grew with time")
     left = serving.count_totals(state).unanswered
     if left and state.over:
-        notes.append(f"{left} request{'s were' if left > 1 else ' was'} not answered when it ended")
+        notes.append(f"{format_count(left, 'request')} unanswered at the end")
     late = serving.compute_lateness(state)
     if late is not None and late > serving.MAX_LATE_SHARE:
-        notes.append(f"the load was late by {late:.1%} of the time between two requests")
+        lag = f"{late * 100:.1f} %"
+        notes.append(f"load generator lagged by {lag} of the time between two requests")
     return notes
 
 
@@ -38,7 +40,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     steady_part = finals.steady(state, session.plan.seed)
     n = steady_part.n - steady_part.start
     if state.status == "ok" and n < FEW_SAMPLES:
-        notes.append(f"few: n = {n}")
+        notes.append(format_few(n))
     served = state.cell.serving is not None
     notes += serving_notes(state) if served else []
     if steady_part.n and not served and session.plan.warmup is None and not metrics.is_warm(state):

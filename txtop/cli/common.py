@@ -45,7 +45,7 @@ class StartOptions:
     )
     on_hangup: Annotated[
         OnHangupChoice | None,
-        Parameter(help="what the run does when the terminal goes; continue, or stop when headless"),
+        Parameter(help="what to do if the terminal disconnects; continue, or stop when headless"),
     ] = None
 
 

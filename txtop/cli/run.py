@@ -58,7 +58,7 @@ def run(
     save_plan: Annotated[
         str | None,
         Parameter(
-            allow_leading_hyphen=True, group=OUTPUT, help="write these options there and end"
+            allow_leading_hyphen=True, group=OUTPUT, help="write these options to FILE and exit"
         ),
     ] = None,
     name: NameOption = None,

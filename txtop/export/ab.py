@@ -65,7 +65,7 @@ def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> li
     if versus.verdict(name) == "equivalent" and versus.sequences[name].excludes_one:
         notes.append(f"measurable: {abs(look.ratio - 1):.1%}, inside the margin")
     if look.interval and look.interval[0] > look.interval[1]:
-        notes.append("looks contradict each other: the machine is not the same throughout")
+        notes.append("results contradict each other: the machine changed during the run")
     if versus.reloaded:
         notes.append("indicative: the arms did not fit in memory together, each turn was a load")
     if versus.paired:

@@ -50,13 +50,13 @@ class ABRuleOptions:
 
     margin: Annotated[str, Parameter(help="the difference that matters; 2% or 0.02")] = "2%"
     budget: Annotated[
-        float | None, Parameter(help="most seconds of measuring, all arms together; default 120")
+        float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
     ] = None
     blocks: Annotated[int | None, Parameter(help="measure exactly so many blocks")] = None
     warmup: Annotated[int | None, Parameter(help="this many iterations; default until steady")] = (
         None
     )
-    timeout: Annotated[float | None, Parameter(help="most seconds an arm may load")] = None
+    timeout: Annotated[float | None, Parameter(help="time limit for loading an arm, s")] = None
     cost_per_hour: Annotated[float | None, Parameter(group=WHERE, help="of this machine")] = None
     seed: Annotated[int, Parameter(group=WHAT, help="of inputs, random weights and the order")] = 0
     fidelity_positions: Annotated[

@@ -35,7 +35,7 @@ def _parse_part(option: str, part: str) -> list[int]:
         return [int(part)]
     match = _RANGE.fullmatch(part)
     if match is None:
-        raise UsageError(f"{option}: {part[:40]!a} is no number and no range", _FORMS)
+        raise UsageError(f"{option}: {part[:40]!a} is neither a number nor a range", _FORMS)
     low, high, step = int(match[1]), int(match[2]), int(match[4])
     grows = step > 1 and low > 0 if match[3] == "*" else step > 0
     if low > high or not grows:

@@ -79,7 +79,7 @@ class ServingOptions:
             group=SERVING,
             converter=build_range_converter("--concurrency"),
             metavar="INT...",
-            help="clients that ask again when answered; default as many as fit a batch",
+            help="closed-loop clients; default as many as fit a batch",
         ),
     ] = None
     requests: Annotated[
@@ -120,14 +120,12 @@ class CommonOptions:
         Parameter(
             name="--budget",
             group=LONG,
-            help="most seconds a cell may warm up and measure; default 30",
+            help="time limit per cell for warm-up and measuring, s; default 30",
         ),
     ] = None
     timeout_s: Annotated[
         float | None,
-        Parameter(
-            name="--timeout", group=LONG, help="most seconds a cell may take, loading included"
-        ),
+        Parameter(name="--timeout", group=LONG, help="time limit per cell, loading included, s"),
     ] = None
     cost_per_hour: Annotated[
         float | None,

@@ -1,4 +1,4 @@
-"""Conduct an A/B: arms take turns until every comparison is decided or the budget is spent.
+"""Conduct an A/B: arms take turns until every comparison is decided or the time limit is reached.
 
 A block is a palindrome (A B B A), which cancels a linear drift of the machine; its order is drawn
 at random for each block. Every arm has a worker of its own that stays loaded; if the arms do not

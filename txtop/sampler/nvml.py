@@ -57,7 +57,7 @@ def explain_error(nvml: Any, error: Exception) -> NvmlProblem:
         return NvmlProblem(
             "missing",
             "no NVIDIA library on this machine",
-            "GPU values stay empty, the rest is measured",
+            "GPU values are skipped; everything else is measured",
         )
     if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
         return NvmlProblem(

@@ -38,7 +38,7 @@ def _memory() -> Capability:
     total = psutil.virtual_memory().total
     limit = choose_effective_limit(read_memory_limit(), total)
     if limit is None:
-        return Capability("memory", "ok", f"{_gib(total)}, no lower limit")
+        return Capability("memory", "ok", f"{_gib(total)}, no container limit")
     detail = f"{_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_gib(total)}"
     if limit.used_bytes() is None:
         return Capability("memory", "broken", f"{detail}; its use cannot be read")

@@ -89,7 +89,8 @@ class ABTest:
         """The claim that the interval supports, in words."""
         if self.reloaded:
             return "indicative: each turn was a load of its own"
-        return "95 %, valid at every look" + (", if noise is normal" if self.paired else "")
+        noise = ", assumes normally distributed noise" if self.paired else ""
+        return f"95 %, holds however often you check{noise}"
 
     def letter(self, name: str) -> str:
         """Return A for the first arm, B for the second, and so on."""
@@ -170,17 +171,17 @@ class ABTest:
         (low, high), ratio = look.interval, look.ratio
         surely = self.surely
         if verdict == "faster":
-            return f"{b} is {ratio:.2f}x faster than {a}  {_format_interval(low, high)}  {surely}"
+            return f"{b} is {ratio:.2f}x as fast as {a}  {_format_interval(low, high)}  {surely}"
         if verdict == "slower":
             inverse = _format_interval(1 / high, 1 / low)
-            return f"{a} is {1 / ratio:.2f}x faster than {b}  {inverse}  {surely}"
+            return f"{a} is {1 / ratio:.2f}x as fast as {b}  {inverse}  {surely}"
         between = f"{ratio:.3f} {_format_interval(low, high)}  {surely}"
         if verdict == "equivalent":
             excludes_one = self.sequences[name].excludes_one
             least = f"; measurable: {abs(ratio - 1):.1%}, inside the margin" if excludes_one else ""
             return f"{b} is as fast as {a} within {self.margin:.3g}  {between}{least}"
         if verdict == "inconclusive" and low > high:
-            return f"{b} against {a}: inconclusive, the looks contradict each other"
+            return f"{b} against {a}: inconclusive, results contradict each other"
         word = "inconclusive" if verdict else f"block {look.n}, no verdict yet"
         return f"{b} against {a}: {word}  {between}"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from txtop.formatting import format_count
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
@@ -103,8 +104,8 @@ def _fold_offered_load(session: SessionState, state: CellState, event: events.Of
     if first:
         state.measured_from_ns = session.clock_ns
         rate = "" if event.rate is None else f" at {event.rate:.3g} a second"
-        clients = "" if event.clients is None else f" from {event.clients} clients"
-        session.say(f"{event.requests} requests{rate}{clients}", cell=event.cell)
+        clients = "" if event.clients is None else f" from {format_count(event.clients, 'client')}"
+        session.say(f"{format_count(event.requests, 'request')}{rate}{clients}", cell=event.cell)
 
 
 def _fold_server_status(
@@ -229,7 +230,10 @@ def _fold_marker(session: SessionState, event: events.Marker) -> None:
 def _fold_control(session: SessionState, event: events.Control) -> None:
     if event.action in ("pause", "resume"):
         session.paused = event.action == "pause"
-    session.say(f"{event.action} ({event.who})")
+    # A marker is an event of its own, which says what it is called.
+    if event.action != "marker":
+        done = {"pause": "paused", "resume": "resumed", "skip": "skipped", "stop": "stopped"}
+        session.say(f"{done[event.action]} by {event.who}")
 
 
 def _fold_end(session: SessionState, event: events.SessionEnded) -> None:
@@ -295,7 +299,7 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
     state.started_at_ns = session.clock_ns
     if event.shares_weights:
         state.load = session.loads.get(state.cell.group)
-        session.say("started, weights kept", cell=event.cell)
+        session.say("started (model already loaded)", cell=event.cell)
     else:
         session.say("started", cell=event.cell)
 

@@ -135,6 +135,9 @@ def is_drifting(values: Sequence[float], significance: float = SIGNIFICANCE) -> 
     return trend is not None and trend.p < significance and abs(trend.across) > RELEVANT_CHANGE
 
 
+DRIFTED_NOTE = "speed drifted; no interval"
+
+
 def judge_series(values: Sequence[float], start: int | None = None) -> SteadyState:
     """Return the verdict on the durations of measured iterations, positive and in order.
 
@@ -144,13 +147,13 @@ def judge_series(values: Sequence[float], start: int | None = None) -> SteadySta
     kept = values[start:]
     notes = []
     if start:
-        notes.append(f"{format_count(start, 'iteration')} dropped: warm-up went on")
+        notes.append(f"{format_count(start, 'more iteration')} dropped as warm-up")
     steady = None if len(kept) < MIN_VERDICT else not is_drifting(kept)
     if steady is False:
-        notes.append("no steady state")
+        notes.append(DRIFTED_NOTE)
     mser = compute_mser5_start(values)
     if steady and mser > start and _means_differ(values[start:mser], values[mser:]):
-        notes.append(f"MSER-5 would drop {mser} iterations")
+        notes.append(f"a stricter test (MSER-5) would drop {mser} iterations")
     return SteadyState(len(values), start, steady, mser, tuple(notes))
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from txtop.formatting import format_count
+from txtop.formatting import format_count, format_few
 from txtop.stats import intervals
 
 # Smallest n at which, with 99 % confidence, at least two samples lie beyond the percentile.
@@ -114,7 +114,7 @@ def summarise(
         return Summary(unit=unit, n=0, notes=["no sample"])
     ordered = sorted(values)
     centre = median(ordered)
-    notes = [f"few: n = {n}"] if n < FEW_SAMPLES else []
+    notes = [format_few(n)] if n < FEW_SAMPLES else []
     outliers = count_outliers(ordered)
     if outliers:
         notes.append(f"{format_count(outliers, 'outlier')} kept")
@@ -122,7 +122,7 @@ def summarise(
         f"p{p}": compute_percentile_above_floor(ordered, n, p) for p in REPORTED_PERCENTILES
     }
     notes += [
-        f"p{p} need {PERCENTILE_FLOORS[p]}, have {n}"
+        f"p{p} after {PERCENTILE_FLOORS[p]} ({n} so far)"
         for p in REPORTED_PERCENTILES
         if n < PERCENTILE_FLOORS[p]
     ]

@@ -150,7 +150,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self._open()
 
     def _open(self) -> None:
-        self.mode.refused = lambda action: self.say(f"no runner answers: {action} was not done")
+        self.mode.refused = lambda action: self.say(f"runner not responding: {action} failed")
         self.frames = FrameLoop(
             self.mode.open,
             self.mode.build,
@@ -285,7 +285,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         if own:
             self.mode.send("stop")
         if own and self.interrupts == 1:
-            self.say("stopping after the step at hand; ctrl+c again leaves at once", "warning")
+            self.say("stopping after this iteration; ctrl+c again quits now", "warning")
             return
         self._leave_within()
         self.post_message(self.Leave())

@@ -31,22 +31,22 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("n", "n", "skip this cell; end an A/B now", "skip_cell", ("live",)),
     KeyCommand("m", "m", "set a marker in the recording", "marker", ("live",)),
     KeyCommand("space", "space", "play or pause", "play", ("replay",)),
-    KeyCommand("left", "←", "one iteration back", "step(-1)", ("replay",)),
-    KeyCommand("right", "→", "one iteration on", "step(1)", ("replay",)),
-    KeyCommand("shift+left", "⇧←", "to the cell before", "step_cell(-1)", ("replay",)),
-    KeyCommand("shift+right", "⇧→", "to the next cell", "step_cell(1)", ("replay",)),
-    KeyCommand("left_square_bracket", "[", "half the speed", "speed(-1)", ("replay",)),
-    KeyCommand("right_square_bracket", "]", "double the speed", "speed(1)", ("replay",)),
-    KeyCommand("ctrl+left", "ctrl+←", "to the marker before", "step_marker(-1)", ("replay",)),
-    KeyCommand("ctrl+right", "ctrl+→", "to the next marker", "step_marker(1)", ("replay",)),
-    KeyCommand("r", "r", "play the other way", "reverse", ("replay",)),
-    KeyCommand("i", "i", "cross idle stretches quickly, or in full", "idle", ("replay",)),
+    KeyCommand("left", "←", "previous iteration", "step(-1)", ("replay",)),
+    KeyCommand("right", "→", "next iteration", "step(1)", ("replay",)),
+    KeyCommand("shift+left", "⇧←", "previous cell", "step_cell(-1)", ("replay",)),
+    KeyCommand("shift+right", "⇧→", "next cell", "step_cell(1)", ("replay",)),
+    KeyCommand("left_square_bracket", "[", "half speed", "speed(-1)", ("replay",)),
+    KeyCommand("right_square_bracket", "]", "double speed", "speed(1)", ("replay",)),
+    KeyCommand("ctrl+left", "ctrl+←", "previous marker", "step_marker(-1)", ("replay",)),
+    KeyCommand("ctrl+right", "ctrl+→", "next marker", "step_marker(1)", ("replay",)),
+    KeyCommand("r", "r", "play backwards", "reverse", ("replay",)),
+    KeyCommand("i", "i", "skip or show idle time", "idle", ("replay",)),
     KeyCommand("g", "g", "go to a time, a cell or a marker", "go_to", ("replay",)),
     KeyCommand("home", "home", "to the start", "go_start", ("replay",)),
     KeyCommand("end", "end", "to the end", "go_end", ("replay",)),
     KeyCommand("r", "r", "start the quick preset", "run_quick", ("home",)),
     KeyCommand("a", "a", "a live A/B of two precisions", "choose_ab", ("home",)),
-    KeyCommand("b", "b", "a preset, or a matrix of one's own", "build_matrix", ("home",)),
+    KeyCommand("b", "b", "presets and custom runs", "build_matrix", ("home",)),
     KeyCommand("enter", "enter", "open the selected session", "open", ("home",)),
     KeyCommand("R", "R", "finish the selected session", "finish", ("home",)),
     KeyCommand("enter", "enter", "open the cell under the cursor", "open_cell", SESSION_SCREENS),
@@ -54,8 +54,8 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("shift+tab", "⇧tab", "in a cell: the one before", "next_cell(-1)", SESSION_SCREENS),
     KeyCommand("space", "space", "mark the selected session", "mark", ("home",)),
     KeyCommand("c", "c", "compare the two marked sessions", "compare", ("home",)),
-    KeyCommand("slash", "/", "find sessions by their words", "filter_sessions", ("home",)),
-    KeyCommand("space", "space", "choose the value, or no longer", "choose", ("matrix",)),
+    KeyCommand("slash", "/", "search sessions", "filter_sessions", ("home",)),
+    KeyCommand("space", "space", "select or deselect", "choose", ("matrix",)),
     KeyCommand("plus", "+", "type another value; digits do too", "type_value", ("matrix",)),
     KeyCommand("enter", "enter", "start the run", "start_matrix", ("matrix",)),
     KeyCommand("y", "y", "copy the command line", "copy_command", ("matrix",)),
@@ -66,22 +66,20 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("4", "4", "this machine", "panel(4)", SESSION_SCREENS),
     KeyCommand("5", "5", "log", "panel(5)", SESSION_SCREENS),
     KeyCommand("a", "a", "the next arm of an A/B", "next_arm", SESSION_SCREENS),
-    KeyCommand("slash", "/", "look for words in the cells or the log", "filter", SESSION_SCREENS),
-    KeyCommand("o", "o", "order the cells by the next column", "order", SESSION_SCREENS),
+    KeyCommand("slash", "/", "search cells or log", "filter", SESSION_SCREENS),
+    KeyCommand("o", "o", "sort by the next column", "order", SESSION_SCREENS),
     KeyCommand("w", "w", "log: all, warnings and errors, errors", "severity", SESSION_SCREENS),
-    KeyCommand("y", "y", "copy the row, the log in sight, or the summary", "copy", SESSION_SCREENS),
+    KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
     KeyCommand("t", "t", "next theme", "app.next_theme"),
     KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
-    KeyCommand("s", "s", "picture of the screen (SVG)", "app.picture"),
-    KeyCommand("ctrl+p", "ctrl+p", "every command", "app.commands"),
+    KeyCommand("s", "s", "save a screenshot (SVG)", "app.picture"),
+    KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
     KeyCommand("question_mark,f1", "?", "help", "app.help"),
     KeyCommand("escape", "esc", "back", "back"),
     KeyCommand("ctrl+z", "ctrl+z", "suspend", "app.suspend_process"),
     KeyCommand("q,ctrl+q", "q", "quit", "app.leave"),
-    KeyCommand(
-        "ctrl+c", "ctrl+c", "stop an own run; twice: leave at once", "app.interrupt", ("live",)
-    ),
-    KeyCommand("ctrl+c", "ctrl+c", "leave at once", "app.interrupt", ("home", "matrix", "replay")),
+    KeyCommand("ctrl+c", "ctrl+c", "stop this run; again: quit now", "app.interrupt", ("live",)),
+    KeyCommand("ctrl+c", "ctrl+c", "quit now", "app.interrupt", ("home", "matrix", "replay")),
 )
 
 
@@ -115,7 +113,7 @@ def build_footer_keys(
     if typing and panel:
         return ("enter", "keep these words"), ("esc", "show all again")
     if typing:
-        return ("enter", "take it"), ("esc", "leave it")
+        return ("enter", "apply"), ("esc", "cancel")
     hints: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
     if panel in PANEL_KEYS:
         hints.append(("esc", "back"))

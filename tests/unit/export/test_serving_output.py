@@ -118,7 +118,7 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
             strict=True,
         )
     )
-    assert (row["answered"], row["p95 ms"], row["padding %"]) == ("30 of 30", "need 130", "25.0")
+    assert (row["answered"], row["p95 ms"], row["padding %"]) == ("30 of 30", "after 130", "25.0")
     assert row["queue ms"] == "5.05"
     assert not any("iterations" in line for line in lines if line.startswith("gpt2 fp32 dynamic"))
 

@@ -123,7 +123,7 @@ def test_options_override_the_file(tmp_path: Path) -> None:
     [
         ("batch_size = [1]", "batch_sizes"),
         ("precisions = ['fp33']", "fp33"),
-        ("batch_sizes = [true]", "no number"),
+        ("batch_sizes = [true]", "neither a number"),
         ("batch_sizes = ['8-1*2']", "never ends"),
         ("seed = 'x'", "seed"),
         ("models = ", "Invalid value"),

@@ -86,10 +86,10 @@ def test_a_cell_that_drifts_stops_as_one_without_steady_state() -> None:
     session, state, schedule = conduct(asked(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing())
     assert schedule.stopped_by == "no_steady_state" and len(state.samples.kept()) < 100
     cell = exported(session)
-    assert cell.steady is False and "no steady state" in cell.notes
+    assert cell.steady is False and "speed drifted; no interval" in cell.notes
     for name in ("tokens_per_s", "tpot_ms", "ttft_ms", "itl_ms"):
         found = cell.metrics[name]
-        assert found.ci95 is None and "no steady state" in found.notes and found.mean
+        assert found.ci95 is None and "speed drifted; no interval" in found.notes and found.mean
 
 
 def test_a_fixed_number_is_measured_whatever_the_trend() -> None:
@@ -102,7 +102,7 @@ def test_warm_up_that_went_on_is_in_no_figure() -> None:
     plan = asked(warmup=1, iterations=32)
     session, _, _ = conduct(plan, lambda i: (200.0 if i < 4 else 100.0) * swing())
     cell = exported(session)
-    assert cell.steady is True and "2 iterations dropped: warm-up went on" in cell.notes
+    assert cell.steady is True and "2 more iterations dropped as warm-up" in cell.notes
     for name in ("e2e_ms", "itl_ms"):
         found = cell.metrics[name]
         assert found.n == 30 and found.max is not None and found.max < 110

@@ -53,8 +53,8 @@ def test_the_fold_takes_the_times_of_blocks_that_count() -> None:
 @pytest.mark.parametrize(
     ("ratio", "verdict", "words"),
     [
-        (1.47, "faster", "B is 1.47x faster than A  [1.4"),
-        (0.5, "slower", "A is 2.00x faster than B  [1.9"),
+        (1.47, "faster", "B is 1.47x as fast as A  [1.4"),
+        (0.5, "slower", "A is 2.00x as fast as B  [1.9"),
         (1.001, "equivalent", "B is as fast as A within 0.02"),
     ],
 )
@@ -133,13 +133,15 @@ def test_kernels_of_fp32_that_do_not_agree_are_warned_of() -> None:
         made = script({"precision": precision}, {"precision": precision, "attention": "eager"},
                       weights="pretrained")  # fmt: skip
         (found,) = exported(fold_all(made.fidelity(kld=kld).begin().blocks(10, 1.2).end()))
-        assert ("kernels of one precision are 20 times" in str(found["notes"])) is warned
+        assert (
+            "kernels of only one precision was measured are 20 times" in str(found["notes"])
+        ) is warned
 
 
 def test_few_and_dear_blocks_have_a_rule_of_their_own() -> None:
     _, versus = folded(script().begin().blocks(4, 0.1, 0.02, paired=True).end())
     assert versus.verdict("B") == "slower" and versus.paired and versus.first_look == 3
-    assert "if noise is normal" in versus.words("B")
+    assert "assumes normally distributed noise" in versus.words("B")
     _, versus = folded(script().begin().blocks(4, 0.1, 0.02, reloaded=True).end())
     assert versus.verdict("B") is None
     _, versus = folded(script().begin().blocks(5, 0.1, 0.02, reloaded=True).end())

@@ -95,7 +95,7 @@ def test_a_percentile_is_stated_from_its_floor_on(p: int, floor: int) -> None:
     assert getattr(summarise(values, "ms"), f"p{p}") is not None
     below = summarise(values[:-1], "ms")
     assert getattr(below, f"p{p}") is None
-    assert f"p{p} need {floor}, have {floor - 1}" in below.notes
+    assert f"p{p} after {floor} ({floor - 1} so far)" in below.notes
 
 
 @pytest.mark.parametrize(("p", "floor"), list(PERCENTILE_FLOORS.items()))

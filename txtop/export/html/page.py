@@ -18,7 +18,7 @@ from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
 from txtop.export.html import plots
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
-from txtop.formatting import format_figure
+from txtop.formatting import format_few, format_figure
 from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -164,7 +164,7 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
     parts = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
-    parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else f"few: n = {rate.n}")
+    parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else format_few(rate.n))
     if cell.cell.serving is not None:
         parts += serving_table.build_summary_parts(cell, summaries)
     about = " · ".join(parts)

@@ -16,7 +16,7 @@ HEADING = (
     ("arm", "<"),
     ("ratio", ">"),
     ("95 %, every look", "<"),
-    ("95 %, this n", "<"),
+    ("95 % at this n (not for peeking)", "<"),
     ("p", ">"),
     ("won", ">"),
     ("blocks", ">"),

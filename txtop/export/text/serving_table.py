@@ -96,7 +96,7 @@ def _format_rate(cell: CellState) -> str:
 def _format_p95(latency: Summary | None) -> str:
     if latency is None or not latency.n:
         return MISSING
-    return f"need {PERCENTILE_FLOORS[95]}" if latency.p95 is None else format_figure(latency.p95)
+    return f"after {PERCENTILE_FLOORS[95]}" if latency.p95 is None else format_figure(latency.p95)
 
 
 def build_footnotes(state: SessionState) -> list[str]:

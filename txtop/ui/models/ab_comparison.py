@@ -81,7 +81,7 @@ def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABCom
     if look.interval is None:
         doing = _describe_stage(state)
         value = look.ratio if look.n else None
-        return replace(base, value=value, word=doing or "keep going", surely="no verdict yet")
+        return replace(base, value=value, word=doing or "measuring", surely="no winner yet")
     low, high = look.interval
     shown = replace(
         base,
@@ -126,22 +126,24 @@ def _apply_verdict(
         exact = f"[{low:.3f}, {high:.3f}]  95 %"
         return replace(shown, word=word, role="text", interval=exact, surely=least)
     if verdict == "inconclusive":
-        why = "looks contradict each other" if low > high else _explain_end(state, versus)
+        why = "results contradict each other" if low > high else _explain_end(state, versus)
         return replace(shown, word="inconclusive", surely=why)
-    return replace(shown, word="keep going", surely="no verdict yet")
+    return replace(shown, word="measuring", surely="no winner yet")
 
 
 def _explain_end(state: SessionState, versus: ABTest) -> str:
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
-        return "the budget is spent"
+        return "time limit reached"
     return "stopped" if ended & {"stop", "skip"} else f"{versus.blocks} blocks"
 
 
 def _describe_certainty(versus: ABTest) -> str:
     if versus.reloaded:
         return "indicative"
-    return "if noise is normal" if versus.paired else "valid at every look"
+    return (
+        "assumes normally distributed noise" if versus.paired else "holds however often you check"
+    )
 
 
 def _describe_stage(state: SessionState) -> str:
@@ -157,7 +159,7 @@ def _describe_stage(state: SessionState) -> str:
         return "starting"
     words = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
     word = words.get(cell.stage)
-    return f"{word} {versus.letter(cell.cell.id)}" if word else "keep going"
+    return f"{word} {versus.letter(cell.cell.id)}" if word else "measuring"
 
 
 def _build_funnel_intervals(versus: ABTest, name: str) -> tuple[FunnelInterval, ...]:
@@ -200,9 +202,9 @@ def _margin_remark(versus: ABTest, name: str) -> str:
     if sequence.verdict == "inconclusive":
         return ""
     if sequence.verdict is None:
-        return "the interval reaches into it"
-    word = "inside from block" if sequence.verdict == "equivalent" else "cleared at block"
-    return f"{word} {_find_verdict_block(versus, name)}"
+        return "interval still overlaps it"
+    side = "inside" if sequence.verdict == "equivalent" else "outside"
+    return f"{side} since block {_find_verdict_block(versus, name)}"
 
 
 def _find_verdict_block(versus: ABTest, name: str) -> int:

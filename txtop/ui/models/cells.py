@@ -169,7 +169,7 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
     if state.saturated:
         return "saturated"
     if 0 < n < FEW_BELOW:
-        return f"few: n = {n}"
+        return formatting.format_few(n)
     return "reference" if is_reference else ""
 
 

@@ -151,7 +151,7 @@ def _said(knob: Knob, state: CellState) -> list[str]:
 
 def _precision(state: CellState) -> str:
     share = state.load.converted_share if state.load else None
-    return state.cell.precision + ("" if share is None else f" ({share:.0%} of it)")
+    return state.cell.precision + ("" if share is None else f" ({share * 100:.0f} % converted)")
 
 
 def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
@@ -162,7 +162,7 @@ def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
 def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
     """From the longest form on."""
     if cell.stage in ("first", "warming"):
-        return ("not counted",)
+        return ("warm-up, not counted", "not counted")
     if cell.cell.serving is None:
         return ()
     answered = memo.now(cell, "requests_per_s", seed).mean
@@ -221,9 +221,9 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
         wanted = session.plan.warmup
         if cell.cell.serving is not None:
             return f"{done} of {session.plan.warmup_requests(cell.cell)} requests"
-        return f"{done} until steady" if wanted is None else f"{done} of {1 + wanted}"
+        return f"{done} so far, until steady" if wanted is None else f"{done} of {1 + wanted}"
     if 0 < n < hero_metrics.FEW_BELOW and (cell.over or n < 2):
-        return f"few: n = {n}"
+        return formatting.format_few(n)
     return ""
 
 
@@ -254,7 +254,7 @@ def _build_server_subtitle(cell: CellState, n: int, requests: int) -> tuple[tupl
 
 
 def _format_budget(budget_s: float) -> str:
-    return f"at most {budget_s:.0f} s"
+    return f"up to {budget_s:.0f} s"
 
 
 def _loading_share(cell: CellState) -> float | None:
@@ -276,7 +276,7 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
             name,
             formatting.format_ms(v)
             if v is not None
-            else f"need {PERCENTILE_FLOORS[int(name[1:])]}, have {n}",
+            else f"after {PERCENTILE_FLOORS[int(name[1:])]} runs ({n} so far)",
         )
         for name, v in memo.itl(cell)
     )

@@ -154,7 +154,7 @@ def _build_metric(
     if state.over and state.cell.serving is not None and now.n:
         high = memo.finals.of(state, seed)[name].p95
         tail = (
-            f"p95 need {PERCENTILE_FLOORS[95]}"
+            f"p95 after {PERCENTILE_FLOORS[95]}"
             if high is None
             else f"p95 {formatting.format_ms(high)}"
         )

@@ -133,7 +133,7 @@ def _build_knob_choices() -> list[KnobChoice]:
             [None, 3, 10, 30, 100],
             None,
             typing="whole",
-            unsaid="as it takes",
+            unsaid="until precise",
         ),
     ]
 

@@ -79,7 +79,7 @@ class SessionList:
         by_path = {item.path: item for item in self.listed}
         found = [by_path[path] for path in self.marked]
         if len(found) < MAX_MARKED:
-            return "space marks a session: mark two, then c shows them side by side"
+            return "mark two sessions with space, then press c to compare"
         running = next((item for item in found if item.stage == "running"), None)
         if running is not None:
             return f"{running.label} is running: it is compared when it has ended"

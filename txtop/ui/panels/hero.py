@@ -234,7 +234,7 @@ def _render_value(label: str, value: str, unit: str, g: Glyphs) -> Row:
 def render_itl(shown: HeroView, width: int, g: Glyphs) -> Row:
     """A percentile that is not known yet says what it needs; the rarer ones then say nothing."""
     first, *others = shown.itl
-    if first[1].startswith("need") or first[1] == "withheld":
+    if first[1].startswith("after") or first[1] == "withheld":
         row = _render_value(
             "ITL p50", formatting.PENDING if shown.waits else formatting.MISSING, "ms", g
         )
@@ -242,19 +242,22 @@ def render_itl(shown: HeroView, width: int, g: Glyphs) -> Row:
     row = _render_value("ITL p50", first[1], "ms", g)
     row.append(("  ", "text"))
     for i, (name, value) in enumerate(others):
-        if not value.startswith("need"):
+        if not value.startswith("after"):
             row += [(f"{name} ", "muted"), (fit(value, 9), "text.bold")]
         elif i < len(others) - 1 or width < 60:
-            row.append((fit(f"{name} {value.partition(',')[0]}", 13), "muted"))
+            row.append((fit(f"{name} {value.partition(' runs')[0]}", 13), "muted"))
         else:
             row += _render_needed(f"{name} ", value)
     return row
 
 
 def _render_needed(name: str, value: str) -> Row:
-    """`p99 need 662, have 136` with what there is in plain text."""
-    before, have, count = value.partition("have ")
-    return [(f"{name}{before}{have}", "muted"), (count, "text")]
+    """Render `p99 after 662 runs (136 so far)`, the number so far in plain text."""
+    floor, bracket, rest = value.partition("(")
+    count, _, ending = rest.partition(" ")
+    if not bracket:
+        return [(f"{name}{floor}", "muted")]
+    return [(f"{name}{floor}{bracket}", "muted"), (count, "text"), (f" {ending}", "muted")]
 
 
 def _render_load(shown: HeroView, width: int, g: Glyphs) -> Row:

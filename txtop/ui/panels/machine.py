@@ -52,7 +52,7 @@ def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) 
     """One row a gauge, blank rows between devices where there is room for them, and what bounds the
     cell."""
     if not shown.host and not shown.gpus:
-        return [[], [("no sample yet", "muted")]]
+        return [[], [("waiting for first reading", "muted")]]
     host = [render_gauge(each, width, g) for each in shown.host]
     full = [_render_gpu(each, width, g) for each in shown.gpus]
     airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
@@ -79,7 +79,7 @@ def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) 
 def _render_columns(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
     """The host left, the first GPU right, the rest of what there is to say in one line."""
     if not shown.host and not shown.gpus:
-        return [[("no sample yet", "muted")]]
+        return [[("waiting for first reading", "muted")]]
     last: Row = []
     if not shown.gpus:
         rows = [render_gauge(each, width, g) for each in shown.host[:2]]

@@ -56,7 +56,7 @@ def _render_body(
     shown: MachineView, more: MachineDetailView, width: int, height: int, g: Glyphs
 ) -> list[Row]:
     if not shown.host and not shown.gpus:
-        return [[], [("no sample yet", "muted")]]
+        return [[], [("waiting for first reading", "muted")]]
     if shown.gpus and width >= SIDE_BY_SIDE_FROM:
         half = (width - GAP_WIDTH) // 2
         left = _stack_parts(_list_host_parts(shown, more, half, g), height)

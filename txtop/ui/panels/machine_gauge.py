@@ -15,19 +15,20 @@ HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
 
 CAPACITY_WIDTH = 5
 
+LIMITS = {"memory bandwidth": "memory", "arithmetic": "compute"}
+
 
 def render_roofline(shown: RooflineView, width: int) -> list[Row]:
     """What bounds the cell and how near it comes, and what would lift it, in one row or two."""
     if shown.error:
-        return [[(MBU, "muted"), ("  accounting error", "warn")]]
+        return [[(MBU, "muted"), (" above 100 %: not shown", "warn")]]
     if not shown.bound:
         return []
     if shown.bound == "neither":
-        return [[("bound by ", "muted"), ("neither memory nor arithmetic", "text")]]
+        return [[("bound by neither memory nor compute", "text")]]
     first: Row = [
-        ("bound by ", "muted"),
-        (shown.bound, "text"),
-        (f", {shown.share} % of {shown.source}", "muted"),
+        (f"{LIMITS.get(shown.bound, shown.bound)}-bound", "text"),
+        (f": {shown.share} % of the {shown.source} peak", "muted"),
     ]
     if not shown.lift:
         return [first]

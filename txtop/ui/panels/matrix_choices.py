@@ -23,8 +23,8 @@ FORMS = {
 HINTS = {
     **{knob.option: knob.hint for knob in KNOBS},
     "scenario": "static: full batches; the others answer requests",
-    "rate": "sweep: shares of what a server can answer",
-    "budget_s": "most seconds a cell may warm up and measure",
+    "rate": "sweep: 20 to 120 % of server capacity",
+    "budget_s": "time limit per cell, seconds",
     "iterations": "exactly so many, or until the interval is narrow",
 }
 

@@ -35,7 +35,7 @@ MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
 LABEL_WIDTH = 8
 ROOMY_ROWS = 8
 CONTINUATION = " \\"
-MEMORY_BASIS = "weights and KV cache alone"
+MEMORY_BASIS = "weights + KV cache only, without ~0.4 GiB for the process"
 
 
 def classify_cell(each: CellPreview, room: FreeMemory) -> str:
@@ -158,7 +158,7 @@ def render_matrix_summary(
         if down >= 8
         else _render_tight(shown, room, across, down, g)
     )
-    return draw_frame("before it starts", subtitle, body, width, height, g, boxed=boxed)
+    return draw_frame("estimate", subtitle, body, width, height, g, boxed=boxed)
 
 
 def _format_cell_count(shown: MatrixPreview) -> str:
@@ -207,7 +207,7 @@ def _render_roomy(
     if shown.error:
         rows += [*_wrap_sentence(f"{g('✗')} {shown.error}", width, g, "bad"), []]
     rows += [
-        [("the same as a command line", "muted")],
+        [("equivalent command", "muted")],
         *render_command_rows(shown.command, width, g),
     ]
     return rows if len(rows) <= height else [row for row in rows if row][:height]

@@ -18,7 +18,7 @@ def render_requests(shown: RequestsView, width: int, height: int, g: Glyphs) -> 
     if height <= 0:
         return []
     if not shown.told:
-        waits = "no request has come yet"
+        waits = "waiting for the first request"
         return [[(waits if width >= len(waits) else "no request yet", "muted")]]
     found = [render_request_counts(shown, width, g), *_render_fields(shown, width, height - 1, g)]
     return [crop(row, width) for row in found]

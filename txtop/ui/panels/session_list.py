@@ -113,10 +113,10 @@ def _render_detail(item: ListedSession | None, width: int, g: Glyphs) -> list[Ro
 
 def _describe_opening(item: ListedSession) -> str:
     if item.stage == "running":
-        return "shows it live: a run goes on without its screen"
+        return "attach (the run continues in the background)"
     if item.resumable:
-        return "plays what there is, R measures the rest"
-    return "plays it; it came with txtop" if item.bundled else "plays it"
+        return "replay what was recorded; R finishes the run"
+    return "replay (bundled example)" if item.bundled else "replay"
 
 
 def _format_date(wall_s: float) -> str:

@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
 NAME_WIDTH = 16
-MORE_HINT = "txtop doctor says more "
+MORE_HINT = "more: txtop doctor "
+QUICK_HINTS = ("gpt2, fp32 vs bf16, about 1 minute", "gpt2, fp32 vs bf16, 1 minute")
+AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
 
 def render_start_menu(width: int, height: int, g: Glyphs) -> list[Row]:
     """The keys, then every preset with what it asks, as far as there is room."""
     keys = [
-        _render_key("r", "the quick preset", "gpt2 fp32 and bf16: a minute"),
-        _render_key("a", "a live A/B of two precisions", "which is faster, at what cost"),
-        _render_key("b", "a preset, or your own matrix", "time and memory told before"),
+        _render_key(width, "r", "the quick preset", QUICK_HINTS),
+        _render_key(width, "a", "a live A/B of two precisions", AB_HINTS),
+        _render_key(width, "b", "a preset, or your own matrix", ("shows time and memory first",)),
     ]
     presets: list[Row] = [
         [
@@ -46,8 +48,10 @@ def find_start_key(line: int, width: int, height: int, g: Glyphs) -> str:
     return keys[-1] if keys else ""
 
 
-def _render_key(key: str, what: str, why: str) -> list[Row]:
-    return [[(f"{key}  ", "accent-a.bold"), (what, "text.bold")], [(f"   {why}", "muted")]]
+def _render_key(width: int, key: str, what: str, hints: tuple[str, ...]) -> list[Row]:
+    """Render a key and the longest of its hints that fits; `hints` has the longest first."""
+    hint = next((hint for hint in hints if measure_text(hint) + 3 <= width), hints[-1])
+    return [[(f"{key}  ", "accent-a.bold"), (what, "text.bold")], [(f"   {hint}", "muted")]]
 
 
 def render_findings(found: Sequence[Finding] | None, width: int, g: Glyphs) -> Row:

@@ -27,7 +27,7 @@ def render_transport(shown: Playback, width: int, height: int, g: Glyphs) -> lis
         ]
     ]
     if height > 1:
-        said = " gaps shortened" if shown.shortened else ""
+        said = " idle time skipped" if shown.shortened else ""
         rows.append([(fit(said, LEFT_WIDTH), "muted"), *_render_names(shown, room)])
     return [crop(row, width) for row in rows]
 

@@ -113,7 +113,7 @@ class HelpDialog(Dialog[None]):
 
     def rows(self, width: int) -> list[Row]:
         more = self._room < len(self._commands)
-        self.hint = adapt_text("↑ ↓ more, another key goes back" if more else "any key goes back")
+        self.hint = adapt_text("↑ ↓ more, other keys close" if more else "any key closes")
         shown = self._commands[self._first : self._first + self._room]
         return [
             [(f"{adapt_text(item.sign):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
@@ -154,7 +154,7 @@ class QuitDialog(Dialog[str]):
 
     def rows(self, width: int) -> list[Row]:
         return [
-            [("s    ", KEY_ROLE), ("stop it after the step at hand", TEXT_ROLE)],
+            [("s    ", KEY_ROLE), ("stop after the current iteration", TEXT_ROLE)],
             [
                 ("l    ", KEY_ROLE),
                 ("leave it running; ", TEXT_ROLE),
@@ -187,7 +187,7 @@ class GoToDialog(Dialog[int]):
         return 46, 3
 
     def rows(self, width: int) -> list[Row]:
-        said = "neither a time nor the words of a cell or marker" if self._wrong else ""
+        said = "no such time, cell or marker" if self._wrong else ""
         return [
             [],
             self._typed.row("> ", "1:23, bf16 batch 8, a marker"),

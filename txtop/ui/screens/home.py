@@ -132,7 +132,7 @@ class SessionListPanel(HomePanel):
 
     def rows(self, width: int, height: int) -> list[Row]:
         if self.frame is None or self.frame.sessions is None:
-            return [[], [("looking for sessions" + adapt_text("…"), "muted")]]
+            return [[], [("scanning sessions" + adapt_text("…"), "muted")]]
         return session_list.render_session_list(
             self.list, self.typed, self.frame.now_s, width, height, get_glyphs()
         )

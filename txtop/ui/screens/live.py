@@ -31,9 +31,9 @@ class LiveScreen(OneSessionScreen[LiveMode]):
 
     def action_pause_run(self) -> None:
         if self.mode.paused:
-            self._order("resume", "going on")
+            self._order("resume", "resumed")
         else:
-            self._order("pause", "pausing after the step at hand")
+            self._order("pause", "pausing after this iteration")
 
     def action_skip_cell(self) -> None:
         self._order("skip", "ending the A/B" if self.mode.arms else "skipping this cell")

@@ -210,7 +210,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def action_type_value(self) -> None:
         if not self.begin_typing():
-            self.say("all values that there are stand there")
+            self.say("no other values for this row")
 
     def action_copy_command(self) -> None:
         if self.forecast.command:

@@ -109,11 +109,11 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
 
     def action_filter(self) -> None:
         if not self.filter():
-            self.say("nothing to look for words in here")
+            self.say("nothing to search here")
 
     def action_order(self) -> None:
         if not self.next_order():
-            self.say("the cells have one order here")
+            self.say("cannot be sorted here")
 
     def action_severity(self) -> None:
         if not self.next_severity():

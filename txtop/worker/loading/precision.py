@@ -45,5 +45,5 @@ def build_precision_notes(
 
 
 def _format_reach(converted: float) -> str:
-    share = f"{converted:.0%} of the bytes of matrix-product weights converted"
+    share = f"{converted * 100:.0f} % of linear-layer weights converted"
     return share if converted >= 0.5 else f"int8 in part only: {share}"

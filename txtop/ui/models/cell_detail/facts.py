@@ -63,7 +63,7 @@ def build_fact_groups(
     """Most telling first; none that has nothing to say."""
     found = (
         FactGroup("failure", _list_failure(state)),
-        FactGroup("how it went", _list_progress(session, state, memo)),
+        FactGroup("measurement", _list_progress(session, state, memo)),
         FactGroup("configuration", _list_configuration(session, state)),
         FactGroup("notes", tuple(CellFact("", note) for note in _notes(session, state, memo))),
     )
@@ -145,7 +145,7 @@ def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) 
 def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
     counts = serving.count_totals(state)
     offered = state.served.offered
-    said = [CellFact("requests", f"{counts.answered} answered of {counts.sent} that came")]
+    said = [CellFact("requests", f"{counts.answered} of {counts.sent} requests answered")]
     if offered is not None and offered.rate is not None:
         said.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
     if state.saturated:
@@ -255,8 +255,8 @@ def _list_work(cell: Cell) -> list[CellFact]:
         return [CellFact("batch", str(cell.batch_size))]
     rooms = {
         "single": "one at a time",
-        "dynamic": f"at most {asked.max_batch} in a batch, {asked.max_wait_ms:g} ms for more",
-        "continuous": f"at most {asked.max_batch} in a step",
+        "dynamic": f"batches of up to {asked.max_batch}, wait {asked.max_wait_ms:g} ms",
+        "continuous": f"up to {asked.max_batch} requests per step",
     }
     load = cell.offered.partition(" ")[2]
     said = [
@@ -272,8 +272,8 @@ def _attention(state: CellState) -> str:
     if ran is None or not (ran.prefill or ran.decode):
         return state.cell.attention
     if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
-        return f"{state.cell.attention}, ran {ran.prefill or ran.decode}"
-    return f"{state.cell.attention}, ran {ran.prefill} in prefill, {ran.decode} in decode"
+        return f"{state.cell.attention} ({ran.prefill or ran.decode} kernel)"
+    return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
 
 
 def _device(state: CellState) -> str:

@@ -26,7 +26,7 @@ from txtop.ui.models.tradeoffs.points import MeasuredCell, PlotBuilder
 PointInputs = tuple[CellRow, str | None, int, bool]
 MIN_POINTS = 2
 TOO_FEW_YET, TOO_FEW_MEASURED = (
-    "two measured cells make a plot",
+    "needs two measured cells",
     "fewer than two cells were measured",
 )
 FAMILIES = {"causal": "decoders", "seq2seq": "encoder-decoders", "encoder": "encoders"}

@@ -26,9 +26,9 @@ _LINE_FIELDS = order_knobs(
 )
 _ONE_VALUE_REASONS: dict[PlotKind, str] = {
     "rates": "one batch size: nothing to trade off",
-    "lengths": "one length",
-    "precisions": "one precision",
-    "load": "one load",
+    "lengths": "only one length was measured",
+    "precisions": "only one precision was measured",
+    "load": "only one load was measured",
 }
 _NO_PAIR_REASONS: dict[PlotKind, str] = {
     "rates": "no two cells differ in the batch size alone",
@@ -36,7 +36,7 @@ _NO_PAIR_REASONS: dict[PlotKind, str] = {
     "precisions": "no two cells differ in the precision alone",
     "load": "no two cells differ in the load alone",
 }
-AB_REASON = "the verdict of an A/B says it"
+AB_REASON = "see the A/B verdict (2)"
 
 
 @dataclass(frozen=True)

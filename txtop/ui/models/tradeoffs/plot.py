@@ -75,7 +75,7 @@ class TradeoffPlot:
     y_name: str = ""
     unit: str = "tok/s"
     time_head: str = "ms/token"
-    time_unit: str = "ms a token"
+    time_unit: str = "ms per token"
     left_out: str = ""
     ceilings: tuple[tuple[float, str], ...] = ()
     remarks: tuple[str, ...] = ()

@@ -21,7 +21,11 @@ from txtop.ui.models.tradeoffs.groups import GroupMember, PlotGroup
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 
 TITLE_KNOBS = ("model", "precision", "batch_size", "sequence_length")
-FRONT_REMARKS = ("front: no other cell is both faster and sooner", "on the front", "front")
+FRONT_REMARKS = (
+    "Pareto-optimal: nothing else has more throughput and less latency",
+    "on the front",
+    "front",
+)
 RUNNING_REMARKS = ("running: it counts once it has ended", "running")
 
 
@@ -65,7 +69,7 @@ class PlotBuilder:
             points=(),
             unit="seq/s" if self._encoders else "tok/s",
             time_head="fwd ms" if self._encoders else "ms/token",
-            time_unit=f"ms a {per}",
+            time_unit=f"ms per {per}",
             left_out=describe_left_out(self._cells),
         )
         return made[self._sheet.kind](base)
@@ -224,7 +228,7 @@ def _describe_better(
 def _describe_growth(point: TradeoffPoint, first: TradeoffPoint) -> TradeoffPoint:
     """How much longer it takes than the shortest of its line."""
     if point is first:
-        said: tuple[str, ...] = ("the shortest of its line", "shortest")
+        said: tuple[str, ...] = ("shortest length in its series", "shortest")
         return replace(point, said=RUNNING_REMARKS if point.running else said)
     times, longer = (
         formatting.format_ratio(point.y / first.y),

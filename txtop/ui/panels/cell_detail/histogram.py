@@ -16,8 +16,8 @@ def render_needed_samples(shown: HistogramView) -> Row:
     missing = [mark for mark in shown.marks if mark.value is None]
     if not missing or not shown.values:
         return []
-    named = " ".join(mark.name for mark in missing)
-    return [(f"{named} need {missing[0].needs}, have ", "muted"), (str(shown.n), "text")]
+    later = ", ".join(f"{mark.name} after {mark.needs}" for mark in missing)
+    return [(f"{later} (", "muted"), (str(shown.n), "text"), (" so far)", "muted")]
 
 
 def render_histogram(shown: HistogramView, width: int, height: int, g: Glyphs) -> list[Row]:

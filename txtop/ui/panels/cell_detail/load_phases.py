@@ -48,7 +48,7 @@ def _render_remark(shown: LoadPhasesView) -> list[Row]:
     if shown.now:
         return [[(shown.now, "text")]]
     if shown.shared:
-        return [[("weights kept; the load is that of another cell", "muted")]]
+        return [[("model already loaded; times from an earlier cell", "muted")]]
     return []
 
 

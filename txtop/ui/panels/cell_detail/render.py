@@ -12,7 +12,7 @@ from txtop.ui.panels.hero import render_hero_number
 
 HISTOGRAM_ROWS = 10
 MIN_ITERATIONS_ROWS, MAX_ITERATIONS_ROWS = 13, 20
-COMMAND_TITLE = "measure it again"
+COMMAND_TITLE = "reproduce"
 
 
 def render_iterations_panel(
@@ -89,7 +89,14 @@ def render_column(
     if boxed:
         said: Row = [(g(f"↓ {rest} more"), "muted")] if rest > 0 else []
         return draw_frame(
-            "figures and facts", said, rows[skip:], width, height, g, boxed=True, focused=focused
+            "results and configuration",
+            said,
+            rows[skip:],
+            width,
+            height,
+            g,
+            boxed=True,
+            focused=focused,
         )
     if rest <= 0 or height < 3:
         return fit_block(rows[skip:], width, height)

@@ -9,7 +9,7 @@ from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
 LOG_FROM_FACTOR = 8.0
 MAX_CEILING_FACTOR = 10.0
 GUIDE_STEPS = 24
-GUIDE_NAME = "in proportion"
+GUIDE_NAME = "linear"
 
 
 def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:

@@ -198,7 +198,7 @@ def _render_point(
         hint: Row = [("3", "accent-a.bold"), (" and the arrows choose a cell", "muted")]
         return draw_frame("no cell", [], [hint], at.width, at.height, g, boxed=boxed)
     said = render_point_line(point, plot, across, g)
-    under: Row = [("under the cursor", "muted")]
+    under: Row = [("selected", "muted")]
     return draw_frame(g(point.title), under, [said], at.width, at.height, g, boxed=boxed)
 
 
@@ -221,7 +221,7 @@ def _render_empty(
     """No plot has points: why, and what would give it some."""
     across, _ = compute_inner_size(width, height, boxed)
     beside = across >= NAME_WIDTH + 40
-    body: list[Row] = [[("nothing to weigh up", "text.bold")]]
+    body: list[Row] = [[("no trade-off to plot yet", "text.bold")]]
     for title, why in shown.all.absent:
         name: Row = [(fit(title, NAME_WIDTH) if beside else title, "text")]
         said: Row = [(g(why), "muted")]
