@@ -163,3 +163,8 @@ def format_figure(value: float | None) -> str:
 def format_few(n: int) -> str:
     """Format a warning about too few samples: `only 3 samples`."""
     return f"only {format_count(n, 'sample')}"
+
+
+def format_share(share: float, digits: int = 0) -> str:
+    """Format a share of 1 as a percentage: `42.7 %`."""
+    return f"{share * 100:.{digits}f} %"

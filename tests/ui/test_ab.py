@@ -56,10 +56,10 @@ def roles(row: Row) -> list[str]:
 @pytest.mark.parametrize(
     ("blocks", "ratio", "shown", "role", "word", "surely"),
     [
-        (12, 1.5, "1.50x", "accent-b", "B is faster", "holds however often you check"),
-        (12, 0.5, "2.00x", "accent-a", "A is faster", "holds however often you check"),
-        (30, 1.0, "1.00x", "text", "same within ±2 %", "holds however often you check"),
-        (40, 1.01, "1.01x", "text", "same within ±2 %", "measurable: 1.0%"),
+        (12, 1.5, "1.50x", "accent-b", "B is faster", "holds at every check"),
+        (12, 0.5, "2.00x", "accent-a", "A is faster", "holds at every check"),
+        (30, 1.0, "1.00x", "text", "same within ±2 %", "holds at every check"),
+        (40, 1.01, "1.01x", "text", "same within ±2 %", "measurable: 1.0 %"),
         (4, 1.5, "1.50x", "muted", "inconclusive", "4 blocks"),
         (0, 1.0, "…", "muted", "no verdict", "no winner yet"),
     ],
@@ -103,7 +103,7 @@ def test_what_happens_before_the_first_block() -> None:
     made = script()
     at = events.FidelityProgress(t_ns=made.at_ns, cell="B", reference="A", done=37, total=100)
     made.made.append(at)
-    assert dueled(made, ended=False).comparison.word == "comparing outputs 37%"
+    assert dueled(made, ended=False).comparison.word == "comparing outputs 37 %"
     made.fidelity()
     made.made.append(events.CellStarted(t_ns=made.at_ns, cell="A", worker="w"))
     assert dueled(made, ended=False).comparison.word == "loading A"
@@ -117,8 +117,8 @@ def test_what_happens_before_the_first_block() -> None:
         ({"kld": 0.0, "top1": 2048}, "✓ lossless-like", "ok"),
         ({"kld": 0.05, "top1": 1800}, "▲ visible 0.05", "warn"),
         ({"kld": 1.1, "top1": 800}, "✗ broken 1.1", "bad"),
-        ({"failed": "no room"}, "unmeasured", "muted"),
-        ({"weights": "random"}, "unknown (random weights)", "muted"),
+        ({"failed": "no room"}, "quality not checked", "muted"),
+        ({"weights": "random"}, "not measurable: random weights", "muted"),
     ],
 )
 def test_no_verdict_stands_without_its_badge(
@@ -232,7 +232,7 @@ def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
     lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
     assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
     assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
-    assert "KL 0.004" in lines[5] and "top-1 agrees 99.1%" in lines[5] and "x1.010" in lines[5]
+    assert "KL 0.004" in lines[5] and "top-1 agrees 99.1 %" in lines[5] and "1.010x" in lines[5]
     small = text(render_ab_divergence(found, 80, 3, G, boxed=False))
     assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
     # The arm that stands first need not be the reference.

@@ -79,7 +79,7 @@ def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
         assert dict(figure.percentiles) == {50: found.p50, 90: found.p90, 99: None}
         assert found.p90 is not None and found.p99 is None
     shown = text(facts.render_metrics(of(state).figures, 76, G))
-    assert all("after 662" in row for row in shown[1:])
+    assert all("from 662" in row for row in shown[1:])
 
 
 def test_figures_of_a_cell_that_runs() -> None:
@@ -88,7 +88,7 @@ def test_figures_of_a_cell_that_runs() -> None:
     assert (tokens.label, tokens.n, shown.strip.counted) == ("tok/s", 8, 8)
     assert tokens.mean is not None and tokens.ci95 is not None
     assert dict(tokens.percentiles) == {50: None, 90: None, 99: None}
-    assert "after 11" in "\n".join(text(facts.render_metrics(shown.figures, 76, G)))
+    assert "from 11" in "\n".join(text(facts.render_metrics(shown.figures, 76, G)))
 
 
 # The load
@@ -157,7 +157,7 @@ def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
         load + 1, events.Kernels(t_ns=made[load].t_ns, cell="c1", prefill="flash", decode="math")
     )
     said = words(of(fold_all(made)))
-    assert said["precision"] == "int8, int8:weight-only, 31% of matrix-product weights converted"
+    assert said["precision"] == "int8, int8:weight-only, 31 % of linear-layer weights converted"
     assert said["attention"] == "sdpa (flash kernel in prefill, math in decode)"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop.analysis import serving
+from txtop.formatting import format_share
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import compute_cost_per_million
@@ -305,7 +306,7 @@ def summarise_final(
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean
         if classify_variation(cv) in ("fair", "unstable"):
-            first.notes.append(f"CV {cv:.0%}: {classify_variation(cv)}")
+            first.notes.append(f"CV {format_share(cv)}: {classify_variation(cv)}")
     return {**figures, **steady_figures, **_summarise_memory(state)}
 
 

@@ -19,6 +19,7 @@ from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
+from txtop.formatting import format_share
 from txtop.plan import labels
 from txtop.runner.client import ControlClient
 from txtop.runner.spawn import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
@@ -123,7 +124,7 @@ def _describe_activity(state: SessionState) -> str:
         comparing = state.comparing
         share = comparing.done / comparing.total if comparing.total else 0.0
         label = labels.format_short_label(state.cells[comparing.cell].cell)
-        return f"{label}: comparing its output, {share:.0%}"
+        return f"{label}: comparing its output, {format_share(share)}"
     cell = state.cells.get(state.current or "")
     if cell is None:
         return ""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from txtop.analysis import metrics
 from txtop.export.schema import ComparisonExport, FidelityExport
+from txtop.formatting import format_share
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
@@ -63,7 +64,7 @@ def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> li
     notes = [why] if (why := versus.explain_no_verdict(name)) else []
     look = versus.look(name)
     if versus.verdict(name) == "equivalent" and versus.sequences[name].excludes_one:
-        notes.append(f"measurable: {abs(look.ratio - 1):.1%}, inside the margin")
+        notes.append(f"measurable: {format_share(abs(look.ratio - 1), 1)}, inside the margin")
     if look.interval and look.interval[0] > look.interval[1]:
         notes.append("results contradict each other: the machine changed during the run")
     if versus.reloaded:

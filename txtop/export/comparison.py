@@ -8,7 +8,7 @@ from txtop.analysis.compare import CellComparison, SessionComparison
 from txtop.export.markdown import escape_markdown
 from txtop.export.text.columns import align_columns
 from txtop.export.text.ratios import format_ratio_cells
-from txtop.formatting import MISSING, format_figure
+from txtop.formatting import MISSING, format_figure, format_share
 from txtop.sanitise import escape_json
 
 COLUMNS = (
@@ -45,7 +45,7 @@ def _remarks(comparison: SessionComparison) -> list[str]:
 
 def _format_outcome(comparison: SessionComparison) -> str:
     nothing = "" if comparison.cells else ": nothing in common"
-    return f"{comparison.outcome}{nothing} (margin {comparison.margin:.1%})"
+    return f"{comparison.outcome}{nothing} (margin {format_share(comparison.margin, 1)})"
 
 
 def render_text(comparison: SessionComparison) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
+from txtop.formatting import format_share
 from txtop.plan.serving import Scenario, Serving
 
 Precision = Literal[
@@ -115,7 +116,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         if serving is None:
             return ""
         if serving.share is not None:
-            return f"{self.scenario} at {serving.share:.0%}"
+            return f"{self.scenario} at {format_share(serving.share)}"
         if serving.rate is not None:
             return f"{self.scenario} {serving.rate:g}/s"
         clients = serving.concurrency or 1

@@ -8,6 +8,7 @@ import time
 
 import psutil
 
+from txtop.formatting import format_share
 from txtop.protocol.capabilities import Capability
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
@@ -72,7 +73,7 @@ def _own_cost() -> Capability:
             watched.costs()
         encode_event(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
     share = (time.process_time() - before_s) / COST_SECONDS
-    detail = f"the host costs {share:.1%} of a core at {RATE_HZ} readings a second"
+    detail = f"the host costs {format_share(share, 1)} of a core at {RATE_HZ} readings a second"
     return Capability("telemetry", "ok", detail)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from txtop.formatting import format_share
 from txtop.stats.paired import PairedRatio, compute_paired_ratio
 from txtop.stats.summary import compute_percentile
 from txtop.units import NS_PER_MS
@@ -102,12 +103,12 @@ class OverheadResult:
         explanations = {
             "pass": f"mean ratio within {bounds}, p99 reaches down to {P99_BOUND:.2f} or less",
             "fail": f"wanted: mean ratio within {bounds}, p99 down to {P99_BOUND:.2f} or less",
-            "inconclusive": f"the half-width is over {self.half_width:.1%} after "
+            "inconclusive": f"the half-width is over {format_share(self.half_width, 1)} after "
             f"{len(self.pairs)} starts: a calmer machine is needed",
         }
         return [
             f"mean TPOT  watched / bare {_format_ratio(self.mean)}, half-width"
-            f" {self.mean.half_width:.1%}, {len(self.pairs)} starts of both",
+            f" {format_share(self.mean.half_width, 1)}, {len(self.pairs)} starts of both",
             f"p99 gap    watched / bare {_format_ratio(self.p99)}",
             f"{self.outcome}: {explanations[self.outcome]}",
         ]

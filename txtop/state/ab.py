@@ -9,6 +9,7 @@ import copy
 import math
 from dataclasses import dataclass, field
 
+from txtop.formatting import format_share
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.protocol.events import ABBlock
@@ -178,7 +179,11 @@ class ABTest:
         between = f"{ratio:.3f} {_format_interval(low, high)}  {surely}"
         if verdict == "equivalent":
             excludes_one = self.sequences[name].excludes_one
-            least = f"; measurable: {abs(ratio - 1):.1%}, inside the margin" if excludes_one else ""
+            least = (
+                f"; measurable: {format_share(abs(ratio - 1), 1)}, inside the margin"
+                if excludes_one
+                else ""
+            )
             return f"{b} is as fast as {a} within {self.margin:.3g}  {between}{least}"
         if verdict == "inconclusive" and low > high:
             return f"{b} against {a}: inconclusive, results contradict each other"

@@ -18,7 +18,7 @@ from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
 from txtop.export.html import plots
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
-from txtop.formatting import format_few, format_figure
+from txtop.formatting import format_few, format_figure, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
@@ -76,7 +76,7 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
         ),
-        "margin": f"{DEFAULT_MARGIN:.0%}",
+        "margin": f"{format_share(DEFAULT_MARGIN)}",
         "speedups": _drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
         "telemetry": _drawings(plots.draw_telemetry(state)),
         "iterations": _drawings(*plots.draw_iterations(state, finals)),

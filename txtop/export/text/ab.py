@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.export.ab import build_comparison_notes
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING
+from txtop.formatting import MISSING, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
@@ -39,7 +39,10 @@ def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
         badge = fidelity.format_badge_forms(state.output_of(name, versus.first.id))[0]
         claim = f"   output: {badge}" if not versus.explain_no_verdict(name) else ""
         lines.append(versus.words(name, over=over) + claim)
-    lines += ["", f"each against A, margin {versus.margin:.1%}, {_format_blocks(versus)}"]
+    lines += [
+        "",
+        f"each against A, margin {format_share(versus.margin, 1)}, {_format_blocks(versus)}",
+    ]
     p_values = versus.p_values()
     rows = [_build_row(state, versus, name, p_values[name]) for name in versus.sequences]
     lines += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
@@ -100,9 +103,12 @@ def _build_arm_notes(state: SessionState, versus: ABTest, name: str) -> list[str
         and (ends := compute_wilson_interval(event.top1, event.positions)) is not None
     ):
         share = event.top1 / event.positions
-        figures.append(f"top-1 {share:.1%} [{ends[0]:.1%}, {ends[1]:.1%}]")
+        figures.append(
+            f"top-1 {format_share(share, 1)}"
+            f" [{format_share(ends[0], 1)}, {format_share(ends[1], 1)}]"
+        )
     if event.perplexity_ratio is not None:
-        figures.append(f"perplexity x{event.perplexity_ratio:.4f}")
+        figures.append(f"perplexity {event.perplexity_ratio:.4f}x")
     if event.cosine_tokens is not None:
         figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
     if event.cosine_pooled is not None:

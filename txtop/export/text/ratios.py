@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING
+from txtop.formatting import MISSING, format_share
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio
@@ -30,7 +30,7 @@ def format_ratios(state: SessionState, margin: float) -> list[str]:
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
     rows = [[name for name, _ in HEADING], *map(_row, ratios)]
-    margin_text = f"margin {margin:.3g}" if margin < 0.001 else f"margin {margin:.1%}"
+    margin_text = f"margin {margin:.3g}" if margin < 0.001 else f"margin {format_share(margin, 1)}"
     return [
         *align_columns(HEADING, rows),
         "",

@@ -117,7 +117,11 @@ def _apply_verdict(
         )
     if verdict == "equivalent":
         measurable = versus.sequences[name].excludes_one
-        least = f"measurable: {abs(look.ratio - 1):.1%}" if measurable else shown.surely
+        least = (
+            f"measurable: {formatting.format_share(abs(look.ratio - 1), 1)}"
+            if measurable
+            else shown.surely
+        )
         word = (
             f"same within ±{versus.margin:.3g}"
             if versus.margin < 0.001
@@ -141,9 +145,7 @@ def _explain_end(state: SessionState, versus: ABTest) -> str:
 def _describe_certainty(versus: ABTest) -> str:
     if versus.reloaded:
         return "indicative"
-    return (
-        "assumes normally distributed noise" if versus.paired else "holds however often you check"
-    )
+    return "assumes normal noise" if versus.paired else "holds at every check"
 
 
 def _describe_stage(state: SessionState) -> str:
@@ -152,7 +154,7 @@ def _describe_stage(state: SessionState) -> str:
         return "no verdict"
     if state.comparing is not None:
         at = state.comparing
-        return f"comparing outputs {at.done / at.total if at.total else 0:.0%}"
+        return f"comparing outputs {formatting.format_share(at.done / at.total if at.total else 0)}"
     cell = state.cells.get(state.current or "")
     versus = state.versus
     if cell is None or versus is None:
@@ -235,7 +237,7 @@ def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, st
     remark = ""
     if found is not None and FIDELITY_ROLES.get(what) and what != "INVALID":
         if found.top1 is not None and found.positions:
-            remark = f"top-1 {found.top1 / found.positions:.1%}"
+            remark = f"top-1 {formatting.format_share(found.top1 / found.positions, 1)}"
         elif found.cosine_tokens is not None:
             remark = "cosine of tokens"
     return words, FIDELITY_ROLES.get(what, "muted"), remark

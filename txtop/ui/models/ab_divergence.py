@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from txtop.formatting import format_share
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
@@ -56,9 +57,9 @@ def _build_figures(found: Fidelity) -> tuple[tuple[str, str], ...]:
         distance = fidelity.get_kld_above_floor(found)
         said.append(("KL", "at the floor" if distance is None else fidelity.format_short(distance)))
     if found.top1 is not None and found.positions:
-        said.append(("top-1 agrees", f"{found.top1 / found.positions:.1%}"))
+        said.append(("top-1 agrees", f"{format_share(found.top1 / found.positions, 1)}"))
     if found.perplexity_ratio is not None:
-        said.append(("perplexity", f"x{found.perplexity_ratio:.3f}"))
+        said.append(("perplexity", f"{found.perplexity_ratio:.3f}x"))
     if found.cosine_tokens is not None:
         said.append(("cosine of tokens", f"{found.cosine_tokens:.5f}"))
     if found.cosine_pooled is not None:

@@ -178,7 +178,7 @@ def _format_fidelity_progress(session: SessionState, name: str) -> str:
     at = session.comparing
     if at is None or at.cell != name:
         return ""
-    return f"comparing {at.done / at.total if at.total else 0:.0%}"
+    return f"comparing {formatting.format_share(at.done / at.total if at.total else 0)}"
 
 
 def format_failure_reason(state: CellState) -> str:

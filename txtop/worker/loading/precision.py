@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from txtop.formatting import format_share
+
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -36,9 +38,8 @@ def build_precision_notes(
     other = sum(p.nbytes for p in parameters if p.dtype != dtype)
     notes = []
     if other:
-        notes.append(
-            f"{precision}: the model keeps {other / total:.0%} of the weight bytes in fp32"
-        )
+        kept = format_share(other / total)
+        notes.append(f"{precision}: the model keeps {kept} of the weight bytes in fp32")
     if precision == "fp16" and device.type == "cpu":
         notes.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
     return notes

@@ -153,7 +153,12 @@ def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
     late = serving.compute_lateness(state)
     if late is not None and late > serving.MAX_LATE_SHARE:
         said.append(
-            CellFact("load", f"late by {late:.1%} of the time between two requests", "warn")
+            CellFact(
+                "load",
+                f"generator lagged by {formatting.format_share(late, 1)}"
+                " of the time between two requests",
+                "warn",
+            )
         )
     count = sum(role != "measured" for role in state.samples.role)
     return [*said, CellFact("warm-up", f"{count} requests")]
@@ -226,7 +231,9 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
     if load is not None and load.recipe:
         precision += f", {load.recipe}"
     if load is not None and load.converted_share is not None:
-        precision += f", {load.converted_share:.0%} of matrix-product weights converted"
+        precision += (
+            f", {formatting.format_share(load.converted_share)} of linear-layer weights converted"
+        )
     said += [
         CellFact("precision", precision),
         CellFact("attention", _attention(state)),

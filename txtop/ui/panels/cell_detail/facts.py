@@ -68,7 +68,7 @@ def _render_metric(shown: DetailMetric, count: int, interval: int, g: Glyphs) ->
         low_high = formatting.format_interval(shown.ci95).removesuffix(" 95 %")
         row.append((fit(low_high, interval, "right"), "text"))
     for p, stated in shown.percentiles[:count]:
-        said = f"after {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
+        said = f"from {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
         row.append((fit(said, PERCENTILE_WIDTH, "right"), "muted" if stated is None else "text"))
     return row
 
