@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from txtop.analysis import serving
-from txtop.formatting import format_share
+from txtop.formatting import format_count, format_share
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
 from txtop.stats.cost import compute_cost_per_million
@@ -329,7 +329,7 @@ def _summarise_served(state: CellState, seed: int) -> dict[str, Summary]:
         if state.saturated and name.endswith("_ms"):
             summary.notes.append(serving.SATURATED_NOTE)
         if cut and name in list_metrics(state):
-            summary.notes.append(f"{cut} request{'s' if cut > 1 else ''} not answered in time")
+            summary.notes.append(f"{format_count(cut, 'request')} not answered in time")
     return figures
 
 

@@ -73,5 +73,5 @@ def _build_disturbance_notes(state: CellState) -> list[str]:
         blocks = [b for b in state.blocks if b.kept is kept]
         if blocks:
             why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
-            notes.append(f"{len(blocks)} block{'s' if len(blocks) > 1 else ''} {fate}: {why}")
+            notes.append(f"{format_count(len(blocks), 'block')} {fate}: {why}")
     return notes

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from txtop.formatting import format_count
 from txtop.runner.client import ControlClient
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
@@ -31,7 +32,7 @@ def format_sessions(folder: Path | None, query: Sequence[str] = ()) -> str:
     lines = [line for _, line in rows] or [nothing or "no session yet: txtop run makes one"]
     if own:
         total = sum(manage.compute_size_bytes(entry.path) for entry in own)
-        count = f"{len(own)} session{'s' if len(own) > 1 else ''}"
+        count = format_count(len(own), "session")
         lines.append(f"{count}, {total / 1e6:,.1f} MB in {sanitise(str(home), 200)}")
     return "\n".join(lines) + "\n"
 

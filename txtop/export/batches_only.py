@@ -5,6 +5,7 @@ Those formats have no place for requests. Apart, because three writers and the c
 
 from __future__ import annotations
 
+from txtop.formatting import format_count
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 
@@ -24,5 +25,5 @@ def describe_left_out(state: SessionState, format: str) -> str:
     count = len(state.cells) - len(select_batch_cells(state))
     if format not in BATCH_FORMATS or not count:
         return ""
-    cells = f"{count} cell{'s' if count > 1 else ''} that served requests"
+    cells = f"{format_count(count, 'cell')} that served requests"
     return f"left out {cells}: {format} knows full batches alone, --format json has all"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from txtop.formatting import format_count
 from txtop.models import builtin, model_config
 from txtop.plan import labels
 from txtop.plan.cell import Cell
@@ -51,7 +52,7 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
         msgspec.structs.replace(cell, id=f"c{n:03d}") for n, cell in enumerate(kept, start=1)
     )
     lines = [
-        f"left out {len(out)} cell{'s' if len(out) > 1 else ''}"
+        f"left out {format_count(len(out), 'cell')}"
         f" ({labels.format_short_label(out[0])}" + (", …" if len(out) > 1 else "") + f"): {reason}"
         for reason, out in dropped.items()
     ]

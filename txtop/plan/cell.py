@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import Meta
 
-from txtop.formatting import format_share
+from txtop.formatting import format_count, format_share
 from txtop.plan.serving import Scenario, Serving
 
 Precision = Literal[
@@ -120,7 +120,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         if serving.rate is not None:
             return f"{self.scenario} {serving.rate:g}/s"
         clients = serving.concurrency or 1
-        return f"{self.scenario} {clients} client{'s' if clients > 1 else ''}"
+        return f"{self.scenario} {format_count(clients, 'client')}"
 
     @property
     def work(self) -> str:

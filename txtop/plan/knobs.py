@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from txtop.formatting import format_count
 from txtop.plan.cell import Cell
 
 Section = Literal["What to measure", "Where"]
@@ -118,7 +119,7 @@ def base_name(model: str) -> str:
 
 
 def _threads(count: int) -> str:
-    return f"{count} thread{'' if count == 1 else 's'}"
+    return format_count(count, "thread")
 
 
 # In the order of `txtop run --help` and of a command that measures a cell again.

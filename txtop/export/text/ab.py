@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.export.ab import build_comparison_notes
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING, format_share
+from txtop.formatting import MISSING, format_count, format_share
 from txtop.plan import labels
 from txtop.sanitise import sanitise
 from txtop.state import fidelity
@@ -52,7 +52,7 @@ def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
 
 def _format_blocks(versus: ABTest) -> str:
     discarded = len(versus.rounds) - versus.blocks
-    count = f"{versus.blocks} block{'' if versus.blocks == 1 else 's'}"
+    count = format_count(versus.blocks, "block")
     return count + (f", {discarded} discarded" if discarded else "")
 
 
