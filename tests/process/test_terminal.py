@@ -170,7 +170,7 @@ def test_suspended_and_back_the_picture_is_painted_again(
         process.signal(signal.SIGCONT)
         process.wait_for("gpt2")
         process.type("?")
-        process.wait_for("key goes back")
+        process.wait_for("keys close")
 
 
 @pytest.mark.fault(33)
@@ -232,10 +232,10 @@ def test_no_colour_means_none(env: dict[str, str | None], running: Path) -> None
         process.pump(0.3)
         assert process.colours() == set()
         process.type("?")
-        process.wait_for("key goes back")
+        process.wait_for("keys close")
         assert process.colours() == set()
         process.type("x")
-        process.wait_for(lambda: "key goes back" not in process.text)
+        process.wait_for(lambda: "keys close" not in process.text)
         process.pump(0.5)
         process.type("m")
         process.wait_for("marker set")
@@ -247,7 +247,7 @@ def test_ascii_where_the_locale_is_c(env: dict[str, str | None], running: Path) 
     with TerminalProcess(live(running), env={**env, "LANG": "C"}) as process:
         process.wait_for("gpt2")
         process.type("?")
-        process.wait_for("key goes back")
+        process.wait_for("keys close")
         assert process.text.isascii(), process.text
 
 
