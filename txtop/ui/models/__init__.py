@@ -1,1 +1,1 @@
-"""Build what panels draw; pure, without Textual or Rich."""
+"""Models of what the panels draw: plain values, pure, without Textual or Rich."""

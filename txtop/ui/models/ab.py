@@ -1,4 +1,4 @@
-"""An A/B as the screen shows it: its blocks, its comparisons, and a lane an arm.
+"""An A/B as its screen shows it: its blocks, its comparisons, and a lane an arm.
 
 Pure: made from a session's state, without clock and without I/O.
 """
@@ -22,7 +22,10 @@ from txtop.units import NS_PER_S
 
 @dataclass(frozen=True)
 class ABArmView:
-    """One arm: what a hero says of its cell, and whether it is at work now."""
+    """One arm: the hero of its cell, and whether it is at work now.
+
+    `memory` is label and text.
+    """
 
     letter: str
     name: str
@@ -34,8 +37,11 @@ class ABArmView:
 
 @dataclass(frozen=True)
 class ABView:
-    """All of an A/B. `chosen` is the place of the comparison on show; `winners` has a letter a
-    block, empty where it was discarded; `share` is how much of the open block is done."""
+    """All of an A/B.
+
+    `chosen` is the index of the comparison on the screen. `winners` has a letter a block, empty for
+    a discarded one; `share` is the part of the open block that is done.
+    """
 
     model: str
     names: tuple[str, ...]
@@ -52,20 +58,21 @@ class ABView:
 
     @property
     def comparison(self) -> ABComparisonView:
+        """Return the comparison on the screen."""
         return self.comparisons[self.chosen]
 
     @property
     def sides(self) -> tuple[ABArmView, ABArmView]:
-        """A, and the arm that is held against it on show."""
+        """Return arm A and the arm that it is compared with on the screen."""
         return self.lanes[0], self.lanes[self.chosen + 1]
 
     def choose(self, place: int) -> ABView:
-        """The same with another comparison on show, counted round."""
+        """Return the same view with another comparison chosen; `place` wraps around."""
         return replace(self, chosen=place % len(self.comparisons))
 
 
 def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
-    """Null where the session is no A/B."""
+    """Build the view of an A/B; None for any other session."""
     versus = state.versus
     if versus is None:
         return None
@@ -91,42 +98,44 @@ def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
 
 
 def _list_winners(versus: ABTest) -> tuple[str, ...]:
-    """Of each block the letter of the arm that was the fastest; `=` where none was."""
-    found = []
+    """Return the letter of the fastest arm of each block; `=` where none was."""
+    winners = []
     place = 0
     sequences = versus.sequences
-    for each in versus.rounds:
-        if not each.kept:
-            found.append("")
+    for block in versus.rounds:
+        if not block.kept:
+            winners.append("")
             continue
         ahead = {
             versus.letter(name): s.differences[place] if place < len(s.differences) else 0.0
             for name, s in sequences.items()
         }
         best = max(ahead, key=lambda letter: ahead[letter])
-        found.append(best if ahead[best] > 0 else "A" if max(ahead.values()) < 0 else "=")
+        winners.append(best if ahead[best] > 0 else "A" if max(ahead.values()) < 0 else "=")
         place += 1
-    return tuple(found)
+    return tuple(winners)
 
 
 def _compute_block_share(state: SessionState, versus: ABTest) -> float:
-    """How much of the open block is done, from what the one before had."""
+    """Return the part of the open block that is done, by the size of the one before."""
     if not versus.rounds or state.ended is not None:
         return 0.0
     wanted = max(1, sum(map(len, versus.rounds[-1].iterations.values())))
-    closed = sum(len(p) for each in versus.rounds for p in each.iterations.values())
+    closed = sum(len(p) for block in versus.rounds for p in block.iterations.values())
     made = sum(c.samples.role.count("measured") for c in state.cells.values())
     return min(1.0, max(0, made - closed) / wanted)
 
 
 def sum_measured_s(state: SessionState) -> float:
-    """Seconds that all arms have measured so far."""
+    """Return the seconds that all arms have measured so far."""
     return sum(hero_metrics.sum_measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
 
 
 def _format_time_left(state: SessionState, versus: ABTest) -> str:
-    """A guess of the time that measuring still takes: to the verdict, or to the end of the budget,
-    whichever is nearer."""
+    """Estimate the time left to the verdict or to the end of the budget, whichever is nearer.
+
+    Only time spent measuring counts.
+    """
     if state.ended is not None:
         return ""
     if not versus.blocks:
@@ -137,10 +146,10 @@ def _format_time_left(state: SessionState, versus: ABTest) -> str:
         return formatting.format_estimate(max(0, state.plan.iterations - versus.blocks) * block_s)
     rest_s = state.plan.budget_s - spent_s
     open_ = [s for name, s in versus.sequences.items() if versus.verdict(name) is None]
-    wanted = [s.expected_blocks() for s in open_]
-    if wanted and all(n is not None for n in wanted):
+    expected = [s.expected_blocks() for s in open_]
+    if expected and all(n is not None for n in expected):
         rest_s = min(
-            rest_s, max((n or 0) - s.n for n, s in zip(wanted, open_, strict=True)) * block_s
+            rest_s, max((n or 0) - s.n for n, s in zip(expected, open_, strict=True)) * block_s
         )
     return formatting.format_estimate(max(0.0, rest_s))
 
@@ -148,7 +157,7 @@ def _format_time_left(state: SessionState, versus: ABTest) -> str:
 def _build_arm(
     state: SessionState, cell: CellState, letter: str, name: str, memo: FrameCache
 ) -> ABArmView:
-    size, what = get_memory_bytes(cell)
+    size, kind = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
     mean = memo.now(cell, metric, state.plan.seed).mean
     return ABArmView(
@@ -158,7 +167,7 @@ def _build_arm(
         running=state.current == cell.cell.id and state.ended is None,
         mean=mean,
         memory=(
-            "peak mem" if what == "memory" else "weights",
+            "peak mem" if kind == "memory" else "weights",
             formatting.format_gib(size) if size else "…",
         ),
     )

@@ -1,4 +1,8 @@
-"""One comparison of an A/B as a screen shows it: one number, in words, and what is behind it."""
+"""One comparison of an A/B for its screen: an arm against arm A.
+
+The ratio, the verdict in a few words, and the figures behind it. `ab` builds the whole screen; this
+is apart because wording a verdict is most of that work.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
 from txtop.ui.models.ab_divergence import NO_DIVERGENCE, ABDivergenceView, build_ab_divergence
 
+# Beyond these the funnel drops the oldest looks but the first.
 MAX_LOOKS = 240
 
 
@@ -29,7 +34,10 @@ FIDELITY_ROLES = {
 
 @dataclass(frozen=True)
 class FunnelInterval:
-    """One row of the funnel; `counts` from the first look on that may decide."""
+    """One row of the funnel: the interval of the ratio after `block` blocks.
+
+    `counts` is True from the first look that may decide.
+    """
 
     block: int
     ratio: float
@@ -40,9 +48,12 @@ class FunnelInterval:
 
 @dataclass(frozen=True)
 class ABComparisonView:
-    """The arm `letter` against A: one number, in a word, how sure, and what stands behind it.
+    """Arm `letter` against arm A: the ratio, the verdict, its certainty, and the figures behind it.
 
-    `value` is null where nothing may be said. `rows` are label, value, role of the value, remark.
+    `value` is the ratio, None where none may be claimed, and `role` its colour. `word` is the
+    verdict, in the colour `word_role`. `interval` and `surely` are the two lines below it: the 95 %
+    interval, or a cause, and how far to trust it. `rows` are (label, value, colour role of the
+    value, remark). `looks` are the rows of the funnel.
     """
 
     letter: str
@@ -58,7 +69,7 @@ class ABComparisonView:
 
 
 def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABComparisonView:
-    """Of the arm `name` against the first."""
+    """Compare arm `name` with the first arm."""
     look, verdict = versus.look(name), versus.verdict(name, over=state.ended is not None)
     letter = versus.letter(name)
     base = ABComparisonView(
@@ -83,32 +94,32 @@ def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABCom
         value = look.ratio if look.n else None
         return replace(base, value=value, word=doing or "measuring", surely="no winner yet")
     low, high = look.interval
-    shown = replace(
+    view = replace(
         base,
         value=look.ratio,
         interval=f"[{low:.2f}, {high:.2f}]  95 %",
         surely=_describe_certainty(versus),
     )
-    return _apply_verdict(shown, state, versus, name, verdict, look)
+    return _apply_verdict(view, state, versus, name, verdict, look)
 
 
 def _apply_verdict(
-    shown: ABComparisonView,
+    view: ABComparisonView,
     state: SessionState,
     versus: ABTest,
     name: str,
     verdict: SequentialVerdict | None,
     look: Look,
 ) -> ABComparisonView:
-    """The words and the colour of a verdict, or of none."""
+    """Return `view` with the wording and the colours of `verdict`, or of none."""
     assert look.interval is not None
     low, high = look.interval
     if verdict == "faster":
-        word = f"{shown.letter} is faster"
-        return replace(shown, word=word, word_role="accent-b.bold", role="accent-b")
+        word = f"{view.letter} is faster"
+        return replace(view, word=word, word_role="accent-b.bold", role="accent-b")
     if verdict == "slower":
         return replace(
-            shown,
+            view,
             value=1 / look.ratio,
             word="A is faster",
             word_role="accent-a.bold",
@@ -120,7 +131,7 @@ def _apply_verdict(
         least = (
             f"measurable: {formatting.format_share(abs(look.ratio - 1), 1)}"
             if measurable
-            else shown.surely
+            else view.surely
         )
         word = (
             f"same within ±{versus.margin:.3g}"
@@ -128,14 +139,15 @@ def _apply_verdict(
             else (f"same within ±{versus.margin * 100:.3g} %")
         )
         exact = f"[{low:.3f}, {high:.3f}]  95 %"
-        return replace(shown, word=word, role="text", interval=exact, surely=least)
+        return replace(view, word=word, role="text", interval=exact, surely=least)
     if verdict == "inconclusive":
         why = "results contradict each other" if low > high else _explain_end(state, versus)
-        return replace(shown, word="inconclusive", surely=why)
-    return replace(shown, word="measuring", surely="no winner yet")
+        return replace(view, word="inconclusive", surely=why)
+    return replace(view, word="measuring", surely="no winner yet")
 
 
 def _explain_end(state: SessionState, versus: ABTest) -> str:
+    """Explain in a few words what ended an A/B without a verdict."""
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
         return "time limit reached"
@@ -143,13 +155,14 @@ def _explain_end(state: SessionState, versus: ABTest) -> str:
 
 
 def _describe_certainty(versus: ABTest) -> str:
+    """Describe the condition under which the interval holds."""
     if versus.reloaded:
         return "indicative"
     return "assumes normal noise" if versus.paired else "holds at every check"
 
 
 def _describe_stage(state: SessionState) -> str:
-    """What happens before there is anything to say."""
+    """Describe what the A/B does before its first interval."""
     if state.ended is not None:
         return "no verdict"
     if state.comparing is not None:
@@ -159,24 +172,28 @@ def _describe_stage(state: SessionState) -> str:
     versus = state.versus
     if cell is None or versus is None:
         return "starting"
-    words = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
-    word = words.get(cell.stage)
-    return f"{word} {versus.letter(cell.cell.id)}" if word else "measuring"
+    labels = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
+    label = labels.get(cell.stage)
+    return f"{label} {versus.letter(cell.cell.id)}" if label else "measuring"
 
 
 def _build_funnel_intervals(versus: ABTest, name: str) -> tuple[FunnelInterval, ...]:
-    """The first and the newest; an open one has no interval yet."""
-    known = [look for look in versus.sequences[name].looks if look.interval is not None]
-    if len(known) > MAX_LOOKS:
-        known = [known[0], *known[-MAX_LOOKS:]]
+    """Build the rows of the funnel: the first look and the newest `MAX_LOOKS`.
+
+    A look without an interval is left out.
+    """
+    looks = [look for look in versus.sequences[name].looks if look.interval is not None]
+    if len(looks) > MAX_LOOKS:
+        looks = [looks[0], *looks[-MAX_LOOKS:]]
     return tuple(
         FunnelInterval(look.n, look.ratio, *look.interval, look.n >= versus.first_look)
-        for look in known
+        for look in looks
         if look.interval is not None
     )
 
 
 def _rows(state: SessionState, versus: ABTest, name: str) -> tuple[tuple[str, str, str, str], ...]:
+    """List the rows below the verdict: margin, blocks, fidelity, and energy and memory if known."""
     sequence = versus.sequences[name]
     lost = sequence.n - sequence.wins
     discarded = len(versus.rounds) - versus.blocks
@@ -184,20 +201,20 @@ def _rows(state: SessionState, versus: ABTest, name: str) -> tuple[tuple[str, st
     if discarded:
         remark = f"{remark}  {discarded} discarded".strip()
     margin = f"±{versus.margin * 100:.3g} %"
-    found = [("margin", margin, "text", _margin_remark(versus, name))]
+    rows = [("margin", margin, "text", _margin_remark(versus, name))]
     won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
     if versus.explain_no_verdict(name):
-        found.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
+        rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
     else:
-        found.append(("blocks", won, "won", remark))
+        rows.append(("blocks", won, "won", remark))
     output = state.output_of(name, versus.first.id)
-    found.append(("fidelity", *_fidelity(state, output)))
+    rows.append(("fidelity", *_fidelity(state, output)))
     beside = _energy_and_memory(state, versus, name)
-    return (*found, beside) if beside else tuple(found)
+    return (*rows, beside) if beside else tuple(rows)
 
 
 def _margin_remark(versus: ABTest, name: str) -> str:
-    """When the interval left the margin band, or that it has not."""
+    """Return the block since which the interval is inside or outside the margin, if it is."""
     sequence = versus.sequences[name]
     if versus.explain_no_verdict(name) or sequence.n < versus.first_look:
         return ""
@@ -210,7 +227,7 @@ def _margin_remark(versus: ABTest, name: str) -> str:
 
 
 def _find_verdict_block(versus: ABTest, name: str) -> int:
-    """The first block after which the verdict stood."""
+    """Return the first block from which every look gave the present verdict."""
     sequence = versus.sequences[name]
     at = sequence.n
     for look in reversed(sequence.looks):
@@ -228,45 +245,50 @@ def _judge(look: Look, margin: float) -> SequentialVerdict | None:
     return judge_log_ratio(log(low), log(high), margin) if low <= high else None
 
 
-def _fidelity(state: SessionState, found: Fidelity | None) -> tuple[str, str, str]:
-    """Badge, its colour, and the share of equal top tokens."""
-    if state.comparing is not None and found is None:
+def _fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, str]:
+    """Return the badge, its colour role and a remark, the share of equal top-1 tokens if known."""
+    if state.comparing is not None and output is None:
         return formatting.PENDING, "muted", "comparing"
-    what = fidelity.compute_badge(found)
-    words = fidelity.format_badge_forms(found)[0]
+    badge = fidelity.compute_badge(output)
+    text = fidelity.format_badge_forms(output)[0]
     remark = ""
-    if found is not None and FIDELITY_ROLES.get(what) and what != "INVALID":
-        if found.top1 is not None and found.positions:
-            remark = f"top-1 {formatting.format_share(found.top1 / found.positions, 1)}"
-        elif found.cosine_tokens is not None:
+    if output is not None and FIDELITY_ROLES.get(badge) and badge != "INVALID":
+        if output.top1 is not None and output.positions:
+            remark = f"top-1 {formatting.format_share(output.top1 / output.positions, 1)}"
+        elif output.cosine_tokens is not None:
             remark = "cosine of tokens"
-    return words, FIDELITY_ROLES.get(what, "muted"), remark
+    return text, FIDELITY_ROLES.get(badge, "muted"), remark
 
 
 def _energy_and_memory(
     state: SessionState, versus: ABTest, name: str
 ) -> tuple[str, str, str, str] | None:
-    """`energy 0.68x   memory 0.61x`, as far as both arms are known."""
+    """Build the row `energy 0.68x memory 0.61x`; None if no figure is known for both arms.
+
+    Memory is compared only between figures of one kind.
+    """
     mine, base = state.cells[name], state.cells[versus.first.id]
-    said: list[tuple[str, str]] = []
+    ratios: list[tuple[str, str]] = []
     joules = [
         next(iter(energy.summarise_joules(state, cell).values()), None) for cell in (mine, base)
     ]
     spent, usual = (used.mean if used else None for used in joules)
     if spent and usual:
-        said.append(("energy", f"{spent / usual:.2f}x"))
-    (size, what), (other, same) = get_memory_bytes(mine), get_memory_bytes(base)
-    if size and other and what == same:
-        said.append((what, f"{size / other:.2f}x"))
-    if not said:
+        ratios.append(("energy", f"{spent / usual:.2f}x"))
+    (size, kind), (base_size, base_kind) = get_memory_bytes(mine), get_memory_bytes(base)
+    if size and base_size and kind == base_kind:
+        ratios.append((kind, f"{size / base_size:.2f}x"))
+    if not ratios:
         return None
-    (label, first), *rest = said
+    (label, first), *rest = ratios
     return label, "   ".join([first, *(f"{word} {value}" for word, value in rest)]), "text", "of A"
 
 
 def get_memory_bytes(cell: CellState) -> tuple[float, str]:
-    """The peak once it is known, before that what the weights take. Of a GPU that both arms are
-    on, what was reserved by this one."""
+    """Return the bytes a cell takes and their kind: `memory`, the peak, or before it `weights`.
+
+    On a GPU the peak is what the cell's own process reserved, since both arms may share the GPU.
+    """
     peak = cell.memory
     if peak is not None and (peak.reserved_bytes or peak.host_bytes):
         return float(peak.reserved_bytes or peak.host_bytes or 0), "memory"

@@ -1,4 +1,4 @@
-"""Where what two arms write begins to differ, as a screen shows it."""
+"""The place where the outputs of two arms begin to differ, for the A/B screen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from txtop.state.session import SessionState
 
 @dataclass(frozen=True)
 class ABDivergenceView:
-    """What two arms write: in common, then each; or the figures, or why there is neither."""
+    """The outputs of two arms: their common beginning, then `texts`, the first arm's first.
+
+    `figures` are (label, value) of the comparison. `why` explains that there are no texts.
+    """
 
     heading: str = ""
     common: str = ""
@@ -26,42 +29,44 @@ NO_DIVERGENCE = ABDivergenceView()
 
 
 def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDivergenceView:
-    """Of the arm `name` and the first."""
-    found = state.output_of(name, versus.first.id)
-    if found is None:
+    """Build the divergence of arm `name` from the first arm."""
+    output = state.output_of(name, versus.first.id)
+    if output is None:
         return ABDivergenceView(why="outputs were not compared")
-    if found.failed:
-        return ABDivergenceView(why=f"outputs were not compared: {found.failed}")
-    if found.invalid:
+    if output.failed:
+        return ABDivergenceView(why=f"outputs were not compared: {output.failed}")
+    if output.invalid:
         return ABDivergenceView(
-            why=f"{found.invalid} NaN or Inf in the output of {versus.letter(found.cell)}"
+            why=f"{output.invalid} NaN or Inf in the output of {versus.letter(output.cell)}"
         )
-    if found.weights == "random":
+    if output.weights == "random":
         return ABDivergenceView(why="random weights: no text to compare")
-    stated = _build_figures(found)
-    if found.texts is None:
-        return ABDivergenceView(figures=stated, why="" if stated else "no text to compare")
-    common, reference, own = found.texts
-    texts = (reference, own) if found.reference == versus.first.id else (own, reference)
-    if found.divergence is None:
-        heading = f"none in {found.written} tokens, greedy"
-        return ABDivergenceView(heading, common, None, stated, "both write the same")
-    heading = f"token {found.divergence + 1} of {found.written}, greedy"
-    return ABDivergenceView(heading, common, texts, stated)
+    figures = _build_figures(output)
+    if output.texts is None:
+        return ABDivergenceView(figures=figures, why="" if figures else "no text to compare")
+    common, reference, own = output.texts
+    texts = (reference, own) if output.reference == versus.first.id else (own, reference)
+    if output.divergence is None:
+        heading = f"none in {output.written} tokens, greedy"
+        return ABDivergenceView(heading, common, None, figures, "both write the same")
+    heading = f"token {output.divergence + 1} of {output.written}, greedy"
+    return ABDivergenceView(heading, common, texts, figures)
 
 
-def _build_figures(found: Fidelity) -> tuple[tuple[str, str], ...]:
-    """Figures of a comparison of outputs, label and value."""
-    said: list[tuple[str, str]] = []
-    if found.kld is not None:
-        distance = fidelity.get_kld_above_floor(found)
-        said.append(("KL", "at the floor" if distance is None else fidelity.format_short(distance)))
-    if found.top1 is not None and found.positions:
-        said.append(("top-1 agrees", f"{format_share(found.top1 / found.positions, 1)}"))
-    if found.perplexity_ratio is not None:
-        said.append(("perplexity", f"{found.perplexity_ratio:.3f}x"))
-    if found.cosine_tokens is not None:
-        said.append(("cosine of tokens", f"{found.cosine_tokens:.5f}"))
-    if found.cosine_pooled is not None:
-        said.append(("pooled", f"{found.cosine_pooled:.5f}"))
-    return tuple(said)
+def _build_figures(output: Fidelity) -> tuple[tuple[str, str], ...]:
+    """List the figures of a comparison of outputs as (label, value)."""
+    figures: list[tuple[str, str]] = []
+    if output.kld is not None:
+        distance = fidelity.get_kld_above_floor(output)
+        figures.append(
+            ("KL", "at the floor" if distance is None else fidelity.format_short(distance))
+        )
+    if output.top1 is not None and output.positions:
+        figures.append(("top-1 agrees", f"{format_share(output.top1 / output.positions, 1)}"))
+    if output.perplexity_ratio is not None:
+        figures.append(("perplexity", f"{output.perplexity_ratio:.3f}x"))
+    if output.cosine_tokens is not None:
+        figures.append(("cosine of tokens", f"{output.cosine_tokens:.5f}"))
+    if output.cosine_pooled is not None:
+        figures.append(("pooled", f"{output.cosine_pooled:.5f}"))
+    return tuple(figures)

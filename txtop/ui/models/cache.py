@@ -1,4 +1,4 @@
-"""What the frames of one session keep from one to the next."""
+"""Values that one frame of a session computes and later frames reuse."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import compute_percentile_above_floor
 
 T = TypeVar("T")
+# Percentiles of the gaps are due again after this growth in iterations.
 RESORT_GROWTH = 1.02
 
 
 class FrameCache:
-    """What is computed once and kept between the frames of one session; `late` while there are
-    final figures still to come, though nothing happens."""
+    """Values that are computed once and kept between the frames of one session.
+
+    `late` is True while final figures are still to be computed though no event arrives.
+    """
 
     def __init__(self) -> None:
         self.late = False
@@ -29,15 +32,17 @@ class FrameCache:
         self._kept: dict[Hashable, tuple[object, object]] = {}
 
     def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
-        """What was made under that name, anew only when what it is made of is not equal."""
-        known = self._kept.get(name)
-        if known is None or not (known[0] is made_of or known[0] == made_of):
-            known = self._kept[name] = made_of, make()
-        return cast(T, known[1])
+        """Return the value made under `name`; make it again only if `made_of` has changed."""
+        entry = self._kept.get(name)
+        if entry is None or not (entry[0] is made_of or entry[0] == made_of):
+            entry = self._kept[name] = made_of, make()
+        return cast(T, entry[1])
 
     def references(self, session: SessionState) -> dict[str, CellState]:
-        """For each cell that has company, the most precise one of the same work; none in an A/B,
-        whose arms take turns."""
+        """Return, for each cell that has company, the most precise cell of the same work.
+
+        Empty in an A/B, whose arms take turns.
+        """
         if session.versus is not None:
             return {}
         plan = session.plan
@@ -45,8 +50,11 @@ class FrameCache:
         return {name: session.cells[cell.id] for name, cell in best.items()}
 
     def live(self, state: CellState, name: str) -> LiveSummary:
-        """`metrics.summarise_live`, anew only when an iteration came; of a server with very many
-        requests when there are 2 % more, since all of them are looked at."""
+        """Return `metrics.summarise_live`, computed again only when an iteration came.
+
+        For a server with very many requests it is computed again at every 2 % more, since all of
+        them are read.
+        """
         n = len(state.samples)
         if state.cell.serving is not None and not state.over:
             n -= n % max(1, n // 50)
@@ -56,31 +64,36 @@ class FrameCache:
         )
 
     def now(self, state: CellState, name: str, seed: int) -> LiveSummary:
-        """The final figure of a cell that has ended; before that what can be said."""
+        """Return the final figure of a cell that is over, else the live one."""
         return self.ended(state, name, seed) or self.live(state, name)
 
     def itl(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
-        """p50, p90 and p99 of the gaps between tokens, where there are iterations enough; of a cell
-        at work anew when there are 2 % more, since all of them are sorted."""
+        """Return p50, p90 and p99 of the gaps between tokens; None below the iterations needed.
+
+        For a running cell they are computed again at every 2 % more, since all gaps are sorted.
+        """
         size = len(state.samples)
-        samples, counted, found = self._itl.get(state.cell.id, (None, 0, ()))
+        samples, counted, percentiles = self._itl.get(state.cell.id, (None, 0, ()))
         due = size > counted and (state.over or size >= RESORT_GROWTH * counted)
         if samples is not state.samples or due:
             gaps, count = self._sorted_gaps(state)
-            found = tuple(
+            percentiles = tuple(
                 (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in (50, 90, 99)
             )
-            self._itl[state.cell.id] = state.samples, size, found
-        return found
+            self._itl[state.cell.id] = state.samples, size, percentiles
+        return percentiles
 
     def _sorted_gaps(self, state: CellState) -> tuple[list[float], int]:
-        """Those of a server are kept sorted, and new ones join them: it makes very many, and
-        discards none."""
+        """Return the gaps in order, and the number of iterations they come from.
+
+        Those of a server are kept sorted and new ones join them: it makes very many, and discards
+        none.
+        """
         samples = state.samples
-        known = self._gaps.get(state.cell.id)
-        if known is None or known[0] is not samples or state.cell.serving is None:
-            known = samples, 0, [], 0
-        _, seen, gaps, count = known
+        entry = self._gaps.get(state.cell.id)
+        if entry is None or entry[0] is not samples or state.cell.serving is None:
+            entry = samples, 0, [], 0
+        _, seen, gaps, count = entry
         more, means = metrics.compute_itl_ms(state, [i for i in samples.kept() if i >= seen])
         gaps += more
         gaps.sort()
@@ -90,16 +103,21 @@ class FrameCache:
         return gaps, count
 
     def ended(self, state: CellState, name: str, seed: int) -> LiveSummary | None:
-        """The final figure of a cell that has ended (BCa from 30 iterations on); heavy once."""
+        """Return the final figure of a cell that is over (BCa from 30 iterations on), else None.
+
+        The first call for a cell takes long.
+        """
         if not state.over:
             return None
         self._told.add((state.cell.id, len(state.samples)))
-        found = self.finals.of(state, seed).get(name)
-        if found is None or found.mean is None:
+        summary = self.finals.of(state, seed).get(name)
+        if summary is None or summary.mean is None:
             return None
-        spread = found.stdev / found.mean if found.stdev is not None and found.mean else None
-        return LiveSummary(found.n, found.mean, found.ci95, spread)
+        spread = (
+            summary.stdev / summary.mean if summary.stdev is not None and summary.mean else None
+        )
+        return LiveSummary(summary.n, summary.mean, summary.ci95, spread)
 
     def is_ready(self, state: CellState) -> bool:
-        """Whether `ended` would cost nothing now."""
+        """Return True if `ended` would cost nothing now."""
         return (state.cell.id, len(state.samples)) in self._told

@@ -1,4 +1,4 @@
-"""One cell as a line of the table."""
+"""One cell as a row of the table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,13 @@ from txtop.ui.models.hero_metrics import (
 
 @dataclass(frozen=True)
 class CellRow:
-    """One cell as the table shows it. `state` is done, failed, running, waiting or skipped."""
+    """One cell as the table shows it.
+
+    `state` is done, failed, running, waiting or skipped. Figures are text, empty where the cell has
+    none; `rate_value` is the rate as a number, 0 if unknown, and `half` the half-width of its
+    interval. `offered` is the load of a server. `more` are (column, value) of the knobs without a
+    field here.
+    """
 
     id: str
     state: str
@@ -61,8 +67,10 @@ _MORE = [knob for knob in KNOBS if knob.column not in CellRow.__dataclass_fields
 def build_cached_cell_row(
     session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
 ) -> CellRow:
-    """`build_cell_row`, where something may have changed: a thousand cells that are over or wait
-    cost a frame next to nothing."""
+    """Return the row of a cell, built again only where something may have changed.
+
+    A thousand cells that are over or waiting thus cost a frame next to nothing.
+    """
     name = state.cell.id
     if name in session.working or session.comparing is not None:
         return build_cell_row(session, state, reference, memo)
@@ -83,7 +91,7 @@ def build_cached_cell_row(
 def build_cell_row(
     session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
 ) -> CellRow:
-    """One line of the table. A cell that ended has its final figures once they were computed."""
+    """Build the row of a cell; one that is over has its final figures once they were computed."""
     cell, plan = state.cell, session.plan
     running = cell.id in session.working
     base = CellRow(
@@ -108,7 +116,7 @@ def build_cell_row(
             base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=format_failure_reason(state)
         )
     now = get_table_metric(state, metrics.choose_headline_metric(state), memo, plan.seed)
-    known = now.mean is not None
+    is_measured = now.mean is not None
     peak = get_peak_bytes(state)
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     half = (now.half_width or 0.0) * (now.mean or 0.0)
@@ -118,7 +126,7 @@ def build_cell_row(
         ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
         tpot=_cell_ms(state, "tpot_ms", memo, plan.seed, wait),
         forward=_cell_ms(state, "e2e_ms", memo, plan.seed, wait),
-        rate=formatting.format_number(now.mean) if known else wait,
+        rate=formatting.format_number(now.mean) if is_measured else wait,
         rate_value=now.mean or 0.0,
         half=f"±{_format_few_digits(half)}" if now.half_width is not None else "",
         gib=formatting.format_gib(peak) if peak else wait,
@@ -174,7 +182,7 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
 
 
 def _format_fidelity_progress(session: SessionState, name: str) -> str:
-    """How far the comparison of a cell's output is, while it goes on."""
+    """Format how much of the cell's output is compared; empty while none is being compared."""
     at = session.comparing
     if at is None or at.cell != name:
         return ""
@@ -182,21 +190,23 @@ def _format_fidelity_progress(session: SessionState, name: str) -> str:
 
 
 def format_failure_reason(state: CellState) -> str:
-    """Why a cell failed, in a few words: `oom@load 3.1 GiB`, or the reason itself."""
+    """Format the reason of a failure in a few words: `oom@load 3.1 GiB`, or the reason itself."""
     ending = state.finished
     if ending is None:
         return state.reason or state.status
     place = f"@{ending.phase}" if ending.phase else ""
     if ending.status == "oom":
-        wanted = f" {formatting.format_gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
-        return f"oom{place}{wanted}"
+        requested = (
+            f" {formatting.format_gib(ending.wanted_bytes)} GiB" if ending.wanted_bytes else ""
+        )
+        return f"oom{place}{requested}"
     if ending.status == "timeout":
         return f"timeout{place}"
     return ending.reason or f"{ending.status}{place}"
 
 
 def get_peak_bytes(state: CellState) -> int | None:
-    """The peak of the device where there is one, else of the host."""
+    """Return the peak of the device; without one what was reserved there, else the host's peak."""
     memory = state.memory
     if memory is None:
         return None

@@ -1,4 +1,4 @@
-"""Build the text that is copied: a row, the log, a summary."""
+"""Text for the clipboard: a row of the table, lines of the log, a summary."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from txtop.ui.models.view import LogRow
 
 
-# xterm and its like drop an OSC 52 of more than 100,000 characters; base64 makes four of three.
+# xterm and others drop an OSC 52 of more than 100,000 characters; base64 makes four of three bytes.
 MAX_BYTES = 74_000
 
 
 def join_sanitised(lines: Iterable[str]) -> tuple[str, bool]:
-    """The lines without anything hidden in them, and whether that is all: the first ones where
-    it is too much."""
+    """Join lines without hidden characters; return the text, and whether it is complete.
+
+    Text that is too long ends after the last line that fits.
+    """
     kept: list[str] = []
     size = 0
     for line in lines:
@@ -33,7 +35,7 @@ def join_sanitised(lines: Iterable[str]) -> tuple[str, bool]:
 
 
 def format_cell_row(row: CellRow) -> str:
-    """A row of the table as one line with its units."""
+    """Format a row of the table as one line with its units."""
     work = row.offered or f"batch {row.batch}"
     whole, one = ("req/s", "E2E") if row.offered else ("seq/s", "forward")
     knobs = [row.model, row.precision, row.attention, work, f"length {row.length}"]
@@ -53,12 +55,14 @@ def format_cell_row(row: CellRow) -> str:
 
 
 def format_log_rows(lines: Sequence[LogRow]) -> list[str]:
-    """Lines of the log as it shows them."""
+    """Format lines of the log as the screen shows them."""
     return ["  ".join(part for part in (line.at, line.who, line.text) if part) for line in lines]
 
 
 def read_summary(paths: Sequence[Path]) -> list[str]:
-    """What `txtop show` prints of each session, as far as it is recorded; reading may take a while.
+    """Return the lines that `txtop show` prints of each session, as far as it is recorded.
+
+    Reading may take a while.
 
     Raises `SessionError`.
     """
@@ -67,8 +71,8 @@ def read_summary(paths: Sequence[Path]) -> list[str]:
     from txtop.session.reader import read_all
     from txtop.state.fold import fold_all
 
-    said: list[str] = []
+    lines: list[str] = []
     for path in paths:
-        said += [""] if said else []
-        said += format_report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
-    return said
+        lines += [""] if lines else []
+        lines += format_report(fold_all(read_all(path)[0]), FinalMetrics()).splitlines()
+    return lines

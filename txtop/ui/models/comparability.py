@@ -1,4 +1,4 @@
-"""Whether two sessions can be held against each other, in a line."""
+"""One line about two sessions: comparable, or the most frequent reason against it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Level = Literal["muted", "warn"]
 
 
 def describe_comparability(left: SessionState, right: SessionState) -> tuple[str, Level]:
-    """What is to be said of A and B before anybody reads one number against the other."""
-    found = find_obstacles(left, right)
-    reasons = [each for each in found.values() if each]
-    alone = [each for each in reasons if each[0].startswith("only in ")]
-    if len(alone) == len(found):
+    """Say whether two sessions may be compared, and if not, why; with the level of the line."""
+    obstacles = find_obstacles(left, right)
+    reasons = [causes for causes in obstacles.values() if causes]
+    alone = [causes for causes in reasons if causes[0].startswith("only in ")]
+    if len(alone) == len(obstacles):
         return "not comparable: no cell in common", "warn"
     if not reasons:
         return "comparable", "muted"
-    others = Counter(each[0] for each in reasons if each not in alone)
+    others = Counter(causes[0] for causes in reasons if causes not in alone)
     why = others.most_common(1)[0][0] if others else f"{len(alone)} in one of them alone"
-    if len(reasons) == len(found):
+    if len(reasons) == len(obstacles):
         return f"not comparable: {why}", "warn"
-    return f"{len(found) - len(reasons)} of {len(found)} cells comparable: {why}", "warn"
+    return f"{len(obstacles) - len(reasons)} of {len(obstacles)} cells comparable: {why}", "warn"

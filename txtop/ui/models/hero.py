@@ -1,4 +1,4 @@
-"""The cell that is being measured, in figures and words: what the hero panel shows."""
+"""The cell that is being measured, in figures and words: the model of the hero panel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
 
 NO_CHART = Chart()
-# Model and precision come first; device and weights stand in the panel of the machine.
+# Model and precision come before these; device and weights are in the panel of the machine.
 _IN_A_TITLE = order_knobs(
     first=(
         "attention",
@@ -41,7 +41,11 @@ PHASE_NAMES = {"to_device": "device", "first_forward": "first"}
 class HeroView:
     """The cell that is being measured, or the last one: one number and how far to believe it.
 
-    `word` has its glyph in `mark`; `role` is the word's colour, `number_role` the number's.
+    `value` in `unit` is that number, in the colour `number_role`; `half` and `interval` are its
+    uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
+    line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
+    `share` is the loaded part of the weights. `lanes` are a server's requests, `rows` the metrics
+    below the chart; `itl` and `load` are (label, text).
     """
 
     title: str = "txtop"
@@ -73,7 +77,7 @@ class HeroView:
 def build_hero(
     session: SessionState, cell: CellState, references: dict[str, CellState], memo: FrameCache
 ) -> HeroView:
-    """What is to be said of `cell`; `references` are the cells that others are compared with."""
+    """Build the view of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.choose_headline_metric(cell)
     now = memo.now(cell, name, seed)
@@ -134,12 +138,12 @@ def _title(state: CellState, order: list[CellState]) -> str:
         if knob.field == "batch_size":
             parts.append(cell.work)
         elif knob in find_varying(others, [knob]):
-            parts += _said(knob, state)
+            parts += _label_knob(knob, state)
     return " · ".join(parts)
 
 
-def _said(knob: Knob, state: CellState) -> list[str]:
-    """Return what the title says of a knob that other cells turned."""
+def _label_knob(knob: Knob, state: CellState) -> list[str]:
+    """Return the parts of the title for a knob that varies between cells."""
     value = knob.of(state.cell)
     match knob.field:
         case "attention":
@@ -155,12 +159,15 @@ def _precision(state: CellState) -> str:
 
 
 def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
-    """A server has no steady state; its rate is as good as its interval once it is over."""
+    """Return True for a server that is over and has an interval.
+
+    A server has no steady state; once it is over, its rate is as good as its interval.
+    """
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
 
 def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
-    """From the longest form on."""
+    """Return the notes, longest wording first; the panel takes the first that fits."""
     if cell.stage in ("first", "warming"):
         return ("warm-up, not counted", "not counted")
     if cell.cell.serving is None:
@@ -175,7 +182,7 @@ def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
 def _describe_state(
     cell: CellState, paused: bool, stable: bool, throttle: str
 ) -> tuple[str, str, str]:
-    """The state of a cell: glyph, word and colour."""
+    """Return glyph, word and colour of the state of a cell."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
     if cell.over and (served := lanes.describe_server_state(cell)):
@@ -205,7 +212,7 @@ def _number_role(cell: CellState, stable: bool) -> str:
 
 
 def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
-    """What stands under the state's word when there is no interval yet, or when it needs one."""
+    """Return the line under the state's word: a cause, the progress, or that runs are few."""
     if cell.invalid:
         return "NaN or Inf in the logits"
     if throttle:
@@ -218,10 +225,10 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
         return PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
     if cell.stage in ("first", "warming"):
         done = len(cell.samples)
-        wanted = session.plan.warmup
+        planned = session.plan.warmup
         if cell.cell.serving is not None:
             return f"{done} of {session.plan.warmup_requests(cell.cell)} requests"
-        return f"{done} so far, until steady" if wanted is None else f"{done} of {1 + wanted}"
+        return f"{done} so far, until steady" if planned is None else f"{done} of {1 + planned}"
     if 0 < n < hero_metrics.FEW_BELOW and (cell.over or n < 2):
         return formatting.format_few(n)
     return ""
@@ -265,7 +272,10 @@ def _loading_share(cell: CellState) -> float | None:
 
 
 def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...]:
-    """p50, p90 and p99 in ms, or how many iterations each still needs; nothing for an encoder."""
+    """Format p50, p90 and p99 in ms, or how many iterations each still needs.
+
+    Empty for an encoder.
+    """
     if cell.family == "encoder" or cell.cell.new_tokens < 2:
         return ()
     if cell.lag:
@@ -283,7 +293,7 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
 
 
 def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:
-    """The whole and its phases in seconds; nothing before it is known."""
+    """Format the load and its phases in seconds; empty before it is known."""
     if cell.load is None:
         return ()
     phases = [
@@ -293,7 +303,7 @@ def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:
 
 
 def label_load_phases(load: events.ModelLoaded) -> tuple[tuple[str, float], ...]:
-    """What a load was made of, as a person calls it, in the order in which it happens; seconds."""
+    """Return label and seconds of each phase of a load, in the order in which they ran."""
     named = [p for p in metrics.LOAD_PHASES if p in load.phases]
     named += [p for p in load.phases if p not in named]
     return tuple((PHASE_NAMES.get(p, p).replace("_", " "), load.phases[p]) for p in named)

@@ -1,4 +1,4 @@
-"""What a screen says of one cell: its figures, its doubt in a word and its chart."""
+"""The figures of one cell for the screens: its rows, its chart, and its metric in the table."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from txtop.ui.models.cache import FrameCache
 MAX_BINS = 512
 SPARK_POINTS = 256
 FEW_BELOW = 10
+# Steps by which a scale is widened around its middle, so that it changes seldom.
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 _SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
 FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
@@ -24,10 +25,10 @@ FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 
 @dataclass(frozen=True)
 class Chart:
-    """The headline over the iterations of a cell, in bins of `size` iterations.
+    """The headline metric over the iterations of a cell, in bins of several iterations.
 
-    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A scale
-    that starts at zero is `filled`.
+    `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A chart
+    whose scale starts at zero is `filled`.
     """
 
     points: tuple[float | None, ...] = ()
@@ -41,8 +42,10 @@ class Chart:
 
 @dataclass(frozen=True)
 class HeroMetric:
-    """One row of figures: value and interval, what is known of its tail once it is over, and a
-    spark of its newest points."""
+    """One row of figures: value and interval, and a spark of its newest points.
+
+    `tail` is the 95th percentile of a server that is over, or the number of requests it needs.
+    """
 
     label: str
     value: str = ""
@@ -53,7 +56,7 @@ class HeroMetric:
 
 
 def count_planned_iterations(state: CellState, plan: Plan) -> int:
-    """How many iterations the axis holds: those of the plan, else room that doubles when full."""
+    """Count the iterations of the axis: those of the plan, else room that doubles when full."""
     before = sum(role != "measured" for role in state.samples.role)
     if state.cell.serving is not None:
         return max(len(state.samples), before + state.cell.serving.requests)
@@ -66,9 +69,9 @@ def count_planned_iterations(state: CellState, plan: Plan) -> int:
 
 
 def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
-    """Median of the first measured values ±10 %, widened until 95 % of the measured ones fit.
+    """Return ±10 % around the median of the first measured values, widened until 95 % of all fit.
 
-    The middle is that of the first iteration until there are ten, so labels change once.
+    The middle is the first measured value until there are ten, so that labels change only once.
     """
     if not measured:
         measured = warm[-1:]
@@ -83,7 +86,7 @@ def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tup
 
 
 def build_chart(state: CellState, plan: Plan) -> Chart:
-    """The hero's chart: as many bins as a wide terminal has dots, whatever the cell's length."""
+    """Build the hero's chart: at most as many bins as a wide terminal has dots."""
     name = metrics.choose_headline_metric(state)
     roles = state.samples.role
     values = [metrics.compute_value(state, name, i) for i in range(len(roles))]
@@ -100,12 +103,12 @@ def build_chart(state: CellState, plan: Plan) -> Chart:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return fmean(known) if known else None
+    numbers = [v for v in values if v is not None]
+    return fmean(numbers) if numbers else None
 
 
 def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
-    """The newest iterations; of the open one its tokens as they arrive."""
+    """Return the newest iterations, and the tokens of the open one as they arrive."""
     size = len(state.samples)
     opened = () if state.lag else tuple(gap / 1e6 for gap in state.open_gaps_ns[-SPARK_POINTS:])
     if name == "ttft_ms":
@@ -121,14 +124,14 @@ def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
 
 
 def build_hero_metrics(state: CellState, memo: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
-    """TTFT and TPOT, with the encoder's share where there is one; forward time of an encoder."""
+    """Build the rows of a cell: TTFT, TPOT and an encoder's share; an encoder's forward time."""
     if state.cell.serving is not None:
-        shown = (
+        served = (
             _SERVER_METRICS
             if state.family != "encoder"
             else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
         )
-        return tuple(_build_metric(label, name, state, memo, seed) for label, name in shown)
+        return tuple(_build_metric(label, name, state, memo, seed) for label, name in served)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
@@ -145,7 +148,7 @@ def _build_metric(
         value = metrics.compute_value(state, name, len(state.samples) - 1)
     waits = not state.over and not state.lag and value is None
     text = formatting.PENDING if waits else formatting.format_ms(value)
-    said = (
+    half = (
         "withheld"
         if state.lag and name in ("ttft_ms", "tpot_ms", "encoder_ms")
         else formatting.format_half_width(now.half_width)
@@ -158,28 +161,29 @@ def _build_metric(
             if high is None
             else f"p95 {formatting.format_ms(high)}"
         )
-    return HeroMetric(label, text, "ms", said, tail, _collect_spark(state, name))
+    return HeroMetric(label, text, "ms", half, tail, _collect_spark(state, name))
 
 
 def count_measured(state: CellState) -> int:
+    """Count the measured iterations."""
     return sum(role == "measured" for role in state.samples.role)
 
 
 def sum_measured_ns(state: CellState) -> int:
-    """What the measured iterations took together."""
+    """Return the ns that the measured iterations took together."""
     samples = state.samples
     pairs = zip(samples.e2e_ns, samples.role, strict=True)
     return sum(ns for ns, role in pairs if role == "measured")
 
 
 def format_failure_tag(state: CellState) -> str:
-    """`oom@load`, `failed@first_forward`, `rejected`."""
+    """Format status and phase of a failure: `oom@load`, `failed@first_forward`, `rejected`."""
     phase = state.finished.phase if state.finished else ""
     return f"{state.status}@{phase}" if phase else state.status
 
 
 def get_table_metric(state: CellState, name: str, memo: FrameCache, seed: int) -> LiveSummary:
-    """What the table states of a metric: the final figure once it was computed, else the live."""
+    """Return the figure that the table has: the final one once it was computed, else the live."""
     final = memo.ended(state, name, seed) if memo.is_ready(state) else None
     return final or memo.live(state, name)
 
@@ -187,8 +191,10 @@ def get_table_metric(state: CellState, name: str, memo: FrameCache, seed: int) -
 def compute_speed_up(
     state: CellState, mean: float | None, reference: CellState | None, memo: FrameCache, seed: int
 ) -> float | None:
-    """How many times as fast as the reference cell; null without one that has ended, and where
-    one of the two is INVALID."""
+    """Return how many times as fast a cell is as its reference.
+
+    None before the reference has ended, and if one of the two is INVALID.
+    """
     if mean is None or reference is None or not reference.over:
         return None
     if state.invalid or reference.invalid:

@@ -1,4 +1,4 @@
-"""The home screen's model: sessions as it lists them, and one frame."""
+"""The model of the home screen: the sessions it lists, and one frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SessionStage = Literal["running", "done", "stopped", "failed", "cut off"]
 
 @dataclass(frozen=True)
 class ListedSession:
-    """One session as the home screen lists it; its texts are inert."""
+    """One session as the home screen lists it; its texts are sanitised."""
 
     path: Path
     label: str
@@ -34,15 +34,19 @@ class ListedSession:
 
     @property
     def resumable(self) -> bool:
-        """Whether something of it may be missing and it can go on."""
+        """Return True if the session ended early and may be resumed."""
         interrupted = self.stage in ("stopped", "failed", "cut off")
         return interrupted and not self.bundled and self.path.is_dir()
 
 
 @dataclass(frozen=True)
 class HomeFrame:
-    """What the home screen shows; `sessions`, `findings` and `past` are null until somebody
-    looked for them, and so is how many sessions there are in all."""
+    """One frame of the home screen.
+
+    `sessions`, `findings`, `past` and `recorded`, the number of all sessions, are None until they
+    were looked up. `late` is what the frame loop asks of every frame: here no figures are still to
+    come.
+    """
 
     title: str
     machine: devices.MachineView

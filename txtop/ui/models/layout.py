@@ -1,13 +1,15 @@
-"""Where each panel stands, for any size of the terminal."""
+"""The place of each panel, for any size of the terminal; docs/look.md ("Grid") has the sizes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+# Columns and rows: panels have frames from the first size, below the second there is only a card.
 BOXED_FROM = (100, 32)
 COMPACT_BELOW = (60, 16)
 LEFT_SHARE = 0.57
 ZOOMABLE_PANELS = ("cells", "tradeoffs", "machine", "log", "detail")
+# Rows of a panel; `HIGH_FROM`, `WIDE_FROM` and the two sizes of the matrix concern the terminal.
 SMALL_HERO = 9
 MIN_CELLS_ROWS = 4
 HIGH_FROM = 56
@@ -20,7 +22,7 @@ SMALL_MATRIX, ROOMY_MATRIX = 10, 14
 
 
 class PanelRegion(NamedTuple):
-    """Columns and rows of a panel on the screen."""
+    """The place of a panel on the screen, in columns and rows."""
 
     x: int
     y: int
@@ -29,14 +31,14 @@ class PanelRegion(NamedTuple):
 
 
 class PanelLayout(NamedTuple):
-    """The panels on show and where; `boxed` says that they have frames."""
+    """The visible panels and their places; `boxed` if they have frames."""
 
     places: dict[str, PanelRegion]
     boxed: bool
 
 
 def is_boxed(width: int, height: int) -> bool:
-    """Whether panels have frames on a terminal of this size."""
+    """Return True if panels have frames on a terminal of this size."""
     return width >= BOXED_FROM[0] and height >= BOXED_FROM[1]
 
 
@@ -50,11 +52,11 @@ def arrange_session(
     zoom: str = "",
     tradeoffs: bool = False,
 ) -> PanelLayout:
-    """The grid of LOOK: card, small, large (from 100x32) and wide (from 150 columns).
+    """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
-    `machine_rows` is what the machine wants on a small terminal, `cells` how many the plan has,
-    `zoom` a panel that takes the room of all the others. With `tradeoffs` to show, a wide terminal
-    has them in its right lower corner.
+    `machine_rows` is the height of the machine on a small terminal, `cells` the number of cells in
+    the plan, `zoom` a panel that takes the room of all the others. With `tradeoffs` to draw, a wide
+    terminal has them in its lower right corner.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
@@ -80,7 +82,7 @@ def arrange_session(
 
 
 def _arrange_small(width: int, top: int, rest: int, machine_rows: int) -> dict[str, PanelRegion]:
-    """One above the other; where that is too much the machine goes first."""
+    """Place one panel above the other; where rows are short, the machine is left out first."""
     hero = min(SMALL_HERO, rest)
     machine = machine_rows if rest - hero - machine_rows >= MIN_CELLS_ROWS else 0
     cells = rest - hero - machine
@@ -97,8 +99,10 @@ def _arrange_small(width: int, top: int, rest: int, machine_rows: int) -> dict[s
 def _arrange_large(
     width: int, height: int, top: int, rest: int, count: int, *, tradeoffs: bool
 ) -> dict[str, PanelRegion]:
-    """Hero and machine side by side, the cells under them, and what is left for the log; where
-    there is room, cells and log leave the right to the trade-offs."""
+    """Place hero and machine side by side, the cells under them, and the log in the rest.
+
+    Where there is room, cells and log leave the right to the trade-offs.
+    """
     left = round(LEFT_SHARE * width)
     hero = 20 if height >= HIGH_FROM else 16 if width >= WIDE_FROM else 15
     hero = min(hero, rest - MIN_LARGE_CELLS_ROWS - MIN_LOG_ROWS)
@@ -119,7 +123,7 @@ def _arrange_large(
 
 
 def _arrange_detail(width: int, top: int, rest: int) -> dict[str, PanelRegion]:
-    """One cell: its iterations above, how they are spread under them, and words beside both."""
+    """Place one cell's iterations above their distribution, and its texts beside both."""
     left = round(LEFT_SHARE * width)
     spread = max(9, round(0.36 * rest))
     return {
@@ -133,18 +137,20 @@ def _arrange_detail(width: int, top: int, rest: int) -> dict[str, PanelRegion]:
 def arrange_ab(
     width: int, height: int, *, replay: bool = False, machine_rows: int = 4, zoom: str = ""
 ) -> PanelLayout:
-    """An A/B: the verdict, a lane an arm side by side, and where they begin to write differently.
-    `zoom` is one of the panels that are not on show otherwise."""
+    """Arrange an A/B: the verdict, a lane an arm side by side, and where the outputs diverge.
+
+    `zoom` is one of the panels that are hidden otherwise.
+    """
     if zoom in ZOOMABLE_PANELS:
         return arrange_session(width, height, replay=replay, machine_rows=machine_rows, zoom=zoom)
-    plan = arrange_session(width, height, replay=replay)
-    if "card" in plan.places:
-        return plan
-    kept = ("header", "rail", "transport", "footer")
-    places = {name: place for name, place in plan.places.items() if name in kept}
+    session = arrange_session(width, height, replay=replay)
+    if "card" in session.places:
+        return session
+    bars = ("header", "rail", "transport", "footer")
+    places = {name: place for name, place in session.places.items() if name in bars}
     top = max(place.y + place.height for name, place in places.items() if name != "footer")
     rest = height - 1 - top
-    if plan.boxed:
+    if session.boxed:
         verdict = 20 if height >= HIGH_FROM else 13
         difference = 7
     else:
@@ -158,12 +164,15 @@ def arrange_ab(
         places["lane-b"] = PanelRegion(half, top + verdict, width - half, lane)
     if difference:
         places["difference"] = PanelRegion(0, top + verdict + lane, width, difference)
-    return PanelLayout(places, plan.boxed)
+    return PanelLayout(places, session.boxed)
 
 
 def arrange_side_by_side(width: int, height: int, *, cells: int = 0, zoom: str = "") -> PanelLayout:
-    """Two sessions under one transport: side by side with their cells, of which the longer list
-    has `cells`, or on a small terminal one above the other. `zoom` is `cells` or nothing."""
+    """Arrange two sessions under one transport, each with its cells.
+
+    They stand side by side, on a small terminal one above the other and without cells unless
+    zoomed. `cells` is the length of the longer list of cells; `zoom` is `cells` or empty.
+    """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         return PanelLayout({"card": PanelRegion(0, 0, width, height)}, False)
     boxed = is_boxed(width, height)
@@ -189,8 +198,10 @@ def arrange_side_by_side(width: int, height: int, *, cells: int = 0, zoom: str =
 
 
 def arrange_matrix(width: int, height: int, *, knobs: int) -> PanelLayout:
-    """The matrix builder: its `knobs` above, under them the cells and what will happen; on a small
-    terminal these go first, then the rows of knobs that the cursor is far from."""
+    """Arrange the matrix builder: `knobs` rows above, under them the cells and the forecast.
+
+    On a small terminal cells and forecast are left out first, then the knobs far from the cursor.
+    """
     boxed = is_boxed(width, height)
     heading = 1 if height >= SMALL_MATRIX else 0
     footer = 1 if height >= MIN_CELLS_ROWS else 0

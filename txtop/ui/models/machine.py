@@ -1,4 +1,4 @@
-"""The machine as its panel shows it: rates with a history of one point a second, and capacities."""
+"""The machine for its panel: rates with a history of one point a second, and capacities."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ MBU = "MBU"
 
 @dataclass(frozen=True)
 class Gauge:
-    """One row: a rate with its history (`top` is the full height), or a capacity with its bar."""
+    """One row: a rate with its history, or a capacity with its bar.
+
+    `top` is the value at the full height of the history; `share` is the filled part of the bar, and
+    `capacity` the whole.
+    """
 
     label: str
     value: str
@@ -36,7 +40,7 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Fact:
-    """A word and what it says: `throttle none`, `temp 54 °C`."""
+    """A label and its value, such as `throttle none` or `temp 54 °C`; `bad` ones stand out."""
 
     label: str
     value: str
@@ -46,7 +50,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class GpuView:
-    """One GPU's rows, and its clock, throttle and temperature."""
+    """The rows of one GPU, and its clock, temperature and throttling."""
 
     gauges: tuple[Gauge, ...]
     facts: tuple[Fact, ...]
@@ -54,9 +58,12 @@ class GpuView:
 
 @dataclass(frozen=True)
 class RooflineView:
-    """How near a cell comes to what its device can do: `share` percent of the roof that `bound`
-    names, which was `measured` or is `published`. `device` is that GPU, null for the host; `lift`
-    is what int8 would do to the ceiling. With `error` the account does not add up."""
+    """The distance of a cell from the roofline of its device.
+
+    `share` is the percentage of the ceiling that `bound` names; `source` is `measured` or
+    `published`. `device` is the GPU, None for the host. `lift` is the factor by which int8 would
+    raise the ceiling. With `error` the account does not add up.
+    """
 
     device: str | None = None
     gauge: Gauge | None = None
@@ -69,7 +76,7 @@ class RooflineView:
 
 @dataclass(frozen=True)
 class MachineView:
-    """This machine: its name, the host's rows, each GPU's, and what bounds the cell at work."""
+    """The machine: its name, the rows of host and GPUs, and the running cell's roofline."""
 
     title: str = ""
     host: tuple[Gauge, ...] = ()
@@ -78,7 +85,7 @@ class MachineView:
 
 
 def describe_throttle(value: float | None) -> tuple[str, bool]:
-    """What slows the clocks, in words, and whether it spoils a measurement."""
+    """Return the reasons that slow the clocks, and whether they spoil a measurement."""
     if value is None or not math.isfinite(value):
         return "", False
     bad, mild = throttle.decode_reasons(value)
@@ -86,17 +93,17 @@ def describe_throttle(value: float | None) -> tuple[str, bool]:
 
 
 def describe_cell_throttle(session: SessionState, state: CellState) -> str:
-    """What spoils the cell that is being measured, on the GPU it runs on; else nothing."""
+    """Return the throttling that spoils the running cell on its GPU; empty if there is none."""
     used = session.gpu(state.load.device_id) if state.load else None
     for name, device in list_gpus(session):
-        words, bad = describe_throttle(device.last("throttle_reasons"))
+        reasons, bad = describe_throttle(device.last("throttle_reasons"))
         if bad and used in (None, name) and (state.load is None or state.load.device != "cpu"):
-            return words
+            return reasons
     return ""
 
 
 def build_history(series: tuple[array[int], array[float]], now_ns: int) -> tuple[float | None, ...]:
-    """The mean of each of the last seconds, oldest first; null where nothing was read."""
+    """Return the mean of each of the last seconds, oldest first; None where nothing was read."""
     last = now_ns // NS_PER_S
     sums: dict[int, tuple[float, int]] = {}
     at, values = series
@@ -118,13 +125,13 @@ def build_history(series: tuple[array[int], array[float]], now_ns: int) -> tuple
 def build_machine(
     session: SessionState, state: CellState | None = None, roof: RooflineView | None = None
 ) -> MachineView:
-    """What is known of the machine now; a device that told nothing has no rows."""
+    """Build the present view of the machine; a device that reported nothing has no rows."""
     now = session.clock_ns
     host = session.devices.get(HOST)
     gpus = list_gpus(session)
     silent = {name for name, device in session.devices.items() if is_silent(session, name, device)}
     rows = _build_host(host, now) if host else ()
-    shown = tuple(
+    views = tuple(
         _mark_unread(_build_gpu(device, i, now)) if name in silent else _build_gpu(device, i, now)
         for i, (name, device) in enumerate(gpus)
     )
@@ -136,29 +143,29 @@ def build_machine(
         title=STALLED if HOST in silent else _build_title(session, host, gpus, state),
         host=rows if used else (*rows, *own),
         gpus=tuple(
-            replace(each, gauges=(*each.gauges, *own)) if name == used else each
-            for (name, _), each in zip(gpus, shown, strict=True)
+            replace(view, gauges=(*view.gauges, *own)) if name == used else view
+            for (name, _), view in zip(gpus, views, strict=True)
         ),
         roof=roof,
     )
 
 
 def is_silent(session: SessionState, name: str, device: WatchedDevice) -> bool:
-    """Whether a gap in its series, or in all, is younger than anything that was read of it."""
+    """Return True if a gap that concerns the device is newer than its last reading."""
     producers = (SAMPLER,) if name == HOST else (SAMPLER, GPUS, name)
     gaps = [at for at, gap in session.gaps if gap.producer in producers]
     newest = max((at[-1] for at, _ in device.series.values() if at), default=0)
     return session.ended is None and bool(gaps) and max(gaps) > newest
 
 
-def _mark_unread(shown: GpuView) -> GpuView:
-    """What was read last is not what is now."""
-    gauges = tuple(replace(g, value=UNREAD, share=None) for g in shown.gauges)
+def _mark_unread(view: GpuView) -> GpuView:
+    """Blank the values of a GPU: its last reading is not its present state."""
+    gauges = tuple(replace(g, value=UNREAD, share=None) for g in view.gauges)
     return GpuView(gauges, (Fact("", "not answering", bad=True),))
 
 
 def shorten_device_name(name: str) -> str:
-    """A processor's or a GPU's name without its maker's decoration."""
+    """Remove the maker's decoration from the name of a processor or a GPU."""
     name = re.sub(r"\((R|TM|tm)\)|\b(CPU|Processor|NVIDIA|\d+-Core)\b|@.*$", "", name)
     return re.sub(r"^(Intel|AMD)\s+", "", " ".join(name.split())) or name
 
@@ -169,16 +176,16 @@ def _build_title(
     gpus: list[tuple[str, WatchedDevice]],
     state: CellState | None,
 ) -> str:
-    known = session.header.machine if session.header else None
+    machine = session.header.machine if session.header else None
     name = gpus[0][1].label if gpus else (host.label if host and host.label else "")
-    name = shorten_device_name(name or (known.cpu if known else ""))
+    name = shorten_device_name(name or (machine.cpu if machine else ""))
     if len(gpus) > 1:
         name = f"{len(gpus)} x {name}"
     threads = state.cell.threads if state else None
     if threads is None and state and state.load:
         threads = state.load.threads
-    if known and known.cores_logical:
-        cores = f"{threads} of {known.cores_logical}" if threads else str(known.cores_logical)
+    if machine and machine.cores_logical:
+        cores = f"{threads} of {machine.cores_logical}" if threads else str(machine.cores_logical)
         return f"{name} · {cores} cores" if name else f"{cores} cores"
     return name
 
@@ -188,13 +195,13 @@ def _build_rate(
 ) -> list[Gauge]:
     if series not in device.series:
         return []
-    seen = build_history(device.series[series], now)
-    if not seen and device.last(series) is None:
+    history = build_history(device.series[series], now)
+    if not history and device.last(series) is None:
         return []
-    highest = max((v for v in seen if v is not None), default=0.0)
+    highest = max((v for v in history if v is not None), default=0.0)
     scale = top or device.last("power_limit_w") or highest
     value = device.last(series)
-    return [Gauge(label, formatting.format_percent(value), unit, seen, max(scale, highest))]
+    return [Gauge(label, formatting.format_percent(value), unit, history, max(scale, highest))]
 
 
 def _build_capacity(device: WatchedDevice, used: str, total: str, label: str) -> list[Gauge]:
@@ -230,9 +237,9 @@ def _build_gpu(device: WatchedDevice, number: int, now: int) -> GpuView:
     temperature = device.last("temperature_c")
     if temperature is not None:
         facts.append(Fact("temp", f"{temperature:.0f}", "°C"))
-    words, bad = describe_throttle(device.last("throttle_reasons"))
-    if words:
-        facts.append(Fact("throttle", words, bad=bad))
+    reasons, bad = describe_throttle(device.last("throttle_reasons"))
+    if reasons:
+        facts.append(Fact("throttle", reasons, bad=bad))
     others = device.last("foreign_processes")
     if others:
         facts.append(Fact(OTHERS, f"{others:.0f} other{'s' if others > 1 else ''} here", bad=True))

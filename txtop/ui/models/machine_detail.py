@@ -1,5 +1,7 @@
-"""What the machine's panel shows when it has all the room: each core, what else is known of the
-host and of each GPU, and who else computes there."""
+"""The machine for its panel at full size: each core, further readings, other processes.
+
+`machine` has what is always visible; this is apart because only the zoomed panel draws it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ class Core:
 
 @dataclass(frozen=True)
 class ForeignProcessView:
-    """A process that is not of the run, on the GPU of that number."""
+    """A process on GPU number `gpu` that is not part of the run."""
 
     gpu: int
     pid: int
@@ -37,7 +39,11 @@ class ForeignProcessView:
 
 @dataclass(frozen=True)
 class MachineDetailView:
-    """`gpus` has what each GPU tells beyond its rows; `others` is null if none can be seen."""
+    """The machine at full size.
+
+    `gpus` has the readings of each GPU beyond its rows. `others` is None if processes cannot be
+    listed.
+    """
 
     cores: tuple[Core, ...] = ()
     swap: Gauge | None = None
@@ -47,9 +53,9 @@ class MachineDetailView:
 
 
 def build_machine_detail(session: SessionState) -> MachineDetailView:
-    """All of it; what a device did not tell is left out."""
+    """Build the view of all devices; readings that a device lacks are left out."""
     host = session.devices.get(HOST)
-    gpus = [None if is_silent(session, *each) else each[1] for each in list_gpus(session)]
+    gpus = [None if is_silent(session, *entry) else entry[1] for entry in list_gpus(session)]
     silent = host is None or is_silent(session, HOST, host)
     counted = [device and device.last("foreign_processes") is not None for device in gpus]
     return MachineDetailView(
@@ -62,33 +68,35 @@ def build_machine_detail(session: SessionState) -> MachineDetailView:
 
 
 def _build_cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Core, ...]:
-    """Cores are read together: when the first one was says it for all."""
-    found: list[Core] = []
+    """Build the cores; they are read together, so the times of the first one serve for all."""
+    cores: list[Core] = []
     at: array[int] = array("q")
     newest: list[int | None] = []
-    while (name := f"core_{len(found)}_percent") in host.series:
-        mine, values = host.series[name]
-        if not found or len(mine) != len(at):
-            at, newest = mine, _find_newest_samples(mine, now_ns)
+    while (name := f"core_{len(cores)}_percent") in host.series:
+        times, values = host.series[name]
+        if not cores or len(times) != len(at):
+            at, newest = times, _find_newest_samples(times, now_ns)
         seen = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
-        found.append(Core(len(found), None if silent else host.last(name), seen))
-    return tuple(found)
+        cores.append(Core(len(cores), None if silent else host.last(name), seen))
+    return tuple(cores)
 
 
 def _find_newest_samples(at: array[int], now_ns: int) -> list[int | None]:
-    """Of each of the last seconds that were read, oldest first: where its newest sample is. Samples
-    are about a second apart: one that has none, after one that has two, takes the last of them.
+    """Return the index of the newest sample of each of the last seconds read, oldest first.
+
+    Samples are about a second apart: a second that has none, after one that has two, takes the last
+    of them.
     """
     last = now_ns // NS_PER_S
-    found: dict[int, int] = {}
+    newest: dict[int, int] = {}
     for i in range(len(at) - 1, -1, -1):
         second = at[i] // NS_PER_S
         if second <= last - CORE_HISTORY_S:
             break
-        found.setdefault(second, i)
-    if not found:
+        newest.setdefault(second, i)
+    if not newest:
         return []
-    return [found.get(s, found.get(s - 1)) for s in range(min(found), max(found) + 1)]
+    return [newest.get(s, newest.get(s - 1)) for s in range(min(newest), max(newest) + 1)]
 
 
 def _build_swap(host: WatchedDevice, *, silent: bool) -> Gauge | None:
@@ -136,10 +144,10 @@ def _list_foreign_processes(gpus: list[WatchedDevice | None]) -> tuple[ForeignPr
     return tuple(
         ForeignProcessView(
             number,
-            each.pid,
-            each.name,
-            UNREAD if each.memory_bytes is None else formatting.format_gib(each.memory_bytes),
+            process.pid,
+            process.name,
+            UNREAD if process.memory_bytes is None else formatting.format_gib(process.memory_bytes),
         )
         for number, device in enumerate(gpus)
-        for each in (device.foreign if device else ())
+        for process in (device.foreign if device else ())
     )

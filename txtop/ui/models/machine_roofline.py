@@ -1,4 +1,4 @@
-"""How near a cell comes to what its device can do: the rows `MBU` and `bound by`."""
+"""The distance of a cell from the roofline of its device: the rows `MBU` and `bound by`."""
 
 from __future__ import annotations
 
@@ -19,43 +19,50 @@ _RATE = "decode_tokens_per_s"
 def build_roofline(
     session: SessionState, state: CellState, memo: FrameCache
 ) -> RooflineView | None:
-    """What is to be said of `state`; null where its roofs are not known or nothing ran yet."""
+    """Build the roofline of `state`; None if the ceilings are unknown or nothing ran yet."""
     seed = session.plan.seed
 
     def mean(name: str) -> float | None:
         return memo.now(state, name, seed).mean
 
-    found = roofline.compute_position(session, state, mean)
+    position = roofline.compute_position(session, state, mean)
     load = state.load
-    if found is None or load is None or not (found.error or found.bound or found.mbu):
+    if position is None or load is None or not (position.error or position.bound or position.mbu):
         return None
     device = session.gpu(load.device_id)
     return RooflineView(
         device=device,
-        gauge=_build_gauge(session, state, found) if device or load.device == "cpu" else None,
-        bound=found.bound or "",
-        share=formatting.format_percent(found.share),
-        source=found.source,
-        lift=f"{found.lift:.1f}x" if found.lift else "",
-        error=found.error,
+        gauge=_build_gauge(session, state, position) if device or load.device == "cpu" else None,
+        bound=position.bound or "",
+        share=formatting.format_percent(position.share),
+        source=position.source,
+        lift=f"{position.lift:.1f}x" if position.lift else "",
+        error=position.error,
     )
 
 
 def _build_gauge(
-    session: SessionState, state: CellState, found: roofline.RooflinePosition
+    session: SessionState, state: CellState, position: roofline.RooflinePosition
 ) -> Gauge | None:
-    if found.mbu is None or not found.ceiling:
+    if position.mbu is None or not position.ceiling:
         return None
-    seen = _collect_recent_mbu(state, found.ceiling, session.clock_ns)
+    recent = _collect_recent_mbu(state, position.ceiling, session.clock_ns)
     return Gauge(
-        MBU, formatting.format_percent(found.mbu), "%", build_history(seen, session.clock_ns), 100.0
+        MBU,
+        formatting.format_percent(position.mbu),
+        "%",
+        build_history(recent, session.clock_ns),
+        100.0,
     )
 
 
 def _collect_recent_mbu(
     state: CellState, ceiling: float, now_ns: int
 ) -> tuple[array[int], array[float]]:
-    """MBU of the iterations of the time that a history shows, at each second that they lasted."""
+    """Return the times and the MBU in percent of the iterations within the history.
+
+    An iteration has a sample at each second that it lasted.
+    """
     samples, first = state.samples, len(state.samples)
     while first and samples.at_ns[first - 1] > now_ns - HISTORY_S * NS_PER_S:
         first -= 1

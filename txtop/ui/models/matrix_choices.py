@@ -1,4 +1,4 @@
-"""The matrix builder's choices: a row for each knob, of which some values are chosen."""
+"""The choices of the matrix builder: a row for each knob, some of whose values are chosen."""
 
 from __future__ import annotations
 
@@ -29,9 +29,12 @@ _BESIDE = knobs.order_knobs(first=("threads", "device"), without=_SIZES)
 
 @dataclass
 class KnobChoice:
-    """One row. `name` is that of `RunOptions`; `typing` is what may be typed beside the choices,
-    and null among them stands for what its `unsaid` says. Of a knob that takes one value, choosing
-    another replaces it."""
+    """One row: a knob, its values, and those that are chosen.
+
+    `name` is that of `RunOptions`. `typing` is the kind of input that may be typed beside the
+    values. None among the values is displayed as `unsaid`. Unless `several`, choosing a value
+    replaces the one before. `at` is the column of the cursor.
+    """
 
     name: str
     label: str
@@ -45,20 +48,20 @@ class KnobChoice:
 
     @property
     def option(self) -> str:
-        """As a command line has it."""
+        """Return the option's name on a command line."""
         return f"--{self.name.removesuffix('_s').replace('_', '-')}"
 
     def text(self, value: ChoiceValue) -> str:
-        """A value as it is read; inert."""
+        """Format a value for the screen, sanitised."""
         if value is None:
             return self.unsaid
-        shown = (
+        text = (
             f"{value:g}" if isinstance(value, float) else sanitise(str(value), MAX_VALUE_CHARACTERS)
         )
-        return f"{shown} {self.unit}" if self.unit else shown
+        return f"{text} {self.unit}" if self.unit else text
 
     def add_value(self, value: ChoiceValue) -> None:
-        """Puts a value among the others: numbers in order, names at the end."""
+        """Add a value to the others: numbers in order, names at the end."""
         if value in self.values:
             return
         self.values.append(value)
@@ -66,7 +69,7 @@ class KnobChoice:
             self.values.sort(key=lambda v: (v is not None, v))
 
     def choose(self, value: ChoiceValue) -> None:
-        """Chooses it, or no longer; null and a number exclude each other."""
+        """Toggle a value, or replace the one chosen; None and a number exclude each other."""
         if not self.several or value is None:
             self.chosen = [value]
         elif value in self.chosen:
@@ -77,42 +80,45 @@ class KnobChoice:
             self.chosen = [None]
 
     def list_chosen(self) -> list[Any]:
-        """What is chosen, in the order of the row."""
+        """Return the chosen values but None, in the order of the row."""
         return [value for value in self.values if value in self.chosen and value is not None]
 
     def read(self, typed: str) -> list[ChoiceValue]:
-        """The values that were typed. Raises `UsageError`."""
-        words = typed.replace(",", " ").split()
-        found: list[ChoiceValue] = []
+        """Parse the values that were typed.
+
+        Raises `UsageError`.
+        """
+        parts = typed.replace(",", " ").split()
+        values: list[ChoiceValue] = []
         match self.typing:
             case "names":
                 limits.check_model_name(typed.strip())
                 return [typed.strip()]
             case "numbers":
-                found = list(parse_numbers(self.option, words) or ())
+                values = list(parse_numbers(self.option, parts) or ())
             case "whole":
-                found = list(parse_numbers(self.option, words[:1]) or ())
+                values = list(parse_numbers(self.option, parts[:1]) or ())
             case _:
-                found = [_parse_seconds(self.option, typed)]
-        if not found:
+                values = [_parse_seconds(self.option, typed)]
+        if not values:
             raise UsageError(f"{self.option} needs a value")
-        for value in found:
+        for value in values:
             if isinstance(value, int):
                 limits.check_integer(self.option, value)
-        return found
+        return values
 
 
 def _parse_seconds(option: str, typed: str) -> float:
     try:
-        found = float(typed.strip().removesuffix("s"))
+        seconds = float(typed.strip().removesuffix("s"))
     except ValueError:
         raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
-    limits.check_seconds(option, found if found == found else 0.0, 86_400)
-    return found
+    limits.check_seconds(option, seconds if seconds == seconds else 0.0, 86_400)
+    return seconds
 
 
 def _build_knob_choices() -> list[KnobChoice]:
-    """As on a command line without options; the model and its matrix first."""
+    """Build the rows as on a command line without options; the model and its matrix first."""
     presets: list[ChoiceValue] = [None, *PRESETS]
 
     def one(
@@ -152,7 +158,7 @@ def _row(knob: knobs.Knob) -> KnobChoice:
 
 
 def _offers(knob: knobs.Knob) -> list[Any]:
-    """Return the values on offer: of two knobs what this machine and this version have."""
+    """Return the values on offer; for threads and models those of this machine and this version."""
     if knob.field == "threads":
         cores = os.cpu_count() or 1
         return [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
@@ -164,38 +170,39 @@ def _offers(knob: knobs.Knob) -> list[Any]:
 
 @dataclass
 class MatrixChoices:
-    """All knobs, and the one under the cursor."""
+    """All knobs, and the position of the cursor among them."""
 
     knobs: list[KnobChoice] = field(default_factory=_build_knob_choices)
     at: int = 0
 
     @property
     def knob(self) -> KnobChoice:
-        """The one under the cursor."""
+        """Return the knob under the cursor."""
         return self.knobs[self.at]
 
     def named(self, name: str) -> KnobChoice:
+        """Return the knob with that name."""
         return next(knob for knob in self.knobs if knob.name == name)
 
     def move(self, down: int = 0, right: int = 0) -> None:
-        """Moves the cursor, not beyond the ends."""
+        """Move the cursor, not beyond the ends."""
         self.at = max(0, min(self.at + down, len(self.knobs) - 1))
         knob = self.knob
         knob.at = max(0, min(knob.at + right, len(knob.values) - 1))
 
     def go(self, row: int, column: int) -> None:
-        """Puts the cursor there."""
+        """Place the cursor on a value."""
         self.at = max(0, min(row, len(self.knobs) - 1))
         self.move(right=column - self.knob.at)
 
     def toggle(self) -> None:
-        """Chooses the value under the cursor, or no longer."""
+        """Toggle the value under the cursor."""
         knob = self.knob
         knob.choose(knob.values[knob.at])
         self._follow(knob)
 
     def take(self, typed: str) -> None:
-        """Chooses what was typed for the knob under the cursor, beside what is chosen.
+        """Choose the typed values for the knob under the cursor, beside those already chosen.
 
         Raises `UsageError`.
         """
@@ -208,7 +215,7 @@ class MatrixChoices:
         self._follow(knob)
 
     def _follow(self, knob: KnobChoice) -> None:
-        """What choosing one value does to other knobs."""
+        """Apply what choosing a value does to other knobs."""
         if knob.name == "preset":
             self._fill(knob.chosen[0])
         elif knob.name == "budget_s":
@@ -217,19 +224,19 @@ class MatrixChoices:
             self._count(knob.chosen[0])
 
     def _count(self, iterations: ChoiceValue) -> None:
-        """A fixed count has no budget."""
+        """Clear the budget for a fixed count of iterations; without one restore it."""
         budget = self.named("budget_s")
         budget.chosen = [] if iterations is not None else budget.chosen or [DEFAULT_BUDGET_S]
 
     def _fill(self, name: ChoiceValue) -> None:
-        """Chooses what a preset sets; without one everything stays."""
+        """Choose the values that a preset sets; without a preset everything stays."""
         if not isinstance(name, str):
             return
         preset = PRESETS[name]
-        for turned in (*_WORK, *_BESIDE):
-            if turned.offers != ():
-                row = self.named(turned.option)
-                row.chosen = usual(preset, turned) or [None]
+        for knob in (*_WORK, *_BESIDE):
+            if knob.offers != ():
+                row = self.named(knob.option)
+                row.chosen = usual(preset, knob) or [None]
                 for value in row.chosen:
                     row.add_value(value)
         self.named("iterations").add_value(preset.iterations)
@@ -237,7 +244,7 @@ class MatrixChoices:
         self._count(preset.iterations)
 
     def to_run_options(self) -> RunOptions:
-        """What these choices ask of `plan_of`."""
+        """Return the choices as options of a run."""
         given: dict[str, Any] = {}
         for knob in self.knobs:
             values = knob.list_chosen()

@@ -1,4 +1,7 @@
-"""A server at work, as the hero shows it: who waits, who is served, who was answered last."""
+"""The requests of a running server for the hero: waiting, in service, and answered last.
+
+`hero` draws these for a serving cell where other cells have a chart of their iterations.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ MAX_SLICES = 60
 
 @dataclass(frozen=True)
 class RunningRequestView:
-    """A request that is served: its number, the tokens it has, and those it wants."""
+    """A request in service: its number, the tokens it has, and the tokens it asks for."""
 
     number: int
     done: int
@@ -27,8 +30,12 @@ class RunningRequestView:
 
 @dataclass(frozen=True)
 class RequestsView:
-    """Requests as they move. `newest` are those answered last, with their latency in ms, the
-    newest first; while it is `warm`-up they count for nothing."""
+    """The requests of a server at one moment.
+
+    `answered` of `requests` are done. `newest` are (number, latency in ms) of those answered last,
+    newest first. During warm-up `warm` is True and the counts are those of the warm-up. `told` is
+    True once the server has reported its lanes and has had a request.
+    """
 
     waiting: int = 0
     slots: int = 1
@@ -41,34 +48,37 @@ class RequestsView:
 
 
 def build_requests(state: CellState, plan: Plan) -> RequestsView | None:
-    """Null where no requests are served, and when it is over."""
+    """Build the view of a serving cell at work; None for any other cell."""
     asked = state.cell.serving
     if asked is None or state.over:
         return None
     served, samples = state.served, state.samples
     warm = served.offered is None
-    wanted = plan.warmup_requests(state.cell) if warm else asked.requests
+    total = plan.warmup_requests(state.cell) if warm else asked.requests
     answered = len(samples) if warm else count_measured(state)
-    seen = served.lanes
+    status = served.lanes
     newest = range(len(samples) - 1, max(-1, len(samples) - 1 - MAX_NEWEST), -1)
-    mine = [i for i in newest if warm or samples.role[i] == "measured"]
-    # A request may be answered before the lanes are told again.
-    gone = {served.index[i] for i in mine if samples.at_ns[i] > served.lanes_at_ns}
-    running = seen.running if seen else []
+    counted = [i for i in newest if warm or samples.role[i] == "measured"]
+    # Lanes are reported at intervals: a request in them may have been answered since.
+    gone = {served.index[i] for i in counted if samples.at_ns[i] > served.lanes_at_ns}
+    running = status.running if status else []
     return RequestsView(
-        waiting=seen.waiting if seen else 0,
-        slots=seen.slots if seen else state.cell.slots,
+        waiting=status.waiting if status else 0,
+        slots=status.slots if status else state.cell.slots,
         running=tuple(RunningRequestView(*lane) for lane in running if lane[0] not in gone),
         answered=answered,
-        requests=wanted,
-        newest=tuple((served.index[i], samples.e2e_ns[i] / NS_PER_MS) for i in mine),
+        requests=total,
+        newest=tuple((served.index[i], samples.e2e_ns[i] / NS_PER_MS) for i in counted),
         warm=warm,
-        told=seen is not None and bool(answered or seen.waiting or running),
+        told=status is not None and bool(answered or status.waiting or running),
     )
 
 
 def build_requests_chart(state: CellState) -> Chart:
-    """Throughput over the time of a cell that is over; of one at work only how far it is."""
+    """Build the chart of a serving cell: its throughput over time once it is over.
+
+    Before that its bins are empty, as many as the share of answered requests.
+    """
     asked = state.cell.serving
     assert asked is not None
     n = count_measured(state)
@@ -87,35 +97,38 @@ def build_requests_chart(state: CellState) -> Chart:
 
 
 def describe_server_state(state: CellState) -> tuple[str, str, str] | None:
-    """Glyph, word and colour of a server that was measured to its end; null for any other cell."""
+    """Return glyph, word and colour of a server measured to its end; None for any other cell."""
     if state.cell.serving is None or state.status != "ok":
         return None
     return ("▲", "SATURATED", "warn.bold") if state.saturated else ("✓", "done", "ok.bold")
 
 
 def format_server_notes(state: CellState, answered: float | None) -> tuple[str, ...]:
-    """What stands beside the rate, from the longest form on: the load that was offered where that
-    is not what was answered, and how much of it kept what was promised."""
+    """Return the notes beside the rate, longest wording first; the panel takes the first that fits.
+
+    They give the offered load where it is not the answered one or was set as a share, and the
+    goodput where the plan has an SLO.
+    """
     asked, offered = state.cell.serving, state.served.offered
     if asked is None or offered is None:
         return ()
-    said: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     if state.saturated and offered.rate is not None and answered is not None:
         came, went = _format_rate(offered.rate), _format_rate(answered)
-        said.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
+        notes.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
     elif asked.share is not None and offered.rate is not None:
-        said.append((f"offered {_format_rate(offered.rate)}/s",) * 2)
+        notes.append((f"offered {_format_rate(offered.rate)}/s",) * 2)
     good = serving.compute_goodput(state)
     if asked.slo is not None and good is not None:
         brief = f"goodput {good[1] * 100:.0f} %"
-        said.append(
+        notes.append(
             (f"{brief}, {formatting.format_number(good[0])}/s in {asked.slo.words()}", brief)
         )
-    if not said:
+    if not notes:
         return ()
-    long, short = (" · ".join(forms) for forms in zip(*said, strict=True))
-    middle = " · ".join((said[0][0], *(brief for _, brief in said[1:])))
-    return tuple(dict.fromkeys((long, middle, short, said[-1][1])))
+    long, short = (" · ".join(forms) for forms in zip(*notes, strict=True))
+    middle = " · ".join((notes[0][0], *(brief for _, brief in notes[1:])))
+    return tuple(dict.fromkeys((long, middle, short, notes[-1][1])))
 
 
 def _format_rate(value: float) -> str:

@@ -1,4 +1,4 @@
-"""The sessions of the home screen as a person works on them: found, selected, marked."""
+"""The sessions of the home screen as a person works on them: filtered, selected, marked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ MAX_MARKED = 2
 
 @dataclass
 class SessionList:
-    """Sessions are told by their paths: the list under the cursor may change."""
+    """The listed sessions with filter, selection and marks.
+
+    Selection and marks are kept as paths, since the list under the cursor may change. `words` is
+    the text of the filter.
+    """
 
     listed: tuple[ListedSession, ...] = ()
     words: str = ""
@@ -24,7 +28,7 @@ class SessionList:
     _at: int = 0
 
     def take(self, listed: Sequence[ListedSession]) -> None:
-        """Replaces what there is; the selected session stays selected, marks of lost ones go."""
+        """Replace the sessions; the selected one stays selected, marks of missing ones go."""
         self.listed = tuple(listed)
         paths = {item.path for item in listed}
         self.marked = [path for path in self.marked if path in paths]
@@ -32,31 +36,32 @@ class SessionList:
 
     @property
     def shown(self) -> tuple[ListedSession, ...]:
-        """Those that have every word that was asked for."""
-        wanted = self.words.casefold().split()
+        """Return the sessions that contain every word of the filter."""
+        searched = self.words.casefold().split()
         return tuple(
-            item for item in self.listed if all(w in _build_filter_text(item) for w in wanted)
+            item for item in self.listed if all(w in _build_filter_text(item) for w in searched)
         )
 
     @property
     def at(self) -> int:
-        """The place of the selected one."""
+        """Return the index of the selected session among those that are visible."""
         return self._at
 
     @property
     def selected(self) -> ListedSession | None:
-        shown = self.shown
-        return shown[self._at] if self._at < len(shown) else None
+        """Return the selected session; None if none is visible."""
+        visible = self.shown
+        return visible[self._at] if self._at < len(visible) else None
 
     def move(self, by: int) -> None:
-        """Selects another, not beyond the ends."""
-        shown = self.shown
-        self._at = min(max(0, self._at + by), max(0, len(shown) - 1))
-        self._selected = shown[self._at].path if shown else None
+        """Select another session, not beyond the ends."""
+        visible = self.shown
+        self._at = min(max(0, self._at + by), max(0, len(visible) - 1))
+        self._selected = visible[self._at].path if visible else None
 
-    def find(self, words: str) -> None:
-        """Shows those that have these words, among them the selected one if it has."""
-        self.words = words
+    def find(self, text: str) -> None:
+        """Filter by the words of `text`; the selected session stays selected if it matches."""
+        self.words = text
         self._settle()
 
     def _settle(self) -> None:
@@ -66,7 +71,7 @@ class SessionList:
         self._at = min(self._at, max(0, len(paths) - 1))
 
     def mark(self) -> None:
-        """Marks the selected session, or no longer; a third takes the place of the first."""
+        """Toggle the mark of the selected session; a third mark replaces the first."""
         if (chosen := self.selected) is None:
             return
         if chosen.path in self.marked:
@@ -75,18 +80,18 @@ class SessionList:
             self.marked = [*self.marked, chosen.path][-MAX_MARKED:]
 
     def pair(self) -> tuple[ListedSession, ListedSession] | str:
-        """The two marked ones in the order of their marks, or why they cannot be compared."""
+        """Return the two marked sessions as marked, or the reason why they cannot be compared."""
         by_path = {item.path: item for item in self.listed}
-        found = [by_path[path] for path in self.marked]
-        if len(found) < MAX_MARKED:
+        marked = [by_path[path] for path in self.marked]
+        if len(marked) < MAX_MARKED:
             return "mark two sessions with space, then press c to compare"
-        running = next((item for item in found if item.stage == "running"), None)
+        running = next((item for item in marked if item.stage == "running"), None)
         if running is not None:
             return f"{running.label} is running: it is compared when it has ended"
-        return found[0], found[1]
+        return marked[0], marked[1]
 
 
 def _build_filter_text(item: ListedSession) -> str:
     kind = "demo" if item.bundled else ""
-    words = (item.label, item.models, item.precisions, item.stage, kind)
-    return " ".join(words).casefold()
+    texts = (item.label, item.models, item.precisions, item.stage, kind)
+    return " ".join(texts).casefold()

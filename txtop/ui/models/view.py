@@ -1,7 +1,7 @@
-"""Everything the screen shows, as plain values: made from a session's state, off the UI thread.
+"""The whole screen of a session as plain values, made off the UI thread.
 
-`build_view` has no clock and does no I/O but to look up a model's size. What it returns holds no
-reference to what goes on growing.
+`build_view` has no clock and does no I/O but to look up a model's size. A view holds no reference
+to anything that still grows.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ MAX_LOG_LINES = 300
 NO_HERO = HeroView()
 NO_MACHINE = MachineView()
 NO_MACHINE_DETAIL = MachineDetailView()
+# Final figures take long: with more of them in one frame the screen would stall.
 HEAVY_PER_FRAME = 1
 
 
 @dataclass(frozen=True)
 class Playback:
-    """Where a replay stands. `cells` are their starts in ns, names and statuses."""
+    """The position of a replay; `cells` are (start in ns, name, status)."""
 
     position_ns: int
     duration_ns: int
@@ -55,7 +56,7 @@ class Playback:
 
     @classmethod
     def of(cls, player: Transport) -> Playback:
-        """The transport of a player, cells by their short names."""
+        """Build it from a player's transport, cells by their short names."""
         return cls(
             position_ns=player.position_ns,
             duration_ns=player.duration_ns,
@@ -72,7 +73,7 @@ class Playback:
 
 @dataclass(frozen=True)
 class Banner:
-    """What the runner says of the recording itself: a full disk, a lost durability, silence."""
+    """A message of the runner about the recording itself: a full disk, lost durability, silence."""
 
     text: str
     level: Literal["warn", "bad"] = "bad"
@@ -80,7 +81,10 @@ class Banner:
 
 @dataclass(frozen=True)
 class RailCell:
-    """One cell on the rail: done, failed, running, waiting or skipped, and how far it has come."""
+    """One cell on the rail: its state and the share of it that is done.
+
+    `state` is done, failed, running, waiting or skipped.
+    """
 
     state: str
     share: float = 0.0
@@ -88,7 +92,7 @@ class RailCell:
 
 @dataclass(frozen=True)
 class LogRow:
-    """One line of the log; `at` as mm:ss, `who` the cell it is about."""
+    """One line of the log: `at` is its time as mm:ss, `who` the cell it concerns."""
 
     at: str
     who: str
@@ -98,7 +102,13 @@ class LogRow:
 
 @dataclass(frozen=True)
 class View:
-    """One frame; `late` where the next would say more, though nothing happens."""
+    """One frame of a session.
+
+    `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
+    cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
+    time left. `whole` is the machine at full size, `duel` the A/B if it is one, `detail` the cell
+    that is opened. `late` is True while the next frame would have more, though no event arrives.
+    """
 
     model: str = ""
     facts: tuple[str, ...] = ()
@@ -129,8 +139,10 @@ class View:
 
 @dataclass(frozen=True)
 class SideBySideView:
-    """One frame of two sessions side by side; both have the same transport. `comparable` says
-    whether their figures may be held against each other."""
+    """One frame of two sessions side by side; both have the same transport.
+
+    `comparable` is the line on whether their figures may be compared, `level` its colour.
+    """
 
     left: View
     right: View
@@ -151,14 +163,15 @@ def build_view(
     opened: str = "",
     name: str = "",
 ) -> View:
-    """One frame of `state`. Keep one `memo` a session, so that a frame costs only what is new.
+    """Build one frame of `state`.
 
-    `opened` is the cell whose detail is on the screen, if there is one. `name` is what the session
-    is called now, by default what its header says.
+    Keep one `memo` a session, so that a frame costs only what is new. `opened` is the cell whose
+    detail is on the screen, if any. `name` is the present name of the session, by default that in
+    its header.
     """
     memo = memo or FrameCache()
     order = list(state.cells.values())
-    shown = select_hero_cell(state)
+    current = select_hero_cell(state)
     references = memo.references(state)
     header = state.header
     _compute_one_final(order, memo, state.plan.seed)
@@ -170,7 +183,7 @@ def build_view(
         name=name or (header.name or header.session if header else ""),
         recorded=_format_date(header.wall_s) if header else "",
         clock_ns=state.clock_ns,
-        position=_find_position(order, shown),
+        position=_find_position(order, current),
         count=len(order),
         left=versus.left if versus else estimate_time_left(state, order),
         paused=state.paused,
@@ -179,12 +192,12 @@ def build_view(
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),
-        hero=build_hero(state, shown, references, memo) if shown else NO_HERO,
-        machine=_build_machine_view(state, shown, memo),
+        hero=build_hero(state, current, references, memo) if current else NO_HERO,
+        machine=_build_machine_view(state, current, memo),
         whole=memo.kept("whole", _compute_machine_key(state), lambda: build_machine_detail(state)),
         cells=rows,
         running=_find_running(order, state.current),
-        tradeoffs=build_tradeoffs(state, rows, shown, memo),
+        tradeoffs=build_tradeoffs(state, rows, current, memo),
         duel=versus,
         detail=build_cell_detail(state, opened, memo) if opened else None,
         log=memo.kept("log", _compute_log_key(state), lambda: _build_log(state)),
@@ -194,7 +207,10 @@ def build_view(
 
 
 def select_hero_cell(state: SessionState) -> CellState | None:
-    """The cell at work; between two, the last that ended; before all, the first of the plan."""
+    """Return the cell at work.
+
+    Between two it is the last that ended, before all of them the first of the plan.
+    """
     if state.current is not None:
         return state.cells.get(state.current)
     ended = [c for c in state.cells.values() if c.over]
@@ -205,8 +221,10 @@ def select_hero_cell(state: SessionState) -> CellState | None:
 
 
 def _compute_one_final(order: list[CellState], memo: FrameCache, seed: int) -> None:
-    """Brings the final figures of one more ended cell: after a seek there may be many at once.
-    Those that are `late` then are for the next frames."""
+    """Compute the final figures of one more cell that is over.
+
+    After a seek there may be many at once: those that are `late` then are left to the next frames.
+    """
     late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
     for state in late[:HEAVY_PER_FRAME]:
         memo.ended(state, metrics.choose_headline_metric(state), seed)
@@ -219,23 +237,23 @@ def _format_models(order: list[CellState]) -> str:
 
 
 def _list_facts(order: list[CellState]) -> tuple[str, ...]:
-    """What varies over the plan, most telling first: the header leaves out from the end."""
+    """List what varies over the plan, most telling first: the header drops facts from the end."""
 
-    def each(values: list[object]) -> list[str]:
+    def format_distinct(values: list[object]) -> list[str]:
         return [str(value) for value in dict.fromkeys(values)]
 
     cells = [c.cell for c in order]
     if not cells:
         return ()
     facts = [
-        " → ".join(each([c.precision for c in cells])),
-        " ".join(each([c.attention for c in cells])),
+        " → ".join(format_distinct([c.precision for c in cells])),
+        " ".join(format_distinct([c.attention for c in cells])),
         *_format_work(cells),
     ]
-    lengths = each([c.sequence_length for c in cells])
+    lengths = format_distinct([c.sequence_length for c in cells])
     if len(lengths) > 1:
         facts.append(f"length {' '.join(lengths)}")
-    devices = each([c.load.device if c.load else c.cell.device for c in order])
+    devices = format_distinct([c.load.device if c.load else c.cell.device for c in order])
     device = next((d for d in devices if d != "auto"), "")
     threads = next((c.load.threads for c in order if c.load), None) or cells[0].threads
     if device.startswith("cpu") and threads:
@@ -244,7 +262,10 @@ def _list_facts(order: list[CellState]) -> tuple[str, ...]:
 
 
 def _format_work(cells: list[Cell]) -> list[str]:
-    """`batch 1 8 32`, `dynamic continuous 2/s 4/s`: scenarios that have the same loads together."""
+    """Format the batches and the loads: `batch 1 8 32`, `dynamic continuous 2/s 4/s`.
+
+    Scenarios that have the same loads are put together.
+    """
     batches = dict.fromkeys(str(c.batch_size) for c in cells if c.serving is None)
     loads: dict[str, list[str]] = {}
     for cell in cells:
@@ -252,9 +273,9 @@ def _format_work(cells: list[Cell]) -> list[str]:
             scenario, _, load = cell.offered.partition(" ")
             loads.setdefault(scenario, []).append(load)
     same: dict[tuple[str, ...], list[str]] = {}
-    for scenario, each in loads.items():
-        same.setdefault(tuple(dict.fromkeys(each)), []).append(scenario)
-    served = [" ".join([*scenarios, *each]) for each, scenarios in same.items()]
+    for scenario, offered in loads.items():
+        same.setdefault(tuple(dict.fromkeys(offered)), []).append(scenario)
+    served = [" ".join([*scenarios, *offered]) for offered, scenarios in same.items()]
     return [*([f"batch {' '.join(batches)}"] if batches else []), *served]
 
 
@@ -269,8 +290,8 @@ def _find_running(order: list[CellState], current: str | None) -> int | None:
     return next((i for i, c in enumerate(order) if c.cell.id == current), None)
 
 
-def _find_position(order: list[CellState], shown: CellState | None) -> int:
-    return next((i for i, c in enumerate(order, start=1) if c is shown), 0)
+def _find_position(order: list[CellState], current: CellState | None) -> int:
+    return next((i for i, c in enumerate(order, start=1) if c is current), 0)
 
 
 def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
@@ -284,19 +305,21 @@ def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
 
 
 def _build_machine_view(
-    state: SessionState, shown: CellState | None, memo: FrameCache
+    state: SessionState, current: CellState | None, memo: FrameCache
 ) -> MachineView:
-    """Once a second of the session: its histories have a point a second."""
-    made_of = (*_compute_machine_key(state), shown, shown.load if shown else None)
+    """Build the machine once a second of the session: its histories have a point a second."""
+    made_of = (*_compute_machine_key(state), current, current.load if current else None)
 
     def make() -> MachineView:
-        return build_machine(state, shown, build_roofline(state, shown, memo) if shown else None)
+        return build_machine(
+            state, current, build_roofline(state, current, memo) if current else None
+        )
 
     return memo.kept("machine", made_of, make)
 
 
 def _compute_machine_key(state: SessionState) -> tuple[object, ...]:
-    """What is read of the machine changes with it."""
+    """Return the values that change when new readings of the machine are due."""
     return state.clock_ns // NS_PER_S, len(state.devices), len(state.gaps), state.ended
 
 
@@ -305,7 +328,7 @@ def _compute_log_key(state: SessionState) -> tuple[object, ...]:
 
 
 def _build_log(state: SessionState) -> tuple[LogRow, ...]:
-    """The newest lines, newest first."""
+    """Build the newest lines of the log, newest first."""
     return tuple(
         LogRow(
             formatting.format_clock(line.at_ns),

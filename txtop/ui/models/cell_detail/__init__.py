@@ -1,1 +1,1 @@
-"""Build the detail view of one cell."""
+"""The model of the detail view of one cell."""

@@ -1,4 +1,4 @@
-"""All that is known of one cell: what the detail shows. Pure: from a session's state, no clock."""
+"""The detail of one cell, put together from its parts. Pure: from a session's state, no clock."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from txtop.ui.models.hero import HeroView, label_load_phases
 class LoadPhasesView:
     """The phases of a load in seconds, those that took part in it, in their order.
 
-    `shared`: the weights were there from a cell before, whose load this was. `now` says what a
-    cell that still loads is doing.
+    `shared` is True if an earlier cell loaded the weights; the figures are then those of that load.
+    `now` describes the present step of a cell that still loads.
     """
 
     load_s: float | None = None
@@ -33,7 +33,12 @@ class LoadPhasesView:
 
 @dataclass(frozen=True)
 class CellDetailView:
-    """One cell. `place` of `count` is where it stands in the plan, from 1 on."""
+    """One cell in full.
+
+    `place` is its position among the `count` cells of the plan, from 1. `strip` holds its
+    iterations, `spread` the distribution of its latencies, `figures` its metrics. `command`
+    measures it again.
+    """
 
     id: str
     place: int
@@ -49,19 +54,19 @@ class CellDetailView:
 
 
 def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> CellDetailView | None:
-    """Null where the session has no such cell."""
+    """Build the detail of cell `name`; None if the session has no such cell."""
     state = session.cells.get(name)
     if state is None:
         return None
-    shown, plan = build_iterations(session, state, memo), session.plan
+    iterations, plan = build_iterations(session, state, memo), session.plan
     hero = headline.build_hero(session, state, memo.references(session), memo)
     return CellDetailView(
         id=name,
         place=list(session.cells).index(name) + 1,
         count=len(session.cells),
         hero=hero,
-        strip=shown,
-        traces=build_traces(session, state, shown, memo),
+        strip=iterations,
+        traces=build_traces(session, state, iterations, memo),
         spread=build_histogram(session, state, memo),
         loading=_build_load_phases(state, hero),
         figures=build_detail_metrics(session, state, memo),

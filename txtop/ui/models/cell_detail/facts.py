@@ -1,4 +1,4 @@
-"""What is to be known of a cell in words: how it went, what it was, and why it failed."""
+"""Facts of one cell in words: its measurement, its configuration, and why it failed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
 MAX_STDERR_LINES = 12
-# The knobs whose outcome stands beside what was asked for, in lines of their own.
+# Knobs without a line of their own in `_list_configuration`.
 _OTHERS = order_knobs(
     without=(
         "model",
@@ -42,7 +42,7 @@ HASH_CHARACTERS = 12
 
 @dataclass(frozen=True)
 class CellFact:
-    """A label and what is said under it; `role` is its colour."""
+    """A line of text and its label; `role` is the colour of the text."""
 
     label: str
     text: str
@@ -51,7 +51,7 @@ class CellFact:
 
 @dataclass(frozen=True)
 class FactGroup:
-    """What belongs together, under a title."""
+    """Facts that belong together, under a title."""
 
     title: str
     said: tuple[CellFact, ...]
@@ -60,99 +60,102 @@ class FactGroup:
 def build_fact_groups(
     session: SessionState, state: CellState, memo: FrameCache
 ) -> tuple[FactGroup, ...]:
-    """Most telling first; none that has nothing to say."""
-    found = (
+    """Build the groups of facts, most telling first, without empty ones."""
+    groups = (
         FactGroup("failure", _list_failure(state)),
         FactGroup("measurement", _list_progress(session, state, memo)),
         FactGroup("configuration", _list_configuration(session, state)),
         FactGroup("notes", tuple(CellFact("", note) for note in _notes(session, state, memo))),
     )
-    return tuple(group for group in found if group.said)
+    return tuple(group for group in groups if group.said)
 
 
 def _list_failure(state: CellState) -> tuple[CellFact, ...]:
     if state.status not in hero_metrics.FAILED_STATUSES and not state.invalid:
         return ()
     ending = state.finished
-    said = [
+    facts = [
         CellFact(
             "state", "INVALID" if state.invalid else hero_metrics.format_failure_tag(state), "bad"
         )
     ]
-    said += [CellFact("reason", state.reason)] if state.reason else []
+    facts += [CellFact("reason", state.reason)] if state.reason else []
     if state.invalid:
-        said.append(CellFact("reason", f"{state.invalid} NaN or Inf in its logits"))
-    said += [CellFact("hint", state.hint)] if state.hint else []
+        facts.append(CellFact("reason", f"{state.invalid} NaN or Inf in its logits"))
+    facts += [CellFact("hint", state.hint)] if state.hint else []
     if ending is not None:
         if ending.wanted_bytes:
-            said.append(CellFact("wanted", f"{formatting.format_gib(ending.wanted_bytes)} GiB"))
+            facts.append(CellFact("wanted", f"{formatting.format_gib(ending.wanted_bytes)} GiB"))
         if ending.exit_code is not None:
-            said.append(CellFact("exit code", str(ending.exit_code)))
+            facts.append(CellFact("exit code", str(ending.exit_code)))
         lines = ending.stderr[-MAX_STDERR_LINES:]
-        said += [
+        facts += [
             CellFact("stderr" if i == 0 else "", line, "muted")
             for i, line in enumerate(lines)
             if line
         ]
-    return tuple(said)
+    return tuple(facts)
 
 
 def _list_progress(
     session: SessionState, state: CellState, memo: FrameCache
 ) -> tuple[CellFact, ...]:
-    """How its iterations were counted and what is to be thought of them."""
-    said: list[CellFact] = []
+    """List the course of the measurement: its end, its iterations, memory and output."""
+    facts: list[CellFact] = []
     if state.finished and state.finished.stopped_by:
-        said.append(CellFact("stopped by", state.finished.stopped_by))
+        facts.append(CellFact("stopped by", state.finished.stopped_by))
     if state.samples.role:
-        said += memo.kept(
+        facts += memo.kept(
             "course", compute_refresh_key(state), lambda: _list_judgements(session, state, memo)
         )
-    said += [CellFact("blocks", text, "warn") for text in _blocks(state)]
+    facts += [CellFact("blocks", text, "warn") for text in _blocks(state)]
     peaks = _peaks(state)
-    said += [CellFact("peak memory", peaks)] if peaks else []
+    facts += [CellFact("peak memory", peaks)] if peaks else []
     output = session.output_of(state.cell.id)
     if output is not None:
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
-        said.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
-    return tuple(said)
+        facts.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
+    return tuple(facts)
 
 
 def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) -> list[CellFact]:
+    """List the counts of iterations, their variation and trend, and the warm-up."""
     if state.cell.serving is not None:
         return _list_requests(session, state)
     kept = state.samples.kept()
     start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
     places = kept[start:]
-    said = [CellFact("iterations", _format_counts(state, len(places), start))]
+    facts = [CellFact("iterations", _format_counts(state, len(places), start))]
     name = metrics.choose_headline_metric(state)
     now = memo.now(state, name, session.plan.seed)
     if now.cv is not None:
-        said.append(CellFact("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}"))
+        facts.append(
+            CellFact("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}")
+        )
     durations = [state.samples.e2e_ns[i] for i in places]
-    found = estimate_trend(durations) if state.over else None
-    if found is not None:
-        p = "p < 0.001" if found.p < 0.001 else f"p = {found.p:.2g}"
-        across = round(found.across * 100, 1) + 0.0
+    trend = estimate_trend(durations) if state.over else None
+    if trend is not None:
+        p = "p < 0.001" if trend.p < 0.001 else f"p = {trend.p:.2g}"
+        across = round(trend.across * 100, 1) + 0.0
         verdict = "no steady state" if is_drifting(durations) else "no trend"
         role = "warn" if is_drifting(durations) else "text"
-        said.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
-    said.append(CellFact("warm-up", _warm_up(session, state)))
-    return said
+        facts.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
+    facts.append(CellFact("warm-up", _warm_up(session, state)))
+    return facts
 
 
 def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
     counts = serving.count_totals(state)
     offered = state.served.offered
-    said = [CellFact("requests", f"{counts.answered} of {counts.sent} requests answered")]
+    facts = [CellFact("requests", f"{counts.answered} of {counts.sent} requests answered")]
     if offered is not None and offered.rate is not None:
-        said.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
+        facts.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
     if state.saturated:
-        said.append(CellFact("server", serving.SATURATED_NOTE, "warn"))
+        facts.append(CellFact("server", serving.SATURATED_NOTE, "warn"))
     late = serving.compute_lateness(state)
     if late is not None and late > serving.MAX_LATE_SHARE:
-        said.append(
+        facts.append(
             CellFact(
                 "load",
                 f"generator lagged by {formatting.format_share(late, 1)}"
@@ -161,11 +164,11 @@ def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
             )
         )
     count = sum(role != "measured" for role in state.samples.role)
-    return [*said, CellFact("warm-up", f"{count} requests")]
+    return [*facts, CellFact("warm-up", f"{count} requests")]
 
 
 def _format_counts(state: CellState, counted: int, dropped: int) -> str:
-    """`33 counted of 37: 1 first, 3 warm-up`."""
+    """Format the counts of iterations: `33 counted of 37: 1 first, 3 warm-up`."""
     out = state.samples.discarded
     kept = set(state.samples.kept())
     others = [i for i in range(len(state.samples)) if i not in kept and i not in out]
@@ -181,6 +184,7 @@ def _format_counts(state: CellState, counted: int, dropped: int) -> str:
 
 
 def _warm_up(session: SessionState, state: CellState) -> str:
+    """Describe the rule that ended the warm-up."""
     if state.samples.cut is not None:
         return f"{state.samples.cut} iterations, asked for now"
     if session.plan.warmup is not None:
@@ -192,7 +196,7 @@ def _warm_up(session: SessionState, state: CellState) -> str:
 
 
 def _blocks(state: CellState) -> list[str]:
-    """What was done with blocks in which the machine was not itself, and why."""
+    """Describe the blocks that the machine disturbed: kept or discarded, and why."""
     return [
         f"{block.first + 1} to {block.first + block.count} "
         f"{'kept' if block.kept else 'discarded'}: {', '.join(block.reasons)}"
@@ -216,17 +220,17 @@ def _peaks(state: CellState) -> str:
 
 
 def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
-    """What was asked for, and beside it what it became."""
+    """List each requested setting together with the value it resolved to."""
     cell, load = state.cell, state.load
-    said = [CellFact("model", cell.model)]
+    facts = [CellFact("model", cell.model)]
     if load is not None:
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
-        said.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
+        facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
     else:
         predicted = memory_fit.expected_bytes(cell)
         needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
-        said.append(CellFact("weights", f"{cell.weights}{needs}"))
+        facts.append(CellFact("weights", f"{cell.weights}{needs}"))
     precision: str = cell.precision
     if load is not None and load.recipe:
         precision += f", {load.recipe}"
@@ -234,7 +238,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         precision += (
             f", {formatting.format_share(load.converted_share)} of linear-layer weights converted"
         )
-    said += [
+    facts += [
         CellFact("precision", precision),
         CellFact("attention", _attention(state)),
         CellFact("device", _device(state)),
@@ -244,19 +248,19 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         CellFact("compile", cell.compile),
     ]
     if state.family != "encoder":
-        said.append(CellFact("KV cache", cell.cache))
-    said += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
+        facts.append(CellFact("KV cache", cell.cache))
+    facts += [CellFact(knob.title, knob.call(cell)) for knob in _OTHERS]
     if load is not None:
-        said.append(CellFact("page cache", load.page_cache))
+        facts.append(CellFact("page cache", load.page_cache))
     if state.workload is not None:
-        said.append(CellFact("inputs", f"sha256 {state.workload.inputs_sha256[:HASH_CHARACTERS]}"))
+        facts.append(CellFact("inputs", f"sha256 {state.workload.inputs_sha256[:HASH_CHARACTERS]}"))
     versions = _versions(session, state)
-    said += [CellFact("versions", versions)] if versions else []
-    return tuple(said)
+    facts += [CellFact("versions", versions)] if versions else []
+    return tuple(facts)
 
 
 def _list_work(cell: Cell) -> list[CellFact]:
-    """The batch; of a server its load, what it may do with it, and what is promised."""
+    """List the batch size; for a server its scenario, its load and its SLO."""
     asked = cell.serving
     if asked is None:
         return [CellFact("batch", str(cell.batch_size))]
@@ -266,15 +270,15 @@ def _list_work(cell: Cell) -> list[CellFact]:
         "continuous": f"up to {asked.max_batch} requests per step",
     }
     load = cell.offered.partition(" ")[2]
-    said = [
+    facts = [
         CellFact("scenario", f"{cell.scenario}, {rooms.get(cell.scenario, '')}"),
         CellFact("load", f"{asked.requests} requests, {load}"),
     ]
-    return [*said, *([CellFact("promised", asked.slo.words())] if asked.slo is not None else [])]
+    return [*facts, *([CellFact("promised", asked.slo.words())] if asked.slo is not None else [])]
 
 
 def _attention(state: CellState) -> str:
-    """What was asked for, and the kernels that ran, as far as they were seen."""
+    """Return the requested attention, with the kernels that were seen to run."""
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
         return state.cell.attention
@@ -286,10 +290,10 @@ def _attention(state: CellState) -> str:
 def _device(state: CellState) -> str:
     cell, load = state.cell, state.load
     threads = load.threads if load else cell.threads
-    words = [load.device if load else cell.device]
-    words += [load.device_name] if load and load.device_name else []
-    words += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
-    return ", ".join(words)
+    parts = [load.device if load else cell.device]
+    parts += [load.device_name] if load and load.device_name else []
+    parts += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
+    return ", ".join(parts)
 
 
 def _lengths(state: CellState) -> str:
@@ -302,17 +306,17 @@ def _lengths(state: CellState) -> str:
 
 
 def _versions(session: SessionState, state: CellState) -> str:
-    """Of the libraries that measured, and of a GPU's software."""
+    """Format the versions of the libraries that measured and of the GPU's software."""
     load = state.load
-    found = dict(load.versions) if load else {}
+    versions = dict(load.versions) if load else {}
     name = session.gpu(load.device_id) if load else None
     if name is not None:
-        found |= session.devices[name].versions
-    return ", ".join(f"{name} {version}" for name, version in found.items())
+        versions |= session.devices[name].versions
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _notes(session: SessionState, state: CellState, memo: FrameCache) -> list[str]:
-    """The export's, once there is something to judge."""
+    """Return the notes of the export; before the cell is over those of load and workload."""
     if not state.over:
         load = state.load.notes if state.load else []
         return list(dict.fromkeys([*load, *(state.workload.notes if state.workload else [])]))

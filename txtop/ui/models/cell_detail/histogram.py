@@ -1,4 +1,4 @@
-"""How the latencies of one cell are spread: the gaps between tokens, an encoder's forward times."""
+"""The distribution of one cell's latencies: gaps between tokens, an encoder's forward times."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
 MARKED_PERCENTILES = (50, 90, 99)
+# Widths of bins, times a power of ten.
 STEPS = (1, 2, 2.5, 5)
-# What is beyond this share of the values at either end may share one open row.
+# Values beyond this share at either end may go into one open bin, if the outermost is `FAR_FACTOR`
+# times as far out as the percentile there.
 TAIL = 0.02
 FAR_FACTOR = 1.5
 
 
 @dataclass(frozen=True)
 class PercentileMark:
-    """A percentile in ms, or how many iterations it needs."""
+    """A percentile in ms; None below the `needs` iterations that it requires."""
 
     name: str
     value: float | None
@@ -36,7 +38,7 @@ class PercentileMark:
 
 @dataclass(frozen=True)
 class HistogramView:
-    """`values` in ms, ascending, from `n` iterations; `why` there are none."""
+    """Latencies in ms, ascending, from `n` iterations; `why` explains that there are none."""
 
     title: str = "gaps between tokens"
     values: Sequence[float] = ()
@@ -47,7 +49,7 @@ class HistogramView:
 
 @dataclass(frozen=True)
 class Bin:
-    """`low` <= value < `high`, of which there are `count`; an end is null where it is open."""
+    """The `count` of values with `low` <= value < `high`; an open end is None."""
 
     low: float | None
     high: float | None
@@ -55,7 +57,7 @@ class Bin:
 
 
 def build_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
-    """Of the iterations that the figures are made of."""
+    """Build the distribution of the iterations that the metrics are computed from."""
     return memo.kept(
         "spread", compute_refresh_key(state), lambda: _compute_histogram(session, state, memo)
     )
@@ -89,8 +91,10 @@ def _explain_empty(state: CellState) -> str:
 
 
 def compute_bins(values: Sequence[float], most: int) -> list[Bin]:
-    """At most `most` rows that hold all of the ascending `values`, as wide as each other but for
-    a first and a last one that are open where a few values are far from the rest."""
+    """Divide all of the ascending `values` into at most `most` bins of equal width.
+
+    The first or the last bin is open where a few values are far from the rest.
+    """
     if not values or most < 1:
         return []
     low, high = values[0], values[-1]
@@ -107,17 +111,20 @@ def compute_bins(values: Sequence[float], most: int) -> list[Bin]:
     last = max(first + 1, math.floor(high / step + 1e-9) + 1)
     edges = [i * step for i in range(first, last + 1)]
     places = [bisect_left(values, edge - step * 1e-9) for edge in edges]
-    found = [Bin(None, edges[0], places[0])] if places[0] else []
+    bins = [Bin(None, edges[0], places[0])] if places[0] else []
     for i in range(len(edges) - 1):
-        found.append(Bin(edges[i], edges[i + 1], places[i + 1] - places[i]))
+        bins.append(Bin(edges[i], edges[i + 1], places[i + 1] - places[i]))
     if places[-1] < len(values):
-        found.append(Bin(edges[-1], None, len(values) - places[-1]))
-    return found
+        bins.append(Bin(edges[-1], None, len(values) - places[-1]))
+    return bins
 
 
 def _choose_step(low: float, high: float, room: int) -> tuple[float, int]:
-    """The smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `room` steps from a
-    multiple of it to beyond `high`, and that multiple."""
+    """Return the width of the bins, and the multiple of it at which they begin.
+
+    The width is the smallest of 1, 2, 2.5, 5 times a power of ten that takes at most `room` steps
+    from that multiple to beyond `high`.
+    """
     least = (high - low) / room
     power = math.floor(math.log10(least)) if least > 0 else math.floor(math.log10(high or 1)) - 2
     while True:
@@ -130,6 +137,6 @@ def _choose_step(low: float, high: float, room: int) -> tuple[float, int]:
 
 
 def find_bin(value: float, rows: Sequence[Bin]) -> int:
-    """The row that a value stands in."""
+    """Return the index of the bin that holds `value`."""
     edges = [row.low if row.low is not None else -math.inf for row in rows]
     return max(0, bisect_right(edges, value + abs(value) * 1e-12) - 1)

@@ -1,4 +1,4 @@
-"""Every iteration of one cell: what it took, and what it counts as."""
+"""Every iteration of one cell: the time it took, and the kind it counts as."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from txtop.ui.models.hero_metrics import WIDENINGS, count_planned_iterations
 from txtop.units import NS_PER_MS
 
 IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
+# A shorter lead gets no place on the axis.
 MIN_LEAD_NS = 500_000_000
+# Finer steps before `WIDENINGS`, for times that hardly vary.
 FINE_WIDENINGS = (0.02, 0.05)
 MANY_ITERATIONS = 100
 
 
 @dataclass(frozen=True)
 class IterationsView:
-    """End-to-end times in ms, what each counts as, and the room that the axis holds for them.
+    """The iterations of a cell: end-to-end times in ms, their kinds, and the axis for them.
 
-    `counted` iterations make the mean, from `steady_from` on where a changepoint cut some off.
-    `lead_s` is the time before the first iteration, 0 where it is not worth a place.
+    The axis has `room` iterations and a scale from `low` to `high`. `counted` iterations make the
+    mean, from index `steady_from` on if a changepoint cut off earlier ones. `lead_s` is the time
+    before the first iteration, 0 where it is too short for the axis. `waits` is True until the cell
+    is over. `one` names a single item.
     """
 
     label: str = "E2E"
@@ -44,11 +48,12 @@ class IterationsView:
     one: str = "iteration"
 
     def count(self, kind: IterationKind) -> int:
+        """Count the iterations of a kind."""
         return self.kinds.count(kind)
 
 
 def build_iterations(session: SessionState, state: CellState, memo: FrameCache) -> IterationsView:
-    """All iterations as far as they have come; what is steady is judged once the cell is over."""
+    """Build the view of all iterations so far; the steady part is judged once the cell is over."""
     lead_ns = compute_lead_ns(session, state)
     size = (len(state.samples), len(state.samples.discarded))
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
@@ -56,16 +61,29 @@ def build_iterations(session: SessionState, state: CellState, memo: FrameCache) 
 
 
 def compute_refresh_key(state: CellState) -> tuple[object, ...]:
-    """What changes when the figures of a cell are due again: with every iteration while there are
-    few, later with every twentieth part more, since all of them are looked at each time."""
+    """Return a key that changes when the figures of a cell are due to be computed again.
+
+    They are due at every iteration while there are few, later at every 5 % more, since each
+    computation reads all iterations.
+    """
     n = len(state.samples)
     due = n - n % (n // 20) if n >= MANY_ITERATIONS and not state.over else n
-    known = (state.load is not None, state.memory is not None, state.finished is not None)
-    return state.cell.id, state.started_at_ns, due, len(state.samples.discarded), known, state.over
+    reached = (state.load is not None, state.memory is not None, state.finished is not None)
+    return (
+        state.cell.id,
+        state.started_at_ns,
+        due,
+        len(state.samples.discarded),
+        reached,
+        state.over,
+    )
 
 
 def compute_lead_ns(session: SessionState, state: CellState) -> int:
-    """Ns from the start of the cell to that of its first iteration, or so far; 0 if hardly any."""
+    """Return the ns from the start of the cell to its first iteration, or until now.
+
+    0 below `MIN_LEAD_NS`.
+    """
     samples = state.samples
     if samples.role:
         until = samples.at_ns[0] - samples.e2e_ns[0]
@@ -84,16 +102,16 @@ def _compute_iterations(
     start = memo.finals.steady(state, seed).start if state.over and state.samples.role else 0
     places = order_iterations(state)
     values = tuple(state.samples.e2e_ns[i] / NS_PER_MS for i in places)
-    each = classify_iterations(state, start)
-    found = tuple(each[i] for i in places)
-    usual = [v for v, kind in zip(values, found, strict=True) if kind == "measured"]
+    by_index = classify_iterations(state, start)
+    kinds = tuple(by_index[i] for i in places)
+    usual = [v for v, kind in zip(values, kinds, strict=True) if kind == "measured"]
     now = memo.now(state, name, seed)
     low, high = compute_scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
     return IterationsView(
         label="forward" if state.family == "encoder" and not state.cell.serving else "E2E",
         values=values,
-        kinds=found,
+        kinds=kinds,
         room=max(1, len(values)) if state.over else count_planned_iterations(state, session.plan),
         low=low,
         high=high,
@@ -109,43 +127,45 @@ def _compute_iterations(
 
 
 def order_iterations(state: CellState) -> Sequence[int]:
-    """Places of all iterations; of requests in the order in which they came, not in that of their
-    answers."""
+    """Return the indices of all iterations; those of requests by arrival, not by answer."""
     if state.cell.serving is None:
         return range(len(state.samples))
     return sorted(range(len(state.samples)), key=state.served.arrival_ns.__getitem__)
 
 
 def classify_iterations(state: CellState, start: int) -> tuple[IterationKind, ...]:
-    """What each iteration counts as, when the steady part of the kept ones begins at `start`."""
+    """Return the kind of each iteration; the steady part of the kept ones begins at `start`."""
     samples = state.samples
-    found: list[IterationKind] = ["warmup"] * len(samples)
+    kinds: list[IterationKind] = ["warmup"] * len(samples)
     served = state.cell.serving is not None
-    if found and not served:
-        found[0] = "first"
+    if kinds and not served:
+        kinds[0] = "first"
     kept = samples.kept()
     for i in kept[:start]:
-        found[i] = "dropped"
-    stated = kept[start:]
-    for i in stated:
-        found[i] = "measured"
-    # A request that met a queue is no outlier.
-    for place in () if served else find_outliers([samples.e2e_ns[i] for i in stated]):
-        found[stated[place]] = "outlier"
+        kinds[i] = "dropped"
+    steady = kept[start:]
+    for i in steady:
+        kinds[i] = "measured"
+    # A slow request may have met a queue, so none is an outlier.
+    for place in () if served else find_outliers([samples.e2e_ns[i] for i in steady]):
+        kinds[steady[place]] = "outlier"
     for i in samples.discarded:
-        if i < len(found):
-            found[i] = "discarded"
-    return tuple(found)
+        if i < len(kinds):
+            kinds[i] = "discarded"
+    return tuple(kinds)
 
 
 def compute_scale(usual: Sequence[float], mean: float | None) -> tuple[float, float]:
-    """From so much under the median to so much over it, in steps, that all usual values and the
-    mean fit: the scale changes seldom, and only outliers and what does not count lie beyond it."""
+    """Return the ends of a scale around the median of `usual` that holds all of it and the mean.
+
+    The ends move in steps, so the scale changes seldom. Only outliers and iterations that do not
+    count lie beyond it.
+    """
     if not usual:
         return 0.0, 1.0
     middle = median(usual)
-    shown = [*usual, *([mean] if mean is not None else [])]
+    values = [*usual, *([mean] if mean is not None else [])]
     steps = (*FINE_WIDENINGS, *WIDENINGS)
-    under = next((w for w in steps if middle * (1 - w) <= min(shown)), 1.0)
-    over = next((middle * (1 + w) for w in steps if max(shown) <= middle * (1 + w)), max(shown))
+    under = next((w for w in steps if middle * (1 - w) <= min(values)), 1.0)
+    over = next((middle * (1 + w) for w in steps if max(values) <= middle * (1 + w)), max(values))
     return middle * (1 - under), over

@@ -1,4 +1,4 @@
-"""Every metric of one cell: as the export has it, or while the cell runs as far as it is known."""
+"""Every metric of one cell: as exported once it is over, before that as far as it is known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from txtop.stats.summary import Summary, compute_percentile_above_floor
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
 
-# What a cell is run for, latencies, what follows from them, then the machine, energy and money.
+# In the order of the table: throughput, latencies, what follows from them, then machine and cost.
 METRIC_LABELS = {
     "tokens_per_s": "tok/s",
     "output_tokens_per_s": "tok/s",
@@ -51,8 +51,10 @@ PERCENTILES = (50, 90, 99)
 
 @dataclass(frozen=True)
 class DetailMetric:
-    """One metric. A percentile is null where `n` is too small for it; `note` says why there is no
-    mean."""
+    """One metric with its interval and percentiles.
+
+    A percentile is None where `n` is too small for it. `note` explains a missing mean.
+    """
 
     label: str
     unit: str
@@ -66,7 +68,7 @@ class DetailMetric:
 def build_detail_metrics(
     session: SessionState, state: CellState, memo: FrameCache
 ) -> tuple[DetailMetric, ...]:
-    """Final ones once the cell is over, before that what can be said."""
+    """Build the final metrics of a cell that is over, else the live ones."""
     make = _build_final_metrics if state.over else _build_live_metrics
     return memo.kept("figures", compute_refresh_key(state), lambda: make(session, state, memo))
 
@@ -87,60 +89,63 @@ def _build_final_metrics(
     if not state.samples.role:
         return ()
     memo.ended(state, metrics.choose_headline_metric(state), session.plan.seed)
-    found = memo.finals.of(state, session.plan.seed)
-    found = {
-        **found,
+    summaries = memo.finals.of(state, session.plan.seed)
+    summaries = {
+        **summaries,
         **_summarise_device(session, state),
         **energy.summarise_joules(session, state),
     }
-    found |= metrics.compute_cost(state, found, session.plan.cost_per_hour)
+    summaries |= metrics.compute_cost(state, summaries, session.plan.cost_per_hour)
     labels = _choose_labels(state)
-    whole = serving.SERVER_METRICS if state.cell.serving is not None else ()
+    server_wide = serving.SERVER_METRICS if state.cell.serving is not None else ()
     return tuple(
-        _build_metric(labels[name], found[name], spread=name not in whole)
+        _build_metric(labels[name], summaries[name], spread=name not in server_wide)
         for name in labels
-        if name in found
+        if name in summaries
     )
 
 
 def _summarise_device(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """The means of the export; without an interval, which takes long for a long cell."""
+    """Summarise utilisation and power by the mean that the export has.
+
+    The interval is left out: computing it takes long for a long cell.
+    """
     name = session.gpu(state.load.device_id) if state.load else None
-    found: dict[str, Summary] = {}
+    summaries: dict[str, Summary] = {}
     for metric, series, unit in (
         ("gpu_utilization", "utilization", "%"),
         ("power_w", "power_w", "W"),
     ):
-        read = energy.select_measuring_samples(session, state, name, series) if name else []
-        if read:
-            found[metric] = Summary(unit=unit, n=1, mean=fmean(read))
-    return found
+        readings = energy.select_measuring_samples(session, state, name, series) if name else []
+        if readings:
+            summaries[metric] = Summary(unit=unit, n=1, mean=fmean(readings))
+    return summaries
 
 
-def _build_metric(label: str, found: Summary, *, spread: bool = True) -> DetailMetric:
-    """What a server does as a whole has no `spread`."""
-    known = ((50, found.p50), (90, found.p90), (99, found.p99))
-    percentiles = known if spread and found.n > 1 else ()
-    note = found.notes[0] if found.mean is None and found.notes else ""
-    unit, mean = found.unit, found.mean
+def _build_metric(label: str, summary: Summary, *, spread: bool = True) -> DetailMetric:
+    """Build the row of a summary; a metric of the server as a whole has no `spread`."""
+    computed = ((50, summary.p50), (90, summary.p90), (99, summary.p99))
+    percentiles = computed if spread and summary.n > 1 else ()
+    note = summary.notes[0] if summary.mean is None and summary.notes else ""
+    unit, mean = summary.unit, summary.mean
     if unit == "share" and mean is not None:
         unit, mean = "%", 100 * mean
     return DetailMetric(
-        label, UNIT_LABELS.get(unit, unit), found.n, mean, found.ci95, percentiles, note
+        label, UNIT_LABELS.get(unit, unit), summary.n, mean, summary.ci95, percentiles, note
     )
 
 
 def _build_live_metrics(
     session: SessionState, state: CellState, memo: FrameCache
 ) -> tuple[DetailMetric, ...]:
-    known = metrics.list_metrics(state)
+    names = metrics.list_metrics(state)
     labels = _choose_labels(state)
-    found = {name: _build_live_metric(labels[name], name, state, memo) for name in known}
-    if "ttft_ms" in known:
-        found["itl_ms"] = _build_itl_metric(state)
+    rows = {name: _build_live_metric(labels[name], name, state, memo) for name in names}
+    if "ttft_ms" in names:
+        rows["itl_ms"] = _build_itl_metric(state)
     for name, summary in serving.summarise_server(state).items():
-        found[name] = _build_metric(labels[name], summary, spread=False)
-    return tuple(found[name] for name in labels if name in found)
+        rows[name] = _build_metric(labels[name], summary, spread=False)
+    return tuple(rows[name] for name in labels if name in rows)
 
 
 def _build_live_metric(label: str, name: str, state: CellState, memo: FrameCache) -> DetailMetric:

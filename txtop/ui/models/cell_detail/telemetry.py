@@ -1,9 +1,9 @@
-"""What the machine did while one cell was at work, over the axis of its iterations.
+"""Telemetry of the machine during one cell, over the axis of its iterations.
 
-The axis counts iterations, each as wide as the next, after a lead that is the time of loading: on
+The axis counts iterations, all equally wide, after a lead that stands for the time of loading: on
 an axis of seconds a long load would leave no room for what is measured, and in an A/B the turns of
-the other arm would stand between the points. What was read of the machine is placed by the
-iteration that it was read in, so that what stands under a point happened during it.
+the other arm would lie between the points. A reading is placed by the iteration in which it was
+taken, so that what is drawn under a point happened during it.
 """
 
 from __future__ import annotations
@@ -30,18 +30,22 @@ from txtop.ui.models.cell_detail.iterations import (
 
 Points = tuple[float | None, ...]
 TimeSpan = tuple[int, int]
+# Bins of the lead, and at most of the axis and of one iteration.
 LEAD_BINS = 64
 MAX_BINS = 512
 MAX_PARTS = 16
-# A reading stands for the time until the next one, at most for so long.
+# A reading holds until the next one, but no longer than this.
 MAX_HOLD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One series of the machine: a bin is a part of an iteration, or several; of `room` bins those
-    in `body` are over. `top` is the full height of a rate that is drawn from zero, 0 for what is
-    drawn zoomed; `flags` are there or not. `value` is the mean while the cell measured."""
+    """One series of the machine in bins; a bin is a part of one iteration, or several iterations.
+
+    `lead` holds the bins before the first iteration. `body` holds those that are over, out of
+    `room`. `top` is the full height of a rate drawn from zero, 0 for a series drawn zoomed. With
+    `flags` a bin is only set or not. `value` is the mean while the cell measured.
+    """
 
     label: str
     value: str
@@ -55,7 +59,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class TraceBins:
-    """The times, on the session's clock, of the bins of lead and body."""
+    """Start and end of every bin of lead and body, in ns on the session's clock."""
 
     lead: tuple[TimeSpan, ...]
     body: tuple[TimeSpan, ...]
@@ -63,16 +67,19 @@ class TraceBins:
 
 
 def build_traces(
-    session: SessionState, state: CellState, shown: IterationsView, memo: FrameCache
+    session: SessionState, state: CellState, iterations: IterationsView, memo: FrameCache
 ) -> tuple[Trace, ...]:
-    """What was read of the device of the cell, and of the processor."""
-    alone = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
-    key = (compute_refresh_key(state), shown.room, alone)
-    return memo.kept("traces", key, lambda: _compute_traces(session, state, shown.room))
+    """Build the traces of the cell's device and of the host's processor."""
+    loading_s = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
+    key = (compute_refresh_key(state), iterations.room, loading_s)
+    return memo.kept("traces", key, lambda: _compute_traces(session, state, iterations.room))
 
 
 def compute_trace_bins(session: SessionState, state: CellState, room: int) -> TraceBins:
-    """Bins for `room` iterations: parts of each, or groups of them where there are very many."""
+    """Divide the lead and `room` iterations into bins.
+
+    A bin is a part of an iteration, or a group of them if there are more than `MAX_BINS`.
+    """
     start, took = state.started_at_ns, compute_lead_ns(session, state)
     edges = [start + took * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if took else []
     before = tuple(pairwise(edges))
@@ -106,12 +113,12 @@ def _compute_traces(session: SessionState, state: CellState, room: int) -> tuple
         before, body = (
             tuple(_compute_mean(at, read, *s) for s in part) for part in _split_bins(shape)
         )
-        known = [v for v in (*before, *body) if v is not None]
-        if not known:
+        values = [v for v in (*before, *body) if v is not None]
+        if not values:
             return []
         counted = energy.select_measuring_samples(session, state, name, series)
-        value = fmean(counted) if counted else known[-1]
-        full = max(top, *known, 0.0) if filled else 0.0
+        value = fmean(counted) if counted else values[-1]
+        full = max(top, *values, 0.0) if filled else 0.0
         return [Trace(label, formatting.format_number(value), unit, before, body, shape.room, full)]
 
     host = one(HOST, "cpu_percent", "CPU", "%", 100.0)
@@ -134,23 +141,23 @@ def _compute_traces(session: SessionState, state: CellState, room: int) -> tuple
 
 
 def _find_gpu(session: SessionState, state: CellState) -> str | None:
-    """The GPU that the cell is on; before that is known the only one there is."""
+    """Return the GPU that the cell runs on; before that is known, the only one there is."""
     load = state.load
     if load is not None and load.device_id is not None:
         return session.gpu(load.device_id)
     if "cpu" in (load.device if load else "", state.cell.device):
         return None
-    known = list_gpus(session)
-    return known[0][0] if len(known) == 1 else None
+    gpus = list_gpus(session)
+    return gpus[0][0] if len(gpus) == 1 else None
 
 
 def _build_throttle_trace(device: WatchedDevice, shape: TraceBins) -> tuple[Trace, ...]:
-    """When the clocks were held down by what spoils a measurement; nothing if they never were."""
+    """Build the trace of throttling that spoils a measurement; empty if there was none."""
     if "throttle_reasons" not in device.series:
         return ()
     at, read = device.series["throttle_reasons"]
-    words = {value: throttle.decode_reasons(value)[0] for value in set(read)}
-    bad = {value for value, found in words.items() if found}
+    reasons = {value: throttle.decode_reasons(value)[0] for value in set(read)}
+    bad = {value for value, serious in reasons.items() if serious}
     if not bad:
         return ()
 
@@ -161,7 +168,7 @@ def _build_throttle_trace(device: WatchedDevice, shape: TraceBins) -> tuple[Trac
     first = next((v for v in (*before, *body) if v is not None), None)
     if first is None:
         return ()
-    return (Trace("slowed", words[first][0], "", before, body, shape.room, flags=True),)
+    return (Trace("slowed", reasons[first][0], "", before, body, shape.room, flags=True),)
 
 
 def _split_bins(shape: TraceBins) -> tuple[tuple[TimeSpan, ...], tuple[TimeSpan, ...]]:
@@ -169,14 +176,14 @@ def _split_bins(shape: TraceBins) -> tuple[tuple[TimeSpan, ...], tuple[TimeSpan,
 
 
 def _select_readings(at: array[int], read: array[float], from_ns: int, to_ns: int) -> list[float]:
-    """What was read in that time; else what was read last, if that is not long ago."""
+    """Return the readings of a time span; without any, the last one before it, if recent."""
     low = bisect_left(at, from_ns)
-    known = [v for v in read[low : bisect_right(at, to_ns)] if not math.isnan(v)]
-    if known or not low or from_ns - at[low - 1] > MAX_HOLD_NS or math.isnan(read[low - 1]):
-        return known
+    readings = [v for v in read[low : bisect_right(at, to_ns)] if not math.isnan(v)]
+    if readings or not low or from_ns - at[low - 1] > MAX_HOLD_NS or math.isnan(read[low - 1]):
+        return readings
     return [read[low - 1]]
 
 
 def _compute_mean(at: array[int], read: array[float], from_ns: int, to_ns: int) -> float | None:
-    known = _select_readings(at, read, from_ns, to_ns)
-    return fmean(known) if known else None
+    readings = _select_readings(at, read, from_ns, to_ns)
+    return fmean(readings) if readings else None

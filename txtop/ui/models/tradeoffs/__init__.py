@@ -1,1 +1,1 @@
-"""Build the trade-offs view: groups, points, axes."""
+"""The model of the trade-offs view: groups, points, plots."""

@@ -1,4 +1,4 @@
-"""What the cells of a session are worth against each other, in every plot that has points.
+"""The trade-offs of a session: every plot that has points.
 
 Pure: made from a session's state and from the rows of its table, so that their numbers are equal.
 """
@@ -33,82 +33,89 @@ FAMILIES = {"causal": "decoders", "seq2seq": "encoder-decoders", "encoder": "enc
 
 
 def build_tradeoffs(
-    session: SessionState, rows: Sequence[CellRow], shown: CellState | None, memo: FrameCache
+    session: SessionState, rows: Sequence[CellRow], current: CellState | None, memo: FrameCache
 ) -> TradeoffsView:
-    """The plots of a session; `rows` are those of its table, `shown` the cell at work."""
+    """Build the plots of a session; `rows` are those of its table, `current` the cell at work."""
     plan = session.plan
-    known = {row.id: _collect_point_inputs(row, session.cells[row.id], memo) for row in rows}
+    inputs = {row.id: _collect_point_inputs(row, session.cells[row.id], memo) for row in rows}
     plots: list[TradeoffPlot] = []
     at: int | None = None
-    for i, sheet in enumerate(memo.kept("sheets", plan, lambda: group_cells(plan))):
-        made_of = [known[member.cell] for member in sheet.members]
-        make = partial(_build_plots, session, sheet, known, memo)
-        drawn = memo.kept(("plots", i), (sheet, made_of), make)
-        if at is None and shown and drawn and any(m.cell == shown.cell.id for m in sheet.members):
-            at = len(plots) + _find_plot(drawn, shown)
+    for i, group in enumerate(memo.kept("sheets", plan, lambda: group_cells(plan))):
+        made_of = [inputs[member.cell] for member in group.members]
+        make = partial(_build_plots, session, group, inputs, memo)
+        drawn = memo.kept(("plots", i), (group, made_of), make)
+        if (
+            at is None
+            and current
+            and drawn
+            and any(m.cell == current.cell.id for m in group.members)
+        ):
+            at = len(plots) + _find_plot(drawn, current)
         plots += drawn
     return TradeoffsView(tuple(plots), at or 0, _explain_missing_plots(session, plots, memo))
 
 
 def _collect_point_inputs(row: CellRow, state: CellState, memo: FrameCache) -> PointInputs:
-    """What a point is made of: with these the same, so is the point."""
+    """Return the values that a point is made of: while these are equal, so is the point."""
     return row, state.family, len(state.samples), memo.is_ready(state)
 
 
-def _find_plot(plots: Sequence[TradeoffPlot], shown: CellState) -> int:
-    """Which of the plots of a sheet the cell at work is in; the first if it is no point yet."""
-    name = shown.cell.id
+def _find_plot(plots: Sequence[TradeoffPlot], current: CellState) -> int:
+    """Return the index of the plot that has the cell at work; 0 if it is no point yet."""
+    name = current.cell.id
     held = (i for i, plot in enumerate(plots) if any(p.row.id == name for p in plot.points))
     return next(held, 0)
 
 
 def _build_plots(
-    session: SessionState, sheet: PlotGroup, known: Mapping[str, PointInputs], memo: FrameCache
+    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], memo: FrameCache
 ) -> list[TradeoffPlot]:
-    """The sheet with what was measured, one plot a family, as their numbers do not compare; those
-    that have points enough."""
-    plots = _build_family_plots(session, sheet, known, memo)
+    """Build one plot a model family, as their numbers do not compare.
+
+    Plots with too few points are left out.
+    """
+    plots = _build_family_plots(session, group, inputs, memo)
     return [plot for plot in plots if sum(point.y > 0 for point in plot.points) >= MIN_POINTS]
 
 
 def _build_family_plots(
-    session: SessionState, sheet: PlotGroup, known: Mapping[str, PointInputs], memo: FrameCache
+    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], memo: FrameCache
 ) -> list[TradeoffPlot]:
     by_family: dict[str | None, list[MeasuredCell]] = {}
-    for member in sheet.members:
-        row, family, *_ = known[member.cell]
+    for member in group.members:
+        row, family, *_ = inputs[member.cell]
         measured = MeasuredCell(member, session.cells[member.cell], row)
         by_family.setdefault(family, []).append(measured)
-    # One that failed before it was loaded belongs to the only family there is, or to none.
+    # A cell that failed before its load has no known family: it joins the only one, or none.
     unknown = by_family.pop(None, [])
     if len(by_family) == 1:
         return [
-            _build_plot(session, memo, sheet, [*cells, *unknown]) for cells in by_family.values()
+            _build_plot(session, memo, group, [*cells, *unknown]) for cells in by_family.values()
         ]
-    found = []
+    family_plots = []
     for family, cells in by_family.items():
-        plot = _build_plot(session, memo, sheet, cells)
-        words = (plot.of, FAMILIES.get(family or "", family or ""))
-        found.append(replace(plot, of=" · ".join(filter(None, words))))
-    return found
+        plot = _build_plot(session, memo, group, cells)
+        parts = (plot.of, FAMILIES.get(family or "", family or ""))
+        family_plots.append(replace(plot, of=" · ".join(filter(None, parts))))
+    return family_plots
 
 
 def _build_plot(
-    session: SessionState, memo: FrameCache, sheet: PlotGroup, cells: Sequence[MeasuredCell]
+    session: SessionState, memo: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
 ) -> TradeoffPlot:
-    if sheet.kind == "load":
-        return load_curve.build_load_curve(session, memo, sheet, cells)
-    return PlotBuilder(session, memo, sheet, cells).plot()
+    if group.kind == "load":
+        return load_curve.build_load_curve(session, memo, group, cells)
+    return PlotBuilder(session, memo, group, cells).plot()
 
 
 def _explain_missing_plots(
     session: SessionState, plots: Sequence[TradeoffPlot], memo: FrameCache
 ) -> tuple[tuple[str, str], ...]:
-    """For each kind without a plot its title and why."""
+    """Return title and reason of each kind without a plot."""
     plan = session.plan
     why = memo.kept("absent", plan, lambda: explain_missing_plots(plan))
     drawn = {plot.kind for plot in plots}
     few = TOO_FEW_YET if session.ended is None else TOO_FEW_MEASURED
-    planned = {sheet.kind for sheet in memo.kept("sheets", plan, lambda: group_cells(plan))}
+    planned = {group.kind for group in memo.kept("sheets", plan, lambda: group_cells(plan))}
     missing = (kind for kind in PLOT_KINDS if kind not in drawn and kind in planned | why.keys())
     return tuple((PLOT_TITLES[kind], why.get(kind, few)) for kind in missing)

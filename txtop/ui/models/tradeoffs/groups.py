@@ -1,4 +1,4 @@
-"""What the cells of a plan can be weighed by: one sheet a plot, before anything is measured."""
+"""The plots that a plan allows: its cells in groups, before anything is measured."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AXIS_FIELDS: dict[PlotKind, str] = {
     "precisions": "precision",
     "load": "serving",
 }
-# The knob that tells lines apart is the first of these that varies.
+# The first of these knobs that varies tells the lines of a plot apart.
 _LINE_FIELDS = order_knobs(
     first=("precision", "attention", "threads", "compile", "cache"),
     last=("model", "batch_size", "sequence_length", "new_tokens"),
@@ -41,8 +41,10 @@ AB_REASON = "see the A/B verdict (2)"
 
 @dataclass(frozen=True)
 class GroupMember:
-    """A cell on a sheet: the place of its line in the legend, and what stands beside it: its
-    batch, its length, or the block of precisions that it belongs to."""
+    """A cell in a group; `line` is the index of its line in the legend.
+
+    `label` is its batch, its length, its load, or the block of precisions that it belongs to.
+    """
 
     cell: str
     line: int
@@ -51,7 +53,7 @@ class GroupMember:
 
 @dataclass(frozen=True)
 class PlotGroup:
-    """Cells that one plot shows; `of` names the knobs that they share and others have otherwise."""
+    """Cells of one plot; `of` names the knobs that they share and others have otherwise."""
 
     kind: PlotKind
     of: str
@@ -60,34 +62,34 @@ class PlotGroup:
 
 
 def group_cells(plan: Plan) -> tuple[PlotGroup, ...]:
-    """Every sheet of a plan, its kinds in turns: the first of each, the second of each, ...
+    """Group the cells of a plan, the kinds in turn: the first of each, the second of each, ...
 
-    What a full batch takes and what a request waits do not compare, so no sheet has both.
+    The time of a full batch and that of a request that queues do not compare, so no group has both.
     """
     batches, servers = _select_batch_cells(plan), _select_server_cells(plan)
-    each = [
+    by_kind = [
         _group_by_axis(batches, "rates"),
         _group_by_axis(batches, "lengths"),
         _group_precisions(batches) if plan.margin is None else [],
         _group_loads(servers),
     ]
-    longest = max(map(len, each))
-    return tuple(kind[i] for i in range(longest) for kind in each if i < len(kind))
+    longest = max(map(len, by_kind))
+    return tuple(kind[i] for i in range(longest) for kind in by_kind if i < len(kind))
 
 
 def explain_missing_plots(plan: Plan) -> dict[PlotKind, str]:
-    """Why there is no sheet of a kind that the plan has cells for, in words."""
-    known = {sheet.kind for sheet in group_cells(plan)}
-    found: dict[PlotKind, str] = {}
+    """Return, for each kind that the plan has cells for but no group, the reason."""
+    kinds = {group.kind for group in group_cells(plan)}
+    reasons: dict[PlotKind, str] = {}
     for kind in PLOT_KINDS:
         cells = _select_server_cells(plan) if kind == "load" else _select_batch_cells(plan)
-        if kind in known or not cells:
+        if kind in kinds or not cells:
             continue
         varies = len({getattr(cell, AXIS_FIELDS[kind]) for cell in cells}) > 1
-        found[kind] = _NO_PAIR_REASONS[kind] if varies else _ONE_VALUE_REASONS[kind]
+        reasons[kind] = _NO_PAIR_REASONS[kind] if varies else _ONE_VALUE_REASONS[kind]
         if kind == "precisions" and varies and plan.margin is not None:
-            found[kind] = AB_REASON
-    return found
+            reasons[kind] = AB_REASON
+    return reasons
 
 
 def _select_batch_cells(plan: Plan) -> list[Cell]:
@@ -103,11 +105,11 @@ def _find_varying(cells: Sequence[Cell]) -> list[str]:
 
 
 def _group_by(cells: Iterable[Cell], knobs: Sequence[str]) -> list[list[Cell]]:
-    """Cells that are alike in these knobs, together."""
-    found: dict[tuple[Hashable, ...], list[Cell]] = {}
+    """Group cells that are alike in these knobs."""
+    groups: dict[tuple[Hashable, ...], list[Cell]] = {}
     for cell in cells:
-        found.setdefault(tuple(getattr(cell, knob) for knob in knobs), []).append(cell)
-    return list(found.values())
+        groups.setdefault(tuple(getattr(cell, knob) for knob in knobs), []).append(cell)
+    return list(groups.values())
 
 
 def _format_knobs(cell: Cell, knobs: Iterable[str]) -> str:
@@ -115,12 +117,12 @@ def _format_knobs(cell: Cell, knobs: Iterable[str]) -> str:
 
 
 def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
-    """Cells over the axis of `kind`: one knob tells the lines apart, the others the sheets."""
+    """Group cells over the axis of `kind`: one knob tells lines apart, the others the groups."""
     axis = AXIS_FIELDS[kind]
     differ = [knob for knob in _find_varying(cells) if knob != axis]
     line = next((knob.field for knob in _LINE_FIELDS if knob.field in differ), "precision")
     fixed = [knob for knob in differ if knob != line]
-    found = []
+    groups = []
     for group in _group_by(cells, fixed):
         if len({getattr(cell, axis) for cell in group}) < 2:
             continue
@@ -129,12 +131,12 @@ def _group_by_axis(cells: Sequence[Cell], kind: PlotKind) -> list[PlotGroup]:
             GroupMember(cell.id, names.index(format_knob(cell, line)), str(getattr(cell, axis)))
             for cell in group
         )
-        found.append(PlotGroup(kind, _format_knobs(group[0], fixed), tuple(names), members))
-    return found
+        groups.append(PlotGroup(kind, _format_knobs(group[0], fixed), tuple(names), members))
+    return groups
 
 
 def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
-    """The loads of each server; scenarios are lines of one sheet, for they answer the same."""
+    """Group the loads of each server; scenarios are lines of one plot, as they answer the same."""
     differ = _find_varying(cells)
     several = len({cell.scenario for cell in cells}) > 1
     line = (
@@ -143,7 +145,7 @@ def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
         else next((knob.field for knob in _LINE_FIELDS if knob.field in differ), "scenario")
     )
     fixed = [knob for knob in differ if knob != line]
-    found = []
+    groups = []
     for group in _group_by(cells, fixed):
         if len(group) < 2:
             continue
@@ -157,38 +159,38 @@ def _group_loads(cells: Sequence[Cell]) -> list[PlotGroup]:
             )
             for cell in group
         )
-        found.append(PlotGroup("load", _format_knobs(group[0], fixed), names, members))
-    return found
+        groups.append(PlotGroup("load", _format_knobs(group[0], fixed), names, members))
+    return groups
 
 
 def _name_servers(servers: Sequence[Cell], line: str) -> tuple[str, ...]:
-    """By the knob that tells them apart; those that are alike in it by how many they serve."""
-    words = [format_knob(server, line) for server in servers]
+    """Name servers by the knob `line`; those alike in it also by how many requests they serve."""
+    names = [format_knob(server, line) for server in servers]
     return tuple(
         f"{name} of {server.serving.max_batch}"
-        if server.serving is not None and words.count(name) > 1
+        if server.serving is not None and names.count(name) > 1
         else name
-        for name, server in zip(words, servers, strict=True)
+        for name, server in zip(names, servers, strict=True)
     )
 
 
 def _group_precisions(cells: Sequence[Cell]) -> list[PlotGroup]:
-    """The precisions of each piece of work, one sheet a model."""
+    """Group the precisions of each piece of work, one plot a model."""
     others = [knob for knob in _find_varying(cells) if knob != "precision"]
     models = [knob for knob in others if knob == "model"]
     beside = [knob for knob in others if knob != "model"]
-    found = []
+    groups = []
     for group in _group_by(cells, models):
         blocks = [b for b in _group_by(group, beside) if len({c.precision for c in b}) > 1]
-        shown = [cell for block in blocks for cell in block]
-        if not shown:
+        compared = [cell for block in blocks for cell in block]
+        if not compared:
             continue
-        names = list(dict.fromkeys(cell.precision for cell in shown))
+        names = list(dict.fromkeys(cell.precision for cell in compared))
         members = tuple(
             GroupMember(cell.id, names.index(cell.precision), _format_knobs(cell, beside))
-            for cell in shown
+            for cell in compared
         )
-        found.append(
+        groups.append(
             PlotGroup("precisions", _format_knobs(group[0], models), tuple(names), members)
         )
-    return found
+    return groups

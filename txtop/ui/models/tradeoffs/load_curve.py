@@ -1,4 +1,4 @@
-"""The curve of a sweep: what a server answers a second against how long its requests take."""
+"""The curve of a load sweep: the answered rate of a server against the latency of its requests."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ TITLE_KNOBS = ("model", "precision", "sequence_length")
 
 @dataclass(frozen=True)
 class ServerLoad:
-    """What a server was under: requests a second that were meant to come (null where clients
-    asked) and that were answered, their number so far, and the share of its places in use."""
+    """The load of a server.
+
+    `offered` and `answered` are requests a second, `offered` None where clients wait for their
+    answers. `n` requests were answered so far; `occupancy` is the share of the server's slots in
+    use.
+    """
 
     offered: float | None
     answered: float
@@ -35,27 +39,36 @@ class ServerLoad:
 
     @property
     def order(self) -> float:
-        """Clients find out how much is answered at most: that is their rate."""
+        """Return the rate to sort by.
+
+        Waiting clients measure the most that is answered: that is their rate.
+        """
         return self.offered or self.answered
 
 
 def build_load_curve(
-    session: SessionState, memo: FrameCache, sheet: PlotGroup, cells: Sequence[MeasuredCell]
+    session: SessionState, memo: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
 ) -> TradeoffPlot:
-    """A line a scenario, its loads in their order, and its knee once all of them are over."""
-    counted = [(each, _build_server_load(each.state, memo)) for each in cells if each.counts]
+    """Build the plot: a line a scenario, its loads in order, its knee once all of them are over."""
+    counted = [
+        (measured, _build_server_load(measured.state, memo))
+        for measured in cells
+        if measured.counts
+    ]
     tail = _choose_tail(counted)
-    shown = [(each, load) for each, load in counted if load.n >= PERCENTILE_FLOORS[tail]]
-    shown.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
+    plotted = [(measured, load) for measured, load in counted if load.n >= PERCENTILE_FLOORS[tail]]
+    plotted.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
     best = _knees(session, memo)
-    points = [_build_point(session, memo, sheet, each, load, tail) for each, load in shown]
+    points = [
+        _build_point(session, memo, group, measured, load, tail) for measured, load in plotted
+    ]
     points = [_mark_knee(p) if p.row.id in best else p for p in points]
-    encoders = any(each.state.family == "encoder" for each in cells)
+    encoders = any(measured.state.family == "encoder" for measured in cells)
     unit = "req/s" if encoders else "tok/s"
     return TradeoffPlot(
         kind="load",
-        of=sheet.of,
-        lines=sheet.lines,
+        of=group.of,
+        lines=group.lines,
         points=tuple(points),
         x_name=f"ms E2E, p{tail}",
         y_name=unit,
@@ -68,7 +81,7 @@ def build_load_curve(
 
 
 def _knees(session: SessionState, memo: FrameCache) -> set[str]:
-    """Anew only when a cell has ended: only such cells count."""
+    """Find the cells at the knees, again only when a cell has ended: no other cells count."""
     cells = session.cells.items()
     over = [(name, state.invalid, len(state.samples)) for name, state in cells if state.over]
     return memo.kept(
@@ -95,17 +108,19 @@ def _build_server_load(state: CellState, memo: FrameCache) -> ServerLoad:
 
 
 def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
-    """The highest percentile that every cell that has ended may state; one at work joins when it
-    may, so that it does not pull the axis down as it begins. Cells with too few answers for a
-    median are no points, and pull nothing either."""
-    ended = [load.n for each, load in counted if each.state.over]
-    known = [
+    """Return the highest percentile that every ended cell has answers enough for.
+
+    A running cell joins once it has enough, so that it does not pull the axis down as it begins.
+    Cells with too few answers for a median are no points, and do not count either.
+    """
+    ended = [load.n for measured, load in counted if measured.state.over]
+    counts = [
         n
         for n in ended or [load.n for _, load in counted]
         if n >= PERCENTILE_FLOORS[TAIL_PERCENTILES[-1]]
     ]
     return next(
-        (p for p in TAIL_PERCENTILES if all(n >= PERCENTILE_FLOORS[p] for n in known)),
+        (p for p in TAIL_PERCENTILES if all(n >= PERCENTILE_FLOORS[p] for n in counts)),
         TAIL_PERCENTILES[-1],
     )
 
@@ -113,26 +128,28 @@ def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
 def _build_point(
     session: SessionState,
     memo: FrameCache,
-    sheet: PlotGroup,
-    each: MeasuredCell,
+    group: PlotGroup,
+    measured: MeasuredCell,
     load: ServerLoad,
     tail: int,
 ) -> TradeoffPoint:
-    state, cell, name = each.state, each.state.cell, sheet.lines[each.member.line]
+    state, cell, name = measured.state, measured.state.cell, group.lines[measured.member.line]
     ms = _e2e_ms(state, tail, memo)
     saturated = state.saturated
-    words = [format_knob(cell, knob) for knob in TITLE_KNOBS]
+    parts = [format_knob(cell, knob) for knob in TITLE_KNOBS]
     label = (
-        each.member.label if load.offered is None else f"{formatting.format_number(load.offered)}/s"
+        measured.member.label
+        if load.offered is None
+        else f"{formatting.format_number(load.offered)}/s"
     )
     queue = hero_metrics.get_table_metric(state, "queue_ms", memo, session.plan.seed).mean
     point = TradeoffPoint(
-        row=each.row,
-        title=" · ".join([*words, *(() if name in words else (name,)), label]),
+        row=measured.row,
+        title=" · ".join([*parts, *(() if name in parts else (name,)), label]),
         name=name,
-        line=each.member.line,
+        line=measured.member.line,
         x=max(ms, 1e-3),
-        y=each.row.rate_value,
+        y=measured.row.rate_value,
         label=label,
         loose=load.offered is None,
         time=formatting.format_ms(ms),
@@ -156,6 +173,7 @@ def _e2e_ms(state: CellState, tail: int, memo: FrameCache) -> float:
 
 
 def _describe_load(label: str, load: ServerLoad, queue: str) -> tuple[str, ...]:
+    """Describe the load of a point, longest wording first."""
     answered, full = (
         f"{formatting.format_number(load.answered)}/s",
         f"{formatting.format_percent(100 * load.occupancy)} %",
@@ -174,18 +192,20 @@ def _mark_knee(point: TradeoffPoint) -> TradeoffPoint:
 
 
 def _remarks(points: Sequence[TradeoffPoint]) -> tuple[str, ...]:
-    said = [f"{p.name} knee: {p.label}" for p in points if p.front]
-    return (*said, serving.SATURATED_NOTE) if any(p.saturated for p in points) else tuple(said)
+    remarks = [f"{p.name} knee: {p.label}" for p in points if p.front]
+    return (
+        (*remarks, serving.SATURATED_NOTE) if any(p.saturated for p in points) else tuple(remarks)
+    )
 
 
 def _describe_left_out(
     cells: Sequence[MeasuredCell], counted: Sequence[tuple[MeasuredCell, ServerLoad]], tail: int
 ) -> str:
-    few = Counter(load.n < PERCENTILE_FLOORS[tail] for each, load in counted if each.state.over)[
-        True
-    ]
-    words = [
+    few = Counter(
+        load.n < PERCENTILE_FLOORS[tail] for measured, load in counted if measured.state.over
+    )[True]
+    parts = [
         describe_left_out(cells),
         f"{few} with under {PERCENTILE_FLOORS[tail]} answers" if few else "",
     ]
-    return ", ".join(filter(None, words))
+    return ", ".join(filter(None, parts))

@@ -1,4 +1,4 @@
-"""A plot of the trade-offs as plain values: its points, its axes, its words."""
+"""A plot of the trade-offs as plain values: its points, its axes, its texts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PLOT_TITLES: dict[PlotKind, str] = {
 
 @dataclass(frozen=True)
 class TradeoffPoint:
-    """A cell in a plot. `x` and `y` are those of its axes; of precisions, times as fast as the
-    reference and the rate.
+    """A cell in a plot.
 
-    `title` names the cell and `name` its line; `label` is its batch, its length or its work,
-    `beside` what stands in the last column of the table, `said` what is to be said of it, from the
-    longest form to the shortest. `front` lets it stand out: nothing beats it, or it is the knee.
-    One that is `loose` is on no line: clients that wait for an answer do not queue.
+    `x` and `y` are values on its axes; among precisions, the speed-up over the reference and the
+    rate. `title` names the cell and `name` its line; `label` is its batch, its length or its work.
+    `beside` is its text in the last column of the table, `said` a remark on it, longest wording
+    first. `front` makes it stand out: nothing beats it, or it is the knee. A `loose` point is on no
+    line: clients that wait for an answer do not queue.
     """
 
     row: CellRow
@@ -48,23 +48,23 @@ class TradeoffPoint:
 
     @property
     def settled(self) -> bool:
-        """Whether it would be much the same had it been measured for longer."""
+        """Return True if a longer measurement would hardly move the point."""
         return not self.running and not self.saturated
 
     @property
     def is_reference(self) -> bool:
-        """Whether the others of its work are held against it."""
+        """Return True if the other precisions of the same work are compared with it."""
         return self.reference == self.row.precision
 
 
 @dataclass(frozen=True)
 class TradeoffPlot:
-    """One plot; its points are in the order of its table. `of` is what they share and others have
-    otherwise.
+    """One plot; its points are in the order of its table.
 
-    `x_name` and `y_name` say what the axes count, `unit` what the rates do, `time_head` and
-    `time_unit` what times are in a table and in a sentence, `ceilings` which heights cannot be
-    exceeded, and why, `remarks` what is to be said of it as a whole.
+    `of` names what they share and other plots have otherwise. `x_name` and `y_name` are the
+    quantities of the axes, `unit` that of rates; `time_head` and `time_unit` name a time in a table
+    and in a sentence. `ceilings` are heights that cannot be exceeded, with the reason; `remarks`
+    concern the plot as a whole.
     """
 
     kind: PlotKind
@@ -86,14 +86,16 @@ class TradeoffPlot:
 
     @property
     def key(self) -> tuple[str, str]:
-        """By which a person's choice is kept while cells end and plots come."""
+        """Return the key under which a person's choice is kept while cells end and plots come."""
         return self.kind, self.of
 
 
 @dataclass(frozen=True)
 class TradeoffsView:
-    """Every plot that has points; `at` is that of the cell at work. `absent` says of each kind
-    without a plot its title and why."""
+    """Every plot that has points; `at` is the index of the one with the running cell.
+
+    `absent` are title and reason of each kind without a plot.
+    """
 
     plots: tuple[TradeoffPlot, ...] = ()
     at: int = 0

@@ -1,4 +1,4 @@
-"""The points of each kind of plot, made of what the table states of the cells on a sheet."""
+"""The points of each kind of plot, made from the figures that the table has of a group's cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUNNING_REMARKS = ("running: it counts once it has ended", "running")
 
 @dataclass(frozen=True)
 class MeasuredCell:
-    """A cell on a sheet, as far as it has come."""
+    """A cell of a group, with its state and its row so far."""
 
     member: GroupMember
     state: CellState
@@ -39,48 +39,48 @@ class MeasuredCell:
 
     @property
     def counts(self) -> bool:
-        """Whether it is a point: measured, or being measured."""
+        """Return True if the cell is a point: measured, or being measured."""
         return self.row.state in ("done", "running") and self.row.rate_value > 0
 
 
 class PlotBuilder:
-    """Makes one plot of a sheet; `cells` are all of one family."""
+    """The builder of one plot of a group; `cells` are all of one family."""
 
     def __init__(
         self,
         session: SessionState,
         memo: FrameCache,
-        sheet: PlotGroup,
+        group: PlotGroup,
         cells: Sequence[MeasuredCell],
     ) -> None:
         self._session, self._memo = session, memo
-        self._sheet, self._cells = sheet, cells
-        self._encoders = any(each.state.family == "encoder" for each in cells)
+        self._group, self._cells = group, cells
+        self._encoders = any(measured.state.family == "encoder" for measured in cells)
         self._references = memo.references(session)
 
     def plot(self) -> TradeoffPlot:
-        """The plot, whether it has points or not."""
+        """Build the plot; it may have no points."""
         made = {"rates": self._rates, "lengths": self._lengths, "precisions": self._precisions}
         per = "forward pass" if self._encoders else "token"
         base = TradeoffPlot(
-            kind=self._sheet.kind,
-            of=self._sheet.of,
-            lines=self._sheet.lines,
+            kind=self._group.kind,
+            of=self._group.of,
+            lines=self._group.lines,
             points=(),
             unit="seq/s" if self._encoders else "tok/s",
             time_head="fwd ms" if self._encoders else "ms/token",
             time_unit=f"ms per {per}",
             left_out=describe_left_out(self._cells),
         )
-        return made[self._sheet.kind](base)
+        return made[self._group.kind](base)
 
     def _rates(self, base: TradeoffPlot) -> TradeoffPlot:
-        """The rate against the time of a token, of a forward pass for an encoder."""
+        """Plot the rate against the time of a token, for an encoder of a forward pass."""
         name = "e2e_ms" if self._encoders else "tpot_ms"
         points = [
-            self._point(each, ms, each.row.rate_value)
-            for each in self._cells
-            if each.counts and (ms := self._ms(each, name))
+            self._point(measured, ms, measured.row.rate_value)
+            for measured in self._cells
+            if measured.counts and (ms := self._ms(measured, name))
         ]
         judged = sorted(_mark_front(points, base.unit), key=lambda point: point.x)
         return replace(
@@ -92,17 +92,19 @@ class PlotBuilder:
         )
 
     def _ceilings(self) -> tuple[tuple[float, str], ...]:
-        """The highest rate that the memory's bandwidth allows any of the cells that count, and
-        which one; none where it is not known."""
-        known = [
-            (most, each)
-            for each in self._cells
-            if each.counts
-            and (most := roofline.compute_ceiling_tokens_per_s(self._session, each.state))
+        """Return the highest rate that memory bandwidth allows a plotted cell, and its label.
+
+        Empty where it is not known.
+        """
+        ceilings = [
+            (most, measured)
+            for measured in self._cells
+            if measured.counts
+            and (most := roofline.compute_ceiling_tokens_per_s(self._session, measured.state))
         ]
-        if not known:
+        if not ceilings:
             return ()
-        most, best = max(known, key=lambda pair: pair[0])
+        most, best = max(ceilings, key=lambda pair: pair[0])
         assert best.state.load is not None
         peaks = self._session.peaks_of(best.state.load)
         how = "published" if peaks is not None and peaks.source == "table" else "measured"
@@ -110,95 +112,97 @@ class PlotBuilder:
         return ((most, f"memory bandwidth, {how}: {cell.precision} batch {cell.batch_size}"),)
 
     def _lengths(self, base: TradeoffPlot) -> TradeoffPlot:
-        """The time that a prompt takes: to its first token, of a forward pass for an encoder."""
+        """Plot TTFT against the length; for an encoder, the time of a forward pass."""
         name = "e2e_ms" if self._encoders else "ttft_ms"
         points = [
             replace(
-                self._point(each, float(each.row.length), ms),
-                time=each.row.forward or each.row.ttft,
+                self._point(measured, float(measured.row.length), ms),
+                time=measured.row.forward or measured.row.ttft,
             )
-            for each in self._cells
-            if each.counts and (ms := self._ms(each, name))
+            for measured in self._cells
+            if measured.counts and (ms := self._ms(measured, name))
         ]
         points.sort(key=lambda point: (point.x, point.y))
         shortest: dict[int, TradeoffPoint] = {}
         grown = [
             _describe_growth(point, shortest.setdefault(point.line, point)) for point in points
         ]
-        shown = replace(base, points=tuple(grown), x_name="tokens", y_name="ms")
+        plot = replace(base, points=tuple(grown), x_name="tokens", y_name="ms")
         if self._encoders:
-            return shown
-        return replace(shown, y_name="TTFT", time_head="TTFT ms", time_unit="ms to the first token")
+            return plot
+        return replace(plot, y_name="TTFT", time_head="TTFT ms", time_unit="ms to the first token")
 
     def _precisions(self, base: TradeoffPlot) -> TradeoffPlot:
-        """Every precision beside the most precise one of its work, in the order of the plan."""
+        """Plot each precision beside the most precise one of its work, in the order of the plan."""
         points = []
-        for each in self._cells:
-            if each.row.state == "waiting":
+        for measured in self._cells:
+            if measured.row.state == "waiting":
                 continue
-            rate = each.row.rate_value if each.counts else 0.0
-            point = self._point(each, self._speed_up(each) if rate else 0.0, rate)
-            note = () if each.row.note in ("", "reference") else (each.row.note,)
+            rate = measured.row.rate_value if measured.counts else 0.0
+            point = self._point(measured, self._speed_up(measured) if rate else 0.0, rate)
+            note = () if measured.row.note in ("", "reference") else (measured.row.note,)
             points.append(replace(point, said=RUNNING_REMARKS if point.running else note))
         return replace(base, points=tuple(points), left_out="")
 
-    def _point(self, each: MeasuredCell, x: float, y: float) -> TradeoffPoint:
-        row, cell, name = each.row, each.state.cell, self._sheet.lines[each.member.line]
-        words = [format_knob(cell, knob) for knob in TITLE_KNOBS]
+    def _point(self, measured: MeasuredCell, x: float, y: float) -> TradeoffPoint:
+        row, cell, name = measured.row, measured.state.cell, self._group.lines[measured.member.line]
+        parts = [format_knob(cell, knob) for knob in TITLE_KNOBS]
         badge = (
             fidelity.compute_badge(self._session.output_of(row.id)) if row.badges else "unmeasured"
         )
         best = self._references.get(row.id)
         return TradeoffPoint(
             row=row,
-            title=" · ".join(words if name in words else [*words, name]),
+            title=" · ".join(parts if name in parts else [*parts, name]),
             name=name,
-            line=each.member.line,
+            line=measured.member.line,
             x=x,
             y=y,
-            label=each.member.label,
+            label=measured.member.label,
             time=row.forward or row.tpot,
             reference=best.cell.precision if best else "",
             badge_role=ab_comparison.FIDELITY_ROLES.get(badge, "muted"),
         )
 
-    def _ms(self, each: MeasuredCell, name: str) -> float:
-        """What the table states of that time; 0 for nothing."""
+    def _ms(self, measured: MeasuredCell, name: str) -> float:
+        """Return the time that the table has for a metric; 0 for none."""
         mean = hero_metrics.get_table_metric(
-            each.state, name, self._memo, self._session.plan.seed
+            measured.state, name, self._memo, self._session.plan.seed
         ).mean
         return mean if mean is not None and math.isfinite(mean) and mean > 0 else 0.0
 
-    def _speed_up(self, each: MeasuredCell) -> float:
-        """What the table states of it; 0 for nothing."""
-        if not each.row.ratio:
+    def _speed_up(self, measured: MeasuredCell) -> float:
+        """Return the speed-up that the table has; 0 for none."""
+        if not measured.row.ratio:
             return 0.0
-        state, seed = each.state, self._session.plan.seed
+        state, seed = measured.state, self._session.plan.seed
         mean = hero_metrics.get_table_metric(
             state, metrics.choose_headline_metric(state), self._memo, seed
         ).mean
-        best = self._references.get(each.row.id)
+        best = self._references.get(measured.row.id)
         return hero_metrics.compute_speed_up(state, mean, best, self._memo, seed) or 0.0
 
 
 def describe_left_out(cells: Sequence[MeasuredCell]) -> str:
-    """`1 failed, 2 INVALID`: what has ended and is no point."""
-    words = Counter(
-        "INVALID" if each.state.invalid else each.state.status
-        for each in cells
-        if each.state.over and not each.counts
+    """Describe the cells that are over and no points: `1 failed, 2 INVALID`."""
+    counts = Counter(
+        "INVALID" if measured.state.invalid else measured.state.status
+        for measured in cells
+        if measured.state.over and not measured.counts
     )
-    return ", ".join(f"{n} {what}" for what, n in words.items())
+    return ", ".join(f"{n} {reason}" for reason, n in counts.items())
 
 
 def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoint]:
-    """Which are on the front, and by what the others are beaten, among cells of one work; one that
-    is running is judged when it has ended."""
-    found: list[TradeoffPoint] = []
+    """Mark the points on the front of each work, and name the point that beats each other one.
+
+    A cell that is running is judged when it has ended.
+    """
+    marked: list[TradeoffPoint] = []
     works: dict[tuple[str, int, int], list[TradeoffPoint]] = {}
     for point in points:
         if point.running:
-            found.append(replace(point, beside=formatting.PENDING, said=RUNNING_REMARKS))
+            marked.append(replace(point, beside=formatting.PENDING, said=RUNNING_REMARKS))
         else:
             row = point.row
             works.setdefault((row.model, row.length, row.tokens), []).append(point)
@@ -207,18 +211,21 @@ def _mark_front(points: Sequence[TradeoffPoint], unit: str) -> list[TradeoffPoin
         front = [point for point, is_on in zip(own, on_it, strict=True) if is_on]
         for point, is_on in zip(own, on_it, strict=True):
             if is_on:
-                found.append(replace(point, front=True, beside="front", said=FRONT_REMARKS))
+                marked.append(replace(point, front=True, beside="front", said=FRONT_REMARKS))
             else:
-                found.append(replace(point, said=_describe_better(point, front, unit)))
-    return found
+                marked.append(replace(point, said=_describe_better(point, front, unit)))
+    return marked
 
 
 def _describe_better(
     point: TradeoffPoint, front: Sequence[TradeoffPoint], unit: str
 ) -> tuple[str, ...]:
-    """By the fastest that is sooner too, with the badge of its output if that is another."""
+    """Describe the fastest point of less latency, longest wording first.
+
+    Its badge is added if its output is that of another precision.
+    """
     better = [by for by in front if pareto.dominates((by.x, by.y), (point.x, point.y))]
-    by = max(better, key=lambda each: each.y)
+    by = max(better, key=lambda other: other.y)
     name = f"{by.name} batch {by.label}"
     if by.row.badges and by.row.precision not in (by.reference, point.row.precision):
         name = f"{name} ({by.row.badges[-1]})"
@@ -226,17 +233,17 @@ def _describe_better(
 
 
 def _describe_growth(point: TradeoffPoint, first: TradeoffPoint) -> TradeoffPoint:
-    """How much longer it takes than the shortest of its line."""
+    """Compare the time of a point with that of the shortest length on its line."""
     if point is first:
-        said: tuple[str, ...] = ("shortest length in its series", "shortest")
-        return replace(point, said=RUNNING_REMARKS if point.running else said)
+        remarks: tuple[str, ...] = ("shortest length in its series", "shortest")
+        return replace(point, said=RUNNING_REMARKS if point.running else remarks)
     times, longer = (
         formatting.format_ratio(point.y / first.y),
         formatting.format_ratio(point.x / first.x),
     )
-    said = (
+    remarks = (
         f"{times} the time of {first.row.length} tokens, {longer} the length",
         f"{times} the time, {longer} the length",
         times,
     )
-    return replace(point, beside=times, said=RUNNING_REMARKS if point.running else said)
+    return replace(point, beside=times, said=RUNNING_REMARKS if point.running else remarks)
