@@ -94,7 +94,6 @@ def test_no_docstring_begins_with_a_noun_clause() -> None:
     assert wrong == []
 
 
-@pytest.mark.xfail(strict=True, reason="not yet everywhere")
 def test_every_document_that_is_cited_is_in_the_repository() -> None:
     """A citation is a path from the root, or a file of docs/."""
     missing = []
