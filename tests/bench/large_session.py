@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.large_recording import GPU, HOST, Recorded
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
+from txtop.ui.drawing.area import Area
 
 HOUR_NS = 3_600_000_000_000
 GPUS = 8
@@ -114,11 +115,14 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
         def panels(cursor: int, width: int = width, height: int = height) -> None:
             boxed = width >= 100
             half = round(0.57 * width)
-            hero.render_hero(shown.hero, half, 15, g, boxed=boxed)
-            machine.render_machine(shown.machine, width - half, 15, g, boxed=boxed)
-            log.render_log(shown.log, width, 7, g, boxed=boxed)
+            hero.render_hero(shown.hero, Area(half, 15, g, boxed=boxed))
+            machine.render_machine(shown.machine, Area(width - half, 15, g, boxed=boxed))
+            log.render_log(shown.log, Area(width, 7, g, boxed=boxed))
             cells.render_cells(
-                shown.cells, None, width, height - 3, g, boxed=boxed, focused=True, cursor=cursor
+                shown.cells,
+                None,
+                Area(width, height - 3, g, boxed=boxed, focused=True),
+                cursor=cursor,
             )
 
         places = iter(draw.choices(range(1_000), k=1_000))

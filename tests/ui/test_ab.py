@@ -19,6 +19,7 @@ from txtop.protocol import codec, events
 from txtop.state.cell import CellState
 from txtop.state.fold import fold_all
 from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.models import layout
@@ -71,7 +72,7 @@ def test_the_verdict_is_the_big_number(
     comparison = found.comparison
     assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (shown, role, word)
     assert comparison.surely == surely
-    panel = text(render_ab_verdict(found, 120, 13, G, boxed=True))
+    panel = text(render_ab_verdict(found, Area(120, 13, G, boxed=True)))
     assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
 
 
@@ -94,9 +95,9 @@ def test_a_bad_arm_claims_nothing() -> None:
         "B INVALID",
     )
     assert comparison.looks == () and "2.0" not in " ".join(
-        text(render_ab_verdict(found, 80, 9, G, boxed=False))
+        text(render_ab_verdict(found, Area(80, 9, G)))
     )
-    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(found, 80, 3, G, boxed=False)))
+    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(found, Area(80, 3, G))))
 
 
 def test_what_happens_before_the_first_block() -> None:
@@ -130,7 +131,7 @@ def test_no_verdict_stands_without_its_badge(
     for width, height, boxed in ((120, 13, True), (80, 9, False)):
         assert any(
             words in line
-            for line in text(render_ab_verdict(dueled(made), width, height, G, boxed=boxed))
+            for line in text(render_ab_verdict(dueled(made), Area(width, height, G, boxed=boxed)))
         )
 
 
@@ -140,7 +141,7 @@ def look(block: int, low: float, high: float, *, counts: bool = True) -> FunnelI
 
 def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
     looks = [look(9, 0.9, 1.2, counts=False), look(10, 0.99, 1.15), look(11, 1.05, 1.12)]
-    rows = render_funnel(looks, 0.02, "accent-b", 80, 6, G, small=False)
+    rows = render_funnel(looks, 0.02, "accent-b", Area(80, 6, G), small=False)
     lines = text(rows)
     assert [line[:8] for line in lines[:3]] == ["block 9 ", "block 10", "block 11"]
     unity = lines[4].index("│")
@@ -158,7 +159,7 @@ def test_the_funnel_shows_band_unity_and_where_they_are_crossed() -> None:
 
 def test_more_blocks_than_rows_keep_the_first_and_the_newest() -> None:
     looks = [look(n, 1.1 - 0.5 / n, 1.1 + 0.5 / n) for n in range(2, 60)]
-    lines = text(render_funnel(looks, 0.02, "accent-b", 60, 8, G, small=True))
+    lines = text(render_funnel(looks, 0.02, "accent-b", Area(60, 8, G), small=True))
     assert [line.split()[1] for line in lines[:-1]] == ["2", "54", "55", "56", "57", "58", "59"]
 
 
@@ -176,7 +177,7 @@ def test_the_scale_only_grows_with_the_blocks() -> None:
 @pytest.mark.parametrize(("low", "high"), [(0.999, 1.001), (0.05, 0.2), (3.0, 80.0), (1e-9, 1e9)])
 @pytest.mark.parametrize("width", [16, 36, 70, 140])
 def test_a_funnel_of_any_scale_fits(low: float, high: float, width: int) -> None:
-    rows = render_funnel([look(10, low, high)], 0.0001, "accent-b", width, 5, G, small=True)
+    rows = render_funnel([look(10, low, high)], 0.0001, "accent-b", Area(width, 5, G), small=True)
     assert all(measure_row(row) in (0, width) for row in rows)
 
 
@@ -205,13 +206,14 @@ def test_three_arms_are_each_held_against_the_first() -> None:
     assert [side.letter for side in other.sides] == ["A", "C"]
     assert found.choose(2).comparison == found.comparison
     assert (
-        "C against A, a for the next" in text(render_ab_verdict(other, 120, 13, G, boxed=True))[0]
+        "C against A, a for the next"
+        in text(render_ab_verdict(other, Area(120, 13, G, boxed=True)))[0]
     )
 
 
 def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
     found = dueled(script().begin().blocks(12, 1.5), ended=False)
-    left, right = (text(render_ab_arm(found, side, 60, 17, G, boxed=True)) for side in (0, 1))
+    left, right = (text(render_ab_arm(found, side, Area(60, 17, G, boxed=True))) for side in (0, 1))
     assert left[0].startswith("╭─ A  fp32 ") and right[0].startswith("╭─ B  bf16 ")
     assert "running" in (left[0] + right[0]) and "waits" in (left[0] + right[0])
     labels = [[line[-8:-2].strip() for line in side[4:11]] for side in (left, right)]
@@ -223,37 +225,35 @@ def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
 
 def test_an_arm_that_is_done_waits_for_nothing() -> None:
     found = dueled(script().begin().blocks(12, 1.5))
-    tops = [text(render_ab_arm(found, side, 60, 17, G, boxed=True))[0] for side in (0, 1)]
+    tops = [text(render_ab_arm(found, side, Area(60, 17, G, boxed=True)))[0] for side in (0, 1)]
     assert not any("waits" in top for top in tops) and all(" n 24 " in top for top in tops)
 
 
 def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
     found = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
-    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
     assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
     assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
     assert "KL 0.004" in lines[5] and "top-1 agrees 99.1 %" in lines[5] and "1.010x" in lines[5]
-    small = text(render_ab_divergence(found, 80, 3, G, boxed=False))
+    small = text(render_ab_divergence(found, Area(80, 3, G)))
     assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
     # The arm that stands first need not be the reference.
     swapped = script({"precision": "bf16"}, {"precision": "fp32"}, weights="pretrained")
     found = dueled(swapped.fidelity(cell="A", reference="B", **TEXTS).begin())
-    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
     assert "another way" in lines[2] and "one way" in lines[3]
 
 
 def test_without_meaning_there_is_no_text() -> None:
     found = dueled(script().fidelity(weights="random", **TEXTS).begin())
-    lines = text(render_ab_divergence(found, 120, 7, G, boxed=True))
+    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
     assert "random weights: no text to compare" in lines[1] and "one way" not in "".join(lines)
     same = dueled(script(weights="pretrained").fidelity(**{**TEXTS, "divergence": None}).begin())
-    assert "both write the same" in "".join(text(render_ab_divergence(same, 80, 3, G, boxed=False)))
+    assert "both write the same" in "".join(text(render_ab_divergence(same, Area(80, 3, G))))
     cosines = script(weights="pretrained", family="encoder").fidelity(
         kld=None, top1=None, cosine_tokens=0.99991, cosine_pooled=0.99995
     )
-    assert "0.99991" in "".join(
-        text(render_ab_divergence(dueled(cosines.begin()), 80, 3, G, boxed=False))
-    )
+    assert "0.99991" in "".join(text(render_ab_divergence(dueled(cosines.begin()), Area(80, 3, G))))
 
 
 def test_foreign_text_is_inert() -> None:
@@ -261,9 +261,9 @@ def test_foreign_text_is_inert() -> None:
     made = script({"model": HOSTILE}, {"model": HOSTILE + "2"}, weights="pretrained")
     found = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))
     for rows in (
-        render_ab_verdict(found, 120, 13, G, boxed=True),
-        render_ab_arm(found, 0, 60, 17, G, boxed=True),
-        render_ab_divergence(found, 120, 7, G, boxed=True),
+        render_ab_verdict(found, Area(120, 13, G, boxed=True)),
+        render_ab_arm(found, 0, Area(60, 17, G, boxed=True)),
+        render_ab_divergence(found, Area(120, 7, G, boxed=True)),
         header.render_header(View(duel=found), 120, G),
     ):
         assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
@@ -275,15 +275,15 @@ def test_everything_can_be_said_in_ascii() -> None:
     glyphs.set_glyphs("ascii")
     try:
         for rows in (
-            render_ab_verdict(found, 80, 9, g, boxed=False),
-            render_ab_arm(found, 1, 40, 9, g, boxed=False),
-            render_ab_divergence(found, 80, 3, g, boxed=False),
+            render_ab_verdict(found, Area(80, 9, g)),
+            render_ab_arm(found, 1, Area(40, 9, g)),
+            render_ab_divergence(found, Area(80, 3, g)),
             progress_rail.render_ab_rail(found, 80, g),
         ):
             assert all(line.isascii() for line in text(rows))
     finally:
         glyphs.set_glyphs("braille")
-    assert "1.50x" in "".join(text(render_ab_verdict(found, 80, 9, g, boxed=False)))
+    assert "1.50x" in "".join(text(render_ab_verdict(found, Area(80, 9, g))))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (60, 16)])
@@ -307,7 +307,7 @@ def test_the_grid_of_the_look() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (20, 3), (30, 8), (50, 14)])
 def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
     shown = viewed(script().begin().blocks(12, 1.5))
-    rows = compact.render_compact(shown, (("q", "quit"),), *size, G)
+    rows = compact.render_compact(shown, (("q", "quit"),), Area(*size, G))
     assert len(rows) == size[1] and all(measure_row(row) == size[0] for row in rows)
     if size[0] > 1:
         assert "B is faster" in " ".join(text(rows))

@@ -22,6 +22,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row, clean, measure_row, to_ascii
@@ -174,7 +175,7 @@ def test_a_failed_cell_says_why_and_its_last_words() -> None:
         ("state", "oom@load"), ("reason", "no room"), ("hint", "bf16"), ("wanted", "3.0 GiB"),
         ("exit code", "-9"), ("stderr", "first"), ("", EVIL),
     ]  # fmt: skip
-    rows = panels.build_column_rows(shown, 80, 21, G, boxed=False)
+    rows = panels.build_column_rows(shown, Area(80, 21, G))
     assert any("no iteration was made" in row for row in text(rows))
     assert any("oom@load" in row for row in text(rows[:4]))
 
@@ -190,9 +191,7 @@ def test_a_cell_that_waits_is_shown_too() -> None:
     shown = of(state, "c002")
     assert (shown.place, shown.count, shown.figures, shown.traces) == (2, 12, (), ())
     assert words(shown)["weights"].startswith("auto, about")
-    assert "no iteration yet" in "".join(
-        text(panels.build_column_rows(shown, 80, 21, G, boxed=False))
-    )
+    assert "no iteration yet" in "".join(text(panels.build_column_rows(shown, Area(80, 21, G))))
     assert build_cell_detail(state, "nobody", FrameCache()) is None
 
 
@@ -239,17 +238,19 @@ NAMES = ("done", "recorded", "encoder", "running", "loading", "waiting", "many",
 
 
 def check(name: str, width: int, height: int, g: Glyphs, *, boxed: bool, skip: int = 0) -> None:
-    shown = shapes()[name]
+    shown, area = shapes()[name], Area(width, height, g, boxed=boxed)
     for part in (
         panels.render_iterations_panel,
         panels.render_histogram_panel,
         panels.render_load_panel,
     ):
-        _exact(part(shown, width, height, g, boxed=boxed), width, height)
-    rows = panels.build_column_rows(shown, width, height, g, boxed=boxed)
-    last = panels.compute_max_skip(rows, width, height, boxed=boxed)
+        _exact(part(shown, area), width, height)
+    rows = panels.build_column_rows(shown, area)
+    last = panels.compute_max_skip(rows, area)
     _exact(
-        panels.render_column(rows, min(skip, last), width, height, g, boxed=boxed), width, height
+        panels.render_column(rows, min(skip, last), area),
+        width,
+        height,
     )
 
 
@@ -289,7 +290,7 @@ def test_every_part_at_the_sizes_of_the_look(name: str) -> None:
 @pytest.mark.fault(18)
 @pytest.mark.fault(19)
 def test_foreign_text_stands_there_as_text() -> None:
-    rows = panels.build_column_rows(shapes()["evil"], 200, 60, G, boxed=True)
+    rows = panels.build_column_rows(shapes()["evil"], Area(200, 60, G, boxed=True))
     shown = "\n".join(clean(part) for row in rows for part, _ in row)
     assert "\\x1b]52" in shown and "[/][@click=app.quit]x[/]" in shown
     assert not any(c in shown for c in "\x1b\x9b\u202e\u200b")
@@ -300,10 +301,10 @@ def test_foreign_text_stands_there_as_text() -> None:
 def test_everything_can_be_said_in_ascii(name: str) -> None:
     g, shown = Glyphs("ascii"), shapes()[name]
     parts = [
-        part(shown, 100, 30, g, boxed=True)
+        part(shown, Area(100, 30, g, boxed=True))
         for part in (panels.render_iterations_panel, panels.render_histogram_panel)
     ]
-    rows = [*parts[0], *parts[1], *panels.build_column_rows(shown, 100, 30, g, boxed=False)]
+    rows = [*parts[0], *parts[1], *panels.build_column_rows(shown, Area(100, 30, g))]
     for row in rows:
         for part, _ in row:
             assert "?" not in to_ascii(part) and to_ascii(part).isascii()

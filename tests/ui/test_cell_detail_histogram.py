@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.cell_details import of, plan, recorded, story
 from support.panels import G
 from support.screen_text import lines as text
+from txtop.ui.drawing.area import Area
 from txtop.ui.models.cell_detail.histogram import Bin, compute_bins, find_bin
 from txtop.ui.panels.cell_detail import histogram
 
@@ -31,7 +32,7 @@ def test_a_histogram_holds_every_value_once(values: list[float], most: int) -> N
 
 def test_counts_of_the_drawn_histogram_add_up_to_the_gaps() -> None:
     shown = of(recorded("gpt2-precisions"), "c001").spread
-    rows = text(histogram.render_histogram(shown, 64, 10, G))
+    rows = text(histogram.render_histogram(shown, Area(64, 10, G)))
     bars = str.maketrans("", "", "━·")
     counts = [row[9:].split("◂")[0].translate(bars).strip() for row in rows]
     assert sum(int(count or 0) for count in counts) == len(shown.values) == 15 * shown.n
@@ -53,7 +54,7 @@ def test_ranges_are_said_as_far_as_they_differ() -> None:
 
 def test_percentiles_are_marked_in_their_row_or_say_what_they_need() -> None:
     shown = of(story(plan(iterations=80))).spread
-    rows = text(histogram.render_histogram(shown, 64, 12, G))
+    rows = text(histogram.render_histogram(shown, Area(64, 12, G)))
     marked = [row for row in rows if "p50" in row]
     (p50, p90, p99) = (mark.value for mark in shown.marks)
     assert len(marked) == 1 and p50 is not None and p90 is not None and p99 is None

@@ -16,6 +16,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
+from txtop.ui.drawing.area import Area
 from txtop.ui.models.cell_detail.iterations import (
     IterationKind,
     IterationsView,
@@ -56,7 +57,7 @@ def test_another_warmup_cut_moves_what_counts() -> None:
 
 
 def drawn(shown: IterationsView, width: int = 80, height: int = 16) -> list[str]:
-    return text(strip.render_iterations(shown, (), width, height, G))
+    return text(strip.render_iterations(shown, (), Area(width, height, G)))
 
 
 def signs(rows: list[str], sign: str) -> list[tuple[int, int]]:
@@ -105,7 +106,7 @@ def test_each_iteration_has_an_equal_part_of_the_axis() -> None:
 def test_a_point_stands_at_the_height_of_its_value() -> None:
     values = (100.0, 100.0, 100.0, 100.0, 98.0, 102.0)
     shown = IterationsView(values=values, kinds=("measured",) * 6, room=6, low=98.0, high=102.0)
-    rows = text(strip.render_iterations(shown, (), 40, 3 + 5, G))[1:-2]
+    rows = text(strip.render_iterations(shown, (), Area(40, 3 + 5, G)))[1:-2]
     heights = {}
     for y, row in enumerate(rows):
         for x, character in enumerate(row):
@@ -127,7 +128,7 @@ def test_the_mean_is_named_in_the_row_of_its_line(height: int) -> None:
 
 def test_axis_is_shared_and_counts_iterations() -> None:
     shown = of(story(plan(), gpus=1))
-    rows = text(strip.render_iterations(shown.strip, shown.traces, 100, 24, G))
+    rows = text(strip.render_iterations(shown.strip, shown.traces, Area(100, 24, G)))
     ticks = next(row for row in rows if "1.50 s" in row)[strip.LEFT_WIDTH :]
     axis = IterationAxis.of(shown.strip, 100 - strip.LEFT_WIDTH - strip.RIGHT_WIDTH)
     assert ticks[axis.column(0)] == "1" and ticks.split()[2:] == ["1", "5", "10", "15", "20"]
@@ -195,4 +196,6 @@ def test_a_throttled_stretch_is_flagged() -> None:
     shown = of(fold_all(made))
     slowed = [trace for trace in shown.traces if trace.flags]
     assert [trace.value for trace in slowed] == ["thermal"]
-    assert "▲" in "".join(text(strip.render_iterations(shown.strip, shown.traces, 100, 24, G))[-6:])
+    assert "▲" in "".join(
+        text(strip.render_iterations(shown.strip, shown.traces, Area(100, 24, G)))[-6:]
+    )

@@ -13,6 +13,7 @@ from support.live_screen import Bench, a_view
 from support.pilot import opened, session_screen, text, until
 from support.ui_sessions import session, write
 from txtop.ui.app import TxtopApp
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
@@ -75,9 +76,9 @@ def test_the_next_column_is_one_that_tells_rows_apart() -> None:
 @pytest.mark.parametrize("mode", ["braille", "ascii"])
 def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -> None:
     g = Glyphs(mode)  # type: ignore[arg-type]
-    plain = render_cells(ROWS, None, width, 9, g, boxed=False)
+    plain = render_cells(ROWS, None, Area(width, 9, g))
     for column in choose_columns(ROWS, width - 2).shown:
-        drawn = render_cells(ROWS, None, width, 9, g, boxed=False, order=column)
+        drawn = render_cells(ROWS, None, Area(width, 9, g), order=column)
         assert drawn[2:] == plain[2:]
         marked = [part for part, role in drawn[1] if role == "text.bold"]
         sign = g("▾") if column == "rate" else g("▴")
@@ -103,13 +104,13 @@ def test_every_word_has_to_be_there(words: str, found: str) -> None:
 def test_a_filter_says_how_many_are_left_and_keeps_the_columns() -> None:
     every = [*ROWS, row("e", model="a-model-with-a-long-name")]
     drawn = render_cells(
-        ROWS[:1], None, 116, 9, Glyphs(), boxed=True, every=every, title="cells  /x"
+        ROWS[:1], None, Area(116, 9, Glyphs(), boxed=True), every=every, title="cells  /x"
     )
     top = "".join(part for part, _ in drawn[0])
     assert "cells  /x" in top and "1 of 5 shown" in top and "1 failed" in top
-    full = render_cells(every, None, 116, 9, Glyphs(), boxed=True)
+    full = render_cells(every, None, Area(116, 9, Glyphs(), boxed=True))
     assert drawn[1] == full[1]
-    nothing = render_cells([], None, 116, 9, Glyphs(), boxed=True, every=every)
+    nothing = render_cells([], None, Area(116, 9, Glyphs(), boxed=True), every=every)
     assert "no cell has these words" in "".join(part for part, _ in nothing[2])
 
 

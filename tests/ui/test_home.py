@@ -17,6 +17,7 @@ from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
 from txtop.ui.doctor_probe import DoctorProbe, Finding, parse_findings
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
@@ -60,7 +61,9 @@ def listing(*items: ListedSession) -> SessionList:
 def drawn(
     shown: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
 ) -> str:
-    return text(session_list.render_session_list(shown, None, NOW_S, width, height, Glyphs(mode)))
+    return text(
+        session_list.render_session_list(shown, None, NOW_S, Area(width, height, Glyphs(mode)))
+    )
 
 
 def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
@@ -136,7 +139,9 @@ def test_what_a_newcomer_asks_is_answered() -> None:
 
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
-    shown = session_list.render_session_list(listing(WRONG, ONE), None, NOW_S, 60, 8, Glyphs())
+    shown = session_list.render_session_list(
+        listing(WRONG, ONE), None, NOW_S, Area(60, 8, Glyphs())
+    )
     assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
 
 
@@ -161,12 +166,12 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
         shown.mark()
         for typed in (None, LineInput(), LineInput(EVIL)):
             shown.find("" if at % 2 else EVIL)
-            rows = session_list.render_session_list(shown, typed, NOW_S, *size, g)
+            rows = session_list.render_session_list(shown, typed, NOW_S, Area(*size, g))
             check_rows({"sessions": [merge_spans(row, size[0]) for row in rows[: size[1]]]}, *size)
     found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
     pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
     panels = {
-        "start": start_menu.render_start_menu(*size, g)[: size[1]],
+        "start": start_menu.render_start_menu(Area(*size, g))[: size[1]],
         "findings": [
             start_menu.render_findings(found, size[0], g),
             start_menu.render_findings(None, size[0], g),
@@ -179,12 +184,12 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
 
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
-    said = text(start_menu.render_start_menu(60, 30, Glyphs()))
+    said = text(start_menu.render_start_menu(Area(60, 30, Glyphs())))
     assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
     assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
-    at = [start_menu.find_start_key(y, 60, 30, Glyphs()) for y in range(-1, 16)]
+    at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 16)]
     assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
-    short = start_menu.render_start_menu(32, 12, Glyphs())
+    short = start_menu.render_start_menu(Area(32, 12, Glyphs()))
     assert len(short) == 12 and all(short)
 
 

@@ -13,6 +13,7 @@ from support.screen_text import lines
 from support.tradeoff_views import a_plan, tried
 from txtop.plan.plan import Plan
 from txtop.stats.summary import PERCENTILE_FLOORS
+from txtop.ui.drawing.area import Area
 from txtop.ui.models.tradeoffs.groups import explain_missing_plots, group_cells
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot
 from txtop.ui.models.view import View
@@ -157,12 +158,14 @@ def test_beside_the_cursor_stand_the_load_the_queue_and_the_occupancy() -> None:
 def test_the_table_and_the_panel_name_the_knees() -> None:
     view = a_sweep()
     plot = the_plot(view)
-    rows = lines(render_point_table(plot, 56, 20, G, None).rows)
+    rows = lines(render_point_table(plot, Area(56, 20, G), None).rows)
     assert rows[0].split() == ["offered", "p95", "ms", "tok/s"]
     assert [row.split()[-1] for row in rows if "knee" in row] == ["knee", "knee"]
     assert sum(row.rstrip().endswith("saturated") for row in rows) == 4
     drawn = "\n".join(
-        lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs, 0, 2), 120, 36, G, boxed=True))
+        lines(
+            render_tradeoffs(TradeoffsSelection(view.tradeoffs, 0, 2), Area(120, 36, G, boxed=True))
+        )
     )
     assert "dynamic knee: 6.00/s" in drawn and "16 by load" in drawn
     assert "dynamic · 6.00/s · knee" in drawn

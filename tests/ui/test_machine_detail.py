@@ -14,6 +14,7 @@ from txtop.protocol import codec, events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing import charts
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row
 from txtop.ui.models.cache import FrameCache
@@ -45,9 +46,10 @@ def state(
 
 
 def lines(found: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
-    boxed = width >= 100
     rows = panel(
-        build_machine(found), build_machine_detail(found), width, height, Glyphs(mode), boxed=boxed
+        build_machine(found),
+        build_machine_detail(found),
+        Area(width, height, Glyphs(mode), boxed=width >= 100),
     )
     assert len(rows) == height and all(measure_row(row) == width for row in rows)
     return ["".join(part for part, _ in row) for row in rows]
@@ -113,10 +115,7 @@ def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
         rows = panel(
             build_machine(found, None, bound),
             build_machine_detail(found),
-            width,
-            height,
-            G,
-            boxed=False,
+            Area(width, height, G),
         )
         shown = ["".join(part for part, _ in row) for row in rows]
         assert sum("memory-bound: 41 % of the published peak" in line for line in shown) == 1

@@ -15,6 +15,7 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.ui.drawing.area import Area
 from txtop.ui.models.machine import HISTORY_S, MachineView, RooflineView
 from txtop.ui.models.view import build_view
 from txtop.ui.panels import machine
@@ -27,7 +28,7 @@ def lines(rows: list[Any]) -> list[str]:
 
 
 def drawn(state: SessionState, width: int = 49, height: int = 13) -> list[str]:
-    return lines(machine.render_machine_rows(build_view(state).machine, width, height, G))
+    return lines(machine.render_machine_rows(build_view(state).machine, Area(width, height, G)))
 
 
 def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
@@ -91,10 +92,10 @@ def test_a_small_terminal_gives_no_row_away() -> None:
     shown = build_view(on_cpu()).machine
     assert [gauge.label for gauge in shown.host] == ["CPU", "RAM", "MBU"]
     assert machine.compute_small_height(shown) == machine.compute_small_height(MachineView()) == 3
-    small = lines(machine.render_machine(shown, 80, 3, G, boxed=False))
+    small = lines(machine.render_machine(shown, Area(80, 3, G)))
     assert not any("MBU" in line for line in small)
     shown = build_view(on_gpu(bandwidth_bytes_per_s=20e9)).machine
-    assert " MBU " in lines(machine.render_machine(shown, 80, 4, G, boxed=False))[3]
+    assert " MBU " in lines(machine.render_machine(shown, Area(80, 4, G)))[3]
 
 
 def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
@@ -108,10 +109,10 @@ def test_devices_go_before_the_roof() -> None:
     shown = build_view(state).machine
     bare = replace(shown, roof=None)
     for height in range(1, 40):
-        rows = machine.render_machine_rows(shown, 49, height, G)
+        rows = machine.render_machine_rows(shown, Area(49, height, G))
         assert len(rows) <= max(height, 3)
         if not any("bound" in line for line in lines(rows)):
-            assert rows == machine.render_machine_rows(bare, 49, height, G)
+            assert rows == machine.render_machine_rows(bare, Area(49, height, G))
 
 
 def on_cpu(iterations: int = 12) -> SessionState:

@@ -24,6 +24,7 @@ from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
 from txtop.ui.app import TxtopApp
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import merge_spans
 from txtop.ui.drawing.spans import Row
@@ -303,16 +304,16 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
         for at in range(len(shown.knobs)):
             shown.go(at, 7)
             for entry in (None, knobs.KnobInput(""), knobs.KnobInput(EVIL * 9, EVIL)):
-                rows = knobs.render_matrix_choices(shown, entry, *size, g, boxed=boxed)
+                rows = knobs.render_matrix_choices(shown, entry, Area(*size, g, boxed=boxed))
                 check_rows({"choices": [merge_spans(row, size[0]) for row in rows]}, *size)
         for found in told:
             for room in (FreeMemory(), ROOM, FreeMemory(gpus=(None, 3.0))):
                 drawn = {
                     "cells": matrix_preview.render_matrix_cells(
-                        found, room, 3, *size, g, boxed=boxed
+                        found, room, 3, Area(*size, g, boxed=boxed)
                     ),
                     "before": matrix_preview.render_matrix_summary(
-                        found, room, *size, g, boxed=boxed
+                        found, room, Area(*size, g, boxed=boxed)
                     ),
                 }
                 check_rows(
@@ -323,7 +324,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
 
 def test_what_will_not_run_is_marked_and_first() -> None:
     rows = matrix_preview.render_matrix_cells(
-        build_matrix_preview(MIXED, RunHistory()), ROOM, 0, 120, 60, Glyphs(), boxed=True
+        build_matrix_preview(MIXED, RunHistory()), ROOM, 0, Area(120, 60, Glyphs(), boxed=True)
     )
     said = lines(rows).splitlines()
     assert "28 to measure   4 will not fit   12 refused   8 left out" in said[0]
@@ -332,7 +333,7 @@ def test_what_will_not_run_is_marked_and_first() -> None:
     assert "refused: context 1024" in said[2]
     assert "will not fit in 8.0" in "\n".join(said)
     skipped = matrix_preview.render_matrix_cells(
-        build_matrix_preview(MIXED, RunHistory()), ROOM, 16, 120, 20, Glyphs(), boxed=True
+        build_matrix_preview(MIXED, RunHistory()), ROOM, 16, Area(120, 20, Glyphs(), boxed=True)
     )
     assert "refused:" not in lines(skipped[1:])
 
@@ -342,9 +343,7 @@ def test_the_knob_under_the_cursor_is_explained() -> None:
     for row, knob in enumerate(shown.knobs):
         for column in range(len(knob.values) if knob.name == "preset" else 1):
             shown.go(row, column)
-            said = lines(
-                knobs.render_matrix_choices(shown, None, 80, 13, Glyphs(), boxed=False)[:1]
-            )
+            said = lines(knobs.render_matrix_choices(shown, None, Area(80, 13, Glyphs()))[:1])
             assert said.count("─") > 2 and len(said.replace("─", "").split()) > 5, said
 
 
@@ -369,4 +368,4 @@ def test_the_cursor_and_what_is_chosen_stay_in_sight() -> None:
                 assert found[-1].column + 1 + behind == len(knob.values)
     shown.go(1, 0)
     shown.named("models").chosen = ["gpt2", "Llama-3.2-1B"]
-    assert "…1" in lines(knobs.render_matrix_choices(shown, None, 80, 13, Glyphs(), boxed=False))
+    assert "…1" in lines(knobs.render_matrix_choices(shown, None, Area(80, 13, Glyphs())))

@@ -17,6 +17,7 @@ from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
@@ -115,27 +116,23 @@ NAMES = (
 
 def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> dict[str, list[Row]]:
     """What every panel draws, as the widget would draw it."""
-    at = {"boxed": boxed, "focused": height % 2 == 1}
+    area = Area(width, height, g, boxed=boxed)
+    focused = replace(area, focused=height % 2 == 1)
     playback = view.playback or Playback(0, 0)
     drawn = {
         "header": header.render_header(view, width, g),
         "rail": progress_rail.render_rail(view.rail, view.banner, width, g),
         "footer": footer.render_footer(KEYS, width, g),
-        "transport": transport.render_transport(playback, width, min(2, height), g),
-        "hero": hero.render_hero(view.hero, width, height, g, boxed=boxed),
-        "machine": machine.render_machine(view.machine, width, height, g, **at),
-        "cells": cells.render_cells(
-            view.cells, view.running, width, height, g, cursor=height % 7, **at
-        ),
+        "transport": transport.render_transport(playback, Area(width, min(2, height), g)),
+        "hero": hero.render_hero(view.hero, area),
+        "machine": machine.render_machine(view.machine, focused),
+        "cells": cells.render_cells(view.cells, view.running, focused, cursor=height % 7),
         "tradeoffs": render.render_tradeoffs(
             render.TradeoffsSelection(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
-            width,
-            height,
-            g,
-            boxed=boxed,
+            area,
         ),
-        "log": log.render_log(view.log, width, height, g, skip=height % 3, **at),
-        "card": compact.render_compact(view, KEYS, width, height, g),
+        "log": log.render_log(view.log, focused, skip=height % 3),
+        "card": compact.render_compact(view, KEYS, Area(width, height, g)),
     }
     return {name: [merge_spans(row, width) for row in rows] for name, rows in drawn.items()}
 
@@ -250,7 +247,7 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
     assert (shape.precision, shape.batch) == (5, 0)
     wide = cells.choose_columns(rows, 116)
     assert (wide.precision, wide.batch) == (5, 6)
-    lines = cells.render_cells(rows, None, 80, 12, Glyphs(), boxed=False)
+    lines = cells.render_cells(rows, None, Area(80, 12, Glyphs()))
     said = ["".join(text for text, _ in line).split() for line in lines]
     assert said[1][2:4] == ["len", "attn"]
     assert [line[4] for line in said[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]

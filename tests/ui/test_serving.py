@@ -24,6 +24,7 @@ from txtop.session.reader import read_all
 from txtop.state.cell import CellState
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.models import cell_sorting, clipboard
 from txtop.ui.models.cache import FrameCache
@@ -99,7 +100,7 @@ def recorded(until: str = "") -> SessionState:
 
 
 def test_lanes_are_counted_and_each_has_a_bar_of_its_tokens() -> None:
-    rows = text(requests.render_requests(MOVING, 64, 7, G))
+    rows = text(requests.render_requests(MOVING, Area(64, 7, G)))
     assert rows[0].startswith("waiting 12   running 6 of 8 ━")
     assert rows[0].endswith("answered 23 of 40")
     assert rows[1].startswith("#17 ") and rows[1].endswith("9/16")
@@ -118,30 +119,32 @@ def test_a_bar_of_occupancy_is_as_full_as_the_server() -> None:
 @pytest.mark.parametrize("width", range(8, 140, 3))
 @pytest.mark.parametrize("height", [1, 2, 3, 6])
 def test_rows_never_take_more_than_there_is(width: int, height: int) -> None:
-    rows = requests.render_requests(MOVING, width, height, G)
+    rows = requests.render_requests(MOVING, Area(width, height, G))
     assert len(rows) <= height
     assert all(measure_row([(line, "text")]) <= width for line in text(rows))
 
 
 def test_lanes_without_a_place_are_counted() -> None:
-    assert any("+4 more" in line for line in text(requests.render_requests(MOVING, 20, 4, G)))
-    assert not any("more" in line for line in text(requests.render_requests(MOVING, 64, 4, G)))
+    assert any("+4 more" in line for line in text(requests.render_requests(MOVING, Area(20, 4, G))))
+    assert not any(
+        "more" in line for line in text(requests.render_requests(MOVING, Area(64, 4, G)))
+    )
 
 
 def test_places_left_over_hold_the_newest_answers() -> None:
-    assert "✓ #12  412 ms" in " ".join(text(requests.render_requests(MOVING, 64, 9, G)))
+    assert "✓ #12  412 ms" in " ".join(text(requests.render_requests(MOVING, Area(64, 9, G))))
 
 
 def test_a_request_that_makes_no_tokens_has_no_bar() -> None:
     shown = dataclasses.replace(MOVING, running=(RunningRequestView(30, 0, 0),), newest=())
-    assert text(requests.render_requests(shown, 64, 2, G))[1] == "▸ #30"
+    assert text(requests.render_requests(shown, Area(64, 2, G)))[1] == "▸ #30"
 
 
 def test_before_a_request_has_come_it_says_so() -> None:
     shown = build_view(begun(a_plan())).hero
     assert shown.lanes is not None and not shown.lanes.told
     assert any("waiting for the first request" in row for row in text(
-        hero.render_hero(shown, 68, 15, G, boxed=True)))  # fmt: skip
+        hero.render_hero(shown, Area(68, 15, G, boxed=True))))  # fmt: skip
 
 
 def test_a_request_that_was_answered_is_on_no_lane() -> None:
@@ -194,7 +197,7 @@ def test_percentiles_have_floors() -> None:
 def test_the_table_names_the_load_and_not_a_batch() -> None:
     view = build_view(recorded("c003"))
     for width in (78, 116):
-        shown = text(cells.render_cells(view.cells, 2, width, 8, G, boxed=False))
+        shown = text(cells.render_cells(view.cells, 2, Area(width, 8, G)))
         assert "load" in shown[1] and "batch" not in shown[1]
         assert "dynamic 4/s" in shown[3] and "/40" in shown[4]
     assert "dynamic 4/s" in clipboard.format_cell_row(view.cells[1])
@@ -306,4 +309,4 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
 
 def test_a_row_of_a_plain_cell_is_as_it_was() -> None:
     row = CellRow("c", "done", "gpt2", "bf16", 8, "sdpa", 128, 32, 2, rate="190", rate_value=190.0)
-    assert "batch" in text(cells.render_cells([row], None, 78, 4, G, boxed=False))[1]
+    assert "batch" in text(cells.render_cells([row], None, Area(78, 4, G)))[1]

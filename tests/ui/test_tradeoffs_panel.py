@@ -19,6 +19,7 @@ from support.tiling import tiled
 from support.tradeoff_views import a_plan, at_work, sweep, tried, whole
 from support.ui_sessions import write
 from txtop.protocol import events
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import clean, to_ascii
 from txtop.ui.models import layout
@@ -71,15 +72,19 @@ def test_the_panel_is_as_large_as_asked(
     name: str, mode: GlyphMode, width: int, height: int, boxed: bool, all_of_it: bool, at: int,
     cursor: int | None,
 ) -> None:  # fmt: skip
-    shown = TradeoffsSelection(VIEWS[name].tradeoffs, at, cursor, whole=all_of_it, focused=True)
+    shown = TradeoffsSelection(VIEWS[name].tradeoffs, at, cursor, whole=all_of_it)
     if shown.plot is None or (cursor or 0) >= len(shown.plot.points):
         shown = replace(shown, cursor=None)
-    rows = lines(render_tradeoffs(shown, width, height, Glyphs(mode), boxed=boxed))
+    rows = lines(
+        render_tradeoffs(shown, Area(width, height, Glyphs(mode), boxed=boxed, focused=True))
+    )
     assert len(rows) == height
     for row in rows:
         assert cell_len(row) == width and row == clean(row)
         assert mode != "ascii" or "?" not in to_ascii(row)
-    found = find_point(shown, width, height, Glyphs(mode), boxed=boxed, x=width // 2, y=height // 2)
+    found = find_point(
+        shown, Area(width, height, Glyphs(mode), boxed=boxed), x=width // 2, y=height // 2
+    )
     assert found is None or (shown.plot and found < len(shown.plot.points))
 
 
@@ -91,7 +96,7 @@ def test_parts_cover_the_panel_and_never_each_other(size: tuple[int, int], kind:
     for boxed in (False, True):
         covered = [
             (x, y)
-            for at in arrange_tradeoffs(shown, *size, boxed=boxed).values()
+            for at in arrange_tradeoffs(shown, Area(*size, G, boxed=boxed)).values()
             for x in range(at.x, at.x + at.width)
             for y in range(at.y, at.y + at.height)
         ]
@@ -100,16 +105,18 @@ def test_parts_cover_the_panel_and_never_each_other(size: tuple[int, int], kind:
 
 def test_the_table_stands_beside_the_plot_where_there_is_room_else_under_it() -> None:
     shown = TradeoffsSelection(sweep().tradeoffs)
-    large = arrange_tradeoffs(shown, 120, 36, boxed=True)
+    large = arrange_tradeoffs(shown, Area(120, 36, G, boxed=True))
     assert large["table"] == (76, 0, 44, 33) and large["point"] == (0, 33, 120, 3)
-    small = arrange_tradeoffs(shown, 80, 21, boxed=False)
+    small = arrange_tradeoffs(shown, Area(80, 21, G))
     assert small["plot"].height == 11 and small["table"] == (0, 11, 80, 8)
-    assert list(arrange_tradeoffs(replace(shown, whole=False), 86, 37, boxed=True)) == ["plot"]
+    assert list(arrange_tradeoffs(replace(shown, whole=False), Area(86, 37, G, boxed=True))) == [
+        "plot"
+    ]
 
 
 def test_the_table_says_what_the_points_are() -> None:
     plot = a_plot("rates")
-    rows = lines(render_point_table(plot, 40, 20, G, 2).rows)
+    rows = lines(render_point_table(plot, Area(40, 20, G), 2).rows)
     assert rows[0].split() == ["prec", "batch", "ms/token", "tok/s"]
     for row, point in zip(rows[1:], plot.points, strict=True):
         words = row.removeprefix("▸ ").split()
@@ -120,14 +127,14 @@ def test_the_table_says_what_the_points_are() -> None:
 
 def test_a_long_table_keeps_the_cursor_in_sight() -> None:
     plot = a_plot("rates")
-    found = render_point_table(plot, 40, 5, G, 9)
+    found = render_point_table(plot, Area(40, 5, G), 9)
     assert found.points == [None, 6, 7, 8, 9] and found.at(0) is None and found.at(9) is None
     assert found.at(4) == 9 and lines(found.rows)[4].startswith("▸ ")
 
 
 def test_bars_of_one_scale_and_a_badge_beside_every_ratio() -> None:
     plot = a_plot("precisions")
-    found = render_precision_bars(plot, 100, 30, G, None)
+    found = render_precision_bars(plot, Area(100, 30, G), None)
     longest = 0
     for row, i in zip(lines(found.rows), found.points, strict=True):
         if i is None:
@@ -148,8 +155,8 @@ def test_no_ratio_is_left_without_a_badge_where_there_is_little_room(width: int)
     plot = a_plot("precisions")
     for cursor, point in enumerate(plot.points):
         beside = ("reference", *point.row.badges, *(b.split()[0] for b in point.row.badges))
-        row = lines(render_precision_bars(plot, width, 60, G, cursor).rows)[
-            render_precision_bars(plot, width, 60, G, cursor).points.index(cursor)
+        row = lines(render_precision_bars(plot, Area(width, 60, G), cursor).rows)[
+            render_precision_bars(plot, Area(width, 60, G), cursor).points.index(cursor)
         ]
         said = lines([render_point_line(point, plot, width, G)])[0]
         for drawn in (row, said):
@@ -196,7 +203,8 @@ def test_a_ceiling_that_is_near_is_in_the_picture() -> None:
     assert 2000 < top < 1e4
     rows = lines(
         render_tradeoffs(
-            TradeoffsSelection(replace(sweep().tradeoffs, plots=(plot,))), 120, 36, G, boxed=True
+            TradeoffsSelection(replace(sweep().tradeoffs, plots=(plot,))),
+            Area(120, 36, G, boxed=True),
         )
     )
     assert any(" memory ╌╌" in row for row in rows) and any("far ↑ 1M" in row for row in rows)
@@ -206,7 +214,7 @@ def test_the_point_under_the_cursor_is_named_and_explained() -> None:
     plot = a_plot("rates")
     at = next(i for i, p in enumerate(plot.points) if p.row.precision == "int8" and p.front)
     rows = lines(
-        render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 0, at), 120, 36, G, boxed=True)
+        render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 0, at), Area(120, 36, G, boxed=True))
     )[-3:]
     point = plot.points[at]
     assert f"gpt2 · int8 · batch {point.label} · 128 tokens" in rows[0]
@@ -218,27 +226,31 @@ def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
     view = tried(whole(a_plan()))
     for width, boxed in ((80, False), (120, True), (60, False)):
         said = "\n".join(
-            lines(render_tradeoffs(TradeoffsSelection(view.tradeoffs), width, 20, G, boxed=boxed))
+            lines(
+                render_tradeoffs(
+                    TradeoffsSelection(view.tradeoffs), Area(width, 20, G, boxed=boxed)
+                )
+            )
         )
         assert "no trade-off to plot yet" in said
         assert "one batch size: nothing to trade off" in said
         assert "txtop run --batch-sizes 1 8 32" in said and "only one length was measured" in said
     soon = "\n".join(
-        lines(
-            render_tradeoffs(TradeoffsSelection(VIEWS["not yet"].tradeoffs), 80, 20, G, boxed=False)
-        )
+        lines(render_tradeoffs(TradeoffsSelection(VIEWS["not yet"].tradeoffs), Area(80, 20, G)))
     )
     assert "needs two measured cells" in soon and "--batch-sizes" not in soon
 
 
 def test_the_panel_says_what_it_leaves_out_and_which_plots_there_are() -> None:
     said = "\n".join(
-        lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), 120, 36, G, boxed=True))
+        lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), Area(120, 36, G, boxed=True)))
     )
     assert "left out: 1 INVALID, 1 oom" in said and "only one length was measured" in said
     assert "v 1 of 2" in said and "● fp32  ■ bf16  ▲ int8" in said and "10 by latency" in said
     said = "\n".join(
-        lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 1), 120, 36, G, boxed=True))
+        lines(
+            render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 1), Area(120, 36, G, boxed=True))
+        )
     )
     assert "12 cells   v 2 of 2" in said
 

@@ -1,1 +1,1 @@
-"""Panels of lines, each a pure function of a view, and what draws them."""
+"""Draw rows of text with roles: the primitives of which panels are made."""

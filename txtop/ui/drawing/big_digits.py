@@ -1,4 +1,4 @@
-"""The big number: digits of 4x6 pixels in half blocks, three rows high, or doubled."""
+"""Big numbers: digits of 4x6 pixels in half blocks, three rows high, or doubled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ _SHAPES = {
 
 
 def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
-    """`text` (digits, `.`, `x`, `—`, `…`) in 3 rows, 6 when doubled; in ASCII one plain row."""
+    """Draw `text` (digits, `.`, `x`, `—`, `…`) in 3 rows, or 6 if doubled; in ASCII one row holds
+    the plain text."""
     height = 2 * DIGIT_ROWS if doubled else DIGIT_ROWS
     if g.mode == "ascii":
         return [g(text) if y == height // 2 else "" for y in range(height)]
@@ -40,7 +41,7 @@ def draw_digits(text: str, g: Glyphs, doubled: bool = False) -> list[str]:
 
 
 def _double_line(line: str) -> tuple[str, str]:
-    """The two pixel rows of one text row, each pixel two columns wide."""
+    """Return the two pixel rows of one text row, each pixel two columns wide."""
     upper = "".join("██" if c in "█▀" else "  " for c in line)
     lower = "".join("██" if c in "█▄" else "  " for c in line)
     return upper, lower

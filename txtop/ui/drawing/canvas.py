@@ -1,4 +1,4 @@
-"""A field to draw on: signs, and braille dots, eight a cell; without braille one mark a cell."""
+"""A canvas of signs and braille dots, eight dots a cell; without braille one mark a cell."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from txtop.ui.drawing.spans import Row, measure_text
 
 
 class Canvas:
-    """`width` columns of `height` rows; `across` and `down` count the places of dots in them, `per`
-    those in one column. `mark` is a dot where there is no braille.
+    """A drawing surface of `width` columns and `height` rows.
 
-    Signs cover dots, dots cover the ground, whatever the order; of two signs in one place, of two
-    colours of dots in one cell, and of two grounds, the first stays. What is outside is not drawn.
+    `across` and `down` count the positions of dots, `per` those in one column; `mark` stands for a
+    dot if there is no braille. Signs cover dots and dots cover the ground, in whatever order they
+    are drawn; of two signs in one place, two colours of dots in one cell, or two grounds, the first
+    stays. Whatever lies outside is not drawn.
     """
 
     def __init__(self, width: int, height: int, g: Glyphs, mark: str = "·") -> None:
@@ -27,38 +28,38 @@ class Canvas:
         self._ground: dict[tuple[int, int], tuple[str, str]] = {}
 
     def free(self, x: int, y: int, width: int) -> bool:
-        """Whether so many columns lie on the canvas and hold no sign."""
+        """Return whether `width` columns from there lie on the canvas and hold no sign."""
         inside = x >= 0 and x + width <= self.width and 0 <= y < self.height
         return inside and not any(self.has_sign(at, y) for at in range(x, x + width))
 
     def has_sign(self, x: int, y: int) -> bool:
-        """Whether a sign stands there."""
+        """Return whether the cell holds a sign."""
         return (x, y) in self._signs
 
     def put(self, x: int, y: int, text: str, role: str) -> None:
-        """Writes signs from there to the right, where none is yet; wide characters are left out."""
+        """Write signs from there to the right into the free cells; skip wide characters."""
         for at, character in enumerate(text, start=x):
             if 0 <= at < self.width and 0 <= y < self.height and measure_text(character) == 1:
                 self._signs.setdefault((at, y), (character, role))
 
     def cell(self, x: int, y: int) -> tuple[int, int]:
-        """Column and row of the place of a dot, counted from the upper left."""
+        """Return the cell that holds a dot, counted from the upper left."""
         return (x // 2, y // 4) if self.fine else (x, y)
 
     def dot(self, x: int, y: int, role: str) -> None:
-        """A dot at one of the places."""
+        """Draw one dot."""
         if 0 <= x < self.across and 0 <= y < self.down:
             at = self.cell(x, y)
             bits, first = self._dots.get(at, (0, role))
             self._dots[at] = bits | DOT_BITS[x % 2][y % 4], first
 
     def ground(self, x: int, y: int, character: str, role: str) -> None:
-        """What is seen in a cell that has neither sign nor dot."""
+        """Set the character of a cell that has neither sign nor dot."""
         self._ground.setdefault((x, y), (character, role))
 
     def rows(self) -> list[Row]:
-        """The cells of each row, neighbours of one role together."""
-        found: list[Row] = []
+        """Return the rows, with neighbouring cells of one role joined."""
+        rows: list[Row] = []
         for y in range(self.height):
             row: Row = []
             for x in range(self.width):
@@ -67,8 +68,8 @@ class Canvas:
                     row[-1] = (row[-1][0] + character, row[-1][1])
                 else:
                     row.append((character, role))
-            found.append(row)
-        return found
+            rows.append(row)
+        return rows
 
     def _at(self, x: int, y: int) -> tuple[str, str]:
         if (x, y) in self._signs:

@@ -1,4 +1,4 @@
-"""Sparks and the chart of the hero, in braille dots, block elements or ASCII."""
+"""Sparklines, bars and the iteration chart, in braille dots, block elements or ASCII."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from txtop.ui.drawing.spans import Row
 from txtop.ui.models.hero_metrics import WIDENINGS, Chart
 
 Points = Sequence[float | None]
-# The bits of a cell's dots by column, downwards.
+# The bits of the dots in a braille character, by column and from the top.
 DOT_BITS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 BRAILLE_BLANK = 0x2800
 _DOT_BITS_UP = tuple(column[::-1] for column in DOT_BITS)
@@ -18,7 +18,8 @@ _FILL_BITS = tuple(tuple(sum(column[:level]) for level in range(5)) for column i
 
 
 def compute_share(value: float, low: float, high: float) -> float:
-    """Where a value stands on a scale, from 0 to 1; in the middle of one without a length."""
+    """Return the position of `value` between `low` and `high`, from 0 to 1; 0.5 for an empty
+    range."""
     return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.5
 
 
@@ -27,37 +28,37 @@ def _draw_codes(codes: Sequence[int]) -> str:
 
 
 def draw_filled(points: Points, width: int, top: float, g: Glyphs) -> str:
-    """A rate from zero to `top`, newest at the right, dots filled up from the ground."""
+    """Draw a rate from zero to `top` as one row, newest at the right, filled from the bottom."""
     if width <= 0:
         return ""
     if g.mode != "braille":
         return _draw_stepped(points, width, 0.0, top, g).rjust(width)
     newest = list(points)[-2 * width :]
-    shown = [*[None] * (2 * width - len(newest)), *newest]
+    padded = [*[None] * (2 * width - len(newest)), *newest]
     codes = [0] * width
-    for x, value in enumerate(shown):
+    for x, value in enumerate(padded):
         if value is not None:
-            # A height of nothing would look like a hole.
+            # A height of zero would look like a gap in the data.
             level = max(1, round(compute_share(value, 0.0, top) * 4))
             codes[x // 2] |= _FILL_BITS[x % 2][level]
     return _draw_codes(codes)
 
 
 def draw_area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
-    """`draw_filled`, `height` rows high; the uppermost row first."""
+    """Draw a rate like `draw_filled`, but `height` rows high; the uppermost row comes first."""
     if height <= 1 or width <= 0:
         return [draw_filled(points, width, top, g)][: max(0, height)]
-    each, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
-    newest = list(points)[-each * width :]
-    shown = [*[None] * (each * width - len(newest)), *newest]
+    per_column, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
+    newest = list(points)[-per_column * width :]
+    padded = [*[None] * (per_column * width - len(newest)), *newest]
     levels = [
         0 if value is None else max(1, round(compute_share(value, 0.0, top) * steps * height))
-        for value in shown
+        for value in padded
     ]
     rows = []
     for y in reversed(range(height)):
         here = [min(steps, max(0, level - y * steps)) for level in levels]
-        if each == 1:
+        if per_column == 1:
             rows.append("".join(g.steps[level] for level in here))
         else:
             pairs = zip(here[::2], here[1::2], strict=True)
@@ -68,35 +69,36 @@ def draw_area(points: Points, width: int, height: int, top: float, g: Glyphs) ->
 
 
 def draw_dotted(points: Points, width: int, g: Glyphs) -> str:
-    """A latency on a zoomed scale, oldest at the left, one dot a point."""
+    """Draw a latency on a zoomed scale as one row, oldest at the left, one dot a point."""
     if width <= 0:
         return ""
-    shown = list(points)[-2 * width :] if g.mode == "braille" else list(points)[-width:]
-    low, high = compute_zoom_range(shown)
+    newest = list(points)[-2 * width :] if g.mode == "braille" else list(points)[-width:]
+    low, high = compute_zoom_range(newest)
     if g.mode != "braille":
-        return _draw_stepped(shown, width, low, high, g).ljust(width)
+        return _draw_stepped(newest, width, low, high, g).ljust(width)
     codes = [0] * width
-    for x, value in enumerate(shown):
+    for x, value in enumerate(newest):
         if value is not None:
             codes[x // 2] |= _DOT_BITS_UP[x % 2][round(compute_share(value, low, high) * 3)]
     return _draw_codes(codes)
 
 
 def compute_zoom_range(points: Points) -> tuple[float, float]:
-    """The median ±10 %, widened until 95 % of the points fit."""
-    known = [value for value in points if value is not None]
-    if not known:
+    """Return the median ±10 %, widened until it holds 95 % of the points."""
+    values = [value for value in points if value is not None]
+    if not values:
         return 0.0, 1.0
-    middle = median(known)
+    middle = median(values)
     for widening in WIDENINGS:
         low, high = middle * (1 - widening), middle * (1 + widening)
-        if sum(low <= value <= high for value in known) >= 0.95 * len(known):
+        if sum(low <= value <= high for value in values) >= 0.95 * len(values):
             return low, high
-    return 0.0, max(known)
+    return 0.0, max(values)
 
 
 def _draw_stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> str:
-    """One character a point, its height in steps; the lowest that is no hole is the second."""
+    """Draw one character a point; the lowest value takes the second step, because the first is
+    blank."""
     steps = g.steps
     return "".join(
         " "
@@ -107,32 +109,34 @@ def _draw_stepped(points: Points, width: int, low: float, high: float, g: Glyphs
 
 
 def _resample_bins(chart: Chart, columns: int) -> list[tuple[float, bool] | None]:
-    """The mean of the bins under each of `columns`, and whether it is measured, not warm-up."""
-    found: list[tuple[float, bool] | None] = [None] * columns
+    """Return (mean of the bins, measured) for each of `columns`; measured is False for warm-up, the
+    entry is None for a column without points."""
+    means: list[tuple[float, bool] | None] = [None] * columns
     planned = max(1, chart.planned)
     if planned <= columns:
         for x in range(columns):
             i = x * planned // columns
             value = chart.points[i] if i < len(chart.points) else None
-            found[x] = None if value is None else (value, i >= chart.measured_from)
-        return found
+            means[x] = None if value is None else (value, i >= chart.measured_from)
+        return means
     under: dict[int, list[int]] = {}
     for i in range(min(len(chart.points), planned)):
         under.setdefault(i * columns // planned, []).append(i)
     for x, bins in under.items():
-        known = [v for i in bins if (v := chart.points[i]) is not None]
-        if known:
-            found[x] = (fmean(known), bins[-1] >= chart.measured_from)
-    return found
+        values = [v for i in bins if (v := chart.points[i]) is not None]
+        if values:
+            means[x] = (fmean(values), bins[-1] >= chart.measured_from)
+    return means
 
 
 def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
-    """The chart itself: warm-up muted, measured in its role; `height` rows of `width` columns."""
+    """Draw `height` rows of `width` columns, warm-up muted and iterations that are measured in the
+    role `measured`."""
     if width <= 0 or height <= 0:
         return [[] for _ in range(max(0, height))]
     if chart.filled:
-        found = _resample_bins(chart, 2 * width if g.mode == "braille" else width)
-        heights = [None if point is None else point[0] for point in found]
+        means = _resample_bins(chart, 2 * width if g.mode == "braille" else width)
+        heights = [None if point is None else point[0] for point in means]
         return [[(line, measured)] for line in draw_area(heights, width, height, chart.high, g)]
     if g.mode != "braille":
         return _draw_marks(chart, width, height, g, measured)
@@ -150,14 +154,14 @@ def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) 
 
 
 def find_chart_row(value: float, chart: Chart, height: int, g: Glyphs) -> int:
-    """The row of `draw_chart` that a value of its scale stands in."""
+    """Return the row of `draw_chart` that holds `value`."""
     steps = {"braille": 4, "ascii": 1}.get(g.mode, len(g.steps) - 1)
     up = round(compute_share(value, chart.low, chart.high) * (steps * height - 1))
     return height - 1 - up // steps
 
 
 def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:
-    """Without braille: one mark a column, in the row of its value."""
+    """Draw the chart without braille: one mark a column, in the row of its value."""
     marks, dots = g.steps, [[" "] * width for _ in range(height)]
     roles = ["muted"] * width
     per_row = 1 if g.mode == "ascii" else len(marks) - 1
@@ -174,17 +178,17 @@ def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str)
 
 
 def _colour_runs(text: str, roles: list[str]) -> Row:
-    found: Row = []
+    row: Row = []
     for character, role in zip(text, roles, strict=True):
-        if found and found[-1][1] == role:
-            found[-1] = (found[-1][0] + character, role)
+        if row and row[-1][1] == role:
+            row[-1] = (row[-1][0] + character, role)
         else:
-            found.append((character, role))
-    return found
+            row.append((character, role))
+    return row
 
 
 def draw_progress_axis(chart: Chart, width: int, g: Glyphs) -> Row:
-    """The rule under the chart, which is the progress of the cell."""
+    """Draw the rule under the chart, which shows the progress of the cell."""
     planned = max(1, chart.planned)
     warm = min(chart.measured_from, len(chart.points)) * width // planned
     done = min(len(chart.points), planned) * width // planned
@@ -196,7 +200,7 @@ def draw_progress_axis(chart: Chart, width: int, g: Glyphs) -> Row:
 
 
 def draw_bar(share: float, width: int, g: Glyphs, role: str = "plot") -> Row:
-    """A capacity: what is used heavy, the rest thin."""
+    """Draw a capacity: the used part heavy, the rest thin."""
     used = min(width, max(0, round(share * width)))
     if share > 0 and width:
         used = max(1, used)

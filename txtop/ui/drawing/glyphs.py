@@ -1,7 +1,7 @@
-"""What the terminal can draw: braille, block elements, or ASCII alone.
+"""The glyph set of the terminal: braille, block elements, or ASCII alone.
 
-Builders ask a `Glyphs` for every sign that is not a letter, so that a fallback which is wider or
-narrower than the sign itself is known before columns are counted.
+Renderers pass every sign that is not a letter through a `Glyphs`, so that a fallback which is wider
+or narrower than the sign is in place before columns are counted.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ASCII_STEPS = " .:-=+*#"
 
 @dataclass(frozen=True)
 class Glyphs:
-    """One way of drawing. Called with a text it returns what to draw instead."""
+    """One glyph set; a call returns the text with every sign replaced by its fallback."""
 
     mode: GlyphMode = "braille"
 
@@ -36,7 +36,7 @@ class Glyphs:
 
     @property
     def steps(self) -> str:
-        """The characters of a spark without braille, from empty to full."""
+        """The characters of a sparkline without braille, from empty to full."""
         return ASCII_STEPS if self.mode == "ascii" else BLOCKS
 
 
@@ -45,16 +45,16 @@ _current = BRAILLE
 
 
 def set_glyphs(mode: GlyphMode) -> None:
-    """Sets what this terminal draws, once, before the first screen."""
+    """Set the glyph set of this terminal, once, before the first screen."""
     global _current
     _current = Glyphs(mode)
 
 
 def get_glyphs() -> Glyphs:
-    """What this terminal draws."""
+    """Return the glyph set of this terminal."""
     return _current
 
 
 def adapt_text(text: str) -> str:
-    """`text` as this terminal draws it."""
+    """Return `text` in the glyph set of this terminal."""
     return _current(text)

@@ -1,4 +1,4 @@
-"""The widget that every panel is: lines of text with roles, of which only what changed is sent."""
+"""The widget under every panel: rows of text with roles, of which only changed columns are sent."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from txtop.ui.drawing import glyphs, themes
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, to_ascii
 from txtop.ui.models.layout import is_boxed
 
@@ -18,29 +19,30 @@ Ground = Literal["bg", "panel"]
 
 
 def merge_spans(row: Row, width: int) -> Row:
-    """Exactly `width` columns, neighbours of one role as one span, spaces with the span before."""
-    found: Row = []
+    """Return the row in exactly `width` columns, with neighbours of one role joined and spaces
+    added to the span before them."""
+    merged: Row = []
     for text, role in crop(row, width):
-        if found and (found[-1][1] == role or text.isspace()):
-            found[-1] = (found[-1][0] + text, found[-1][1])
+        if merged and (merged[-1][1] == role or text.isspace()):
+            merged[-1] = (merged[-1][0] + text, merged[-1][1])
         else:
-            found.append((text, role))
-    return found
+            merged.append((text, role))
+    return merged
 
 
 def _split_columns(row: Row) -> list[Span]:
-    """One entry a column; the second half of a wide character is empty."""
-    found: list[Span] = []
+    """Return one entry a column; the second half of a wide character is empty."""
+    columns: list[Span] = []
     for text, role in row:
         for character in text:
-            found.append((character, "" if character == " " else role))
+            columns.append((character, "" if character == " " else role))
             if not character.isascii():
-                found += [("", role)] * (measure_text(character) - 1)
-    return found
+                columns += [("", role)] * (measure_text(character) - 1)
+    return columns
 
 
 def find_changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
-    """The first column that differs and the one after the last; null for equal rows."""
+    """Return the first column that differs and the one after the last, or None for equal rows."""
     old, new = _split_columns(before), _split_columns(after)
     if len(old) != len(new):
         return 0, max(len(old), len(new))
@@ -49,10 +51,11 @@ def find_changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
 
 
 class LineWidget(Widget):
-    """Draws what `build` returns. `tick` builds again and refreshes the columns that changed.
+    """A widget that draws the rows of `build`; `tick` builds again and refreshes the columns that
+    changed.
 
-    Rows are cut and filled to the widget's width; their text is made inert here, whoever built
-    them, and drawn as plain segments: markup in it is text.
+    Rows are cut and filled to the widget's width. Their text is sanitised here, whoever built them,
+    and drawn as plain segments: markup in it is text.
     """
 
     ground: ClassVar[Ground] = "bg"
@@ -68,7 +71,7 @@ class LineWidget(Widget):
         self._built_for: tuple[int, int] | None = None
 
     def build(self, width: int, height: int) -> list[Row]:
-        """At most `height` rows, each meant to be `width` columns wide. Pure."""
+        """Build at most `height` rows for `width` columns, without side effects on the screen."""
         raise NotImplementedError
 
     def on_mount(self) -> None:
@@ -76,15 +79,19 @@ class LineWidget(Widget):
 
     @property
     def boxed(self) -> bool:
-        """Whether this terminal has room for frames."""
+        """True if this terminal has room for frames."""
         return is_boxed(*self.app.size)
 
+    def area(self, width: int, height: int) -> Area:
+        """Return an area of that size with this terminal's glyphs and this widget's focus."""
+        return Area(width, height, glyphs.get_glyphs(), self.boxed, self.has_focus)
+
     def ground_now(self) -> Ground:
-        """The role of the background that lines stand on; asked when a line is drawn."""
+        """Return the role of the background; called for every line that is drawn."""
         return self.ground
 
     def tick(self) -> None:
-        """Builds anew and sends what changed; nothing while hidden or without a size."""
+        """Build again and send the changes; do nothing while hidden or without a size."""
         width, height = self.size
         if not width or not height or not self.display or not self.is_attached:
             return
@@ -95,7 +102,7 @@ class LineWidget(Widget):
             self.refresh(*regions)
 
     def _build(self, width: int, height: int) -> list[Region] | None:
-        """Builds, and returns what changed; null for everything."""
+        """Build and return the regions that changed, or None for everything."""
         raw = self.build(width, height)[:height]
         raw += [[] for _ in range(height - len(raw))]
         if self._built_for != (width, height):
@@ -128,7 +135,7 @@ class LineWidget(Widget):
         self.tick()
 
     def render_line(self, y: int) -> Strip:
-        """The stored strip of line `y`, made from its row when first asked for."""
+        """Return the stored strip of line `y`; make it from its row on first use."""
         width, height = self.size
         if self._built_for != (width, height) and width and height:
             self._build(width, height)

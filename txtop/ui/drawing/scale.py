@@ -1,4 +1,4 @@
-"""The scale of an axis: from where to where it goes, where it is labelled, where a value stands."""
+"""The scale of an axis: its range, its ticks, and the position of a value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Ends are rounded to a twentieth of a decade, so that a point on the move rarely moves the others.
+# Ends are rounded to a twentieth of a decade, so that a changing point rarely moves the others.
 STEPS_PER_DECADE = 20
 MARGIN_SHARE = 0.06
 MIN_MARGIN = 0.04
@@ -20,7 +20,7 @@ SMALLEST, LARGEST = 1e-12, 1e15
 
 @dataclass(frozen=True)
 class Scale:
-    """An axis from `low` to `high`, logarithmic or not, labelled at `ticks`."""
+    """An axis from `low` to `high`, linear or logarithmic, labelled at `ticks`."""
 
     low: float
     high: float
@@ -28,7 +28,7 @@ class Scale:
     ticks: tuple[float, ...]
 
     def share(self, value: float) -> float:
-        """Where a value stands, from 0 at the low end to 1 at the high one; never beyond them."""
+        """Return the position of `value` from 0 (low end) to 1 (high end), clamped to the ends."""
         if self.log:
             low, high = math.log(self.low), math.log(self.high)
             at = math.log(min(LARGEST, max(SMALLEST, value)))
@@ -38,9 +38,10 @@ class Scale:
 
 
 def build_log_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
-    """Around `values`, all above 0; labelled at `ticks` if there are any, else at round numbers."""
-    known = [min(LARGEST, max(SMALLEST, value)) for value in values] or [1.0, 10.0]
-    low, high = math.log10(min(known)), math.log10(max(known))
+    """Build a logarithmic scale around `values` (all above 0), labelled at `ticks` or else at round
+    numbers."""
+    clamped = [min(LARGEST, max(SMALLEST, value)) for value in values] or [1.0, 10.0]
+    low, high = math.log10(min(clamped)), math.log10(max(clamped))
     room = max(MIN_MARGIN, MARGIN_SHARE * (high - low))
     low = math.floor((low - room) * STEPS_PER_DECADE) / STEPS_PER_DECADE
     high = math.ceil((high + room) * STEPS_PER_DECADE) / STEPS_PER_DECADE
@@ -49,7 +50,7 @@ def build_log_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> Sca
 
 
 def build_linear_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> Scale:
-    """From 0, so that twice as long is twice as high."""
+    """Build a scale that starts at 0, so that twice the value is twice as high."""
     most = max(values, default=1.0) * (1 + MARGIN_SHARE)
     step = round_up_step(most / LINEAR_TICKS)
     high = math.ceil(most / step * 2) * step / 2
@@ -57,41 +58,42 @@ def build_linear_scale(values: Sequence[float], ticks: Sequence[float] = ()) -> 
 
 
 def compute_log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """1-2-5 of each decade, 1-2-3-4-5-7 below a span of 20; even steps where these are too few."""
+    """Return 1-2-5 of each decade, or 1-2-3-4-5-7 below a span of 20; even steps if these are fewer
+    than `MIN_TICKS`."""
     heads = COARSE_FACTORS if high / low >= FINE_BELOW else FINE_FACTORS
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = tuple(
+    ticks = tuple(
         value for d in decades for head in heads if low <= (value := _power(head, d)) <= high
     )
-    return found if len(found) >= MIN_TICKS else compute_even_ticks(low, high)
+    return ticks if len(ticks) >= MIN_TICKS else compute_even_ticks(low, high)
 
 
 def compute_even_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Multiples of a round step, three to ten."""
-    found: list[float] = []
-    for wanted in (LINEAR_TICKS, 2 * LINEAR_TICKS):
-        step = round_up_step((high - low) / wanted)
+    """Return three to ten multiples of a round step."""
+    ticks: list[float] = []
+    for count in (LINEAR_TICKS, 2 * LINEAR_TICKS):
+        step = round_up_step((high - low) / count)
         first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        found = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
-        if len(found) >= MIN_TICKS:
+        ticks = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+        if len(ticks) >= MIN_TICKS:
             break
-    return tuple(found)
+    return tuple(ticks)
 
 
 def round_up_step(value: float) -> float:
-    """The next 1, 2 or 5 of a decade that is not below `value`."""
+    """Return the smallest 1, 2 or 5 times a power of ten that is not below `value`."""
     decade = math.floor(math.log10(value))
     heads = (*COARSE_FACTORS, 10)
     return next(step for head in heads if (step := _power(head, decade)) >= value * (1 - 1e-9))
 
 
 def _power(head: int, decade: int) -> float:
-    """`head` x 10^`decade`, as exact as it is written."""
+    """Return `head` x 10^`decade` as exactly as the literal, without the error of a product."""
     return float(f"{head}e{decade}")
 
 
 def format_tick(value: float) -> str:
-    """`0.5`, `20`, `1000`, `20k`, `1.5M`."""
+    """Format a tick label: `0.5`, `20`, `1000`, `20k`, `1.5M`."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= size:
             return f"{value / (1e3 if unit == 'k' else size):.4g}{unit}"

@@ -1,7 +1,7 @@
-"""A plane of points on two axes: lines in braille dots, a sign a series, ceilings, a cursor.
+"""A scatter plot: lines in braille dots, one sign a series, ceilings, and a cursor.
 
-Nothing covers what stands before it in this list: the sign of a point, the brackets of the cursor,
-the label of a point, the name of a ceiling, a line, a ceiling, the grid.
+Drawn from front to back: the sign of a point, the brackets of the cursor, the label of a point, the
+name of a ceiling, a line, a ceiling, the grid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Polyline = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class ScatterPoint:
-    """A point: of which series, what stands beside it, and whether it is not settled yet."""
+    """One point: its series, its label, and whether it is hollow because its value is not final."""
 
     x: float
     y: float
@@ -39,8 +39,11 @@ class ScatterPoint:
 
 @dataclass(frozen=True)
 class ScatterData:
-    """What a plane shows. `lines` are a series and its way, `guide` a line that nothing was
-    measured of, with its name, `ceilings` heights with theirs."""
+    """The content of a scatter plot.
+
+    `lines` are (series, path), `guide` is a line that was not measured with its name, `ceilings`
+    are heights with their names.
+    """
 
     x: Scale
     y: Scale
@@ -53,7 +56,7 @@ class ScatterData:
 
 
 def get_series_sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
-    """The sign of a series; from the fifth on signs and colours meet in new pairs."""
+    """Return the sign of a series; from the fifth series on, signs and colours form new pairs."""
     place = (series + series // len(SIGNS)) % len(SIGNS)
     if g.mode == "ascii":
         return (ASCII_HOLLOW if hollow else ASCII_SIGNS)[place]
@@ -61,12 +64,13 @@ def get_series_sign(series: int, g: Glyphs, *, hollow: bool = False) -> str:
 
 
 def get_series_role(series: int) -> str:
-    """The colour of a series."""
+    """Return the colour role of a series."""
     return ROLES[series % len(ROLES)]
 
 
 class ScatterPlot:
-    """`width` columns and `height` rows: labels at the left, two rows of them at the bottom."""
+    """A plot of `width` columns and `height` rows, with labels at the left and in the two rows at
+    the bottom."""
 
     def __init__(self, drawing: ScatterData, width: int, height: int, g: Glyphs) -> None:
         self._shown = drawing
@@ -77,23 +81,24 @@ class ScatterPlot:
         self._drawn = width >= MIN_SIZE[0] and height >= MIN_SIZE[1]
 
     def place(self, x: float, y: float) -> GridPosition:
-        """The column and the row of a value, the gutter counted."""
+        """Return column and row of a value, gutter included."""
         column, row = self._dot(x, y)
         return self.gutter + column // 2, row // 4
 
     def nearest(self, column: int, row: int) -> int | None:
-        """The point that is meant by a click there: at most two columns and a row away."""
+        """Return the index of the point closest to a click, at most two columns and one row
+        away."""
         if not self._drawn:
             return None
-        found: list[tuple[int, int]] = []
+        near: list[tuple[int, int]] = []
         for i, spot in enumerate(self._shown.spots):
             x, y = self.place(spot.x, spot.y)
             if abs(x - column) <= 2 and abs(y - row) <= 1:
-                found.append((abs(x - column) + 2 * abs(y - row), i))
-        return min(found)[1] if found else None
+                near.append((abs(x - column) + 2 * abs(y - row), i))
+        return min(near)[1] if near else None
 
     def rows(self, cursor: int | None = None) -> list[Row]:
-        """Exactly `height` rows of `width` columns; blank where there is no room for a plot."""
+        """Draw exactly `height` rows of `width` columns; blank if there is no room for a plot."""
         if not self._drawn:
             return [[(" " * max(0, self._width), "text")] for _ in range(max(0, self._height))]
         canvas = Canvas(self.across, self.down, self._g)
@@ -109,10 +114,8 @@ class ScatterPlot:
         ]
         return [*body, *self._axis()]
 
-    # What is drawn
-
     def _points(self, canvas: Canvas, cursor: int | None) -> None:
-        """Signs, the one under the cursor on top of all; then the labels where there is room."""
+        """Draw the signs, the one under the cursor on top; then the labels that find room."""
         spots = self._shown.spots
         order = sorted(range(len(spots)), key=lambda i: (i != cursor, not spots[i].bold))
         for i in order:
@@ -137,13 +140,13 @@ class ScatterPlot:
         self._guide_name(canvas)
 
     def _label(self, canvas: Canvas, spot: ScatterPoint, colour: str, away: int) -> None:
-        """At the right of the point, else at its left, above or below; left out where all is
-        taken."""
+        """Put the label at the right of the point, else at its left, else a row above or below;
+        drop it if all are taken."""
         text = clean(self._g(spot.label))
         wide = measure_text(text)
         x, y = self._cell(spot)
         for row in (y, y - 1, y + 1):
-            # The next sign would take a label that touches it for its own.
+            # A label that touches the next sign would be read as belonging to it.
             if canvas.free(x + away, row, wide) and not canvas.has_sign(x + away + wide, row):
                 canvas.put(x + away, row, text, colour)
                 return
@@ -153,7 +156,7 @@ class ScatterPlot:
                 return
 
     def _guide_name(self, canvas: Canvas) -> None:
-        """Under the end of the guide, apart from every sign."""
+        """Put the name under the end of the guide, clear of every sign."""
         if self._shown.guide is None:
             return
         path, name = self._shown.guide
@@ -165,13 +168,14 @@ class ScatterPlot:
                 return
 
     def _ceilings(self, canvas: Canvas) -> None:
-        """A dashed row with its name in it; what is too high stands in the top row, and says so."""
+        """Draw each ceiling as a dashed row with its name; one above the scale takes the top row
+        and shows its value."""
         g = self._g
         for value, name in self._shown.ceilings:
             beyond = value > self._shown.y.high
             y = 0 if beyond else self.place(self._shown.x.low, value)[1]
-            said = f"{name} ↑ {format_tick(value)}" if beyond else name
-            text = f" {cut(clean(g(said)), max(0, self.across - 2 * CEILING_NAME_AT), g('…'))} "
+            label = f"{name} ↑ {format_tick(value)}" if beyond else name
+            text = f" {cut(clean(g(label)), max(0, self.across - 2 * CEILING_NAME_AT), g('…'))} "
             canvas.put(CEILING_NAME_AT, y, text, "muted")
             for x in range(self.across):
                 canvas.ground(x, y, g("╌"), "muted")
@@ -183,7 +187,7 @@ class ScatterPlot:
             self._path(canvas, self._shown.guide[0], "muted", 4)
 
     def _path(self, canvas: Canvas, path: Polyline, colour: str, every: int) -> None:
-        """A dot a step along the longer side of each piece."""
+        """Draw one dot a step along the longer side of each piece."""
         for start, end in pairwise(path):
             (x0, y0), (x1, y1) = self._dot(*start), self._dot(*end)
             steps = max(abs(x1 - x0), abs(y1 - y0), 1)
@@ -193,7 +197,8 @@ class ScatterPlot:
                 canvas.dot(*(dot if canvas.fine else (dot[0] // 2, dot[1] // 4)), colour)
 
     def _grid(self, canvas: Canvas) -> None:
-        """A dot every few columns on labelled rows; without braille lines look the same."""
+        """Draw a dot every few columns on labelled rows; not without braille, where lines look the
+        same."""
         if self._g.mode != "braille":
             return
         for y in self._labels_at_rows():
@@ -201,17 +206,20 @@ class ScatterPlot:
                 canvas.ground(x, y, "·", "border")
 
     def _labels_at_rows(self) -> dict[int, str]:
-        """The labels of the upright axis by row, none beside another."""
-        found: dict[int, str] = {}
+        """Return the labels of the vertical axis by row, none directly above another."""
+        labels: dict[int, str] = {}
         for value in reversed(self._shown.y.ticks):
             y = self.place(self._shown.x.low, value)[1]
-            if not {y - 1, y, y + 1} & found.keys():
-                found[y] = format_tick(value)
-        return found
+            if not {y - 1, y, y + 1} & labels.keys():
+                labels[y] = format_tick(value)
+        return labels
 
     def _axis(self) -> list[Row]:
-        """The rule with its ticks and the labels under it. The name of the upright axis stands at
-        the left of the rule, that of the other under it, or at the right end if it is long."""
+        """Draw the rule with its ticks, and the labels under it.
+
+        The name of the vertical axis stands left of the rule, that of the horizontal axis under it,
+        or at the right end if it is too long for the gutter.
+        """
         g, line, text = self._g, [self._g("─")] * self.across, [" "] * self.across
         name, wide = clean(self._shown.x_name), max(0, self.gutter - 1)
         at_end = "" if measure_text(name) <= wide else cut(name, max(0, self.across - 2), "")
@@ -219,12 +227,12 @@ class ScatterPlot:
         taken = -1
         for value in self._shown.x.ticks:
             x = self.place(value, self._shown.y.low)[0] - self.gutter
-            said = format_tick(value)
-            start = min(max(0, x - len(said) // 2), max(0, self.across - len(said)))
+            label = format_tick(value)
+            start = min(max(0, x - len(label) // 2), max(0, self.across - len(label)))
             line[x] = g("┴")
-            if start > taken and start + len(said) + bool(at_end) <= free:
-                text[start : start + len(said)] = said
-                taken = start + len(said)
+            if start > taken and start + len(label) + bool(at_end) <= free:
+                text[start : start + len(label)] = label
+                taken = start + len(label)
         gap = " " * min(1, self.gutter)
         return [
             [
@@ -238,17 +246,15 @@ class ScatterPlot:
         ]
 
     def _align_in_gutter(self, text: str) -> str:
-        """A text at the right end of the gutter, but for the column that it leaves to the plot."""
+        """Align `text` right in the gutter, one column short of the plot."""
         return fit(text, self.gutter - 1, "right", "")
-
-    # Where it is
 
     def _cell(self, spot: ScatterPoint) -> GridPosition:
         x, y = self.place(spot.x, spot.y)
         return x - self.gutter, y
 
     def _dot(self, x: float, y: float) -> GridPosition:
-        """The braille dot of a value, counted from the upper left."""
+        """Return the braille dot of a value, counted from the upper left."""
         column = round(self._shown.x.share(x) * (2 * self.across - 1))
         row = round((1 - self._shown.y.share(y)) * (4 * self.down - 1))
         return column, row

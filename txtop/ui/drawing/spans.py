@@ -1,4 +1,4 @@
-"""Rows of text with roles: measured, cut and filled in terminal cells, never in characters."""
+"""Rows of text with roles, measured, cut and padded in terminal cells rather than characters."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from txtop.ui.drawing.glyphs import ASCII_FALLBACKS
 Span = tuple[str, str]
 Row = list[Span]
 Align = Literal["left", "right"]
-# Marks that join with a neighbour: terminals disagree on what the pair's width is.
+# Characters that join with a neighbour: terminals disagree about the width of the pair.
 _JOINERS = ((0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF))
 
 
 @lru_cache(maxsize=8192)
 def clean(text: str) -> str:
-    """Foreign text made inert, every character of it one or two cells wide on its own."""
+    """Return sanitised text in which every character is one or two cells wide on its own."""
     text = sanitise(text)
     if text.isascii():
         return text
-    found = []
+    kept = []
     for character in unicodedata.normalize("NFC", text):
         if any(low <= ord(character) <= high for low, high in _JOINERS):
-            found.append("?")
+            kept.append("?")
         elif character.isspace():
-            found.append(" " * max(1, get_character_cell_size(character)))
+            kept.append(" " * max(1, get_character_cell_size(character)))
         elif get_character_cell_size(character) > 0:
-            found.append(character)
-    return "".join(found)
+            kept.append(character)
+    return "".join(kept)
 
 
 def to_ascii(text: str) -> str:
-    """The last word on ASCII: what no builder replaced, cell for cell."""
+    """Replace every character that no renderer replaced, cell for cell."""
     if text.isascii():
         return text
     return "".join(
@@ -47,14 +47,14 @@ def to_ascii(text: str) -> str:
 
 @lru_cache(maxsize=8192)
 def measure_text(text: str) -> int:
-    """Columns that a clean text takes."""
+    """Return the columns of a clean text."""
     if text.isascii():
         return len(text)
     return sum(map(get_character_cell_size, text))
 
 
 def cut(text: str, width: int, mark: str = "…") -> str:
-    """At most `width` columns of a clean text, ended by `mark` where something was left out."""
+    """Cut a clean text to `width` columns; `mark` ends a text that was cut."""
     if measure_text(text) <= width:
         return text
     room = width - measure_text(mark)
@@ -70,14 +70,14 @@ def cut(text: str, width: int, mark: str = "…") -> str:
 
 
 def fit(text: str, width: int, align: Align = "left", mark: str = "…") -> str:
-    """Any text made clean and exactly `width` columns wide."""
+    """Clean `text` and pad or cut it to exactly `width` columns."""
     text = cut(clean(text), max(0, width), mark)
     space = " " * (max(0, width) - measure_text(text))
     return space + text if align == "right" else text + space
 
 
 def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
-    """Any text over at most `most` lines, broken at spaces where there are any."""
+    """Wrap `text` into at most `most` lines, at spaces if possible; the last line is cut."""
     left = clean(text).strip()
     lines: list[str] = []
     while left and len(lines) < most - 1 and measure_text(left) > width:
@@ -92,13 +92,13 @@ def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
 
 
 def measure_row(row: Row) -> int:
-    """Columns of a row."""
+    """Return the columns of a row."""
     return sum(measure_text(clean(text)) for text, _ in row)
 
 
 def crop(row: Row, width: int) -> Row:
-    """The first `width` columns of a row, filled with spaces to just that."""
-    found: Row = []
+    """Cut a row to `width` columns and pad it with spaces to exactly that."""
+    kept: Row = []
     left = max(0, width)
     for text, role in row:
         text = clean(text)
@@ -107,24 +107,24 @@ def crop(row: Row, width: int) -> Row:
             text = fit(text, left, mark="")
             wide = left
         if text:
-            found.append((text, role))
+            kept.append((text, role))
         left -= wide
         if left <= 0:
             break
     if left > 0:
-        found.append((" " * left, found[-1][1] if found else "text"))
-    return found
+        kept.append((" " * left, kept[-1][1] if kept else "text"))
+    return kept
 
 
 def join_ends(left: Row, right: Row, width: int, gap: int = 2) -> Row:
-    """`left` and `right` at the two ends; the right one gives way where both do not fit."""
-    taken, wanted = measure_row(left), measure_row(right)
-    if taken + gap + wanted > width:
+    """Put `left` and `right` at the two ends of a row; drop `right` if both do not fit."""
+    used, end = measure_row(left), measure_row(right)
+    if used + gap + end > width:
         return crop(left, width)
-    return [*left, (" " * (width - taken - wanted), "text"), *right]
+    return [*left, (" " * (width - used - end), "text"), *right]
 
 
 def fit_block(rows: list[Row], width: int, height: int) -> list[Row]:
-    """Exactly `height` rows of exactly `width` columns."""
-    shown = [crop(row, width) for row in rows[: max(0, height)]]
-    return shown + [crop([], width) for _ in range(max(0, height) - len(shown))]
+    """Cut and pad to exactly `height` rows of exactly `width` columns."""
+    lines = [crop(row, width) for row in rows[: max(0, height)]]
+    return lines + [crop([], width) for _ in range(max(0, height) - len(lines))]

@@ -1,6 +1,6 @@
-"""Themes: which colour each role has, read from TOML files and checked as they are loaded.
+"""Themes: the colour of each role, read from TOML files and checked on load.
 
-A colour is `#rrggbb`, or `default` or `dim` of the terminal itself (a theme without colours).
+A colour is `#rrggbb`, or the terminal's own `default` or `dim` (a theme without colours).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _BUILTIN_ORDER = (DEFAULT_THEME, "txtop-light", "high-contrast", "colorblind", M
 
 
 class ThemeError(ValueError):
-    """A theme file that cannot be used; the text says why."""
+    """A theme file that cannot be used; the text gives the reason."""
 
 
 @dataclass(frozen=True)
 class Palette:
-    """One theme. `colours` holds every role."""
+    """One theme; `colours` holds every role."""
 
     name: str
     dark: bool
@@ -48,17 +48,20 @@ class Palette:
 
     @property
     def plain(self) -> bool:
-        """Draws with the terminal's own colours alone."""
+        """True if the theme uses the terminal's own colours alone."""
         return self.colours["bg"] == "default"
 
 
 def parse_theme(text: str) -> Palette:
-    """Reads one theme file. Raises `ThemeError`."""
+    """Parse one theme file.
+
+    Raises `ThemeError`.
+    """
     try:
-        found = tomllib.loads(text)
+        theme = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ThemeError(f"no TOML: {error}") from None
-    name, dark, colours = found.get("name"), found.get("dark"), found.get("colours")
+    name, dark, colours = theme.get("name"), theme.get("dark"), theme.get("colours")
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
         raise ThemeError("`name` has to be letters, digits, dots, dashes, 80 at most")
     if not isinstance(dark, bool):
@@ -71,16 +74,19 @@ def parse_theme(text: str) -> Palette:
         wrong = [f"{role} is missing" for role in missing]
         raise ThemeError(", ".join([*wrong, *(f"{role} is no role" for role in foreign)]))
     for role, colour in colours.items():
-        words = ("default",) if role in GROUNDS else ("default", "dim")
-        if not (isinstance(colour, str) and (_COLOUR.fullmatch(colour) or colour in words)):
-            raise ThemeError(f"{role} has to be #rrggbb or {' or '.join(words)}")
+        names = ("default",) if role in GROUNDS else ("default", "dim")
+        if not (isinstance(colour, str) and (_COLOUR.fullmatch(colour) or colour in names)):
+            raise ThemeError(f"{role} has to be #rrggbb or {' or '.join(names)}")
     if (colours["bg"] == "default") != (colours["panel"] == "default"):
         raise ThemeError("bg and panel have to be default both, or neither")
     return Palette(name, dark, colours)
 
 
 def read_theme(path: Path) -> Palette:
-    """Reads a theme from a file. Raises `ThemeError`."""
+    """Read a theme from a file.
+
+    Raises `ThemeError`.
+    """
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -94,15 +100,16 @@ def read_theme(path: Path) -> Palette:
 
 
 def get_user_folder() -> Path:
-    """Where a user's own themes lie; `XDG_CONFIG_HOME` moves it."""
+    """Return the folder of the user's own themes; `XDG_CONFIG_HOME` moves it."""
     from platformdirs import user_config_path
 
     return user_config_path("txtop") / "themes"
 
 
 def load_themes(*folders: Path) -> tuple[dict[str, Palette], list[str]]:
-    """All themes of `folders`, a later one replacing a former of its name; and what was wrong."""
-    found: dict[str, Palette] = {}
+    """Return all themes of `folders` by name, and the problems met. A later folder replaces themes
+    of an earlier one."""
+    themes: dict[str, Palette] = {}
     problems: list[str] = []
     for folder in folders:
         for path in sorted(folder.glob("*.toml")):
@@ -111,8 +118,8 @@ def load_themes(*folders: Path) -> tuple[dict[str, Palette], list[str]]:
             except ThemeError as error:
                 problems.append(f"theme {sanitise(path.name, 80)}: {sanitise(str(error), 200)}")
             else:
-                found[palette.name] = palette
-    return found, problems
+                themes[palette.name] = palette
+    return themes, problems
 
 
 @cache
@@ -121,37 +128,38 @@ def _load_cached() -> tuple[dict[str, Palette], list[str]]:
 
 
 def list_themes() -> list[str]:
-    """Every theme: ours in a fixed order, then the others by name."""
-    known = _load_cached()[0]
-    first = [name for name in _BUILTIN_ORDER if name in known]
-    return first + sorted(set(known) - set(first))
+    """Return the names of all themes: built-in ones in a fixed order, then the others by name."""
+    themes = _load_cached()[0]
+    first = [name for name in _BUILTIN_ORDER if name in themes]
+    return first + sorted(set(themes) - set(first))
 
 
-def find_theme_problems(wanted: str | None = None) -> list[str]:
-    """One line for each theme file that could not be used, and for a theme that there is not."""
-    found = list(_load_cached()[1])
-    if wanted is not None and wanted not in list_themes():
-        hint = did_you_mean(wanted, list_themes(), f"themes: {', '.join(list_themes())}")
-        found.append(f"no theme {sanitise(wanted, 80)}: {hint}")
-    return found
+def find_theme_problems(name: str | None = None) -> list[str]:
+    """Return one line for each theme file that cannot be used, and one if no theme is called
+    `name`."""
+    problems = list(_load_cached()[1])
+    if name is not None and name not in list_themes():
+        hint = did_you_mean(name, list_themes(), f"themes: {', '.join(list_themes())}")
+        problems.append(f"no theme {sanitise(name, 80)}: {hint}")
+    return problems
 
 
 def get_palette(name: str) -> Palette:
-    """The theme of that name, or the first one where there is none."""
-    known = _load_cached()[0]
-    if name in known:
-        return known[name]
-    return known.get(DEFAULT_THEME) or _build_fallback()
+    """Return the theme of that name, or the default theme if there is none."""
+    themes = _load_cached()[0]
+    if name in themes:
+        return themes[name]
+    return themes.get(DEFAULT_THEME) or _build_fallback()
 
 
 def _build_fallback() -> Palette:
-    """Without any theme file the terminal's own colours do."""
+    """Return a theme of the terminal's own colours, for an installation without theme files."""
     return Palette(MONO_THEME, True, dict.fromkeys(ROLES, "default"))
 
 
 @cache
 def get_style(name: str, role: str, ground: str) -> Style:
-    """How a role is drawn on a ground (`bg`, `panel`). `.bold` makes any role bold."""
+    """Return the style of a role on a ground (`bg`, `panel`); `.bold` makes any role bold."""
     from rich.style import Style
 
     colours = get_palette(name).colours
@@ -159,30 +167,30 @@ def get_style(name: str, role: str, ground: str) -> Style:
     if base == "bold":
         base, weight = "text", "bold"
     colour = colours.get(base, colours["text"])
-    words = ("default", "dim")
+    inherited = ("default", "dim")
     return Style(
-        color=None if colour in words else colour,
-        bgcolor=None if colours[ground] in words else colours[ground],
+        color=None if colour in inherited else colour,
+        bgcolor=None if colours[ground] in inherited else colours[ground],
         bold=weight == "bold" or None,
         dim=(colour == "dim" and weight != "bold") or None,
     )
 
 
-def install_themes(app: App[Any], wanted: str | None = None) -> None:
-    """Makes every theme known to `app` and puts on `wanted`, if there is such a one."""
+def install_themes(app: App[Any], name: str | None = None) -> None:
+    """Register every theme with `app` and activate `name` if it exists."""
     from textual.theme import BUILTIN_THEMES, Theme
 
-    # Textual asks more variables of a theme without colours than of one with.
-    asked = BUILTIN_THEMES["ansi-dark"].variables
-    own = {k: "ansi_default" if v.startswith("ansi") else v for k, v in asked.items()}
-    for each in _load_cached()[0].values():
+    # Textual requires more variables of an ANSI theme than of one with colours.
+    variables = BUILTIN_THEMES["ansi-dark"].variables
+    own = {k: "ansi_default" if v.startswith("ansi") else v for k, v in variables.items()}
+    for palette in _load_cached()[0].values():
         colours = {
             role: "ansi_default" if value in ("default", "dim") else value
-            for role, value in each.colours.items()
+            for role, value in palette.colours.items()
         }
         app.register_theme(
             Theme(
-                name=each.name,
+                name=palette.name,
                 primary=colours["accent-a"],
                 secondary=colours["accent-b"],
                 accent=colours["accent-a"],
@@ -193,15 +201,15 @@ def install_themes(app: App[Any], wanted: str | None = None) -> None:
                 success=colours["ok"],
                 warning=colours["warn"],
                 error=colours["bad"],
-                dark=each.dark,
-                ansi=each.plain,
-                variables=own if each.plain else {},
+                dark=palette.dark,
+                ansi=palette.plain,
+                variables=own if palette.plain else {},
             )
         )
-    use_theme(app, wanted or DEFAULT_THEME)
+    use_theme(app, name or DEFAULT_THEME)
 
 
 def use_theme(app: App[Any], name: str) -> None:
-    """Puts a theme on; without colours (NO_COLOR) it is always the one that has none."""
+    """Activate a theme; without colours (NO_COLOR) always the monochrome one."""
     name = MONO_THEME if app.no_color else name
     app.theme = name if name in _load_cached()[0] else DEFAULT_THEME

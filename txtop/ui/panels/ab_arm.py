@@ -1,12 +1,14 @@
-"""One arm of an A/B: its rate, its iterations on the scale that both arms share, its latencies."""
+"""The panel of one A/B arm: its rate, its iterations on the scale both arms share, its
+latencies."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from txtop import formatting
-from txtop.ui.drawing import charts, glyphs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, crop, fit
 from txtop.ui.models.ab import ABArmView, ABView
@@ -20,50 +22,42 @@ LABELS_WIDTH = 6
 ARM_ROLES = ("accent-a", "accent-b")
 
 
-def render_ab_arm(
-    shown: ABView, side: int, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """The panel of A (`side` 0) or of the arm that is held against it (1), with its frame."""
-    mine, other = shown.sides[side], shown.sides[1 - side]
+def render_ab_arm(view: ABView, side: int, area: Area) -> list[Row]:
+    """Render the panel of arm A (`side` 0) or of the arm compared with it (1), with its frame."""
+    g = area.glyphs
+    mine, other = view.sides[side], view.sides[1 - side]
     role = ARM_ROLES[side]
-    across, down = compute_inner_size(width, height, boxed)
+    inside = area.inside
     scaled = _share_scale(mine.hero, other.hero)
-    body = (_render_tall if boxed else _render_flat)(mine, other, scaled, side, across, down, g)
-    rows = draw_frame(
-        f"{mine.letter}  {mine.name}",
-        _render_subtitle(mine, role, g),
-        body,
-        width,
-        height,
-        g,
-        boxed=boxed,
-    )
+    body = (_render_tall if area.boxed else _render_flat)(mine, other, scaled, side, inside)
+    rows = draw_frame(f"{mine.letter}  {mine.name}", _render_subtitle(mine, role, g), body, area)
     return [_colour_letter(rows[0], mine.letter, role), *rows[1:]] if rows else rows
 
 
 def _colour_letter(row: Row, letter: str, role: str) -> Row:
-    """The letter in the arm's own colour."""
-    found: Row = []
+    """Colour the letter in the heading with the arm's own role."""
+    coloured: Row = []
     for text, style in row:
         if style.startswith("text") and text.startswith(letter):
-            found += [(text[:1], f"{role}.bold"), (text[1:], style)]
+            coloured += [(text[:1], f"{role}.bold"), (text[1:], style)]
         else:
-            found.append((text, style))
-    return found
+            coloured.append((text, style))
+    return coloured
 
 
-def _render_subtitle(shown: ABArmView, role: str, g: Glyphs) -> Row:
-    if shown.running:
+def _render_subtitle(arm: ABArmView, role: str, g: Glyphs) -> Row:
+    if arm.running:
         return [(g("▸ running"), role)]
-    if shown.hero.role == "bad.bold":
-        return [(shown.hero.word, "muted")]
-    if shown.hero.waits:
+    if arm.hero.role == "bad.bold":
+        return [(arm.hero.word, "muted")]
+    if arm.hero.waits:
         return [("waits", "muted")]
-    return [(g(text), style) for text, style in shown.hero.subtitle]
+    return [(g(text), style) for text, style in arm.hero.subtitle]
 
 
 def _share_scale(mine: HeroView, other: HeroView) -> HeroView:
-    """Heights in the two lanes may be compared: one range, and room for as many iterations."""
+    """Return the view of `mine` with the range and the iteration count of both charts, so that
+    heights can be compared."""
     one, two = mine.chart, other.chart
     if not one.points or not two.points or mine.unit != other.unit:
         return mine
@@ -76,8 +70,8 @@ def _share_scale(mine: HeroView, other: HeroView) -> HeroView:
     return replace(mine, chart=chart)
 
 
-def _render_rate(shown: ABArmView, role: str, g: Glyphs) -> Row:
-    top = shown.hero
+def _render_rate(arm: ABArmView, role: str, g: Glyphs) -> Row:
+    top = arm.hero
     text, unit = hero.format_hero_number(top)
     number = "bad" if top.number_role == "bad" else role if top.value else "muted"
     row: Row = [(" ", "text"), (g(text), f"{number}.bold")]
@@ -88,42 +82,32 @@ def _render_rate(shown: ABArmView, role: str, g: Glyphs) -> Row:
 
 
 def _render_tall(
-    mine: ABArmView,
-    other: ABArmView,
-    scaled: HeroView,
-    side: int,
-    width: int,
-    height: int,
-    g: Glyphs,
+    mine: ABArmView, other: ABArmView, scaled: HeroView, side: int, area: Area
 ) -> list[Row]:
-    below = [hero.render_hero_metric(each, width, g) for each in mine.hero.rows]
+    g = area.glyphs
+    below = [hero.render_hero_metric(metric, area.width, g) for metric in mine.hero.rows]
     if mine.hero.itl:
-        below.append(hero.render_itl(mine.hero, width, g))
+        below.append(hero.render_itl(mine.hero, area.width, g))
     below.append(_render_memory(mine))
-    room = max(1, height - len(below) - 4)
+    room = max(1, area.height - len(below) - 4)
     return [
         [],
         _render_rate(mine, ARM_ROLES[side], g),
         [],
-        *_render_chart(scaled, other, side, width, room, g),
+        *_render_chart(scaled, other, side, area.width, room, g),
         [],
         *below,
     ]
 
 
 def _render_flat(
-    mine: ABArmView,
-    other: ABArmView,
-    scaled: HeroView,
-    side: int,
-    width: int,
-    height: int,
-    g: Glyphs,
+    mine: ABArmView, other: ABArmView, scaled: HeroView, side: int, area: Area
 ) -> list[Row]:
+    g = area.glyphs
     latencies: Row = []
-    for each in mine.hero.rows[:2]:
-        latencies += [(f"{each.label}  ", "muted"), (g(each.value), "text.bold")]
-        latencies.append((f" {each.unit}   ", "muted"))
+    for metric in mine.hero.rows[:2]:
+        latencies += [(f"{metric.label}  ", "muted"), (g(metric.value), "text.bold")]
+        latencies.append((f" {metric.unit}   ", "muted"))
     label, value = mine.memory
     beside: Row = [
         (f"{label.removeprefix('peak ')}  ", "muted"),
@@ -133,15 +117,15 @@ def _render_flat(
     if mine.hero.itl:
         name, stated = mine.hero.itl[-1]
         beside.append((f"{name}  {stated.partition(',')[0]}", "muted"))
-    room = max(1, height - 3)
-    chart = _render_chart(scaled, other, side, width, room, g)
+    room = max(1, area.height - 3)
+    chart = _render_chart(scaled, other, side, area.width, room, g)
     return [_render_rate(mine, ARM_ROLES[side], g), *chart, latencies, beside]
 
 
 def _render_chart(
     scaled: HeroView, other: ABArmView, side: int, width: int, height: int, g: Glyphs
 ) -> list[Row]:
-    """The iterations, with the other arm's mean as a rule that ends in its letter."""
+    """Render the iterations, with the other arm's mean as a rule that ends in its letter."""
     room = max(1, width - LABELS_WIDTH)
     chart = scaled.chart
     rows = charts.draw_chart(chart, room, height, g, ARM_ROLES[side])
@@ -164,7 +148,7 @@ def _render_chart(
 
 
 def _draw_rule(row: Row, g: Glyphs) -> Row:
-    """The rule where no point is."""
+    """Draw the rule into the gaps between points."""
     return [
         (text.replace(" ", g("╌")), "border") if not text.strip() else (text, role)
         for text, role in _split_spaces(row)
@@ -172,20 +156,20 @@ def _draw_rule(row: Row, g: Glyphs) -> Row:
 
 
 def _split_spaces(row: Row) -> Row:
-    """Spaces apart from what is drawn."""
-    found: Row = []
+    """Split spaces from drawn characters."""
+    parts: Row = []
     for text, role in row:
         for character in text:
             blank = character == " "
-            if found and (not found[-1][0].strip()) == blank and found[-1][1] == role:
-                found[-1] = (found[-1][0] + character, role)
+            if parts and (not parts[-1][0].strip()) == blank and parts[-1][1] == role:
+                parts[-1] = (parts[-1][0] + character, role)
             else:
-                found.append((character, role))
-    return found
+                parts.append((character, role))
+    return parts
 
 
-def _render_memory(shown: ABArmView) -> Row:
-    label, value = shown.memory
+def _render_memory(arm: ABArmView) -> Row:
+    label, value = arm.memory
     return [
         (fit(label, 8), "muted"),
         (fit(value, 7, "right"), "text.bold"),
@@ -194,12 +178,10 @@ def _render_memory(shown: ABArmView) -> Row:
 
 
 class ABArmPanel(FramedPanel):
-    """One arm of an A/B: `lane-a` or `lane-b`."""
+    """One arm of an A/B; the id is `lane-a` or `lane-b`."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
         side = 0 if self.id == "lane-a" else 1
-        return render_ab_arm(
-            self.shown.duel, side, width, height, glyphs.get_glyphs(), boxed=self.boxed
-        )
+        return render_ab_arm(self.shown.duel, side, self.area(width, height))

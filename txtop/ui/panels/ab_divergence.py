@@ -1,9 +1,9 @@
-"""Where two arms begin to write differently: the common text once, then each."""
+"""The panel of the first difference between two outputs: the common text once, then both."""
 
 from __future__ import annotations
 
-from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
@@ -14,30 +14,29 @@ from txtop.ui.panels.base import FramedPanel
 LABEL_WIDTH = 10
 
 
-def render_ab_divergence(
-    shown: ABView, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """The panel with its frame."""
-    across, down = compute_inner_size(width, height, boxed)
-    found = shown.comparison.difference
+def render_ab_divergence(view: ABView, area: Area) -> list[Row]:
+    """Render the panel with its frame."""
+    g = area.glyphs
+    inside = area.inside
+    divergence = view.comparison.difference
     body = (
-        _render_large(shown, found, across, g)
-        if down >= 4
-        else _render_small(shown, found, across, g)
+        _render_large(view, divergence, inside.width, g)
+        if inside.height >= 4
+        else _render_small(view, divergence, inside.width, g)
     )
-    said: Row = [(found.heading, "muted")] if found.heading else []
-    return draw_frame("first difference", said, body, width, height, g, boxed=boxed)
+    subtitle: Row = [(divergence.heading, "muted")] if divergence.heading else []
+    return draw_frame("first difference", subtitle, body, area)
 
 
-def _render_large(shown: ABView, found: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
+def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
     rows: list[Row] = []
     room = max(1, width - LABEL_WIDTH)
-    if found.texts is not None:
+    if divergence.texts is not None:
         rows.append(
-            [(fit("same", LABEL_WIDTH), "muted"), (_cut_start(found.common, room, g), "muted")]
+            [(fit("same", LABEL_WIDTH), "muted"), (_cut_start(divergence.common, room, g), "muted")]
         )
-        for side, text in enumerate(found.texts):
-            lane = shown.sides[side]
+        for side, text in enumerate(divergence.texts):
+            lane = view.sides[side]
             name = fit(f"{lane.letter}  {lane.name}", LABEL_WIDTH, mark=g("…"))
             rows.append(
                 [
@@ -46,29 +45,34 @@ def _render_large(shown: ABView, found: ABDivergenceView, width: int, g: Glyphs)
                 ]
             )
         rows.append([])
-    elif found.why:
-        rows.append([(cut(clean(g(found.why)), width, g("…")), "muted")])
-        if found.common:
+    elif divergence.why:
+        rows.append([(cut(clean(g(divergence.why)), width, g("…")), "muted")])
+        if divergence.common:
             rows.append(
-                [(fit("same", LABEL_WIDTH), "muted"), (_cut_start(found.common, room, g), "muted")]
+                [
+                    (fit("same", LABEL_WIDTH), "muted"),
+                    (_cut_start(divergence.common, room, g), "muted"),
+                ]
             )
-    if found.figures:
+    if divergence.figures:
         row: Row = [(fit("output", LABEL_WIDTH), "muted")]
-        for label, value in found.figures:
+        for label, value in divergence.figures:
             row += [(f"{label} ", "muted"), (f"{g(value)}   ", "text.bold")]
         rows.append(row)
     return rows
 
 
-def _render_small(shown: ABView, found: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
-    if found.texts is None:
-        said = found.why or "   ".join(f"{label} {value}" for label, value in found.figures)
-        return [[(cut(clean(g(said)), width, g("…")), "muted")]]
+def _render_small(view: ABView, divergence: ABDivergenceView, width: int, g: Glyphs) -> list[Row]:
+    if divergence.texts is None:
+        sentence = divergence.why or "   ".join(
+            f"{label} {value}" for label, value in divergence.figures
+        )
+        return [[(cut(clean(g(sentence)), width, g("…")), "muted")]]
     rows: list[Row] = []
-    common = _cut_start(found.common, width // 3, g)
-    for side, text in enumerate(found.texts):
+    common = _cut_start(divergence.common, width // 3, g)
+    for side, text in enumerate(divergence.texts):
         room = max(1, width - 2 - measure_text(common))
-        lane = shown.sides[side]
+        lane = view.sides[side]
         rows.append(
             [
                 (f"{lane.letter} ", f"{ARM_ROLES[side]}.bold"),
@@ -80,32 +84,30 @@ def _render_small(shown: ABView, found: ABDivergenceView, width: int, g: Glyphs)
 
 
 def _colour_first_word(text: str, role: str, room: int, g: Glyphs) -> Row:
-    """The first word in the arm's colour, the rest plain."""
-    said = clean(text)
-    rest = said.lstrip()
-    blank = said[: len(said) - len(rest)]
+    """Colour the first word in the arm's role and leave the rest plain."""
+    cleaned = clean(text)
+    rest = cleaned.lstrip()
+    blank = cleaned[: len(cleaned) - len(rest)]
     word, space, after = rest.partition(" ")
     row: Row = [(blank + word, f"{role}.bold"), (space + after, "text")]
     return crop(row, room)
 
 
 def _cut_start(text: str, room: int, g: Glyphs) -> str:
-    """The end of a text, on one line."""
-    said = clean(text)
-    if measure_text(said) <= room:
-        return said
+    """Cut the start of a text, so that its end fits one line."""
+    kept = clean(text)
+    if measure_text(kept) <= room:
+        return kept
     mark = g("…")
-    while said and measure_text(said) > room - len(mark):
-        said = said[1:]
-    return mark + said
+    while kept and measure_text(kept) > room - len(mark):
+        kept = kept[1:]
+    return mark + kept
 
 
 class ABDivergencePanel(FramedPanel):
-    """What two arms write, from where it differs."""
+    """The output of two arms, from the first difference on."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
-        return render_ab_divergence(
-            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
-        )
+        return render_ab_divergence(self.shown.duel, self.area(width, height))

@@ -1,10 +1,11 @@
-"""The intervals of an A/B, one row a block, closing in on the margin band or leaving it."""
+"""The confidence intervals of an A/B, one row a block, beside the margin band."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.models.ab_comparison import FunnelInterval
@@ -17,9 +18,12 @@ CROSSINGS = {"─": "┼", "━": "┿"}
 
 
 def compute_ratio_range(looks: Sequence[FunnelInterval], margin: float) -> tuple[float, float]:
-    """The ratios at the two ends of the axis, rounded to 0.05: from what lies lowest, or 0.95, to
-    what lies highest, or 1.05, the margin band included. The first look that is shown is the
-    widest, so that the axis hardly moves; what is beyond 0.01 to 100 is not drawn to scale."""
+    """Return the ratios at the two ends of the axis, rounded to 0.05.
+
+    The range covers all intervals, 0.95 to 1.05, and the margin band. The first interval is the
+    widest, so that the axis hardly moves later. Whatever lies beyond 0.01 to 100 is not drawn to
+    scale.
+    """
     ends = [1 / (1 + margin), 1 + margin, 0.95, 1.05]
     for look in looks:
         ends += [look.low, look.high]
@@ -29,29 +33,23 @@ def compute_ratio_range(looks: Sequence[FunnelInterval], margin: float) -> tuple
 
 
 def render_funnel(
-    looks: Sequence[FunnelInterval],
-    margin: float,
-    role: str,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    small: bool,
+    looks: Sequence[FunnelInterval], margin: float, role: str, area: Area, *, small: bool
 ) -> list[Row]:
-    """`height` rows of `width` columns, the newest interval heavy and at the bottom, then the axis.
+    """Render the intervals, the newest heavy and at the bottom, then the axis.
 
     `role` is the colour of an interval that is clear of the band.
     """
+    g = area.glyphs
     label = SMALL_LABEL_WIDTH if small else LABEL_WIDTH
-    across, down = width - label, height - 1
+    across, down = area.width - label, area.height - 1
     if across < 16 or down < 1:
-        return [[] for _ in range(max(0, height))]
-    shown = _select_shown(looks, down)
+        return [[] for _ in range(max(0, area.height))]
+    visible = _select_shown(looks, down)
     ends = compute_ratio_range(looks, margin)
     draw = _RatioAxis(*ends, across, margin)
     rows: list[Row] = []
-    for i, look in enumerate(shown):
-        newest = i == len(shown) - 1
+    for i, look in enumerate(visible):
+        newest = i == len(visible) - 1
         name = fit(f"block {look.block}", label)
         rows.append(
             [(name, "text.bold" if newest else "muted"), *draw.interval(look, role, newest, g)]
@@ -62,7 +60,7 @@ def render_funnel(
 
 
 def _select_shown(looks: Sequence[FunnelInterval], most: int) -> list[FunnelInterval]:
-    """The newest, and on top the first where they do not all fit."""
+    """Return the newest intervals; if they do not all fit, the first one stays on top."""
     if len(looks) <= most:
         return list(looks)
     if most < 2:
@@ -71,7 +69,7 @@ def _select_shown(looks: Sequence[FunnelInterval], most: int) -> list[FunnelInte
 
 
 class _RatioAxis:
-    """Where ratios stand, from `low` to `high` over `width` columns."""
+    """The positions of ratios from `low` to `high` over `width` columns."""
 
     def __init__(self, low: float, high: float, width: int, margin: float) -> None:
         self._low, self._high, self._width = low, high, width
@@ -79,7 +77,7 @@ class _RatioAxis:
         self._unity = self.place(1.0)
 
     def place(self, ratio: float) -> int:
-        """The column of a ratio; the ends for what lies beyond them."""
+        """Return the column of a ratio, clamped to the ends."""
         share = (ratio - self._low) / (self._high - self._low)
         return min(self._width - 1, max(0, round(share * (self._width - 1))))
 
@@ -89,11 +87,11 @@ class _RatioAxis:
         return ("░", "border") if self._band[0] <= x <= self._band[1] else (" ", "text")
 
     def empty(self, g: Glyphs) -> Row:
-        """The band and unity alone."""
+        """Draw the band and the line of unity alone."""
         return _merge_cells([self._ground(x) for x in range(self._width)], g)
 
     def interval(self, look: FunnelInterval, role: str, newest: bool, g: Glyphs) -> Row:
-        """One interval over band and unity; heavy if it is the newest."""
+        """Draw one interval over the band; the newest is heavy."""
         start, end, middle = map(self.place, (look.low, look.high, look.ratio))
         colour = self._colour(look, role, newest)
         bar, left, right, dot = "━┣┫●" if newest else "─├┤•"
@@ -117,7 +115,7 @@ class _RatioAxis:
         return self._low + x / (self._width - 1) * (self._high - self._low)
 
     def ticks(self) -> str:
-        """Ratios in steps that leave room between them."""
+        """Format ratios in the smallest step that leaves room between them."""
         most = max(2, self._width // MIN_TICK_WIDTH)
         step = next((s for s in STEPS if (self._high - self._low) / s <= most), STEPS[-1])
         line = [" "] * self._width
@@ -134,10 +132,10 @@ class _RatioAxis:
 
 
 def _merge_cells(cells: list[tuple[str, str]], g: Glyphs) -> Row:
-    found: Row = []
+    row: Row = []
     for character, role in cells:
-        if found and found[-1][1] == role:
-            found[-1] = (found[-1][0] + g(character), role)
+        if row and row[-1][1] == role:
+            row[-1] = (row[-1][0] + g(character), role)
         else:
-            found.append((g(character), role))
-    return found
+            row.append((g(character), role))
+    return row

@@ -1,10 +1,11 @@
-"""The verdict of an A/B: one big ratio, how sure it is, what it costs, and its funnel."""
+"""The verdict of an A/B: the ratio in big digits, its certainty, its cost, and its funnel."""
 
 from __future__ import annotations
 
 from txtop import formatting
-from txtop.ui.drawing import big_digits, glyphs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing import big_digits
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
@@ -18,46 +19,41 @@ LABEL_WIDTH = 11
 LETTER_ROLES = {"A": "accent-a", "B": "accent-b"}
 
 
-def render_ab_verdict(
-    shown: ABView, width: int, height: int, g: Glyphs, *, boxed: bool, focused: bool = False
-) -> list[Row]:
-    """The panel with its frame."""
-    across, down = compute_inner_size(width, height, boxed)
-    doubled = boxed and down >= 16 and across > 150
-    left = (2 * LEFT_WIDTH if doubled else LEFT_WIDTH) if boxed else SMALL_LEFT_WIDTH
-    left = min(left, across)
-    said = _render_ratio(shown.comparison, left, g, doubled=doubled, airy=boxed)
-    room = across - left
+def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
+    """Render the panel with its frame."""
+    g = area.glyphs
+    inside = area.inside
+    doubled = area.boxed and inside.height >= 16 and inside.width > 150
+    left = (2 * LEFT_WIDTH if doubled else LEFT_WIDTH) if area.boxed else SMALL_LEFT_WIDTH
+    left = min(left, inside.width)
+    ratio = _render_ratio(view.comparison, left, g, doubled=doubled, airy=area.boxed)
+    room = inside.width - left
     drawn = render_funnel(
-        shown.comparison.looks,
-        shown.margin,
-        shown.comparison.role if shown.comparison.role.startswith("accent") else "text",
-        room,
-        down - (1 if boxed else 0),
-        g,
-        small=not boxed,
+        view.comparison.looks,
+        view.margin,
+        view.comparison.role if view.comparison.role.startswith("accent") else "text",
+        Area(room, inside.height - (1 if area.boxed else 0), g),
+        small=not area.boxed,
     )
-    drawn = [[], *drawn] if boxed else drawn
+    drawn = [[], *drawn] if area.boxed else drawn
     body = [
-        [*crop(said[y] if y < len(said) else [], left), *(drawn[y] if y < len(drawn) else [])]
-        for y in range(down)
+        [*crop(ratio[y] if y < len(ratio) else [], left), *(drawn[y] if y < len(drawn) else [])]
+        for y in range(inside.height)
     ]
-    return draw_frame(
-        "verdict", _render_subtitle(shown), body, width, height, g, boxed=boxed, focused=focused
-    )
+    return draw_frame("verdict", _render_subtitle(view), body, area)
 
 
-def _render_subtitle(shown: ABView) -> Row:
-    said = f"block {shown.block}"
-    if shown.block < shown.first_look:
-        said += f" of at least {shown.first_look}"
-    others = len(shown.comparisons) - 1
-    more = f"{shown.comparison.letter} against A, a for the next · " if others else ""
-    return [(f"{more}{said}", "muted")]
+def _render_subtitle(view: ABView) -> Row:
+    progress = f"block {view.block}"
+    if view.block < view.first_look:
+        progress += f" of at least {view.first_look}"
+    others = len(view.comparisons) - 1
+    more = f"{view.comparison.letter} against A, a for the next · " if others else ""
+    return [(f"{more}{progress}", "muted")]
 
 
 def format_ab_ratio(comparison: ABComparisonView) -> str:
-    """`1.47x`; `12.2x`; `—` where nothing may be said, `…` while nothing can."""
+    """Format the ratio: `1.47x`, `12.2x`; `—` if none can be given, `…` while it is pending."""
     if comparison.value is None:
         return formatting.MISSING if comparison.role == "bad" else formatting.PENDING
     return formatting.format_number(comparison.value) + "x"
@@ -66,7 +62,7 @@ def format_ab_ratio(comparison: ABComparisonView) -> str:
 def _render_ratio(
     comparison: ABComparisonView, width: int, g: Glyphs, *, doubled: bool, airy: bool
 ) -> list[Row]:
-    """Digits with their words beside, then the rows."""
+    """Render the digits with the verdict beside them, then the rows."""
     text = format_ab_ratio(comparison)
     drawn = big_digits.draw_digits(text, g, doubled)
     field = FACTS_AT * (2 if doubled else 1)
@@ -88,7 +84,7 @@ def _render_ratio(
 
 
 def _render_interval(text: str, room: int, g: Glyphs) -> Row:
-    """The interval in bold, what it is good for muted."""
+    """Render the interval in bold and its confidence muted."""
     ends, mark, rest = text.partition("  ")
     if not mark:
         return [(cut(clean(g(text)), room, g("…")), "text")]
@@ -109,7 +105,7 @@ def _render_row(line: tuple[str, str, str, str], width: int, g: Glyphs) -> Row:
 
 
 def _render_wins(value: str) -> Row:
-    """`B 6  A 1`, each in its colour."""
+    """Render `B 6  A 1`, each part in its arm's colour."""
     row: Row = []
     for part in value.split("  "):
         letter = part.split()[0]
@@ -118,11 +114,9 @@ def _render_wins(value: str) -> Row:
 
 
 class ABVerdictPanel(FramedPanel):
-    """The big number of an A/B."""
+    """The verdict of an A/B, in big digits."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is None:
             return []
-        return render_ab_verdict(
-            self.shown.duel, width, height, glyphs.get_glyphs(), boxed=self.boxed
-        )
+        return render_ab_verdict(self.shown.duel, self.area(width, height))

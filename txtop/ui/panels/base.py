@@ -1,4 +1,4 @@
-"""What every panel is: lines made from the newest view, with a frame where there is room."""
+"""The base classes of panels: rows made from the newest view, with a frame if there is room."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ MOVE_BINDINGS: list[BindingType] = [
 
 
 class Panel(LineWidget):
-    """Lines made from a view. `shown` is the newest; drawing waits for `tick`."""
+    """A widget that renders a view; `shown` is the newest view, drawn on `tick`."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.shown = View()
 
     def show(self, view: View) -> None:
-        """Takes a view and draws what it changes."""
+        """Take a view and draw the changes."""
         self.shown = view
         self.tick()
 
 
 class KeysChanged(Message):
-    """What keys mean is another now: the footer says so."""
+    """The meaning of keys changed, so that the footer has to be drawn again."""
 
 
 class FramedPanel(Panel):
-    """A panel with a frame on large terminals, which can have the focus, or all the room."""
+    """A panel with a frame on large terminals, which can have the focus or be zoomed."""
 
     zoomed = False
 
@@ -46,18 +46,18 @@ class FramedPanel(Panel):
         return "panel" if self.boxed else "bg"
 
     def watch_has_focus(self, value: bool) -> None:
-        """Drawn once it is so: the event comes before it."""
+        """Draw after the focus changed; the focus event itself comes too early."""
         super().watch_has_focus(value)
         self.tick()
 
 
 class NavigablePanel(FramedPanel, can_focus=True):
-    """A list that is moved through by keys while it has the focus; the wheel gives it that."""
+    """A list that keys move through while it has the focus; the mouse wheel focuses it."""
 
     BINDINGS: ClassVar[list[BindingType]] = MOVE_BINDINGS
 
     def action_move(self, by: int) -> None:
-        """So many rows down."""
+        """Move down by `by` rows."""
         raise NotImplementedError
 
     def on_mouse_scroll_down(self) -> None:

@@ -1,4 +1,4 @@
-"""The table of the plan: every cell done, running, failed and waiting."""
+"""The table of cells: done, running, failed and waiting."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from textual import events
 
 from txtop.plan.knobs import order_knobs
-from txtop.ui.drawing import charts, glyphs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing import charts
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Align, Row, crop, cut, fit, measure_text
 from txtop.ui.models import cell_sorting
@@ -34,7 +35,7 @@ MIN_WIDE_NOTE_WIDTH = 21
 
 @dataclass(frozen=True)
 class CellColumns:
-    """Which columns a table of this width and content has, and how wide they are."""
+    """The columns of the table at one width and content, and their widths."""
 
     model: int
     precision: int
@@ -50,7 +51,7 @@ class CellColumns:
 
     @property
     def latency(self) -> tuple[tuple[str, str], ...]:
-        """The fields that tell it, and their headings."""
+        """The latency fields, with their headings."""
         return (
             (("forward", "E2E ms" if self.unit == "req/s" else "fwd ms"),)
             if self.encoders
@@ -59,12 +60,12 @@ class CellColumns:
 
     @property
     def work(self) -> str:
-        """The field with the batch, or with the load where cells serve requests."""
+        """The field of the batch, or of the load if cells serve requests."""
         return "offered" if self.served else "batch"
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """The fields that rows can be ordered by, from left to right."""
+        """The fields that rows can be sorted by, from left to right."""
         named = ["model", *(["precision"] if self.precision else [])]
         named += [self.work] if self.batch else []
         named += [name for name, _ in (*self.extra, *self.latency)]
@@ -72,13 +73,15 @@ class CellColumns:
 
 
 def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
-    """Knobs that vary get a column where there is room, and take that of batch or precision where
-    these do not; what is left goes to bar and note.
+    """Choose the columns for `width`.
+
+    Knobs that vary get a column if there is room; they take the column of batch or precision if
+    that does not vary. Bar and note share the rest.
     """
-    known = [row for row in rows if row.rate]
-    encoders = bool(known) and all(row.forward for row in known if row.state != "failed")
-    encoders = encoders and any(row.forward for row in known)
-    mixed = not encoders and any(row.forward for row in known)
+    rated = [row for row in rows if row.rate]
+    encoders = bool(rated) and all(row.forward for row in rated if row.state != "failed")
+    encoders = encoders and any(row.forward for row in rated)
+    mixed = not encoders and any(row.forward for row in rated)
     longest = max((len(row.model) for row in rows), default=0)
     most = 13 if width >= WIDE_FROM else 11 if width >= ROOMY_FROM else 9
     if width >= WIDE_FROM:
@@ -117,11 +120,12 @@ def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
 
 
 def format_load(row: CellRow, *, short: bool) -> str:
-    """`dynamic 4/s`, `batch 8` of a cell that is measured in batches; `cont. 8 cl.` if short."""
-    said = row.offered or f"batch {row.batch}"
+    """Format the load: `dynamic 4/s`, or `batch 8` for a cell measured in batches; `cont. 8 cl.` if
+    short."""
+    load = row.offered or f"batch {row.batch}"
     if not short:
-        return said
-    return re.sub(" clients?$", " cl.", said).replace("continuous", "cont.")
+        return load
+    return re.sub(" clients?$", " cl.", load).replace("continuous", "cont.")
 
 
 def _varies(rows: Sequence[CellRow], name: str) -> bool:
@@ -131,64 +135,54 @@ def _varies(rows: Sequence[CellRow], name: str) -> bool:
 def render_cells(
     rows: Sequence[CellRow],
     running: int | None,
-    width: int,
-    height: int,
-    g: Glyphs,
+    area: Area,
     *,
-    boxed: bool,
-    focused: bool = False,
     cursor: int | None = None,
     first: int | None = None,
     every: Sequence[CellRow] | None = None,
     order: str = "",
     title: str = "cells",
 ) -> list[Row]:
-    """The panel with its frame, from the row `first` on; else the running row stays in sight.
+    """Render the panel with its frame, from row `first` on; without `first` the cursor or the
+    running row stays in view.
 
-    `every` are all cells where `rows` are some of them, in an `order` of their own.
+    `every` are all cells if `rows` are a selection of them, sorted by column `order`.
     """
-    across, down = compute_inner_size(width, height, boxed)
+    g = area.glyphs
+    inside = area.inside
     every = rows if every is None else every
-    shape = choose_columns(every, across)
-    room = max(0, down - 1)
+    shape = choose_columns(every, inside.width)
+    room = max(0, inside.height - 1)
     if first is None:
         first = compute_first_row(len(rows), running if cursor is None else cursor, room)
     best = max((row.rate_value for row in every), default=0.0)
     body = [_render_head(shape, order, g)]
     for i, row in enumerate(rows[first : first + room], start=first):
-        body.append(_render_line(row, shape, best, g, at_cursor=focused and i == cursor))
+        body.append(_render_line(row, shape, best, g, at_cursor=area.focused and i == cursor))
     if every and not rows:
         body.append([("  no cell has these words", "muted")])
     some: Row = (
         [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
     )
-    return draw_frame(
-        title,
-        [*some, *_render_counts(every)],
-        body,
-        width,
-        height,
-        g,
-        boxed=boxed,
-        focused=focused,
-    )
+    return draw_frame(title, [*some, *_render_counts(every)], body, area)
 
 
 def compute_first_row(count: int, at: int | None, room: int) -> int:
-    """The first row on show, so that row `at` is the third from the top where there are enough."""
+    """Return the first visible row, so that row `at` is the third from the top if there are enough
+    rows."""
     if at is None:
         return 0
     return max(0, min(at - RUNNING_ROW, count - room))
 
 
 def scroll_to_row(first: int, at: int, count: int, room: int) -> int:
-    """The first row on show, moved no further than it takes to have row `at` in sight."""
+    """Return the first visible row, moved no further than necessary to keep row `at` in view."""
     first = min(max(first, at - room + 1), at)
     return max(0, min(first, count - room))
 
 
 def _render_counts(rows: Sequence[CellRow]) -> Row:
-    """`2 done · 1 failed · 9 to go`: what may be off the screen."""
+    """Render `2 done · 1 failed · 9 to go`, because rows may be out of view."""
     states = [row.state for row in rows]
     counts = [
         (states.count("done"), "done"),
@@ -196,12 +190,12 @@ def _render_counts(rows: Sequence[CellRow]) -> Row:
         (states.count("skipped"), "skipped"),
         (states.count("waiting") + states.count("running"), "to go"),
     ]
-    said = [f"{n} {word}" for n, word in counts if n]
-    return [(" · ".join(said), "muted")] if said else []
+    parts = [f"{n} {word}" for n, word in counts if n]
+    return [(" · ".join(parts), "muted")] if parts else []
 
 
 def _render_head(shape: CellColumns, order: str, g: Glyphs) -> Row:
-    """The headings; that of the column which rows are ordered by is marked, and no unit with it."""
+    """Render the headings; the sorted column gets a mark in place of its unit."""
     rate = max(8, len(shape.unit) + 1)
     heads: list[tuple[str, str, int, int, Align]] = [
         ("model", "model", shape.model, 0, "left"),
@@ -231,24 +225,24 @@ def _render_line(
     mark, colour = MARKS.get(row.state, ("·", "muted"))
     quiet = row.state in ("waiting", "skipped")
     weight = ".bold" if row.state == "running" or at_cursor else ""
-    word = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
-    number = "muted" if quiet else "text"
-    rate = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
+    text_role = ("accent-a" if at_cursor else "muted" if quiet else "text") + weight
+    number_role = "muted" if quiet else "text"
+    rate_role = {"running": "accent-a.bold", "skipped": "muted"}.get(row.state, "text.bold")
     if row.note == "INVALID":
-        rate = "bad.bold"
+        rate_role = "bad.bold"
     batch = format_load(row, short=shape.gib == 6) if shape.served else str(row.batch)
     ends = fit(batch, shape.batch, "right") + "".join(
         fit(_format_knob(row.knob(name)), wide, "right") for name, wide in shape.extra
     )
-    found: Row = [
+    spans: Row = [
         (f"{g('▸') if at_cursor else g(mark)} ", "accent-a.bold" if at_cursor else colour),
-        (fit(row.model, shape.model - 1, mark=g("…")) + " ", word),
-        (fit(row.precision, shape.precision) + ends, word),
+        (fit(row.model, shape.model - 1, mark=g("…")) + " ", text_role),
+        (fit(row.precision, shape.precision) + ends, text_role),
     ]
-    shown = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
-    found += [(fit(g(text), 9, "right"), number) for text in shown]
-    found.append((fit(g(row.rate), 8, "right"), rate))
-    found.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
+    times = (row.forward,) if shape.encoders else (row.ttft, row.tpot)
+    spans += [(fit(g(text), 9, "right"), number_role) for text in times]
+    spans.append((fit(g(row.rate), 8, "right"), rate_role))
+    spans.append((fit(" " + row.half.replace("±", g("±")), 6), "muted"))
     if shape.bar:
         drawn = (
             charts.draw_bar(row.rate_value / best, shape.bar, g, _choose_bar_role(row))
@@ -256,13 +250,13 @@ def _render_line(
             else []
         )
         drawn = [span for span in drawn if span[1] != "border"] if row.rate_value else []
-        found += [("  ", "text"), *crop(drawn, shape.bar), ("  ", "text")]
-    found.append((fit(g(row.gib), shape.gib, "right") + " " * shape.gap, number))
-    return [*found, *_render_note(row, shape, g)]
+        spans += [("  ", "text"), *crop(drawn, shape.bar), ("  ", "text")]
+    spans.append((fit(g(row.gib), shape.gib, "right") + " " * shape.gap, number_role))
+    return [*spans, *_render_note(row, shape, g)]
 
 
 def _format_knob(value: object) -> str:
-    """A kernel by the name that tells it from the others."""
+    """Format a kernel by the part of its name that differs from the others."""
     return "" if value is None else KERNELS.get(str(value), str(value).removeprefix("sdpa:"))
 
 
@@ -271,21 +265,21 @@ def _choose_bar_role(row: CellRow) -> str:
 
 
 def _render_note(row: CellRow, shape: CellColumns, g: Glyphs) -> Row:
-    """The reason of a failure, else progress, else how it compares."""
+    """Render the reason of a failure, else progress, else the comparison with the reference."""
     if row.state == "failed":
         return [(fit(row.note, shape.note, mark=g("…")), "bad")]
-    said = row.note
+    note = row.note
     if row.ratio and row.state != "running" and row.note != "reference":
         room = shape.note - (len(row.note) + 3 if row.note else 0)
-        words = (*row.badges, row.badges[-1].split()[0], "?")
-        forms = (f"{row.ratio} {word}" for word in words)
+        badges = (*row.badges, row.badges[-1].split()[0], "?")
+        forms = (f"{row.ratio} {word}" for word in badges)
         against = next((form for form in forms if len(form) <= room), "")
-        said = " · ".join(text for text in (row.note, against) if text)
-    return [(fit(g(said), shape.note, mark=g("…")), "muted")]
+        note = " · ".join(text for text in (row.note, against) if text)
+    return [(fit(g(note), shape.note, mark=g("…")), "muted")]
 
 
 class CellsPanel(FilteredListPanel):
-    """The table; with the focus, up and down move a cursor through it."""
+    """The table of cells; while it has the focus, up and down move a cursor."""
 
     name_shown = "cells"
 
@@ -297,7 +291,7 @@ class CellsPanel(FilteredListPanel):
 
     @property
     def rows(self) -> list[CellRow]:
-        """The cells that the words leave, in their order."""
+        """The cells that match the filter, sorted."""
         left: Sequence[CellRow] = self.shown.cells
         if self.words.text:
             left = [row for row in left if self.words.matches(cell_sorting.build_filter_text(row))]
@@ -305,31 +299,31 @@ class CellsPanel(FilteredListPanel):
 
     @property
     def chosen(self) -> CellRow | None:
-        """The cell under the cursor; null without one."""
+        """The cell under the cursor, or None without a cursor."""
         rows = self.rows if self._at is not None else []
         return rows[self._index(rows)] if rows else None
 
     @property
     def selected(self) -> str | None:
-        """Its id."""
+        """The id of the cell under the cursor, or None."""
         return self.chosen.id if self.chosen else None
 
     def _index(self, rows: Sequence[CellRow]) -> int:
-        """Where the cursor is; on the first row when the words left its cell out."""
+        """Return the row of the cursor; the first row if the filter excludes its cell."""
         return next((i for i, row in enumerate(rows) if row.id == self._at), 0)
 
     def next_order(self) -> None:
-        """Orders the rows by the next column that tells them apart; then again as planned."""
-        across, _ = compute_inner_size(*self.size, self.boxed)
-        known = cell_sorting.find_sortable_columns(
-            self.rows, choose_columns(self.shown.cells, across).shown
+        """Sort by the next column whose values differ; after the last one, in the order of the
+        plan."""
+        sortable = cell_sorting.find_sortable_columns(
+            self.rows, choose_columns(self.shown.cells, self.area(*self.size).inside.width).shown
         )
-        self._order = cell_sorting.get_next_column(self._order, known)
+        self._order = cell_sorting.get_next_column(self._order, sortable)
         self._first = 0
         self.tick()
 
     def go_to(self, name: str) -> None:
-        """Puts the cursor on the cell of that id, if it is there."""
+        """Move the cursor to the cell of that id, if it is listed."""
         self._at = name if any(row.id == name for row in self.rows) else self._at
 
     def on_focus(self) -> None:
@@ -349,17 +343,17 @@ class CellsPanel(FilteredListPanel):
 
     @property
     def _room(self) -> int:
-        return max(1, compute_inner_size(*self.size, self.boxed)[1] - 1)
+        return max(1, self.area(*self.size).inside.height - 1)
 
     def action_move(self, by: int) -> None:
-        """Moves the cursor by so many rows."""
+        """Move the cursor by `by` rows."""
         rows = self.rows
         if rows:
             self._at = rows[max(0, min(self._index(rows) + by, len(rows) - 1))].id
         self.tick()
 
     def on_click(self, event: events.Click) -> None:
-        """Puts the cursor on the row under the mouse."""
+        """Move the cursor to the row under the mouse."""
         rows = self.rows
         at = self._first + event.y - 2
         if event.y >= 2 and event.y - 2 < self._room and at < len(rows):
@@ -378,11 +372,7 @@ class CellsPanel(FilteredListPanel):
         return render_cells(
             rows,
             running,
-            width,
-            height,
-            glyphs.get_glyphs(),
-            boxed=self.boxed,
-            focused=self.has_focus,
+            self.area(width, height),
             cursor=cursor,
             first=None if cursor is None else self._first,
             every=self.shown.cells,

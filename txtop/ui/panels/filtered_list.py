@@ -1,4 +1,4 @@
-"""The panels that are moved through: narrowed by words, cells in an order, the log by severity."""
+"""The panels that keys move through and a text filter narrows."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def _starts_word(word: str, text: str) -> bool:
 
 
 class TextFilter(LineInput):
-    """Words that what is listed has to hold, in any order and in letters of either case. Each has
-    to begin a word there, so that `8` is not found in `128`.
+    """A filter of words that match in any order and either case.
 
-    While `typing`, `enter` keeps them and `esc` takes them away.
+    A word has to match the start of a word, so that `8` does not match `128`. While `typing`,
+    `enter` keeps the filter and `esc` clears it.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class TextFilter(LineInput):
         self.typing = False
 
     def handle_key(self, event: events.Key) -> bool:
-        """Whether the key was meant for the words; only while typing."""
+        """Take a key while typing; return whether the filter used it."""
         if not self.typing:
             return False
         if event.key == "escape":
@@ -39,7 +39,7 @@ class TextFilter(LineInput):
         return True
 
     def clear(self) -> bool:
-        """Takes the words away; False where there were none."""
+        """Clear the filter; return False if there was none."""
         had = self.typing or bool(self.text)
         self.text, self.typing = "", False
         return had
@@ -49,14 +49,15 @@ class TextFilter(LineInput):
         return all(_starts_word(word, folded) for word in self.text.casefold().split())
 
     def title(self, name: str) -> str:
-        """`cells /bf16`, with a place for the next letter while typing."""
+        """Return the title of the list with the filter: `cells  /bf16`, with a cursor while
+        typing."""
         if not self.typing:
             return f"{name}  /{self.text}" if self.text else name
         return f"{name}  /{self.text}_"
 
 
 class FilteredListPanel(NavigablePanel):
-    """A list that words narrow."""
+    """A list with a text filter, `words`."""
 
     name_shown = ""
 
@@ -69,20 +70,20 @@ class FilteredListPanel(NavigablePanel):
         return self.words.title(self.name_shown)
 
     def begin(self) -> None:
-        """From now on letters are words to look for."""
+        """Start to type a filter."""
         self.words.typing = True
         self.focus()
         self.apply_filter()
 
     def clear(self) -> bool:
-        """Shows all again; False where all was shown."""
+        """Show all rows again; return False if all were visible."""
         cleared = self.words.clear()
         if cleared:
             self.apply_filter()
         return cleared
 
     def apply_filter(self) -> None:
-        """Other words, or none: draws what they leave."""
+        """Draw after the filter changed."""
         self.tick()
         self.post_message(KeysChanged())
 

@@ -1,4 +1,4 @@
-"""The footer: the keys that work now, each of which can be clicked."""
+"""The footer: the keys of the current screen, each clickable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from txtop.ui.panels.base import KeyHints, Panel
 
 
 class FooterRow(LineWidget):
-    """A click on a key is that key. To be a second base: Textual finds a widget by its first."""
+    """A row of keys that can be clicked. Has to be the second base class: Textual finds a widget's
+    style by the first."""
 
     def keys_now(self) -> KeyHints:
-        """Keys and what they do, most needed first."""
+        """Return keys and their meanings, most important first."""
         raise NotImplementedError
 
     def build(self, width: int, height: int) -> list[Row]:
@@ -29,7 +30,7 @@ class FooterRow(LineWidget):
 
 
 def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
-    """What is possible now; where all do not fit, help and quit (the last two) stay."""
+    """Render the keys that fit; help and quit, the last two, stay longest."""
     row: Row = [(" ", "text")]
     for key, word in _select_fitting_keys(keys, width, g):
         row += [(g(key), "accent-a.bold"), (f" {g(word)}   ", "muted")]
@@ -37,8 +38,8 @@ def render_footer(keys: KeyHints, width: int, g: Glyphs) -> list[Row]:
 
 
 def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
-    """The key that column `x` of the footer names: of several before one word that under `x`, of
-    the word itself the first; empty beside them."""
+    """Return the key at column `x` of the footer; on a label, the first of its keys; empty between
+    them."""
     at = 1
     for key, word in _select_fitting_keys(keys, width, g):
         first = key.split(" ")[0]
@@ -55,12 +56,12 @@ def find_footer_key(keys: KeyHints, width: int, g: Glyphs, x: int) -> str:
 
 
 def _select_fitting_keys(keys: KeyHints, width: int, g: Glyphs) -> KeyHints:
-    shown = list(keys)
-    while len(shown) > 2 and _measure_footer(shown, g) > width:
-        del shown[-3]
-    if len(shown) == 2 and _measure_footer(shown, g) > width:
-        shown = shown[1:]
-    return shown
+    fitting = list(keys)
+    while len(fitting) > 2 and _measure_footer(fitting, g) > width:
+        del fitting[-3]
+    if len(fitting) == 2 and _measure_footer(fitting, g) > width:
+        fitting = fitting[1:]
+    return fitting
 
 
 def _measure_footer(keys: KeyHints, g: Glyphs) -> int:
@@ -68,7 +69,7 @@ def _measure_footer(keys: KeyHints, g: Glyphs) -> int:
 
 
 class FooterPanel(Panel, FooterRow):
-    """What a session's screen was told last."""
+    """The footer of a session's screen."""
 
     def __init__(self, keys: KeyHints, *, id: str) -> None:
         super().__init__(id=id)

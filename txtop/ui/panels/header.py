@@ -1,4 +1,4 @@
-"""The header: what is measured and how far it is."""
+"""The header row: the model or the arms, and the progress."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ ARM_ROLES = ("accent-a", "accent-b")
 STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")
 
 
-def render_header(shown: View, width: int, g: Glyphs) -> list[Row]:
-    """What is measured at the left, how far it is at the right."""
-    if shown.duel is not None:
-        return _render_ab_header(shown, shown.duel, width, g)
+def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
+    """Render the model at the left and the progress at the right."""
+    if view.duel is not None:
+        return _render_ab_header(view, view.duel, width, g)
     name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
-    model = clean(shown.model)
-    wanted = measure_row(name) + measure_text(model)
-    if shown.playback:
-        told = wanted + sum(3 + measure_text(clean(g(fact))) for fact in shown.facts[:2])
-        endings = _list_replay_endings(shown)[
-            0 if told + measure_row(_list_replay_endings(shown)[0]) + GAP <= width else 1 :
+    model = clean(view.model)
+    least = measure_row(name) + measure_text(model)
+    if view.playback:
+        full = least + sum(3 + measure_text(clean(g(fact))) for fact in view.facts[:2])
+        endings = _list_replay_endings(view)[
+            0 if full + measure_row(_list_replay_endings(view)[0]) + GAP <= width else 1 :
         ]
     else:
-        endings = _list_run_endings(shown, g)
-    right = next((e for e in endings if measure_row(e) + GAP + wanted <= width), endings[-1])
+        endings = _list_run_endings(view, g)
+    right = next((e for e in endings if measure_row(e) + GAP + least <= width), endings[-1])
     room = width - measure_row(right) - GAP
     if room < measure_row(name) + 4:
         right, room = [], width
     left: Row = [*name, (cut(model, max(0, room - measure_row(name)), g("…")), "text.bold")]
-    for fact in shown.facts:
+    for fact in view.facts:
         more = " · " + g(fact)
         if measure_row(left) + measure_text(clean(more)) > room:
             break
@@ -49,15 +49,15 @@ def render_header(shown: View, width: int, g: Glyphs) -> list[Row]:
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
-def _render_ab_header(shown: View, duel: ABView, width: int, g: Glyphs) -> list[Row]:
-    """The arms at the left, how far it is at the right."""
+def _render_ab_header(view: View, duel: ABView, width: int, g: Glyphs) -> list[Row]:
+    """Render the arms at the left and the progress at the right."""
     endings = (
-        _list_replay_endings(shown)
-        if shown.playback
-        else _list_run_endings(shown, g, _render_block_count(duel))
+        _list_replay_endings(view)
+        if view.playback
+        else _list_run_endings(view, g, _render_block_count(duel))
     )
-    wanted = measure_row(_render_arms(replace(duel, shared=()), width, g))
-    right = next((e for e in endings if measure_row(e) + GAP + wanted <= width), endings[-1])
+    least = measure_row(_render_arms(replace(duel, shared=()), width, g))
+    right = next((e for e in endings if measure_row(e) + GAP + least <= width), endings[-1])
     left = _render_arms(duel, width - measure_row(right) - GAP, g)
     space = width - measure_row(left) - measure_row(right)
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
@@ -68,19 +68,19 @@ def _render_block_count(duel: ABView) -> Row:
     return [("   block ", "muted"), (str(duel.block), "text.bold"), (more, "muted")]
 
 
-def _render_arms(shown: ABView, room: int, g: Glyphs) -> Row:
-    """The arms by what differs between them, then what they share, as far as there is room."""
+def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
+    """Render the arms by their differences, then the facts they share, as room permits."""
     row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
-    if shown.model:
-        row.append((f"  {cut(clean(shown.model), max(4, room // 4), g('…'))}", "text.bold"))
-    for i, lane in enumerate(shown.sides):
+    if view.model:
+        row.append((f"  {cut(clean(view.model), max(4, room // 4), g('…'))}", "text.bold"))
+    for i, lane in enumerate(view.sides):
         role = ARM_ROLES[i]
         more: Row = [("  against" if i and room > 60 else "", "muted")]
         more += [(f"  {lane.letter} ", f"{role}.bold"), (cut(clean(lane.name), 28, g("…")), role)]
         if measure_row(row) + measure_row(more) > room:
             break
         row += more
-    for fact in shown.shared:
+    for fact in view.shared:
         more = [(" · " + g(fact), "muted")]
         if measure_row(row) + measure_row(more) > room:
             break
@@ -88,54 +88,60 @@ def _render_arms(shown: ABView, room: int, g: Glyphs) -> Row:
     return row
 
 
-def render_side_by_side_header(shown: SideBySideView, width: int, g: Glyphs) -> list[Row]:
-    """The two sessions of a comparison, by their letters, and whether they can be compared."""
+def render_side_by_side_header(comparison: SideBySideView, width: int, g: Glyphs) -> list[Row]:
+    """Render the two compared sessions with their letters, and whether they are comparable."""
     row: Row = [(" txtop", "accent-a.bold")]
-    sign = f"{g('▲')} " if shown.level == "warn" else ""
-    said = clean(f"{sign}{shown.comparable or 'side by side'} ")
-    names = 2 * (4 + min(24, max(measure_text(clean(v.name)) for v in (shown.left, shown.right))))
-    said = cut(said, max(0, width - measure_row(row) - names - 2), g("…"))
-    room = max(4, (width - measure_row(row) - measure_text(said) - 10) // 2)
-    for letter, role, view in (("A", "accent-a", shown.left), ("B", "accent-b", shown.right)):
+    sign = f"{g('▲')} " if comparison.level == "warn" else ""
+    comparable = clean(f"{sign}{comparison.comparable or 'side by side'} ")
+    names = 2 * (
+        4 + min(24, max(measure_text(clean(v.name)) for v in (comparison.left, comparison.right)))
+    )
+    comparable = cut(comparable, max(0, width - measure_row(row) - names - 2), g("…"))
+    room = max(4, (width - measure_row(row) - measure_text(comparable) - 10) // 2)
+    for letter, role, view in (
+        ("A", "accent-a", comparison.left),
+        ("B", "accent-b", comparison.right),
+    ):
         row += [
             (f"  {letter} ", f"{role}.bold"),
             (cut(clean(view.name), room, g("…")), "text.bold"),
         ]
-    space = width - measure_row(row) - measure_text(said)
-    return [crop([*row, (" " * max(1, space), "text"), (said, shown.level)], width)]
+    space = width - measure_row(row) - measure_text(comparable)
+    return [crop([*row, (" " * max(1, space), "text"), (comparable, comparison.level)], width)]
 
 
-def _list_run_endings(shown: View, g: Glyphs, where: Row | None = None) -> list[Row]:
-    """The right side of a run, from all to nothing; `where` it is, if not at a cell."""
-    time = formatting.format_clock(shown.clock_ns)
-    if shown.ended:
-        bad = shown.ended == "failed" or shown.failed > 0
-        mark = "✗" if shown.ended == "failed" else "✓" if shown.ended == "done" else "■"
-        role = "bad" if shown.ended == "failed" else "ok" if not bad else "muted"
-        state: Row = [(f"{g(mark)} ", role), (shown.ended, "text.bold"), (f" {time}", "text")]
-    elif shown.paused:
+def _list_run_endings(view: View, g: Glyphs, where: Row | None = None) -> list[Row]:
+    """Return the right end of a run's header, longest form first; `where` replaces the position in
+    the cells."""
+    time = formatting.format_clock(view.clock_ns)
+    if view.ended:
+        bad = view.ended == "failed" or view.failed > 0
+        mark = "✗" if view.ended == "failed" else "✓" if view.ended == "done" else "■"
+        role = "bad" if view.ended == "failed" else "ok" if not bad else "muted"
+        state: Row = [(f"{g(mark)} ", role), (view.ended, "text.bold"), (f" {time}", "text")]
+    elif view.paused:
         state = [(f"{g('‖')} ", "accent-a"), ("PAUSED", "text.bold"), (f" {time}", "text")]
     else:
         state = [(f"{g('●')} ", "accent-a"), ("REC", "text.bold"), (f" {time}", "text")]
     where = where or [
         ("   cell ", "muted"),
-        (str(shown.position), "text.bold"),
-        (f"/{shown.count}", "muted"),
+        (str(view.position), "text.bold"),
+        (f"/{view.count}", "muted"),
     ]
-    left: Row = [("   left ", "muted"), (g(shown.left), "text")] if shown.left else []
+    left: Row = [("   left ", "muted"), (g(view.left), "text")] if view.left else []
     end: Row = [(" ", "text")]
     return [[*state, *where, *left, *end], [*state, *where, *end], [*state, *end]]
 
 
-def _list_replay_endings(shown: View) -> list[Row]:
-    name: Row = [("replay  ", "accent-a.bold"), (shown.name, "text")]
-    date: Row = [(f"   recorded {shown.recorded}", "muted")] if shown.recorded else []
+def _list_replay_endings(view: View) -> list[Row]:
+    name: Row = [("replay  ", "accent-a.bold"), (view.name, "text")]
+    date: Row = [(f"   recorded {view.recorded}", "muted")] if view.recorded else []
     end: Row = [(" ", "text")]
     return [[*name, *date, *end], [*name, *end], [name[0], *end]]
 
 
 class HeaderPanel(Panel):
-    """Row 0."""
+    """The first row of the screen."""
 
     def build(self, width: int, height: int) -> list[Row]:
         return render_header(self.shown, width, glyphs.get_glyphs())

@@ -1,9 +1,9 @@
-"""The machine beside the measurement: rates as sparks, capacities as bars."""
+"""The machine panel beside the measurement: rates as sparklines, capacities as bars."""
 
 from __future__ import annotations
 
-from txtop.ui.drawing import glyphs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView
@@ -15,51 +15,33 @@ from txtop.ui.panels.base import FramedPanel
 from txtop.ui.panels.machine_gauge import HEAD_WIDTH, VALUE_WIDTH, render_gauge, render_roofline
 
 
-def render_machine(
-    shown: MachineView,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    boxed: bool,
-    focused: bool = False,
-    title: str = "this machine",
-) -> list[Row]:
-    """The panel with its frame."""
-    across, down = compute_inner_size(width, height, boxed)
-    body = _render_columns(shown, across, down, g) if not boxed and down < 6 else []
-    subtitle: Row = [(shown.title, "muted")] if shown.title else []
-    return draw_frame(
-        title,
-        subtitle,
-        body or render_machine_rows(shown, across, down, g),
-        width,
-        height,
-        g,
-        boxed=boxed,
-        focused=focused,
-    )
+def render_machine(view: MachineView, area: Area, *, title: str = "this machine") -> list[Row]:
+    """Render the panel with its frame."""
+    inside = area.inside
+    body = _render_columns(view, inside) if not area.boxed and inside.height < 6 else []
+    subtitle: Row = [(view.title, "muted")] if view.title else []
+    return draw_frame(title, subtitle, body or render_machine_rows(view, inside), area)
 
 
-def compute_small_height(shown: MachineView) -> int:
-    """Rows that the panel wants on a small terminal, heading included; the same before and after
+def compute_small_height(view: MachineView) -> int:
+    """Return the rows of the panel on a small terminal, heading included; the same before and after
     the first token."""
-    watched = [each for each in shown.host if each.label != MBU]
-    return 4 if shown.gpus or len(watched) > 2 else 3
+    watched = [gauge for gauge in view.host if gauge.label != MBU]
+    return 4 if view.gpus or len(watched) > 2 else 3
 
 
-def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
-    """One row a gauge, blank rows between devices where there is room for them, and what bounds the
-    cell."""
-    if not shown.host and not shown.gpus:
+def render_machine_rows(view: MachineView, area: Area) -> list[Row]:
+    """Render one row a gauge, blank rows between devices if there is room, and the roofline."""
+    g = area.glyphs
+    if not view.host and not view.gpus:
         return [[], [("waiting for first reading", "muted")]]
-    host = [render_gauge(each, width, g) for each in shown.host]
-    full = [_render_gpu(each, width, g) for each in shown.gpus]
+    host = [render_gauge(gauge, area.width, g) for gauge in view.host]
+    full = [_render_gpu(gauge, area.width, g) for gauge in view.gpus]
     airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
     tight = [*host, *(row for rows in full for row in rows)]
-    under = render_roofline(shown.roof, width) if shown.roof else []
+    under = render_roofline(view.roof, area.width) if view.roof else []
     apart: list[Row] = [[]] if under and not full else []
-    short = [_render_gpu_line(each, width, g) for each in shown.gpus]
+    short = [_render_gpu_line(gauge, area.width, g) for gauge in view.gpus]
     for rows in (
         [*airy, *apart, *under],
         [*tight, *under],
@@ -67,28 +49,29 @@ def render_machine_rows(shown: MachineView, width: int, height: int, g: Glyphs) 
         tight,
         [*host, *short, *(([], *under) if under else ())],
     ):
-        if len(rows) <= height:
+        if len(rows) <= area.height:
             return rows
-    room = max(1, height - len(host))
+    room = max(1, area.height - len(host))
     if len(short) > room:
         more: Row = [(f"{len(short) - room + 1} more", "muted")]
         short = [*short[: room - 1], more]
     return [*host, *short]
 
 
-def _render_columns(shown: MachineView, width: int, height: int, g: Glyphs) -> list[Row]:
-    """The host left, the first GPU right, the rest of what there is to say in one line."""
-    if not shown.host and not shown.gpus:
+def _render_columns(view: MachineView, area: Area) -> list[Row]:
+    """Render the host at the left, the first GPU at the right, and the rest in one line."""
+    g = area.glyphs
+    if not view.host and not view.gpus:
         return [[("waiting for first reading", "muted")]]
     last: Row = []
-    if not shown.gpus:
-        rows = [render_gauge(each, width, g) for each in shown.host[:2]]
-        last = _render_values(shown.host[2:])
-        return [*rows, last][:height]
-    half = (width - 2) // 2
-    first = shown.gpus[0]
-    left = [render_gauge(each, half, g) for each in shown.host[:2]]
-    right = [render_gauge(each, width - half - 2, g) for each in first.gauges[:2]]
+    if not view.gpus:
+        rows = [render_gauge(gauge, area.width, g) for gauge in view.host[:2]]
+        last = _render_values(view.host[2:])
+        return [*rows, last][: area.height]
+    half = (area.width - 2) // 2
+    first = view.gpus[0]
+    left = [render_gauge(gauge, half, g) for gauge in view.host[:2]]
+    right = [render_gauge(gauge, area.width - half - 2, g) for gauge in first.gauges[:2]]
     rows = [
         [
             *crop(left[y] if y < len(left) else [], half),
@@ -99,34 +82,34 @@ def _render_columns(shown: MachineView, width: int, height: int, g: Glyphs) -> l
     ]
     return [
         *rows,
-        [*_render_values((*shown.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)],
+        [*_render_values((*view.host[2:], *first.gauges[2:])), *_render_short_facts(first, g)],
     ]
 
 
 def _render_values(gauges: tuple[Gauge, ...]) -> Row:
-    """Gauges without a picture: `power  412 W`."""
+    """Render gauges as text: `power  412 W`."""
     row: Row = []
-    for each in gauges:
+    for gauge in gauges:
         row += [
-            (f"{each.label} ", "muted"),
-            (each.value, "text.bold"),
-            (f" {each.unit}   ", "muted"),
+            (f"{gauge.label} ", "muted"),
+            (gauge.value, "text.bold"),
+            (f" {gauge.unit}   ", "muted"),
         ]
     return row
 
 
-def _render_gpu(shown: GpuView, width: int, g: Glyphs) -> list[Row]:
+def _render_gpu(gpu: GpuView, width: int, g: Glyphs) -> list[Row]:
     own, others = (
-        GpuView((), tuple(f for f in shown.facts if (f.label == OTHERS) is apart))
+        GpuView((), tuple(f for f in gpu.facts if (f.label == OTHERS) is apart))
         for apart in (False, True)
     )
-    rows = [*(render_gauge(each, width, g) for each in shown.gauges), _render_facts(own, "   ", g)]
+    rows = [*(render_gauge(gauge, width, g) for gauge in gpu.gauges), _render_facts(own, "   ", g)]
     return [*rows, _render_facts(others, "   ", g)] if others.facts else rows
 
 
-def _render_facts(shown: GpuView, gap: str, g: Glyphs) -> Row:
+def _render_facts(gpu: GpuView, gap: str, g: Glyphs) -> Row:
     row: Row = []
-    for fact in shown.facts:
+    for fact in gpu.facts:
         if fact.bad:
             row.append((f"{g('▲')} {fact.value}", "warn.bold"))
         else:
@@ -136,27 +119,27 @@ def _render_facts(shown: GpuView, gap: str, g: Glyphs) -> Row:
     return row
 
 
-def _render_short_facts(shown: GpuView, g: Glyphs) -> Row:
-    """The same without the labels that a unit makes needless, the throttle last."""
-    measured = [fact for fact in shown.facts if fact.unit]
+def _render_short_facts(gpu: GpuView, g: Glyphs) -> Row:
+    """Render the facts without labels that a unit makes redundant, throttling last."""
+    measured = [fact for fact in gpu.facts if fact.unit]
     row: Row = []
     for fact in reversed(measured):
         row += [(fact.value, "text.bold"), (f" {g(fact.unit)}   ", "muted")]
-    others = tuple(fact for fact in shown.facts if not fact.unit)
+    others = tuple(fact for fact in gpu.facts if not fact.unit)
     return [*row, *_render_facts(GpuView((), others), "   ", g)]
 
 
-def _render_gpu_line(shown: GpuView, width: int, g: Glyphs) -> Row:
-    """A whole GPU in one row, where there are many."""
-    rate = next((each for each in shown.gauges if each.share is None), None)
-    memory = next((each for each in shown.gauges if each.share is not None), None)
+def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
+    """Render a GPU in one row, for machines with many."""
+    rate = next((gauge for gauge in gpu.gauges if gauge.share is None), None)
+    memory = next((gauge for gauge in gpu.gauges if gauge.share is not None), None)
     tail: Row = []
     if memory is not None:
         tail = [
             (f"  {fit(g(memory.value), VALUE_WIDTH, 'right')}", "text.bold"),
             (f" of {memory.capacity} GiB", "muted"),
         ]
-    tail += [(f"  {g('▲')} {fact.value}", "warn.bold") for fact in shown.facts if fact.bad]
+    tail += [(f"  {g('▲')} {fact.value}", "warn.bold") for fact in gpu.facts if fact.bad]
     taken = sum(measure_text(clean(text)) for text, _ in tail)
     head = (
         render_gauge(rate, max(HEAD_WIDTH, width - taken), g)
@@ -167,7 +150,7 @@ def _render_gpu_line(shown: GpuView, width: int, g: Glyphs) -> Row:
 
 
 class MachinePanel(FramedPanel, can_focus=True):
-    """The machine. It is drawn once a second of the session."""
+    """The machine panel, redrawn once a second of session time."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -184,22 +167,7 @@ class MachinePanel(FramedPanel, can_focus=True):
             super().show(view)
 
     def build(self, width: int, height: int) -> list[Row]:
+        area = self.area(width, height)
         if self.zoomed:
-            shown, focused = self.shown, self.has_focus
-            return machine_detail.render_machine_detail(
-                shown.machine,
-                shown.whole,
-                width,
-                height,
-                glyphs.get_glyphs(),
-                boxed=self.boxed,
-                focused=focused,
-            )
-        return render_machine(
-            self.shown.machine,
-            width,
-            height,
-            glyphs.get_glyphs(),
-            boxed=self.boxed,
-            focused=self.has_focus,
-        )
+            return machine_detail.render_machine_detail(self.shown.machine, self.shown.whole, area)
+        return render_machine(self.shown.machine, area)

@@ -1,4 +1,4 @@
-"""Every core of the machine: a grid of loads with their histories, or a sign for each."""
+"""The cores of the machine: a grid of loads with their histories, or one sign a core."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ MAX_SPARK_ROWS = 3
 _NUMBER, _LOAD, _SPARK, _GAP = 3, 4, 4, 2
 
 
-def render_heading(word: str, said: str) -> Row:
-    """What the rows under it are."""
-    return [(word, "text.bold"), (f"  {said}" if said else "", "muted")]
+def render_heading(word: str, remark: str) -> Row:
+    """Render the heading of a part."""
+    return [(word, "text.bold"), (f"  {remark}" if remark else "", "muted")]
 
 
 def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
-    """A grid of cores with their histories, in as few columns as it takes; else a sign for each."""
+    """Render a grid of cores with their histories in as few columns as possible, else one sign a
+    core."""
     if room < MIN_ROWS:
         return []
     narrow = _NUMBER + _LOAD + 1 + _SPARK + _GAP
@@ -34,7 +35,7 @@ def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> lis
     high = max(1, min(MAX_SPARK_ROWS, (room - 1) // lines))
     spark = wide - _NUMBER - _LOAD - 1 - _GAP
     points = spark * (2 if g.mode == "braille" else 1)
-    seconds = min(max(len(each.history) for each in cores), points)
+    seconds = min(max(len(core.history) for core in cores), points)
     rows: list[Row] = [render_heading("cores", f"load in %, each over the last {seconds} s")]
     for line in range(lines):
         block: list[Row] = [[] for _ in range(high)]
@@ -61,7 +62,7 @@ def _format_load(core: Core, g: Glyphs) -> str:
 
 
 def _render_signs(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> list[Row]:
-    """Every core as one sign as high as its load."""
+    """Render one sign a core, as high as its load."""
     rows: list[Row] = [render_heading("cores", f"{len(cores)}, each as high as its load is now")]
     points = [core.now for core in cores]
     for first in range(0, len(points), max(1, width)):

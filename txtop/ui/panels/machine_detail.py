@@ -1,7 +1,7 @@
-"""The machine's panel with all the room: cores, GPUs and foreign processes beside the usual rows.
+"""The zoomed machine panel: cores, GPUs and foreign processes beside the usual rows.
 
-Parts stand one above the other, or host and GPUs side by side; each takes the richest form for
-which there is room, and leaves the rest to those after it.
+Parts stand one above the other, or host and GPUs side by side. Each part takes the richest form
+that fits and leaves the rest to those after it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from txtop.ui.drawing import charts
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row
 from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
@@ -23,44 +24,27 @@ SIDE_BY_SIDE_FROM = 100
 GAP_WIDTH = 3
 SPARK_WIDTH = 8
 MAX_NAME_WIDTH = 40
-# A part draws at most the rows that it is given.
+# Renders a part in at most the given count of rows.
 PartRenderer = Callable[[int], list[Row]]
 
 
-def render_machine_detail(
-    shown: MachineView,
-    more: MachineDetailView,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    boxed: bool,
-    focused: bool = False,
-) -> list[Row]:
-    """The panel with its frame."""
-    across, down = compute_inner_size(width, height, boxed)
-    subtitle: Row = [(g(shown.title), "muted")] if shown.title else []
-    return draw_frame(
-        "this machine",
-        subtitle,
-        _render_body(shown, more, across, down, g),
-        width,
-        height,
-        g,
-        boxed=boxed,
-        focused=focused,
-    )
+def render_machine_detail(view: MachineView, more: MachineDetailView, area: Area) -> list[Row]:
+    """Render the panel with its frame."""
+    inside = area.inside
+    subtitle: Row = [(area.glyphs(view.title), "muted")] if view.title else []
+    return draw_frame("this machine", subtitle, _render_body(view, more, inside), area)
 
 
-def _render_body(
-    shown: MachineView, more: MachineDetailView, width: int, height: int, g: Glyphs
-) -> list[Row]:
-    if not shown.host and not shown.gpus:
+def _render_body(view: MachineView, more: MachineDetailView, area: Area) -> list[Row]:
+    g = area.glyphs
+    if not view.host and not view.gpus:
         return [[], [("waiting for first reading", "muted")]]
-    if shown.gpus and width >= SIDE_BY_SIDE_FROM:
-        half = (width - GAP_WIDTH) // 2
-        left = _stack_parts(_list_host_parts(shown, more, half, g), height)
-        right = _stack_parts(_list_gpu_parts(shown, more, width - half - GAP_WIDTH, g), height)
+    if view.gpus and area.width >= SIDE_BY_SIDE_FROM:
+        half = (area.width - GAP_WIDTH) // 2
+        left = _stack_parts(_list_host_parts(view, more, half, g), area.height)
+        right = _stack_parts(
+            _list_gpu_parts(view, more, area.width - half - GAP_WIDTH, g), area.height
+        )
         return [
             [
                 *crop(left[y] if y < len(left) else [], half),
@@ -69,27 +53,27 @@ def _render_body(
             ]
             for y in range(max(len(left), len(right)))
         ]
-    parts = _list_host_parts(shown, more, width, g)
-    return _stack_parts([*parts, *_list_gpu_parts(shown, more, width, g)], height)
+    parts = _list_host_parts(view, more, area.width, g)
+    return _stack_parts([*parts, *_list_gpu_parts(view, more, area.width, g)], area.height)
 
 
 def _stack_parts(parts: Sequence[tuple[int, PartRenderer]], height: int) -> list[Row]:
-    """Each part with what those after it do not need at least; blank rows between them where
-    there is room."""
+    """Give each part the rows that those after it do not need at least; add blank rows between
+    parts if there is room."""
     drawn: list[list[Row]] = []
     for i, (_, part) in enumerate(parts):
         taken = sum(map(len, drawn)) + sum(least for least, _ in parts[i + 1 :])
         drawn.append(part(max(0, height - taken)))
-    shown = [rows for rows in drawn if rows]
-    if sum(map(len, shown)) + len(shown) - 1 <= height:
-        shown = [rows if i == 0 else [[], *rows] for i, rows in enumerate(shown)]
-    return [row for rows in shown for row in rows][:height]
+    filled = [rows for rows in drawn if rows]
+    if sum(map(len, filled)) + len(filled) - 1 <= height:
+        filled = [rows if i == 0 else [[], *rows] for i, rows in enumerate(filled)]
+    return [row for rows in filled for row in rows][:height]
 
 
 def _list_host_parts(
-    shown: MachineView, more: MachineDetailView, width: int, g: Glyphs
+    view: MachineView, more: MachineDetailView, width: int, g: Glyphs
 ) -> list[tuple[int, PartRenderer]]:
-    gauges = [*shown.host]
+    gauges = [*view.host]
     if more.swap is not None:
         gauges.insert(2, more.swap)
     least = len(gauges) + bool(more.host)
@@ -107,19 +91,19 @@ def _list_host_parts(
 
 
 def _list_gpu_parts(
-    shown: MachineView, more: MachineDetailView, width: int, g: Glyphs
+    view: MachineView, more: MachineDetailView, width: int, g: Glyphs
 ) -> list[tuple[int, PartRenderer]]:
-    bound = render_roofline(shown.roof, width) if shown.roof else []
+    bound = render_roofline(view.roof, width) if view.roof else []
     under: list[tuple[int, PartRenderer]] = (
         [(len(bound), lambda room: bound[:room])] if bound else []
     )
-    if not shown.gpus:
+    if not view.gpus:
         return under
-    told = 1 if more.others is None else 1 + min(3, len(more.others))
+    least = 1 if more.others is None else 1 + min(3, len(more.others))
     return [
-        (len(shown.gpus), lambda room: _render_gpus(shown.gpus, more.gpus, width, room, g)),
+        (len(view.gpus), lambda room: _render_gpus(view.gpus, more.gpus, width, room, g)),
         *under,
-        (told, lambda room: _render_foreign_processes(more, width, room, g)),
+        (least, lambda room: _render_foreign_processes(more, width, room, g)),
     ]
 
 
@@ -128,48 +112,48 @@ def _render_host(
 ) -> list[Row]:
     spare = max(0, room - len(gauges) - bool(facts))
     high = min(MAX_SPARK_ROWS, 1 + spare // 8)
-    rows = [row for each in gauges for row in _render_tall_gauge(each, width, high, g)]
+    rows = [row for gauge in gauges for row in _render_tall_gauge(gauge, width, high, g)]
     if facts:
         rows.append(_render_facts(facts, width, g))
     return rows[:room]
 
 
-def _render_tall_gauge(shown: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
-    """One gauge; the history of a rate `high` rows high."""
-    rows = [render_gauge(shown, width, g)]
-    if high <= 1 or shown.share is not None or not shown.history or width - HEAD_WIDTH < 4:
+def _render_tall_gauge(gauge: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
+    """Render one gauge; the history of a rate is `high` rows high."""
+    rows = [render_gauge(gauge, width, g)]
+    if high <= 1 or gauge.share is not None or not gauge.history or width - HEAD_WIDTH < 4:
         return rows
-    drawn = charts.draw_area(shown.history, width - HEAD_WIDTH, high, shown.top, g)
+    drawn = charts.draw_area(gauge.history, width - HEAD_WIDTH, high, gauge.top, g)
     heads: list[Row] = [[*rows[0][:-1]], *([(" " * HEAD_WIDTH, "text")] for _ in range(high - 1))]
     return [[*head, (line, "plot")] for head, line in zip(heads, drawn, strict=True)]
 
 
 def _render_facts(facts: Sequence[Fact], width: int, g: Glyphs) -> Row:
-    """As many facts as there is room for, whole ones alone."""
+    """Render as many whole facts as fit."""
     row: Row = []
     for fact in facts:
         unit = f" {g(fact.unit)}" if fact.unit else ""
         if fact.bad:
-            each: Row = [(f"{g('▲')} {fact.value}{unit}", "warn.bold")]
+            spans: Row = [(f"{g('▲')} {fact.value}{unit}", "warn.bold")]
         else:
-            each = [(f"{fact.label} ", "muted"), (fact.value, "text.bold"), (unit, "muted")]
+            spans = [(f"{fact.label} ", "muted"), (fact.value, "text.bold"), (unit, "muted")]
         gap: Row = [("   ", "text")] if row else []
-        if measure_row(row) + measure_row(gap) + measure_row(each) > width:
+        if measure_row(row) + measure_row(gap) + measure_row(spans) > width:
             break
-        row += [*gap, *each]
+        row += [*gap, *spans]
     return row
 
 
 def _render_gpus(
     gpus: Sequence[GpuView], more: Sequence[tuple[Fact, ...]], width: int, room: int, g: Glyphs
 ) -> list[Row]:
-    """Each GPU in as many rows as all can have; one row each where there are many."""
-    each = room // len(gpus)
+    """Render the GPUs in equal shares of the rows; in one row each if there are many."""
+    share = room // len(gpus)
     rows: list[Row] = []
     for i, gpu in enumerate(gpus):
-        full = _render_gpu(gpu, more[i] if i < len(more) else (), width, each, g)
-        rows += full[:each] if each else []
-    if each:
+        full = _render_gpu(gpu, more[i] if i < len(more) else (), width, share, g)
+        rows += full[:share] if share else []
+    if share:
         return rows if rows[-1] else rows[:-1]
     short = [_render_gpu_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
     return [*short, [(f"{len(gpus) - len(short)} more", "muted")]][:room]
@@ -189,7 +173,7 @@ def _render_gpu(
     if room > 1:
         gpu = _move_mbu_to_facts(gpu)
     if room > len(gpu.gauges):
-        rows = [render_gauge(each, width, g) for each in gpu.gauges]
+        rows = [render_gauge(gauge, width, g) for gauge in gpu.gauges]
         return [*rows, _render_facts(_sort_bad_first(gpu.facts), width, g)]
     if room > 1:
         here = [fact for fact in gpu.facts if fact.label == "temp"]
@@ -202,11 +186,12 @@ def _render_gpu(
 
 
 def _move_mbu_to_facts(gpu: GpuView) -> GpuView:
-    """One GPU alone has it: its rows are then as many as those of the others."""
+    """Move MBU from the gauges to the facts: only one GPU has it, and rows should match those of
+    the others."""
     facts = tuple(
-        Fact(each.label, each.value, each.unit) for each in gpu.gauges if each.label == MBU
+        Fact(gauge.label, gauge.value, gauge.unit) for gauge in gpu.gauges if gauge.label == MBU
     )
-    gauges = tuple(each for each in gpu.gauges if each.label != MBU)
+    gauges = tuple(gauge for gauge in gpu.gauges if gauge.label != MBU)
     return GpuView(gauges, (*facts, *gpu.facts))
 
 
@@ -215,7 +200,7 @@ def _sort_bad_first(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def _wrap_facts(facts: Sequence[Fact], width: int, g: Glyphs) -> list[Row]:
-    """All facts, in as many rows as they take."""
+    """Render all facts in as many rows as necessary."""
     rows: list[Row] = []
     left = list(facts)
     while left:
@@ -232,38 +217,38 @@ def _wrap_facts(facts: Sequence[Fact], width: int, g: Glyphs) -> list[Row]:
 
 
 def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
-    """A whole GPU in one row: its load with its history, and as much else as there is room for,
-    memory and what is wrong before power and heat."""
-    rate = next((each for each in gpu.gauges if each.share is None), None)
-    wanted: list[tuple[int, Row]] = []
-    for each in gpu.gauges:
-        if each.capacity:
-            wanted.append(
+    """Render a GPU in one row: its load with the history, then as much as fits, memory and problems
+    before power and temperature."""
+    rate = next((gauge for gauge in gpu.gauges if gauge.share is None), None)
+    parts: list[tuple[int, Row]] = []
+    for gauge in gpu.gauges:
+        if gauge.capacity:
+            parts.append(
                 (
                     0,
                     [
-                        (fit(g(each.value), 7, "right"), "text.bold"),
-                        (f" of {each.capacity} GiB", "muted"),
+                        (fit(g(gauge.value), 7, "right"), "text.bold"),
+                        (f" of {gauge.capacity} GiB", "muted"),
                     ],
                 )
             )
-        elif each is not rate:
-            name: Row = [(f"  {each.label}", "muted")] if each.label == MBU else []
-            value: Row = [(fit(g(each.value), 4 if name else 6, "right"), "text.bold")]
-            wanted.append((2, [*name, *value, (f" {each.unit}", "muted")]))
+        elif gauge is not rate:
+            name: Row = [(f"  {gauge.label}", "muted")] if gauge.label == MBU else []
+            value: Row = [(fit(g(gauge.value), 4 if name else 6, "right"), "text.bold")]
+            parts.append((2, [*name, *value, (f" {gauge.unit}", "muted")]))
     for fact in gpu.facts:
         if fact.bad:
-            wanted.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
+            parts.append((1, [(f"  {g('▲')} {fact.value}", "warn.bold")]))
         elif fact.label == "temp":
-            wanted.append((3, [(f"  {fact.value}", "text.bold"), (f" {g(fact.unit)}", "muted")]))
+            parts.append((3, [(f"  {fact.value}", "text.bold"), (f" {g(fact.unit)}", "muted")]))
     room = width - HEAD_WIDTH - SPARK_WIDTH
     kept = []
-    for i in sorted(range(len(wanted)), key=lambda i: wanted[i][0]):
-        taken = measure_row(wanted[i][1])
+    for i in sorted(range(len(parts)), key=lambda i: parts[i][0]):
+        taken = measure_row(parts[i][1])
         if taken <= room:
             kept.append(i)
             room -= taken
-    tail: Row = [span for i in sorted(kept) for span in wanted[i][1]]
+    tail: Row = [span for i in sorted(kept) for span in parts[i][1]]
     if rate is None:
         return crop([(fit("GPU", HEAD_WIDTH), "muted"), *tail], width)
     return crop([*render_gauge(rate, width - measure_row(tail), g), *tail], width)
@@ -272,20 +257,20 @@ def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
 def _render_foreign_processes(
     more: MachineDetailView, width: int, room: int, g: Glyphs
 ) -> list[Row]:
-    """Who else computes on the GPUs; that nobody does is worth a word too."""
+    """Render the processes of others on the GPUs, and an explicit line if there are none."""
     if room < 1 or more.others is None:
         return []
     if not more.others:
         return [render_heading("other processes", "none on these GPUs")]
     rows: list[Row] = [render_heading("other processes", "on these GPUs, not of this run")]
     named = min(MAX_NAME_WIDTH, max(8, width - 34))
-    for each in more.others:
+    for process in more.others:
         rows.append(
             [
-                (f"GPU {each.gpu}  ", "muted"),
-                (fit(str(each.pid), 8, "right") + "  ", "text"),
-                (fit(cut(clean(each.name), named, g("…")) or g("—"), named), "text"),
-                (fit(g(each.memory), 7, "right"), "text.bold"),
+                (f"GPU {process.gpu}  ", "muted"),
+                (fit(str(process.pid), 8, "right") + "  ", "text"),
+                (fit(cut(clean(process.name), named, g("…")) or g("—"), named), "text"),
+                (fit(g(process.memory), 7, "right"), "text.bold"),
                 (" GiB", "muted"),
             ]
         )

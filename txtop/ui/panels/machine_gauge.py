@@ -1,4 +1,4 @@
-"""One gauge as a row, and what bounds the cell: what the machine's panels share."""
+"""One gauge row and the roofline rows, shared by the panels of the machine."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ CAPACITY_WIDTH = 5
 LIMITS = {"memory bandwidth": "memory", "arithmetic": "compute"}
 
 
-def render_roofline(shown: RooflineView, width: int) -> list[Row]:
-    """What bounds the cell and how near it comes, and what would lift it, in one row or two."""
-    if shown.error:
+def render_roofline(roofline: RooflineView, width: int) -> list[Row]:
+    """Render the bound of the cell, its share of that bound and the remedy, in one row or two."""
+    if roofline.error:
         return [[(MBU, "muted"), (" above 100 %: not shown", "warn")]]
-    if not shown.bound:
+    if not roofline.bound:
         return []
-    if shown.bound == "neither":
+    if roofline.bound == "neither":
         return [[("bound by neither memory nor compute", "text")]]
     first: Row = [
-        (f"{LIMITS.get(shown.bound, shown.bound)}-bound", "text"),
-        (f": {shown.share} % of the {shown.source} peak", "muted"),
+        (f"{LIMITS.get(roofline.bound, roofline.bound)}-bound", "text"),
+        (f": {roofline.share} % of the {roofline.source} peak", "muted"),
     ]
-    if not shown.lift:
+    if not roofline.lift:
         return [first]
-    second: Row = [("int8 would lift the ceiling ", "muted"), (shown.lift, "text")]
+    second: Row = [("int8 would lift the ceiling ", "muted"), (roofline.lift, "text")]
     joined: Row = [*first, ("; ", "muted"), *second]
     return [joined] if sum(measure_text(text) for text, _ in joined) <= width else [first, second]
 
 
-def render_gauge(shown: Gauge, width: int, g: Glyphs) -> Row:
-    """One row: label, value, unit, and what it was or what it is of."""
+def render_gauge(gauge: Gauge, width: int, g: Glyphs) -> Row:
+    """Render one row: label, value, unit, and a history or a capacity bar."""
     row: Row = [
-        (fit(shown.label, LABEL_WIDTH), "muted"),
-        (fit(g(shown.value), VALUE_WIDTH, "right"), "text.bold"),
-        (fit(f" {shown.unit}", UNIT_WIDTH + GAP), "muted"),
+        (fit(gauge.label, LABEL_WIDTH), "muted"),
+        (fit(g(gauge.value), VALUE_WIDTH, "right"), "text.bold"),
+        (fit(f" {gauge.unit}", UNIT_WIDTH + GAP), "muted"),
     ]
     room = width - HEAD_WIDTH
     if room < 4:
         return row
-    if shown.share is not None:
-        end = CAPACITY_WIDTH if shown.capacity else 0
-        row += charts.draw_bar(shown.share, room - end, g)
-        row.append((fit(shown.capacity, end, "right"), "muted"))
-    elif shown.history:
-        row.append((charts.draw_filled(shown.history, room, shown.top, g), "plot"))
+    if gauge.share is not None:
+        end = CAPACITY_WIDTH if gauge.capacity else 0
+        row += charts.draw_bar(gauge.share, room - end, g)
+        row.append((fit(gauge.capacity, end, "right"), "muted"))
+    elif gauge.history:
+        row.append((charts.draw_filled(gauge.history, room, gauge.top, g), "plot"))
     return row

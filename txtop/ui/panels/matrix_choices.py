@@ -1,4 +1,4 @@
-"""The knobs of the matrix builder: a row each, chosen values marked, the cursor in sight."""
+"""The knobs of the matrix builder: one row a knob, chosen values marked, the cursor in view."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from txtop.options.presets import PRESETS
 from txtop.plan.knobs import KNOBS
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices
@@ -31,7 +32,7 @@ HINTS = {
 
 @dataclass(frozen=True)
 class KnobInput:
-    """What is being typed for the knob under the cursor, and what was wrong with it."""
+    """The text being typed for the knob under the cursor, and its error."""
 
     text: str
     wrong: str = ""
@@ -39,42 +40,35 @@ class KnobInput:
 
 @dataclass(frozen=True)
 class ValueSpan:
-    """Where a value stands in its row: columns from `start`, `width` of them."""
+    """The position of a value in its row: `width` columns from `start`."""
 
     column: int
     start: int
     width: int
 
 
-def render_matrix_choices(
-    shown: MatrixChoices,
-    typed: KnobInput | None,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    boxed: bool,
-) -> list[Row]:
-    """The panel with its frame."""
-    across, down = compute_inner_size(width, height, boxed)
-    first = compute_first_knob(shown, down)
+def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area: Area) -> list[Row]:
+    """Render the panel with its frame."""
+    g = area.glyphs
+    inside = area.inside
+    first = compute_first_knob(choices, inside.height)
     body = [
-        _render_input(knob, typed, across, g)
-        if typed is not None and i == shown.at
-        else _render_row(knob, i == shown.at, across, g)
-        for i, knob in enumerate(shown.knobs[first : first + down], start=first)
+        _render_input(knob, typed, inside.width, g)
+        if typed is not None and i == choices.at
+        else _render_row(knob, i == choices.at, inside.width, g)
+        for i, knob in enumerate(choices.knobs[first : first + inside.height], start=first)
     ]
-    said = cut(clean(g(_describe_knob(shown.knob))), max(0, width - TITLE_WIDTH), g("…"))
-    return draw_frame("what to measure", [(said, "muted")], body, width, height, g, boxed=boxed)
+    hint = cut(clean(g(_describe_knob(choices.knob))), max(0, area.width - TITLE_WIDTH), g("…"))
+    return draw_frame("what to measure", [(hint, "muted")], body, area)
 
 
-def compute_first_knob(shown: MatrixChoices, room: int) -> int:
-    """The first row on show, so that the one with the cursor is."""
-    return max(0, min(shown.at - room // 2, len(shown.knobs) - room))
+def compute_first_knob(choices: MatrixChoices, room: int) -> int:
+    """Return the first visible row, so that the cursor is in view."""
+    return max(0, min(choices.at - room // 2, len(choices.knobs) - room))
 
 
 def _describe_knob(knob: KnobChoice) -> str:
-    """What the knob under the cursor is; of a preset, what it asks."""
+    """Return the hint of the knob under the cursor; for a preset, its title."""
     if knob.name == "preset":
         name = knob.values[knob.at]
         return PRESETS[name].title if isinstance(name, str) else "no preset: choose below"
@@ -84,7 +78,7 @@ def _describe_knob(knob: KnobChoice) -> str:
 def place_values(
     knob: KnobChoice, here: bool, width: int, g: Glyphs
 ) -> tuple[list[ValueSpan], int]:
-    """The values on show, and how many of the row there are behind them."""
+    """Return the visible values with their positions, and the count of values after them."""
     room = width - LABEL_WIDTH
     wide = [2 + measure_text(clean(g(knob.text(value)))) + 1 for value in knob.values]
     first = 0
@@ -94,23 +88,23 @@ def place_values(
         while first > 0 and taken + wide[first - 1] <= room:
             first -= 1
             taken += wide[first]
-    found: list[ValueSpan] = []
+    spans: list[ValueSpan] = []
     at = LABEL_WIDTH + (2 if first else 0)
     for i in range(first, len(wide)):
         last = i == len(wide) - 1
-        if found and at + wide[i] + (0 if last else 3) > width:
+        if spans and at + wide[i] + (0 if last else 3) > width:
             break
-        found.append(ValueSpan(i, at, wide[i]))
+        spans.append(ValueSpan(i, at, wide[i]))
         at += wide[i]
-    return found, len(wide) - first - len(found)
+    return spans, len(wide) - first - len(spans)
 
 
 def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
     row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold" if here else "muted")]
-    shown, behind = place_values(knob, here, width, g)
-    if shown and shown[0].column:
+    places, behind = place_values(knob, here, width, g)
+    if places and places[0].column:
         row.append((fit(g("…"), 2), "muted"))
-    for place in shown:
+    for place in places:
         value = knob.values[place.column]
         chosen, cursor = value in knob.chosen, here and place.column == knob.at
         row += [
@@ -120,19 +114,19 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
             (" ", "text"),
         ]
     if behind:
-        out = [knob.values[place.column] for place in shown]
-        hidden = sum(value not in out for value in knob.chosen)
+        visible = [knob.values[place.column] for place in places]
+        hidden = sum(value not in visible for value in knob.chosen)
         row.append((g("…") + (f"{hidden}" if hidden else ""), "text" if hidden else "muted"))
     return row
 
 
 def _render_input(knob: KnobChoice, typed: KnobInput, width: int, g: Glyphs) -> Row:
-    """The row while something is typed for it; its end stays in sight."""
+    """Render the row of a knob while a value is typed; the end of the text stays in view."""
     row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold"), ("> ", "accent-a")]
     room = max(1, width - measure_row(row) - 1)
     text = clean(typed.text)
     while measure_text(text) > room:
         text = text[1:]
-    said = typed.wrong or ("" if text else FORMS.get(knob.typing, ""))
+    hint = typed.wrong or ("" if text else FORMS.get(knob.typing, ""))
     row += [(text, "text.bold"), ("_", "accent-a")]
-    return [*row, (f"  {g(said)}", "warn" if typed.wrong else "muted")]
+    return [*row, (f"  {g(hint)}", "warn" if typed.wrong else "muted")]

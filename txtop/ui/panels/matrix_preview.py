@@ -1,4 +1,4 @@
-"""What a matrix will ask of this machine: its cells with their memory, its time, its command."""
+"""The forecast of a matrix on this machine: its cells with their memory, its time, its command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import CellPreview, MatrixPreview
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
 
@@ -38,52 +39,45 @@ CONTINUATION = " \\"
 MEMORY_BASIS = "weights + KV cache only, without ~0.4 GiB for the process"
 
 
-def classify_cell(each: CellPreview, room: FreeMemory) -> str:
-    """The word for one cell."""
-    if each.fate != "planned":
-        return each.fate
-    return each.fit(room.for_device(each.cell.device)[0])
+def classify_cell(cell: CellPreview, room: FreeMemory) -> str:
+    """Return the state of one cell."""
+    if cell.fate != "planned":
+        return cell.fate
+    return cell.fit(room.for_device(cell.cell.device)[0])
 
 
-def format_note(each: CellPreview, word: str, room: FreeMemory) -> str:
-    """What is to be said of one cell; empty where all is well."""
+def format_note(cell: CellPreview, word: str, room: FreeMemory) -> str:
+    """Format the note of one cell; empty if it will run without problems."""
     if word in ("will not fit", "tight"):
-        return f"{word} in {formatting.format_gib(room.for_device(each.cell.device)[0])}"
-    if word == "unknown" and each.needs is None:
+        return f"{word} in {formatting.format_gib(room.for_device(cell.cell.device)[0])}"
+    if word == "unknown" and cell.needs is None:
         return "known when loaded"
-    return f"{word}: {each.brief or each.why}" if each.why else ""
+    return f"{word}: {cell.brief or cell.why}" if cell.why else ""
 
 
 def render_matrix_cells(
-    shown: MatrixPreview,
-    room: FreeMemory,
-    skip: int,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    boxed: bool,
+    preview: MatrixPreview, room: FreeMemory, skip: int, area: Area
 ) -> list[Row]:
-    """The panel with its frame: what will not run first, then the cells in their order."""
-    across, down = compute_inner_size(width, height, boxed)
+    """Render the panel with its frame: cells that will not run first, then the others in order."""
+    inside = area.inside
     rows = sorted(
-        ((classify_cell(each, room), each) for each in shown.cells),
+        ((classify_cell(cell, room), cell) for cell in preview.cells),
         key=lambda r: STATES_WORST_FIRST.index(r[0]),
     )
-    knobs, model = _choose_columns([each for _, each in rows], across)
+    knobs, model = _choose_columns([cell for _, cell in rows], inside.width)
     body = [_render_head(knobs, model)] if rows else []
-    room_for = max(0, down - len(body))
+    room_for = max(0, inside.height - len(body))
     first = max(0, min(skip, len(rows) - room_for))
     body += [
-        _render_line(each, word, room, knobs, model, across, g)
-        for word, each in rows[first : first + room_for]
+        _render_line(cell, word, room, knobs, model, inside.width, area.glyphs)
+        for word, cell in rows[first : first + room_for]
     ]
-    return draw_frame("cells", _render_counts(shown, room), body, width, height, g, boxed=boxed)
+    return draw_frame("cells", _render_counts(preview, room), body, area)
 
 
-def _render_counts(shown: MatrixPreview, room: FreeMemory) -> Row:
-    counts = shown.counts(room)
-    row: Row = [(f"{counts.get('planned', 0)} to measure", "muted")] if shown.cells else []
+def _render_counts(preview: MatrixPreview, room: FreeMemory) -> Row:
+    counts = preview.counts(room)
+    row: Row = [(f"{counts.get('planned', 0)} to measure", "muted")] if preview.cells else []
     for word in ("will not fit", "refused", "left out"):
         if counts.get(word):
             role = "muted" if word == "left out" else "bad"
@@ -92,18 +86,18 @@ def _render_counts(shown: MatrixPreview, room: FreeMemory) -> Row:
 
 
 def _choose_columns(rows: Sequence[CellPreview], width: int) -> tuple[list[str], int]:
-    """The knobs with a column, those that vary before those that are told always, as far as there
-    is room; and the model's width."""
+    """Return the knobs that have a column, varying ones first and then the permanent ones as room
+    permits, and the width of the model."""
     left = width - 2 - MODEL_WIDTH - GIB_WIDTH - 2 - NOTE_WIDTH
-    varying = [k for k in KNOBS if len({getattr(each.cell, k) for each in rows}) > 1]
-    shown = []
+    varying = [k for k in KNOBS if len({getattr(row.cell, k) for row in rows}) > 1]
+    chosen = []
     for name in dict.fromkeys([*varying, *ALWAYS_SHOWN]):
         if left >= KNOBS[name][1]:
-            shown.append(name)
+            chosen.append(name)
             left -= KNOBS[name][1]
-    longest = max((measure_text(clean(each.cell.model_name)) for each in rows), default=0)
+    longest = max((measure_text(clean(row.cell.model_name)) for row in rows), default=0)
     model = MODEL_WIDTH + max(0, min(longest + 1 - MODEL_WIDTH, left))
-    return [name for name in KNOBS if name in shown], model
+    return [name for name in KNOBS if name in chosen], model
 
 
 def _render_head(knobs: list[str], model: int) -> Row:
@@ -113,7 +107,7 @@ def _render_head(knobs: list[str], model: int) -> Row:
 
 
 def _render_line(
-    each: CellPreview,
+    preview: CellPreview,
     word: str,
     room: FreeMemory,
     knobs: list[str],
@@ -123,62 +117,63 @@ def _render_line(
 ) -> Row:
     sign, role = MARKS[word]
     text, value = ("muted", "muted") if word == "left out" else ("text", "text.bold")
-    cell, more = each.cell, g("…")
+    cell, more = preview.cell, g("…")
     row: Row = [
         (g(sign) + " ", role),
         (fit(cell.model_name, model - 1, mark=more) + " ", text),
     ]
     for name in knobs:
-        said = _format_load(cell) if name == "offered" else str(getattr(cell, name) or "auto")
-        row.append((" " + fit(said, KNOBS[name][1] - 1, "right", mark=more), text))
-    row.append((fit(g(formatting.format_gib(each.needs, "~")), GIB_WIDTH, "right"), value))
+        content = _format_load(cell) if name == "offered" else str(getattr(cell, name) or "auto")
+        row.append((" " + fit(content, KNOBS[name][1] - 1, "right", mark=more), text))
+    row.append((fit(g(formatting.format_gib(preview.needs, "~")), GIB_WIDTH, "right"), value))
     tone = role if word in ALERT_STATES else "muted"
-    said = cut(clean(g(format_note(each, word, room))), max(0, width - measure_row(row) - 2), more)
-    return [*row, (f"  {said}", tone)]
+    content = cut(
+        clean(g(format_note(preview, word, room))), max(0, width - measure_row(row) - 2), more
+    )
+    return [*row, (f"  {content}", tone)]
 
 
 def _format_load(cell: Cell) -> str:
-    """`at 20%`, `clients`; nothing of full batches."""
+    """Format the load: `at 20%`, `clients`; empty for full batches."""
     return "clients" if cell.asks_all else cell.offered.removeprefix(cell.scenario).strip()
 
 
-def render_matrix_summary(
-    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """What will happen, and the command line that does the same."""
-    across, down = compute_inner_size(width, height, boxed)
+def render_matrix_summary(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+    """Render the forecast of time and memory, and the equivalent command line."""
+    inside = area.inside
     time: Row = [
         ("time ", "muted"),
-        *_render_time(shown, g),
-        (f" {_format_cell_count(shown)}", "muted"),
+        *_render_time(preview, area.glyphs),
+        (f" {_format_cell_count(preview)}", "muted"),
     ]
-    subtitle = [] if boxed else time
+    subtitle = [] if area.boxed else time
     body = (
-        _render_roomy(shown, room, across, down, g)
-        if down >= 8
-        else _render_tight(shown, room, across, down, g)
+        _render_roomy(preview, room, inside)
+        if inside.height >= 8
+        else _render_tight(preview, room, inside)
     )
-    return draw_frame("estimate", subtitle, body, width, height, g, boxed=boxed)
+    return draw_frame("estimate", subtitle, body, area)
 
 
-def _format_cell_count(shown: MatrixPreview) -> str:
-    count = len(shown.plan.cells) if shown.plan else 0
+def _format_cell_count(preview: MatrixPreview) -> str:
+    count = len(preview.plan.cells) if preview.plan else 0
     return f"for {count} cell{'' if count == 1 else 's'}" if count else ""
 
 
-def _render_time(shown: MatrixPreview, g: Glyphs) -> Row:
-    if shown.plan is None:
+def _render_time(preview: MatrixPreview, g: Glyphs) -> Row:
+    if preview.plan is None:
         return [(g("—"), "text.bold")]
-    if shown.time.seconds is None:
+    if preview.time.seconds is None:
         return [("unknown", "text.bold")]
-    most: Row = [("at most ", "muted")] if shown.time.most else []
-    return [*most, (formatting.format_estimate(shown.time.seconds), "text.bold")]
+    most: Row = [("at most ", "muted")] if preview.time.most else []
+    return [*most, (formatting.format_estimate(preview.time.seconds), "text.bold")]
 
 
-def _render_memory(shown: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple[Row, str]:
-    """The range of what the planned cells need of what is free; and where they run."""
-    planned = [each for each in shown.cells if each.fate == "planned"]
-    needs = [each.needs for each in planned if each.needs is not None]
+def _render_memory(preview: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple[Row, str]:
+    """Return the range of memory that the planned cells need of the free memory, and the place
+    where they run."""
+    planned = [cell for cell in preview.cells if cell.fate == "planned"]
+    needs = [cell.needs for cell in planned if cell.needs is not None]
     if not planned:
         return [(g("—"), "text.bold")], "memory"
     free, where = room.for_device(planned[0].cell.device)
@@ -189,44 +184,44 @@ def _render_memory(shown: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple[R
     return [*row, (g(formatting.format_gib(free)), "text.bold"), (" GiB free", "muted")], where
 
 
-def _render_roomy(
-    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs
-) -> list[Row]:
-    memory, where = _render_memory(shown, room, g)
+def _render_roomy(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+    g = area.glyphs
+    memory, where = _render_memory(preview, room, g)
     rows: list[Row] = [
         [
             (fit("time", LABEL_WIDTH), "muted"),
-            *_render_time(shown, g),
-            (f" {_format_cell_count(shown)}", "muted"),
+            *_render_time(preview, g),
+            (f" {_format_cell_count(preview)}", "muted"),
         ],
-        *_wrap_sentence(shown.time.basis, width - LABEL_WIDTH, g, "muted", LABEL_WIDTH),
+        *_wrap_sentence(preview.time.basis, area.width - LABEL_WIDTH, g, "muted", LABEL_WIDTH),
         [(fit("memory", LABEL_WIDTH), "muted"), *memory],
         [(f"{' ' * LABEL_WIDTH}{where}: {MEMORY_BASIS}", "muted")],
         [],
     ]
-    if shown.error:
-        rows += [*_wrap_sentence(f"{g('✗')} {shown.error}", width, g, "bad"), []]
+    if preview.error:
+        rows += [*_wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad"), []]
     rows += [
         [("equivalent command", "muted")],
-        *render_command_rows(shown.command, width, g),
+        *render_command_rows(preview.command, area.width, g),
     ]
-    return rows if len(rows) <= height else [row for row in rows if row][:height]
+    return rows if len(rows) <= area.height else [row for row in rows if row][: area.height]
 
 
-def _render_tight(
-    shown: MatrixPreview, room: FreeMemory, width: int, height: int, g: Glyphs
-) -> list[Row]:
-    if shown.error:
-        said = _wrap_sentence(f"{g('✗')} {shown.error}", width, g, "bad")[: max(1, height - 2)]
+def _render_tight(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+    g = area.glyphs
+    if preview.error:
+        rows = _wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad")[
+            : max(1, area.height - 2)
+        ]
     else:
-        memory, where = _render_memory(shown, room, g)
+        memory, where = _render_memory(preview, room, g)
         needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {MEMORY_BASIS}", "muted")]
-        said = [[(shown.time.basis, "muted")], *([needs] if height >= 4 else [])]
-    return [*said, *render_command_rows(shown.command, width, g)][:height]
+        rows = [[(preview.time.basis, "muted")], *([needs] if area.height >= 4 else [])]
+    return [*rows, *render_command_rows(preview.command, area.width, g)][: area.height]
 
 
 def _wrap_sentence(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
-    """A sentence over as many rows as it takes, four at most."""
+    """Wrap a sentence into at most four rows."""
     lines = [""]
     for word in clean(text).split():
         longer = f"{lines[-1]} {word}".strip()
@@ -238,7 +233,7 @@ def _wrap_sentence(text: str, width: int, g: Glyphs, role: str, indent: int = 0)
 
 
 def render_command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
-    """A command line over several rows, as a shell reads it too; a word is never broken."""
+    """Wrap a command line with backslashes, so that a shell can read it; never break a word."""
     room = max(1, width - len(CONTINUATION))
     lines = [""]
     for word in map(shlex.quote, shlex.split(command)):

@@ -1,4 +1,4 @@
-"""The rail under the header: one piece per cell, or per block of an A/B."""
+"""The progress rail under the header: one piece a cell, or a block of an A/B."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from txtop.ui.panels.base import Panel
 from txtop.ui.panels.header import STATES_WORST_FIRST
 
 
-def render_ab_rail(shown: ABView, width: int, g: Glyphs) -> list[Row]:
-    """One piece a block in the colour of its winner; the newest where they do not fit."""
+def render_ab_rail(view: ABView, width: int, g: Glyphs) -> list[Row]:
+    """Render one piece a block in the colour of its winner; the newest if they do not all fit."""
     room = width - 2
     if room < 1:
         return [[]]
-    count = max(shown.first_look, len(shown.winners) + bool(shown.left))
+    count = max(view.first_look, len(view.winners) + bool(view.left))
     most = max(1, room // 3)
     first = max(0, count - most)
     count -= first
     row: Row = [(" ", "text")]
     for i in range(count):
         wide = (i + 1) * (room + 1) // count - i * (room + 1) // count - 1
-        row += [*_render_block(shown, i + first, wide, g), (" ", "text")]
+        row += [*_render_block(view, i + first, wide, g), (" ", "text")]
     return [crop(row, width)]
 
 
-def _render_block(shown: ABView, i: int, width: int, g: Glyphs) -> Row:
-    if i < len(shown.winners):
-        winner = shown.winners[i]
+def _render_block(view: ABView, i: int, width: int, g: Glyphs) -> Row:
+    if i < len(view.winners):
+        winner = view.winners[i]
         if not winner:
             return [(g("╌") * width, "bad")]
         role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
         return [(g("━") * width, role)]
-    done = round(shown.share * width) if i == len(shown.winners) else 0
+    done = round(view.share * width) if i == len(view.winners) else 0
     return [(g("━") * done, "text"), (g("─") * (width - done), "border")]
 
 
 def render_rail(
-    cells_: Sequence[RailCell], banner: Banner | None, width: int, g: Glyphs
+    cells: Sequence[RailCell], banner: Banner | None, width: int, g: Glyphs
 ) -> list[Row]:
-    """One piece a cell; a trouble with the recording takes the whole row."""
+    """Render one piece a cell; a problem with the recording takes the whole row."""
     if banner is not None:
         text = cut(clean(f"{g('▲')} {banner.text}"), max(0, width - 2), g("…"))
         return [[(" ", "text"), (text, f"{banner.level}.bold")]]
-    room, count = width - 2, len(cells_)
+    room, count = width - 2, len(cells)
     if room < 1 or not count:
         return [[]]
     gap = 1 if room >= 4 * count else 0
     row: Row = [(" ", "text")]
     if count > room:
         for x in range(room):
-            group = cells_[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
+            group = cells[x * count // room : max((x + 1) * count // room, x * count // room + 1)]
             row += _render_rail_cell(
-                min(group, key=lambda each: STATES_WORST_FIRST.index(each.state)), 1, g
+                min(group, key=lambda cell: STATES_WORST_FIRST.index(cell.state)), 1, g
             )
         return [row]
-    for i, each in enumerate(cells_):
+    for i, cell in enumerate(cells):
         wide = (i + 1) * (room + gap) // count - i * (room + gap) // count - gap
-        row += [*_render_rail_cell(each, wide, g), (" " * gap, "text")]
+        row += [*_render_rail_cell(cell, wide, g), (" " * gap, "text")]
     return [row]
 
 
-def _render_rail_cell(shown: RailCell, width: int, g: Glyphs) -> Row:
-    if shown.state == "running":
-        done = min(width, round(shown.share * width))
+def _render_rail_cell(cell: RailCell, width: int, g: Glyphs) -> Row:
+    if cell.state == "running":
+        done = min(width, round(cell.share * width))
         return [(g("━") * done, "accent-a"), (g("─") * (width - done), "muted")]
     glyph, role = {
         "done": ("━", "plot"),
         "failed": ("╌", "bad"),
         "skipped": ("╌", "muted"),
-    }.get(shown.state, ("─", "border"))
+    }.get(cell.state, ("─", "border"))
     return [(g(glyph) * width, role)]
 
 
 class ProgressRailPanel(Panel):
-    """Row 1 of a run."""
+    """The second row of a run's screen."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.duel is not None and self.shown.banner is None:

@@ -1,4 +1,4 @@
-"""The list of sessions: which there are, what the selected one is, and what its keys do."""
+"""The list of sessions, the details of the selected one, and its keys."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from txtop import formatting
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, cut, fit, measure_text
 from txtop.ui.models.session_list import SessionList
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 WHEN_WIDTH, CELLS_WIDTH, LEAD_WIDTH = 7, 8, 5
 MIN_DETAIL_ROWS = 10
-# Of a session that was named by the time, and a space.
+# The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
 LETTERS = (("A", "accent-a.bold"), ("B", "accent-b.bold"))
 MARKS = {
@@ -30,30 +31,33 @@ INCOMPLETE_MARK = ("▲", "warn", "")
 
 
 def render_session_list(
-    shown: SessionList, typed: LineInput | None, now_s: float, width: int, height: int, g: Glyphs
+    sessions: SessionList, typed: LineInput | None, now_s: float, area: Area
 ) -> list[Row]:
-    """What stands inside the frame."""
-    before = render_list_top(shown, typed, g)
-    after = _render_detail(shown.selected, width, g) if height >= MIN_DETAIL_ROWS else []
-    room = count_visible_sessions(shown, typed, height, g)
-    first = compute_first_session(shown, room)
+    """Render the rows inside the frame."""
+    g = area.glyphs
+    before = render_list_top(sessions, typed, g)
+    after = (
+        _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
+    )
+    room = count_visible_sessions(sessions, typed, area.height, g)
+    first = compute_first_session(sessions, room)
     rows = [*before]
-    for i, item in enumerate(shown.shown[first : first + room], start=first):
-        letter = shown.marked.index(item.path) if item.path in shown.marked else None
-        rows.append(_render_line(item, i == shown.at, letter, now_s, width, g))
-    if not shown.shown:
+    for i, item in enumerate(sessions.shown[first : first + room], start=first):
+        letter = sessions.marked.index(item.path) if item.path in sessions.marked else None
+        rows.append(_render_line(item, i == sessions.at, letter, now_s, area.width, g))
+    if not sessions.shown:
         rows.append([("no session has these words", "muted")])
-    rows += [[] for _ in range(height - len(rows) - len(after))]
+    rows += [[] for _ in range(area.height - len(rows) - len(after))]
     return [*rows, *after]
 
 
-def render_list_top(shown: SessionList, typed: LineInput | None, g: Glyphs) -> list[Row]:
-    """What stands over the lines: a word to a newcomer, or what is looked for."""
+def render_list_top(sessions: SessionList, typed: LineInput | None, g: Glyphs) -> list[Row]:
+    """Render the rows above the list: a hint for newcomers, or the filter."""
     if typed is not None:
         return [typed.row("/ ", "words of a name, a model, a precision")]
-    if shown.words:
-        return [[("/ ", "accent-a"), (shown.words, "bold"), ("   esc shows all", "muted")]]
-    if all(item.bundled for item in shown.listed):
+    if sessions.words:
+        return [[("/ ", "accent-a"), (sessions.words, "bold"), ("   esc shows all", "muted")]]
+    if all(item.bundled for item in sessions.listed):
         return [
             [("no session yet: press ", "text"), ("r", "accent-a"), (" for the quick", "text")],
             [("preset, about a minute", "text")],
@@ -63,16 +67,16 @@ def render_list_top(shown: SessionList, typed: LineInput | None, g: Glyphs) -> l
 
 
 def count_visible_sessions(
-    shown: SessionList, typed: LineInput | None, height: int, g: Glyphs
+    sessions: SessionList, typed: LineInput | None, height: int, g: Glyphs
 ) -> int:
-    """How many sessions there is room for."""
-    detail = len(_render_detail(shown.selected, 80, g)) if height >= MIN_DETAIL_ROWS else 0
-    return max(1, height - len(render_list_top(shown, typed, g)) - detail)
+    """Return the count of sessions that fit."""
+    detail = len(_render_detail(sessions.selected, 80, g)) if height >= MIN_DETAIL_ROWS else 0
+    return max(1, height - len(render_list_top(sessions, typed, g)) - detail)
 
 
-def compute_first_session(shown: SessionList, room: int) -> int:
-    """The first session on show, so that the selected one is."""
-    return max(0, min(shown.at - room // 2, len(shown.shown) - room))
+def compute_first_session(sessions: SessionList, room: int) -> int:
+    """Return the first visible session, so that the selected one is in view."""
+    return max(0, min(sessions.at - room // 2, len(sessions.shown) - room))
 
 
 def _render_line(
@@ -81,14 +85,14 @@ def _render_line(
     whole = item.stage != "done" or item.cells_ok == item.cells_total
     sign, role, word = MARKS[item.stage] if whole else INCOMPLETE_MARK
     done = word or f"{item.cells_ok}/{item.cells_total}"
-    said = "demo" if item.bundled else format_when(item.wall_s, now_s)
+    when = "demo" if item.bundled else format_when(item.wall_s, now_s)
     room = max(0, width - CELLS_WIDTH - WHEN_WIDTH - LEAD_WIDTH)
     named = max(room * 3 // 5, min(room, MIN_NAME_WIDTH))
     return [
         (g("▸") if selected else " ", "accent-a"),
         LETTERS[letter] if letter is not None else (" ", "text"),
         (f" {g(sign)} ", role),
-        (fit(said, WHEN_WIDTH), "muted"),
+        (fit(when, WHEN_WIDTH), "muted"),
         (fit(item.label, named - 1, mark=g("…")) + " ", "bold" if selected else "text"),
         (fit(item.models, room - named - 1, mark=g("…")) + " ", "muted"),
         (fit(done, CELLS_WIDTH, "right"), role if word or not whole else "muted"),
@@ -96,7 +100,7 @@ def _render_line(
 
 
 def _render_detail(item: ListedSession | None, width: int, g: Glyphs) -> list[Row]:
-    """The selected session in words, and what can be done with it."""
+    """Render the facts of the selected session and its keys."""
     if item is None:
         return []
     what = f"{item.models} · {item.precisions}" if item.precisions else item.models
@@ -125,7 +129,7 @@ def _format_date(wall_s: float) -> str:
 
 
 def format_when(wall_s: float, now_s: float) -> str:
-    """`14:02` today, `21 Nov` this year, `2025` before."""
+    """Format a time: `14:02` today, `21 Nov` this year, `2025` before."""
     then, now = datetime.fromtimestamp(wall_s), datetime.fromtimestamp(now_s)
     if then.date() == now.date():
         return f"{then:%H:%M}"

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
 from txtop.formatting import parse_time
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import LineWidget
@@ -35,7 +36,7 @@ class DialogPanel(LineWidget):
         assert isinstance(dialog, Dialog)
         body = dialog.rows(width - 4)
         said: Row = [(dialog.hint, MUTED_ROLE)] if dialog.hint else []
-        return draw_frame(dialog.heading, said, body, width, height, get_glyphs(), boxed=True)
+        return draw_frame(dialog.heading, said, body, Area(width, height, get_glyphs(), boxed=True))
 
 
 class Dialog(ModalScreen[T]):

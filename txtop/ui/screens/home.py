@@ -11,7 +11,7 @@ from textual.containers import Horizontal
 
 from txtop import __version__
 from txtop.errors import TxtopError
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
@@ -69,9 +69,10 @@ class HomePanel(HomeFramedWidget):
         raise NotImplementedError
 
     def build(self, width: int, height: int) -> list[Row]:
-        body = self.rows(*compute_inner_size(width, height, self.boxed))
+        area = self.area(width, height)
+        body = self.rows(area.inside.width, area.inside.height)
         note: Row = [(self.subtitle(), "muted")] if self.subtitle() else []
-        return draw_frame(self.heading, note, body, width, height, get_glyphs(), boxed=self.boxed)
+        return draw_frame(self.heading, note, body, area)
 
 
 class HomeHeader(HomeWidget):
@@ -88,7 +89,7 @@ class HomeMachinePanel(HomeFramedWidget):
 
     def build(self, width: int, height: int) -> list[Row]:
         view = self.frame.machine if self.frame else MachineView()
-        rows = render_machine(view, width, height, get_glyphs(), boxed=self.boxed)
+        rows = render_machine(view, self.area(width, height))
         if self.frame and self.frame.problem:
             rows[1:2] = [[(f" {self.frame.problem}", "warn")]]
         return rows
@@ -134,7 +135,7 @@ class SessionListPanel(HomePanel):
         if self.frame is None or self.frame.sessions is None:
             return [[], [("scanning sessions" + adapt_text("…"), "muted")]]
         return session_list.render_session_list(
-            self.list, self.typed, self.frame.now_s, width, height, get_glyphs()
+            self.list, self.typed, self.frame.now_s, self.area(width, height)
         )
 
     def type(self, event: events.Key) -> None:
@@ -152,7 +153,7 @@ class SessionListPanel(HomePanel):
 
     async def on_click(self, event: events.Click) -> None:
         """Select the session under the mouse, or open it if it is selected."""
-        _, height = compute_inner_size(self.size.width, self.size.height, self.boxed)
+        height = self.area(*self.size).inside.height
         room = session_list.count_visible_sessions(self.list, self.typed, height, get_glyphs())
         line = event.y - 1 - len(session_list.render_list_top(self.list, self.typed, get_glyphs()))
         at = session_list.compute_first_session(self.list, room) + line
@@ -171,12 +172,11 @@ class StartMenuPanel(HomePanel):
     heading = "start"
 
     def rows(self, width: int, height: int) -> list[Row]:
-        return start_menu.render_start_menu(width, height, get_glyphs())
+        return start_menu.render_start_menu(self.area(width, height))
 
     async def on_click(self, event: events.Click) -> None:
         """Run the command of the key under the mouse."""
-        room = compute_inner_size(self.size.width, self.size.height, self.boxed)
-        key = start_menu.find_start_key(event.y - 1, *room, get_glyphs())
+        key = start_menu.find_start_key(event.y - 1, self.area(*self.size).inside)
         if key:
             await self.run_action(f"screen.{START_ACTIONS[key]}")
 

@@ -14,8 +14,6 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.clipboard import copy_lines
-from txtop.ui.drawing.frame import compute_inner_size
-from txtop.ui.drawing.glyphs import get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
@@ -65,20 +63,19 @@ class MatrixChoicesPanel(MatrixWidget):
 
     def build(self, width: int, height: int) -> list[Row]:
         choices, typed = self.builder.choices, self.builder.typed
-        return knobs.render_matrix_choices(
-            choices, typed, width, height, get_glyphs(), boxed=self.boxed
-        )
+        return knobs.render_matrix_choices(choices, typed, self.area(width, height))
 
     def on_click(self, event: events.Click) -> None:
         """Choose the value under the mouse."""
         if self.builder.typed is not None:
             return
         choices = self.builder.choices
-        across, down = compute_inner_size(*self.size, self.boxed)
-        row = event.y - 1 + knobs.compute_first_knob(choices, down)
-        if not 0 <= event.y - 1 < down or not 0 <= row < len(choices.knobs):
+        area = self.area(*self.size).inside
+        row = event.y - 1 + knobs.compute_first_knob(choices, area.height)
+        if not 0 <= event.y - 1 < area.height or not 0 <= row < len(choices.knobs):
             return
-        places, _ = knobs.place_values(choices.knobs[row], row == choices.at, across, get_glyphs())
+        here = row == choices.at
+        places, _ = knobs.place_values(choices.knobs[row], here, area.width, area.glyphs)
         x = event.x - (2 if self.boxed else 1)
         for place in places:
             if place.start <= x < place.start + place.width:
@@ -98,13 +95,7 @@ class MatrixCellsPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_cells(
-            builder.forecast,
-            builder.room,
-            builder.skip,
-            width,
-            height,
-            get_glyphs(),
-            boxed=self.boxed,
+            builder.forecast, builder.room, builder.skip, self.area(width, height)
         )
 
     def on_mouse_scroll_down(self) -> None:
@@ -120,7 +111,7 @@ class MatrixSummaryPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_summary(
-            builder.forecast, builder.room, width, height, get_glyphs(), boxed=self.boxed
+            builder.forecast, builder.room, self.area(width, height)
         )
 
 

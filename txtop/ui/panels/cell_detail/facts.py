@@ -1,4 +1,4 @@
-"""Tables of words and figures: metrics, what is known of a cell, and the command to repeat it."""
+"""Text tables of the cell detail: metrics, facts, and the command that repeats the cell."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAME_WIDTH, MEAN_WIDTH, UNIT_WIDTH, HALF_INTERVAL_WIDTH, INTERVAL_WIDTH, PERCENT
 INDENT = "  "
 
 
-def render_metrics(shown: Sequence[DetailMetric], width: int, g: Glyphs) -> list[Row]:
-    """A row a metric: mean, half the interval and the interval itself where there is room, then
-    percentiles or how many iterations each needs."""
-    if not shown:
+def render_metrics(metrics: Sequence[DetailMetric], width: int, g: Glyphs) -> list[Row]:
+    """Render one row a metric: mean, half width, interval if there is room, then percentiles or the
+    iterations each needs."""
+    if not metrics:
         return [[("no figures yet", "muted")]]
     left = width - NAME_WIDTH - MEAN_WIDTH - UNIT_WIDTH - HALF_INTERVAL_WIDTH
-    names = next((figure.percentiles for figure in shown if figure.percentiles), ())
+    names = next((figure.percentiles for figure in metrics if figure.percentiles), ())
     count = min(len(names), max(0, left // PERCENTILE_WIDTH))
     interval = INTERVAL_WIDTH if left - count * PERCENTILE_WIDTH >= INTERVAL_WIDTH else 0
     head = (
@@ -41,22 +41,22 @@ def render_metrics(shown: Sequence[DetailMetric], width: int, g: Glyphs) -> list
     )
     head += fit("95 %" if interval else "", interval, "right")
     head += "".join(fit(f"p{p}", PERCENTILE_WIDTH, "right") for p, _ in names[:count])
-    return [[(head, "muted")], *(_render_metric(each, count, interval, g) for each in shown)]
+    return [[(head, "muted")], *(_render_metric(metric, count, interval, g) for metric in metrics)]
 
 
-def _render_metric(shown: DetailMetric, count: int, interval: int, g: Glyphs) -> Row:
-    row: Row = [(fit(shown.label, NAME_WIDTH), "muted")]
-    if shown.mean is None:
-        return [*row, (g(shown.note or formatting.MISSING), "muted")]
-    value = formatting.format_ms if shown.unit == "ms" else formatting.format_number
+def _render_metric(metric: DetailMetric, count: int, interval: int, g: Glyphs) -> Row:
+    row: Row = [(fit(metric.label, NAME_WIDTH), "muted")]
+    if metric.mean is None:
+        return [*row, (g(metric.note or formatting.MISSING), "muted")]
+    value = formatting.format_ms if metric.unit == "ms" else formatting.format_number
     row += [
-        (fit(value(shown.mean), MEAN_WIDTH, "right"), "text.bold"),
-        (fit(f" {shown.unit}", UNIT_WIDTH), "muted"),
+        (fit(value(metric.mean), MEAN_WIDTH, "right"), "text.bold"),
+        (fit(f" {metric.unit}", UNIT_WIDTH), "muted"),
         (
             fit(
                 g(
                     formatting.format_half_width(
-                        compute_relative_half_width(shown.mean, shown.ci95)
+                        compute_relative_half_width(metric.mean, metric.ci95)
                     )
                 ),
                 HALF_INTERVAL_WIDTH,
@@ -65,29 +65,30 @@ def _render_metric(shown: DetailMetric, count: int, interval: int, g: Glyphs) ->
         ),
     ]
     if interval:
-        low_high = formatting.format_interval(shown.ci95).removesuffix(" 95 %")
+        low_high = formatting.format_interval(metric.ci95).removesuffix(" 95 %")
         row.append((fit(low_high, interval, "right"), "text"))
-    for p, stated in shown.percentiles[:count]:
-        said = f"from {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
-        row.append((fit(said, PERCENTILE_WIDTH, "right"), "muted" if stated is None else "text"))
+    for p, stated in metric.percentiles[:count]:
+        content = f"from {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
+        row.append((fit(content, PERCENTILE_WIDTH, "right"), "muted" if stated is None else "text"))
     return row
 
 
 def render_fact_group(group: FactGroup, width: int, g: Glyphs) -> list[Row]:
-    """Labels at the left, each text over as many rows as it takes."""
-    plain = not any(each.label for each in group.said)
+    """Render labels at the left and each text in as many rows as necessary."""
+    plain = not any(fact.label for fact in group.said)
     label = 0 if plain else min(LABEL_WIDTH, max(0, width // 3))
     rows: list[Row] = []
-    for each in group.said:
-        lines = wrap(g(each.text), max(1, width - label), MAX_LINES, g("…"))
+    for fact in group.said:
+        lines = wrap(g(fact.text), max(1, width - label), MAX_LINES, g("…"))
         for i, line in enumerate(lines):
-            name = fit(each.label if i == 0 else "", label, mark=g("…"))
-            rows.append([(name, "muted"), (line, each.role)])
+            name = fit(fact.label if i == 0 else "", label, mark=g("…"))
+            rows.append([(name, "muted"), (line, fact.role)])
     return rows
 
 
 def render_command(text: str, width: int, g: Glyphs) -> list[Row]:
-    """Broken between words with a backslash, so that what is copied from a screen still runs."""
+    """Render a command line broken between words with backslashes, so that a copy of the screen
+    still runs."""
     if not text:
         return [[("no command line can spell it", "muted")]]
     lines: list[str] = []
@@ -109,15 +110,15 @@ def render_command(text: str, width: int, g: Glyphs) -> list[Row]:
 
 
 def _split_command(text: str, most: int) -> list[str]:
-    """The words as a shell wants them, each option with its value where both fit."""
-    found: list[str] = []
+    """Split a command into quoted words, each option with its value if both fit."""
+    parts: list[str] = []
     for word in (clean(shlex.quote(word)) for word in shlex.split(text)):
-        alone = found and found[-1].startswith("-") and " " not in found[-1]
-        fits = found and measure_text(found[-1]) + 1 + measure_text(word) <= most
-        if alone and fits and not word.startswith("-") and "=" not in found[-1]:
-            found[-1] = f"{found[-1]} {word}"
-        elif len(found) == 1 and found[0] == "txtop":
-            found[0] = f"txtop {word}"
+        alone = parts and parts[-1].startswith("-") and " " not in parts[-1]
+        fits = parts and measure_text(parts[-1]) + 1 + measure_text(word) <= most
+        if alone and fits and not word.startswith("-") and "=" not in parts[-1]:
+            parts[-1] = f"{parts[-1]} {word}"
+        elif len(parts) == 1 and parts[0] == "txtop":
+            parts[0] = f"txtop {word}"
         else:
-            found.append(word)
-    return found
+            parts.append(word)
+    return parts

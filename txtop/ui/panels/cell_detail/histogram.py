@@ -1,8 +1,9 @@
-"""Latencies by how often they came: a row a range, with its count and the percentiles in it."""
+"""The histogram of latencies: one row a range, with its count and the percentiles in it."""
 
 from __future__ import annotations
 
 from txtop import formatting
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.models.cell_detail.histogram import Bin, HistogramView, compute_bins, find_bin
@@ -11,30 +12,32 @@ RANGE_WIDTH, COUNT_WIDTH, MARK_WIDTH = 9, 8, 11
 MIN_BAR_WIDTH = 4
 
 
-def render_needed_samples(shown: HistogramView) -> Row:
-    """`p90 need 64, have 33`: the first percentile that cannot be said yet."""
-    missing = [mark for mark in shown.marks if mark.value is None]
-    if not missing or not shown.values:
+def render_needed_samples(view: HistogramView) -> Row:
+    """Render `p90 after 64 (33 so far)` for the percentiles that lack samples."""
+    missing = [mark for mark in view.marks if mark.value is None]
+    if not missing or not view.values:
         return []
     later = ", ".join(f"{mark.name} after {mark.needs}" for mark in missing)
-    return [(f"{later} (", "muted"), (str(shown.n), "text"), (" so far)", "muted")]
+    return [(f"{later} (", "muted"), (str(view.n), "text"), (" so far)", "muted")]
 
 
-def render_histogram(shown: HistogramView, width: int, height: int, g: Glyphs) -> list[Row]:
-    """At most `height` rows, the shortest latencies on top; the counts add up to all of them."""
-    if not shown.values:
-        return [[(shown.why or g(formatting.MISSING), "muted")]][: max(0, height)]
-    rows = compute_bins(shown.values, height)
+def render_histogram(view: HistogramView, area: Area) -> list[Row]:
+    """Render at most `area.height` rows, the shortest latencies on top; the counts add up to all
+    samples."""
+    g = area.glyphs
+    if not view.values:
+        return [[(view.why or g(formatting.MISSING), "muted")]][: max(0, area.height)]
+    rows = compute_bins(view.values, area.height)
     most = max((row.count for row in rows), default=1)
     marks: dict[int, list[str]] = {}
-    for mark in shown.marks:
+    for mark in view.marks:
         if mark.value is not None:
             name = f"{mark.name} {formatting.format_ms(mark.value)}"
             marks.setdefault(find_bin(mark.value, rows), []).append(name)
-    wide = MARK_WIDTH * max((len(each) for each in marks.values()), default=1) + 2
-    wide = wide if width >= RANGE_WIDTH + COUNT_WIDTH + wide + MIN_BAR_WIDTH else 0
-    count = COUNT_WIDTH if width >= RANGE_WIDTH + COUNT_WIDTH + wide + MIN_BAR_WIDTH else 0
-    across = max(0, width - RANGE_WIDTH - count - wide)
+    wide = MARK_WIDTH * max((len(names) for names in marks.values()), default=1) + 2
+    wide = wide if area.width >= RANGE_WIDTH + COUNT_WIDTH + wide + MIN_BAR_WIDTH else 0
+    count = COUNT_WIDTH if area.width >= RANGE_WIDTH + COUNT_WIDTH + wide + MIN_BAR_WIDTH else 0
+    across = max(0, area.width - RANGE_WIDTH - count - wide)
     digits = count_decimals(rows)
     return [
         [
@@ -49,7 +52,7 @@ def render_histogram(shown: HistogramView, width: int, height: int, g: Glyphs) -
 
 
 def _draw_bar(count: int, most: int, width: int, g: Glyphs) -> str:
-    """In proportion, with a mark of its own for what is too little for a column."""
+    """Draw a bar in proportion, or a mark for a count too small for one column."""
     long = round(count * width / most)
     sign = g("━") * long if long else g("·") if count else ""
     return fit(sign, width)
@@ -62,14 +65,14 @@ def _render_marks(names: list[str], width: int, g: Glyphs) -> Row:
 
 
 def count_decimals(rows: list[Bin]) -> int:
-    """Digits after the point that tell the edges apart."""
+    """Return the digits after the point that tell the edges of the bins apart."""
     steps = [row.high - row.low for row in rows if row.low is not None and row.high is not None]
     step = min(steps, default=1.0)
     return next((d for d in range(6) if abs(step - round(step, d)) < 1e-6 * step), 6)
 
 
 def format_bin_start(row: Bin, digits: int) -> str:
-    """Where a row begins."""
+    """Format the lower edge of a bin."""
     if row.low is None:
         return f"< {row.high:,.{digits}f}"
     return f"{row.low:,.{digits}f}" + (" +" if row.high is None else "")

@@ -1,4 +1,4 @@
-"""The axis of the iterations of a cell: loading first, then every iteration as wide as the next."""
+"""The horizontal axis of a cell's iterations: the load first, then iterations of equal width."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ MIN_TICK_WIDTH = 7
 
 @dataclass(frozen=True)
 class IterationAxis:
-    """Where iterations stand: `lead` columns of loading, then `body` columns for all of `room`."""
+    """The positions of iterations: `lead` columns of loading, then `body` columns for all of
+    `room`."""
 
     lead: int
     body: int
     room: int
 
     @classmethod
-    def of(cls, shown: IterationsView, width: int) -> IterationAxis:
-        """Loading alone has all the width; an eighth of it once there are iterations."""
-        if not shown.lead_s:
-            return cls(0, width, shown.room)
-        lead = max(4, width // 8) if shown.values else width
-        return cls(min(width, lead), max(0, width - lead), shown.room)
+    def of(cls, view: IterationsView, width: int) -> IterationAxis:
+        """Build the axis; the load takes the whole width, or an eighth once there are
+        iterations."""
+        if not view.lead_s:
+            return cls(0, width, view.room)
+        lead = max(4, width // 8) if view.values else width
+        return cls(min(width, lead), max(0, width - lead), view.room)
 
     def column(self, i: int) -> int:
-        """The column in the middle of iteration `i`, counted from 0."""
+        """Return the column in the middle of iteration `i`, counted from 0."""
         return self.lead + (2 * i + 1) * self.body // (2 * self.room)
 
     def edge(self, i: int) -> int:
-        """The column that iteration `i` begins in."""
+        """Return the first column of iteration `i`."""
         return self.lead + i * self.body // self.room
 
 
-def render_axis_rule(shown: IterationsView, axis: IterationAxis, g: Glyphs) -> Row:
-    """Loading, warm-up, measured, to come."""
-    done = axis.edge(min(len(shown.values), shown.room)) - axis.lead
-    warm = sum(kind in ("first", "warmup") for kind in shown.kinds)
+def render_axis_rule(view: IterationsView, axis: IterationAxis, g: Glyphs) -> Row:
+    """Render the rule: load, warm-up, measured and planned iterations."""
+    done = axis.edge(min(len(view.values), view.room)) - axis.lead
+    warm = sum(kind in ("first", "warmup") for kind in view.kinds)
     warm = min(done, axis.edge(warm) - axis.lead)
     return [
         (g("·") * axis.lead, "muted"),
@@ -51,15 +53,15 @@ def render_axis_rule(shown: IterationsView, axis: IterationAxis, g: Glyphs) -> R
     ]
 
 
-def format_axis_ticks(shown: IterationsView, axis: IterationAxis) -> str:
-    """Numbers of iterations, from 1 on, as many as have room, and how long the load took."""
+def format_axis_ticks(view: IterationsView, axis: IterationAxis) -> str:
+    """Format as many iteration numbers as fit, from 1 on, and the load time."""
     line = [" "] * (axis.lead + axis.body)
-    took = formatting.format_seconds(shown.lead_s)
-    said = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
-    line[: len(said)] = said
+    took = formatting.format_seconds(view.lead_s)
+    load = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
+    line[: len(load)] = load
     if axis.body <= 0:
         return "".join(line)
-    places = [0, *range(step := _choose_step(axis), shown.room + 1, step)]
+    places = [0, *range(step := _choose_step(axis), view.room + 1, step)]
     for number in dict.fromkeys(max(1, place) for place in places):
         text = f"{number:,}"
         at = axis.column(number - 1) - (len(text) - 1) // 2

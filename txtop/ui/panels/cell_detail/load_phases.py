@@ -15,63 +15,64 @@ OTHER = "other"
 MIN_PHASE_S = 0.005
 
 
-def render_load_time(shown: LoadPhasesView, g: Glyphs) -> Row:
-    """How long all of it took, and whose it was."""
-    if shown.load_s is None:
+def render_load_time(view: LoadPhasesView, g: Glyphs) -> Row:
+    """Render the total load time, marked if another cell shared it."""
+    if view.load_s is None:
         return []
-    row: Row = [(formatting.format_seconds(shown.load_s), "text"), (" s", "muted")]
-    return [("shared ", "text"), *row] if shown.shared else row
+    row: Row = [(formatting.format_seconds(view.load_s), "text"), (" s", "muted")]
+    return [("shared ", "text"), *row] if view.shared else row
 
 
-def render_load_phases(shown: LoadPhasesView, width: int, g: Glyphs) -> list[Row]:
-    """The bar, then the names; while it loads what it does now."""
-    if shown.load_s is None:
-        return [[(shown.now or g(formatting.MISSING), "text" if shown.now else "muted")]]
-    parts = _list_parts(shown)
+def render_load_phases(view: LoadPhasesView, width: int, g: Glyphs) -> list[Row]:
+    """Render the bar, then the names; during the load, the current phase."""
+    if view.load_s is None:
+        return [[(view.now or g(formatting.MISSING), "text" if view.now else "muted")]]
+    parts = _list_parts(view)
     wide = apportion_width([seconds for _, seconds in parts], max(0, width))
     bar: Row = [
         (_draw_piece(columns, g), ROLES[i % len(ROLES)])
         for i, columns in enumerate(wide)
         if columns
     ]
-    return [bar, *_render_names(parts, width, g), *_render_remark(shown)]
+    return [bar, *_render_names(parts, width, g), *_render_remark(view)]
 
 
-def _list_parts(shown: LoadPhasesView) -> list[tuple[str, float]]:
-    """The phases that took any time, and what is in none of them."""
-    rest = (shown.load_s or 0.0) - sum(seconds for _, seconds in shown.phases)
-    parts = [*shown.phases, (OTHER, rest)]
+def _list_parts(view: LoadPhasesView) -> list[tuple[str, float]]:
+    """Return the phases that took time, and the remainder."""
+    rest = (view.load_s or 0.0) - sum(seconds for _, seconds in view.phases)
+    parts = [*view.phases, (OTHER, rest)]
     return [(name, seconds) for name, seconds in parts if seconds >= MIN_PHASE_S]
 
 
-def _render_remark(shown: LoadPhasesView) -> list[Row]:
-    if shown.now:
-        return [[(shown.now, "text")]]
-    if shown.shared:
+def _render_remark(view: LoadPhasesView) -> list[Row]:
+    if view.now:
+        return [[(view.now, "text")]]
+    if view.shared:
         return [[("model already loaded; times from an earlier cell", "muted")]]
     return []
 
 
 def apportion_width(shares: Sequence[float], width: int) -> list[int]:
-    """Columns in proportion that add up to `width`: the largest remainders get what is left."""
+    """Return column counts in proportion that add up to `width`, by the largest remainder
+    method."""
     whole = sum(shares)
     if not shares or whole <= 0:
         return [0] * len(shares)
     exact = [share / whole * width for share in shares]
-    found = [int(columns) for columns in exact]
-    order = sorted(range(len(shares)), key=lambda i: exact[i] - found[i], reverse=True)
-    for i in order[: width - sum(found)]:
-        found[i] += 1
-    return found
+    widths = [int(columns) for columns in exact]
+    order = sorted(range(len(shares)), key=lambda i: exact[i] - widths[i], reverse=True)
+    for i in order[: width - sum(widths)]:
+        widths[i] += 1
+    return widths
 
 
 def _draw_piece(columns: int, g: Glyphs) -> str:
-    """Ends in a blank, so that neighbours are told apart without colours."""
+    """Draw one piece; the blank at its end separates neighbours without colours."""
     return g("━") * (columns - 1) + " " if columns > 1 else g("·")
 
 
 def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> list[Row]:
-    """Names with their seconds and the sign of their colour, over as many rows as they take."""
+    """Render names with their seconds and colour signs, in as many rows as necessary."""
     rows: list[Row] = [[]]
     used = 0
     for i, (name, seconds) in enumerate(parts):

@@ -1,4 +1,4 @@
-"""The panels of the detail as widgets; one of them scrolls."""
+"""The widgets of the cell detail; one of them scrolls."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from txtop.ui.drawing import glyphs
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row
+from txtop.ui.models.cell_detail.detail import CellDetailView
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import MOVE_BINDINGS, FramedPanel
 from txtop.ui.panels.cell_detail import render
 
 WHEEL = 3
-_RENDERERS: dict[str, Callable[..., list[Row]]] = {
+_RENDERERS: dict[str, Callable[[CellDetailView, Area], list[Row]]] = {
     "detail-strip": render.render_iterations_panel,
     "detail-spread": render.render_histogram_panel,
     "detail-load": render.render_load_panel,
@@ -22,17 +23,17 @@ _RENDERERS: dict[str, Callable[..., list[Row]]] = {
 
 
 class CellDetailPanel(FramedPanel):
-    """A part of the detail that has a place of its own on a large terminal, by its id."""
+    """A part of the detail with a place of its own on a large terminal, chosen by its id."""
 
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.detail is None:
             return []
         build = _RENDERERS[self.id or ""]
-        return build(self.shown.detail, width, height, glyphs.get_glyphs(), boxed=self.boxed)
+        return build(self.shown.detail, self.area(width, height))
 
 
 class CellDetailColumn(FramedPanel, can_focus=True):
-    """What scrolls: all of the detail on a small terminal, its words on a large one."""
+    """The scrolling part: the whole detail on a small terminal, its text on a large one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *MOVE_BINDINGS,
@@ -45,14 +46,14 @@ class CellDetailColumn(FramedPanel, can_focus=True):
         self._skip = 0
 
     def show(self, view: View) -> None:
-        """Another cell is shown from its beginning."""
+        """Take a view; another cell starts at the top."""
         before, now = self.shown.detail, view.detail
         if before is None or now is None or before.id != now.id:
             self._skip = 0
         super().show(view)
 
     def action_move(self, by: int) -> None:
-        """Scrolls by so many rows, as far as there is something."""
+        """Scroll by `by` rows, within the content."""
         self._skip = max(0, self._skip + by)
         self.tick()
 
@@ -65,9 +66,7 @@ class CellDetailColumn(FramedPanel, can_focus=True):
     def build(self, width: int, height: int) -> list[Row]:
         if self.shown.detail is None:
             return []
-        g = glyphs.get_glyphs()
-        rows = render.build_column_rows(self.shown.detail, width, height, g, boxed=self.boxed)
-        self._skip = min(self._skip, render.compute_max_skip(rows, width, height, boxed=self.boxed))
-        return render.render_column(
-            rows, self._skip, width, height, g, boxed=self.boxed, focused=self.has_focus
-        )
+        area = self.area(width, height)
+        rows = render.build_column_rows(self.shown.detail, area)
+        self._skip = min(self._skip, render.compute_max_skip(rows, area))
+        return render.render_column(rows, self._skip, area)

@@ -1,8 +1,9 @@
-"""The detail of one cell: its panels on a large terminal, one column of all of them on a small."""
+"""The detail of one cell: panels on a large terminal, one column of all parts on a small one."""
 
 from __future__ import annotations
 
-from txtop.ui.drawing.frame import compute_inner_size, draw_frame
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit_block, measure_text
 from txtop.ui.models.cell_detail.detail import CellDetailView
@@ -15,133 +16,105 @@ MIN_ITERATIONS_ROWS, MAX_ITERATIONS_ROWS = 13, 20
 COMMAND_TITLE = "reproduce"
 
 
-def render_iterations_panel(
-    shown: CellDetailView, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """The cell's number, and every iteration of it."""
-    across, down = compute_inner_size(width, height, boxed)
-    head = render_hero_number(shown.hero, across, g, False)
-    if down >= MIN_ITERATIONS_ROWS + 3:
+def render_iterations_panel(view: CellDetailView, area: Area) -> list[Row]:
+    """Render the cell's number and all its iterations."""
+    g = area.glyphs
+    inside = area.inside
+    head = render_hero_number(view.hero, inside.width, g, False)
+    if inside.height >= MIN_ITERATIONS_ROWS + 3:
         head = [[], *head, []]
-    body = points.render_iterations(shown.strip, shown.traces, across, down - len(head), g)
-    return draw_frame(
-        shown.hero.title, _render_position(shown), [*head, *body], width, height, g, boxed=boxed
+    body = points.render_iterations(
+        view.strip, view.traces, Area(inside.width, inside.height - len(head), g)
     )
+    return draw_frame(view.hero.title, _render_position(view), [*head, *body], area)
 
 
-def _render_position(shown: CellDetailView) -> Row:
-    return [("cell ", "muted"), (str(shown.place), "text"), (f"/{shown.count}", "muted")]
+def _render_position(view: CellDetailView) -> Row:
+    return [("cell ", "muted"), (str(view.place), "text"), (f"/{view.count}", "muted")]
 
 
-def render_histogram_panel(
-    shown: CellDetailView, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """How its latencies are spread."""
-    across, down = compute_inner_size(width, height, boxed)
-    body = histogram.render_histogram(shown.spread, across, down, g)
-    title = f"{shown.spread.title} · ms"
-    return draw_frame(
-        g(title), histogram.render_needed_samples(shown.spread), body, width, height, g, boxed=boxed
-    )
+def render_histogram_panel(view: CellDetailView, area: Area) -> list[Row]:
+    """Render the distribution of the cell's latencies."""
+    inside = area.inside
+    body = histogram.render_histogram(view.spread, inside)
+    title = f"{view.spread.title} · ms"
+    return draw_frame(area.glyphs(title), histogram.render_needed_samples(view.spread), body, area)
 
 
-def render_load_panel(
-    shown: CellDetailView, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """What its load was made of."""
-    across, _ = compute_inner_size(width, height, boxed)
-    body = load_phases.render_load_phases(shown.loading, across, g)
-    said = load_phases.render_load_time(shown.loading, g)
-    return draw_frame("load", said, body, width, height, g, boxed=boxed)
+def render_load_panel(view: CellDetailView, area: Area) -> list[Row]:
+    """Render the phases of the cell's load."""
+    g = area.glyphs
+    inside = area.inside
+    body = load_phases.render_load_phases(view.loading, inside.width, g)
+    subtitle = load_phases.render_load_time(view.loading, g)
+    return draw_frame("load", subtitle, body, area)
 
 
-def build_column_rows(
-    shown: CellDetailView, width: int, height: int, g: Glyphs, *, boxed: bool
-) -> list[Row]:
-    """What scrolls in a panel of that size: without frames all of the detail, else what has no
-    panel of its own."""
-    if boxed:
-        return render_detail_text(shown, compute_inner_size(width, height, boxed)[0], g)
-    return render_stacked(shown, width, height, g)
+def build_column_rows(view: CellDetailView, area: Area) -> list[Row]:
+    """Build the scrolling rows: without frames the whole detail, else the parts that have no
+    panel."""
+    if area.boxed:
+        return render_detail_text(view, area.inside.width, area.glyphs)
+    return render_stacked(view, area)
 
 
-def compute_max_skip(rows: list[Row], width: int, height: int, *, boxed: bool) -> int:
-    """How many rows can be left out above."""
-    return (
-        max(0, len(rows) - compute_inner_size(width, height, boxed)[1])
-        if boxed
-        else max(0, len(rows) - height)
-    )
+def compute_max_skip(rows: list[Row], area: Area) -> int:
+    """Return the count of rows that can be scrolled out at the top."""
+    return max(0, len(rows) - (area.inside if area.boxed else area).height)
 
 
-def render_column(
-    rows: list[Row],
-    skip: int,
-    width: int,
-    height: int,
-    g: Glyphs,
-    *,
-    boxed: bool,
-    focused: bool = False,
-) -> list[Row]:
-    """The panel, from row `skip` on; it says how many rows are left out below."""
-    rest = compute_max_skip(rows, width, height, boxed=boxed) - skip
-    if boxed:
-        said: Row = [(g(f"↓ {rest} more"), "muted")] if rest > 0 else []
-        return draw_frame(
-            "results and configuration",
-            said,
-            rows[skip:],
-            width,
-            height,
-            g,
-            boxed=True,
-            focused=focused,
-        )
-    if rest <= 0 or height < 3:
-        return fit_block(rows[skip:], width, height)
+def render_column(rows: list[Row], skip: int, area: Area) -> list[Row]:
+    """Render the panel from row `skip` on, with the count of rows left below."""
+    g = area.glyphs
+    rest = compute_max_skip(rows, area) - skip
+    if area.boxed:
+        subtitle: Row = [(g(f"↓ {rest} more"), "muted")] if rest > 0 else []
+        return draw_frame("results and configuration", subtitle, rows[skip:], area)
+    if rest <= 0 or area.height < 3:
+        return fit_block(rows[skip:], area.width, area.height)
     text = g(f" ↓ {rest + 1} more ")
-    more: Row = [(g("─") * max(0, width - measure_text(text)), "border"), (text, "muted")]
-    return fit_block([*rows[skip : skip + height - 1], more], width, height)
+    more: Row = [(g("─") * max(0, area.width - measure_text(text)), "border"), (text, "muted")]
+    return fit_block([*rows[skip : skip + area.height - 1], more], area.width, area.height)
 
 
-def render_detail_text(shown: CellDetailView, width: int, g: Glyphs) -> list[Row]:
-    """Figures, groups and the command, a blank row between them."""
-    failed = [group for group in shown.groups if group.title == "failure"]
-    others = [group for group in shown.groups if group not in failed]
+def render_detail_text(view: CellDetailView, width: int, g: Glyphs) -> list[Row]:
+    """Render metrics, groups and the command, a blank row between them."""
+    failed = [group for group in view.groups if group.title == "failure"]
+    others = [group for group in view.groups if group not in failed]
     rows: list[Row] = []
     for group in failed:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
-    if shown.figures:
-        rows += [*facts.render_metrics(shown.figures, width, g), []]
+    if view.figures:
+        rows += [*facts.render_metrics(view.figures, width, g), []]
     for group in others:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
-    return [*rows, [(COMMAND_TITLE, "text.bold")], *facts.render_command(shown.command, width, g)]
+    return [*rows, [(COMMAND_TITLE, "text.bold")], *facts.render_command(view.command, width, g)]
 
 
-def render_stacked(shown: CellDetailView, width: int, height: int, g: Glyphs) -> list[Row]:
-    """Everything, one part under the other, each under a rule with its name."""
-    across = compute_inner_size(width, height, False)[0]
+def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
+    """Render all parts one below the other, each under a rule with its name."""
+    g = area.glyphs
+    across = Area(area.width, area.height, g).inside.width
 
-    def part(title: str, said: Row, body: list[Row]) -> list[Row]:
-        return draw_frame(title, said, body, width, len(body) + 1, g, boxed=False)
+    def part(title: str, subtitle: Row, body: list[Row]) -> list[Row]:
+        return draw_frame(title, subtitle, body, Area(area.width, len(body) + 1, g))
 
-    high = min(MAX_ITERATIONS_ROWS, max(MIN_ITERATIONS_ROWS, height - len(shown.figures) - 2))
-    if not shown.strip.values:
-        high = 4 + 4 + len(shown.traces)
-    rows = render_iterations_panel(shown, width, high, g, boxed=False)
+    high = min(MAX_ITERATIONS_ROWS, max(MIN_ITERATIONS_ROWS, area.height - len(view.figures) - 2))
+    if not view.strip.values:
+        high = 4 + 4 + len(view.traces)
+    rows = render_iterations_panel(view, Area(area.width, high, g))
     groups = {group.title: part(group.title, [], facts.render_fact_group(group, across, g))
-              for group in shown.groups}  # fmt: skip
+              for group in view.groups}  # fmt: skip
     rows += groups.pop("failure", [])
-    if shown.figures:
-        rows += part("figures", [], facts.render_metrics(shown.figures, across, g))
-    if shown.strip.values:
-        rows += render_histogram_panel(shown, width, HISTOGRAM_ROWS + 1, g, boxed=False)
+    if view.figures:
+        rows += part("figures", [], facts.render_metrics(view.figures, across, g))
+    if view.strip.values:
+        rows += render_histogram_panel(view, Area(area.width, HISTOGRAM_ROWS + 1, g))
     rows += part(
         "load",
-        load_phases.render_load_time(shown.loading, g),
-        load_phases.render_load_phases(shown.loading, across, g),
+        load_phases.render_load_time(view.loading, g),
+        load_phases.render_load_phases(view.loading, across, g),
     )
-    for each in groups.values():
-        rows += each
-    return rows + part(COMMAND_TITLE, [], facts.render_command(shown.command, across, g))
+    for group_rows in groups.values():
+        rows += group_rows
+    return rows + part(COMMAND_TITLE, [], facts.render_command(view.command, across, g))

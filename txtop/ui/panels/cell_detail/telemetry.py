@@ -1,4 +1,4 @@
-"""Series of the machine over the axis of the iterations of a cell."""
+"""Telemetry of the machine on the axis of a cell's iterations."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ from txtop.ui.panels.cell_detail.iteration_axis import IterationAxis
 
 
 def render_trace(
-    shown: Trace, axis: IterationAxis, left: int, right: int, height: int, g: Glyphs
+    trace: Trace, axis: IterationAxis, left: int, right: int, height: int, g: Glyphs
 ) -> list[Row]:
-    """One series: rates filled from zero, what has no zero as dots on a zoomed scale."""
+    """Render one series: rates filled from zero, series without a zero as dots on a zoomed
+    scale."""
     width = axis.lead + axis.body
     per = 2 if g.mode == "braille" else 1
     points = [
-        *resample(shown.lead, len(shown.lead), axis.lead * per),
-        *resample(shown.body, shown.room, axis.body * per),
+        *resample(trace.lead, len(trace.lead), axis.lead * per),
+        *resample(trace.body, trace.room, axis.body * per),
     ]
-    if shown.flags:
+    if trace.flags:
         drawn = [_render_flags(points, per, g)]
-    elif shown.top:
-        drawn = [[(text, "plot")] for text in draw_filled_rows(points, width, height, shown.top, g)]
+    elif trace.top:
+        drawn = [[(text, "plot")] for text in draw_filled_rows(points, width, height, trace.top, g)]
     else:
         drawn = _draw_dotted_rows(points, width, height, g)
-    value, last = f" {shown.value} {g(shown.unit)}", len(drawn) - 1
+    value, last = f" {trace.value} {g(trace.unit)}", len(drawn) - 1
     return [
         crop(
             [
-                *([(fit(shown.label if y == last else "", left), "muted")] if left else []),
+                *([(fit(trace.label if y == last else "", left), "muted")] if left else []),
                 *row,
                 *([(fit(value if y == last else "", right, mark=g("…")), "text")] if right else []),
             ],
@@ -44,27 +45,27 @@ def render_trace(
 
 
 def resample(points: Sequence[float | None], room: int, places: int) -> list[float | None]:
-    """`points`, which fill the first of `room` bins, as `places` means or repeats of them."""
-    found: list[float | None] = []
+    """Return `places` means (or repeats) of `points`, which fill the first of `room` bins."""
+    resampled: list[float | None] = []
     for x in range(places):
         first, last = x * room // places, max(x * room // places + 1, (x + 1) * room // places)
-        known = [v for v in points[first:last] if v is not None]
-        found.append(fmean(known) if known else None)
-    return found
+        values = [v for v in points[first:last] if v is not None]
+        resampled.append(fmean(values) if values else None)
+    return resampled
 
 
 def draw_filled_rows(
     points: Sequence[float | None], width: int, height: int, top: float, g: Glyphs
 ) -> list[str]:
-    """`height` lines, the upper ones where a value reaches them."""
-    found = []
+    """Draw `height` lines; upper lines are filled by the values that reach them."""
+    lines = []
     for y in range(height - 1, -1, -1):
         low = y * top / height
         part: list[float | None] = [
             None if v is None or (y and v <= low) else min(v - low, top / height) for v in points
         ]
-        found.append(charts.draw_filled(part, width, top / height, g))
-    return found
+        lines.append(charts.draw_filled(part, width, top / height, g))
+    return lines
 
 
 def _draw_dotted_rows(

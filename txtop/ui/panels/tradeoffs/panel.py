@@ -1,10 +1,9 @@
-"""The trade-offs on a screen: which plot is on show, and which cell is under the cursor."""
+"""The trade-offs panel: it keeps the chosen plot and the cell under the cursor."""
 
 from __future__ import annotations
 
 from textual import events
 
-from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row
 from txtop.ui.models.view import View
 from txtop.ui.panels.base import NavigablePanel
@@ -12,8 +11,11 @@ from txtop.ui.panels.tradeoffs.render import TradeoffsSelection, find_point, ren
 
 
 class TradeoffsPanel(NavigablePanel):
-    """In a corner the plot alone, with all the room a table beside it. With the focus, up and down
-    move the cursor through the points, and a click puts it on one."""
+    """The plot in a corner, or zoomed with a table beside it.
+
+    While it has the focus, up and down move the cursor through the points; a click moves it to a
+    point.
+    """
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -22,32 +24,33 @@ class TradeoffsPanel(NavigablePanel):
 
     @property
     def selected(self) -> str | None:
-        """The id of the cell under the cursor; null without one."""
+        """The id of the cell under the cursor, or None without a cursor."""
         point = self._now().point
         return point.row.id if point is not None else None
 
     def show(self, view: View) -> None:
-        """Draws nothing where nothing is new: figures of a cell that ended stay."""
+        """Take a view; skip drawing if its figures are unchanged, as they are once a cell has
+        ended."""
         if view.tradeoffs == self.shown.tradeoffs:
             self.shown = view
         else:
             super().show(view)
 
     def _now(self) -> TradeoffsSelection:
-        """A plot that was chosen stays, as long as it has points; else that of the cell at work."""
-        found = self.shown.tradeoffs
-        keys = [plot.key for plot in found.plots]
-        at = keys.index(self._plot) if self._plot in keys else found.at
+        """Return the selection: the chosen plot while it has points, else that of the running
+        cell."""
+        view = self.shown.tradeoffs
+        keys = [plot.key for plot in view.plots]
+        at = keys.index(self._plot) if self._plot in keys else view.at
         return TradeoffsSelection(
-            found,
+            view,
             at,
             self._cursor(at) if self.has_focus else None,
             whole=self.size.width == self.app.size.width,
-            focused=self.has_focus,
         )
 
     def _cursor(self, at: int) -> int | None:
-        """Where the chosen cell is; without one, at the cell at work, else at the first."""
+        """Return the index of the chosen cell, else of the running cell, else the first."""
         if at >= len(self.shown.tradeoffs.plots):
             return None
         points = self.shown.tradeoffs.plots[at].points
@@ -57,7 +60,7 @@ class TradeoffsPanel(NavigablePanel):
         return next((i for i, point in enumerate(points) if point.running), 0)
 
     def next_plot(self) -> str:
-        """Goes to the next plot that has data; says why there is none."""
+        """Switch to the next plot that has data; return the reason if there is none."""
         now = self._now()
         plots = now.all.plots
         if len(plots) < 2:
@@ -67,7 +70,7 @@ class TradeoffsPanel(NavigablePanel):
         return ""
 
     def action_move(self, by: int) -> None:
-        """Moves the cursor by so many points, in the order of the table."""
+        """Move the cursor by `by` points, in the order of the table."""
         now = self._now()
         if now.plot is None or now.cursor is None:
             return
@@ -80,13 +83,11 @@ class TradeoffsPanel(NavigablePanel):
         self.tick()
 
     def on_click(self, event: events.Click) -> None:
-        """Puts the cursor on the point that is meant."""
+        """Move the cursor to the point under the mouse."""
         now = self._now()
-        at = find_point(
-            now, *self.size, glyphs.get_glyphs(), boxed=self.boxed, x=event.x, y=event.y
-        )
+        at = find_point(now, self.area(*self.size), x=event.x, y=event.y)
         if at is not None:
             self._choose(now, at)
 
     def build(self, width: int, height: int) -> list[Row]:
-        return render_tradeoffs(self._now(), width, height, glyphs.get_glyphs(), boxed=self.boxed)
+        return render_tradeoffs(self._now(), self.area(width, height))

@@ -1,4 +1,4 @@
-"""A plot of the trade-offs as a drawing on a plane: its scales, points, lines and guide."""
+"""The scatter data of a trade-offs plot: its scales, points, lines and guide."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ GUIDE_NAME = "linear"
 
 
 def build_scatter(plot: TradeoffPlot, cursor: int | None) -> ScatterData:
-    """Labels stand beside the points that stand out and beside the one under the cursor."""
+    """Build the scatter data; points that stand out and the one under the cursor get labels."""
     x, y = choose_scales(plot)
     spots = tuple(
         ScatterPoint(
@@ -34,8 +34,8 @@ def _choose_label(plot: TradeoffPlot, point: TradeoffPoint, *, at_cursor: bool) 
 
 
 def choose_scales(plot: TradeoffPlot) -> tuple[Scale, Scale]:
-    """Logarithmic both; of lengths that span less than a factor of eight both from 0, where what
-    grows in proportion is a straight line."""
+    """Return both scales: logarithmic, but linear from 0 for lengths that span less than a factor
+    of eight, where proportional growth is a straight line."""
     xs, ys = [p.x for p in plot.points], [p.y for p in plot.points]
     if plot.kind == "rates":
         near = [height for height, _ in plot.ceilings if height <= MAX_CEILING_FACTOR * max(ys)]
@@ -49,22 +49,21 @@ def choose_scales(plot: TradeoffPlot) -> tuple[Scale, Scale]:
 
 
 def _build_lines(plot: TradeoffPlot) -> tuple[tuple[int, Polyline], ...]:
-    """Each line from batch to batch, from length to length, or from load to load: those come in
-    their order."""
-    found = []
+    """Build each line in the order of batch, length or load."""
+    lines = []
     for line in range(len(plot.lines)):
         own = [p for p in plot.points if p.line == line]
         if plot.kind == "load":
-            found.append((line, tuple((p.x, p.y) for p in own if not p.loose)))
+            lines.append((line, tuple((p.x, p.y) for p in own if not p.loose)))
             continue
         own.sort(key=lambda p: p.row.batch if plot.kind == "rates" else p.row.length)
-        found.append((line, tuple((p.x, p.y) for p in own)))
-    return tuple(found)
+        lines.append((line, tuple((p.x, p.y) for p in own)))
+    return tuple(lines)
 
 
 def _build_guide(plot: TradeoffPlot, cursor: int | None) -> tuple[Polyline, str] | None:
-    """Where times would be that grew with the length and no faster: of the line under the cursor,
-    else of the first that has two points."""
+    """Build the line of times proportional to the length, from the series under the cursor or else
+    the first with two points."""
     chosen = [plot.points[cursor].line] if cursor is not None else []
     for line in (*chosen, *range(len(plot.lines))):
         own = [p for p in plot.points if p.line == line]

@@ -1,8 +1,9 @@
-"""How much faster each precision is than the most precise one, and what its output is worth."""
+"""The speedup of each precision over the most precise one as bars, with its output badge."""
 
 from __future__ import annotations
 
 from txtop.ui.drawing import charts
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row
@@ -14,41 +15,40 @@ MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
 RATE_WIDTH, HALF_INTERVAL_WIDTH, UNIT_WIDTH, RATIO_WIDTH, GAP = 8, 6, 6, 7, 2
 
 
-def render_precision_bars(
-    plot: TradeoffPlot, width: int, height: int, g: Glyphs, cursor: int | None
-) -> PointTable:
-    """A block a piece of work, all on one scale; no ratio stands without the badge of its output.
-    The row under the cursor is in sight."""
-    columns = _BarColumns(plot, width)
+def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
+    """Render one block for each workload, all on one scale, with the cursor in view. No ratio
+    stands without the badge of its output."""
+    g = area.glyphs
+    columns = _BarColumns(plot, area.width)
     lines = _list_lines(plot)
     at = next((y for y, (i, _) in enumerate(lines) if i is not None and i == cursor), None)
-    first = compute_first_row(len(lines), at, height)
-    shown = lines[first : first + max(0, height)]
+    first = compute_first_row(len(lines), at, area.height)
+    visible = lines[first : first + max(0, area.height)]
     rows: list[Row] = [
         [(g(heading), "muted")]
         if i is None
         else columns.row(plot.points[i], g, at_cursor=i == cursor)
-        for i, heading in shown
+        for i, heading in visible
     ]
-    return PointTable([crop(row, width) for row in rows], [i for i, _ in shown])
+    return PointTable([crop(row, area.width) for row in rows], [i for i, _ in visible])
 
 
 def _list_lines(plot: TradeoffPlot) -> list[tuple[int | None, str]]:
-    """The points from above, and between pieces of work an empty line and a heading."""
+    """Return the points from the top, with a blank line and a heading between workloads."""
     several = len({point.label for point in plot.points}) > 1
-    found: list[tuple[int | None, str]] = []
+    lines: list[tuple[int | None, str]] = []
     block = None
     for i, point in enumerate(plot.points):
         if several and point.label != block:
-            found += [(None, "")] if block is not None else []
-            found.append((None, point.label))
+            lines += [(None, "")] if block is not None else []
+            lines.append((None, point.label))
             block = point.label
-        found.append((i, ""))
-    return found
+        lines.append((i, ""))
+    return lines
 
 
 class _BarColumns:
-    """How wide the bars are, and how much room the badges have beside them: as all rows need."""
+    """The widths of bars and badges, common to all rows."""
 
     def __init__(self, plot: TradeoffPlot, width: int) -> None:
         self._name = compute_name_width(plot)
@@ -72,10 +72,11 @@ class _BarColumns:
             self._bar = 0
 
     def row(self, point: TradeoffPoint, g: Glyphs, *, at_cursor: bool) -> Row:
-        """Sign, name, rate, then bar, ratio and badge, or why there are none."""
+        """Render sign, name and rate, then bar, ratio and badge, or the reason for their
+        absence."""
         row, bold = point.row, ".bold" if at_cursor else ""
         number = "bad.bold" if row.state == "failed" else "text.bold"
-        found: Row = [
+        spans: Row = [
             (g("▸ ") if at_cursor else "  ", "accent-a.bold"),
             (
                 get_series_sign(point.line, g, hollow=point.running) + " ",
@@ -88,10 +89,10 @@ class _BarColumns:
         ]
         if not point.y:
             why = "bad" if row.state == "failed" else "muted"
-            return [*found, (" " * GAP, "text"), (g(row.note), why)]
+            return [*spans, (" " * GAP, "text"), (g(row.note), why)]
         beside = _render_badge(point, self._room - self._bar)
         if measure_row(beside) > self._room - self._bar:
-            return found
+            return spans
         full = (
             charts.draw_bar(point.x / self._best, self._bar, g, get_series_role(point.line))
             if point.x
@@ -99,13 +100,12 @@ class _BarColumns:
         )
         ratio = fit(row.ratio if point.x else "", RATIO_WIDTH, "right")
         gap = " " * GAP
-        found += [(gap, "text"), *crop(full, self._bar), (ratio + gap, "text.bold")]
-        return [*found, *((g(text), colour) for text, colour in beside)]
+        spans += [(gap, "text"), *crop(full, self._bar), (ratio + gap, "text.bold")]
+        return [*spans, *((g(text), colour) for text, colour in beside)]
 
 
 def _render_badge(point: TradeoffPoint, room: int) -> Row:
-    """What the output is worth and a note, in the longest form there is room for, else in the
-    shortest."""
+    """Render the output badge and a note in the longest form that fits, else in the shortest."""
     row = point.row
     noted = row.note not in ("", "reference")
     note: Row = [(f" · {row.note}", "muted")] if noted else []
@@ -114,6 +114,6 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
         return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
         return [(row.note or "nothing to hold it against", "muted")]
-    words = (*row.badges, row.badges[-1].split()[0])
-    forms: list[Row] = [[(word, point.badge_role), *end] for word in words for end in (note, [])]
+    badges = (*row.badges, row.badges[-1].split()[0])
+    forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])

@@ -1,10 +1,11 @@
-"""The points of a plot for who would rather read: a table, and a line about one of them."""
+"""The points of a plot as text: a table, and a line about one of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain, product
 
+from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row
@@ -25,32 +26,30 @@ LAST_COLUMNS = {"rates": ("", 7), "lengths": ("times", 9), "precisions": ("", 0)
 
 
 def compute_name_width(plot: TradeoffPlot) -> int:
-    """Columns that the names of the lines take, a gap included."""
+    """Return the columns of the line names, gap included."""
     return min(MAX_NAME_WIDTH, max((len(name) for name in plot.lines), default=4)) + 1
 
 
 def compute_table_width(plot: TradeoffPlot) -> int:
-    """Columns that the table wants."""
+    """Return the columns that the table needs."""
     ends = LABEL_COLUMNS[plot.kind][1] + TIME_WIDTH + RATE_WIDTH + LAST_COLUMNS[plot.kind][1]
     return max(MIN_TABLE_WIDTH, 4 + compute_name_width(plot) + ends)
 
 
 @dataclass(frozen=True)
 class PointTable:
-    """Rows, and for each the place of the point that it is about."""
+    """Rows, and for each the index of its point."""
 
     rows: list[Row]
     points: list[int | None]
 
     def at(self, line: int) -> int | None:
-        """The point of a row; null for a heading and beyond the end."""
+        """Return the point of a row; None for a heading and beyond the end."""
         return self.points[line] if 0 <= line < len(self.points) else None
 
 
-def render_point_table(
-    plot: TradeoffPlot, width: int, height: int, g: Glyphs, cursor: int | None
-) -> PointTable:
-    """Every point of a plot, the one under the cursor in sight."""
+def render_point_table(plot: TradeoffPlot, area: Area, cursor: int | None) -> PointTable:
+    """Render every point of a plot, the one under the cursor in view."""
     name = compute_name_width(plot)
     beside, wide = LABEL_COLUMNS[plot.kind]
     head = "    " + fit(_choose_line_heading(plot), name) + fit(beside, wide, "right")
@@ -60,14 +59,14 @@ def render_point_table(
         + "  "
         + LAST_COLUMNS[plot.kind][0]
     )
-    room = max(0, height - 1)
+    room = max(0, area.height - 1)
     first = compute_first_row(len(plot.points), cursor, room)
     rows: list[Row] = [[(head, "muted")]]
     points: list[int | None] = [None]
     for i, point in enumerate(plot.points[first : first + room], start=first):
-        rows.append(_render_point(point, plot.kind, name, wide, g, at_cursor=i == cursor))
+        rows.append(_render_point(point, plot.kind, name, wide, area.glyphs, at_cursor=i == cursor))
         points.append(i)
-    return PointTable([crop(row, width) for row in rows], points)
+    return PointTable([crop(row, area.width) for row in rows], points)
 
 
 def _choose_line_heading(plot: TradeoffPlot) -> str:
@@ -99,8 +98,8 @@ def _render_point(
 def render_point_line(
     point: TradeoffPoint, plot: TradeoffPlot, width: int, g: Glyphs, *, named: bool = False
 ) -> Row:
-    """The figures of a cell and what is to be said of it, in the fullest form that fits; with its
-    name first where nothing else names it. No ratio stands without a badge."""
+    """Render the figures and remarks of a cell in the fullest form that fits; `named` puts its name
+    first. No ratio stands without a badge."""
     row = point.row
     what = "" if plot.kind == "load" else LABEL_COLUMNS[plot.kind][0]
     name = f"{point.name} {what} {point.label}".replace("  ", " ").strip()
@@ -115,17 +114,17 @@ def render_point_line(
     if point.time:
         first += [("   ", "muted"), (g(point.time), "text.bold"), (f" {plot.time_unit}", "muted")]
     memory: Row = [("   ", "muted"), (g(row.gib), "text.bold"), (" GiB", "muted")]
-    said: list[Row] = [[("   ", "muted"), (g(text), "text")] for text in point.said]
+    remarks: list[Row] = [[("   ", "muted"), (g(text), "text")] for text in point.said]
     worth = [] if plot.kind == "load" else _render_outputs(point, g)
     none: list[Row] = [[]]
-    # What the output is worth stays longest: that a cell is on the front says that it is fast.
-    pairs = chain(product(worth, said), product(worth, none), product(none, [*said, []]))
-    rows = ([*first, *more, *output, *words] for output, words in pairs for more in (memory, []))
-    return next((found for found in rows if measure_row(found) <= width), crop(first, width))
+    # The output badge is dropped last: a place on the front only shows that a cell is fast.
+    pairs = chain(product(worth, remarks), product(worth, none), product(none, [*remarks, []]))
+    rows = ([*first, *more, *output, *remark] for output, remark in pairs for more in (memory, []))
+    return next((form for form in rows if measure_row(form) <= width), crop(first, width))
 
 
 def _render_outputs(point: TradeoffPoint, g: Glyphs) -> list[Row]:
-    """How many times as fast as its reference, with the badge in each of its forms."""
+    """Return the speedup over the reference, with the badge in each of its forms."""
     row = point.row
     if point.is_reference:
         return [[("   reference", "muted")]]
