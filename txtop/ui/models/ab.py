@@ -37,7 +37,7 @@ class ABArmView:
 
 @dataclass(frozen=True)
 class ABView:
-    """All of an A/B.
+    """An A/B for its screen: its blocks, comparisons and lanes.
 
     `chosen` is the index of the comparison on the screen. `winners` has a letter a block, empty for
     a discarded one; `share` is the part of the open block that is done.
@@ -120,10 +120,10 @@ def _compute_block_share(state: SessionState, versus: ABTest) -> float:
     """Return the part of the open block that is done, by the size of the one before."""
     if not versus.rounds or state.ended is not None:
         return 0.0
-    wanted = max(1, sum(map(len, versus.rounds[-1].iterations.values())))
+    expected = max(1, sum(map(len, versus.rounds[-1].iterations.values())))
     closed = sum(len(p) for block in versus.rounds for p in block.iterations.values())
-    made = sum(c.samples.role.count("measured") for c in state.cells.values())
-    return min(1.0, max(0, made - closed) / wanted)
+    measured = sum(c.samples.role.count("measured") for c in state.cells.values())
+    return min(1.0, max(0, measured - closed) / expected)
 
 
 def sum_measured_s(state: SessionState) -> float:

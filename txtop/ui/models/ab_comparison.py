@@ -267,15 +267,15 @@ def _energy_and_memory(
 
     Memory is compared only between figures of one kind.
     """
-    mine, base = state.cells[name], state.cells[versus.first.id]
+    own, base = state.cells[name], state.cells[versus.first.id]
     ratios: list[tuple[str, str]] = []
     joules = [
-        next(iter(energy.summarise_joules(state, cell).values()), None) for cell in (mine, base)
+        next(iter(energy.summarise_joules(state, cell).values()), None) for cell in (own, base)
     ]
-    spent, usual = (used.mean if used else None for used in joules)
-    if spent and usual:
-        ratios.append(("energy", f"{spent / usual:.2f}x"))
-    (size, kind), (base_size, base_kind) = get_memory_bytes(mine), get_memory_bytes(base)
+    own_joules, base_joules = (summary.mean if summary else None for summary in joules)
+    if own_joules and base_joules:
+        ratios.append(("energy", f"{own_joules / base_joules:.2f}x"))
+    (size, kind), (base_size, base_kind) = get_memory_bytes(own), get_memory_bytes(base)
     if size and base_size and kind == base_kind:
         ratios.append((kind, f"{size / base_size:.2f}x"))
     if not ratios:

@@ -60,7 +60,7 @@ def format_log_rows(lines: Sequence[LogRow]) -> list[str]:
 
 
 def read_summary(paths: Sequence[Path]) -> list[str]:
-    """Return the lines that `txtop show` prints of each session, as far as it is recorded.
+    """Return the lines that `txtop show` prints of each session, ended or not.
 
     Reading may take a while.
 

@@ -14,6 +14,7 @@ from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
 
+# As many as a wide terminal has dots.
 MAX_BINS = 512
 SPARK_POINTS = 256
 FEW_BELOW = 10

@@ -15,6 +15,7 @@ from txtop.units import NS_PER_S
 
 HISTORY_S = 160
 OTHERS = "others"
+# The producers of telemetry gaps that concern every device, and every GPU.
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"
 UNREAD = "—"
@@ -205,12 +206,12 @@ def _build_rate(
 
 
 def _build_capacity(device: WatchedDevice, used: str, total: str, label: str) -> list[Gauge]:
-    have, whole = device.last(used), device.last(total)
-    if have is None and whole is None:
+    occupied, whole = device.last(used), device.last(total)
+    if occupied is None and whole is None:
         return []
-    share = min(1.0, max(0.0, have / whole)) if have is not None and whole else None
+    share = min(1.0, max(0.0, occupied / whole)) if occupied is not None and whole else None
     room = f"{whole / formatting.GIB:,.0f}" if whole else ""
-    return [Gauge(label, formatting.format_gib(have), "GiB", share=share, capacity=room)]
+    return [Gauge(label, formatting.format_gib(occupied), "GiB", share=share, capacity=room)]
 
 
 def _build_host(device: WatchedDevice, now: int) -> tuple[Gauge, ...]:

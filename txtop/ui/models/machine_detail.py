@@ -76,8 +76,8 @@ def _build_cores(host: WatchedDevice, now_ns: int, *, silent: bool) -> tuple[Cor
         times, values = host.series[name]
         if not cores or len(times) != len(at):
             at, newest = times, _find_newest_samples(times, now_ns)
-        seen = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
-        cores.append(Core(len(cores), None if silent else host.last(name), seen))
+        history = tuple(None if i is None or values[i] != values[i] else values[i] for i in newest)
+        cores.append(Core(len(cores), None if silent else host.last(name), history))
     return tuple(cores)
 
 

@@ -114,8 +114,13 @@ def format_server_notes(state: CellState, answered: float | None) -> tuple[str, 
         return ()
     notes: list[tuple[str, str]] = []
     if state.saturated and offered.rate is not None and answered is not None:
-        came, went = _format_rate(offered.rate), _format_rate(answered)
-        notes.append((f"offered {came}/s, answered {went}/s", f"{went} of {came}/s answered"))
+        offered_rate, answered_rate = _format_rate(offered.rate), _format_rate(answered)
+        notes.append(
+            (
+                f"offered {offered_rate}/s, answered {answered_rate}/s",
+                f"{answered_rate} of {offered_rate}/s answered",
+            )
+        )
     elif asked.share is not None and offered.rate is not None:
         notes.append((f"offered {_format_rate(offered.rate)}/s",) * 2)
     good = serving.compute_goodput(state)

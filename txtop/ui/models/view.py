@@ -151,6 +151,7 @@ class SideBySideView:
 
     @property
     def late(self) -> bool:
+        """Return True while the next frame of either session would have more."""
         return self.left.late or self.right.late
 
 

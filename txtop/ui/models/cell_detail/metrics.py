@@ -1,4 +1,4 @@
-"""Every metric of one cell: as exported once it is over, before that as far as it is known."""
+"""Every metric of one cell: as exported once it is over, before that the live figures."""
 
 from __future__ import annotations
 

@@ -80,8 +80,8 @@ def compute_trace_bins(session: SessionState, state: CellState, room: int) -> Tr
 
     A bin is a part of an iteration, or a group of them if there are more than `MAX_BINS`.
     """
-    start, took = state.started_at_ns, compute_lead_ns(session, state)
-    edges = [start + took * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if took else []
+    start, lead_ns = state.started_at_ns, compute_lead_ns(session, state)
+    edges = [start + lead_ns * i // LEAD_BINS for i in range(LEAD_BINS + 1)] if lead_ns else []
     before = tuple(pairwise(edges))
     places = order_iterations(state)
     at = [state.samples.at_ns[i] for i in places]

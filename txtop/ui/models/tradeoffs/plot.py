@@ -44,6 +44,7 @@ class TradeoffPoint:
 
     @property
     def running(self) -> bool:
+        """Return True if the cell is still being measured."""
         return self.row.state == "running"
 
     @property
@@ -82,6 +83,7 @@ class TradeoffPlot:
 
     @property
     def title(self) -> str:
+        """Return the title: the kind of the plot, and what its cells share."""
         return f"{PLOT_TITLES[self.kind]} · {self.of}" if self.of else PLOT_TITLES[self.kind]
 
     @property

@@ -60,7 +60,7 @@ class PlotBuilder:
 
     def plot(self) -> TradeoffPlot:
         """Build the plot; it may have no points."""
-        made = {"rates": self._rates, "lengths": self._lengths, "precisions": self._precisions}
+        builders = {"rates": self._rates, "lengths": self._lengths, "precisions": self._precisions}
         per = "forward pass" if self._encoders else "token"
         base = TradeoffPlot(
             kind=self._group.kind,
@@ -72,7 +72,7 @@ class PlotBuilder:
             time_unit=f"ms per {per}",
             left_out=describe_left_out(self._cells),
         )
-        return made[self._group.kind](base)
+        return builders[self._group.kind](base)
 
     def _rates(self, base: TradeoffPlot) -> TradeoffPlot:
         """Plot the rate against the time of a token, for an encoder of a forward pass."""
