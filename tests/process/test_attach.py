@@ -13,7 +13,7 @@ import pytest
 
 from support.paths import SHIM
 from support.terminal_process import TerminalProcess
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 

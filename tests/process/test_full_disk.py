@@ -14,7 +14,7 @@ import pytest
 from support import full_disk
 from support.paths import SHIM_DISK
 from txtop.protocol import codec, events
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.session.follower import Follower
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, MAX_BUFFERED_BYTES, LogWriter, create_session_folder

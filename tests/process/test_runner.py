@@ -23,7 +23,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json as export
 from txtop.export.text import table
 from txtop.protocol import events
-from txtop.runner.client import SOCKET_NAME, ControlClient
+from txtop.runner.control_client import SOCKET_NAME, ControlClient
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.state.fold import fold_all

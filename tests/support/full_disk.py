@@ -14,8 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.fake_run import FAKE, plan
-from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conductor import Conductor
+from txtop.runner.control_client import SOCKET_NAME
 from txtop.session.writer import create_session_folder
 
 

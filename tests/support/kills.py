@@ -29,7 +29,7 @@ from support import tiny_models
 from support.terminal_process import TerminalProcess
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.session.player import Player
 from txtop.session.reader import read_all
 from txtop.session.writer import LOG_NAME

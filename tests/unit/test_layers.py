@@ -17,7 +17,7 @@ from support.paths import ROOT
         ("txtop.__main__", {"torch", "transformers", "pynvml", "textual", "numpy"}),
         ("txtop.ui", {"torch", "transformers", "pynvml"}),
         ("txtop.ui.app", {"torch", "transformers", "pynvml"}),
-        ("txtop.runner.client", {"torch", "transformers", "pynvml", "textual"}),
+        ("txtop.runner.control_client", {"torch", "transformers", "pynvml", "textual"}),
         ("txtop.sampler.sampler", {"torch", "transformers", "pynvml", "textual", "numpy"}),
     ],
 )

@@ -21,8 +21,8 @@ from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.formatting import format_share
 from txtop.plan import labels
-from txtop.runner.client import ControlClient
-from txtop.runner.spawn import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
+from txtop.runner.control_client import ControlClient
+from txtop.runner.launch import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
 from txtop.session.follower import Follower
 from txtop.state.session import SessionState

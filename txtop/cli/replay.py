@@ -91,7 +91,7 @@ def stop(
 ) -> int:
     """End a running session after the step at hand."""
     from txtop.cli.session_args import find_running_session
-    from txtop.runner.client import ControlClient
+    from txtop.runner.control_client import ControlClient
     from txtop.session.catalog import get_session_id
 
     path = find_running_session(session, session_dir)

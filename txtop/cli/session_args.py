@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.runner.session_start import find_missing_cells, find_pending_comparisons
 from txtop.sanitise import sanitise
 from txtop.session import catalog

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from txtop.formatting import format_count
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
 from txtop.session.catalog import CatalogEntry

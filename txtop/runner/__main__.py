@@ -16,8 +16,8 @@ import msgspec
 
 from txtop.errors import TxtopError
 from txtop.plan.plan import Plan
-from txtop.runner.client import SOCKET_NAME
 from txtop.runner.conductor import Conductor
+from txtop.runner.control_client import SOCKET_NAME
 from txtop.runner.control_protocol import choose_socket_path
 
 MAX_PLAN_BYTES = 16 << 20

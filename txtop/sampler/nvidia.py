@@ -21,7 +21,7 @@ from txtop.sampler.nvidia_fields import (
     FieldValues,
     drop_out_of_bounds,
 )
-from txtop.sampler.nvml import read_driver_versions
+from txtop.sampler.nvml_import import read_driver_versions
 from txtop.sampler.process_usage import WatchedProcesses
 from txtop.sanitise import sanitise
 

@@ -12,7 +12,7 @@ from txtop.formatting import format_share
 from txtop.protocol.capabilities import Capability
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
-from txtop.sampler import nvml, rapl
+from txtop.sampler import nvml_import, rapl
 from txtop.sampler.host import Host, read_label
 from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.nvidia_fields import FIELD_BOUNDS
@@ -89,11 +89,11 @@ def _gpus() -> list[Capability]:
 
 
 def _ask_nvml() -> list[Capability]:
-    library = nvml.import_nvml()
+    library = nvml_import.import_nvml()
     try:
         gpus = NvidiaGpus(library, WatchedProcesses())
     except library.NVMLError as error:
-        problem = nvml.explain_error(library, error)
+        problem = nvml_import.explain_error(library, error)
         return [Capability("gpu", problem.state, problem.cause, problem.hint)]
     driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
@@ -102,7 +102,7 @@ def _ask_nvml() -> list[Capability]:
         try:
             values = gpu.values()
         except library.NVMLError as error:
-            problem = nvml.explain_error(library, error)
+            problem = nvml_import.explain_error(library, error)
             lines.append(Capability("gpu", "broken", f"{gpu.label}: {problem.cause}", problem.hint))
             continue
         fastest_mhz = max(fastest_mhz, values.get("max_sm_clock_mhz") or 0.0)

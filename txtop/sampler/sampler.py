@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Literal
 
 from txtop.protocol.events import Gap, Log, Telemetry
-from txtop.sampler import amd, nvml
+from txtop.sampler import amd, nvml_import
 from txtop.sampler.amd import AmdGpus
 from txtop.sampler.host import Host
 from txtop.sampler.nvidia import NvidiaGpus
@@ -56,12 +56,12 @@ class GpuThread(threading.Thread):
         return new
 
     def _watch(self) -> None:
-        library = nvml.import_nvml()
+        library = nvml_import.import_nvml()
         gpus: NvidiaGpus | AmdGpus
         try:
             gpus = NvidiaGpus(library, self._watched)
         except library.NVMLError as error:
-            problem = nvml.explain_error(library, error)
+            problem = nvml_import.explain_error(library, error)
             if problem.state != "missing" or not amd.is_installed():
                 self._log(str(problem), "info" if problem.state == "missing" else "warning")
                 return

@@ -13,8 +13,8 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.options import ab
 from txtop.plan.plan import Plan
-from txtop.runner.client import ControlClient
-from txtop.runner.spawn import LaunchedRun, read_last_log_line, start_run
+from txtop.runner.control_client import ControlClient
+from txtop.runner.launch import LaunchedRun, read_last_log_line, start_run
 from txtop.selftest.overhead import (
     MODEL,
     MODEL_DESCRIPTION,

@@ -20,7 +20,7 @@ import psutil
 from txtop.errors import RunError
 from txtop.protocol import events
 from txtop.runner.child_process import WORKER_COMMAND
-from txtop.runner.client import ControlClient
+from txtop.runner.control_client import ControlClient
 from txtop.selftest.process_tree import ProcessTree
 from txtop.selftest.time_slices import SlicedLoop
 from txtop.session.reader import LogReader, find_log_path

@@ -21,7 +21,7 @@ from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.spawn import OnHangup
+    from txtop.runner.launch import OnHangup
     from txtop.session.follower import Follower
     from txtop.session.player import PairPlayer, Player
     from txtop.session.transport import Transport
@@ -157,7 +157,7 @@ class LiveMode(Mode["Follower", "View"]):
         """Return the session of a runner that is at work, starting one if need be."""
         if self.path is not None and not self._resumes:
             return self.path
-        from txtop.runner.spawn import hold_run, resume_run, start_run
+        from txtop.runner.launch import hold_run, resume_run, start_run
 
         if self.path is not None:
             return hold_run(resume_run(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))

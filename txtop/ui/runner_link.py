@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from txtop.protocol.events import AnyEvent
-    from txtop.runner.client import RunnerStatus
+    from txtop.runner.control_client import RunnerStatus
 
 
 STATUS_EVERY_S = 1.0
@@ -77,6 +77,6 @@ class RunnerLink:
 
 def open_runner_handle(path: Path) -> RunnerHandle:
     """Open the control socket of a session; imported late, since the first picture needs none."""
-    from txtop.runner.client import ControlClient
+    from txtop.runner.control_client import ControlClient
 
     return ControlClient(path)

@@ -14,7 +14,7 @@ import pytest
 
 from support.scripted_nvml import ONE_GPU, Scenario
 from txtop.protocol.events import Gap, Log, Telemetry
-from txtop.sampler import nvml
+from txtop.sampler import nvml_import
 from txtop.sampler.gpu_processes import FIELD_NAMES, GpuProcesses
 from txtop.sampler.nvidia import RETRY_S, SLOW_S, NvidiaGpus
 from txtop.sampler.nvidia_fields import FIELD_BOUNDS, SLOW_FIELDS
@@ -36,7 +36,7 @@ class Clock:
 def binding(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Any:
     """NVIDIA's own `pynvml`, over the scripted library."""
     scenario.load(monkeypatch)
-    return nvml.import_nvml()
+    return nvml_import.import_nvml()
 
 
 def _values(gpus: NvidiaGpus) -> dict[str, float | None]:
@@ -395,7 +395,7 @@ def test_why_nvml_cannot_be_used_is_one_line_with_a_next_step(
     scenario.write(f"error nvmlInitWithFlags {code}", ONE_GPU)
     with pytest.raises(binding.NVMLError) as caught:
         NvidiaGpus(binding, WatchedProcesses())
-    trouble = nvml.explain_error(binding, caught.value)
+    trouble = nvml_import.explain_error(binding, caught.value)
     assert trouble.state == state
     assert word in trouble.cause
     assert trouble.hint and "\n" not in str(trouble)

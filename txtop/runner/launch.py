@@ -18,7 +18,7 @@ from txtop.errors import RunError
 from txtop.plan.plan import Plan
 from txtop.protocol.codec import BadLine, decode_event
 from txtop.protocol.events import Segment
-from txtop.runner.client import TAIL_BYTES
+from txtop.runner.control_client import TAIL_BYTES
 from txtop.session.catalog import check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import create_session_folder
