@@ -9,24 +9,9 @@ from random import Random
 
 import pytest
 
+from support.screen_program import HOME, asked, live
 from support.terminal_process import TerminalProcess
 from support.ui_sessions import session, write
-
-HOME = "from txtop.ui.launch import run_home; print('left', run_home())"
-
-
-@pytest.fixture
-def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    monkeypatch.chdir(tmp_path)
-    return {
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "TXTOP_SESSION_DIR": str(tmp_path / "sessions"),
-        "LANG": "C.UTF-8",
-        "LC_ALL": None,
-        "NO_COLOR": None,
-        "SSH_CONNECTION": None,
-    }
 
 
 @pytest.mark.fault(1)
@@ -55,50 +40,9 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
         assert process.cpu_s() - before < 0.2
 
 
-LIVE = """
-from pathlib import Path
-from txtop.protocol import codec, events
-from txtop.runner.control_protocol import RunnerStatus
-from txtop.plan.plan import Plan
-from txtop.ui import launch, modes
-
-folder = Path({folder!r})
-END = events.SessionEnded(t_ns=10**10, reason="stopped", wall_s=1, statistics_version=1, sha256="")
-
-class Control:
-    def status(self):
-        return RunnerStatus(pid=1, state="running", last_seq=1, buffered_bytes=0, dropped=0,
-                      write_error=None, durability_lost=False, paused=False, heartbeat_ns=1)
-    def send(self, action, label=""):
-        with (folder / "asked").open("a") as file:
-            file.write(action + chr(10))
-        if action == "stop" and {obeys}:
-            with (folder / "events.jsonl").open("ab") as file:
-                file.write(codec.encode_event(END))
-        return True
-    def tail(self, after):
-        return []
-
-show = modes.LiveMode(
-    Plan(cells=()), folder, runner=lambda path: Control(), on_hangup={on_hangup!r}
-)
-print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
-"""
-
-
-def live(folder: Path, *, obeys: bool = True, on_hangup: str = "continue") -> str:
-    """A screen that follows a run whose runner is made up; what it was asked lands in `asked`."""
-    return LIVE.format(folder=str(folder), obeys=obeys, on_hangup=on_hangup)
-
-
 @pytest.fixture
 def running(tmp_path: Path) -> Path:
     return write(tmp_path / "run", session(ended=False))
-
-
-def asked(folder: Path) -> list[str]:
-    path = folder / "asked"
-    return path.read_text().split() if path.exists() else []
 
 
 @pytest.mark.fault(36)

@@ -203,7 +203,7 @@ async def test_typing_narrows_the_cells_and_esc_shows_all(
         await at_the_end(pilot, app)
         panel = session_screen(app).query_one(CellsPanel)
         await pilot.press("slash", *"bf16q")
-        await until(pilot, lambda: "cells  /bf16q_" in text(app))
+        await until(pilot, lambda: "cells  /bf16q " in text(app))
         assert "no cell has these words" in text(app) and not app._exit
         assert "esc show all again" in text(app) and "q quit" not in text(app)
         await pilot.press("backspace", "enter")
@@ -272,7 +272,7 @@ async def test_the_log_is_filtered_and_left_out_by_severity(
         await pilot.press("w")
         await until(pilot, lambda: "alone" not in text(app))
         await pilot.press("slash", *"loaded")
-        await until(pilot, lambda: "log  /loaded_" in text(app))
+        await until(pilot, lambda: "log  /loaded " in text(app))
         assert len(log.lines) == 6 and all("loaded" in line.text for line in log.lines)
         await pilot.press("escape")
         await until(pilot, lambda: "log  /" not in text(app))

@@ -26,7 +26,6 @@ from txtop.ui.models.home import ListedSession
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.panels import header, session_list, start_menu
-from txtop.ui.typed import LineInput
 
 NOW_S = 1_795_000_000.0
 ONE = ListedSession(
@@ -62,7 +61,7 @@ def drawn(
     shown: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
 ) -> str:
     return text(
-        session_list.render_session_list(shown, None, NOW_S, Area(width, height, Glyphs(mode)))
+        session_list.render_session_list(shown, False, NOW_S, Area(width, height, Glyphs(mode)))
     )
 
 
@@ -140,7 +139,7 @@ def test_what_a_newcomer_asks_is_answered() -> None:
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
     shown = session_list.render_session_list(
-        listing(WRONG, ONE), None, NOW_S, Area(60, 8, Glyphs())
+        listing(WRONG, ONE), False, NOW_S, Area(60, 8, Glyphs())
     )
     assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
 
@@ -164,9 +163,9 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
         shown = listing(*ALL)
         shown.move(at)
         shown.mark()
-        for typed in (None, LineInput(), LineInput(EVIL)):
+        for typing in (False, True):
             shown.find("" if at % 2 else EVIL)
-            rows = session_list.render_session_list(shown, typed, NOW_S, Area(*size, g))
+            rows = session_list.render_session_list(shown, typing, NOW_S, Area(*size, g))
             check_rows({"sessions": [merge_spans(row, size[0]) for row in rows[: size[1]]]}, *size)
     found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
     pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")

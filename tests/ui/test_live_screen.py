@@ -20,6 +20,7 @@ from txtop.ui.modes import ReplayMode
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.log import LogPanel
 from txtop.ui.screens.replay import ReplayScreen
+from txtop.ui.text_input import TextInput
 
 SIZES = [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (99, 31), (60, 16)]
 
@@ -63,6 +64,25 @@ async def test_one_changed_number_sends_its_columns_alone(
         assert [name for name, _ in refreshed] == ["hero"]
         (region,) = refreshed[0][1]
         assert region.height == 1 and region.width <= 4
+
+
+async def test_an_open_line_costs_a_frame_nothing(refreshed: list[Any]) -> None:
+    view = a_view()
+    app = Bench()
+    async with app.run_test(size=(120, 40)) as pilot:
+        app.live.show(view)
+        await pilot.press("slash", *"bf16")
+        await pilot.pause()
+        assert app.live.typing and app.live.query_one(CellsPanel).words.text == "bf16"
+        refreshed.clear()
+        app.live.show(view)
+        assert refreshed == []
+        metrics = (replace(view.hero.rows[0], value="99.9"), *view.hero.rows[1:])
+        app.live.show(replace(view, hero=replace(view.hero, rows=metrics)))
+        assert [name for name, _ in refreshed] == ["hero"]
+        await pilot.press("enter")
+        await pilot.pause()
+        assert not app.live.query(TextInput) and app.live.panel_now == "cells"
 
 
 async def test_the_machine_is_drawn_once_a_second(refreshed: list[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App
 from textual.binding import BindingType
+from textual.events import Key
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import ModalScreen, Screen
@@ -140,7 +141,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return the variables that Textual's own styles need in a theme of terminal colours."""
-        return {"ansi-background": "ansi_default", "ansi-foreground": "ansi_default"}
+        own = ("ansi-background", "ansi-foreground", *(f"role-{role}" for role in themes.ROLES))
+        return dict.fromkeys(own, "ansi_default")
 
     def on_mount(self) -> None:
         self._paint_once()
@@ -248,6 +250,12 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         with self.batch_update():
             self.mode_screen.show(frame)
             self.mode_screen.update_footer()
+
+    def on_key(self, event: Key) -> None:
+        """Hand a key that was typed before a dialog opened on to the dialog."""
+        if isinstance(self.screen, ModalScreen):
+            event.prevent_default()
+            self.screen.post_message(Key(event.key, event.character))
 
     def on_ask_source(self, event: AskSource) -> None:
         if self.frames is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
 from textual.events import Resize, Show
 from textual.geometry import Region
 from textual.strip import Strip
@@ -48,6 +50,30 @@ def find_changed_columns(before: Row, after: Row) -> tuple[int, int] | None:
         return 0, max(len(old), len(new))
     differ = [x for x, (a, b) in enumerate(zip(old, new, strict=True)) if a != b]
     return (differ[0], differ[-1] + 1) if differ else None
+
+
+def build_text(rows: list[Row], theme: str) -> Text:
+    """Build the text of rows for one of Textual's widgets: inert, and on any ground."""
+    plain = glyphs.get_glyphs().mode == "ascii"
+    text = Text(no_wrap=True, end="")
+    for number, row in enumerate(rows):
+        text.append("\n" if number else "")
+        for part, role in row:
+            style = themes.get_style(theme, role, "bg")
+            own = Style(color=style.color, bold=style.bold, dim=style.dim)
+            text.append(to_ascii(clean(part)) if plain else clean(part), own)
+    return text
+
+
+def clean_strip(strip: Strip) -> Strip:
+    """Return the line of one of Textual's widgets without characters of an unsure width."""
+    if all(segment.text.isascii() for segment in strip):
+        return strip
+    plain = glyphs.get_glyphs().mode == "ascii"
+    segments = [
+        Segment(to_ascii(clean(text)) if plain else clean(text), style) for text, style, _ in strip
+    ]
+    return Strip(segments).adjust_cell_length(strip.cell_length)
 
 
 class LineWidget(Widget):

@@ -203,7 +203,8 @@ def install_themes(app: App[Any], name: str | None = None) -> None:
                 error=colours["bad"],
                 dark=palette.dark,
                 ansi=palette.plain,
-                variables=own if palette.plain else {},
+                variables={f"role-{role}": value for role, value in colours.items()}
+                | (own if palette.plain else {}),
             )
         )
     use_theme(app, name or DEFAULT_THEME)

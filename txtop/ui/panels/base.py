@@ -60,12 +60,16 @@ class NavigablePanel(FramedPanel, can_focus=True):
         """Move down by `by` rows."""
         raise NotImplementedError
 
-    def on_mouse_scroll_down(self) -> None:
+    def take_focus(self) -> None:
+        """Ask for the focus, which `TextInput` keeps while it is open."""
         self.focus()
+
+    def on_mouse_scroll_down(self) -> None:
+        self.take_focus()
         self.action_move(1)
 
     def on_mouse_scroll_up(self) -> None:
-        self.focus()
+        self.take_focus()
         self.action_move(-1)
 
 

@@ -337,8 +337,11 @@ class CellsPanel(FilteredListPanel):
         self.tick()
 
     def on_blur(self) -> None:
+        if not self.words.typing:
+            self.focus_lost()
+
+    def focus_lost(self) -> None:
         self._at = None
-        self.words.typing = False
         self.tick()
 
     @property

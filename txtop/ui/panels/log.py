@@ -105,10 +105,6 @@ class LogPanel(FilteredListPanel):
         self._skip = 0
         super().apply_filter()
 
-    def on_blur(self) -> None:
-        self.words.typing = False
-        self.tick()
-
     def action_move(self, by: int) -> None:
         """Skip `by` more of the newest lines."""
         most = len(self.lines) - self.area(*self.size).inside.height

@@ -9,10 +9,11 @@ from txtop.plan.knobs import KNOBS
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_text
 from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices
 
 LABEL_WIDTH = 12
+PROMPT_WIDTH = 2
 TITLE_WIDTH = 24
 FORMS = {
     "names": "a built-in name, a path, a .gguf file or a Hub name",
@@ -120,13 +121,22 @@ def _render_row(knob: KnobChoice, here: bool, width: int, g: Glyphs) -> Row:
     return row
 
 
+def compute_input_width(typed: KnobInput, room: int) -> int:
+    """Return the columns of the line that is typed into: all, or its text's beside an error."""
+    if not typed.wrong:
+        return room
+    return min(
+        measure_text(clean(typed.text)) + 1,
+        max(room // 2, room - measure_text(clean(typed.wrong)) - 2),
+    )
+
+
 def _render_input(knob: KnobChoice, typed: KnobInput, width: int, g: Glyphs) -> Row:
-    """Render the row of a knob while a value is typed; the end of the text stays in view."""
-    row: Row = [(fit(knob.label, LABEL_WIDTH), "accent-a.bold"), ("> ", "accent-a")]
-    room = max(1, width - measure_row(row) - 1)
-    text = clean(typed.text)
-    while measure_text(text) > room:
-        text = text[1:]
-    hint = typed.wrong or ("" if text else FORMS.get(knob.typing, ""))
-    row += [(text, "text.bold"), ("_", "accent-a")]
-    return [*row, (f"  {g(hint)}", "warn" if typed.wrong else "muted")]
+    """Render the row of a knob while a value is typed: room for the line, then the error."""
+    line = compute_input_width(typed, width - LABEL_WIDTH - PROMPT_WIDTH)
+    row: Row = [
+        (fit(knob.label, LABEL_WIDTH), "accent-a.bold"),
+        ("> ", "accent-a"),
+        (" " * line, "text"),
+    ]
+    return [*row, (f"  {g(typed.wrong)}", "warn")]

@@ -10,7 +10,6 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, cut, fit, measure_text
 from txtop.ui.models.session_list import SessionList
-from txtop.ui.typed import LineInput
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
@@ -30,16 +29,14 @@ MARKS = {
 INCOMPLETE_MARK = ("▲", "warn", "")
 
 
-def render_session_list(
-    sessions: SessionList, typed: LineInput | None, now_s: float, area: Area
-) -> list[Row]:
-    """Render the rows inside the frame."""
+def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
+    """Render the rows inside the frame; while `typing`, with room for the line in the first."""
     g = area.glyphs
-    before = render_list_top(sessions, typed, g)
+    before = render_list_top(sessions, typing, g)
     after = (
         _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
     )
-    room = count_visible_sessions(sessions, typed, area.height, g)
+    room = count_visible_sessions(sessions, typing, area.height, g)
     first = compute_first_session(sessions, room)
     rows = [*before]
     for i, item in enumerate(sessions.shown[first : first + room], start=first):
@@ -51,10 +48,10 @@ def render_session_list(
     return [*rows, *after]
 
 
-def render_list_top(sessions: SessionList, typed: LineInput | None, g: Glyphs) -> list[Row]:
+def render_list_top(sessions: SessionList, typing: bool, g: Glyphs) -> list[Row]:
     """Render the rows above the list: a hint for newcomers, or the filter."""
-    if typed is not None:
-        return [typed.row("/ ", "words of a name, a model, a precision")]
+    if typing:
+        return [[("/ ", "accent-a")]]
     if sessions.words:
         return [[("/ ", "accent-a"), (sessions.words, "bold"), ("   esc shows all", "muted")]]
     if all(item.bundled for item in sessions.listed):
@@ -66,12 +63,10 @@ def render_list_top(sessions: SessionList, typed: LineInput | None, g: Glyphs) -
     return []
 
 
-def count_visible_sessions(
-    sessions: SessionList, typed: LineInput | None, height: int, g: Glyphs
-) -> int:
+def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: Glyphs) -> int:
     """Return the count of sessions that fit."""
     detail = len(_render_detail(sessions.selected, 80, g)) if height >= MIN_DETAIL_ROWS else 0
-    return max(1, height - len(render_list_top(sessions, typed, g)) - detail)
+    return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
 
 
 def compute_first_session(sessions: SessionList, room: int) -> int:

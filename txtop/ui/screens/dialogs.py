@@ -1,4 +1,4 @@
-"""What opens over a screen and goes again: help, the question at quitting, a time, a choice."""
+"""Dialogs that open over a screen: help, the question at quitting, a time, a choice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import ClassVar, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
+from textual.visual import VisualType
+from textual.widgets import OptionList, Static
 
 from txtop.formatting import parse_time
-from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
-from txtop.ui.drawing.line_widget import LineWidget
+from txtop.ui.drawing.line_widget import build_text
 from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.keymap import ScreenKind, list_commands
-from txtop.ui.typed import LineInput
+from txtop.ui.text_input import TextInput
 
 T = TypeVar("T")
 MAX_LISTED = 14
@@ -25,133 +26,148 @@ KEYS_WIDTH = 10
 KEY_ROLE, TEXT_ROLE, BOLD_ROLE, MUTED_ROLE = "accent-a", "text", "bold", "muted"
 
 
-class DialogPanel(LineWidget):
-    """The frame of a dialog; the dialog says what stands in it."""
-
-    ground = "panel"
-    DEFAULT_CSS = "DialogPanel { background: $panel; }"
-
-    def build(self, width: int, height: int) -> list[Row]:
-        dialog = self.screen
-        assert isinstance(dialog, Dialog)
-        body = dialog.rows(width - 4)
-        said: Row = [(dialog.hint, MUTED_ROLE)] if dialog.hint else []
-        return draw_frame(dialog.heading, said, body, Area(width, height, get_glyphs(), boxed=True))
-
-
 class Dialog(ModalScreen[T]):
     """A small framed panel in the middle; the screen behind it waits. `esc` closes it."""
 
     DEFAULT_CSS = """
-    Dialog { align: center middle; background: transparent; }
-    Dialog > DialogPanel { width: 40; height: 10; }
+    Dialog {
+        align: center middle; background: transparent;
+        & > #frame {
+            border: round $role-border; background: $panel; padding: 0 1; overflow: hidden;
+            border-title-color: $foreground; border-title-style: bold;
+            border-subtitle-color: $role-muted;
+        }
+        &.-ascii > #frame { border: ascii $role-border; }
+        & Static { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
+        & VerticalScroll { height: 1fr; scrollbar-size: 0 0; }
+        & #line { height: 1; & Static { width: 2; } & TextInput { background: $panel; } }
+    }
     """
     heading = ""
     hint = ""
+    text_input: TextInput | None = None
     _answered = False
 
     def compose(self) -> ComposeResult:
-        yield DialogPanel()
+        self.set_class(get_glyphs().mode == "ascii", "-ascii")
+        with Vertical(id="frame"):
+            yield from self.compose_body()
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the widgets inside the frame."""
+        yield Static(id="rows")
+
+    def rows(self, width: int) -> list[Row]:
+        """Return the lines inside the frame, `width` columns wide."""
+        raise NotImplementedError
+
+    @property
+    def preferred_size(self) -> tuple[int, int]:
+        """The columns and rows inside the frame that hold everything."""
+        raise NotImplementedError
 
     def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self.show())
         self.fit()
+        if self.text_input is not None:
+            self.set_focus(self.text_input)
 
     def on_resize(self) -> None:
         self.fit()
 
-    def rows(self, width: int) -> list[Row]:
-        """What stands inside the frame, `width` columns wide."""
-        raise NotImplementedError
-
-    def wanted(self) -> tuple[int, int]:
-        """Columns and rows that the inside would like."""
-        raise NotImplementedError
+    @property
+    def inner_size(self) -> tuple[int, int]:
+        """The columns and rows inside the frame: the preferred, or what the terminal has."""
+        (width, height), terminal = self.preferred_size, self.app.size
+        return max(1, min(width, terminal.width - 4)), max(1, min(height, terminal.height - 2))
 
     def fit(self) -> None:
-        """Takes the size it wants, or what the terminal has."""
-        panel = self.query_one(DialogPanel)
-        width, height = self.wanted()
-        panel.styles.width = max(1, min(width + 4, self.app.size.width))
-        panel.styles.height = max(1, min(height + 2, self.app.size.height))
-        panel.tick()
+        """Take the preferred size, or that of the terminal."""
+        frame = self.query_one("#frame")
+        width, height = self.inner_size
+        frame.styles.width, frame.styles.height = width + 4, height + 2
+        frame.border_title = self.heading
+        self.show()
 
     def show(self) -> None:
-        self.query_one(DialogPanel).tick()
+        """Draw the hint and the lines."""
+        self.query_one("#frame").border_subtitle = self.hint
+        rows = build_text(self.rows(self.inner_size[0]), self.app.theme)
+        self.query_one("#rows", Static).update(rows)
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
+        if self.text_input is not None and await self.text_input.take(event):
+            return
         event.stop()
         event.prevent_default()
-        self.pressed(event)
+        self.press(event)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Hand on text that was pasted before the line had the focus."""
+        if self.text_input is not None:
+            self.text_input.on_paste(event)
 
     def answer(self, value: T | None) -> None:
-        """Closes with this; keys that were typed ahead do not close the screen behind it too."""
+        """Close with an answer, once: keys typed ahead do not close the screen behind it too."""
         if not self._answered:
             self._answered = True
             self.dismiss(value)
 
-    def pressed(self, event: events.Key) -> None:
-        """A key; whatever is not known closes nothing."""
+    def press(self, event: events.Key) -> None:
+        """Take a key that is not text; one without a meaning closes nothing."""
         if event.key in ("escape", "q"):
             self.answer(None)
 
 
 class HelpDialog(Dialog[None]):
-    """Every key of the screen behind it; what does not fit is scrolled to."""
+    """Every key of the screen behind it; the rest is scrolled to."""
 
     heading = "help"
 
     def __init__(self, where: ScreenKind) -> None:
         super().__init__()
         self._commands = list_commands(where)
-        self._first = 0
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll(can_focus=False):
+            yield from super().compose_body()
 
     @property
-    def _room(self) -> int:
-        return max(1, self.query_one(DialogPanel).size.height - 2)
-
-    def wanted(self) -> tuple[int, int]:
+    def preferred_size(self) -> tuple[int, int]:
         return KEYS_WIDTH + max(len(item.title) for item in self._commands), len(self._commands)
 
+    @property
+    def _scrolls(self) -> bool:
+        return self.inner_size[1] < len(self._commands)
+
     def rows(self, width: int) -> list[Row]:
-        more = self._room < len(self._commands)
-        self.hint = adapt_text("↑ ↓ more, other keys close" if more else "any key closes")
-        shown = self._commands[self._first : self._first + self._room]
         return [
             [(f"{adapt_text(item.sign):<{KEYS_WIDTH}}", KEY_ROLE), (item.title, TEXT_ROLE)]
-            for item in shown
+            for item in self._commands
         ]
 
-    def _move(self, by: int) -> None:
-        most = max(0, len(self._commands) - self._room)
-        self._first = max(0, min(self._first + by, most))
-        self.show()
+    def show(self) -> None:
+        self.hint = adapt_text("↑ ↓ more, other keys close" if self._scrolls else "any key closes")
+        super().show()
 
-    def pressed(self, event: events.Key) -> None:
-        page = self._room
+    def press(self, event: events.Key) -> None:
+        page = self.inner_size[1]
         moves = {"up": -1, "down": 1, "pageup": -page, "pagedown": page}
-        if event.key in moves and page < len(self._commands):
-            self._move(moves[event.key])
+        if event.key in moves and self._scrolls:
+            self.query_one(VerticalScroll).scroll_relative(y=moves[event.key], animate=False)
         else:
             self.answer(None)
-
-    def on_mouse_scroll_up(self) -> None:
-        self._move(-1)
-
-    def on_mouse_scroll_down(self) -> None:
-        self._move(1)
 
     def on_click(self) -> None:
         self.answer(None)
 
 
 class QuitDialog(Dialog[str]):
-    """`stop`, `leave`, or nothing: go on as before."""
+    """The question at quitting: `stop`, `leave`, or `None` to go on as before."""
 
     heading = "stop the run, or leave it running?"
+    preferred_size = (44, 3)
     _answers: ClassVar[dict[str, str]] = {"s": "stop", "l": "leave"}
-
-    def wanted(self) -> tuple[int, int]:
-        return 44, 3
 
     def rows(self, width: int) -> list[Row]:
         return [
@@ -165,62 +181,92 @@ class QuitDialog(Dialog[str]):
             [("esc  ", KEY_ROLE), ("go back", MUTED_ROLE)],
         ]
 
-    def pressed(self, event: events.Key) -> None:
+    def press(self, event: events.Key) -> None:
         if event.key in self._answers:
             self.answer(self._answers[event.key])
         else:
-            super().pressed(event)
+            super().press(event)
 
 
-class GoToDialog(Dialog[int]):
-    """Asks for a place in the recording; answers in ns. `find` knows cells and markers."""
+class InputDialog(Dialog[T]):
+    """A dialog with a line to type into above the rest."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__()
+        self.text_input: TextInput = TextInput(
+            hint=hint, on_change=self.change_text, on_done=self.end_typing
+        )
+
+    def change_text(self, text: str) -> None:
+        """Take the new text of the line."""
+        raise NotImplementedError
+
+    def end_typing(self, keep: bool) -> None:
+        """Take `enter`, or `esc` for False."""
+        raise NotImplementedError
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="line"):
+            yield Static(build_text([[("> ", KEY_ROLE)]], self.app.theme))
+            yield self.text_input
+        yield from super().compose_body()
+
+
+class GoToDialog(InputDialog[int]):
+    """The question for a place in the recording, answered in ns. `find` knows cells and markers."""
 
     heading = "go to"
+    preferred_size = (46, 3)
 
     def __init__(self, duration: str, find: Callable[[str], int | None]) -> None:
-        super().__init__()
+        super().__init__("1:23, bf16 batch 8, a marker")
         self._duration = duration
         self._find = find
-        self._typed = LineInput()
         self._wrong = False
 
-    def wanted(self) -> tuple[int, int]:
-        return 46, 3
-
     def rows(self, width: int) -> list[Row]:
-        said = "no such time, cell or marker" if self._wrong else ""
-        return [
-            [],
-            self._typed.row("> ", "1:23, bf16 batch 8, a marker"),
-            [(f"  {said or f'of {self._duration}'}", "warn" if self._wrong else MUTED_ROLE)],
-        ]
+        below = "no such time, cell or marker" if self._wrong else f"of {self._duration}"
+        return [[], [(f"  {below}", "warn" if self._wrong else MUTED_ROLE)]]
 
-    def pressed(self, event: events.Key) -> None:
-        if event.key == "escape":
-            self.answer(None)
-        elif event.key == "enter":
-            at_ns = parse_time(self._typed.text)
-            at_ns = self._find(self._typed.text) if at_ns is None else at_ns
-            self._wrong = at_ns is None
-            if at_ns is not None:
-                self.answer(at_ns)
-                return
-        elif self._typed.take(event):
-            self._wrong = False
+    def change_text(self, text: str) -> None:
+        self._wrong = False
         self.show()
+
+    def end_typing(self, keep: bool) -> None:
+        if not keep:
+            self.answer(None)
+            return
+        at_ns = parse_time(self.text_input.value)
+        at_ns = self._find(self.text_input.value) if at_ns is None else at_ns
+        self._wrong = at_ns is None
+        self.show() if at_ns is None else self.answer(at_ns)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One line of a choice: what is answered, what is read, and a hint at the right."""
+    """One line of a choice: its answer, its text, and a hint at the right."""
 
     answer: str
     text: str
     hint: str = ""
 
 
-class ChoiceDialog(Dialog[str]):
-    """A list to choose from, narrowed by typing. `find` answers what matches the typed text."""
+class ChoiceList(OptionList, can_focus=False):
+    """The choices, one of them selected; keys go to the line above them."""
+
+    DEFAULT_CSS = """
+    ChoiceList {
+        height: 1fr; scrollbar-size: 0 0; background: $panel;
+        & > .option-list--option-highlighted {
+            color: $foreground; background: $panel; text-style: none;
+        }
+        & > .option-list--option-hover { background: $panel; text-style: bold; }
+    }
+    """
+
+
+class ChoiceDialog(InputDialog[str]):
+    """A list to choose from, narrowed by typing. `find` returns the matches of a typed text."""
 
     def __init__(
         self,
@@ -230,75 +276,73 @@ class ChoiceDialog(Dialog[str]):
         selected: str = "",
         on_move: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__("type to find")
         self.heading = heading
         self._find = find
         self._on_move = on_move
-        self._typed = LineInput()
-        self._all = list(find(""))
-        self._shown = self._all
-        answers = [c.answer for c in self._all]
+        self._choices = list(find(""))
+        self._count = len(self._choices)
+        answers = [c.answer for c in self._choices]
         self._at = answers.index(selected) if selected in answers else 0
 
-    def wanted(self) -> tuple[int, int]:
-        return 48, min(len(self._all), MAX_LISTED) + 2
+    def compose_body(self) -> ComposeResult:
+        yield from super().compose_body()
+        yield ChoiceList(compact=True)
 
-    def _first(self, room: int) -> int:
-        """The first line on show, so that the selected one is always there."""
-        return max(0, min(self._at - room // 2, len(self._shown) - room))
+    @property
+    def preferred_size(self) -> tuple[int, int]:
+        return 48, min(self._count, MAX_LISTED) + 2
 
     def rows(self, width: int) -> list[Row]:
-        room = max(1, self.query_one(DialogPanel).size.height - 4)
-        first = self._first(room)
-        found: list[Row] = [self._typed.row("> ", "type to find"), []]
-        for i, choice in enumerate(self._shown[first : first + room], start=first):
-            mark = adapt_text("▸") if i == self._at else " "
-            hint = adapt_text(choice.hint)
-            role = BOLD_ROLE if i == self._at else TEXT_ROLE
-            text = fit(choice.text, width - 3 - len(hint))
-            found.append([(f"{mark} ", KEY_ROLE), (text, role), (f" {hint}", MUTED_ROLE)])
-        if not self._shown:
-            found.append([("  nothing matches", MUTED_ROLE)])
-        return found
+        return [[] if self._choices else [("  nothing matches", MUTED_ROLE)]]
+
+    def _build_option(self, at: int) -> VisualType:
+        choice, selected = self._choices[at], at == self._at
+        hint = adapt_text(choice.hint)
+        text = fit(choice.text, self.inner_size[0] - 3 - len(hint))
+        row: Row = [
+            (f"{adapt_text('▸')} " if selected else "  ", KEY_ROLE),
+            (text, BOLD_ROLE if selected else TEXT_ROLE),
+            (f" {hint}", MUTED_ROLE),
+        ]
+        return build_text([row], self.app.theme)
+
+    def show(self) -> None:
+        super().show()
+        options = self.query_one(ChoiceList)
+        options.set_options(map(self._build_option, range(len(self._choices))))
+        options.highlighted = self._at
 
     def _move(self, by: int) -> None:
-        self._at = min(max(0, self._at + by), max(0, len(self._shown) - 1))
-        if self._on_move and self._shown:
-            self._on_move(self._shown[self._at].answer)
+        before = self._at
+        self._at = min(max(0, before + by), max(0, len(self._choices) - 1))
+        options = self.query_one(ChoiceList)
+        for at in {before, self._at} if self._choices else ():
+            options.replace_option_prompt_at_index(at, self._build_option(at))
+        options.highlighted = self._at
+        if self._on_move and self._choices:
+            self._on_move(self._choices[self._at].answer)
+
+    def change_text(self, text: str) -> None:
+        self._choices = list(self._find(text))
+        self._at = 0
         self.show()
+        self._move(0)
 
-    def pressed(self, event: events.Key) -> None:
-        match event.key:
-            case "escape":
-                self.answer(None)
-            case "enter":
-                self.answer(self._shown[self._at].answer if self._shown else None)
-            case "up" | "shift+tab" | "ctrl+p":
-                self._move(-1)
-            case "down" | "tab" | "ctrl+n":
-                self._move(1)
-            case "pageup":
-                self._move(-10)
-            case "pagedown":
-                self._move(10)
-            case _:
-                if self._typed.take(event):
-                    self._shown = list(self._find(self._typed.text))
-                    self._at = 0
-                    self._move(0)
+    def end_typing(self, keep: bool) -> None:
+        self.answer(self._choices[self._at].answer if keep and self._choices else None)
 
-    def on_mouse_scroll_up(self) -> None:
-        self._move(-1)
+    def press(self, event: events.Key) -> None:
+        moves = {
+            "up": -1, "shift+tab": -1, "ctrl+p": -1, "pageup": -10,
+            "down": 1, "tab": 1, "ctrl+n": 1, "pagedown": 10,
+        }  # fmt: skip
+        if event.key in moves:
+            self._move(moves[event.key])
 
-    def on_mouse_scroll_down(self) -> None:
-        self._move(1)
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        self.answer(self._choices[event.option_index].answer)
 
     def on_click(self, event: events.Click) -> None:
-        panel = self.query_one(DialogPanel)
-        if not panel.region.contains(event.screen_x, event.screen_y):
+        if not self.query_one("#frame").region.contains(event.screen_x, event.screen_y):
             self.answer(None)
-            return
-        line = event.screen_y - panel.region.y - 3
-        at = self._first(max(1, panel.size.height - 4)) + line
-        if line >= 0 and at < len(self._shown):
-            self.answer(self._shown[at].answer)

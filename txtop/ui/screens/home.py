@@ -27,7 +27,7 @@ from txtop.ui.panels.footer import FooterRow
 from txtop.ui.panels.machine import compute_small_height, render_machine
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog
 from txtop.ui.screens.mode_screen import ModeScreen
-from txtop.ui.typed import LineInput
+from txtop.ui.text_input import TextInput
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import HomeFrame, ListedSession
@@ -103,7 +103,7 @@ class SessionListPanel(HomePanel):
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
         self.list = SessionList()
-        self.typed: LineInput | None = None
+        self.text_input: TextInput | None = None
 
     @property
     def listed(self) -> tuple[ListedSession, ...]:
@@ -135,27 +135,55 @@ class SessionListPanel(HomePanel):
         if self.frame is None or self.frame.sessions is None:
             return [[], [("scanning sessions" + adapt_text("…"), "muted")]]
         return session_list.render_session_list(
-            self.list, self.typed, self.frame.now_s, self.area(width, height)
+            self.list, self.typing, self.frame.now_s, self.area(width, height)
         )
 
-    def type(self, event: events.Key) -> None:
-        """Take a key of the filter: `enter` keeps what matches, `esc` shows all again."""
-        assert self.typed is not None
-        if event.key in ("enter", "escape"):
-            self.typed = None
-            if event.key == "escape":
-                self.list.find("")
-        elif event.key in CURSOR_MOVES:
-            self.list.move(CURSOR_MOVES[event.key])
-        elif self.typed.take(event):
-            self.list.find(self.typed.text)
+    @property
+    def typing(self) -> bool:
+        """True while letters are text to look for."""
+        return self.text_input is not None
+
+    def begin_typing(self) -> None:
+        """Open the line for the text that filters the sessions."""
+        if self.text_input is None:
+            self.text_input = TextInput(
+                self.list.words,
+                "words of a name, a model, a precision",
+                on_change=self._filter,
+                on_done=self._end_typing,
+            )
+            self._place_input()
+            self.mount(self.text_input)
+        self.screen.set_focus(self.text_input, scroll_visible=False)
+        self.changed()
+
+    def _place_input(self) -> None:
+        if self.text_input is not None:
+            width = self.area(*self.size).inside.width
+            self.text_input.place(4 if self.boxed else 3, 1, width - 2, boxed=self.boxed)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._place_input()
+
+    def _filter(self, text: str) -> None:
+        self.list.find(text)
+        self.changed()
+
+    def _end_typing(self, keep: bool) -> None:
+        """Close the line: `enter` keeps what matches, `esc` shows all again."""
+        if self.text_input is not None:
+            self.screen.set_focus(None)
+            self.text_input.close()
+            self.text_input = None
+        if not keep:
+            self.list.find("")
         self.changed()
 
     async def on_click(self, event: events.Click) -> None:
         """Select the session under the mouse, or open it if it is selected."""
         height = self.area(*self.size).inside.height
-        room = session_list.count_visible_sessions(self.list, self.typed, height, get_glyphs())
-        line = event.y - 1 - len(session_list.render_list_top(self.list, self.typed, get_glyphs()))
+        room = session_list.count_visible_sessions(self.list, self.typing, height, get_glyphs())
+        line = event.y - 1 - len(session_list.render_list_top(self.list, self.typing, get_glyphs()))
         at = session_list.compute_first_session(self.list, room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return
@@ -199,7 +227,7 @@ class HomeFooter(HomeWidget, FooterRow):
             "home",
             resumable=selected is not None and selected.resumable,
             marked=len(panel.list.marked),
-            typing=panel.typed is not None,
+            typing=panel.typing,
         )
 
 
@@ -298,9 +326,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
             self.switch_mode(SideBySideMode(pair[0].path, pair[1].path))
 
     def action_filter_sessions(self) -> None:
-        """Open the line for the text that filters the sessions."""
-        self.sessions.typed = LineInput(self.sessions.list.words)
-        self.sessions.changed()
+        self.sessions.begin_typing()
 
     # Runs
 
@@ -337,12 +363,14 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     # Keys and the wheel
 
-    def on_key(self, event: events.Key) -> None:
-        if self.sessions.typed is not None:
-            event.stop()
-            event.prevent_default()
-            self.sessions.type(event)
-        elif event.key in ("space", "slash"):
+    @property
+    def text_input(self) -> TextInput | None:
+        return self.sessions.text_input
+
+    async def on_key(self, event: events.Key) -> None:
+        if self.text_input is not None and await self.text_input.take(event):
+            return
+        if event.key in ("space", "slash"):
             # A binding is run by the application, after the keys that were typed ahead.
             event.stop()
             event.prevent_default()

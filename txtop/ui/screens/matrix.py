@@ -26,7 +26,7 @@ from txtop.ui.panels import matrix_preview
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
 from txtop.ui.screens.panel_screen import PanelScreen
-from txtop.ui.typed import LineInput
+from txtop.ui.text_input import TextInput
 
 CURSOR_MOVES = {
     "up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1),
@@ -35,6 +35,7 @@ CURSOR_MOVES = {
     "home": (0, -1_000_000), "end": (0, 1_000_000),
 }  # fmt: skip
 PAGE = 5
+DIGITS = tuple("0123456789")
 
 
 class MatrixWidget(LineWidget):
@@ -61,9 +62,43 @@ class MatrixHeader(MatrixWidget):
 class MatrixChoicesPanel(MatrixWidget):
     """The knobs and their values."""
 
+    text_input: TextInput | None = None
+
     def build(self, width: int, height: int) -> list[Row]:
         choices, typed = self.builder.choices, self.builder.typed
         return knobs.render_matrix_choices(choices, typed, self.area(width, height))
+
+    def open_input(self, text: str) -> None:
+        """Open the line for another value of the knob under the cursor."""
+        builder = self.builder
+        self.text_input = TextInput(
+            text,
+            knobs.FORMS.get(builder.choices.knob.typing, ""),
+            on_change=builder.change_typed,
+            on_done=builder.end_typing,
+        )
+        self.mount(self.text_input)
+        self.screen.set_focus(self.text_input, scroll_visible=False)
+
+    def close_input(self) -> None:
+        if self.text_input is not None:
+            self.screen.set_focus(None)
+            self.text_input.close()
+            self.text_input = None
+
+    def place_input(self) -> None:
+        """Put the line in the row of its knob, with room behind it for an error."""
+        if self.text_input is None or self.builder.typed is None:
+            return
+        area = self.area(*self.size).inside
+        choices = self.builder.choices
+        x = knobs.LABEL_WIDTH + knobs.PROMPT_WIDTH
+        width = knobs.compute_input_width(self.builder.typed, area.width - x)
+        y = 1 + choices.at - knobs.compute_first_knob(choices, area.height)
+        self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.place_input()
 
     def on_click(self, event: events.Click) -> None:
         """Choose the value under the mouse."""
@@ -138,7 +173,6 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         self.skip = 0
         self.title_of_machine = ""
         self._past = RunHistory()
-        self._line = LineInput()
         self._update_preview()
 
     def compose(self) -> ComposeResult:
@@ -164,8 +198,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         """End typing; False when nothing is typed."""
         if self.typed is None:
             return False
-        self.typed = None
-        self._tick()
+        self._set_typed(None)
         return True
 
     def action_back(self) -> None:
@@ -191,10 +224,37 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         """Open the line for another value; False for a knob that has no others."""
         if not self.choices.knob.typing:
             return False
-        self._line = LineInput(first)
-        self.typed = knobs.KnobInput(first)
-        self._tick()
+        self.query_one(MatrixChoicesPanel).open_input(first)
+        self._set_typed(knobs.KnobInput(first))
         return True
+
+    def _set_typed(self, typed: knobs.KnobInput | None) -> None:
+        """Set what is being typed; `None` closes the line."""
+        self.typed = typed
+        panel = self.query_one(MatrixChoicesPanel)
+        panel.close_input() if typed is None else panel.place_input()
+        self._tick()
+
+    def change_typed(self, text: str) -> None:
+        """Take the new text of the line."""
+        self._set_typed(knobs.KnobInput(text))
+
+    def end_typing(self, keep: bool) -> None:
+        """Take the value, or close the line without it; a wrong value stays to be corrected."""
+        if self.typed is None:
+            return
+        if keep:
+            try:
+                self.choices.take(self.typed.text)
+            except UsageError as error:
+                self._set_typed(knobs.KnobInput(self.typed.text, str(error)))
+                return
+            self._update_preview()
+        self._set_typed(None)
+
+    @property
+    def text_input(self) -> TextInput | None:
+        return self.query_one(MatrixChoicesPanel).text_input
 
     def action_choose(self) -> None:
         self.choose()
@@ -213,11 +273,9 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         else:
             self.switch_mode(self.mode.start(self.forecast.plan))
 
-    def on_key(self, event: events.Key) -> None:
-        if self.typed is not None:
-            event.stop()
-            event.prevent_default()
-            self._type(event)
+    async def on_key(self, event: events.Key) -> None:
+        if self.text_input is not None:
+            await self.text_input.take(event)
         elif event.key == "space" or (event.key == "plus" and self.choices.knob.typing):
             # A binding is run by the application, after the keys that were typed ahead.
             event.stop()
@@ -227,32 +285,10 @@ class MatrixScreen(PanelScreen[HomeFrame]):
             self.move(*CURSOR_MOVES[event.key])
         elif event.key in ("pageup", "pagedown"):
             self.scroll(PAGE if event.key == "pagedown" else -PAGE)
-        elif event.character and event.character in "0123456789":
-            self._digit(event.character)
-
-    def _digit(self, digit: str) -> None:
-        if self.choices.knob.typing not in ("", "names"):
-            self.begin_typing(digit)
-
-    def _type(self, event: events.Key) -> None:
-        if event.key == "escape":
-            self.back()
-            return
-        wrong = ""
-        if event.key == "enter":
-            try:
-                self.choices.take(self._line.text)
-            except UsageError as error:
-                wrong = str(error)
-            else:
-                self.typed = None
-                self._update_preview()
-                self._tick()
-                return
-        elif not self._line.take(event):
-            return
-        self.typed = knobs.KnobInput(self._line.text, wrong)
-        self._tick()
+        elif event.key in DIGITS and self.choices.knob.typing not in ("", "names"):
+            # The line is opened with the digit in it.
+            event.prevent_default()
+            self.begin_typing(event.key)
 
     def _update_preview(self) -> None:
         self.skip = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar, Generic, TypeVar
 
+from textual import events
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 
 from txtop.ui.keymap import ScreenKind
 from txtop.ui.messages import GoBack, Say, SwitchMode
 from txtop.ui.modes import AppMode
+from txtop.ui.text_input import TextInput
 
 F = TypeVar("F")
 
@@ -28,6 +30,16 @@ class ModeScreen(Screen[None], Generic[F]):
 
     def update_footer(self) -> None:
         """Bring the last row up to date, where `show` does not."""
+
+    @property
+    def text_input(self) -> TextInput | None:
+        """The line that is typed into now, if one is open."""
+        return None
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Hand on text that was pasted before the line had the focus."""
+        if self.text_input is not None:
+            self.text_input.on_paste(event)
 
     def back(self) -> bool:
         """Leave what is open on this screen; False when there is nothing to leave."""

@@ -110,10 +110,8 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
         self._distribute_views(("", view))
         if turned:
             self._follow_detail(before)
-        if (
-            self.focused is not None
-            and self.focused.id not in self.arrange_panels(self.size).places
-        ):
+        panel = self.focused_panel
+        if panel is not None and panel.id not in self.arrange_panels(self.size).places:
             self.set_focus(None)
 
     # The detail of a cell
@@ -140,7 +138,7 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
     def _follow_detail(self, closed: CellDetailView | None) -> None:
         """Give the focus to a detail that was opened, or back to where it was."""
         if closed is None:
-            self._back_to = self.focused
+            self._back_to = self.focused_panel
             self.set_focus(self.query_one(CellDetailColumn))
             return
         if isinstance(self._back_to, CellsPanel):
@@ -151,7 +149,7 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
     @property
     def at_cursor(self) -> str:
         """The id of the cell under the cursor; without one, of the cell of the newest sample."""
-        selected = getattr(self.focused, "selected", None)
+        selected = getattr(self.focused_panel, "selected", None)
         rows = self.view.cells
         return selected or (rows[max(0, self.view.position - 1)].id if rows else "")
 
@@ -192,7 +190,7 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
             self.set_focus(self.query_one(f"#{name}", FramedPanel) if self._zoom else None)
             return
         plan = self._plan(self.size, "")
-        focused = self.focused is not None and self.focused.id == name
+        focused = self.focused_panel is not None and self.focused_panel.id == name
         hidden = name not in plan.places
         if not plan.boxed or hidden or (focused and not self._zoom):
             self._set_zoom("" if self._zoom == name else name)
@@ -229,7 +227,7 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
             return False
         if name not in places:
             self._set_zoom(name)
-        self.query_one(f"#{name}", FramedPanel).focus()
+        self.set_focus(self.query_one(f"#{name}", FramedPanel), scroll_visible=False)
         return True
 
     def filter(self) -> bool:
@@ -272,7 +270,8 @@ class OneSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def leave_panel(self) -> bool:
         """Leave the text that filters a list, then the zoom, then the focus; False without any."""
-        if isinstance(self.focused, FilteredListPanel) and self.focused.clear():
+        panel = self.focused_panel
+        if isinstance(panel, FilteredListPanel) and panel.clear():
             return True
         if not self._zoom and self.focused is None:
             return False

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Generic, Literal, TypeVar
 
+from textual import events
+from textual.widget import Widget
+
 from txtop.ui.clipboard import copy_lines, copy_summary
 from txtop.ui.keymap import build_footer_keys
 from txtop.ui.models.view import View
@@ -13,6 +16,7 @@ from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.filtered_list import FilteredListPanel
 from txtop.ui.panels.footer import FooterPanel
 from txtop.ui.screens.panel_screen import PanelScreen
+from txtop.ui.text_input import TextInput
 
 M = TypeVar("M", bound=AppMode)
 F = TypeVar("F")
@@ -31,14 +35,22 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
     # The footer
 
     @property
+    def focused_panel(self) -> Widget | None:
+        """The panel that has the focus, itself or in the line that is typed into."""
+        focused = self.focused
+        owner = focused.parent if isinstance(focused, TextInput) else focused
+        return owner if isinstance(owner, Widget) else None
+
+    @property
     def panel_now(self) -> str:
         """The panel that has all the room, else the one that has the focus; empty without one."""
-        return self._zoom or (self.focused.id if self.focused else None) or ""
+        return self._zoom or (self.focused_panel.id if self.focused_panel else None) or ""
 
     @property
     def typing(self) -> bool:
         """True while letters are text to look for."""
-        return isinstance(self.focused, FilteredListPanel) and self.focused.words.typing
+        panel = self.focused_panel
+        return isinstance(panel, FilteredListPanel) and panel.words.typing
 
     @property
     def cell_detail(self) -> Literal["", "shut", "open"]:
@@ -81,6 +93,22 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
 
     def on_descendant_blur(self) -> None:
         self.update_footer()
+
+    # Keys
+
+    @property
+    def text_input(self) -> TextInput | None:
+        panels = self.query(FilteredListPanel)
+        return next((panel.text_input for panel in panels if panel.text_input), None)
+
+    async def on_key(self, event: events.Key) -> None:
+        """Hand on a key that was typed before the line had the focus."""
+        if self.text_input is not None:
+            await self.text_input.take(event)
+        elif event.key == "slash" and self.filter():
+            # A binding is run by the application, after the keys that were typed ahead.
+            event.stop()
+            event.prevent_default()
 
     # Panels
 

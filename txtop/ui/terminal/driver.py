@@ -1,4 +1,4 @@
-"""Textual's driver for Linux, with an output that survives its terminal."""
+"""Textual's driver for Linux, with an output and an input that survive their terminal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import io
 import os
 import select
 import signal
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, cast
 
+from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
+
+from txtop.ui.terminal.paste import PasteFilter
 
 if TYPE_CHECKING:
     from textual.app import App
+
+# Textual's own interval for telling an escape key from the beginning of a sequence.
+TICK_S = 0.1
+READ_BYTES = 4096
 
 
 class TerminalWriter(io.TextIOBase):
@@ -77,9 +85,28 @@ class TerminalDriver(LinuxDriver):
         type(self).on_lost()
 
     def run_input_thread(self) -> None:
-        """Read keys; treat a read that fails as a hangup."""
+        """Read keys and pastes, as Textual does, until the terminal is gone.
+
+        Textual's own loop spins at the end of its input, ends in a traceback where a read fails or
+        bytes are not UTF-8, and reads what follows an escape in pasted text as keys.
+        """
+        # Private to Textual; its public way in is the loop that is replaced here.
+        parser = XTermParser(self._debug)
+        decode = getincrementaldecoder("utf-8")("replace").decode
+        pastes = PasteFilter()
         try:
-            super().run_input_thread()
+            while not self.exit_event.is_set():
+                if select.select([self.fileno], [], [], TICK_S)[0]:
+                    data = os.read(self.fileno, READ_BYTES)
+                    if not data:
+                        self._lose()
+                        return
+                    # An empty text would tell the parser that its input has ended.
+                    if text := pastes.feed(decode(data)):
+                        for event in parser.feed(text):
+                            self.process_message(event)
+                for event in parser.tick():
+                    self.process_message(event)
         except OSError:
             self._lose()
 

@@ -1,0 +1,231 @@
+"""Text typed and pasted into every input of the screen, in a real terminal with bracketed paste."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.screen_program import HOME, asked, live
+from support.terminal_process import TerminalProcess
+from support.ui_sessions import session, write
+
+LEFT, BACKSPACE = "\x1b[D", "\x7f"
+HOSTILE = "a\x1bq\x1b]52;c;aGk=\x07\u202e\x9bb\r\nq"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An input: the screen it is on, the keys that open it, and what stands before its text."""
+
+    screen: str
+    keys: tuple[str, ...]
+    before: str
+
+
+INPUTS = {
+    "home-filter": Place("home", ("/",), "/ "),
+    "home-ab": Place("home", ("a",), "> "),
+    "matrix-value": Place("home", ("b", "jjjj", "+"), "batch       > "),
+    "matrix-name": Place("home", ("b", "j", "+"), "models      > "),
+    "live-cells-filter": Place("live", ("/",), "cells  /"),
+    "live-log-filter": Place("live", ("5", "/"), "log  /"),
+    "replay-cells-filter": Place("replay", ("1", "/"), "cells  /"),
+    "replay-log-filter": Place("replay", ("5", "/"), "log  /"),
+    "go-to": Place("replay", ("g",), "> "),
+    "commands": Place("live", ("\x10",), "> "),
+    "theme": Place("live", ("T",), "> "),
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+def program(screen: str, folder: Path) -> str:
+    if screen == "home":
+        return HOME
+    write(folder, session(cells=3, ended=screen == "replay"))
+    if screen == "live":
+        return live(folder)
+    return (
+        f"from pathlib import Path; from txtop.ui import app; app.run_replay(Path({str(folder)!r}))"
+    )
+
+
+def paste(process: TerminalProcess, text: str) -> None:
+    process.type(f"\x1b[200~{text}\x1b[201~")
+
+
+def opened(process: TerminalProcess, place: Place) -> None:
+    """Press the keys of an input one by one, as a person does, until it is there."""
+    process.wait_for("quick preset" if place.screen == "home" else "q quit")
+    for key in place.keys:
+        process.pump(0.4)
+        process.type(key)
+    process.wait_for(place.before)
+    process.pump(0.4)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_pasted_text_arrives_and_the_cursor_moves(
+    env: dict[str, str | None], folder: Path, name: str
+) -> None:
+    place = INPUTS[name]
+    with TerminalProcess(program(place.screen, folder), env=env) as process:
+        opened(process, place)
+        paste(process, "1:2 pasted")
+        process.wait_for(f"{place.before}1:2 pasted")
+        # A letter that quits, before the last one.
+        process.type(LEFT)
+        process.type("q")
+        process.wait_for(f"{place.before}1:2 pasteqd")
+        paste(process, "A\nB")
+        process.wait_for(f"{place.before}1:2 pasteqA Bd")
+        process.type(BACKSPACE)
+        process.wait_for(f"{place.before}1:2 pasteqA d")
+        assert not process.ended() and asked(folder) == []
+
+
+@pytest.mark.fault(18)
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("name", INPUTS)
+def test_what_is_hidden_in_pasted_text_is_shown_and_does_nothing(
+    env: dict[str, str | None], folder: Path, name: str
+) -> None:
+    place = INPUTS[name]
+    with TerminalProcess(program(place.screen, folder), env=env, size=(120, 40)) as process:
+        opened(process, place)
+        start = len(process.raw)
+        paste(process, HOSTILE)
+        # As far as the narrowest of the inputs shows it: the end, with the cursor behind it.
+        process.wait_for("\\x07\\u202e\\x9bb q")
+        process.pump(0.5)
+        assert not process.ended() and asked(folder) == []
+        for bad in (b"\x1b]52", b"\x07", b"\xc2\x9b", "\u202e".encode()):
+            assert bad not in process.raw[start:]
+        process.type("\x1b[H")
+        process.wait_for(f"{place.before}a\\x1bq\\x1b]52")
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("screen", ["home", "live", "replay"])
+def test_text_pasted_where_nothing_is_typed_is_no_key(
+    env: dict[str, str | None], folder: Path, screen: str
+) -> None:
+    with TerminalProcess(program(screen, folder), env=env) as process:
+        process.wait_for("quick preset" if screen == "home" else "q quit")
+        process.pump(0.5)
+        paste(process, "b\x1bq\x1b\rq")
+        paste(process, "?\x1b" + "n" * 100)
+        process.pump(1.0)
+        assert not process.ended() and asked(folder) == []
+        process.type("?")
+        process.wait_for("another key goes back" if screen != "home" else "goes back")
+        assert b"Traceback" not in process.raw
+
+
+def test_keys_take_effect_in_the_order_in_which_they_were_typed_ahead(
+    env: dict[str, str | None], folder: Path
+) -> None:
+    with TerminalProcess(program("replay", folder), env=env) as process:
+        process.wait_for("q quit")
+        process.pump(0.5)
+        process.type(f"/bf{LEFT}q{BACKSPACE}x\x1b[F16{BACKSPACE}7\r")
+        process.wait_for("cells  /bxf17 ")
+        process.type("/bf16\rog")
+        process.wait_for("cells  /bxf17bf16 ")
+        process.wait_for("go to")
+        process.type("\x1b")
+        process.pump(0.4)
+        process.type(f"gz{BACKSPACE}yq\r")
+        process.wait_for("> yq")
+        process.wait_for("neither a time")
+
+
+@pytest.mark.parametrize("name", ["home-filter", "live-cells-filter", "matrix-name", "go-to"])
+def test_text_that_is_copied_in_another_window_finds_the_line_still_open(
+    env: dict[str, str | None], folder: Path, name: str
+) -> None:
+    place = INPUTS[name]
+    with TerminalProcess(program(place.screen, folder), env=env) as process:
+        opened(process, place)
+        paste(process, "one")
+        process.wait_for(f"{place.before}one")
+        process.type("\x1b[O")
+        process.pump(0.5)
+        paste(process, " two")
+        process.wait_for(f"{place.before}one two")
+        process.type("\x1b[I")
+        process.pump(0.3)
+        process.type("q")
+        process.wait_for(f"{place.before}one twoq")
+
+
+def test_a_paste_comes_in_pieces_and_is_cut_where_it_is_too_long(
+    env: dict[str, str | None],
+) -> None:
+    with TerminalProcess(HOME, env=env) as process:
+        opened(process, INPUTS["home-filter"])
+        for part in ("\x1b[200~first", " \x1b[20", "x\x1b", "[20", "1", "~then"):
+            process.type(part)
+            process.pump(0.2)
+        process.wait_for("/ first \\x1b[20xthen")
+        paste(process, "y" * 100_000)
+        process.pump(1.0)
+        process.type("\x1b[H")
+        process.wait_for("/ first \\x1b[20xthenyyy")
+        process.type("\r")
+        process.wait_for("no session has these words")
+        assert not process.ended()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (40, 10), (60, 16)])
+def test_an_input_survives_any_size(env: dict[str, str | None], size: tuple[int, int]) -> None:
+    with TerminalProcess(HOME, env=env) as process:
+        opened(process, INPUTS["home-filter"])
+        process.resize(*size)
+        process.pump(0.5)
+        paste(process, "after all")
+        process.pump(0.5)
+        process.resize(80, 24)
+        process.wait_for("/ after all")
+
+
+@pytest.mark.fault(34)
+def test_an_input_has_no_colour_and_is_ascii_where_that_is_asked_for(
+    env: dict[str, str | None], folder: Path
+) -> None:
+    plain = {**env, "NO_COLOR": "1", "LANG": "C"}
+    with TerminalProcess(program("live", folder), env=plain) as process:
+        for name in ("live-cells-filter", "commands", "theme"):
+            opened(process, INPUTS[name])
+            paste(process, "mänö")
+            process.wait_for(f"{INPUTS[name].before}m?n?")
+            assert process.colours() == set() and process.text.isascii()
+            process.type("\x1b")
+            process.wait_for(lambda: "m?n?" not in process.text)
+
+
+@pytest.mark.fault(2)
+def test_bytes_that_are_no_text_and_an_input_that_ends(env: dict[str, str | None]) -> None:
+    with TerminalProcess(HOME, env=env) as process:
+        opened(process, INPUTS["home-filter"])
+        paste(process, "x")
+        process.wait_for("/ x")
+        os.write(process.fd, b"\xff\xfe\xc3")
+        process.pump(0.5)
+        process.type("y")
+        process.pump(0.5)
+        assert not process.ended() and b"Traceback" not in process.raw
+    ended = (
+        "import os, threading; read, write = os.pipe(); os.dup2(read, 0);"
+        "threading.Timer(3, os.close, [write]).start()\n"
+    )
+    with TerminalProcess(ended + HOME, env=env) as process:
+        process.wait_for("quick preset")
+        process.wait_end(8.0)
+        assert b"left None" in process.raw and b"Traceback" not in process.raw
