@@ -35,6 +35,7 @@ class TextInput(Input):
         &:focus { background-tint: transparent; }
         & > .input--cursor { color: $foreground; background: transparent; text-style: reverse; }
         & > .input--selection { color: $foreground; background: transparent; text-style: reverse; }
+        & > .input--placeholder { color: $role-muted; text-style: not bold; }
         &:ansi > .input--cursor, &:ansi > .input--selection {
             color: ansi_default; background: ansi_default; text-style: reverse;
         }

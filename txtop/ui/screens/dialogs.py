@@ -40,7 +40,8 @@ class Dialog(ModalScreen[T]):
         &.-ascii > #frame { border: ascii $role-border; }
         & Static { height: auto; width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
         & VerticalScroll { height: 1fr; scrollbar-size: 0 0; }
-        & #line { height: 1; & Static { width: 2; } & TextInput { background: $panel; } }
+        & #line { height: 1; & TextInput { background: $panel; } }
+        & #prompt { width: 2; color: $role-accent-a; }
     }
     """
     heading = ""
@@ -207,7 +208,7 @@ class InputDialog(Dialog[T]):
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="line"):
-            yield Static(build_text([[("> ", KEY_ROLE)]], self.app.theme))
+            yield Static("> ", id="prompt")
             yield self.text_input
         yield from super().compose_body()
 
