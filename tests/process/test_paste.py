@@ -86,9 +86,11 @@ def test_pasted_text_arrives_and_the_cursor_moves(
         process.wait_for(f"{place.before}1:2 pasteqd")
         paste(process, "A\nB")
         process.wait_for(f"{place.before}1:2 pasteqA Bd")
-        process.type(BACKSPACE)
+        # Cutting without a selection leaves the clipboard alone.
+        process.type("\x18" + BACKSPACE)
         process.wait_for(f"{place.before}1:2 pasteqA d")
         assert not process.ended() and asked(folder) == []
+        assert b"\x1b]52" not in process.raw
 
 
 @pytest.mark.fault(18)

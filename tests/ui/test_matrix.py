@@ -160,6 +160,16 @@ async def test_keys_are_text_while_a_model_is_typed(started: list[Plan]) -> None
         assert "'b y q t s?'" in builder.forecast.command
 
 
+async def test_the_cursor_stays_at_the_row_that_is_typed_in() -> None:
+    async with opened(HomeMode()) as (app, pilot):
+        builder = await build(app, pilot)
+        await pilot.press("down", "plus", *"gp")
+        builder.move(1, 0)
+        assert builder.begin_typing("another line")
+        await until(pilot, lambda: "models      > gp" in text(app))
+        assert builder.choices.knob.typing == "names" and len(builder.query("TextInput")) == 1
+
+
 async def test_keys_that_come_in_one_piece_are_done_in_their_order() -> None:
     async with opened(HomeMode()) as (app, pilot):
         builder = await build(app, pilot)

@@ -114,6 +114,11 @@ class TextInput(Input):
         if self.value != before:
             self._on_change(self.value)
 
+    def action_cut(self) -> None:
+        """Cut the selection; without one, Textual would empty the clipboard of the terminal."""
+        if self.selected_text:
+            super().action_cut()
+
     def on_mount(self) -> None:
         self.call_after_refresh(self._scroll_to_cursor)
 

@@ -206,8 +206,10 @@ class MatrixScreen(PanelScreen[HomeFrame]):
             self.dismiss()
 
     def move(self, down: int, right: int) -> None:
-        self.choices.move(down, right)
-        self._tick()
+        """Move the cursor, which stays while a value is typed for its knob."""
+        if self.typed is None:
+            self.choices.move(down, right)
+            self._tick()
 
     def scroll(self, by: int) -> None:
         """Leave out `by` more of the first cells."""
@@ -222,6 +224,8 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def begin_typing(self, first: str = "") -> bool:
         """Open the line for another value; False for a knob that has no others."""
+        if self.typed is not None:
+            return True
         if not self.choices.knob.typing:
             return False
         self.query_one(MatrixChoicesPanel).open_input(first)
