@@ -88,7 +88,6 @@ def docstrings() -> Iterator[tuple[str, str]]:
                     yield place(path, getattr(node, "lineno", 1)), text
 
 
-@pytest.mark.xfail(strict=True, reason="not yet everywhere")
 def test_no_docstring_begins_with_a_noun_clause() -> None:
     wrong = [f"{at} {text[:50]}" for at, text in docstrings() if text.split()[0] in NOUN_CLAUSES]
     assert wrong == []
@@ -109,7 +108,6 @@ def test_every_document_that_is_cited_is_in_the_repository() -> None:
     assert missing == []
 
 
-@pytest.mark.xfail(strict=True, reason="not yet everywhere")
 def test_locals_are_named_for_their_content() -> None:
     """Check all but the fields of classes, whose names are read beside that of their owner."""
     refused = []
