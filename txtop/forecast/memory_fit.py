@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
@@ -51,6 +52,9 @@ def _compute_free_bytes(device: WatchedDevice, what: str) -> float | None:
 
 UNKNOWN_MEMORY = FreeMemory()
 
+Fit = Literal["fits", "tight", "will not fit", "unknown"]
+# A share of the free memory: weights and cache are not all that a cell needs.
+TIGHT_SHARE = 0.85
 # A process takes this beside its weights: libraries on the host, a context on a GPU.
 OVERHEAD_BYTES = 3 << 28
 # Activations come on top of weights and KV cache.
@@ -86,11 +90,18 @@ def _describe_loading_cell(cell: Cell, *, on_host: bool) -> Cell:
 
 
 @lru_cache(maxsize=4096)
-def expected_bytes(cell: Cell) -> int | None:
+def predict_cell_bytes(cell: Cell) -> int | None:
     """Return the memory that a cell is expected to need; None if its model is not known here."""
-    from txtop.models import model_size
-
     try:
         return model_size.predict_bytes(cell)
     except (OSError, ValueError):
         return None
+
+
+def classify_fit(needed_bytes: int | None, free_bytes: float | None) -> Fit:
+    """Return if `needed_bytes` of weights and KV cache fit into `free_bytes`, if both are known."""
+    if needed_bytes is None or free_bytes is None:
+        return "unknown"
+    if needed_bytes > free_bytes:
+        return "will not fit"
+    return "tight" if needed_bytes > TIGHT_SHARE * free_bytes else "fits"

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from txtop.errors import TxtopError
 from txtop.forecast.duration import DurationEstimate, estimate_duration
 from txtop.forecast.history import RunHistory
-from txtop.forecast.memory_fit import FreeMemory, expected_bytes
+from txtop.forecast.memory_fit import Fit, FreeMemory, classify_fit, predict_cell_bytes
 from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.options.command_line import format_command
@@ -24,10 +24,6 @@ from txtop.options.run_options import RunOptions
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 
-# A share of the free memory: weights and cache are not all that a cell needs.
-TIGHT_SHARE = 0.85
-
-Fit = Literal["fits", "tight", "will not fit", "unknown"]
 Fate = Literal["refused", "left out", "planned"]
 UNKNOWN_DURATION = DurationEstimate(None, False, "")
 
@@ -47,12 +43,8 @@ class CellPreview:
     """The reason in two words, or empty."""
 
     def fit(self, free: float | None) -> Fit:
-        """Return if the cell fits into `free` bytes, as far as that is known."""
-        if self.needs is None or free is None:
-            return "unknown"
-        if self.needs > free:
-            return "will not fit"
-        return "tight" if self.needs > TIGHT_SHARE * free else "fits"
+        """Return if the cell fits into `free` bytes."""
+        return classify_fit(self.needs, free)
 
 
 @dataclass(frozen=True)
@@ -120,7 +112,7 @@ def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
 
 
 def _preview_cell(cell: Cell, plain: Cell, why: str) -> CellPreview:
-    needs = expected_bytes(cell)
+    needs = predict_cell_bytes(cell)
     if why:
         return CellPreview(cell, "left out", why, needs)
     if refused := model_config.explain_refusal(plain):

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from txtop.formatting import format_count, format_share
-from txtop.plan.serving import Scenario, Serving
+from txtop.plan.serving import Positive, Scenario, Serving
 
 Precision = Literal[
     "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"
@@ -31,7 +31,6 @@ Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
-Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)

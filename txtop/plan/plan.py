@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from txtop.plan.cell import Cell, Count, Positive
+from txtop.plan.cell import Cell, Count
+from txtop.plan.serving import Positive
 
 MIN_GATE_ITERATIONS = 20
 

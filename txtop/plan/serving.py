@@ -12,7 +12,7 @@ SCENARIOS: tuple[str, ...] = get_args(Scenario)
 LengthKind = Literal["fixed", "uniform", "lognormal", "pairs"]
 MAX_MS = 1e9
 Ms = Annotated[float, Meta(gt=0, le=MAX_MS)]
-PositiveInt = Annotated[int, Meta(ge=1, le=1_000_000)]
+Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
 MAX_PAIRS = 10_000
 
 
@@ -47,11 +47,11 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     requests: Annotated[int, Meta(ge=1, le=100_000)] = 150
     rate: Annotated[float, Meta(gt=0, le=1e6)] | None = None
     share: Annotated[float, Meta(gt=0, le=100)] | None = None
-    concurrency: PositiveInt | None = None
-    max_batch: PositiveInt = 8
+    concurrency: Positive | None = None
+    max_batch: Positive = 8
     max_wait_ms: Annotated[float, Meta(ge=0, le=1e7)] = 20.0
     lengths: LengthKind = "fixed"
-    pairs: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Meta(max_length=MAX_PAIRS)] = ()
+    pairs: Annotated[tuple[tuple[Positive, Positive], ...], Meta(max_length=MAX_PAIRS)] = ()
     slo: Slo | None = None
 
     @property

@@ -10,8 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan.cell import Cell, Count, Positive
+from txtop.plan.cell import Cell, Count
 from txtop.plan.plan import Allowed
+from txtop.plan.serving import Positive
 
 
 class LoadModel(msgspec.Struct, tag_field="order", tag="load", frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from txtop.protocol.capabilities import ProbeReply
 from txtop.sampler.probe import probe
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.sampler import Sampler
-from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone, end_with_parent
+from txtop.sampler.stdio import CommandInput, EventOutput, ReaderGone
+from txtop.system.parent import end_with_parent
 
 STDIN, STDOUT = 0, 1
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
-import signal
-import sys
 import threading
 import time
 
@@ -14,7 +11,6 @@ from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Gap, Log, Telemetry
 
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
-_PR_SET_PDEATHSIG = 1
 _MAX_LINE_BYTES = 4096
 """An unfinished line that is longer is dropped."""
 
@@ -99,12 +95,3 @@ class CommandInput:
                 self._rest = rest if len(rest) <= _MAX_LINE_BYTES else b""
                 lines += [line.decode(errors="replace") for line in whole]
         return lines
-
-
-def end_with_parent() -> None:
-    """Ask Linux to kill this process with the thread that started it.
-
-    On other systems the end of standard input has to suffice.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -8,8 +8,8 @@ import signal
 
 import msgspec
 
+from txtop.system.parent import end_with_parent
 from txtop.worker.command_queue import CommandQueue
-from txtop.worker.device import die_with_parent
 from txtop.worker.event_writer import EventWriter, claim_stdout
 from txtop.worker.worker import Worker
 
@@ -27,7 +27,7 @@ def main() -> None:
 
         os.write(descriptor, msgspec.json.encode({"capabilities": probe()}) + b"\n")
         return
-    die_with_parent()
+    end_with_parent()
     # Ctrl-C reaches the whole process group; the runner decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     inbox = CommandQueue()

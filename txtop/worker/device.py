@@ -1,16 +1,6 @@
-"""The devices that this process can use, and its tie to the process that started it."""
+"""The devices that this process can use."""
 
 from __future__ import annotations
-
-import ctypes
-import signal
-
-_PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the thread that started it ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def check_accelerators() -> dict[str, str]:

@@ -92,7 +92,7 @@ class Worker:
     def _follow(self, command: _CellCommand) -> None:
         cell = command.cell if isinstance(command.cell, str) else command.cell.id
         if self._loaded is None and not isinstance(command, _MODEL_FREE_COMMANDS):
-            text = f"{type(command).__name__.lower()} ignored: no model is loaded"
+            text = f"{command.__struct_config__.tag} ignored: no model is loaded"
             self._emitter.send(events.Log(t_ns=perf_counter_ns(), text=text, level="warning"))
             return
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from txtop import formatting
 from txtop.analysis import metrics
-from txtop.forecast.memory_fit import expected_bytes
+from txtop.forecast.memory_fit import predict_cell_bytes
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
@@ -108,7 +108,7 @@ def build_cell_row(
         more=tuple((knob.column, knob.of(cell)) for knob in _MORE),
     )
     if base.state == "waiting":
-        predicted = expected_bytes(cell)
+        predicted = predict_cell_bytes(cell)
         return replace(base, gib="" if predicted is None else formatting.format_gib(predicted, "~"))
     if base.state == "failed" and not state.invalid:
         dash = formatting.MISSING

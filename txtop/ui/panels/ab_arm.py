@@ -16,10 +16,9 @@ from txtop.ui.models.hero import HeroView
 from txtop.ui.panels import (
     hero,
 )
-from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABELS_WIDTH = 6
-ARM_ROLES = ("accent-a", "accent-b")
 
 
 def render_ab_arm(view: ABView, side: int, area: Area) -> list[Row]:

@@ -8,8 +8,7 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_divergence import ABDivergenceView
-from txtop.ui.panels.ab_arm import ARM_ROLES
-from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABEL_WIDTH = 10
 

@@ -12,6 +12,8 @@ from txtop.ui.drawing.line_widget import Ground, LineWidget
 from txtop.ui.models.view import View
 
 PAGE = 10
+ARM_ROLES = ("accent-a", "accent-b")
+"""The colours of the arms of an A/B, in their order."""
 MOVE_BINDINGS: list[BindingType] = [
     Binding("up", "move(-1)", show=False),
     Binding("down", "move(1)", show=False),

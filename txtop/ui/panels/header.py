@@ -10,12 +10,9 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, measure_row, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import SideBySideView, View
-from txtop.ui.panels.base import Panel
+from txtop.ui.panels.base import ARM_ROLES, Panel
 
 GAP = 2
-
-
-ARM_ROLES = ("accent-a", "accent-b")
 
 
 STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")

@@ -228,7 +228,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
         facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
     else:
-        predicted = memory_fit.expected_bytes(cell)
+        predicted = memory_fit.predict_cell_bytes(cell)
         needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
         facts.append(CellFact("weights", f"{cell.weights}{needs}"))
     precision: str = cell.precision
