@@ -208,7 +208,7 @@ def test_an_unknown_model_says_why_and_what_to_do_and_the_others_are_measured(si
     _, done = six
     assert done.returncode == 1
     line = next(x for x in done.stdout.splitlines() if "rejected:" in x)
-    assert "is no name of a model: a local path, or a built-in name" in line
+    assert "is not the name of a model: a local path, or a built-in name" in line
     assert "Traceback" not in done.stderr
 
 

@@ -75,7 +75,7 @@ def test_bash_completes(script: Path, begun: str, completed: str) -> None:
 @pytest.mark.parametrize("way", ["file", "source"])
 @pytest.mark.parametrize(("begun", "completed"), CASES)
 def test_zsh_completes(script: Path, way: str, begun: str, completed: str) -> None:
-    """As a file in a folder of `fpath`, as README says, or sourced."""
+    """As a file in a folder of `fpath`, as docs/commands.md says, or sourced."""
     folder = script.parent / "functions"
     folder.mkdir()
     setup = f"autoload -Uz compinit; compinit -u -d {folder}/dump; source {script}"

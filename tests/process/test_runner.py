@@ -97,7 +97,7 @@ def test_junk_from_a_worker_is_reported_and_changes_nothing(tmp_path: Path) -> N
     assert statuses(run.state) == ["ok"]
     assert len(run.state.cells["c001"].samples) == 8
     warned = [line.text for line in run.state.log if line.level == "warning"]
-    assert len(warned) == 4 and all("no event" in text for text in warned)
+    assert len(warned) == 4 and all("an invalid event" in text for text in warned)
 
 
 @pytest.mark.fault(18)

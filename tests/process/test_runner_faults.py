@@ -74,7 +74,7 @@ def test_patience_ends_with_the_cell_or_with_silence() -> None:
     assert cell.explain_expiry(125.0) == ""
     silent = Deadline(None, 100.0)
     assert silent.explain_expiry(100.0 + SILENCE_S) == ""
-    assert silent.explain_expiry(100.1 + SILENCE_S) == "no sign of life for 600 s"
+    assert silent.explain_expiry(100.1 + SILENCE_S) == "no output for 600 s"
     silent.note_output(500.0)
     assert silent.explain_expiry(500.0 + SILENCE_S) == ""
 

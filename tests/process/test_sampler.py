@@ -118,7 +118,7 @@ def test_processes_are_watched_from_the_start_and_by_order(start_sampler: Start)
     rest, _ = end(process)
     logs = [e.text for e in events + rest if isinstance(e, Log) and e.level == "warning"]
     assert len(logs) == 1
-    assert "not an order" in logs[0] and "\x1b" not in logs[0]
+    assert "not a command" in logs[0] and "\x1b" not in logs[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")

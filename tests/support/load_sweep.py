@@ -1,4 +1,4 @@
-"""An invented sweep of two servers whose latencies are known: ten requests a second is what each
+"""An invented sweep of two servers whose latencies are known: ten requests per second is what each
 can answer, and what it takes them at a share of that stands in a table."""
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ def test_every_key_is_read(file: Path) -> None:
             'session_dir = "here" is left out: it has to be a folder from / or',
         ),
         ('on_hangup = ["stop"]', "is left out: it has to be continue or stop"),
-        ('them = "nord"', "them is no key: did you mean theme?"),
-        ("x = 1", "x is no key: keys: theme, fps, glyphs, session_dir, on_hangup"),
+        ('them = "nord"', "them is not a key: did you mean theme?"),
+        ("x = 1", "x is not a key: keys: theme, fps, glyphs, session_dir, on_hangup"),
     ],
 )
 def test_a_wrong_value_is_named_and_leaves_its_default_alone(
@@ -99,7 +99,7 @@ def test_a_broken_file_is_said_once_and_the_command_runs(
     file.write_text("theme = [")
     assert run_command_line(["sessions"]) == 0
     out, err = capsys.readouterr()
-    assert "gpt2-precisions" in out and err.count("settings.toml is no TOML") == 1
+    assert "gpt2-precisions" in out and err.count("settings.toml is not valid TOML") == 1
 
 
 def test_a_theme_is_remembered_and_every_other_line_stays(tmp_path: Path) -> None:
@@ -249,4 +249,4 @@ def test_the_command_line_goes_before_the_settings(
         ("nord", 2.0, "ascii"),
         ("mono", 9.0, "blocks"),
     ]
-    assert "wrong is no key" in made[0].problems[0]
+    assert "wrong is not a key" in made[0].problems[0]

@@ -202,7 +202,7 @@ def _find_traffic_reasons(base: list[SessionCell], new: list[SessionCell]) -> li
     both = [cell for _, cell in [*base, *new]]
     if not serving.have_same_traffic(both):
         rates = [format_figure(knee.compute_offered_rate(side[0][1])) for side in (base, new)]
-        return [f"another load: {rates[0]} a second against {rates[1]}"]
+        return [f"another load: {rates[0]} per second against {rates[1]}"]
     if all(c.saturated for c in both):
         return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]
     return []

@@ -29,7 +29,7 @@ def ab(
     b: Annotated[str | None, ARM_PARAMETER] = None,
     arm: Annotated[
         list[str] | None,
-        Parameter(help="one more, each held against the first; repeat it", consume_multiple=False),
+        Parameter(help="one more, compared with the first; repeat it", consume_multiple=False),
     ] = None,
     shared: SharedKnobOptions = NOTHING_SHARED,
     rules: ABRuleOptions = NO_RULES,

@@ -17,7 +17,9 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.options.groups import OUTPUT
 
 OnHangupChoice = Literal["continue", "stop"]
-NameOption = Annotated[str | None, Parameter(group=OUTPUT, help="of the session")]
+NameOption = Annotated[
+    str | None, Parameter(group=OUTPUT, help="name of the session; default its local time")
+]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
 WarmupCutOption = Annotated[
     int | None,

@@ -18,7 +18,9 @@ def compare(
     base: Annotated[list[str] | None, Parameter(help="sessions to compare with")] = None,
     new: Annotated[list[str] | None, Parameter(help="sessions that may be slower")] = None,
     max_regression: Annotated[str, Parameter(help="what counts as no slower: 3% or 0.03")] = "3%",
-    format: Annotated[Literal["text", "md", "json"], Parameter(help="of the output")] = "text",
+    format: Annotated[
+        Literal["text", "md", "json"], Parameter(help="format of the output")
+    ] = "text",
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
     ] = "-",

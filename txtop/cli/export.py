@@ -47,7 +47,7 @@ def export(
     *,
     format: Annotated[
         ExportFormat,
-        Parameter(help="of the export"),
+        Parameter(help="format of the export"),
     ] = "json",
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")

@@ -77,7 +77,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
 def announce_detached_run(launched: LaunchedRun) -> int:
     """Print the name of a run that continues without this process. Return the exit code."""
     name = launched.path.name
-    _print_progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
+    _print_progress(f"the run continues: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
 
@@ -178,7 +178,7 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
     alive = ControlClient(path).status() is not None
     state, problems = load_session(path)
     if alive and state.ended is None:
-        _print_progress(f"the run goes on: txtop attach {path.name}")
+        _print_progress(f"the run continues: txtop attach {path.name}")
         if json_file is not None:
             _print_progress(f"then: txtop export {path.name} --output {json_file}")
         return 0

@@ -64,7 +64,7 @@ def _terminal() -> Capability:
     if not can.screen:
         return Capability("terminal", "missing", f"plain lines: {can.why}")
     colours = "true colour" if can.truecolour else "fewer colours" if can.colour else "no colour"
-    detail = f"{colours}, {can.glyphs} glyphs, {can.fps:g} frames a second"
+    detail = f"{colours}, {can.glyphs} glyphs, {can.fps:g} frames per second"
     return Capability("terminal", "ok", detail)
 
 

@@ -16,7 +16,7 @@ from txtop.stats import fidelity_bands
 
 
 def export_comparisons(state: SessionState) -> list[ComparisonExport]:
-    """Compare every other arm with the first; empty if the session is no A/B."""
+    """Compare every other arm with the first; empty if the session is not an A/B."""
     if state.versus is None:
         return []
     p_values = state.versus.p_values()
@@ -75,7 +75,7 @@ def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> li
         notes.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
     notes += _kernels(state, versus, name)
     if not versus.one_work:
-        notes.append("the arms do different work: compared by work done a second")
+        notes.append("the arms do different work: compared by work done per second")
     reasons = dict.fromkeys(
         why for block in versus.rounds if not block.kept for why in block.reasons
     )

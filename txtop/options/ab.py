@@ -68,7 +68,7 @@ def _value(option: str, knob: str, value: str) -> Any:
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if BY_FIELD[knob].is_number:
         if not (value.isascii() and value.isdigit()):
-            raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
+            raise UsageError(f"{option}: {knob} {value[:40]!a} is not a number")
         limits.check_integer(f"{option}: {knob}", int(value[:9]))
         return int(value[:9])
     if knob == "model":

@@ -48,20 +48,30 @@ else:
 class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
-    margin: Annotated[str, Parameter(help="the difference that matters; 2% or 0.02")] = "2%"
+    margin: Annotated[str, Parameter(help="the smallest difference that matters; 2% or 0.02")] = (
+        "2%"
+    )
     budget: Annotated[
         float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
     ] = None
-    blocks: Annotated[int | None, Parameter(help="measure exactly so many blocks")] = None
-    warmup: Annotated[int | None, Parameter(help="this many iterations; default until steady")] = (
-        None
-    )
+    blocks: Annotated[int | None, Parameter(help="measure exactly this many blocks")] = None
+    warmup: Annotated[
+        int | None, Parameter(help="exactly this many iterations; default until steady")
+    ] = None
     timeout: Annotated[float | None, Parameter(help="time limit for loading an arm, s")] = None
-    cost_per_hour: Annotated[float | None, Parameter(group=WHERE, help="of this machine")] = None
-    seed: Annotated[int, Parameter(group=WHAT, help="of inputs, random weights and the order")] = 0
+    cost_per_hour: Annotated[
+        float | None,
+        Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
+    ] = None
+    seed: Annotated[
+        int, Parameter(group=WHAT, help="seed of inputs, random weights, order of turns")
+    ] = 0
     fidelity_positions: Annotated[
         int | None,
-        Parameter(group=WHAT, help="compared to tell what a faster arm costs; 0: none"),
+        Parameter(
+            group=WHAT,
+            help="positions compared to judge a faster arm; default 2048, 0: no comparison",
+        ),
     ] = None
     allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
     trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (

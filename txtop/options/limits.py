@@ -63,7 +63,7 @@ def check_seconds(option: str, value: float | None, most: float) -> None:
 def check_model_name(value: str) -> None:
     """Raise `UsageError` for a text that cannot be the name of a model on any machine."""
     if not value or not _is_encodable(value):
-        raise UsageError(f"{value!a} is no model name")
+        raise UsageError(f"{value!a} is not a valid model name")
     if len(value) > MAX_NAME_CHARACTERS:
         raise UsageError("a model name of over 1,000 characters")
 

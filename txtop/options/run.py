@@ -24,6 +24,14 @@ MAX_CELLS = 10_000
 MAX_PLAN_BYTES = 1_000_000
 
 
+class EmptyOptionError(UsageError):
+    """An `option`, with its dashes, was given without any value."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"{option} needs at least one value")
+        self.option = option
+
+
 def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None) -> Plan:
     """Build the plan that `options` ask for.
 
@@ -106,7 +114,7 @@ def _check(options: RunOptions) -> None:
     several |= {"--concurrency": options.concurrency}
     for option, values in several.items():
         if values is not None and not values:
-            raise UsageError(f"{option} needs at least one value")
+            raise EmptyOptionError(option)
         for value in values or ():
             _check_value(option, value)
     if options.preset is not None and options.preset not in PRESETS:

@@ -88,7 +88,7 @@ def _parse_rate(text: str) -> float:
         rate = 0.0
     if not 0 < rate <= 1e6:
         raise UsageError(
-            f"--rate {text[:40]!a} is no number of requests a second",
+            f"--rate {text[:40]!a} is not a number of requests per second",
             did_you_mean(text, ["sweep"], "a number above 0, or sweep"),
         )
     return rate
@@ -104,11 +104,11 @@ def _parse_lengths(text: str) -> dict[str, object]:
         is_file = False
     if not is_file:
         raise UsageError(
-            f"--lengths {text[:80]!a} is no distribution and no file",
+            f"--lengths {text[:80]!a} is neither a distribution nor a file",
             did_you_mean(
                 text,
                 list(LENGTH_KINDS),
-                f"{', '.join(LENGTH_KINDS)}, or a file of prompt,new a line",
+                f"{', '.join(LENGTH_KINDS)}, or a file of lines prompt,new",
             ),
         )
     return {"lengths": "pairs", "pairs": _read_pairs(path)}

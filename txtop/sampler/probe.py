@@ -73,7 +73,7 @@ def _own_cost() -> Capability:
             watched.costs()
         encode_event(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
     share = (time.process_time() - before_s) / COST_SECONDS
-    detail = f"the host costs {format_share(share, 1)} of a core at {RATE_HZ} readings a second"
+    detail = f"the host costs {format_share(share, 1)} of a core at {RATE_HZ} readings per second"
     return Capability("telemetry", "ok", detail)
 
 

@@ -135,7 +135,7 @@ class Sampler:
         verb, _, rest = line.strip().partition(" ")
         try:
             if verb != "watch":
-                raise NotAProcess(f"not an order: {sanitise(line, 60)!r}, wanted watch label=pid")
+                raise NotAProcess(f"not a command: {sanitise(line, 60)!r}, wanted watch label=pid")
             self._watched.add(rest)
             self._costs_due = 0.0
         except NotAProcess as error:

@@ -54,7 +54,7 @@ def run(
         RunError: an arm does not start, or dies.
     """
     say(f"{MODEL_DESCRIPTION}, {THREADS} thread, {NEW_TOKENS} tokens a call")
-    say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
+    say(f"both processes are restarted {min_pairs} to {max_pairs} times, half a minute each")
     warning = build_core_warning(THREADS, len(os.sched_getaffinity(0)))
     if warning:
         say(warning)

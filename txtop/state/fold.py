@@ -103,7 +103,7 @@ def _fold_offered_load(session: SessionState, state: CellState, event: events.Of
     state.stage = "measuring"
     if first:
         state.measured_from_ns = session.clock_ns
-        rate = "" if event.rate is None else f" at {event.rate:.3g} a second"
+        rate = "" if event.rate is None else f" at {event.rate:.3g} per second"
         clients = "" if event.clients is None else f" from {format_count(event.clients, 'client')}"
         session.say(f"{format_count(event.requests, 'request')}{rate}{clients}", cell=event.cell)
 

@@ -39,7 +39,7 @@ def test_the_list_has_sizes_a_total_and_words_to_search(
     _, out, _ = txtop(capsys, "sessions", "T5", "done")
     assert [line.split()[0] for line in out.splitlines()] == ["two", "1"]
     _, out, _ = txtop(capsys, "sessions", "nothing-like-it")
-    assert out == "no session has these words\n"
+    assert out == "no matching session\n"
 
 
 def test_a_folder_that_is_not_there_is_said(

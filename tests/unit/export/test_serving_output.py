@@ -223,7 +223,7 @@ def test_the_command_says_what_it_leaves_out(
 def test_the_report_shows_load_rate_and_latency() -> None:
     body = render_page(state(plan(rate=["8", "4"])), FinalMetrics()).decode()
     assert "Cells that served requests" in body and "dynamic 8/s" in body
-    assert "E2E of requests against how many were answered a second" in body
+    assert "E2E of requests against how many were answered per second" in body
     assert "dynamic 8/s length 8 E2E of its requests" in body
     assert "queue 5.05 ms" in body
     plain = render_page(fold_all(streams.stream()), FinalMetrics()).decode()
@@ -303,7 +303,7 @@ def test_a_comparison_shows_the_rate_that_the_table_shows() -> None:
 
 def test_a_share_of_another_capacity_cannot_be_compared() -> None:
     found = against(state(), state(rate=10.0)).cells[1]
-    assert found.reasons == ("another load: 8.00 a second against 10.0",)
+    assert found.reasons == ("another load: 8.00 per second against 10.0",)
     assert against(state(), state(rate=8.2)).cells[1].reasons == ()
 
 

@@ -117,7 +117,8 @@ def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        (RunOptions(batch_sizes=[]), "--batch-sizes needs at least one value"),
+        (RunOptions(precisions=[]), "choose at least one precision"),
+        (RunOptions(new_tokens=[]), "choose at least one number of new tokens"),
         (RunOptions(batch_sizes=list(range(1, 10_002))), "are more than 10000"),
         (RunOptions(models=["x" * 2000]), "a model name of over 1,000 characters"),
         (RunOptions(models=["t5-small"], attention=["flash_attention_2"]), "no cell is left"),

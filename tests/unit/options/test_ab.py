@@ -26,9 +26,9 @@ def test_an_arm_is_knobs_with_commas() -> None:
         ("", "sets nothing"),
         ("precision=bf16,precision=fp32", "set twice"),
         ("threads=0", "not between 1 and 1000000"),
-        ("threads=two", "is no number"),
-        ("threads=\u0662", "is no number"),
-        ("model=\udcff", "no model name"),
+        ("threads=two", "is not a number"),
+        ("threads=\u0662", "is not a number"),
+        ("model=\udcff", "is not a valid model name"),
     ],
 )
 def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -> None:

@@ -140,13 +140,13 @@ def test_options_of_requests_need_requests(
     ],
 )
 def test_a_rate_is_a_number_or_a_sweep(word: str, hint: str) -> None:
-    said = (f"--rate {word!a} is no number of requests a second", hint)
+    said = (f"--rate {word!a} is not a number of requests per second", hint)
     assert refused(wished("dynamic", rate=["1", word])) == said
 
 
 def test_a_long_or_strange_rate_is_named_shortly() -> None:
     cause, _ = refused(wished("dynamic", rate=["\x1b" + "x" * 100]))
-    assert cause == "--rate '\\x1b" + "x" * 39 + "' is no number of requests a second"
+    assert cause == "--rate '\\x1b" + "x" * 39 + "' is not a number of requests per second"
 
 
 @pytest.mark.parametrize(
@@ -254,11 +254,11 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("missing.csv", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        (".", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("pairs", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("a\0b", "fixed, uniform, lognormal, or a file of prompt,new a line"),
+        ("missing.csv", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        (".", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("pairs", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("a\0b", "fixed, uniform, lognormal, or a file of lines prompt,new"),
         ("unifrom", "did you mean uniform?"),
         ("log-normal", "did you mean lognormal?"),
     ],
@@ -267,13 +267,13 @@ def test_lengths_are_a_distribution_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = (f"--lengths {word!a} is no distribution and no file", hint)
+    said = (f"--lengths {word!a} is neither a distribution nor a file", hint)
     assert refused(wished("continuous", lengths=word)) == said
 
 
 def test_a_name_too_long_for_a_file() -> None:
     cause, _ = refused(wished("dynamic", lengths="x" * 300))
-    assert cause == f"--lengths {'x' * 80!a} is no distribution and no file"
+    assert cause == f"--lengths {'x' * 80!a} is neither a distribution nor a file"
 
 
 @pytest.mark.parametrize(

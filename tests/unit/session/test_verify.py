@@ -92,8 +92,8 @@ DAMAGE: dict[str, tuple[Callable[[Lines], None], int, str]] = {
     "a line removed": (lambda lines: lines.pop(20), 21, "sequence number 22 after 20"),
     "a line twice": (lambda lines: lines.insert(20, lines[19]), 21, "sequence number 20 after 20"),
     "two lines swapped": (_swap, 11, "sequence number 12 after 10"),
-    "junk": (_set(20, lambda _: b"{]\n"), 21, "no event"),
-    "a wrong type": (_set(20, lambda x: _changed(x, t_ns="soon")), 21, "no event"),
+    "junk": (_set(20, lambda _: b"{]\n"), 21, "not an event"),
+    "a wrong type": (_set(20, lambda x: _changed(x, t_ns="soon")), 21, "not an event"),
     "a key twice": (_set(20, lambda x: x.replace(b"{", b'{"t_ns":1,', 1)), 21, "'t_ns' twice"),
     "a nested key twice": (
         _set(20, lambda _: b'{"kind":"telemetry","seq":21,"t_ns":1,"device":"h","values":'
@@ -102,8 +102,8 @@ DAMAGE: dict[str, tuple[Callable[[Lines], None], int, str]] = {
     "a cell of no plan": (_set(7, lambda x: _changed(x, cell="c999")), 8, "'c999' is not in"),
     "another figure": (_set(7, lambda x: _changed(x, e2e_ns=123)), -1, "digest"),
     "a longer line": (_set(20, lambda x: x[:-1] + b" " * (1 << 20) + b"\n"), 21, "longer than"),
-    "no header": (lambda lines: lines.pop(0), 1, "the first line is no header"),
-    "a second header": (_set(1, lambda _: b""), 2, "the second line is no segment"),
+    "no header": (lambda lines: lines.pop(0), 1, "the first line is not a header"),
+    "a second header": (_set(1, lambda _: b""), 2, "the second line is not a segment"),
     "something after the end": (
         lambda lines: lines.append(b'{"kind":"marker","seq":%d,"t_ns":%d}\n' % (
             len(lines) + 1, 2**62)), 0, "an event after the end"),
@@ -215,5 +215,5 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, command: str, fillin
     assert path.stat().st_size < 20 << 20
     code, peak, said = peak_mb([command, str(path)])
     assert peak < 300 and "Traceback" not in said
-    wanted = "lines that are no events" if filling == b"\n" else "unpacks to over 1 GiB"
+    wanted = "lines that are not events" if filling == b"\n" else "unpacks to over 1 GiB"
     assert code == 4 and wanted in said, said

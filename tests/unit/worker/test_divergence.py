@@ -100,7 +100,7 @@ def test_logits_that_span_all_of_float32_make_no_nan() -> None:
     found = divergence.summarise_tokens([_apart(reference.numpy(), cell.numpy(), np.array([0]))])
     assert found.kld == pytest.approx(1e9)
     assert found.top1 == 0 and found.kld_stderr is None
-    # exp(1e9) is no number that can be stated.
+    # exp(1e9) is not a number that can be stated.
     assert found.perplexity_ratio is None
     assert found.rms_probability == 1.0
 

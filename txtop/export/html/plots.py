@@ -328,7 +328,7 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
 
 
 def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
-    """Draw E2E against requests answered a second, one line a server with two loads or more.
+    """Draw E2E against requests answered per second, one line a server with two loads or more.
 
     Closed-loop clients are on no line: a client that waits for its answer does not queue.
     """
@@ -346,10 +346,10 @@ def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
             servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""
-    description = "E2E of requests against how many were answered a second, a line a server"
+    description = "E2E of requests against how many were answered per second, a line a server"
     return draw_lines(
         limit_groups(servers),
-        "requests answered a second",
+        "requests answered per second",
         "E2E of a request, ms",
         "curve",
         description,

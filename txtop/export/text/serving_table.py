@@ -109,7 +109,7 @@ def build_footnotes(state: SessionState) -> list[str]:
     return footnotes + [
         sanitise(
             f"{server.model_name} {server.precision} {server.scenario}: knee at "
-            f"{format_figure(knee.served.offered.rate)} requests a second"
+            f"{format_figure(knee.served.offered.rate)} requests per second"
         )
         for server, knee in knees.find_knees(state).items()
         if knee.served.offered is not None

@@ -257,7 +257,7 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
     quoted = published.format_published(state, finals, format_figure)
     lines += ["", *quoted] if quoted else []
     if state.ended is None:
-        lines += ["", "the session has no end: the run is still going on or was cut off"]
+        lines += ["", "the session has no end: it is still running or was cut off"]
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
     return "\n".join(lines) + "\n"

@@ -62,7 +62,7 @@ def resolve_model(
         raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
     preset = builtin.find_builtin(model)
     if preset is None and not _HUB_ID.fullmatch(model):
-        raise RejectedError(f"{model} is no name of a model", _suggest(model))
+        raise RejectedError(f"{model} is not the name of a model", _suggest(model))
     if preset is not None and weights == "random":
         return _builtin(preset)
     try:
@@ -169,7 +169,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise RejectedError(f"{path}/config.json cannot be read ({type(error).__name__})") from None
     if not isinstance(config, dict):
-        raise RejectedError(f"{path}/config.json is no JSON object")
+        raise RejectedError(f"{path}/config.json is not a JSON object")
     return config
 
 
