@@ -21,6 +21,7 @@ from txtop.sanitise import sanitise
 
 FPS_RANGE = (0.1, 30.0)
 _MAX_BYTES = 64_000
+OnHangup = Literal["continue", "stop"]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True):
     fps: Annotated[float, Meta(ge=FPS_RANGE[0], le=FPS_RANGE[1])] | None = None
     glyphs: Literal["braille", "blocks", "ascii"] | None = None
     session_dir: Path | None = None
-    on_hangup: Literal["continue", "stop"] | None = None
+    on_hangup: OnHangup | None = None
     problems: tuple[str, ...] = ()
 
 

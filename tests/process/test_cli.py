@@ -16,8 +16,8 @@ import scipy.stats
 
 from support import tiny_models
 from support.command_line import TXTOP, txtop
+from support.knob_values import ATTENTIONS, PRECISIONS
 from txtop.options.presets import PRESETS
-from txtop.plan.cell import ATTENTIONS, PRECISIONS
 from txtop.session.catalog import read_entry
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all

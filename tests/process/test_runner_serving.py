@@ -11,6 +11,7 @@ from statistics import fmean
 import pytest
 
 from support.fake_run import Run
+from support.queue_formulas import compute_md1_wait_s
 from txtop.analysis import serving
 from txtop.plan.matrix import TrafficPattern, expand_matrix
 from txtop.plan.plan import Plan
@@ -18,7 +19,6 @@ from txtop.plan.serving import Serving
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState
-from txtop.stats.queueing import compute_md1_wait_s
 
 SERVICE_S = 0.010
 

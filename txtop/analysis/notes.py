@@ -21,10 +21,8 @@ def serving_notes(state: CellState) -> list[str]:
     left = serving.count_totals(state).unanswered
     if left and state.over:
         notes.append(f"{format_count(left, 'request')} unanswered at the end")
-    late = serving.compute_lateness(state)
-    if late is not None and late > serving.MAX_LATE_SHARE:
-        lag = f"{late * 100:.1f} %"
-        notes.append(f"load generator lagged by {lag} of the time between two requests")
+    if lateness := serving.describe_lateness(state):
+        notes.append(f"load {lateness}")
     return notes
 
 

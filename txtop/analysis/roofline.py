@@ -30,7 +30,7 @@ class RooflinePosition:
     """A cell under the roofline at its rates so far.
 
     With `error` the accounting is wrong: a share is above 100 %, and `share` and `mbu` are
-    withheld. So is an `mfu` above 100 %.
+    withheld.
     """
 
     source: PeakSource
@@ -39,8 +39,6 @@ class RooflinePosition:
     """Decode tokens/s (encoder: sequences/s) that the memory alone allows."""
     mbu: float | None = None
     """Percent of the peak memory bandwidth that decoding uses."""
-    mfu: float | None = None
-    """Percent of the peak FLOP/s that the prefill (encoder: the forward pass) uses."""
     share: float | None = None
     """Percent of the lower ceiling that is used."""
     bound: Bound | None = None
@@ -78,7 +76,6 @@ def compute_position(
     rate = mean(metrics.choose_headline_metric(state) if encoder else "decode_tokens_per_s")
     share = _percent(rate, _nearer(memory, arithmetic))
     error = share is not None and share > 100
-    mfu = _percent(rate if encoder else mean("prefill_tokens_per_s"), prompt)
     bound: Bound | None = None
     if share is not None and memory is not None and arithmetic is not None and not error:
         bound = roofline.classify_bound(memory, arithmetic, share)
@@ -86,7 +83,6 @@ def compute_position(
         source="published" if peaks.source == "table" else "measured",
         ceiling=memory,
         mbu=None if encoder or error else _percent(rate, memory),
-        mfu=None if mfu is not None and mfu > 100 else mfu,
         share=None if error else share,
         bound=bound,
         lift=_lift(session, state) if bound == "memory bandwidth" and not encoder else None,

@@ -19,12 +19,13 @@ from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.formatting import format_share
+from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.runner.control_client import ControlClient
-from txtop.runner.launch import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
+from txtop.runner.launch import LaunchedRun, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
 from txtop.session.follower import Follower
+from txtop.settings import OnHangup
 from txtop.state.session import SessionState
 
 POLL_S = 0.1
@@ -109,13 +110,13 @@ class _LinePrinter:
                 text = table.format_cell_line(cell, self._finals, state.plan.seed)
             if cell is not None and state.versus is not None:
                 text = f"{state.versus.letter(cell.cell.id)} {text}"
-            _print_progress(f"{_format_clock(line.at_ns)} {text}")
+            _print_progress(f"{format_clock(line.at_ns)} {text}")
             self._printed_s = time.monotonic()
         self._printed = len(state.log)
         now = _describe_activity(state)
         if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
             self._printed_s = time.monotonic()
-            _print_progress(f"{_format_clock(state.clock_ns)} {now}")
+            _print_progress(f"{format_clock(state.clock_ns)} {now}")
 
 
 def _describe_activity(state: SessionState) -> str:
@@ -138,11 +139,6 @@ def _describe_activity(state: SessionState) -> str:
     total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     progress = f" {n}{total}" if cell.stage == "measuring" else ""
     return f"{labels.format_short_label(cell.cell)}: {cell.stage}{progress}"
-
-
-def _format_clock(ns: int) -> str:
-    seconds = ns // 1_000_000_000
-    return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 
 def _print_progress(text: str) -> None:

@@ -10,6 +10,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from txtop.formatting import format_gib
 from txtop.protocol.capabilities import Capability, build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 from txtop.session.catalog import get_sessions_dir
@@ -76,6 +77,6 @@ def _disk(session_dir: Path | None) -> Capability:
     return Capability(
         "session folder",
         "broken" if low else "ok",
-        f"{folder}, {free / 2**30:.1f} GiB free",
+        f"{folder}, {format_gib(free)} GiB free",
         "free some space, or name another with --session-dir" if low else "",
     )

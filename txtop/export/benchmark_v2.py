@@ -15,6 +15,7 @@ from txtop.export.batches_only import select_batch_cells
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
@@ -79,10 +80,10 @@ def _measurements(state: CellState) -> dict[str, Any]:
     timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]
     gaps = [list(s.gaps(i)) for i in timed]
     return {
-        "e2e_latency": [s.e2e_ns[i] / 1e9 for i in kept],
-        "time_to_first_token": [s.ttft_ns[i] / 1e9 for i in timed],
-        "inter_token_latency": [fmean(g[1:]) / 1e9 for g in gaps if len(g) > 1],
-        "timestamps": [[ns / 1e9 for ns in accumulate(g)] for g in gaps],
+        "e2e_latency": [s.e2e_ns[i] / NS_PER_S for i in kept],
+        "time_to_first_token": [s.ttft_ns[i] / NS_PER_S for i in timed],
+        "inter_token_latency": [fmean(g[1:]) / NS_PER_S for g in gaps if len(g) > 1],
+        "timestamps": [[ns / NS_PER_S for ns in accumulate(g)] for g in gaps],
         "shape_and_decoded_outputs": None,
         "gpu_metrics": None,
     }

@@ -31,6 +31,7 @@ from txtop.export.schema import (
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 SIGNIFICANT_DIGITS = 9
 
@@ -201,5 +202,5 @@ def _telemetry(state: SessionState) -> TelemetryExport:
                 max=max(readings, default=None),
             )
         devices[key] = DeviceExport(label=device.label, series=series)
-    gaps = [f"{at / 1e9:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
+    gaps = [f"{at / NS_PER_S:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
     return TelemetryExport(devices=devices, gaps=gaps)

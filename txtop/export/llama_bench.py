@@ -16,6 +16,7 @@ from txtop.export.batches_only import select_batch_cells
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 # Fields of that format without a counterpart here.
 UNKNOWN_FIELDS = (
@@ -67,8 +68,9 @@ def _test(
     tokens: list[int],
 ) -> dict[str, Any]:
     header, load, batch = session.header, state.load, state.cell.batch_size
-    rates = [batch * n / ns * 1e9 for n, ns in zip(tokens, samples_ns, strict=True)]
-    at = datetime.fromtimestamp(header.wall_s + state.started_at_ns / 1e9, UTC) if header else None
+    rates = [batch * n / ns * NS_PER_S for n, ns in zip(tokens, samples_ns, strict=True)]
+    started_s = state.started_at_ns / NS_PER_S
+    at = datetime.fromtimestamp(header.wall_s + started_s, UTC) if header else None
     on_gpu = load is not None and load.device != "cpu"
     return {
         **dict.fromkeys(UNKNOWN_FIELDS),

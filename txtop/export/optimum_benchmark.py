@@ -16,6 +16,7 @@ from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import compute_percentile
+from txtop.units import NS_PER_S
 
 
 def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
@@ -33,14 +34,14 @@ def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
 def _report(state: CellState) -> dict[str, Any]:
     s, cell, kept = state.samples, state.cell, select_final_iterations(state)
     report = {"load_model": _target([state.load.load_s] if state.load else [])}
-    whole = [s.e2e_ns[i] / 1e9 for i in kept]
+    whole = [s.e2e_ns[i] / NS_PER_S for i in kept]
     if state.family == "encoder":
         return report | {"forward": _target(whole, cell.batch_size, "samples/s", _memory(state))}
     timed = [i for i in kept if s.ttft_ns[i] > 0 and not state.lag]
     steps = max((s.tokens[i] for i in kept), default=0)
-    prefill = [s.ttft_ns[i] / 1e9 for i in timed]
-    decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / 1e9 for i in timed if s.tokens[i] > 1]
-    gaps = [g / 1e9 for i in timed for g in s.gaps(i)[1:]]
+    prefill = [s.ttft_ns[i] / NS_PER_S for i in timed]
+    decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / NS_PER_S for i in timed if s.tokens[i] > 1]
+    gaps = [g / NS_PER_S for i in timed for g in s.gaps(i)[1:]]
     batch = cell.batch_size
     return report | {
         "prefill": _target(prefill, batch * cell.sequence_length, "tokens/s"),

@@ -14,9 +14,8 @@ from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
-from txtop.plan.plan import Allowed, Plan
+from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan
 
-DEFAULT_MARGIN = 0.02
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
 DEFAULT_ARMS = ({"precision": "fp32"}, {"precision": "bf16"})

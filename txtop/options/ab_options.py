@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from txtop.options.groups import LONG, WHAT, WHERE
 from txtop.options.run_options import SECTIONS
 from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.plan import DEFAULT_MARGIN
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
@@ -49,7 +50,7 @@ class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
     margin: Annotated[str, Parameter(help="the smallest difference that matters; 2% or 0.02")] = (
-        "2%"
+        f"{DEFAULT_MARGIN:.0%}"
     )
     budget: Annotated[
         float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")

@@ -19,14 +19,13 @@ from txtop.options import ab
 from txtop.options.parsing import format_numbers, parse_percentage
 from txtop.options.run import preset_defaults, usual
 from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
-from txtop.options.serving import expand_traffic
+from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, order_knobs
-from txtop.plan.plan import Plan
+from txtop.plan.plan import DEFAULT_MARGIN, Plan
 from txtop.plan.serving import Serving, Slo
 
 _NUMBERS = (*(knob.option for knob in KNOBS if knob.is_number), "concurrency")
-_REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
 # The model has a place of its own in each command.
 _KNOBS = order_knobs(without=("model",))
 _DEFAULT_PLAN = Plan(cells=())
@@ -63,7 +62,7 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         standard[knob.option] = (values or None) if knob.several else values[0]
     standard |= {
         "scenario": ["static"],
-        **dict.fromkeys(_REQUEST_OPTIONS),
+        **dict.fromkeys(REQUEST_OPTIONS),
         "iterations": base.iterations,
         "warmup": base.warmup,
         "budget": _DEFAULT_PLAN.budget_s if base.iterations is None else None,
@@ -154,7 +153,7 @@ def _format_traffic(cell: Cell, serving: Serving) -> list[str]:
     if (cell.scenario, serving) not in loads or cell.batch_size != 1:
         return []
     arguments = ["--scenario", cell.scenario]
-    for name in _REQUEST_OPTIONS:
+    for name in REQUEST_OPTIONS:
         if (value := given.get(name)) is not None:
             single = value[0] if isinstance(value, list) else value
             arguments += [f"--{name.replace('_', '-')}", _format_value(single)]
@@ -185,7 +184,7 @@ def _format_ab(plan: Plan) -> list[str]:
         return []
     for knob, value in shared.items():
         arguments += [f"--{knob.replace('_', '-')}", str(value)]
-    if plan.margin is not None and plan.margin != ab.DEFAULT_MARGIN:
+    if plan.margin is not None and plan.margin != DEFAULT_MARGIN:
         arguments += ["--margin", _format_percentage(plan.margin)]
     if plan.iterations is not None:
         arguments += ["--blocks", str(plan.iterations)]

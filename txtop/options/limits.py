@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from txtop.errors import UsageError
+from txtop.plan.serving import MAX_NUMBER
 
-MAX_NUMBER = 1_000_000
 MAX_NAME_CHARACTERS = 1_000
 MAX_BUDGET_S = 86_400
 MAX_TIMEOUT_S = 864_000

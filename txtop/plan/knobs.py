@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.plan.cell import Cell
+from txtop.plan.cell import Cell, shorten_model_name
 
 Section = Literal["What to measure", "Where"]
 
@@ -113,11 +113,6 @@ class Knob:
 _HINTS = get_type_hints(Cell)
 
 
-def base_name(model: str) -> str:
-    """Return the last part of a path or of a Hub name."""
-    return model.rstrip("/").rpartition("/")[2] or model
-
-
 def _threads(count: int) -> str:
     return format_count(count, "thread")
 
@@ -131,8 +126,8 @@ KNOBS = (
         heading="model",
         help="built-in names, local paths, .gguf files, Hub names",
         hint="built in; + types a path or a Hub name",
-        label=base_name,
-        note=base_name,
+        label=shorten_model_name,
+        note=shorten_model_name,
         quiet=False,
     ),
     Knob(

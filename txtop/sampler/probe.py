@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-from txtop.formatting import format_share
+from txtop.formatting import format_gib, format_share
 from txtop.protocol.capabilities import Capability
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
@@ -117,4 +117,4 @@ def _ask_nvml() -> list[Capability]:
 
 
 def _gib(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"
+    return f"{format_gib(count)} GiB"

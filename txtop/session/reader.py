@@ -243,8 +243,13 @@ def read_all(path: Path) -> tuple[list[AnyEvent], ReadProblems]:
     finally:
         reader.close()
     if not stream:
-        raise SessionError(f"{reader.path} is empty", "the run ended before it wrote its header")
+        raise build_empty_error(reader.path)
     return stream, reader.problems
+
+
+def build_empty_error(path: Path) -> SessionError:
+    """Return the error for a session without a single event."""
+    return SessionError(f"{path} is empty", "the run ended before it wrote its header")
 
 
 def build_junk_error(path: Path) -> SessionError:

@@ -16,6 +16,7 @@ from txtop.protocol import codec, events
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import MAX_REJECTED, build_junk_error, iterate_raw_lines
+from txtop.units import NS_PER_MS
 
 MAX_KEPT = 1000
 
@@ -134,7 +135,7 @@ class _LogCheck:
     def _clock(self, number: int, event: AnyEvent) -> None:
         before = self._clocks.get(event.src, 0)
         if event.t_ns < before:
-            back = f"{(before - event.t_ns) / 1e6:.3f} ms"
+            back = f"{(before - event.t_ns) / NS_PER_MS:.3f} ms"
             self.found.reject(number, f"the clock of {event.src} goes back by {back}")
         self._clocks[event.src] = max(before, event.t_ns)
 

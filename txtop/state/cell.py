@@ -50,6 +50,7 @@ class ServedRequests:
 
 
 CellStage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 # None in the columns, which hold integers only.
 UNSET_NS = -1
 

@@ -21,7 +21,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, DevicePeaks
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
-from txtop.state.cell import UNSET_NS, CellState, Samples
+from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
 
 INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
@@ -358,7 +358,7 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     if state is None:
         return
     state.finished = event
-    if event.status in ("oom", "failed", "timeout"):
+    if event.status in FAILED_STATUSES:
         session.withdraw(event.cell, event.status)
     state.stage = "finished"
     state.ended_at_ns = session.clock_ns

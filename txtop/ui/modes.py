@@ -21,10 +21,10 @@ from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.launch import OnHangup
     from txtop.session.follower import Follower
     from txtop.session.player import PairPlayer, Player
     from txtop.session.transport import Transport
+    from txtop.settings import OnHangup
     from txtop.ui.home_source import HomeSource
     from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.comparability import Level
@@ -185,6 +185,7 @@ class LiveMode(Mode["Follower", "View"]):
 
     def _banner(self) -> Banner | None:
         """Return what is wrong with the writing of the log, which the log itself cannot tell."""
+        from txtop.session.writer import DURABILITY_LOST
         from txtop.ui.models.view import Banner
 
         remote = self.remote
@@ -197,7 +198,7 @@ class LiveMode(Mode["Follower", "View"]):
             kept = f"{status.buffered_bytes / 2**20:.1f} MB kept in memory"
             return Banner(f"cannot write the log ({status.write_error}): {kept}, trying again")
         if status is not None and status.durability_lost:
-            return Banner("durability lost: the disk did not confirm what was written", "warn")
+            return Banner(DURABILITY_LOST, "warn")
         return None
 
     @property

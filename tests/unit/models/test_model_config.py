@@ -57,7 +57,6 @@ def test_family_and_context(model: str, family: str | None, context: int | None)
 def test_the_family_spelled_by_a_configuration_is_the_tables() -> None:
     for model in builtin.BUILTIN_MODELS:
         assert model_config.find_family(model.name) == model.family
-        assert model_config.find_context_length(model.name) == model.max_positions
 
 
 def test_a_local_directory_is_known_by_its_config(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
@@ -21,7 +22,7 @@ from txtop.options.feasibility import explain_infeasible
 from txtop.options.presets import build_quick_plan
 from txtop.options.run_options import ServingOptions
 from txtop.options.serving import expand_traffic
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell
+from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import find_directory

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import start
 from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
@@ -18,7 +19,6 @@ from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
 

@@ -7,10 +7,10 @@ from statistics import fmean
 
 import pytest
 
+from support.queue_formulas import compute_md1_wait_s
 from txtop.stats.intervals import compute_student_t_interval
 from txtop.stats.queueing import (
     compute_batch_means_interval,
-    compute_md1_wait_s,
     find_knee,
     is_saturated,
 )

@@ -7,8 +7,8 @@ from collections import deque
 
 import pytest
 
+from support.queue_formulas import compute_md1_wait_s
 from txtop.protocol import commands
-from txtop.stats.queueing import compute_md1_wait_s
 from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 

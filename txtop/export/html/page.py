@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
+from txtop.analysis.ratios import compute_ratios
 from txtop.export.html import plots
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
-from txtop.formatting import format_few, format_figure, format_share
+from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
+from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -132,7 +133,7 @@ def _machine(state: SessionState) -> str:
     parts = [
         *devices,
         f"{header.machine.cpu}, {header.machine.cores_physical} cores",
-        f"{header.machine.memory_bytes / table.GIB:.0f} GiB",
+        f"{header.machine.memory_bytes / GIB:.0f} GiB",
         *([f"model threads {', '.join(map(str, threads))}"] if threads else []),
         *versions,
         datetime.fromtimestamp(header.wall_s, UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0"),
@@ -161,7 +162,7 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
         return Card(labels.format_short_label(cell.cell), cell.reason, status)
-    parts = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
+    parts = [table.format_precision(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
     parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else format_few(rate.n))

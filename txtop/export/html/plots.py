@@ -17,8 +17,9 @@ from txtop.plan import labels
 from txtop.plan.knobs import find_varying, order_knobs
 from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState, WatchedDevice
+from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -254,12 +255,13 @@ def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
             continue
         end = cell.ended_at_ns or state.clock_ns
         measured = cell.measured_from_ns or end
-        failed = cell.status in ("oom", "failed", "timeout")
+        failed = cell.status in FAILED_STATUSES
         # Arms of an A/B share the time: one that is measured goes before one that loads.
         parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
         for start, stop, role, z in parts:
-            colour, left = get_colour("bad" if failed else role), start / 1e9
-            axes.barh(0, (stop - start) / 1e9, left=left, color=colour, height=0.8, lw=0, zorder=z)
+            colour = get_colour("bad" if failed else role)
+            left, width = start / NS_PER_S, (stop - start) / NS_PER_S
+            axes.barh(0, width, left=left, color=colour, height=0.8, lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     simplify_axes(axes)
@@ -274,7 +276,7 @@ def _thin_points(
 
     Of every stretch the lowest and the highest reading stay, so that no peak is lost.
     """
-    read = [(t / 1e9, v * factor) for t, v in zip(times, values, strict=True)]
+    read = [(t / NS_PER_S, v * factor) for t, v in zip(times, values, strict=True)]
     if len(read) > MAX_POINTS:
         size = -(-len(read) * 2 // MAX_POINTS)
         kept: list[tuple[float, float]] = []

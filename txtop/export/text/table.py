@@ -12,7 +12,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING, format_figure
+from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
@@ -41,7 +41,6 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
-GIB = 2**30
 # Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
@@ -156,10 +155,10 @@ def _shorten_model(model: str) -> str:
     return sanitise(model, MODEL_WIDTH)
 
 
-def format_half_width(summary: Summary | None) -> str:
-    """Format half the interval as a share of the mean, `±1.2 %`."""
+def format_precision(summary: Summary | None) -> str:
+    """Format half the interval as a share of the mean, `±1.2 %`; `—` without one."""
     half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
-    return MISSING if half is None else f"±{half * 100:.1f} %"
+    return format_half_width(half) or MISSING
 
 
 def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
@@ -185,7 +184,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         format_figure(mean("ttft_ms")),
         format_figure(mean("tpot_ms")),
         format_figure(rate.mean if rate else None),
-        format_half_width(rate),
+        format_precision(rate),
         (rate.unit if rate and rate.n else MISSING),
         format_figure(peak / GIB if peak else None),
         str(rate.n if rate else 0),
@@ -199,7 +198,7 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     rate = figures.get(metrics.choose_headline_metric(state))
     if state.status != "ok" or rate is None:
         return f"{labels.format_short_label(state.cell)}: {_format_failure(state)}"
-    parts = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
+    parts = [f"{format_figure(rate.mean)} {rate.unit} {format_precision(rate)}"]
     if state.cell.serving is not None:
         parts += serving_table.build_summary_parts(state, figures)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):

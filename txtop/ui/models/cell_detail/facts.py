@@ -153,16 +153,8 @@ def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
         facts.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
     if state.saturated:
         facts.append(CellFact("server", serving.SATURATED_NOTE, "warn"))
-    late = serving.compute_lateness(state)
-    if late is not None and late > serving.MAX_LATE_SHARE:
-        facts.append(
-            CellFact(
-                "load",
-                f"generator lagged by {formatting.format_share(late, 1)}"
-                " of the time between two requests",
-                "warn",
-            )
-        )
+    if lateness := serving.describe_lateness(state):
+        facts.append(CellFact("load", lateness, "warn"))
     count = sum(role != "measured" for role in state.samples.role)
     return [*facts, CellFact("warm-up", f"{count} requests")]
 
