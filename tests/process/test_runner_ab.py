@@ -12,8 +12,8 @@ from support.fake_run import Run, statuses
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.forecast import memory_fit
-from txtop.options import ab
-from txtop.options.ab import ABOptions
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import ABBlock
@@ -36,7 +36,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def asked(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
     chosen: dict[str, object] = {"warmup": 1, **rules}
-    return ab.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
+    return ab_plan.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
 
 
 def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
@@ -167,7 +167,7 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
 
 
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
-    plan = ab.build_ab_plan("gpt2-large", AB, {}, ABOptions())
+    plan = ab_plan.build_ab_plan("gpt2-large", AB, {}, ABOptions())
     state = fold_all([])
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
     assert memory_fit.find_memory_shortage(state, plan.cells[0], plan.cells[1]) is None, (

@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from support.paths import SUPPORT
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import MODEL
 

@@ -10,8 +10,8 @@ import pytest
 
 from support import tiny_models
 from support.worker_process import WorkerProcess
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from support import streams
 from support.streams import MS
 from txtop import stats
-from txtop.options import ab
-from txtop.options.ab import ABOptions
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -156,5 +156,7 @@ class Script:
 def script(*knobs: dict[str, object], model: str = "gpt2", **facts: object) -> Script:
     """An A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
-    plan = ab.build_ab_plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions())
+    plan = ab_plan.build_ab_plan(
+        model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions()
+    )
     return Script(plan, **facts)  # type: ignore[arg-type]

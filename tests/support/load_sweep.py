@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from support import ui_events
 from support.streams import MS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Scenario

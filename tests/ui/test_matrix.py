@@ -17,10 +17,10 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.options.presets import build_quick_plan
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
-from txtop.runner import launch
+from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
 from txtop.ui.app import TxtopApp
@@ -54,11 +54,11 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
     """The plans that were started; what is followed is a made-up run."""
     plans: list[Plan] = []
 
-    def start(plan: Plan, **_how: Any) -> launch.LaunchedRun:
+    def start(plan: Plan, **_how: Any) -> spawn.LaunchedRun:
         plans.append(plan)
-        return launch.LaunchedRun(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
+        return spawn.LaunchedRun(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(launch, "start_run", start)
+    monkeypatch.setattr(spawn, "start_run", start)
     return plans
 
 

@@ -14,8 +14,8 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.preview import build_matrix_preview
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan, expand_cells
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan, expand_cells
 from txtop.ui.models.matrix_choices import MatrixChoices
 
 

@@ -40,7 +40,7 @@ def ab(
     """Decide which arm is faster, by how much, and what that costs in quality; live."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
-    from txtop.options import ab as arms
+    from txtop.options import ab_plan as arms
 
     given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
     plan = arms.build_ab_plan(

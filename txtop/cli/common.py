@@ -14,7 +14,7 @@ from cyclopts import Parameter
 from txtop import settings
 from txtop.cli.overview import OPTION_HELP
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.groups import OUTPUT
+from txtop.options.help_groups import OUTPUT
 from txtop.settings import OnHangup
 
 NameOption = Annotated[

@@ -22,7 +22,7 @@ from txtop.export.text import table
 from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.runner.control_client import ControlClient
-from txtop.runner.launch import LaunchedRun, get_exit_code, read_last_log_line
+from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup

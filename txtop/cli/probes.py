@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from txtop.formatting import format_gib
-from txtop.protocol.capabilities import Capability, build_probe_command, decode_probe_reply
+from txtop.protocol.probe_reply import Capability, build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 from txtop.session.catalog import get_sessions_dir
 from txtop.ui.terminal.capabilities import detect_capabilities

@@ -19,8 +19,8 @@ from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.options.command_line import format_command
 from txtop.options.feasibility import classify
-from txtop.options.run import EmptyOptionError, build_plan, expand_cells
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import EmptyOptionError, build_plan, expand_cells
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from txtop.options.groups import LONG, WHAT, WHERE
+from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import SECTIONS
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import DEFAULT_MARGIN
@@ -25,7 +25,7 @@ def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
 
 
 if TYPE_CHECKING:
-    from txtop.options.ab import ABOptions
+    from txtop.options.ab_plan import ABOptions
 
     class SharedKnobOptions:
         """The knobs that all arms share, by field; `None` for one not given."""
@@ -81,7 +81,7 @@ class ABRuleOptions:
 
     def checked(self) -> ABOptions:
         """Return the rules with numbers for texts. Raises `UsageError`."""
-        from txtop.options.ab import ABOptions
+        from txtop.options.ab_plan import ABOptions
         from txtop.options.parsing import parse_percentage
         from txtop.plan.plan import Allowed
 

@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 
 from txtop.errors import UsageError
-from txtop.options import ab
+from txtop.options import ab_plan
 from txtop.options.parsing import format_numbers, parse_percentage
-from txtop.options.run import preset_defaults, usual
 from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
+from txtop.options.run_plan import preset_defaults, usual
 from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, order_knobs
@@ -188,7 +188,7 @@ def _format_ab(plan: Plan) -> list[str]:
         arguments += ["--margin", _format_percentage(plan.margin)]
     if plan.iterations is not None:
         arguments += ["--blocks", str(plan.iterations)]
-    elif plan.budget_s != ab.DEFAULT_BUDGET_S:
+    elif plan.budget_s != ab_plan.DEFAULT_BUDGET_S:
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
     arguments += _format_rules(plan)
     if model.startswith("-"):
@@ -226,7 +226,7 @@ def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
 def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
     """Return whether `arm` is read as `cell`: a model's name may hold a comma."""
     try:
-        knobs = ab.parse_arm("--a", arm)
+        knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
     return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from txtop.options.groups import LONG, SERVING, WHAT, WHERE
+from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob

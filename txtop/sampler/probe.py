@@ -9,9 +9,9 @@ import time
 import psutil
 
 from txtop.formatting import format_gib, format_share
-from txtop.protocol.capabilities import Capability
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
+from txtop.protocol.probe_reply import Capability
 from txtop.sampler import nvml_import, rapl
 from txtop.sampler.host import Host, read_label
 from txtop.sampler.nvidia import NvidiaGpus

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.screen_arm import ScreenArm
 from txtop.selftest.verdict import OverheadResult

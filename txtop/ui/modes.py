@@ -157,7 +157,7 @@ class LiveMode(Mode["Follower", "View"]):
         """Return the session of a runner that is at work, starting one if need be."""
         if self.path is not None and not self._resumes:
             return self.path
-        from txtop.runner.launch import hold_run, resume_run, start_run
+        from txtop.runner.spawn import hold_run, resume_run, start_run
 
         if self.path is not None:
             return hold_run(resume_run(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
@@ -376,7 +376,7 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
 
     def versus(self, model: str, first: str, second: str) -> LiveMode:
         """Return an A/B of two precisions of one model as a run. Raises `UsageError`."""
-        from txtop.options.ab import build_precision_ab_plan
+        from txtop.options.ab_plan import build_precision_ab_plan
 
         return LiveMode(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 

@@ -23,8 +23,8 @@ from txtop.export.html.page import render_page
 from txtop.export.json import build_export
 from txtop.export.schema import Export
 from txtop.export.text import serving_table, table
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent

@@ -9,8 +9,8 @@ from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
 from txtop.forecast.memory_fit import FreeMemory, read_free_memory
 from txtop.forecast.preview import CellPreview, build_matrix_preview
 from txtop.models import model_size
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.state.fold import fold
 from txtop.state.session import SessionState

@@ -15,8 +15,8 @@ from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
-from txtop.options.ab import ABOptions
-from txtop.options.ab import build_ab_plan as arms_plan
+from txtop.options.ab_plan import ABOptions
+from txtop.options.ab_plan import build_ab_plan as arms_plan
 from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.presets import build_quick_plan

@@ -17,8 +17,8 @@ from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
 

@@ -8,8 +8,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 
 BASE: dict[str, Any] = {

@@ -9,8 +9,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options import plan_file
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.serving import Serving, Slo
 
 

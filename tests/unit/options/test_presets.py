@@ -12,8 +12,8 @@ from txtop.export.text import table
 from txtop.export.text.published import figures_of, read_table
 from txtop.formatting import format_figure
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState

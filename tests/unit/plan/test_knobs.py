@@ -84,8 +84,8 @@ def test_a_new_knob_is_saved_read_and_overridden(copy: Path) -> None:
 
 SCRIPT = """
 import json
-from txtop.options import ab
-from txtop.options.run import build_plan
+from txtop.options import ab_plan
+from txtop.options.run_plan import build_plan
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
 from txtop.analysis.compare import _match_key
@@ -97,8 +97,8 @@ plain, fancy = plan.cells
 choices = MatrixChoices()
 row = choices.named("made_ups")
 row.choose("fancy")
-arms = [ab.parse_arm("--a", "made_up=plain"), ab.parse_arm("--b", "made-up=fancy")]
-duel = ab.build_ab_plan("gpt2", arms, {}, ab.ABOptions())
+arms = [ab_plan.parse_arm("--a", "made_up=plain"), ab_plan.parse_arm("--b", "made-up=fancy")]
+duel = ab_plan.build_ab_plan("gpt2", arms, {}, ab_plan.ABOptions())
 print(json.dumps({
     "cells": [c.made_up for c in plan.cells],
     "groups": plain.group != fancy.group,

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from support.paths import ROOT
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import build_core_warning, pin_to_core
 from txtop.selftest.process_tree import ProcessTree

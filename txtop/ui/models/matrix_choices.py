@@ -11,8 +11,8 @@ from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset
-from txtop.options.run import usual
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import usual
 from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options import ab
-from txtop.options.ab import ABOptions, build_ab_plan, parse_arm
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions, build_ab_plan, parse_arm
 
 
 def test_an_arm_is_knobs_with_commas() -> None:
@@ -41,7 +41,7 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
     from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
-    assert set(ab.FIELDS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
+    assert set(ab_plan.FIELDS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
 
 
 def test_arms_stand_over_what_they_share() -> None:
@@ -91,5 +91,5 @@ def test_what_cannot_be_compared_is_refused(
 
 
 def test_identical_arms_may_be_compared() -> None:
-    made = ab.build_precision_ab_plan("gpt2", "fp32", "fp32")
+    made = ab_plan.build_precision_ab_plan("gpt2", "fp32", "fp32")
     assert made.cells[0].group == made.cells[1].group
