@@ -47,6 +47,6 @@ def ab(
         model,
         [arms.parse_arm(option, text) for option, text in given if text is not None],
         {knob: value for knob, value in vars(shared).items() if value is not None},
-        rules.checked(),
+        rules.to_ab_options(),
     )
     return run_plan(plan, name, start, screen)

@@ -71,7 +71,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
     if interrupts:
         return EXIT_INTERRUPTED
     if not recorded:
-        raise _not_recorded(launched.path)
+        raise _build_unrecorded_error(launched.path)
     return code
 
 
@@ -83,7 +83,7 @@ def announce_detached_run(launched: LaunchedRun) -> int:
     return 0
 
 
-def _not_recorded(path: Path) -> RunError:
+def _build_unrecorded_error(path: Path) -> RunError:
     last_line = read_last_log_line(path).removeprefix("txtop: ")
     return RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
 
@@ -184,7 +184,7 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
     if state.ended is None:
         raise RunError(f"the runner ended before the run: {read_last_log_line(path)}")
     if get_exit_code(path):
-        raise _not_recorded(path)
+        raise _build_unrecorded_error(path)
     return EXIT_INTERRUPTED if state.ended.reason == "stopped" else code
 
 

@@ -25,7 +25,7 @@ def probe_capabilities(session_dir: Path | None) -> list[Capability]:
     """Probe worker and sampler side by side, then the terminal and the session folder's disk."""
     with ThreadPoolExecutor(2) as pool:
         probes = list(pool.map(_probe, ("txtop.worker", "txtop.sampler")))
-    return [*probes[0], *probes[1], _terminal(), _disk(session_dir)]
+    return [*probes[0], *probes[1], _probe_terminal(), _probe_disk(session_dir)]
 
 
 def format_capabilities(capabilities: list[Capability]) -> list[str]:
@@ -60,7 +60,7 @@ def _probe(module: str) -> list[Capability]:
     return [Capability(part, "broken", detail, f"{module} --probe")]
 
 
-def _terminal() -> Capability:
+def _probe_terminal() -> Capability:
     can = detect_capabilities()
     if not can.screen:
         return Capability("terminal", "missing", f"plain lines: {can.why}")
@@ -69,7 +69,7 @@ def _terminal() -> Capability:
     return Capability("terminal", "ok", detail)
 
 
-def _disk(session_dir: Path | None) -> Capability:
+def _probe_disk(session_dir: Path | None) -> Capability:
     folder = session_dir or get_sessions_dir()
     place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(place).free

@@ -25,17 +25,17 @@ def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
     """
     results = {}
     for cell in select_batch_cells(state):
-        config = _config(state, cell)
+        config = _build_config(state, cell)
         key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
         results[key] = {
-            "metadata": _metadata(state, cell),
-            "measurements": _measurements(cell),
+            "metadata": _build_metadata(state, cell),
+            "measurements": _build_measurements(cell),
             "config": config,
         }
     return escape_json(msgspec.json.format(msgspec.json.encode(results), indent=2)) + b"\n"
 
 
-def _config(session: SessionState, state: CellState) -> dict[str, Any]:
+def _build_config(session: SessionState, state: CellState) -> dict[str, Any]:
     cell = state.cell
     attention, _, backend = cell.attention.partition(":")
     return {
@@ -55,7 +55,7 @@ def _config(session: SessionState, state: CellState) -> dict[str, Any]:
     }
 
 
-def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
+def _build_metadata(session: SessionState, state: CellState) -> dict[str, Any]:
     header, load = session.header, state.load
     on_gpu = load is not None and load.device != "cpu"
     return {
@@ -74,7 +74,7 @@ def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
     }
 
 
-def _measurements(state: CellState) -> dict[str, Any]:
+def _build_measurements(state: CellState) -> dict[str, Any]:
     s = state.samples
     kept = select_final_iterations(state)
     timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]

@@ -35,11 +35,11 @@ def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
 
     Encoders have no tests.
     """
-    tests = [test for cell in select_batch_cells(state) for test in _tests(state, cell)]
+    tests = [test for cell in select_batch_cells(state) for test in _build_tests(state, cell)]
     return escape_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
 
 
-def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
+def _build_tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     s, cell = state.samples, state.cell
     kept = [
         i
@@ -52,14 +52,14 @@ def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     tests = []
     if prefill:
         tokens = [cell.sequence_length] * len(prefill)
-        tests.append(_test(session, state, cell.sequence_length, 0, prefill, tokens))
+        tests.append(_build_test(session, state, cell.sequence_length, 0, prefill, tokens))
     if decode:
         times_ns, steps = zip(*decode, strict=True)
-        tests.append(_test(session, state, 0, steps[0], list(times_ns), list(steps)))
+        tests.append(_build_test(session, state, 0, steps[0], list(times_ns), list(steps)))
     return tests
 
 
-def _test(
+def _build_test(
     session: SessionState,
     state: CellState,
     prompt: int,

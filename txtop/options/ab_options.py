@@ -79,7 +79,7 @@ class ABRuleOptions:
         False
     )
 
-    def checked(self) -> ABOptions:
+    def to_ab_options(self) -> ABOptions:
         """Return the rules with numbers for texts. Raises `UsageError`."""
         from txtop.options.ab_plan import ABOptions
         from txtop.options.parsing import parse_percentage

@@ -56,11 +56,11 @@ def parse_arm(option: str, text: str) -> dict[str, Any]:
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
         if knob in knobs:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
-        knobs[knob] = _value(option, knob, value.strip())
+        knobs[knob] = _parse_value(option, knob, value.strip())
     return knobs
 
 
-def _value(option: str, knob: str, value: str) -> Any:
+def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
         hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")

@@ -18,7 +18,7 @@ from txtop.errors import UsageError
 from txtop.options import ab_plan
 from txtop.options.parsing import format_numbers, parse_percentage
 from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
-from txtop.options.run_plan import preset_defaults, usual
+from txtop.options.run_plan import get_default_values, get_preset_defaults
 from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, order_knobs
@@ -54,11 +54,11 @@ def _build_arguments(options: RunOptions) -> list[str]:
 
 def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]]:
     """Yield name and value of each option that changes the plan."""
-    base = preset_defaults(options)
+    base = get_preset_defaults(options)
     positions = base.fidelity_positions
     standard: dict[str, object] = {"preset": None, "scale": "full"}
     for knob in KNOBS:
-        values = usual(base, knob)
+        values = get_default_values(base, knob)
         standard[knob.option] = (values or None) if knob.several else values[0]
     standard |= {
         "scenario": ["static"],

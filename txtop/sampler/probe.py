@@ -27,26 +27,32 @@ COST_SECONDS = 2
 
 def probe() -> list[Capability]:
     """Try everything once. NVML is reported as broken if it does not answer within 10 s."""
-    return [_processor(), _memory(), _package_power(), *_gpus(), _own_cost()]
+    return [
+        _probe_processor(),
+        _probe_memory(),
+        _probe_package_power(),
+        *_probe_gpus(),
+        _probe_own_cost(),
+    ]
 
 
-def _processor() -> Capability:
+def _probe_processor() -> Capability:
     physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
     return Capability("cpu", "ok", f"{read_label()}, {physical} cores, {logical} threads")
 
 
-def _memory() -> Capability:
+def _probe_memory() -> Capability:
     total = psutil.virtual_memory().total
     limit = choose_effective_limit(read_memory_limit(), total)
     if limit is None:
-        return Capability("memory", "ok", f"{_gib(total)}, no container limit")
-    detail = f"{_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_gib(total)}"
+        return Capability("memory", "ok", f"{_format_gib(total)}, no container limit")
+    detail = f"{_format_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_format_gib(total)}"
     if limit.used_bytes() is None:
         return Capability("memory", "broken", f"{detail}; its use cannot be read")
     return Capability("memory", "ok", detail)
 
 
-def _package_power() -> Capability:
+def _probe_package_power() -> Capability:
     counters = rapl.find_counters()
     if not counters:
         return Capability(
@@ -58,7 +64,7 @@ def _package_power() -> Capability:
     return Capability("cpu power", "ok", f"RAPL, {len(counters)} packages")
 
 
-def _own_cost() -> Capability:
+def _probe_own_cost() -> Capability:
     """Measure the CPU time of reading the host at the rate of the sampler, as a share of a core."""
     host, watched = Host(), WatchedProcesses()
     watched.add(f"self={os.getpid()}")
@@ -77,7 +83,7 @@ def _own_cost() -> Capability:
     return Capability("telemetry", "ok", detail)
 
 
-def _gpus() -> list[Capability]:
+def _probe_gpus() -> list[Capability]:
     capabilities: list[Capability] = []
     worker = threading.Thread(target=lambda: capabilities.extend(_ask_nvml()), daemon=True)
     worker.start()
@@ -116,5 +122,5 @@ def _ask_nvml() -> list[Capability]:
     return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]
 
 
-def _gib(count: float) -> str:
+def _format_gib(count: float) -> str:
     return f"{format_gib(count)} GiB"

@@ -9,7 +9,7 @@ from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import UsageError
 from txtop.export.text import table
-from txtop.export.text.published import figures_of, read_table
+from txtop.export.text.published import get_published_figures, read_table
 from txtop.formatting import format_figure
 from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
@@ -37,7 +37,7 @@ def test_smoke_asks_less_of_every_preset(name: str) -> None:
 @pytest.mark.parametrize("name", sorted({figure.preset for figure in read_table().figure}))
 def test_each_published_figure_has_its_cell(name: str, scale: str) -> None:
     cells = build_plan(msgspec.convert({"preset": name, "scale": scale}, RunOptions)).cells
-    assert all(sum(map(figure.is_of, cells)) == 1 for figure in figures_of(name))
+    assert all(sum(map(figure.is_of, cells)) == 1 for figure in get_published_figures(name))
 
 
 def test_published_figures_that_contradict_each_other_are_called_so() -> None:

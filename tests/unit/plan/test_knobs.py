@@ -88,7 +88,7 @@ from txtop.options import ab_plan
 from txtop.options.run_plan import build_plan
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
-from txtop.analysis.compare import _match_key
+from txtop.analysis.compare import _build_match_key
 from txtop.options.command_line import format_cell_command, format_command
 from txtop.ui.models.matrix_choices import MatrixChoices
 asked = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
@@ -109,7 +109,7 @@ print(json.dumps({
     "duel": format_cell_command(duel, duel.cells[0]),
     "values": row.values,
     "asked": choices.to_run_options().made_ups,
-    "compared": _match_key(plain) != _match_key(fancy),
+    "compared": _build_match_key(plain) != _build_match_key(fancy),
 }))
 """
 

@@ -81,7 +81,7 @@ def test_without_conv1d_only_the_head_of_gpt2_is_reached(
 def test_a_tied_embedding_counts_once_as_the_head(name: str, tmp_path: Path) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(tiny_models.t5(tmp_path / "t5")).eval()
     assert model.lm_head.weight is model.shared.weight
-    sizes = [size for size, _ in int8._products(model).values()]
+    sizes = [size for size, _ in int8._find_products(model).values()]
     layers, attentions, inner = 2, 3, 16
     blocks = layers * (
         attentions * 4 * inner * tiny_models.WIDTH + 2 * 2 * tiny_models.WIDTH * tiny_models.INNER

@@ -59,7 +59,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     cells = [c.cell for c in state.cells.values()]
     turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
-    if any(_energy(state, cell) for cell in state.cells.values()):
+    if any(_compute_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
@@ -71,7 +71,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     return (*arm, *COLUMNS[:3], *knobs, *batch, *COLUMNS[4:-1], *beside, COLUMNS[-1])
 
 
-def _energy(state: SessionState, cell: CellState) -> Summary | None:
+def _compute_energy(state: SessionState, cell: CellState) -> Summary | None:
     """Return gross joules per token or sequence; None if they were not measured."""
     used = next(iter(energy.summarise_joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
@@ -88,7 +88,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         by_name |= {knob.heading: str(knob.of(cell.cell) or "default") for knob in _TURNED}
         for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():
             by_name |= {"cost": format_figure(money.mean), "$ per": money.unit.removeprefix("$/")}
-        if used := _energy(state, cell):
+        if used := _compute_energy(state, cell):
             by_name |= {"energy": format_figure(used.mean), "J per": used.unit.removeprefix("J/")}
         for name, used in roofline.summarise_utilisation(state, cell, figures).items():
             by_name |= {f"{name.upper()} %": format_figure(used.mean)}

@@ -117,7 +117,7 @@ def read_model(
     from txtop.worker.tasks.text_generation import TextGenerationTask, require_generate
 
     torch.set_num_threads(threads)
-    device = _device(cell)
+    device = _choose_device(cell)
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
     attention.require_attention(model_class, cell.attention, cell.precision, device)
@@ -202,7 +202,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         recipe=loaded.recipe,
         converted_share=converted,
         geometry=loaded.geometry,
-        versions=_versions(),
+        versions=_read_versions(),
         notes=notes,
     )
 
@@ -240,7 +240,7 @@ def configure_environment(threads: int) -> None:
     os.environ["TQDM_DISABLE"] = "1"
 
 
-def _device(cell: Cell) -> torch.device:
+def _choose_device(cell: Cell) -> torch.device:
     """Return the device of `cell`; `auto` is the first usable accelerator, else the CPU.
 
     Raises `RejectedError` if the device is not usable here.
@@ -266,7 +266,7 @@ def identify_device(device: torch.device) -> tuple[str, str | None]:
     return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 
 
-def _versions() -> dict[str, str]:
+def _read_versions() -> dict[str, str]:
     import torch
     import transformers
 
