@@ -146,7 +146,7 @@ def test_a_compressed_session_reads_the_same(tmp_path: Path) -> None:
 def test_a_foreign_file_is_no_session(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "s.jsonl"
     path.write_bytes(body)
-    with pytest.raises(SessionError, match="no txtop session"):
+    with pytest.raises(SessionError, match="not a txtop session"):
         read_all(path)
 
 

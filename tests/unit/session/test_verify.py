@@ -186,7 +186,7 @@ def test_what_stands_before_the_header_makes_it_no_session(
     path.write_bytes(lead + (body.decode().encode("utf-16-le") if lead == b"\xff\xfe" else body))
     for command in ("show", "replay", "export"):
         assert run_command_line([command, str(path)]) == 4
-        assert "no txtop session" in capsys.readouterr().err
+        assert "not a txtop session" in capsys.readouterr().err
     assert run_command_line(["verify", str(path)]) == 1
 
 
