@@ -56,14 +56,14 @@ def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[St
 
     def run(*arguments: str, nvml: tuple[str, ...] | None = None) -> subprocess.Popen[bytes]:
         if nvml is None:
-            found = without_a_library(tmp_path)
+            environment = without_a_library(tmp_path)
         else:
             scenario: Scenario = request.getfixturevalue("scenario")
             scenario.write(*nvml)
-            found = scenario.environment
+            environment = scenario.environment
         process = subprocess.Popen(
             [sys.executable, "-m", "txtop.sampler", *arguments],
-            env={**os.environ, "PYTHONPATH": TREE, **found},
+            env={**os.environ, "PYTHONPATH": TREE, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -49,11 +49,11 @@ def plan() -> Plan:
 
 def generate(path: Path) -> int:
     """Writes the log; returns its events."""
-    asked = plan()
-    step_ns = HOUR_NS // len(asked.cells) // (ITERATIONS + 1) // TOKENS
+    session_plan = plan()
+    step_ns = HOUR_NS // len(session_plan.cells) // (ITERATIONS + 1) // TOKENS
     devices = {"host": HOST} | {f"GPU-{i}": GPU for i in range(GPUS)}
-    with Recorded(path, asked, devices) as log:
-        for number, cell in enumerate(asked.cells):
+    with Recorded(path, session_plan, devices) as log:
+        for number, cell in enumerate(session_plan.cells):
             log.start(cell, step_ns * TOKENS, device="cuda", device_id=f"GPU-{number % GPUS}")
             for index in range(ITERATIONS):
                 gaps = [step_ns + log.draw.randrange(step_ns // 100) for _ in range(TOKENS)]
@@ -65,12 +65,12 @@ def generate(path: Path) -> int:
 
 def timed(work: Callable[[], object], times: int) -> list[float]:
     """How long each took, in ms."""
-    found = []
+    times_ms = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        found.append((time.perf_counter() - began) * 1e3)
-    return found
+        times_ms.append((time.perf_counter() - began) * 1e3)
+    return times_ms
 
 
 def measure(path: Path) -> dict[str, tuple[float, float]]:
@@ -83,9 +83,9 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     from txtop.ui.panels import cells, hero, log, machine
     from txtop.ui.panels.filtered_list import TextFilter
 
-    found: dict[str, list[float]] = {}
+    figures: dict[str, list[float]] = {}
     players: list[Player] = []
-    found["open"] = timed(lambda: players.append(Player(path)), 1)
+    figures["open"] = timed(lambda: players.append(Player(path)), 1)
     player = players[0]
     draw = random.Random(2)
     memo = FrameCache()
@@ -94,49 +94,53 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
         return build_view(player.state, memo=memo, playback=Playback.of(player))
 
     player.seek(player.duration_ns // 2)
-    found["first view, half way"] = timed(view, 1)
+    figures["first view, half way"] = timed(view, 1)
     for _ in range(600):
         view()
-    found["view, half way"] = timed(view, 40)
+    figures["view, half way"] = timed(view, 40)
 
     def seek() -> None:
         player.seek(draw.randrange(player.duration_ns))
         view()
 
-    found["seek and view"] = timed(seek, 100)
+    figures["seek and view"] = timed(seek, 100)
     player.seek(player.duration_ns)
     for _ in range(1_100):
         view()
-    found["view, at the end"] = timed(view, 40)
-    shown = view()
+    figures["view, at the end"] = timed(view, 40)
+    frame_view = view()
     g = glyphs.get_glyphs()
     for width, height in SIZES:
 
         def panels(cursor: int, width: int = width, height: int = height) -> None:
             boxed = width >= 100
             half = round(0.57 * width)
-            hero.render_hero(shown.hero, Area(half, 15, g, boxed=boxed))
-            machine.render_machine(shown.machine, Area(width - half, 15, g, boxed=boxed))
-            log.render_log(shown.log, Area(width, 7, g, boxed=boxed))
+            hero.render_hero(frame_view.hero, Area(half, 15, g, boxed=boxed))
+            machine.render_machine(frame_view.machine, Area(width - half, 15, g, boxed=boxed))
+            log.render_log(frame_view.log, Area(width, 7, g, boxed=boxed))
             cells.render_cells(
-                shown.cells,
+                frame_view.cells,
                 None,
                 Area(width, height - 3, g, boxed=boxed, focused=True),
                 cursor=cursor,
             )
 
         places = iter(draw.choices(range(1_000), k=1_000))
-        found[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
-    words = TextFilter()
-    words.text = "bf16 batch 64"
+        figures[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
+    text_filter = TextFilter()
+    text_filter.text = "bf16 batch 64"
 
     def narrow() -> None:
-        left = [row for row in shown.cells if words.matches(cell_sorting.build_filter_text(row))]
+        left = [
+            row
+            for row in frame_view.cells
+            if text_filter.matches(cell_sorting.build_filter_text(row))
+        ]
         cell_sorting.sort_rows(left, "tpot")
 
-    found["filter and order"] = timed(narrow, 60)
-    found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
-    return {name: (statistics.median(each), max(each)) for name, each in found.items()}
+    figures["filter and order"] = timed(narrow, 60)
+    figures["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
+    return {name: (statistics.median(values), max(values)) for name, values in figures.items()}
 
 
 def main() -> None:

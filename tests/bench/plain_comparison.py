@@ -66,7 +66,7 @@ class Script:
 
 def by_hand(cell: Cell, calls: list[list[float]]) -> dict[str, float]:
     """METHOD's formulas, written down once more."""
-    found: dict[str, list[float]] = {}
+    figures: dict[str, list[float]] = {}
     for puts in calls:
         end = puts[-1]
         row = {"e2e_ms": end * 1e3, "sequences_per_s": cell.batch_size / end}
@@ -80,8 +80,8 @@ def by_hand(cell: Cell, calls: list[list[float]]) -> dict[str, float]:
                 "decode_tokens_per_s": cell.batch_size * (cell.new_tokens - 1) / (end - first),
             }
         for name, value in row.items():
-            found.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in found.items()}
+            figures.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in figures.items()}
 
 
 def measure(cell: Cell) -> tuple[dict[str, float], dict[str, float]]:

@@ -33,8 +33,8 @@ def throttle(runner_of: psutil.Process, over: threading.Event) -> None:
     while not over.is_set():
         with suppress(psutil.Error):
             if worker is None or not worker.is_running():
-                found = runner_of.children(recursive=True)
-                worker = next((p for p in found if "txtop.worker" in p.cmdline()), None)
+                children = runner_of.children(recursive=True)
+                worker = next((p for p in children if "txtop.worker" in p.cmdline()), None)
         if worker is None:
             time.sleep(0.05)
             continue

@@ -65,8 +65,8 @@ def test_two_terminals_show_the_same_and_leaving_either_changes_nothing(
         until_s = time.monotonic() + 10
         while figures(first) != figures(second):
             assert time.monotonic() < until_s, (figures(first), figures(second))
-            first.pump(0.3)
-            second.pump(0.3)
+            first.read_for(0.3)
+            second.read_for(0.3)
         assert len(figures(first)) > 5
         first.type("q")
         first.wait_for("leave it running")

@@ -70,14 +70,14 @@ def test_a_run_goes_on_beside_cells_that_starve_hang_and_abort(tmp_path: Path) -
                 time.sleep(1)
                 worker.send_signal(struck)
         time.sleep(0.05)
-    said = run.communicate()[0]
-    print(said)
+    output = run.communicate()[0]
+    print(output)
     assert run.returncode == 1
     cells: list[dict[str, Any]] = json.loads(out.read_text())["cells"]
     assert [c["status"] for c in cells] == ["ok", "oom", "timeout", "failed", "ok"]
     _, starved, hung, aborted, _ = cells
     assert starved["reason"] == "out of memory on the host"
-    assert "out of memory on the host, 14.9 GiB wanted" in said
+    assert "out of memory on the host, 14.9 GiB wanted" in output
     assert hung["reason"] == "longer than --timeout 20 s"
     assert aborted["reason"].startswith("the worker killed by SIGABRT")
 

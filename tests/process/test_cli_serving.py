@@ -49,13 +49,13 @@ def test_requests_and_tokens_add_up(ran: tuple[Path, dict[str, Any], str]) -> No
         assert cell["tokens"]["output"] == sum(e.tokens for e in mine)
         assert cell["tokens"]["prompt"] == sum(e.prompt_tokens for e in mine)
         assert all(len(e.gaps_ns) == e.tokens - 1 for e in mine)
-        found = cell["metrics"]
+        metrics = cell["metrics"]
         for name in ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s"):
-            assert found[name]["mean"] > 0
-        assert 0 < found["occupancy"]["mean"] <= 1
-        assert 0 <= found["padding_waste"]["mean"] < 1
-        assert 0 <= found["goodput_share"]["mean"] <= 1
-        assert ("kv_cache_use" in found) == (cell["scenario"] == "continuous")
+            assert metrics[name]["mean"] > 0
+        assert 0 < metrics["occupancy"]["mean"] <= 1
+        assert 0 <= metrics["padding_waste"]["mean"] < 1
+        assert 0 <= metrics["goodput_share"]["mean"] <= 1
+        assert ("kv_cache_use" in metrics) == (cell["scenario"] == "continuous")
     prompts = [cell["tokens"]["prompt"] for cell in export["cells"]]
     assert len(set(prompts)) == 1
 

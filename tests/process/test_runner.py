@@ -20,7 +20,7 @@ from support import tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import TESTS
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export import json as export
+from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
 from txtop.runner.control_client import SOCKET_NAME, ControlClient
@@ -53,18 +53,18 @@ def test_every_cell_is_measured_and_the_log_says_all_of_it(tmp_path: Path) -> No
     last = json.loads(body.splitlines()[-1])
     assert last["kind"] == "ended"
     assert last["sha256"] == hashlib.sha256(body[: body.rindex(b'{"kind":"ended"')]).hexdigest()
-    found, problems = read_all(run.folder)
-    assert [e.seq for e in found] == list(range(1, len(found) + 1)) and not problems.lines()
+    logged, problems = read_all(run.folder)
+    assert [e.seq for e in logged] == list(range(1, len(logged) + 1)) and not problems.lines()
 
 
 def test_the_live_fold_and_the_log_give_the_same_bytes(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", "aborts", "rejects", iterations=35))
     run.run()
-    live = export.to_json(run.state, FinalMetrics())
-    said = table.format_report(run.state, FinalMetrics())
+    live = to_json(run.state, FinalMetrics())
+    report = table.format_report(run.state, FinalMetrics())
     played = fold_all(read_all(run.folder)[0])
-    assert export.to_json(played, FinalMetrics()) == live
-    assert table.format_report(played, FinalMetrics()) == said
+    assert to_json(played, FinalMetrics()) == live
+    assert table.format_report(played, FinalMetrics()) == report
     assert json.loads(live)["cells"][0]["metrics"]["tpot_ms"]["n"] == 35
 
 
@@ -103,15 +103,15 @@ def test_junk_from_a_worker_is_reported_and_changes_nothing(tmp_path: Path) -> N
 @pytest.mark.fault(18)
 @pytest.mark.fault(19)
 def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path) -> None:
-    asked = plan("escapes", "ok")
-    run = Run(tmp_path / "s", asked)
+    run_plan = plan("escapes", "ok")
+    run = Run(tmp_path / "s", run_plan)
     run.run()
     raw = (run.folder / LOG_NAME).read_text()
-    said = table.format_report(run.state, FinalMetrics())
-    exported = export.to_json(run.state, FinalMetrics()).decode()
-    for text in (raw, said, exported):
+    report = table.format_report(run.state, FinalMetrics())
+    exported = to_json(run.state, FinalMetrics()).decode()
+    for text in (raw, report, exported):
         assert not any(mark in text for mark in RAW)
-    assert "\\x1b[31mred" in said and "[@click=app.quit]" in said
+    assert "\\x1b[31mred" in report and "[@click=app.quit]" in report
     for line in raw.splitlines():
         texts = json.dumps(json.loads(line), ensure_ascii=False)
         assert not any(mark in texts for mark in RAW)
@@ -147,12 +147,12 @@ def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> No
 @pytest.mark.parametrize(("model", "asks"), [("slow", 1), ("deaf", 2), ("stuck-in-load", 1)])
 def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: int) -> None:
     run = Run(tmp_path / "s", plan(model, "ok")).start()
-    wanted = 0 if model == "stuck-in-load" else 3
+    expected = 0 if model == "stuck-in-load" else 3
     run.until(
         lambda: (
             "c001" in run.state.cells
             and run.state.cells["c001"].phase
-            and len(run.state.cells["c001"].samples) == wanted
+            and len(run.state.cells["c001"].samples) == expected
         )
     )
     asked_s = time.monotonic()
@@ -161,7 +161,7 @@ def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: in
     assert run.join() == ("stopped", True)
     assert time.monotonic() - asked_s < 2.0
     assert statuses(run.state) == ["cancelled", "waiting"]
-    assert len(run.state.cells["c001"].samples) == wanted
+    assert len(run.state.cells["c001"].samples) == expected
     assert run.state.ended is not None and run.state.ended.reason == "stopped"
 
 
@@ -198,10 +198,10 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
 
     armed = threading.Event()
     monkeypatch.setattr(os, "fsync", fsync)
-    asked = plan(model, iterations=100_000)
+    run_plan = plan(model, iterations=100_000)
     run = Run(
         tmp_path / "s",
-        asked,
+        run_plan,
         socket_path=socket_path,
         worker=(sys.executable, "-m", "txtop.worker"),
         sampler=(sys.executable, "-m", "txtop.sampler", "--interval", "0.2"),
@@ -282,5 +282,5 @@ def test_a_runner_that_can_hear_nobody_ends_as_failed(
     run.conductor._io_loop._on_event = lambda child, event: broken(child, "")
     with pytest.raises(KeyError):
         run.run()
-    found = read_all(run.folder)[0][-1]
-    assert isinstance(found, events.SessionEnded) and found.reason == "failed"
+    last = read_all(run.folder)[0][-1]
+    assert isinstance(last, events.SessionEnded) and last.reason == "failed"

@@ -23,10 +23,10 @@ from txtop.system import oom_killer
 def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) -> None:
     """With the real worker: the cell without memory asks for a batch that cannot be."""
     models = {name: str(tiny_models.gpt2(tmp_path / name)) for name in ("ok", "hangs", "aborts")}
-    asked = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
+    base = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
     cells = tuple(
         Cell(id=f"c{n}", model=models[name], batch_size=batch, sequence_length=32, new_tokens=3)
-        for n, (name, batch) in enumerate(asked, start=1)
+        for n, (name, batch) in enumerate(base, start=1)
     )
     worker = (sys.executable, str(SUPPORT / "faulty_worker.py"))
     run = Run(
@@ -49,8 +49,8 @@ def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) ->
 
 @pytest.mark.fault(25)
 def test_a_load_that_hangs_is_given_up_for_all_cells_with_its_weights(tmp_path: Path) -> None:
-    asked = plan("stuck-in-load", "ok", batches=(1, 2), iterations=2)
-    run = Run(tmp_path / "s", Plan(cells=asked.cells, iterations=2, warmup=1, timeout_s=1.0))
+    base = plan("stuck-in-load", "ok", batches=(1, 2), iterations=2)
+    run = Run(tmp_path / "s", Plan(cells=base.cells, iterations=2, warmup=1, timeout_s=1.0))
     run.run()
     assert statuses(run.state) == ["timeout", "timeout", "ok", "ok"]
     assert "the same weights as" in run.state.cells["c002"].reason

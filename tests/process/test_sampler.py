@@ -175,7 +175,7 @@ def test_the_probe_says_what_can_be_measured(
     process = start_sampler("--probe", nvml=nvml)
     output, errors = process.communicate(timeout=15)
     assert (process.returncode, errors) == (0, b"")
-    lines = {each["capability"]: each for each in json.loads(output)["capabilities"]}
+    lines = {entry["capability"]: entry for entry in json.loads(output)["capabilities"]}
     assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
     assert ("gpu clocks" in lines) == (state == "ok")
     assert lines["gpu"]["state"] == state

@@ -23,18 +23,18 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
     threaded = [sys.executable, str(SUPPORT / "screen_thread.py"), *plain[3:]]
     with closing(BareArm(plain, tmp_path / "bare.log")) as bare:
         bare.wait_loaded()
-        with closing(BareArm(threaded, tmp_path / "threaded.log")) as watched:
-            watched.wait_loaded()
-            said: list[str] = []
+        with closing(BareArm(threaded, tmp_path / "threaded.log")) as screened:
+            screened.wait_loaded()
+            lines: list[str] = []
             result = compare_loops(
-                lambda: nullcontext((bare, watched)),
+                lambda: nullcontext((bare, screened)),
                 min_pairs=4,
                 max_pairs=8,
                 half_width=0.01,
-                say=said.append,
+                say=lines.append,
                 turns=2,
             )
-    assert result.outcome == "fail", "\n".join([*said, *result.format_lines()])
+    assert result.outcome == "fail", "\n".join([*lines, *result.format_lines()])
     assert result.exit_code == 1
     assert result.mean.ratio > 1.1
     assert result.p99.ratio > 2

@@ -136,5 +136,5 @@ def test_code_that_fails_is_the_reason(worker: WorkerProcess, own_code: Path) ->
 @pytest.mark.fault(21)
 def test_the_plan_records_what_was_allowed() -> None:
     assert build_plan(RunOptions()).allowed == Allowed()
-    asked = RunOptions(allow_pickles=True, trust_remote_code=True)
-    assert build_plan(asked).allowed == Allowed(pickles=True, remote_code=True)
+    options = RunOptions(allow_pickles=True, trust_remote_code=True)
+    assert build_plan(options).allowed == Allowed(pickles=True, remote_code=True)

@@ -49,11 +49,11 @@ class Script:
 
     def fidelity(self, cell: str = "B", reference: str = "A", **facts: object) -> Script:
         """A comparison of two outputs."""
-        known: dict[str, object] = {"weights": self.weights, "positions": 2048, "kld": 0.004}
-        known |= {"kld_stderr": 0.0002, "top1": 2030, "floor": 0.0, **facts}
+        fields: dict[str, object] = {"weights": self.weights, "positions": 2048, "kld": 0.004}
+        fields |= {"kld_stderr": 0.0002, "top1": 2030, "floor": 0.0, **facts}
         self.at_ns += 10 * MS
-        said = events.Fidelity(t_ns=self.at_ns, cell=cell, reference=reference, **known)  # type: ignore[arg-type]
-        self.made.append(said)
+        event = events.Fidelity(t_ns=self.at_ns, cell=cell, reference=reference, **fields)  # type: ignore[arg-type]
+        self.made.append(event)
         return self
 
     def begin(self) -> Script:

@@ -23,11 +23,11 @@ def built() -> set[int]:
 
 def tested(folder: Path = TESTS) -> dict[int, list[str]]:
     """The files whose tests carry a row's marker, `@pytest.mark.fault(row, ...)`, by row."""
-    found: dict[int, list[str]] = {}
+    files_of_row: dict[int, list[str]] = {}
     for file in sorted(folder.rglob("test_*.py")):
         for number in sorted(set(_markers(ast.parse(file.read_text())))):
-            found.setdefault(number, []).append(file.relative_to(folder).as_posix())
-    return found
+            files_of_row.setdefault(number, []).append(file.relative_to(folder).as_posix())
+    return files_of_row
 
 
 def _markers(tree: ast.Module) -> Iterator[int]:

@@ -22,8 +22,8 @@ from txtop.session.writer import create_session_folder
 def main(folder: Path, iterations: int, limit_bytes: int | None) -> int:
     create_session_folder(folder)
     socket_path = Path(f"/tmp/txtop-full-{os.getpid()}.sock")
-    asked = plan("ok", iterations=iterations)
-    conductor = Conductor(asked, folder, worker=FAKE, sampler=None, socket_path=socket_path)
+    run_plan = plan("ok", iterations=iterations)
+    conductor = Conductor(run_plan, folder, worker=FAKE, sampler=None, socket_path=socket_path)
     (folder / SOCKET_NAME).write_text(str(socket_path))
     if limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))

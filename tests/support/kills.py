@@ -98,12 +98,12 @@ class Trial:
     def _read_screen(self) -> None:
         assert self._terminal is not None
         while not self._over.is_set() and not self._terminal.ended():
-            self._terminal.pump(0.2)
+            self._terminal.read_for(0.2)
 
     def events(self) -> list[AnyEvent]:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
 
-    def watched(self) -> bool:
+    def has_telemetry(self) -> bool:
         """Whether telemetry has begun."""
         try:
             return b'"kind":"telemetry"' in (self.session / LOG_NAME).read_bytes()
@@ -123,11 +123,11 @@ class Trial:
             return self.command_pid
         if role == "runner":
             return runner.pid
-        wanted = "worker" if role == "worker" else "sampler"
+        name_start = "worker" if role == "worker" else "sampler"
         try:
             for child in runner.children():
                 line = child.cmdline()
-                if "--name" in line and line[line.index("--name") + 1].startswith(wanted):
+                if "--name" in line and line[line.index("--name") + 1].startswith(name_start):
                     return child.pid
         except (psutil.Error, IndexError):
             pass
@@ -159,7 +159,7 @@ def kill_one(
     fate = Fate(role, after_s)
     trial = Trial(folder, model, iterations, role, env)
     try:
-        fate.check(until(trial.watched, 30), "no telemetry within 30 s")
+        fate.check(until(trial.has_telemetry, 30), "no telemetry within 30 s")
         time.sleep(after_s)
         runner = trial.runner()
         victim = trial.find(role, runner) if runner else None
@@ -185,11 +185,11 @@ def _kill(fate: Fate, trial: Trial, runner: psutil.Process, victim: int) -> None
     else:
         fate.check(until(lambda: trial.runner() is None, OVER_S), "the run did not end")
         psutil.wait_procs(family, timeout=GONE_S)
-    found = trial.events()
-    before = [event.t_ns for event in found if event.t_ns <= at_ns]
+    logged = trial.events()
+    before = [event.t_ns for event in logged if event.t_ns <= at_ns]
     fate.age_s = (at_ns - max(before)) / 1e9 if before else None
     fate.check(before and at_ns - max(before) <= LATEST_NS, "the last event is over 1 s older")
-    state = fold_all(found)
+    state = fold_all(logged)
     if fate.role in ("worker", "sampler", "screen"):
         fate.check(state.ended and state.ended.reason == "done", "the run did not go on to its end")
     if fate.role == "screen":
@@ -198,8 +198,8 @@ def _kill(fate: Fate, trial: Trial, runner: psutil.Process, victim: int) -> None
         ok = [c for c in state.cells.values() if c.status == "ok"]
         fate.check(state.failed <= 1, "more than the worker's cell failed")
         fate.check(ok or state.failed, "no cell was measured and none failed")
-    if fate.role == "sampler" and any(event.t_ns > at_ns + LATEST_NS for event in found):
-        gaps = [event for event in found if isinstance(event, events.Gap)]
+    if fate.role == "sampler" and any(event.t_ns > at_ns + LATEST_NS for event in logged):
+        gaps = [event for event in logged if isinstance(event, events.Gap)]
         fate.check(gaps, "the sampler's end is no gap")
 
 
@@ -215,10 +215,10 @@ def _resume(fate: Fate, trial: Trial) -> None:
     before = trial.events()
     code = trial.txtop("resume", "s", "--headless").wait(OVER_S)
     fate.check(code == 0, f"resume exited with {code}")
-    found, problems = read_all(trial.session)
-    fate.check(found[: len(before)] == before, "events were lost by the resume")
+    logged, problems = read_all(trial.session)
+    fate.check(logged[: len(before)] == before, "events were lost by the resume")
     fate.check(not problems.lines(), f"after the resume: {problems.lines()}")
-    state = fold_all(found)
+    state = fold_all(logged)
     fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
     fate.check(fate.cells == len(state.cells), "not every cell has a result")
     code = trial.txtop("verify", "s").wait(OVER_S)
@@ -248,8 +248,8 @@ def main() -> int:
     oldest_s = 0.0
     with tempfile.TemporaryDirectory(prefix="txtop-tiny-") as folder:
         model = str(tiny_models.gpt2(Path(folder) / "gpt2"))
-        found = fates(options.runs, options.seed, model, 150, 7.0, {})
-        for number, fate in enumerate(found, start=1):
+        trials = fates(options.runs, options.seed, model, 150, 7.0, {})
+        for number, fate in enumerate(trials, start=1):
             print(f"{number:>4} {fate}", flush=True)
             killed[fate.role] += fate.killed
             wrong[fate.role] += bool(fate.wrong)

@@ -19,16 +19,16 @@ Start = Callable[..., subprocess.Popen[bytes]]
 def read(process: subprocess.Popen[bytes], until: Callable[[AnyEvent], bool]) -> list[AnyEvent]:
     """The events up to the one that was waited for, which must come within 45 s."""
     assert process.stdout is not None
-    found: list[AnyEvent] = []
+    received: list[AnyEvent] = []
     deadline = time.monotonic() + 45
     for line in process.stdout:
         event = decode_event(line)
         assert event is not None
-        found.append(event)
+        received.append(event)
         if until(event):
-            return found
-        assert time.monotonic() < deadline, found[-5:]
-    raise AssertionError(f"the sampler ended after {len(found)} events")
+            return received
+        assert time.monotonic() < deadline, received[-5:]
+    raise AssertionError(f"the sampler ended after {len(received)} events")
 
 
 def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:

@@ -57,11 +57,11 @@ class Sampled(home_source.HomeSource):
         values = {"cpu_percent": 41.0, "ram_used_bytes": 3e9, "ram_total_bytes": 24e9}
         values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9}
         for second in range(30):
-            told = {**values, "cpu_percent": 20.0 + second}
+            sampled = {**values, "cpu_percent": 20.0 + second}
             fold(
                 self.state,
                 events.Telemetry(
-                    t_ns=second * 1_000_000_000, device="host", label="A CPU", values=told
+                    t_ns=second * 1_000_000_000, device="host", label="A CPU", values=sampled
                 ),
             )
 

@@ -48,7 +48,7 @@ class Screen(App[None]):
 
 def main() -> None:
     """Gives the screen a terminal of its own, read by a child; standard output stays the loop's."""
-    said = os.dup(1)
+    output_fd = os.dup(1)
     terminal, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     if os.fork() == 0:
@@ -64,7 +64,7 @@ def main() -> None:
     sys.__stderr__ = os.fdopen(slave, "w", closefd=False)
     sys.__stdin__ = os.fdopen(0, closefd=False)
     os.environ["TERM"] = "xterm-256color"
-    threading.Thread(target=baseline.main, args=(os.fdopen(said, "w"),), daemon=True).start()
+    threading.Thread(target=baseline.main, args=(os.fdopen(output_fd, "w"),), daemon=True).start()
     Screen().run()
 
 

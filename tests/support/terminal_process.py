@@ -102,7 +102,7 @@ class TerminalProcess:
             os.close(self.fd)
             self.fd = -1
 
-    def pump(self, seconds: float) -> None:
+    def read_for(self, seconds: float) -> None:
         """Reads what is written, for a while."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and self._read(left):
@@ -121,7 +121,7 @@ class TerminalProcess:
         until = time.monotonic() + seconds
         before = ""
         while time.monotonic() < until:
-            self.pump(1.0)
+            self.read_for(1.0)
             if self.text == before:
                 return before
             before = self.text

@@ -103,12 +103,12 @@ class Story:
                 wanted_bytes=int(3.1 * (1 << 30)),
             )
             return
-        wanted = self.plan.iterations or 20
-        for i in range(1 + self.plan.expected_warmup + wanted):
+        count = self.plan.iterations or 20
+        for i in range(1 + self.plan.expected_warmup + count):
             yield from self.iteration(cell, i)
         yield events.Memory(t_ns=self.t_ns, cell=cell.id, host_bytes=900 << 20)
         yield events.CellFinished(
-            t_ns=self.t_ns, cell=cell.id, status="ok", stopped_by="iterations", n=wanted
+            t_ns=self.t_ns, cell=cell.id, status="ok", stopped_by="iterations", n=count
         )
 
     def started(self, cell: Cell, *, shares: bool = False) -> Iterator[AnyEvent]:

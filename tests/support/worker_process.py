@@ -45,10 +45,10 @@ class WorkerProcess:
             self.reading.wait()
         self._queue.put(b"")
 
-    def send(self, *wanted: commands.WorkerCommand) -> None:
+    def send(self, *orders: commands.WorkerCommand) -> None:
         """Writes orders."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"".join(map(commands.encode_command, wanted)))
+        self.process.stdin.write(b"".join(map(commands.encode_command, orders)))
         self.process.stdin.flush()
 
     def until(
@@ -103,6 +103,6 @@ class WorkerProcess:
             return self.process.wait()
 
 
-def of(kind: type[E], found: list[Any]) -> list[E]:
+def of(kind: type[E], stream: list[Any]) -> list[E]:
     """The events of one kind."""
-    return [event for event in found if isinstance(event, kind)]
+    return [event for event in stream if isinstance(event, kind)]

@@ -36,7 +36,7 @@ def test_every_key_is_read(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('glyphs = "emoji"', 'glyphs = "emoji" is left out: it has to be braille, blocks or ascii'),
         ("fps = 99", "fps = 99 is left out: it has to be a number from 0.1 to 30"),
@@ -61,14 +61,14 @@ def test_every_key_is_read(file: Path) -> None:
     ],
 )
 def test_a_wrong_value_is_named_and_leaves_its_default_alone(
-    file: Path, line: str, said: str
+    file: Path, line: str, message: str
 ) -> None:
     file.write_text(f"{line}\n" + ("" if line.startswith("fps") else "fps = 3\n"))
-    found = settings.load_settings()
-    (problem,) = found.problems
-    assert said in problem and problem.startswith("settings.toml: ") and "\n" not in problem
-    assert getattr(found, line.split()[0], None) is None
-    assert line.startswith("fps") or found.fps == 3
+    loaded = settings.load_settings()
+    (problem,) = loaded.problems
+    assert message in problem and problem.startswith("settings.toml: ") and "\n" not in problem
+    assert getattr(loaded, line.split()[0], None) is None
+    assert line.startswith("fps") or loaded.fps == 3
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_wrong_value_is_named_and_leaves_its_default_alone(
 )
 def test_a_broken_file_gives_the_defaults_is_named_and_stays(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    found = settings.load_settings()
-    (problem,) = found.problems
-    assert found == Settings(problems=(problem,)) and problem.isprintable()
+    loaded = settings.load_settings()
+    (problem,) = loaded.problems
+    assert loaded == Settings(problems=(problem,)) and problem.isprintable()
     assert not settings.save_theme("nord")
     assert file.read_bytes() == content
 
@@ -195,9 +195,10 @@ def test_config_names_its_file_and_writes_it_once(
 
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
-    told = settings.render_settings(Settings())
+    rendered = settings.render_settings(Settings())
     assert all(
-        name in told for name in themes.load_themes(themes.resources.find_directory("themes"))[0]
+        name in rendered
+        for name in themes.load_themes(themes.resources.find_directory("themes"))[0]
     )
 
 

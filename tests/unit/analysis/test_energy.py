@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support import streams
-from txtop.analysis import energy as watched
+from txtop.analysis.energy import compute_idle, summarise_device
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
@@ -22,14 +22,16 @@ GPU = "GPU-1"
 Values = dict[str, float | None]
 
 
-def session(told: Callable[[float], Values], device: str = GPU, name: str = GPU) -> SessionState:
+def session(
+    values_at: Callable[[float], Values], device: str = GPU, name: str = GPU
+) -> SessionState:
     """Ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s."""
     header, segment = streams.stream()[:2]
     start = header.t_ns
     state = fold_all([header, segment])
     for tick in range(51):
         at = start + tick * S // 5
-        fold(state, events.Telemetry(t_ns=at, device=device, values=told(tick / 5)))
+        fold(state, events.Telemetry(t_ns=at, device=device, values=values_at(tick / 5)))
         if tick == 15:
             fold(state, events.CellStarted(t_ns=at, cell="c001", worker="worker:1"))
             fold(state, events.Phase(t_ns=at, cell="c001", name="to_device"))
@@ -51,43 +53,43 @@ def idle_then_busy(s: float) -> Values:
 
 
 def energy(state: SessionState) -> dict[str, float | None]:
-    found = watched.summarise_device(state, state.cells["c001"])
-    return {k: v.mean for k, v in found.items() if k.startswith("energy")}
+    metrics = summarise_device(state, state.cells["c001"])
+    return {k: v.mean for k, v in metrics.items() if k.startswith("energy")}
 
 
 def test_joules_per_token_gross_and_net() -> None:
     state = session(idle_then_busy)
     tokens = 5 * 10 * state.cells["c001"].cell.batch_size
-    found = energy(state)
-    assert found["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
-    assert found["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
-    assert watched.compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
+    metrics = energy(state)
+    assert metrics["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
+    assert metrics["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
+    assert compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
 
 
 def test_power_alone_is_integrated_and_says_so() -> None:
     state = session(lambda s: {"power_w": idle_then_busy(s)["power_w"]})
-    found = watched.summarise_device(state, state.cells["c001"])["energy_j_per_token"]
-    assert found.mean == pytest.approx(
+    metric = summarise_device(state, state.cells["c001"])["energy_j_per_token"]
+    assert metric.mean == pytest.approx(
         energy(session(idle_then_busy))["energy_j_per_token"], rel=0.01
     )
-    assert found.notes == ["from integrated power"]
+    assert metric.notes == ["from integrated power"]
 
 
 def test_the_processor_of_a_cell_without_gpu() -> None:
-    found = energy(session(idle_then_busy, device="host"))
-    assert set(found) == {"energy_j_per_token", "energy_net_j_per_token"}
-    assert found["energy_net_j_per_token"]
+    metrics = energy(session(idle_then_busy, device="host"))
+    assert set(metrics) == {"energy_j_per_token", "energy_net_j_per_token"}
+    assert metrics["energy_net_j_per_token"]
 
 
 def test_what_was_not_read_is_absent_or_null_with_its_reason() -> None:
     assert energy(session(lambda s: {"utilization": 99.0})) == {}
     late = session(lambda s: idle_then_busy(s) if s > 3 else {"power_w": None, "energy_j": None})
-    found = watched.summarise_device(late, late.cells["c001"])
-    assert found["energy_j_per_token"].mean is not None
-    (note,) = found["energy_net_j_per_token"].notes
+    metrics = summarise_device(late, late.cells["c001"])
+    assert metrics["energy_j_per_token"].mean is not None
+    (note,) = metrics["energy_net_j_per_token"].notes
     assert note.startswith("idle: ")
     ended = session(lambda s: idle_then_busy(s) if s < 6 else {"power_w": None, "energy_j": None})
-    assert watched.summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
+    assert summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
 
 
 def test_a_part_of_a_gpu_is_found_by_its_own_name() -> None:
@@ -112,6 +114,6 @@ def test_table_and_export_state_the_energy() -> None:
 
 def test_versions_of_the_driver_are_in_the_export() -> None:
     state = session(idle_then_busy)
-    told = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
-    fold(state, told)
+    sample = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
+    fold(state, sample)
     assert json.build_export(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"

@@ -27,8 +27,8 @@ def state(cost_per_hour: float | None = None) -> SessionState:
         threads=[1, 2],
         cache=["dynamic", "static"],
     )
-    asked = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
-    return fold_all(streams.stream(asked))
+    session_plan = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
+    return fold_all(streams.stream(session_plan))
 
 
 def test_what_differs_has_a_column() -> None:

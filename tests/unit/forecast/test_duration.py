@@ -165,6 +165,6 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
 def test_a_guess_says_what_it_rests_on(
     plan: Plan, past: RunHistory, seconds: float | None, most: bool, basis: str
 ) -> None:
-    found = estimate_duration(plan, past)
-    assert found.seconds == (None if seconds is None else pytest.approx(seconds))
-    assert found.most == most and found.basis.startswith(basis)
+    estimate = estimate_duration(plan, past)
+    assert estimate.seconds == (None if seconds is None else pytest.approx(seconds))
+    assert estimate.most == most and estimate.basis.startswith(basis)

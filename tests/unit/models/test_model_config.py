@@ -30,9 +30,9 @@ def test_a_builtin_is_found_by_its_bare_name_and_by_its_hub_id() -> None:
         ("gpt2", "openai-community/gpt2"),
         ("t5-small", "google-t5/t5-small"),
     ):
-        found = builtin.find_builtin(name)
-        assert found is not None and found.hub_id == hub_id
-        assert builtin.find_builtin(hub_id) is found
+        model = builtin.find_builtin(name)
+        assert model is not None and model.hub_id == hub_id
+        assert builtin.find_builtin(hub_id) is model
     assert builtin.find_builtin("gpt3") is None
     assert len(NAMES) == 12
 

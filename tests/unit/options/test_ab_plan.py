@@ -16,7 +16,7 @@ def test_an_arm_is_knobs_with_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("precision=bf17", "did you mean bf16?"),
         ("precison=bf16", "did you mean precision?"),
@@ -31,8 +31,8 @@ def test_an_arm_is_knobs_with_commas() -> None:
         ("model=\udcff", "is not a valid model name"),
     ],
 )
-def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said.replace("?", r"\?")) as caught:
+def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")) as caught:
         parse_arm("--a", word)
     assert caught.value.exit_code == 2
 
@@ -62,7 +62,7 @@ def test_without_arms_fp32_stands_against_bf16() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "shared", "rules", "said"),
+    ("knobs", "shared", "rules", "message"),
     [
         (({},), {}, {}, "nothing to be compared with"),
         (({},) * 9, {}, {}, "9 arms are too many"),
@@ -84,9 +84,9 @@ def test_what_cannot_be_compared_is_refused(
     knobs: tuple[dict[str, object], ...],
     shared: dict[str, object],
     rules: dict[str, float],
-    said: str,
+    message: str,
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         build_ab_plan("gpt2", knobs, shared, ABOptions(**rules))  # type: ignore[arg-type]
 
 

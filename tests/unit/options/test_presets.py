@@ -42,8 +42,8 @@ def test_each_published_figure_has_its_cell(name: str, scale: str) -> None:
 
 def test_published_figures_that_contradict_each_other_are_called_so() -> None:
     plan = msgspec.structs.replace(streams.plan(), preset="batch-tradeoff")
-    said = table.format_report(fold_all(streams.stream(plan)), FinalMetrics())
-    assert "64 sequences in 800 ms are 80 a second, not 2,000" in said
+    report = table.format_report(fold_all(streams.stream(plan)), FinalMetrics())
+    assert "64 sequences in 800 ms are 80 a second, not 2,000" in report
 
 
 @pytest.mark.fault(39)
@@ -67,17 +67,17 @@ def session(model: str, scale: str, lengths: list[int]) -> SessionState:
 
 def test_published_figures_name_their_machine_and_the_configuration_here() -> None:
     state, finals = session("bert-base-uncased", "full", [128, 512]), FinalMetrics()
-    said = table.format_report(state, finals)
+    report = table.format_report(state, finals)
     here = finals.of(state.cells["c001"], 0)["sequences_per_s"].mean
     assert here
-    line = next(x for x in said.splitlines() if "128 tokens: 1,200" in x)
+    line = next(x for x in report.splitlines() if "128 tokens: 1,200" in x)
     assert line.startswith("published (A100)") and format_figure(here) in line
     assert "(bert-base-uncased fp32 batch 2)" in line
     assert f"{format_figure(here / 1200)}x of it" in line
-    assert "published 0.283x · here 1.00x" in said and "smoke" not in said
+    assert "published 0.283x · here 1.00x" in report and "smoke" not in report
 
 
 def test_smoke_says_so_and_a_cell_that_is_missing_has_no_figure() -> None:
-    said = table.format_report(session("gpt2", "smoke", [128]), FinalMetrics())
-    assert "larger configurations" in said and "gpt2 fp32 batch 2" in said
-    assert "340 seq/s · here —" in said and "—x" not in said
+    report = table.format_report(session("gpt2", "smoke", [128]), FinalMetrics())
+    assert "larger configurations" in report and "gpt2 fp32 batch 2" in report
+    assert "340 seq/s · here —" in report and "—x" not in report

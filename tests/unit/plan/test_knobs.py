@@ -51,33 +51,33 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("knobs", ")\nBY_FIELD", LINE),
     ):
         path = root / "txtop" / "plan" / f"{name}.py"
-        before, found, after = path.read_text().partition(mark)
-        path.write_text(before + more + found + after)
+        before, separator, after = path.read_text().partition(mark)
+        path.write_text(before + more + separator + after)
     return root
 
 
-def python(copy: Path, *words: str) -> str:
+def python(copy: Path, *arguments: str) -> str:
     environ = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "100"}
     done = subprocess.run(
-        [sys.executable, *words], env=environ, cwd=copy, capture_output=True, text=True
+        [sys.executable, *arguments], env=environ, cwd=copy, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_a_new_knob_is_an_option(copy: Path) -> None:
-    said = python(copy, "-m", "txtop", "run", "--help")
-    assert "--made-ups CHOICE" in said and "[choices: plain, fancy]" in said
+    help_text = python(copy, "-m", "txtop", "run", "--help")
+    assert "--made-ups CHOICE" in help_text and "[choices: plain, fancy]" in help_text
     assert "--made-up --made-ups" in python(copy, "-m", "txtop", "ab", "--help")
 
 
 def test_a_new_knob_is_saved_read_and_overridden(copy: Path) -> None:
-    words = ("-m", "txtop", "run", "--save-plan", "-")
-    saved = python(copy, *words, "--made_ups", "plain", "fancy")
+    command = ("-m", "txtop", "run", "--save-plan", "-")
+    saved = python(copy, *command, "--made_ups", "plain", "fancy")
     assert saved == 'made_ups = ["plain", "fancy"]\n'
     plan = copy / "plan.toml"
     plan.write_text(saved + 'models = ["gpt2"]\n')
-    assert python(copy, *words, "--plan", str(plan), "--made-ups", "fancy") == (
+    assert python(copy, *command, "--plan", str(plan), "--made-ups", "fancy") == (
         'models = ["gpt2"]\nmade_ups = ["fancy"]\n'
     )
 

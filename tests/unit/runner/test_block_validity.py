@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support import streams
-from support.batch_cell import asked, conduct, exported
+from support.batch_cell import conduct, exported, plan_with
 from txtop.protocol import events
 from txtop.runner.batch_cell import MAX_REPEATS
 from txtop.runner.block_validity import MachineReadings, find_disturbances
@@ -74,7 +74,7 @@ def run(throttled_s: tuple[float, float], **changed: object) -> tuple[SessionSta
         low, high = throttled_s
         return {**CALM, "throttle_reasons": 64.0 if low <= s < high else 0.0}
 
-    session, state, _ = conduct(asked(warmup=0, **changed), lambda i: 400.0, gpu)
+    session, state, _ = conduct(plan_with(warmup=0, **changed), lambda i: 400.0, gpu)
     return session, state
 
 

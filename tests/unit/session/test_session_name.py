@@ -25,9 +25,9 @@ def renamed(tmp_path: Path) -> Path:
 
 
 def test_the_list(renamed: Path) -> None:
-    found = catalog.read_entry(renamed)
-    assert found is not None and found.name == "monday"
-    assert build_listed_session(found).label == "tuesday"
+    entry = catalog.read_entry(renamed)
+    assert entry is not None and entry.name == "monday"
+    assert build_listed_session(entry).label == "tuesday"
 
 
 def test_the_replay(renamed: Path) -> None:

@@ -7,9 +7,9 @@ from txtop.state import fidelity
 
 
 def found(**changed: object) -> Fidelity:
-    known: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
-    known |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
-    return Fidelity(t_ns=0, cell="B", reference="A", **known)  # type: ignore[arg-type]
+    fields: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
+    fields |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
+    return Fidelity(t_ns=0, cell="B", reference="A", **fields)  # type: ignore[arg-type]
 
 
 def test_badges_and_their_words() -> None:

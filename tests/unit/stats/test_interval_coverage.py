@@ -79,5 +79,5 @@ def test_the_fast_form_is_the_reported_interval(kind: str, n: int) -> None:
 @pytest.mark.parametrize("kind", list(TRUE_MEAN))
 @pytest.mark.parametrize("n", [10, 30, 100])
 def test_the_reported_interval_itself_holds_the_mean(kind: str, n: int) -> None:
-    found = np.array([intervals.compute_mean_interval(list(row)) for row in sessions(kind, n)])
-    assert 0.91 <= coverage(kind, found[:, 0], found[:, 1]) <= 0.97
+    bounds = np.array([intervals.compute_mean_interval(list(row)) for row in sessions(kind, n)])
+    assert 0.91 <= coverage(kind, bounds[:, 0], bounds[:, 1]) <= 0.97

@@ -39,8 +39,8 @@ def md1(load: float, count: int, seed: int) -> Queue:
 def test_a_server_over_its_capacity_is_told_from_one_that_is_busy(
     load: float, count: int, least: float, most: float
 ) -> None:
-    found = sum(is_saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
-    assert least <= found <= most
+    share = sum(is_saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
+    assert least <= share <= most
 
 
 def test_one_value_and_values_at_once_are_no_saturation() -> None:

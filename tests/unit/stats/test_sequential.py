@@ -56,9 +56,9 @@ def test_identical_arms_rarely_seem_to_differ(drift: float) -> None:
 
 def test_a_true_effect_of_5_percent_is_found_in_20_blocks() -> None:
     played = [_play(d) for d in _sessions(1_000, 4, effect=0.05)]
-    found = [at for verdict, at, _ in played if verdict == "faster"]
-    assert len(found) >= 0.95 * len(played)
-    assert median(found) <= 20
+    deciding_blocks = [at for verdict, at, _ in played if verdict == "faster"]
+    assert len(deciding_blocks) >= 0.95 * len(played)
+    assert median(deciding_blocks) <= 20
     slower = [_play(d)[0] for d in _sessions(200, 5, effect=-0.05)]
     assert slower.count("slower") >= 190
 
@@ -151,14 +151,14 @@ def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
 
 def test_few_blocks_show_a_large_effect_and_no_small_one() -> None:
     random = np.random.default_rng(12)
-    for effect, found in ((math.log(2), 3), (0.03, None)):
+    for effect, expected in ((math.log(2), 3), (0.03, None)):
         sequence = ConfidenceSequence(MARGIN)
         sequence.expect_few_blocks(3)
         at = None
         for difference in random.normal(effect, 0.02, 6).tolist():
             sequence.add(difference)
             at = at or (sequence.n if sequence.verdict else None)
-        assert at == found
+        assert at == expected
 
 
 def test_the_guess_of_blocks_is_near_what_it_takes() -> None:

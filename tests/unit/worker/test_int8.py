@@ -56,8 +56,8 @@ def test_all_of_gpt2_is_converted(name: str, tmp_path: Path) -> None:
     model = gpt2(tmp_path)
     ids = torch.arange(8)[None]
     before = model(ids).logits.detach()
-    words, share = int8.convert(model, name)
-    assert name in words
+    description, share = int8.convert(model, name)
+    assert name in description
     assert share == 1.0
     with torch.inference_mode():
         after = model(ids).logits
@@ -96,10 +96,10 @@ def test_a_layer_that_is_left_out_lowers_the_share(
 ) -> None:
     model = AutoModel.from_pretrained(tiny_models.bert(tmp_path / "bert")).eval()
 
-    def only_the_pooler(found: nn.Module) -> str:
+    def only_the_pooler(encoder: nn.Module) -> str:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-        quantize_(found.pooler, Int8WeightOnlyConfig())
+        quantize_(encoder.pooler, Int8WeightOnlyConfig())
         return "the pooler"
 
     monkeypatch.setitem(int8._RECIPES, "weight-only", only_the_pooler)
