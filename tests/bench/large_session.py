@@ -1,8 +1,8 @@
-"""1,000 cells, 8 GPUs and an hour of history: what opening, a frame, scrolling and seeking take.
+"""Measure opening, a frame, scrolling and seeking of a session of 1,000 cells, 8 GPUs and an hour.
 
 `python tests/bench/large_session.py` writes such a session, opens it in a fresh process and prints
-medians and worst of many. A frame is what a replay does four times a second: the view built from
-the state, and every line of the panels on show.
+the median and the worst of many repetitions. A frame is what a replay draws four times a second:
+the view built from the state, and every line of the panels that are visible.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 
 
 def plan() -> Plan:
-    """5 precisions x 10 batches x 20 lengths."""
+    """Return a plan of 5 precisions x 10 batches x 20 lengths."""
     cells = expand_matrix(
         models=["Qwen3-0.6B"],
         precisions=["fp32", "bf16", "fp16", "int8:weight-only", "int8:dynamic"],
@@ -48,7 +48,7 @@ def plan() -> Plan:
 
 
 def generate(path: Path) -> int:
-    """Writes the log; returns its events."""
+    """Write the log and return the number of its events."""
     session_plan = plan()
     step_ns = HOUR_NS // len(session_plan.cells) // (ITERATIONS + 1) // TOKENS
     devices = {"host": HOST} | {f"GPU-{i}": GPU for i in range(GPUS)}
@@ -64,7 +64,7 @@ def generate(path: Path) -> int:
 
 
 def timed(work: Callable[[], object], times: int) -> list[float]:
-    """How long each took, in ms."""
+    """Return the duration of every call in ms."""
     times_ms = []
     for _ in range(times):
         began = time.perf_counter()
@@ -74,7 +74,7 @@ def timed(work: Callable[[], object], times: int) -> list[float]:
 
 
 def measure(path: Path) -> dict[str, tuple[float, float]]:
-    """Median and worst in ms of everything, in this process."""
+    """Return the median and the worst of every figure, in ms, measured in this process."""
     from txtop.session.player import Player
     from txtop.ui.drawing import glyphs
     from txtop.ui.models import cell_sorting

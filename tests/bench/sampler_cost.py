@@ -1,4 +1,4 @@
-"""What the sampler itself costs: CPU of a core at 5 Hz, with three processes watched."""
+"""Measure the cost of the sampler: CPU of a core at 5 Hz while it watches three processes."""
 
 from __future__ import annotations
 

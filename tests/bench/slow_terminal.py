@@ -1,8 +1,8 @@
-"""A terminal that takes 50 KB/s against one that takes all: does the model notice, does `q` work?
+"""Compare a terminal that takes 50 KB/s with one that takes all: the gaps of the model, and `q`.
 
 `python tests/bench/slow_terminal.py [--pairs 10] [--rate 50]` measures one run under the full
-screen, in slices of a second of which half are read slowly, then types `q` and waits for what it
-asks.
+screen, in slices of a second of which half are read slowly, then types `q` and waits for its
+question.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PATIENCE_S = 10.0
 
 
 class Slow(ScreenArm):
-    """Its terminal takes `rate` bytes/s while that is set."""
+    """A screen whose terminal takes `rate` bytes/s while that is set."""
 
     rate: float | None = None
     taken = 0
@@ -43,7 +43,7 @@ class Slow(ScreenArm):
                     time.sleep(len(data) / self.rate)
 
     def wait_question_s(self) -> float:
-        """Seconds from typing `q` to its question in what the terminal took."""
+        """Return the seconds from typing `q` until its question is in the terminal's input."""
         self._tree.resume()
         time.sleep(1.0)
         self._newest = b""

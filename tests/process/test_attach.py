@@ -32,7 +32,7 @@ def env(tmp_path: Path) -> dict[str, str | None]:
 
 @pytest.fixture
 def run(tmp_path: Path, env: dict[str, str | None]) -> Iterator[ControlClient]:
-    """A run that nobody watches."""
+    """Start a run that nobody watches."""
     set_here = {key: value for key, value in env.items() if value is not None}
     command = [sys.executable, "-m", "txtop", "run", "--models", "ok", "--name", "s", "--detach"]
     command += ["--sequence-lengths", "8", "--iterations", "900", "--batch-sizes", "1", "4"]

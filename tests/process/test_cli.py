@@ -1,4 +1,4 @@
-"""The command line as processes: usage, runs of tiny models, interrupts, the end of its parent."""
+"""The command line as processes: usage, runs of tiny models, interrupts, and parents that end."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_hyphens_underscores_and_every_documented_value_are_understood() -> None
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Three families x two batches, and a name that is no model and no plain text either."""
+    """Run three families x two batches, and a model name that is neither a model nor plain text."""
     folder = tmp_path_factory.mktemp("six")
     models = [
         str(tiny_models.gpt2(folder / "gpt2")),
@@ -134,7 +134,7 @@ def test_each_family_has_its_metrics_and_its_load_adds_up(six: Six) -> None:
 
 
 def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
-    """Recomputed from the events with arithmetic of its own."""
+    """Recompute the export from the events with arithmetic of its own."""
     logged, _ = read_all(six[0] / "s" / "six")
     exported = {c["id"]: c for c in json.loads((six[0] / "out.json").read_bytes())["cells"]}
     gaps: dict[tuple[str, int], list[int]] = {}
@@ -245,7 +245,7 @@ def test_one_new_token_is_a_null_metric_with_a_note(tmp_path: Path) -> None:
 
 
 def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
-    """A headless run that would go on for an hour, with its first iterations measured."""
+    """Start a headless run of an hour and wait until its first iterations are measured."""
     model = str(tiny_models.gpt2(tmp_path / "m"))
     command = (
         *("run", "--models", model, "--sequence-lengths", "8", "--new-tokens", "40"),

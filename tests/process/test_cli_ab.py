@@ -27,7 +27,7 @@ SHORT = ("--headless", "--sequence-length", "8", "--new-tokens", "4", "--warmup"
 
 
 def ab(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """One A/B in plain lines, and its export."""
+    """Run one A/B in plain lines and return it with its export."""
     out = tmp_path / "out.json"
     folder = ("--session-dir", str(tmp_path / "s"), "--name", "ab", "--json", str(out))
     done = txtop("ab", *arguments, *SHORT, *folder, timeout=120)

@@ -1,4 +1,4 @@
-"""`txtop doctor`: one line a capability, on a machine without a GPU and under a scripted NVML."""
+"""`txtop doctor`: one line per capability, on a machine without a GPU and under a scripted NVML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three scenarios by the command line, on a tiny model: what adds up, and what is printed."""
+"""The three scenarios by the command line, on a tiny model: sums that agree, and the output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from txtop.state.fold import fold_all
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
-    """The session's folder, its export and what was printed."""
+    """Return the session's folder, its export and the printed output."""
     folder = tmp_path_factory.mktemp("serving")
     model = tiny_models.gpt2(folder / "gpt2")
     command = [sys.executable, "-m", "txtop", "run", "--models", str(model)]

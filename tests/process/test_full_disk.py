@@ -1,4 +1,4 @@
-"""A disk that is full in mid-run: measuring goes on, and who watches keeps up from memory."""
+"""A disk that fills during a run: measuring continues, and followers keep up from memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMIT_BYTES = 60_000
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; needs root and the right to mount."""
+    """Mount a file system of 1 MB; needs root and the right to mount."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -45,7 +45,7 @@ def run(folder: Path, *sizes: int) -> subprocess.Popen[bytes]:
 
 
 def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Follower]:
-    """Two followers, the second of which comes late; the banner is seen meanwhile."""
+    """Follow the run to its end with two followers, one of them late, and check the banner."""
     control = ControlClient(folder)
     followers = [Follower(folder, control.tail)]
     show = LiveMode(path=folder)
@@ -162,7 +162,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
 
 
 def read_all_events(folder: Path) -> list[int]:
-    """The numbers of the lines that were written; there is no header here."""
+    """Return the sequence numbers of the lines that were written; there is no header here."""
     lines = (folder / LOG_NAME).read_bytes().splitlines()
     return [event.seq for line in lines if (event := codec.decode_event(line)) is not None]
 

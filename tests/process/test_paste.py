@@ -18,7 +18,7 @@ HOSTILE = "a\x1bq\x1b]52;c;aGk=\x07\u202e\x9bb\r\nq"
 
 @dataclass(frozen=True)
 class Place:
-    """An input: the screen it is on, the keys that open it, and what stands before its text."""
+    """An input: the screen it is on, the keys that open it, and the label before its text."""
 
     screen: str
     keys: tuple[str, ...]
@@ -62,7 +62,7 @@ def paste(process: TerminalProcess, text: str) -> None:
 
 
 def opened(process: TerminalProcess, place: Place) -> None:
-    """Press the keys of an input one by one, as a person does, until it is there."""
+    """Press the keys of an input one by one, as a person does, until it is open."""
     process.wait_for("quick preset" if place.screen == "home" else "q quit")
     for key in place.keys:
         process.read_for(0.4)

@@ -1,4 +1,4 @@
-"""The conductor with a fake worker over the real pipe: what is recorded, whatever happens."""
+"""The conductor with a fake worker over the real pipe, and the log that it writes in every case."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")
 
 @pytest.fixture
 def socket_path() -> Iterator[Path]:
-    """As short as a socket's path must be."""
+    """Yield a path as short as a socket's path must be."""
     path = Path(f"/tmp/txtop-test-{os.getpid()}.sock")
     yield path
     path.unlink(missing_ok=True)
@@ -185,7 +185,7 @@ def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Pa
 def test_a_stalled_disk_delays_no_worker_and_no_answer(
     tmp_path: Path, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """fsync takes 5 s; a real worker's gaps stay as they were and `status` answers."""
+    """fsync takes 5 s; the gaps of a real worker do not change and `status` answers."""
     model = str(tiny_models.gpt2(tmp_path / "tiny", weights=False, layers=6))
     real, stalls = os.fsync, []
 

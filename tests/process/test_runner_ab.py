@@ -1,4 +1,4 @@
-"""An A/B conducted with fake workers over the real pipe: blocks, verdicts, and what goes wrong."""
+"""An A/B conducted with fake workers over the real pipe: blocks, verdicts and failures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AB = ({"precision": "fp32"}, {"precision": "bf16"})
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns of 10 ms: five requests of the faster arm."""
+    """Shorten turns to 10 ms: five requests of the faster arm."""
     monkeypatch.setattr("txtop.runner.ab_run.TURN_NS", 10_000_000)
     monkeypatch.setattr("txtop.runner.ab_run.RELOADED_TURN_NS", 10_000_000)
 

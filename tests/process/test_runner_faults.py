@@ -21,12 +21,12 @@ from txtop.system import oom_killer
 @pytest.mark.fault(25)
 @pytest.mark.fault(26)
 def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) -> None:
-    """With the real worker: the cell without memory asks for a batch that cannot be."""
+    """With the real worker: the cell without memory has a batch too large for any machine."""
     models = {name: str(tiny_models.gpt2(tmp_path / name)) for name in ("ok", "hangs", "aborts")}
-    base = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
+    model_batches = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
     cells = tuple(
         Cell(id=f"c{n}", model=models[name], batch_size=batch, sequence_length=32, new_tokens=3)
-        for n, (name, batch) in enumerate(base, start=1)
+        for n, (name, batch) in enumerate(model_batches, start=1)
     )
     worker = (sys.executable, str(SUPPORT / "faulty_worker.py"))
     run = Run(

@@ -1,5 +1,4 @@
-"""Runs on GPUs under a scripted NVML: the real sampler, binding and runner, a worker that only says
-on which GPU it is."""
+"""Runs on GPUs under a scripted NVML: all is real but a worker that only reports its GPU."""
 
 from __future__ import annotations
 
@@ -42,7 +41,7 @@ def run(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def spoiled(state: SessionState) -> dict[str, int]:
-    """How many blocks each reason spoiled."""
+    """Count the blocks that each reason spoiled."""
     counts: dict[str, int] = {}
     for block in state.cells["c001"].blocks:
         for reason in block.reasons:

@@ -1,4 +1,4 @@
-"""A session that was cut off, at any byte and on any boot, and is gone on with."""
+"""A session that was cut off, at any byte and on any boot, is resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from txtop.state.session import SessionState
 
 
 def resumed(folder: Path) -> SessionState:
-    """Conducts what is missing, with the fake worker; the state that the log then amounts to."""
+    """Conduct the missing cells with the fake worker and return the state that the log gives."""
     conductor = Conductor(None, folder, worker=FAKE, sampler=None)
     assert conductor.run() == ("done", True)
     return fold_all(read_all(folder)[0])

@@ -44,7 +44,7 @@ def requests(folder: Path) -> list[events.Request]:
 
 
 def service_s(answered: list[events.Request]) -> float:
-    """From one start to the next where the next was there already: sleep and pipe included."""
+    """Return the mean seconds between starts while requests wait: sleep and pipe included."""
     ordered = sorted(answered, key=lambda request: request.index)
     return fmean(
         (b.start_ns - a.start_ns) / 1e9 for a, b in pairwise(ordered) if b.arrival_ns < a.end_ns
@@ -118,11 +118,11 @@ def test_a_share_of_nothing_fails_with_a_word(tmp_path: Path) -> None:
 
 
 class Slowly:
-    """A run on a thread, and what has come of it so far."""
+    """A run on a thread, and the number of requests answered so far."""
 
-    def __init__(self, folder: Path, load: Plan) -> None:
+    def __init__(self, folder: Path, run_plan: Plan) -> None:
         self.folder = folder
-        self.run = Run(folder, load)
+        self.run = Run(folder, run_plan)
         self.run.thread.start()
 
     def wait(self, answered: int) -> None:

@@ -1,4 +1,4 @@
-"""What a worker says that it should not, and what it says as it dies."""
+"""Events that a worker must not send, and those it sends as it dies."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_runner_log_that_cannot_be_written_ends_no_run(
 
 
 def test_a_sampler_may_speak_until_the_end(tmp_path: Path) -> None:
-    """What it says while it is being ended is a sample, and no stray word of a worker."""
+    """An event sent while the sampler is being ended is a sample, not a stray event of a worker."""
     sample = codec.encode_event(streams.telemetry(1)).decode().strip()
     script = (
         "import sys, time\n"

@@ -1,4 +1,4 @@
-"""AMD GPUs under a module that answers as amdsmi's reference says: tried on no GPU yet."""
+"""AMD GPUs under a module that answers as amdsmi's reference says: not tried on a real GPU yet."""
 
 from __future__ import annotations
 

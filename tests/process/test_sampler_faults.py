@@ -1,4 +1,4 @@
-"""What can go wrong with GPUs, shown on the sampler's process over NVIDIA's binding."""
+"""Failures of GPUs, shown on the sampler's process over NVIDIA's binding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The arrangement that txtop does not have, a screen as a thread beside the model, must fail."""
+"""A screen as a thread beside the model, which txtop avoids, must fail the overhead check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOKENS = 32
 
 
 def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
-    """Few pairs of one start: the ratio is far beyond the bounds."""
+    """A few pairs of one start are enough: the ratio is far beyond the bounds."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps(MODEL))
     plain = build_bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)

@@ -1,4 +1,4 @@
-"""A real process in a real terminal that goes away, interrupts it, or can do little."""
+"""A real process in a real terminal that goes away, interrupts it, or lacks features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker, as a process over pipes: what it measures, how it fails, how it ends."""
+"""The worker as a process over pipes: its measurements, its failures, its end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(gpt2_directory: Path) -> Iterator[WorkerProcess]:
-    """A worker with the tiny gpt2 loaded, shared by most tests here."""
+    """Start a worker with the tiny gpt2 loaded, shared by most tests here."""
     process = WorkerProcess("w1")
     process.load(Cell(id="c0", model=str(gpt2_directory)))
     yield process

@@ -1,4 +1,4 @@
-"""What needs a GPU, the device's clock on made-up events, and real pretrained weights."""
+"""Tests that need a GPU, the device's clock on made-up events, and real pretrained weights."""
 
 from __future__ import annotations
 

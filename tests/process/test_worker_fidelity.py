@@ -22,7 +22,7 @@ KINDS = ("gpt2", "t5", "bert")
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[WorkerProcess]:
-    """One for all: it must be able to load one model after the other."""
+    """Start one worker for all tests: it must be able to load one model after the other."""
     process = WorkerProcess()
     yield process
     process.close()
@@ -48,7 +48,7 @@ def compare(
 
 
 def changed(path: Path, to: Path, name: str, change: float) -> Path:
-    """A copy of a model whose tensors with `name` in theirs are multiplied."""
+    """Copy a model and multiply its tensors whose names contain `name`."""
     to.mkdir()
     (to / "config.json").write_bytes((path / "config.json").read_bytes())
     tensors = load_file(path / "model.safetensors")

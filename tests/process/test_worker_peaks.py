@@ -1,4 +1,4 @@
-"""When a worker measures what its device can do."""
+"""The moment at which a worker measures the peaks of its device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers over real (tiny) models: the same answers in every scenario, and how they give up."""
+"""Servers over real (tiny) models: the same answers in every scenario, and cancelled servers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def model(gpt2: Path) -> Any:
 
 
 class Client:
-    """An inbox whose requests have all come, that is closed when all are answered."""
+    """An inbox with all requests in it, closed when all are answered."""
 
     def __init__(self, target: Cell, count: int) -> None:
         self.inbox = CommandQueue()
@@ -76,7 +76,7 @@ class Client:
 def answers(
     model: Any, target: Cell, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> dict[int, list[int]]:
-    """The tokens of each request, which an event has as their hash alone."""
+    """Return the tokens of each request, which an event has as their hash alone."""
     import torch
 
     from txtop.worker.serving import batch_server, continuous_server
@@ -110,7 +110,7 @@ def answers(
 
 
 def tied(model: Any, prompt: list[int], before: list[int]) -> bool:
-    """Whether the two likeliest tokens after that are next to equal."""
+    """Return True if the two likeliest next tokens are nearly equal."""
     import torch
 
     with torch.inference_mode():
@@ -177,7 +177,7 @@ def worker() -> Iterator[WorkerProcess]:
 
 
 def serve(worker: WorkerProcess, target: Cell, count: int) -> list[events.Request]:
-    """One whole serving cell in a worker."""
+    """Serve one whole cell in a worker and return its requests."""
     start = len(worker.seen)
     worker.send(
         commands.Prepare(cell=target), commands.Serve(cell=target.id), *arrive(target, count)

@@ -27,9 +27,9 @@ def plan_with(**changed: object) -> Plan:
 def conduct(
     plan: Plan, e2e_ms: Duration, gpu: Callable[[float], dict[str, float | None]] | None = None
 ) -> tuple[SessionState, CellState, CellSchedule]:
-    """Answers every block with iterations whose place in the cell gives their duration.
+    """Answer every block with iterations whose place in the cell gives their duration.
 
-    `gpu` gives a GPU's telemetry after so many seconds; it is read five times a second.
+    `gpu` returns a GPU's telemetry at a time in seconds; it is read five times a second.
     """
     header = streams.stream(plan)[0]
     session = fold_all([header])

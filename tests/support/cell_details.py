@@ -46,7 +46,9 @@ def story(
     gpus: int = 0,
     until: int | None = None,
 ) -> SessionState:
-    """One cell, whose `slow` iterations take twice as long; up to iteration `until`."""
+    """Return the state of one cell whose `slow` iterations take twice as long, up to iteration
+    `until`.
+    """
     made: list[AnyEvent] = [ui_events.header(session_plan)]
     for event in ui_events.Story(session_plan, gpus=gpus).cell(session_plan.cells[0]):
         if isinstance(event, events.Iteration):

@@ -1,4 +1,4 @@
-"""Which rows of fault_rows.toml have a test, found by reading the tests' markers."""
+"""The rows of fault_rows.toml that have a test, by the markers of the tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from support.paths import TESTS
 
 
 def rows() -> dict[int, str]:
-    """Every row's title by its number."""
+    """Return every row's title by its number."""
     return {int(number): title for number, title in _table()["rows"].items()}
 
 
 def built() -> set[int]:
-    """The rows that must have a test today."""
+    """Return the rows that must have a test today."""
     return set(_table()["built"])
 
 
 def tested(folder: Path = TESTS) -> dict[int, list[str]]:
-    """The files whose tests carry a row's marker, `@pytest.mark.fault(row, ...)`, by row."""
+    """Return the files whose tests carry a row's marker, `@pytest.mark.fault(row, ...)`, by row."""
     files_of_row: dict[int, list[str]] = {}
     for file in sorted(folder.rglob("test_*.py")):
         for number in sorted(set(_markers(ast.parse(file.read_text())))):

@@ -1,7 +1,7 @@
-"""Conducts a run of the fake worker on a disk that is soon full; the rest is said by exit code.
+"""Conduct a run of the fake worker on a disk that soon fills; the exit code is the result.
 
 `python full_disk.py FOLDER ITERATIONS [BYTES]`: with BYTES the limit is this process's largest
-file, without it the folder is on a small file system. Prints where it listens.
+file, without it the folder is on a small file system. Prints the address on which it listens.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""SIGKILL at a drawn moment, of every kind of process in turn: what is left, and its resume.
+"""Kill every kind of process in turn by SIGKILL at a drawn moment, check the log, and resume.
 
-`python tests/support/kills.py [--runs 200] [--seed N]` measures a tiny model in each run. It
-prints the seed, each run, and the counts of each role; the exit code is 1 when
-anything did not hold.
+`python tests/support/kills.py [--runs 200] [--seed N]` measures a tiny model in each run. It prints
+the seed, each run, and the counts of each role; the exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SCREEN = "import sys; sys.argv[1:] = {!r}; from txtop.__main__ import main; sys.
 
 @dataclass
 class Fate:
-    """One run: who was killed and when, what did not hold."""
+    """The outcome of one run: the process killed and when, and the checks that failed."""
 
     role: str
     after_s: float
@@ -104,7 +103,7 @@ class Trial:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
 
     def has_telemetry(self) -> bool:
-        """Whether telemetry has begun."""
+        """Return True once telemetry has begun."""
         try:
             return b'"kind":"telemetry"' in (self.session / LOG_NAME).read_bytes()
         except OSError:
@@ -118,7 +117,7 @@ class Trial:
             return None
 
     def find(self, role: str, runner: psutil.Process) -> int | None:
-        """The process that plays `role` now."""
+        """Return the process that has `role` now."""
         if role in ("screen", "headless"):
             return self.command_pid
         if role == "runner":
@@ -143,7 +142,7 @@ class Trial:
 
 
 def until(seen: object, seconds: float) -> bool:
-    """Whether `seen()` came true in time."""
+    """Wait until `seen()` is true; return False if it was not in time."""
     give_up_s = time.monotonic() + seconds
     while not seen():  # type: ignore[operator]
         if time.monotonic() > give_up_s:
@@ -155,7 +154,7 @@ def until(seen: object, seconds: float) -> bool:
 def kill_one(
     role: str, after_s: float, folder: Path, model: str, iterations: int, env: dict[str, str]
 ) -> Fate:
-    """Starts a run, kills `role` that long after telemetry began, looks, and resumes."""
+    """Start a run, kill `role` that long after telemetry began, check, and resume."""
     fate = Fate(role, after_s)
     trial = Trial(folder, model, iterations, role, env)
     try:
@@ -228,7 +227,7 @@ def _resume(fate: Fate, trial: Trial) -> None:
 def fates(
     runs: int, seed: int, model: str, iterations: int, longest_s: float, env: dict[str, str]
 ) -> Iterator[Fate]:
-    """As many trials, the roles in turn, each moment drawn from `seed`."""
+    """Run as many trials, the roles in turn, each moment drawn from `seed`."""
     draw = random.Random(seed)
     for number in range(runs):
         with tempfile.TemporaryDirectory(prefix="txtop-kills-") as folder:

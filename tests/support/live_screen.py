@@ -1,4 +1,4 @@
-"""The live screen in an application that is nothing else."""
+"""The live screen in an application that has nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 
 
 class Bench(App[None]):
-    """An application that is nothing but the screen."""
+    """An application that has nothing but the screen."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Programs that put a screen on a terminal: the home screen, and one of a run that is made up."""
+"""Programs that put a screen on a terminal: the home screen, and one of a made-up run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
 
 
 def live(folder: Path, *, obeys: bool = True, on_hangup: str = "continue") -> str:
-    """A screen that follows a run whose runner is made up; the actions sent to it go to the file `asked`."""
+    """Return a screen that follows a made-up run; the actions sent to it go to the file `asked`."""
     return LIVE.format(folder=str(folder), obeys=obeys, on_hangup=on_hangup)
 
 

@@ -35,7 +35,9 @@ def plan(models: tuple[str, ...] = ("gpt2", "t5-small"), iterations: int = 12) -
 
 
 def stream(session_plan: Plan | None = None) -> list[AnyEvent]:
-    """Header to `ended`: each iteration has TTFT 20 ms, then three gaps of 10 + index ms."""
+    """Return the header to `ended`: each iteration has TTFT 20 ms, then three gaps of 10 + index
+    ms.
+    """
     session_plan = session_plan or plan()
     at = 1_000 * MS
     made: list[AnyEvent] = [
@@ -125,7 +127,7 @@ def telemetry(at_ns: int) -> events.Telemetry:
 
 
 def write(path: Path, made: list[AnyEvent]) -> bytes:
-    """Writes a log; returns its bytes."""
+    """Write a log and return its bytes."""
     body = b"".join(map(codec.encode_event, made))
     path.write_bytes(body)
     return body

@@ -1,4 +1,4 @@
-"""This user's own defaults: read, checked, written back, and what goes before them."""
+"""The user's own defaults: read, checked, written back, and overridden by options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from txtop.ui.modes import LiveMode
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the settings of this test live; there are none yet."""
+    """Return the path of this test's settings; there are none yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("TXTOP_SESSION_DIR", raising=False)
     (tmp_path / "txtop").mkdir()

@@ -1,4 +1,4 @@
-"""Two sets of sessions against each other, through the command line."""
+"""Two sets of sessions compared through the command line."""
 
 from __future__ import annotations
 

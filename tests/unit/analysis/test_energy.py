@@ -1,4 +1,4 @@
-"""Energy, power and utilisation under a cell, from telemetry whose sums can be done by hand."""
+"""Energy, power and utilisation of a cell, from telemetry whose sums can be done by hand."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Values = dict[str, float | None]
 def session(
     values_at: Callable[[float], Values], device: str = GPU, name: str = GPU
 ) -> SessionState:
-    """Ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s."""
+    """Return ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s."""
     header, segment = streams.stream()[:2]
     start = header.t_ns
     state = fold_all([header, segment])
@@ -48,7 +48,7 @@ def session(
 
 
 def idle_then_busy(s: float) -> Values:
-    """50 W until 3 s, then 250 W, by the counter and by the power alike."""
+    """Return 50 W until 3 s, then 250 W, by the counter and by the power alike."""
     return {"power_w": 50.0 if s < 3 else 250.0, "energy_j": 50 * min(s, 3) + 250 * max(0, s - 3)}
 
 

@@ -1,4 +1,4 @@
-"""MBU, MFU and ceilings of a cell, from recorded events; unknown is a reason and never a number."""
+"""MBU, MFU and ceilings of a cell, from recorded events; without a value there is a reason."""
 
 from __future__ import annotations
 

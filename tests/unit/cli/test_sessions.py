@@ -1,4 +1,4 @@
-"""`txtop sessions`: list, search, rename, delete, and a warning when they are many."""
+"""`txtop sessions`: list, search, rename, delete, and a warning when there are many."""
 
 from __future__ import annotations
 

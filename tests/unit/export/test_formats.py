@@ -1,4 +1,4 @@
-"""Each export format, loaded as its users load it and held against the samples themselves."""
+"""Each export format, loaded as its users load it and compared with the samples themselves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DECODES_S = [3 * (10 + index % 3) / 1000 for index in range(2, 14)]
 
 
 def stream(session_plan: Plan | None = None) -> list[events.AnyEvent]:
-    """That of `streams` without its trend: gaps of 10 to 12 ms in turn."""
+    """Return the stream of `streams` without its trend: gaps of 10 to 12 ms in turn."""
     made = streams.stream(session_plan)
     for event in made:
         if isinstance(event, events.TokenTimings):
@@ -118,7 +118,7 @@ def test_money_only_where_a_price_is_given() -> None:
 
 @pytest.mark.parametrize("format", ["llama-bench", "optimum-benchmark", "benchmark_v2"])
 def test_samples_are_those_of_the_steady_part(format: str) -> None:
-    """The first three of twelve iterations are twice as long: warm-up went on."""
+    """The first three of twelve iterations are twice as long, as in a longer warm-up."""
     made = stream()
     for event in made:
         if isinstance(event, events.Iteration) and event.role == "measured" and event.index < 5:

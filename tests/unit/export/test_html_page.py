@@ -67,7 +67,7 @@ class Tags(HTMLParser):
 
 
 def assert_inert(body: str) -> None:
-    """Nothing runs, nothing is fetched, nothing is hidden."""
+    """Check that nothing runs, nothing is fetched, nothing is hidden."""
     tags = Tags(body)
     assert not tags.names & {"script", "img", "a", "iframe", "object", "link", "foreignobject"}
     for name, value in tags.attributes:

@@ -1,4 +1,4 @@
-"""Cells that served requests, in everything that is printed or written of a session."""
+"""Cells that served requests, in the printed and the exported forms of a session."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def served(
     full: bool = False,
     faster: float = 1.0,
 ) -> list[AnyEvent]:
-    """The session of `streams`, in which cells with a load answer requests: 5 ms of queue, then
-    20 ms to the first token and 10 ms to each of three more, all `slow` times as long."""
+    """Return the session of `streams`, in which cells with a load answer requests: 5 ms of queue,
+    then 20 ms to the first token and 10 ms to each of three more, all `slow` times as long.
+    """
     loads = {cell.id: cell.serving for cell in session_plan.cells if cell.serving is not None}
     bf16 = {cell.id for cell in session_plan.cells if cell.precision == "bf16"}
     made: list[AnyEvent] = []

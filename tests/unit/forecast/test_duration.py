@@ -1,4 +1,4 @@
-"""What a run will take, guessed from what runs took on this machine."""
+"""The estimated duration of a run, from runs on this machine."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_failed_cells_and_those_of_an_ab_teach_nothing(tmp_path: Path) -> None:
 
 
 def compared(seconds: float, positions: int) -> list[AnyEvent]:
-    """fp32 and bf16, and `seconds` after them their outputs compared."""
+    """Return fp32 and bf16, and their outputs compared `seconds` after them."""
     made = session(cells=2)
     ended = made.pop()
     header = made[0]

@@ -1,4 +1,4 @@
-"""A matrix before it is measured: what fits, what is refused, and what it will take."""
+"""A matrix before it is measured: cells that fit, cells that are refused, and its duration."""
 
 from __future__ import annotations
 

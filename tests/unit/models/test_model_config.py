@@ -1,4 +1,4 @@
-"""What is known of models without torch."""
+"""Facts about models that need no torch."""
 
 from __future__ import annotations
 

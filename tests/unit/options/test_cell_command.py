@@ -1,4 +1,4 @@
-"""The command under a cell measures just that cell again: read back by the command line itself."""
+"""The command shown for a cell measures just that cell again, as the command line reads it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NUMBERS = st.integers(1, 300)
 
 
 def planned(line: str) -> Plan:
-    """What the command line makes of it; nothing is started."""
+    """Return the plan that the command line builds; nothing is started."""
     arguments = shlex.split(line)
     assert arguments[0] == "txtop"
     got: list[Plan] = []
@@ -53,7 +53,7 @@ def planned(line: str) -> Plan:
 
 
 def rules(plan: Plan) -> Plan:
-    """The plan without its cells, and without the preset, which is spelled out."""
+    """Return the plan without its cells, and without the preset, which is spelled out."""
     return msgspec.structs.replace(plan, cells=(), preset=None, scale="full")
 
 
@@ -121,7 +121,7 @@ PROMISES = st.fixed_dictionaries(
 
 @st.composite
 def served(draw: st.DrawFn) -> Cell:
-    """Any cell that a command line asks for with requests that come."""
+    """Draw any cell with a load that a command line can express."""
     scenario = draw(st.sampled_from(SERVED))
     rates = st.sampled_from(("sweep", "2", "0.1", "1e-5")) | st.floats(1e-6, 1e6).map(repr)
     options = ServingOptions(

@@ -1,4 +1,4 @@
-"""What is asked, written as a command line, is asked again by it."""
+"""Options formatted as a command line are parsed to the same plan."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from txtop.plan.serving import SCENARIOS
 
 @pytest.fixture(scope="module")
 def begun() -> Any:
-    """The plans that a command line begins, none of which is run."""
+    """Collect the plans that a command line begins, none of which is run."""
     plans: list[Plan] = []
 
     def begin(plan: Plan, *_options: object) -> int:
@@ -53,7 +53,7 @@ AMOUNTS = st.floats(1e-3, 86_400) | st.sampled_from([30.0, 45.0])
 
 @st.composite
 def asking(draw: st.DrawFn) -> RunOptions:
-    """Anything that a command line can ask for."""
+    """Draw any options that a command line can express."""
     options = RunOptions(
         models=draw(st.none() | st.lists(NAMES | TEXTS, min_size=1, max_size=3)),
         precisions=draw(some(PRECISIONS)),
@@ -106,7 +106,7 @@ PAIRS = "-odd 'pairs'.csv"
 
 @pytest.fixture(scope="module")
 def beside_pairs(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The current directory holds a file of lengths whose name is hard to write."""
+    """Enter a directory that holds a file of lengths whose name is hard to quote."""
     folder = tmp_path_factory.mktemp("lengths")
     (folder / PAIRS).write_text("prompt,new\n12,3\n40,8\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +120,7 @@ RATES = st.sampled_from(["sweep", "1e-3", "2.50", " 3"]) | st.floats(1e-6, 1e6).
 
 @st.composite
 def serving(draw: st.DrawFn) -> RunOptions:
-    """Anything that a command line can ask of a server, maybe beside whole batches."""
+    """Draw any load that a command line can express, possibly beside whole batches."""
     names = [*draw(SERVED), *draw(st.sampled_from([[], ["static"]]))]
     return RunOptions(
         models=["gpt2", "unknown"],

@@ -1,4 +1,4 @@
-"""Cells that make no sense are left out with a word."""
+"""Infeasible cells are left out with a reason."""
 
 from __future__ import annotations
 

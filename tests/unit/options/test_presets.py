@@ -1,4 +1,4 @@
-"""Runs with a name, and the published figures beside them."""
+"""Presets, and the published figures beside their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The matrix a command line spells, and the rule that ends a cell."""
+"""The matrix that a command line spells, and the rule that ends a cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command line says of serving becomes loads: each scenario with each of them."""
+"""Serving options are expanded to load patterns: each scenario with each load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of knobs: complete, and all that a new knob needs beside a field of `Cell`."""
+"""The table of knobs is complete: a new knob needs one line in it and one field of `Cell`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of txtop with one more line in the table and one more field."""
+    """Copy txtop with one more line in the table and one more field."""
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(PACKAGE, root / "txtop", ignore=shutil.ignore_patterns("__pycache__"))
     for name, mark, more in (
@@ -130,7 +130,7 @@ def test_a_new_knob_is_built_named_spelled_and_compared(copy: Path) -> None:
 
 
 def test_a_new_knob_is_exported(copy: Path) -> None:
-    """Of a session that was recorded before there was one it is the default."""
+    """A session recorded before the knob existed exports its default."""
     for name in os.listdir(PACKAGE.parent / "sessions"):
         out = python(
             copy,

@@ -1,4 +1,4 @@
-"""Requests drawn from a seed: the same for all that are compared, and as long as was asked."""
+"""Requests drawn from a seed are the same for all cells compared, with the chosen lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of a cell, and the figures that come from what it measured."""
+"""The course of a cell, and the figures computed from its samples."""
 
 from __future__ import annotations
 

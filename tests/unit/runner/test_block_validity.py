@@ -1,4 +1,4 @@
-"""Blocks in which the machine was not itself: found, repeated three times at most, and said."""
+"""Blocks in which the machine was disturbed are detected, repeated up to three times, reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALM: dict[str, float | None] = {
 
 
 def device(**series: list[float]) -> WatchedDevice:
-    """Readings five times a second from 0 s on."""
+    """Return readings five times a second from 0 s on."""
     session = SessionState()
     fold(session, streams.stream()[0])
     start = streams.stream()[0].t_ns

@@ -1,4 +1,4 @@
-"""GPUs under a scripted NVML: fields that fail, values that make no sense, devices that go."""
+"""GPUs under a scripted NVML: fields that fail, implausible values, devices that disappear."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Clock:
 
 @pytest.fixture
 def binding(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """NVIDIA's own `pynvml`, over the scripted library."""
+    """Load NVIDIA's own `pynvml` over the scripted library."""
     scenario.load(monkeypatch)
     return nvml_import.import_nvml()
 
@@ -182,7 +182,7 @@ def test_a_field_that_is_insane_or_unsupported_is_null_and_the_rest_is_read(
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a child, as a runner has a worker; this one does not descend from it."""
+    """Start a process with a child, as a runner has a worker, of which this one is no ancestor."""
     command = ["sh", "-c", "sleep 60 & echo $!; wait"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         yield process

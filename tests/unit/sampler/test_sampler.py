@@ -1,4 +1,4 @@
-"""When the sampler reads what."""
+"""The intervals at which the sampler reads its devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict of the overhead check, on simulated pairs, and what the check owes its machine."""
+"""The verdict of the overhead check, on simulated pairs, and how it leaves the machine."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def test_drift_cancels() -> None:
 
 
 def test_the_luck_of_a_start_widens_the_interval() -> None:
-    """Of 0.5 % in each arm: within one start turns agree to 0.1 %, and that must not count."""
+    """Starts vary by 0.5 % in each arm; turns within one start agree to 0.1 %, which must not
+    count.
+    """
     result, _, _ = _simulate(1.0, noise=0.001, luck=0.005)
     expected = 2.262 * 0.005 * 2**0.5 / 10**0.5
     assert result.mean.half_width == pytest.approx(expected, rel=0.6)

@@ -1,4 +1,4 @@
-"""Session files from elsewhere: within the types, but out to break whoever shows them."""
+"""Session files from elsewhere, within the types but made to break whatever shows them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _set(kind: type[AnyEvent], **facts: object) -> Callable[[list[AnyEvent]], No
 
 
 def _clock(made: list[AnyEvent]) -> None:
-    """Two segments of 292 years: together more than 63 bits of nanoseconds."""
+    """Return two segments of 292 years: together more than 63 bits of nanoseconds."""
     late = events.Telemetry(t_ns=BIG, device="host", values={"cpu_percent": 1.0})
     made[4:4] = [late, events.Segment(t_ns=0, boot_id="b", wall_s=1.0, pid=BIG), late]
 

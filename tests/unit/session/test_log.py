@@ -1,4 +1,4 @@
-"""What a log keeps, whatever happened to it: cuts, junk, two writers, another version."""
+"""A log after cuts, junk, two writers or another version: the complete records are kept."""
 
 from __future__ import annotations
 

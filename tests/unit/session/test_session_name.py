@@ -1,4 +1,4 @@
-"""A session is called what it is opened by, also once its folder or its file has another name."""
+"""A session has the name that it is opened by, also after its folder or file was renamed."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def slow(value: object) -> object:
 
 
 def record(folder: Path, made: list[AnyEvent], last_seq: int = 0) -> Path:
-    """Writes events as a runner does; `ended` gets its digest."""
+    """Write events as a runner does; `ended` gets its digest."""
     if not folder.exists():
         create_session_folder(folder)
     writer = LogWriter(folder)
@@ -46,7 +46,7 @@ def session(tmp_path: Path) -> Path:
 
 
 def twice_resumed(folder: Path) -> Path:
-    """Cut off, gone on with on a later boot, stopped, gone on with again."""
+    """Return a session that was cut off, resumed on a later boot, stopped and resumed again."""
     first = streams.stream()
     record(folder, first[:30])
     seq = 30
@@ -149,7 +149,7 @@ def test_a_newer_kind_is_counted_and_a_compressed_session_is_read(session: Path)
 
 
 def peak_mb(command: list[str]) -> tuple[int, float, str]:
-    """Exit code, peak memory and what was said, of a txtop command in a process of its own."""
+    """Return exit code, peak memory and output of a txtop command in a process of its own."""
     script = (
         "import resource, subprocess, sys;"
         "done = subprocess.run([sys.executable, '-m', 'txtop', *sys.argv[1:]],"

@@ -1,4 +1,4 @@
-"""Badges of fidelity: bands, floors, and what has none."""
+"""Badges of fidelity: bands, floors, and comparisons without a badge."""
 
 from __future__ import annotations
 

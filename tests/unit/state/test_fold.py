@@ -1,4 +1,4 @@
-"""The fold, the player on top of it, and the figures that come out of it."""
+"""The fold, the player on top of it, and the figures computed from it."""
 
 from __future__ import annotations
 

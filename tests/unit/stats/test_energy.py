@@ -100,7 +100,9 @@ def test_net_is_without_the_idle_power_all_the_while() -> None:
 
 @st.composite
 def readings(draw: st.DrawFn) -> tuple[list[int], list[float], tuple[int, int, int]]:
-    """Times at most a second apart, a value at each, and two adjacent intervals of 2 s or more."""
+    """Draw times at most a second apart, a value at each, and two adjacent intervals of 2 s or
+    more.
+    """
     steps = draw(st.lists(st.integers(S // 5, S), min_size=30, max_size=60))
     at = [int(t) for t in np.cumsum(steps)]
     values = draw(st.lists(st.floats(0, 1e6), min_size=len(at), max_size=len(at)))

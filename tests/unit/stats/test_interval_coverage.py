@@ -1,4 +1,4 @@
-"""How often the reported 95 % interval of a mean holds the true mean, over 4,000 sessions."""
+"""The share of 4,000 sessions whose reported 95 % interval of a mean contains the true mean."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def students(x: Floats) -> tuple[Floats, Floats]:
 
 
 def bcas(x: Floats, resamples: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """`intervals.compute_bca_interval` of every row at once: the same draws of places serve all
-    sessions."""
+    """Compute `intervals.compute_bca_interval` of every row at once: the same draws of places serve
+    all sessions.
+    """
     n = x.shape[1]
     places = np.random.RandomState(seed).randint(0, n, size=(resamples, n))
     weights = np.zeros((resamples, n))

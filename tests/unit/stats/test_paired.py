@@ -1,4 +1,4 @@
-"""The paired ratio against scipy and numpy, and how often its interval holds the truth."""
+"""The paired ratio against scipy and numpy, and the coverage of its interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.stats.paired import compute_paired_ratio
 
 
 def _pairs(n: int, ratio: float, noise: float, seed: int) -> tuple[list[float], list[float]]:
-    """`n` pairs that share a slow drift of 30 % and differ by `ratio`, with `noise` in each."""
+    """Return `n` pairs that share a slow drift of 30 % and differ by `ratio`, each with `noise`."""
     random = np.random.default_rng(seed)
     shared = 3.0 * np.exp(np.cumsum(random.normal(0, 0.3 / math.sqrt(n), n)))
     under = shared * np.exp(random.normal(0, noise / math.sqrt(2), n))

@@ -19,7 +19,7 @@ Queue = tuple[list[float], list[float], list[float]]
 
 
 def md1(load: float, count: int, seed: int) -> Queue:
-    """Arrivals, starts and ends of a server that takes 1 s a request."""
+    """Return arrivals, starts and ends of a server that takes 1 s a request."""
     random_ = random.Random(seed)
     at = free = 0.0
     arrivals, starts = [], []

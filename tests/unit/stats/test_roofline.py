@@ -1,4 +1,4 @@
-"""Bytes and FLOPs of a model, worked by hand, and shares of what a device allows."""
+"""Bytes and FLOPs of a model, worked by hand, and shares of a device's peak."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_flops_of_a_prompt_and_of_a_step() -> None:
 
 
 def test_a_prompt_is_the_sum_of_its_positions() -> None:
-    """Half of the square: position i attends to i + 1/2 of them, which is what c = 2 says."""
+    """Half of the square: position i attends to i + 1/2 of them, as c = 2 means."""
     steps = sum(
         roofline.compute_decode_flops(
             parameters=100, batch=1, context=i + 0.5, layers=3, attention=5

@@ -25,8 +25,9 @@ LOOKS = 200
 def _sessions(
     count: int, seed: int, *, effect: float = 0.0, drift: float = 0.0, noise: float = 0.02
 ) -> np.ndarray:
-    """d of each block of `count` sessions, from simulated requests in the order A B B A; B is
-    faster by `effect`, and everything slows down by `drift` across a session."""
+    """Return d of each block of `count` sessions, from simulated requests in the order A B B A; B
+    is faster by `effect`, and everything slows down by `drift` across a session.
+    """
     random = np.random.default_rng(seed)
     slower = np.log1p(drift * np.arange(LOOKS * 4) / (LOOKS * 4)).reshape(LOOKS, 4)
     log_ns = slower + random.normal(0, noise, (count, LOOKS, 4))
@@ -35,7 +36,7 @@ def _sessions(
 
 
 def _play(differences: np.ndarray) -> tuple[str | None, int, bool]:
-    """First verdict, the block that brought it, and whether 1 was ever excluded."""
+    """Return the first verdict, the block that brought it, and True if 1 was ever excluded."""
     sequence = ConfidenceSequence(MARGIN)
     verdict, at, excluded = None, 0, False
     for difference in differences.tolist():
@@ -128,7 +129,7 @@ def test_holm_adjusts_step_by_step() -> None:
 
 @pytest.mark.parametrize("kind", ["normal", "laplace", "outliers"])
 def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
-    """The rule for blocks that are dear: identical arms, 20 looks each."""
+    """The rule for blocks that are expensive: identical arms, 20 looks each."""
     random = np.random.default_rng(11)
     draw = {
         "normal": lambda: random.normal(0, 0.05, (2_000, 20)),

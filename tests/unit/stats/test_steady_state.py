@@ -1,4 +1,4 @@
-"""Warm-up, changepoints and trends: against ruptures and scipy, and at their edges."""
+"""Warm-up, changepoints and trends: against ruptures and scipy, and in edge cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live statistics against scipy, and at their edges."""
+"""The live statistics against scipy, and in edge cases."""
 
 import math
 
@@ -45,7 +45,7 @@ def test_the_reported_interval_changes_at_thirty() -> None:
 
 
 def test_anytime_interval_holds_at_every_look() -> None:
-    """Crossings between looks 10 and 200 stay near the nominal 5 %; a t interval's do not."""
+    """Crossings between looks 10 and 200 stay near the nominal 5 %; those of a t interval not."""
     random = np.random.RandomState(0)
     sessions, looks = 400, np.arange(10, 201)
     x = random.normal(0, 1, (sessions, 200))

@@ -1,4 +1,4 @@
-"""Two sets of times against each other: verdict, interval and test, with scipy as the oracle."""
+"""Two sets of times compared: verdict, interval and test, with scipy as the oracle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What devices can do at most, by their published figures."""
+"""The peaks of devices by their published figures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def test_what_only_looks_like_a_device_is_another(name: str) -> None:
 
 def test_the_table_is_dense_and_in_units_of_one() -> None:
     """Dense int8 is at most twice bf16 or fp16 with sums in fp32 (four times on a GeForce, which
-    halves those); a figure with sparsity would stand out."""
+    halves those); a figure with sparsity would exceed that.
+    """
     for name, peaks in read_table().items():
         half = peaks.flops_per_s["fp16"]
         assert 1e11 < peaks.bandwidth_bytes_per_s < 1e13, name

@@ -1,4 +1,4 @@
-"""The batching server on a clock that is not the wall's, against queueing theory."""
+"""The batching server on a simulated clock, against queueing theory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, 
 
 
 class Simulated:
-    """A clock and the orders that come on it."""
+    """A simulated clock and the orders that arrive on it."""
 
     def __init__(self, arrivals_ns: list[int]) -> None:
         self.now_ns = 0
@@ -44,7 +44,7 @@ class Simulated:
 def served(
     arrivals_ns: list[int], service_ns: int, max_batch: int = 1, max_wait_ns: int = 0
 ) -> list[tuple[int, list[int]]]:
-    """(start, numbers of the requests) of every batch."""
+    """Return start and request numbers of every batch."""
     clock = Simulated(arrivals_ns)
     batches: list[tuple[int, list[int]]] = []
 

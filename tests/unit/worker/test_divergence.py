@@ -1,4 +1,4 @@
-"""How far two outputs are apart, against a computation of another make."""
+"""The divergence of two outputs, against an independent computation."""
 
 from __future__ import annotations
 

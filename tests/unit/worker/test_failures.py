@@ -1,4 +1,4 @@
-"""Exceptions of the libraries, told apart."""
+"""Exceptions of the libraries, classified."""
 
 from __future__ import annotations
 

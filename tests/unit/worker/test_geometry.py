@@ -1,4 +1,4 @@
-"""What a model's speed depends on, counted in real models and held against torch's own counting."""
+"""The geometry of models, counted in real models and compared with torch's own counting."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SMALL: dict[str, Any] = {
 
 
 def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Family]:
-    """A built-in model of its real size without a byte of memory."""
+    """Return a built-in model of its real size without a byte of memory."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     entry = find_builtin(name)
@@ -73,7 +73,7 @@ def test_smollm2_has_a_third_of_its_heads_in_the_cache() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2", "SmolLM2-135M", "Qwen3-0.6B"])
 def test_torch_counts_the_same_flops_in_a_prefill(name: str) -> None:
-    """It counts products alone (no biases and norms) and the whole square of a causal attention."""
+    """torch counts products alone, without biases and norms, and all of a causal attention."""
     model, kind = shaped(name)
     built, length, batch = of(model, kind), 512, 2
     ids = torch.zeros(batch, length, dtype=torch.int64, device="meta")

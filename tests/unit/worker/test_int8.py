@@ -1,4 +1,4 @@
-"""int8: which recipe serves whom, how much of a model it reaches, and what is stored then."""
+"""int8: the recipe for a device and family, the share of a model converted, and the storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which attention kernel ran, by the names of the operators, and by real passes of tiny models."""
+"""The attention kernel that ran, by operators' names and by real passes of tiny models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What devices can do at most: the table, what two workers say, what is tried on this machine."""
+"""The peaks of devices as probed on this machine."""
 
 from __future__ import annotations
 

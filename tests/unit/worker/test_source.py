@@ -50,13 +50,13 @@ def test_names_that_can_be_nothing(model: str) -> None:
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """Answers as the Hub does for one good repository; others are gated, limited, or not there."""
+    """A Hub with one good repository; others are gated, limited, or missing."""
 
     files: ClassVar[dict[str, bytes]] = {}
     requested: ClassVar[list[str]] = []
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Print nothing."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -169,7 +169,7 @@ def test_a_full_disk_while_downloading(
 
 @pytest.fixture
 def silent_hub(empty_cache: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Takes connections and never answers."""
+    """Start a Hub that takes connections and never answers."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
