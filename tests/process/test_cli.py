@@ -102,7 +102,7 @@ TEXT = {
     "ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "prefill_tokens_per_s", "decode_tokens_per_s",
     "tokens_per_s", "sequences_per_s", "mbu", "mfu",
 }  # fmt: skip
-# Nothing is held against a model that sits in the caches.
+# A model that fits the caches has no peak to compare with.
 UNKNOWN_WHERE_TINY = {"mbu", "mfu"}
 ALWAYS = {
     "load_s", "load_import_s", "load_config_s", "load_weights_s", "load_to_device_s",

@@ -1,4 +1,4 @@
-"""A worker without torch over the real pipe. The model's name says how it behaves:
+"""A worker without torch over the real pipe. The model's name selects its behaviour:
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,

@@ -138,7 +138,7 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
             False,
             "14 iterations a cell; none was measured here before",
         ),
-        # bf16 is loaded for itself and held against fp32.
+        # bf16 is loaded for itself and compared with fp32.
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=100),
             PAST,

@@ -91,24 +91,24 @@ from txtop.plan import labels
 from txtop.analysis.compare import _build_match_key
 from txtop.options.command_line import format_cell_command, format_command
 from txtop.ui.models.matrix_choices import MatrixChoices
-asked = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
-plan = build_plan(asked)
+options = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
+plan = build_plan(options)
 plain, fancy = plan.cells
 choices = MatrixChoices()
 row = choices.named("made_ups")
 row.choose("fancy")
 arms = [ab_plan.parse_arm("--a", "made_up=plain"), ab_plan.parse_arm("--b", "made-up=fancy")]
-duel = ab_plan.build_ab_plan("gpt2", arms, {}, ab_plan.ABOptions())
+ab_test = ab_plan.build_ab_plan("gpt2", arms, {}, ab_plan.ABOptions())
 print(json.dumps({
     "cells": [c.made_up for c in plan.cells],
     "groups": plain.group != fancy.group,
     "short": [labels.format_short_label(c) for c in plan.cells],
     "names": labels.label_arms(plan.cells)[0],
-    "command": format_command(asked),
+    "command": format_command(options),
     "again": format_cell_command(plan, fancy),
-    "duel": format_cell_command(duel, duel.cells[0]),
+    "ab_plan": format_cell_command(ab_test, ab_test.cells[0]),
     "values": row.values,
-    "asked": choices.to_run_options().made_ups,
+    "chosen": choices.to_run_options().made_ups,
     "compared": _build_match_key(plain) != _build_match_key(fancy),
 }))
 """
@@ -122,9 +122,9 @@ def test_a_new_knob_is_built_named_spelled_and_compared(copy: Path) -> None:
         "names": ["plain finish", "fancy finish"],
         "command": "txtop run --made-ups plain fancy",
         "again": "txtop run --models gpt2 --made-ups fancy",
-        "duel": "txtop ab gpt2 --a precision=fp32 --b made_up=fancy",
+        "ab_plan": "txtop ab gpt2 --a precision=fp32 --b made_up=fancy",
         "values": ["plain", "fancy"],
-        "asked": ["plain", "fancy"],
+        "chosen": ["plain", "fancy"],
         "compared": True,
     }
 
