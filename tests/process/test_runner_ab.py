@@ -34,7 +34,7 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("txtop.runner.ab_run.RELOADED_TURN_NS", 10_000_000)
 
 
-def ab_plan(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
+def arms_plan(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
     chosen: dict[str, object] = {"warmup": 1, **rules}
     return ab_plan.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
 
@@ -56,7 +56,7 @@ def rounds(stream: list[events.AnyEvent]) -> list[ABBlock]:
 
 
 def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_path: Path) -> None:
-    run, stream = conduct(tmp_path, ab_plan())
+    run, stream = conduct(tmp_path, arms_plan())
     ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
     assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
@@ -73,7 +73,7 @@ def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_p
 
 
 def test_live_and_played_are_the_same(tmp_path: Path) -> None:
-    run, stream = conduct(tmp_path, ab_plan(blocks=4))
+    run, stream = conduct(tmp_path, arms_plan(blocks=4))
     played = fold_all(stream)
     assert json.to_json(played, FinalMetrics()) == json.to_json(run.state, FinalMetrics())
     assert ab_test_of(played).sequences["B"].looks == ab_test_of(run.state).sequences["B"].looks
@@ -82,25 +82,25 @@ def test_live_and_played_are_the_same(tmp_path: Path) -> None:
 
 
 def test_outputs_are_compared_before_anything_is_timed(tmp_path: Path) -> None:
-    _, stream = conduct(tmp_path, ab_plan(blocks=2))
+    _, stream = conduct(tmp_path, arms_plan(blocks=2))
     kinds = [type(e) for e in stream]
     assert kinds.index(events.Fidelity) < kinds.index(events.CellStarted)
     fidelity = next(e for e in stream if isinstance(e, events.Fidelity))
     assert (fidelity.cell, fidelity.reference, fidelity.positions) == ("B", "A", 2048)
     assert fidelity.texts is not None and "\x1b" not in fidelity.texts[0]
-    _, stream = conduct(tmp_path / "none", ab_plan(blocks=2, fidelity_positions=0))
+    _, stream = conduct(tmp_path / "none", arms_plan(blocks=2, fidelity_positions=0))
     assert events.Fidelity not in [type(e) for e in stream]
 
 
 def test_the_more_precise_arm_is_the_reference_wherever_it_stands(tmp_path: Path) -> None:
-    run, _ = conduct(tmp_path, ab_plan(knobs=(AB[1], AB[0]), blocks=2))
+    run, _ = conduct(tmp_path, arms_plan(knobs=(AB[1], AB[0]), blocks=2))
     assert list(run.state.fidelity) == [("A", "B")]
     assert run.state.output_of("B", "A") is run.state.output_of("A", "B") is not None
 
 
 def test_three_arms_take_turns_in_one_order_each_against_the_first(tmp_path: Path) -> None:
     knobs = (*AB, {"precision": "int8"})
-    run, stream = conduct(tmp_path, ab_plan(knobs=knobs, blocks=12))
+    run, stream = conduct(tmp_path, arms_plan(knobs=knobs, blocks=12))
     ab_test = ab_test_of(run.state)
     assert {s.alpha for s in ab_test.sequences.values()} == {0.025}
     assert ab_test.verdict("B") == "faster" and ab_test.verdict("C") == "equivalent"
@@ -115,7 +115,7 @@ def test_three_arms_take_turns_in_one_order_each_against_the_first(tmp_path: Pat
 def test_a_worker_that_is_killed_is_replaced_and_the_open_block_counts_for_nothing(
     tmp_path: Path,
 ) -> None:
-    run, stream = conduct(tmp_path, ab_plan("mortal"))
+    run, stream = conduct(tmp_path, arms_plan("mortal"))
     ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
     assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
@@ -133,7 +133,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_open_block_counts_for_nothi
 
 def test_a_worker_that_always_dies_costs_its_arm(tmp_path: Path) -> None:
     knobs = ({"precision": "fp32"}, {"model": "aborts"}, {"precision": "bf16"})
-    run, _ = conduct(tmp_path, ab_plan(knobs=knobs))
+    run, _ = conduct(tmp_path, arms_plan(knobs=knobs))
     assert statuses(run.state) == ["ok", "failed", "ok"]
     ab_test = ab_test_of(run.state)
     assert ab_test.verdict("C") == "faster" and ab_test.verdict("B", over=True) is None
@@ -144,7 +144,7 @@ def test_an_arm_whose_output_is_nan_is_not_measured_and_no_speed_is_claimed(
     tmp_path: Path,
 ) -> None:
     knobs = ({"precision": "fp32"}, {"model": "nan", "precision": "bf16"})
-    run, stream = conduct(tmp_path, ab_plan(knobs=knobs))
+    run, stream = conduct(tmp_path, arms_plan(knobs=knobs))
     ab_test = ab_test_of(run.state)
     assert statuses(run.state) == ["skipped", "rejected"]
     assert ab_test.verdict("B", over=True) is None and "INVALID" in ab_test.words("B")
@@ -154,7 +154,7 @@ def test_an_arm_whose_output_is_nan_is_not_measured_and_no_speed_is_claimed(
 
 @pytest.mark.fault(22)
 def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_path: Path) -> None:
-    plan = msgspec.structs.replace(ab_plan("crowded"), budget_s=1.0)
+    plan = msgspec.structs.replace(arms_plan("crowded"), budget_s=1.0)
     run, stream = conduct(tmp_path, plan)
     ab_test = ab_test_of(run.state)
     assert statuses(run.state) == ["ok", "ok"] and ab_test.reloaded
@@ -194,7 +194,7 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
     tmp_path: Path,
 ) -> None:
     """Ten palindromes of turns of at least 10 and 20 ms are 0.6 s."""
-    run, stream = conduct(tmp_path, ab_plan(budget_s=0.5))
+    run, stream = conduct(tmp_path, arms_plan(budget_s=0.5))
     ab_test = ab_test_of(run.state)
     assert all(b.paired for b in rounds(stream))
     order = [e.cell for e in stream if isinstance(e, events.Iteration) and e.role == "measured"]
@@ -204,7 +204,7 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
 
 
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", ab_plan(blocks=6)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=6)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
     run.conductor.control.handle(control_protocol.ControlRequest(do="pause", who="t"))
     run.until(lambda: run.state.paused)
@@ -216,7 +216,7 @@ def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
 
 
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", ab_plan(blocks=100)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
     run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
@@ -228,7 +228,7 @@ def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> Non
 
 @pytest.mark.fault(36)
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", ab_plan(blocks=100)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
@@ -244,7 +244,7 @@ def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
 
 
 def test_a_comparison_whose_worker_dies_costs_its_badge_alone(tmp_path: Path) -> None:
-    run, _ = conduct(tmp_path, ab_plan("mute", blocks=2))
+    run, _ = conduct(tmp_path, arms_plan("mute", blocks=2))
     assert statuses(run.state) == ["ok", "ok"]
     output = run.state.output_of("B", "A")
     assert output is not None and "SIGABRT" in output.failed
@@ -253,7 +253,7 @@ def test_a_comparison_whose_worker_dies_costs_its_badge_alone(tmp_path: Path) ->
 def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     from txtop.runner.conductor import Conductor
 
-    run = Run(tmp_path / "s", ab_plan(blocks=12)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=12)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
