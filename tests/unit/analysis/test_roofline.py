@@ -27,8 +27,8 @@ from txtop.state.snapshot import restore_snapshot, take_snapshot
 
 
 def exported(state: SessionState) -> dict[str, Any]:
-    metrics: dict[str, Any] = json.loads(to_json(state, FinalMetrics()))["cells"][0]["metrics"]
-    return metrics
+    figures: dict[str, Any] = json.loads(to_json(state, FinalMetrics()))["cells"][0]["metrics"]
+    return figures
 
 
 def shares(state: SessionState) -> dict[str, Any]:
@@ -43,17 +43,17 @@ def standing(state: SessionState) -> roofline.RooflinePosition | None:
 
 
 def test_the_export_states_both() -> None:
-    metrics = exported(told())
+    figures = exported(told())
     # Context 8 + (4 - 2) / 2 = 9, and one position written.
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728)
-    tpot_s = metrics["tpot_ms"]["mean"] / 1000
-    assert metrics["mbu"]["mean"] == pytest.approx(step / tpot_s / 50e9 * 100, rel=1e-6)
-    assert metrics["mbu"]["notes"] == ["of 50 GB/s as measured here, threads: 1"]
+    tpot_s = figures["tpot_ms"]["mean"] / 1000
+    assert figures["mbu"]["mean"] == pytest.approx(step / tpot_s / 50e9 * 100, rel=1e-6)
+    assert figures["mbu"]["notes"] == ["of 50 GB/s as measured here, threads: 1"]
     flops = 2 * (8 * (2 * 85_056_000 + 2 * 12 * 768 * 8) + 2 * 38_597_376)
-    assert metrics["mfu"]["mean"] == pytest.approx(flops / 0.020 / 4e12 * 100, rel=1e-6)
-    assert metrics["mfu"]["notes"] == ["of 4000 GFLOP/s in fp32 as measured here, threads: 1"]
-    assert metrics["mbu"]["unit"] == metrics["mfu"]["unit"] == "%"
-    assert metrics["mbu"]["n"] == metrics["tpot_ms"]["n"] and len(metrics["mbu"]["ci95"]) == 2
+    assert figures["mfu"]["mean"] == pytest.approx(flops / 0.020 / 4e12 * 100, rel=1e-6)
+    assert figures["mfu"]["notes"] == ["of 4000 GFLOP/s in fp32 as measured here, threads: 1"]
+    assert figures["mbu"]["unit"] == figures["mfu"]["unit"] == "%"
+    assert figures["mbu"]["n"] == figures["tpot_ms"]["n"] and len(figures["mbu"]["ci95"]) == 2
 
 
 def test_the_ceiling_is_what_the_memory_allows_at_this_batch_and_context() -> None:
@@ -96,9 +96,9 @@ def test_far_from_both_roofs_neither_is_blamed() -> None:
 
 def test_over_everything_there_is_an_error_and_no_number() -> None:
     state = told(peaks=PEAKS | {"bandwidth_bytes_per_s": 20e9})
-    metrics = shares(state)
-    assert metrics["mbu"]["mean"] is None and metrics["mfu"]["mean"] is not None
-    assert metrics["mbu"]["notes"][0] == "accounting error: over 100 %"
+    figures = shares(state)
+    assert figures["mbu"]["mean"] is None and figures["mfu"]["mean"] is not None
+    assert figures["mbu"]["notes"][0] == "accounting error: over 100 %"
     now = standing(state)
     assert now is not None and now.error
     assert (now.mbu, now.share, now.bound, now.lift) == (None, None, None, None)
@@ -150,11 +150,11 @@ def test_what_is_not_known_is_null_with_a_note(
 
 def test_an_encoder_has_no_decode_step() -> None:
     state = told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}})
-    metrics = exported(state)
-    assert "mbu" not in metrics
+    figures = exported(state)
+    assert "mbu" not in figures
     flops = 2 * (8 * (2 * 85_056_000 + 4 * 12 * 768 * 8) + 2 * 38_597_376)
-    forward_s = 2 / metrics["sequences_per_s"]["mean"]
-    assert metrics["mfu"]["mean"] == pytest.approx(flops / forward_s / 1e11 * 100, rel=1e-6)
+    forward_s = 2 / figures["sequences_per_s"]["mean"]
+    assert figures["mfu"]["mean"] == pytest.approx(flops / forward_s / 1e11 * 100, rel=1e-6)
     assert roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"]) is None
     now = standing(state)
     # The mean of 20 + 3 x (10 + index) ms over the iterations 2 to 13 is 72.5 ms.
@@ -210,9 +210,9 @@ def test_one_new_token_has_a_prefill_alone() -> None:
             event = streams.load(event.t_ns, event.cell, geometry=GPT2)
             made.append(events.DevicePeaks(t_ns=event.t_ns, **PEAKS))
         made.append(event)
-    metrics = shares(fold_all(made))
-    assert (metrics["mbu"]["mean"], metrics["mbu"]["notes"]) == (None, ["one new token"])
-    assert metrics["mfu"]["mean"] is not None
+    figures = shares(fold_all(made))
+    assert (figures["mbu"]["mean"], figures["mbu"]["notes"]) == (None, ["one new token"])
+    assert figures["mfu"]["mean"] is not None
 
 
 def columns(state: SessionState) -> Sequence[str]:
