@@ -240,7 +240,7 @@ def test_one_new_token_is_a_null_metric_with_a_note(tmp_path: Path) -> None:
     assert cell["status"] == "ok"
     assert cell["metrics"]["ttft_ms"]["n"] == 3
     assert cell["metrics"]["tpot_ms"]["mean"] is None
-    assert cell["metrics"]["tpot_ms"]["notes"] == ["null: one new token"]
+    assert cell["metrics"]["tpot_ms"]["notes"] == ["no value: one new token"]
     assert "only 3 samples" in cell["notes"] and "only 3 samples" in done.stderr
 
 

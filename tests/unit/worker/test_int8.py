@@ -69,7 +69,7 @@ def test_all_of_gpt2_is_converted(name: str, tmp_path: Path) -> None:
 def test_without_conv1d_only_the_head_of_gpt2_is_reached(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "_conv1d_to_linear", lambda _: None)
+    monkeypatch.setattr(int8, "_replace_conv1d", lambda _: None)
     _, share = int8.convert(gpt2(tmp_path), name)
     head = tiny_models.VOCABULARY * tiny_models.WIDTH
     blocks = 2 * 12 * tiny_models.WIDTH**2
