@@ -18,7 +18,7 @@ from txtop.options.help_groups import OUTPUT
 from txtop.settings import OnHangup
 
 NameOption = Annotated[
-    str | None, Parameter(group=OUTPUT, help="name of the session; default its local time")
+    str | None, Parameter(group=OUTPUT, help="name of the session; default local time")
 ]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
 WarmupCutOption = Annotated[

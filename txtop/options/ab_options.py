@@ -49,7 +49,7 @@ else:
 class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
-    margin: Annotated[str, Parameter(help="the smallest difference that matters; 2% or 0.02")] = (
+    margin: Annotated[str, Parameter(help="smallest difference that matters; 2% or 0.02")] = (
         f"{DEFAULT_MARGIN:.0%}"
     )
     budget: Annotated[
@@ -65,7 +65,7 @@ class ABRuleOptions:
         Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
     ] = None
     seed: Annotated[
-        int, Parameter(group=WHAT, help="seed of inputs, random weights, order of turns")
+        int, Parameter(group=WHAT, help="seed of inputs, weights and order of turns")
     ] = 0
     fidelity_positions: Annotated[
         int | None,

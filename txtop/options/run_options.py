@@ -132,7 +132,7 @@ class CommonOptions:
         Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
     ] = None
     seed: Annotated[
-        int | None, Parameter(group=WHAT, help="seed of inputs, random weights, traffic; default 0")
+        int | None, Parameter(group=WHAT, help="seed of inputs, weights and traffic; default 0")
     ] = None
     fidelity_positions: Annotated[
         int | None,
