@@ -22,7 +22,7 @@ from txtop.selftest.screen_arm import ScreenArm
 SLICE_S = 1.0
 TURNS = "ABBAABBAAB"
 AT_ONCE = 512
-QUESTION = b"leave it running"
+QUESTION = b"keep running in the background"
 PATIENCE_S = 10.0
 
 

@@ -69,7 +69,7 @@ def test_two_terminals_show_the_same_and_leaving_either_changes_nothing(
             second.read_for(0.3)
         assert len(figures(first)) > 5
         first.type("q")
-        first.wait_for("leave it running")
+        first.wait_for("keep running in the background")
         first.type("l")
         first.wait_for(first.ended)
         status = run.status()

@@ -140,7 +140,7 @@ def test_any_size_and_a_storm_of_resizes(env: dict[str, str | None], running: Pa
         process.resize(80, 24)
         process.wait_for("gpt2")
         process.type("q")
-        process.wait_for("leave it running")
+        process.wait_for("keep running in the background")
         process.type("l")
         process.wait_end(3.0)
         assert process.status == 0 and b"Traceback" not in process.raw

@@ -191,7 +191,7 @@ async def test_a_recording_that_cannot_be_read_ends_the_screen(tmp_path: Path) -
     assert isinstance(app.error, SessionError)
 
 
-async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -> None:
+async def test_help_palette_theme_and_screenshot(recording: Path, tmp_path: Path) -> None:
     async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("question_mark")
@@ -248,7 +248,7 @@ def test_times_as_people_write_them(typed: str, seconds: float | None) -> None:
 
 def test_the_palette_finds_by_word_and_by_letters() -> None:
     assert find_commands("live", "skip")[0].action == "skip_cell"
-    assert find_commands("live", "svg")[0].action == "app.picture"
+    assert find_commands("live", "svg")[0].action == "app.save_screenshot"
     assert find_commands("replay", "cell") and not find_commands("home", "zzz")
 
 

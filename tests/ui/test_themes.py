@@ -64,7 +64,7 @@ GOOD = (resources.find_directory("themes") / "txtop-dark.toml").read_text()
         ('ok = "#7fce92"', 'ok = "green"', "ok has to be #rrggbb"),
         ('bg = "#0e1116"', 'bg = "default"', "default both, or neither"),
         ('bg = "#0e1116"', 'bg = "dim"', "bg has to be"),
-        ("[colours]", '[colours]\nborders = "#000000"', "borders is no role"),
+        ("[colours]", '[colours]\nborders = "#000000"', "borders is not a role"),
         ('name = "txtop-dark"', 'name = "../x"', "`name`"),
         ("dark = true", "dark = 1", "`dark`"),
         ("[colours]", "[colors]", "[colours] is missing"),

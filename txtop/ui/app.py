@@ -282,8 +282,9 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     # Leaving
 
     def interrupt(self) -> None:
-        """Stop the run after the step at hand. The second time, without a run, or on one that was
-        started elsewhere, leave at once.
+        """Stop the run after the current iteration.
+
+        The second time, without a run, or on one that was started elsewhere, leave at once.
 
         Called for ctrl+c and, from the guard's thread, for SIGINT and SIGTERM, so it works even
         while the terminal takes no output.
@@ -344,7 +345,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         if isinstance(self._driver, TerminalDriver) and not self._driver.suspend_group():
             self.say("no shell is waiting behind this screen")
 
-    # Help, themes, pictures
+    # Help, themes, screenshots
 
     def action_help(self) -> None:
         self.push_screen(HelpDialog(self.mode_screen.kind))
@@ -389,10 +390,10 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         kept = settings.save_theme(name)
         self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
 
-    def action_picture(self) -> None:
+    def action_save_screenshot(self) -> None:
         svg = self.export_screenshot(title="txtop")
         path = save_screenshot(svg)
         if path is None:
-            self.say("no folder to write a picture in", "error")
+            self.say("no folder to save a screenshot in", "error")
         else:
-            self.say(f"picture saved: {path}")
+            self.say(f"screenshot saved: {path}")

@@ -72,7 +72,7 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
     KeyCommand("t", "t", "next theme", "app.next_theme"),
     KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
-    KeyCommand("s", "s", "save a screenshot (SVG)", "app.picture"),
+    KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot"),
     KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
     KeyCommand("question_mark,f1", "?", "help", "app.help"),
     KeyCommand("escape", "esc", "back", "back"),
@@ -111,7 +111,7 @@ def build_footer_keys(
     room; `typing` means that keys are text now.
     """
     if typing and panel:
-        return ("enter", "keep these words"), ("esc", "show all again")
+        return ("enter", "keep filter"), ("esc", "clear filter")
     if typing:
         return ("enter", "apply"), ("esc", "cancel")
     hints: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))

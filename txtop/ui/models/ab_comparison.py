@@ -17,7 +17,12 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
-from txtop.ui.models.ab_divergence import NO_DIVERGENCE, ABDivergenceView, build_ab_divergence
+from txtop.ui.models.ab_divergence import (
+    NO_DIVERGENCE,
+    ABDivergenceView,
+    build_ab_divergence,
+    is_comparison_pending,
+)
 
 # Beyond these the funnel drops the oldest looks but the first.
 MAX_LOOKS = 240
@@ -247,7 +252,7 @@ def _judge(look: Look, margin: float) -> SequentialVerdict | None:
 
 def _fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, str]:
     """Return the badge, its colour role and a remark, the share of equal top-1 tokens if known."""
-    if state.comparing is not None and output is None:
+    if output is None and is_comparison_pending(state):
         return formatting.PENDING, "muted", "comparing"
     badge = fidelity.compute_badge(output)
     text = fidelity.format_badge_forms(output)[0]

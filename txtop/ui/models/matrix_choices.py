@@ -112,7 +112,7 @@ def _parse_seconds(option: str, typed: str) -> float:
     try:
         seconds = float(typed.strip().removesuffix("s"))
     except ValueError:
-        raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
+        raise UsageError(f"{option}: {typed.strip()[:40]!a} is not a number of seconds") from None
     limits.check_seconds(option, seconds if seconds == seconds else 0.0, 86_400)
     return seconds
 

@@ -160,7 +160,7 @@ def render_cells(
     for i, row in enumerate(rows[first : first + room], start=first):
         body.append(_render_line(row, shape, best, g, at_cursor=area.focused and i == cursor))
     if every and not rows:
-        body.append([("  no cell has these words", "muted")])
+        body.append([("  no matching cell", "muted")])
     some: Row = (
         [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
     )

@@ -27,7 +27,7 @@ HINTS = {
     "scenario": "static: full batches; the others answer requests",
     "rate": "sweep: 20 to 120 % of server capacity",
     "budget_s": "time limit per cell, seconds",
-    "iterations": "exactly so many, or until the interval is narrow",
+    "iterations": "exactly this many, or until the interval is narrow",
 }
 
 

@@ -43,7 +43,7 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         letter = sessions.marked.index(item.path) if item.path in sessions.marked else None
         rows.append(_render_line(item, i == sessions.at, letter, now_s, area.width, g))
     if not sessions.shown:
-        rows.append([("no session has these words", "muted")])
+        rows.append([("no matching session", "muted")])
     rows += [[] for _ in range(area.height - len(rows) - len(after))]
     return [*rows, *after]
 

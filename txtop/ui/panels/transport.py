@@ -21,7 +21,7 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
     rows = [
         [
             (f" {g(_choose_mark(playback))} ", "accent-a.bold"),
-            (fit(f"x{playback.speed:g}", 5), "text.bold"),
+            (fit(f"{playback.speed:g}x", 5), "text.bold"),
             (fit(formatting.format_clock(playback.position_ns), 12), "text"),
             *_render_line(playback, room, g),
             (fit(formatting.format_clock(playback.duration_ns), RIGHT_WIDTH - 1, "right"), "muted"),

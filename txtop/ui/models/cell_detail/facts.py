@@ -13,7 +13,7 @@ from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.steady_state import is_drifting
+from txtop.stats.steady_state import DRIFTED_NOTE, is_drifting
 from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
@@ -138,7 +138,7 @@ def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) 
     if trend is not None:
         p = "p < 0.001" if trend.p < 0.001 else f"p = {trend.p:.2g}"
         across = round(trend.across * 100, 1) + 0.0
-        verdict = "no steady state" if is_drifting(durations) else "no trend"
+        verdict = DRIFTED_NOTE if is_drifting(durations) else "no trend"
         role = "warn" if is_drifting(durations) else "text"
         facts.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
     facts.append(CellFact("warm-up", _warm_up(session, state)))

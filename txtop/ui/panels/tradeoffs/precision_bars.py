@@ -113,7 +113,7 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
         whole: Row = [("reference", "muted"), *note]
         return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
-        return [(row.note or "nothing to hold it against", "muted")]
+        return [(row.note or "nothing to compare it with", "muted")]
     badges = (*row.badges, row.badges[-1].split()[0])
     forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])
