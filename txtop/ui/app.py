@@ -85,7 +85,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.error = error
 
     class Leave(Message):
-        """The order to leave now, without a question."""
+        """The request to leave now, without a question."""
 
     def __init__(self, first: AppMode, options: AppOptions) -> None:
         # With NO_COLOR Textual would turn the terminal's own background into black.

@@ -67,7 +67,7 @@ class FrameLoop(Generic[S, F]):
         self.dropped = 0
         self.finished = False
         self.late = False
-        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -1,7 +1,7 @@
 """The modes of the application: a run (started here, or followed), a recording, or this machine.
 
 A mode opens the source of its events, builds a frame from it (in the thread of the frame loop) and
-passes orders on. It does not import Textual.
+passes requests on. It does not import Textual.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Mode(Generic[S, F]):
     """The part of a mode that the application and every screen use; without a run it is idle.
 
     `paused`, `over` and `arms` (the number of arms of an A/B) are those of the newest frame.
-    `refused` is called with the name of an order that no runner took, from any thread.
+    `refused` is called with the name of a request that no runner took, from any thread.
     """
 
     paused = False
@@ -80,7 +80,7 @@ class Mode(Generic[S, F]):
         raise NotImplementedError
 
     def send(self, action: str, label: str = "") -> None:
-        """Send an order to the runner."""
+        """Send a request to the runner."""
 
     def hang_up(self) -> None:
         """Do with the run what was asked for if the terminal goes away."""
@@ -119,7 +119,7 @@ class LiveMode(Mode["Follower", "View"]):
         self._session_dir = session_dir
         self._runner = runner
         self._memo: FrameCache | None = None
-        self._asked_early: list[tuple[str, str]] = []
+        self._early_requests: list[tuple[str, str]] = []
         self._opened = threading.Event()
         self._guard = threading.Lock()
 
@@ -144,8 +144,8 @@ class LiveMode(Mode["Follower", "View"]):
             runner = self._runner(path)
             with self._guard:
                 self.remote = RunnerLink(runner, lambda a: self.refused(a))
-                for order in self._asked_early:
-                    self.remote.send(*order)
+                for request in self._early_requests:
+                    self.remote.send(*request)
             return Follower(path, runner.tail)
         except BaseException:
             self.over = True
@@ -206,10 +206,10 @@ class LiveMode(Mode["Follower", "View"]):
         return not self.over and (self.remote is None or self.remote.silent_s < MAX_SILENCE_S)
 
     def send(self, action: str, label: str = "") -> None:
-        """Send an order to the runner, from any thread; keep it until there is one."""
+        """Send a request to the runner, from any thread; keep it until there is one."""
         with self._guard:
             if self.remote is None:
-                self._asked_early.append((action, label))
+                self._early_requests.append((action, label))
             else:
                 self.remote.send(action, label)
 
@@ -218,7 +218,7 @@ class LiveMode(Mode["Follower", "View"]):
             self.send("stop")
 
     def close(self, seconds: float = 0.5) -> None:
-        """Send the orders that are left; a runner that is just starting gets its own too."""
+        """Send the requests that are left; a runner that is just starting gets its own too."""
         self._opened.wait(seconds)
         if self.remote is not None:
             self.remote.close()

@@ -140,7 +140,7 @@ class SessionListPanel(HomePanel):
 
     @property
     def typing(self) -> bool:
-        """True while letters are text to look for."""
+        """True while a filter is being typed."""
         return self.text_input is not None
 
     def begin_typing(self) -> None:
@@ -313,7 +313,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
             self.say(f"{session.label} was not interrupted")
 
     def action_mark(self) -> None:
-        """Mark the selected session, or no longer."""
+        """Toggle the mark of the selected session."""
         self.sessions.list.mark()
         self.sessions.changed()
 

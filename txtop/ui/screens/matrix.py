@@ -217,7 +217,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         self._tick()
 
     def choose(self) -> None:
-        """Choose the value under the cursor, or no longer."""
+        """Toggle the value under the cursor."""
         self.choices.toggle()
         self._update_preview()
         self._tick()

@@ -11,12 +11,12 @@ from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row
-from txtop.ui.keymap import build_bindings
+from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.modes import SideBySideMode
 from txtop.ui.panels import header
-from txtop.ui.panels.base import Panel
+from txtop.ui.panels.base import KeyHints, Panel
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.footer import FooterPanel
@@ -81,11 +81,21 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
         self.query_one(SideBySideHeader).pair = frame
         self._distribute_views(("-b", right), ("", left))
 
+    def keys_now(self) -> KeyHints:
+        return build_footer_keys(
+            self.kind,
+            panel=self._zoom,
+            paused=self.mode.paused,
+            back=self.over_home,
+            side_by_side=True,
+        )
+
     def panel(self, number: int) -> None:
         """Give the cells of both all the room, or take it away."""
         if number == 1:
             self._zoom = "" if self._zoom else "cells"
             self._lay_out()
+            self.update_footer()
 
     def back(self) -> bool:
         """Leave the zoom; False when there is nothing to leave."""
