@@ -9,9 +9,10 @@ import pytest
 from support.terminal_process import TerminalProcess
 from txtop import resources
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
+from txtop.ui.drawing.themes import GROUNDS, Palette
 
 SHIPPED, _ = themes.load_themes(resources.find_directory("themes"))
+TEXT_ROLES = ("text", "muted", "accent-a", "accent-b", "ok", "warn", "bad")
 HOME = "from txtop.ui.launch import run_home; run_home()"
 
 

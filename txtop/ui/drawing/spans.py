@@ -14,6 +14,7 @@ from txtop.ui.drawing.glyphs import ASCII_FALLBACKS
 Span = tuple[str, str]
 Row = list[Span]
 Align = Literal["left", "right"]
+MIN_ENDS_GAP = 2
 # Characters that join with a neighbour: terminals disagree about the width of the pair.
 _JOINERS = ((0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF))
 
@@ -116,10 +117,10 @@ def crop(row: Row, width: int) -> Row:
     return kept
 
 
-def join_ends(left: Row, right: Row, width: int, gap: int = 2) -> Row:
-    """Put `left` and `right` at the two ends of a row; drop `right` if both do not fit."""
+def join_ends(left: Row, right: Row, width: int) -> Row:
+    """Put `left` and `right` at the two ends of a row; drop `right` if there is no gap between."""
     used, end = measure_row(left), measure_row(right)
-    if used + gap + end > width:
+    if used + MIN_ENDS_GAP + end > width:
         return crop(left, width)
     return [*left, (" " * (width - used - end), "text"), *right]
 

@@ -25,7 +25,6 @@ ROLES = (
     "bg", "panel", "border", "text", "muted", "accent-a", "accent-b", "ok", "warn", "bad", "plot",
 )  # fmt: skip
 GROUNDS = ("bg", "panel")
-TEXT_ROLES = ("text", "muted", "accent-a", "accent-b", "ok", "warn", "bad")
 DEFAULT_THEME = "txtop-dark"
 MONO_THEME = "mono"
 MAX_BYTES = 64_000

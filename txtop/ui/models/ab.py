@@ -44,7 +44,6 @@ class ABView:
     """
 
     model: str
-    names: tuple[str, ...]
     shared: tuple[str, ...]
     margin: float
     block: int
@@ -81,7 +80,6 @@ def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
     cells = [state.cells[arm.id] for arm in versus.arms]
     return ABView(
         model=next(iter(models)) if len(models) == 1 else "",
-        names=names,
         shared=shared,
         margin=versus.margin,
         block=versus.blocks,

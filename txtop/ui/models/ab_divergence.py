@@ -33,7 +33,9 @@ def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDiv
     output = state.output_of(name, versus.first.id)
     if output is None:
         pending = is_comparison_pending(state)
-        return ABDivergenceView(why="comparing outputs…" if pending else "outputs were not compared")
+        return ABDivergenceView(
+            why="comparing outputs…" if pending else "outputs were not compared"
+        )
     if output.failed:
         return ABDivergenceView(why=f"outputs were not compared: {output.failed}")
     if output.invalid:

@@ -10,7 +10,7 @@ from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
 from txtop.state import fidelity
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models import hero_metrics
@@ -84,7 +84,7 @@ def build_hero(
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
-    broken = cell.over and cell.status in hero_metrics.FAILED_STATUSES
+    broken = cell.over and cell.status in FAILED_STATUSES
     stable = metrics.is_stable(now)
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
     mark, word, role = _describe_state(cell, session.paused, stable, throttle)
@@ -188,7 +188,7 @@ def _describe_state(
     if cell.over and (served := lanes.describe_server_state(cell)):
         return served
     if cell.over:
-        if cell.status in hero_metrics.FAILED_STATUSES:
+        if cell.status in FAILED_STATUSES:
             return "✗", hero_metrics.format_failure_tag(cell), "bad.bold"
         if cell.status != "ok":
             return "·", cell.status, "muted"

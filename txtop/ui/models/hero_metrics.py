@@ -21,7 +21,6 @@ FEW_BELOW = 10
 # Steps by which a scale is widened around its middle, so that it changes seldom.
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 _SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
-FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,8 @@ from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
 from txtop.plan import labels
 from txtop.plan.cell import Cell
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
-from txtop.ui.models import hero_metrics
 from txtop.ui.models.ab import ABView, build_ab
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
@@ -296,7 +295,7 @@ def _find_position(order: list[CellState], current: CellState | None) -> int:
 
 
 def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
-    if cell.invalid or cell.status in hero_metrics.FAILED_STATUSES:
+    if cell.invalid or cell.status in FAILED_STATUSES:
         return RailCell("failed", 1.0)
     if cell.over:
         return RailCell("done" if cell.status == "ok" else "skipped", 1.0)

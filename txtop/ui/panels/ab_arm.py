@@ -13,9 +13,7 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, crop, fit
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView
-from txtop.ui.panels import (
-    hero,
-)
+from txtop.ui.panels import hero
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABELS_WIDTH = 6

@@ -8,13 +8,9 @@ from txtop.ui.drawing.spans import Row, fit, measure_text
 from txtop.ui.models.machine import MBU, Gauge, RooflineView
 
 LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, GAP = 6, 5, 5, 2
-
-
 HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
-
-
 CAPACITY_WIDTH = 5
-
+NO_READING = "waiting for first reading"
 LIMITS = {"memory bandwidth": "memory", "arithmetic": "compute"}
 
 

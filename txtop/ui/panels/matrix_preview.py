@@ -149,7 +149,7 @@ def render_matrix_summary(preview: MatrixPreview, room: FreeMemory, area: Area) 
     subtitle = [] if area.boxed else time
     body = (
         _render_roomy(preview, room, inside)
-        if inside.height >= 8
+        if inside.height >= ROOMY_ROWS
         else _render_tight(preview, room, inside)
     )
     return draw_frame("estimate", subtitle, body, area)

@@ -25,7 +25,6 @@ from txtop.ui.panels.transport import TransportPanel
 from txtop.ui.screens.transport_actions import TransportActions
 
 SIDES = ("a", "b")
-LETTERS = {"a": "A", "b": "B"}
 
 
 class SideBySideHeader(Panel):
@@ -115,7 +114,7 @@ def _share_scale(pair: SideBySideView) -> tuple[View, View]:
     lettered = [
         replace(
             view,
-            hero=replace(view.hero, title=f"{LETTERS[side]}  {view.hero.title}", chart=chart),
+            hero=replace(view.hero, title=f"{side.upper()}  {view.hero.title}", chart=chart),
         )
         for side, view, chart in zip(SIDES, views, charts, strict=True)
     ]

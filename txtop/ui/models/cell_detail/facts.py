@@ -11,7 +11,7 @@ from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.steady_state import DRIFTED_NOTE, is_drifting
 from txtop.stats.summary import classify_variation
@@ -71,7 +71,7 @@ def build_fact_groups(
 
 
 def _list_failure(state: CellState) -> tuple[CellFact, ...]:
-    if state.status not in hero_metrics.FAILED_STATUSES and not state.invalid:
+    if state.status not in FAILED_STATUSES and not state.invalid:
         return ()
     ending = state.finished
     facts = [
