@@ -40,12 +40,12 @@ def ab(
     """Decide which arm is faster, by how much, and what that costs in quality; live."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
-    from txtop.options import ab_plan as arms
+    from txtop.options.ab import build_ab_plan, parse_arm
 
     given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
-    plan = arms.build_ab_plan(
+    plan = build_ab_plan(
         model,
-        [arms.parse_arm(option, text) for option, text in given if text is not None],
+        [parse_arm(option, text) for option, text in given if text is not None],
         {knob: value for knob, value in vars(shared).items() if value is not None},
         rules.to_ab_options(),
     )

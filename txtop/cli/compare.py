@@ -38,13 +38,13 @@ def compare(
     for side in (before, after):
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
-    from txtop.analysis import compare as sessions
+    from txtop.analysis.compare import compare_sessions
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session
     from txtop.export.comparison import WRITERS
 
     check_output(output)
     sides = [[load_named_session(name, session_dir) for name in side] for side in (before, after)]
-    comparison = sessions.compare_sessions(sides[0], sides[1], margin)
+    comparison = compare_sessions(sides[0], sides[1], margin)
     write_output(output, WRITERS[format](comparison).encode())
     return comparison.exit_code

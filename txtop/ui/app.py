@@ -19,9 +19,8 @@ from textual.types import CSSPathType
 from txtop import settings
 from txtop.errors import TxtopError
 from txtop.sanitise import sanitise
-from txtop.ui.drawing import glyphs as signs
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.drawing.glyphs import GlyphMode, set_glyphs
 from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
@@ -103,7 +102,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self.frames: FrameLoop[Any, Any] | None = None
         self._home = first if isinstance(first, HomeMode) else None
         self._ran: Path | None = None
-        signs.set_glyphs(options.glyphs)
+        set_glyphs(options.glyphs)
         themes.install_themes(self, options.theme)
 
     # The mode and its screen

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from txtop.system import cpu
-from txtop.worker import device as machine
+from txtop.worker.device import check_accelerators, choose_device_type
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ def _probe_library(name: str) -> dict[str, str]:
 def _probe_gpu() -> dict[str, str]:
     import torch
 
-    others = [name for name in ("xpu", "mps") if not machine.check_accelerators()[name]]
+    others = [name for name in ("xpu", "mps") if not check_accelerators()[name]]
     if others:
         return _build_entry(others[0], "ok", "an accelerator that txtop was never tested on")
     if torch.cuda.is_available():
@@ -73,7 +73,7 @@ def _probe_cpu_types() -> dict[str, str]:
 def _choose_device() -> torch.device:
     import torch
 
-    return torch.device(machine.choose_device_type())
+    return torch.device(choose_device_type())
 
 
 def _probe_precisions() -> dict[str, str]:

@@ -13,8 +13,7 @@ from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
-from txtop.ui.models import hero_metrics
-from txtop.ui.models import requests as lanes
+from txtop.ui.models import hero_metrics, requests
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import Chart, HeroMetric
 from txtop.ui.models.machine import describe_cell_throttle
@@ -120,10 +119,10 @@ def build_hero(
             lambda: (
                 hero_metrics.build_chart(cell, plan)
                 if cell.cell.serving is None
-                else lanes.build_requests_chart(cell)
+                else requests.build_requests_chart(cell)
             ),
         ),
-        lanes=lanes.build_requests(cell, plan),
+        lanes=requests.build_requests(cell, plan),
         rows=hero_metrics.build_hero_metrics(cell, memo, seed),
         itl=_format_itl(cell, memo),
         load=_format_load(cell),
@@ -175,7 +174,7 @@ def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
     answered = memo.now(cell, "requests_per_s", seed).mean
     made_of = cell.samples, len(cell.samples), cell.over, answered
     return memo.kept(
-        ("notes", cell.cell.id), made_of, lambda: lanes.format_server_notes(cell, answered)
+        ("notes", cell.cell.id), made_of, lambda: requests.format_server_notes(cell, answered)
     )
 
 
@@ -185,7 +184,7 @@ def _describe_state(
     """Return glyph, word and colour of the state of a cell."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
-    if cell.over and (served := lanes.describe_server_state(cell)):
+    if cell.over and (served := requests.describe_server_state(cell)):
         return served
     if cell.over:
         if cell.status in FAILED_STATUSES:
@@ -252,12 +251,12 @@ def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], 
     return ((cell.stage, "muted"),)
 
 
-def _build_server_subtitle(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
+def _build_server_subtitle(cell: CellState, n: int, sent: int) -> tuple[tuple[str, str], ...]:
     why = cell.finished.stopped_by if cell.finished else ""
     short = f" · {why}" if why in ("budget", "skip", "stop") else ""
     if not cell.over:
-        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{requests}", "muted"))
-    return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
+        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{sent}", "muted"))
+    return ((str(n), "text"), (f" of {sent} answered{short}", "muted"))
 
 
 def _format_budget(budget_s: float) -> str:

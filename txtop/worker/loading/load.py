@@ -18,7 +18,7 @@ from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
-from txtop.worker import device as machine
+from txtop.worker.device import check_accelerators, choose_device_type
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
@@ -245,8 +245,8 @@ def _choose_device(cell: Cell) -> torch.device:
 
     Raises `RejectedError` if the device is not usable here.
     """
-    name = machine.choose_device_type() if cell.device == "auto" else cell.device
-    why = machine.check_accelerators().get(name)
+    name = choose_device_type() if cell.device == "auto" else cell.device
+    why = check_accelerators().get(name)
     if why:
         raise RejectedError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
