@@ -15,11 +15,12 @@ from support.ui_sessions import session, write
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import scroll_to_row
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow, View
 from txtop.ui.modes import ReplayMode
-from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells, scroll_to_row
+from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells
 from txtop.ui.panels.filtered_list import TextFilter
 from txtop.ui.panels.log import LogPanel, filter_log
 

@@ -34,6 +34,7 @@ from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.modes import HomeMode, LiveMode, SideBySideMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
+from txtop.ui.panels.command_line import render_command
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 
@@ -362,7 +363,7 @@ def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -
     command = build_matrix_preview(
         RunOptions(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), RunHistory()
     ).command
-    rows = matrix_preview.render_command_rows(command, width, Glyphs())
+    rows = render_command(command, width, Glyphs())
     assert all(sum(len(part) for part, _ in row) <= width for row in rows)
     assert " ".join(lines(rows).replace("\\\n", " ").split()) == command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
@@ -83,7 +84,7 @@ def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
     lines: list[str] = []
     while left and len(lines) < most - 1 and measure_text(left) > width:
         part = cut(left, width, "")
-        if " " in part:
+        if " " in part and not left[len(part) :].startswith(" "):
             part = part[: part.rindex(" ")]
         lines.append(part)
         left = left[len(part) :].lstrip()
@@ -123,6 +124,17 @@ def join_ends(left: Row, right: Row, width: int) -> Row:
     if used + MIN_ENDS_GAP + end > width:
         return crop(left, width)
     return [*left, (" " * (width - used - end), "text"), *right]
+
+
+def merge_cells(cells: Iterable[Span]) -> Row:
+    """Join neighbours of one role; spaces have no colour and join the span before them."""
+    row: Row = []
+    for text, role in cells:
+        if row and (row[-1][1] == role or text.isspace()):
+            row[-1] = (row[-1][0] + text, row[-1][1])
+        else:
+            row.append((text, role))
+    return row
 
 
 def fit_block(rows: list[Row], width: int, height: int) -> list[Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics
@@ -71,6 +71,16 @@ class HeroView:
     rows: tuple[HeroMetric, ...] = ()
     itl: tuple[tuple[str, str], ...] = ()
     load: tuple[tuple[str, str], ...] = ()
+
+
+def share_scale(one: HeroView, two: HeroView) -> tuple[HeroView, HeroView]:
+    """Put two charts of one unit on one scale, so that heights can be compared."""
+    charts = one.chart, two.chart
+    if one.unit != two.unit or not all(chart.points for chart in charts):
+        return one, two
+    low, high = min(chart.low for chart in charts), max(chart.high for chart in charts)
+    left, right = (replace(chart, low=low, high=high) for chart in charts)
+    return replace(one, chart=left), replace(two, chart=right)
 
 
 def build_hero(

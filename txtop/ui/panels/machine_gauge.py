@@ -48,5 +48,5 @@ def render_gauge(gauge: Gauge, width: int, g: Glyphs) -> Row:
         row += charts.draw_bar(gauge.share, room - end, g)
         row.append((fit(gauge.capacity, end, "right"), "muted"))
     elif gauge.history:
-        row.append((charts.draw_filled(gauge.history, room, gauge.top, g), "plot"))
+        row += [(line, "plot") for line in charts.draw_area(gauge.history, room, 1, gauge.top, g)]
     return row

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from txtop import formatting
@@ -13,7 +12,9 @@ from txtop.plan.knobs import order_knobs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.drawing.scrolling import limit_first_row
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text, wrap
+from txtop.ui.panels.command_line import render_command
 
 MARKS = {
     "refused": ("✗", "bad"),
@@ -35,7 +36,7 @@ ALWAYS_SHOWN = ("precision", "batch_size")
 MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
 LABEL_WIDTH = 8
 ROOMY_ROWS = 8
-CONTINUATION = " \\"
+MAX_SENTENCE_LINES = 4
 MEMORY_BASIS = "weights + KV cache only, without ~0.4 GiB for the process"
 
 
@@ -67,7 +68,7 @@ def render_matrix_cells(
     knobs, model = _choose_columns([cell for _, cell in rows], inside.width)
     body = [_render_head(knobs, model)] if rows else []
     room_for = max(0, inside.height - len(body))
-    first = max(0, min(skip, len(rows) - room_for))
+    first = limit_first_row(skip, len(rows), room_for)
     body += [
         _render_line(cell, word, room, knobs, model, inside.width, area.glyphs)
         for word, cell in rows[first : first + room_for]
@@ -202,7 +203,7 @@ def _render_roomy(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[
         rows += [*_wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad"), []]
     rows += [
         [("equivalent command", "muted")],
-        *render_command_rows(preview.command, area.width, g),
+        *render_command(preview.command, area.width, g),
     ]
     return rows if len(rows) <= area.height else [row for row in rows if row][: area.height]
 
@@ -217,33 +218,10 @@ def _render_tight(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[
         memory, where = _render_memory(preview, room, g)
         needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {MEMORY_BASIS}", "muted")]
         rows = [[(preview.time.basis, "muted")], *([needs] if area.height >= 4 else [])]
-    return [*rows, *render_command_rows(preview.command, area.width, g)][: area.height]
+    return [*rows, *render_command(preview.command, area.width, g)][: area.height]
 
 
 def _wrap_sentence(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
     """Wrap a sentence into at most four rows."""
-    lines = [""]
-    for word in clean(text).split():
-        longer = f"{lines[-1]} {word}".strip()
-        if measure_text(longer) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [[(" " * indent + cut(line, max(1, width), g("…")), role)] for line in lines[:4]]
-
-
-def render_command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
-    """Wrap a command line with backslashes, so that a shell can read it; never break a word."""
-    room = max(1, width - len(CONTINUATION))
-    lines = [""]
-    for word in map(shlex.quote, shlex.split(command)):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if measure_text(clean(longer)) <= room or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(f"  {word}")
-    ends = [CONTINUATION] * (len(lines) - 1) + [""]
-    return [
-        [(cut(clean(line), room, g("…")), "text"), (end, "muted")]
-        for line, end in zip(lines, ends, strict=True)
-    ]
+    lines = wrap(text, max(1, width), MAX_SENTENCE_LINES, g("…"))
+    return [[(" " * indent + line, role)] for line in lines]

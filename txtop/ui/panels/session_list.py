@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, cut, fit, measure_text
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.panels.base import ARM_ROLES
@@ -37,7 +38,7 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
     )
     room = count_visible_sessions(sessions, typing, area.height, g)
-    first = compute_first_session(sessions, room)
+    first = center_row(sessions.at, len(sessions.shown), room)
     rows = [*before]
     for i, item in enumerate(sessions.shown[first : first + room], start=first):
         place = sessions.marked.index(item.path) if item.path in sessions.marked else None
@@ -67,11 +68,6 @@ def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: 
     """Return the count of sessions that fit."""
     detail = len(_render_detail(sessions.selected, 80, g)) if height >= MIN_DETAIL_ROWS else 0
     return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
-
-
-def compute_first_session(sessions: SessionList, room: int) -> int:
-    """Return the first visible session, so that the selected one is in view."""
-    return max(0, min(sessions.at - room // 2, len(sessions.shown) - room))
 
 
 def _render_line(

@@ -15,6 +15,7 @@ from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.clipboard import copy_lines
 from txtop.ui.drawing.line_widget import Ground, LineWidget
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.models.home import HomeFrame
@@ -93,7 +94,7 @@ class MatrixChoicesPanel(MatrixWidget):
         choices = self.builder.choices
         x = matrix_choices.LABEL_WIDTH + matrix_choices.PROMPT_WIDTH
         width = matrix_choices.compute_input_width(self.builder.typed, area.width - x)
-        y = 1 + choices.at - matrix_choices.compute_first_knob(choices, area.height)
+        y = 1 + choices.at - center_row(choices.at, len(choices.knobs), area.height)
         self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -105,7 +106,7 @@ class MatrixChoicesPanel(MatrixWidget):
             return
         choices = self.builder.choices
         area = self.area(*self.size).inside
-        row = event.y - 1 + matrix_choices.compute_first_knob(choices, area.height)
+        row = event.y - 1 + center_row(choices.at, len(choices.knobs), area.height)
         if not 0 <= event.y - 1 < area.height or not 0 <= row < len(choices.knobs):
             return
         here = row == choices.at

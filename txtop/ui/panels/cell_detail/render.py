@@ -88,7 +88,11 @@ def render_detail_text(view: CellDetailView, width: int, g: Glyphs) -> list[Row]
         rows += [*facts.render_metrics(view.figures, width, g), []]
     for group in others:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
-    return [*rows, [(COMMAND_TITLE, "text.bold")], *facts.render_command(view.command, width, g)]
+    return [
+        *rows,
+        [(COMMAND_TITLE, "text.bold")],
+        *facts.render_reproduce_command(view.command, width, g),
+    ]
 
 
 def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
@@ -117,4 +121,4 @@ def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
     )
     for group_rows in groups.values():
         rows += group_rows
-    return rows + part(COMMAND_TITLE, [], facts.render_command(view.command, across, g))
+    return rows + part(COMMAND_TITLE, [], facts.render_reproduce_command(view.command, across, g))
