@@ -14,7 +14,7 @@ from txtop.ui.models.view import View, build_view
 from txtop.ui.modes import LiveMode
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.live import LiveScreen
-from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 
@@ -24,7 +24,7 @@ class Bench(App[None]):
 
     def __init__(
         self,
-        screen: OneSessionScreen[Any] | None = None,
+        screen: SingleSessionScreen[Any] | None = None,
         theme: str = "txtop-dark",
         keys: KeyHints = KEYS,
     ) -> None:

@@ -17,8 +17,8 @@ from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.modes import AppMode
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.home import HomeScreen
-from txtop.ui.screens.one_session import OneSessionScreen
 from txtop.ui.screens.session_screen import SessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 
 class FakeRunner:
@@ -74,9 +74,9 @@ def home_screen(app: TxtopApp) -> HomeScreen:
     return app.mode_screen
 
 
-def session_screen(app: TxtopApp) -> OneSessionScreen[Any]:
-    """Return the screen of one session, which must be the current one."""
-    assert isinstance(app.mode_screen, OneSessionScreen)
+def session_screen(app: TxtopApp) -> SingleSessionScreen[Any]:
+    """The screen of one session, which must be the current one."""
+    assert isinstance(app.mode_screen, SingleSessionScreen)
     return app.mode_screen
 
 

@@ -58,14 +58,14 @@ class MatrixPreview:
     command: str = ""
     time: DurationEstimate = UNKNOWN_DURATION
 
-    def counts(self, room: FreeMemory) -> dict[str, int]:
+    def counts(self, free_memory: FreeMemory) -> dict[str, int]:
         """Count the cells of each fate, and the planned ones of each fit."""
         counts: dict[str, int] = {}
         for cell in self.cells:
             fate = cell.fate
             counts[fate] = counts.get(fate, 0) + 1
             if fate == "planned":
-                fit = cell.fit(room.for_device(cell.cell.device)[0])
+                fit = cell.fit(free_memory.for_device(cell.cell.device)[0])
                 counts[fit] = counts.get(fit, 0) + 1
         return counts
 

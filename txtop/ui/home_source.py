@@ -193,7 +193,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,
-        room=read_free_memory(machine.state),
+        free_memory=read_free_memory(machine.state),
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,

@@ -157,7 +157,7 @@ def _build_arm(
 ) -> ABArmView:
     size, kind = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
-    mean = memo.now(cell, metric, state.plan.seed).mean
+    mean = memo.summarise_now(cell, metric, state.plan.seed).mean
     return ABArmView(
         letter=letter,
         name=name,

@@ -82,7 +82,7 @@ def build_cached_cell_row(
         reference,
         reference is not None and reference.over and memo.is_ready(reference),
     )
-    return memo.kept(
+    return memo.get_or_make(
         f"row {name}", made_of, lambda: build_cell_row(session, state, reference, memo)
     )
 

@@ -89,7 +89,7 @@ def build_hero(
     """Build the view of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.choose_headline_metric(cell)
-    now = memo.now(cell, name, seed)
+    now = memo.summarise_now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
@@ -102,8 +102,8 @@ def build_hero(
     if reference is not cell:
         relative = hero_metrics.compute_speed_up(cell, now.mean, reference, memo, seed)
     return HeroView(
-        title=_title(cell, list(session.cells.values())),
-        subtitle=_subtitle(session, cell),
+        title=_format_title(cell, list(session.cells.values())),
+        subtitle=_build_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
         unit=metrics.ITERATION_METRICS[name][0],
@@ -114,7 +114,7 @@ def build_hero(
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
         why=_explain_state(session, cell, throttle, now.n),
-        notes=_notes(cell, memo, seed),
+        notes=_list_notes(cell, memo, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
@@ -122,8 +122,8 @@ def build_hero(
         badges=fidelity.format_badge_forms(session.output_of(cell.cell.id)) if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
-        share=_loading_share(cell),
-        chart=memo.kept(
+        share=_compute_loading_share(cell),
+        chart=memo.get_or_make(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
             lambda: (
@@ -139,9 +139,9 @@ def build_hero(
     )
 
 
-def _title(state: CellState, order: list[CellState]) -> str:
+def _format_title(state: CellState, order: list[CellState]) -> str:
     cell = state.cell
-    parts = [cell.model_name, _precision(state)]
+    parts = [cell.model_name, _format_precision(state)]
     others = [c.cell for c in order]
     for knob in _IN_A_TITLE:
         if knob.field == "batch_size":
@@ -162,9 +162,11 @@ def _label_knob(knob: Knob, state: CellState) -> list[str]:
             return [] if value is None else [knob.label(value)]
 
 
-def _precision(state: CellState) -> str:
+def _format_precision(state: CellState) -> str:
     share = state.load.converted_share if state.load else None
-    return state.cell.precision + ("" if share is None else f" ({share * 100:.0f} % converted)")
+    return state.cell.precision + (
+        "" if share is None else f" ({formatting.format_share(share)} converted)"
+    )
 
 
 def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
@@ -175,15 +177,15 @@ def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
 
-def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
+def _list_notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
     """Return the notes, longest wording first; the panel takes the first that fits."""
     if cell.stage in ("first", "warming"):
         return ("warm-up, not counted", "not counted")
     if cell.cell.serving is None:
         return ()
-    answered = memo.now(cell, "requests_per_s", seed).mean
+    answered = memo.summarise_now(cell, "requests_per_s", seed).mean
     made_of = cell.samples, len(cell.samples), cell.over, answered
-    return memo.kept(
+    return memo.get_or_make(
         ("notes", cell.cell.id), made_of, lambda: requests.format_server_notes(cell, answered)
     )
 
@@ -243,7 +245,7 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     return ""
 
 
-def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
+def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
     n, plan = hero_metrics.count_measured(cell), session.plan
     asked = cell.cell.serving
     if asked is not None and (n or cell.stage == "measuring"):
@@ -273,7 +275,7 @@ def _format_budget(budget_s: float) -> str:
     return f"up to {budget_s:.0f} s"
 
 
-def _loading_share(cell: CellState) -> float | None:
+def _compute_loading_share(cell: CellState) -> float | None:
     progress = cell.progress
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
@@ -297,7 +299,7 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
             if v is not None
             else f"after {PERCENTILE_FLOORS[int(name[1:])]} runs ({n} so far)",
         )
-        for name, v in memo.itl(cell)
+        for name, v in memo.compute_itl_percentiles(cell)
     )
 
 

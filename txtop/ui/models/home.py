@@ -53,7 +53,7 @@ class HomeFrame:
     sessions: tuple[ListedSession, ...] | None
     now_s: float
     problem: str = ""
-    room: FreeMemory = UNKNOWN_MEMORY
+    free_memory: FreeMemory = UNKNOWN_MEMORY
     findings: tuple[Finding, ...] | None = None
     past: RunHistory | None = None
     recorded: int | None = None

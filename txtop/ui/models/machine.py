@@ -242,5 +242,7 @@ def _build_gpu(device: WatchedDevice, number: int, now: int) -> GpuView:
         facts.append(Fact("throttle", reasons, bad=bad))
     others = device.last("foreign_processes")
     if others:
-        facts.append(Fact(OTHERS, f"{others:.0f} other{'s' if others > 1 else ''} here", bad=True))
+        facts.append(
+            Fact(OTHERS, f"{formatting.format_count(int(others), 'other')} here", bad=True)
+        )
     return GpuView(gauges, tuple(facts))

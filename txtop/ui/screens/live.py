@@ -12,10 +12,10 @@ from txtop.ui.models.view import View
 from txtop.ui.modes import LiveMode
 from txtop.ui.panels.base import Panel
 from txtop.ui.panels.progress_rail import ProgressRailPanel
-from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 
-class LiveScreen(OneSessionScreen[LiveMode]):
+class LiveScreen(SingleSessionScreen[LiveMode]):
     """The panels of a run."""
 
     kind = "live"

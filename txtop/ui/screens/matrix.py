@@ -130,7 +130,7 @@ class MatrixCellsPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_cells(
-            builder.forecast, builder.room, builder.skip, self.area(width, height)
+            builder.forecast, builder.free_memory, builder.skip, self.area(width, height)
         )
 
     def on_mouse_scroll_down(self) -> None:
@@ -146,7 +146,7 @@ class MatrixSummaryPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_summary(
-            builder.forecast, builder.room, self.area(width, height)
+            builder.forecast, builder.free_memory, self.area(width, height)
         )
 
 
@@ -168,7 +168,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         self.mode = mode
         self.choices = choices
         self.typed: matrix_choices.KnobInput | None = None
-        self.room = FreeMemory()
+        self.free_memory = FreeMemory()
         self.forecast = MatrixPreview()
         self.skip = 0
         self.title_of_machine = ""
@@ -187,7 +187,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def show(self, frame: HomeFrame) -> None:
         """Draw the memory that is free now, and the forecast from earlier runs on this machine."""
-        self.room = frame.room
+        self.free_memory = frame.free_memory
         self.title_of_machine = frame.title
         if frame.past is not self._past and frame.past is not None:
             self._past = frame.past

@@ -70,7 +70,7 @@ def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> Cel
         loading=_build_load_phases(state, hero),
         figures=build_detail_metrics(session, state, memo),
         groups=build_fact_groups(session, state, memo),
-        command=memo.kept(
+        command=memo.get_or_make(
             ("command", name), plan, lambda: command_line.format_cell_command(plan, state.cell)
         ),
     )

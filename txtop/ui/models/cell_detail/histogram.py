@@ -58,7 +58,7 @@ class Bin:
 
 def build_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
     """Build the distribution of the iterations that the metrics are computed from."""
-    return memo.kept(
+    return memo.get_or_make(
         "spread", compute_refresh_key(state), lambda: _compute_histogram(session, state, memo)
     )
 
