@@ -75,7 +75,7 @@ def home_screen(app: TxtopApp) -> HomeScreen:
 
 
 def session_screen(app: TxtopApp) -> SingleSessionScreen[Any]:
-    """The screen of one session, which must be the current one."""
+    """Return the screen of one session, which must be the current one."""
     assert isinstance(app.mode_screen, SingleSessionScreen)
     return app.mode_screen
 

@@ -40,7 +40,7 @@ def ab(
     """Decide which arm is faster, by how much, and what that costs in quality; live."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
-    from txtop.options.ab import build_ab_plan, parse_arm
+    from txtop.options.ab_plan import build_ab_plan, parse_arm
 
     given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
     plan = build_ab_plan(

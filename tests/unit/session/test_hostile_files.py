@@ -118,5 +118,7 @@ def test_one_new_token_leaves_no_gap_and_says_so() -> None:
     _set(events.TokenTimings, gaps_ns=[20_000_000])(made)
     metrics = FinalMetrics().of(fold_all(made).cells["c001"])
     for name in ("tpot_ms", "itl_ms", "decode_tokens_per_s"):
-        assert metrics[name].mean is None and metrics[name].notes == ["no value: one new token"], name
+        assert metrics[name].mean is None and metrics[name].notes == ["no value: one new token"], (
+            name
+        )
     assert metrics["ttft_ms"].mean is not None and metrics["tokens_per_s"].mean is not None
