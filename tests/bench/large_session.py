@@ -88,10 +88,10 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     figures["open"] = timed(lambda: players.append(Player(path)), 1)
     player = players[0]
     draw = random.Random(2)
-    memo = FrameCache()
+    cache = FrameCache()
 
     def view() -> View:
-        return build_view(player.state, memo=memo, playback=Playback.of(player))
+        return build_view(player.state, cache=cache, playback=Playback.of(player))
 
     player.seek(player.duration_ns // 2)
     figures["first view, half way"] = timed(view, 1)

@@ -135,10 +135,10 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
     out, err = run.communicate(timeout=90)
     assert run.returncode in (0, 3), err
     state = fold_all(read_all(tmp_path / "s" / "ab")[0])
-    assert state.versus is not None and state.versus.blocks == 16
-    lost = [block for block in state.versus.rounds if not block.kept]
+    assert state.ab_test is not None and state.ab_test.kept_blocks == 16
+    lost = [block for block in state.ab_test.blocks if not block.kept]
     assert len(lost) == 1 and "SIGKILL" in lost[0].reasons[0]
-    assert state.versus.verdict("B", over=True) is not None
+    assert state.ab_test.verdict("B", over=True) is not None
     assert "the worker killed by SIGKILL" in out
     assert [cell.status for cell in state.cells.values()] == ["ok", "ok"]
 

@@ -47,8 +47,8 @@ def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
 
 
 def ab_test_of(state: SessionState) -> ABTest:
-    assert state.versus is not None
-    return state.versus
+    assert state.ab_test is not None
+    return state.ab_test
 
 
 def rounds(stream: list[events.AnyEvent]) -> list[ABBlock]:
@@ -59,7 +59,7 @@ def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_p
     run, stream = conduct(tmp_path, arms_plan())
     ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
-    assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
+    assert ab_test.verdict("B") == "faster" and ab_test.kept_blocks == 10
     assert ab_test.look("B").ratio == pytest.approx(2, rel=0.01)
     played = ["".join(block.order) for block in rounds(stream)]
     assert set(played) == {"AB", "BA"}, "the order is drawn anew"
@@ -118,7 +118,7 @@ def test_a_worker_that_is_killed_is_replaced_and_the_open_block_counts_for_nothi
     run, stream = conduct(tmp_path, arms_plan("mortal"))
     ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
-    assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
+    assert ab_test.verdict("B") == "faster" and ab_test.kept_blocks == 10
     discarded = [b for b in rounds(stream) if not b.kept]
     assert [b.reasons for b in discarded] == [["B: the worker killed by SIGKILL"]] * 2
     assert run.state.cells["B"].worker == "worker:5"
@@ -158,7 +158,7 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
     run, stream = conduct(tmp_path, plan)
     ab_test = ab_test_of(run.state)
     assert statuses(run.state) == ["ok", "ok"] and ab_test.reloaded
-    assert ab_test.blocks == 5, "at least five loads an arm, whatever the budget"
+    assert ab_test.kept_blocks == 5, "at least five loads an arm, whatever the budget"
     assert ab_test.verdict("B") == "faster" and "indicative" in ab_test.words("B")
     loads = Counter(e.cell for e in stream if isinstance(e, events.ModelLoaded))
     # Two turns of one arm that follow each other share a load.
@@ -199,46 +199,46 @@ def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
     assert all(b.paired for b in rounds(stream))
     order = [e.cell for e in stream if isinstance(e, events.Iteration) and e.role == "measured"]
     assert order.count("A") == order.count("B")
-    assert ab_test.verdict("B") == "faster" and ab_test.first_look == 3 <= ab_test.blocks < 10
+    assert ab_test.verdict("B") == "faster" and ab_test.first_look == 3 <= ab_test.kept_blocks < 10
     assert "assumes normally distributed noise" in ab_test.words("B")
 
 
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=6)).start()
-    run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
+    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks == 1)
     run.conductor.control.handle(control_protocol.ControlRequest(do="pause", who="t"))
     run.until(lambda: run.state.paused)
     run.conductor.control.handle(control_protocol.ControlRequest(do="resume", who="t"))
     assert run.join(20) == ("done", True)
     ab_test = ab_test_of(run.state)
-    assert [b.reasons for b in ab_test.rounds if not b.kept] in ([["paused"]], [])
-    assert ab_test.blocks == 6
+    assert [b.reasons for b in ab_test.blocks if not b.kept] in ([["paused"]], [])
+    assert ab_test.kept_blocks == 6
 
 
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
-    run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
+    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 11)
     run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
     assert ab_test_of(run.state).verdict("B") == "faster"
-    assert ab_test_of(run.state).rounds[-1].reasons == ["skip"]
+    assert ab_test_of(run.state).blocks[-1].reasons == ["skip"]
     assert run.state.cells["A"].memory is not None
 
 
 @pytest.mark.fault(36)
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
-    run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
+    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
-    last = ab_test_of(run.state).rounds[-1]
+    last = ab_test_of(run.state).blocks[-1]
     assert not last.kept and last.reasons == ["stop"]
     played = fold_all(read_all(run.folder)[0])
     for cell in played.cells.values():
         counted = {
-            i for b in ab_test_of(played).rounds if b.kept for i in b.iterations[cell.cell.id]
+            i for b in ab_test_of(played).blocks if b.kept for i in b.iterations[cell.cell.id]
         }
         assert set(cell.samples.kept()) == counted
 
@@ -254,7 +254,7 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     from txtop.runner.conductor import Conductor
 
     run = Run(tmp_path / "s", arms_plan(blocks=12)).start()
-    run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
+    run.until(lambda: run.state.ab_test and run.state.ab_test.kept_blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
     from support.fake_run import FAKE
@@ -262,7 +262,7 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     again = Conductor(None, run.folder, worker=FAKE, sampler=None)
     assert again.run() == ("done", True)
     ab_test = ab_test_of(again.recorder.state)
-    assert ab_test.blocks == 12 and statuses(again.recorder.state) == ["ok", "ok"]
+    assert ab_test.kept_blocks == 12 and statuses(again.recorder.state) == ["ok", "ok"]
     stream = read_all(run.folder)[0]
     assert sum(isinstance(e, events.Fidelity) for e in stream) == 1, "the outputs are known"
 

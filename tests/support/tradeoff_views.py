@@ -49,9 +49,9 @@ def compared(cell: str, reference: str, kld: float) -> events.Fidelity:
 
 def tried(stream: Iterator[AnyEvent] | list[AnyEvent]) -> View:
     """Return the view once every final figure is known."""
-    state, memo = fold_all(list(stream)), FrameCache()
+    state, cache = fold_all(list(stream)), FrameCache()
     for _ in state.cells:
-        view = build_view(state, memo=memo)
+        view = build_view(state, cache=cache)
     return view
 
 

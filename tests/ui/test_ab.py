@@ -1,4 +1,4 @@
-"""The A/B on the screen: words, the funnel, lanes, what two arms write, and its keys."""
+"""The A/B on the screen: words, the funnel, arms, what two arms write, and its keys."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def viewed(made: Script, *, ended: bool = True) -> View:
 
 
 def dueled(made: Script, *, ended: bool = True) -> ABView:
-    found = viewed(made, ended=ended).duel
-    assert found is not None
-    return found
+    ab_view = viewed(made, ended=ended).ab
+    assert ab_view is not None
+    return ab_view
 
 
 def roles(row: Row) -> list[str]:
@@ -55,7 +55,7 @@ def roles(row: Row) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("blocks", "ratio", "shown", "role", "word", "surely"),
+    ("blocks", "ratio", "figure", "role", "word", "surely"),
     [
         (12, 1.5, "1.50x", "accent-b", "B is faster", "holds at every check"),
         (12, 0.5, "2.00x", "accent-a", "A is faster", "holds at every check"),
@@ -66,38 +66,38 @@ def roles(row: Row) -> list[str]:
     ],
 )
 def test_the_verdict_is_the_big_number(
-    blocks: int, ratio: float, shown: str, role: str, word: str, surely: str
+    blocks: int, ratio: float, figure: str, role: str, word: str, surely: str
 ) -> None:
-    found = dueled(script().begin().blocks(blocks, ratio, 0.002 if ratio == 1.01 else 0.004))
-    comparison = found.comparison
-    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (shown, role, word)
+    ab_view = dueled(script().begin().blocks(blocks, ratio, 0.002 if ratio == 1.01 else 0.004))
+    comparison = ab_view.comparison
+    assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (figure, role, word)
     assert comparison.surely == surely
-    panel = text(render_ab_verdict(found, Area(120, 13, G, boxed=True)))
+    panel = text(render_ab_verdict(ab_view, Area(120, 13, G, boxed=True)))
     assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
 
 
 def test_doubt_takes_the_colour_away_until_the_tenth_block() -> None:
     for blocks, role in ((9, "muted"), (10, "accent-b")):
-        found = dueled(script().begin().blocks(blocks, 1.5), ended=False)
-        assert found.comparison.role == role
-        counted = [look.counts for look in found.comparison.looks]
+        ab_view = dueled(script().begin().blocks(blocks, 1.5), ended=False)
+        assert ab_view.comparison.role == role
+        counted = [look.counts for look in ab_view.comparison.looks]
         assert counted == [False] * 8 + [True] * (blocks - 9)
-    assert found.comparison.rows[0][3] == "outside since block 10"
+    assert ab_view.comparison.rows[0][3] == "outside since block 10"
 
 
 def test_a_bad_arm_claims_nothing() -> None:
     made = script(weights="pretrained").fidelity(invalid=2, kld=None, top1=None)
-    found = dueled(made.begin().blocks(12, 2.0))
-    comparison = found.comparison
+    ab_view = dueled(made.begin().blocks(12, 2.0))
+    comparison = ab_view.comparison
     assert (format_ab_ratio(comparison), comparison.role, comparison.word) == (
         "—",
         "bad",
         "B INVALID",
     )
     assert comparison.looks == () and "2.0" not in " ".join(
-        text(render_ab_verdict(found, Area(80, 9, G)))
+        text(render_ab_verdict(ab_view, Area(80, 9, G)))
     )
-    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(found, Area(80, 3, G))))
+    assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(ab_view, Area(80, 3, G))))
 
 
 def test_what_happens_before_the_first_block() -> None:
@@ -112,7 +112,7 @@ def test_what_happens_before_the_first_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "words", "role"),
+    ("facts", "badge", "role"),
     [
         ({}, "≈ minor 0.004", "text"),
         ({"kld": 0.0, "top1": 2048}, "✓ lossless-like", "ok"),
@@ -123,14 +123,14 @@ def test_what_happens_before_the_first_block() -> None:
     ],
 )
 def test_no_verdict_stands_without_its_badge(
-    facts: dict[str, object], words: str, role: str
+    facts: dict[str, object], badge: str, role: str
 ) -> None:
     made = script(weights="pretrained").fidelity(**facts).begin().blocks(12, 1.5)
     label, value, colour, _ = dueled(made).comparison.rows[2]
-    assert (label, value, colour) == ("fidelity", words, role)
+    assert (label, value, colour) == ("fidelity", badge, role)
     for width, height, boxed in ((120, 13, True), (80, 9, False)):
         assert any(
-            words in line
+            badge in line
             for line in text(render_ab_verdict(dueled(made), Area(width, height, G, boxed=boxed)))
         )
 
@@ -184,10 +184,10 @@ def test_a_funnel_of_any_scale_fits(low: float, high: float, width: int) -> None
 def test_the_rail_has_the_colour_of_each_winner() -> None:
     made = script().begin().blocks(2, 1.5).blocks(1, 0.5)
     made.block((30, 30), kept=False, reasons=["throttled"])
-    found = dueled(made, ended=False)
-    assert found.winners == ("B", "B", "A", "")
-    assert found.comparison.rows[1] == ("blocks", "B 2  A 1", "won", "at least 10  1 discarded")
-    (row,) = progress_rail.render_ab_rail(found, 82, G)
+    ab_view = dueled(made, ended=False)
+    assert ab_view.winners == ("B", "B", "A", "")
+    assert ab_view.comparison.rows[1] == ("blocks", "B 2  A 1", "won", "at least 10  1 discarded")
+    (row,) = progress_rail.render_ab_rail(ab_view, 82, G)
     colours = [role for role, _ in itertools.groupby(roles(row)) if role not in ("text",)]
     assert colours == ["accent-b", "accent-b", "accent-a", "bad", *["border"] * 6]
     assert measure_row(row) == 82
@@ -199,21 +199,23 @@ def test_three_arms_are_each_held_against_the_first() -> None:
     made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}).begin()
     for i in range(12):
         made.block((30, 20 + 0.1 * (i % 3), 40 + 0.1 * (i % 2)))
-    found = dueled(made)
-    assert [c.word for c in found.comparisons] == ["B is faster", "A is faster"]
-    assert found.winners == ("B",) * 12
-    other = found.choose(1)
+    ab_view = dueled(made)
+    assert [c.word for c in ab_view.comparisons] == ["B is faster", "A is faster"]
+    assert ab_view.winners == ("B",) * 12
+    other = ab_view.choose(1)
     assert [side.letter for side in other.sides] == ["A", "C"]
-    assert found.choose(2).comparison == found.comparison
+    assert ab_view.choose(2).comparison == ab_view.comparison
     assert (
         "C against A, a for the next"
         in text(render_ab_verdict(other, Area(120, 13, G, boxed=True)))[0]
     )
 
 
-def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
-    found = dueled(script().begin().blocks(12, 1.5), ended=False)
-    left, right = (text(render_ab_arm(found, side, Area(60, 17, G, boxed=True))) for side in (0, 1))
+def test_two_arms_have_one_scale_and_each_the_others_mean() -> None:
+    ab_view = dueled(script().begin().blocks(12, 1.5), ended=False)
+    left, right = (
+        text(render_ab_arm(ab_view, side, Area(60, 17, G, boxed=True))) for side in (0, 1)
+    )
     assert left[0].startswith("╭─ A  fp32 ") and right[0].startswith("╭─ B  bf16 ")
     assert "running" in (left[0] + right[0]) and "waits" in (left[0] + right[0])
     labels = [[line[-8:-2].strip() for line in side[4:11]] for side in (left, right)]
@@ -224,29 +226,29 @@ def test_two_lanes_have_one_scale_and_each_the_others_mean() -> None:
 
 
 def test_an_arm_that_is_done_waits_for_nothing() -> None:
-    found = dueled(script().begin().blocks(12, 1.5))
-    tops = [text(render_ab_arm(found, side, Area(60, 17, G, boxed=True)))[0] for side in (0, 1)]
+    ab_view = dueled(script().begin().blocks(12, 1.5))
+    tops = [text(render_ab_arm(ab_view, side, Area(60, 17, G, boxed=True)))[0] for side in (0, 1)]
     assert not any("waits" in top for top in tops) and all(" n 24 " in top for top in tops)
 
 
 def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
-    found = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
-    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
+    ab_view = dueled(script(weights="pretrained").fidelity(**TEXTS, perplexity_ratio=1.01).begin())
+    lines = text(render_ab_divergence(ab_view, Area(120, 7, G, boxed=True)))
     assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
     assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
     assert "KL 0.004" in lines[5] and "top-1 agrees 99.1 %" in lines[5] and "1.010x" in lines[5]
-    small = text(render_ab_divergence(found, Area(80, 3, G)))
+    small = text(render_ab_divergence(ab_view, Area(80, 3, G)))
     assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
     # The arm that stands first need not be the reference.
     swapped = script({"precision": "bf16"}, {"precision": "fp32"}, weights="pretrained")
-    found = dueled(swapped.fidelity(cell="A", reference="B", **TEXTS).begin())
-    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
+    ab_view = dueled(swapped.fidelity(cell="A", reference="B", **TEXTS).begin())
+    lines = text(render_ab_divergence(ab_view, Area(120, 7, G, boxed=True)))
     assert "another way" in lines[2] and "one way" in lines[3]
 
 
 def test_without_meaning_there_is_no_text() -> None:
-    found = dueled(script().fidelity(weights="random", **TEXTS).begin())
-    lines = text(render_ab_divergence(found, Area(120, 7, G, boxed=True)))
+    ab_view = dueled(script().fidelity(weights="random", **TEXTS).begin())
+    lines = text(render_ab_divergence(ab_view, Area(120, 7, G, boxed=True)))
     assert "random weights: no text to compare" in lines[1] and "one way" not in "".join(lines)
     same = dueled(script(weights="pretrained").fidelity(**{**TEXTS, "divergence": None}).begin())
     assert "both write the same" in "".join(text(render_ab_divergence(same, Area(80, 3, G))))
@@ -259,31 +261,31 @@ def test_without_meaning_there_is_no_text() -> None:
 def test_foreign_text_is_inert() -> None:
     texts = {**TEXTS, "texts": (HOSTILE, HOSTILE, HOSTILE)}
     made = script({"model": HOSTILE}, {"model": HOSTILE + "2"}, weights="pretrained")
-    found = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))
+    ab_view = dueled(made.fidelity(**texts, failed="").begin().blocks(12, 1.5))
     for rows in (
-        render_ab_verdict(found, Area(120, 13, G, boxed=True)),
-        render_ab_arm(found, 0, Area(60, 17, G, boxed=True)),
-        render_ab_divergence(found, Area(120, 7, G, boxed=True)),
-        header.render_header(View(duel=found), 120, G),
+        render_ab_verdict(ab_view, Area(120, 13, G, boxed=True)),
+        render_ab_arm(ab_view, 0, Area(60, 17, G, boxed=True)),
+        render_ab_divergence(ab_view, Area(120, 7, G, boxed=True)),
+        header.render_header(View(ab=ab_view), 120, G),
     ):
         assert not any(mark in line for line in text(rows) for mark in ("\x1b", "\u202e"))
 
 
 def test_everything_can_be_said_in_ascii() -> None:
     g = Glyphs("ascii")
-    found = dueled(script(weights="pretrained").fidelity(**TEXTS).begin().blocks(12, 1.5))
+    ab_view = dueled(script(weights="pretrained").fidelity(**TEXTS).begin().blocks(12, 1.5))
     glyphs.set_glyphs("ascii")
     try:
         for rows in (
-            render_ab_verdict(found, Area(80, 9, g)),
-            render_ab_arm(found, 1, Area(40, 9, g)),
-            render_ab_divergence(found, Area(80, 3, g)),
-            progress_rail.render_ab_rail(found, 80, g),
+            render_ab_verdict(ab_view, Area(80, 9, g)),
+            render_ab_arm(ab_view, 1, Area(40, 9, g)),
+            render_ab_divergence(ab_view, Area(80, 3, g)),
+            progress_rail.render_ab_rail(ab_view, 80, g),
         ):
             assert all(line.isascii() for line in text(rows))
     finally:
         glyphs.set_glyphs("braille")
-    assert "1.50x" in "".join(text(render_ab_verdict(found, Area(80, 9, g))))
+    assert "1.50x" in "".join(text(render_ab_verdict(ab_view, Area(80, 9, g))))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 32), (120, 40), (160, 45), (200, 60), (60, 16)])
@@ -297,17 +299,17 @@ def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int], rep
 def test_the_grid_of_the_look() -> None:
     places = layout.arrange_ab(120, 40).places
     assert (places["verdict"].y, places["verdict"].height) == (2, 13)
-    assert (places["lane-a"].y, places["lane-a"].height, places["lane-b"].x) == (15, 17, 60)
+    assert (places["arm-a"].y, places["arm-a"].height, places["arm-b"].x) == (15, 17, 60)
     assert places["difference"].height == 7
     places = layout.arrange_ab(80, 24).places
-    assert [places[n].height for n in ("verdict", "lane-a", "difference")] == [9, 9, 3]
+    assert [places[n].height for n in ("verdict", "arm-a", "difference")] == [9, 9, 3]
     assert set(layout.arrange_ab(40, 10).places) == {"card"}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20, 3), (30, 8), (50, 14)])
 def test_a_card_says_the_verdict(size: tuple[int, int]) -> None:
-    shown = viewed(script().begin().blocks(12, 1.5))
-    rows = compact.render_compact(shown, (("q", "quit"),), Area(*size, G))
+    view = viewed(script().begin().blocks(12, 1.5))
+    rows = compact.render_compact(view, (("q", "quit"),), Area(*size, G))
     assert len(rows) == size[1] and all(measure_row(row) == size[0] for row in rows)
     if size[0] > 1:
         assert "B is faster" in " ".join(text(rows))
@@ -360,12 +362,12 @@ async def test_keys_of_a_replayed_ab(tmp_path: Path) -> None:
     async with opened(show, (120, 40)) as (app, pilot):
         await until(pilot, lambda: show.arms == 3)
         await pilot.press("end")
-        await until(pilot, lambda: session_screen(app).view.duel.block == 12)
-        assert session_screen(app).view.duel.comparison.letter == "B"
+        await until(pilot, lambda: session_screen(app).view.ab.block == 12)
+        assert session_screen(app).view.ab.comparison.letter == "B"
         await pilot.press("a")
-        assert session_screen(app).view.duel.comparison.letter == "C"
+        assert session_screen(app).view.ab.comparison.letter == "C"
         await pilot.press("a")
-        assert session_screen(app).view.duel.comparison.letter == "B"
+        assert session_screen(app).view.ab.comparison.letter == "B"
         for key, name in (("1", "cells"), ("4", "machine"), ("5", "log")):
             await pilot.press(key)
             await until(pilot, lambda: session_screen(app).query_one(f"#{name}").region.height > 30)  # noqa: B023
@@ -380,9 +382,9 @@ async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
     started: list[tuple[str, str, str]] = []
 
     class Noted(HomeMode):
-        def versus(self, model: str, first: str, second: str) -> LiveMode:
+        def start_ab(self, model: str, first: str, second: str) -> LiveMode:
             started.append((model, first, second))
-            return super().versus(model, first, second)
+            return super().start_ab(model, first, second)
 
     async with opened(Noted()) as (app, pilot):
         await until(pilot, lambda: home_screen(app).query("#start").first().region.height > 0)
@@ -395,7 +397,7 @@ async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
     assert list(list_ab_pairs("t5-small gpt2"))[3] == "t5-small: fp32 against bf16"
 
 
-def test_lanes_do_not_count_a_cell_that_never_began() -> None:
-    found = dueled(script(), ended=False)
-    assert found.lanes[0].mean is None and isinstance(found.lanes[0].hero.title, str)
+def test_arms_do_not_count_a_cell_that_never_began() -> None:
+    ab_view = dueled(script(), ended=False)
+    assert ab_view.arms[0].mean is None and isinstance(ab_view.arms[0].hero.title, str)
     assert CellState(Cell(id="A", model="m")).samples.kept() == []

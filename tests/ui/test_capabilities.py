@@ -1,4 +1,4 @@
-"""What the terminal can do, decided from the environment."""
+"""The capabilities of a terminal, decided from the environment."""
 
 from __future__ import annotations
 

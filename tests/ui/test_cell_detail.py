@@ -39,8 +39,8 @@ from txtop.ui.panels.cell_detail import render as panels
 @pytest.mark.parametrize("name", BUNDLED)
 def test_figures_are_those_of_the_export(name: str) -> None:
     for cell in exported(name):
-        shown = of(recorded(name), cell.id)
-        named = {"E2E" if f.label == "forward" else f.label: f for f in shown.figures}
+        detail = of(recorded(name), cell.id)
+        named = {"E2E" if f.label == "forward" else f.label: f for f in detail.metrics}
         for metric, label in METRIC_LABELS.items():
             wanted = cell.metrics.get(metric)
             if wanted is None:
@@ -57,39 +57,43 @@ def test_figures_are_those_of_the_export(name: str) -> None:
 @pytest.mark.parametrize("name", BUNDLED)
 def test_strip_and_histogram_are_of_the_same_iterations_as_the_export(name: str) -> None:
     for cell in exported(name):
-        shown = of(recorded(name), cell.id)
+        detail = of(recorded(name), cell.id)
         e2e = cell.metrics["e2e_ms"]
-        assert (shown.strip.counted, shown.strip.mean, shown.strip.ci95) == (
+        assert (detail.iterations.counted, detail.iterations.mean, detail.iterations.ci95) == (
             e2e.n, e2e.mean, e2e.ci95,
         )  # fmt: skip
-        counted = shown.strip.count("measured") + shown.strip.count("outlier")
+        counted = detail.iterations.count("measured") + detail.iterations.count("outlier")
         assert counted == e2e.n
         noted = [note for note in e2e.notes if "outlier" in note]
-        assert shown.strip.count("outlier") == (int(noted[0].split()[0]) if noted else 0)
+        assert detail.iterations.count("outlier") == (int(noted[0].split()[0]) if noted else 0)
         spread = cell.metrics.get("itl_ms", e2e)
-        assert shown.spread.n == spread.n
-        assert [mark.value for mark in shown.spread.marks] == [spread.p50, spread.p90, spread.p99]
+        assert detail.histogram.n == spread.n
+        assert [mark.value for mark in detail.histogram.marks] == [
+            spread.p50,
+            spread.p90,
+            spread.p99,
+        ]
 
 
 def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
     state = story(plan(iterations=80))
     wanted = build_export(state, FinalMetrics()).cells[0].metrics
-    for figure in of(state).figures:
+    for figure in of(state).metrics:
         name = next(name for name, label in METRIC_LABELS.items() if label == figure.label)
-        found = wanted[name]
-        assert dict(figure.percentiles) == {50: found.p50, 90: found.p90, 99: None}
-        assert found.p90 is not None and found.p99 is None
-    shown = text(facts.render_metrics(of(state).figures, 76, G))
-    assert all("from 662" in row for row in shown[1:])
+        summary = wanted[name]
+        assert dict(figure.percentiles) == {50: summary.p50, 90: summary.p90, 99: None}
+        assert summary.p90 is not None and summary.p99 is None
+    rows = text(facts.render_metrics(of(state).metrics, 76, G))
+    assert all("from 662" in row for row in rows[1:])
 
 
 def test_figures_of_a_cell_that_runs() -> None:
-    shown = of(story(plan(), until=12))
-    tokens = shown.figures[0]
-    assert (tokens.label, tokens.n, shown.strip.counted) == ("tok/s", 8, 8)
+    detail = of(story(plan(), until=12))
+    tokens = detail.metrics[0]
+    assert (tokens.label, tokens.n, detail.iterations.counted) == ("tok/s", 8, 8)
     assert tokens.mean is not None and tokens.ci95 is not None
     assert dict(tokens.percentiles) == {50: None, 90: None, 99: None}
-    assert "from 11" in "\n".join(text(facts.render_metrics(shown.figures, 76, G)))
+    assert "from 11" in "\n".join(text(facts.render_metrics(detail.metrics, 76, G)))
 
 
 # The load
@@ -97,19 +101,19 @@ def test_figures_of_a_cell_that_runs() -> None:
 
 @given(st.lists(st.floats(0, 1000), max_size=9), st.integers(0, 200))
 def test_the_pieces_of_a_load_fill_its_bar(shares: list[float], width: int) -> None:
-    found = load_phases.apportion_width(shares, width)
+    widths = load_phases.apportion_width(shares, width)
     whole = sum(shares)
-    assert sum(found) == (width if whole > 0 else 0)
-    for columns, share in zip(found, shares, strict=True):
+    assert sum(widths) == (width if whole > 0 else 0)
+    for columns, share in zip(widths, shares, strict=True):
         assert whole <= 0 or abs(columns - share / whole * width) < 1
 
 
 def test_a_load_has_its_phases_and_says_whose_it_was() -> None:
-    shown = of(recorded("gpt2-precisions"), "c001").loading
-    rows = load_phases.render_load_phases(shown, 60, G)
+    loading = of(recorded("gpt2-precisions"), "c001").loading
+    rows = load_phases.render_load_phases(loading, 60, G)
     assert measure_row(rows[0]) == 60
     assert "import 6.16" in text(rows)[1] and "weights 0.79" in text(rows)[1]
-    assert not shown.shared and of(recorded("bert-lengths"), "c002").loading.shared
+    assert not loading.shared and of(recorded("bert-lengths"), "c002").loading.shared
     kept = LoadPhasesView(2.0, (("import", 1.0), ("weights", 0.5)), shared=True)
     assert text([load_phases.render_load_time(kept, G)]) == ["shared 2.00 s"]
     assert "other 0.50" in text(load_phases.render_load_phases(kept, 60, G))[1]
@@ -123,29 +127,31 @@ def test_a_cell_that_loads_says_what_it_does() -> None:
         events.Phase(t_ns=S, cell="c1", name="weights"),
         events.Progress(t_ns=2 * S, cell="c1", what="load", done=3 << 20, total=9 << 20),
     ]
-    shown = of(fold_all(made))
-    assert text(load_phases.render_load_phases(shown.loading, 60, G)) == ["load 3.0 MiB of 9.0 MiB"]
-    assert shown.strip.lead_s == 2.0 and shown.strip.values == ()
+    detail = of(fold_all(made))
+    assert text(load_phases.render_load_phases(detail.loading, 60, G)) == [
+        "load 3.0 MiB of 9.0 MiB"
+    ]
+    assert detail.iterations.lead_s == 2.0 and detail.iterations.values == ()
 
 
 # Words
 
 
-def words(shown: CellDetailView) -> dict[str, str]:
-    return {said.label: said.text for group in shown.groups for said in group.said}
+def words(detail: CellDetailView) -> dict[str, str]:
+    return {item.label: item.text for group in detail.groups for item in group.said}
 
 
 def test_the_configuration_in_full() -> None:
-    said = words(of(recorded("gpt2-precisions"), "c001"))
-    assert said["weights"].startswith(
+    texts = words(of(recorded("gpt2-precisions"), "c001"))
+    assert texts["weights"].startswith(
         "random: built-in configuration gpt2, 124 M parameters, 474.7"
     )
-    assert said["lengths"] == "32 tokens in, 16 out"
-    assert said["iterations"] == "24 counted of 37: 1 first, 3 warm-up, 9 before steady"
-    assert said["variation"] == "CV 4.7 %, excellent"
-    assert said["stopped by"] == "budget" and said["peak memory"] == "host 0.9 GiB"
-    assert "torch 2.13.0+cpu" in said["versions"]
-    assert said["device"] == "cpu, AMD EPYC, 1 thread"
+    assert texts["lengths"] == "32 tokens in, 16 out"
+    assert texts["iterations"] == "24 counted of 37: 1 first, 3 warm-up, 9 before steady"
+    assert texts["variation"] == "CV 4.7 %, excellent"
+    assert texts["stopped by"] == "budget" and texts["peak memory"] == "host 0.9 GiB"
+    assert "torch 2.13.0+cpu" in texts["versions"]
+    assert texts["device"] == "cpu, AMD EPYC, 1 thread"
 
 
 def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
@@ -157,9 +163,9 @@ def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
     made.insert(
         load + 1, events.Kernels(t_ns=made[load].t_ns, cell="c1", prefill="flash", decode="math")
     )
-    said = words(of(fold_all(made)))
-    assert said["precision"] == "int8, int8:weight-only, 31 % of linear-layer weights converted"
-    assert said["attention"] == "sdpa (flash kernel in prefill, math in decode)"
+    texts = words(of(fold_all(made)))
+    assert texts["precision"] == "int8, int8:weight-only, 31 % of linear-layer weights converted"
+    assert texts["attention"] == "sdpa (flash kernel in prefill, math in decode)"
 
 
 def test_a_failed_cell_says_why_and_its_last_words() -> None:
@@ -169,29 +175,29 @@ def test_a_failed_cell_says_why_and_its_last_words() -> None:
         t_ns=9 * S, cell="c1", status="oom", phase="load", reason="no room", hint="bf16",
         exit_code=-9, wanted_bytes=3 << 30, stderr=["first", EVIL],
     )  # fmt: skip
-    shown = of(fold_all([ui_events.header(asked), *begun, ending]))
-    assert shown.groups[0].title == "failure"
-    assert [(s.label, s.text) for s in shown.groups[0].said] == [
+    detail = of(fold_all([ui_events.header(asked), *begun, ending]))
+    assert detail.groups[0].title == "failure"
+    assert [(s.label, s.text) for s in detail.groups[0].said] == [
         ("state", "oom@load"), ("reason", "no room"), ("hint", "bf16"), ("wanted", "3.0 GiB"),
         ("exit code", "-9"), ("stderr", "first"), ("", EVIL),
     ]  # fmt: skip
-    rows = panels.build_column_rows(shown, Area(80, 21, G))
+    rows = panels.build_column_rows(detail, Area(80, 21, G))
     assert any("no iteration was made" in row for row in text(rows))
     assert any("oom@load" in row for row in text(rows[:4]))
 
 
 def test_discarded_blocks_say_which_and_why() -> None:
-    said = words(of(story(plan(), discarded=(6, 3))))
-    assert said["blocks"] == "7 to 9 discarded: thermal"
-    assert said["iterations"] == "17 counted of 24: 1 first, 3 warm-up, 3 discarded"
+    texts = words(of(story(plan(), discarded=(6, 3))))
+    assert texts["blocks"] == "7 to 9 discarded: thermal"
+    assert texts["iterations"] == "17 counted of 24: 1 first, 3 warm-up, 3 discarded"
 
 
 def test_a_cell_that_waits_is_shown_too() -> None:
     state = fold_all([ui_events.header(ui_events.sweep())])
-    shown = of(state, "c002")
-    assert (shown.place, shown.count, shown.figures, shown.traces) == (2, 12, (), ())
-    assert words(shown)["weights"].startswith("auto, about")
-    assert "no iteration yet" in "".join(text(panels.build_column_rows(shown, Area(80, 21, G))))
+    detail = of(state, "c002")
+    assert (detail.place, detail.count, detail.metrics, detail.traces) == (2, 12, (), ())
+    assert words(detail)["weights"].startswith("auto, about")
+    assert "no iteration yet" in "".join(text(panels.build_column_rows(detail, Area(80, 21, G))))
     assert build_cell_detail(state, "nobody", FrameCache()) is None
 
 
@@ -238,14 +244,14 @@ NAMES = ("done", "recorded", "encoder", "running", "loading", "waiting", "many",
 
 
 def check(name: str, width: int, height: int, g: Glyphs, *, boxed: bool, skip: int = 0) -> None:
-    shown, area = shapes()[name], Area(width, height, g, boxed=boxed)
+    detail, area = shapes()[name], Area(width, height, g, boxed=boxed)
     for part in (
         panels.render_iterations_panel,
         panels.render_histogram_panel,
         panels.render_load_panel,
     ):
-        _exact(part(shown, area), width, height)
-    rows = panels.build_column_rows(shown, area)
+        _exact(part(detail, area), width, height)
+    rows = panels.build_column_rows(detail, area)
     last = panels.compute_max_skip(rows, area)
     _exact(
         panels.render_column(rows, min(skip, last), area),
@@ -291,20 +297,20 @@ def test_every_part_at_the_sizes_of_the_look(name: str) -> None:
 @pytest.mark.fault(19)
 def test_foreign_text_stands_there_as_text() -> None:
     rows = panels.build_column_rows(shapes()["evil"], Area(200, 60, G, boxed=True))
-    shown = "\n".join(clean(part) for row in rows for part, _ in row)
-    assert "\\x1b]52" in shown and "[/][@click=app.quit]x[/]" in shown
-    assert not any(c in shown for c in "\x1b\x9b\u202e\u200b")
+    screen = "\n".join(clean(part) for row in rows for part, _ in row)
+    assert "\\x1b]52" in screen and "[/][@click=app.quit]x[/]" in screen
+    assert not any(c in screen for c in "\x1b\x9b\u202e\u200b")
 
 
 @pytest.mark.fault(34)
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "evil"])
 def test_everything_can_be_said_in_ascii(name: str) -> None:
-    g, shown = Glyphs("ascii"), shapes()[name]
+    g, detail = Glyphs("ascii"), shapes()[name]
     parts = [
-        part(shown, Area(100, 30, g, boxed=True))
+        part(detail, Area(100, 30, g, boxed=True))
         for part in (panels.render_iterations_panel, panels.render_histogram_panel)
     ]
-    rows = [*parts[0], *parts[1], *panels.build_column_rows(shown, Area(100, 30, g))]
+    rows = [*parts[0], *parts[1], *panels.build_column_rows(detail, Area(100, 30, g))]
     for row in rows:
         for part, _ in row:
             assert "?" not in to_ascii(part) and to_ascii(part).isascii()
@@ -317,9 +323,9 @@ def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.Monke
     state, made = story(plan()), []
     usual = build_cell_detail
 
-    def noted(session: SessionState, name: str, memo: FrameCache) -> CellDetailView | None:
+    def noted(session: SessionState, name: str, cache: FrameCache) -> CellDetailView | None:
         made.append(name)
-        return usual(session, name, memo)
+        return usual(session, name, cache)
 
     monkeypatch.setattr("txtop.ui.models.view.build_cell_detail", noted)
     assert build_view(state).detail is None and made == []
@@ -327,12 +333,12 @@ def test_a_frame_holds_a_detail_only_where_one_is_open(monkeypatch: pytest.Monke
 
 
 def test_parts_are_made_anew_only_when_there_is_something_new() -> None:
-    state, memo = story(plan(), until=9), FrameCache()
-    first, again = build_cell_detail(state, "c1", memo), build_cell_detail(state, "c1", memo)
+    state, cache = story(plan(), until=9), FrameCache()
+    first, again = build_cell_detail(state, "c1", cache), build_cell_detail(state, "c1", cache)
     assert first is not None and again is not None
-    assert first.strip is again.strip and first.spread is again.spread
-    assert first.traces is again.traces and first.figures is again.figures
+    assert first.iterations is again.iterations and first.histogram is again.histogram
+    assert first.traces is again.traces and first.metrics is again.metrics
     for event in ui_events.Story(plan()).iteration(state.plan.cells[0], 9):
         fold(state, event)
-    later = build_cell_detail(state, "c1", memo)
-    assert later is not None and len(later.strip.values) == len(first.strip.values) + 1
+    later = build_cell_detail(state, "c1", cache)
+    assert later is not None and len(later.iterations.values) == len(first.iterations.values) + 1

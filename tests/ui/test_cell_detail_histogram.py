@@ -31,11 +31,11 @@ def test_a_histogram_holds_every_value_once(values: list[float], most: int) -> N
 
 
 def test_counts_of_the_drawn_histogram_add_up_to_the_gaps() -> None:
-    shown = of(recorded("gpt2-precisions"), "c001").spread
-    rows = text(histogram.render_histogram(shown, Area(64, 10, G)))
+    spread = of(recorded("gpt2-precisions"), "c001").histogram
+    rows = text(histogram.render_histogram(spread, Area(64, 10, G)))
     bars = str.maketrans("", "", "━·")
     counts = [row[9:].split("◂")[0].translate(bars).strip() for row in rows]
-    assert sum(int(count or 0) for count in counts) == len(shown.values) == 15 * shown.n
+    assert sum(int(count or 0) for count in counts) == len(spread.values) == 15 * spread.n
 
 
 def test_a_far_tail_does_not_flatten_the_rest() -> None:
@@ -48,22 +48,22 @@ def test_a_far_tail_does_not_flatten_the_rest() -> None:
 def test_ranges_are_said_as_far_as_they_differ() -> None:
     for width in (0.001, 0.02, 0.25, 1.0, 2.5, 50.0):
         rows = [Bin(i * width, (i + 1) * width, 1) for i in range(4)]
-        said = [histogram.format_bin_start(row, histogram.count_decimals(rows)) for row in rows]
-        assert [float(each) for each in said] == pytest.approx([i * width for i in range(4)])
+        starts = [histogram.format_bin_start(row, histogram.count_decimals(rows)) for row in rows]
+        assert [float(start) for start in starts] == pytest.approx([i * width for i in range(4)])
 
 
 def test_percentiles_are_marked_in_their_row_or_say_what_they_need() -> None:
-    shown = of(story(plan(iterations=80))).spread
-    rows = text(histogram.render_histogram(shown, Area(64, 12, G)))
+    spread = of(story(plan(iterations=80))).histogram
+    rows = text(histogram.render_histogram(spread, Area(64, 12, G)))
     marked = [row for row in rows if "p50" in row]
-    (p50, p90, p99) = (mark.value for mark in shown.marks)
+    (p50, p90, p99) = (mark.value for mark in spread.marks)
     assert len(marked) == 1 and p50 is not None and p90 is not None and p99 is None
     assert float(marked[0].split()[0]) <= p50
-    assert text([histogram.render_needed_samples(shown)]) == ["p99 after 662 (80 so far)"]
+    assert text([histogram.render_needed_samples(spread)]) == ["p99 after 662 (80 so far)"]
 
 
 def test_why_there_is_no_histogram() -> None:
-    assert of(story(plan(new_tokens=1))).spread.why == "one new token has no gap"
-    assert of(story(plan(), until=0)).spread.why == "nothing measured yet"
-    encoder = of(recorded("bert-lengths"), "c001").spread
+    assert of(story(plan(new_tokens=1))).histogram.why == "one new token has no gap"
+    assert of(story(plan(), until=0)).histogram.why == "nothing measured yet"
+    encoder = of(recorded("bert-lengths"), "c001").histogram
     assert encoder.title == "forward time" and encoder.why == ""

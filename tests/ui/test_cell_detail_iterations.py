@@ -24,27 +24,27 @@ from txtop.ui.models.cell_detail.iterations import (
     compute_scale,
 )
 from txtop.ui.models.cell_detail.telemetry import LEAD_BINS, compute_trace_bins
-from txtop.ui.panels.cell_detail import iterations as strip
 from txtop.ui.panels.cell_detail.iteration_axis import IterationAxis
+from txtop.ui.panels.cell_detail.iterations import LEFT_WIDTH, RIGHT_WIDTH, render_iterations
 
 # Iterations
 
 
 def test_every_iteration_counts_as_something() -> None:
-    shown = of(story(plan(), slow=(10, 17), discarded=(6, 3))).strip
-    assert shown.kinds[:4] == ("first", "warmup", "warmup", "warmup")
-    assert [i for i, kind in enumerate(shown.kinds) if kind == "outlier"] == [10, 17]
-    assert [i for i, kind in enumerate(shown.kinds) if kind == "discarded"] == [6, 7, 8]
-    assert len(shown.kinds) == len(shown.values) == 24 and shown.counted == 17
+    view = of(story(plan(), slow=(10, 17), discarded=(6, 3))).iterations
+    assert view.kinds[:4] == ("first", "warmup", "warmup", "warmup")
+    assert [i for i, kind in enumerate(view.kinds) if kind == "outlier"] == [10, 17]
+    assert [i for i, kind in enumerate(view.kinds) if kind == "discarded"] == [6, 7, 8]
+    assert len(view.kinds) == len(view.values) == 24 and view.counted == 17
 
 
 def test_what_a_changepoint_cuts_off_is_shown_as_that() -> None:
     state = recorded("gpt2-precisions").cells["c001"]
-    found = classify_iterations(state, 9)
-    assert found[:4] == ("first", "warmup", "warmup", "warmup")
-    assert found[4:13] == ("dropped",) * 9
-    assert set(found[13:]) <= {"measured", "outlier"}
-    assert of(recorded("gpt2-precisions"), "c001").strip.steady_from == 13
+    kinds = classify_iterations(state, 9)
+    assert kinds[:4] == ("first", "warmup", "warmup", "warmup")
+    assert kinds[4:13] == ("dropped",) * 9
+    assert set(kinds[13:]) <= {"measured", "outlier"}
+    assert of(recorded("gpt2-precisions"), "c001").iterations.steady_from == 13
 
 
 def test_another_warmup_cut_moves_what_counts() -> None:
@@ -52,28 +52,25 @@ def test_another_warmup_cut_moves_what_counts() -> None:
     asked = plan()
     for event in [ui_events.header(asked), *ui_events.Story(asked).cell(asked.cells[0])]:
         fold(state, event)
-    shown = of(state).strip
-    assert shown.kinds[:8] == ("first", *["warmup"] * 6, "measured")
+    view = of(state).iterations
+    assert view.kinds[:8] == ("first", *["warmup"] * 6, "measured")
 
 
-def drawn(shown: IterationsView, width: int = 80, height: int = 16) -> list[str]:
-    return text(strip.render_iterations(shown, (), Area(width, height, G)))
+def drawn(view: IterationsView, width: int = 80, height: int = 16) -> list[str]:
+    return text(render_iterations(view, (), Area(width, height, G)))
 
 
 def signs(rows: list[str], sign: str) -> list[tuple[int, int]]:
     """Columns of the plot, and rows, in which a sign stands."""
     return [
-        (x - strip.LEFT_WIDTH, y)
-        for y, row in enumerate(rows)
-        for x, c in enumerate(row)
-        if c == sign
+        (x - LEFT_WIDTH, y) for y, row in enumerate(rows) for x, c in enumerate(row) if c == sign
     ]
 
 
 def test_marks_stand_over_their_iteration_at_their_height() -> None:
-    shown = of(story(plan(), slow=(10, 17), discarded=(6, 3))).strip
-    rows = drawn(shown)
-    axis = IterationAxis.of(shown, 80 - strip.LEFT_WIDTH - strip.RIGHT_WIDTH)
+    view = of(story(plan(), slow=(10, 17), discarded=(6, 3))).iterations
+    rows = drawn(view)
+    axis = IterationAxis.of(view, 80 - LEFT_WIDTH - RIGHT_WIDTH)
     plot = rows[2:-2]
     assert "▲ 2 outliers" in rows[1] and "✗ 3 discarded" in rows[1]
     assert signs(plot, "▲") == [(axis.column(10), 0), (axis.column(17), 0)]
@@ -94,19 +91,19 @@ def test_each_iteration_has_an_equal_part_of_the_axis() -> None:
         "outlier",
         "measured",
     )
-    shown = IterationsView(values=(5.0,) * 6, kinds=kinds_, room=6, low=4.0, high=6.0)
-    rows = drawn(shown, strip.LEFT_WIDTH + 60 + strip.RIGHT_WIDTH)
-    found = {x: sign for sign in "○✗▲" for x, _ in signs(rows[1:-2], sign)}
-    assert found == {5: "○", 25: "✗", 45: "▲"}
-    loaded = replace(shown, lead_s=3.0)
+    view = IterationsView(values=(5.0,) * 6, kinds=kinds_, room=6, low=4.0, high=6.0)
+    rows = drawn(view, LEFT_WIDTH + 60 + RIGHT_WIDTH)
+    sign_at = {x: sign for sign in "○✗▲" for x, _ in signs(rows[1:-2], sign)}
+    assert sign_at == {5: "○", 25: "✗", 45: "▲"}
+    loaded = replace(view, lead_s=3.0)
     axis = IterationAxis.of(loaded, 64)
     assert (axis.lead, axis.body, axis.edge(0), axis.edge(6)) == (8, 56, 8, 64)
 
 
 def test_a_point_stands_at_the_height_of_its_value() -> None:
     values = (100.0, 100.0, 100.0, 100.0, 98.0, 102.0)
-    shown = IterationsView(values=values, kinds=("measured",) * 6, room=6, low=98.0, high=102.0)
-    rows = text(strip.render_iterations(shown, (), Area(40, 3 + 5, G)))[1:-2]
+    view = IterationsView(values=values, kinds=("measured",) * 6, room=6, low=98.0, high=102.0)
+    rows = text(render_iterations(view, (), Area(40, 3 + 5, G)))[1:-2]
     heights = {}
     for y, row in enumerate(rows):
         for x, character in enumerate(row):
@@ -118,8 +115,8 @@ def test_a_point_stands_at_the_height_of_its_value() -> None:
 
 @pytest.mark.parametrize("height", [9, 12, 16, 30])
 def test_the_mean_is_named_in_the_row_of_its_line(height: int) -> None:
-    shown = of(recorded("gpt2-precisions"), "c001").strip
-    rows = drawn(shown, 80, height)
+    view = of(recorded("gpt2-precisions"), "c001").iterations
+    rows = drawn(view, 80, height)
     (named,) = [row for row in rows if row.endswith("mean")] or [
         row for row in rows if "mean" in row
     ]
@@ -127,14 +124,14 @@ def test_the_mean_is_named_in_the_row_of_its_line(height: int) -> None:
 
 
 def test_axis_is_shared_and_counts_iterations() -> None:
-    shown = of(story(plan(), gpus=1))
-    rows = text(strip.render_iterations(shown.strip, shown.traces, Area(100, 24, G)))
-    ticks = next(row for row in rows if "1.50 s" in row)[strip.LEFT_WIDTH :]
-    axis = IterationAxis.of(shown.strip, 100 - strip.LEFT_WIDTH - strip.RIGHT_WIDTH)
+    detail = of(story(plan(), gpus=1))
+    rows = text(render_iterations(detail.iterations, detail.traces, Area(100, 24, G)))
+    ticks = next(row for row in rows if "1.50 s" in row)[LEFT_WIDTH:]
+    axis = IterationAxis.of(detail.iterations, 100 - LEFT_WIDTH - RIGHT_WIDTH)
     assert ticks[axis.column(0)] == "1" and ticks.split()[2:] == ["1", "5", "10", "15", "20"]
     for number in (5, 10, 15, 20):
         assert ticks[axis.column(number - 1) :].startswith(str(number))
-    assert [trace.label for trace in shown.traces] == ["GPU", "power", "temp", "clock", "CPU"]
+    assert [trace.label for trace in detail.traces] == ["GPU", "power", "temp", "clock", "CPU"]
 
 
 @given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=50))
@@ -159,9 +156,9 @@ def test_what_was_read_stands_under_the_iteration_it_was_read_in() -> None:
     for event in made:
         if isinstance(event, events.Telemetry):
             event.values["cpu_percent"] = 90.0 if low <= event.t_ns <= high else 10.0
-    shown = of(fold_all(made))
-    (cpu,) = [trace for trace in shown.traces if trace.label == "CPU"]
-    parts = cpu.room // shown.strip.room
+    detail = of(fold_all(made))
+    (cpu,) = [trace for trace in detail.traces if trace.label == "CPU"]
+    parts = cpu.room // detail.iterations.room
     means = [[v for v in cpu.body[i * parts : (i + 1) * parts] if v is not None] for i in range(10)]
     assert [max(part) for part in means] == [10.0] * 4 + [90.0] + [90.0] + [10.0] * 4
     assert min(means[5]) == 10.0, "what was read last is held until the next reading"
@@ -193,9 +190,9 @@ def test_a_throttled_stretch_is_flagged() -> None:
     for event in made:
         if isinstance(event, events.ModelLoaded):
             event.device_id, event.device = ui_events.GPU, "cuda:0"
-    shown = of(fold_all(made))
-    slowed = [trace for trace in shown.traces if trace.flags]
+    detail = of(fold_all(made))
+    slowed = [trace for trace in detail.traces if trace.flags]
     assert [trace.value for trace in slowed] == ["thermal"]
     assert "▲" in "".join(
-        text(strip.render_iterations(shown.strip, shown.traces, Area(100, 24, G)))[-6:]
+        text(render_iterations(detail.iterations, detail.traces, Area(100, 24, G)))[-6:]
     )

@@ -119,9 +119,11 @@ async def test_it_follows_the_replay_and_leaves_the_arrows_to_it(recording: Path
         assert shown(app) == "c002"
         await pilot.press("tab", "shift+tab", "shift+tab")
         await until(pilot, lambda: shown(app) == "c000")
-        made = len(session_screen(app).view.detail.strip.values)
+        made = len(session_screen(app).view.detail.iterations.values)
         await pilot.press("right")
-        await until(pilot, lambda: len(session_screen(app).view.detail.strip.values) == made + 1)
+        await until(
+            pilot, lambda: len(session_screen(app).view.detail.iterations.values) == made + 1
+        )
 
 
 async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
@@ -133,9 +135,11 @@ async def test_it_grows_while_the_cell_runs(tmp_path: Path) -> None:
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("enter")
         await until(pilot, lambda: shown(app) == "c001")
-        made = len(session_screen(app).view.detail.strip.values)
+        made = len(session_screen(app).view.detail.iterations.values)
         write(path, events_[last:])
-        await until(pilot, lambda: len(session_screen(app).view.detail.strip.values) == made + 3)
+        await until(
+            pilot, lambda: len(session_screen(app).view.detail.iterations.values) == made + 3
+        )
         await until(pilot, lambda: f"n {made + 3 - 3}" in text(app))
         await pilot.press("space")
         await until(pilot, lambda: runner.asked == ["pause"])
@@ -160,10 +164,10 @@ async def test_an_arm_of_an_ab_has_a_detail_with_the_command_of_the_ab(tmp_path:
     for number, event in enumerate(made, start=1):
         event.seq = number
     async with opened(ReplayMode(write(folder, made)), (120, 40)) as (app, pilot):
-        await until(pilot, lambda: session_screen(app).view.duel is not None)
+        await until(pilot, lambda: session_screen(app).view.ab is not None)
         await pilot.press("space", "end", "1", "down", "enter")
         await until(pilot, lambda: shown(app) == "B")
-        await until(pilot, lambda: session_screen(app).view.detail.strip.counted > 10)
+        await until(pilot, lambda: session_screen(app).view.detail.iterations.counted > 10)
         assert session_screen(app).view.detail.command.startswith("txtop ab gpt2 --a ")
         await pilot.press("escape", "escape")
         await until(pilot, lambda: session_screen(app).query_one("#verdict").region.height == 13)

@@ -1,4 +1,4 @@
-"""What is copied off the screen: the right thing, inert, and only when somebody asked."""
+"""The text copied off the screen: the right one, inert, and only on request."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_terminal_is_sent_it_when_it_was_asked_for(tmp_path: Path) -> None:
         assert b"\x1b]52" not in process.raw
         process.type("y")
         process.wait_for("copied the summary")
-        found = re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07", bytes(process.raw))
-        assert len(found) == 1 and b"gpt2" in base64.b64decode(found[0])
+        copied = re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]*)\x07", bytes(process.raw))
+        assert len(copied) == 1 and b"gpt2" in base64.b64decode(copied[0])
         process.type("q")
         process.wait_end(4.0)

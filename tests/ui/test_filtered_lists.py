@@ -59,16 +59,16 @@ def test_rows_are_ordered_by_what_a_column_shows(column: str, expected: str) -> 
 
 
 def test_the_next_column_is_one_that_tells_rows_apart() -> None:
-    shown = choose_columns(ROWS, 116).shown
-    assert shown == ("model", "precision", "batch", "ttft", "tpot", "rate", "gib")
-    known = cell_sorting.find_sortable_columns(ROWS, shown)
-    assert known == ["precision", "batch", "ttft", "tpot", "rate", "gib"]
+    visible = choose_columns(ROWS, 116).sortable
+    assert visible == ("model", "precision", "batch", "ttft", "tpot", "rate", "gib")
+    sortable = cell_sorting.find_sortable_columns(ROWS, visible)
+    assert sortable == ["precision", "batch", "ttft", "tpot", "rate", "gib"]
     seen, column = [], ""
-    while (column := cell_sorting.get_next_column(column, known)) and len(seen) < 9:
+    while (column := cell_sorting.get_next_column(column, sortable)) and len(seen) < 9:
         seen.append(column)
-    assert seen == known
+    assert seen == sortable
     assert (
-        cell_sorting.get_next_column("gone", known) == "precision"
+        cell_sorting.get_next_column("gone", sortable) == "precision"
         and cell_sorting.get_next_column("", []) == ""
     )
 
@@ -78,7 +78,7 @@ def test_the_next_column_is_one_that_tells_rows_apart() -> None:
 def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -> None:
     g = Glyphs(mode)  # type: ignore[arg-type]
     plain = render_cells(ROWS, None, Area(width, 9, g))
-    for column in choose_columns(ROWS, width - 2).shown:
+    for column in choose_columns(ROWS, width - 2).sortable:
         drawn = render_cells(ROWS, None, Area(width, 9, g), order=column)
         assert drawn[2:] == plain[2:]
         marked = [part for part, role in drawn[1] if role == "text.bold"]
@@ -88,17 +88,17 @@ def test_the_heading_marks_the_column_and_nothing_moves(width: int, mode: str) -
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("typed", "ids"),
     [
         ("", "abcd"), ("BF16", "d"), ("batch 8", "b"), ("memory out", "b"), ("minor", "d"),
         ("gpt2 zzz", ""), ("failed", "b"), ("length 12", "abcd"), ("28", ""), ("0.004", "d"),
     ],
 )  # fmt: skip
-def test_every_word_has_to_be_there(words: str, found: str) -> None:
+def test_every_word_has_to_be_there(typed: str, ids: str) -> None:
     narrowing = TextFilter()
-    narrowing.text = words
+    narrowing.text = typed
     assert (
-        "".join(r.id for r in ROWS if narrowing.matches(cell_sorting.build_filter_text(r))) == found
+        "".join(r.id for r in ROWS if narrowing.matches(cell_sorting.build_filter_text(r))) == ids
     )
 
 
@@ -129,15 +129,15 @@ LINES = [
 
 
 def test_the_log_is_narrowed_by_words_and_severity() -> None:
-    words = TextFilter()
-    assert [len(filter_log(LINES, words, least)) for least in ("", "warnings", "errors")] == [
+    text_filter = TextFilter()
+    assert [len(filter_log(LINES, text_filter, least)) for least in ("", "warnings", "errors")] == [
         3,
         2,
         1,
     ]
-    words.text = "FP32 warm"
-    assert [line.at for line in filter_log(LINES, words)] == ["00:02"]
-    assert filter_log(LINES, words, "errors") == []
+    text_filter.text = "FP32 warm"
+    assert [line.at for line in filter_log(LINES, text_filter)] == ["00:02"]
+    assert filter_log(LINES, text_filter, "errors") == []
 
 
 def logged(count: int, level: str = "info") -> View:
@@ -242,7 +242,7 @@ async def test_the_key_of_order_goes_through_the_columns(recording: Path) -> Non
                 break
             await pilot.press("o")
             await pilot.pause(0.05)
-        assert not {"▾", "▴"} & set(text(app)) and panel.rows == list(panel.shown.cells)
+        assert not {"▾", "▴"} & set(text(app)) and panel.rows == list(panel.view.cells)
 
 
 async def test_a_click_selects_the_row_and_the_wheel_moves_on(recording: Path) -> None:
@@ -288,8 +288,8 @@ async def test_a_card_has_nothing_to_filter(recording: Path) -> None:
 
 
 def test_the_events_of_the_log_are_counted_beyond_what_is_kept() -> None:
-    found = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 61)
-    assert a_view().log_count == len(found.log)
+    state = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 61)
+    assert a_view().log_count == len(state.log)
 
 
 async def test_in_the_detail_of_a_cell_the_next_one_is_the_next_of_the_table(

@@ -24,17 +24,17 @@ def test_each_column_of_the_footer_is_the_key_that_stands_there(mode: str, width
     g = Glyphs(mode)  # type: ignore[arg-type]
     keys = build_footer_keys("replay", back=True)
     drawn = "".join(part for part, _ in render_footer(keys, width, g)[0])
-    words = {sign: g(word) for key, word in keys for sign in key.split(" ")}
-    found = [find_footer_key(keys, width, g, x) for x in range(width)]
-    for x, sign in enumerate(found):
-        if sign and x and found[x - 1] != sign:
-            assert drawn[x:].startswith((g(sign), words[sign]))
-    assert found[0] == "" and "?" in found
-    assert ("⇧→" in found) == ("cell" in drawn) and ("g" in found) == ("go to" in drawn)
+    labels = {sign: g(word) for key, word in keys for sign in key.split(" ")}
+    key_at = [find_footer_key(keys, width, g, x) for x in range(width)]
+    for x, sign in enumerate(key_at):
+        if sign and x and key_at[x - 1] != sign:
+            assert drawn[x:].startswith((g(sign), labels[sign]))
+    assert key_at[0] == "" and "?" in key_at
+    assert ("⇧→" in key_at) == ("cell" in drawn) and ("g" in key_at) == ("go to" in drawn)
 
 
 def test_every_key_that_a_footer_names_is_one() -> None:
-    shown = [
+    footers = [
         build_footer_keys(where, back=back, over=over, arms=arms, panel=panel, resumable=True)
         for where in ("home", "matrix", "live", "replay")
         for back in (False, True)
@@ -42,7 +42,7 @@ def test_every_key_that_a_footer_names_is_one() -> None:
         for arms in (0, 2, 3)
         for panel in ("", "cells", "log", "machine")
     ]
-    signs = {sign for keys in [*shown, build_footer_keys("live", typing=True)] for key, _ in keys
+    signs = {sign for keys in [*footers, build_footer_keys("live", typing=True)] for key, _ in keys
              for sign in key.split(" ")}  # fmt: skip
     assert not {sign for sign in signs if not resolve_key(sign)}
 
@@ -86,13 +86,13 @@ async def test_a_click_on_a_key_is_that_key(recording: Path) -> None:
 async def test_a_click_on_a_panel_is_its_focus_and_the_footer_follows(recording: Path) -> None:
     async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
-        for kind, said in (
+        for kind, hint in (
             (LogPanel, "w severity"),
             (CellsPanel, "o order"),
             (MachinePanel, "esc back"),
         ):
             await pilot.click(kind, offset=(4, 2))
-            await until(pilot, lambda said=said: said in text(app).splitlines()[-1])
+            await until(pilot, lambda hint=hint: hint in text(app).splitlines()[-1])
             assert isinstance(app.focused, kind)
         await pilot.click(FooterPanel, offset=(column("esc", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: app.focused is None and "esc back" not in text(app))

@@ -52,34 +52,34 @@ def text(rows: list[Row]) -> str:
 
 
 def listing(*items: ListedSession) -> SessionList:
-    found = SessionList()
-    found.take(items)
-    return found
+    sessions = SessionList()
+    sessions.take(items)
+    return sessions
 
 
 def drawn(
-    shown: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
+    sessions: SessionList, width: int = 80, height: int = 16, mode: GlyphMode = "braille"
 ) -> str:
     return text(
-        session_list.render_session_list(shown, False, NOW_S, Area(width, height, Glyphs(mode)))
+        session_list.render_session_list(sessions, False, NOW_S, Area(width, height, Glyphs(mode)))
     )
 
 
 def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
-    shown = listing(ONE, TWO)
-    shown.move(1)
-    shown.take((THREE, ONE, TWO))
-    assert shown.selected is TWO and shown.at == 2
-    shown.take((THREE,))
-    assert shown.selected is THREE
-    shown.take(())
-    assert shown.selected is None
-    shown.move(5)
-    assert shown.at == 0
+    sessions = listing(ONE, TWO)
+    sessions.move(1)
+    sessions.take((THREE, ONE, TWO))
+    assert sessions.selected is TWO and sessions.at == 2
+    sessions.take((THREE,))
+    assert sessions.selected is THREE
+    sessions.take(())
+    assert sessions.selected is None
+    sessions.move(5)
+    assert sessions.at == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("query", "expected"),
     [
         ("", ALL),
         ("bert", (TWO,)),
@@ -89,67 +89,69 @@ def test_the_selected_session_stays_selected_when_the_list_changes() -> None:
         ("gpt2 bert", ()),
     ],
 )
-def test_every_word_must_be_there(words: str, found: tuple[ListedSession, ...]) -> None:
-    shown = listing(*ALL)
-    shown.find(words)
-    assert shown.shown == found
-    shown.move(100)
-    assert shown.selected is (found[-1] if found else None)
-    shown.find("")
-    assert shown.selected is (found[-1] if found else shown.shown[0])
+def test_every_word_must_be_there(query: str, expected: tuple[ListedSession, ...]) -> None:
+    sessions = listing(*ALL)
+    sessions.find(query)
+    assert sessions.matching == expected
+    sessions.move(100)
+    assert sessions.selected is (expected[-1] if expected else None)
+    sessions.find("")
+    assert sessions.selected is (expected[-1] if expected else sessions.matching[0])
 
 
 def test_two_are_marked_and_a_third_takes_the_place_of_the_first() -> None:
-    shown = listing(ONE, THREE, DEMO)
-    assert "mark two" in str(shown.pair())
+    sessions = listing(ONE, THREE, DEMO)
+    assert "mark two" in str(sessions.pair())
     for _ in range(3):
-        shown.mark()
-        shown.move(1)
-    assert shown.pair() == (THREE, DEMO)
-    shown.mark()
-    assert shown.marked == [THREE.path]
-    shown.take((ONE,))
-    assert shown.marked == []
+        sessions.mark()
+        sessions.move(1)
+    assert sessions.pair() == (THREE, DEMO)
+    sessions.mark()
+    assert sessions.marked == [THREE.path]
+    sessions.take((ONE,))
+    assert sessions.marked == []
 
 
 def test_one_that_runs_is_not_compared() -> None:
-    shown = listing(TWO, ONE)
-    shown.mark()
-    shown.move(1)
-    shown.mark()
-    assert shown.pair() == "two is running: it is compared when it has ended"
+    sessions = listing(TWO, ONE)
+    sessions.mark()
+    sessions.move(1)
+    sessions.mark()
+    assert sessions.pair() == "two is running: it is compared when it has ended"
 
 
 def test_what_a_newcomer_asks_is_answered() -> None:
-    shown = listing(*ALL)
-    said = drawn(shown)
-    assert "running" in said and "cut off" in said and "2/2" in said and "demo" in said
-    assert "bert-base-uncased · fp32 bf16" in said and "2 of 2 cells" in said
-    assert "attach (the run" in said
-    shown.move(1)
-    assert "enter" in drawn(shown) and "replay" in drawn(shown) and "1.0 MiB" in drawn(shown)
-    shown.move(1)
-    assert "R measures the rest" not in drawn(shown)  # there is no such folder
-    shown.move(2)
-    assert "bundled example" in drawn(shown)
+    sessions = listing(*ALL)
+    screen = drawn(sessions)
+    assert "running" in screen and "cut off" in screen and "2/2" in screen and "demo" in screen
+    assert "bert-base-uncased · fp32 bf16" in screen and "2 of 2 cells" in screen
+    assert "attach (the run" in screen
+    sessions.move(1)
+    assert (
+        "enter" in drawn(sessions) and "replay" in drawn(sessions) and "1.0 MiB" in drawn(sessions)
+    )
+    sessions.move(1)
+    assert "R measures the rest" not in drawn(sessions)  # there is no such folder
+    sessions.move(2)
+    assert "bundled example" in drawn(sessions)
     assert "no session yet: press r" in drawn(listing(DEMO))
-    shown.find("nothing of the kind")
-    assert "no matching session" in drawn(shown) and "esc shows all" in drawn(shown)
+    sessions.find("nothing of the kind")
+    assert "no matching session" in drawn(sessions) and "esc shows all" in drawn(sessions)
 
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:
-    shown = session_list.render_session_list(
+    rows = session_list.render_session_list(
         listing(WRONG, ONE), False, NOW_S, Area(60, 8, Glyphs())
     )
-    assert [row[2] for row in shown[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
+    assert [row[2] for row in rows[:2]] == [(" ▲ ", "warn"), (" ✓ ", "ok")]
 
 
 def test_marks_are_letters() -> None:
-    shown = listing(ONE, THREE)
-    shown.mark()
-    shown.move(1)
-    shown.mark()
-    lines = drawn(shown).splitlines()
+    sessions = listing(ONE, THREE)
+    sessions.mark()
+    sessions.move(1)
+    sessions.mark()
+    lines = drawn(sessions).splitlines()
     assert lines[0].startswith(" A ✓") and lines[1].startswith("▸B ✗")
 
 
@@ -160,19 +162,19 @@ def test_marks_are_letters() -> None:
 def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[int, int]) -> None:
     g = Glyphs(mode)
     for at in range(len(ALL)):
-        shown = listing(*ALL)
-        shown.move(at)
-        shown.mark()
+        sessions = listing(*ALL)
+        sessions.move(at)
+        sessions.mark()
         for typing in (False, True):
-            shown.find("" if at % 2 else EVIL)
-            rows = session_list.render_session_list(shown, typing, NOW_S, Area(*size, g))
+            sessions.find("" if at % 2 else EVIL)
+            rows = session_list.render_session_list(sessions, typing, NOW_S, Area(*size, g))
             check_rows({"sessions": [merge_spans(row, size[0]) for row in rows[: size[1]]]}, *size)
-    found = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
+    findings = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
     pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
     panels = {
         "start": start_menu.render_start_menu(Area(*size, g))[: size[1]],
         "findings": [
-            start_menu.render_findings(found, size[0], g),
+            start_menu.render_findings(findings, size[0], g),
             start_menu.render_findings(None, size[0], g),
         ][:1],
         "pair": header.render_side_by_side_header(pair, size[0], g),
@@ -183,9 +185,9 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
 
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
-    said = text(start_menu.render_start_menu(Area(60, 30, Glyphs())))
-    assert [line[0] for line in said.splitlines() if line[:1].strip()] == ["r", "a", "b"]
-    assert all(name in said for name in ("bert-seqlen", "families", "batch-tradeoff"))
+    menu = text(start_menu.render_start_menu(Area(60, 30, Glyphs())))
+    assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "b"]
+    assert all(name in menu for name in ("bert-seqlen", "families", "batch-tradeoff"))
     at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 16)]
     assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
     short = start_menu.render_start_menu(Area(32, 12, Glyphs()))
@@ -200,7 +202,7 @@ def probed(*entries: tuple[str, str, str]) -> bytes:
 
 
 def test_what_is_broken_is_said_first() -> None:
-    found = parse_findings(
+    findings = parse_findings(
         probed(
             ("cpu", "ok", "a CPU"),
             ("cpu power", "missing", "no RAPL counters"),
@@ -208,17 +210,17 @@ def test_what_is_broken_is_said_first() -> None:
             ("memory", "broken", "its use cannot be read\x1b[31m"),
         )
     )
-    assert [each.what for each in found] == ["memory", "gpu", "cpu power", "cpu"]
-    row = start_menu.render_findings(found, 200, Glyphs())
+    assert [finding.what for finding in findings] == ["memory", "gpu", "cpu power", "cpu"]
+    row = start_menu.render_findings(findings, 200, Glyphs())
     assert ("   ▲ ", "warn") in row and "\\x1b" in text([row])
     assert text([row]).rstrip().endswith("more: txtop doctor")
-    narrow = text([start_menu.render_findings(found, 60, Glyphs())])
+    narrow = text([start_menu.render_findings(findings, 60, Glyphs())])
     assert "memory: its use" in narrow and "RAPL" not in narrow
 
 
 @pytest.mark.parametrize("junk", [b"", b"{", b"[]", b'{"capabilities": 3}', b"\xff", b"[" * 99999])
 def test_a_probe_that_says_nothing_sound_is_broken(junk: bytes) -> None:
-    assert [each.state for each in parse_findings(junk)] == ["broken"]
+    assert [finding.state for finding in parse_findings(junk)] == ["broken"]
 
 
 def test_the_doctor_comes_when_asked_and_is_never_waited_for() -> None:
@@ -230,7 +232,9 @@ def test_the_doctor_comes_when_asked_and_is_never_waited_for() -> None:
         give_up_s = time.monotonic() + 20
         while not doctor.poll() and time.monotonic() < give_up_s:
             time.sleep(0.05)
-        assert doctor.findings and {"cpu", "memory"} <= {each.what for each in doctor.findings}
+        assert doctor.findings and {"cpu", "memory"} <= {
+            finding.what for finding in doctor.findings
+        }
         assert not doctor.poll()
     finally:
         doctor.close()
@@ -256,12 +260,12 @@ def test_two_sessions_say_whether_they_can_be_compared() -> None:
         "not comparable: no cell in common",
         "warn",
     )
-    said, level = describe_comparability(one, longer)
-    assert (said, level) == ("2 of 3 cells comparable: 1 in one of them alone", "warn")
-    said, _ = describe_comparability(one, state(on_another_cpu(session(cells=2))))
-    assert said == "not comparable: another device: An Invented CPU against Another CPU"
-    said, _ = describe_comparability(one, state(session(cells=2, error="it broke")))
-    assert said == "1 of 2 cells comparable: no result in B: failed"
+    reason, level = describe_comparability(one, longer)
+    assert (reason, level) == ("2 of 3 cells comparable: 1 in one of them alone", "warn")
+    reason, _ = describe_comparability(one, state(on_another_cpu(session(cells=2))))
+    assert reason == "not comparable: another device: An Invented CPU against Another CPU"
+    reason, _ = describe_comparability(one, state(session(cells=2, error="it broke")))
+    assert reason == "1 of 2 cells comparable: no result in B: failed"
     assert describe_comparability(SessionState(), SessionState()) == (
         "not comparable: no cell in common",
         "warn",

@@ -148,9 +148,9 @@ def test_precisions_have_sheets_of_their_own_or_are_the_lines() -> None:
 def test_beside_the_cursor_stand_the_load_the_queue_and_the_occupancy() -> None:
     plot = the_plot(a_sweep())
     point = next(p for p in plot.points if p.front)
-    (said,) = lines([render_point_line(point, plot, 200, G)])
-    assert "130 ms E2E p95" in said
-    assert "offered 6.00/s, answered 6.0" in said and "queue 50.0 ms   occupancy 12 %" in said
+    (line,) = lines([render_point_line(point, plot, 200, G)])
+    assert "130 ms E2E p95" in line
+    assert "offered 6.00/s, answered 6.0" in line and "queue 50.0 ms   occupancy 12 %" in line
     (short,) = lines([render_point_line(point, plot, 78, G)])
     assert "6.00/s → 6.0" in short and "queue 50.0 ms" in short
 

@@ -37,8 +37,8 @@ def gap(state: SessionState, producer: str, after_s: int) -> None:
 
 
 def values(state: SessionState) -> list[list[str]]:
-    found = build_machine(state)
-    return [[g.value for g in rows] for rows in (found.host, *(gpu.gauges for gpu in found.gpus))]
+    view = build_machine(state)
+    return [[g.value for g in rows] for rows in (view.host, *(gpu.gauges for gpu in view.gpus))]
 
 
 def test_what_is_not_read_any_more_is_not_shown_as_if_it_were() -> None:

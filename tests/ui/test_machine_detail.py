@@ -45,10 +45,10 @@ def state(
     return folded(story.whole(), until_s=30)
 
 
-def lines(found: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
+def lines(session: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
     rows = panel(
-        build_machine(found),
-        build_machine_detail(found),
+        build_machine(session),
+        build_machine_detail(session),
         Area(width, height, Glyphs(mode), boxed=width >= 100),
     )
     assert len(rows) == height and all(measure_row(row) == width for row in rows)
@@ -56,35 +56,35 @@ def lines(found: SessionState, width: int, height: int, mode: GlyphMode = "brail
 
 
 def test_each_core_has_its_load_and_its_history() -> None:
-    found = build_machine_detail(state(cores=3))
-    assert [core.number for core in found.cores] == [0, 1, 2]
-    assert all(core.now == core.history[-1] for core in found.cores)
-    assert {len(core.history) for core in found.cores} == {31}
-    assert found.swap is not None and (found.swap.value, found.swap.capacity) == ("0.5", "8")
-    assert [(f.label, f.value) for f in found.host][:1] == [("load average", "12.5")]
+    detail = build_machine_detail(state(cores=3))
+    assert [core.number for core in detail.cores] == [0, 1, 2]
+    assert all(core.now == core.history[-1] for core in detail.cores)
+    assert {len(core.history) for core in detail.cores} == {31}
+    assert detail.swap is not None and (detail.swap.value, detail.swap.capacity) == ("0.5", "8")
+    assert [(f.label, f.value) for f in detail.host][:1] == [("load average", "12.5")]
 
 
 def test_two_seconds_without_a_reading_are_a_hole_in_the_history() -> None:
-    found = SessionState()
+    session = SessionState()
     for second, load in ((1, 10.0), (2, None), (3, 30.0), (6, 40.0)):
         for core in range(2):
             told = events.Telemetry(
                 t_ns=second * ui_events.S, device="host", values={f"core_{core}_percent": load}
             )
-            fold(found, told)
+            fold(session, told)
     late = events.Telemetry(t_ns=6 * ui_events.S, device="host", values={"core_1_percent": 50.0})
-    fold(found, late)
-    first, second_core = build_machine_detail(found).cores
+    fold(session, late)
+    first, second_core = build_machine_detail(session).cores
     assert first.history == (10.0, None, 30.0, 30.0, None, 40.0)
     assert second_core.history == (10.0, None, 30.0, 30.0, None, 50.0)
 
 
 def test_a_host_that_fell_silent_has_no_load_now() -> None:
-    found = state(cores=2)
-    fold(found, events.Gap(t_ns=found.clock_ns + 1, producer="sampler", reason="gone"))
-    assert [core.now for core in build_machine_detail(found).cores] == [None, None]
-    assert build_machine_detail(found).host == ()
-    assert any(line.split()[:2] == ["│", "CPU"] and "—" in line for line in lines(found, 120, 30))
+    session = state(cores=2)
+    fold(session, events.Gap(t_ns=session.clock_ns + 1, producer="sampler", reason="gone"))
+    assert [core.now for core in build_machine_detail(session).cores] == [None, None]
+    assert build_machine_detail(session).host == ()
+    assert any(line.split()[:2] == ["│", "CPU"] and "—" in line for line in lines(session, 120, 30))
 
 
 def test_others_are_named_none_or_not_to_be_seen() -> None:
@@ -94,8 +94,8 @@ def test_others_are_named_none_or_not_to_be_seen() -> None:
     )
     assert build_machine_detail(state(gpus=2, foreign=())).others == ()
     assert build_machine_detail(state(gpus=2, foreign=None)).others is None
-    shown = "\n".join(lines(state(gpus=2, foreign=(TRAINER,)), 80, 22))
-    assert "4123  trainer" in shown and "21.0 GiB" in shown
+    drawn = "\n".join(lines(state(gpus=2, foreign=(TRAINER,)), 80, 22))
+    assert "4123  trainer" in drawn and "21.0 GiB" in drawn
     assert "none on these GPUs" in "\n".join(lines(state(gpus=2), 80, 22))
     assert "other processes" not in "\n".join(lines(state(gpus=2, foreign=None), 80, 22))
 
@@ -107,32 +107,32 @@ def test_a_hostile_name_is_inert() -> None:
 
 @pytest.mark.parametrize("gpus", [0, 1, 8])
 def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
-    found = state(gpus=gpus, cores=2)
+    session = state(gpus=gpus, cores=2)
     gauge = Gauge(MBU, "41", "%", (40.0, 41.0), 100.0)
     device = ui_events.GPU[:-1] + "0" if gpus else None
     bound = RooflineView(device, gauge, "memory bandwidth", "41", "published")
     for width, height in ((80, 22), (116, 36)):
         rows = panel(
-            build_machine(found, None, bound),
-            build_machine_detail(found),
+            build_machine(session, None, bound),
+            build_machine_detail(session),
             Area(width, height, G),
         )
-        shown = ["".join(part for part, _ in row) for row in rows]
-        assert sum("memory-bound: 41 % of the published peak" in line for line in shown) == 1
-        assert sum("MBU " in line and "41 %" in line for line in shown) == 1
+        drawn = ["".join(part for part, _ in row) for row in rows]
+        assert sum("memory-bound: 41 % of the published peak" in line for line in drawn) == 1
+        assert sum("MBU " in line and "41 %" in line for line in drawn) == 1
 
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("size", [(80, 22), (116, 36), (200, 57)])
 @pytest.mark.parametrize("cores", [2, 64])
 def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -> None:
-    found = lines(state(gpus=8, cores=cores, foreign=(TRAINER,), thermal=0x20), *size)
+    drawn = lines(state(gpus=8, cores=cores, foreign=(TRAINER,), thermal=0x20), *size)
     for number in range(8):
-        line = next(line for line in found if f"GPU {number} " in line)
+        line = next(line for line in drawn if f"GPU {number} " in line)
         history = line.partition(f"GPU {number} ")[2]
         assert "%" in history and any("\u2801" <= sign <= "\u28ff" for sign in history)
-    assert "\n".join(found).count("▲ thermal") == 8
-    whole_text = "\n".join(found)
+    assert "\n".join(drawn).count("▲ thermal") == 8
+    whole_text = "\n".join(drawn)
     grid = sum(f" {number:>2} " in whole_text for number in range(cores))
     assert "cores  64, each as high" in whole_text or grid == cores
     assert "4123  trainer" in whole_text
@@ -142,11 +142,11 @@ def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -
 @pytest.mark.parametrize("mode", ["braille", "blocks", "ascii"])
 def test_any_room_is_filled_exactly(mode: GlyphMode) -> None:
     for gpus, cores in ((0, 0), (0, 64), (1, 2), (8, 64)):
-        found = state(gpus=gpus, cores=cores, foreign=(TRAINER, HOSTILE))
+        session = state(gpus=gpus, cores=cores, foreign=(TRAINER, HOSTILE))
         for width in (1, 7, 30, 60, 99, 100, 250):
             for height in (1, 2, 5, 12, 24, 80):
-                shown = lines(found, width, height, mode)
-                assert mode != "ascii" or all(map(str.isascii, shown))
+                drawn = lines(session, width, height, mode)
+                assert mode != "ascii" or all(map(str.isascii, drawn))
 
 
 def test_a_core_nobody_read_is_no_idle_core() -> None:
@@ -169,15 +169,18 @@ def test_an_area_is_a_filled_spark_of_several_rows() -> None:
 
 
 def test_it_is_made_once_a_second_of_the_session() -> None:
-    memo, found = FrameCache(), state(cores=2)
-    first = build_view(found, memo=memo).whole
-    assert first == build_machine_detail(found) and build_view(found, memo=memo).whole is first
-    told = events.Telemetry(
-        t_ns=found.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
+    cache, session = FrameCache(), state(cores=2)
+    first = build_view(session, cache=cache).machine_detail
+    assert (
+        first == build_machine_detail(session)
+        and build_view(session, cache=cache).machine_detail is first
     )
-    fold(found, told)
-    assert build_view(found, memo=memo).whole.cores[0].now == 7.0
-    assert build_view(SessionState()).whole == MachineDetailView()
+    told = events.Telemetry(
+        t_ns=session.clock_ns + ui_events.S, device="host", values={"core_0_percent": 7.0}
+    )
+    fold(session, told)
+    assert build_view(session, cache=cache).machine_detail.cores[0].now == 7.0
+    assert build_view(SessionState()).machine_detail == MachineDetailView()
 
 
 async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:

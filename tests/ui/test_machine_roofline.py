@@ -1,4 +1,4 @@
-"""What the machine's panel says of the roofline, and that it is silent where nothing is known."""
+"""The roofline in the machine's panel, absent when nothing is known about it."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
 
 
 def test_a_cpu_has_its_row_and_says_what_bounds_it() -> None:
-    found = drawn(told())
-    assert [line.split()[:3] for line in found if line.startswith("MBU")] == [["MBU", "51", "%"]]
-    assert found[-2:] == [
+    rows = drawn(told())
+    assert [line.split()[:3] for line in rows if line.startswith("MBU")] == [["MBU", "51", "%"]]
+    assert rows[-2:] == [
         "memory-bound: 51 % of the measured peak",
         "int8 would lift the ceiling 4.0x",
     ]
@@ -60,10 +60,10 @@ def test_both_share_a_row_where_there_is_room() -> None:
 
 
 def test_a_gpu_has_the_row_under_its_power() -> None:
-    found = drawn(on_gpu(bandwidth_bytes_per_s=20e9))
-    assert [line[:5].rstrip() for line in found][5:8] == ["VRAM", "power", "MBU"]
-    assert found[-2].startswith("memory-bound: ")
-    assert found[-2].endswith(" % of the published peak")
+    rows = drawn(on_gpu(bandwidth_bytes_per_s=20e9))
+    assert [line[:5].rstrip() for line in rows][5:8] == ["VRAM", "power", "MBU"]
+    assert rows[-2].startswith("memory-bound: ")
+    assert rows[-2].endswith(" % of the published peak")
 
 
 def test_far_from_both_there_is_no_culprit() -> None:
@@ -71,9 +71,9 @@ def test_far_from_both_there_is_no_culprit() -> None:
 
 
 def test_more_than_everything_is_no_number() -> None:
-    found = drawn(told(peaks=PEAKS | {"bandwidth_bytes_per_s": 20e9}))
-    assert found[-1] == "MBU above 100 %: not shown"
-    assert not any(line.startswith("MBU ") and line != found[-1] for line in found)
+    rows = drawn(told(peaks=PEAKS | {"bandwidth_bytes_per_s": 20e9}))
+    assert rows[-1] == "MBU above 100 %: not shown"
+    assert not any(line.startswith("MBU ") and line != rows[-1] for line in rows)
 
 
 @pytest.mark.parametrize("state", [told(peaks=None), told(geometry=None), SessionState()])
@@ -83,33 +83,33 @@ def test_nothing_is_said_of_what_is_not_known(state: SessionState) -> None:
 
 
 def test_an_encoder_is_bound_and_has_no_mbu() -> None:
-    found = drawn(told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}}))
-    assert found[-1] == "compute-bound: 37 % of the measured peak"
-    assert not any(line.startswith("MBU") for line in found)
+    rows = drawn(told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}}))
+    assert rows[-1] == "compute-bound: 37 % of the measured peak"
+    assert not any(line.startswith("MBU") for line in rows)
 
 
 def test_a_small_terminal_gives_no_row_away() -> None:
-    shown = build_view(on_cpu()).machine
-    assert [gauge.label for gauge in shown.host] == ["CPU", "RAM", "MBU"]
-    assert machine.compute_small_height(shown) == machine.compute_small_height(MachineView()) == 3
-    small = lines(machine.render_machine(shown, Area(80, 3, G)))
+    view = build_view(on_cpu()).machine
+    assert [gauge.label for gauge in view.host] == ["CPU", "RAM", "MBU"]
+    assert machine.compute_small_height(view) == machine.compute_small_height(MachineView()) == 3
+    small = lines(machine.render_machine(view, Area(80, 3, G)))
     assert not any("MBU" in line for line in small)
-    shown = build_view(on_gpu(bandwidth_bytes_per_s=20e9)).machine
-    assert " MBU " in lines(machine.render_machine(shown, Area(80, 4, G)))[3]
+    view = build_view(on_gpu(bandwidth_bytes_per_s=20e9)).machine
+    assert " MBU " in lines(machine.render_machine(view, Area(80, 4, G)))[3]
 
 
 def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
-    found = drawn(on_gpu(gpus=8, bandwidth_bytes_per_s=20e9), height=14)
-    assert sum(line.startswith("GPU") for line in found) == 8
-    assert found[-2].startswith("memory-bound")
+    rows = drawn(on_gpu(gpus=8, bandwidth_bytes_per_s=20e9), height=14)
+    assert sum(line.startswith("GPU") for line in rows) == 8
+    assert rows[-2].startswith("memory-bound")
 
 
 def test_devices_go_before_the_roof() -> None:
     state = on_gpu(gpus=4)
-    shown = build_view(state).machine
-    bare = replace(shown, roof=None)
+    view = build_view(state).machine
+    bare = replace(view, roof=None)
     for height in range(1, 40):
-        rows = machine.render_machine_rows(shown, Area(49, height, G))
+        rows = machine.render_machine_rows(view, Area(49, height, G))
         assert len(rows) <= max(height, 3)
         if not any("bound" in line for line in lines(rows)):
             assert rows == machine.render_machine_rows(bare, Area(49, height, G))

@@ -266,10 +266,10 @@ async def test_the_keys_of_the_session_list(tmp_path: Path) -> None:
 def test_every_key_of_a_footer_stands_in_the_table() -> None:
     moves = {"← → ↑ ↓", "↑ ↓", "pgdn"}
     for where in ("home", "matrix"):
-        shown = {c.sign for c in COMMANDS if where in c.where}
+        signs = {c.sign for c in COMMANDS if where in c.where}
         for marked in (0, 2):
             keys = build_footer_keys(where, resumable=True, marked=marked)  # type: ignore[arg-type]
-            assert {key for key, _ in keys} - moves <= shown
+            assert {key for key, _ in keys} - moves <= signs
 
 
 @pytest.mark.fault(33)
@@ -303,8 +303,8 @@ def test_panels_cover_the_screen_and_never_each_other(size: tuple[int, int]) -> 
 )
 def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[int, int]) -> None:
     g = Glyphs(mode)
-    shown = MatrixChoices()
-    shown.named("models").add_value(EVIL)
+    choices = MatrixChoices()
+    choices.named("models").add_value(EVIL)
     told = [
         build_matrix_preview(MIXED, RunHistory()),
         build_matrix_preview(RunOptions(models=[EVIL]), RunHistory()),
@@ -312,19 +312,19 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
     ]
     told.append(build_matrix_preview(RunOptions(batch_sizes=[]), RunHistory()))
     for boxed in (False, True):
-        for at in range(len(shown.knobs)):
-            shown.go(at, 7)
+        for at in range(len(choices.knobs)):
+            choices.go(at, 7)
             for entry in (None, knobs.KnobInput(""), knobs.KnobInput(EVIL * 9, EVIL)):
-                rows = knobs.render_matrix_choices(shown, entry, Area(*size, g, boxed=boxed))
+                rows = knobs.render_matrix_choices(choices, entry, Area(*size, g, boxed=boxed))
                 check_rows({"choices": [merge_spans(row, size[0]) for row in rows]}, *size)
-        for found in told:
+        for preview in told:
             for room in (FreeMemory(), ROOM, FreeMemory(gpus=(None, 3.0))):
                 drawn = {
                     "cells": matrix_preview.render_matrix_cells(
-                        found, room, 3, Area(*size, g, boxed=boxed)
+                        preview, room, 3, Area(*size, g, boxed=boxed)
                     ),
                     "before": matrix_preview.render_matrix_summary(
-                        found, room, Area(*size, g, boxed=boxed)
+                        preview, room, Area(*size, g, boxed=boxed)
                     ),
                 }
                 check_rows(
@@ -337,12 +337,12 @@ def test_what_will_not_run_is_marked_and_first() -> None:
     rows = matrix_preview.render_matrix_cells(
         build_matrix_preview(MIXED, RunHistory()), ROOM, 0, Area(120, 60, Glyphs(), boxed=True)
     )
-    said = lines(rows).splitlines()
-    assert "28 to measure   4 will not fit   12 refused   8 left out" in said[0]
-    marks = [line[2] for line in said[2:50]]
+    drawn = lines(rows).splitlines()
+    assert "28 to measure   4 will not fit   12 refused   8 left out" in drawn[0]
+    marks = [line[2] for line in drawn[2:50]]
     assert marks[:16] == ["✗"] * 16 and "✗" not in marks[16:]
-    assert "refused: context 1024" in said[2]
-    assert "will not fit in 8.0" in "\n".join(said)
+    assert "refused: context 1024" in drawn[2]
+    assert "will not fit in 8.0" in "\n".join(drawn)
     skipped = matrix_preview.render_matrix_cells(
         build_matrix_preview(MIXED, RunHistory()), ROOM, 16, Area(120, 20, Glyphs(), boxed=True)
     )
@@ -350,12 +350,16 @@ def test_what_will_not_run_is_marked_and_first() -> None:
 
 
 def test_the_knob_under_the_cursor_is_explained() -> None:
-    shown = MatrixChoices()
-    for row, knob in enumerate(shown.knobs):
+    choices = MatrixChoices()
+    for row, knob in enumerate(choices.knobs):
         for column in range(len(knob.values) if knob.name == "preset" else 1):
-            shown.go(row, column)
-            said = lines(knobs.render_matrix_choices(shown, None, Area(80, 13, Glyphs()))[:1])
-            assert said.count("─") > 2 and len(said.replace("─", "").split()) > 5, said
+            choices.go(row, column)
+            help_line = lines(
+                knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs()))[:1]
+            )
+            assert help_line.count("─") > 2 and len(help_line.replace("─", "").split()) > 5, (
+                help_line
+            )
 
 
 @pytest.mark.parametrize("width", [30, 48, 80])
@@ -369,14 +373,14 @@ def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -
 
 
 def test_the_cursor_and_what_is_chosen_stay_in_sight() -> None:
-    shown = MatrixChoices()
-    for row, knob in enumerate(shown.knobs):
+    choices = MatrixChoices()
+    for row, knob in enumerate(choices.knobs):
         for column in range(len(knob.values)):
-            shown.go(row, column)
+            choices.go(row, column)
             for width in (40, 78, 116):
-                found, behind = knobs.place_values(knob, True, width, Glyphs())
-                assert column in [place.column for place in found]
-                assert found[-1].column + 1 + behind == len(knob.values)
-    shown.go(1, 0)
-    shown.named("models").chosen = ["gpt2", "Llama-3.2-1B"]
-    assert "…1" in lines(knobs.render_matrix_choices(shown, None, Area(80, 13, Glyphs())))
+                places, behind = knobs.place_values(knob, True, width, Glyphs())
+                assert column in [place.column for place in places]
+                assert places[-1].column + 1 + behind == len(knob.values)
+    choices.go(1, 0)
+    choices.named("models").chosen = ["gpt2", "Llama-3.2-1B"]
+    assert "…1" in lines(knobs.render_matrix_choices(choices, None, Area(80, 13, Glyphs())))

@@ -49,11 +49,11 @@ def test_a_preset_fills_the_choices_and_nothing_is_said_twice(name: str) -> None
 
 def test_what_is_changed_of_a_preset_is_said() -> None:
     choices = toggled(("preset", "quick"), ("batch_sizes", "8"), ("precisions", "bf16"))
-    said = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
-    assert format_command(choices.to_run_options()) == said
+    command = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
+    assert format_command(choices.to_run_options()) == command
     at(choices, "preset", "none").toggle()
-    said = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
-    assert set(format_command(choices.to_run_options()).split()) == set(said.split())
+    command = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
+    assert set(format_command(choices.to_run_options()).split()) == set(command.split())
 
 
 def test_a_budget_and_a_count_exclude_each_other() -> None:
@@ -80,7 +80,7 @@ def test_threads_are_auto_or_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "typed", "found"),
+    ("name", "typed", "expected"),
     [
         ("batch_sizes", "3", [1, 3]),
         ("batch_sizes", "1-32*2", [1, 2, 4, 8, 16, 32]),
@@ -92,10 +92,10 @@ def test_threads_are_auto_or_numbers() -> None:
         ("iterations", "25", 25),
     ],
 )
-def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: object) -> None:
+def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, expected: object) -> None:
     choices = at(MatrixChoices(), name)
     choices.take(typed)
-    assert getattr(choices.to_run_options(), name) == found
+    assert getattr(choices.to_run_options(), name) == expected
     knob = choices.named(name)
     assert knob.values[knob.at] in knob.chosen
     offered = [v for v in knob.values if isinstance(v, int | float)]
@@ -105,7 +105,7 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(
-    ("name", "typed", "said"),
+    ("name", "typed", "message"),
     [
         ("batch_sizes", "x", "--batch-sizes: 'x' is neither a number"),
         ("batch_sizes", "0", "--batch-sizes 0 is not between"),
@@ -118,9 +118,11 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
         ("iterations", "0", "--iterations 0 is not between"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_changes_nothing(name: str, typed: str, said: str) -> None:
+def test_what_cannot_be_is_one_line_and_changes_nothing(
+    name: str, typed: str, message: str
+) -> None:
     choices = at(MatrixChoices(), name)
-    with pytest.raises(UsageError, match="^" + said if said.startswith("--") else said):
+    with pytest.raises(UsageError, match="^" + message if message.startswith("--") else message):
         choices.take(typed)
     assert format_command(choices.to_run_options()) == "txtop run"
 
@@ -158,9 +160,9 @@ def test_requests_are_one_more_knob_and_a_sweep_one_more_rate() -> None:
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
     choices.named("rate").choose("sweep")
-    found = build_matrix_preview(choices.to_run_options(), RunHistory())
-    assert found.command == "txtop run --scenario dynamic --rate sweep"
-    assert len(found.cells) == 8 and found.plan is not None and found.time.seconds == 240
+    preview = build_matrix_preview(choices.to_run_options(), RunHistory())
+    assert preview.command == "txtop run --scenario dynamic --rate sweep"
+    assert len(preview.cells) == 8 and preview.plan is not None and preview.time.seconds == 240
     choices.named("scenario").choose("static")
     choices.named("scenario").choose("dynamic")
     assert (

@@ -73,8 +73,8 @@ def _evil() -> View:
     failed = events.CellFinished(
         t_ns=9, cell="c1", status="failed", phase=EVIL, reason=EVIL, hint=EVIL
     )
-    said = events.Log(t_ns=9, text=EVIL, level="error")
-    stream = [ui_events.header(plan), *story.started(cell), said, failed]
+    line = events.Log(t_ns=9, text=EVIL, level="error")
+    stream = [ui_events.header(plan), *story.started(cell), line, failed]
     return build_view(ui_events.folded(iter(stream)), banner=Banner(EVIL))
 
 
@@ -93,7 +93,7 @@ def views() -> dict[str, View]:
         cells=ends,
         markers=(5, 99_000_000_000),
     )
-    shown = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 70.0)
+    state = ui_events.folded(ui_events.Story(ui_events.sweep()).whole(), 70.0)
     return {
         "nothing": View(),
         "loading": _sweep(1.2),
@@ -104,8 +104,8 @@ def views() -> dict[str, View]:
         "mixed": _mixed(),
         "many": _many(),
         "evil": _evil(),
-        "replay": build_view(shown, playback=playback),
-        "no recording": build_view(shown, banner=Banner("disk full")),
+        "replay": build_view(state, playback=playback),
+        "no recording": build_view(state, banner=Banner("disk full")),
     }
 
 
@@ -116,7 +116,7 @@ NAMES = (
 
 
 def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> dict[str, list[Row]]:
-    """What every panel draws, as the widget would draw it."""
+    """Return the rows of every panel, as the widget would draw them."""
     area = Area(width, height, g, boxed=boxed)
     focused = replace(area, focused=height % 2 == 1)
     playback = view.playback or Playback(0, 0)
@@ -129,7 +129,9 @@ def panels(view: View, width: int, height: int, g: Glyphs, *, boxed: bool) -> di
         "machine": machine.render_machine(view.machine, focused),
         "cells": cells.render_cells(view.cells, view.running, focused, cursor=height % 7),
         "tradeoffs": render.render_tradeoffs(
-            render.TradeoffsSelection(view.tradeoffs, height % 3, height % 2, whole=width % 2 == 0),
+            render.TradeoffsSelection(
+                view.tradeoffs, height % 3, height % 2, zoomed=width % 2 == 0
+            ),
             area,
         ),
         "log": log.render_log(view.log, focused, skip=height % 3),
@@ -168,9 +170,9 @@ def test_every_panel_at_any_size(
 @pytest.mark.fault(19)
 @given(st.text(max_size=60))
 def test_foreign_text_is_inert_and_keeps_its_columns(text: str) -> None:
-    shown = clean(text)
-    assert all(c.isprintable() for c in shown)
-    assert clean(shown) == shown
+    cleaned = clean(text)
+    assert all(c.isprintable() for c in cleaned)
+    assert clean(cleaned) == cleaned
     assert cell_len(fit(text, 20)) == 20
     assert cell_len("".join(t for t, _ in crop([(text, "text"), (text, "bad")], 30))) == 30
 
@@ -249,9 +251,9 @@ def test_a_column_that_says_nothing_gives_way_to_a_knob_that_varies() -> None:
     wide = cells.choose_columns(rows, 116)
     assert (wide.precision, wide.batch) == (5, 6)
     lines = cells.render_cells(rows, None, Area(80, 12, Glyphs()))
-    said = ["".join(text for text, _ in line).split() for line in lines]
-    assert said[1][2:4] == ["len", "attn"]
-    assert [line[4] for line in said[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
+    columns = ["".join(text for text, _ in line).split() for line in lines]
+    assert columns[1][2:4] == ["len", "attn"]
+    assert [line[4] for line in columns[2:8]] == ["eager", "eager", "math", "math", "fa2", "fa2"]
 
 
 def test_only_changed_columns_are_named() -> None:

@@ -1,4 +1,4 @@
-"""What is sent for a change: its columns, at their place, whatever stands beside them."""
+"""The output for a change: its columns, at their place, whatever is beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plane of points: where values stand, what is labelled, and what covers what."""
+"""A scatter plot: where values stand, what is labelled, and what covers what."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_nobody_on_the_front_is_dominated_and_everybody_else_is(
         )
         if not is_on:
             by = [p for p, on in zip(points, front, strict=True) if on]
-            assert any(pareto.dominates(each, point) for each in by)
+            assert any(pareto.dominates(rival, point) for rival in by)
 
 
 def test_equal_points_share_the_front() -> None:
@@ -74,10 +74,10 @@ def test_where_few_round_numbers_lie_the_steps_are_even() -> None:
 
 @given(sizes, st.floats(1.001, 1e6))
 def test_ticks_lie_inside_in_order_and_are_neither_few_nor_many(low: float, span: float) -> None:
-    found = compute_log_ticks(low, low * span)
-    assert list(found) == sorted(set(found))
-    assert all(low * (1 - 1e-9) <= tick <= low * span * (1 + 1e-9) for tick in found)
-    assert 3 <= len(found) <= 3 * (math.log10(span) + 1) + 10
+    ticks = compute_log_ticks(low, low * span)
+    assert list(ticks) == sorted(set(ticks))
+    assert all(low * (1 - 1e-9) <= tick <= low * span * (1 + 1e-9) for tick in ticks)
+    assert 3 <= len(ticks) <= 3 * (math.log10(span) + 1) + 10
 
 
 @given(st.floats(1e-9, 1e12))
@@ -109,11 +109,11 @@ def test_a_decade_is_as_long_as_the_next() -> None:
 
 
 def test_ticks_are_written_in_few_characters() -> None:
-    said = [format_tick(v) for v in (0.5, 20.0, 1000.0, 5000.0, 20000.0, 1.5e6, 2e9)]
-    assert said == ["0.5", "20", "1000", "5000", "20k", "1.5M", "2G"]
+    ticks = [format_tick(v) for v in (0.5, 20.0, 1000.0, 5000.0, 20000.0, 1.5e6, 2e9)]
+    assert ticks == ["0.5", "20", "1000", "5000", "20k", "1.5M", "2G"]
 
 
-# The plane
+# The plot
 
 
 def a_drawing(spots: Sequence[ScatterPoint], **facts: object) -> ScatterData:
@@ -123,22 +123,22 @@ def a_drawing(spots: Sequence[ScatterPoint], **facts: object) -> ScatterData:
 
 
 def test_a_point_stands_where_its_axes_say() -> None:
-    plane = ScatterPlot(a_drawing([ScatterPoint(20, 50, 0), ScatterPoint(80, 700, 1)]), 80, 24, G)
-    rows = text(plane.rows())
+    plot = ScatterPlot(a_drawing([ScatterPoint(20, 50, 0), ScatterPoint(80, 700, 1)]), 80, 24, G)
+    rows = text(plot.rows())
     for i, spot in enumerate([ScatterPoint(20, 50, 0), ScatterPoint(80, 700, 1)]):
-        column, row = plane.place(spot.x, spot.y)
+        column, row = plot.place(spot.x, spot.y)
         assert rows[row][column] == "●■"[i]
-    assert plane.place(20, 50)[1] > plane.place(80, 700)[1]
-    assert plane.place(20, 50)[0] < plane.place(80, 700)[0]
+    assert plot.place(20, 50)[1] > plot.place(80, 700)[1]
+    assert plot.place(20, 50)[0] < plot.place(80, 700)[0]
 
 
 def test_a_labelled_row_and_column_are_those_of_their_values() -> None:
     drawing = a_drawing([ScatterPoint(20, 100, 0), ScatterPoint(80, 1000, 0)])
-    plane = ScatterPlot(drawing, 80, 24, G)
-    rows = text(plane.rows())
-    assert rows[plane.place(20, 500)[1]].startswith("   500 ")
+    plot = ScatterPlot(drawing, 80, 24, G)
+    rows = text(plot.rows())
+    assert rows[plot.place(20, 500)[1]].startswith("   500 ")
     rule, labels = rows[-2], rows[-1]
-    at = plane.place(30, 100)[0]
+    at = plot.place(30, 100)[0]
     assert rule[at] == "┴" and labels[at - 1 : at + 1] == "30"
     assert rule.startswith(" tok/s ") and labels.endswith("ms per token")
 
@@ -173,35 +173,35 @@ spots = st.lists(
 
 @given(spots, st.sampled_from(MODES), st.data())
 def test_signs_are_covered_by_nothing(
-    found: list[ScatterPoint], mode: GlyphMode, data: st.DataObject
+    placed: list[ScatterPoint], mode: GlyphMode, data: st.DataObject
 ) -> None:
     """By no line, label, ceiling or cursor; where two meet, the one selected is seen."""
     g = Glyphs(mode)
-    cursor = data.draw(st.none() | st.integers(0, len(found) - 1))
-    line = (0, tuple((spot.x, spot.y) for spot in found))
-    drawing = a_drawing(found, lines=(line,), ceilings=((found[0].y, "a ceiling " * 9),))
-    plane = ScatterPlot(drawing, 70, 20, g)
-    rows = text(plane.rows(cursor))
+    cursor = data.draw(st.none() | st.integers(0, len(placed) - 1))
+    line = (0, tuple((spot.x, spot.y) for spot in placed))
+    drawing = a_drawing(placed, lines=(line,), ceilings=((placed[0].y, "a ceiling " * 9),))
+    plot = ScatterPlot(drawing, 70, 20, g)
+    rows = text(plot.rows(cursor))
     seen: dict[tuple[int, int], set[str]] = {}
-    for spot in found:
-        signs = seen.setdefault(plane.place(spot.x, spot.y), set())
+    for spot in placed:
+        signs = seen.setdefault(plot.place(spot.x, spot.y), set())
         signs.add(get_series_sign(spot.series, g, hollow=spot.hollow))
     for (column, row), signs in seen.items():
         assert rows[row][column] in signs
     if cursor is not None:
-        spot = found[cursor]
-        column, row = plane.place(spot.x, spot.y)
+        spot = placed[cursor]
+        column, row = plot.place(spot.x, spot.y)
         assert rows[row][column] == get_series_sign(spot.series, g, hollow=spot.hollow)
 
 
 @given(spots, st.integers(20, 90), st.integers(6, 30))
 def test_labels_stand_whole_or_not_at_all(
-    found: list[ScatterPoint], width: int, height: int
+    placed: list[ScatterPoint], width: int, height: int
 ) -> None:
-    named = [ScatterPoint(s.x, s.y, s.series, "12345" if s.label else "") for s in found]
-    plane = ScatterPlot(a_drawing(named), width, height, G)
+    named = [ScatterPoint(s.x, s.y, s.series, "12345" if s.label else "") for s in placed]
+    plot = ScatterPlot(a_drawing(named), width, height, G)
     wanted = sum(bool(spot.label) for spot in named)
-    body = [row[plane.gutter :] for row in text(plane.rows())[:-2]]
+    body = [row[plot.gutter :] for row in text(plot.rows())[:-2]]
     whole = sum(row.count("12345") for row in body)
     digits = sum(character.isdigit() for row in body for character in row)
     assert digits == 5 * whole and whole <= wanted
@@ -214,9 +214,9 @@ def test_a_label_does_not_lean_on_the_sign_of_another() -> None:
             ScatterPoint(other, 10, 1),
             ScatterPoint(100, 100, 0),
         ]
-        plane = ScatterPlot(a_drawing(spots), 60, 20, G)
-        gap = plane.place(other, 10)[0] - plane.place(10, 10)[0]
-        rows = text(plane.rows())
+        plot = ScatterPlot(a_drawing(spots), 60, 20, G)
+        gap = plot.place(other, 10)[0] - plot.place(10, 10)[0]
+        rows = text(plot.rows())
         assert any("●32" in row for row in rows) == (gap > 3)
         assert not any("32■" in row for row in rows)
 
@@ -225,9 +225,9 @@ def test_a_line_goes_from_point_to_point() -> None:
     ends = ((10.0, 10.0), (1000.0, 1000.0))
     drawing = a_drawing([ScatterPoint(*ends[0], 0), ScatterPoint(*ends[1], 0)], lines=((0, ends),))
     for mode, dots in (("braille", "⠀⣿"), ("ascii", "..")):
-        plane = ScatterPlot(drawing, 60, 20, Glyphs(mode))  # type: ignore[arg-type]
-        rows = text(plane.rows())
-        at = [plane.place(10 * 10 ** (i / 20), 10 * 10 ** (i / 20)) for i in range(1, 40)]
+        plot = ScatterPlot(drawing, 60, 20, Glyphs(mode))  # type: ignore[arg-type]
+        rows = text(plot.rows())
+        at = [plot.place(10 * 10 ** (i / 20), 10 * 10 ** (i / 20)) for i in range(1, 40)]
         drawn = [rows[row][column] for column, row in at]
         assert sum(dots[0] <= character <= dots[1] for character in drawn) >= 37
 
@@ -242,8 +242,8 @@ def test_a_ceiling_has_its_name_in_its_row() -> None:
         (spot,),
         ceilings=((800, "roof"),),
     )
-    plane = ScatterPlot(drawing, 60, 20, G)
-    row = text(plane.rows())[plane.place(20, 800)[1]]
+    plot = ScatterPlot(drawing, 60, 20, G)
+    row = text(plot.rows())[plot.place(20, 800)[1]]
     assert "╌╌╌╌╌ roof ╌╌╌" in row
 
 
@@ -262,11 +262,11 @@ def test_the_cursor_has_brackets_and_a_bold_label() -> None:
 
 
 def test_a_click_means_the_nearest_point() -> None:
-    plane = ScatterPlot(a_drawing([ScatterPoint(10, 10, 0), ScatterPoint(100, 100, 1)]), 60, 20, G)
-    column, row = plane.place(100, 100)
-    assert plane.nearest(column, row) == plane.nearest(column - 2, row + 1) == 1
-    assert plane.nearest(column - 3, row) is None
-    assert plane.nearest(*plane.place(10, 10)) == 0
+    plot = ScatterPlot(a_drawing([ScatterPoint(10, 10, 0), ScatterPoint(100, 100, 1)]), 60, 20, G)
+    column, row = plot.place(100, 100)
+    assert plot.nearest(column, row) == plot.nearest(column - 2, row + 1) == 1
+    assert plot.nearest(column - 3, row) is None
+    assert plot.nearest(*plot.place(10, 10)) == 0
 
 
 def test_each_of_sixteen_series_has_a_look_of_its_own() -> None:
@@ -284,10 +284,10 @@ def test_each_of_sixteen_series_has_a_look_of_its_own() -> None:
 
 @given(spots, st.sampled_from(MODES), st.integers(0, 130), st.integers(0, 40))
 def test_a_plane_is_as_large_as_asked(
-    found: list[ScatterPoint], mode: GlyphMode, width: int, height: int
+    placed: list[ScatterPoint], mode: GlyphMode, width: int, height: int
 ) -> None:
-    line = (3, tuple((spot.x, spot.y) for spot in found))
-    drawing = a_drawing(found, lines=(line,), guide=(line[1], "in proportion"))
+    line = (3, tuple((spot.x, spot.y) for spot in placed))
+    drawing = a_drawing(placed, lines=(line,), guide=(line[1], "in proportion"))
     rows = text(ScatterPlot(drawing, width, height, Glyphs(mode)).rows(0))
     assert len(rows) == height and all(cell_len(row) == width for row in rows)
     if mode == "ascii":

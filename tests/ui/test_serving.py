@@ -1,4 +1,4 @@
-"""What the screen says of a cell that serves requests: lanes, words, time left and table."""
+"""The screen of a cell that serves requests: slots, wording, time left and table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from txtop.ui.drawing.spans import Row, measure_row
 from txtop.ui.models import cell_sorting, clipboard
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail import iterations
-from txtop.ui.models.cell_detail import metrics as measures
+from txtop.ui.models.cell_detail.metrics import build_detail_metrics
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.requests import RequestsView, RunningRequestView
 from txtop.ui.models.view import View, build_view
@@ -99,7 +99,7 @@ def recorded(until: str = "") -> SessionState:
     return state
 
 
-def test_lanes_are_counted_and_each_has_a_bar_of_its_tokens() -> None:
+def test_requests_are_counted_and_each_has_a_bar_of_its_tokens() -> None:
     rows = text(requests.render_requests(MOVING, Area(64, 7, G)))
     assert rows[0].startswith("waiting 12   running 6 of 8 ━")
     assert rows[0].endswith("answered 23 of 40")
@@ -112,8 +112,8 @@ def test_a_bar_of_occupancy_is_as_full_as_the_server() -> None:
     row = requests.render_request_counts(
         dataclasses.replace(MOVING, running=MOVING.running[:2]), 80, G
     )
-    said = "".join(part for part, _ in row)
-    assert said.count("━") / (said.count("━") + said.count("─")) == pytest.approx(2 / 8, abs=0.03)
+    bar = "".join(part for part, _ in row)
+    assert bar.count("━") / (bar.count("━") + bar.count("─")) == pytest.approx(2 / 8, abs=0.03)
 
 
 @pytest.mark.parametrize("width", range(8, 140, 3))
@@ -124,7 +124,7 @@ def test_rows_never_take_more_than_there_is(width: int, height: int) -> None:
     assert all(measure_row([(line, "text")]) <= width for line in text(rows))
 
 
-def test_lanes_without_a_place_are_counted() -> None:
+def test_requests_without_a_place_are_counted() -> None:
     assert any("+4 more" in line for line in text(requests.render_requests(MOVING, Area(20, 4, G))))
     assert not any(
         "more" in line for line in text(requests.render_requests(MOVING, Area(64, 4, G)))
@@ -136,51 +136,51 @@ def test_places_left_over_hold_the_newest_answers() -> None:
 
 
 def test_a_request_that_makes_no_tokens_has_no_bar() -> None:
-    shown = dataclasses.replace(MOVING, running=(RunningRequestView(30, 0, 0),), newest=())
-    assert text(requests.render_requests(shown, Area(64, 2, G)))[1] == "▸ #30"
+    moving = dataclasses.replace(MOVING, running=(RunningRequestView(30, 0, 0),), newest=())
+    assert text(requests.render_requests(moving, Area(64, 2, G)))[1] == "▸ #30"
 
 
 def test_before_a_request_has_come_it_says_so() -> None:
-    shown = build_view(begun(a_plan())).hero
-    assert shown.lanes is not None and not shown.lanes.told
+    hero_view = build_view(begun(a_plan())).hero
+    assert hero_view.requests is not None and not hero_view.requests.told
     assert any("waiting for the first request" in row for row in text(
-        hero.render_hero(shown, Area(68, 15, G, boxed=True))))  # fmt: skip
+        hero.render_hero(hero_view, Area(68, 15, G, boxed=True))))  # fmt: skip
 
 
-def test_a_request_that_was_answered_is_on_no_lane() -> None:
+def test_a_request_that_was_answered_is_no_longer_listed() -> None:
     state = measuring(a_plan(), 2)
     seen = events.ServerStatus(
         t_ns=state.clock_ns, cell="c1", waiting=1, running=[(2, 3, 4)], slots=8
     )
     fold(state, seen)
-    assert build_view(state).hero.lanes.running == (RunningRequestView(2, 3, 4),)  # type: ignore[union-attr]
+    assert build_view(state).hero.requests.running == (RunningRequestView(2, 3, 4),)  # type: ignore[union-attr]
     fold(state, answer(2))
-    assert build_view(state).hero.lanes.running == ()  # type: ignore[union-attr]
+    assert build_view(state).hero.requests.running == ()  # type: ignore[union-attr]
 
 
 def test_words_of_a_server() -> None:
     state = begun(a_plan())
     fold(state, answer(0, role="warmup"))
-    shown = build_view(state).hero
-    assert (shown.mark, shown.word, shown.why) == ("○", "warming", "1 of 16 requests")
-    assert shown.value is None and shown.notes == ("warm-up, not counted", "not counted")
-    shown = build_view(measuring(a_plan(), 30)).hero
-    assert (shown.word, shown.number_role) == ("measuring", "muted")
-    assert shown.title == "gpt2 · fp32 · continuous 4/s"
+    hero_view = build_view(state).hero
+    assert (hero_view.mark, hero_view.word, hero_view.why) == ("○", "warming", "1 of 16 requests")
+    assert hero_view.value is None and hero_view.notes == ("warm-up, not counted", "not counted")
+    hero_view = build_view(measuring(a_plan(), 30)).hero
+    assert (hero_view.word, hero_view.number_role) == ("measuring", "muted")
+    assert hero_view.title == "gpt2 · fp32 · continuous 4/s"
     state = measuring(a_plan(), 40, sent=40)
     fold(
         state,
         events.CellFinished(t_ns=state.clock_ns, cell="c1", status="ok", stopped_by="requests"),
     )
-    shown = build_view(state).hero
-    assert (shown.mark, shown.word, shown.lanes) == ("✓", "done", None)
+    hero_view = build_view(state).hero
+    assert (hero_view.mark, hero_view.word, hero_view.requests) == ("✓", "done", None)
 
 
 def test_a_saturated_server_has_its_offered_rate_beside_it() -> None:
-    shown = build_view(recorded()).hero
-    assert (shown.mark, shown.word, shown.role) == ("▲", "SATURATED", "warn.bold")
-    assert shown.notes[0] == "offered 4.0/s, answered 2.3/s"
-    assert shown.chart.filled and sum(p or 0 for p in shown.chart.points) > 0
+    hero_view = build_view(recorded()).hero
+    assert (hero_view.mark, hero_view.word, hero_view.role) == ("▲", "SATURATED", "warn.bold")
+    assert hero_view.notes[0] == "offered 4.0/s, answered 2.3/s"
+    assert hero_view.chart.filled and sum(p or 0 for p in hero_view.chart.points) > 0
 
 
 def test_goodput_is_said_where_something_was_promised() -> None:
@@ -197,9 +197,9 @@ def test_percentiles_have_floors() -> None:
 def test_the_table_names_the_load_and_not_a_batch() -> None:
     view = build_view(recorded("c003"))
     for width in (78, 116):
-        shown = text(cells.render_cells(view.cells, 2, Area(width, 8, G)))
-        assert "load" in shown[1] and "batch" not in shown[1]
-        assert "dynamic 4/s" in shown[3] and "/40" in shown[4]
+        rows = text(cells.render_cells(view.cells, 2, Area(width, 8, G)))
+        assert "load" in rows[1] and "batch" not in rows[1]
+        assert "dynamic 4/s" in rows[3] and "/40" in rows[4]
     assert "dynamic 4/s" in clipboard.format_cell_row(view.cells[1])
     assert view.facts[2] == "single dynamic continuous 4/s"
 
@@ -207,8 +207,8 @@ def test_the_table_names_the_load_and_not_a_batch() -> None:
 def test_loads_are_ordered_by_their_numbers() -> None:
     row = build_view(recorded()).cells[0]
     mixed = [dataclasses.replace(row, offered=f"dynamic {rate}/s") for rate in (10, 4, 2.5)]
-    found = [each.offered for each in cell_sorting.sort_rows(mixed, "offered")]
-    assert found == ["dynamic 2.5/s", "dynamic 4/s", "dynamic 10/s"]
+    offered = [ordered.offered for ordered in cell_sorting.sort_rows(mixed, "offered")]
+    assert offered == ["dynamic 2.5/s", "dynamic 4/s", "dynamic 10/s"]
 
 
 def test_the_plain_line_counts_requests() -> None:
@@ -228,15 +228,15 @@ def test_the_detail_has_the_figures_of_a_server_and_requests_as_they_came() -> N
     for until in ("", "c003"):
         session = recorded(until)
         state = session.cells["c003"]
-        found = {
-            each.label: each for each in measures.build_detail_metrics(session, state, FrameCache())
+        figures = {
+            figure.label: figure for figure in build_detail_metrics(session, state, FrameCache())
         }
-        assert {"queue", "slots", "padding", "req/s", "TTFT"} <= found.keys()
-        assert found["slots"].unit == "%" and 0 < (found["slots"].mean or 0) <= 100
-    shown = iterations.build_iterations(session, state, FrameCache())
+        assert {"queue", "slots", "padding", "req/s", "TTFT"} <= figures.keys()
+        assert figures["slots"].unit == "%" and 0 < (figures["slots"].mean or 0) <= 100
+    strip = iterations.build_iterations(session, state, FrameCache())
     arrivals = [state.served.arrival_ns[i] for i in iterations.order_iterations(state)]
     assert all(a <= b for a, b in pairwise(arrivals))
-    assert shown.one == "request" and "first" not in shown.kinds and "outlier" not in shown.kinds
+    assert strip.one == "request" and "first" not in strip.kinds and "outlier" not in strip.kinds
 
 
 def test_time_left_is_that_of_the_load() -> None:
@@ -249,8 +249,10 @@ def test_time_left_is_that_of_the_load() -> None:
 
 
 def test_the_forecast_takes_a_load_for_as_long_as_it_is() -> None:
-    found = preview._estimate_duration(a_plan(), RunHistory(loads_s={a_plan().cells[0].group: 5.0}))
-    assert found.seconds == pytest.approx(15.0)
+    estimate = preview._estimate_duration(
+        a_plan(), RunHistory(loads_s={a_plan().cells[0].group: 5.0})
+    )
+    assert estimate.seconds == pytest.approx(15.0)
     slow = preview._estimate_duration(a_plan(rate=0.1), RunHistory())
     assert slow.seconds == 30.0 and "loading not counted" in slow.basis
 
@@ -260,15 +262,15 @@ def tokens_by_sorting(state: CellState, slices: int) -> list[int]:
     window = serving.compute_window_ns(state)
     assert window is not None
     span = (window[1] - window[0]) / slices
-    found = [0] * slices
+    counts = [0] * slices
     for i in state.samples.kept():
         at = state.served.arrival_ns[i]
         for gap in state.samples.gaps(i):
             at += gap
             part = next((k for k in range(slices) if at <= round(window[0] + (k + 1) * span)), None)
             if part is not None:
-                found[part] += 1
-    return found
+                counts[part] += 1
+    return counts
 
 
 @pytest.mark.parametrize("slices", [1, 10, 37])
@@ -282,26 +284,26 @@ def test_tokens_are_counted_as_if_each_was_looked_at(slices: int) -> None:
 
 
 def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
-    state, memo = measuring(a_plan(), 20), FrameCache()
+    state, cache = measuring(a_plan(), 20), FrameCache()
     cell = state.cells["c1"]
-    memo.compute_itl_percentiles(cell)
+    cache.compute_itl_percentiles(cell)
     for i in range(20, 38):
         fold(state, answer(i, ms=300 + 10 * i))
-        last = memo.compute_itl_percentiles(cell)
-    assert last == FrameCache().itl(cell)
+        last = cache.compute_itl_percentiles(cell)
+    assert last == FrameCache().compute_itl_percentiles(cell)
 
 
 def test_a_frame_with_many_answers_is_cheap() -> None:
-    state, memo = measuring(a_plan(requests=6000), 0), FrameCache()
+    state, cache = measuring(a_plan(requests=6000), 0), FrameCache()
     for i in range(2000):
         fold(state, answer(i, tokens=64))
-    view: View = build_view(state, memo=memo)
+    view: View = build_view(state, cache=cache)
     assert view.cells[0].note == "2000/6000"
     took = []
     for i in range(2000, 2050):
         fold(state, answer(i, tokens=64))
         start = time.perf_counter()
-        build_view(state, memo=memo)
+        build_view(state, cache=cache)
         took.append(time.perf_counter() - start)
     assert sorted(took)[len(took) // 2] < 0.005
     assert metrics.summarise_live(state.cells["c1"], "output_tokens_per_s").n == 2050

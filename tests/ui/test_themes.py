@@ -40,12 +40,12 @@ def test_the_formula_gives_the_known_figures() -> None:
 )
 def test_text_and_plots_stand_out_on_both_grounds(palette: Palette) -> None:
     wanted = {**dict.fromkeys(TEXT_ROLES, 4.5), "plot": 3.0}
-    found = {
+    ratios = {
         f"{role} on {ground}": round(contrast(palette.colours[role], palette.colours[ground]), 2)
         for role in wanted
         for ground in GROUNDS
     }
-    assert not {place: ratio for place, ratio in found.items() if ratio < wanted[place.split()[0]]}
+    assert not {place: ratio for place, ratio in ratios.items() if ratio < wanted[place.split()[0]]}
 
 
 def test_the_seven_themes_ship_and_mono_alone_has_no_colours() -> None:
@@ -97,11 +97,11 @@ def test_a_users_theme_goes_before_ours_of_its_name_and_a_bad_one_is_named(
     own(tmp_path, "nord", made_of("nord", "#ff00ff"))
     own(tmp_path, "new", made_of("Mine", "#00ff00"))
     own(tmp_path, "bad", made_of("bad", "pink"))
-    found, problems = themes.load_themes(
+    loaded, problems = themes.load_themes(
         resources.find_directory("themes"), themes.get_user_folder()
     )
-    assert found["nord"].colours["accent-a"] == "#ff00ff"
-    assert set(found) == {*SHIPPED, "Mine"}
+    assert loaded["nord"].colours["accent-a"] == "#ff00ff"
+    assert set(loaded) == {*SHIPPED, "Mine"}
     assert problems == ["theme bad.toml: accent-a has to be #rrggbb or default or dim"]
 
 

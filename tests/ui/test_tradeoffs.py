@@ -1,4 +1,4 @@
-"""What cells are worth against each other: points, front, growth and words, from events alone."""
+"""The trade-offs between cells: points, front, growth and wording, from events alone."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def of(view: View, kind: str) -> list[TradeoffPlot]:
 
 def test_precision_tells_lines_apart_before_any_other_knob() -> None:
     plan = a_plan(precisions=["fp32", "bf16"], attention=["eager", "sdpa"], batch_sizes=[1, 8])
-    found = [(s.kind, s.of, s.lines) for s in group_cells(plan)]
-    assert found == [
+    groups = [(s.kind, s.of, s.lines) for s in group_cells(plan)]
+    assert groups == [
         ("rates", "eager", ("fp32", "bf16")),
         ("precisions", "", ("fp32", "bf16")),
         ("rates", "sdpa", ("fp32", "bf16")),
@@ -98,8 +98,8 @@ def test_numbers_are_those_of_the_table() -> None:
 def test_failed_and_invalid_cells_are_no_points_and_are_counted() -> None:
     (plot,) = of(sweep(), "rates")
     assert len(plot.points) == 10 and plot.left_out == "1 INVALID, 1 oom"
-    shown = {(point.row.precision, point.row.batch) for point in plot.points}
-    assert not shown & {("int8", 8), ("bf16", 32)}
+    plotted = {(point.row.precision, point.row.batch) for point in plot.points}
+    assert not plotted & {("int8", 8), ("bf16", 32)}
 
 
 def test_the_front_and_by_what_the_others_are_beaten() -> None:
@@ -108,12 +108,12 @@ def test_the_front_and_by_what_the_others_are_beaten() -> None:
     for point in plot.points:
         over = [p for p in plot.points if p.x <= point.x and p.y >= point.y and p is not point]
         assert point.front == (not over) and (point.beside == "front") == point.front
-        said = (
+        explanation = (
             "Pareto-optimal: nothing else has more throughput and less latency"
             if point.front
             else "beaten by "
         )
-        assert point.said[0].startswith(said)
+        assert point.said[0].startswith(explanation)
 
 
 def test_a_faster_cell_is_named_with_the_badge_of_its_output() -> None:
@@ -236,21 +236,21 @@ def test_an_ab_of_precisions_leaves_the_word_to_its_verdict() -> None:
 
 
 def test_a_plot_is_made_anew_only_where_a_cell_changed(monkeypatch: pytest.MonkeyPatch) -> None:
-    state, memo = fold_all(list(whole(a_plan(batch_sizes=[1, 8])))), FrameCache()
+    state, cache = fold_all(list(whole(a_plan(batch_sizes=[1, 8])))), FrameCache()
     for _ in range(3):
-        build_view(state, memo=memo)
-    first, second = (build_view(state, memo=memo).tradeoffs for _ in range(2))
+        build_view(state, cache=cache)
+    first, second = (build_view(state, cache=cache).tradeoffs for _ in range(2))
     assert first.plots[0] is second.plots[0]
     name = next(iter(state.cells))
     state.cells[name] = replace(state.cells[name], invalid=1)
-    assert build_view(state, memo=memo).tradeoffs.plots == ()
+    assert build_view(state, cache=cache).tradeoffs.plots == ()
 
 
 def test_a_session_of_another_plan_is_not_mistaken() -> None:
-    memo = FrameCache()
+    cache = FrameCache()
     for batches in ([1, 8], [1, 2, 4]):
         state = fold_all(list(whole(a_plan(batch_sizes=batches))))
-        (plot,) = build_view(state, memo=memo).tradeoffs.plots
+        (plot,) = build_view(state, cache=cache).tradeoffs.plots
         assert sorted(int(p.label) for p in plot.points) == batches
 
 
@@ -265,6 +265,6 @@ def test_the_roof_is_that_of_the_cell_which_the_memory_allows_most(source: str, 
         fold(state, event)
     (plot,) = of(build_view(state), "rates")[:1]
     ((height, name),) = plot.ceilings
-    each = [roofline.compute_ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
-    assert None not in each and height == max(each)  # type: ignore[type-var]
+    ceilings = [roofline.compute_ceiling_tokens_per_s(state, cell) for cell in state.cells.values()]
+    assert None not in ceilings and height == max(ceilings)  # type: ignore[type-var]
     assert name == f"memory bandwidth, {how}: fp32 batch 8"

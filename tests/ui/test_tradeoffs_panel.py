@@ -49,8 +49,8 @@ VIEWS = {
 
 
 def a_plot(kind: str, view: View | None = None) -> TradeoffPlot:
-    found = (view or sweep()).tradeoffs.plots
-    return next(plot for plot in found if plot.kind == kind)
+    plots = (view or sweep()).tradeoffs.plots
+    return next(plot for plot in plots if plot.kind == kind)
 
 
 # The parts
@@ -72,31 +72,31 @@ def test_the_panel_is_as_large_as_asked(
     name: str, mode: GlyphMode, width: int, height: int, boxed: bool, all_of_it: bool, at: int,
     cursor: int | None,
 ) -> None:  # fmt: skip
-    shown = TradeoffsSelection(VIEWS[name].tradeoffs, at, cursor, whole=all_of_it)
-    if shown.plot is None or (cursor or 0) >= len(shown.plot.points):
-        shown = replace(shown, cursor=None)
+    selection = TradeoffsSelection(VIEWS[name].tradeoffs, at, cursor, zoomed=all_of_it)
+    if selection.plot is None or (cursor or 0) >= len(selection.plot.points):
+        selection = replace(selection, cursor=None)
     rows = lines(
-        render_tradeoffs(shown, Area(width, height, Glyphs(mode), boxed=boxed, focused=True))
+        render_tradeoffs(selection, Area(width, height, Glyphs(mode), boxed=boxed, focused=True))
     )
     assert len(rows) == height
     for row in rows:
         assert cell_len(row) == width and row == clean(row)
         assert mode != "ascii" or "?" not in to_ascii(row)
-    found = find_point(
-        shown, Area(width, height, Glyphs(mode), boxed=boxed), x=width // 2, y=height // 2
+    point = find_point(
+        selection, Area(width, height, Glyphs(mode), boxed=boxed), x=width // 2, y=height // 2
     )
-    assert found is None or (shown.plot and found < len(shown.plot.points))
+    assert point is None or (selection.plot and point < len(selection.plot.points))
 
 
 @pytest.mark.parametrize("size", [(120, 36), (100, 20), (80, 21), (60, 13), (40, 9), (250, 80)])
 @pytest.mark.parametrize("kind", ["rates", "precisions"])
 def test_parts_cover_the_panel_and_never_each_other(size: tuple[int, int], kind: str) -> None:
     plots = sweep().tradeoffs
-    shown = TradeoffsSelection(plots, [plot.kind for plot in plots.plots].index(kind))
+    selection = TradeoffsSelection(plots, [plot.kind for plot in plots.plots].index(kind))
     for boxed in (False, True):
         covered = [
             (x, y)
-            for at in arrange_tradeoffs(shown, Area(*size, G, boxed=boxed)).values()
+            for at in arrange_tradeoffs(selection, Area(*size, G, boxed=boxed)).values()
             for x in range(at.x, at.x + at.width)
             for y in range(at.y, at.y + at.height)
         ]
@@ -104,14 +104,14 @@ def test_parts_cover_the_panel_and_never_each_other(size: tuple[int, int], kind:
 
 
 def test_the_table_stands_beside_the_plot_where_there_is_room_else_under_it() -> None:
-    shown = TradeoffsSelection(sweep().tradeoffs)
-    large = arrange_tradeoffs(shown, Area(120, 36, G, boxed=True))
+    selection = TradeoffsSelection(sweep().tradeoffs)
+    large = arrange_tradeoffs(selection, Area(120, 36, G, boxed=True))
     assert large["table"] == (76, 0, 44, 33) and large["point"] == (0, 33, 120, 3)
-    small = arrange_tradeoffs(shown, Area(80, 21, G))
+    small = arrange_tradeoffs(selection, Area(80, 21, G))
     assert small["plot"].height == 11 and small["table"] == (0, 11, 80, 8)
-    assert list(arrange_tradeoffs(replace(shown, whole=False), Area(86, 37, G, boxed=True))) == [
-        "plot"
-    ]
+    assert list(
+        arrange_tradeoffs(replace(selection, zoomed=False), Area(86, 37, G, boxed=True))
+    ) == ["plot"]
 
 
 def test_the_table_says_what_the_points_are() -> None:
@@ -119,24 +119,24 @@ def test_the_table_says_what_the_points_are() -> None:
     rows = lines(render_point_table(plot, Area(40, 20, G), 2).rows)
     assert rows[0].split() == ["prec", "batch", "ms/token", "tok/s"]
     for row, point in zip(rows[1:], plot.points, strict=True):
-        words = row.removeprefix("▸ ").split()
-        assert words[1:5] == [point.name, point.label, point.row.tpot, point.row.rate]
-        assert words[5:] == (["front"] if point.front else [])
+        columns = row.removeprefix("▸ ").split()
+        assert columns[1:5] == [point.name, point.label, point.row.tpot, point.row.rate]
+        assert columns[5:] == (["front"] if point.front else [])
     assert [row[0] for row in rows[1:]].index("▸") == 2
 
 
 def test_a_long_table_keeps_the_cursor_in_sight() -> None:
     plot = a_plot("rates")
-    found = render_point_table(plot, Area(40, 5, G), 9)
-    assert found.points == [None, 6, 7, 8, 9] and found.at(0) is None and found.at(9) is None
-    assert found.at(4) == 9 and lines(found.rows)[4].startswith("▸ ")
+    table = render_point_table(plot, Area(40, 5, G), 9)
+    assert table.points == [None, 6, 7, 8, 9] and table.at(0) is None and table.at(9) is None
+    assert table.at(4) == 9 and lines(table.rows)[4].startswith("▸ ")
 
 
 def test_bars_of_one_scale_and_a_badge_beside_every_ratio() -> None:
     plot = a_plot("precisions")
-    found = render_precision_bars(plot, Area(100, 30, G), None)
+    bars = render_precision_bars(plot, Area(100, 30, G), None)
     longest = 0
-    for row, i in zip(lines(found.rows), found.points, strict=True):
+    for row, i in zip(lines(bars.rows), bars.points, strict=True):
         if i is None:
             assert not row.strip() or row.startswith("batch ")
             continue
@@ -158,8 +158,8 @@ def test_no_ratio_is_left_without_a_badge_where_there_is_little_room(width: int)
         row = lines(render_precision_bars(plot, Area(width, 60, G), cursor).rows)[
             render_precision_bars(plot, Area(width, 60, G), cursor).points.index(cursor)
         ]
-        said = lines([render_point_line(point, plot, width, G)])[0]
-        for drawn in (row, said):
+        line = lines([render_point_line(point, plot, width, G)])[0]
+        for drawn in (row, line):
             if point.row.ratio and point.row.ratio in drawn:
                 assert any(word in drawn for word in beside), drawn
 
@@ -225,16 +225,16 @@ def test_the_point_under_the_cursor_is_named_and_explained() -> None:
 def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
     view = tried(whole(a_plan()))
     for width, boxed in ((80, False), (120, True), (60, False)):
-        said = "\n".join(
+        drawn = "\n".join(
             lines(
                 render_tradeoffs(
                     TradeoffsSelection(view.tradeoffs), Area(width, 20, G, boxed=boxed)
                 )
             )
         )
-        assert "no trade-off to plot yet" in said
-        assert "one batch size: nothing to trade off" in said
-        assert "txtop run --batch-sizes 1 8 32" in said and "only one length was measured" in said
+        assert "no trade-off to plot yet" in drawn
+        assert "one batch size: nothing to trade off" in drawn
+        assert "txtop run --batch-sizes 1 8 32" in drawn and "only one length was measured" in drawn
     soon = "\n".join(
         lines(render_tradeoffs(TradeoffsSelection(VIEWS["not yet"].tradeoffs), Area(80, 20, G)))
     )
@@ -242,17 +242,17 @@ def test_the_panel_says_why_it_is_empty_and_what_would_fill_it() -> None:
 
 
 def test_the_panel_says_what_it_leaves_out_and_which_plots_there_are() -> None:
-    said = "\n".join(
+    drawn = "\n".join(
         lines(render_tradeoffs(TradeoffsSelection(sweep().tradeoffs), Area(120, 36, G, boxed=True)))
     )
-    assert "left out: 1 INVALID, 1 oom" in said and "only one length was measured" in said
-    assert "v 1 of 2" in said and "● fp32  ■ bf16  ▲ int8" in said and "10 by latency" in said
-    said = "\n".join(
+    assert "left out: 1 INVALID, 1 oom" in drawn and "only one length was measured" in drawn
+    assert "v 1 of 2" in drawn and "● fp32  ■ bf16  ▲ int8" in drawn and "10 by latency" in drawn
+    drawn = "\n".join(
         lines(
             render_tradeoffs(TradeoffsSelection(sweep().tradeoffs, 1), Area(120, 36, G, boxed=True))
         )
     )
-    assert "12 cells   v 2 of 2" in said
+    assert "12 cells   v 2 of 2" in drawn
 
 
 # On the screen

@@ -1,4 +1,4 @@
-"""What a screen says of a session, from events alone."""
+"""The view of a session, from events alone."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from txtop.session.reader import read_all
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.system.throttle import INVALIDATING_REASONS
-from txtop.ui.models import cells as cell_row
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cells import build_cell_row
 from txtop.ui.models.machine import describe_throttle, shorten_device_name
 from txtop.ui.models.view import View, build_view, select_hero_cell
 
@@ -46,15 +46,15 @@ def test_nothing_is_drawn_from_nothing() -> None:
 
 def test_the_same_state_gives_the_same_view() -> None:
     state = told(ONE, 9)
-    assert build_view(state) == build_view(state, memo=FrameCache())
+    assert build_view(state) == build_view(state, cache=FrameCache())
 
 
 def test_a_view_keeps_nothing_that_grows() -> None:
     def leaves(value: object) -> None:
         assert not isinstance(value, list | dict | array), value
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            for each in dataclasses.fields(value):
-                leaves(getattr(value, each.name))
+            for field in dataclasses.fields(value):
+                leaves(getattr(value, field.name))
         elif isinstance(value, tuple):
             for item in value:
                 leaves(item)
@@ -182,11 +182,11 @@ def test_the_time_left_is_a_guess_from_what_was_seen() -> None:
 
 def test_final_figures_come_one_cell_a_frame() -> None:
     state = ui_events.folded(ui_events.Story(ui_events.sweep()).whole())
-    memo = FrameCache()
+    cache = FrameCache()
     ready = []
     for _ in range(4):
-        build_view(state, memo=memo)
-        ready.append(sum(memo.is_ready(c) for c in state.cells.values()))
+        build_view(state, cache=cache)
+        ready.append(sum(cache.is_ready(c) for c in state.cells.values()))
     assert ready[0] <= 2 and ready == sorted(ready) and ready[-1] > ready[0]
 
 
@@ -280,27 +280,25 @@ def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> Non
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
 def test_a_row_that_is_kept_is_the_row_that_would_be_made(name: str) -> None:
-    state, memo = SessionState(), FrameCache()
+    state, cache = SessionState(), FrameCache()
 
-    def check(memo: FrameCache) -> None:
-        shown = build_view(state, memo=memo).cells
-        best = memo.references(state)
+    def check(cache: FrameCache) -> None:
+        rows = build_view(state, cache=cache).cells
+        best = cache.references(state)
         cells = state.cells.values()
-        assert list(shown) == [
-            cell_row.build_cell_row(state, c, best.get(c.cell.id), memo) for c in cells
-        ]
+        assert list(rows) == [build_cell_row(state, c, best.get(c.cell.id), cache) for c in cells]
 
     for event in read_all(resources.find_directory("sessions") / f"{name}.jsonl")[0]:
         fold(state, event)
         if not isinstance(event, events.Telemetry | events.TokenTimings):
-            check(memo)
+            check(cache)
     at_once = FrameCache()
     for _ in range(1 + len(state.cells)):
         check(at_once)
 
 
 def test_a_row_that_is_kept_learns_that_its_cell_was_refused() -> None:
-    state, memo = ui_events.folded(iter([ui_events.header(ONE)])), FrameCache()
-    assert build_view(state, memo=memo).cells[0].state == "waiting"
+    state, cache = ui_events.folded(iter([ui_events.header(ONE)])), FrameCache()
+    assert build_view(state, cache=cache).cells[0].state == "waiting"
     fold(state, events.CellRejected(t_ns=1, cell="c1", reason="no such model"))
-    assert build_view(state, memo=memo).cells[0].note == "no such model"
+    assert build_view(state, cache=cache).cells[0].note == "no such model"

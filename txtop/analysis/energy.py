@@ -43,7 +43,7 @@ def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[i
     This is one interval from the first measured iteration to the last; in an A/B it is one for each
     turn of the arm.
     """
-    if session.versus is None:
+    if session.ab_test is None:
         return [(state.measured_from_ns, state.measured_to_ns)] if state.measured_to_ns else []
     intervals: list[tuple[int, int]] = []
     samples = state.samples
@@ -111,7 +111,7 @@ def compute_idle(session: SessionState, name: str) -> Energy:
 
 
 def _compute_cell_energy(session: SessionState, state: CellState, device: WatchedDevice) -> Energy:
-    if session.versus is None:
+    if session.ab_test is None:
         return _compute_used(device, state.measured_from_ns, state.measured_to_ns)
     counter, power = (device.series.get(key, EMPTY_SERIES) for key in ("energy_j", "power_w"))
     return energy.compute_energy_of_turns(counter, power, find_work_intervals(session, state))

@@ -37,7 +37,7 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
     verdict. Servers under different loads have none, nor have two saturated ones, whose latencies
     have no limit.
     """
-    if state.versus is not None:
+    if state.ab_test is not None:
         return []
     measured = {c.cell.id: c for c in state.cells.values() if c.status == "ok" and not c.invalid}
     best = references.find_speed_references([c.cell for c in measured.values()])

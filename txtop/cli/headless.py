@@ -108,8 +108,8 @@ class _LinePrinter:
             )
             if cell is not None and cell.status == "ok" and line.at_ns == cell.ended_at_ns:
                 text = table.format_cell_line(cell, self._finals, state.plan.seed)
-            if cell is not None and state.versus is not None:
-                text = f"{state.versus.letter(cell.cell.id)} {text}"
+            if cell is not None and state.ab_test is not None:
+                text = f"{state.ab_test.letter(cell.cell.id)} {text}"
             _print_progress(f"{format_clock(line.at_ns)} {text}")
             self._printed_s = time.monotonic()
         self._printed = len(state.log)
@@ -129,12 +129,12 @@ def _describe_activity(state: SessionState) -> str:
     cell = state.cells.get(state.current or "")
     if cell is None:
         return ""
-    if state.versus is not None and state.versus.blocks:
-        return "; ".join(map(state.versus.words, state.versus.sequences))
+    if state.ab_test is not None and state.ab_test.kept_blocks:
+        return "; ".join(map(state.ab_test.words, state.ab_test.sequences))
     n = len(cell.samples.kept())
     if cell.cell.serving is not None and cell.stage == "measuring":
-        lanes, requested = cell.served.lanes, cell.cell.serving.requests
-        queue = f", {lanes.waiting} waiting, {len(lanes.running)} running" if lanes else ""
+        status, requested = cell.served.status, cell.cell.serving.requests
+        queue = f", {status.waiting} waiting, {len(status.running)} running" if status else ""
         return f"{labels.format_short_label(cell.cell)}: {n} of {requested} answered{queue}"
     total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     progress = f" {n}{total}" if cell.stage == "measuring" else ""
@@ -162,9 +162,9 @@ def _finish_run(
         _print_progress(warning)
     if state.failed:
         return 1
-    versus = state.versus
-    is_open = versus and any(
-        versus.verdict(n, over=True) == "inconclusive" for n in versus.sequences
+    ab_test = state.ab_test
+    is_open = ab_test and any(
+        ab_test.verdict(n, over=True) == "inconclusive" for n in ab_test.sequences
     )
     return EXIT_INCONCLUSIVE if is_open else 0
 

@@ -49,7 +49,7 @@ def _format_entry(entry: CatalogEntry) -> str:
     when = datetime.fromtimestamp(entry.wall_s).strftime("%Y-%m-%d %H:%M")
     state = entry.ended or ("running" if ControlClient(entry.path).status() else "cut off")
     mark = "bundled" if entry.bundled else state
-    kind = "A/B " if entry.versus else ""
+    kind = "A/B " if entry.is_ab else ""
     content = f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"

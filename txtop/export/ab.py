@@ -17,83 +17,83 @@ from txtop.stats import fidelity_bands
 
 def export_comparisons(state: SessionState) -> list[ComparisonExport]:
     """Compare every other arm with the first; empty if the session is not an A/B."""
-    if state.versus is None:
+    if state.ab_test is None:
         return []
-    p_values = state.versus.p_values()
-    return [_export_comparison(state, state.versus, name, p_values[name]) for name in p_values]
+    p_values = state.ab_test.p_values()
+    return [_export_comparison(state, state.ab_test, name, p_values[name]) for name in p_values]
 
 
 def _export_comparison(
-    state: SessionState, versus: ABTest, name: str, p: float | None
+    state: SessionState, ab_test: ABTest, name: str, p: float | None
 ) -> ComparisonExport:
     """Compare arm `name` with the first arm; `p` is its p-value, adjusted by Holm.
 
     If there can be no verdict the figures are None.
     """
-    first, sequence, look = versus.first.id, versus.sequences[name], versus.look(name)
-    has_verdict = versus.look(name).n and not versus.explain_no_verdict(name)
+    first, sequence, look = ab_test.first.id, ab_test.sequences[name], ab_test.look(name)
+    has_verdict = ab_test.look(name).n and not ab_test.explain_no_verdict(name)
     return ComparisonExport(
         a=first,
         b=name,
-        metric=_choose_metric(state, versus),
+        metric=_choose_metric(state, ab_test),
         ratio=look.ratio if has_verdict else None,
         ci95=look.interval if has_verdict else None,
-        fixed_ci95=versus.fixed_interval(name, state.plan.seed) if has_verdict else None,
-        margin=versus.margin,
-        verdict=versus.verdict(name, over=state.ended is not None),
+        fixed_ci95=ab_test.fixed_interval(name, state.plan.seed) if has_verdict else None,
+        margin=ab_test.margin,
+        verdict=ab_test.verdict(name, over=state.ended is not None),
         blocks=sequence.n,
-        blocks_discarded=len(versus.rounds) - versus.blocks,
+        blocks_discarded=len(ab_test.blocks) - ab_test.kept_blocks,
         won=sequence.wins,
         wilcoxon_p=p if has_verdict else None,
         fidelity=export_fidelity(state.output_of(name, first)),
-        notes=build_comparison_notes(state, versus, name),
+        notes=build_comparison_notes(state, ab_test, name),
     )
 
 
-def _choose_metric(state: SessionState, versus: ABTest) -> str:
+def _choose_metric(state: SessionState, ab_test: ABTest) -> str:
     """Return the metric of the ratio: the time of a request, or a rate if the work differs."""
     return (
         "e2e_ms"
-        if versus.one_work
-        else metrics.choose_headline_metric(state.cells[versus.first.id])
+        if ab_test.one_work
+        else metrics.choose_headline_metric(state.cells[ab_test.first.id])
     )
 
 
-def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> list[str]:
+def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
     """Return the notes that a reader needs beside the verdict of the arm `name`."""
-    notes = [why] if (why := versus.explain_no_verdict(name)) else []
-    look = versus.look(name)
-    if versus.verdict(name) == "equivalent" and versus.sequences[name].excludes_one:
+    notes = [why] if (why := ab_test.explain_no_verdict(name)) else []
+    look = ab_test.look(name)
+    if ab_test.verdict(name) == "equivalent" and ab_test.sequences[name].excludes_one:
         notes.append(f"measurable: {format_share(abs(look.ratio - 1), 1)}, inside the margin")
     if look.interval and look.interval[0] > look.interval[1]:
         notes.append("results contradict each other: the machine changed during the run")
-    if versus.reloaded:
+    if ab_test.reloaded:
         notes.append("indicative: the arms did not fit in memory together, each turn was a load")
-    if versus.paired:
+    if ab_test.paired:
         notes.append("requests are long, so a block is a pair; the interval assumes normal noise")
-    if not notes and state.ended and versus.verdict(name) is None and look.n < versus.first_look:
-        notes.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
-    notes += _list_kernels(state, versus, name)
-    if not versus.one_work:
+    if not notes and state.ended and ab_test.verdict(name) is None and look.n < ab_test.first_look:
+        notes.append(f"{look.n} blocks of at least {ab_test.first_look}: a longer --budget decides")
+    notes += _list_kernels(state, ab_test, name)
+    if not ab_test.one_work:
         notes.append("the arms do different work: compared by work done per second")
     reasons = dict.fromkeys(
-        why for block in versus.rounds if not block.kept for why in block.reasons
+        why for block in ab_test.blocks if not block.kept for why in block.reasons
     )
     if reasons:
         notes.append(f"discarded: {', '.join(reasons)}")
     return notes
 
 
-def _list_kernels(state: SessionState, versus: ABTest, name: str) -> list[str]:
+def _list_kernels(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
     """Return a note if the attention kernels of two fp32 arms disagree by more than rounding.
 
     In fp32 kernels agree to the floor. In 16 bits they round apart by as much as the precision
     itself costs (SmolLM2-135M, flash against math: KLD 0.0014), and the badge says so.
     """
-    event, cell = state.output_of(name, versus.first.id), state.cells[name].cell
-    if event is None or event.kld is None or cell.attention == versus.first.attention:
+    event, cell = state.output_of(name, ab_test.first.id), state.cells[name].cell
+    if event is None or event.kld is None or cell.attention == ab_test.first.attention:
         return []
-    if {cell.precision, versus.first.precision} != {"fp32"} or not event.same_model:
+    if {cell.precision, ab_test.first.precision} != {"fp32"} or not event.same_model:
         return []
     times = event.kld / fidelity_bands.compute_floor(event.floor)
     if times <= fidelity_bands.KERNEL_WARNING:

@@ -156,7 +156,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         stopped_by=state.finished.stopped_by if state.finished else "",
         steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
-        fidelity=None if session.versus else export_fidelity(session.output_of(cell.id)),
+        fidelity=None if session.ab_test else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
         metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
         **{knob.field: knob.of(cell) for knob in LATER},

@@ -113,7 +113,7 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
 
     An A/B is skipped: its arms share a budget and take turns.
     """
-    if state.versus is not None:
+    if state.ab_test is not None:
         return
     cells = [cell for cell in state.cells.values() if cell.over and cell.worker]
     for cell in cells:

@@ -91,7 +91,7 @@ class ABRun:
 
     @property
     def _ab(self) -> ABTest:
-        ab = self._recorder.state.versus
+        ab = self._recorder.state.ab_test
         assert ab is not None
         return ab
 
@@ -272,7 +272,7 @@ class ABRun:
 
     def _find_stop_reason(self) -> str | None:
         """Return why no further block is measured, None to continue."""
-        blocks = self._ab.blocks
+        blocks = self._ab.kept_blocks
         if self._plan.iterations is not None:
             return "iterations" if blocks >= self._plan.iterations else None
         if self._ab.decided:
@@ -382,7 +382,7 @@ class ABRun:
         self._control.skip = False
         for cell in self._plan.cells:
             arm = next((a for a in self._arms if a.cell == cell), ArmRun(cell))
-            if over.stopped_by == "skip" and self._ab.blocks:
+            if over.stopped_by == "skip" and self._ab.kept_blocks:
                 self._finish_arm(arm, over.stopped_by)
             elif not self._get_state(arm).over:
                 self._record_finish(arm, over.status, over.stopped_by)

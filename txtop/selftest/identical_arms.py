@@ -125,7 +125,7 @@ def _follow_to_end(launched: LaunchedRun) -> ABTest:
             launched.process.stdin.close()
         launched.process.wait()
         follower.close()
-    test = follower.state.versus
+    test = follower.state.ab_test
     if test is None or not follower.finished or follower.state.failed:
         raise RunError(f"a session of identical arms failed: {read_last_log_line(launched.path)}")
     return test
@@ -135,7 +135,7 @@ def _build_outcome(test: ABTest) -> SessionOutcome:
     (name,) = test.sequences
     verdict = test.verdict(name, over=True)
     return SessionOutcome(
-        summary=f"{test.words(name, over=True)}  {test.blocks} blocks",
+        summary=f"{test.words(name, over=True)}  {test.kept_blocks} blocks",
         winner=verdict in ("faster", "slower"),
         excludes_one=test.sequences[name].excludes_one,
     )

@@ -23,7 +23,7 @@ _SUFFIXES = (".jsonl", ".jsonl.gz")
 class CatalogEntry:
     """One session in a list.
 
-    `ended` is None while it is running or if it was cut off; `versus` is True for an A/B.
+    `ended` is None while it is running or if it was cut off; `is_ab` is True for an A/B.
     """
 
     id: str
@@ -37,7 +37,7 @@ class CatalogEntry:
     ended: str | None
     bundled: bool
     size_bytes: int
-    versus: bool = False
+    is_ab: bool = False
 
 
 def get_sessions_dir() -> Path:
@@ -108,7 +108,7 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
         ended=ended,
         bundled=bundled,
         size_bytes=size,
-        versus=header.plan.margin is not None,
+        is_ab=header.plan.margin is not None,
     )
 
 

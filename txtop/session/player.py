@@ -42,10 +42,10 @@ class Player(Transport):
         self.path = path
         self._reader = LogReader(path)
         self._reader.unpack()
-        self.whole = SessionState(warmup_cut=warmup_cut)
+        self.final_state = SessionState(warmup_cut=warmup_cut)
         self.steps_ns: array[int] = array("q")
         self.idle = []
-        self._pictures: list[tuple[int, LogPosition, StateSnapshot]] = []
+        self._snapshots: list[tuple[int, LogPosition, StateSnapshot]] = []
         # Millions of events come and go without reference cycles, so collecting is wasted time.
         collecting = gc.isenabled()
         gc.disable()
@@ -55,16 +55,17 @@ class Player(Transport):
             if collecting:
                 gc.enable()
         self.problems: ReadProblems = self._reader.problems
-        self.duration_ns = self.whole.clock_ns
-        self.markers = self.whole.markers
+        self.duration_ns = self.final_state.clock_ns
+        self.markers = self.final_state.markers
         self.boundaries = []
-        for cell in self.whole.cells.values():
+        for cell in self.final_state.cells.values():
             if cell.worker or cell.rejected:
                 start = cell.started_at_ns if cell.worker else cell.ended_at_ns
                 self.boundaries.append((start, cell.cell.id, cell.status))
         self.boundaries.sort()
         self._names = {
-            name: labels.format_short_label(cell.cell) for name, cell in self.whole.cells.items()
+            name: labels.format_short_label(cell.cell)
+            for name, cell in self.final_state.cells.items()
         }
         self.state = SessionState()
         self._ahead: deque[AnyEvent] = deque()
@@ -82,8 +83,8 @@ class Player(Transport):
     def show(self, position_ns: int) -> bool:
         """Fold up to `position_ns`, from the snapshot before it if that is nearer."""
         before = self.state
-        i = bisect_right(self._pictures, position_ns, key=lambda picture: picture[0]) - 1
-        snapshot_events = self._pictures[max(0, i)][2].plain.events_folded
+        i = bisect_right(self._snapshots, position_ns, key=lambda snapshot: snapshot[0]) - 1
+        snapshot_events = self._snapshots[max(0, i)][2].plain.events_folded
         if position_ns < self.state.clock_ns or snapshot_events > self.state.events_folded:
             self._restore(max(0, i))
         folded = self.state.events_folded
@@ -95,29 +96,29 @@ class Player(Transport):
         return self.state is not before or self.state.events_folded != folded
 
     def _open(self) -> None:
-        reader, whole, steps = self._reader, self.whole, self.steps_ns
+        reader, state, steps = self._reader, self.final_state, self.steps_ns
         busy_ns = 0
         while True:
             place = reader.place
             if place is not None:
-                self._pictures.append((whole.clock_ns, place, take_snapshot(whole)))
+                self._snapshots.append((state.clock_ns, place, take_snapshot(state)))
             for event in self._chunk():
-                fold(whole, event)
+                fold(state, event)
                 kind = type(event)
                 if kind is events.Iteration:
-                    steps.append(whole.clock_ns)
+                    steps.append(state.clock_ns)
                 if kind not in _BACKGROUND_EVENTS:
-                    if whole.clock_ns - busy_ns > IDLE_NS:
-                        self.idle.append((busy_ns, whole.clock_ns))
-                    busy_ns = whole.clock_ns
+                    if state.clock_ns - busy_ns > IDLE_NS:
+                        self.idle.append((busy_ns, state.clock_ns))
+                    busy_ns = state.clock_ns
             if reader.at_end:
                 break
-        if whole.header is None:
+        if state.header is None:
             raise build_empty_error(reader.path)
 
     def _restore(self, i: int) -> None:
-        _, place, picture = self._pictures[i]
-        self.state = restore_snapshot(picture, self.whole)
+        _, place, snapshot = self._snapshots[i]
+        self.state = restore_snapshot(snapshot, self.final_state)
         self._reader.go_to(place)
         self._ahead.clear()
 
@@ -139,7 +140,7 @@ class PairPlayer(Transport):
     def __init__(self, left: Player, right: Player) -> None:
         super().__init__()
         self.left, self.right = left, right
-        self._legs = align_sessions(left.whole, right.whole)
+        self._legs = align_sessions(left.final_state, right.final_state)
         self.duration_ns = self._legs[-1].at_ns + self._legs[-1].length_ns
         self.boundaries = [
             (compute_common_ns(self._legs, 0, at), name, status)

@@ -40,7 +40,7 @@ class ABTest:
 
     arms: tuple[Cell, ...]
     margin: float
-    rounds: list[ABBlock] = field(default_factory=list)
+    blocks: list[ABBlock] = field(default_factory=list)
     sequences: dict[str, ConfidenceSequence] = field(default_factory=dict)
     out: dict[str, str] = field(default_factory=dict)
     reloaded: bool = False
@@ -61,9 +61,9 @@ class ABTest:
         return self.arms[0]
 
     @property
-    def blocks(self) -> int:
+    def kept_blocks(self) -> int:
         """The number of blocks that count."""
-        return sum(block.kept for block in self.rounds)
+        return sum(block.kept for block in self.blocks)
 
     @property
     def left_in(self) -> list[Cell]:
@@ -102,10 +102,10 @@ class ABTest:
 
         `times` are ns per request, or per unit of work if the arms differ in it.
         """
-        self.rounds.append(block)
+        self.blocks.append(block)
         if not block.kept:
             return f"block discarded: {', '.join(block.reasons)}"
-        if (block.reloaded or block.paired) and self.blocks == 1:
+        if (block.reloaded or block.paired) and self.kept_blocks == 1:
             self.reloaded, self.paired = block.reloaded, block.paired
             for sequence in self.sequences.values():
                 sequence.expect_few_blocks(
@@ -201,7 +201,7 @@ class ABTest:
     def copy(self) -> ABTest:
         """Return an independent copy."""
         duplicate = copy.copy(self)
-        duplicate.rounds, duplicate.out = list(self.rounds), dict(self.out)
+        duplicate.blocks, duplicate.out = list(self.blocks), dict(self.out)
         duplicate.sequences = {name: s.copy() for name, s in self.sequences.items()}
         return duplicate
 

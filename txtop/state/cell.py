@@ -19,8 +19,8 @@ class ServedRequests:
     """
 
     offered: events.OfferedLoad | None = None
-    lanes: events.ServerStatus | None = None
-    lanes_at_ns: int = 0
+    status: events.ServerStatus | None = None
+    status_at_ns: int = 0
     index: array[int] = field(default_factory=lambda: array("q"))
     arrival_ns: array[int] = field(default_factory=lambda: array("q"))
     sent_ns: array[int] = field(default_factory=lambda: array("q"))
@@ -42,11 +42,11 @@ class ServedRequests:
         self.batch.append(event.batch)
         self.computed.append(event.computed)
 
-    def update_status(self, lanes: events.ServerStatus, at_ns: int) -> None:
+    def update_status(self, status: events.ServerStatus, at_ns: int) -> None:
         """Store the server's latest status; `at_ns` is on the session's clock."""
-        self.lanes, self.lanes_at_ns = lanes, at_ns
-        if lanes.kv_used is not None:
-            self.kv_most = max(self.kv_most or 0.0, lanes.kv_used)
+        self.status, self.status_at_ns = status, at_ns
+        if status.kv_used is not None:
+            self.kv_most = max(self.kv_most or 0.0, status.kv_used)
 
 
 CellStage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]

@@ -163,7 +163,7 @@ def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
 def _fold_header(session: SessionState, event: events.SessionHeader) -> None:
     session.header = event
     session.cells = {c.id: CellState(c, samples=_create_samples(session)) for c in event.plan.cells}
-    session.versus = ABTest.of(event.plan)
+    session.ab_test = ABTest.of(event.plan)
 
 
 def _create_cell(session: SessionState, cell: Cell) -> CellState:
@@ -282,10 +282,10 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
         _replace_worker(session, session.cells[event.cell], event)
         return
     state = session.cells[event.cell] = _create_cell(session, session.cells[event.cell].cell)
-    if session.versus is None:
+    if session.ab_test is None:
         session.working.clear()
-    elif state.cell == session.versus.first:
-        session.versus = ABTest.of(session.plan)
+    elif state.cell == session.ab_test.first:
+        session.ab_test = ABTest.of(session.plan)
         for name, other in session.cells.items():
             if other.invalid and name != event.cell:
                 session.withdraw(name, INVALID_OUTPUT)
@@ -315,7 +315,7 @@ def _replace_worker(session: SessionState, state: CellState, event: events.CellS
 
 def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
     """Fold a block of an A/B; iterations of one that does not count are discarded."""
-    if session.versus is None or not event.iterations.keys() <= session.cells.keys():
+    if session.ab_test is None or not event.iterations.keys() <= session.cells.keys():
         return
     times: dict[str, list[float]] = {}
     for name, places in event.iterations.items():
@@ -325,7 +325,7 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
             samples.discarded.update(complete)
         work = session.cells[name].cell.batch_size
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
-    line = session.versus.add(event, times)
+    line = session.ab_test.add(event, times)
     if line:
         session.say(line, "info" if event.kept else "warning")
 

@@ -67,7 +67,7 @@ class SessionState:
     peaks: dict[tuple[str, int], events.DevicePeaks] = field(default_factory=dict)
     current: str | None = None
     working: set[str] = field(default_factory=set)
-    versus: ABTest | None = None
+    ab_test: ABTest | None = None
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
     paused: bool = False
@@ -150,8 +150,8 @@ class SessionState:
 
     def withdraw(self, name: str, why: str) -> None:
         """Stop comparing the arm `name` of an A/B, for the reason `why`."""
-        if self.versus is not None and name in self.cells:
-            self.versus.withdraw(name, why)
+        if self.ab_test is not None and name in self.cells:
+            self.ab_test.withdraw(name, why)
 
 
 _PROCESS = "process:"

@@ -73,7 +73,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
     plain.peaks = dict(state.peaks)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
-    plain.versus = state.versus.copy() if state.versus else None
+    plain.ab_test = state.ab_test.copy() if state.ab_test else None
     return plain
 
 

@@ -169,7 +169,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
-        models=sanitise(" ".join([*entry.models, *(["A/B"] if entry.versus else [])]), 120),
+        models=sanitise(" ".join([*entry.models, *(["A/B"] if entry.is_ab else [])]), 120),
         wall_s=entry.wall_s,
         cells_ok=entry.cells_ok,
         cells_total=entry.cells_total,

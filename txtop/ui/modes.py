@@ -179,8 +179,8 @@ class LiveMode(Mode["Follower", "View"]):
         self._memo = self._memo or FrameCache()
         self.paused = source.state.paused
         self.over = source.finished
-        view = build_view(source.state, memo=self._memo, banner=self._banner(), opened=self.opened)
-        self.arms = len(view.duel.lanes) if view.duel else 0
+        view = build_view(source.state, cache=self._memo, banner=self._banner(), opened=self.opened)
+        self.arms = len(view.ab.arms) if view.ab else 0
         return view
 
     def _banner(self) -> Banner | None:
@@ -284,12 +284,12 @@ class ReplayMode(Mode["Player", "View"]):
         self.paused = not source.playing
         view = build_view(
             source.state,
-            memo=self._memo,
+            cache=self._memo,
             playback=Playback.of(source),
             opened=self.opened,
             name=get_session_id(self._path),
         )
-        self.arms = len(view.duel.lanes) if view.duel else 0
+        self.arms = len(view.ab.arms) if view.ab else 0
         return view
 
 
@@ -314,7 +314,7 @@ class SideBySideMode(Mode["PairPlayer", "SideBySideView"]):
         from txtop.ui.models.comparability import describe_comparability
 
         players = [Player(path, self._start.warmup) for path in self.paths]
-        self._comparable = describe_comparability(players[0].whole, players[1].whole)
+        self._comparable = describe_comparability(players[0].final_state, players[1].final_state)
         player = PairPlayer(players[0], players[1])
         self._start.apply(player)
         self.player = player
@@ -330,8 +330,8 @@ class SideBySideMode(Mode["PairPlayer", "SideBySideView"]):
         self.paused = not source.playing
         playback = Playback.of(source)
         left, right = (
-            build_view(player.state, memo=memo, playback=playback, name=get_session_id(path))
-            for player, memo, path in zip(
+            build_view(player.state, cache=cache, playback=playback, name=get_session_id(path))
+            for player, cache, path in zip(
                 (source.left, source.right), self._memos, self.paths, strict=True
             )
         )
@@ -374,7 +374,7 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
         """Return the plan as a run."""
         return LiveMode(plan, session_dir=self.session_dir)
 
-    def versus(self, model: str, first: str, second: str) -> LiveMode:
+    def start_ab(self, model: str, first: str, second: str) -> LiveMode:
         """Return an A/B of two precisions of one model as a run. Raises `UsageError`."""
         from txtop.options.ab_plan import build_precision_ab_plan
 

@@ -81,7 +81,7 @@ def test_any_place_from_anywhere_is_the_fold_up_to_it(
         path = tmp_path / "s.jsonl.gz"
         path.write_bytes(gzip.compress(body))
     player = Player(path)
-    assert repr(player.whole) == repr(fold_all(made))
+    assert repr(player.final_state) == repr(fold_all(made))
     draw = random.Random(3)
     places = [draw.randrange(player.duration_ns) for _ in range(60)]
     places += [0, player.duration_ns, 0, *player.steps_ns[:5], *(at for at, _ in player.markers)]
@@ -91,7 +91,7 @@ def test_any_place_from_anywhere_is_the_fold_up_to_it(
     for _ in range(30):
         player.step(draw.choice((-1, 1)))
         assert repr(player.state) == repr(until(made, player.position_ns))
-    assert repr(player.whole) == repr(fold_all(made))
+    assert repr(player.final_state) == repr(fold_all(made))
 
 
 def test_lines_that_are_rejected_change_no_place(

@@ -23,8 +23,8 @@ from txtop.stats.sequential import ConfidenceSequence
 
 def folded(stream: list[AnyEvent]) -> tuple[SessionState, ABTest]:
     state = fold_all(stream)
-    assert state.versus is not None
-    return state, state.versus
+    assert state.ab_test is not None
+    return state, state.ab_test
 
 
 def exported(state: SessionState) -> list[dict[str, object]]:
@@ -36,7 +36,7 @@ def test_the_fold_takes_the_times_of_blocks_that_count() -> None:
     made = script().begin().blocks(12, 1.5, 0.02)
     made.block((30, 90), kept=False, reasons=["throttled: thermal"]).blocks(1, 1.5)
     state, ab_test = folded(made.end())
-    assert (ab_test.blocks, len(ab_test.rounds), ab_test.sequences["B"].n) == (13, 14, 13)
+    assert (ab_test.kept_blocks, len(ab_test.blocks), ab_test.sequences["B"].n) == (13, 14, 13)
     expected = ConfidenceSequence(0.02)
     for i in (*range(12), 0):
         width = 0.02 if expected.n < 12 else 0.01
@@ -160,7 +160,7 @@ def test_a_session_that_begins_anew_forgets_its_blocks_but_not_what_outputs_are(
     made = script(weights="pretrained").fidelity(invalid=1).begin().blocks(3, 1.5)
     made.begin()
     state, ab_test = folded(made.made)
-    assert not ab_test.rounds and ab_test.out.keys() == {"B"} and state.cells["B"].invalid == 1
+    assert not ab_test.blocks and ab_test.out.keys() == {"B"} and state.cells["B"].invalid == 1
 
 
 def test_a_picture_of_an_ab_is_what_it_was() -> None:

@@ -143,16 +143,16 @@ def _describe_machine(state: SessionState) -> str:
 
 def _render_ab(state: SessionState) -> dict[str, Any]:
     """Return the verdicts of an A/B in words, their funnels, and the figures behind them."""
-    versus = state.versus
-    if versus is None:
+    ab_test = state.ab_test
+    if ab_test is None:
         return {}
     lines = ab.format_ab(state)
-    count = len(versus.sequences)
+    count = len(ab_test.sequences)
     evidence = "\n".join(lines[count:]).strip().split("\n")
     return {
         "claims": lines[:count],
         "funnels": _collect_drawings(
-            *(plots.draw_funnel(versus, name) for name in versus.sequences)
+            *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences)
         ),
         "evidence": _mark_trusted("\n").join(map(_make_inert, evidence)),
     }

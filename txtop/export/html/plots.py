@@ -191,24 +191,26 @@ def draw_forest(ratios: Sequence[PrecisionRatio], margin: float) -> str:
     return render_svg("forest", (WIDE_INCHES, 0.7 + 0.28 * len(drawn)), draw, description)
 
 
-def draw_funnel(versus: ABTest, name: str) -> str:
+def draw_funnel(ab_test: ABTest, name: str) -> str:
     """Draw the interval of one comparison after every block, beside one and the margin."""
-    looks = [look for look in versus.sequences[name].looks if look.interval is not None]
-    if not looks or versus.explain_no_verdict(name):
+    looks = [look for look in ab_test.sequences[name].looks if look.interval is not None]
+    if not looks or ab_test.explain_no_verdict(name):
         return ""
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.axhspan(1 / (1 + versus.margin), 1 + versus.margin, color=get_colour("grid"), lw=0)
+        axes.axhspan(1 / (1 + ab_test.margin), 1 + ab_test.margin, color=get_colour("grid"), lw=0)
         axes.axhline(1, color=get_colour("muted"), lw=0.8)
         for counts, role in ((False, "muted"), (True, "b")):
-            drawn = [look for look in looks if (look.n >= versus.first_look) is counts]
+            drawn = [look for look in looks if (look.n >= ab_test.first_look) is counts]
             blocks = [look.n for look in drawn]
             ends = [look.interval for look in drawn if look.interval is not None]
             axes.vlines(blocks, [e[0] for e in ends], [e[1] for e in ends], color=get_colour(role))
             axes.plot(blocks, [look.ratio for look in drawn], "o", color=get_colour(role), ms=3)
         axes.set_xlabel("block")
-        axes.set_ylabel(f"{versus.letter(name)} / {versus.letter(versus.first.id)}, times as fast")
+        axes.set_ylabel(
+            f"{ab_test.letter(name)} / {ab_test.letter(ab_test.first.id)}, times as fast"
+        )
         simplify_axes(axes)
 
     description = "ratio of speeds and its 95 % interval after every block"

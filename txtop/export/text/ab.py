@@ -30,43 +30,43 @@ def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
 
     `what_if` replaces the session's A/B by the same one under another margin.
     """
-    versus = what_if or state.versus
-    if versus is None:
+    ab_test = what_if or state.ab_test
+    if ab_test is None:
         return []
     over = state.ended is not None
     lines: list[str] = []
-    for name in versus.sequences:
-        badge = fidelity.format_badge_forms(state.output_of(name, versus.first.id))[0]
-        claim = f"   output: {badge}" if not versus.explain_no_verdict(name) else ""
-        lines.append(versus.words(name, over=over) + claim)
+    for name in ab_test.sequences:
+        badge = fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0]
+        claim = f"   output: {badge}" if not ab_test.explain_no_verdict(name) else ""
+        lines.append(ab_test.words(name, over=over) + claim)
     lines += [
         "",
-        f"each against A, margin {format_share(versus.margin, 1)}, {_format_blocks(versus)}",
+        f"each against A, margin {format_share(ab_test.margin, 1)}, {_format_blocks(ab_test)}",
     ]
-    p_values = versus.p_values()
-    rows = [_build_row(state, versus, name, p_values[name]) for name in versus.sequences]
+    p_values = ab_test.p_values()
+    rows = [_build_row(state, ab_test, name, p_values[name]) for name in ab_test.sequences]
     lines += align_columns(HEADING, [[name for name, _ in HEADING], *rows])
-    beside = [line for name in versus.sequences for line in _build_arm_notes(state, versus, name)]
+    beside = [line for name in ab_test.sequences for line in _build_arm_notes(state, ab_test, name)]
     return [*map(sanitise, lines), *([""] if beside else []), *map(sanitise, beside)]
 
 
-def _format_blocks(versus: ABTest) -> str:
-    discarded = len(versus.rounds) - versus.blocks
-    count = format_count(versus.blocks, "block")
+def _format_blocks(ab_test: ABTest) -> str:
+    discarded = len(ab_test.blocks) - ab_test.kept_blocks
+    count = format_count(ab_test.kept_blocks, "block")
     return count + (f", {discarded} discarded" if discarded else "")
 
 
-def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) -> list[str]:
-    sequence, look = versus.sequences[name], versus.look(name)
-    without_verdict = bool(versus.explain_no_verdict(name)) or not look.n
-    fixed = None if without_verdict else versus.fixed_interval(name, state.plan.seed)
-    verdict = versus.verdict(name, over=state.ended is not None)
-    if verdict and versus.reloaded and verdict != "inconclusive":
+def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None) -> list[str]:
+    sequence, look = ab_test.sequences[name], ab_test.look(name)
+    without_verdict = bool(ab_test.explain_no_verdict(name)) or not look.n
+    fixed = None if without_verdict else ab_test.fixed_interval(name, state.plan.seed)
+    verdict = ab_test.verdict(name, over=state.ended is not None)
+    if verdict and ab_test.reloaded and verdict != "inconclusive":
         verdict_words = f"{verdict} (indicative)"
     else:
         verdict_words = verdict or MISSING
     return [
-        f"{versus.letter(name)} {_format_arm(versus, name)}",
+        f"{ab_test.letter(name)} {_format_arm(ab_test, name)}",
         MISSING if without_verdict else f"{look.ratio:.3f}",
         _format_interval(None if without_verdict else look.interval),
         _format_interval(fixed),
@@ -74,27 +74,27 @@ def _build_row(state: SessionState, versus: ABTest, name: str, p: float | None) 
         MISSING if without_verdict else str(sequence.wins),
         str(sequence.n),
         verdict_words,
-        fidelity.format_badge_forms(state.output_of(name, versus.first.id))[-1],
+        fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[-1],
     ]
 
 
-def _format_arm(versus: ABTest, name: str) -> str:
-    return next(labels.format_short_label(arm) for arm in versus.arms if arm.id == name)
+def _format_arm(ab_test: ABTest, name: str) -> str:
+    return next(labels.format_short_label(arm) for arm in ab_test.arms if arm.id == name)
 
 
 def _format_interval(interval: tuple[float, float] | None) -> str:
     return MISSING if interval is None else f"[{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
-def _build_arm_notes(state: SessionState, versus: ABTest, name: str) -> list[str]:
+def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[str]:
     """Return the notes on arm `name`, then the figures of its output."""
-    letter = versus.letter(name)
-    event = state.output_of(name, versus.first.id)
-    lines = [f"{letter}: {note}" for note in build_comparison_notes(state, versus, name)]
+    letter = ab_test.letter(name)
+    event = state.output_of(name, ab_test.first.id)
+    lines = [f"{letter}: {note}" for note in build_comparison_notes(state, ab_test, name)]
     if event is None:
         return lines
-    reference = versus.letter(event.reference)
-    other = versus.letter(event.cell)
+    reference = ab_test.letter(event.reference)
+    other = ab_test.letter(event.cell)
     figures: list[str] = []
     if (distance := fidelity.get_kld_above_floor(event)) is not None:
         figures.append(f"KLD {distance:.2g} ±{event.kld_stderr or 0:.1g}")

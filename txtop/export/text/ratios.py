@@ -23,9 +23,9 @@ HEADING = (
 
 def format_ratios(state: SessionState, margin: float) -> list[str]:
     """Return the table of ratios and its caveat; for an A/B its verdicts under `margin`."""
-    if state.versus is not None:
-        heading = f"what if: with a margin of {margin:.3g} in place of {state.versus.margin:.3g}"
-        return [heading, *ab.format_ab(state, state.versus.what_if(margin))]
+    if state.ab_test is not None:
+        heading = f"what if: with a margin of {margin:.3g} in place of {state.ab_test.margin:.3g}"
+        return [heading, *ab.format_ab(state, state.ab_test.what_if(margin))]
     ratios = compute_ratios(state, margin)
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]

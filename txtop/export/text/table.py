@@ -63,9 +63,9 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
-    if state.versus is None and references.find_speed_references(cells):
+    if state.ab_test is None and references.find_speed_references(cells):
         beside += [("speed", ">"), ("output", "<")]
-    arm = [("arm", "<")] if state.versus is not None else []
+    arm = [("arm", "<")] if state.ab_test is not None else []
     knobs = ((knob.heading, "<") for knob in turned)
     batch = COLUMNS[3:4] if all(c.serving is None for c in cells) else (("batch", "<"),)
     return (*arm, *COLUMNS[:3], *knobs, *batch, *COLUMNS[4:-1], *beside, COLUMNS[-1])
@@ -94,8 +94,8 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
             by_name |= {f"{name.upper()} %": format_figure(used.mean)}
         if cell.cell.id in best:
             by_name |= _build_ratio_columns(state, cell, best[cell.cell.id], finals)
-        if state.versus is not None:
-            by_name["arm"] = state.versus.letter(cell.cell.id)
+        if state.ab_test is not None:
+            by_name["arm"] = state.ab_test.letter(cell.cell.id)
         rows.append([by_name.get(name, MISSING) for name in names])
     return rows
 
@@ -269,7 +269,7 @@ def _format_memory(machine: Machine) -> str:
 
 
 def _name_cells(state: SessionState, ids: list[str]) -> list[str]:
-    if state.versus is not None:
-        return [state.versus.letter(i) for i in ids]
+    if state.ab_test is not None:
+        return [state.ab_test.letter(i) for i in ids]
     names = [sanitise(labels.format_short_label(state.cells[i].cell), 60) for i in ids[:4]]
     return [*names, f"{len(ids) - 4} more"] if len(ids) > 4 else names

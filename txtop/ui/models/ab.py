@@ -1,4 +1,4 @@
-"""An A/B as its screen shows it: its blocks, its comparisons, and a lane an arm.
+"""An A/B as its screen shows it: its blocks, its comparisons and its arms.
 
 Pure: made from a session's state, without clock and without I/O.
 """
@@ -37,7 +37,7 @@ class ABArmView:
 
 @dataclass(frozen=True)
 class ABView:
-    """An A/B for its screen: its blocks, comparisons and lanes.
+    """An A/B for its screen: its blocks, comparisons and arms.
 
     `chosen` is the index of the comparison on the screen. `winners` has a letter a block, empty for
     a discarded one; `share` is the part of the open block that is done.
@@ -52,7 +52,7 @@ class ABView:
     share: float
     left: str
     comparisons: tuple[ABComparisonView, ...]
-    lanes: tuple[ABArmView, ...]
+    arms: tuple[ABArmView, ...]
     chosen: int = 0
 
     @property
@@ -63,49 +63,49 @@ class ABView:
     @property
     def sides(self) -> tuple[ABArmView, ABArmView]:
         """Return arm A and the arm that it is compared with on the screen."""
-        return self.lanes[0], self.lanes[self.chosen + 1]
+        return self.arms[0], self.arms[self.chosen + 1]
 
     def choose(self, place: int) -> ABView:
         """Return the same view with another comparison chosen; `place` wraps around."""
         return replace(self, chosen=place % len(self.comparisons))
 
 
-def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
+def build_ab(state: SessionState, cache: FrameCache) -> ABView | None:
     """Build the view of an A/B; None for any other session."""
-    versus = state.versus
-    if versus is None:
+    ab_test = state.ab_test
+    if ab_test is None:
         return None
-    names, shared = labels.label_arms(versus.arms)
-    models = dict.fromkeys(arm.model_name for arm in versus.arms)
-    cells = [state.cells[arm.id] for arm in versus.arms]
+    names, shared = labels.label_arms(ab_test.arms)
+    models = dict.fromkeys(arm.model_name for arm in ab_test.arms)
+    cells = [state.cells[arm.id] for arm in ab_test.arms]
     return ABView(
         model=next(iter(models)) if len(models) == 1 else "",
         shared=shared,
-        margin=versus.margin,
-        block=versus.blocks,
-        first_look=versus.first_look,
-        winners=_list_winners(versus),
-        share=_compute_block_share(state, versus),
-        left=_format_time_left(state, versus),
-        comparisons=tuple(build_ab_comparison(state, versus, name) for name in versus.sequences),
-        lanes=tuple(
-            _build_arm(state, cell, versus.letter(cell.cell.id), name, memo)
+        margin=ab_test.margin,
+        block=ab_test.kept_blocks,
+        first_look=ab_test.first_look,
+        winners=_list_winners(ab_test),
+        share=_compute_block_share(state, ab_test),
+        left=_format_time_left(state, ab_test),
+        comparisons=tuple(build_ab_comparison(state, ab_test, name) for name in ab_test.sequences),
+        arms=tuple(
+            _build_arm(state, cell, ab_test.letter(cell.cell.id), name, cache)
             for cell, name in zip(cells, names, strict=True)
         ),
     )
 
 
-def _list_winners(versus: ABTest) -> tuple[str, ...]:
+def _list_winners(ab_test: ABTest) -> tuple[str, ...]:
     """Return the letter of the fastest arm of each block; `=` where none was."""
     winners = []
     place = 0
-    sequences = versus.sequences
-    for block in versus.rounds:
+    sequences = ab_test.sequences
+    for block in ab_test.blocks:
         if not block.kept:
             winners.append("")
             continue
         ahead = {
-            versus.letter(name): s.differences[place] if place < len(s.differences) else 0.0
+            ab_test.letter(name): s.differences[place] if place < len(s.differences) else 0.0
             for name, s in sequences.items()
         }
         best = max(ahead, key=lambda letter: ahead[letter])
@@ -114,12 +114,12 @@ def _list_winners(versus: ABTest) -> tuple[str, ...]:
     return tuple(winners)
 
 
-def _compute_block_share(state: SessionState, versus: ABTest) -> float:
+def _compute_block_share(state: SessionState, ab_test: ABTest) -> float:
     """Return the part of the open block that is done, by the size of the one before."""
-    if not versus.rounds or state.ended is not None:
+    if not ab_test.blocks or state.ended is not None:
         return 0.0
-    expected = max(1, sum(map(len, versus.rounds[-1].iterations.values())))
-    closed = sum(len(p) for block in versus.rounds for p in block.iterations.values())
+    expected = max(1, sum(map(len, ab_test.blocks[-1].iterations.values())))
+    closed = sum(len(p) for block in ab_test.blocks for p in block.iterations.values())
     measured = sum(c.samples.role.count("measured") for c in state.cells.values())
     return min(1.0, max(0, measured - closed) / expected)
 
@@ -129,21 +129,23 @@ def sum_measured_s(state: SessionState) -> float:
     return sum(hero_metrics.sum_measured_ns(cell) for cell in state.cells.values()) / NS_PER_S
 
 
-def _format_time_left(state: SessionState, versus: ABTest) -> str:
+def _format_time_left(state: SessionState, ab_test: ABTest) -> str:
     """Estimate the time left to the verdict or to the end of the budget, whichever is nearer.
 
     Only time spent measuring counts.
     """
     if state.ended is not None:
         return ""
-    if not versus.blocks:
+    if not ab_test.kept_blocks:
         return formatting.PENDING
     spent_s = sum_measured_s(state)
-    block_s = spent_s / len(versus.rounds)
+    block_s = spent_s / len(ab_test.blocks)
     if state.plan.iterations is not None:
-        return formatting.format_estimate(max(0, state.plan.iterations - versus.blocks) * block_s)
+        return formatting.format_estimate(
+            max(0, state.plan.iterations - ab_test.kept_blocks) * block_s
+        )
     rest_s = state.plan.budget_s - spent_s
-    open_ = [s for name, s in versus.sequences.items() if versus.verdict(name) is None]
+    open_ = [s for name, s in ab_test.sequences.items() if ab_test.verdict(name) is None]
     expected = [s.expected_blocks() for s in open_]
     if expected and all(n is not None for n in expected):
         rest_s = min(
@@ -153,15 +155,15 @@ def _format_time_left(state: SessionState, versus: ABTest) -> str:
 
 
 def _build_arm(
-    state: SessionState, cell: CellState, letter: str, name: str, memo: FrameCache
+    state: SessionState, cell: CellState, letter: str, name: str, cache: FrameCache
 ) -> ABArmView:
     size, kind = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
-    mean = memo.summarise_now(cell, metric, state.plan.seed).mean
+    mean = cache.summarise_now(cell, metric, state.plan.seed).mean
     return ABArmView(
         letter=letter,
         name=name,
-        hero=build_hero(state, cell, {}, memo),
+        hero=build_hero(state, cell, {}, cache),
         running=state.current == cell.cell.id and state.ended is None,
         mean=mean,
         memory=(

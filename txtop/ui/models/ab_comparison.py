@@ -73,17 +73,17 @@ class ABComparisonView:
     difference: ABDivergenceView = NO_DIVERGENCE
 
 
-def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABComparisonView:
+def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABComparisonView:
     """Compare arm `name` with the first arm."""
-    look, verdict = versus.look(name), versus.verdict(name, over=state.ended is not None)
-    letter = versus.letter(name)
+    look, verdict = ab_test.look(name), ab_test.verdict(name, over=state.ended is not None)
+    letter = ab_test.letter(name)
     base = ABComparisonView(
         letter=letter,
-        rows=_list_rows(state, versus, name),
-        looks=_build_funnel_intervals(versus, name),
-        difference=build_ab_divergence(state, versus, name),
+        rows=_list_rows(state, ab_test, name),
+        looks=_build_funnel_intervals(ab_test, name),
+        difference=build_ab_divergence(state, ab_test, name),
     )
-    if why := versus.explain_no_verdict(name):
+    if why := ab_test.explain_no_verdict(name):
         who, _, cause = why.partition(": ")
         return replace(
             base,
@@ -103,15 +103,15 @@ def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABCom
         base,
         value=look.ratio,
         interval=f"[{low:.2f}, {high:.2f}]  95 %",
-        surely=_describe_certainty(versus),
+        surely=_describe_certainty(ab_test),
     )
-    return _apply_verdict(view, state, versus, name, verdict, look)
+    return _apply_verdict(view, state, ab_test, name, verdict, look)
 
 
 def _apply_verdict(
     view: ABComparisonView,
     state: SessionState,
-    versus: ABTest,
+    ab_test: ABTest,
     name: str,
     verdict: SequentialVerdict | None,
     look: Look,
@@ -132,38 +132,38 @@ def _apply_verdict(
             interval=f"[{1 / high:.2f}, {1 / low:.2f}]  95 %",
         )
     if verdict == "equivalent":
-        measurable = versus.sequences[name].excludes_one
+        measurable = ab_test.sequences[name].excludes_one
         least = (
             f"measurable: {formatting.format_share(abs(look.ratio - 1), 1)}"
             if measurable
             else view.surely
         )
         word = (
-            f"same within ±{versus.margin:.3g}"
-            if versus.margin < 0.001
-            else (f"same within ±{versus.margin * 100:.3g} %")
+            f"same within ±{ab_test.margin:.3g}"
+            if ab_test.margin < 0.001
+            else (f"same within ±{ab_test.margin * 100:.3g} %")
         )
         exact = f"[{low:.3f}, {high:.3f}]  95 %"
         return replace(view, word=word, role="text", interval=exact, surely=least)
     if verdict == "inconclusive":
-        why = "results contradict each other" if low > high else _explain_end(state, versus)
+        why = "results contradict each other" if low > high else _explain_end(state, ab_test)
         return replace(view, word="inconclusive", surely=why)
     return replace(view, word="measuring", surely="no winner yet")
 
 
-def _explain_end(state: SessionState, versus: ABTest) -> str:
+def _explain_end(state: SessionState, ab_test: ABTest) -> str:
     """Explain in a few words what ended an A/B without a verdict."""
     ended = {c.finished.stopped_by for c in state.cells.values() if c.finished}
     if "budget" in ended:
         return "time limit reached"
-    return "stopped" if ended & {"stop", "skip"} else f"{versus.blocks} blocks"
+    return "stopped" if ended & {"stop", "skip"} else f"{ab_test.kept_blocks} blocks"
 
 
-def _describe_certainty(versus: ABTest) -> str:
+def _describe_certainty(ab_test: ABTest) -> str:
     """Describe the condition under which the interval holds."""
-    if versus.reloaded:
+    if ab_test.reloaded:
         return "indicative"
-    return "assumes normal noise" if versus.paired else "holds at every check"
+    return "assumes normal noise" if ab_test.paired else "holds at every check"
 
 
 def _describe_stage(state: SessionState) -> str:
@@ -174,73 +174,73 @@ def _describe_stage(state: SessionState) -> str:
         at = state.comparing
         return f"comparing outputs {formatting.format_share(at.done / at.total if at.total else 0)}"
     cell = state.cells.get(state.current or "")
-    versus = state.versus
-    if cell is None or versus is None:
+    ab_test = state.ab_test
+    if cell is None or ab_test is None:
         return "starting"
     labels = {"loading": "loading", "first": "first iteration of", "warming": "warming"}
     label = labels.get(cell.stage)
-    return f"{label} {versus.letter(cell.cell.id)}" if label else "measuring"
+    return f"{label} {ab_test.letter(cell.cell.id)}" if label else "measuring"
 
 
-def _build_funnel_intervals(versus: ABTest, name: str) -> tuple[FunnelInterval, ...]:
+def _build_funnel_intervals(ab_test: ABTest, name: str) -> tuple[FunnelInterval, ...]:
     """Build the rows of the funnel: the first look and the newest `MAX_LOOKS`.
 
     A look without an interval is left out.
     """
-    looks = [look for look in versus.sequences[name].looks if look.interval is not None]
+    looks = [look for look in ab_test.sequences[name].looks if look.interval is not None]
     if len(looks) > MAX_LOOKS:
         looks = [looks[0], *looks[-MAX_LOOKS:]]
     return tuple(
-        FunnelInterval(look.n, look.ratio, *look.interval, look.n >= versus.first_look)
+        FunnelInterval(look.n, look.ratio, *look.interval, look.n >= ab_test.first_look)
         for look in looks
         if look.interval is not None
     )
 
 
 def _list_rows(
-    state: SessionState, versus: ABTest, name: str
+    state: SessionState, ab_test: ABTest, name: str
 ) -> tuple[tuple[str, str, str, str], ...]:
     """List the rows below the verdict: margin, blocks, fidelity, and energy and memory if known."""
-    sequence = versus.sequences[name]
+    sequence = ab_test.sequences[name]
     lost = sequence.n - sequence.wins
-    discarded = len(versus.rounds) - versus.blocks
-    remark = "" if sequence.n >= versus.first_look else f"at least {versus.first_look}"
+    discarded = len(ab_test.blocks) - ab_test.kept_blocks
+    remark = "" if sequence.n >= ab_test.first_look else f"at least {ab_test.first_look}"
     if discarded:
         remark = f"{remark}  {discarded} discarded".strip()
-    margin = f"±{versus.margin * 100:.3g} %"
-    rows = [("margin", margin, "text", _describe_margin(versus, name))]
-    won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
-    if versus.explain_no_verdict(name):
+    margin = f"±{ab_test.margin * 100:.3g} %"
+    rows = [("margin", margin, "text", _describe_margin(ab_test, name))]
+    won = f"{ab_test.letter(name)} {sequence.wins}  A {lost}"
+    if ab_test.explain_no_verdict(name):
         rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
     else:
         rows.append(("blocks", won, "won", remark))
-    output = state.output_of(name, versus.first.id)
+    output = state.output_of(name, ab_test.first.id)
     rows.append(("fidelity", *_describe_fidelity(state, output)))
-    beside = _compare_energy_and_memory(state, versus, name)
+    beside = _compare_energy_and_memory(state, ab_test, name)
     return (*rows, beside) if beside else tuple(rows)
 
 
-def _describe_margin(versus: ABTest, name: str) -> str:
+def _describe_margin(ab_test: ABTest, name: str) -> str:
     """Return the block since which the interval is inside or outside the margin, if it is."""
-    sequence = versus.sequences[name]
-    if versus.explain_no_verdict(name) or sequence.n < versus.first_look:
+    sequence = ab_test.sequences[name]
+    if ab_test.explain_no_verdict(name) or sequence.n < ab_test.first_look:
         return ""
     if sequence.verdict == "inconclusive":
         return ""
     if sequence.verdict is None:
         return "interval still overlaps it"
     side = "inside" if sequence.verdict == "equivalent" else "outside"
-    return f"{side} since block {_find_verdict_block(versus, name)}"
+    return f"{side} since block {_find_verdict_block(ab_test, name)}"
 
 
-def _find_verdict_block(versus: ABTest, name: str) -> int:
+def _find_verdict_block(ab_test: ABTest, name: str) -> int:
     """Return the first block from which every look gave the present verdict."""
-    sequence = versus.sequences[name]
+    sequence = ab_test.sequences[name]
     at = sequence.n
     for look in reversed(sequence.looks):
-        if look.n < versus.first_look or look.interval is None:
+        if look.n < ab_test.first_look or look.interval is None:
             break
-        if _judge(look, versus.margin) != sequence.verdict:
+        if _judge(look, ab_test.margin) != sequence.verdict:
             break
         at = look.n
     return at
@@ -268,13 +268,13 @@ def _describe_fidelity(state: SessionState, output: Fidelity | None) -> tuple[st
 
 
 def _compare_energy_and_memory(
-    state: SessionState, versus: ABTest, name: str
+    state: SessionState, ab_test: ABTest, name: str
 ) -> tuple[str, str, str, str] | None:
     """Build the row `energy 0.68x memory 0.61x`; None if no figure is known for both arms.
 
     Memory is compared only between figures of one kind.
     """
-    own, base = state.cells[name], state.cells[versus.first.id]
+    own, base = state.cells[name], state.cells[ab_test.first.id]
     ratios: list[tuple[str, str]] = []
     joules = [
         next(iter(energy.summarise_joules(state, cell).values()), None) for cell in (own, base)

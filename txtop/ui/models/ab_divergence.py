@@ -28,9 +28,9 @@ class ABDivergenceView:
 NO_DIVERGENCE = ABDivergenceView()
 
 
-def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDivergenceView:
+def build_ab_divergence(state: SessionState, ab_test: ABTest, name: str) -> ABDivergenceView:
     """Build the divergence of arm `name` from the first arm."""
-    output = state.output_of(name, versus.first.id)
+    output = state.output_of(name, ab_test.first.id)
     if output is None:
         pending = is_comparison_pending(state)
         return ABDivergenceView(
@@ -40,7 +40,7 @@ def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDiv
         return ABDivergenceView(why=f"outputs were not compared: {output.failed}")
     if output.invalid:
         return ABDivergenceView(
-            why=f"{output.invalid} NaN or Inf in the output of {versus.letter(output.cell)}"
+            why=f"{output.invalid} NaN or Inf in the output of {ab_test.letter(output.cell)}"
         )
     if output.weights == "random":
         return ABDivergenceView(why="random weights: no text to compare")
@@ -48,7 +48,7 @@ def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDiv
     if output.texts is None:
         return ABDivergenceView(figures=figures, why="" if figures else "no text to compare")
     common, reference, own = output.texts
-    texts = (reference, own) if output.reference == versus.first.id else (own, reference)
+    texts = (reference, own) if output.reference == ab_test.first.id else (own, reference)
     if output.divergence is None:
         heading = f"none in {output.written} tokens, greedy"
         return ABDivergenceView(heading, common, None, figures, "both write the same")

@@ -43,7 +43,7 @@ class FrameCache:
 
         Empty in an A/B, whose arms take turns.
         """
-        if session.versus is not None:
+        if session.ab_test is not None:
             return {}
         plan = session.plan
         best = self.get_or_make(

@@ -64,7 +64,7 @@ _MORE = [knob for knob in KNOBS if knob.column not in CellRow.__dataclass_fields
 
 
 def build_cached_cell_row(
-    session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
+    session: SessionState, state: CellState, reference: CellState | None, cache: FrameCache
 ) -> CellRow:
     """Return the row of a cell, built again only where something may have changed.
 
@@ -72,23 +72,23 @@ def build_cached_cell_row(
     """
     name = state.cell.id
     if name in session.working or session.comparing is not None:
-        return build_cell_row(session, state, reference, memo)
+        return build_cell_row(session, state, reference, cache)
     made_of = (
         state,
         state.stage,
         state.memory,
         session.output_of(name) if session.fidelity else None,
-        memo.is_ready(state),
+        cache.is_ready(state),
         reference,
-        reference is not None and reference.over and memo.is_ready(reference),
+        reference is not None and reference.over and cache.is_ready(reference),
     )
-    return memo.get_or_make(
-        f"row {name}", made_of, lambda: build_cell_row(session, state, reference, memo)
+    return cache.get_or_make(
+        f"row {name}", made_of, lambda: build_cell_row(session, state, reference, cache)
     )
 
 
 def build_cell_row(
-    session: SessionState, state: CellState, reference: CellState | None, memo: FrameCache
+    session: SessionState, state: CellState, reference: CellState | None, cache: FrameCache
 ) -> CellRow:
     """Build the row of a cell; one that is over has its final figures once they were computed."""
     cell, plan = state.cell, session.plan
@@ -114,17 +114,17 @@ def build_cell_row(
         return replace(
             base, ttft=dash, tpot=dash, rate=dash, gib=dash, note=format_failure_reason(state)
         )
-    now = get_table_metric(state, metrics.choose_headline_metric(state), memo, plan.seed)
+    now = get_table_metric(state, metrics.choose_headline_metric(state), cache, plan.seed)
     is_measured = now.mean is not None
     peak = get_peak_bytes(state)
     wait = formatting.PENDING if base.state == "running" else formatting.MISSING
     half = (now.half_width or 0.0) * (now.mean or 0.0)
-    relative = compute_speed_up(state, now.mean, reference, memo, plan.seed)
+    relative = compute_speed_up(state, now.mean, reference, cache, plan.seed)
     return replace(
         base,
-        ttft=_cell_ms(state, "ttft_ms", memo, plan.seed, wait),
-        tpot=_cell_ms(state, "tpot_ms", memo, plan.seed, wait),
-        forward=_cell_ms(state, "e2e_ms", memo, plan.seed, wait),
+        ttft=_cell_ms(state, "ttft_ms", cache, plan.seed, wait),
+        tpot=_cell_ms(state, "tpot_ms", cache, plan.seed, wait),
+        forward=_cell_ms(state, "e2e_ms", cache, plan.seed, wait),
         rate=formatting.format_number(now.mean) if is_measured else wait,
         rate_value=now.mean or 0.0,
         half=f"±{_format_few_digits(half)}" if now.half_width is not None else "",
@@ -146,10 +146,10 @@ def _row_state(state: CellState, running: bool) -> str:
     return "skipped" if state.over else "waiting"
 
 
-def _cell_ms(state: CellState, name: str, memo: FrameCache, seed: int, wait: str) -> str:
+def _cell_ms(state: CellState, name: str, cache: FrameCache, seed: int, wait: str) -> str:
     if (name == "e2e_ms") != (state.family == "encoder"):
         return ""
-    mean = get_table_metric(state, name, memo, seed).mean
+    mean = get_table_metric(state, name, cache, seed).mean
     return wait if mean is None else formatting.format_ms(mean)
 
 

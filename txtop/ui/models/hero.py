@@ -43,7 +43,7 @@ class HeroView:
     `value` in `unit` is that number, in the colour `number_role`; `half` and `interval` are its
     uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
     line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
-    `share` is the loaded part of the weights. `lanes` are a server's requests, `rows` the metrics
+    `share` is the loaded part of the weights. `requests` are those of a server, `rows` the metrics
     below the chart; `itl` and `load` are (label, text).
     """
 
@@ -67,7 +67,7 @@ class HeroView:
     hint: str = ""
     share: float | None = None
     chart: Chart = NO_CHART
-    lanes: RequestsView | None = None
+    requests: RequestsView | None = None
     rows: tuple[HeroMetric, ...] = ()
     itl: tuple[tuple[str, str], ...] = ()
     load: tuple[tuple[str, str], ...] = ()
@@ -84,12 +84,12 @@ def share_scale(one: HeroView, two: HeroView) -> tuple[HeroView, HeroView]:
 
 
 def build_hero(
-    session: SessionState, cell: CellState, references: dict[str, CellState], memo: FrameCache
+    session: SessionState, cell: CellState, references: dict[str, CellState], cache: FrameCache
 ) -> HeroView:
     """Build the view of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.choose_headline_metric(cell)
-    now = memo.summarise_now(cell, name, seed)
+    now = cache.summarise_now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
@@ -100,7 +100,7 @@ def build_hero(
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
-        relative = hero_metrics.compute_speed_up(cell, now.mean, reference, memo, seed)
+        relative = hero_metrics.compute_speed_up(cell, now.mean, reference, cache, seed)
     return HeroView(
         title=_format_title(cell, list(session.cells.values())),
         subtitle=_build_subtitle(session, cell),
@@ -114,7 +114,7 @@ def build_hero(
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
         why=_explain_state(session, cell, throttle, now.n),
-        notes=_list_notes(cell, memo, seed),
+        notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
@@ -123,7 +123,7 @@ def build_hero(
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_compute_loading_share(cell),
-        chart=memo.get_or_make(
+        chart=cache.get_or_make(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
             lambda: (
@@ -132,9 +132,9 @@ def build_hero(
                 else requests.build_requests_chart(cell)
             ),
         ),
-        lanes=requests.build_requests(cell, plan),
-        rows=hero_metrics.build_hero_metrics(cell, memo, seed),
-        itl=_format_itl(cell, memo),
+        requests=requests.build_requests(cell, plan),
+        rows=hero_metrics.build_hero_metrics(cell, cache, seed),
+        itl=_format_itl(cell, cache),
         load=_format_load(cell),
     )
 
@@ -177,15 +177,15 @@ def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
 
-def _list_notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
+def _list_notes(cell: CellState, cache: FrameCache, seed: int) -> tuple[str, ...]:
     """Return the notes, longest wording first; the panel takes the first that fits."""
     if cell.stage in ("first", "warming"):
         return ("warm-up, not counted", "not counted")
     if cell.cell.serving is None:
         return ()
-    answered = memo.summarise_now(cell, "requests_per_s", seed).mean
+    answered = cache.summarise_now(cell, "requests_per_s", seed).mean
     made_of = cell.samples, len(cell.samples), cell.over, answered
-    return memo.get_or_make(
+    return cache.get_or_make(
         ("notes", cell.cell.id), made_of, lambda: requests.format_server_notes(cell, answered)
     )
 
@@ -282,7 +282,7 @@ def _compute_loading_share(cell: CellState) -> float | None:
     return min(1.0, progress.done / progress.total)
 
 
-def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...]:
+def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ...]:
     """Format p50, p90 and p99 in ms, or how many iterations each still needs.
 
     Empty for an encoder.
@@ -299,7 +299,7 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
             if v is not None
             else f"after {PERCENTILE_FLOORS[int(name[1:])]} runs ({n} so far)",
         )
-        for name, v in memo.compute_itl_percentiles(cell)
+        for name, v in cache.compute_itl_percentiles(cell)
     )
 
 

@@ -126,7 +126,7 @@ def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
     return done + opened
 
 
-def build_hero_metrics(state: CellState, memo: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
+def build_hero_metrics(state: CellState, cache: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
     """Build the rows of a cell: TTFT, TPOT and an encoder's share; an encoder's forward time."""
     if state.cell.serving is not None:
         served = (
@@ -134,18 +134,18 @@ def build_hero_metrics(state: CellState, memo: FrameCache, seed: int) -> tuple[H
             if state.family != "encoder"
             else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
         )
-        return tuple(_build_metric(label, name, state, memo, seed) for label, name in served)
+        return tuple(_build_metric(label, name, state, cache, seed) for label, name in served)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
     }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
-    return tuple(_build_metric(label, name, state, memo, seed) for label, name in listed)
+    return tuple(_build_metric(label, name, state, cache, seed) for label, name in listed)
 
 
 def _build_metric(
-    label: str, name: str, state: CellState, memo: FrameCache, seed: int
+    label: str, name: str, state: CellState, cache: FrameCache, seed: int
 ) -> HeroMetric:
-    now = memo.summarise_now(state, name, seed)
+    now = cache.summarise_now(state, name, seed)
     value = now.mean
     if value is None and state.samples.role and state.cell.serving is None:
         value = metrics.compute_value(state, name, len(state.samples) - 1)
@@ -158,7 +158,7 @@ def _build_metric(
     )
     tail = ""
     if state.over and state.cell.serving is not None and now.n:
-        high = memo.finals.of(state, seed)[name].p95
+        high = cache.finals.of(state, seed)[name].p95
         tail = (
             f"p95 after {PERCENTILE_FLOORS[95]}"
             if high is None
@@ -185,14 +185,14 @@ def format_failure_tag(state: CellState) -> str:
     return f"{state.status}@{phase}" if phase else state.status
 
 
-def get_table_metric(state: CellState, name: str, memo: FrameCache, seed: int) -> LiveSummary:
+def get_table_metric(state: CellState, name: str, cache: FrameCache, seed: int) -> LiveSummary:
     """Return the figure that the table has: the final one once it was computed, else the live."""
-    final = memo.summarise_final(state, name, seed) if memo.is_ready(state) else None
-    return final or memo.summarise_live(state, name)
+    final = cache.summarise_final(state, name, seed) if cache.is_ready(state) else None
+    return final or cache.summarise_live(state, name)
 
 
 def compute_speed_up(
-    state: CellState, mean: float | None, reference: CellState | None, memo: FrameCache, seed: int
+    state: CellState, mean: float | None, reference: CellState | None, cache: FrameCache, seed: int
 ) -> float | None:
     """Return how many times as fast a cell is as its reference.
 
@@ -202,5 +202,5 @@ def compute_speed_up(
         return None
     if state.invalid or reference.invalid:
         return None
-    base = get_table_metric(reference, metrics.choose_headline_metric(reference), memo, seed).mean
+    base = get_table_metric(reference, metrics.choose_headline_metric(reference), cache, seed).mean
     return mean / base if base else None

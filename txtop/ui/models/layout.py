@@ -127,8 +127,8 @@ def _arrange_detail(width: int, top: int, rest: int) -> dict[str, PanelRegion]:
     left = round(LEFT_SHARE * width)
     spread = max(9, round(0.36 * rest))
     return {
-        "detail-strip": PanelRegion(0, top, left, rest - spread),
-        "detail-spread": PanelRegion(0, top + rest - spread, left, spread),
+        "detail-iterations": PanelRegion(0, top, left, rest - spread),
+        "detail-histogram": PanelRegion(0, top + rest - spread, left, spread),
         "detail-load": PanelRegion(left, top, width - left, LOADING_ROWS),
         "detail": PanelRegion(left, top + LOADING_ROWS, width - left, rest - LOADING_ROWS),
     }
@@ -137,7 +137,7 @@ def _arrange_detail(width: int, top: int, rest: int) -> dict[str, PanelRegion]:
 def arrange_ab(
     width: int, height: int, *, replay: bool = False, machine_rows: int = 4, zoom: str = ""
 ) -> PanelLayout:
-    """Arrange an A/B: the verdict, a lane an arm side by side, and where the outputs diverge.
+    """Arrange an A/B: the verdict, the arms side by side, and where the outputs diverge.
 
     `zoom` is one of the panels that are hidden otherwise.
     """
@@ -156,14 +156,14 @@ def arrange_ab(
     else:
         verdict = min(9, max(5, rest - MIN_ARM_ROWS))
         difference = 3 if rest - verdict - 3 >= MIN_ARM_ROWS else 0
-    lane = rest - verdict - difference
+    arm_height = rest - verdict - difference
     half = width // 2
     places["verdict"] = PanelRegion(0, top, width, verdict)
-    if lane >= 3:
-        places["lane-a"] = PanelRegion(0, top + verdict, half, lane)
-        places["lane-b"] = PanelRegion(half, top + verdict, width - half, lane)
+    if arm_height >= 3:
+        places["arm-a"] = PanelRegion(0, top + verdict, half, arm_height)
+        places["arm-b"] = PanelRegion(half, top + verdict, width - half, arm_height)
     if difference:
-        places["difference"] = PanelRegion(0, top + verdict + lane, width, difference)
+        places["difference"] = PanelRegion(0, top + verdict + arm_height, width, difference)
     return PanelLayout(places, session.boxed)
 
 

@@ -17,13 +17,13 @@ _RATE = "decode_tokens_per_s"
 
 
 def build_roofline(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> RooflineView | None:
     """Build the roofline of `state`; None if the ceilings are unknown or nothing ran yet."""
     seed = session.plan.seed
 
     def mean(name: str) -> float | None:
-        return memo.summarise_now(state, name, seed).mean
+        return cache.summarise_now(state, name, seed).mean
 
     position = roofline.compute_position(session, state, mean)
     load = state.load

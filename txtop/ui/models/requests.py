@@ -34,7 +34,7 @@ class RequestsView:
 
     `answered` of `requests` are done. `newest` are (number, latency in ms) of those answered last,
     newest first. During warm-up `warm` is True and the counts are those of the warm-up. `told` is
-    True once the server has reported its lanes and has had a request.
+    True once the server has reported its requests and has had a request.
     """
 
     waiting: int = 0
@@ -56,16 +56,18 @@ def build_requests(state: CellState, plan: Plan) -> RequestsView | None:
     warm = served.offered is None
     total = plan.warmup_requests(state.cell) if warm else asked.requests
     answered = len(samples) if warm else count_measured(state)
-    status = served.lanes
+    status = served.status
     newest = range(len(samples) - 1, max(-1, len(samples) - 1 - MAX_NEWEST), -1)
     counted = [i for i in newest if warm or samples.role[i] == "measured"]
     # Lanes are reported at intervals: a request in them may have been answered since.
-    gone = {served.index[i] for i in counted if samples.at_ns[i] > served.lanes_at_ns}
+    gone = {served.index[i] for i in counted if samples.at_ns[i] > served.status_at_ns}
     running = status.running if status else []
     return RequestsView(
         waiting=status.waiting if status else 0,
         slots=status.slots if status else state.cell.slots,
-        running=tuple(RunningRequestView(*lane) for lane in running if lane[0] not in gone),
+        running=tuple(
+            RunningRequestView(*request) for request in running if request[0] not in gone
+        ),
         answered=answered,
         requests=total,
         newest=tuple((served.index[i], samples.e2e_ns[i] / NS_PER_MS) for i in counted),

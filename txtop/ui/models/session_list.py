@@ -35,7 +35,7 @@ class SessionList:
         self._settle()
 
     @property
-    def shown(self) -> tuple[ListedSession, ...]:
+    def matching(self) -> tuple[ListedSession, ...]:
         """Return the sessions that contain every word of the filter."""
         searched = self.words.casefold().split()
         return tuple(
@@ -50,12 +50,12 @@ class SessionList:
     @property
     def selected(self) -> ListedSession | None:
         """Return the selected session; None if none is visible."""
-        visible = self.shown
+        visible = self.matching
         return visible[self._at] if self._at < len(visible) else None
 
     def move(self, by: int) -> None:
         """Select another session, not beyond the ends."""
-        visible = self.shown
+        visible = self.matching
         self._at = min(max(0, self._at + by), max(0, len(visible) - 1))
         self._selected = visible[self._at].path if visible else None
 
@@ -65,7 +65,7 @@ class SessionList:
         self._settle()
 
     def _settle(self) -> None:
-        paths = [item.path for item in self.shown]
+        paths = [item.path for item in self.matching]
         if self._selected in paths:
             self._at = paths.index(self._selected)
         self._at = min(self._at, max(0, len(paths) - 1))

@@ -105,8 +105,9 @@ class View:
 
     `name` is the session's, `recorded` the date of its recording. `position` is that of the hero's
     cell among `count`, from 1; `running` is the index of the running one. `left` is the estimated
-    time left. `whole` is the machine at full size, `duel` the A/B if it is one, `detail` the cell
-    that is opened. `late` is True while the next frame would have more, though no event arrives.
+    time left. `machine_detail` is the machine at full size, `ab` the A/B if it is one, `detail` the
+    cell that is opened. `late` is True while the next frame would have more, though no event
+    arrives.
     """
 
     model: str = ""
@@ -125,11 +126,11 @@ class View:
     rail: tuple[RailCell, ...] = ()
     hero: HeroView = NO_HERO
     machine: MachineView = NO_MACHINE
-    whole: MachineDetailView = NO_MACHINE_DETAIL
+    machine_detail: MachineDetailView = NO_MACHINE_DETAIL
     cells: tuple[CellRow, ...] = ()
     running: int | None = None
     tradeoffs: TradeoffsView = NO_TRADEOFFS
-    duel: ABView | None = None
+    ab: ABView | None = None
     detail: CellDetailView | None = None
     log: tuple[LogRow, ...] = ()
     late: bool = False
@@ -157,7 +158,7 @@ class SideBySideView:
 def build_view(
     state: SessionState,
     *,
-    memo: FrameCache | None = None,
+    cache: FrameCache | None = None,
     playback: Playback | None = None,
     banner: Banner | None = None,
     opened: str = "",
@@ -165,18 +166,18 @@ def build_view(
 ) -> View:
     """Build one frame of `state`.
 
-    Keep one `memo` a session, so that a frame costs only what is new. `opened` is the cell whose
+    Keep one `cache` a session, so that a frame costs only what is new. `opened` is the cell whose
     detail is on the screen, if any. `name` is the present name of the session, by default that in
     its header.
     """
-    memo = memo or FrameCache()
+    cache = cache or FrameCache()
     order = list(state.cells.values())
     current = select_hero_cell(state)
-    references = memo.references(state)
+    references = cache.references(state)
     header = state.header
-    _compute_one_final(order, memo, state.plan.seed)
-    versus = build_ab(state, memo)
-    rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), memo) for c in order)
+    _compute_one_final(order, cache, state.plan.seed)
+    ab_test = build_ab(state, cache)
+    rows = tuple(build_cached_cell_row(state, c, references.get(c.cell.id), cache) for c in order)
     return View(
         model=_format_models(order),
         facts=_list_facts(order),
@@ -185,26 +186,26 @@ def build_view(
         clock_ns=state.clock_ns,
         position=_find_position(order, current),
         count=len(order),
-        left=versus.left if versus else estimate_time_left(state, order),
+        left=ab_test.left if ab_test else estimate_time_left(state, order),
         paused=state.paused,
         ended=state.ended.reason if state.ended else "",
         failed=state.failed,
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),
-        hero=build_hero(state, current, references, memo) if current else NO_HERO,
-        machine=_build_machine_view(state, current, memo),
-        whole=memo.get_or_make(
-            "whole", _compute_machine_key(state), lambda: build_machine_detail(state)
+        hero=build_hero(state, current, references, cache) if current else NO_HERO,
+        machine=_build_machine_view(state, current, cache),
+        machine_detail=cache.get_or_make(
+            "machine_detail", _compute_machine_key(state), lambda: build_machine_detail(state)
         ),
         cells=rows,
         running=_find_running(order, state.current),
-        tradeoffs=build_tradeoffs(state, rows, current, memo),
-        duel=versus,
-        detail=build_cell_detail(state, opened, memo) if opened else None,
-        log=memo.get_or_make("log", _compute_log_key(state), lambda: _build_log(state)),
+        tradeoffs=build_tradeoffs(state, rows, current, cache),
+        ab=ab_test,
+        detail=build_cell_detail(state, opened, cache) if opened else None,
+        log=cache.get_or_make("log", _compute_log_key(state), lambda: _build_log(state)),
         log_count=len(state.log),
-        late=memo.late,
+        late=cache.late,
     )
 
 
@@ -222,15 +223,15 @@ def select_hero_cell(state: SessionState) -> CellState | None:
     return next(iter(state.cells.values()), None)
 
 
-def _compute_one_final(order: list[CellState], memo: FrameCache, seed: int) -> None:
+def _compute_one_final(order: list[CellState], cache: FrameCache, seed: int) -> None:
     """Compute the final figures of one more cell that is over.
 
     After a seek there may be many at once: those that are `late` then are left to the next frames.
     """
-    late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
+    late = [c for c in order if c.over and c.samples.role and not cache.is_ready(c)]
     for state in late[:HEAVY_PER_FRAME]:
-        memo.summarise_final(state, metrics.choose_headline_metric(state), seed)
-    memo.late = len(late) > HEAVY_PER_FRAME
+        cache.summarise_final(state, metrics.choose_headline_metric(state), seed)
+    cache.late = len(late) > HEAVY_PER_FRAME
 
 
 def _format_models(order: list[CellState]) -> str:
@@ -307,17 +308,17 @@ def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
 
 
 def _build_machine_view(
-    state: SessionState, current: CellState | None, memo: FrameCache
+    state: SessionState, current: CellState | None, cache: FrameCache
 ) -> MachineView:
     """Build the machine once a second of the session: its histories have a point a second."""
     made_of = (*_compute_machine_key(state), current, current.load if current else None)
 
     def make() -> MachineView:
         return build_machine(
-            state, current, build_roofline(state, current, memo) if current else None
+            state, current, build_roofline(state, current, cache) if current else None
         )
 
-    return memo.get_or_make("machine", made_of, make)
+    return cache.get_or_make("machine", made_of, make)
 
 
 def _compute_machine_key(state: SessionState) -> tuple[object, ...]:

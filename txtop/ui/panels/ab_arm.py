@@ -150,10 +150,10 @@ def _render_memory(arm: ABArmView) -> Row:
 
 
 class ABArmPanel(FramedPanel):
-    """One arm of an A/B; the id is `lane-a` or `lane-b`."""
+    """One arm of an A/B; the id is `arm-a` or `arm-b`."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.duel is None:
+        if self.view.ab is None:
             return []
-        side = 0 if self.id == "lane-a" else 1
-        return render_ab_arm(self.shown.duel, side, self.area(width, height))
+        side = 0 if self.id == "arm-a" else 1
+        return render_ab_arm(self.view.ab, side, self.area(width, height))

@@ -35,8 +35,8 @@ def _render_large(view: ABView, divergence: ABDivergenceView, width: int, g: Gly
             [(fit("same", LABEL_WIDTH), "muted"), (_cut_start(divergence.common, room, g), "muted")]
         )
         for side, text in enumerate(divergence.texts):
-            lane = view.sides[side]
-            name = fit(f"{lane.letter}  {lane.name}", LABEL_WIDTH, mark=g("…"))
+            arm = view.sides[side]
+            name = fit(f"{arm.letter}  {arm.name}", LABEL_WIDTH, mark=g("…"))
             rows.append(
                 [
                     (name, f"{ARM_ROLES[side]}.bold"),
@@ -71,10 +71,10 @@ def _render_small(view: ABView, divergence: ABDivergenceView, width: int, g: Gly
     common = _cut_start(divergence.common, width // 3, g)
     for side, text in enumerate(divergence.texts):
         room = max(1, width - 2 - measure_text(common))
-        lane = view.sides[side]
+        arm = view.sides[side]
         rows.append(
             [
-                (f"{lane.letter} ", f"{ARM_ROLES[side]}.bold"),
+                (f"{arm.letter} ", f"{ARM_ROLES[side]}.bold"),
                 (common, "muted"),
                 *_colour_first_word(text, ARM_ROLES[side], room, g),
             ]
@@ -107,6 +107,6 @@ class ABDivergencePanel(FramedPanel):
     """The output of two arms, from the first difference on."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.duel is None:
+        if self.view.ab is None:
             return []
-        return render_ab_divergence(self.shown.duel, self.area(width, height))
+        return render_ab_divergence(self.view.ab, self.area(width, height))

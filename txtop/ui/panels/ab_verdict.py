@@ -116,6 +116,6 @@ class ABVerdictPanel(FramedPanel):
     """The verdict of an A/B, in big digits."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.duel is None:
+        if self.view.ab is None:
             return []
-        return render_ab_verdict(self.shown.duel, self.area(width, height))
+        return render_ab_verdict(self.view.ab, self.area(width, height))

@@ -23,15 +23,15 @@ MOVE_BINDINGS: list[BindingType] = [
 
 
 class Panel(LineWidget):
-    """A widget that renders a view; `shown` is the newest view, drawn on `tick`."""
+    """A widget that renders a view; `view` is the newest one, drawn on `tick`."""
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
-        self.shown = View()
+        self.view = View()
 
     def show(self, view: View) -> None:
         """Take a view and draw the changes."""
-        self.shown = view
+        self.view = view
         self.tick()
 
 

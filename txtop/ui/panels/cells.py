@@ -64,7 +64,7 @@ class CellColumns:
         return "offered" if self.served else "batch"
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def sortable(self) -> tuple[str, ...]:
         """The fields that rows can be sorted by, from left to right."""
         named = ["model", *(["precision"] if self.precision else [])]
         named += [self.work] if self.batch else []
@@ -278,7 +278,7 @@ class CellsPanel(FilteredListPanel):
     @property
     def rows(self) -> list[CellRow]:
         """The cells that match the filter, sorted."""
-        left: Sequence[CellRow] = self.shown.cells
+        left: Sequence[CellRow] = self.view.cells
         if self.words.text:
             left = [row for row in left if self.words.matches(cell_sorting.build_filter_text(row))]
         return cell_sorting.sort_rows(left, self._order)
@@ -302,7 +302,7 @@ class CellsPanel(FilteredListPanel):
         """Sort by the next column whose values differ; after the last one, in the order of the
         plan."""
         sortable = cell_sorting.find_sortable_columns(
-            self.rows, choose_columns(self.shown.cells, self.area(*self.size).inside.width).shown
+            self.rows, choose_columns(self.view.cells, self.area(*self.size).inside.width).sortable
         )
         self._order = cell_sorting.get_next_column(self._order, sortable)
         self._first = 0
@@ -313,10 +313,10 @@ class CellsPanel(FilteredListPanel):
         self._at = name if any(row.id == name for row in self.rows) else self._at
 
     def on_focus(self) -> None:
-        running = self.shown.running
+        running = self.view.running
         rows = self.rows
         if self._at is None and running is not None:
-            self._at = self.shown.cells[running].id
+            self._at = self.view.cells[running].id
         if rows and self._at not in [row.id for row in rows]:
             self._at = rows[0].id
         self._first = compute_first_row(self._index(rows), len(rows), self._room)
@@ -355,8 +355,8 @@ class CellsPanel(FilteredListPanel):
         if self._at is not None and rows:
             cursor = self._index(rows)
             self._first = scroll_to_row(self._first, cursor, len(rows), self._room)
-        elif not self._order and self.shown.running is not None:
-            now = self.shown.cells[self.shown.running].id
+        elif not self._order and self.view.running is not None:
+            now = self.view.cells[self.view.running].id
             running = next((i for i, row in enumerate(rows) if row.id == now), None)
         return render_cells(
             rows,
@@ -364,7 +364,7 @@ class CellsPanel(FilteredListPanel):
             self.area(width, height),
             cursor=cursor,
             first=None if cursor is None else self._first,
-            every=self.shown.cells,
+            every=self.view.cells,
             order=self._order,
             title=self.title,
         )

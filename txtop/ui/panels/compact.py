@@ -17,8 +17,8 @@ MIN_DIGITS_SIZE = (24, 8)
 def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
     """Render as much as fits, most important first; works at any size."""
     g = area.glyphs
-    if view.duel is not None:
-        return _render_compact_ab(view, view.duel, keys, area)
+    if view.ab is not None:
+        return _render_compact_ab(view, view.ab, keys, area)
     top = view.hero
     text, unit = hero.format_hero_number(top)
     word = (f"{g(top.mark)} {top.word}", top.role)
@@ -64,10 +64,10 @@ def render_compact(view: View, keys: KeyHints, area: Area) -> list[Row]:
     return fit_block([*rows, *footer.render_footer(keys, area.width, g)], area.width, area.height)
 
 
-def _render_compact_ab(view: View, duel: ABView, keys: KeyHints, area: Area) -> list[Row]:
+def _render_compact_ab(view: View, ab: ABView, keys: KeyHints, area: Area) -> list[Row]:
     """Render the verdict of an A/B: ratio, word and certainty."""
     g = area.glyphs
-    comparison = duel.comparison
+    comparison = ab.comparison
     number, word = f"{comparison.role}.bold", (g(comparison.word), comparison.word_role)
     beside: list[Row] = [
         [word],
@@ -92,7 +92,7 @@ def _render_compact_ab(view: View, duel: ABView, keys: KeyHints, area: Area) -> 
             [(f" {g(ab_verdict.format_ab_ratio(comparison))}", number), ("  ", "text"), word]
         )
         rows += [[(" ", "text"), *fact] for fact in beside[1:]]
-    rows.append(progress_rail.render_ab_rail(duel, area.width, g)[0])
+    rows.append(progress_rail.render_ab_rail(ab, area.width, g)[0])
     rows += [
         [(f" {fit(label, 9)}", "muted"), (g(value), "text")]
         for label, value, _, _ in comparison.rows[:3]
@@ -110,4 +110,4 @@ class CompactPanel(Panel):
         self.keys = keys
 
     def build(self, width: int, height: int) -> list[Row]:
-        return render_compact(self.shown, self.keys, self.area(width, height))
+        return render_compact(self.view, self.keys, self.area(width, height))

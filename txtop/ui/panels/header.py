@@ -17,8 +17,8 @@ GAP = 2
 
 def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
     """Render the model at the left and the progress at the right."""
-    if view.duel is not None:
-        return _render_ab_header(view, view.duel, width, g)
+    if view.ab is not None:
+        return _render_ab_header(view, view.ab, width, g)
     name: Row = [(" txtop", "accent-a.bold"), ("  ", "text")]
     model = clean(view.model)
     least = measure_row(name) + measure_text(model)
@@ -43,23 +43,23 @@ def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
-def _render_ab_header(view: View, duel: ABView, width: int, g: Glyphs) -> list[Row]:
+def _render_ab_header(view: View, ab: ABView, width: int, g: Glyphs) -> list[Row]:
     """Render the arms at the left and the progress at the right."""
     endings = (
         _list_replay_endings(view)
         if view.playback
-        else _list_run_endings(view, g, _render_block_count(duel))
+        else _list_run_endings(view, g, _render_block_count(ab))
     )
-    least = measure_row(_render_arms(replace(duel, shared=()), width, g))
+    least = measure_row(_render_arms(replace(ab, shared=()), width, g))
     right = next((e for e in endings if measure_row(e) + GAP + least <= width), endings[-1])
-    left = _render_arms(duel, width - measure_row(right) - GAP, g)
+    left = _render_arms(ab, width - measure_row(right) - GAP, g)
     space = width - measure_row(left) - measure_row(right)
     return [crop([*left, (" " * max(0, space), "text"), *right], width)]
 
 
-def _render_block_count(duel: ABView) -> Row:
-    more = f" of at least {duel.first_look}" if duel.block < duel.first_look else ""
-    return [("   block ", "muted"), (str(duel.block), "text.bold"), (more, "muted")]
+def _render_block_count(ab: ABView) -> Row:
+    more = f" of at least {ab.first_look}" if ab.block < ab.first_look else ""
+    return [("   block ", "muted"), (str(ab.block), "text.bold"), (more, "muted")]
 
 
 def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
@@ -67,10 +67,10 @@ def _render_arms(view: ABView, room: int, g: Glyphs) -> Row:
     row: Row = [(" txtop", "accent-a.bold"), ("  A/B", "text.bold")]
     if view.model:
         row.append((f"  {cut(clean(view.model), max(4, room // 4), g('…'))}", "text.bold"))
-    for i, lane in enumerate(view.sides):
+    for i, arm in enumerate(view.sides):
         role = ARM_ROLES[i]
         more: Row = [("  against" if i and room > 60 else "", "muted")]
-        more += [(f"  {lane.letter} ", f"{role}.bold"), (cut(clean(lane.name), 28, g("…")), role)]
+        more += [(f"  {arm.letter} ", f"{role}.bold"), (cut(clean(arm.name), 28, g("…")), role)]
         if measure_row(row) + measure_row(more) > room:
             break
         row += more
@@ -136,4 +136,4 @@ class HeaderPanel(Panel):
     """The first row of the screen."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        return render_header(self.shown, width, glyphs.get_glyphs())
+        return render_header(self.view, width, glyphs.get_glyphs())

@@ -62,13 +62,15 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
     g = area.glyphs
     rows = render_latencies(view, area.width, g)
     top = render_hero_number(view, area.width, g, doubled)
-    if view.lanes is not None:
+    if view.requests is not None:
         # Requests need no axis under them: their row of counts shows the progress.
         free = max(1, area.height - len(top) - len(rows) - 2)
-        tight = free < 4 or free < 2 + -(-len(view.lanes.running) // 4)
-        lanes = requests.render_requests(view.lanes, Area(area.width, free - (not tight), g))
-        lanes += [[]] * (free - len(lanes))
-        return [[], *top, [], *lanes, *rows]
+        tight = free < 4 or free < 2 + -(-len(view.requests.running) // 4)
+        request_rows = requests.render_requests(
+            view.requests, Area(area.width, free - (not tight), g)
+        )
+        request_rows += [[]] * (free - len(request_rows))
+        return [[], *top, [], *request_rows, *rows]
     chart_height = max(1, area.height - len(top) - len(rows) - 3)
     room = max(0, area.width - LABELS_WIDTH)
     return [
@@ -85,15 +87,17 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     """Render digits, facts and chart side by side, for a small terminal."""
     facts = render_hero_number(view, SMALL_CHART_AT if not view.reason else width, g, False)
     room = width - SMALL_CHART_AT - LABELS_WIDTH
-    if view.lanes is not None and not view.reason and room >= 8:
+    if view.requests is not None and not view.reason and room >= 8:
         facts = render_hero_number(view, SMALL_CHART_AT - 1, g, False)
         beside = [
             *facts,
             *(render_hero_metric(metric, SMALL_CHART_AT - 2, g) for metric in view.rows),
         ]
-        lanes = requests.render_requests(view.lanes, Area(width - SMALL_CHART_AT, len(beside), g))
-        lanes += [[]] * (len(beside) - len(lanes))
-        sides = zip(beside, lanes, strict=True)
+        request_rows = requests.render_requests(
+            view.requests, Area(width - SMALL_CHART_AT, len(beside), g)
+        )
+        request_rows += [[]] * (len(beside) - len(request_rows))
+        sides = zip(beside, request_rows, strict=True)
         under = render_latencies(replace(view, rows=()), width, g)
         return [*([*crop(left, SMALL_CHART_AT), *right] for left, right in sides), *under]
     if view.reason or room < 8:
@@ -278,4 +282,4 @@ class HeroPanel(FramedPanel):
     """The panel of the cell being measured."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        return render_hero(self.shown.hero, self.area(width, height))
+        return render_hero(self.view.hero, self.area(width, height))

@@ -75,7 +75,7 @@ class LogPanel(FilteredListPanel):
         self._least = ""
 
     def show(self, view: View) -> None:
-        new = view.log_count - self.shown.log_count
+        new = view.log_count - self.view.log_count
         if new < 0:
             self._skip = 0
         elif self._skip:
@@ -85,7 +85,7 @@ class LogPanel(FilteredListPanel):
     @property
     def lines(self) -> list[LogRow]:
         """The lines that match the filter and the severity."""
-        return filter_log(self.shown.log, self.words, self._least)
+        return filter_log(self.view.log, self.words, self._least)
 
     @property
     def in_sight(self) -> list[LogRow]:
@@ -116,7 +116,7 @@ class LogPanel(FilteredListPanel):
             self.lines,
             self.area(width, height),
             skip=self._skip,
-            every=len(self.shown.log),
+            every=len(self.view.log),
             least=self._least,
             title=self.title,
         )

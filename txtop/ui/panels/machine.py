@@ -162,7 +162,7 @@ class MachinePanel(FramedPanel, can_focus=True):
         self._second = -1
 
     def show(self, view: View) -> None:
-        second, before = view.clock_ns // NS_PER_S, self.shown.machine
+        second, before = view.clock_ns // NS_PER_S, self.view.machine
         other = (view.machine.title, view.machine.roof is None) != (
             before.title,
             before.roof is None,
@@ -174,5 +174,7 @@ class MachinePanel(FramedPanel, can_focus=True):
     def build(self, width: int, height: int) -> list[Row]:
         area = self.area(width, height)
         if self.zoomed:
-            return machine_detail.render_machine_detail(self.shown.machine, self.shown.whole, area)
-        return render_machine(self.shown.machine, area)
+            return machine_detail.render_machine_detail(
+                self.view.machine, self.view.machine_detail, area
+            )
+        return render_machine(self.view.machine, area)

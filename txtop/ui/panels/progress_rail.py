@@ -82,6 +82,6 @@ class ProgressRailPanel(Panel):
     """The second row of a run's screen."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.duel is not None and self.shown.banner is None:
-            return render_ab_rail(self.shown.duel, width, glyphs.get_glyphs())
-        return render_rail(self.shown.rail, self.shown.banner, width, glyphs.get_glyphs())
+        if self.view.ab is not None and self.view.banner is None:
+            return render_ab_rail(self.view.ab, width, glyphs.get_glyphs())
+        return render_rail(self.view.rail, self.view.banner, width, glyphs.get_glyphs())

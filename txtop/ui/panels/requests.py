@@ -69,7 +69,7 @@ def _render_fields(view: RequestsView, width: int, height: int, g: Glyphs) -> li
         wide = (width + GAP) // columns - GAP
     places = columns * height
     role = "muted" if view.warm else "accent-a"
-    fields = [_render_running(lane, wide, role, g) for lane in view.running]
+    fields = [_render_running(request, wide, role, g) for request in view.running]
     if len(fields) > places:
         hidden = len(fields) - places + 1
         fields[places - 1 :] = [[(f"+{hidden} more", "muted")]]
@@ -83,15 +83,15 @@ def _render_fields(view: RequestsView, width: int, height: int, g: Glyphs) -> li
     return rows
 
 
-def _render_running(lane: RunningRequestView, width: int, role: str, g: Glyphs) -> Row:
+def _render_running(request: RunningRequestView, width: int, role: str, g: Glyphs) -> Row:
     """Render `#17 ━━━━━━━──── 9/16`; `▸ #17` if no tokens are generated."""
-    number = fit(f"#{lane.number}", max(4, len(str(lane.number)) + 1))
-    if not lane.wanted:
+    number = fit(f"#{request.number}", max(4, len(str(request.number)) + 1))
+    if not request.wanted:
         return [(f"{g('▸')} ", role), (number, "text")]
-    has = f"{lane.done}/{lane.wanted}"
-    tail = max(len(has), 2 * len(str(lane.wanted)) + 1)
+    has = f"{request.done}/{request.wanted}"
+    tail = max(len(has), 2 * len(str(request.wanted)) + 1)
     room = max(1, width - len(number) - tail - 2)
-    bar = charts.draw_bar(lane.done / lane.wanted, room, g, role)
+    bar = charts.draw_bar(request.done / request.wanted, room, g, role)
     return [(f"{number} ", "text"), *bar, (" " + fit(has, tail, "right"), "text")]
 
 

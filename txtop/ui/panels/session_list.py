@@ -38,12 +38,12 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
     )
     room = count_visible_sessions(sessions, typing, area.height, g)
-    first = center_row(sessions.at, len(sessions.shown), room)
+    first = center_row(sessions.at, len(sessions.matching), room)
     rows = [*before]
-    for i, item in enumerate(sessions.shown[first : first + room], start=first):
+    for i, item in enumerate(sessions.matching[first : first + room], start=first):
         place = sessions.marked.index(item.path) if item.path in sessions.marked else None
         rows.append(_render_line(item, i == sessions.at, place, now_s, area.width, g))
-    if not sessions.shown:
+    if not sessions.matching:
         rows.append([("no matching session", "muted")])
     rows += [[] for _ in range(area.height - len(rows) - len(after))]
     return [*rows, *after]

@@ -98,6 +98,6 @@ class TransportPanel(Panel):
     """The rows of a replay's transport, under the header."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.playback is None:
+        if self.view.playback is None:
             return []
-        return render_transport(self.shown.playback, self.area(width, height))
+        return render_transport(self.view.playback, self.area(width, height))

@@ -108,7 +108,7 @@ class SessionListPanel(HomePanel):
 
     @property
     def listed(self) -> tuple[ListedSession, ...]:
-        return self.list.shown
+        return self.list.matching
 
     @property
     def at(self) -> int:
@@ -346,7 +346,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
             if key is None:
                 return
             try:
-                self.switch_mode(self.mode.versus(*pairs[key]))
+                self.switch_mode(self.mode.start_ab(*pairs[key]))
             except TxtopError as error:
                 self.say(str(error), "error")
 

@@ -167,7 +167,7 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
             if panel.id in places:
                 panel.show(view)
             else:
-                panel.shown = view
+                panel.view = view
 
     def _lay_out(self) -> None:
         """Have the panels placed again; asked for from a child, since a screen keeps its place."""

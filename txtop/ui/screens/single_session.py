@@ -58,14 +58,14 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         yield self.build_timeline()
         yield HeroPanel(id="hero")
         yield ABVerdictPanel(id="verdict")
-        yield ABArmPanel(id="lane-a")
-        yield ABArmPanel(id="lane-b")
+        yield ABArmPanel(id="arm-a")
+        yield ABArmPanel(id="arm-b")
         yield ABDivergencePanel(id="difference")
         yield MachinePanel(id="machine")
         yield CellsPanel(id="cells")
         yield TradeoffsPanel(id="tradeoffs")
         yield LogPanel(id="log")
-        for name in ("detail-strip", "detail-spread", "detail-load"):
+        for name in ("detail-iterations", "detail-histogram", "detail-load"):
             yield CellDetailPanel(id=name)
         yield CellDetailColumn(id="detail")
         yield FooterPanel(self.footer, id="footer")
@@ -76,7 +76,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def _plan(self, size: Size, zoom: str) -> PanelLayout:
         rows, count, plots = self._shape
-        if self.view.duel is not None:
+        if self.view.ab is not None:
             return arrange_ab(
                 size.width,
                 size.height,
@@ -96,11 +96,11 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def show(self, view: View) -> None:
         """Draw what is new in `view`, on the panels that are visible."""
-        if view.duel is not None:
-            view = replace(view, duel=view.duel.choose(self._arm))
+        if view.ab is not None:
+            view = replace(view, ab=view.ab.choose(self._arm))
         rows = machine.compute_small_height(view.machine)
         shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
-        changed = shape != self._shape or (view.duel is None) != (self.view.duel is None)
+        changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)
         self.view = view
@@ -185,7 +185,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         name = PANEL_NAMES.get(number)
         if name is None:
             return
-        if self.view.duel is not None:
+        if self.view.ab is not None:
             self._set_zoom("" if self._zoom == name else name)
             self.set_focus(self.query_one(f"#{name}", FramedPanel) if self._zoom else None)
             return

@@ -40,12 +40,12 @@ def serve_cell(
     slots = cell.slots
     wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * NS_PER_MS)
     queue = RequestQueue(cell.id, source)
-    lanes = StatusReporter(cell.id, slots, tell, perf_counter_ns)
+    status = StatusReporter(cell.id, slots, tell, perf_counter_ns)
 
     def answer(batch: list[commands.Arrive]) -> None:
-        RequestBatch(task, prompts, batch, queue, lanes, tell, source.check).run(device)
+        RequestBatch(task, prompts, batch, queue, status, tell, source.check).run(device)
 
-    serve_batches(queue, Batcher(slots, wait_ns), lanes, answer, perf_counter_ns)
+    serve_batches(queue, Batcher(slots, wait_ns), status, answer, perf_counter_ns)
 
 
 @dataclass
@@ -61,7 +61,7 @@ class RequestBatch:
     prompts: Prompts
     requests: list[commands.Arrive]
     queue: RequestQueue
-    lanes: StatusReporter
+    status: StatusReporter
     tell: Callable[[events.AnyEvent], None]
     check: Callable[[], None]
     start_ns: int = 0
@@ -75,8 +75,8 @@ class RequestBatch:
         numbers = [request.index for request in self.requests]
         inputs = self.prompts.build_batch(numbers, device, left=not self.task.encodes)
         self._width, self._longest = inputs.cell.sequence_length, inputs.cell.new_tokens
-        if self.lanes.due():
-            self._tell_lanes()
+        if self.status.due():
+            self._send_status()
         warm = any(request.role != "measured" for request in self.requests)
         result = self.task.iterate(inputs, warm, None, self._after_step, self._on_tokens)
         self._finish(result)
@@ -93,9 +93,9 @@ class RequestBatch:
         for row, request in enumerate(self.requests):
             if row not in self.over and done == self._wanted(row) and done < self._longest:
                 self._answer(row, request, self.times_ns[-1])
-        if self.lanes.due():
+        if self.status.due():
             self.queue.take(0)
-            self._tell_lanes()
+            self._send_status()
 
     def _finish(self, result: IterationResult) -> None:
         """Report the requests that are still open.
@@ -140,11 +140,11 @@ class RequestBatch:
             return ""
         return hash_tokens([int(step[row]) for step in self.steps[:tokens]])
 
-    def _tell_lanes(self) -> None:
+    def _send_status(self) -> None:
         done = len(self.times_ns)
         running = [
             (request.index, min(done, self._wanted(row)), self._wanted(row))
             for row, request in enumerate(self.requests)
             if row not in self.over
         ]
-        self.lanes.tell(len(self.queue.waiting), running)
+        self.status.tell(len(self.queue.waiting), running)

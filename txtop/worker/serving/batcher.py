@@ -17,9 +17,9 @@ from txtop.worker.command_queue import QueueItem, ThreadMessage
 
 STATUS_INTERVAL_NS = 100_000_000
 IDLE_S = 1.0
-"""The longest wait for a request before the next `lanes` event."""
+"""The longest wait for a request before the next `status` event."""
 MAX_SHOWN = 64
-"""The most running requests that one `lanes` event lists."""
+"""The most running requests that one `status` event lists."""
 
 WaitingRequests = deque[commands.Arrive]
 
@@ -97,7 +97,7 @@ class Batcher:
 
 
 class StatusReporter:
-    """Sends `lanes` events: the requests that wait and those that run.
+    """Sends `status` events: the requests that wait and those that run.
 
     Callers ask `due` first, which limits the events to ten a second.
     """
@@ -131,7 +131,7 @@ class StatusReporter:
 def serve_batches(
     queue: RequestQueue,
     batcher: Batcher,
-    lanes: StatusReporter,
+    status: StatusReporter,
     run: Callable[[list[commands.Arrive]], None],
     now_ns: Callable[[], int],
 ) -> None:
@@ -142,13 +142,13 @@ def serve_batches(
     while True:
         wait_ns = batcher.wait_ns(queue, now_ns())
         if wait_ns is None and queue.closed:
-            lanes.tell(0, [])
+            status.tell(0, [])
             return
         if wait_ns == 0:
             # Requests may have come while the previous batch ran.
             queue.take(0)
             run(batcher.batch(queue))
             continue
-        if lanes.due():
-            lanes.tell(len(queue.waiting), [])
+        if status.due():
+            status.tell(len(queue.waiting), [])
         queue.take(IDLE_S if wait_ns is None else wait_ns / NS_PER_S)

@@ -78,7 +78,7 @@ class ContinuousServer:
     ) -> None:
         self._cell, self._prompts, self._tell = cell, prompts, tell
         self._queue = RequestQueue(cell.id, inbox)
-        self._lanes = StatusReporter(cell.id, cell.slots, tell, perf_counter_ns)
+        self._status = StatusReporter(cell.id, cell.slots, tell, perf_counter_ns)
         self._open: dict[str, commands.Arrive] = {}
         self._device = model.device
         self._manager = model.init_continuous_batching(
@@ -102,9 +102,9 @@ class ContinuousServer:
                 self._queue.take(STATUS_INTERVAL_S if self._open else 1.0)
                 self._admit()
                 self._collect()
-                if self._lanes.due():
-                    self._tell_lanes()
-            self._lanes.tell(0, [])
+                if self._status.due():
+                    self._send_status()
+            self._status.tell(0, [])
             hard = False
         finally:
             # Otherwise its thread would keep running the model during the next cell.
@@ -168,11 +168,11 @@ class ContinuousServer:
             )
         )
 
-    def _tell_lanes(self) -> None:
+    def _send_status(self) -> None:
         """Send the status, read while the thread of the manager runs, so slightly out of date."""
         processor = self._manager.batch_processor
         if processor is None:
-            self._lanes.tell(len(self._open), [])
+            self._status.tell(len(self._open), [])
             return
         running = [
             (request.index, min(state.generated_len(), new_tokens), new_tokens)
@@ -182,7 +182,7 @@ class ContinuousServer:
         ]
         free = processor.cache.compute_free_capacity(relative=True)
         used = min(1.0, max(0.0, 1.0 - float(free)))
-        self._lanes.tell(max(0, len(self._open) - len(running)), running, used)
+        self._status.tell(max(0, len(self._open) - len(running)), running, used)
 
 
 class _OutputForwarder:

@@ -34,8 +34,8 @@ class LoadPhasesView:
 class CellDetailView:
     """One cell in full.
 
-    `place` is its position among the `count` cells of the plan, from 1. `strip` holds its
-    iterations, `spread` the distribution of its latencies, `figures` its metrics. `command`
+    `place` is its position among the `count` cells of the plan, from 1. `iterations` holds its
+    iterations, `histogram` the distribution of its latencies, `metrics` its metrics. `command`
     measures it again.
     """
 
@@ -43,34 +43,34 @@ class CellDetailView:
     place: int
     count: int
     hero: HeroView
-    strip: IterationsView
+    iterations: IterationsView
     traces: tuple[Trace, ...]
-    spread: HistogramView
+    histogram: HistogramView
     loading: LoadPhasesView
-    figures: tuple[DetailMetric, ...]
+    metrics: tuple[DetailMetric, ...]
     groups: tuple[FactGroup, ...]
     command: str
 
 
-def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> CellDetailView | None:
+def build_cell_detail(session: SessionState, name: str, cache: FrameCache) -> CellDetailView | None:
     """Build the detail of cell `name`; None if the session has no such cell."""
     state = session.cells.get(name)
     if state is None:
         return None
-    iterations, plan = build_iterations(session, state, memo), session.plan
-    hero = build_hero(session, state, memo.references(session), memo)
+    iterations, plan = build_iterations(session, state, cache), session.plan
+    hero = build_hero(session, state, cache.references(session), cache)
     return CellDetailView(
         id=name,
         place=list(session.cells).index(name) + 1,
         count=len(session.cells),
         hero=hero,
-        strip=iterations,
-        traces=build_traces(session, state, iterations, memo),
-        spread=build_histogram(session, state, memo),
+        iterations=iterations,
+        traces=build_traces(session, state, iterations, cache),
+        histogram=build_histogram(session, state, cache),
         loading=_build_load_phases(state, hero),
-        figures=build_detail_metrics(session, state, memo),
-        groups=build_fact_groups(session, state, memo),
-        command=memo.get_or_make(
+        metrics=build_detail_metrics(session, state, cache),
+        groups=build_fact_groups(session, state, cache),
+        command=cache.get_or_make(
             ("command", name), plan, lambda: command_line.format_cell_command(plan, state.cell)
         ),
     )

@@ -58,14 +58,16 @@ class FactGroup:
 
 
 def build_fact_groups(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> tuple[FactGroup, ...]:
     """Build the groups of facts, most telling first, without empty ones."""
     groups = (
         FactGroup("failure", _list_failure(state)),
-        FactGroup("measurement", _list_progress(session, state, memo)),
+        FactGroup("measurement", _list_progress(session, state, cache)),
         FactGroup("configuration", _list_configuration(session, state)),
-        FactGroup("notes", tuple(CellFact("", note) for note in _list_notes(session, state, memo))),
+        FactGroup(
+            "notes", tuple(CellFact("", note) for note in _list_notes(session, state, cache))
+        ),
     )
     return tuple(group for group in groups if group.said)
 
@@ -98,15 +100,15 @@ def _list_failure(state: CellState) -> tuple[CellFact, ...]:
 
 
 def _list_progress(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> tuple[CellFact, ...]:
     """List the course of the measurement: its end, its iterations, memory and output."""
     facts: list[CellFact] = []
     if state.finished and state.finished.stopped_by:
         facts.append(CellFact("stopped by", state.finished.stopped_by))
     if state.samples.role:
-        facts += memo.get_or_make(
-            "course", compute_refresh_key(state), lambda: _list_judgements(session, state, memo)
+        facts += cache.get_or_make(
+            "course", compute_refresh_key(state), lambda: _list_judgements(session, state, cache)
         )
     facts += [CellFact("blocks", text, "warn") for text in _describe_blocks(state)]
     peaks = _format_peaks(state)
@@ -119,16 +121,16 @@ def _list_progress(
     return tuple(facts)
 
 
-def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) -> list[CellFact]:
+def _list_judgements(session: SessionState, state: CellState, cache: FrameCache) -> list[CellFact]:
     """List the counts of iterations, their variation and trend, and the warm-up."""
     if state.cell.serving is not None:
         return _list_requests(session, state)
     kept = state.samples.kept()
-    start = memo.finals.steady(state, session.plan.seed).start if state.over else 0
+    start = cache.finals.steady(state, session.plan.seed).start if state.over else 0
     places = kept[start:]
     facts = [CellFact("iterations", _format_counts(state, len(places), start))]
     name = metrics.choose_headline_metric(state)
-    now = memo.summarise_now(state, name, session.plan.seed)
+    now = cache.summarise_now(state, name, session.plan.seed)
     if now.cv is not None:
         facts.append(
             CellFact(
@@ -310,9 +312,9 @@ def _format_versions(session: SessionState, state: CellState) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _list_notes(session: SessionState, state: CellState, memo: FrameCache) -> list[str]:
+def _list_notes(session: SessionState, state: CellState, cache: FrameCache) -> list[str]:
     """Return the notes of the export; before the cell is over those of load and workload."""
     if not state.over:
         load = state.load.notes if state.load else []
         return list(dict.fromkeys([*load, *(state.workload.notes if state.workload else [])]))
-    return build_cell_notes(session, state, memo.finals)
+    return build_cell_notes(session, state, cache.finals)

@@ -56,17 +56,17 @@ class Bin:
     count: int
 
 
-def build_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
+def build_histogram(session: SessionState, state: CellState, cache: FrameCache) -> HistogramView:
     """Build the distribution of the iterations that the metrics are computed from."""
-    return memo.get_or_make(
-        "spread", compute_refresh_key(state), lambda: _compute_histogram(session, state, memo)
+    return cache.get_or_make(
+        "histogram", compute_refresh_key(state), lambda: _compute_histogram(session, state, cache)
     )
 
 
-def _compute_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
+def _compute_histogram(session: SessionState, state: CellState, cache: FrameCache) -> HistogramView:
     places = state.samples.kept()
     if state.over and places:
-        places = places[memo.finals.steady(state, session.plan.seed).start :]
+        places = places[cache.finals.steady(state, session.plan.seed).start :]
     if state.family == "encoder":
         values = metrics.compute_values(state, "e2e_ms", places)
         title, n, why = "forward time", len(values), _explain_empty(state)

@@ -52,13 +52,13 @@ class IterationsView:
         return self.kinds.count(kind)
 
 
-def build_iterations(session: SessionState, state: CellState, memo: FrameCache) -> IterationsView:
+def build_iterations(session: SessionState, state: CellState, cache: FrameCache) -> IterationsView:
     """Build the view of all iterations so far; the steady part is judged once the cell is over."""
     lead_ns = compute_lead_ns(session, state)
     size = (len(state.samples), len(state.samples.discarded))
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
-    return memo.get_or_make(
-        "strip", key, lambda: _compute_iterations(session, state, memo, lead_ns)
+    return cache.get_or_make(
+        "iterations", key, lambda: _compute_iterations(session, state, cache, lead_ns)
     )
 
 
@@ -98,16 +98,16 @@ def compute_lead_ns(session: SessionState, state: CellState) -> int:
 
 
 def _compute_iterations(
-    session: SessionState, state: CellState, memo: FrameCache, lead_ns: int
+    session: SessionState, state: CellState, cache: FrameCache, lead_ns: int
 ) -> IterationsView:
     seed, name = session.plan.seed, "e2e_ms"
-    start = memo.finals.steady(state, seed).start if state.over and state.samples.role else 0
+    start = cache.finals.steady(state, seed).start if state.over and state.samples.role else 0
     places = order_iterations(state)
     values = tuple(state.samples.e2e_ns[i] / NS_PER_MS for i in places)
     by_index = classify_iterations(state, start)
     kinds = tuple(by_index[i] for i in places)
     usual = [v for v, kind in zip(values, kinds, strict=True) if kind == "measured"]
-    now = memo.summarise_now(state, name, seed)
+    now = cache.summarise_now(state, name, seed)
     low, high = compute_scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
     return IterationsView(

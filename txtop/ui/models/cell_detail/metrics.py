@@ -66,12 +66,12 @@ class DetailMetric:
 
 
 def build_detail_metrics(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> tuple[DetailMetric, ...]:
     """Build the final metrics of a cell that is over, else the live ones."""
     make = _build_final_metrics if state.over else _build_live_metrics
-    return memo.get_or_make(
-        "figures", compute_refresh_key(state), lambda: make(session, state, memo)
+    return cache.get_or_make(
+        "metrics", compute_refresh_key(state), lambda: make(session, state, cache)
     )
 
 
@@ -86,12 +86,12 @@ def _choose_labels(state: CellState) -> dict[str, str]:
 
 
 def _build_final_metrics(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> tuple[DetailMetric, ...]:
     if not state.samples.role:
         return ()
-    memo.summarise_final(state, metrics.choose_headline_metric(state), session.plan.seed)
-    summaries = memo.finals.of(state, session.plan.seed)
+    cache.summarise_final(state, metrics.choose_headline_metric(state), session.plan.seed)
+    summaries = cache.finals.of(state, session.plan.seed)
     summaries = {
         **summaries,
         **_summarise_device(session, state),
@@ -138,11 +138,11 @@ def _build_metric(label: str, summary: Summary, *, spread: bool = True) -> Detai
 
 
 def _build_live_metrics(
-    session: SessionState, state: CellState, memo: FrameCache
+    session: SessionState, state: CellState, cache: FrameCache
 ) -> tuple[DetailMetric, ...]:
     names = metrics.list_metrics(state)
     labels = _choose_labels(state)
-    rows = {name: _build_live_metric(labels[name], name, state, memo) for name in names}
+    rows = {name: _build_live_metric(labels[name], name, state, cache) for name in names}
     if "ttft_ms" in names:
         rows["itl_ms"] = _build_itl_metric(state)
     for name, summary in serving.summarise_server(state).items():
@@ -150,8 +150,8 @@ def _build_live_metrics(
     return tuple(rows[name] for name in labels if name in rows)
 
 
-def _build_live_metric(label: str, name: str, state: CellState, memo: FrameCache) -> DetailMetric:
-    now, values = memo.summarise_live(state, name), metrics.compute_values(state, name)
+def _build_live_metric(label: str, name: str, state: CellState, cache: FrameCache) -> DetailMetric:
+    now, values = cache.summarise_live(state, name), metrics.compute_values(state, name)
     unit = ITERATION_METRICS[name][0]
     return DetailMetric(label, unit, now.n, now.mean, now.ci95, _compute_percentiles(values, now.n))
 

@@ -68,12 +68,14 @@ class TraceBins:
 
 
 def build_traces(
-    session: SessionState, state: CellState, iterations: IterationsView, memo: FrameCache
+    session: SessionState, state: CellState, iterations: IterationsView, cache: FrameCache
 ) -> tuple[Trace, ...]:
     """Build the traces of the cell's device and of the host's processor."""
     loading_s = session.clock_ns // NS_PER_S if not state.samples.role else 0
     key = (compute_refresh_key(state), iterations.room, loading_s)
-    return memo.get_or_make("traces", key, lambda: _compute_traces(session, state, iterations.room))
+    return cache.get_or_make(
+        "traces", key, lambda: _compute_traces(session, state, iterations.room)
+    )
 
 
 def compute_trace_bins(session: SessionState, state: CellState, room: int) -> TraceBins:

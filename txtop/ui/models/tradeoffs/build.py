@@ -33,17 +33,17 @@ FAMILIES = {"causal": "decoders", "seq2seq": "encoder-decoders", "encoder": "enc
 
 
 def build_tradeoffs(
-    session: SessionState, rows: Sequence[CellRow], current: CellState | None, memo: FrameCache
+    session: SessionState, rows: Sequence[CellRow], current: CellState | None, cache: FrameCache
 ) -> TradeoffsView:
     """Build the plots of a session; `rows` are those of its table, `current` the cell at work."""
     plan = session.plan
-    inputs = {row.id: _collect_point_inputs(row, session.cells[row.id], memo) for row in rows}
+    inputs = {row.id: _collect_point_inputs(row, session.cells[row.id], cache) for row in rows}
     plots: list[TradeoffPlot] = []
     at: int | None = None
-    for i, group in enumerate(memo.get_or_make("sheets", plan, lambda: group_cells(plan))):
+    for i, group in enumerate(cache.get_or_make("sheets", plan, lambda: group_cells(plan))):
         made_of = [inputs[member.cell] for member in group.members]
-        make = partial(_build_plots, session, group, inputs, memo)
-        drawn = memo.get_or_make(("plots", i), (group, made_of), make)
+        make = partial(_build_plots, session, group, inputs, cache)
+        drawn = cache.get_or_make(("plots", i), (group, made_of), make)
         if (
             at is None
             and current
@@ -52,12 +52,12 @@ def build_tradeoffs(
         ):
             at = len(plots) + _find_plot(drawn, current)
         plots += drawn
-    return TradeoffsView(tuple(plots), at or 0, _explain_missing_plots(session, plots, memo))
+    return TradeoffsView(tuple(plots), at or 0, _explain_missing_plots(session, plots, cache))
 
 
-def _collect_point_inputs(row: CellRow, state: CellState, memo: FrameCache) -> PointInputs:
+def _collect_point_inputs(row: CellRow, state: CellState, cache: FrameCache) -> PointInputs:
     """Return the values that a point is made of: while these are equal, so is the point."""
-    return row, state.family, len(state.samples), memo.is_ready(state)
+    return row, state.family, len(state.samples), cache.is_ready(state)
 
 
 def _find_plot(plots: Sequence[TradeoffPlot], current: CellState) -> int:
@@ -68,18 +68,18 @@ def _find_plot(plots: Sequence[TradeoffPlot], current: CellState) -> int:
 
 
 def _build_plots(
-    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], memo: FrameCache
+    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], cache: FrameCache
 ) -> list[TradeoffPlot]:
     """Build one plot a model family, as their numbers do not compare.
 
     Plots with too few points are left out.
     """
-    plots = _build_family_plots(session, group, inputs, memo)
+    plots = _build_family_plots(session, group, inputs, cache)
     return [plot for plot in plots if sum(point.y > 0 for point in plot.points) >= MIN_POINTS]
 
 
 def _build_family_plots(
-    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], memo: FrameCache
+    session: SessionState, group: PlotGroup, inputs: Mapping[str, PointInputs], cache: FrameCache
 ) -> list[TradeoffPlot]:
     by_family: dict[str | None, list[MeasuredCell]] = {}
     for member in group.members:
@@ -90,32 +90,32 @@ def _build_family_plots(
     unknown = by_family.pop(None, [])
     if len(by_family) == 1:
         return [
-            _build_plot(session, memo, group, [*cells, *unknown]) for cells in by_family.values()
+            _build_plot(session, cache, group, [*cells, *unknown]) for cells in by_family.values()
         ]
     family_plots = []
     for family, cells in by_family.items():
-        plot = _build_plot(session, memo, group, cells)
+        plot = _build_plot(session, cache, group, cells)
         parts = (plot.of, FAMILIES.get(family or "", family or ""))
         family_plots.append(replace(plot, of=" · ".join(filter(None, parts))))
     return family_plots
 
 
 def _build_plot(
-    session: SessionState, memo: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
+    session: SessionState, cache: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
 ) -> TradeoffPlot:
     if group.kind == "load":
-        return load_curve.build_load_curve(session, memo, group, cells)
-    return PlotBuilder(session, memo, group, cells).plot()
+        return load_curve.build_load_curve(session, cache, group, cells)
+    return PlotBuilder(session, cache, group, cells).plot()
 
 
 def _explain_missing_plots(
-    session: SessionState, plots: Sequence[TradeoffPlot], memo: FrameCache
+    session: SessionState, plots: Sequence[TradeoffPlot], cache: FrameCache
 ) -> tuple[tuple[str, str], ...]:
     """Return title and reason of each kind without a plot."""
     plan = session.plan
-    why = memo.get_or_make("absent", plan, lambda: explain_missing_plots(plan))
+    why = cache.get_or_make("absent", plan, lambda: explain_missing_plots(plan))
     drawn = {plot.kind for plot in plots}
     few = TOO_FEW_YET if session.ended is None else TOO_FEW_MEASURED
-    planned = {group.kind for group in memo.get_or_make("sheets", plan, lambda: group_cells(plan))}
+    planned = {group.kind for group in cache.get_or_make("sheets", plan, lambda: group_cells(plan))}
     missing = (kind for kind in PLOT_KINDS if kind not in drawn and kind in planned | why.keys())
     return tuple((PLOT_TITLES[kind], why.get(kind, few)) for kind in missing)

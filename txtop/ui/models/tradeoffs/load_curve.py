@@ -47,20 +47,20 @@ class ServerLoad:
 
 
 def build_load_curve(
-    session: SessionState, memo: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
+    session: SessionState, cache: FrameCache, group: PlotGroup, cells: Sequence[MeasuredCell]
 ) -> TradeoffPlot:
     """Build the plot: a line a scenario, its loads in order, its knee once all of them are over."""
     counted = [
-        (measured, _build_server_load(measured.state, memo))
+        (measured, _build_server_load(measured.state, cache))
         for measured in cells
         if measured.counts
     ]
     tail = _choose_tail(counted)
     plotted = [(measured, load) for measured, load in counted if load.n >= PERCENTILE_FLOORS[tail]]
     plotted.sort(key=lambda pair: (pair[0].member.line, pair[1].order))
-    best = _knees(session, memo)
+    best = _knees(session, cache)
     points = [
-        _build_point(session, memo, group, measured, load, tail) for measured, load in plotted
+        _build_point(session, cache, group, measured, load, tail) for measured, load in plotted
     ]
     points = [_mark_knee(p) if p.row.id in best else p for p in points]
     encoders = any(measured.state.family == "encoder" for measured in cells)
@@ -80,18 +80,18 @@ def build_load_curve(
     )
 
 
-def _knees(session: SessionState, memo: FrameCache) -> set[str]:
+def _knees(session: SessionState, cache: FrameCache) -> set[str]:
     """Find the cells at the knees, again only when a cell has ended: no other cells count."""
     cells = session.cells.items()
     over = [(name, state.invalid, len(state.samples)) for name, state in cells if state.over]
-    return memo.get_or_make(
+    return cache.get_or_make(
         "knees",
         (session.plan, session.ended is not None, over),
         lambda: {state.cell.id for state in knee.find_knees(session).values()},
     )
 
 
-def _build_server_load(state: CellState, memo: FrameCache) -> ServerLoad:
+def _build_server_load(state: CellState, cache: FrameCache) -> ServerLoad:
     offered = knee.compute_offered_rate(state)
     made_of = state.samples, len(state.samples), offered, state.over
 
@@ -104,7 +104,7 @@ def _build_server_load(state: CellState, memo: FrameCache) -> ServerLoad:
             serving.count_totals(state).unanswered if state.over else 0,
         )
 
-    return memo.get_or_make(("load", state.cell.id), made_of, make)
+    return cache.get_or_make(("load", state.cell.id), made_of, make)
 
 
 def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
@@ -127,14 +127,14 @@ def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
 
 def _build_point(
     session: SessionState,
-    memo: FrameCache,
+    cache: FrameCache,
     group: PlotGroup,
     measured: MeasuredCell,
     load: ServerLoad,
     tail: int,
 ) -> TradeoffPoint:
     state, cell, name = measured.state, measured.state.cell, group.lines[measured.member.line]
-    ms = _e2e_ms(state, tail, memo)
+    ms = _e2e_ms(state, tail, cache)
     saturated = state.saturated
     parts = [format_knob(cell, knob) for knob in TITLE_KNOBS]
     label = (
@@ -142,7 +142,7 @@ def _build_point(
         if load.offered is None
         else f"{formatting.format_number(load.offered)}/s"
     )
-    queue = hero_metrics.get_table_metric(state, "queue_ms", memo, session.plan.seed).mean
+    queue = hero_metrics.get_table_metric(state, "queue_ms", cache, session.plan.seed).mean
     point = TradeoffPoint(
         row=measured.row,
         title=" · ".join([*parts, *(() if name in parts else (name,)), label]),
@@ -162,14 +162,14 @@ def _build_point(
     return replace(point, beside=formatting.PENDING) if point.running else point
 
 
-def _e2e_ms(state: CellState, tail: int, memo: FrameCache) -> float:
+def _e2e_ms(state: CellState, tail: int, cache: FrameCache) -> float:
     made_of = state.samples, len(state.samples)
 
     def make() -> float:
         ordered = sorted(metrics.compute_values(state, "e2e_ms"))
         return compute_percentile_above_floor(ordered, len(ordered), tail) or 0.0
 
-    return memo.get_or_make(("tail", tail, state.cell.id), made_of, make)
+    return cache.get_or_make(("tail", tail, state.cell.id), made_of, make)
 
 
 def _describe_load(label: str, load: ServerLoad, queue: str) -> tuple[str, ...]:

@@ -49,14 +49,14 @@ class PlotBuilder:
     def __init__(
         self,
         session: SessionState,
-        memo: FrameCache,
+        cache: FrameCache,
         group: PlotGroup,
         cells: Sequence[MeasuredCell],
     ) -> None:
-        self._session, self._memo = session, memo
+        self._session, self._memo = session, cache
         self._group, self._cells = group, cells
         self._encoders = any(measured.state.family == "encoder" for measured in cells)
-        self._references = memo.references(session)
+        self._references = cache.references(session)
 
     def plot(self) -> TradeoffPlot:
         """Build the plot; it may have no points."""

@@ -16,8 +16,8 @@ from txtop.ui.panels.cell_detail import render
 
 WHEEL = 3
 _RENDERERS: dict[str, Callable[[CellDetailView, Area], list[Row]]] = {
-    "detail-strip": render.render_iterations_panel,
-    "detail-spread": render.render_histogram_panel,
+    "detail-iterations": render.render_iterations_panel,
+    "detail-histogram": render.render_histogram_panel,
     "detail-load": render.render_load_panel,
 }
 
@@ -26,10 +26,10 @@ class CellDetailPanel(FramedPanel):
     """A part of the detail with a place of its own on a large terminal, chosen by its id."""
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.detail is None:
+        if self.view.detail is None:
             return []
         build = _RENDERERS[self.id or ""]
-        return build(self.shown.detail, self.area(width, height))
+        return build(self.view.detail, self.area(width, height))
 
 
 class CellDetailColumn(FramedPanel, can_focus=True):
@@ -47,7 +47,7 @@ class CellDetailColumn(FramedPanel, can_focus=True):
 
     def show(self, view: View) -> None:
         """Take a view; another cell starts at the top."""
-        before, now = self.shown.detail, view.detail
+        before, now = self.view.detail, view.detail
         if before is None or now is None or before.id != now.id:
             self._skip = 0
         super().show(view)
@@ -64,9 +64,9 @@ class CellDetailColumn(FramedPanel, can_focus=True):
         self.action_move(-WHEEL)
 
     def build(self, width: int, height: int) -> list[Row]:
-        if self.shown.detail is None:
+        if self.view.detail is None:
             return []
         area = self.area(width, height)
-        rows = render.build_column_rows(self.shown.detail, area)
+        rows = render.build_column_rows(self.view.detail, area)
         self._skip = min(self._skip, render.compute_max_skip(rows, area))
         return render.render_column(rows, self._skip, area)

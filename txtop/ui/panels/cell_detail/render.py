@@ -24,7 +24,7 @@ def render_iterations_panel(view: CellDetailView, area: Area) -> list[Row]:
     if inside.height >= MIN_ITERATIONS_ROWS + 3:
         head = [[], *head, []]
     body = render_iterations(
-        view.strip, view.traces, Area(inside.width, inside.height - len(head), g)
+        view.iterations, view.traces, Area(inside.width, inside.height - len(head), g)
     )
     return draw_frame(view.hero.title, _render_position(view), [*head, *body], area)
 
@@ -36,9 +36,11 @@ def _render_position(view: CellDetailView) -> Row:
 def render_histogram_panel(view: CellDetailView, area: Area) -> list[Row]:
     """Render the distribution of the cell's latencies."""
     inside = area.inside
-    body = histogram.render_histogram(view.spread, inside)
-    title = f"{view.spread.title} · ms"
-    return draw_frame(area.glyphs(title), histogram.render_needed_samples(view.spread), body, area)
+    body = histogram.render_histogram(view.histogram, inside)
+    title = f"{view.histogram.title} · ms"
+    return draw_frame(
+        area.glyphs(title), histogram.render_needed_samples(view.histogram), body, area
+    )
 
 
 def render_load_panel(view: CellDetailView, area: Area) -> list[Row]:
@@ -84,8 +86,8 @@ def render_detail_text(view: CellDetailView, width: int, g: Glyphs) -> list[Row]
     rows: list[Row] = []
     for group in failed:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
-    if view.figures:
-        rows += [*facts.render_metrics(view.figures, width, g), []]
+    if view.metrics:
+        rows += [*facts.render_metrics(view.metrics, width, g), []]
     for group in others:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
     return [
@@ -103,16 +105,16 @@ def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
     def part(title: str, subtitle: Row, body: list[Row]) -> list[Row]:
         return draw_frame(title, subtitle, body, Area(area.width, len(body) + 1, g))
 
-    high = min(MAX_ITERATIONS_ROWS, max(MIN_ITERATIONS_ROWS, area.height - len(view.figures) - 2))
-    if not view.strip.values:
+    high = min(MAX_ITERATIONS_ROWS, max(MIN_ITERATIONS_ROWS, area.height - len(view.metrics) - 2))
+    if not view.iterations.values:
         high = 4 + 4 + len(view.traces)
     rows = render_iterations_panel(view, Area(area.width, high, g))
     groups = {group.title: part(group.title, [], facts.render_fact_group(group, across, g))
               for group in view.groups}  # fmt: skip
     rows += groups.pop("failure", [])
-    if view.figures:
-        rows += part("figures", [], facts.render_metrics(view.figures, across, g))
-    if view.strip.values:
+    if view.metrics:
+        rows += part("figures", [], facts.render_metrics(view.metrics, across, g))
+    if view.iterations.values:
         rows += render_histogram_panel(view, Area(area.width, HISTOGRAM_ROWS + 1, g))
     rows += part(
         "load",

@@ -31,29 +31,29 @@ class TradeoffsPanel(NavigablePanel):
     def show(self, view: View) -> None:
         """Take a view; skip drawing if its figures are unchanged, as they are once a cell has
         ended."""
-        if view.tradeoffs == self.shown.tradeoffs:
-            self.shown = view
+        if view.tradeoffs == self.view.tradeoffs:
+            self.view = view
         else:
             super().show(view)
 
     def _now(self) -> TradeoffsSelection:
         """Return the selection: the chosen plot while it has points, else that of the running
         cell."""
-        view = self.shown.tradeoffs
+        view = self.view.tradeoffs
         keys = [plot.key for plot in view.plots]
         at = keys.index(self._plot) if self._plot in keys else view.at
         return TradeoffsSelection(
             view,
             at,
             self._cursor(at) if self.has_focus else None,
-            whole=self.size.width == self.app.size.width,
+            zoomed=self.size.width == self.app.size.width,
         )
 
     def _cursor(self, at: int) -> int | None:
         """Return the index of the chosen cell, else of the running cell, else the first."""
-        if at >= len(self.shown.tradeoffs.plots):
+        if at >= len(self.view.tradeoffs.plots):
             return None
-        points = self.shown.tradeoffs.plots[at].points
+        points = self.view.tradeoffs.plots[at].points
         ids = [point.row.id for point in points]
         if self._cell in ids:
             return ids.index(self._cell)

@@ -39,13 +39,13 @@ OPTION_HINTS = {
 class TradeoffsSelection:
     """The visible plot and the index of the point under the cursor.
 
-    `whole` means that the panel is zoomed, so that the table stands beside the plot.
+    `zoomed` means that the panel is zoomed, so that the table stands beside the plot.
     """
 
     all: TradeoffsView
     at: int = 0
     cursor: int | None = None
-    whole: bool = True
+    zoomed: bool = True
 
     @property
     def plot(self) -> TradeoffPlot | None:
@@ -61,7 +61,7 @@ def arrange_tradeoffs(selection: TradeoffsSelection, area: Area) -> dict[str, Pa
     """Return the regions of the plot (or the bars), the table and the point under the cursor;
     without room the table is dropped first, then the point."""
     plot = selection.plot
-    if not selection.whole or plot is None:
+    if not selection.zoomed or plot is None:
         return {"plot": PanelRegion(0, 0, area.width, area.height)}
     below = 3 if area.boxed else 2
     below = below if area.height >= MIN_PLOT_ROWS + below else 0
@@ -131,7 +131,7 @@ def _render_plot(selection: TradeoffsSelection, plot: TradeoffPlot, area: Area) 
     room = replace(inside, height=_count_plot_rows(selection, inside.height))
     if plot.kind == "precisions":
         body = _render_listing(selection, plot, room).rows
-        body += _render_remarks(selection, plot, room, len(body)) if selection.whole else []
+        body += _render_remarks(selection, plot, room, len(body)) if selection.zoomed else []
     else:
         body = _build_plot(selection, plot, room).rows(selection.cursor)
     if room.height < inside.height and selection.point is not None:
@@ -155,7 +155,7 @@ def _render_listing(selection: TradeoffsSelection, plot: TradeoffPlot, area: Are
 
 def _count_plot_rows(selection: TradeoffsSelection, down: int) -> int:
     """Return the rows of the plot; in a corner the last row goes to the point under the cursor."""
-    takes = not selection.whole and selection.point is not None and down > MIN_PLOT_ROWS
+    takes = not selection.zoomed and selection.point is not None and down > MIN_PLOT_ROWS
     return down - 1 if takes else down
 
 
