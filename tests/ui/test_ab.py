@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from support.ab_sessions import Script, script
@@ -98,6 +99,15 @@ def test_a_bad_arm_claims_nothing() -> None:
         text(render_ab_verdict(ab_view, Area(80, 9, G)))
     )
     assert "2 NaN or Inf" in " ".join(text(render_ab_divergence(ab_view, Area(80, 3, G))))
+
+
+def test_before_outputs_are_compared_nothing_says_that_they_were_not() -> None:
+    made = script()
+    waits = dueled(made, ended=False).comparison
+    assert waits.difference.why == "comparing outputs…" and waits.rows[2][3] == "comparing"
+    assert dueled(made).comparison.difference.why == "outputs were not compared"
+    off = Script(msgspec.structs.replace(made.plan, fidelity_positions=0))
+    assert dueled(off, ended=False).comparison.difference.why == "outputs were not compared"
 
 
 def test_what_happens_before_the_first_block() -> None:

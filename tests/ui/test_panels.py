@@ -21,7 +21,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
 from txtop.ui.drawing.scrolling import compute_first_row
-from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
+from txtop.ui.drawing.spans import Row, clean, crop, fit, merge_cells, to_ascii, wrap
 from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import (
     cells,
@@ -218,6 +218,18 @@ def test_digits_keep_to_their_field() -> None:
             assert len(row) <= big_digits.DIGITS_WIDTH, text
         assert len(big_digits.draw_digits(text, Glyphs(), doubled=True)) == 6
     assert big_digits.draw_digits("312", Glyphs("ascii"))[1] == "312"
+
+
+def test_a_line_is_full_before_the_next_one_begins() -> None:
+    assert wrap("aaa bbb ccc", 7, 3) == ["aaa bbb", "ccc"]
+    assert wrap("aaa bbbbb ccc", 7, 3) == ["aaa", "bbbbb", "ccc"]
+    assert wrap("aaaaaaaaa bbb", 7, 3) == ["aaaaaaa", "aa bbb"]
+    assert wrap("aaa bbb ccc", 3, 2) == ["aaa", "bb…"]
+
+
+def test_neighbours_of_one_role_are_one_span() -> None:
+    cells = [("a", "text"), ("b", "text"), (" ", "muted"), ("c", "muted"), ("d", "text")]
+    assert merge_cells(cells) == [("ab ", "text"), ("c", "muted"), ("d", "text")]
 
 
 def test_a_filled_spark_starts_at_zero_and_leaves_holes() -> None:

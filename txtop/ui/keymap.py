@@ -82,7 +82,6 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("ctrl+c", "ctrl+c", "quit now", "app.interrupt", ("home", "matrix", "replay")),
 )
 
-
 PANEL_KEYS: dict[str, tuple[tuple[str, str], ...]] = {
     "cells": (("↑ ↓", "move"), ("enter", "open"), ("/", "find"), ("o", "order"), ("y", "copy")),
     "log": (("↑ ↓", "scroll"), ("/", "find"), ("w", "severity"), ("y", "copy")),

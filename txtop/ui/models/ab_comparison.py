@@ -26,8 +26,6 @@ from txtop.ui.models.ab_divergence import (
 
 # Beyond these the funnel drops the oldest looks but the first.
 MAX_LOOKS = 240
-
-
 FIDELITY_ROLES = {
     "lossless-like": "ok",
     "minor": "text",

@@ -13,9 +13,7 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text, wrap
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
-from txtop.ui.panels import (
-    requests,
-)
+from txtop.ui.panels import requests
 from txtop.ui.panels.base import FramedPanel
 
 FACTS_AT = 19
