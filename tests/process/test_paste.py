@@ -182,7 +182,7 @@ def test_a_paste_comes_in_pieces_and_is_cut_where_it_is_too_long(
         process.type("\x1b[H")
         process.wait_for("/ first \\x1b[20xthenyyy")
         process.type("\r")
-        process.wait_for("no session has these words")
+        process.wait_for("no matching session")
         assert not process.ended()
 
 
