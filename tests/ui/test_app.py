@@ -19,6 +19,7 @@ from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.ui.app import TxtopApp
 from txtop.ui.keymap import find_commands, list_commands
+from txtop.ui.models.view import View
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, ReplayStart, SideBySideMode
 from txtop.ui.screens.dialogs import ChoiceDialog, GoToDialog, HelpDialog, QuitDialog
 from txtop.ui.screens.home import HomeScreen
@@ -326,3 +327,17 @@ async def test_a_frame_that_comes_as_the_last_screen_goes_is_not_drawn(recording
         await until(pilot, lambda: app._exit)
     assert not app.screen_stack
     app.on_txtop_app_frame_ready()
+
+
+async def test_a_frame_waits_for_a_screen_that_has_no_panels_yet(running: Path) -> None:
+    async with opened(LiveMode(path=running, runner=lambda _: FakeRunner())) as (app, pilot):
+        await until(pilot, lambda: "gpt2" in text(app))
+        screen = app._build_screen(app.mode)
+        drawn: list[View] = []
+        screen.show = drawn.append
+        app.push_screen(screen)
+        app.frames._slot = View()  # type: ignore[union-attr]
+        app.on_txtop_app_frame_ready()
+        assert not drawn
+        await until(pilot, lambda: bool(drawn))
+        assert screen.is_mounted

@@ -230,7 +230,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     def on_txtop_app_frame_ready(self) -> None:
         """Draw the newest frame, unless the terminal has not taken the ones before.
 
-        Nor under a dialog: a screen that changes there is sent whole, every time.
+        Nor under a dialog, where a screen that changes is sent whole every time, nor on a screen
+        that has no panels yet.
         """
         if self.interrupts and not self.mode.going:
             self.leave()
@@ -240,7 +241,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             return
         driver = self._driver
         behind = isinstance(driver, TerminalDriver) and driver.backlog > MAX_PENDING_WRITES
-        if behind or isinstance(self.screen, ModalScreen):
+        if behind or isinstance(self.screen, ModalScreen) or not self.screen.is_mounted:
             self.set_timer(FRAME_RETRY_S, self.on_txtop_app_frame_ready)
             return
         frame = self.frames.take() if self.frames else None
