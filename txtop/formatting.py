@@ -55,11 +55,6 @@ def format_ms(value: float | None) -> str:
     return format_number(value)
 
 
-def format_seconds(value: float | None) -> str:
-    """Format seconds with two decimals, fewer from 100 s on."""
-    return format_number(value) if value is None or value >= 99.95 else f"{value:.2f}"
-
-
 def format_percent(value: float | None) -> str:
     """Format a percentage without decimals and without its sign."""
     return f"{value:.0f}" if value is not None and math.isfinite(value) else MISSING

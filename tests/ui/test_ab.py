@@ -246,7 +246,7 @@ def test_what_two_arms_write_is_shown_from_where_it_differs() -> None:
     lines = text(render_ab_divergence(ab_view, Area(120, 7, G, boxed=True)))
     assert "token 8 of 128" in lines[0] and "the common text" in lines[1]
     assert "one way" in lines[2] and lines[2].startswith("│ A") and "another way" in lines[3]
-    assert "KL 0.004" in lines[5] and "top-1 agrees 99.1 %" in lines[5] and "1.010x" in lines[5]
+    assert "KLD 0.004" in lines[5] and "top-1 agrees 99.1 %" in lines[5] and "1.010x" in lines[5]
     small = text(render_ab_divergence(ab_view, Area(80, 3, G)))
     assert small[1].startswith(" A ") and "one way" in small[1] and "another" in small[2]
     # The arm that stands first need not be the reference.

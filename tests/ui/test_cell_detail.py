@@ -84,7 +84,7 @@ def test_a_percentile_is_stated_from_as_many_iterations_as_it_needs() -> None:
         assert dict(figure.percentiles) == {50: summary.p50, 90: summary.p90, 99: None}
         assert summary.p90 is not None and summary.p99 is None
     rows = text(facts.render_metrics(of(state).metrics, 76, G))
-    assert all("from 662" in row for row in rows[1:])
+    assert all("after 662" in row for row in rows[1:])
 
 
 def test_figures_of_a_cell_that_runs() -> None:
@@ -93,7 +93,7 @@ def test_figures_of_a_cell_that_runs() -> None:
     assert (tokens.label, tokens.n, detail.iterations.counted) == ("tok/s", 8, 8)
     assert tokens.mean is not None and tokens.ci95 is not None
     assert dict(tokens.percentiles) == {50: None, 90: None, 99: None}
-    assert "from 11" in "\n".join(text(facts.render_metrics(detail.metrics, 76, G)))
+    assert "after 11" in "\n".join(text(facts.render_metrics(detail.metrics, 76, G)))
 
 
 # The load

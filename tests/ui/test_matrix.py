@@ -137,7 +137,7 @@ async def test_what_cannot_be_is_said_in_a_line_and_not_started(started: list[Pl
         await pilot.press("enter", "space")
         await until(pilot, lambda: "1 to measure" in text(app))
         await pilot.press("up", "plus", *"0", "enter")
-        await until(pilot, lambda: "--batch-sizes 0 is not between 1" in text(app))
+        await until(pilot, lambda: "batch 0 is not between 1" in text(app))
         assert builder.typed is not None
         await pilot.press("backspace", *"x!", "enter")
         await until(pilot, lambda: "is neither a number nor a range" in text(app))

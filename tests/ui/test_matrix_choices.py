@@ -16,7 +16,11 @@ from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan, expand_cells
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import crop
 from txtop.ui.models.matrix_choices import MatrixChoices
+from txtop.ui.panels.matrix_choices import KnobInput, render_matrix_choices
 
 
 def at(choices: MatrixChoices, name: str, text: str = "") -> MatrixChoices:
@@ -107,24 +111,41 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, expected: o
 @pytest.mark.parametrize(
     ("name", "typed", "message"),
     [
-        ("batch_sizes", "x", "--batch-sizes: 'x' is neither a number"),
-        ("batch_sizes", "0", "--batch-sizes 0 is not between"),
-        ("batch_sizes", "", "--batch-sizes needs a value"),
+        ("batch_sizes", "x", "batch: 'x' is neither a number"),
+        ("batch_sizes", "0", "batch 0 is not between"),
+        ("batch_sizes", "", "batch needs a value"),
         ("new_tokens", "8-1*2", "never ends or is empty"),
         ("models", "  ", "is not a valid model name"),
-        ("budget_s", "soon", "--budget: 'soon' is not a number of seconds"),
-        ("budget_s", "nan", "--budget 0 is not between"),
-        ("budget_s", "1e999", "--budget inf is not between"),
-        ("iterations", "0", "--iterations 0 is not between"),
+        ("budget_s", "soon", "budget: 'soon' is not a number of seconds"),
+        ("budget_s", "nan", "budget 0 is not between"),
+        ("budget_s", "1e999", "budget inf is not between"),
+        ("iterations", "0", "iterations 0 is not between"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_changes_nothing(
     name: str, typed: str, message: str
 ) -> None:
     choices = at(MatrixChoices(), name)
-    with pytest.raises(UsageError, match="^" + message if message.startswith("--") else message):
+    with pytest.raises(UsageError, match=message) as error:
         choices.take(typed)
+    assert "--" not in str(error.value)
     assert format_command(choices.to_run_options()) == "txtop run"
+
+
+def test_a_message_names_the_rows_and_not_the_options() -> None:
+    named = MatrixChoices().name_rows("--rate needs --scenario dynamic; --seed is not here")
+    assert named == "rate needs scenario dynamic; --seed is not here"
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_an_error_and_its_remedy_are_whole(width: int) -> None:
+    choices = at(MatrixChoices(), "batch_sizes")
+    with pytest.raises(UsageError) as error:
+        choices.take("zz")
+    typed = KnobInput("zz", error.value.cause, error.value.hint)
+    rows = render_matrix_choices(choices, typed, Area(width, 14, Glyphs()))
+    drawn = "\n".join("".join(text for text, _ in crop(row, width)) for row in rows)
+    assert error.value.cause in drawn and error.value.hint in drawn
 
 
 def test_nothing_chosen_of_a_knob_is_refused() -> None:

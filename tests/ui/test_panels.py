@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 
@@ -16,7 +17,7 @@ from txtop.plan.cell import Cell
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import events
-from txtop.ui.drawing import big_digits, charts
+from txtop.ui.drawing import big_digits, charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
@@ -175,6 +176,49 @@ def test_foreign_text_is_inert_and_keeps_its_columns(text: str) -> None:
     assert clean(cleaned) == cleaned
     assert cell_len(fit(text, 20)) == 20
     assert cell_len("".join(t for t, _ in crop([(text, "text"), (text, "bad")], 30))) == 30
+
+
+FIELDS = st.one_of(
+    st.text("ab 0123456789.,%x±⣿━…", max_size=12),
+    st.sampled_from(["p99 after 662", "[9.99, 69.1] 95 %", "✓ done", "±8.1 %", "~0.4 GiB", "3:34"]),
+)
+
+
+@given(st.lists(FIELDS, max_size=5), st.integers(1, 40))
+def test_a_row_that_loses_text_ends_in_a_mark_and_not_in_half_a_number(
+    fields: list[str], width: int
+) -> None:
+    whole = "".join(fields)
+    kept = "".join(text for text, _ in crop([(field, "text") for field in fields], width))
+    assert cell_len(kept) == width
+    lost = whole[width:].strip(" ⣿━")
+    if not lost:
+        assert kept.rstrip() == whole[:width].rstrip()
+        return
+    kept = kept.rstrip()
+    assert kept.endswith("…") and whole.startswith(kept[:-1])
+    number = re.search(r"[0-9][0-9.,]*$", kept[:-1])
+    if number is not None:
+        assert re.match(re.escape(number[0]) + r"(?![0-9]|[.,][0-9]|%)", whole[number.start() :])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mark_is_drawn_in_the_glyphs_of_the_terminal(
+    mode: GlyphMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(glyphs, "_current", Glyphs(mode))
+    row = crop([("p99 after ", "text"), ("662", "muted")], 12)
+    assert "".join(text for text, _ in row).rstrip() == "p99 after" + Glyphs(mode)("…")
+
+
+@pytest.mark.parametrize("width", range(6, 40))
+def test_the_needs_of_percentiles_are_whole_or_marked(width: int) -> None:
+    wanted = {"11", "64", "662"}
+    for name in ("measuring", "warming", "open end"):
+        view = views()[name].hero
+        rows = [merge_spans(row, width) for row in [hero.render_itl(view, width, Glyphs())]]
+        text = "".join(part for row in rows for part, _ in row)
+        assert set(re.findall(r"after (\d+)", text)) <= wanted, text
 
 
 @pytest.mark.fault(18)

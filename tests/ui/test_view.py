@@ -101,12 +101,12 @@ def test_sparks_move_while_tokens_are_generated() -> None:
 
 
 def test_percentiles_wait_for_their_floors() -> None:
-    assert dict(build_view(told(ONE, 6)).hero.itl)["p50"] == "after 11 runs (3 so far)"
+    assert dict(build_view(told(ONE, 6)).hero.itl)["p50"] == "after 11 (3 so far)"
     later = dict(build_view(told(ONE, 15)).hero.itl)
     assert later["p50"][0].isdigit()
     assert (later["p90"], later["p99"]) == (
-        "after 64 runs (12 so far)",
-        "after 662 runs (12 so far)",
+        "after 64 (12 so far)",
+        "after 662 (12 so far)",
     )
 
 

@@ -45,7 +45,8 @@ class ServedRequests:
     def update_status(self, status: events.ServerStatus, at_ns: int) -> None:
         """Store the server's latest status; `at_ns` is on the session's clock."""
         self.status, self.status_at_ns = status, at_ns
-        if status.kv_used is not None:
+        # Zero is a server between requests: it does not tell what they took.
+        if status.kv_used:
             self.kv_most = max(self.kv_most or 0.0, status.kv_used)
 
 

@@ -63,7 +63,8 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     ESCAPE_TO_MINIMIZE = False
     NOTIFICATION_TIMEOUT = 4
     CSS = """
-    ToastRack { margin: 0 0 1 0; }
+    ToastRack { margin: 0 0 1 0; overflow-y: hidden; }
+    HomeScreen ToastRack { margin: 0 0 2 0; }
     Toast {
         width: auto; max-width: 78; margin: 0; padding: 0 1; border: none;
         background: $panel; color: $foreground;

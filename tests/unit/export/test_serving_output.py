@@ -128,6 +128,20 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
     assert not any("iterations" in line for line in lines if line.startswith("gpt2 fp32 dynamic"))
 
 
+def test_a_cache_that_was_never_seen_in_use_has_no_share() -> None:
+    session = state()
+    served_cell = session.cells["c002"].served
+    idle = events.ServerStatus(t_ns=0, cell="c002", waiting=0, slots=8, kv_used=0.0)
+    served_cell.update_status(idle, 0)
+    assert "KV %" not in dict(serving_table.list_serving_columns(session))
+    busy = msgspec.structs.replace(idle, kv_used=0.25, running=[(0, 1, 4)])
+    served_cell.update_status(busy, 1)
+    served_cell.update_status(idle, 2)
+    names = [name for name, _ in serving_table.list_serving_columns(session)]
+    row = serving_table.build_serving_rows(session, FinalMetrics())[0]
+    assert dict(zip(names, row, strict=True))["KV %"] == "25.0"
+
+
 def test_a_session_of_batches_has_one_table() -> None:
     session = fold_all(streams.stream())
     assert (

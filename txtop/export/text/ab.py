@@ -114,8 +114,11 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
     if event.cosine_pooled is not None:
         figures.append(f"pooled {event.cosine_pooled:.5f}")
     if event.written:
-        place = f"at token {event.divergence + 1}" if event.divergence is not None else "nowhere"
-        figures.append(f"first difference {place} of {event.written}")
+        figures.append(
+            f"no difference in {event.written} tokens"
+            if event.divergence is None
+            else f"first difference at token {event.divergence + 1} of {event.written}"
+        )
     if figures:
         where = f"over {event.positions:,} positions"
         lines.append(f"{other} against {reference} {where}: {', '.join(figures)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -10,7 +11,7 @@ from typing import Literal
 from rich.cells import get_character_cell_size
 
 from txtop.sanitise import sanitise
-from txtop.ui.drawing.glyphs import ASCII_FALLBACKS
+from txtop.ui.drawing.glyphs import ASCII_FALLBACKS, adapt_text
 
 Span = tuple[str, str]
 Row = list[Span]
@@ -18,6 +19,14 @@ Align = Literal["left", "right"]
 MIN_ENDS_GAP = 2
 # Characters that join with a neighbour: terminals disagree about the width of the pair.
 _JOINERS = ((0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF))
+
+_NUMBER_AT_END = re.compile(r"[±~+-]?[0-9.,:]*$")
+# What may come after a part of a number: more of it, or its unit.
+_GOES_ON = re.compile(r"\w|%|[.,:][0-9]")
+# Braille, frames, blocks and signs, with their forms in ASCII: half of a drawing misleads nobody.
+_DRAWN = frozenset(
+    " •" + "".join(map(chr, [*range(0x2500, 0x2600), *range(0x2800, 0x2900)])) + ":-=+*#|~^"
+)
 
 
 @lru_cache(maxsize=8192)
@@ -55,30 +64,44 @@ def measure_text(text: str) -> int:
     return sum(map(get_character_cell_size, text))
 
 
-def cut(text: str, width: int, mark: str = "…") -> str:
-    """Cut a clean text to `width` columns; `mark` ends a text that was cut."""
+def cut(text: str, width: int, mark: str | None = None) -> str:
+    """Cut a clean text to `width` columns; `mark` ends a text that was cut.
+
+    The mark is `…` in this terminal's glyphs if None is given. Before a mark no number is cut:
+    a part of a number reads as another number.
+    """
     if measure_text(text) <= width:
         return text
+    mark = adapt_text("…") if mark is None else mark
     room = width - measure_text(mark)
     if room < 0:
-        mark, room = "", max(0, width)
-    kept, used = [], 0
-    for character in text:
+        return mark[: max(0, width)]
+    kept = _take_columns(text, room)
+    if mark:
+        if _GOES_ON.match(text, len(kept)):
+            kept = _NUMBER_AT_END.sub("", kept)
+        kept = kept.rstrip()
+    return kept + mark
+
+
+def _take_columns(text: str, width: int) -> str:
+    """Return the characters of a clean text that `width` columns hold."""
+    used = 0
+    for i, character in enumerate(text):
         used += get_character_cell_size(character)
-        if used > room:
-            break
-        kept.append(character)
-    return "".join(kept) + mark
+        if used > width:
+            return text[:i]
+    return text
 
 
-def fit(text: str, width: int, align: Align = "left", mark: str = "…") -> str:
+def fit(text: str, width: int, align: Align = "left", mark: str | None = None) -> str:
     """Clean `text` and pad or cut it to exactly `width` columns."""
     text = cut(clean(text), max(0, width), mark)
     space = " " * (max(0, width) - measure_text(text))
     return space + text if align == "right" else text + space
 
 
-def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
+def wrap(text: str, width: int, most: int, mark: str | None = None) -> list[str]:
     """Wrap `text` into at most `most` lines, at spaces if possible; the last line is cut."""
     left = clean(text).strip()
     lines: list[str] = []
@@ -99,23 +122,32 @@ def measure_row(row: Row) -> int:
 
 
 def crop(row: Row, width: int) -> Row:
-    """Cut a row to `width` columns and pad it with spaces to exactly that."""
-    kept: Row = []
-    left = max(0, width)
-    for text, role in row:
-        text = clean(text)
-        wide = measure_text(text)
-        if wide > left:
-            text = fit(text, left, mark="")
-            wide = left
-        if text:
-            kept.append((text, role))
-        left -= wide
-        if left <= 0:
-            break
+    """Cut a row to `width` columns and pad it with spaces to exactly that.
+
+    A row that loses text ends in `…`, as `cut` does it; drawings and spaces are cut without it.
+    """
+    width = max(0, width)
+    cells = [(clean(text), role) for text, role in row]
+    if sum(measure_text(text) for text, _ in cells) > width:
+        cells = _shorten(cells, width)
+    kept = [(text, role) for text, role in cells if text]
+    left = width - sum(measure_text(text) for text, _ in kept)
     if left > 0:
         kept.append((" " * left, kept[-1][1] if kept else "text"))
     return kept
+
+
+def _shorten(cells: Row, width: int) -> Row:
+    whole = "".join(text for text, _ in cells)
+    kept = _take_columns(whole, width)
+    if not all(character in _DRAWN for character in whole[len(kept) :]):
+        kept = cut(whole, width)
+    shortened: Row = []
+    taken = 0
+    for text, role in cells:
+        shortened.append((kept[taken : taken + len(text)], role))
+        taken += len(text)
+    return shortened
 
 
 def join_ends(left: Row, right: Row, width: int) -> Row:

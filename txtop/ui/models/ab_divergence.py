@@ -70,7 +70,7 @@ def _build_figures(output: Fidelity) -> tuple[tuple[str, str], ...]:
     if output.kld is not None:
         distance = fidelity.get_kld_above_floor(output)
         figures.append(
-            ("KL", "at the floor" if distance is None else fidelity.format_short(distance))
+            ("KLD", "at the floor" if distance is None else fidelity.format_short(distance))
         )
     if output.top1 is not None and output.positions:
         figures.append(("top-1 agrees", f"{format_share(output.top1 / output.positions, 1)}"))

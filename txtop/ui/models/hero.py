@@ -297,7 +297,7 @@ def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ..
             name,
             formatting.format_ms(v)
             if v is not None
-            else f"after {PERCENTILE_FLOORS[int(name[1:])]} runs ({n} so far)",
+            else f"after {PERCENTILE_FLOORS[int(name[1:])]} ({n} so far)",
         )
         for name, v in cache.compute_itl_percentiles(cell)
     )
@@ -308,9 +308,9 @@ def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:
     if cell.load is None:
         return ()
     phases = [
-        (p, formatting.format_seconds(s)) for p, s in label_load_phases(cell.load) if s >= 0.005
+        (p, formatting.format_number(s)) for p, s in label_load_phases(cell.load) if s >= 0.005
     ]
-    return (("load", formatting.format_seconds(cell.load.load_s)), *phases)
+    return (("load", formatting.format_number(cell.load.load_s)), *phases)
 
 
 def label_load_phases(load: events.ModelLoaded) -> tuple[tuple[str, float], ...]:

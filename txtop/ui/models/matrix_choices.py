@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +23,7 @@ InputKind = Literal["", "names", "numbers", "whole", "seconds"]
 BUDGETS_S = (10.0, 30.0, 60.0, 120.0)
 DEFAULT_BUDGET_S = 30.0
 MAX_VALUE_CHARACTERS = 60
+_OPTION = re.compile(r"--[a-z-]+")
 _SIZES = ("model", "precision", "attention", "batch_size", "sequence_length", "new_tokens")
 _WORK = tuple(knobs.BY_FIELD[name] for name in _SIZES)
 _BESIDE = knobs.order_knobs(first=("threads", "device"), without=_SIZES)
@@ -86,7 +88,7 @@ class KnobChoice:
     def read(self, typed: str) -> list[ChoiceValue]:
         """Parse the values that were typed.
 
-        Raises `UsageError`.
+        Raises `UsageError`, which names the row.
         """
         parts = typed.replace(",", " ").split()
         values: list[ChoiceValue] = []
@@ -95,25 +97,25 @@ class KnobChoice:
                 limits.check_model_name(typed.strip())
                 return [typed.strip()]
             case "numbers":
-                values = list(parse_numbers(self.option, parts) or ())
+                values = list(parse_numbers(self.label, parts) or ())
             case "whole":
-                values = list(parse_numbers(self.option, parts[:1]) or ())
+                values = list(parse_numbers(self.label, parts[:1]) or ())
             case _:
-                values = [_parse_seconds(self.option, typed)]
+                values = [_parse_seconds(self.label, typed)]
         if not values:
-            raise UsageError(f"{self.option} needs a value")
+            raise UsageError(f"{self.label} needs a value")
         for value in values:
             if isinstance(value, int):
-                limits.check_integer(self.option, value)
+                limits.check_integer(self.label, value)
         return values
 
 
-def _parse_seconds(option: str, typed: str) -> float:
+def _parse_seconds(label: str, typed: str) -> float:
     try:
         seconds = float(typed.strip().removesuffix("s"))
     except ValueError:
-        raise UsageError(f"{option}: {typed.strip()[:40]!a} is not a number of seconds") from None
-    limits.check_seconds(option, seconds if seconds == seconds else 0.0, 86_400)
+        raise UsageError(f"{label}: {typed.strip()[:40]!a} is not a number of seconds") from None
+    limits.check_seconds(label, seconds if seconds == seconds else 0.0, 86_400)
     return seconds
 
 
@@ -183,6 +185,11 @@ class MatrixChoices:
     def named(self, name: str) -> KnobChoice:
         """Return the knob with that name."""
         return next(knob for knob in self.knobs if knob.name == name)
+
+    def name_rows(self, error: str) -> str:
+        """Replace the options in a message by the labels of their rows."""
+        labels = {knob.option: knob.label for knob in self.knobs}
+        return _OPTION.sub(lambda option: labels.get(option[0], option[0]), error)
 
     def move(self, down: int = 0, right: int = 0) -> None:
         """Move the cursor, not beyond the ends."""

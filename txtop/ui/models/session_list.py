@@ -84,7 +84,7 @@ class SessionList:
         by_path = {item.path: item for item in self.listed}
         marked = [by_path[path] for path in self.marked]
         if len(marked) < MAX_MARKED:
-            return "mark two sessions with space, then press c to compare"
+            return "mark two sessions with space first"
         running = next((item for item in marked if item.stage == "running"), None)
         if running is not None:
             return f"{running.label} is running: it is compared when it has ended"

@@ -10,7 +10,7 @@ from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, crop, fit, merge_cells
+from txtop.ui.drawing.spans import Row, crop, fit, measure_row, merge_cells
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView, share_scale
 from txtop.ui.panels import hero
@@ -54,15 +54,27 @@ def _render_subtitle(arm: ABArmView, role: str, g: Glyphs) -> Row:
     return [(g(text), style) for text, style in arm.hero.subtitle]
 
 
-def _render_rate(arm: ABArmView, role: str, g: Glyphs) -> Row:
+def _render_rate(arm: ABArmView, role: str, width: int, g: Glyphs) -> Row:
     top = arm.hero
     text, unit = hero.format_hero_number(top)
     number = "bad" if top.number_role == "bad" else role if top.value else "muted"
-    row: Row = [(" ", "text"), (g(text), f"{number}.bold")]
-    row.append((f" {unit}   ", "text"))
-    if top.half:
-        row.append((f"{g(top.half)}   ", "text"))
-    return [*row, (f"{g(top.mark)} {g(top.word)}", top.role)]
+    start: Row = [(" ", "text"), (g(text), f"{number}.bold"), (f" {unit}", "text")]
+    half: Row = [(g(top.half), "text")] if top.half else []
+    word: Row = [(f"{g(top.mark)} {g(top.word)}", top.role)]
+    return _join_fields([start, half, word], width)
+
+
+def _join_fields(fields: list[Row], width: int) -> Row:
+    """Join fields with three spaces, or one if that is too wide; drop the last that do not fit."""
+    fields = [field for field in fields if field]
+    wide = sum(map(measure_row, fields))
+    gap = " " * (3 if wide + 3 * (len(fields) - 1) <= width else 1)
+    row: Row = []
+    for field in fields:
+        if row and measure_row(row) + len(gap) + measure_row(field) > width:
+            break
+        row += [(gap, "text"), *field] if row else field
+    return row
 
 
 def _render_tall(
@@ -76,7 +88,7 @@ def _render_tall(
     room = max(1, area.height - len(below) - 4)
     return [
         [],
-        _render_rate(mine, ARM_ROLES[side], g),
+        _render_rate(mine, ARM_ROLES[side], area.width, g),
         [],
         *_render_chart(scaled, other, side, area.width, room, g),
         [],
@@ -88,22 +100,33 @@ def _render_flat(
     mine: ABArmView, other: ABArmView, scaled: HeroView, side: int, area: Area
 ) -> list[Row]:
     g = area.glyphs
-    latencies: Row = []
-    for metric in mine.hero.rows[:2]:
-        latencies += [(f"{metric.label}  ", "muted"), (g(metric.value), "text.bold")]
-        latencies.append((f" {metric.unit}   ", "muted"))
+    latencies: list[Row] = [
+        [
+            (f"{metric.label}  ", "muted"),
+            (g(metric.value), "text.bold"),
+            (f" {metric.unit}", "muted"),
+        ]
+        for metric in mine.hero.rows[:2]
+    ]
     label, value = mine.memory
-    beside: Row = [
-        (f"{label.removeprefix('peak ')}  ", "muted"),
-        (g(value), "text.bold"),
-        (" GiB   ", "muted"),
+    beside: list[Row] = [
+        [
+            (f"{label.removeprefix('peak ')}  ", "muted"),
+            (g(value), "text.bold"),
+            (" GiB", "muted"),
+        ]
     ]
     if mine.hero.itl:
         name, stated = mine.hero.itl[-1]
-        beside.append((f"{name}  {stated.partition(',')[0]}", "muted"))
+        beside.append([(f"{name} {stated.partition(' (')[0]}", "muted")])
     room = max(1, area.height - 3)
     chart = _render_chart(scaled, other, side, area.width, room, g)
-    return [_render_rate(mine, ARM_ROLES[side], g), *chart, latencies, beside]
+    return [
+        _render_rate(mine, ARM_ROLES[side], area.width, g),
+        *chart,
+        _join_fields(latencies, area.width),
+        _join_fields(beside, area.width),
+    ]
 
 
 def _render_chart(

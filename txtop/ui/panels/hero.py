@@ -10,7 +10,7 @@ from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text, wrap
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, measure_text, wrap
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
@@ -142,9 +142,8 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
         return rows
     first = [(fit(unit, FACT_WIDTH), "text"), *word]
     sure = (fit(g(view.half), FACT_WIDTH), "text.bold")
-    interval = view.interval
-    if measure_text(interval) > width - FACT_WIDTH:
-        interval = interval.removesuffix(" 95 %")
+    intervals = (view.interval, view.interval.removesuffix(" 95 %"), "")
+    interval = next((form for form in intervals if measure_text(form) <= width - FACT_WIDTH), "")
     beside: Row = [sure, (view.why or interval, _choose_reason_role(view))]
     if not view.half:
         beside = [(fit("", FACT_WIDTH), "text"), (g(view.why), _choose_reason_role(view))]
@@ -237,24 +236,25 @@ def render_itl(view: HeroView, width: int, g: Glyphs) -> Row:
         row = _render_value(
             "ITL p50", formatting.PENDING if view.waits else formatting.MISSING, "ms", g
         )
-        return [*row, ("  ", "text"), *_render_needed("", first[1])]
+        row.append(("  ", "text"))
+        return [*row, *_render_needed("", first[1], width - measure_row(row))]
     row = _render_value("ITL p50", first[1], "ms", g)
     row.append(("  ", "text"))
     for i, (name, value) in enumerate(others):
         if not value.startswith("after"):
             row += [(f"{name} ", "muted"), (fit(value, 9), "text.bold")]
-        elif i < len(others) - 1 or width < 60:
-            row.append((fit(f"{name} {value.partition(' runs')[0]}", 13), "muted"))
+        elif i < len(others) - 1:
+            row.append((fit(f"{name} {value.partition(' (')[0]}", 13) + " ", "muted"))
         else:
-            row += _render_needed(f"{name} ", value)
+            row += _render_needed(f"{name} ", value, width - measure_row(row))
     return row
 
 
-def _render_needed(name: str, value: str) -> Row:
-    """Render `p99 after 662 runs (136 so far)`, with the count so far in plain text."""
-    floor, bracket, rest = value.partition("(")
+def _render_needed(name: str, value: str, room: int) -> Row:
+    """Render `p99 after 662 (136 so far)`; the count so far, in plain text, if there is room."""
+    floor, bracket, rest = value.partition(" (")
     count, _, ending = rest.partition(" ")
-    if not bracket:
+    if not bracket or len(name) + len(value) > room:
         return [(f"{name}{floor}", "muted")]
     return [(f"{name}{floor}{bracket}", "muted"), (count, "text"), (f" {ending}", "muted")]
 

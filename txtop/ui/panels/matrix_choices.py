@@ -34,10 +34,11 @@ HINTS = {
 
 @dataclass(frozen=True)
 class KnobInput:
-    """The text being typed for the knob under the cursor, and its error."""
+    """The text being typed for the knob under the cursor, its error, and the remedy."""
 
     text: str
     wrong: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,10 @@ def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area:
         else _render_row(knob, i == choices.at, inside.width, g)
         for i, knob in enumerate(choices.knobs[first : first + inside.height], start=first)
     ]
-    hint = cut(clean(g(_describe_knob(choices.knob))), max(0, area.width - TITLE_WIDTH), g("…"))
-    return draw_frame("what to measure", [(hint, "muted")], body, area)
+    remedy = typed.hint if typed is not None else ""
+    hint = clean(g(remedy or _describe_knob(choices.knob)))
+    hint = cut(hint, max(0, area.width - TITLE_WIDTH), g("…"))
+    return draw_frame("what to measure", [(hint, "warn" if remedy else "muted")], body, area)
 
 
 def _describe_knob(knob: KnobChoice) -> str:

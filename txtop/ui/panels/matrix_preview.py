@@ -38,7 +38,8 @@ LABEL_WIDTH = 8
 ROOMY_ROWS = 8
 MAX_SENTENCE_LINES = 4
 PROCESS = formatting.format_gib(PROCESS_BYTES, "~")
-MEMORY_BASIS = f"weights + KV cache only, without {PROCESS} GiB for the process"
+MEMORY_PARTS = "weights + KV cache only"
+MEMORY_BASIS = f"{MEMORY_PARTS}, without {PROCESS} GiB for the process"
 
 
 def classify_cell(cell: CellPreview, free_memory: FreeMemory) -> str:
@@ -196,7 +197,9 @@ def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
         ],
         *_wrap_sentence(preview.time.basis, area.width - LABEL_WIDTH, g, "muted", LABEL_WIDTH),
         [(fit("memory", LABEL_WIDTH), "muted"), *memory],
-        [(f"{' ' * LABEL_WIDTH}{where}: {MEMORY_BASIS}", "muted")],
+        *_wrap_sentence(
+            f"{where}: {MEMORY_BASIS}", area.width - LABEL_WIDTH, g, "muted", LABEL_WIDTH
+        ),
         [],
     ]
     if preview.error:
@@ -216,7 +219,10 @@ def _render_tight(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -
         ]
     else:
         memory, where = _render_memory(preview, free_memory, g)
-        needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {MEMORY_BASIS}", "muted")]
+        needs: Row = [("memory ", "muted"), *memory]
+        forms = (f"   {where}: {MEMORY_BASIS}", f"   {where}: {MEMORY_PARTS}", f"   {where}")
+        room = area.width - measure_row(needs)
+        needs.append((next((form for form in forms if len(form) <= room), ""), "muted"))
         rows = [[(preview.time.basis, "muted")], *([needs] if area.height >= 4 else [])]
     return [*rows, *render_command(preview.command, area.width, g)][: area.height]
 

@@ -27,7 +27,7 @@ MARKS = {
     "failed": ("✗", "bad", "failed"),
     "cut off": ("✗", "bad", "cut off"),
 }
-INCOMPLETE_MARK = ("▲", "warn", "")
+INCOMPLETE_MARK, EMPTY_MARK = ("▲", "warn", ""), ("✗", "bad", "")
 
 
 def render_session_list(sessions: SessionList, typing: bool, now_s: float, area: Area) -> list[Row]:
@@ -74,7 +74,8 @@ def _render_line(
     item: ListedSession, selected: bool, place: int | None, now_s: float, width: int, g: Glyphs
 ) -> Row:
     whole = item.stage != "done" or item.cells_ok == item.cells_total
-    sign, role, word = MARKS[item.stage] if whole else INCOMPLETE_MARK
+    incomplete = INCOMPLETE_MARK if item.cells_ok else EMPTY_MARK
+    sign, role, word = MARKS[item.stage] if whole else incomplete
     done = word or f"{item.cells_ok}/{item.cells_total}"
     when = "demo" if item.bundled else format_when(item.wall_s, now_s)
     room = max(0, width - CELLS_WIDTH - WHEN_WIDTH - LEAD_WIDTH)

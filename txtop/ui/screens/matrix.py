@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -251,7 +252,8 @@ class MatrixScreen(PanelScreen[HomeFrame]):
             try:
                 self.choices.take(self.typed.text)
             except UsageError as error:
-                self._set_typed(matrix_choices.KnobInput(self.typed.text, str(error)))
+                wrong = matrix_choices.KnobInput(self.typed.text, error.cause, error.hint)
+                self._set_typed(wrong)
                 return
             self._update_preview()
         self._set_typed(None)
@@ -296,9 +298,10 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def _update_preview(self) -> None:
         self.skip = 0
-        self.forecast = build_matrix_preview(
+        forecast = build_matrix_preview(
             self.choices.to_run_options(), self._past, self.mode.session_dir
         )
+        self.forecast = replace(forecast, error=self.choices.name_rows(forecast.error))
 
     def _tick(self) -> None:
         for panel in self.query(MatrixWidget):

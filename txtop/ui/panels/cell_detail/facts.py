@@ -31,19 +31,38 @@ def render_metrics(metrics: Sequence[DetailMetric], width: int, g: Glyphs) -> li
         return [[("no figures yet", "muted")]]
     left = width - NAME_WIDTH - MEAN_WIDTH - UNIT_WIDTH - HALF_INTERVAL_WIDTH
     names = next((figure.percentiles for figure in metrics if figure.percentiles), ())
-    count = min(len(names), max(0, left // PERCENTILE_WIDTH))
-    interval = INTERVAL_WIDTH if left - count * PERCENTILE_WIDTH >= INTERVAL_WIDTH else 0
+    percentiles: dict[int, int] = {}
+    for p, _ in names:
+        if left < _measure_percentile(p):
+            break
+        percentiles[p] = _measure_percentile(p)
+        left -= percentiles[p]
+    interval = INTERVAL_WIDTH if left >= INTERVAL_WIDTH else 0
     head = (
         " " * NAME_WIDTH
         + fit("mean", MEAN_WIDTH, "right")
         + " " * (UNIT_WIDTH + HALF_INTERVAL_WIDTH)
     )
     head += fit("95 %" if interval else "", interval, "right")
-    head += "".join(fit(f"p{p}", PERCENTILE_WIDTH, "right") for p, _ in names[:count])
-    return [[(head, "muted")], *(_render_metric(metric, count, interval, g) for metric in metrics)]
+    head += "".join(fit(f"p{p}", wide, "right") for p, wide in percentiles.items())
+    return [
+        [(head, "muted")],
+        *(_render_metric(metric, percentiles, interval, g) for metric in metrics),
+    ]
 
 
-def _render_metric(metric: DetailMetric, count: int, interval: int, g: Glyphs) -> Row:
+def _format_floor(p: int) -> str:
+    return f"after {PERCENTILE_FLOORS[p]}"
+
+
+def _measure_percentile(p: int) -> int:
+    """Return the width of a column, with a space before its floor."""
+    return max(PERCENTILE_WIDTH, 1 + len(_format_floor(p)))
+
+
+def _render_metric(
+    metric: DetailMetric, percentiles: dict[int, int], interval: int, g: Glyphs
+) -> Row:
     row: Row = [(fit(metric.label, NAME_WIDTH), "muted")]
     if metric.mean is None:
         return [*row, (g(metric.note or formatting.MISSING), "muted")]
@@ -66,9 +85,11 @@ def _render_metric(metric: DetailMetric, count: int, interval: int, g: Glyphs) -
     if interval:
         low_high = formatting.format_interval(metric.ci95).removesuffix(" 95 %")
         row.append((fit(low_high, interval, "right"), "text"))
-    for p, stated in metric.percentiles[:count]:
-        content = f"from {PERCENTILE_FLOORS[p]}" if stated is None else value(stated)
-        row.append((fit(content, PERCENTILE_WIDTH, "right"), "muted" if stated is None else "text"))
+    for p, stated in metric.percentiles:
+        if p in percentiles:
+            content = _format_floor(p) if stated is None else value(stated)
+            role = "muted" if stated is None else "text"
+            row.append((fit(content, percentiles[p], "right"), role))
     return row
 
 

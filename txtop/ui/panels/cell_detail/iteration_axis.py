@@ -56,7 +56,7 @@ def render_axis_rule(view: IterationsView, axis: IterationAxis, g: Glyphs) -> Ro
 def format_axis_ticks(view: IterationsView, axis: IterationAxis) -> str:
     """Format as many iteration numbers as fit, from 1 on, and the load time."""
     line = [" "] * (axis.lead + axis.body)
-    took = formatting.format_seconds(view.lead_s)
+    took = formatting.format_number(view.lead_s)
     load = next((f for f in (f"load {took} s", f"{took} s", "load") if len(f) < axis.lead), "")
     line[: len(load)] = load
     if axis.body <= 0:

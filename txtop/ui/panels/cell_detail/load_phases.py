@@ -18,7 +18,7 @@ def render_load_time(view: LoadPhasesView, g: Glyphs) -> Row:
     """Render the total load time, marked if another cell shared it."""
     if view.load_s is None:
         return []
-    row: Row = [(formatting.format_seconds(view.load_s), "text"), (" s", "muted")]
+    row: Row = [(formatting.format_number(view.load_s), "text"), (" s", "muted")]
     return [("shared ", "text"), *row] if view.shared else row
 
 
@@ -73,7 +73,7 @@ def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> 
     rows: list[Row] = [[]]
     used = 0
     for i, (name, seconds) in enumerate(parts):
-        took = formatting.format_seconds(seconds)
+        took = formatting.format_number(seconds)
         sign, name = get_series_sign(i, g), clean(name)
         wide = measure_text(sign) + 1 + measure_text(name) + 1 + len(took) + 3
         if used and used + wide - 3 > width:
