@@ -59,7 +59,7 @@ def delete(
     if not yes and not _confirm_deletion(names):
         raise UsageError("nothing was deleted", "--yes deletes without a question")
     freed = sum(map(manage.delete_session, dict.fromkeys(paths)))
-    print(f"txtop: {freed / 1e6:,.1f} MB are free", file=sys.stderr)
+    print(f"txtop: {freed / 1e6:,.1f} MB freed", file=sys.stderr)
     return 0
 
 
