@@ -34,10 +34,15 @@ def config(
             raise UsageError(f"{settings.get_settings_path()} is there", "txtop config prints it")
         print(written)
         return 0
-    from txtop.ui.drawing.themes import find_theme_problems
+    import msgspec
+
+    from txtop.ui.drawing.themes import find_theme_problems, list_themes
 
     own = settings.load_settings()
     for problem in find_theme_problems(own.theme):
         print(f"txtop: {sanitise(problem)}", file=sys.stderr)
+    if own.theme is not None and own.theme not in list_themes():
+        print("txtop: the setting theme is left out", file=sys.stderr)
+        own = msgspec.structs.replace(own, theme=None)
     print(settings.render_settings(own), end="")
     return 0

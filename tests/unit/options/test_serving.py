@@ -252,7 +252,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe1,2\n")
     cause, hint = refused(serving_options("dynamic", lengths=str(path)))
     assert cause.startswith(f"--lengths {path}: it is not UTF-8 text")
-    assert hint == ""
+    assert hint == "a text file of lines prompt,new"
 
 
 @pytest.mark.parametrize(
