@@ -31,9 +31,9 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
     ("line", "message"),
     [
         ("run --modles gpt2", "--models"),
-        ("run --preset quik", 'did you mean quick?'),
-        ("run --precisions fp3", 'did you mean fp32?'),
-        ("run --attention spda", 'did you mean sdpa?'),
+        ("run --preset quik", "did you mean quick?"),
+        ("run --precisions fp3", "did you mean fp32?"),
+        ("run --attention spda", "did you mean sdpa?"),
         ("rnu", "did you mean run"),
         ("run --models", "--models needs at least one value"),
         ("run --iterations 5 --budget 10", "contradict"),
@@ -314,7 +314,9 @@ def test_without_a_terminal_every_screen_is_plain_lines(
 @pytest.mark.parametrize("line", ["show gpt2-precisions", "--help", "--version", "run --help"])
 def test_output_that_nothing_takes_is_one_line(line: str) -> None:
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*TXTOP, *line.split()], stdout=full, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(
+            [*TXTOP, *line.split()], stdout=full, stderr=subprocess.PIPE, text=True
+        )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "free some space" in done.stderr
 

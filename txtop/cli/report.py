@@ -15,7 +15,9 @@ def report(
     *,
     output: Annotated[
         str | None,
-        Parameter(allow_leading_hyphen=True, help="a file; - is standard output; default NAME.html"),
+        Parameter(
+            allow_leading_hyphen=True, help="a file; - is standard output; default NAME.html"
+        ),
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:

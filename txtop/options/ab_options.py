@@ -48,9 +48,9 @@ else:
 class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
-    margin: Annotated[str, Parameter(help="smallest difference that matters, as 1% or 0.01; default 2%")] = (
-        f"{DEFAULT_MARGIN:.0%}"
-    )
+    margin: Annotated[
+        str, Parameter(help="smallest difference that matters, as 1% or 0.01; default 2%")
+    ] = f"{DEFAULT_MARGIN:.0%}"
     budget: Annotated[
         float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
     ] = None

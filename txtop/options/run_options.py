@@ -145,7 +145,8 @@ class CommonOptions:
         PresetName | None, Parameter(group=WHAT, help="a plan with a name; options override it")
     ] = None
     scale: Annotated[
-        PresetScale | None, Parameter(group=WHAT, help="smoke: a preset within a minute; default full")
+        PresetScale | None,
+        Parameter(group=WHAT, help="smoke: a preset within a minute; default full"),
     ] = None
     allow_pickles: Annotated[
         bool | None, Parameter(group=WHAT, help="read pickled weights, which can run code")

@@ -68,9 +68,7 @@ def _expand_servings(scenario: Scenario, options: ServingOptions) -> Iterator[Se
 
 def _build_base(options: ServingOptions) -> Serving:
     given: dict[str, object] = {
-        name: value
-        for name in _NUMBERS
-        if (value := getattr(options, name)) is not None
+        name: value for name in _NUMBERS if (value := getattr(options, name)) is not None
     }
     for name, value in given.items():
         _check_bounds(name, value)
