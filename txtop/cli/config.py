@@ -15,7 +15,7 @@ def config(
     path: Annotated[bool, Parameter(help="print where the file lives instead")] = False,
     init: Annotated[bool, Parameter(help="write the file if there is none yet")] = False,
 ) -> int:
-    """Print the settings that hold, as a file with the other keys and their defaults as comments."""
+    """Print the settings that hold as a file, with the other keys' defaults as comments."""
     from txtop import settings
     from txtop.sanitise import sanitise
 

@@ -203,7 +203,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 def test_a_binary_file_is_no_plan(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="plan.toml: it is not UTF-8 text: a TOML file"):
+    with pytest.raises(UsageError, match=r"plan\.toml: it is not UTF-8 text: a TOML file"):
         plan_file.read_plan_file(tmp_path / "plan.toml")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING, format_share
+from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio
@@ -34,7 +34,7 @@ def format_ratios(state: SessionState, margin: float) -> list[str]:
     return [
         *align_columns(HEADING, rows),
         "",
-        f"margin {format_share(margin, 1) if margin >= 0.001 else format_margin(margin)}; the cells ran one after the other, so that drift of the machine is in it",
+        f"margin {format_margin(margin)}; the cells ran one after the other, so that drift of the machine is in it",
     ]
 
 
