@@ -34,7 +34,8 @@ def format_ratios(state: SessionState, margin: float) -> list[str]:
     return [
         *align_columns(HEADING, rows),
         "",
-        f"margin {format_margin(margin)}; the cells ran one after the other, so that drift of the machine is in it",
+        f"margin {format_margin(margin)}; the cells ran one after the other, so that drift of the"
+        " machine is in it",
     ]
 
 
