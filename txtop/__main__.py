@@ -12,6 +12,16 @@ from txtop import __version__
 
 def main() -> int:
     """Run the command line and return its exit code."""
+    from txtop.cli import streams
+
+    streams.make_streams_forgiving()
+    try:
+        return streams.finish_output(_run())
+    except OSError as error:
+        return streams.report_lost_output(error)
+
+
+def _run() -> int:
     if sys.argv[1:] in (["--version"], ["-V"]):
         print(f"txtop {__version__}")
         return 0

@@ -156,8 +156,8 @@ def format_figure(value: float | None) -> str:
 
 
 def format_few(n: int) -> str:
-    """Format a warning about too few samples: `only 3 samples`."""
-    return f"only {format_count(n, 'sample')}"
+    """Format a warning about too few samples: `only 3 samples`, `no samples`."""
+    return "no samples" if n == 0 else f"only {format_count(n, 'sample')}"
 
 
 def format_share(share: float, digits: int = 0) -> str:

@@ -154,10 +154,18 @@ def render_settings(settings: Settings) -> str:
         about = "".join(f"# {line}\n" for line in key.about.splitlines())
         value = getattr(settings, key.name)
         off = "# " if value is None else ""
-        parts.append(
-            f"{about}{off}{_format_toml(key.name, key.default if value is None else value)}\n"
-        )
+        default = _find_state_dir() if key.name == "session_dir" else key.default
+        parts.append(f"{about}{off}{_format_toml(key.name, default if value is None else value)}\n")
     return "\n".join(parts)
+
+
+def _find_state_dir() -> str:
+    """Return where sessions live by default, from ~ on where it is in there."""
+    from platformdirs import user_state_path
+
+    path = user_state_path("txtop") / "sessions"
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 def create_settings_file(path: Path | None = None) -> Path | None:

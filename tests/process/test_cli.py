@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import statistics
@@ -30,16 +31,19 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
     ("line", "message"),
     [
         ("run --modles gpt2", "--models"),
-        ("run --preset quik", 'Did you mean "quick"'),
-        ("run --precisions fp3", 'Did you mean "fp32"'),
-        ("run --attention spda", 'Did you mean "sdpa"'),
+        ("run --preset quik", "did you mean quick?"),
+        ("run --precisions fp3", "did you mean fp32?"),
+        ("run --attention spda", "did you mean sdpa?"),
         ("rnu", "did you mean run"),
         ("run --models", "--models needs at least one value"),
         ("run --iterations 5 --budget 10", "contradict"),
-        ("run --iterations ten", "int"),
+        ("run --iterations ten", "--iterations 'ten' is not a whole number: txtop run --help"),
         ("run --theme txtop-drak", "did you mean txtop-dark"),
         ("replay --fps 0", "--fps"),
-        ("show", "requires an argument"),
+        ("show", "show needs SESSION: txtop show --help"),
+        ("ab gpt2 --precision fp32 bf16", "'bf16' is one value too many: txtop ab --help"),
+        ("ab gpt2 --margin", "--margin needs a value: txtop ab --help"),
+        ("run --seed 1 --seed 2", "--seed is given twice: give it once"),
         ("selftest", "--overhead"),
     ],
 )
@@ -305,6 +309,52 @@ def test_without_a_terminal_every_screen_is_plain_lines(
     done = txtop(*command, TERM="dumb", LANG="C", XDG_STATE_HOME=str(tmp_path))
     assert done.returncode == 0 and "Traceback" not in done.stderr
     assert done.stdout and "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("line", ["show gpt2-precisions", "--help", "--version", "run --help"])
+def test_output_that_nothing_takes_is_one_line(line: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*TXTOP, *line.split()], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "free some space" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    with subprocess.Popen(
+        [*TXTOP, "show", "gpt2-precisions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["export", "report"])
+@pytest.mark.parametrize("target", ["/nonexistent/x", "/"])
+def test_a_target_that_cannot_be_written_exits_2(command: str, target: str) -> None:
+    done = txtop(command, "gpt2-precisions", "--output", target)
+    assert done.returncode == 2 and "name a file in a folder that exists" in done.stderr
+
+
+def test_debug_adds_the_traceback_and_keeps_the_exit_code() -> None:
+    done = txtop("show", "nope", "--debug")
+    assert done.returncode == 4 and "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "latin-1"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_output_that_is_not_utf_8_gets_an_ascii_form(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [*TXTOP, "show", "gpt2-precisions"], capture_output=True, env={**os.environ, **environment}
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"2.1 %" in done.stdout and "\u2014".encode() not in done.stdout
 
 
 def test_a_session_that_is_none_exits_4(tmp_path: Path) -> None:

@@ -63,8 +63,16 @@ def typed(shell: list[str], setup: str, *pieces: str, until: str, seconds: float
 CASES = [("ru", "run"), ("run --pres", "run --preset"), ("replay --glyphs br", "braille")]
 
 
+BASH_CASES = [
+    *CASES,
+    ("run --attention sdpa:fl", "run --attention sdpa:flash"),
+    ("run --attention sdpa:flash sdpa:ma", "run --attention sdpa:flash sdpa:math"),
+    ("run --precisions fp32 bf", "run --precisions fp32 bf16"),
+]
+
+
 @pytest.mark.parametrize("script", ["bash"], indirect=True)
-@pytest.mark.parametrize(("begun", "completed"), CASES)
+@pytest.mark.parametrize(("begun", "completed"), BASH_CASES)
 def test_bash_completes(script: Path, begun: str, completed: str) -> None:
     setup = f'source {script}; txtop() {{ echo "got:$*."; }}'
     shell = ["bash", "--norc", "--noprofile", "-i"]

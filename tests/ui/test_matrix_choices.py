@@ -117,8 +117,8 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, expected: o
         ("new_tokens", "8-1*2", "never ends or is empty"),
         ("models", "  ", "is not a valid model name"),
         ("budget_s", "soon", "budget: 'soon' is not a number of seconds"),
-        ("budget_s", "nan", "budget 0 is not between"),
-        ("budget_s", "1e999", "budget inf is not between"),
+        ("budget_s", "nan", "budget 0 is not above 0"),
+        ("budget_s", "1e999", "budget inf is not above 0"),
         ("iterations", "0", "iterations 0 is not between"),
     ],
 )

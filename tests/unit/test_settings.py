@@ -176,7 +176,6 @@ def test_config_prints_a_file_that_makes_the_same_settings(
     assert tomllib.loads(out) == {
         "session_dir": str(Path("~/a  b").expanduser()),
         "fps": 2.5,
-        "theme": "nope",
     }
     assert '# glyphs = "braille"\n' in out and "no theme nope" in err
     for key in SETTING_SPECS:

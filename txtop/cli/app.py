@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from txtop import __version__, settings
+from txtop.cli import streams
 from txtop.cli.common import DEFAULT_SCREEN, ScreenOptions, SessionDirOption
 from txtop.cli.completion import build_completion
 from txtop.cli.overview import COMMANDS, COMPLETION_HELP, DESCRIPTION, OPTION_HELP
-from txtop.errors import TxtopError, did_you_mean
+from txtop.errors import TxtopError
 
 app = App(
     name="txtop",
@@ -19,7 +21,8 @@ app = App(
     help=DESCRIPTION,
     # No Markdown: its parser takes longer to import than all of txtop's help.
     help_format="plaintext",
-    default_parameter=Parameter(consume_multiple=True, negative=()),
+    # Help texts name their defaults themselves, all in one style.
+    default_parameter=Parameter(consume_multiple=True, negative=(), show_default=False),
 )
 # Commands are registered by their places, so that one imports none of the others.
 for command in COMMANDS:
@@ -51,23 +54,26 @@ def run_command_line(arguments: list[str]) -> int:
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
         )
         return result if isinstance(result, int) else 0
-    except CycloptsError as error:
-        if debug:
-            raise
-        return _print_error(_format_usage_error(error, arguments), 2)
-    except TxtopError as error:
-        if debug:
-            raise
-        return _print_error(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     except KeyboardInterrupt:
         return 130
     except Exception as error:
+        if isinstance(error, OSError) and streams.is_lost_output(error):
+            return streams.report_lost_output(error)
         if debug:
-            raise
-        return _print_error(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+            traceback.print_exc()
+        return _report_error(error, arguments)
+
+
+def _report_error(error: Exception, arguments: list[str]) -> int:
+    """Print an error in one line and return its exit code."""
+    if isinstance(error, CycloptsError):
+        from txtop.cli.usage_errors import format_usage_error
+
+        names = [name for name in app if not name.startswith("-")]
+        return _print_error(format_usage_error(error, arguments, names), 2)
+    if isinstance(error, TxtopError):
+        return _print_error(str(error), error.exit_code)
+    return _print_error(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 
 def _print_error(text: str, code: int) -> int:
@@ -75,13 +81,3 @@ def _print_error(text: str, code: int) -> int:
 
     print(f"txtop: {sanitise(text)}", file=sys.stderr)
     return code
-
-
-def _format_usage_error(error: CycloptsError, arguments: list[str]) -> str:
-    text = " ".join(str(error).split())
-    commands = [name for name in app if not name.startswith("-")]
-    first = arguments[0] if arguments else ""
-    if text.startswith("Unused Tokens") and first not in commands:
-        hint = did_you_mean(first, commands, f"commands: {', '.join(commands)}")
-        return f'unknown command "{first}": {hint}'
-    return text

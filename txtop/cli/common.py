@@ -20,6 +20,8 @@ from txtop.settings import OnHangup
 NameOption = Annotated[
     str | None, Parameter(group=OUTPUT, help="name of the session; default local time")
 ]
+SESSION_HELP = "name, id or path of a session; txtop sessions lists them"
+SessionArgument = Annotated[str, Parameter(help=SESSION_HELP)]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
 WarmupCutOption = Annotated[
     int | None,
@@ -47,7 +49,7 @@ class StartOptions:
     )
     on_hangup: Annotated[
         OnHangup | None,
-        Parameter(help="what to do if the terminal disconnects; continue, or stop when headless"),
+        Parameter(help="what to do if the terminal disconnects; default continue, headless stop"),
     ] = None
 
 

@@ -17,12 +17,14 @@ def compare(
     *,
     base: Annotated[list[str] | None, Parameter(help="sessions to compare with")] = None,
     new: Annotated[list[str] | None, Parameter(help="sessions that may be slower")] = None,
-    max_regression: Annotated[str, Parameter(help="what counts as no slower: 3% or 0.03")] = "3%",
+    max_regression: Annotated[
+        str, Parameter(help="what counts as no slower, as 1% or 0.01; default 3%")
+    ] = "3%",
     format: Annotated[
-        Literal["text", "md", "json"], Parameter(help="format of the output")
+        Literal["text", "md", "json"], Parameter(help="format of the output; default text")
     ] = "text",
     output: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
+        str, Parameter(allow_leading_hyphen=True, help="a file; default -, standard output")
     ] = "-",
     session_dir: SessionDirOption = None,
 ) -> int:

@@ -15,7 +15,7 @@ def config(
     path: Annotated[bool, Parameter(help="print where the file lives instead")] = False,
     init: Annotated[bool, Parameter(help="write the file if there is none yet")] = False,
 ) -> int:
-    """Print the settings in force, as a file with comments."""
+    """Print the settings that hold as a file, with the other keys' defaults as comments."""
     from txtop import settings
     from txtop.sanitise import sanitise
 
@@ -34,10 +34,15 @@ def config(
             raise UsageError(f"{settings.get_settings_path()} is there", "txtop config prints it")
         print(written)
         return 0
-    from txtop.ui.drawing.themes import find_theme_problems
+    import msgspec
+
+    from txtop.ui.drawing.themes import find_theme_problems, list_themes
 
     own = settings.load_settings()
     for problem in find_theme_problems(own.theme):
         print(f"txtop: {sanitise(problem)}", file=sys.stderr)
+    if own.theme is not None and own.theme not in list_themes():
+        print("txtop: the setting theme is left out", file=sys.stderr)
+        own = msgspec.structs.replace(own, theme=None)
     print(settings.render_settings(own), end="")
     return 0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDirOption, WarmupCutOption
+from txtop.cli.common import SESSION_HELP, SessionArgument, SessionDirOption, WarmupCutOption
 from txtop.errors import UsageError
 from txtop.options import limits
 
@@ -17,7 +17,7 @@ ExportFormat = Literal[
 
 
 def show(
-    session: str,
+    session: SessionArgument,
     *,
     warmup: WarmupCutOption = None,
     margin: Annotated[
@@ -44,14 +44,14 @@ def show(
 
 
 def export(
-    session: str | None = None,
+    session: Annotated[str | None, Parameter(help=SESSION_HELP)] = None,
     *,
     format: Annotated[
         ExportFormat,
-        Parameter(help="format of the export"),
+        Parameter(help="format of the export; default json"),
     ] = "json",
     output: Annotated[
-        str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
+        str, Parameter(allow_leading_hyphen=True, help="a file; default -, standard output")
     ] = "-",
     warmup: WarmupCutOption = None,
     schema: Annotated[bool, Parameter(help="print the JSON Schema of the export instead")] = False,

@@ -45,11 +45,14 @@ OPTION_HELP = {
     "--demo": "play a recording that ships with txtop: no model is needed",
     "--session-dir": "where sessions live",
     "--theme": "colour theme; t on the screen changes it",
-    "--fps": "frames per second; 4, or 2 over SSH",
+    "--fps": "frames per second; default 4, or 2 over SSH",
     "--glyphs": "what plots are drawn with: braille, blocks or ascii",
     "--version": "print the version",
     "--help": "print this page; after a command, that of the command",
 }
+
+
+_SHORT = {"--version": "--version, -V", "--help": "--help, -h"}
 
 
 def format_help() -> str:
@@ -60,5 +63,5 @@ def format_help() -> str:
     lines += ["Without a command the home screen opens.", "", "Commands:"]
     lines += [f"  {name:<12} {text}" for name, text in commands]
     lines += ["", "Options:"]
-    lines += [f"  {option:<14} {text}" for option, text in OPTION_HELP.items()]
+    lines += [f"  {_SHORT.get(option, option):<14} {text}" for option, text in OPTION_HELP.items()]
     return "\n".join(lines) + "\n"

@@ -7,15 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDirOption
+from txtop.cli.common import SessionArgument, SessionDirOption
 
 
 def report(
-    session: str,
+    session: SessionArgument,
     *,
     output: Annotated[
         str | None,
-        Parameter(allow_leading_hyphen=True, help="a file; NAME.html unless given; - is stdout"),
+        Parameter(
+            allow_leading_hyphen=True, help="a file; - is standard output; default NAME.html"
+        ),
     ] = None,
     session_dir: SessionDirOption = None,
 ) -> int:

@@ -48,6 +48,8 @@ def format_size_warning(folder: Path | None) -> str | None:
 def _format_entry(entry: CatalogEntry) -> str:
     when = datetime.fromtimestamp(entry.wall_s).strftime("%Y-%m-%d %H:%M")
     state = entry.ended or ("running" if ControlClient(entry.path).status() else "cut off")
+    if state == "done" and entry.cells_total and not entry.cells_ok:
+        state = "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
     content = f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"

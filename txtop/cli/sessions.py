@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from txtop.cli.common import SessionDirOption
+from txtop.cli.common import SessionArgument, SessionDirOption
 from txtop.errors import UsageError
 
 app = App(name="sessions", help="List the recorded sessions; rename or delete them.")
@@ -30,7 +30,12 @@ def list_sessions(
 
 
 @app.command
-def rename(old: str, new: str, *, session_dir: SessionDirOption = None) -> int:
+def rename(
+    old: SessionArgument,
+    new: Annotated[str, Parameter(help="up to 80 letters, digits, dots, - and _")],
+    *,
+    session_dir: SessionDirOption = None,
+) -> int:
     """Give a session another name."""
     from txtop.cli.session_args import find_idle_session
     from txtop.session import manage
@@ -43,7 +48,7 @@ def rename(old: str, new: str, *, session_dir: SessionDirOption = None) -> int:
 
 @app.command
 def delete(
-    *names: str,
+    *names: SessionArgument,
     yes: Annotated[bool, Parameter(help="do not ask")] = False,
     session_dir: SessionDirOption = None,
 ) -> int:
@@ -59,7 +64,7 @@ def delete(
     if not yes and not _confirm_deletion(names):
         raise UsageError("nothing was deleted", "--yes deletes without a question")
     freed = sum(map(manage.delete_session, dict.fromkeys(paths)))
-    print(f"txtop: {freed / 1e6:,.1f} MB are free", file=sys.stderr)
+    print(f"txtop: {freed / 1e6:,.1f} MB freed", file=sys.stderr)
     return 0
 
 

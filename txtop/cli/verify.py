@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from txtop.cli.common import SessionDirOption
+from txtop.cli.common import SessionArgument, SessionDirOption
 
 MAX_SHOWN = 20
 
 
-def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
+def verify(session: SessionArgument, *, session_dir: SessionDirOption = None) -> int:
     """Check a session's lines, sequence, clocks and digest, and print the lines that are wrong."""
     from txtop.formatting import format_count
     from txtop.sanitise import sanitise

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from txtop.analysis import metrics
 from txtop.export.schema import ComparisonExport, FidelityExport
-from txtop.formatting import format_share
+from txtop.formatting import format_count, format_share
 from txtop.protocol.events import Fidelity
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
@@ -40,7 +40,7 @@ def _export_comparison(
         ci95=look.interval if has_verdict else None,
         fixed_ci95=ab_test.fixed_interval(name, state.plan.seed) if has_verdict else None,
         margin=ab_test.margin,
-        verdict=ab_test.verdict(name, over=state.ended is not None),
+        verdict=ab_test.verdict(name, over=state.is_done),
         blocks=sequence.n,
         blocks_discarded=len(ab_test.blocks) - ab_test.kept_blocks,
         won=sequence.wins,
@@ -72,7 +72,8 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     if ab_test.paired:
         notes.append("requests are long, so a block is a pair; the interval assumes normal noise")
     if not notes and state.ended and ab_test.verdict(name) is None and look.n < ab_test.first_look:
-        notes.append(f"{look.n} blocks of at least {ab_test.first_look}: a longer --budget decides")
+        count = f"{format_count(look.n, 'block')} of at least {ab_test.first_look}"
+        notes.append(f"{count}: {_advise_more_blocks(state)}")
     notes += _list_kernels(state, ab_test, name)
     if not ab_test.one_work:
         notes.append("the arms do different work: compared by work done per second")
@@ -82,6 +83,13 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     if reasons:
         notes.append(f"discarded: {', '.join(reasons)}")
     return notes
+
+
+def _advise_more_blocks(state: SessionState) -> str:
+    """Return the step that brings the blocks that are missing."""
+    if not state.is_done:
+        return "txtop resume measures the rest"
+    return "more --blocks decide" if state.plan.iterations else "a longer --budget decides"
 
 
 def _list_kernels(state: SessionState, ab_test: ABTest, name: str) -> list[str]:

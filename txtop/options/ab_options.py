@@ -16,8 +16,7 @@ from txtop.plan.plan import DEFAULT_MARGIN
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: the value that all arms share."""
     parameter = Parameter(
-        # A user who knows `run` types its option: `--batch-sizes` works like `--batch-size`.
-        name=list(dict.fromkeys([f"--{knob.single}", knob.flag])),
+        name=f"--{knob.single}",
         help=knob.help,
         group=SECTIONS[knob.section],
     )
@@ -49,9 +48,9 @@ else:
 class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
-    margin: Annotated[str, Parameter(help="smallest difference that matters; 2% or 0.02")] = (
-        f"{DEFAULT_MARGIN:.0%}"
-    )
+    margin: Annotated[
+        str, Parameter(help="smallest difference that matters, as 1% or 0.01; default 2%")
+    ] = f"{DEFAULT_MARGIN:.0%}"
     budget: Annotated[
         float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
     ] = None
@@ -65,7 +64,7 @@ class ABRuleOptions:
         Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
     ] = None
     seed: Annotated[
-        int, Parameter(group=WHAT, help="seed of inputs, weights and order of turns")
+        int, Parameter(group=WHAT, help="seed of inputs, weights and order of turns; default 0")
     ] = 0
     fidelity_positions: Annotated[
         int | None,

@@ -119,7 +119,8 @@ def _check(model: str, shared: Values, rules: ABOptions) -> None:
     for knob in KNOBS:
         if knob.is_number:
             limits.check_integer(f"--{knob.single}", shared.get(knob.field))
-    limits.check_amount("--margin", rules.margin, 1)
+    if rules.margin <= 0:
+        raise UsageError("--margin 0 % leaves no two arms equal", "above 0 and below 100 %, as 2%")
     limits.check_integer("--blocks", rules.blocks)
     limits.check_common_rules(rules)
     if rules.budget_s is not None and rules.blocks is not None:

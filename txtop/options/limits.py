@@ -46,13 +46,19 @@ def check_common_rules(rules: CommonRules) -> None:
 def check_integer(option: str, number: int | None, least: int = 1) -> None:
     """Raise `UsageError` for a number that is given and out of bounds."""
     if number is not None and not least <= number <= MAX_NUMBER:
-        raise UsageError(f"{option} {number} is not between {least} and {MAX_NUMBER}")
+        raise UsageError(f"{option} {number} is not between {least} and {MAX_NUMBER:,}")
 
 
 def check_amount(option: str, value: float | None, most: float, unit: str = "") -> None:
     """Raise `UsageError` for an amount that is given and not above 0 and at most `most`."""
     if value is not None and not 0 < value <= most:
-        raise UsageError(f"{option} {value:g} is not between 0 and {most:g}{unit}")
+        bounds = f"above 0 and at most {format_plain(most)}{unit}"
+        raise UsageError(f"{option} {format_plain(value)} is not {bounds}")
+
+
+def format_plain(value: float) -> str:
+    """Format a number as a person types it, with commas and without an exponent."""
+    return f"{value:,.15g}"
 
 
 def check_seconds(option: str, value: float | None, most: float) -> None:

@@ -72,3 +72,10 @@ def parse_percentage(option: str, text: str) -> float:
             f"{option}: {text[:40]!a} is not a percentage below 100 %", "write 3% or 0.03"
         )
     return share
+
+
+def describe_read_error(error: Exception) -> str:
+    """Describe in a few words, without its path, why a file of options cannot be read."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (error.strerror or "cannot be read") if isinstance(error, OSError) else str(error)

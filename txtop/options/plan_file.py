@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.parsing import parse_numbers
+from txtop.options.parsing import describe_read_error, parse_numbers
 from txtop.options.run_options import SECONDS, RunOptions
 from txtop.plan.knobs import KNOBS
 
 _LISTS = (*(knob.option for knob in KNOBS if knob.is_number and knob.several), "concurrency")
 _NAMES = {field.name: field.name for field in fields(RunOptions)} | SECONDS
+_TYPES = get_type_hints(RunOptions)
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 _KEYS = sorted(set(_NAMES) - set(SECONDS.values()))
 
 
@@ -31,7 +35,7 @@ def read_plan_file(path: Path) -> RunOptions:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--plan {path}: {error}", "a TOML file, as --save-plan writes it"
+            f"--plan {path}: {describe_read_error(error)}", "a TOML file, as --save-plan writes it"
         ) from None
     for key in table:
         if key not in _KEYS:
@@ -43,10 +47,35 @@ def read_plan_file(path: Path) -> RunOptions:
             given[name] = _parse_numbers(f"--plan {path}: {name}", given[name])
     if "rate" in given:
         given["rate"] = _parse_rates(given["rate"])
+    for key in table:
+        _check_value(f"--plan {path}: {key}", given[_NAMES[key]], _TYPES[_NAMES[key]])
+    return msgspec.convert(given, RunOptions)
+
+
+def _check_value(where: str, value: object, hint: Any) -> None:
+    """Raise `UsageError` for a value of another type than `hint`, with what it has to be."""
+    if _converts(value, hint):
+        return
+    (kind,) = (member for member in get_args(hint) if member is not NoneType)
+    if get_origin(kind) in (list, Sequence):
+        if not isinstance(value, list):
+            raise UsageError(f"{where} takes a list", "put it between [ and ]")
+        (kind,) = get_args(kind)
+        value = next(item for item in value if not _converts(item, kind))
+    given = f"{value:.40}" if isinstance(value, str) else str(value)[:40]
+    if get_origin(kind) is Literal:
+        choices = [str(choice) for choice in get_args(kind)]
+        hint_text = did_you_mean(given, choices, f"one of {', '.join(choices)}")
+        raise UsageError(f"{where} cannot be {given!a}", hint_text)
+    raise UsageError(f"{where} cannot be {given!a}", f"it takes {_KINDS[kind]}")
+
+
+def _converts(value: object, hint: Any) -> bool:
     try:
-        return msgspec.convert(given, RunOptions)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"--plan {path}: {error}") from None
+        msgspec.convert(value, hint)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def _parse_numbers(where: str, value: object) -> list[int] | None:

@@ -32,7 +32,7 @@ def build_run_field(knob: Knob) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: its values, `None` if none were given."""
     hint: Any = list[knob.type] if knob.several else knob.type  # type: ignore[name-defined]
     parameter = Parameter(
-        help=knob.help,
+        help="; ".join(filter(None, (knob.help, knob.list_help))),
         group=SECTIONS[knob.section],
         converter=build_range_converter(knob.flag) if knob.is_number else None,
         metavar="INT..." if knob.is_number else None,
@@ -96,7 +96,7 @@ class ServingOptions:
         str | None,
         Parameter(
             group=SERVING,
-            help="lengths: fixed, uniform, lognormal, or a file of lines prompt,new",
+            help="lengths: fixed (default), uniform, lognormal, or a file of lines prompt,new",
         ),
     ] = None
     slo: Annotated[
@@ -145,7 +145,8 @@ class CommonOptions:
         PresetName | None, Parameter(group=WHAT, help="a plan with a name; options override it")
     ] = None
     scale: Annotated[
-        PresetScale | None, Parameter(group=WHAT, help="smoke: a preset within a minute")
+        PresetScale | None,
+        Parameter(group=WHAT, help="smoke: a preset within a minute; default full"),
     ] = None
     allow_pickles: Annotated[
         bool | None, Parameter(group=WHAT, help="read pickled weights, which can run code")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
+from txtop.options import limits
+from txtop.options.parsing import describe_read_error
 from txtop.options.run_options import ServingOptions
 from txtop.plan.matrix import TrafficPattern
 from txtop.plan.serving import MAX_MS, MAX_NUMBER, MAX_PAIRS, Scenario, Serving, Slo
@@ -18,8 +21,8 @@ SWEEP_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
 LENGTH_KINDS = ("fixed", "uniform", "lognormal")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
 REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
-# msgspec ends a message with the field that is wrong.
-_PLACE = re.compile(r" - at `\$\.(\w+)`$")
+_HINTS = get_type_hints(Serving, include_extras=True)
+_NUMBERS = ("requests", "max_batch", "max_wait_ms")
 
 
 def expand_traffic(options: ServingOptions) -> list[TrafficPattern]:
@@ -64,21 +67,27 @@ def _expand_servings(scenario: Scenario, options: ServingOptions) -> Iterator[Se
 
 
 def _build_base(options: ServingOptions) -> Serving:
-    given = {
-        name: value
-        for name in ("requests", "max_batch", "max_wait_ms")
-        if (value := getattr(options, name)) is not None
+    given: dict[str, object] = {
+        name: value for name in _NUMBERS if (value := getattr(options, name)) is not None
     }
+    for name, value in given.items():
+        _check_bounds(name, value)
     if options.lengths is not None:
         given |= _parse_lengths(options.lengths)
     if options.slo is not None:
         given["slo"] = parse_slo(options.slo)
-    try:
-        return msgspec.convert(given, Serving)
-    except msgspec.ValidationError as error:
-        place = _PLACE.search(str(error))
-        option = place[1].replace("_", "-") if place else "scenario"
-        raise UsageError(f"--{option}: {_PLACE.sub('', str(error))}") from None
+    return msgspec.convert(given, Serving)
+
+
+def _check_bounds(name: str, value: Any) -> None:
+    """Raise `UsageError` for a number out of the bounds of its field of `Serving`."""
+    bounds = next(m for m in get_args(_HINTS[name]) if isinstance(m, msgspec.Meta))
+    least, most = bounds.ge, bounds.le
+    if least is None or most is None or least <= value <= most:
+        return
+    option = f"--{name.replace('_', '-')} {limits.format_plain(value)}"
+    reach = f"between {limits.format_plain(least)} and {limits.format_plain(most)}"
+    raise UsageError(f"{option} is not {reach}")
 
 
 def _parse_rate(text: str) -> float:
@@ -119,7 +128,8 @@ def _read_pairs(path: Path) -> list[tuple[int, int]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
-        raise UsageError(f"--lengths {path}: {error}") from None
+        cause = describe_read_error(error)
+        raise UsageError(f"--lengths {path}: {cause}", "a text file of lines prompt,new") from None
     pairs: list[tuple[int, int]] = []
     for number, line in enumerate(lines, start=1):
         parts = [part.strip() for part in line.split(",")]

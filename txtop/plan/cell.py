@@ -115,7 +115,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
         if serving.share is not None:
             return f"{self.scenario} at {format_share(serving.share)}"
         if serving.rate is not None:
-            return f"{self.scenario} {serving.rate:g}/s"
+            return f"{self.scenario} {serving.rate:.7g}/s"
         clients = serving.concurrency or 1
         return f"{self.scenario} {format_count(clients, 'client')}"
 

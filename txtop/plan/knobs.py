@@ -39,7 +39,9 @@ class Knob:
     row: str = ""
     """Its field in a row of the live table, if that has another name."""
     help: str
-    """Its line in `txtop run --help`."""
+    """Its line in `txtop run --help` and `txtop ab --help`."""
+    list_help: str = ""
+    """The end of its line in `txtop run --help` alone: forms that only a list has."""
     hint: str = ""
     """Its line in the matrix builder."""
     section: Section = "What to measure"
@@ -124,7 +126,7 @@ KNOBS = (
         option="models",
         title="models",
         heading="model",
-        help="built-in names, local paths, .gguf files, Hub names",
+        help="built-in names, local paths, .gguf files, Hub names; default gpt2",
         hint="built in; + types a path or a Hub name",
         label=shorten_model_name,
         note=shorten_model_name,
@@ -158,7 +160,8 @@ KNOBS = (
         heading="batch",
         ahead=("batch", 6),
         row="batch",
-        help="default 1; also 1,8,32 or 1-64*2 or 16-64+16",
+        help="sequences per batch; default 1",
+        list_help="also 1,8,32 or 1-64*2 or 16-64+16",
         hint="sequences per batch; type digits to add",
         label="batch {}".format,
         note="batch {}".format,
@@ -223,7 +226,7 @@ KNOBS = (
         option="compile",
         title="compile",
         heading="compile",
-        help="torch.compile; a load phase of its own",
+        help="torch.compile; a load phase of its own; default none",
         label="compile {}".format,
         default_label="eager code",
         note="compile {}".format,
@@ -243,7 +246,7 @@ KNOBS = (
         field="weights",
         option="weights",
         title="weights",
-        help="random: the real architecture, seeded",
+        help="random: the real architecture, seeded; default auto",
         several=False,
         label="{} weights".format,
         offers=(),

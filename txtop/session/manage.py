@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from txtop.errors import RunError, UsageError
+from txtop.sanitise import sanitise
 from txtop.session.catalog import check_name, get_session_id, get_sessions_dir
 from txtop.session.repair import TORN_NAME
 from txtop.session.writer import LOCK_NAME, LOG_NAME
@@ -73,15 +74,27 @@ def compute_size_bytes(path: Path) -> int:
     return total
 
 
+def _format_gb(size: int) -> str:
+    """Format bytes in GB, in MB where there would be no digits left."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
+
+
 def format_cap_warning(total_bytes: int) -> str | None:
-    """Return a warning if sessions take more room than the cap, else None. Nothing is deleted."""
+    """Return a warning if sessions take more room than the cap, else None. Nothing is deleted.
+
+    Also warns of a cap that is no number.
+    """
+    text = os.environ.get(CAP_VARIABLE, "")
     try:
-        cap_gb = float(os.environ.get(CAP_VARIABLE, CAP_GB))
+        cap_gb = float(text or CAP_GB)
+        is_valid = cap_gb >= 0
     except ValueError:
-        cap_gb = CAP_GB
+        is_valid = False
+    if not is_valid:
+        return f"{CAP_VARIABLE}={sanitise(text, 40)} is left out: it takes a number of GB, as 20"
     if total_bytes <= cap_gb * 1e9:
         return None
     return (
-        f"sessions take {total_bytes / 1e9:.2f} GB, over {cap_gb:g} GB: txtop sessions delete NAME"
+        f"sessions take {_format_gb(total_bytes)}, over {cap_gb:g} GB: txtop sessions delete NAME"
         f" makes room, {CAP_VARIABLE} moves the mark"
     )

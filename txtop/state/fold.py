@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from txtop.formatting import format_count
+from txtop.formatting import format_count, format_number
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
@@ -94,6 +94,10 @@ def _fold_iteration(session: SessionState, state: CellState, event: events.Itera
         state.stage = "warming"
 
 
+def _format_rate(rate: float) -> str:
+    return f"{rate:.3g}" if rate < 999.5 else format_number(rate)
+
+
 def _fold_offered_load(session: SessionState, state: CellState, event: events.OfferedLoad) -> None:
     first = state.served.offered is None
     if first:
@@ -103,7 +107,7 @@ def _fold_offered_load(session: SessionState, state: CellState, event: events.Of
     state.stage = "measuring"
     if first:
         state.measured_from_ns = session.clock_ns
-        rate = "" if event.rate is None else f" at {event.rate:.3g} per second"
+        rate = "" if event.rate is None else f" at {_format_rate(event.rate)} per second"
         clients = "" if event.clients is None else f" from {format_count(event.clients, 'client')}"
         session.say(f"{format_count(event.requests, 'request')}{rate}{clients}", cell=event.cell)
 

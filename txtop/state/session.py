@@ -107,6 +107,11 @@ class SessionState:
         )
 
     @property
+    def is_done(self) -> bool:
+        """True if the run came to its own end: neither stopped, nor cut off, nor running."""
+        return self.ended is not None and self.ended.reason == "done"
+
+    @property
     def failed(self) -> int:
         """The number of cells to look at: failed, out of memory, refused, timed out, INVALID."""
         return sum(c.status in FAILED_STATUSES or c.invalid > 0 for c in self.cells.values())

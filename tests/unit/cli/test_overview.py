@@ -17,5 +17,5 @@ def test_the_page_lists_every_command_and_option_of_the_parser() -> None:
     }
     assert options | {"--help", "--version"} == OPTION_HELP.keys()
     page = format_help()
-    assert all(f"  {name} " in page for name in (*commands, *OPTION_HELP))
+    assert all(f"  {name}" in page for name in (*commands, *OPTION_HELP))
     assert max(map(len, page.splitlines())) <= 80

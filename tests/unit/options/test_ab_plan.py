@@ -25,7 +25,7 @@ def test_an_arm_is_knobs_with_commas() -> None:
         ("precision=", "sets nothing"),
         ("", "sets nothing"),
         ("precision=bf16,precision=fp32", "set twice"),
-        ("threads=0", "not between 1 and 1000000"),
+        ("threads=0", "not between 1 and 1,000,000"),
         ("threads=two", "is not a number"),
         ("threads=\u0662", "is not a number"),
         ("model=\udcff", "is not a valid model name"),

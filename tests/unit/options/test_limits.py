@@ -12,12 +12,12 @@ from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 
 OUT_OF_BOUNDS = (
-    ({"warmup": -1}, "--warmup -1 is not between 0 and 1000000"),
-    ({"seed": 1_000_001}, "--seed 1000001 is not between 0 and 1000000"),
-    ({"fidelity_positions": -1}, "--fidelity-positions -1 is not between 0 and 1000000"),
-    ({"budget_s": 86_401.0}, "--budget 86401 is not between 0 and 86400 seconds"),
-    ({"timeout_s": 0.0}, "--timeout 0 is not between 0 and 864000 seconds"),
-    ({"cost_per_hour": -2.0}, "--cost-per-hour -2 is not between 0 and 1e\\+09"),
+    ({"warmup": -1}, "--warmup -1 is not between 0 and 1,000,000"),
+    ({"seed": 1_000_001}, "--seed 1000001 is not between 0 and 1,000,000"),
+    ({"fidelity_positions": -1}, "--fidelity-positions -1 is not between 0 and 1,000,000"),
+    ({"budget_s": 86_401.0}, "--budget 86,401 is not above 0 and at most 86,400 seconds"),
+    ({"timeout_s": 0.0}, "--timeout 0 is not above 0 and at most 864,000 seconds"),
+    ({"cost_per_hour": -2.0}, "--cost-per-hour -2 is not above 0 and at most 1,000,000,000"),
 )
 
 

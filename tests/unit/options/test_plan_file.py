@@ -178,9 +178,33 @@ def test_models_beside_a_file_that_names_its_own_contradict() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("budget = 'abc'", "budget cannot be 'abc': it takes a number"),
+        ("seed = 1.5", "seed cannot be '1.5': it takes a whole number"),
+        ("allow_pickles = 1", "allow_pickles cannot be '1': it takes true or false"),
+        ("precisions = ['xy']", "precisions cannot be 'xy': one of fp32, fp16, bf16, int8"),
+        ("precisions = ['fp32', 'fp8']", "precisions cannot be 'fp8': one of fp32, fp16"),
+        ("scenario = 'dynamic'", r"scenario takes a list: put it between \[ and \]"),
+    ],
+)
+def test_a_wrong_value_says_what_its_key_takes(body: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
+        plan_file.read_plan_file(written(tmp_path, body))
+    assert "budget_s" not in str(caught.value) and "$" not in str(caught.value)
+
+
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="No such file") as caught:
         plan_file.read_plan_file(tmp_path / "none.toml")
+    assert str(caught.value).count("none.toml") == 1
+
+
+def test_a_binary_file_is_no_plan(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"plan\.toml: it is not UTF-8 text: a TOML file"):
+        plan_file.read_plan_file(tmp_path / "plan.toml")
 
 
 def test_a_plan_that_one_line_cannot_hold_is_refused() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+import msgspec
 import pytest
 
 from support.ab_sessions import Script, script
@@ -82,6 +83,25 @@ def test_what_is_open_at_the_end_is_inconclusive_and_says_what_was_missing() -> 
         comparison["notes"]
     )
     assert "inconclusive" in table.format_report(state, FinalMetrics())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "reason", "verdict", "step"),
+    [
+        (None, "done", "inconclusive", "4 blocks of at least 10: a longer --budget decides"),
+        (4, "done", "inconclusive", "of at least 10: more --blocks decide"),
+        (None, "stopped", None, "of at least 10: txtop resume measures the rest"),
+    ],
+)
+def test_too_few_blocks_name_the_step_that_brings_more(
+    blocks: int | None, reason: str, verdict: str | None, step: str
+) -> None:
+    made = Script(msgspec.structs.replace(script().plan, iterations=blocks))
+    state, _ = folded(made.begin().blocks(4, 1.5).end(reason=reason))
+    (comparison,) = exported(state)
+    assert comparison["verdict"] == verdict and step in str(comparison["notes"])
+    text = table.format_report(state, FinalMetrics())
+    assert ("inconclusive" in text) == (verdict is not None)
 
 
 def test_a_difference_inside_the_margin_is_measurable() -> None:

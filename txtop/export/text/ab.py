@@ -33,7 +33,7 @@ def format_ab(state: SessionState, what_if: ABTest | None = None) -> list[str]:
     ab_test = what_if or state.ab_test
     if ab_test is None:
         return []
-    over = state.ended is not None
+    over = state.is_done
     lines: list[str] = []
     for name in ab_test.sequences:
         badge = fidelity.format_badge_forms(state.output_of(name, ab_test.first.id))[0]
@@ -60,7 +60,7 @@ def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None)
     sequence, look = ab_test.sequences[name], ab_test.look(name)
     without_verdict = bool(ab_test.explain_no_verdict(name)) or not look.n
     fixed = None if without_verdict else ab_test.fixed_interval(name, state.plan.seed)
-    verdict = ab_test.verdict(name, over=state.ended is not None)
+    verdict = ab_test.verdict(name, over=state.is_done)
     if verdict and ab_test.reloaded and verdict != "inconclusive":
         verdict_words = f"{verdict} (indicative)"
     else:
@@ -108,7 +108,7 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
             f" [{format_share(ends[0], 1)}, {format_share(ends[1], 1)}]"
         )
     if event.perplexity_ratio is not None:
-        figures.append(f"perplexity {event.perplexity_ratio:.4f}x")
+        figures.append(f"perplexity {event.perplexity_ratio:.3f}x")
     if event.cosine_tokens is not None:
         figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
     if event.cosine_pooled is not None:

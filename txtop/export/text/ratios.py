@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING, format_share
+from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio
@@ -24,18 +24,24 @@ HEADING = (
 def format_ratios(state: SessionState, margin: float) -> list[str]:
     """Return the table of ratios and its caveat; for an A/B its verdicts under `margin`."""
     if state.ab_test is not None:
-        heading = f"what if: with a margin of {margin:.3g} in place of {state.ab_test.margin:.3g}"
+        recorded = format_margin(state.ab_test.margin)
+        heading = f"what if: with a margin of {format_margin(margin)} in place of {recorded}"
         return [heading, *ab.format_ab(state, state.ab_test.what_if(margin))]
     ratios = compute_ratios(state, margin)
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
     rows = [[name for name, _ in HEADING], *map(_build_row, ratios)]
-    margin_text = f"margin {margin:.3g}" if margin < 0.001 else f"margin {format_share(margin, 1)}"
     return [
         *align_columns(HEADING, rows),
         "",
-        f"{margin_text}; the cells ran one after the other, so that drift of the machine is in it",
+        f"margin {format_margin(margin)}; the cells ran one after the other, so that drift of the"
+        " machine is in it",
     ]
+
+
+def format_margin(margin: float) -> str:
+    """Format a margin as it was typed, without zeros that it does not need: `2 %`, `0.05 %`."""
+    return f"{margin * 100:.3g} %"
 
 
 def _build_row(ratio: PrecisionRatio) -> list[str]:

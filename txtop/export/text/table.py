@@ -107,6 +107,8 @@ def _build_ratio_columns(
 
     The speed never stands without the badge: speed says nothing if the output is worthless.
     """
+    if cell.over and cell.status != "ok":
+        return {}
     if best == cell.cell:
         return {"output": "reference"}
     output = fidelity.format_badge_forms(state.output_of(cell.cell.id))[0]
