@@ -73,7 +73,7 @@ class ABComparisonView:
 
 def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABComparisonView:
     """Compare arm `name` with the first arm."""
-    look, verdict = ab_test.look(name), ab_test.verdict(name, over=state.ended is not None)
+    look, verdict = ab_test.look(name), ab_test.verdict(name, over=state.is_done)
     letter = ab_test.letter(name)
     base = ABComparisonView(
         letter=letter,
