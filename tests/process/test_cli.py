@@ -268,7 +268,16 @@ def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGINT,) * 2, (signal.SIGTERM,)])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        (signal.SIGINT,),
+        *(
+            pytest.param(n, marks=pytest.mark.slow)
+            for n in ((signal.SIGINT,) * 2, (signal.SIGTERM,))
+        ),
+    ],
+)
 def test_an_interrupt_ends_a_headless_run_cleanly(
     tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:

@@ -7,6 +7,8 @@ import sys
 from contextlib import closing, nullcontext
 from pathlib import Path
 
+import pytest
+
 from support.paths import SUPPORT
 from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
@@ -15,6 +17,7 @@ from txtop.selftest.overhead import MODEL
 TOKENS = 32
 
 
+@pytest.mark.slow
 def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
     """A few pairs of one start are enough: the ratio is far beyond the bounds."""
     config = tmp_path / "config.json"

@@ -18,6 +18,7 @@ from txtop.protocol import commands, events
 from txtop.worker.fidelity.scores import OutputComparer
 
 KINDS = ("gpt2", "t5", "bert")
+FEWER_KINDS = ["gpt2", *(pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS[1:])]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_a_model_is_no_distance_from_itself(
         assert "no tokenizer" in result.notes[0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FEWER_KINDS)
 def test_bf16_and_scaled_weights_are_some_distance_away(
     kind: str, worker: WorkerProcess, tmp_path: Path
 ) -> None:
@@ -96,7 +97,7 @@ def test_bf16_and_scaled_weights_are_some_distance_away(
         assert 0 < halved.kld < scaled.kld and scaled.rms_probability
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", FEWER_KINDS)
 def test_nan_is_counted_and_there_are_no_figures(
     kind: str, worker: WorkerProcess, tmp_path: Path
 ) -> None:

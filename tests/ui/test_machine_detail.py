@@ -13,7 +13,7 @@ from support.ui_events import Story, folded, sweep
 from txtop.protocol import codec, events
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
-from txtop.ui.drawing import charts
+from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.spans import measure_row
@@ -140,7 +140,9 @@ def test_eight_gpus_and_all_cores_are_there(size: tuple[int, int], cores: int) -
 
 @pytest.mark.fault(33)
 @pytest.mark.parametrize("mode", ["braille", "blocks", "ascii"])
-def test_any_room_is_filled_exactly(mode: GlyphMode) -> None:
+def test_any_room_is_filled_exactly(mode: GlyphMode, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Marks of a cut are those of the terminal.
+    monkeypatch.setattr(glyphs, "_current", Glyphs(mode))
     for gpus, cores in ((0, 0), (0, 64), (1, 2), (8, 64)):
         session = state(gpus=gpus, cores=cores, foreign=(TRAINER, HOSTILE))
         for width in (1, 7, 30, 60, 99, 100, 250):
