@@ -36,6 +36,8 @@ Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 ATTENTIONS: tuple[str, ...] = get_args(Attention)
 COMPILES: tuple[str, ...] = get_args(Compile)
+GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
+"""The modes of torch.compile that capture CUDA graphs, which need fixed addresses."""
 CACHES: tuple[str, ...] = get_args(Cache)
 
 
