@@ -32,6 +32,8 @@ Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
+"""The modes of torch.compile that capture CUDA graphs, which need fixed addresses."""
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")

@@ -18,10 +18,11 @@ from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
-from txtop.worker import failures
+from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import RejectedError
+from txtop.worker.kernel_warnings import KernelWarnings
 from txtop.worker.loading.load import (
     LoadedModel,
     configure_environment,
@@ -69,6 +70,8 @@ class Worker:
         self._prompts: Prompts | None = None
         self._comparison: OutputComparer | None = None
         self._phase = "idle"
+        self._warnings = KernelWarnings()
+        self._warnings.install()
 
     def run(self) -> None:
         """Run commands until `quit`."""
@@ -118,13 +121,24 @@ class Worker:
         except Cancelled:
             pass
         except RejectedError as error:
-            self._inputs = None
-            reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
-            now = perf_counter_ns()
-            self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+            self._reject(cell, error)
         except Exception as error:
             traceback.print_exc()
-            self._report(cell, failures.classify(error))
+            if self._inputs is not None and kernel_warnings.is_missing_kernel(error):
+                self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
+            else:
+                self._report(cell, failures.classify(error))
+
+    def _reject(self, cell: str, error: RejectedError) -> None:
+        self._inputs = None
+        reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
+        now = perf_counter_ns()
+        self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+
+    def _explain_missing_kernel(self, attention: str) -> RejectedError:
+        reason = kernel_warnings.find_reason(attention, self._warnings.texts)
+        cause = f"{attention} has no kernel for this cell" + (f": {reason}" if reason else "")
+        return RejectedError(cause, "--attention sdpa, which takes a kernel that fits")
 
     def _report(self, cell: str, failure: failures.Failure) -> None:
         self._emitter.send(
@@ -166,7 +180,7 @@ class Worker:
         from txtop.worker.tasks.task import make_inputs
 
         loaded, cell = self._ready(), command.cell
-        attention.require_kernel(cell.attention, loaded.device)
+        attention.require_kernel(cell, loaded.source.config, loaded.device)
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)

@@ -120,7 +120,8 @@ def read_model(
     device = _choose_device(cell)
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
-    attention.require_attention(model_class, cell.attention, cell.precision, device)
+    attention.require_attention(model_class, cell.attention, device)
+    attention.require_kernel(cell, source.config, device)
     recipe = int8.choose_recipe(cell.precision, kind, device.type)
     if kind != "encoder":
         require_generate(model_class)

@@ -8,7 +8,7 @@ from txtop import formatting
 from txtop.analysis import metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
-from txtop.plan.cell import Cell
+from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -279,6 +279,8 @@ def _format_attention(state: CellState) -> str:
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
         return state.cell.attention
+    if ran.decode is None and state.cell.compile in GRAPH_COMPILES and state.family != "encoder":
+        return f"{state.cell.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
     if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
         return f"{state.cell.attention} ({ran.prefill or ran.decode} kernel)"
     return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
