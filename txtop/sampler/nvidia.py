@@ -36,7 +36,7 @@ class NvidiaGpu:
 
     `unsupported` names the fields that it does not have, as far as `values` has tried them.
 
-    Raises the error of NVML if the device, not a field, has failed.
+    Raises the error of NVML if the device cannot be identified.
     """
 
     def __init__(self, nvml: Any, handle: Any, watched: WatchedProcesses) -> None:
@@ -56,35 +56,45 @@ class NvidiaGpu:
             nvml.NVML_ERROR_NOT_SUPPORTED,
             nvml.NVML_ERROR_NO_PERMISSION,
             nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+            nvml.NVML_ERROR_DEPRECATED,
+            nvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
         }
         # Fields that only a whole GPU has are an invalid argument for a MIG device.
         if self.uuid.startswith("MIG-"):
             self._never.add(nvml.NVML_ERROR_INVALID_ARGUMENT)
-        self._not_now = {
-            nvml.NVML_ERROR_NO_DATA,
-            nvml.NVML_ERROR_NOT_READY,
-            nvml.NVML_ERROR_TIMEOUT,
+        self._lost = {
+            nvml.NVML_ERROR_GPU_IS_LOST,
+            nvml.NVML_ERROR_RESET_REQUIRED,
+            nvml.NVML_ERROR_UNINITIALIZED,
         }
 
     def values(self, slow: bool = True) -> FieldValues:
         """Read the fields of `FIELD_BOUNDS`, with or without the slow ones.
 
         A field is `None` in every sample if it is unsupported, and in this one if it is out of
-        bounds or not available now.
+        bounds or its call failed.
+
+        Raises the error of NVML if it says that the device is lost, or if every call failed.
         """
         readers = {**FAST_FIELDS, **self._slow} if slow else FAST_FIELDS
         values: FieldValues = {}
+        answered, failure = False, None
         for reader, names in readers.items():
             values.update(dict.fromkeys(names))
             if names[0] in self.unsupported:
                 continue
             try:
                 values.update(reader(self._nvml, self._handle))
+                answered = True
             except self._nvml.NVMLError as error:
+                if error.value in self._lost:
+                    raise
                 if error.value in self._never:
                     self.unsupported.update(names)
-                elif error.value not in self._not_now:
-                    raise
+                else:
+                    failure = error
+        if failure is not None and not answered:
+            raise failure
         return {name: drop_out_of_bounds(name, value) for name, value in values.items()}
 
     def read_process_changes(self) -> tuple[ForeignProcess, ...] | None:

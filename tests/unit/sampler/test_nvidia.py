@@ -308,12 +308,130 @@ def test_a_mig_device_that_cannot_be_opened_is_named(binding: Any, scenario: Sce
     assert list(gpus.devices) == ["GPU-whole", "GPU-other"]
 
 
-def test_a_field_that_is_late_is_null_once(binding: Any, scenario: Scenario) -> None:
-    scenario.write(ONE_GPU, "error nvmlDeviceGetUtilizationRates 10")
+# NVML's codes: https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html
+UNINITIALIZED, RESET_REQUIRED = 1, 16
+FOR_GOOD = (3, 4, 13, 25, 26)
+FOR_NOW = (
+    2,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    14,
+    17,
+    18,
+    19,
+    20,
+    21,
+    22,
+    23,
+    24,
+    27,
+    28,
+    29,
+    30,
+    31,
+    999,
+)
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("code", [*FOR_GOOD, *FOR_NOW])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("nvmlDeviceGetUtilizationRates", "utilization"),
+        ("nvmlDeviceGetComputeRunningProcesses_v3", "foreign_processes"),
+    ],
+)
+def test_an_error_of_one_field_is_that_field_without_a_value(
+    binding: Any, scenario: Scenario, code: int, function: str, name: str
+) -> None:
+    scenario.write(ONE_GPU, f"error {function} {code}")
     gpus = NvidiaGpus(binding, WatchedProcesses())
-    assert _values(gpus)["utilization"] is None
+    values = _values(gpus)
+    assert values[name] is None
+    assert values["temperature_c"] == 51 and values["power_w"] == 350
     scenario.write(ONE_GPU)
-    assert _values(gpus)["utilization"] == 37
+    again = gpus.devices["GPU-1111"].values()
+    if name == "utilization":
+        assert again[name] == (None if code in FOR_GOOD else 37)
+    assert (name in gpus.devices["GPU-1111"].unsupported) == (code in FOR_GOOD)
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("code", [LOST, RESET_REQUIRED, UNINITIALIZED])
+def test_an_error_that_says_so_loses_the_device_whatever_field_it_came_from(
+    binding: Any, scenario: Scenario, code: int
+) -> None:
+    scenario.write(ONE_GPU, f"error nvmlDeviceGetTemperature {code}")
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert _kinds(gpus) == [("Gap", "")]
+    assert gpus.sample() == []
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("code", [10, 17, UNKNOWN])
+def test_a_device_without_one_answer_is_lost_whatever_the_error(
+    binding: Any, scenario: Scenario, code: int
+) -> None:
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    scenario.write(ONE_GPU, f"error * {code}")
+    assert _kinds(gpus) == [("Gap", "")]
+
+
+def test_a_list_of_processes_that_fails_is_no_list_of_fewer(
+    binding: Any, scenario: Scenario, run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.sampler.gpu_processes._sees_every_process", lambda _: True)
+    watched, clock = WatchedProcesses(), Clock()
+    watched.add(f"runner={run.pid}")
+    gpus = NvidiaGpus(binding, watched, clock)
+    here = f"process {os.getpid()} 70"
+    told = []
+    for line in ("", "error nvmlDeviceGetGraphicsRunningProcesses_v3 7", ""):
+        scenario.write(ONE_GPU, here, line)
+        (event,) = gpus.sample()
+        assert isinstance(event, Telemetry)
+        told.append((event.values["foreign_processes"], event.foreign is None))
+        clock.now += SLOW_S
+    assert told == [(1, False), (None, True), (1, True)]
+
+
+@pytest.mark.parametrize("code", [0, 2, 3, 4, 13])
+def test_processes_that_draw_count_too_and_those_in_both_lists_once(
+    binding: Any,
+    scenario: Scenario,
+    run: subprocess.Popen[bytes],
+    tmp_path: Path,
+    code: int,
+) -> None:
+    """With a code but 0, the device has no such list."""
+    watched = WatchedProcesses()
+    watched.add(f"runner={run.pid}")
+    read = GpuProcesses(watched, _namespace(tmp_path, EVERY_PROCESS))
+    scenario.write(
+        ONE_GPU,
+        f"process {run.pid} 100",
+        f"process {os.getpid()} 70",
+        f"graphics {os.getpid()} 90",
+        f"graphics {os.getppid()} 5",
+        f"error nvmlDeviceGetGraphicsRunningProcesses_v3 {code}",
+    )
+    binding.nvmlInit()
+    gpu = binding.nvmlDeviceGetHandleByIndex(0)
+    for _ in range(2):
+        counted = read(binding, gpu)
+        assert counted == {"memory_run_bytes": 100, "foreign_processes": 1 if code else 2}
+        assert [(p.pid, p.memory_bytes) for p in read.foreign] == (
+            [(os.getpid(), 70)] if code else [(os.getpid(), 90), (os.getppid(), 5)]
+        )
+    calls = scenario.calls("nvmlDeviceGetGraphicsRunningProcesses_v3")
+    assert calls == (1 if code else 4)
 
 
 @pytest.mark.fault(29)
