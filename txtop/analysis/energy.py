@@ -14,6 +14,8 @@ from txtop.stats import energy
 from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, summarise, summarise_single
 
+# The metrics of a GPU under a cell: the telemetry series of each, and its unit.
+GPU_METRICS = {"gpu_utilization": ("utilization", "%"), "power_w": ("power_w", "W")}
 EMPTY_SERIES: energy.TimeSeries = ((), ())
 # An iteration that starts within this time of the previous end is of the same turn of its arm.
 MAX_TURN_GAP_NS = 50_000_000
@@ -57,17 +59,31 @@ def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[i
     return intervals
 
 
+def explain_too_short(session: SessionState, state: CellState) -> str:
+    """Return why a GPU's power and utilisation are not this cell's; empty if they are.
+
+    The rule is that of energy: a single interval of 2 s, turns of an arm of 1 s each.
+    """
+    intervals = find_work_intervals(session, state)
+    if session.versus is not None:
+        return energy.explain_too_short_turns(intervals)
+    return energy.explain_too_short(intervals[0]) if intervals else ""
+
+
 def summarise_device(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """Return GPU utilisation and power, and the energy figures of `summarise_joules`."""
+    """Return GPU utilisation and power, and the energy figures of `summarise_joules`.
+
+    Utilisation and power of too short a cell have no value, and a note that says so.
+    """
     name = session.gpu(state.load.device_id) if state.load else None
     summaries: dict[str, Summary] = {}
     if name is not None:
-        for metric, series, unit in (
-            ("gpu_utilization", "utilization", "%"),
-            ("power_w", "power_w", "W"),
-        ):
-            summaries[metric] = summarise(
-                select_measuring_samples(session, state, name, series), unit
+        reason = explain_too_short(session, state)
+        for metric, (series, unit) in GPU_METRICS.items():
+            summaries[metric] = (
+                Summary(unit=unit, n=0, notes=[reason])
+                if reason
+                else summarise(select_measuring_samples(session, state, name, series), unit)
             )
     return {**summaries, **summarise_joules(session, state)}
 

@@ -19,6 +19,7 @@ from txtop.sampler.nvidia_fields import (
     SLOW_FIELDS,
     FieldReader,
     FieldValues,
+    PowerReader,
     drop_out_of_bounds,
 )
 from txtop.sampler.nvml_import import read_driver_versions
@@ -48,6 +49,11 @@ class NvidiaGpu:
         self.label: str = sanitise(nvml.nvmlDeviceGetName(handle), 80)
         self._occupants = gpu_processes.GpuProcesses(watched)
         self._told: tuple[ForeignProcess, ...] | None = None
+        self._power = PowerReader()
+        self._fast: dict[FieldReader, tuple[str, ...]] = {
+            **FAST_FIELDS,
+            self._power: ("power_w",),
+        }
         self._slow: dict[FieldReader, tuple[str, ...]] = {
             **SLOW_FIELDS,
             self._occupants: gpu_processes.FIELD_NAMES,
@@ -76,7 +82,7 @@ class NvidiaGpu:
 
         Raises the error of NVML if it says that the device is lost, or if every call failed.
         """
-        readers = {**FAST_FIELDS, **self._slow} if slow else FAST_FIELDS
+        readers = {**self._fast, **self._slow} if slow else self._fast
         values: FieldValues = {}
         answered, failure = False, None
         for reader, names in readers.items():

@@ -22,8 +22,16 @@ GPU = "GPU-1"
 Values = dict[str, float | None]
 
 
-def session(told: Callable[[float], Values], device: str = GPU, name: str = GPU) -> SessionState:
-    """Ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s."""
+def session(
+    told: Callable[[float], Values],
+    device: str = GPU,
+    name: str = GPU,
+    ends: tuple[int, ...] = (25, 30, 35, 40, 45),
+) -> SessionState:
+    """Ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s.
+
+    An iteration of 1 s ends at each of the ticks `ends`.
+    """
     header, segment = streams.stream()[:2]
     start = header.t_ns
     state = fold_all([header, segment])
@@ -36,7 +44,7 @@ def session(told: Callable[[float], Values], device: str = GPU, name: str = GPU)
             load = streams.load(at, "c001")
             on = None if device == "host" else name
             fold(state, msgspec.structs.replace(load, device_id=on))
-        if tick in (25, 30, 35, 40, 45):
+        if tick in ends:
             made = events.Iteration(
                 t_ns=at, cell="c001", index=tick // 5 - 5, role="measured", start_ns=at - S,
                 e2e_ns=S, ttft_ns=S // 2, tokens=10,
@@ -71,6 +79,17 @@ def test_power_alone_is_integrated_and_says_so() -> None:
         energy(session(idle_then_busy))["energy_j_per_token"], rel=0.01
     )
     assert found.notes == ["from integrated power"]
+
+
+@pytest.mark.parametrize(("ends", "reason"), [((25,), "shorter than 2 s"), ((25, 30), "")])
+def test_power_and_utilisation_of_a_short_cell_are_withheld(
+    ends: tuple[int, ...], reason: str
+) -> None:
+    state = session(lambda s: {"power_w": 250.0, "utilization": 99.0}, ends=ends)
+    summaries = watched.summarise_device(state, state.cells["c001"])
+    for name in ("power_w", "gpu_utilization"):
+        assert (summaries[name].mean is None, summaries[name].n == 0) == (bool(reason),) * 2
+        assert ("shorter than 2 s" in summaries[name].notes) == bool(reason)
 
 
 def test_the_processor_of_a_cell_without_gpu() -> None:

@@ -135,6 +135,30 @@ def test_a_field_that_is_not_supported_is_null_for_good(
     assert gpus.devices["GPU-1111"].unsupported == nulls
 
 
+def test_power_is_that_of_the_instant_where_the_driver_has_it(
+    binding: Any, scenario: Scenario
+) -> None:
+    scenario.write(ONE_GPU, "set power_instant_mw 420500")
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert _values(gpus)["power_w"] == 420.5
+    # A mean over a second must not fill the holes of a series of instants.
+    scenario.write(ONE_GPU, "set power_instant_mw 420500", f"set power_instant_code {UNKNOWN}")
+    assert _values(gpus)["power_w"] is None
+    assert scenario.calls("nvmlDeviceGetPowerUsage") == 0
+
+
+@pytest.mark.parametrize(
+    "lacking", ["", "error nvmlDeviceGetFieldValues 13", "set power_instant_code 2"]
+)
+def test_power_is_the_drivers_mean_where_there_is_no_instant(
+    binding: Any, scenario: Scenario, lacking: str
+) -> None:
+    scenario.write(ONE_GPU, lacking)
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert [_values(gpus)["power_w"] for _ in range(3)] == [350.0] * 3
+    assert scenario.calls("nvmlDeviceGetFieldValues") == 1
+
+
 @pytest.mark.fault(30)
 def test_insane_values_are_null_and_only_as_long_as_they_last(
     binding: Any, scenario: Scenario
