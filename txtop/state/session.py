@@ -54,7 +54,9 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` by cell and reference.
+    by device and number of threads, `fidelity` by cell and reference. Idle time ends at
+    `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until known: the start
+    of the first cell or worker, the first weights sent, or the first comparison of outputs.
     """
 
     header: events.SessionHeader | None = None

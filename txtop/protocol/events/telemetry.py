@@ -17,7 +17,7 @@ from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
 class ForeignProcess(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
-    """A process that computes or draws on a GPU and is not of the run. Its owner is not recorded."""
+    """A process that uses a GPU and is not of the run. Its owner is not recorded."""
 
     pid: Natural
     name: Name = ""
