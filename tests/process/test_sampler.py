@@ -56,6 +56,9 @@ def test_a_slow_reader_is_told_what_it_missed(start_sampler: Start) -> None:
     process = start_sampler(
         "--interval", "0.02", nvml=tuple(f"gpu GPU-{i} Fake H100" for i in range(8))
     )
+    assert process.stdin is not None
+    process.stdin.write(b"".join(b"use GPU-%d\n" % i for i in range(8)))
+    process.stdin.flush()
     time.sleep(2)
     events = read(process, lambda event: isinstance(event, Gap))
     assert isinstance(events[-1], Gap)

@@ -14,8 +14,10 @@ from typing import Any
 
 from txtop.protocol.events import ForeignProcess, Gap, Log, Telemetry
 from txtop.sampler import gpu_processes
+from txtop.sampler.gpu_rates import EARLY_S, UNUSED_S, GpuRates
 from txtop.sampler.nvidia_fields import (
     FAST_FIELDS,
+    PCIE_FIELDS,
     SLOW_FIELDS,
     FieldReader,
     FieldValues,
@@ -29,7 +31,7 @@ from txtop.sanitise import sanitise
 RETRY_S = 30.0
 """The pause before a lost device is opened again."""
 SLOW_S = 1.0
-"""The least time between two readings of the slow fields of a device."""
+"""The least time between two readings of the slow fields of a device in use."""
 
 
 class NvidiaGpu:
@@ -74,15 +76,19 @@ class NvidiaGpu:
             nvml.NVML_ERROR_UNINITIALIZED,
         }
 
-    def values(self, slow: bool = True) -> FieldValues:
-        """Read the fields of `FIELD_BOUNDS`, with or without the slow ones.
+    def values(self, slow: bool = True, pcie: bool = True) -> FieldValues:
+        """Read the fields of `FIELD_BOUNDS`, with or without the slow ones and PCIe among them.
 
         A field is `None` in every sample if it is unsupported, and in this one if it is out of
         bounds or its call failed.
 
         Raises the error of NVML if it says that the device is lost, or if every call failed.
         """
-        readers = {**self._fast, **self._slow} if slow else self._fast
+        readers = dict(self._fast)
+        if slow:
+            readers |= self._slow
+        if slow and pcie:
+            readers |= PCIE_FIELDS
         values: FieldValues = {}
         answered, failure = False, None
         for reader, names in readers.items():
@@ -116,16 +122,23 @@ class NvidiaGpus:
     """All NVIDIA devices.
 
     A device that stops answering is reported as a gap and retried at most every 30 s; the others
-    continue. `refused` holds a line for each that could not be opened at the start.
+    continue. `rates` decides which are read at a sample. Of one that is not in use the slow fields
+    come rarely and PCIe counters never. `refused` holds a line for each that could not be opened at
+    the start.
 
     Raises the error of NVML if the library cannot be used at all.
     """
 
     def __init__(
-        self, nvml: Any, watched: WatchedProcesses, clock: Callable[[], float] = time.monotonic
+        self,
+        nvml: Any,
+        watched: WatchedProcesses,
+        clock: Callable[[], float] = time.monotonic,
+        rates: GpuRates | None = None,
     ) -> None:
         self._nvml = nvml
         self._watched = watched
+        self.rates = rates or GpuRates(clock)
         self._clock = clock
         self._lost: dict[str, float] = {}
         self.devices: dict[str, NvidiaGpu] = {}
@@ -149,10 +162,12 @@ class NvidiaGpus:
         self.devices[gpu.uuid] = gpu
 
     def sample(self) -> list[Telemetry | Gap | Log]:
-        """Return one event for each device that answers and one gap for each that has stopped."""
+        """Return one event for each device that is due, and one gap for each that has stopped."""
         events: list[Telemetry | Gap | Log] = []
-        slow = self._due()
-        for uuid, gpu in list(self.devices.items()):
+        due = self.rates.find_due(self.devices)
+        slow = self._find_slow(due)
+        for uuid, used in due.items():
+            gpu = self.devices[uuid]
             if uuid in self._lost:
                 if self._clock() < self._lost[uuid]:
                     continue
@@ -160,7 +175,7 @@ class NvidiaGpus:
                 continue
             t_ns = time.monotonic_ns()
             try:
-                values = gpu.values(slow=gpu is slow)
+                values = gpu.values(slow=gpu in slow, pcie=used)
             except self._nvml.NVMLError as error:
                 self._lost[uuid] = self._clock() + RETRY_S
                 reason = f"{gpu.label} stopped answering: {sanitise(str(error), 200)}"
@@ -175,19 +190,24 @@ class NvidiaGpus:
                         label=gpu.label,
                         values=values,
                         versions=versions,
-                        foreign=gpu.read_process_changes() if gpu is slow else None,
+                        foreign=gpu.read_process_changes() if gpu in slow else None,
                     )
                 )
         return events
 
-    def _due(self) -> NvidiaGpu | None:
-        # One device per sample: the slow fields of many together would take up the interval.
-        alive = (gpu for uuid, gpu in self.devices.items() if uuid not in self._lost)
-        gpu = min(alive, key=lambda candidate: candidate.slow_at, default=None)
-        if gpu is None or self._clock() < gpu.slow_at + SLOW_S:
-            return None
-        gpu.slow_at = self._clock()
-        return gpu
+    def _find_slow(self, due: dict[str, bool]) -> list[NvidiaGpu]:
+        """Return the devices of `due` whose slow fields are read now, and note the time."""
+        now = self._clock()
+        alive = [(self.devices[uuid], used) for uuid, used in due.items() if uuid not in self._lost]
+        slow = [gpu for gpu, used in alive if not used and now >= gpu.slow_at + UNUSED_S - EARLY_S]
+        # One device in use per sample: the PCIe counters of many would take up the interval.
+        in_use = (gpu for gpu, used in alive if used)
+        gpu = min(in_use, key=lambda candidate: candidate.slow_at, default=None)
+        if gpu is not None and now >= gpu.slow_at + SLOW_S:
+            slow.append(gpu)
+        for gpu in slow:
+            gpu.slow_at = now
+        return slow
 
     def _retry(self, uuid: str) -> list[Telemetry | Gap | Log]:
         self._lost[uuid] = self._clock() + RETRY_S

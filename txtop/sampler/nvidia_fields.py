@@ -138,9 +138,13 @@ FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _throttle: ("throttle_reasons",),
 }
 
-# At most once a second: the call for a PCIe counter takes the 20 ms that it measures over.
+# At most once a second.
 SLOW_FIELDS: dict[FieldReader, tuple[str, ...]] = {
+    _max_clock: ("max_sm_clock_mhz",),
+}
+
+# Only of a device in use: the call for a counter takes the 20 ms that it measures over.
+PCIE_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _pcie_rx: ("pcie_rx_bytes_per_s",),
     _pcie_tx: ("pcie_tx_bytes_per_s",),
-    _max_clock: ("max_sm_clock_mhz",),
 }

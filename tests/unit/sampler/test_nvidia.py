@@ -16,8 +16,9 @@ from support.scripted_nvml import ONE_GPU, Scenario
 from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sampler import nvml_import
 from txtop.sampler.gpu_processes import FIELD_NAMES, GpuProcesses
+from txtop.sampler.gpu_rates import GpuRates
 from txtop.sampler.nvidia import RETRY_S, SLOW_S, NvidiaGpus
-from txtop.sampler.nvidia_fields import FIELD_BOUNDS, SLOW_FIELDS
+from txtop.sampler.nvidia_fields import FIELD_BOUNDS, PCIE_FIELDS, SLOW_FIELDS
 from txtop.sampler.process_usage import WatchedProcesses
 
 LOST, UNKNOWN = 15, 999
@@ -91,13 +92,105 @@ def test_versions_come_with_the_first_sample_alone(binding: Any, scenario: Scena
     assert told == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
 
 
-def test_slow_fields_are_read_once_a_second_and_of_one_device_a_sample(
+def _write_eight(scenario: Scenario) -> None:
+    scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
+
+
+def _sample_for(gpus: NvidiaGpus, clock: Clock, seconds: float) -> list[Telemetry]:
+    """The samples of that time at 5 ticks a second."""
+    told = []
+    for _ in range(round(5 * seconds)):
+        told += [event for event in gpus.sample() if isinstance(event, Telemetry)]
+        clock.now += 0.2
+    return told
+
+
+def _count(told: list[Telemetry], field: str = "power_w") -> dict[str, int]:
+    return {
+        f"GPU-{i}": sum(e.device == f"GPU-{i}" and field in e.values for e in told)
+        for i in range(8)
+    }
+
+
+def test_of_eight_gpus_the_one_in_use_is_read_at_every_tick_and_the_others_rarely(
     binding: Any, scenario: Scenario
 ) -> None:
-    scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
+    _write_eight(scenario)
     clock = Clock()
     gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
-    slow = {name for names in SLOW_FIELDS.values() for name in names} | set(FIELD_NAMES)
+    gpus.rates.use("GPU-3")
+    told = _sample_for(gpus, clock, 60)
+    counts = _count(told)
+    assert counts.pop("GPU-3") == 300
+    assert set(counts.values()) == {12}
+    assert len(told) < 8 * 300 / 5
+    assert [event.device for event in told[:8]].count("GPU-3") == 1  # each at once
+    in_use = {"GPU-3": 60}
+    assert _count(told, "pcie_rx_bytes_per_s") == dict.fromkeys(counts, 0) | in_use
+    assert _count(told, "foreign_processes") == dict.fromkeys(counts, 12) | in_use
+    assert all(
+        set(event.values) == set(FIELD_BOUNDS) - {"pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s"}
+        for event in told
+        if event.device != "GPU-3"
+    )
+
+
+def test_a_device_that_comes_into_use_is_read_at_the_next_tick(
+    binding: Any, scenario: Scenario
+) -> None:
+    _write_eight(scenario)
+    clock = Clock()
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    gpus.rates.use("GPU-0")
+    _sample_for(gpus, clock, 2)
+    gpus.rates.use("GPU-5")
+    told = _sample_for(gpus, clock, 2)
+    assert [event.device for event in told] == ["GPU-0", "GPU-5"] * 10
+
+
+@pytest.mark.parametrize(
+    ("gpus", "named", "in_10_s"),
+    [
+        (8, (), {13}),  # never over 1 s apart, which would be a hole in idle power
+        (8, ("GPU-from-elsewhere",), {13}),
+        (8, ("host",), {2}),
+        (1, (), {50}),
+        (1, ("GPU-from-elsewhere",), {50}),
+        (1, ("host",), {2}),
+    ],
+)
+def test_readings_of_gpus_of_which_none_is_in_use(
+    gpus: int, named: tuple[str, ...], in_10_s: set[int]
+) -> None:
+    clock = Clock()
+    rates = GpuRates(clock)
+    for name in named:
+        rates.use(name)
+    names = [f"GPU-{i}" for i in range(gpus)]
+    told = []
+    for tick in range(50):
+        told += rates.find_due(names)
+        clock.now += 0.2 + (0.004 if tick % 2 else -0.004)  # ticks are never exact
+    assert {told.count(name) for name in names} == in_10_s
+
+
+def test_a_part_of_a_gpu_is_in_use_under_either_name() -> None:
+    rates = GpuRates(Clock())
+    rates.use("GPU-1234")
+    assert rates.find_due(["GPU-whole", "MIG-1234"]) == {"MIG-1234": True, "GPU-whole": False}
+    assert rates.find_due(["GPU-whole", "MIG-1234"]) == {"MIG-1234": True}
+
+
+def test_slow_fields_are_read_once_a_second_and_of_one_device_in_use_a_sample(
+    binding: Any, scenario: Scenario
+) -> None:
+    _write_eight(scenario)
+    clock = Clock()
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    for i in range(8):
+        gpus.rates.use(f"GPU-{i}")
+    slow = {name for names in (SLOW_FIELDS | PCIE_FIELDS).values() for name in names}
+    slow |= set(FIELD_NAMES)
     read = []
     for _ in range(16):
         events = [event for event in gpus.sample() if isinstance(event, Telemetry)]
@@ -466,6 +559,8 @@ def test_a_lost_gpu_is_one_gap_and_the_others_go_on(
     scenario.write(*TWO_GPUS)
     clock = Clock()
     gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    gpus.rates.use("GPU-bad")
+    gpus.rates.use("GPU-good")
     assert _kinds(gpus) == [("Telemetry", "GPU-bad"), ("Telemetry", "GPU-good")]
     scenario.write(TWO_GPUS[0], f"error * {code}", TWO_GPUS[1])
     gap, sample = gpus.sample()
