@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from txtop.protocol.events import ForeignProcess, Gap, Log, Telemetry
-from txtop.sampler import gpu_processes
+from txtop.sampler import gpu_processes, nvidia_facts
 from txtop.sampler.gpu_rates import EARLY_S, UNUSED_S, GpuRates
 from txtop.sampler.nvidia_fields import (
     FAST_FIELDS,
@@ -109,6 +109,16 @@ class NvidiaGpu:
             raise failure
         return {name: drop_out_of_bounds(name, value) for name, value in values.items()}
 
+    def read_facts(self) -> dict[str, str]:
+        """Read the settings of the device, and the source of its power as the last reading had it.
+
+        They are those of `nvidia_facts.FACTS` and `power_reading`.
+        """
+        facts = nvidia_facts.read_facts(self._nvml, self._handle)
+        if self._power.instant is not None:
+            facts["power_reading"] = "instant" if self._power.instant else "driver's mean"
+        return facts
+
     def read_process_changes(self) -> tuple[ForeignProcess, ...] | None:
         """Return the foreign processes if they have changed since the last call, else `None`."""
         now = self._occupants.foreign
@@ -181,7 +191,7 @@ class NvidiaGpus:
                 reason = f"{gpu.label} stopped answering: {sanitise(str(error), 200)}"
                 events.append(Gap(t_ns=t_ns, producer=uuid, reason=reason))
             else:
-                versions = self.versions if uuid in self._untold else {}
+                new = uuid in self._untold
                 self._untold.discard(uuid)
                 events.append(
                     Telemetry(
@@ -189,7 +199,8 @@ class NvidiaGpus:
                         device=uuid,
                         label=gpu.label,
                         values=values,
-                        versions=versions,
+                        versions=self.versions if new else {},
+                        facts=gpu.read_facts() if new else {},
                         foreign=gpu.read_process_changes() if gpu in slow else None,
                     )
                 )

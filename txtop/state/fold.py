@@ -200,6 +200,8 @@ def _fold_telemetry(session: SessionState, event: events.Telemetry) -> None:
         device.label = event.label
     if event.versions:
         device.versions = device.versions | event.versions
+    if event.facts:
+        device.facts = device.facts | event.facts
     if event.foreign is not None:
         device.foreign = event.foreign
     now_ns, series_by_name = session.clock_ns, device.series

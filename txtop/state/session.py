@@ -22,11 +22,13 @@ class WatchedDevice:
     """The series of one watched device.
 
     Each series is a pair of times in ns on the session's clock and values, NaN where unread.
+    `facts` are a GPU's settings by name, as last read.
     """
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     foreign: tuple[events.ForeignProcess, ...] = ()
 
     def last(self, name: str) -> float | None:

@@ -92,6 +92,60 @@ def test_versions_come_with_the_first_sample_alone(binding: Any, scenario: Scena
     assert told == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
 
 
+def _facts(gpus: NvidiaGpus) -> list[dict[str, str]]:
+    return [event.facts for event in gpus.sample() if isinstance(event, Telemetry)]
+
+
+def test_settings_come_once_with_the_first_sample(binding: Any, scenario: Scenario) -> None:
+    settings = (
+        "set power_limit_mw 350500",
+        "set application_clock_mhz 1410",
+        "set default_clock_mhz 1095",
+        "set compute_mode 3",
+        "set ecc 0",
+        "set mig_mode 0",
+        "set capability 120",
+        "set power_instant_mw 100",
+    )
+    scenario.write(ONE_GPU, *settings)
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    first, second = _facts(gpus), _facts(gpus)
+    assert (first, second) == (
+        [
+            {
+                "compute_capability": "12.0",
+                "power_limit_w": "350.5",
+                "default_power_limit_w": "700",
+                "application_clock_mhz": "1410",
+                "default_application_clock_mhz": "1095",
+                "persistence_mode": "on",
+                "compute_mode": "exclusive process",
+                "ecc": "off",
+                "mig": "off",
+                "memory_reserved_bytes": str(512 << 20),
+                "power_reading": "instant",
+            }
+        ],
+        [{}],
+    )
+
+
+def test_settings_that_a_device_lacks_are_left_out(binding: Any, scenario: Scenario) -> None:
+    scenario.write(
+        *MIG[:4],
+        "error nvmlDeviceGetEccMode 3",
+        "error nvmlDeviceGetCudaComputeCapability 999",
+        "error nvmlDeviceGetMemoryInfo_v2 13",
+        *MIG[4:6],
+        "error nvmlDeviceGetPersistenceMode 2",
+    )
+    whole, part = _facts(NvidiaGpus(binding, WatchedProcesses()))
+    lacking = {"ecc", "compute_capability", "memory_reserved_bytes", "mig_profile"}
+    assert not lacking & set(whole)
+    assert (whole["mig"], whole["power_reading"]) == ("on", "driver's mean")
+    assert part["mig_profile"] == "1g.10gb" and "persistence_mode" not in part
+
+
 def _write_eight(scenario: Scenario) -> None:
     scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
 

@@ -28,12 +28,13 @@ class Telemetry(Event, kw_only=True, tag="telemetry"):
     """One sample of one device: `host`, or a GPU's UUID.
 
     A field that cannot be read is None; one that is read less often is absent. `versions` of a
-    GPU's software come with its first sample. `foreign` processes come whenever they change; None
-    means unchanged.
+    GPU's software and `facts`, its settings by name, come with its first sample. `foreign`
+    processes come whenever they change; None means unchanged.
     """
 
     device: Name
     label: Name = ""
     values: dict[Name, Real | None]
     versions: dict[Name, Name] = {}
+    facts: dict[Name, Name] = {}
     foreign: tuple[ForeignProcess, ...] | None = None
