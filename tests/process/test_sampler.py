@@ -181,6 +181,7 @@ def test_the_probe_says_what_can_be_measured(
     lines = {each["capability"]: each for each in json.loads(output)["capabilities"]}
     assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
     assert ("gpu clocks" in lines) == (state == "ok")
+    assert ("the GPUs" in lines["telemetry"]["detail"]) == (state == "ok")
     assert lines["gpu"]["state"] == state
     assert word in lines["gpu"]["detail"]
     assert lines["cpu"]["state"] == lines["memory"]["state"] == "ok"
