@@ -30,7 +30,7 @@ CLOCKS = {"application_clock_mhz": "1980", "default_application_clock_mhz": "198
 def test_clocks_are_held_or_said_not_to_be(
     facts: dict[str, str], throttle: int, state: str, detail: str, hint: str
 ) -> None:
-    values = {"max_sm_clock_mhz": 1980.0, "throttle_reasons": float(throttle)}
+    values: dict[str, float | None] = {"max_sm_clock_mhz": 1980.0, "throttle_reasons": throttle}
     (finding,) = describe_settings("H100", values, H100 | facts)
     assert (finding.capability, finding.state) == ("gpu clocks", state)
     assert detail in finding.detail and "free" not in finding.detail

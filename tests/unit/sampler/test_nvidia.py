@@ -152,7 +152,7 @@ def _write_eight(scenario: Scenario) -> None:
 
 def _sample_for(gpus: NvidiaGpus, clock: Clock, seconds: float) -> list[Telemetry]:
     """The samples of that time at 5 ticks a second."""
-    told = []
+    told: list[Telemetry] = []
     for _ in range(round(5 * seconds)):
         told += [event for event in gpus.sample() if isinstance(event, Telemetry)]
         clock.now += 0.2
@@ -221,7 +221,7 @@ def test_readings_of_gpus_of_which_none_is_in_use(
     for name in named:
         rates.use(name)
     names = [f"GPU-{i}" for i in range(gpus)]
-    told = []
+    told: list[str] = []
     for tick in range(50):
         told += rates.find_due(names)
         clock.now += 0.2 + (0.004 if tick % 2 else -0.004)  # ticks are never exact
@@ -563,7 +563,7 @@ def test_a_list_of_processes_that_fails_is_no_list_of_fewer(
     watched.add(f"runner={run.pid}")
     gpus = NvidiaGpus(binding, watched, clock)
     here = f"process {os.getpid()} 70"
-    told = []
+    told: list[tuple[float | None, bool]] = []
     for line in ("", "error nvmlDeviceGetGraphicsRunningProcesses_v3 7", ""):
         scenario.write(ONE_GPU, here, line)
         (event,) = gpus.sample()
