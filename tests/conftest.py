@@ -1,4 +1,4 @@
-"""What every test run starts from, and what it says at its end."""
+"""Fixtures of every test run, and the rows without a test in its summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.scripted_nvml import Scenario, without_a_library  # noqa: E402
 
 
 def pytest_configure() -> None:
-    """Under nohup or as a shell's background job signals come ignored, and children inherit it."""
+    """Restore the default signals, which a background shell job ignores and children inherit."""
     for number, usual in (
         (signal.SIGINT, signal.default_int_handler),
         (signal.SIGHUP, signal.SIG_DFL),
@@ -31,7 +31,7 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The settings and themes of whoever runs the tests do not reach them."""
+    """Keep the settings and themes of the user who runs the tests away from them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
@@ -39,31 +39,31 @@ def no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripted libnvidia-ml.so.1, built once."""
+    """Build the scripted libnvidia-ml.so.1 once."""
     return scripted_nvml.build(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture
 def scenario(nvml_library: Path, tmp_path: Path) -> Scenario:
-    """NVML with one GPU, until the test writes another scenario."""
+    """Load NVML with one GPU, until the test writes another scenario."""
     return Scenario(nvml_library, tmp_path)
 
 
 @pytest.fixture
 def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Starts a sampler over `nvml`'s lines, or where there is no NVML."""
+    """Start a sampler over the lines of `nvml`, or without NVML."""
     started: list[subprocess.Popen[bytes]] = []
 
     def run(*arguments: str, nvml: tuple[str, ...] | None = None) -> subprocess.Popen[bytes]:
         if nvml is None:
-            found = without_a_library(tmp_path)
+            environment = without_a_library(tmp_path)
         else:
             scenario: Scenario = request.getfixturevalue("scenario")
             scenario.write(*nvml)
-            found = scenario.environment
+            environment = scenario.environment
         process = subprocess.Popen(
             [sys.executable, "-m", "txtop.sampler", *arguments],
-            env={**os.environ, "PYTHONPATH": TREE, **found},
+            env={**os.environ, "PYTHONPATH": TREE, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -78,7 +78,7 @@ def start_sampler(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[St
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Lists the rows of fault_rows.toml that no test shows yet."""
+    """List the rows of fault_rows.toml that have no test yet."""
     tested = fault_rows.tested()
     missing = {number: title for number, title in fault_rows.rows().items() if number not in tested}
     terminalreporter.section(f"faults without a test yet: {len(missing)}")

@@ -65,11 +65,11 @@ def format_percent(value: float | None) -> str:
     return f"{value:.0f}" if value is not None and math.isfinite(value) else MISSING
 
 
-def format_half_width(width: float | None, sign: str = "±") -> str:
+def format_half_width(width: float | None) -> str:
     """Format half the width of an interval, given as a share: `±1.2 %`; empty without a value."""
     if width is None or not math.isfinite(width):
         return ""
-    return f"{sign}{width * 100:.1f} %" if width < 9.995 else f"{sign}>999 %"
+    return f"±{format_share(width, 1)}" if width < 9.995 else "±>999 %"
 
 
 def format_interval(ends: tuple[float, float] | None) -> str:
@@ -103,8 +103,8 @@ def format_size(count: float) -> str:
 
 
 def format_count(count: int, noun: str) -> str:
-    """Format a number of things, with a plural in -s: `1 cell`, `3 cells`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """Format a number of things, with a plural in -s: `1 cell`, `3 cells`, `1,200 cells`."""
+    return f"{count} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def format_ratio(value: float | None) -> str:

@@ -21,6 +21,7 @@ from txtop.sanitise import sanitise
 
 FPS_RANGE = (0.1, 30.0)
 _MAX_BYTES = 64_000
+OnHangup = Literal["continue", "stop"]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -33,7 +34,7 @@ class Settings(msgspec.Struct, frozen=True):
     fps: Annotated[float, Meta(ge=FPS_RANGE[0], le=FPS_RANGE[1])] | None = None
     glyphs: Literal["braille", "blocks", "ascii"] | None = None
     session_dir: Path | None = None
-    on_hangup: Literal["continue", "stop"] | None = None
+    on_hangup: OnHangup | None = None
     problems: tuple[str, ...] = ()
 
 
@@ -58,7 +59,7 @@ SETTING_SPECS = (
     ),
     SettingSpec(
         "fps",
-        "Frames a second, 0.1 to 30. By default 4, and 2 over SSH.",
+        "Frames per second, 0.1 to 30. By default 4, and 2 over SSH.",
         4,
         f"a number from {FPS_RANGE[0]:g} to {FPS_RANGE[1]:g}",
     ),
@@ -106,7 +107,7 @@ def load_settings(path: Path | None = None) -> Settings:
     for name, value in table.items():
         if name not in specs:
             hint = did_you_mean(name, specs, f"keys: {', '.join(specs)}")
-            problems.append(f"{path.name}: {sanitise(name, 40)} is no key: {hint}")
+            problems.append(f"{path.name}: {sanitise(name, 40)} is not a key: {hint}")
             continue
         try:
             checked = msgspec.convert({name: value}, Settings, dec_hook=_path)
@@ -141,7 +142,7 @@ def _describe_error(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "is not UTF-8"
     deep = isinstance(error, RecursionError)
-    return f"is no TOML ({'nested too deep' if deep else sanitise(str(error), 120)})"
+    return f"is not valid TOML ({'nested too deep' if deep else sanitise(str(error), 120)})"
 
 
 def render_settings(settings: Settings) -> str:

@@ -1,8 +1,8 @@
-"""1,000 cells, 8 GPUs and an hour of history: what opening, a frame, scrolling and seeking take.
+"""Measure opening, a frame, scrolling and seeking of a session of 1,000 cells, 8 GPUs and an hour.
 
 `python tests/bench/large_session.py` writes such a session, opens it in a fresh process and prints
-medians and worst of many. A frame is what a replay does four times a second: the view built from
-the state, and every line of the panels on show.
+the median and the worst of many repetitions. A frame is what a replay draws four times a second:
+the view built from the state, and every line of the panels that are visible.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SIZES = ((80, 24), (120, 40), (200, 60))
 
 
 def plan() -> Plan:
-    """5 precisions x 10 batches x 20 lengths."""
+    """Return a plan of 5 precisions x 10 batches x 20 lengths."""
     cells = expand_matrix(
         models=["Qwen3-0.6B"],
         precisions=["fp32", "bf16", "fp16", "int8:weight-only", "int8:dynamic"],
@@ -48,12 +48,12 @@ def plan() -> Plan:
 
 
 def generate(path: Path) -> int:
-    """Writes the log; returns its events."""
-    asked = plan()
-    step_ns = HOUR_NS // len(asked.cells) // (ITERATIONS + 1) // TOKENS
+    """Write the log and return the number of its events."""
+    session_plan = plan()
+    step_ns = HOUR_NS // len(session_plan.cells) // (ITERATIONS + 1) // TOKENS
     devices = {"host": HOST} | {f"GPU-{i}": GPU for i in range(GPUS)}
-    with Recorded(path, asked, devices) as log:
-        for number, cell in enumerate(asked.cells):
+    with Recorded(path, session_plan, devices) as log:
+        for number, cell in enumerate(session_plan.cells):
             log.start(cell, step_ns * TOKENS, device="cuda", device_id=f"GPU-{number % GPUS}")
             for index in range(ITERATIONS):
                 gaps = [step_ns + log.draw.randrange(step_ns // 100) for _ in range(TOKENS)]
@@ -64,17 +64,17 @@ def generate(path: Path) -> int:
 
 
 def timed(work: Callable[[], object], times: int) -> list[float]:
-    """How long each took, in ms."""
-    found = []
+    """Return the duration of every call in ms."""
+    times_ms = []
     for _ in range(times):
         began = time.perf_counter()
         work()
-        found.append((time.perf_counter() - began) * 1e3)
-    return found
+        times_ms.append((time.perf_counter() - began) * 1e3)
+    return times_ms
 
 
 def measure(path: Path) -> dict[str, tuple[float, float]]:
-    """Median and worst in ms of everything, in this process."""
+    """Return the median and the worst of every figure, in ms, measured in this process."""
     from txtop.session.player import Player
     from txtop.ui.drawing import glyphs
     from txtop.ui.models import cell_sorting
@@ -83,9 +83,9 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
     from txtop.ui.panels import cells, hero, log, machine
     from txtop.ui.panels.filtered_list import TextFilter
 
-    found: dict[str, list[float]] = {}
+    figures: dict[str, list[float]] = {}
     players: list[Player] = []
-    found["open"] = timed(lambda: players.append(Player(path)), 1)
+    figures["open"] = timed(lambda: players.append(Player(path)), 1)
     player = players[0]
     draw = random.Random(2)
     memo = FrameCache()
@@ -94,49 +94,53 @@ def measure(path: Path) -> dict[str, tuple[float, float]]:
         return build_view(player.state, memo=memo, playback=Playback.of(player))
 
     player.seek(player.duration_ns // 2)
-    found["first view, half way"] = timed(view, 1)
+    figures["first view, half way"] = timed(view, 1)
     for _ in range(600):
         view()
-    found["view, half way"] = timed(view, 40)
+    figures["view, half way"] = timed(view, 40)
 
     def seek() -> None:
         player.seek(draw.randrange(player.duration_ns))
         view()
 
-    found["seek and view"] = timed(seek, 100)
+    figures["seek and view"] = timed(seek, 100)
     player.seek(player.duration_ns)
     for _ in range(1_100):
         view()
-    found["view, at the end"] = timed(view, 40)
-    shown = view()
+    figures["view, at the end"] = timed(view, 40)
+    frame_view = view()
     g = glyphs.get_glyphs()
     for width, height in SIZES:
 
         def panels(cursor: int, width: int = width, height: int = height) -> None:
             boxed = width >= 100
             half = round(0.57 * width)
-            hero.render_hero(shown.hero, Area(half, 15, g, boxed=boxed))
-            machine.render_machine(shown.machine, Area(width - half, 15, g, boxed=boxed))
-            log.render_log(shown.log, Area(width, 7, g, boxed=boxed))
+            hero.render_hero(frame_view.hero, Area(half, 15, g, boxed=boxed))
+            machine.render_machine(frame_view.machine, Area(width - half, 15, g, boxed=boxed))
+            log.render_log(frame_view.log, Area(width, 7, g, boxed=boxed))
             cells.render_cells(
-                shown.cells,
+                frame_view.cells,
                 None,
                 Area(width, height - 3, g, boxed=boxed, focused=True),
                 cursor=cursor,
             )
 
         places = iter(draw.choices(range(1_000), k=1_000))
-        found[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
-    words = TextFilter()
-    words.text = "bf16 batch 64"
+        figures[f"lines, {width}x{height}"] = timed(lambda p=panels, at=places: p(next(at)), 60)
+    text_filter = TextFilter()
+    text_filter.text = "bf16 batch 64"
 
     def narrow() -> None:
-        left = [row for row in shown.cells if words.matches(cell_sorting.build_filter_text(row))]
+        left = [
+            row
+            for row in frame_view.cells
+            if text_filter.matches(cell_sorting.build_filter_text(row))
+        ]
         cell_sorting.sort_rows(left, "tpot")
 
-    found["filter and order"] = timed(narrow, 60)
-    found["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
-    return {name: (statistics.median(each), max(each)) for name, each in found.items()}
+    figures["filter and order"] = timed(narrow, 60)
+    figures["memory MB"] = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]
+    return {name: (statistics.median(values), max(values)) for name, values in figures.items()}
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""A session of a million steps: how long it takes to open and to seek in, and in how much memory.
+"""Measure how long a session of a million steps takes to open and to seek in, and its memory.
 
-`python tests/bench/long_session.py [--steps N]` writes one like a run of three hours on a GPU,
-then opens it in fresh processes and prints what it measures.
+`python tests/bench/long_session.py [--steps N]` writes a session like a run of three hours on a
+GPU, then opens it in fresh processes and prints the figures.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOAD_NS = 6_000_000_000
 
 
 def generate(path: Path, steps: int = STEPS) -> int:
-    """Writes the log; returns its bytes."""
+    """Write the log and return its size in bytes."""
     cells = expand_matrix(
         models=["gpt2", "Qwen3-0.6B"],
         precisions=["fp32", "bf16"],
@@ -58,7 +58,7 @@ def generate(path: Path, steps: int = STEPS) -> int:
 
 
 def measure(path: Path) -> dict[str, float]:
-    """Opens, seeks and steps in this process; times in ms, memory in MB."""
+    """Open, seek and step in this process; return times in ms and memory in MB."""
     from txtop.session.player import Player
 
     began = time.perf_counter()

@@ -1,8 +1,8 @@
-"""The figures of a cell beside those of a plain script that a reader can check.
+"""Compare the figures of a cell with those of a plain script that a reader can check.
 
-tests/support/plain_script.py calls generate() or forward() and reads its own clock. It and
-the real worker take turns, call by call, in ABBA order, so that what the machine does
-meanwhile hits both alike.
+tests/support/plain_script.py calls generate() or forward() and reads its own clock. It and the real
+worker take turns, call by call, in ABBA order, so that what the machine does meanwhile affects both
+alike.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Script:
         return self._process.stdout.readline()
 
     def call(self) -> list[float]:
-        """Seconds from the start of the call to each put, the prompt's included."""
+        """Return the seconds from the start of the call to each put, including the prompt's."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -65,8 +65,8 @@ class Script:
 
 
 def by_hand(cell: Cell, calls: list[list[float]]) -> dict[str, float]:
-    """METHOD's formulas, written down once more."""
-    found: dict[str, list[float]] = {}
+    """Compute the figures by the formulas of docs/method.md, written down once more."""
+    figures: dict[str, list[float]] = {}
     for puts in calls:
         end = puts[-1]
         row = {"e2e_ms": end * 1e3, "sequences_per_s": cell.batch_size / end}
@@ -80,12 +80,12 @@ def by_hand(cell: Cell, calls: list[list[float]]) -> dict[str, float]:
                 "decode_tokens_per_s": cell.batch_size * (cell.new_tokens - 1) / (end - first),
             }
         for name, value in row.items():
-            found.setdefault(name, []).append(value)
-    return {name: fmean(values) for name, values in found.items()}
+            figures.setdefault(name, []).append(value)
+    return {name: fmean(values) for name, values in figures.items()}
 
 
 def measure(cell: Cell) -> tuple[dict[str, float], dict[str, float]]:
-    """Means by txtop and by hand, of calls that took turns."""
+    """Return the means by txtop and by hand of calls that took turns."""
     worker, script, calls = WorkerProcess(), Script(cell), []
     load = worker.load(cell)
     worker.send(commands.Prepare(cell=cell))

@@ -1,8 +1,8 @@
-"""Whether `txtop compare` finds a slow-down that is there, and none that is not.
+"""Check that `txtop compare` finds a real slow-down and reports none where there is none.
 
 `python tests/bench/regression.py [--pairs N]` records a tiny model in alternation, free and with
 its worker stopped 1 ms of every 7.6 (about 15 % slower), and compares; then a session with itself,
-and with one of another model. Prints what each comparison says and its exit code.
+and with one of another model. Prints the result and the exit code of each comparison.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ RUN_S, STOP_S = 0.0066, 0.001
 
 
 def throttle(runner_of: psutil.Process, over: threading.Event) -> None:
-    """Stops the worker below `runner_of` for a part of every few milliseconds."""
+    """Stop the worker below `runner_of` for a part of every few milliseconds."""
     worker: psutil.Process | None = None
     while not over.is_set():
         with suppress(psutil.Error):
             if worker is None or not worker.is_running():
-                found = runner_of.children(recursive=True)
-                worker = next((p for p in found if "txtop.worker" in p.cmdline()), None)
+                children = runner_of.children(recursive=True)
+                worker = next((p for p in children if "txtop.worker" in p.cmdline()), None)
         if worker is None:
             time.sleep(0.05)
             continue
@@ -46,7 +46,7 @@ def throttle(runner_of: psutil.Process, over: threading.Event) -> None:
 
 
 def record(folder: Path, name: str, options: list[str], slowed: bool = False) -> None:
-    """One headless run; raises where it fails."""
+    """Record one headless run; raises if it fails."""
     command = [sys.executable, "-m", "txtop", "run", "--headless", "--name", name]
     process = subprocess.Popen(
         [*command, "--session-dir", str(folder), *options],
@@ -63,7 +63,7 @@ def record(folder: Path, name: str, options: list[str], slowed: bool = False) ->
 
 
 def compare(folder: Path, what: str, *arguments: str) -> int:
-    """Prints the last lines of a comparison; returns its exit code."""
+    """Print the last lines of a comparison and return its exit code."""
     command = [sys.executable, "-m", "txtop", "compare", "--session-dir", str(folder), *arguments]
     done = subprocess.run(command, capture_output=True, text=True)
     print(f"== {what}: exit {done.returncode}")

@@ -1,4 +1,4 @@
-"""What the sampler itself costs: CPU of a core at 5 Hz, with three processes watched.
+"""Measure the cost of the sampler: CPU of a core at 5 Hz while it watches three processes.
 
 With a number it samples that many GPUs of the scripted NVML, the first one in use. That library
 reads its scenario anew in every call and costs far more than NVIDIA's own.

@@ -1,8 +1,8 @@
-"""A terminal that takes 50 KB/s against one that takes all: does the model notice, does `q` work?
+"""Compare a terminal that takes 50 KB/s with one that takes all: the gaps of the model, and `q`.
 
 `python tests/bench/slow_terminal.py [--pairs 10] [--rate 50]` measures one run under the full
-screen, in slices of a second of which half are read slowly, then types `q` and waits for what it
-asks.
+screen, in slices of a second of which half are read slowly, then types `q` and waits for its
+question.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from txtop.selftest.screen_arm import ScreenArm
 SLICE_S = 1.0
 TURNS = "ABBAABBAAB"
 AT_ONCE = 512
-QUESTION = b"leave it running"
+QUESTION = b"keep running in the background"
 PATIENCE_S = 10.0
 
 
 class Slow(ScreenArm):
-    """Its terminal takes `rate` bytes/s while that is set."""
+    """A screen whose terminal takes `rate` bytes/s while that is set."""
 
     rate: float | None = None
     taken = 0
@@ -42,8 +42,8 @@ class Slow(ScreenArm):
                 if self.rate:
                     time.sleep(len(data) / self.rate)
 
-    def asked(self) -> float:
-        """Seconds from typing `q` to its question in what the terminal took."""
+    def wait_question_s(self) -> float:
+        """Return the seconds from typing `q` until its question is in the terminal's input."""
         self._tree.resume()
         time.sleep(1.0)
         self._newest = b""
@@ -65,19 +65,19 @@ def main() -> None:
         config = Path(folder) / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(overhead.MODEL), encoding="utf-8")
-        watched = Slow(overhead._build_arguments(config.parent), Path(folder))
+        screened = Slow(overhead._build_arguments(config.parent), Path(folder))
         try:
-            watched.wait_loaded()
+            screened.wait_loaded()
             ratios = []
             for _ in range(options.pairs):
                 gaps: dict[str, list[int]] = {"A": [], "B": []}
                 taken = dict.fromkeys(gaps, 0)
                 for turn in TURNS:
-                    watched.rate = options.rate * 1e3 if turn == "B" else None
-                    before = watched.taken
-                    watched.run_for(SLICE_S)
-                    gaps[turn] += watched.take_gaps()
-                    taken[turn] += watched.taken - before
+                    screened.rate = options.rate * 1e3 if turn == "B" else None
+                    before = screened.taken
+                    screened.run_for(SLICE_S)
+                    gaps[turn] += screened.take_gaps()
+                    taken[turn] += screened.taken - before
                 ratios.append(fmean(gaps["B"]) / fmean(gaps["A"]))
                 for turn, what in (
                     ("A", "all it writes"),
@@ -88,11 +88,11 @@ def main() -> None:
                         f"{what:<18} {fmean(gaps[turn]) / 1e6:7.3f} ms per token, {rate:5.1f} KB/s"
                     )
             print(f"slow / fast: median {median(ratios):.4f} of {len(ratios)} pairs")
-            watched.rate = options.rate * 1e3
-            print(f"from q to its question: {watched.asked():.2f} s")
+            screened.rate = options.rate * 1e3
+            print(f"from q to its question: {screened.wait_question_s():.2f} s")
         finally:
-            watched.rate = None
-            watched.close()
+            screened.rate = None
+            screened.close()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long txtop takes to answer: version, help, and the home screen's first paint in a terminal.
+"""Measure how long txtop takes to answer: version, help and the first paint of the home screen.
 
 Medians of five, with `python -c pass` beside them.
 """
@@ -20,14 +20,14 @@ ROUNDS = 5
 
 
 def answered_s(*command: str) -> float:
-    """Seconds from start to exit."""
+    """Return the seconds from start to exit."""
     start_s = time.perf_counter()
     subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     return time.perf_counter() - start_s
 
 
 def painted_s(state_home: str, wanted: bytes = b"sessions") -> float:
-    """Seconds from start until `wanted` was written to a terminal."""
+    """Return the seconds from start until `wanted` was written to a terminal."""
     start_s = time.perf_counter()
     pid, fd = pty.fork()
     if pid == 0:

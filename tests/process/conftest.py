@@ -1,4 +1,4 @@
-"""The surroundings of a screen in a terminal: folders of its own, UTF-8 and colours."""
+"""The environment of a screen in a terminal: folders of its own, UTF-8 and colours."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def env(tmp_path: Path) -> dict[str, str | None]:
 
 @pytest.fixture
 def run(tmp_path: Path, env: dict[str, str | None]) -> Iterator[ControlClient]:
-    """A run that nobody watches."""
+    """Start a run that nobody watches."""
     set_here = {key: value for key, value in env.items() if value is not None}
     command = [sys.executable, "-m", "txtop", "run", "--models", "ok", "--name", "s", "--detach"]
     command += ["--sequence-lengths", "8", "--iterations", "900", "--batch-sizes", "1", "4"]
@@ -65,11 +65,11 @@ def test_two_terminals_show_the_same_and_leaving_either_changes_nothing(
         until_s = time.monotonic() + 10
         while figures(first) != figures(second):
             assert time.monotonic() < until_s, (figures(first), figures(second))
-            first.pump(0.3)
-            second.pump(0.3)
+            first.read_for(0.3)
+            second.read_for(0.3)
         assert len(figures(first)) > 5
         first.type("q")
-        first.wait_for("leave it running")
+        first.wait_for("keep running in the background")
         first.type("l")
         first.wait_for(first.ended)
         status = run.status()

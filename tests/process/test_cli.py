@@ -1,4 +1,4 @@
-"""The command line as processes: usage, runs of tiny models, interrupts, the end of its parent."""
+"""The command line as processes: usage, runs of tiny models, interrupts, and parents that end."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import scipy.stats
 
 from support import tiny_models
 from support.command_line import TXTOP, txtop
+from support.knob_values import ATTENTIONS, PRECISIONS
 from txtop.options.presets import PRESETS
-from txtop.plan.cell import ATTENTIONS, PRECISIONS
 from txtop.session.catalog import read_entry
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
@@ -27,7 +27,7 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("run --modles gpt2", "--models"),
         ("run --preset quik", 'Did you mean "quick"'),
@@ -43,10 +43,10 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
         ("selftest", "--overhead"),
     ],
 )
-def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, said: str) -> None:
+def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, message: str) -> None:
     done = txtop(*line.split())
     assert done.returncode == 2
-    assert said in done.stderr + done.stdout and "Traceback" not in done.stderr
+    assert message in done.stderr + done.stdout and "Traceback" not in done.stderr
     assert len((done.stderr + done.stdout).strip().splitlines()) == 1
 
 
@@ -79,7 +79,7 @@ def test_hyphens_underscores_and_every_documented_value_are_understood() -> None
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Three families x two batches, and a name that is no model and no plain text either."""
+    """Run three families x two batches, and a model name that is neither a model nor plain text."""
     folder = tmp_path_factory.mktemp("six")
     models = [
         str(tiny_models.gpt2(folder / "gpt2")),
@@ -102,7 +102,7 @@ TEXT = {
     "ttft_ms", "tpot_ms", "itl_ms", "e2e_ms", "prefill_tokens_per_s", "decode_tokens_per_s",
     "tokens_per_s", "sequences_per_s", "mbu", "mfu",
 }  # fmt: skip
-# Nothing is held against a model that sits in the caches.
+# A model that fits the caches has no peak to compare with.
 UNKNOWN_WHERE_TINY = {"mbu", "mfu"}
 ALWAYS = {
     "load_s", "load_import_s", "load_config_s", "load_weights_s", "load_to_device_s",
@@ -120,29 +120,31 @@ def test_each_family_has_its_metrics_and_its_load_adds_up(six: Six) -> None:
     assert [c["status"] for c in cells] == ["ok"] * 6 + ["rejected"] * 2
     assert [c["family"] for c in cells[:6:2]] == ["causal", "encoder", "seq2seq"]
     for cell in cells[:6]:
-        found = cell["metrics"]
-        assert set(found) == ALWAYS | own[cell["family"]]
-        null = {name for name, metric in found.items() if metric["mean"] is None}
-        assert null == UNKNOWN_WHERE_TINY & found.keys(), cell["family"]
-        assert all(found[name]["notes"] for name in null)
-        phases = sum(m["mean"] for n, m in found.items() if n.startswith("load_") and n != "load_s")
-        assert phases == pytest.approx(found["load_s"]["mean"], rel=0.05)
-        assert found["load_s"]["notes"] == ["shared"]
+        metrics = cell["metrics"]
+        assert set(metrics) == ALWAYS | own[cell["family"]]
+        without_value = {name for name, metric in metrics.items() if metric["mean"] is None}
+        assert without_value == UNKNOWN_WHERE_TINY & metrics.keys(), cell["family"]
+        assert all(metrics[name]["notes"] for name in without_value)
+        phases = sum(
+            m["mean"] for n, m in metrics.items() if n.startswith("load_") and n != "load_s"
+        )
+        assert phases == pytest.approx(metrics["load_s"]["mean"], rel=0.05)
+        assert metrics["load_s"]["notes"] == ["shared"]
     assert [c["weights"] for c in cells[:6:2]] == ["pretrained", "pretrained", "random"]
 
 
 def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
-    """Recomputed from the events with arithmetic of its own."""
-    found, _ = read_all(six[0] / "s" / "six")
+    """Recompute the export from the events with arithmetic of its own."""
+    logged, _ = read_all(six[0] / "s" / "six")
     exported = {c["id"]: c for c in json.loads((six[0] / "out.json").read_bytes())["cells"]}
     gaps: dict[tuple[str, int], list[int]] = {}
-    for event in found:
+    for event in logged:
         if type(event).__name__ == "TokenTimings":
             gaps.setdefault((event.cell, event.index), []).extend(event.gaps_ns)
     for cell in ("c001", "c002", "c005"):
         kept = [
             gaps[cell, e.index]
-            for e in found
+            for e in logged
             if type(e).__name__ == "Iteration" and e.cell == cell and e.role == "measured"
         ]
         assert len(kept) == 12 and all(len(g) == 8 for g in kept)
@@ -208,7 +210,7 @@ def test_an_unknown_model_says_why_and_what_to_do_and_the_others_are_measured(si
     _, done = six
     assert done.returncode == 1
     line = next(x for x in done.stdout.splitlines() if "rejected:" in x)
-    assert "is no name of a model: a local path, or a built-in name" in line
+    assert "is not the name of a model: a local path, or a built-in name" in line
     assert "Traceback" not in done.stderr
 
 
@@ -216,11 +218,11 @@ def test_an_unknown_model_says_why_and_what_to_do_and_the_others_are_measured(si
 @pytest.mark.fault(19)
 def test_a_hostile_name_is_inert_in_plain_lines_and_exports(six: Six) -> None:
     folder, done = six
-    shown = txtop("show", "six", "--session-dir", str(folder / "s")).stdout
+    printed = txtop("show", "six", "--session-dir", str(folder / "s")).stdout
     listed = txtop("sessions", "--session-dir", str(folder / "s")).stdout
     replayed = txtop("replay", "six", "--session-dir", str(folder / "s"))
     raw = (folder / "out.json").read_text()
-    for text in (done.stdout, done.stderr, shown, listed, replayed.stdout, replayed.stderr, raw):
+    for text in (done.stdout, done.stderr, printed, listed, replayed.stdout, replayed.stderr, raw):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u200b]", text)
     assert "[@click=app.quit]" in done.stderr
 
@@ -238,12 +240,12 @@ def test_one_new_token_is_a_null_metric_with_a_note(tmp_path: Path) -> None:
     assert cell["status"] == "ok"
     assert cell["metrics"]["ttft_ms"]["n"] == 3
     assert cell["metrics"]["tpot_ms"]["mean"] is None
-    assert cell["metrics"]["tpot_ms"]["notes"] == ["null: one new token"]
+    assert cell["metrics"]["tpot_ms"]["notes"] == ["no value: one new token"]
     assert "only 3 samples" in cell["notes"] and "only 3 samples" in done.stderr
 
 
 def start(tmp_path: Path) -> tuple[subprocess.Popen[str], Path]:
-    """A headless run that would go on for an hour, with its first iterations measured."""
+    """Start a headless run of an hour and wait until its first iterations are measured."""
     model = str(tiny_models.gpt2(tmp_path / "m"))
     command = (
         *("run", "--models", model, "--sequence-lengths", "8", "--new-tokens", "40"),
@@ -268,12 +270,12 @@ def test_an_interrupt_ends_a_headless_run_cleanly(
 ) -> None:
     process, session = start(tmp_path)
     children = psutil.Process(process.pid).children(recursive=True)
-    asked = time.monotonic()
+    interrupted_at = time.monotonic()
     for number in numbers:
         process.send_signal(number)
         time.sleep(0.1)
     out, errors = process.communicate(timeout=5)
-    assert time.monotonic() - asked < 3 and process.returncode == 130
+    assert time.monotonic() - interrupted_at < 3 and process.returncode == 130
     assert "Traceback" not in errors and "stopped before its end" in out
     state = fold_all(read_all(session)[0])
     assert state.ended is not None and state.ended.reason == "stopped"
@@ -291,8 +293,8 @@ def test_a_headless_command_that_is_killed_takes_its_run_with_it(tmp_path: Path)
     process.kill()
     process.communicate()
     assert not psutil.wait_procs(children, timeout=5)[1]
-    found = read_entry(session)
-    assert found is not None and found.ended == "stopped"
+    entry = read_entry(session)
+    assert entry is not None and entry.ended == "stopped"
 
 
 @pytest.mark.fault(34)

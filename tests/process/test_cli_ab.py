@@ -27,7 +27,7 @@ SHORT = ("--headless", "--sequence-length", "8", "--new-tokens", "4", "--warmup"
 
 
 def ab(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """One A/B in plain lines, and its export."""
+    """Run one A/B in plain lines and return it with its export."""
     out = tmp_path / "out.json"
     folder = ("--session-dir", str(tmp_path / "s"), "--name", "ab", "--json", str(out))
     done = txtop("ab", *arguments, *SHORT, *folder, timeout=120)
@@ -36,7 +36,7 @@ def ab(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("ab", "MODEL"),
         ("ab gpt2 --a precision=bf17", "did you mean bf16"),
@@ -49,25 +49,25 @@ def ab(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str
         ("ab gpt2 --mragin 2%", "--margin"),
     ],
 )
-def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, said: str) -> None:
+def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, message: str) -> None:
     done = txtop(*line.split())
-    assert done.returncode == 2 and said in done.stderr
+    assert done.returncode == 2 and message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_an_ab_says_who_is_faster_by_how_much_and_at_what_cost(tmp_path: Path) -> None:
     small, large = tiny_models.gpt2(tmp_path / "m"), tiny_models.gpt2(tmp_path / "l", layers=8)
-    done, found = ab(tmp_path, str(small), "--a", "precision=fp32", "--b", f"model={large}")
+    done, exported = ab(tmp_path, str(small), "--a", "precision=fp32", "--b", f"model={large}")
     assert done.returncode == 0, done.stderr
     first = done.stdout.splitlines()[3]
     assert first.startswith("A is ") and "x as fast as B  [" in first
     assert "95 %, holds however often you check" in first and "output: another model" in first
-    (comparison,) = found["comparisons"]
+    (comparison,) = exported["comparisons"]
     assert comparison["verdict"] == "slower" and comparison["won"] <= 1
     assert comparison["blocks"] >= 10 and 0 < comparison["ratio"] < 1
     assert comparison["ci95"][0] < comparison["ratio"] < comparison["ci95"][1] < 1
     assert comparison["wilcoxon_p"] < 0.05 and comparison["metric"] == "e2e_ms"
-    assert found["session"]["margin"] == 0.02
+    assert exported["session"]["margin"] == 0.02
     again = txtop("show", "ab", "--session-dir", str(tmp_path / "s"))
     assert again.stdout == done.stdout
     other = txtop("export", "ab", "--session-dir", str(tmp_path / "s"))
@@ -78,9 +78,9 @@ def test_an_ab_says_who_is_faster_by_how_much_and_at_what_cost(tmp_path: Path) -
 @pytest.mark.slow
 def test_identical_arms_have_no_winner(tmp_path: Path) -> None:
     model = str(tiny_models.gpt2(tmp_path / "m"))
-    done, found = ab(tmp_path, model, "--a", "precision=fp32", "--b", "precision=fp32",
+    done, exported = ab(tmp_path, model, "--a", "precision=fp32", "--b", "precision=fp32",
                      "--budget", "6", "--margin", "10%")  # fmt: skip
-    (comparison,) = found["comparisons"]
+    (comparison,) = exported["comparisons"]
     assert comparison["verdict"] in ("equivalent", "inconclusive")
     assert done.returncode == (0 if comparison["verdict"] == "equivalent" else 3)
     fidelity = comparison["fidelity"]
@@ -98,12 +98,12 @@ def test_no_speed_is_claimed_for_an_arm_that_makes_nan(tmp_path: Path) -> None:
     tensors["transformer.ln_f.weight"][0] = np.nan
     save_file(tensors, sick / "model.safetensors", metadata={"format": "pt"})
     for positions in ("2048", "0"):
-        done, found = ab(tmp_path / positions, str(model), "--a", "precision=fp32", "--b",
+        done, exported = ab(tmp_path / positions, str(model), "--a", "precision=fp32", "--b",
                          f"model={sick}", "--fidelity-positions", positions)  # fmt: skip
-        (comparison,) = found["comparisons"]
+        (comparison,) = exported["comparisons"]
         assert done.returncode == 1 and "INVALID" in done.stdout and "faster" not in done.stdout
         assert comparison["ratio"] is comparison["verdict"] is comparison["ci95"] is None
-        assert found["cells"][1]["invalid"] is True
+        assert exported["cells"][1]["invalid"] is True
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
-    stream = _until(tmp_path / "s" / "ab", lambda found: len(_rounds(found)) >= 3)
+    stream = _until(tmp_path / "s" / "ab", lambda logged: len(_rounds(logged)) >= 3)
     assert stream
     workers = [
         process
@@ -136,7 +136,7 @@ def test_a_worker_that_is_killed_in_the_middle_is_replaced(tmp_path: Path) -> No
     assert run.returncode in (0, 3), err
     state = fold_all(read_all(tmp_path / "s" / "ab")[0])
     assert state.versus is not None and state.versus.blocks == 16
-    lost = [each for each in state.versus.rounds if not each.kept]
+    lost = [block for block in state.versus.rounds if not block.kept]
     assert len(lost) == 1 and "SIGKILL" in lost[0].reasons[0]
     assert state.versus.verdict("B", over=True) is not None
     assert "the worker killed by SIGKILL" in out
@@ -147,13 +147,13 @@ def _rounds(stream: list[AnyEvent]) -> list[ABBlock]:
     return [event for event in stream if isinstance(event, ABBlock)]
 
 
-def _until(path: Path, seen: Any, seconds: float = 60) -> list[AnyEvent]:
+def _until(path: Path, is_enough: Any, seconds: float = 60) -> list[AnyEvent]:
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
         if (path / "events.jsonl").exists():
-            found = read_all(path)[0]
-            if seen(found):
-                return found
+            logged = read_all(path)[0]
+            if is_enough(logged):
+                return logged
         time.sleep(0.05)
     raise AssertionError("never came")
 
@@ -173,8 +173,8 @@ def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) 
     badges = ("✓ lossless-like", "≈ minor", "▲ visible")
     assert len([line for line in lines if "x  " in line and any(b in line for b in badges)]) == 2
     assert len([line for line in lines if "reference" in line]) == 2
-    found = json.loads((tmp_path / "out.json").read_bytes())
-    by_cell = {(c["precision"], c["batch_size"]): c["fidelity"] for c in found["cells"]}
+    exported = json.loads((tmp_path / "out.json").read_bytes())
+    by_cell = {(c["precision"], c["batch_size"]): c["fidelity"] for c in exported["cells"]}
     assert by_cell["fp32", 1] is None
     assert by_cell["bf16", 1] == by_cell["bf16", 2] and by_cell["bf16", 1]["positions"] >= 2048
 
@@ -186,8 +186,8 @@ def test_the_self_test_counts_winners(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     assert identical_arms.IdenticalArmsResult(tuple(outcomes)).passed
     assert not identical_arms.IdenticalArmsResult(tuple(outcomes[:20])).passed
-    said: list[str] = []
+    lines: list[str] = []
     monkeypatch.setattr(identical_arms, "BUDGET_S", 1.5)
-    result = identical_arms.run(sessions=1, say=said.append)
-    assert len(result.outcomes) == 1 and "of 1 sessions of identical arms" in said[-1]
+    result = identical_arms.run(sessions=1, say=lines.append)
+    assert len(result.outcomes) == 1 and "of 1 sessions of identical arms" in lines[-1]
     assert result.exit_code == (1 if result.winners else 0)

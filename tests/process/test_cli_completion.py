@@ -1,4 +1,4 @@
-"""The scripts that make a shell complete txtop, in the shells themselves."""
+"""The completion scripts, run in the shells themselves."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from txtop.cli.app import run_command_line
 def script(
     request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Path:
-    """The script for the shell that the test names."""
+    """Return the script for the shell that the test names."""
     assert run_command_line(["completion", request.param]) == 0
     path = tmp_path / f"txtop.{request.param}"
     path.write_text(capsys.readouterr().out)
@@ -37,8 +37,10 @@ def test_the_shell_reads_its_script(script: Path) -> None:
 
 
 def typed(shell: list[str], setup: str, *pieces: str, until: str, seconds: float = 10.0) -> str:
-    """What an interactive shell prints while `pieces` are typed, each once it is quiet; until it
-    says `until`, at the latest after so long."""
+    """Return the output of an interactive shell into which `pieces` are typed when it is quiet.
+
+    Stops when `until` is printed, at the latest after `seconds`.
+    """
     pid, fd = pty.fork()
     if pid == 0:
         environ = {"PATH": os.environ["PATH"], "TERM": "dumb", "INPUTRC": "/dev/null", "PS1": "$ "}
@@ -75,7 +77,7 @@ def test_bash_completes(script: Path, begun: str, completed: str) -> None:
 @pytest.mark.parametrize("way", ["file", "source"])
 @pytest.mark.parametrize(("begun", "completed"), CASES)
 def test_zsh_completes(script: Path, way: str, begun: str, completed: str) -> None:
-    """As a file in a folder of `fpath`, as README says, or sourced."""
+    """Both as a file in a folder of `fpath`, as docs/commands.md describes, and sourced."""
     folder = script.parent / "functions"
     folder.mkdir()
     setup = f"autoload -Uz compinit; compinit -u -d {folder}/dump; source {script}"

@@ -1,4 +1,4 @@
-"""`txtop doctor`: one line a capability, on a machine without a GPU and under a scripted NVML."""
+"""`txtop doctor`: one line per capability, on a machine without a GPU and under a scripted NVML."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_a_machine_without_a_gpu(tmp_path: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) <= 20
     assert all(line.startswith(("ok ", "missing", "BROKEN")) for line in lines)
-    said = {line[8:].partition(":")[0] for line in lines}
-    assert said >= {"torch", "precisions", "attention", "compile", "cpu", "memory", "cpu power",
+    names = {line[8:].partition(":")[0] for line in lines}
+    assert names >= {"torch", "precisions", "attention", "compile", "cpu", "memory", "cpu power",
                     "gpu", "telemetry", "terminal", "session folder"}  # fmt: skip
 
 
@@ -45,15 +45,15 @@ def test_two_gpus_are_named_and_how_their_clocks_are_held(scenario: Scenario) ->
     )
     done = doctor(scenario.environment, "--json")
     assert done.returncode == 0
-    found = json.loads(done.stdout)["capabilities"]
-    gpus = [each["detail"] for each in found if each["capability"] == "gpu"]
+    capabilities = json.loads(done.stdout)["capabilities"]
+    gpus = [entry["detail"] for entry in capabilities if entry["capability"] == "gpu"]
     assert [detail.partition(",")[0] for detail in gpus] == [
         "Fake H100",
         "Fake A30",
         "Fake H100",
     ]
-    clocks = [each for each in found if each["capability"] == "gpu clocks"]
+    clocks = [entry for entry in capabilities if entry["capability"] == "gpu clocks"]
     assert [line["detail"].partition(":")[0] for line in clocks] == ["Fake H100", "Fake A30"]
     assert all("--lock-gpu-clocks=1485," in line["next"] for line in clocks)
-    (mode,) = (each for each in found if each["capability"] == "gpu compute mode")
+    (mode,) = (entry for entry in capabilities if entry["capability"] == "gpu compute mode")
     assert mode["detail"].startswith("Fake A30: exclusive process: the arms of an A/B")

@@ -1,4 +1,4 @@
-"""Cells that starve, hang and abort, through the command line: what is left is measured."""
+"""Cells that starve, hang and abort, through the command line: the other cells are measured."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _worker(run: psutil.Process, seen: list[int]) -> psutil.Process | None:
 
 
 def _starving(directory: Path) -> str:
-    """A configuration whose embedding alone has 16 GB."""
+    """Write a configuration whose embedding alone has 16 GB."""
     tiny_models.gpt2(directory, weights=False)
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, "vocab_size": 250_000_000}))
@@ -70,21 +70,21 @@ def test_a_run_goes_on_beside_cells_that_starve_hang_and_abort(tmp_path: Path) -
                 time.sleep(1)
                 worker.send_signal(struck)
         time.sleep(0.05)
-    said = run.communicate()[0]
-    print(said)
+    output = run.communicate()[0]
+    print(output)
     assert run.returncode == 1
     cells: list[dict[str, Any]] = json.loads(out.read_text())["cells"]
     assert [c["status"] for c in cells] == ["ok", "oom", "timeout", "failed", "ok"]
     _, starved, hung, aborted, _ = cells
     assert starved["reason"] == "out of memory on the host"
-    assert "out of memory on the host, 14.9 GiB wanted" in said
+    assert "out of memory on the host, 14.9 GiB wanted" in output
     assert hung["reason"] == "longer than --timeout 20 s"
     assert aborted["reason"].startswith("the worker killed by SIGABRT")
 
 
 @pytest.fixture
 def two_gib(request: pytest.FixtureRequest) -> Iterator[Path]:
-    """A memory cgroup of 2 GiB; skips where none can be made."""
+    """Enter a memory cgroup of 2 GiB; skips if none can be made."""
     name = f"txtop-test-{os.getpid()}"
     for parent, limit in (
         (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),

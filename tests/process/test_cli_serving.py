@@ -1,4 +1,4 @@
-"""The three scenarios by the command line, on a tiny model: what adds up, and what is printed."""
+"""The three scenarios by the command line, on a tiny model: sums that agree, and the output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from txtop.state.fold import fold_all
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
-    """The session's folder, its export and what was printed."""
+    """Return the session's folder, its export and the printed output."""
     folder = tmp_path_factory.mktemp("serving")
     model = tiny_models.gpt2(folder / "gpt2")
     command = [sys.executable, "-m", "txtop", "run", "--models", str(model)]
@@ -49,13 +49,13 @@ def test_requests_and_tokens_add_up(ran: tuple[Path, dict[str, Any], str]) -> No
         assert cell["tokens"]["output"] == sum(e.tokens for e in mine)
         assert cell["tokens"]["prompt"] == sum(e.prompt_tokens for e in mine)
         assert all(len(e.gaps_ns) == e.tokens - 1 for e in mine)
-        found = cell["metrics"]
+        metrics = cell["metrics"]
         for name in ("queue_ms", "ttft_ms", "tpot_ms", "e2e_ms", "output_tokens_per_s"):
-            assert found[name]["mean"] > 0
-        assert 0 < found["occupancy"]["mean"] <= 1
-        assert 0 <= found["padding_waste"]["mean"] < 1
-        assert 0 <= found["goodput_share"]["mean"] <= 1
-        assert ("kv_cache_use" in found) == (cell["scenario"] == "continuous")
+            assert metrics[name]["mean"] > 0
+        assert 0 < metrics["occupancy"]["mean"] <= 1
+        assert 0 <= metrics["padding_waste"]["mean"] < 1
+        assert 0 <= metrics["goodput_share"]["mean"] <= 1
+        assert ("kv_cache_use" in metrics) == (cell["scenario"] == "continuous")
     prompts = [cell["tokens"]["prompt"] for cell in export["cells"]]
     assert len(set(prompts)) == 1
 

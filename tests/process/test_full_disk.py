@@ -1,4 +1,4 @@
-"""A disk that is full in mid-run: measuring goes on, and who watches keeps up from memory."""
+"""A disk that fills during a run: measuring continues, and followers keep up from memory."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIMIT_BYTES = 60_000
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MB; needs root and the right to mount."""
+    """Mount a file system of 1 MB; needs root and the right to mount."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(
@@ -45,7 +45,7 @@ def run(folder: Path, *sizes: int) -> subprocess.Popen[bytes]:
 
 
 def watched_to_its_end(runner: subprocess.Popen[bytes], folder: Path) -> list[Follower]:
-    """Two followers, the second of which comes late; the banner is seen meanwhile."""
+    """Follow the run to its end with two followers, one of them late, and check the banner."""
     control = ControlClient(folder)
     followers = [Follower(folder, control.tail)]
     show = LiveMode(path=folder)
@@ -80,10 +80,10 @@ def test_a_full_disk_costs_the_recording_alone(tmp_path: Path) -> None:
         assert len(follower.state.cells["c001"].samples.kept()) == ITERATIONS
         assert follower.state.ended is not None and follower.state.ended.reason == "done"
     assert followers[0].state.log == followers[1].state.log
-    found, problems = read_all(folder)
+    logged, problems = read_all(folder)
     assert not problems.lines() and (folder / LOG_NAME).stat().st_size <= LIMIT_BYTES
-    assert [e.seq for e in found] == list(range(1, len(found) + 1))
-    written = fold_all(found).cells["c001"].samples
+    assert [e.seq for e in logged] == list(range(1, len(logged) + 1))
+    written = fold_all(logged).cells["c001"].samples
     assert 0 < len(written) < ITERATIONS
     assert written.e2e_ns == followers[0].state.cells["c001"].samples.e2e_ns[: len(written)]
 
@@ -96,8 +96,8 @@ def test_a_small_file_system_that_fills(small_disk: Path) -> None:
     runner = run(folder, ITERATIONS)
     followers = watched_to_its_end(runner, folder)
     assert len(followers[0].state.cells["c001"].samples.kept()) == ITERATIONS
-    found, problems = read_all(folder)
-    assert not problems.lines() and 0 < len(found) < followers[0].state.last_seq
+    logged, problems = read_all(folder)
+    assert not problems.lines() and 0 < len(logged) < followers[0].state.last_seq
 
 
 @pytest.mark.fault(7)
@@ -121,9 +121,9 @@ def test_room_that_comes_back_makes_the_log_whole(small_disk: Path) -> None:
         follower.update()
         time.sleep(0.02)
     assert runner.wait(20) == 0
-    found, problems = read_all(folder)
+    logged, problems = read_all(folder)
     assert not problems.lines()
-    assert fold_all(found) == follower.state
+    assert fold_all(logged) == follower.state
 
 
 @pytest.mark.fault(7)
@@ -162,7 +162,7 @@ def test_the_buffer_is_bounded_and_results_come_last_to_be_dropped(
 
 
 def read_all_events(folder: Path) -> list[int]:
-    """The numbers of the lines that were written; there is no header here."""
+    """Return the sequence numbers of the lines that were written; there is no header here."""
     lines = (folder / LOG_NAME).read_bytes().splitlines()
     return [event.seq for line in lines if (event := codec.decode_event(line)) is not None]
 

@@ -1,4 +1,4 @@
-"""Each kind of process killed once at a drawn moment; `make kills` does it 200 times with torch."""
+"""Each kind of process killed once at a drawn moment; `make kills` makes 200 runs with torch."""
 
 from __future__ import annotations
 

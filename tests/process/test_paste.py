@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.screen_program import HOME, asked, live
+from support.screen_program import HOME, live, sent_actions
 from support.terminal_process import TerminalProcess
 from support.ui_sessions import session, write
 
@@ -18,7 +18,7 @@ HOSTILE = "a\x1bq\x1b]52;c;aGk=\x07\u202e\x9bb\r\nq"
 
 @dataclass(frozen=True)
 class Place:
-    """An input: the screen it is on, the keys that open it, and what stands before its text."""
+    """An input: the screen it is on, the keys that open it, and the label before its text."""
 
     screen: str
     keys: tuple[str, ...]
@@ -62,13 +62,13 @@ def paste(process: TerminalProcess, text: str) -> None:
 
 
 def opened(process: TerminalProcess, place: Place) -> None:
-    """Press the keys of an input one by one, as a person does, until it is there."""
+    """Press the keys of an input one by one, as a person does, until it is open."""
     process.wait_for("quick preset" if place.screen == "home" else "q quit")
     for key in place.keys:
-        process.pump(0.4)
+        process.read_for(0.4)
         process.type(key)
     process.wait_for(place.before)
-    process.pump(0.4)
+    process.read_for(0.4)
 
 
 @pytest.mark.parametrize("name", INPUTS)
@@ -89,7 +89,7 @@ def test_pasted_text_arrives_and_the_cursor_moves(
         # Cutting without a selection leaves the clipboard alone.
         process.type("\x18" + BACKSPACE)
         process.wait_for(f"{place.before}1:2 pasteqA d")
-        assert not process.ended() and asked(folder) == []
+        assert not process.ended() and sent_actions(folder) == []
         assert b"\x1b]52" not in process.raw
 
 
@@ -106,8 +106,8 @@ def test_what_is_hidden_in_pasted_text_is_shown_and_does_nothing(
         paste(process, HOSTILE)
         # As far as the narrowest of the inputs shows it: the end, with the cursor behind it.
         process.wait_for("\\x07\\u202e\\x9bb q")
-        process.pump(0.5)
-        assert not process.ended() and asked(folder) == []
+        process.read_for(0.5)
+        assert not process.ended() and sent_actions(folder) == []
         for bad in (b"\x1b]52", b"\x07", b"\xc2\x9b", "\u202e".encode()):
             assert bad not in process.raw[start:]
         process.type("\x1b[H")
@@ -121,11 +121,11 @@ def test_text_pasted_where_nothing_is_typed_is_no_key(
 ) -> None:
     with TerminalProcess(program(screen, folder), env=env) as process:
         process.wait_for("quick preset" if screen == "home" else "q quit")
-        process.pump(0.5)
+        process.read_for(0.5)
         paste(process, "b\x1bq\x1b\rq")
         paste(process, "?\x1b" + "n" * 100)
-        process.pump(1.0)
-        assert not process.ended() and asked(folder) == []
+        process.read_for(1.0)
+        assert not process.ended() and sent_actions(folder) == []
         process.type("?")
         process.wait_for("any key closes" if screen == "home" else "other keys close")
         assert b"Traceback" not in process.raw
@@ -136,14 +136,14 @@ def test_keys_take_effect_in_the_order_in_which_they_were_typed_ahead(
 ) -> None:
     with TerminalProcess(program("replay", folder), env=env) as process:
         process.wait_for("q quit")
-        process.pump(0.5)
+        process.read_for(0.5)
         process.type(f"/bf{LEFT}q{BACKSPACE}x\x1b[F16{BACKSPACE}7\r")
         process.wait_for("cells  /bxf17 ")
         process.type("/bf16\rog")
         process.wait_for("cells  /bxf17bf16 ")
         process.wait_for("go to")
         process.type("\x1b")
-        process.pump(0.4)
+        process.read_for(0.4)
         process.type(f"gz{BACKSPACE}yq\r")
         process.wait_for("> yq")
         process.wait_for("no such time")
@@ -159,11 +159,11 @@ def test_text_that_is_copied_in_another_window_finds_the_line_still_open(
         paste(process, "one")
         process.wait_for(f"{place.before}one")
         process.type("\x1b[O")
-        process.pump(0.5)
+        process.read_for(0.5)
         paste(process, " two")
         process.wait_for(f"{place.before}one two")
         process.type("\x1b[I")
-        process.pump(0.3)
+        process.read_for(0.3)
         process.type("q")
         process.wait_for(f"{place.before}one twoq")
 
@@ -175,10 +175,10 @@ def test_a_paste_comes_in_pieces_and_is_cut_where_it_is_too_long(
         opened(process, INPUTS["home-filter"])
         for part in ("\x1b[200~first", " \x1b[20", "x\x1b", "[20", "1", "~then"):
             process.type(part)
-            process.pump(0.2)
+            process.read_for(0.2)
         process.wait_for("/ first \\x1b[20xthen")
         paste(process, "y" * 100_000)
-        process.pump(1.0)
+        process.read_for(1.0)
         process.type("\x1b[H")
         process.wait_for("/ first \\x1b[20xthenyyy")
         process.type("\r")
@@ -191,9 +191,9 @@ def test_an_input_survives_any_size(env: dict[str, str | None], size: tuple[int,
     with TerminalProcess(HOME, env=env) as process:
         opened(process, INPUTS["home-filter"])
         process.resize(*size)
-        process.pump(0.5)
+        process.read_for(0.5)
         paste(process, "after all")
-        process.pump(0.5)
+        process.read_for(0.5)
         process.resize(80, 24)
         process.wait_for("/ after all")
 
@@ -220,9 +220,9 @@ def test_bytes_that_are_no_text_and_an_input_that_ends(env: dict[str, str | None
         paste(process, "x")
         process.wait_for("/ x")
         os.write(process.fd, b"\xff\xfe\xc3")
-        process.pump(0.5)
+        process.read_for(0.5)
         process.type("y")
-        process.pump(0.5)
+        process.read_for(0.5)
         assert not process.ended() and b"Traceback" not in process.raw
     ended = (
         "import os, threading; read, write = os.pipe(); os.dup2(read, 0);"

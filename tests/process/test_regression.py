@@ -1,4 +1,4 @@
-"""A worker that is throttled for real is found out, through recording and comparing."""
+"""A worker that is really throttled is detected by recording and comparing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The conductor with a fake worker over the real pipe: what is recorded, whatever happens."""
+"""The conductor with a fake worker over the real pipe, and the log that it writes in every case."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support import tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import TESTS
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export import json as export
+from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
 from txtop.runner.control_client import SOCKET_NAME, ControlClient
@@ -33,7 +33,7 @@ RAW = ("\x1b", "\x9b", "\x07", "\u202e", "\u200b")
 
 @pytest.fixture
 def socket_path() -> Iterator[Path]:
-    """As short as a socket's path must be."""
+    """Yield a path as short as a socket's path must be."""
     path = Path(f"/tmp/txtop-test-{os.getpid()}.sock")
     yield path
     path.unlink(missing_ok=True)
@@ -53,18 +53,18 @@ def test_every_cell_is_measured_and_the_log_says_all_of_it(tmp_path: Path) -> No
     last = json.loads(body.splitlines()[-1])
     assert last["kind"] == "ended"
     assert last["sha256"] == hashlib.sha256(body[: body.rindex(b'{"kind":"ended"')]).hexdigest()
-    found, problems = read_all(run.folder)
-    assert [e.seq for e in found] == list(range(1, len(found) + 1)) and not problems.lines()
+    logged, problems = read_all(run.folder)
+    assert [e.seq for e in logged] == list(range(1, len(logged) + 1)) and not problems.lines()
 
 
 def test_the_live_fold_and_the_log_give_the_same_bytes(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("ok", "aborts", "rejects", iterations=35))
     run.run()
-    live = export.to_json(run.state, FinalMetrics())
-    said = table.format_report(run.state, FinalMetrics())
+    live = to_json(run.state, FinalMetrics())
+    report = table.format_report(run.state, FinalMetrics())
     played = fold_all(read_all(run.folder)[0])
-    assert export.to_json(played, FinalMetrics()) == live
-    assert table.format_report(played, FinalMetrics()) == said
+    assert to_json(played, FinalMetrics()) == live
+    assert table.format_report(played, FinalMetrics()) == report
     assert json.loads(live)["cells"][0]["metrics"]["tpot_ms"]["n"] == 35
 
 
@@ -97,21 +97,21 @@ def test_junk_from_a_worker_is_reported_and_changes_nothing(tmp_path: Path) -> N
     assert statuses(run.state) == ["ok"]
     assert len(run.state.cells["c001"].samples) == 8
     warned = [line.text for line in run.state.log if line.level == "warning"]
-    assert len(warned) == 4 and all("no event" in text for text in warned)
+    assert len(warned) == 4 and all("an invalid event" in text for text in warned)
 
 
 @pytest.mark.fault(18)
 @pytest.mark.fault(19)
 def test_escapes_from_a_worker_are_inert_in_log_table_and_export(tmp_path: Path) -> None:
-    asked = plan("escapes", "ok")
-    run = Run(tmp_path / "s", asked)
+    run_plan = plan("escapes", "ok")
+    run = Run(tmp_path / "s", run_plan)
     run.run()
     raw = (run.folder / LOG_NAME).read_text()
-    said = table.format_report(run.state, FinalMetrics())
-    exported = export.to_json(run.state, FinalMetrics()).decode()
-    for text in (raw, said, exported):
+    report = table.format_report(run.state, FinalMetrics())
+    exported = to_json(run.state, FinalMetrics()).decode()
+    for text in (raw, report, exported):
         assert not any(mark in text for mark in RAW)
-    assert "\\x1b[31mred" in said and "[@click=app.quit]" in said
+    assert "\\x1b[31mred" in report and "[@click=app.quit]" in report
     for line in raw.splitlines():
         texts = json.dumps(json.loads(line), ensure_ascii=False)
         assert not any(mark in texts for mark in RAW)
@@ -147,12 +147,12 @@ def test_pause_holds_between_iterations_and_resume_goes_on(tmp_path: Path) -> No
 @pytest.mark.parametrize(("model", "asks"), [("slow", 1), ("deaf", 2), ("stuck-in-load", 1)])
 def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: int) -> None:
     run = Run(tmp_path / "s", plan(model, "ok")).start()
-    wanted = 0 if model == "stuck-in-load" else 3
+    expected = 0 if model == "stuck-in-load" else 3
     run.until(
         lambda: (
             "c001" in run.state.cells
             and run.state.cells["c001"].phase
-            and len(run.state.cells["c001"].samples) == wanted
+            and len(run.state.cells["c001"].samples) == expected
         )
     )
     asked_s = time.monotonic()
@@ -161,7 +161,7 @@ def test_a_stop_discards_the_open_iteration(tmp_path: Path, model: str, asks: in
     assert run.join() == ("stopped", True)
     assert time.monotonic() - asked_s < 2.0
     assert statuses(run.state) == ["cancelled", "waiting"]
-    assert len(run.state.cells["c001"].samples) == wanted
+    assert len(run.state.cells["c001"].samples) == expected
     assert run.state.ended is not None and run.state.ended.reason == "stopped"
 
 
@@ -185,7 +185,7 @@ def test_the_socket_answers_and_refuses_nonsense(tmp_path: Path, socket_path: Pa
 def test_a_stalled_disk_delays_no_worker_and_no_answer(
     tmp_path: Path, socket_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """fsync takes 5 s; a real worker's gaps stay as they were and `status` answers."""
+    """fsync takes 5 s; the gaps of a real worker do not change and `status` answers."""
     model = str(tiny_models.gpt2(tmp_path / "tiny", weights=False, layers=6))
     real, stalls = os.fsync, []
 
@@ -198,10 +198,10 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
 
     armed = threading.Event()
     monkeypatch.setattr(os, "fsync", fsync)
-    asked = plan(model, iterations=100_000)
+    run_plan = plan(model, iterations=100_000)
     run = Run(
         tmp_path / "s",
-        asked,
+        run_plan,
         socket_path=socket_path,
         worker=(sys.executable, "-m", "txtop.worker"),
         sampler=(sys.executable, "-m", "txtop.sampler", "--interval", "0.2"),
@@ -282,5 +282,5 @@ def test_a_runner_that_can_hear_nobody_ends_as_failed(
     run.conductor._io_loop._on_event = lambda child, event: broken(child, "")
     with pytest.raises(KeyError):
         run.run()
-    found = read_all(run.folder)[0][-1]
-    assert isinstance(found, events.SessionEnded) and found.reason == "failed"
+    last = read_all(run.folder)[0][-1]
+    assert isinstance(last, events.SessionEnded) and last.reason == "failed"

@@ -1,4 +1,4 @@
-"""An A/B conducted with fake workers over the real pipe: blocks, verdicts, and what goes wrong."""
+"""An A/B conducted with fake workers over the real pipe: blocks, verdicts and failures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from support.fake_run import Run, statuses
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.forecast import memory_fit
-from txtop.options import ab
-from txtop.options.ab import ABOptions
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import ABBlock
@@ -29,14 +29,14 @@ AB = ({"precision": "fp32"}, {"precision": "bf16"})
 
 @pytest.fixture(autouse=True)
 def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turns of 10 ms: five requests of the faster arm."""
+    """Shorten turns to 10 ms: five requests of the faster arm."""
     monkeypatch.setattr("txtop.runner.ab_run.TURN_NS", 10_000_000)
     monkeypatch.setattr("txtop.runner.ab_run.RELOADED_TURN_NS", 10_000_000)
 
 
-def asked(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
+def arms_plan(model: str = "ok", knobs: tuple[dict[str, str], ...] = AB, **rules: object) -> Plan:
     chosen: dict[str, object] = {"warmup": 1, **rules}
-    return ab.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
+    return ab_plan.build_ab_plan(model, knobs, {}, ABOptions(**chosen))  # type: ignore[arg-type]
 
 
 def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
@@ -46,7 +46,7 @@ def conduct(folder: Path, plan: Plan) -> tuple[Run, list[events.AnyEvent]]:
     return run, read_all(run.folder)[0]
 
 
-def versus(state: SessionState) -> ABTest:
+def ab_test_of(state: SessionState) -> ABTest:
     assert state.versus is not None
     return state.versus
 
@@ -56,69 +56,69 @@ def rounds(stream: list[events.AnyEvent]) -> list[ABBlock]:
 
 
 def test_blocks_are_palindromes_and_a_large_effect_is_decided_at_the_tenth(tmp_path: Path) -> None:
-    run, stream = conduct(tmp_path, asked())
-    found = versus(run.state)
+    run, stream = conduct(tmp_path, arms_plan())
+    ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
-    assert found.verdict("B") == "faster" and found.blocks == 10
-    assert found.look("B").ratio == pytest.approx(2, rel=0.01)
+    assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
+    assert ab_test.look("B").ratio == pytest.approx(2, rel=0.01)
     played = ["".join(block.order) for block in rounds(stream)]
     assert set(played) == {"AB", "BA"}, "the order is drawn anew"
     order = [e.cell for e in stream if isinstance(e, events.Iteration) and e.role == "measured"]
-    (each,) = {len(places) for b in rounds(stream) for places in b.iterations.values()}
-    assert each >= 8 and each % 2 == 0, "as many requests in each turn of each arm"
-    turns = [name for i, name in enumerate(order) if i % (each // 2) == 0]
+    (requests,) = {len(places) for b in rounds(stream) for places in b.iterations.values()}
+    assert requests >= 8 and requests % 2 == 0, "as many requests in each turn of each arm"
+    turns = [name for i, name in enumerate(order) if i % (requests // 2) == 0]
     blocks = ["".join(turns[i : i + 4]) for i in range(0, len(turns), 4)]
-    assert blocks == [each + each[::-1] for each in played]
+    assert blocks == [half + half[::-1] for half in played]
     assert {c.finished.stopped_by for c in run.state.cells.values() if c.finished} == {"decided"}
 
 
 def test_live_and_played_are_the_same(tmp_path: Path) -> None:
-    run, stream = conduct(tmp_path, asked(blocks=4))
+    run, stream = conduct(tmp_path, arms_plan(blocks=4))
     played = fold_all(stream)
     assert json.to_json(played, FinalMetrics()) == json.to_json(run.state, FinalMetrics())
-    assert versus(played).sequences["B"].looks == versus(run.state).sequences["B"].looks
-    assert versus(played).blocks == 4 and versus(played).verdict("B") is None
-    assert versus(played).verdict("B", over=True) == "inconclusive"
+    assert ab_test_of(played).sequences["B"].looks == ab_test_of(run.state).sequences["B"].looks
+    assert ab_test_of(played).blocks == 4 and ab_test_of(played).verdict("B") is None
+    assert ab_test_of(played).verdict("B", over=True) == "inconclusive"
 
 
 def test_outputs_are_compared_before_anything_is_timed(tmp_path: Path) -> None:
-    _, stream = conduct(tmp_path, asked(blocks=2))
+    _, stream = conduct(tmp_path, arms_plan(blocks=2))
     kinds = [type(e) for e in stream]
     assert kinds.index(events.Fidelity) < kinds.index(events.CellStarted)
-    found = next(e for e in stream if isinstance(e, events.Fidelity))
-    assert (found.cell, found.reference, found.positions) == ("B", "A", 2048)
-    assert found.texts is not None and "\x1b" not in found.texts[0]
-    _, stream = conduct(tmp_path / "none", asked(blocks=2, fidelity_positions=0))
+    fidelity = next(e for e in stream if isinstance(e, events.Fidelity))
+    assert (fidelity.cell, fidelity.reference, fidelity.positions) == ("B", "A", 2048)
+    assert fidelity.texts is not None and "\x1b" not in fidelity.texts[0]
+    _, stream = conduct(tmp_path / "none", arms_plan(blocks=2, fidelity_positions=0))
     assert events.Fidelity not in [type(e) for e in stream]
 
 
 def test_the_more_precise_arm_is_the_reference_wherever_it_stands(tmp_path: Path) -> None:
-    run, _ = conduct(tmp_path, asked(knobs=(AB[1], AB[0]), blocks=2))
+    run, _ = conduct(tmp_path, arms_plan(knobs=(AB[1], AB[0]), blocks=2))
     assert list(run.state.fidelity) == [("A", "B")]
     assert run.state.output_of("B", "A") is run.state.output_of("A", "B") is not None
 
 
 def test_three_arms_take_turns_in_one_order_each_against_the_first(tmp_path: Path) -> None:
     knobs = (*AB, {"precision": "int8"})
-    run, stream = conduct(tmp_path, asked(knobs=knobs, blocks=12))
-    found = versus(run.state)
-    assert {s.alpha for s in found.sequences.values()} == {0.025}
-    assert found.verdict("B") == "faster" and found.verdict("C") == "equivalent"
-    assert "measurable" in found.words("C")
+    run, stream = conduct(tmp_path, arms_plan(knobs=knobs, blocks=12))
+    ab_test = ab_test_of(run.state)
+    assert {s.alpha for s in ab_test.sequences.values()} == {0.025}
+    assert ab_test.verdict("B") == "faster" and ab_test.verdict("C") == "equivalent"
+    assert "measurable" in ab_test.words("C")
     assert {"".join(sorted(b.order)) for b in rounds(stream)} == {"ABC"}
     assert len({tuple(b.order) for b in rounds(stream)}) > 2
-    alone = {name: compute_signed_rank_p(s.differences) for name, s in found.sequences.items()}
-    assert found.p_values() == dict(zip("BC", adjust_holm(alone.values()), strict=True))
+    alone = {name: compute_signed_rank_p(s.differences) for name, s in ab_test.sequences.items()}
+    assert ab_test.p_values() == dict(zip("BC", adjust_holm(alone.values()), strict=True))
 
 
 @pytest.mark.fault(4)
 def test_a_worker_that_is_killed_is_replaced_and_the_open_block_counts_for_nothing(
     tmp_path: Path,
 ) -> None:
-    run, stream = conduct(tmp_path, asked("mortal"))
-    found = versus(run.state)
+    run, stream = conduct(tmp_path, arms_plan("mortal"))
+    ab_test = ab_test_of(run.state)
     assert run.ended == ("done", True) and statuses(run.state) == ["ok", "ok"]
-    assert found.verdict("B") == "faster" and found.blocks == 10
+    assert ab_test.verdict("B") == "faster" and ab_test.blocks == 10
     discarded = [b for b in rounds(stream) if not b.kept]
     assert [b.reasons for b in discarded] == [["B: the worker killed by SIGKILL"]] * 2
     assert run.state.cells["B"].worker == "worker:5"
@@ -133,33 +133,33 @@ def test_a_worker_that_is_killed_is_replaced_and_the_open_block_counts_for_nothi
 
 def test_a_worker_that_always_dies_costs_its_arm(tmp_path: Path) -> None:
     knobs = ({"precision": "fp32"}, {"model": "aborts"}, {"precision": "bf16"})
-    run, _ = conduct(tmp_path, asked(knobs=knobs))
+    run, _ = conduct(tmp_path, arms_plan(knobs=knobs))
     assert statuses(run.state) == ["ok", "failed", "ok"]
-    found = versus(run.state)
-    assert found.verdict("C") == "faster" and found.verdict("B", over=True) is None
-    assert found.explain_no_verdict("B") == "B failed" and run.state.failed == 1
+    ab_test = ab_test_of(run.state)
+    assert ab_test.verdict("C") == "faster" and ab_test.verdict("B", over=True) is None
+    assert ab_test.explain_no_verdict("B") == "B failed" and run.state.failed == 1
 
 
 def test_an_arm_whose_output_is_nan_is_not_measured_and_no_speed_is_claimed(
     tmp_path: Path,
 ) -> None:
     knobs = ({"precision": "fp32"}, {"model": "nan", "precision": "bf16"})
-    run, stream = conduct(tmp_path, asked(knobs=knobs))
-    found = versus(run.state)
+    run, stream = conduct(tmp_path, arms_plan(knobs=knobs))
+    ab_test = ab_test_of(run.state)
     assert statuses(run.state) == ["skipped", "rejected"]
-    assert found.verdict("B", over=True) is None and "INVALID" in found.words("B")
+    assert ab_test.verdict("B", over=True) is None and "INVALID" in ab_test.words("B")
     assert run.state.cells["B"].invalid and run.state.failed == 1
     assert not rounds(stream)
 
 
 @pytest.mark.fault(22)
 def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_path: Path) -> None:
-    plan = msgspec.structs.replace(asked("crowded"), budget_s=1.0)
+    plan = msgspec.structs.replace(arms_plan("crowded"), budget_s=1.0)
     run, stream = conduct(tmp_path, plan)
-    found = versus(run.state)
-    assert statuses(run.state) == ["ok", "ok"] and found.reloaded
-    assert found.blocks == 5, "at least five loads an arm, whatever the budget"
-    assert found.verdict("B") == "faster" and "indicative" in found.words("B")
+    ab_test = ab_test_of(run.state)
+    assert statuses(run.state) == ["ok", "ok"] and ab_test.reloaded
+    assert ab_test.blocks == 5, "at least five loads an arm, whatever the budget"
+    assert ab_test.verdict("B") == "faster" and "indicative" in ab_test.words("B")
     loads = Counter(e.cell for e in stream if isinstance(e, events.ModelLoaded))
     # Two turns of one arm that follow each other share a load.
     assert min(loads.values()) >= 5
@@ -167,7 +167,7 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
 
 
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
-    plan = ab.build_ab_plan("gpt2-large", AB, {}, ABOptions())
+    plan = ab_plan.build_ab_plan("gpt2-large", AB, {}, ABOptions())
     state = fold_all([])
     state.cells = {c.id: fold_all([_header(plan)]).cells[c.id] for c in plan.cells}
     assert memory_fit.find_memory_shortage(state, plan.cells[0], plan.cells[1]) is None, (
@@ -185,73 +185,75 @@ def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
 def _header(plan: Plan) -> events.SessionHeader:
     from support import streams
 
-    found = streams.stream(plan)[0]
-    assert isinstance(found, events.SessionHeader)
-    return found
+    header = streams.stream(plan)[0]
+    assert isinstance(header, events.SessionHeader)
+    return header
 
 
 def test_requests_that_take_long_come_in_pairs_and_are_judged_by_their_own_rule(
     tmp_path: Path,
 ) -> None:
     """Ten palindromes of turns of at least 10 and 20 ms are 0.6 s."""
-    run, stream = conduct(tmp_path, asked(budget_s=0.5))
-    found = versus(run.state)
+    run, stream = conduct(tmp_path, arms_plan(budget_s=0.5))
+    ab_test = ab_test_of(run.state)
     assert all(b.paired for b in rounds(stream))
     order = [e.cell for e in stream if isinstance(e, events.Iteration) and e.role == "measured"]
     assert order.count("A") == order.count("B")
-    assert found.verdict("B") == "faster" and found.first_look == 3 <= found.blocks < 10
-    assert "assumes normally distributed noise" in found.words("B")
+    assert ab_test.verdict("B") == "faster" and ab_test.first_look == 3 <= ab_test.blocks < 10
+    assert "assumes normally distributed noise" in ab_test.words("B")
 
 
 def test_a_pause_inside_a_block_discards_it(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", asked(blocks=6)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=6)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks == 1)
     run.conductor.control.handle(control_protocol.ControlRequest(do="pause", who="t"))
     run.until(lambda: run.state.paused)
     run.conductor.control.handle(control_protocol.ControlRequest(do="resume", who="t"))
     assert run.join(20) == ("done", True)
-    found = versus(run.state)
-    assert [b.reasons for b in found.rounds if not b.kept] in ([["paused"]], [])
-    assert found.blocks == 6
+    ab_test = ab_test_of(run.state)
+    assert [b.reasons for b in ab_test.rounds if not b.kept] in ([["paused"]], [])
+    assert ab_test.blocks == 6
 
 
 def test_skip_ends_the_comparison_and_keeps_what_is_known(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", asked(blocks=100)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 11)
     run.conductor.control.handle(control_protocol.ControlRequest(do="skip", who="t"))
     assert run.join() == ("done", True)
     assert statuses(run.state) == ["ok", "ok"]
-    assert versus(run.state).verdict("B") == "faster"
-    assert versus(run.state).rounds[-1].reasons == ["skip"]
+    assert ab_test_of(run.state).verdict("B") == "faster"
+    assert ab_test_of(run.state).rounds[-1].reasons == ["skip"]
     assert run.state.cells["A"].memory is not None
 
 
 @pytest.mark.fault(36)
 def test_a_stop_discards_the_open_block(tmp_path: Path) -> None:
-    run = Run(tmp_path / "s", asked(blocks=100)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=100)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     assert run.join() == ("stopped", True)
     assert statuses(run.state) == ["cancelled", "cancelled"]
-    last = versus(run.state).rounds[-1]
+    last = ab_test_of(run.state).rounds[-1]
     assert not last.kept and last.reasons == ["stop"]
     played = fold_all(read_all(run.folder)[0])
     for cell in played.cells.values():
-        counted = {i for b in versus(played).rounds if b.kept for i in b.iterations[cell.cell.id]}
+        counted = {
+            i for b in ab_test_of(played).rounds if b.kept for i in b.iterations[cell.cell.id]
+        }
         assert set(cell.samples.kept()) == counted
 
 
 def test_a_comparison_whose_worker_dies_costs_its_badge_alone(tmp_path: Path) -> None:
-    run, _ = conduct(tmp_path, asked("mute", blocks=2))
+    run, _ = conduct(tmp_path, arms_plan("mute", blocks=2))
     assert statuses(run.state) == ["ok", "ok"]
-    found = run.state.output_of("B", "A")
-    assert found is not None and "SIGABRT" in found.failed
+    output = run.state.output_of("B", "A")
+    assert output is not None and "SIGABRT" in output.failed
 
 
 def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
     from txtop.runner.conductor import Conductor
 
-    run = Run(tmp_path / "s", asked(blocks=12)).start()
+    run = Run(tmp_path / "s", arms_plan(blocks=12)).start()
     run.until(lambda: run.state.versus and run.state.versus.blocks >= 2)
     run.conductor.control.handle(control_protocol.ControlRequest(do="stop", who="t"))
     run.join()
@@ -259,8 +261,8 @@ def test_an_interrupted_comparison_begins_anew(tmp_path: Path) -> None:
 
     again = Conductor(None, run.folder, worker=FAKE, sampler=None)
     assert again.run() == ("done", True)
-    found = versus(again.recorder.state)
-    assert found.blocks == 12 and statuses(again.recorder.state) == ["ok", "ok"]
+    ab_test = ab_test_of(again.recorder.state)
+    assert ab_test.blocks == 12 and statuses(again.recorder.state) == ["ok", "ok"]
     stream = read_all(run.folder)[0]
     assert sum(isinstance(e, events.Fidelity) for e in stream) == 1, "the outputs are known"
 
@@ -285,10 +287,10 @@ def test_a_run_that_was_stopped_before_outputs_were_compared_compares_them_later
     run = Run(tmp_path / "s", plan)
     run.run()
     stream = read_all(run.folder)[0]
-    (found,) = [e for e in stream if isinstance(e, events.Fidelity)]
+    (fidelity,) = [e for e in stream if isinstance(e, events.Fidelity)]
     # Both batches of bf16 have one comparison, made when the whole model was over.
-    assert plan.cells[0].id == found.cell and found.reference == "c003"
-    assert max(e.seq for e in stream if isinstance(e, events.CellFinished)) < found.seq
+    assert plan.cells[0].id == fidelity.cell and fidelity.reference == "c003"
+    assert max(e.seq for e in stream if isinstance(e, events.CellFinished)) < fidelity.seq
     assert run.state.output_of("c002") is run.state.output_of("c001") is not None
     assert run.state.output_of("c003") is None and not find_pending_comparisons(run.state)
 

@@ -21,12 +21,12 @@ from txtop.system import oom_killer
 @pytest.mark.fault(25)
 @pytest.mark.fault(26)
 def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) -> None:
-    """With the real worker: the cell without memory asks for a batch that cannot be."""
+    """With the real worker: the cell without memory has a batch too large for any machine."""
     models = {name: str(tiny_models.gpt2(tmp_path / name)) for name in ("ok", "hangs", "aborts")}
-    asked = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
+    model_batches = (("ok", 1), ("ok", 400_000), ("ok", 2), ("hangs", 1), ("aborts", 1), ("ok", 4))
     cells = tuple(
         Cell(id=f"c{n}", model=models[name], batch_size=batch, sequence_length=32, new_tokens=3)
-        for n, (name, batch) in enumerate(asked, start=1)
+        for n, (name, batch) in enumerate(model_batches, start=1)
     )
     worker = (sys.executable, str(SUPPORT / "faulty_worker.py"))
     run = Run(
@@ -49,8 +49,8 @@ def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) ->
 
 @pytest.mark.fault(25)
 def test_a_load_that_hangs_is_given_up_for_all_cells_with_its_weights(tmp_path: Path) -> None:
-    asked = plan("stuck-in-load", "ok", batches=(1, 2), iterations=2)
-    run = Run(tmp_path / "s", Plan(cells=asked.cells, iterations=2, warmup=1, timeout_s=1.0))
+    base = plan("stuck-in-load", "ok", batches=(1, 2), iterations=2)
+    run = Run(tmp_path / "s", Plan(cells=base.cells, iterations=2, warmup=1, timeout_s=1.0))
     run.run()
     assert statuses(run.state) == ["timeout", "timeout", "ok", "ok"]
     assert "the same weights as" in run.state.cells["c002"].reason
@@ -74,7 +74,7 @@ def test_patience_ends_with_the_cell_or_with_silence() -> None:
     assert cell.explain_expiry(125.0) == ""
     silent = Deadline(None, 100.0)
     assert silent.explain_expiry(100.0 + SILENCE_S) == ""
-    assert silent.explain_expiry(100.1 + SILENCE_S) == "no sign of life for 600 s"
+    assert silent.explain_expiry(100.1 + SILENCE_S) == "no output for 600 s"
     silent.note_output(500.0)
     assert silent.explain_expiry(500.0 + SILENCE_S) == ""
 

@@ -1,5 +1,4 @@
-"""Runs on GPUs under a scripted NVML: the real sampler, binding and runner, a worker that only says
-on which GPU it is."""
+"""Runs on GPUs under a scripted NVML: all is real but a worker that only reports its GPU."""
 
 from __future__ import annotations
 
@@ -32,8 +31,8 @@ def run(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> 
         scenario.write(*lines)
         for name, value in scenario.environment.items():
             monkeypatch.setenv(name, value)
-        asked: Plan = msgspec.structs.replace(plan(on, iterations=iterations), warmup=200)
-        started = Run(tmp_path / "s", asked, sampler=SAMPLER)
+        run_plan: Plan = msgspec.structs.replace(plan(on, iterations=iterations), warmup=200)
+        started = Run(tmp_path / "s", run_plan, sampler=SAMPLER)
         started.run()
         assert started.ended == ("done", True)
         return started.state
@@ -42,12 +41,12 @@ def run(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def spoiled(state: SessionState) -> dict[str, int]:
-    """How many blocks each reason spoiled."""
-    found: dict[str, int] = {}
+    """Count the blocks that each reason spoiled."""
+    counts: dict[str, int] = {}
     for block in state.cells["c001"].blocks:
         for reason in block.reasons:
-            found[reason] = found.get(reason, 0) + 1
-    return found
+            counts[reason] = counts.get(reason, 0) + 1
+    return counts
 
 
 @pytest.mark.fault(29)
@@ -59,8 +58,8 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     first, second = (state.devices[f"GPU-{name}"] for name in ("first", "second"))
     assert 0.0 not in first.series["power_w"][1]
     assert 0 < len(second.series["power_w"][0]) < len(first.series["power_w"][0])
-    shown = machine.build_machine(state, cell)
-    assert len(shown.gpus) == 2 and shown.title.startswith("2 x Fake H100")
+    view = machine.build_machine(state, cell)
+    assert len(view.gpus) == 2 and view.title.startswith("2 x Fake H100")
     made = json.build_export(state, FinalMetrics())
     assert any("stopped answering" in gap for gap in made.telemetry.gaps)
     assert any("repeated: the GPU stopped answering" in note for note in made.cells[0].notes)

@@ -1,4 +1,4 @@
-"""A session that was cut off, at any byte and on any boot, and is gone on with."""
+"""A session that was cut off, at any byte and on any boot, is resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import streams
 from support.fake_run import FAKE, Run, plan, statuses
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import RunError, SessionError
-from txtop.export import json as export
+from txtop.export.json import to_json
 from txtop.protocol import codec, events
 from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info
@@ -25,7 +25,7 @@ from txtop.state.session import SessionState
 
 
 def resumed(folder: Path) -> SessionState:
-    """Conducts what is missing, with the fake worker; the state that the log then amounts to."""
+    """Conduct the missing cells with the fake worker and return the state that the log gives."""
     conductor = Conductor(None, folder, worker=FAKE, sampler=None)
     assert conductor.run() == ("done", True)
     return fold_all(read_all(folder)[0])
@@ -73,10 +73,10 @@ def test_what_is_appended_after_a_cut_is_whole(tmp_path: Path) -> None:
     writer.last_seq = made[-2].seq
     writer.record(events.Marker(t_ns=1, label="after"))
     assert writer.close() and writer.torn_bytes == len(body) - 7 - body.rfind(b"\n", 0, -1) - 1
-    found, problems = read_all(folder)
+    logged, problems = read_all(folder)
     assert not problems.lines()
-    assert found[:-1] == made[:-1] and isinstance(found[-1], events.Marker)
-    assert found[-1].seq == made[-1].seq
+    assert logged[:-1] == made[:-1] and isinstance(logged[-1], events.Marker)
+    assert logged[-1].seq == made[-1].seq
 
 
 def test_resume_measures_only_what_is_missing(tmp_path: Path) -> None:
@@ -87,13 +87,13 @@ def test_resume_measures_only_what_is_missing(tmp_path: Path) -> None:
     before = read_all(run.folder)[0]
     state = fold_all(before)
     Conductor(None, run.folder, worker=FAKE, sampler=None).run()
-    found, problems = read_all(run.folder)
+    logged, problems = read_all(run.folder)
     assert not problems.lines()
-    assert found[: len(before)] == before
-    assert [e.seq for e in found] == list(range(1, len(found) + 1))
-    again = [e.cell for e in found[len(before) :] if isinstance(e, events.CellStarted)]
+    assert logged[: len(before)] == before
+    assert [e.seq for e in logged] == list(range(1, len(logged) + 1))
+    again = [e.cell for e in logged[len(before) :] if isinstance(e, events.CellStarted)]
     assert again == ["c003", "c004"]
-    state = fold_all(found)
+    state = fold_all(logged)
     assert state.cells["c001"].samples == first.samples
     assert any(line.text.startswith("resumed") for line in state.log)
 
@@ -111,8 +111,8 @@ def test_a_session_cut_anywhere_is_finished_by_resume(tmp_path: Path) -> None:
         (folder / LOG_NAME).write_bytes(body[:cut])
         kept = read_all(folder)[0]
         state = resumed(folder)
-        found, problems = read_all(folder)
-        assert not problems.lines() and found[: len(kept)] == kept
+        logged, problems = read_all(folder)
+        assert not problems.lines() and logged[: len(kept)] == kept
         assert statuses(state) == ["ok", "ok"]
         assert [len(c.samples.kept()) for c in state.cells.values()] == [5, 5]
         assert state.ended is not None and state.ended.reason == "done"
@@ -128,7 +128,7 @@ def test_a_cell_that_is_measured_again_starts_from_nothing(tmp_path: Path) -> No
     assert len(cut.cells["c001"].samples) == 3 and cut.ended is None
     state = resumed(run.folder)
     assert state.cells["c001"].samples.role == ["first", "warmup", "warmup"] + ["measured"] * 5
-    live = export.to_json(state, FinalMetrics())
+    live = to_json(state, FinalMetrics())
     assert json.loads(live)["cells"][0]["metrics"]["e2e_ms"]["n"] == 5
 
 
@@ -139,13 +139,13 @@ def test_a_reboot_starts_a_segment_and_no_time_goes_across(
     run = Run(tmp_path / "s", plan("ok", iterations=5, batches=(1, 4)))
     run.run()
     log = run.folder / LOG_NAME
-    found, _ = read_all(run.folder)
-    cut = next(i for i, e in enumerate(found) if isinstance(e, events.CellFinished)) + 1
+    logged, _ = read_all(run.folder)
+    cut = next(i for i, e in enumerate(logged) if isinstance(e, events.CellFinished)) + 1
     late = 10**15
-    for event in found[:cut]:
+    for event in logged[:cut]:
         event.t_ns += late
-    log.write_bytes(b"".join(codec.encode_event(event) for event in found[:cut]))
-    before = fold_all(found[:cut])
+    log.write_bytes(b"".join(codec.encode_event(event) for event in logged[:cut]))
+    before = fold_all(logged[:cut])
     monkeypatch.setattr(machine_info, "read_boot_id", lambda: "another boot")
     state = resumed(run.folder)
     assert state.boot_ids[-1] == "another boot" and len(set(state.boot_ids)) == 2
@@ -180,11 +180,11 @@ def test_what_changed_since_the_header_is_said(
 ) -> None:
     run = Run(tmp_path / "s", plan("ok", iterations=5))
     run.run()
-    found: list[AnyEvent] = read_all(run.folder)[0]
-    cut = next(i for i, e in enumerate(found) if isinstance(e, events.CellStarted))
-    (run.folder / LOG_NAME).write_bytes(b"".join(map(codec.encode_event, found[:cut])))
+    logged: list[AnyEvent] = read_all(run.folder)[0]
+    cut = next(i for i, e in enumerate(logged) if isinstance(e, events.CellStarted))
+    (run.folder / LOG_NAME).write_bytes(b"".join(map(codec.encode_event, logged[:cut])))
     real = machine_info.read_versions()
     monkeypatch.setattr(machine_info, "read_versions", lambda: {**real, "torch": "99.0"})
     state = resumed(run.folder)
-    said = [line.text for line in state.log if "not as when the session began" in line.text]
-    assert len(said) == 1 and said[0].endswith("is 99.0") and "torch" in said[0]
+    lines = [line.text for line in state.log if "not as when the session began" in line.text]
+    assert len(lines) == 1 and lines[0].endswith("is 99.0") and "torch" in lines[0]

@@ -1,4 +1,4 @@
-"""The sampler's watch: silence is said once, its death too, and a fresh one comes."""
+"""The sampler's watchdog: silence and death are reported once, and a new sampler is started."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from statistics import fmean
 import pytest
 
 from support.fake_run import Run
+from support.queue_formulas import compute_md1_wait_s
 from txtop.analysis import serving
 from txtop.plan.matrix import TrafficPattern, expand_matrix
 from txtop.plan.plan import Plan
@@ -18,13 +19,12 @@ from txtop.plan.serving import Serving
 from txtop.protocol import events
 from txtop.session.reader import read_all
 from txtop.state.session import SessionState
-from txtop.stats.queueing import compute_md1_wait_s
 
 SERVICE_S = 0.010
 
 
 def plan(model: str, *loads: Serving, budget_s: float = 30.0, warmup: int = 3) -> Plan:
-    offers: list[TrafficPattern] = [("dynamic", each) for each in loads]
+    offers: list[TrafficPattern] = [("dynamic", load) for load in loads]
     cells = expand_matrix(
         models=[model],
         precisions=["fp32"],
@@ -39,13 +39,13 @@ def plan(model: str, *loads: Serving, budget_s: float = 30.0, warmup: int = 3) -
 
 
 def requests(folder: Path) -> list[events.Request]:
-    found = [e for e in read_all(folder)[0] if isinstance(e, events.Request)]
-    return [each for each in found if each.role == "measured"]
+    every = [e for e in read_all(folder)[0] if isinstance(e, events.Request)]
+    return [request for request in every if request.role == "measured"]
 
 
 def service_s(answered: list[events.Request]) -> float:
-    """From one start to the next where the next was there already: sleep and pipe included."""
-    ordered = sorted(answered, key=lambda each: each.index)
+    """Return the mean seconds between starts while requests wait: sleep and pipe included."""
+    ordered = sorted(answered, key=lambda request: request.index)
     return fmean(
         (b.start_ns - a.start_ns) / 1e9 for a, b in pairwise(ordered) if b.arrival_ns < a.end_ns
     )
@@ -53,14 +53,14 @@ def service_s(answered: list[events.Request]) -> float:
 
 def test_the_queue_is_as_long_as_the_md1_formula_says(tmp_path: Path) -> None:
     rate = 0.6 / SERVICE_S
-    asked = Serving(requests=800, rate=rate, max_batch=1)
-    run = Run(tmp_path / "s", plan("ok", asked))
+    load = Serving(requests=800, rate=rate, max_batch=1)
+    run = Run(tmp_path / "s", plan("ok", load))
     run.run()
     cell = run.state.cells["c001"]
     assert (cell.status, cell.finished.stopped_by) == ("ok", "requests")  # type: ignore[union-attr]
     answered = requests(tmp_path / "s")
-    assert sorted(each.index for each in answered) == list(range(800))
-    waited_s = fmean(each.start_ns - each.arrival_ns for each in answered) / 1e9
+    assert sorted(request.index for request in answered) == list(range(800))
+    waited_s = fmean(request.start_ns - request.arrival_ns for request in answered) / 1e9
     taken_s = service_s(answered)
     assert taken_s == pytest.approx(SERVICE_S, rel=0.2)
     assert waited_s == pytest.approx(compute_md1_wait_s(taken_s, rate * taken_s), rel=0.20)
@@ -73,27 +73,29 @@ def test_clients_ask_again_when_they_are_answered(tmp_path: Path) -> None:
     run.run()
     state = run.state.cells["c001"]
     answered = requests(tmp_path / "s")
-    assert len(answered) == 60 and max(each.batch for each in answered) <= 3
-    spans = [(each.arrival_ns, each.end_ns) for each in answered]
+    assert len(answered) == 60 and max(request.batch for request in answered) <= 3
+    spans = [(request.arrival_ns, request.end_ns) for request in answered]
     open_at_once = [sum(a <= at < b for a, b in spans) for at, _ in spans]
     assert max(open_at_once) == 3
-    found = serving.count_totals(state)
-    assert (found.sent, found.answered, found.unanswered) == (60, 60, 0)
-    assert (found.prompt_tokens, found.output_tokens) == (480, 240)
+    totals = serving.count_totals(state)
+    assert (totals.sent, totals.answered, totals.unanswered) == (60, 60, 0)
+    assert (totals.prompt_tokens, totals.output_tokens) == (480, 240)
 
 
 def test_more_than_the_server_can_do_ends_at_the_budget_as_saturated(tmp_path: Path) -> None:
-    asked = Serving(requests=100_000, rate=2000, max_batch=2)
+    load = Serving(requests=100_000, rate=2000, max_batch=2)
     began = time.monotonic()
-    run = Run(tmp_path / "s", plan("ok", asked, budget_s=2))
+    run = Run(tmp_path / "s", plan("ok", load, budget_s=2))
     run.run()
     assert time.monotonic() - began < 8
     state = run.state.cells["c001"]
     assert state.finished is not None
     assert (state.status, state.finished.stopped_by) == ("ok", "saturated")
-    found = serving.count_totals(state)
-    assert found.answered == state.finished.n and found.sent == found.answered + found.unanswered
-    assert 500 < found.unanswered <= 1000
+    totals = serving.count_totals(state)
+    assert (
+        totals.answered == state.finished.n and totals.sent == totals.answered + totals.unanswered
+    )
+    assert 500 < totals.unanswered <= 1000
 
 
 def test_a_share_is_of_what_the_clients_found(tmp_path: Path) -> None:
@@ -116,11 +118,11 @@ def test_a_share_of_nothing_fails_with_a_word(tmp_path: Path) -> None:
 
 
 class Slowly:
-    """A run on a thread, and what has come of it so far."""
+    """A run on a thread, and the number of requests answered so far."""
 
-    def __init__(self, folder: Path, asked: Plan) -> None:
+    def __init__(self, folder: Path, run_plan: Plan) -> None:
         self.folder = folder
-        self.run = Run(folder, asked)
+        self.run = Run(folder, run_plan)
         self.run.thread.start()
 
     def wait(self, answered: int) -> None:
@@ -147,7 +149,7 @@ def test_while_paused_nothing_comes_and_no_wait_is_counted(tmp_path: Path) -> No
     live.run.thread.join(20)
     answered = requests(tmp_path / "s")
     assert len(answered) == 60
-    assert max(each.start_ns - each.arrival_ns for each in answered) < 300_000_000
+    assert max(request.start_ns - request.arrival_ns for request in answered) < 300_000_000
 
 
 def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
@@ -159,16 +161,16 @@ def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
     assert time.monotonic() - began < 3
     state = live.run.state.cells["c001"]
     assert state.status == "cancelled" and len(state.samples.kept()) >= 10
-    assert not [each for each in threading.enumerate() if each.name == "offered load"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "offered load"]
 
 
 @pytest.mark.parametrize(("model", "status"), [("dies-serving", "failed"), ("starves", "oom")])
 def test_a_worker_that_ends_in_the_middle_ends_the_cell_alone(
     tmp_path: Path, model: str, status: str
 ) -> None:
-    asked = Serving(requests=200, rate=200.0, max_batch=1)
+    load = Serving(requests=200, rate=200.0, max_batch=1)
     other = Serving(requests=10, rate=200.0, max_batch=1)
-    run = Run(tmp_path / "s", plan(model, asked, other))
+    run = Run(tmp_path / "s", plan(model, load, other))
     run.run()
     first, second = run.state.cells["c001"], run.state.cells["c002"]
     assert first.status == status and len(first.samples.kept()) == 20

@@ -1,4 +1,4 @@
-"""What a worker says that it should not, and what it says as it dies."""
+"""Events that a worker must not send, and those it sends as it dies."""
 
 from __future__ import annotations
 
@@ -69,21 +69,21 @@ def test_events_that_are_not_a_workers_change_neither_the_run_nor_its_log(
     run = Run(tmp_path / "s", plan("ok"), worker=stray)
     assert run.start().join() == ("done", True) and statuses(run.state) == ["ok"]
     assert run.state.header is not None and run.state.header.session == "s"
-    found, problems = read_all(run.folder)
-    assert not problems.lines() and not any(isinstance(e, events.Marker) for e in found)
-    assert sum(isinstance(e, events.SessionEnded) for e in found) == 1 and not run.state.devices
+    logged, problems = read_all(run.folder)
+    assert not problems.lines() and not any(isinstance(e, events.Marker) for e in logged)
+    assert sum(isinstance(e, events.SessionEnded) for e in logged) == 1 and not run.state.devices
     warned = {line.text for line in run.state.log if line.level == "warning"}
     assert any("ended is not for a worker to say" in text for text in warned)
-    played = json.to_json(fold_all(found), FinalMetrics())
+    played = json.to_json(fold_all(logged), FinalMetrics())
     assert played == json.to_json(run.state, FinalMetrics())
 
 
 def test_what_a_device_can_do_is_a_workers_to_say(tmp_path: Path, stray: tuple[str, ...]) -> None:
     run = Run(tmp_path / "s", plan("measures-peaks"), worker=stray)
     assert run.start().join() == ("done", True)
-    found, _ = read_all(run.folder)
-    (peaks,) = (event for event in found if isinstance(event, events.DevicePeaks))
-    assert peaks.src == "worker:1" and fold_all(found).peaks == {("A CPU", 1): peaks}
+    logged, _ = read_all(run.folder)
+    (peaks,) = (event for event in logged if isinstance(event, events.DevicePeaks))
+    assert peaks.src == "worker:1" and fold_all(logged).peaks == {("A CPU", 1): peaks}
 
 
 @pytest.mark.fault(26)
@@ -111,7 +111,7 @@ def test_a_runner_log_that_cannot_be_written_ends_no_run(
 
 
 def test_a_sampler_may_speak_until_the_end(tmp_path: Path) -> None:
-    """What it says while it is being ended is a sample, and no stray word of a worker."""
+    """An event sent while the sampler is being ended is a sample, not a stray event of a worker."""
     sample = codec.encode_event(streams.telemetry(1)).decode().strip()
     script = (
         "import sys, time\n"

@@ -121,7 +121,7 @@ def test_processes_are_watched_from_the_start_and_by_order(start_sampler: Start)
     rest, _ = end(process)
     logs = [e.text for e in events + rest if isinstance(e, Log) and e.level == "warning"]
     assert len(logs) == 1
-    assert "not an order" in logs[0] and "\x1b" not in logs[0]
+    assert "not a command" in logs[0] and "\x1b" not in logs[0]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
@@ -178,7 +178,7 @@ def test_the_probe_says_what_can_be_measured(
     process = start_sampler("--probe", nvml=nvml)
     output, errors = process.communicate(timeout=15)
     assert (process.returncode, errors) == (0, b"")
-    lines = {each["capability"]: each for each in json.loads(output)["capabilities"]}
+    lines = {entry["capability"]: entry for entry in json.loads(output)["capabilities"]}
     assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
     assert ("gpu clocks" in lines) == (state == "ok")
     assert ("the GPUs" in lines["telemetry"]["detail"]) == (state == "ok")

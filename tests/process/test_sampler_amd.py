@@ -1,4 +1,4 @@
-"""AMD GPUs under a module that answers as amdsmi's reference says: tried on no GPU yet."""
+"""AMD GPUs under a module that answers as amdsmi's reference says: not tried on a real GPU yet."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_an_amd_gpu_is_watched_where_there_is_amdsmi(tmp_path: Path) -> None:
     finally:
         sampler.kill()
         sampler.communicate()
-    found = [e for e in seen if isinstance(e, Telemetry) and e.device == "GPU-1234"]
-    assert found[0].label == "Fake MI300X" and 2 <= len(found) <= 4
-    assert found[0].values == {
+    samples = [e for e in seen if isinstance(e, Telemetry) and e.device == "GPU-1234"]
+    assert samples[0].label == "Fake MI300X" and 2 <= len(samples) <= 4
+    assert samples[0].values == {
         "utilization": 88.0,
         "memory_used_bytes": float(5 << 30),
         "memory_total_bytes": float(192 << 30),

@@ -1,4 +1,4 @@
-"""What can go wrong with GPUs, shown on the sampler's process over NVIDIA's binding."""
+"""Failures of GPUs, shown on the sampler's process over NVIDIA's binding."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def _is_log(event: AnyEvent) -> bool:
 
 
 @pytest.mark.fault(29)
-@pytest.mark.parametrize(("code", "words"), [(15, "GPU is lost"), (999, "Unknown Error")])
+@pytest.mark.parametrize(("code", "reason"), [(15, "GPU is lost"), (999, "Unknown Error")])
 def test_a_gpu_lost_in_mid_run_is_one_gap_and_the_others_go_on(
-    start_sampler: Start, code: int, words: str
+    start_sampler: Start, code: int, reason: str
 ) -> None:
     process = start_sampler(*FAST, nvml=(BAD, f"after 60 error * {code}", GOOD))
     use(process, "GPU-bad", "GPU-good")
     events = read(process, lambda event: isinstance(event, Gap))
     gap = events[-1]
     assert isinstance(gap, Gap)
-    assert (gap.producer, gap.reason) == ("GPU-bad", f"Fake H100 stopped answering: {words}")
+    assert (gap.producer, gap.reason) == ("GPU-bad", f"Fake H100 stopped answering: {reason}")
     assert len(_of(events, "GPU-bad")) >= 2
     after = read(process, samples(20, "GPU-good"))
     assert not any(isinstance(event, Gap) for event in after)
@@ -87,7 +87,7 @@ def test_fields_that_are_unsupported_forbidden_or_insane_are_null_and_never_0(
             f"set memory_used {81 << 30}",
         ),
     )
-    found = _of(read(process, samples(5, "GPU-1111")), "GPU-1111")
+    samples_read = _of(read(process, samples(5, "GPU-1111")), "GPU-1111")
     nulls = {
         "power_w",
         "energy_j",
@@ -96,7 +96,7 @@ def test_fields_that_are_unsupported_forbidden_or_insane_are_null_and_never_0(
         "memory_used_bytes",
         "memory_total_bytes",
     }
-    for values in found:
+    for values in samples_read:
         assert {name for name in nulls if values[name] is None} == nulls
         assert values["sm_clock_mhz"] == 1980
     end(process)
@@ -183,12 +183,12 @@ def test_what_cuda_may_see_changes_no_devices_name_or_values(
         ),
     )
     events = read(process, samples(1, "MIG-two"))
-    found = {
+    values_by_device = {
         device: (values["power_w"], values["memory_used_bytes"], values["utilization"])
         for device in ("GPU-a", "GPU-b", "MIG-one", "MIG-two")
         for values in _of(events, device)
     }
-    assert found == {
+    assert values_by_device == {
         "GPU-a": (100, 2 << 30, 37),
         "GPU-b": (200, 2 << 30, None),
         "MIG-one": (None, 1, 37),

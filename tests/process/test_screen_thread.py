@@ -1,4 +1,4 @@
-"""The arrangement that txtop does not have, a screen as a thread beside the model, must fail."""
+"""A screen as a thread beside the model, which txtop avoids, must fail the overhead check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 
 from support.paths import SUPPORT
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import MODEL
 
@@ -16,25 +16,25 @@ TOKENS = 32
 
 
 def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
-    """Few pairs of one start: the ratio is far beyond the bounds."""
+    """A few pairs of one start are enough: the ratio is far beyond the bounds."""
     config = tmp_path / "config.json"
     config.write_text(json.dumps(MODEL))
     plain = build_bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)
     threaded = [sys.executable, str(SUPPORT / "screen_thread.py"), *plain[3:]]
     with closing(BareArm(plain, tmp_path / "bare.log")) as bare:
         bare.wait_loaded()
-        with closing(BareArm(threaded, tmp_path / "threaded.log")) as watched:
-            watched.wait_loaded()
-            said: list[str] = []
+        with closing(BareArm(threaded, tmp_path / "threaded.log")) as screened:
+            screened.wait_loaded()
+            lines: list[str] = []
             result = compare_loops(
-                lambda: nullcontext((bare, watched)),
+                lambda: nullcontext((bare, screened)),
                 min_pairs=4,
                 max_pairs=8,
                 half_width=0.01,
-                say=said.append,
+                say=lines.append,
                 turns=2,
             )
-    assert result.outcome == "fail", "\n".join([*said, *result.format_lines()])
+    assert result.outcome == "fail", "\n".join([*lines, *result.format_lines()])
     assert result.exit_code == 1
     assert result.mean.ratio > 1.1
     assert result.p99.ratio > 2

@@ -1,4 +1,4 @@
-"""A real process in a real terminal that goes away, interrupts it, or can do little."""
+"""A real process in a real terminal that goes away, interrupts it, or lacks features."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from support.screen_program import HOME, asked, live
+from support.screen_program import HOME, live, sent_actions
 from support.terminal_process import TerminalProcess
 from support.ui_sessions import session, write
 
@@ -33,7 +33,7 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
 ) -> None:
     with TerminalProcess(HOME, env=env, ignore_hup=ignore_hup) as process:
         process.wait_for("quick preset")
-        process.pump(0.5)
+        process.read_for(0.5)
         before = process.cpu_s()
         process.hang_up()
         assert process.wait_end(2.0) < 2.0
@@ -54,7 +54,7 @@ def test_an_interrupt_stops_the_run_and_leaves_as_it_ends(
         process.wait_for("gpt2")
         process.interrupt(number)
         assert process.wait_end(3.0) < 3.0
-        assert asked(running) == ["stop"]
+        assert sent_actions(running) == ["stop"]
         assert process.status == 0 and b"left" in process.raw
 
 
@@ -69,7 +69,7 @@ def test_a_second_interrupt_leaves_at_once(
         process.wait_for("ctrl+c again")
         process.interrupt(number)
         assert process.wait_end(2.0) < 2.0
-        assert asked(running) == ["stop", "stop"]
+        assert sent_actions(running) == ["stop", "stop"]
         assert b"\x1b[?1049l" in process.raw
 
 
@@ -86,7 +86,7 @@ def test_a_terminal_that_takes_nothing_can_still_be_left(
         time.sleep(0.2)
         process.signal(signal.SIGTERM)
         assert process.wait_end(2.5, reading=False) < 2.5
-        assert asked(running) == ["stop", "stop"]
+        assert sent_actions(running) == ["stop", "stop"]
 
 
 @pytest.mark.fault(1)
@@ -98,7 +98,7 @@ def test_a_hangup_leaves_the_run_alone_unless_told_otherwise(
         process.wait_for("gpt2")
         process.hang_up()
         process.wait_end(2.0)
-        assert asked(running) == expected
+        assert sent_actions(running) == expected
 
 
 @pytest.mark.fault(36)
@@ -126,21 +126,21 @@ def test_any_size_and_a_storm_of_resizes(env: dict[str, str | None], running: Pa
         before = process.still()
         for width, height in [(1, 1), *storm, (250, 80)]:
             process.resize(width, height)
-            process.pump(0.01)
+            process.read_for(0.01)
         process.resize(80, 24)
         process.wait_for(lambda: process.text == before, 40.0)
         for size in [(1, 1), (40, 10)]:
             process.resize(*size)
             process.type("?")
-            process.pump(0.2)
+            process.read_for(0.2)
             process.type("x\x10")
-            process.pump(0.2)
+            process.read_for(0.2)
             process.type("\x1b")
-            process.pump(0.3)
+            process.read_for(0.3)
         process.resize(80, 24)
         process.wait_for("gpt2")
         process.type("q")
-        process.wait_for("leave it running")
+        process.wait_for("keep running in the background")
         process.type("l")
         process.wait_end(3.0)
         assert process.status == 0 and b"Traceback" not in process.raw
@@ -173,14 +173,14 @@ def test_output_that_fails_ends_the_screen_without_a_storm(
 def test_no_colour_means_none(env: dict[str, str | None], running: Path) -> None:
     with TerminalProcess(live(running), env={**env, "NO_COLOR": "1"}) as process:
         process.wait_for("gpt2")
-        process.pump(0.3)
+        process.read_for(0.3)
         assert process.colours() == set()
         process.type("?")
         process.wait_for("keys close")
         assert process.colours() == set()
         process.type("x")
         process.wait_for(lambda: "keys close" not in process.text)
-        process.pump(0.5)
+        process.read_for(0.5)
         process.type("m")
         process.wait_for("marker set")
         assert process.colours() == set()
@@ -210,7 +210,7 @@ def test_hostile_names_are_shown_as_they_are(env: dict[str, str | None], tmp_pat
     with TerminalProcess(code, env=env, size=(120, 40)) as process:
         process.wait_for("m[/]")
         process.type("\x1b[F")
-        process.pump(0.8)
+        process.read_for(0.8)
         process.type("t5sq")
         process.wait_end(3.0)
         for bad in (b"\x1b]52", b"\x1b]8;", b"\xc2\x9b", "\u202e".encode()):

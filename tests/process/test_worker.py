@@ -1,4 +1,4 @@
-"""The worker, as a process over pipes: what it measures, how it fails, how it ends."""
+"""The worker as a process over pipes: its measurements, its failures, its end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def worker(gpt2_directory: Path) -> Iterator[WorkerProcess]:
-    """A worker with the tiny gpt2 loaded, shared by most tests here."""
+    """Start a worker with the tiny gpt2 loaded, shared by most tests here."""
     process = WorkerProcess("w1")
     process.load(Cell(id="c0", model=str(gpt2_directory)))
     yield process
@@ -72,14 +72,14 @@ def test_load_says_what_was_loaded(worker: WorkerProcess, gpt2_directory: Path) 
 
 
 def test_steps_add_up_to_the_iteration(worker: WorkerProcess, gpt2_directory: Path) -> None:
-    found = worker.measure(_cell(gpt2_directory, "sum", new=40), measured=3)
-    iterations = of(events.Iteration, found)
+    reported = worker.measure(_cell(gpt2_directory, "sum", new=40), measured=3)
+    iterations = of(events.Iteration, reported)
     assert [(i.index, i.role) for i in iterations] == [
         (0, "first"), (1, "warmup"), (2, "measured"), (3, "measured"), (4, "measured"),
     ]  # fmt: skip
     for iteration in iterations:
         gaps: list[int] = []
-        for step in of(events.TokenTimings, found):
+        for step in of(events.TokenTimings, reported):
             if step.index == iteration.index:
                 assert step.first == len(gaps)
                 gaps += step.gaps_ns
@@ -97,18 +97,18 @@ def test_steps_add_up_to_the_iteration(worker: WorkerProcess, gpt2_directory: Pa
 def test_one_new_token_has_a_first_token_and_says_so(
     worker: WorkerProcess, gpt2_directory: Path
 ) -> None:
-    found = worker.measure(_cell(gpt2_directory, "one", new=1))
-    for iteration in of(events.Iteration, found):
+    reported = worker.measure(_cell(gpt2_directory, "one", new=1))
+    for iteration in of(events.Iteration, reported):
         assert iteration.tokens == 1 and iteration.ttft_ns == iteration.e2e_ns
-    assert "one new token" in of(events.Workload, found)[0].notes[0]
+    assert "one new token" in of(events.Workload, reported)[0].notes[0]
 
 
 def test_inputs_are_seeded_and_hashed(worker: WorkerProcess, gpt2_directory: Path) -> None:
     hashes = []
     for name, prompt, batch in (("a", 8, 2), ("b", 8, 2), ("c", 8, 3), ("d", 9, 2)):
-        found = worker.measure(_cell(gpt2_directory, name, prompt, 4, batch), measured=1)
-        hashes.append(of(events.Workload, found)[0].inputs_sha256)
-        assert all(i.tokens == 4 for i in of(events.Iteration, found))
+        reported = worker.measure(_cell(gpt2_directory, name, prompt, 4, batch), measured=1)
+        hashes.append(of(events.Workload, reported)[0].inputs_sha256)
+        assert all(i.tokens == 4 for i in of(events.Iteration, reported))
     assert hashes[0] == hashes[1] and len(set(hashes)) == 3
     assert all(len(digest) == 64 for digest in hashes)
 
@@ -132,14 +132,14 @@ def test_cancel_drops_the_open_iteration_and_those_that_wait(
         commands.Iterate(cell="cancel", role="measured", index=0, count=100_000),
     )
     worker.until(events.Iteration, where=lambda i: i.index == 2)
-    asked = time.perf_counter_ns()
+    sent_ns = time.perf_counter_ns()
     worker.send(
         commands.Iterate(cell="cancel", role="measured", index=200_000),
         commands.Cancel(cell="cancel"),
     )
     idle = worker.until(events.Phase, 10)
     assert idle.name == "idle" and idle.cell == "cancel"
-    assert idle.t_ns - asked < 1_000_000_000
+    assert idle.t_ns - sent_ns < 1_000_000_000
     # And the worker measures on.
     worker.send(commands.Iterate(cell="cancel", role="measured", index=7))
     assert worker.until(events.Iteration, 10).index == 7
@@ -181,8 +181,8 @@ def test_out_of_memory_is_a_status_and_the_worker_goes_on(
     assert finished.wanted_bytes and finished.wanted_bytes >= 40_000 * 60 * 4
     assert finished.reason and finished.hint
     assert "Error" in finished.stderr[-1] and len(finished.stderr) <= 40
-    found = worker.measure(_cell(gpt2_directory, "after"))
-    assert len(of(events.Iteration, found)) == 4
+    reported = worker.measure(_cell(gpt2_directory, "after"))
+    assert len(of(events.Iteration, reported)) == 4
     assert not [e for e in of(events.CellFinished, worker.seen) if e.cell == "after"]
 
 
@@ -238,13 +238,13 @@ def test_random_weights_of_an_encoder(tmp_path: Path) -> None:
     assert "random weights" in of(events.Log, worker.seen)[0].text
     assert (load.family, load.weights, load.parameters) == ("encoder", "random", 7344)
     assert (load.weight_bytes, load.attention, load.threads) == (2 * 7344, "eager", 2)
-    found = worker.measure(cell)
-    iterations = of(events.Iteration, found)
-    assert len(iterations) == 4 and not of(events.TokenTimings, found)
+    reported = worker.measure(cell)
+    iterations = of(events.Iteration, reported)
+    assert len(iterations) == 4 and not of(events.TokenTimings, reported)
     for iteration in iterations:
         assert (iteration.ttft_ns, iteration.tokens, iteration.invalid) == (None, 0, 0)
         assert 0 < iteration.e2e_ns < 5_000_000_000
-    assert "no new tokens" in of(events.Workload, found)[0].notes[0]
+    assert "no new tokens" in of(events.Workload, reported)[0].notes[0]
     # The end of standard input ends it at once.
     assert worker.process.stdin is not None
     worker.process.stdin.close()

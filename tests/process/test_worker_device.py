@@ -1,4 +1,4 @@
-"""What needs a GPU, the device's clock on made-up events, and real pretrained weights."""
+"""Tests that need a GPU, the device's clock on made-up events, and real pretrained weights."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def test_every_family_on_a_gpu(tmp_path: Path, family: str, precision: str) -> N
                 sequence_length=16, new_tokens=8)  # fmt: skip
     load = worker.load(cell)
     assert load.device == "cuda" and load.device_name and load.device_id
-    found = worker.measure(cell)
-    for iteration in of(events.Iteration, found):
+    reported = worker.measure(cell)
+    for iteration in of(events.Iteration, reported):
         assert iteration.device_prefill_ns and iteration.device_prefill_ns < iteration.e2e_ns
         assert iteration.invalid == 0 and not iteration.lag
         if family == "bert":
@@ -91,7 +91,7 @@ def test_every_family_on_a_gpu(tmp_path: Path, family: str, precision: str) -> N
             assert iteration.device_decode_ns
             assert iteration.device_decode_ns < iteration.e2e_ns - iteration.ttft_ns
         assert (iteration.encoder_ns is not None) == (family == "t5")
-    memory = of(events.Memory, found)[0]
+    memory = of(events.Memory, reported)[0]
     assert memory.allocated_bytes and memory.reserved_bytes and memory.device_bytes
     assert load.weight_bytes <= memory.allocated_bytes <= memory.reserved_bytes
     assert worker.close() == 0

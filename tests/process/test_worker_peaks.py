@@ -1,4 +1,4 @@
-"""When a worker measures what its device can do."""
+"""The moment at which a worker measures the peaks of its device."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def test_a_worker_tells_them_after_loading_and_before_anything_is_timed(tmp_path
     worker.send(commands.Prepare(cell=Cell(id="c0", model=str(directory), sequence_length=8)))
     worker.until(events.Workload)
     assert worker.close() == 0
-    (found,) = of(events.DevicePeaks, worker.seen)
-    assert (found.source, found.threads) == ("probe", load.threads)
-    assert found.device == load.device_name and list(found.flops_per_s) == ["fp32"]
-    told = [type(event) for event in worker.seen]
+    (peaks,) = of(events.DevicePeaks, worker.seen)
+    assert (peaks.source, peaks.threads) == ("probe", load.threads)
+    assert peaks.device == load.device_name and list(peaks.flops_per_s) == ["fp32"]
+    kinds = [type(event) for event in worker.seen]
     assert (
-        told.index(events.ModelLoaded)
-        < told.index(events.DevicePeaks)
-        < told.index(events.Workload)
+        kinds.index(events.ModelLoaded)
+        < kinds.index(events.DevicePeaks)
+        < kinds.index(events.Workload)
     )

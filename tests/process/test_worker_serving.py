@@ -1,4 +1,4 @@
-"""Servers over real (tiny) models: the same answers in every scenario, and how they give up."""
+"""Servers over real (tiny) models: the same answers in every scenario, and cancelled servers."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ def model(gpt2: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(gpt2, attn_implementation="sdpa").eval()
 
 
-class Told:
-    """An inbox whose requests have all come, that is closed when all are answered."""
+class Client:
+    """An inbox with all requests in it, closed when all are answered."""
 
-    def __init__(self, asked: Cell, count: int) -> None:
+    def __init__(self, target: Cell, count: int) -> None:
         self.inbox = CommandQueue()
         self.answers: list[events.Request] = []
-        self.lanes: list[events.ServerStatus] = []
-        self._cell, self._left = asked.id, count
-        for order in arrive(asked, count):
+        self.statuses: list[events.ServerStatus] = []
+        self._cell, self._left = target.id, count
+        for order in arrive(target, count):
             self.inbox.accept(order)
 
     def tell(self, event: events.AnyEvent) -> None:
         if isinstance(event, events.ServerStatus):
-            self.lanes.append(event)
+            self.statuses.append(event)
         if isinstance(event, events.Request):
             self.answers.append(event)
             self._left -= 1
@@ -74,41 +74,43 @@ class Told:
 
 
 def answers(
-    model: Any, asked: Cell, count: int, monkeypatch: pytest.MonkeyPatch
+    model: Any, target: Cell, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> dict[int, list[int]]:
-    """The tokens of each request, which an event has as their hash alone."""
+    """Return the tokens of each request, which an event has as their hash alone."""
     import torch
 
-    from txtop.worker.serving import batch_server as serving
-    from txtop.worker.serving import continuous_server
+    from txtop.worker.serving import batch_server, continuous_server
     from txtop.worker.serving.prompts import Prompts
     from txtop.worker.tasks.text_generation import TextGenerationTask
 
     spell = lambda tokens: " ".join(map(str, tokens))  # noqa: E731
-    monkeypatch.setattr(serving, "hash_tokens", spell)
+    monkeypatch.setattr(batch_server, "hash_tokens", spell)
     monkeypatch.setattr(continuous_server, "hash_tokens", spell)
-    told = Told(asked, count)
-    prompts = Prompts(asked, tiny_models.VOCABULARY, 7)
+    client = Client(target, count)
+    prompts = Prompts(target, tiny_models.VOCABULARY, 7)
     cpu = torch.device("cpu")
-    if asked.scenario == "continuous":
-        continuous_server.ContinuousServer(asked, model, prompts, told.inbox, told.tell).run()
+    if target.scenario == "continuous":
+        continuous_server.ContinuousServer(target, model, prompts, client.inbox, client.tell).run()
     else:
-        serving.serve_cell(
-            asked, TextGenerationTask(model, cpu), prompts, cpu, told.inbox, told.tell
+        batch_server.serve_cell(
+            target, TextGenerationTask(model, cpu), prompts, cpu, client.inbox, client.tell
         )
-    assert [each.tokens for each in told.answers] == [
-        prompts.get_shape(each.index).new_tokens for each in told.answers
+    assert [answer.tokens for answer in client.answers] == [
+        prompts.get_shape(answer.index).new_tokens for answer in client.answers
     ]
-    for each in told.answers:
-        assert each.arrival_ns <= each.start_ns <= (each.first_ns or 0) <= each.end_ns
-        assert len(each.gaps_ns) == each.tokens - 1
-        assert (each.first_ns or 0) + sum(each.gaps_ns) == each.end_ns
-    assert told.lanes[-1].waiting == 0 and told.lanes[-1].running == []
-    return {each.index: [int(word) for word in each.output_sha256.split()] for each in told.answers}
+    for answer in client.answers:
+        assert answer.arrival_ns <= answer.start_ns <= (answer.first_ns or 0) <= answer.end_ns
+        assert len(answer.gaps_ns) == answer.tokens - 1
+        assert (answer.first_ns or 0) + sum(answer.gaps_ns) == answer.end_ns
+    assert client.statuses[-1].waiting == 0 and client.statuses[-1].running == []
+    return {
+        answer.index: [int(word) for word in answer.output_sha256.split()]
+        for answer in client.answers
+    }
 
 
 def tied(model: Any, prompt: list[int], before: list[int]) -> bool:
-    """Whether the two likeliest tokens after that are next to equal."""
+    """Return True if the two likeliest next tokens are nearly equal."""
     import torch
 
     with torch.inference_mode():
@@ -131,9 +133,9 @@ def test_every_request_gets_the_same_answer_as_alone(
     for index, mine in alone.items():
         assert len(mine) == len(together[index])
         pairs = list(zip(mine, together[index], strict=True))
-        parting = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
-        if parting is not None:
-            assert tied(model, prompts.ids(index).tolist(), mine[:parting])
+        first_difference = next((i for i, (a, b) in enumerate(pairs) if a != b), None)
+        if first_difference is not None:
+            assert tied(model, prompts.ids(index).tolist(), mine[:first_difference])
 
 
 def test_what_breaks_the_manager_is_what_is_raised(
@@ -156,12 +158,12 @@ def test_the_manager_gives_up_at_once(gpt2: Path, model: Any) -> None:
     from txtop.worker.serving import continuous_server
     from txtop.worker.serving.prompts import Prompts
 
-    asked = cell(gpt2, "continuous")
-    told = Told(asked, 12)
+    target = cell(gpt2, "continuous")
+    client = Client(target, 12)
     server = continuous_server.ContinuousServer(
-        asked, model, Prompts(asked, tiny_models.VOCABULARY, 7), told.inbox, told.tell
+        target, model, Prompts(target, tiny_models.VOCABULARY, 7), client.inbox, client.tell
     )
-    told.inbox.accept(commands.Cancel(cell=asked.id))
+    client.inbox.accept(commands.Cancel(cell=target.id))
     with pytest.raises(Cancelled):
         server.run()
     assert model.config._attn_implementation == "sdpa"
@@ -174,13 +176,15 @@ def worker() -> Iterator[WorkerProcess]:
     assert process.close() == 0
 
 
-def serve(worker: WorkerProcess, asked: Cell, count: int) -> list[events.Request]:
-    """One whole serving cell in a worker."""
+def serve(worker: WorkerProcess, target: Cell, count: int) -> list[events.Request]:
+    """Serve one whole cell in a worker and return its requests."""
     start = len(worker.seen)
-    worker.send(commands.Prepare(cell=asked), commands.Serve(cell=asked.id), *arrive(asked, count))
+    worker.send(
+        commands.Prepare(cell=target), commands.Serve(cell=target.id), *arrive(target, count)
+    )
     for _ in range(count):
         worker.until(events.Request)
-    worker.send(commands.Close(cell=asked.id), commands.Finish(cell=asked.id))
+    worker.send(commands.Close(cell=target.id), commands.Finish(cell=target.id))
     worker.until(events.Memory)
     return of(events.Request, worker.seen[start:])
 
@@ -194,12 +198,14 @@ def test_a_worker_serves_one_cell_after_another_and_batches_in_between(
     plain = Cell(id="c3", model=str(gpt2), sequence_length=12, new_tokens=8)
     worker.measure(plain)
     batched = serve(worker, cell(gpt2, "dynamic", name="c4"), 12)
-    assert [each.batch for each in single] == [1] * 12
-    assert {each.batch for each in joined} == {0}
-    assert [each.batch for each in batched] == [4] * 12
-    assert all(each.computed >= each.prompt_tokens + each.tokens for each in batched)
-    assert any(each.computed > each.prompt_tokens + each.tokens for each in batched)
-    prompts = [{each.index: each.prompt_tokens for each in found} for found in (single, joined)]
+    assert [request.batch for request in single] == [1] * 12
+    assert {request.batch for request in joined} == {0}
+    assert [request.batch for request in batched] == [4] * 12
+    assert all(request.computed >= request.prompt_tokens + request.tokens for request in batched)
+    assert any(request.computed > request.prompt_tokens + request.tokens for request in batched)
+    prompts = [
+        {request.index: request.prompt_tokens for request in served} for served in (single, joined)
+    ]
     assert prompts[0] == prompts[1]
     prepared = [event.inputs_sha256 for event in of(events.Workload, worker.seen)]
     assert prepared[0] == prepared[1] == prepared[3] != prepared[2]
@@ -211,8 +217,8 @@ def test_a_server_that_is_given_up_leaves_the_worker_usable(
     worker.load(cell(gpt2, "continuous"))
     for scenario in ("continuous", "dynamic"):
         long = Serving(requests=500, max_batch=2, concurrency=2)
-        asked = cell(gpt2, scenario, long)  # type: ignore[arg-type]
-        worker.send(commands.Prepare(cell=asked), commands.Serve(cell="c1"), *arrive(asked, 400))
+        target = cell(gpt2, scenario, long)  # type: ignore[arg-type]
+        worker.send(commands.Prepare(cell=target), commands.Serve(cell="c1"), *arrive(target, 400))
         worker.until(events.Request)
         began = time.monotonic()
         worker.send(commands.Cancel(cell="c1"))
@@ -228,14 +234,14 @@ def test_encoders_and_encoder_decoders_are_served_in_batches(
     worker: WorkerProcess, tmp_path: Path, family: str
 ) -> None:
     directory = getattr(tiny_models, family)(tmp_path / family)
-    asked = cell(directory, "dynamic")
-    worker.load(asked)
-    found = serve(worker, asked, 12)
-    assert {each.index for each in found} == set(range(12))
+    target = cell(directory, "dynamic")
+    worker.load(target)
+    requests = serve(worker, target, 12)
+    assert {request.index for request in requests} == set(range(12))
     if family == "bert":
-        assert {(each.tokens, each.first_ns) for each in found} == {(0, None)}
+        assert {(request.tokens, request.first_ns) for request in requests} == {(0, None)}
     else:
-        assert all(each.first_ns is not None and each.tokens for each in found)
+        assert all(request.first_ns is not None and request.tokens for request in requests)
     refused = cell(directory, "continuous", name="c2")
     worker.send(commands.Prepare(cell=refused))
     assert "for decoders" in worker.until(events.CellRejected).reason

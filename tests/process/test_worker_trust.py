@@ -10,8 +10,8 @@ import pytest
 
 from support import tiny_models
 from support.worker_process import WorkerProcess
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
@@ -136,5 +136,5 @@ def test_code_that_fails_is_the_reason(worker: WorkerProcess, own_code: Path) ->
 @pytest.mark.fault(21)
 def test_the_plan_records_what_was_allowed() -> None:
     assert build_plan(RunOptions()).allowed == Allowed()
-    asked = RunOptions(allow_pickles=True, trust_remote_code=True)
-    assert build_plan(asked).allowed == Allowed(pickles=True, remote_code=True)
+    options = RunOptions(allow_pickles=True, trust_remote_code=True)
+    assert build_plan(options).allowed == Allowed(pickles=True, remote_code=True)

@@ -1,4 +1,4 @@
-"""Sessions of an A/B made of invented events: arms, the times of their turns, what outputs are."""
+"""Sessions of an A/B made of invented events: arms, the times of their turns, their outputs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from support import streams
 from support.streams import MS
 from txtop import stats
-from txtop.options import ab
-from txtop.options.ab import ABOptions
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -19,8 +19,9 @@ START_NS = 1_000 * MS
 
 @dataclass
 class Script:
-    """Writes an A/B. Each block has the time of a request of each arm, in ms, in the order A B B A
-    (or A B, `paired`)."""
+    """A writer of an A/B. Each block has the time of a request of each arm, in ms, in the order A B
+    B A (or A B, `paired`).
+    """
 
     plan: Plan
     family: str = "causal"
@@ -48,16 +49,16 @@ class Script:
         ]
 
     def fidelity(self, cell: str = "B", reference: str = "A", **facts: object) -> Script:
-        """A comparison of two outputs."""
-        known: dict[str, object] = {"weights": self.weights, "positions": 2048, "kld": 0.004}
-        known |= {"kld_stderr": 0.0002, "top1": 2030, "floor": 0.0, **facts}
+        """Add a comparison of two outputs."""
+        fields: dict[str, object] = {"weights": self.weights, "positions": 2048, "kld": 0.004}
+        fields |= {"kld_stderr": 0.0002, "top1": 2030, "floor": 0.0, **facts}
         self.at_ns += 10 * MS
-        said = events.Fidelity(t_ns=self.at_ns, cell=cell, reference=reference, **known)  # type: ignore[arg-type]
-        self.made.append(said)
+        event = events.Fidelity(t_ns=self.at_ns, cell=cell, reference=reference, **fields)  # type: ignore[arg-type]
+        self.made.append(event)
         return self
 
     def begin(self) -> Script:
-        """Every arm is loaded and warm."""
+        """Load and warm every arm."""
         for cell in self.plan.cells:
             self.made.append(events.CellStarted(t_ns=self.at_ns, cell=cell.id, worker=cell.id))
             self.at_ns += 900 * MS
@@ -72,7 +73,7 @@ class Script:
         return self
 
     def request(self, cell: str, ms: float, role: events.Role = "measured") -> int:
-        """One request of `cell`; returns its place."""
+        """Add one request of `cell` and return its place."""
         place = self.counts.get(cell, 0)
         self.counts[cell] = place + 1
         tokens = 0 if self.family == "encoder" else 4
@@ -106,7 +107,7 @@ class Script:
         paired: bool = False,
         reloaded: bool = False,
     ) -> Script:
-        """A block in which each arm takes so long, wherever its turn is."""
+        """Add a block in which a request of each arm takes its given time, wherever its turn is."""
         order = [cell.id for cell in self.plan.cells]
         places: dict[str, list[int]] = {name: [] for name in order}
         ms = dict(zip(order, times_ms, strict=True))
@@ -126,14 +127,14 @@ class Script:
         return self
 
     def blocks(self, count: int, ratio: float, wobble: float = 0.01, **facts: object) -> Script:
-        """`count` blocks of two arms, B as fast as A times `ratio`, give or take `wobble`."""
+        """Add `count` blocks of two arms, B as fast as A times `ratio`, give or take `wobble`."""
         for i in range(count):
             off = 1 + wobble * ((i * 7919) % 11 - 5) / 5
             self.block((30.0, 30.0 / (ratio * off)), **facts)  # type: ignore[arg-type]
         return self
 
     def end(self, status: events.CellStatus = "ok", reason: str = "done") -> list[AnyEvent]:
-        """The arms and the session end."""
+        """End the arms and the session."""
         for cell in self.plan.cells:
             self.made.append(events.Memory(t_ns=self.at_ns, cell=cell.id, host_bytes=1 << 30))
             self.made.append(
@@ -154,7 +155,9 @@ class Script:
 
 
 def script(*knobs: dict[str, object], model: str = "gpt2", **facts: object) -> Script:
-    """An A/B of fp32 and bf16, or of these arms."""
+    """Return an A/B of fp32 and bf16, or of these arms."""
     chosen = knobs or ({"precision": "fp32"}, {"precision": "bf16"})
-    plan = ab.build_ab_plan(model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions())
+    plan = ab_plan.build_ab_plan(
+        model, chosen, {"new_tokens": 4, "sequence_length": 8}, ABOptions()
+    )
     return Script(plan, **facts)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from txtop.state.session import SessionState
 Duration = Callable[[int], float]
 
 
-def asked(**changed: object) -> Plan:
+def plan_with(**changed: object) -> Plan:
     free = {"iterations": None, "warmup": None}
     return msgspec.structs.replace(streams.plan(("gpt2",)), **{**free, **changed})  # type: ignore[arg-type]
 
@@ -27,9 +27,9 @@ def asked(**changed: object) -> Plan:
 def conduct(
     plan: Plan, e2e_ms: Duration, gpu: Callable[[float], dict[str, float | None]] | None = None
 ) -> tuple[SessionState, CellState, CellSchedule]:
-    """Answers every block with iterations whose place in the cell gives their duration.
+    """Answer every block with iterations whose place in the cell gives their duration.
 
-    `gpu` gives a GPU's telemetry after so many seconds; it is read five times a second.
+    `gpu` returns a GPU's telemetry at a time in seconds; it is read five times a second.
     """
     header = streams.stream(plan)[0]
     session = fold_all([header])
@@ -62,10 +62,10 @@ def conduct(
             samples.gaps_from.append(len(samples.gaps_ns))
             at_ns += e2e_ns
             while gpu and read_ns <= at_ns:
-                told = Telemetry(
+                sample = Telemetry(
                     t_ns=header.t_ns + read_ns, device="GPU-1", values=gpu(read_ns / 1e9)
                 )
-                fold(session, told)
+                fold(session, sample)
                 read_ns += 200_000_000
 
 

@@ -39,16 +39,18 @@ def plan(iterations: int = 20, **cell: object) -> Plan:
 
 
 def story(
-    asked: Plan,
+    session_plan: Plan,
     *,
     slow: tuple[int, ...] = (),
     discarded: tuple[int, int] | None = None,
     gpus: int = 0,
     until: int | None = None,
 ) -> SessionState:
-    """One cell, whose `slow` iterations take twice as long; up to iteration `until`."""
-    made: list[AnyEvent] = [ui_events.header(asked)]
-    for event in ui_events.Story(asked, gpus=gpus).cell(asked.cells[0]):
+    """Return the state of one cell whose `slow` iterations take twice as long, up to iteration
+    `until`.
+    """
+    made: list[AnyEvent] = [ui_events.header(session_plan)]
+    for event in ui_events.Story(session_plan, gpus=gpus).cell(session_plan.cells[0]):
         if isinstance(event, events.Iteration):
             if event.index == until:
                 break
@@ -67,10 +69,13 @@ def story(
 
 
 def of(state: SessionState, name: str = "c1") -> CellDetailView:
-    found = build_cell_detail(state, name, FrameCache())
-    assert found is not None
-    return found
+    detail = build_cell_detail(state, name, FrameCache())
+    assert detail is not None
+    return detail
 
 
-def events_of(asked: Plan) -> list[AnyEvent]:
-    return [ui_events.header(asked), *ui_events.Story(asked).cell(asked.cells[0])]
+def events_of(session_plan: Plan) -> list[AnyEvent]:
+    return [
+        ui_events.header(session_plan),
+        *ui_events.Story(session_plan).cell(session_plan.cells[0]),
+    ]

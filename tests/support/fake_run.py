@@ -34,11 +34,11 @@ def plan(*models: str, iterations: int | None = 5, batches: tuple[int, ...] = (1
 class Run:
     """A conductor in this process; `run` conducts here, `start` on a thread."""
 
-    def __init__(self, folder: Path, asked: Plan, **options: object) -> None:
+    def __init__(self, folder: Path, run_plan: Plan, **options: object) -> None:
         create_session_folder(folder)
         self.folder = folder
         chosen: dict[str, object] = {"worker": FAKE, "sampler": None, **options}
-        self.conductor = Conductor(asked, folder, **chosen)  # type: ignore[arg-type]
+        self.conductor = Conductor(run_plan, folder, **chosen)  # type: ignore[arg-type]
         self.ended: tuple[str, bool] | None = None
         self.thread = threading.Thread(target=self.run, daemon=True)
 

@@ -1,4 +1,4 @@
-"""A worker without torch over the real pipe. The model's name says how it behaves:
+"""A worker without torch over the real pipe. The model's name selects its behaviour:
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
@@ -40,7 +40,7 @@ class Fake:
         self.name = name
         self.model = self.precision = ""
         self.measured = 0
-        self.asked: Cell | None = None
+        self.prepared: Cell | None = None
         self.inbox: SimpleQueue[commands.WorkerCommand] = SimpleQueue()
         self.cancelled = threading.Event()
 
@@ -62,7 +62,7 @@ class Fake:
             if isinstance(order, commands.LoadModel):
                 self.load(order)
             elif isinstance(order, commands.Prepare):
-                cell, self.asked = order.cell.id, order.cell
+                cell, self.prepared = order.cell.id, order.cell
                 self.send(
                     events.Workload(
                         t_ns=perf_counter_ns(), cell=cell, inputs_sha256="ab", threads=1
@@ -125,17 +125,17 @@ class Fake:
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
 
     def serve(self, order: commands.Serve) -> None:
-        assert self.asked is not None and self.asked.serving is not None
-        most = self.asked.serving.max_batch
+        assert self.prepared is not None and self.prepared.serving is not None
+        most = self.prepared.serving.max_batch
         queue = RequestQueue(order.cell, self)
-        lanes = StatusReporter(order.cell, most, self.send, perf_counter_ns)
+        reporter = StatusReporter(order.cell, most, self.send, perf_counter_ns)
         with suppress(Cancelled, MemoryError):
-            serve_batches(queue, Batcher(most, 0), lanes, self.answer, perf_counter_ns)
+            serve_batches(queue, Batcher(most, 0), reporter, self.answer, perf_counter_ns)
 
     def answer(self, batch: list[commands.Arrive]) -> None:
         start = perf_counter_ns()
         end = start + (40_000_000 if self.model == "slow" else 10_000_000)
-        self.measured += sum(each.role == "measured" for each in batch)
+        self.measured += sum(request.role == "measured" for request in batch)
         if self.measured > 20 and self.model == "dies-serving":
             os.abort()
         if self.measured > 20 and self.model == "starves":
@@ -147,15 +147,15 @@ class Fake:
             raise MemoryError
         while (left := end - perf_counter_ns()) > 0:
             time.sleep(max(0.0, left / 1e9 - 0.0002))
-        for each in batch:
+        for request in batch:
             self.send(
                 events.Request(
                     t_ns=perf_counter_ns(),
-                    cell=each.cell,
-                    index=each.index,
-                    role=each.role,
-                    arrival_ns=each.arrival_ns,
-                    sent_ns=each.sent_ns,
+                    cell=request.cell,
+                    index=request.index,
+                    role=request.role,
+                    arrival_ns=request.arrival_ns,
+                    sent_ns=request.sent_ns,
                     start_ns=start,
                     first_ns=start + (end - start) // 4,
                     end_ns=end,

@@ -1,4 +1,4 @@
-"""Which rows of fault_rows.toml have a test, found by reading the tests' markers."""
+"""The rows of fault_rows.toml that have a test, by the markers of the tests."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from support.paths import TESTS
 
 
 def rows() -> dict[int, str]:
-    """Every row's title by its number."""
+    """Return every row's title by its number."""
     return {int(number): title for number, title in _table()["rows"].items()}
 
 
 def built() -> set[int]:
-    """The rows that must have a test today."""
+    """Return the rows that must have a test today."""
     return set(_table()["built"])
 
 
 def tested(folder: Path = TESTS) -> dict[int, list[str]]:
-    """The files whose tests carry a row's marker, `@pytest.mark.fault(row, ...)`, by row."""
-    found: dict[int, list[str]] = {}
+    """Return the files whose tests carry a row's marker, `@pytest.mark.fault(row, ...)`, by row."""
+    files_of_row: dict[int, list[str]] = {}
     for file in sorted(folder.rglob("test_*.py")):
         for number in sorted(set(_markers(ast.parse(file.read_text())))):
-            found.setdefault(number, []).append(file.relative_to(folder).as_posix())
-    return found
+            files_of_row.setdefault(number, []).append(file.relative_to(folder).as_posix())
+    return files_of_row
 
 
 def _markers(tree: ast.Module) -> Iterator[int]:

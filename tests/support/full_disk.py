@@ -1,7 +1,7 @@
-"""Conducts a run of the fake worker on a disk that is soon full; the rest is said by exit code.
+"""Conduct a run of the fake worker on a disk that soon fills; the exit code is the result.
 
 `python full_disk.py FOLDER ITERATIONS [BYTES]`: with BYTES the limit is this process's largest
-file, without it the folder is on a small file system. Prints where it listens.
+file, without it the folder is on a small file system. Prints the address on which it listens.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from txtop.session.writer import create_session_folder
 def main(folder: Path, iterations: int, limit_bytes: int | None) -> int:
     create_session_folder(folder)
     socket_path = Path(f"/tmp/txtop-full-{os.getpid()}.sock")
-    asked = plan("ok", iterations=iterations)
-    conductor = Conductor(asked, folder, worker=FAKE, sampler=None, socket_path=socket_path)
+    run_plan = plan("ok", iterations=iterations)
+    conductor = Conductor(run_plan, folder, worker=FAKE, sampler=None, socket_path=socket_path)
     (folder / SOCKET_NAME).write_text(str(socket_path))
     if limit_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))

@@ -13,7 +13,7 @@ ESCAPES = (
 
 
 def spoil_texts(made: list[AnyEvent]) -> None:
-    """Puts escapes wherever a text may stand, the cells' ids aside."""
+    """Put escapes wherever a text may stand, except in the cells' ids."""
     for event in made:
         for name in event.__struct_fields__:
             value = getattr(event, name)

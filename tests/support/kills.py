@@ -1,8 +1,7 @@
-"""SIGKILL at a drawn moment, of every kind of process in turn: what is left, and its resume.
+"""Kill every kind of process in turn by SIGKILL at a drawn moment, check the log, and resume.
 
-`python tests/support/kills.py [--runs 200] [--seed N]` measures a tiny model in each run. It
-prints the seed, each run, and the counts of each role; the exit code is 1 when
-anything did not hold.
+`python tests/support/kills.py [--runs 200] [--seed N]` measures a tiny model in each run. It prints
+the seed, each run, and the counts of each role; the exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ SCREEN = "import sys; sys.argv[1:] = {!r}; from txtop.__main__ import main; sys.
 
 @dataclass
 class Fate:
-    """One run: who was killed and when, what did not hold."""
+    """The outcome of one run: the process killed and when, and the checks that failed."""
 
     role: str
     after_s: float
@@ -98,13 +97,13 @@ class Trial:
     def _read_screen(self) -> None:
         assert self._terminal is not None
         while not self._over.is_set() and not self._terminal.ended():
-            self._terminal.pump(0.2)
+            self._terminal.read_for(0.2)
 
     def events(self) -> list[AnyEvent]:
         return read_all(self.session)[0] if (self.session / LOG_NAME).exists() else []
 
-    def watched(self) -> bool:
-        """Whether telemetry has begun."""
+    def has_telemetry(self) -> bool:
+        """Return True once telemetry has begun."""
         try:
             return b'"kind":"telemetry"' in (self.session / LOG_NAME).read_bytes()
         except OSError:
@@ -118,16 +117,16 @@ class Trial:
             return None
 
     def find(self, role: str, runner: psutil.Process) -> int | None:
-        """The process that plays `role` now."""
+        """Return the process that has `role` now."""
         if role in ("screen", "headless"):
             return self.command_pid
         if role == "runner":
             return runner.pid
-        wanted = "worker" if role == "worker" else "sampler"
+        name_start = "worker" if role == "worker" else "sampler"
         try:
             for child in runner.children():
                 line = child.cmdline()
-                if "--name" in line and line[line.index("--name") + 1].startswith(wanted):
+                if "--name" in line and line[line.index("--name") + 1].startswith(name_start):
                     return child.pid
         except (psutil.Error, IndexError):
             pass
@@ -143,7 +142,7 @@ class Trial:
 
 
 def until(seen: object, seconds: float) -> bool:
-    """Whether `seen()` came true in time."""
+    """Wait until `seen()` is true; return False if it was not in time."""
     give_up_s = time.monotonic() + seconds
     while not seen():  # type: ignore[operator]
         if time.monotonic() > give_up_s:
@@ -155,11 +154,11 @@ def until(seen: object, seconds: float) -> bool:
 def kill_one(
     role: str, after_s: float, folder: Path, model: str, iterations: int, env: dict[str, str]
 ) -> Fate:
-    """Starts a run, kills `role` that long after telemetry began, looks, and resumes."""
+    """Start a run, kill `role` that long after telemetry began, check, and resume."""
     fate = Fate(role, after_s)
     trial = Trial(folder, model, iterations, role, env)
     try:
-        fate.check(until(trial.watched, 30), "no telemetry within 30 s")
+        fate.check(until(trial.has_telemetry, 30), "no telemetry within 30 s")
         time.sleep(after_s)
         runner = trial.runner()
         victim = trial.find(role, runner) if runner else None
@@ -185,11 +184,11 @@ def _kill(fate: Fate, trial: Trial, runner: psutil.Process, victim: int) -> None
     else:
         fate.check(until(lambda: trial.runner() is None, OVER_S), "the run did not end")
         psutil.wait_procs(family, timeout=GONE_S)
-    found = trial.events()
-    before = [event.t_ns for event in found if event.t_ns <= at_ns]
+    logged = trial.events()
+    before = [event.t_ns for event in logged if event.t_ns <= at_ns]
     fate.age_s = (at_ns - max(before)) / 1e9 if before else None
     fate.check(before and at_ns - max(before) <= LATEST_NS, "the last event is over 1 s older")
-    state = fold_all(found)
+    state = fold_all(logged)
     if fate.role in ("worker", "sampler", "screen"):
         fate.check(state.ended and state.ended.reason == "done", "the run did not go on to its end")
     if fate.role == "screen":
@@ -198,8 +197,8 @@ def _kill(fate: Fate, trial: Trial, runner: psutil.Process, victim: int) -> None
         ok = [c for c in state.cells.values() if c.status == "ok"]
         fate.check(state.failed <= 1, "more than the worker's cell failed")
         fate.check(ok or state.failed, "no cell was measured and none failed")
-    if fate.role == "sampler" and any(event.t_ns > at_ns + LATEST_NS for event in found):
-        gaps = [event for event in found if isinstance(event, events.Gap)]
+    if fate.role == "sampler" and any(event.t_ns > at_ns + LATEST_NS for event in logged):
+        gaps = [event for event in logged if isinstance(event, events.Gap)]
         fate.check(gaps, "the sampler's end is no gap")
 
 
@@ -215,10 +214,10 @@ def _resume(fate: Fate, trial: Trial) -> None:
     before = trial.events()
     code = trial.txtop("resume", "s", "--headless").wait(OVER_S)
     fate.check(code == 0, f"resume exited with {code}")
-    found, problems = read_all(trial.session)
-    fate.check(found[: len(before)] == before, "events were lost by the resume")
+    logged, problems = read_all(trial.session)
+    fate.check(logged[: len(before)] == before, "events were lost by the resume")
     fate.check(not problems.lines(), f"after the resume: {problems.lines()}")
-    state = fold_all(found)
+    state = fold_all(logged)
     fate.cells = sum(cell.status == "ok" for cell in state.cells.values())
     fate.check(fate.cells == len(state.cells), "not every cell has a result")
     code = trial.txtop("verify", "s").wait(OVER_S)
@@ -228,7 +227,7 @@ def _resume(fate: Fate, trial: Trial) -> None:
 def fates(
     runs: int, seed: int, model: str, iterations: int, longest_s: float, env: dict[str, str]
 ) -> Iterator[Fate]:
-    """As many trials, the roles in turn, each moment drawn from `seed`."""
+    """Run as many trials, the roles in turn, each moment drawn from `seed`."""
     draw = random.Random(seed)
     for number in range(runs):
         with tempfile.TemporaryDirectory(prefix="txtop-kills-") as folder:
@@ -248,8 +247,8 @@ def main() -> int:
     oldest_s = 0.0
     with tempfile.TemporaryDirectory(prefix="txtop-tiny-") as folder:
         model = str(tiny_models.gpt2(Path(folder) / "gpt2"))
-        found = fates(options.runs, options.seed, model, 150, 7.0, {})
-        for number, fate in enumerate(found, start=1):
+        trials = fates(options.runs, options.seed, model, 150, 7.0, {})
+        for number, fate in enumerate(trials, start=1):
             print(f"{number:>4} {fate}", flush=True)
             killed[fate.role] += fate.killed
             wrong[fate.role] += bool(fate.wrong)

@@ -1,4 +1,4 @@
-"""Writes invented sessions that are too large to keep in memory, event by event."""
+"""Writers of invented sessions that are too large to keep in memory, event by event."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ PROCESSES = ("process:runner", "process:sampler", "process:screen", "process:wor
 
 
 class Recorded:
-    """A session in a file. `devices` are sampled five times a second as `at_ns` goes on, by the
-    names of what they tell; whatever is no process swings between 10 and 90."""
+    """A session in a file. `devices` are sampled five times a second as `at_ns` moves on, by the
+    names of their values; values that are not of a process swing between 10 and 90.
+    """
 
     def __init__(self, path: Path, plan: Plan, devices: Mapping[str, Sequence[str]]) -> None:
         head = streams.stream(Plan(cells=plan.cells))[:2]
@@ -66,7 +67,7 @@ class Recorded:
         self._file.write(codec.encode_event(event))
 
     def go_on(self, ns: int) -> None:
-        """Lets so much time pass under the sampler."""
+        """Let `ns` pass under the sampler."""
         self.at_ns += ns
         while self._watched_ns + TELEMETRY_NS <= self.at_ns:
             self._watched_ns += TELEMETRY_NS
@@ -88,14 +89,16 @@ class Recorded:
         return name, 50 + 40 * math.sin(self._watched_ns / 1e11) + self.draw.random()
 
     def start(self, cell: Cell, load_ns: int, **facts: object) -> None:
-        """The cell is loaded and about to iterate."""
+        """Load the cell and begin to iterate."""
         self.put(events.CellStarted(t_ns=self.at_ns, cell=cell.id, worker=f"worker:{cell.id}"))
         self.go_on(load_ns)
         self.put(streams.load(self.at_ns, cell.id, **facts))
         self.put(events.Workload(t_ns=self.at_ns, cell=cell.id, inputs_sha256="ab", threads=1))
 
     def iterate(self, cell: Cell, index: int, warmup: int, gaps: list[int], batch: int) -> None:
-        """One iteration, its tokens told `batch` at a time; the first `warmup` are not measured."""
+        """Add one iteration, its tokens reported `batch` at a time; the first `warmup` are not
+        measured.
+        """
         role: events.Role = "first" if index == 0 else "warmup" if index < warmup else "measured"
         start = self.at_ns
         for first in range(0, len(gaps), batch):

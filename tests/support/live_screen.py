@@ -1,4 +1,4 @@
-"""The live screen in an application that is nothing else."""
+"""The live screen in an application that has nothing else."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from txtop.ui.models.view import View, build_view
 from txtop.ui.modes import LiveMode
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.live import LiveScreen
-from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 KEYS = (("space", "pause"), ("?", "help"), ("q", "quit"))
 
 
 class Bench(App[None]):
-    """An application that is nothing but the screen."""
+    """An application that has nothing but the screen."""
 
     def __init__(
         self,
-        screen: OneSessionScreen[Any] | None = None,
+        screen: SingleSessionScreen[Any] | None = None,
         theme: str = "txtop-dark",
         keys: KeyHints = KEYS,
     ) -> None:

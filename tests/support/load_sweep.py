@@ -1,5 +1,7 @@
-"""An invented sweep of two servers whose latencies are known: ten requests a second is what each
-can answer, and what it takes them at a share of that stands in a table."""
+"""An invented sweep of two servers whose latencies are known.
+
+Each can answer ten requests per second; a table gives the latency at each share of that.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ from dataclasses import dataclass
 
 from support import ui_events
 from support.streams import MS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.plan.serving import Scenario
@@ -47,8 +49,9 @@ def plan(
 
 @dataclass
 class Sweep:
-    """Tells a sweep. `open_at` is the cell that is left open after so many answers, `few` the
-    answers of a cell that has not as many as were asked for."""
+    """A writer of a sweep. `open_at` is the cell that is left open after that many answers, `few`
+    the number of answers of a cell that has fewer than its plan has requests.
+    """
 
     plan: Plan
     open_at: tuple[str, int] | None = None
@@ -84,7 +87,7 @@ class Sweep:
 
 
 class Unwatched(ui_events.Story):
-    """Nobody watches the machine: fewer events."""
+    """A sweep without telemetry, which has fewer events."""
 
     def samples(self) -> Iterator[AnyEvent]:
         return iter(())
@@ -95,7 +98,7 @@ def share(cell: Cell) -> float | None:
 
 
 def _served(story: Unwatched, cell: Cell, count: int) -> Iterator[AnyEvent]:
-    """Requests as regular as a clock; where the server is saturated each waits for longer."""
+    """Return evenly spaced requests; a saturated server answers each later than the last."""
     assert cell.serving is not None
     of, begun = share(cell), story.t_ns
     rate, took = CAPACITY * (of or 1.0), E2E_MS[cell.scenario][of]

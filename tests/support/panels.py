@@ -1,4 +1,4 @@
-"""Ways of drawing, text that is out to break them, and what every row of a panel must hold."""
+"""Drawing modes, hostile text, and the checks that every row of a panel must pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie in a checkout, for tests and for the processes that they start."""
+"""Paths in a checkout, for tests and for the processes that they start."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from txtop.ui.app import AppOptions, TxtopApp
 from txtop.ui.modes import AppMode
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.screens.home import HomeScreen
-from txtop.ui.screens.one_session import OneSessionScreen
 from txtop.ui.screens.session_screen import SessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 
 class FakeRunner:
-    """Answers like a runner and remembers what it was asked."""
+    """A runner that answers, and remembers the actions sent to it."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -69,30 +69,30 @@ async def until(pilot: Pilot[Path | None], seen: Callable[[], bool], seconds: fl
 
 
 def home_screen(app: TxtopApp) -> HomeScreen:
-    """The home screen, which must be the current one."""
+    """Return the home screen, which must be the current one."""
     assert isinstance(app.mode_screen, HomeScreen)
     return app.mode_screen
 
 
-def session_screen(app: TxtopApp) -> OneSessionScreen[Any]:
-    """The screen of one session, which must be the current one."""
-    assert isinstance(app.mode_screen, OneSessionScreen)
+def session_screen(app: TxtopApp) -> SingleSessionScreen[Any]:
+    """Return the screen of one session, which must be the current one."""
+    assert isinstance(app.mode_screen, SingleSessionScreen)
     return app.mode_screen
 
 
 def footer_keys(app: TxtopApp) -> KeyHints:
-    """The keys of the last row and what they do."""
+    """Return the keys of the last row and their actions."""
     assert isinstance(app.mode_screen, SessionScreen)
     return app.mode_screen.footer
 
 
 def text(app: TxtopApp) -> str:
-    """The picture as plain lines."""
+    """Return the picture as plain lines."""
     return "\n".join(plain(app))
 
 
 class FakeMachine(home_source.HomeSource):
-    """No sampler and no doctor; the sessions are real."""
+    """A machine without sampler and doctor; the sessions are real."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
         super().__init__(session_dir, findings=())

@@ -1,4 +1,4 @@
-"""A cell timed by hand: `plain_script.py gpt2|bert THREADS PROMPT NEW`. A line in is one call."""
+"""Time a cell by hand: `plain_script.py gpt2|bert THREADS PROMPT NEW`. A line in is one call."""
 
 import json
 import sys

@@ -35,7 +35,7 @@ PEAKS: dict[str, Any] = {
 def told(
     *, geometry: Geometry | None = GPT2, peaks: dict[str, Any] | None = PEAKS, **load: object
 ) -> SessionState:
-    """A cell of batch 2, 8 prompt and 4 new tokens, with TTFT 20 ms and gaps of 12 to 23 ms."""
+    """Return a cell of batch 2, 8 prompt and 4 new tokens; TTFT is 20 ms, gaps are 12 to 23 ms."""
     plan = streams.plan(("gpt2",))
     made: list[AnyEvent] = []
     for event in streams.stream(plan):

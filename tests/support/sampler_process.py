@@ -1,4 +1,4 @@
-"""The sampler as a process: what it says over a real pipe."""
+"""The events of the sampler as a process, over a real pipe."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 def read(process: subprocess.Popen[bytes], until: Callable[[AnyEvent], bool]) -> list[AnyEvent]:
-    """The events up to the one that was waited for, which must come within 45 s."""
+    """Return the events up to the one that was waited for, which must come within 45 s."""
     assert process.stdout is not None
-    found: list[AnyEvent] = []
+    received: list[AnyEvent] = []
     deadline = time.monotonic() + 45
     for line in process.stdout:
         event = decode_event(line)
         assert event is not None
-        found.append(event)
+        received.append(event)
         if until(event):
-            return found
-        assert time.monotonic() < deadline, found[-5:]
-    raise AssertionError(f"the sampler ended after {len(found)} events")
+            return received
+        assert time.monotonic() < deadline, received[-5:]
+    raise AssertionError(f"the sampler ended after {len(received)} events")
 
 
 def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
-    """Says when that many samples of the device have come."""
+    """Return a test for the moment when that many samples of the device have come."""
     left = [count]
 
     def done(event: AnyEvent) -> bool:
@@ -43,7 +43,7 @@ def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
 
 
 def end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
-    """Closes standard input; returns the events and stderr that were still to come, within 5 s.
+    """Close standard input; return the events and stderr that were still to come, within 5 s.
 
     Not by communicate(): it reads the pipe beside the buffer that `read` has half emptied.
     """

@@ -1,5 +1,4 @@
-"""Every screen with what it shows standing still: recordings that ship with txtop, a machine that
-was sampled once, and a clock that does not run."""
+"""Every screen at a standstill, with bundled recordings, a sampled machine and a fixed clock."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ RECORDED = resources.find_directory("sessions")
 
 
 class Frozen(ReplayMode):
-    """A recording that stands still."""
+    """A recording at a standstill."""
 
     def open(self) -> Player:
         player = super().open()
@@ -38,7 +37,7 @@ class Frozen(ReplayMode):
 
 
 class FrozenPair(SideBySideMode):
-    """Two of them."""
+    """Two recordings at a standstill."""
 
     def open(self) -> PairPlayer:
         pair = super().open()
@@ -47,7 +46,7 @@ class FrozenPair(SideBySideMode):
 
 
 class Sampled(home_source.HomeSource):
-    """A machine with two cores that was looked at once."""
+    """A machine with two cores that was sampled once."""
 
     def __init__(self, session_dir: Path | None = None, **_how: object) -> None:
         missing = Finding("missing", "gpu", "no NVIDIA library on this machine")
@@ -57,17 +56,17 @@ class Sampled(home_source.HomeSource):
         values = {"cpu_percent": 41.0, "ram_used_bytes": 3e9, "ram_total_bytes": 24e9}
         values |= {"cpu_count": 2.0, "ram_available_bytes": 20e9}
         for second in range(30):
-            told = {**values, "cpu_percent": 20.0 + second}
+            sampled = {**values, "cpu_percent": 20.0 + second}
             fold(
                 self.state,
                 events.Telemetry(
-                    t_ns=second * 1_000_000_000, device="host", label="A CPU", values=told
+                    t_ns=second * 1_000_000_000, device="host", label="A CPU", values=sampled
                 ),
             )
 
 
 def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
-    """This machine and this moment are always the same."""
+    """Fix the machine and the moment."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.setattr(home_source, "HomeSource", Sampled)
@@ -80,7 +79,7 @@ def freeze(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Clock:
-    """The time, as it was once."""
+    """The time, fixed."""
 
     monotonic = time.monotonic
     sleep = time.sleep
@@ -92,7 +91,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is opened in a folder, what is typed then, and a word that shows that it has come."""
+    """A screen to draw: its opener, the keys typed then, and a word that shows it is ready."""
 
     opens: Callable[[Path], AppMode]
     seen: str
@@ -109,7 +108,7 @@ def serving(at: str) -> Callable[[Path], AppMode]:
 
 
 def running(name: str, share: float) -> Callable[[Path], AppMode]:
-    """A run that has come so far: the first lines of a recording."""
+    """Return a run in progress: the first lines of a recording."""
 
     def opens(folder: Path) -> AppMode:
         lines = (RECORDED / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
@@ -127,7 +126,7 @@ def pair(_folder: Path) -> AppMode:
 
 
 def served(folder: Path) -> AppMode:
-    """The end of an invented sweep: none is bundled yet."""
+    """Return the end of an invented sweep: none is bundled yet."""
     made = list(load_sweep.Sweep(load_sweep.plan()).events())
     for number, event in enumerate(made, start=1):
         event.seq = number

@@ -1,4 +1,4 @@
-"""Programs that put a screen on a terminal: the home screen, and one of a run that is made up."""
+"""Programs that put a screen on a terminal: the home screen, and one of a made-up run."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ print("left", launch.run_app(show, fps=None, theme=None, glyphs=None))
 
 
 def live(folder: Path, *, obeys: bool = True, on_hangup: str = "continue") -> str:
-    """A screen that follows a run whose runner is made up; what it was asked lands in `asked`."""
+    """Return a screen that follows a made-up run; the actions sent to it go to the file `asked`."""
     return LIVE.format(folder=str(folder), obeys=obeys, on_hangup=on_hangup)
 
 
-def asked(folder: Path) -> list[str]:
+def sent_actions(folder: Path) -> list[str]:
     path = folder / "asked"
     return path.read_text().split() if path.exists() else []

@@ -1,5 +1,4 @@
-"""The picture of a screen as text that can be read in a review: its lines, and under them how each
-part of a line is drawn."""
+"""The picture of a screen as reviewable text: its lines, and below each the styles in it."""
 
 from __future__ import annotations
 
@@ -15,17 +14,17 @@ LETTERS = ascii_letters + digits
 
 
 def plain(app: App[Any]) -> list[str]:
-    """The lines of the screen without their colours."""
+    """Return the lines of the screen without their colours."""
     return ["".join(text for text, _ in line) for line in _lines(app)]
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """The text of rows that a builder returned."""
+    """Return the text of rows that a builder returned."""
     return ["".join(text for text, _ in row) for row in rows]
 
 
 def drawn(app: App[Any]) -> str:
-    """Size, theme, lines, and the runs of each line by a letter for every way of drawing."""
+    """Return size, theme, lines, and the runs of each line by a letter for every style."""
     names: dict[str, str] = {}
     runs = []
     for line in _lines(app):

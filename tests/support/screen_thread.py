@@ -1,7 +1,7 @@
-"""The bare loop with a Textual screen as another thread of its process: how not to do it.
+"""The bare loop with a Textual screen as another thread of its process, which txtop avoids.
 
-Six sparklines and a table redrawn at 10 Hz on a terminal of 120x40, in the main thread; the loop
-of `txtop.worker.baseline` in the other.
+Six sparklines and a table redrawn at 10 Hz on a terminal of 120x40, in the main thread; the loop of
+`txtop.worker.baseline` in the other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from txtop.worker import baseline
 
 
 class Screen(App[None]):
-    """Busy with made-up figures."""
+    """A screen busy with made-up figures."""
 
     def compose(self) -> ComposeResult:
         for _ in range(6):
@@ -47,8 +47,8 @@ class Screen(App[None]):
 
 
 def main() -> None:
-    """Gives the screen a terminal of its own, read by a child; standard output stays the loop's."""
-    said = os.dup(1)
+    """Give the screen a terminal of its own, read by a child; standard output stays the loop's."""
+    output_fd = os.dup(1)
     terminal, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     if os.fork() == 0:
@@ -64,7 +64,7 @@ def main() -> None:
     sys.__stderr__ = os.fdopen(slave, "w", closefd=False)
     sys.__stdin__ = os.fdopen(0, closefd=False)
     os.environ["TERM"] = "xterm-256color"
-    threading.Thread(target=baseline.main, args=(os.fdopen(said, "w"),), daemon=True).start()
+    threading.Thread(target=baseline.main, args=(os.fdopen(output_fd, "w"),), daemon=True).start()
     Screen().run()
 
 

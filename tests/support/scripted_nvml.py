@@ -1,4 +1,4 @@
-"""NVIDIA's library, built from nvml/fake_nvml.c: the outermost edge, and nothing of txtop's.
+"""NVIDIA's library, built from nvml/fake_nvml.c, so that all of txtop's own code is the real one.
 
 The directives of a scenario are in that file.
 """
@@ -19,7 +19,7 @@ ONE_GPU = "gpu GPU-1111 Fake H100"
 
 
 def build(folder: Path) -> Path:
-    """Compiles the library into `folder`; skips the test where there is no compiler."""
+    """Compile the library into `folder`; skips the test if there is no compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler (cc) to build the scripted NVML with")
@@ -29,7 +29,7 @@ def build(folder: Path) -> Path:
 
 
 class Scenario:
-    """What the library answers, for a process started with `environment` or for this one."""
+    """The answers of the library, for a process started with `environment` or for this one."""
 
     def __init__(self, library: Path, folder: Path) -> None:
         # A copy is a library of its own to the loader, so that its counts start at zero.
@@ -38,7 +38,7 @@ class Scenario:
         self.write(ONE_GPU)
 
     def write(self, *lines: str) -> None:
-        """Replaces the scenario at once; the library reads it anew at every call."""
+        """Replace the scenario at once; the library reads it again at every call."""
         new = self._file.with_suffix(".new")
         new.write_bytes("\n".join(lines).encode(errors="surrogateescape") + b"\n")
         new.replace(self._file)
@@ -48,7 +48,7 @@ class Scenario:
         return {"LD_LIBRARY_PATH": str(self.library.parent), "FAKE_NVML_SCENARIO": str(self._file)}
 
     def load(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Makes `pynvml` use the library in this process, without the handles it has kept."""
+        """Make `pynvml` use the library in this process, without the handles it has kept."""
         import pynvml
 
         monkeypatch.setenv("FAKE_NVML_SCENARIO", str(self._file))
@@ -56,12 +56,12 @@ class Scenario:
         monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
 
     def calls(self, function: str) -> int:
-        """How often this process has called `function`, under the library's name for it."""
+        """Return how often this process has called `function`, under the library's name for it."""
         count: int = ctypes.CDLL(str(self.library)).fake_nvml_calls(function.encode())
         return count
 
 
 def without_a_library(folder: Path) -> dict[str, str]:
-    """An environment in which the loader finds no NVML, on a machine with a GPU too."""
+    """Return an environment in which the loader finds no NVML, on a machine with a GPU too."""
     (folder / NAME).write_bytes(b"")
     return {"LD_LIBRARY_PATH": os.fspath(folder)}

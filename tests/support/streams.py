@@ -34,9 +34,11 @@ def plan(models: tuple[str, ...] = ("gpt2", "t5-small"), iterations: int = 12) -
     return Plan(cells=cells, iterations=iterations, warmup=1)
 
 
-def stream(asked: Plan | None = None) -> list[AnyEvent]:
-    """Header to `ended`: each iteration has TTFT 20 ms, then three gaps of 10 + index ms."""
-    asked = asked or plan()
+def stream(session_plan: Plan | None = None) -> list[AnyEvent]:
+    """Return the header to `ended`: each iteration has TTFT 20 ms, then three gaps of 10 + index
+    ms.
+    """
+    session_plan = session_plan or plan()
     at = 1_000 * MS
     made: list[AnyEvent] = [
         events.SessionHeader(
@@ -44,7 +46,7 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
             schema=events.LOG_SCHEMA,
             session="s",
             wall_s=1.7e9,
-            plan=asked,
+            plan=session_plan,
             workload_sha256="0" * 64,
             machine=MACHINE,
             versions={"txtop": "0"},
@@ -53,12 +55,12 @@ def stream(asked: Plan | None = None) -> list[AnyEvent]:
         ),
         events.Segment(t_ns=at, boot_id="boot", wall_s=1.7e9, pid=1),
     ]
-    for cell in asked.cells:
+    for cell in session_plan.cells:
         made.append(events.CellStarted(t_ns=at, cell=cell.id, worker="w"))
         at += 900 * MS
         made.append(load(at, cell.id))
         made.append(events.Workload(t_ns=at, cell=cell.id, inputs_sha256="ab", threads=1))
-        for index in range(2 + (asked.iterations or 10)):
+        for index in range(2 + (session_plan.iterations or 10)):
             role: events.Role = "first" if index == 0 else "warmup" if index == 1 else "measured"
             gaps = [20 * MS] + [(10 + index) * MS] * 3
             start, at = at, at + sum(gaps)
@@ -125,7 +127,7 @@ def telemetry(at_ns: int) -> events.Telemetry:
 
 
 def write(path: Path, made: list[AnyEvent]) -> bytes:
-    """Writes a log; returns its bytes."""
+    """Write a log and return its bytes."""
     body = b"".join(map(codec.encode_event, made))
     path.write_bytes(body)
     return body

@@ -70,7 +70,7 @@ class TerminalProcess:
 
     @property
     def text(self) -> str:
-        """What a person sees."""
+        """The text on the screen."""
         return "\n".join(self._screen.display)
 
     def colours(self) -> set[str]:
@@ -97,19 +97,19 @@ class TerminalProcess:
             return int(file.read().split()[0])
 
     def hang_up(self) -> None:
-        """Closes the terminal, as a dropped connection does."""
+        """Close the terminal, as a dropped connection does."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
 
-    def pump(self, seconds: float) -> None:
-        """Reads what is written, for a while."""
+    def read_for(self, seconds: float) -> None:
+        """Read the output for that many seconds."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0 and self._read(left):
             pass
 
     def wait_for(self, wanted: str | Callable[[], bool], seconds: float = 8.0) -> None:
-        """Reads until the screen shows `wanted`; fails with the picture."""
+        """Read until the screen shows `wanted`; fails with the picture."""
         until = time.monotonic() + seconds
         seen = (lambda: wanted in self.text) if isinstance(wanted, str) else wanted
         while not seen():
@@ -117,34 +117,34 @@ class TerminalProcess:
             self._read(0.05)
 
     def still(self, seconds: float = 40.0) -> str:
-        """Reads until the picture has not changed for a second; returns it."""
+        """Read until the picture has not changed for a second, and return it."""
         until = time.monotonic() + seconds
         before = ""
         while time.monotonic() < until:
-            self.pump(1.0)
+            self.read_for(1.0)
             if self.text == before:
                 return before
             before = self.text
         raise AssertionError(f"never still:\n{before}")
 
     def interrupt(self, number: int | None) -> None:
-        """ctrl+c as a key, or a signal."""
+        """Press ctrl+c, or send a signal."""
         if number is None:
             self.type("\x03")
         else:
             self.signal(number)
 
     def stopped(self) -> bool:
-        """Suspended, as the kernel says."""
+        """True if the process is suspended, as the kernel reports it."""
         with open(f"/proc/{self.job}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] == "T"
 
     def blank(self) -> None:
-        """Forgets the picture, as the shell's lines would cover it."""
+        """Forget the picture, as the shell's lines would cover it."""
         self._screen.reset()
 
     def wait_end(self, seconds: float, reading: bool = True) -> float:
-        """Seconds until the process ended; fails when it is still there."""
+        """Return the seconds until the process ended; fails if it is still there."""
         start = time.monotonic()
         while not self.ended():
             took = time.monotonic() - start
@@ -159,7 +159,7 @@ class TerminalProcess:
         return took
 
     def cpu_s(self) -> float:
-        """CPU seconds of the process itself; of an ended one, what it had used by then."""
+        """Return the CPU seconds of the process itself; of an ended one, its total."""
         if self.status is None:
             with open(f"/proc/{self.pid}/stat") as file:
                 fields = file.read().rpartition(")")[2].split()
@@ -187,7 +187,9 @@ class TerminalProcess:
 
 
 def _become_a_shells_job() -> None:
-    """The caller waits as a shell would; its child goes on in a foreground group of its own."""
+    """Fork: the caller waits as a shell would; its child continues in a foreground group of its
+    own.
+    """
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     job = os.fork()
     if job == 0:

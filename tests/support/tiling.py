@@ -1,4 +1,4 @@
-"""Whether panels cover the screen and never each other."""
+"""The check that panels cover the screen and never overlap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from txtop.ui.models.layout import PanelLayout
 
 
 def tiled(plan: PanelLayout, size: tuple[int, int]) -> bool:
-    """Every place of a screen of that size belongs to just one panel, and no panel reaches out."""
+    """Return True if every place of a screen of that size belongs to just one panel."""
     covered = [
         (x, y)
         for at in plan.places.values()

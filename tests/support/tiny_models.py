@@ -19,7 +19,7 @@ INNER = 32
 def write(
     directory: Path, config: dict[str, Any], shapes: Shapes, *, weights: bool = True, seed: int = 0
 ) -> Path:
-    """config.json and, unless `weights` is false, model.safetensors with seeded fp32 values."""
+    """Write config.json and, if `weights`, model.safetensors with seeded fp32 values."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "config.json").write_text(json.dumps(config), encoding="utf-8")
     if weights:
@@ -35,7 +35,7 @@ def write(
 
 
 def gpt2(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
-    """A decoder: 96 tokens, 64 positions, 16 wide."""
+    """Write a decoder: 96 tokens, 64 positions, 16 wide."""
     config = {
         "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "vocab_size": VOCABULARY,
         "n_positions": POSITIONS, "n_embd": WIDTH, "n_layer": layers, "n_head": 2,
@@ -60,7 +60,7 @@ def gpt2(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
 
 
 def bert(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
-    """An encoder: 96 tokens, 64 positions, 16 wide, with its pooler."""
+    """Write an encoder: 96 tokens, 64 positions, 16 wide, with its pooler."""
     config = {
         "model_type": "bert", "architectures": ["BertModel"], "vocab_size": VOCABULARY,
         "max_position_embeddings": POSITIONS, "hidden_size": WIDTH, "num_hidden_layers": layers,
@@ -86,7 +86,7 @@ def bert(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
 
 
 def t5(directory: Path, *, weights: bool = True, layers: int = 2) -> Path:
-    """An encoder-decoder: 96 tokens, relative positions, 16 wide."""
+    """Write an encoder-decoder: 96 tokens, relative positions, 16 wide."""
     heads, head_dim = 2, 8
     config = {
         "model_type": "t5", "architectures": ["T5ForConditionalGeneration"],

@@ -1,4 +1,4 @@
-"""Views of sessions whose cells are worth different things, for the tests of trade-offs."""
+"""Views of sessions whose cells differ in several qualities, for the tests of trade-offs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def a_plan(**knobs: Any) -> Plan:
 
 
 def whole(plan: Plan, bad: dict[str, str] | None = None) -> Iterator[AnyEvent]:
-    """Every cell of a plan done, but for those of `bad`."""
+    """Return the session with every cell of a plan done, but for those of `bad`."""
     story = Unwatched(plan)
     yield ui_events.header(plan)
     for cell in plan.cells:
@@ -48,7 +48,7 @@ def compared(cell: str, reference: str, kld: float) -> events.Fidelity:
 
 
 def tried(stream: Iterator[AnyEvent] | list[AnyEvent]) -> View:
-    """The view once every final figure is known."""
+    """Return the view once every final figure is known."""
     state, memo = fold_all(list(stream)), FrameCache()
     for _ in state.cells:
         view = build_view(state, memo=memo)
@@ -57,7 +57,7 @@ def tried(stream: Iterator[AnyEvent] | list[AnyEvent]) -> View:
 
 @cache
 def sweep() -> View:
-    """Three precisions in four batches; int8 has no memory for 8, bf16 gives NaN at 32."""
+    """Return three precisions in four batches; int8 has no memory for 8, bf16 gives NaN at 32."""
     plan = a_plan(precisions=["fp32", "bf16", "int8"], batch_sizes=[1, 4, 8, 32])
     by = {(c.precision, c.batch_size): c.id for c in plan.cells}
     stream = list(whole(plan, {by["int8", 8]: "oom"}))
@@ -69,7 +69,7 @@ def sweep() -> View:
 
 
 def at_work(batches: int = 3, iterations: int = 4) -> View:
-    """All but the last cell done, that one so many iterations on."""
+    """Return the session with all but the last cell done, and that one at the given iteration."""
     plan = a_plan(batch_sizes=[2**i for i in range(batches)])
     story = Unwatched(plan)
     stream = [ui_events.header(plan)]

@@ -19,7 +19,7 @@ GPU = "GPU-00000000-0000-0000-0000-000000000000"
 
 
 def sweep(iterations: int | None = 40, warmup: int = 3) -> Plan:
-    """gpt2 and gpt2-medium in two precisions and three batches."""
+    """Return gpt2 and gpt2-medium in two precisions and three batches."""
     cells = expand_matrix(
         models=["gpt2", "gpt2-medium"],
         precisions=["fp32", "bf16"],
@@ -58,7 +58,7 @@ def header(plan: Plan, cores: int = 64) -> events.SessionHeader:
 
 
 class Story:
-    """Tells a run cell by cell; `t_ns` moves on as it goes."""
+    """A writer of a run cell by cell; `t_ns` moves on with every event."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Story:
         self._sampled = 0
 
     def whole(self) -> Iterator[AnyEvent]:
-        """Every cell done, the third refused for want of memory."""
+        """Return every cell done, the third refused for want of memory."""
         yield header(self.plan)
         for i, cell in enumerate(self.plan.cells):
             shares = i > 0 and self.plan.cells[i - 1].group == cell.group
@@ -91,7 +91,7 @@ class Story:
         )
 
     def cell(self, cell: Cell, status: str = "ok", *, shares: bool = False) -> Iterator[AnyEvent]:
-        """One cell from its start to its end."""
+        """Yield one cell from its start to its end."""
         yield from self.started(cell, shares=shares)
         if status != "ok":
             yield events.CellFinished(
@@ -103,16 +103,16 @@ class Story:
                 wanted_bytes=int(3.1 * (1 << 30)),
             )
             return
-        wanted = self.plan.iterations or 20
-        for i in range(1 + self.plan.expected_warmup + wanted):
+        count = self.plan.iterations or 20
+        for i in range(1 + self.plan.expected_warmup + count):
             yield from self.iteration(cell, i)
         yield events.Memory(t_ns=self.t_ns, cell=cell.id, host_bytes=900 << 20)
         yield events.CellFinished(
-            t_ns=self.t_ns, cell=cell.id, status="ok", stopped_by="iterations", n=wanted
+            t_ns=self.t_ns, cell=cell.id, status="ok", stopped_by="iterations", n=count
         )
 
     def started(self, cell: Cell, *, shares: bool = False) -> Iterator[AnyEvent]:
-        """To the moment before the first iteration."""
+        """Yield the events before the first iteration."""
         yield events.CellStarted(t_ns=self.t_ns, cell=cell.id, worker="w1", shares_weights=shares)
         if not shares:
             for phase in ("import", "weights", "first_forward"):
@@ -143,7 +143,7 @@ class Story:
         )
 
     def iteration(self, cell: Cell, i: int, tokens: int | None = None) -> Iterator[AnyEvent]:
-        """One iteration with its steps, slower while it warms up; `tokens` leaves it open there."""
+        """Yield one iteration, slower during warm-up; `tokens` leaves it open at that step."""
         role: events.Role = "measured"
         if i <= self.plan.expected_warmup:
             role = "warmup" if i else "first"
@@ -181,7 +181,7 @@ class Story:
         return [int(max(0.01, v) * MS) for v in (one * 1.6, *rest)]
 
     def wait(self, seconds: float) -> Iterator[AnyEvent]:
-        """Lets time pass, with a sample of every device each 200 ms."""
+        """Yield a sample of every device each 200 ms of the time that passes."""
         until = self.t_ns + int(seconds * S)
         while self._sampled <= until:
             self.t_ns = max(self.t_ns, self._sampled)
@@ -190,7 +190,7 @@ class Story:
         self.t_ns = until
 
     def samples(self) -> Iterator[AnyEvent]:
-        """One sample of the host and of each GPU."""
+        """Yield one sample of the host and of each GPU."""
         yield events.Telemetry(
             t_ns=self.t_ns,
             device="host",
@@ -222,7 +222,7 @@ class Story:
             )
 
     def _slow(self) -> dict[str, float | None]:
-        """What a sampler reads once a second, where this story has cores."""
+        """Return the values that a sampler reads once a second, if this story has cores."""
         if not self.cores or self._sampled % S:
             return {}
         loads = [min(100.0, max(0.0, self._random.gauss(55, 30))) for _ in range(self.cores)]
@@ -248,7 +248,7 @@ class Story:
 
 
 def folded(stream: Iterator[AnyEvent], until_s: float = float("inf")) -> SessionState:
-    """The state of a story at a time."""
+    """Return the state of a story at a time."""
     state = SessionState()
     for event in stream:
         if event.t_ns > until_s * S:

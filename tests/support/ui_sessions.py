@@ -30,7 +30,7 @@ def session(
     note: str = "a remark",
     error: str = "",
 ) -> list[AnyEvent]:
-    """A run of `cells` cells, one after the other; the last one is open unless `ended`."""
+    """Return a run of `cells` cells, one after the other; the last one is open unless `ended`."""
     precisions = ("fp32", "bf16", "fp16")
     planned = tuple(
         Cell(id=f"c{i:03d}", model=model, precision=precisions[i % 3], new_tokens=4)
@@ -138,7 +138,7 @@ def _host(at_ns: int, cpu: float) -> events.Telemetry:
 
 
 def write(folder: Path, made: list[AnyEvent]) -> Path:
-    """A session's folder with these events."""
+    """Write a session's folder with these events."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "events.jsonl").open("ab") as file:
         file.writelines(map(codec.encode_event, made))

@@ -45,16 +45,18 @@ class WorkerProcess:
             self.reading.wait()
         self._queue.put(b"")
 
-    def send(self, *wanted: commands.WorkerCommand) -> None:
-        """Writes orders."""
+    def send(self, *orders: commands.WorkerCommand) -> None:
+        """Write orders."""
         assert self.process.stdin is not None
-        self.process.stdin.write(b"".join(map(commands.encode_command, wanted)))
+        self.process.stdin.write(b"".join(map(commands.encode_command, orders)))
         self.process.stdin.flush()
 
     def until(
         self, kind: type[E], timeout_s: float = 60, where: Callable[[E], bool] = lambda _: True
     ) -> E:
-        """The next event of that kind for which `where` holds; all that come are kept in `seen`."""
+        """Return the next event of that kind for which `where` holds; all that come are kept in
+        `seen`.
+        """
         end = time.monotonic() + timeout_s
         while True:
             try:
@@ -69,14 +71,16 @@ class WorkerProcess:
                 return event
 
     def load(self, cell: Cell, seed: int = 7, allowed: Allowed = Allowed()) -> events.ModelLoaded:  # noqa: B008
-        """Loads and waits until the worker is ready."""
+        """Load and wait until the worker is ready."""
         self.send(
             commands.LoadModel(cell=cell, started_ns=self.started_ns, seed=seed, allowed=allowed)
         )
         return self.until(events.ModelLoaded)
 
     def measure(self, cell: Cell, *, measured: int = 2) -> list[events.AnyEvent]:
-        """One whole cell: first, one warm-up, measured ones. Its events, `memory` the last."""
+        """Measure one whole cell: first, one warm-up, measured ones. Return its events, `memory`
+        the last.
+        """
         start = len(self.seen)
         self.send(
             commands.Prepare(cell=cell),
@@ -89,12 +93,12 @@ class WorkerProcess:
         return self.seen[start:]
 
     def stderr(self) -> str:
-        """What it wrote there so far."""
+        """Return its standard error so far."""
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace")
 
     def close(self) -> int:
-        """Asks it to end and waits; kills it if it does not."""
+        """Tell it to end and wait; kill it if it does not."""
         try:
             self.send(commands.Quit())
             return self.process.wait(20)
@@ -103,6 +107,6 @@ class WorkerProcess:
             return self.process.wait()
 
 
-def of(kind: type[E], found: list[Any]) -> list[E]:
-    """The events of one kind."""
-    return [event for event in found if isinstance(event, kind)]
+def of(kind: type[E], stream: list[Any]) -> list[E]:
+    """Return the events of one kind."""
+    return [event for event in stream if isinstance(event, kind)]

@@ -172,6 +172,14 @@ async def test_two_recordings_play_side_by_side(
         assert player.left.state.ended is not None
         if size[0] > 60:
             await until(pilot, lambda: "B  bert" in text(app) and "A  gpt2" in text(app))
+        if size[0] > 60:
+            keys = "1 cells" if size[0] > 80 else "? help"
+            await until(pilot, lambda: keys in text(app) and "1 3 4 5" not in text(app))
+            await pilot.press("1")
+            await until(pilot, lambda: "esc back" in text(app))
+            assert "o order" not in text(app) and "enter open" not in text(app)
+            await pilot.press("1")
+            await until(pilot, lambda: "esc back" not in text(app))
         await pilot.press("1", "1", "escape", "q")
         await until(pilot, lambda: app._exit)
 
@@ -191,7 +199,7 @@ async def test_a_recording_that_cannot_be_read_ends_the_screen(tmp_path: Path) -
     assert isinstance(app.error, SessionError)
 
 
-async def test_help_palette_theme_and_picture(recording: Path, tmp_path: Path) -> None:
+async def test_help_palette_theme_and_screenshot(recording: Path, tmp_path: Path) -> None:
     async with opened(ReplayMode(recording), size=(120, 40)) as (app, pilot):
         await until(pilot, lambda: "gpt2" in text(app))
         await pilot.press("question_mark")
@@ -248,7 +256,7 @@ def test_times_as_people_write_them(typed: str, seconds: float | None) -> None:
 
 def test_the_palette_finds_by_word_and_by_letters() -> None:
     assert find_commands("live", "skip")[0].action == "skip_cell"
-    assert find_commands("live", "svg")[0].action == "app.picture"
+    assert find_commands("live", "svg")[0].action == "app.save_screenshot"
     assert find_commands("replay", "cell") and not find_commands("home", "zzz")
 
 

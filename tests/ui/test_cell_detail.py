@@ -201,7 +201,7 @@ def test_the_command_runs_as_it_is_copied(width: int) -> None:
         "txtop run --models 'my models/x' --precisions bf16 --threads 2 --weights random"
         " --allow-pickles --iterations 20"
     )
-    rows = text(facts.render_command(line, width, G))
+    rows = text(facts.render_reproduce_command(line, width, G))
     assert all(len(row) <= width for row in rows)
     assert shlex.split("\n".join(rows).replace("\\\n", " ")) == shlex.split(line)
 

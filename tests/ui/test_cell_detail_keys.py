@@ -1,4 +1,4 @@
-"""Opening the detail of a cell, scrolling it, resumed to the next and back, live and in replay."""
+"""Opening the detail of a cell, scrolling it, moving to the next and back, live and in replay."""
 
 from __future__ import annotations
 

@@ -15,11 +15,12 @@ from support.ui_sessions import session, write
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import scroll_to_row
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cells import CellRow
 from txtop.ui.models.view import LogRow, View
 from txtop.ui.modes import ReplayMode
-from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells, scroll_to_row
+from txtop.ui.panels.cells import CellsPanel, choose_columns, render_cells
 from txtop.ui.panels.filtered_list import TextFilter
 from txtop.ui.panels.log import LogPanel, filter_log
 
@@ -111,7 +112,7 @@ def test_a_filter_says_how_many_are_left_and_keeps_the_columns() -> None:
     full = render_cells(every, None, Area(116, 9, Glyphs(), boxed=True))
     assert drawn[1] == full[1]
     nothing = render_cells([], None, Area(116, 9, Glyphs(), boxed=True), every=every)
-    assert "no cell has these words" in "".join(part for part, _ in nothing[2])
+    assert "no matching cell" in "".join(part for part, _ in nothing[2])
 
 
 def test_a_list_moves_no_further_than_it_has_to() -> None:
@@ -204,8 +205,8 @@ async def test_typing_narrows_the_cells_and_esc_shows_all(
         panel = session_screen(app).query_one(CellsPanel)
         await pilot.press("slash", *"bf16q")
         await until(pilot, lambda: "cells  /bf16q " in text(app))
-        assert "no cell has these words" in text(app) and not app._exit
-        assert "esc show all again" in text(app) and "q quit" not in text(app)
+        assert "no matching cell" in text(app) and not app._exit
+        assert "esc clear filter" in text(app) and "q quit" not in text(app)
         await pilot.press("backspace", "enter")
         await until(pilot, lambda: "cells  /bf16 " in text(app))
         assert [r.precision for r in panel.rows] == ["bf16", "bf16"]

@@ -97,7 +97,7 @@ async def test_a_click_on_a_panel_is_its_focus_and_the_footer_follows(recording:
         await pilot.click(FooterPanel, offset=(column("esc", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: app.focused is None and "esc back" not in text(app))
         await pilot.press("slash")
-        await until(pilot, lambda: "esc show all again" in text(app))
+        await until(pilot, lambda: "esc clear filter" in text(app))
         await pilot.click(FooterPanel, offset=(column("esc", text(app).splitlines()[-1]), 0))
         await until(pilot, lambda: "o order" in text(app))
 

@@ -1,4 +1,4 @@
-"""The pump: frames that nobody takes are replaced, orders do not wait for a runner that hangs."""
+"""The frame loop: frames not taken are replaced; requests do not wait for a runner that hangs."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ class Counter:
 def test_frames_that_are_not_taken_are_dropped_and_the_newest_stays() -> None:
     woken: list[float] = []
     source = Counter()
-    pump: FrameLoop[Counter, int] = FrameLoop(
+    loop: FrameLoop[Counter, int] = FrameLoop(
         lambda: source,
         lambda s: s.count,
         wake=lambda: woken.append(time.monotonic()),
         fail=lambda error: pytest.fail(str(error)),
         fps=100,
     )
-    pump.start()
+    loop.start()
     time.sleep(0.3)
-    newest = pump.take()
-    pump.close()
+    newest = loop.take()
+    loop.close()
     assert len(woken) <= 2
     assert newest is not None and newest >= source.count - 2
-    assert pump.dropped >= 10
+    assert loop.dropped >= 10
 
 
 def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() -> None:
@@ -57,7 +57,7 @@ def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() ->
         built.append(1)
         return len(built)
 
-    pump: FrameLoop[Counter, int] = FrameLoop(
+    loop: FrameLoop[Counter, int] = FrameLoop(
         lambda: source,
         build,
         wake=lambda: None,
@@ -65,9 +65,9 @@ def test_a_frame_that_is_late_is_followed_by_another_though_nothing_happens() ->
         fps=100,
         late=lambda frame: frame < 4,
     )
-    pump.start()
+    loop.start()
     time.sleep(0.5)
-    pump.close()
+    loop.close()
     assert len(built) == 4
 
 
@@ -77,10 +77,10 @@ def test_a_source_that_cannot_be_opened_is_told_once() -> None:
     def refuse() -> Counter:
         raise OSError("no")
 
-    pump: FrameLoop[Counter, int] = FrameLoop(
+    loop: FrameLoop[Counter, int] = FrameLoop(
         refuse, lambda s: s.count, wake=lambda: None, fail=failed.append, fps=100
     )
-    pump.start()
+    loop.start()
     time.sleep(0.1)
     assert [str(error) for error in failed] == ["no"]
 

@@ -134,7 +134,7 @@ def test_what_a_newcomer_asks_is_answered() -> None:
     assert "bundled example" in drawn(shown)
     assert "no session yet: press r" in drawn(listing(DEMO))
     shown.find("nothing of the kind")
-    assert "no session has these words" in drawn(shown) and "esc shows all" in drawn(shown)
+    assert "no matching session" in drawn(shown) and "esc shows all" in drawn(shown)
 
 
 def test_a_session_with_a_failed_cell_is_not_ticked_off() -> None:

@@ -159,14 +159,13 @@ def test_a_core_nobody_read_is_no_idle_core() -> None:
 
 def test_an_area_is_a_filled_spark_of_several_rows() -> None:
     points = [0.0, 25.0, 50.0, 75.0, 100.0, 100.0]
-    assert charts.draw_area(points, 3, 1, 100.0, G) == [charts.draw_filled(points, 3, 100.0, G)]
+    assert charts.draw_area(points, 3, 1, 100.0, G) == ["⣀⣴⣿"]
+    assert charts.draw_area(points, 6, 1, 100.0, Glyphs("ascii")) == [".:=+##"]
     assert charts.draw_area(points, 3, 2, 100.0, G) == [" ⢠⣿", "⣠⣿⣿"]
     assert charts.draw_area(points, 6, 2, 100.0, Glyphs("blocks")) == ["   ▄██", "▁▄████"]
     assert charts.draw_area([None, 100.0], 2, 2, 100.0, G) == [" ⢸", " ⢸"]
-    assert (
-        charts.draw_area(points, 0, 2, 100.0, G) == []
-        or charts.draw_area(points, 3, 0, 1.0, G) == []
-    )
+    assert charts.draw_area(points, 0, 2, 100.0, G) == ["", ""]
+    assert charts.draw_area(points, 3, 0, 1.0, G) == []
 
 
 def test_it_is_made_once_a_second_of_the_session() -> None:

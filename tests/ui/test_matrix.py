@@ -17,10 +17,10 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.options.presets import build_quick_plan
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
-from txtop.runner import launch
+from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
 from txtop.ui.app import TxtopApp
@@ -34,6 +34,7 @@ from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.modes import HomeMode, LiveMode, SideBySideMode
 from txtop.ui.panels import matrix_choices as knobs
 from txtop.ui.panels import matrix_preview
+from txtop.ui.panels.command_line import render_command
 from txtop.ui.screens.dialogs import ChoiceDialog, HelpDialog
 from txtop.ui.screens.matrix import MatrixScreen
 
@@ -54,11 +55,11 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Plan]:
     """The plans that were started; what is followed is a made-up run."""
     plans: list[Plan] = []
 
-    def start(plan: Plan, **_how: Any) -> launch.LaunchedRun:
+    def start(plan: Plan, **_how: Any) -> spawn.LaunchedRun:
         plans.append(plan)
-        return launch.LaunchedRun(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
+        return spawn.LaunchedRun(write(tmp_path / "begun", session(ended=False)), None)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(launch, "start_run", start)
+    monkeypatch.setattr(spawn, "start_run", start)
     return plans
 
 
@@ -362,7 +363,7 @@ def test_the_command_line_is_cut_between_words_as_a_shell_reads_it(width: int) -
     command = build_matrix_preview(
         RunOptions(models=["a b", "gpt2"], batch_sizes=[1, 8, 32]), RunHistory()
     ).command
-    rows = matrix_preview.render_command_rows(command, width, Glyphs())
+    rows = render_command(command, width, Glyphs())
     assert all(sum(len(part) for part, _ in row) <= width for row in rows)
     assert " ".join(lines(rows).replace("\\\n", " ").split()) == command
 

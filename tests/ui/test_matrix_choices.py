@@ -14,8 +14,8 @@ from txtop.forecast.history import RunHistory
 from txtop.forecast.preview import build_matrix_preview
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan, expand_cells
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan, expand_cells
 from txtop.ui.models.matrix_choices import MatrixChoices
 
 
@@ -111,8 +111,8 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, found: obje
         ("batch_sizes", "0", "--batch-sizes 0 is not between"),
         ("batch_sizes", "", "--batch-sizes needs a value"),
         ("new_tokens", "8-1*2", "never ends or is empty"),
-        ("models", "  ", "is no model name"),
-        ("budget_s", "soon", "--budget: 'soon' is no number of seconds"),
+        ("models", "  ", "is not a valid model name"),
+        ("budget_s", "soon", "--budget: 'soon' is not a number of seconds"),
         ("budget_s", "nan", "--budget 0 is not between"),
         ("budget_s", "1e999", "--budget inf is not between"),
         ("iterations", "0", "--iterations 0 is not between"),
@@ -125,9 +125,9 @@ def test_what_cannot_be_is_one_line_and_changes_nothing(name: str, typed: str, s
     assert format_command(choices.to_run_options()) == "txtop run"
 
 
-def test_nothing_chosen_of_a_knob_is_refused_as_on_the_command_line() -> None:
-    with pytest.raises(UsageError, match="--batch-sizes needs at least one value"):
-        build_plan(toggled(("batch_sizes", "1")).to_run_options())
+def test_nothing_chosen_of_a_knob_is_refused() -> None:
+    options = toggled(("precisions", "fp32")).to_run_options()
+    assert build_matrix_preview(options, RunHistory()).error == "choose at least one precision"
 
 
 MOVES = st.tuples(st.integers(-20, 20), st.integers(-20, 20))

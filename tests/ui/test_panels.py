@@ -20,6 +20,7 @@ from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
 from txtop.ui.drawing.line_widget import find_changed_columns, merge_spans
+from txtop.ui.drawing.scrolling import compute_first_row
 from txtop.ui.drawing.spans import Row, clean, crop, fit, to_ascii
 from txtop.ui.models.view import Banner, Playback, View, build_view
 from txtop.ui.panels import (
@@ -197,10 +198,10 @@ def test_ascii_glyphs_are_ascii(name: str) -> None:
 
 
 def test_the_running_row_stays_third_from_the_top() -> None:
-    assert cells.compute_first_row(12, 0, 6) == 0
-    assert cells.compute_first_row(12, 5, 6) == 3
-    assert cells.compute_first_row(12, 11, 6) == 6
-    assert cells.compute_first_row(3, 2, 6) == 0
+    assert compute_first_row(0, 12, 6) == 0
+    assert compute_first_row(5, 12, 6) == 3
+    assert compute_first_row(11, 12, 6) == 6
+    assert compute_first_row(2, 3, 6) == 0
 
 
 def test_columns_for_knobs_that_vary() -> None:
@@ -219,9 +220,9 @@ def test_digits_keep_to_their_field() -> None:
 
 def test_a_filled_spark_starts_at_zero_and_leaves_holes() -> None:
     g = Glyphs()
-    assert charts.draw_filled([0.0, 100.0], 1, 100.0, g) == "⣸"
-    assert charts.draw_filled([None, None], 1, 100.0, g) == " "
-    assert charts.draw_filled([100.0, 100.0], 2, 100.0, g) == " ⣿"
+    assert charts.draw_area([0.0, 100.0], 1, 1, 100.0, g) == ["⣸"]
+    assert charts.draw_area([None, None], 1, 1, 100.0, g) == [" "]
+    assert charts.draw_area([100.0, 100.0], 2, 1, 100.0, g) == [" ⣿"]
 
 
 def test_a_dotted_spark_is_zoomed() -> None:

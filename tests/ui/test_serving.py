@@ -284,10 +284,10 @@ def test_tokens_are_counted_as_if_each_was_looked_at(slices: int) -> None:
 def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
     state, memo = measuring(a_plan(), 20), FrameCache()
     cell = state.cells["c1"]
-    memo.itl(cell)
+    memo.compute_itl_percentiles(cell)
     for i in range(20, 38):
         fold(state, answer(i, ms=300 + 10 * i))
-        last = memo.itl(cell)
+        last = memo.compute_itl_percentiles(cell)
     assert last == FrameCache().itl(cell)
 
 

@@ -62,8 +62,8 @@ async def still(pilot: Pilot[Path | None]) -> str:
     for _ in range(300):
         await pilot.pause(0.055)
         app = check(pilot)
-        now, pump = drawn(app), app.frames
-        before, same = now, same + 1 if now == before and pump and not pump.late else 0
+        now, frames = drawn(app), app.frames
+        before, same = now, same + 1 if now == before and frames and not frames.late else 0
         if same == STILL:
             return now
     raise AssertionError("never still")

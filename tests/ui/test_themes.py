@@ -9,9 +9,10 @@ import pytest
 from support.terminal_process import TerminalProcess
 from txtop import resources
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.themes import GROUNDS, TEXT_ROLES, Palette
+from txtop.ui.drawing.themes import GROUNDS, Palette
 
 SHIPPED, _ = themes.load_themes(resources.find_directory("themes"))
+TEXT_ROLES = ("text", "muted", "accent-a", "accent-b", "ok", "warn", "bad")
 HOME = "from txtop.ui.launch import run_home; run_home()"
 
 
@@ -64,7 +65,7 @@ GOOD = (resources.find_directory("themes") / "txtop-dark.toml").read_text()
         ('ok = "#7fce92"', 'ok = "green"', "ok has to be #rrggbb"),
         ('bg = "#0e1116"', 'bg = "default"', "default both, or neither"),
         ('bg = "#0e1116"', 'bg = "dim"', "bg has to be"),
-        ("[colours]", '[colours]\nborders = "#000000"', "borders is no role"),
+        ("[colours]", '[colours]\nborders = "#000000"', "borders is not a role"),
         ('name = "txtop-dark"', 'name = "../x"', "`name`"),
         ("dark = true", "dark = 1", "`dark`"),
         ("[colours]", "[colors]", "[colours] is missing"),

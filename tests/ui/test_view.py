@@ -275,7 +275,7 @@ def test_a_speed_up_is_never_shown_without_what_is_known_of_its_quality() -> Non
         view = build_view(ui_events.folded(story.whole(), until_s))
         assert all(bool(row.ratio) == bool(row.badges) for row in view.cells)
         assert bool(view.hero.ratio) == bool(view.hero.badges)
-    assert view.hero.ratio and view.hero.badges[-1] in ("unknown (rand)", "unmeasured")
+    assert view.hero.ratio and view.hero.badges[-1] in ("random weights", "not checked")
 
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])

@@ -1,4 +1,4 @@
-"""Who may import whom holds for every module, and holds when the program really runs."""
+"""The layers of imports hold for every module, and hold when the program really runs."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from txtop import resources
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source archive, and a wheel built from what is in it."""
+    """Build a source archive, and a wheel from its content."""
     folder = tmp_path_factory.mktemp("dist")
     done = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)],

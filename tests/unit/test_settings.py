@@ -1,4 +1,4 @@
-"""This user's own defaults: read, checked, written back, and what goes before them."""
+"""The user's own defaults: read, checked, written back, and overridden by options."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from txtop.ui.modes import LiveMode
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the settings of this test live; there are none yet."""
+    """Return the path of this test's settings; there are none yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("TXTOP_SESSION_DIR", raising=False)
     (tmp_path / "txtop").mkdir()
@@ -36,7 +36,7 @@ def test_every_key_is_read(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('glyphs = "emoji"', 'glyphs = "emoji" is left out: it has to be braille, blocks or ascii'),
         ("fps = 99", "fps = 99 is left out: it has to be a number from 0.1 to 30"),
@@ -56,19 +56,19 @@ def test_every_key_is_read(file: Path) -> None:
             'session_dir = "here" is left out: it has to be a folder from / or',
         ),
         ('on_hangup = ["stop"]', "is left out: it has to be continue or stop"),
-        ('them = "nord"', "them is no key: did you mean theme?"),
-        ("x = 1", "x is no key: keys: theme, fps, glyphs, session_dir, on_hangup"),
+        ('them = "nord"', "them is not a key: did you mean theme?"),
+        ("x = 1", "x is not a key: keys: theme, fps, glyphs, session_dir, on_hangup"),
     ],
 )
 def test_a_wrong_value_is_named_and_leaves_its_default_alone(
-    file: Path, line: str, said: str
+    file: Path, line: str, message: str
 ) -> None:
     file.write_text(f"{line}\n" + ("" if line.startswith("fps") else "fps = 3\n"))
-    found = settings.load_settings()
-    (problem,) = found.problems
-    assert said in problem and problem.startswith("settings.toml: ") and "\n" not in problem
-    assert getattr(found, line.split()[0], None) is None
-    assert line.startswith("fps") or found.fps == 3
+    loaded = settings.load_settings()
+    (problem,) = loaded.problems
+    assert message in problem and problem.startswith("settings.toml: ") and "\n" not in problem
+    assert getattr(loaded, line.split()[0], None) is None
+    assert line.startswith("fps") or loaded.fps == 3
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_a_wrong_value_is_named_and_leaves_its_default_alone(
 )
 def test_a_broken_file_gives_the_defaults_is_named_and_stays(file: Path, content: bytes) -> None:
     file.write_bytes(content)
-    found = settings.load_settings()
-    (problem,) = found.problems
-    assert found == Settings(problems=(problem,)) and problem.isprintable()
+    loaded = settings.load_settings()
+    (problem,) = loaded.problems
+    assert loaded == Settings(problems=(problem,)) and problem.isprintable()
     assert not settings.save_theme("nord")
     assert file.read_bytes() == content
 
@@ -99,7 +99,7 @@ def test_a_broken_file_is_said_once_and_the_command_runs(
     file.write_text("theme = [")
     assert run_command_line(["sessions"]) == 0
     out, err = capsys.readouterr()
-    assert "gpt2-precisions" in out and err.count("settings.toml is no TOML") == 1
+    assert "gpt2-precisions" in out and err.count("settings.toml is not valid TOML") == 1
 
 
 def test_a_theme_is_remembered_and_every_other_line_stays(tmp_path: Path) -> None:
@@ -195,9 +195,10 @@ def test_config_names_its_file_and_writes_it_once(
 
 
 def test_the_file_names_the_themes_that_ship(file: Path) -> None:
-    told = settings.render_settings(Settings())
+    rendered = settings.render_settings(Settings())
     assert all(
-        name in told for name in themes.load_themes(themes.resources.find_directory("themes"))[0]
+        name in rendered
+        for name in themes.load_themes(themes.resources.find_directory("themes"))[0]
     )
 
 
@@ -249,4 +250,4 @@ def test_the_command_line_goes_before_the_settings(
         ("nord", 2.0, "ascii"),
         ("mono", 9.0, "blocks"),
     ]
-    assert "wrong is no key" in made[0].problems[0]
+    assert "wrong is not a key" in made[0].problems[0]

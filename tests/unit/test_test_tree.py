@@ -1,4 +1,4 @@
-"""Tests mirror the sources, and no test module knows another."""
+"""Tests mirror the sources, and no test module imports another."""
 
 from __future__ import annotations
 

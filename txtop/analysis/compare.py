@@ -86,7 +86,9 @@ def compare_sessions(
     sides = [_group_by_key(side, ambiguous) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
     cells = tuple(_compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
-    return SessionComparison(_names(base), _names(new), margin, cells, decide_outcome(cells))
+    return SessionComparison(
+        _list_names(base), _list_names(new), margin, cells, decide_outcome(cells)
+    )
 
 
 def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]]:
@@ -132,11 +134,11 @@ def decide_verdict(contrast: UnpairedRatio, margin: float) -> str:
     return contrast.verdict
 
 
-def _names(side: list[SessionState]) -> tuple[str, ...]:
+def _list_names(side: list[SessionState]) -> tuple[str, ...]:
     return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
 
 
-def _match_key(cell: Cell) -> MatchKey:
+def _build_match_key(cell: Cell) -> MatchKey:
     """Return what two cells must share to be compared.
 
     The SLO is left out: it judges the requests and does not change the work.
@@ -153,7 +155,7 @@ def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
     """
     ambiguous: set[MatchKey] = set()
     for state in states:
-        keys = [_match_key(c.cell) for c in state.cells.values()]
+        keys = [_build_match_key(c.cell) for c in state.cells.values()]
         ambiguous |= {key for key in keys if keys.count(key) > 1}
     return ambiguous
 
@@ -165,7 +167,7 @@ def _group_by_key(
     groups: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
         for cell in state.cells.values():
-            key = _match_key(cell.cell)
+            key = _build_match_key(cell.cell)
             rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)
             full = (*key, *rest) if key in ambiguous else key
             groups.setdefault(full, []).append((state, cell))
@@ -184,12 +186,14 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
         notes += _find_saturation_reasons(base, new)
-    contrast = None if reasons else compare_unpaired(_times(base), _times(new), margin)
+    contrast = (
+        None if reasons else compare_unpaired(_collect_times(base), _collect_times(new), margin)
+    )
     return CellComparison(
         cell=label,
         unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],
-        base_rate=_rate(base),
-        new_rate=_rate(new),
+        base_rate=_compute_rate(base),
+        new_rate=_compute_rate(new),
         contrast=contrast,
         reasons=tuple(map(sanitise, reasons)),
         notes=tuple(map(sanitise, notes)),
@@ -215,7 +219,7 @@ def _find_traffic_reasons(base: list[SessionCell], new: list[SessionCell]) -> li
     both = [cell for _, cell in [*base, *new]]
     if not serving.have_same_traffic(both):
         rates = [format_figure(knee.compute_offered_rate(side[0][1])) for side in (base, new)]
-        return [f"another load: {rates[0]} a second against {rates[1]}"]
+        return [f"another load: {rates[0]} per second against {rates[1]}"]
     if all(c.saturated for c in both):
         return ["saturated on both sides: the longer the load, the longer E2E; --concurrency tells"]
     return []
@@ -231,11 +235,11 @@ def _find_saturation_reasons(base: list[SessionCell], new: list[SessionCell]) ->
     return [f"saturated in {'base' if full[0] else 'new'} alone"] if full[0] != full[1] else []
 
 
-def _times(side: list[SessionCell]) -> list[list[float]]:
+def _collect_times(side: list[SessionCell]) -> list[list[float]]:
     return [metrics.get_comparison_times_ns(cell) for _, cell in side]
 
 
-def _rate(side: list[SessionCell]) -> float | None:
+def _compute_rate(side: list[SessionCell]) -> float | None:
     """Return the median over sessions of each session's middle rate; None without a value.
 
     The middle is the median of a session's iterations. The rate of a server covers the whole
@@ -296,29 +300,29 @@ def _gpu_facts(pair: SessionCell) -> dict[str, str]:
     return state.devices[device].facts if device else {}
 
 
-def _weights(pair: SessionCell) -> str:
+def _describe_weights(pair: SessionCell) -> str:
     load = pair[1].load
     return f"{load.weights} ({load.parameters:,} parameters)" if load else "unknown"
 
 
-def _inputs(pair: SessionCell) -> str:
+def _describe_inputs(pair: SessionCell) -> str:
     return pair[1].workload.inputs_sha256[:12] if pair[1].workload else "unknown"
 
 
-def _tokens(pair: SessionCell) -> str:
+def _describe_tokens(pair: SessionCell) -> str:
     if pair[1].cell.serving is not None:
         return "as its requests ask"
     made = {pair[1].samples.tokens[i] for i in metrics.select_final_iterations(pair[1])}
     return ", ".join(map(str, sorted(made)))
 
 
-def _driver(pair: SessionCell) -> str:
+def _describe_driver(pair: SessionCell) -> str:
     state, cell = pair
     device = state.gpu(cell.load.device_id) if cell.load else None
     return state.devices[device].versions.get("nvidia_driver", "unknown") if device else "none"
 
 
-def _version(name: str) -> Callable[[SessionCell], str]:
+def _describe_version(name: str) -> Callable[[SessionCell], str]:
     """Return a function that reads a package's version, the worker's before the header's."""
 
     def of(pair: SessionCell) -> str:
@@ -332,13 +336,13 @@ def _version(name: str) -> Callable[[SessionCell], str]:
 
 _MUST_AGREE: dict[str, Callable[[SessionCell], str]] = {
     "another device": lambda p: p[1].load.device_name if p[1].load else "unknown",
-    "another driver": _driver,
-    "other weights": _weights,
-    "other input ids": _inputs,
+    "another driver": _describe_driver,
+    "other weights": _describe_weights,
+    "other input ids": _describe_inputs,
     "other attention": lambda p: p[1].load.attention if p[1].load else "unknown",
-    "other new tokens": _tokens,
+    "other new tokens": _describe_tokens,
 }
 _MAY_DIFFER: dict[str, Callable[[SessionCell], str]] = {
     "threads": lambda p: str(p[1].load.threads) if p[1].load else "unknown",
-    **{name: _version(name) for name in ("txtop", "torch", "transformers")},
+    **{name: _describe_version(name) for name in ("txtop", "torch", "transformers")},
 }

@@ -29,6 +29,7 @@ from txtop.units import NS_PER_MS, NS_PER_S
 
 # The CV under which `is_stable` calls a live figure stable.
 STABLE_CV = 0.02
+LATE_STREAMER_NOTE = "withheld: the streamer was a step late"
 LOAD_PHASES = (
     "import",
     "config",
@@ -347,8 +348,7 @@ def compute_cost(
 def _explain_missing(state: CellState, summary: Summary) -> None:
     """Add a note that gives the reason why a metric of a measured cell has no value."""
     if not summary.n and state.samples.kept():
-        late = "withheld: the streamer was a step late"
-        summary.notes = [late if state.lag else "null: one new token"]
+        summary.notes = [LATE_STREAMER_NOTE if state.lag else "no value: one new token"]
 
 
 def _summarise_load(state: CellState) -> dict[str, Summary]:

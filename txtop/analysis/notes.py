@@ -13,7 +13,7 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
 
 
-def serving_notes(state: CellState) -> list[str]:
+def build_serving_notes(state: CellState) -> list[str]:
     """Return the notes on a cell that served requests: saturation, unanswered and late requests."""
     notes = []
     if state.saturated:
@@ -21,10 +21,8 @@ def serving_notes(state: CellState) -> list[str]:
     left = serving.count_totals(state).unanswered
     if left and state.over:
         notes.append(f"{format_count(left, 'request')} unanswered at the end")
-    late = serving.compute_lateness(state)
-    if late is not None and late > serving.MAX_LATE_SHARE:
-        lag = f"{late * 100:.1f} %"
-        notes.append(f"load generator lagged by {lag} of the time between two requests")
+    if lateness := serving.describe_lateness(state):
+        notes.append(f"load {lateness}")
     return notes
 
 
@@ -42,7 +40,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     if state.status == "ok" and n < FEW_SAMPLES:
         notes.append(format_few(n))
     served = state.cell.serving is not None
-    notes += serving_notes(state) if served else []
+    notes += build_serving_notes(state) if served else []
     if steady_part.n and not served and session.plan.warmup is None and not metrics.is_warm(state):
         notes.append("warm-up cut at a quarter of the budget")
     notes += steady_part.notes

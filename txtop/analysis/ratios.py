@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 from txtop.analysis import metrics, serving
 from txtop.plan import labels, references
+from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.state import fidelity
 from txtop.state.session import SessionState
 from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
-
-DEFAULT_MARGIN = 0.02
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class RooflinePosition:
     """A cell under the roofline at its rates so far.
 
     With `error` the accounting is wrong: a share is above 100 %, and `share` and `mbu` are
-    withheld. So is an `mfu` above 100 %.
+    withheld.
     """
 
     source: PeakSource
@@ -39,8 +39,6 @@ class RooflinePosition:
     """Decode tokens/s (encoder: sequences/s) that the memory alone allows."""
     mbu: float | None = None
     """Percent of the peak memory bandwidth that decoding uses."""
-    mfu: float | None = None
-    """Percent of the peak FLOP/s that the prefill (encoder: the forward pass) uses."""
     share: float | None = None
     """Percent of the lower ceiling that is used."""
     bound: Bound | None = None
@@ -59,7 +57,9 @@ def compute_ceiling_tokens_per_s(session: SessionState, state: CellState) -> flo
 
     None if that is not known, and for an encoder. Cheap enough for every frame.
     """
-    return None if state.family == "encoder" else _try_bound(_memory, session, state)
+    return (
+        None if state.family == "encoder" else _try_ceiling(_compute_memory_ceiling, session, state)
+    )
 
 
 def compute_position(
@@ -69,27 +69,30 @@ def compute_position(
 
     None if no ceiling is known.
     """
-    memory, prompt = _try_bound(_memory, session, state), _try_bound(_prompt, session, state)
+    memory, prompt = (
+        _try_ceiling(_compute_memory_ceiling, session, state),
+        _try_ceiling(_compute_prompt_ceiling, session, state),
+    )
     peaks = session.peaks_of(state.load) if state.load else None
     if peaks is None or (memory is None and prompt is None):
         return None
     encoder = state.family == "encoder"
-    arithmetic = prompt if encoder else _try_bound(_arithmetic, session, state)
+    arithmetic = prompt if encoder else _try_ceiling(_compute_arithmetic_ceiling, session, state)
     rate = mean(metrics.choose_headline_metric(state) if encoder else "decode_tokens_per_s")
-    share = _percent(rate, _nearer(memory, arithmetic))
+    share = _compute_percent(rate, _choose_lower(memory, arithmetic))
     error = share is not None and share > 100
-    mfu = _percent(rate if encoder else mean("prefill_tokens_per_s"), prompt)
     bound: Bound | None = None
     if share is not None and memory is not None and arithmetic is not None and not error:
         bound = roofline.classify_bound(memory, arithmetic, share)
     return RooflinePosition(
         source="published" if peaks.source == "table" else "measured",
         ceiling=memory,
-        mbu=None if encoder or error else _percent(rate, memory),
-        mfu=None if mfu is not None and mfu > 100 else mfu,
+        mbu=None if encoder or error else _compute_percent(rate, memory),
         share=None if error else share,
         bound=bound,
-        lift=_lift(session, state) if bound == "memory bandwidth" and not encoder else None,
+        lift=_estimate_lift(session, state)
+        if bound == "memory bandwidth" and not encoder
+        else None,
         error=error,
     )
 
@@ -103,11 +106,11 @@ def summarise_utilisation(
     has no value and a note with the reason.
     """
     if state.family == "encoder":
-        ceilings = {"mfu": ("sequences_per_s", _prompt)}
+        ceilings = {"mfu": ("sequences_per_s", _compute_prompt_ceiling)}
     else:
         ceilings = {
-            "mbu": ("decode_tokens_per_s", _memory),
-            "mfu": ("prefill_tokens_per_s", _prompt),
+            "mbu": ("decode_tokens_per_s", _compute_memory_ceiling),
+            "mfu": ("prefill_tokens_per_s", _compute_prompt_ceiling),
         }
     return {
         name: _summarise_share(session, state, figures[rate], compute_ceiling)
@@ -136,7 +139,7 @@ def _summarise_share(
         geometry, peaks = _require_facts(session, state)
     except _CeilingUnknown as why:
         return Summary(unit="%", n=0, notes=[str(why)])
-    if compute_ceiling is _memory:
+    if compute_ceiling is _compute_memory_ceiling:
         of = f"{peaks.bandwidth_bytes_per_s / 1e9:.4g} GB/s"
     else:
         of = f"{peaks.flops_per_s[geometry.dtype] / 1e9:.4g} GFLOP/s in {geometry.dtype}"
@@ -166,17 +169,17 @@ def _require_facts(session: SessionState, state: CellState) -> tuple[Geometry, D
     return load.geometry, peaks
 
 
-def _memory(session: SessionState, state: CellState) -> float:
+def _compute_memory_ceiling(session: SessionState, state: CellState) -> float:
     """Compute the decode tokens/s that the bandwidth allows.
 
     For an encoder these are sequences/s, its weights being read once a forward pass.
     """
     geometry, peaks = _require_facts(session, state)
-    demand = _step_bytes(state, geometry, geometry.step_bytes)
-    return _at_most(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
+    demand = _compute_step_bytes(state, geometry, geometry.step_bytes)
+    return _require_ceiling(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
 
 
-def _step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
+def _compute_step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
     cell = state.cell
     if geometry.routed and cell.batch_size > 1:
         raise _CeilingUnknown("which experts a batch wakes is not known")
@@ -186,14 +189,14 @@ def _step_bytes(state: CellState, geometry: Geometry, weights: float) -> float:
         weights=weights,
         row=geometry.row_bytes,
         batch=cell.batch_size,
-        context=_context(cell, geometry),
+        context=_compute_mean_context(cell, geometry),
         position=roofline.compute_kv_bytes(
             geometry.layers, geometry.kv_heads, geometry.head_dim, geometry.value_bytes
         ),
     )
 
 
-def _context(cell: Cell, geometry: Geometry) -> float:
+def _compute_mean_context(cell: Cell, geometry: Geometry) -> float:
     """Return the mean number of cached positions over the decode steps."""
     if cell.new_tokens < 2:
         raise _CeilingUnknown("one new token")
@@ -207,20 +210,20 @@ def _require_reach(geometry: Geometry, positions: int) -> None:
         raise _CeilingUnknown(f"some layers reach back {geometry.window} positions only")
 
 
-def _arithmetic(session: SessionState, state: CellState) -> float:
+def _compute_arithmetic_ceiling(session: SessionState, state: CellState) -> float:
     """Compute the decode tokens/s that the arithmetic units allow."""
     geometry, peaks = _require_facts(session, state)
     demand = roofline.compute_decode_flops(
         parameters=geometry.position_parameters + geometry.sequence_parameters,
         batch=state.cell.batch_size,
-        context=_context(state.cell, geometry),
+        context=_compute_mean_context(state.cell, geometry),
         layers=geometry.layers,
         attention=geometry.heads * geometry.head_dim,
     )
-    return _at_most(state.cell.batch_size, demand, _flops(geometry, peaks))
+    return _require_ceiling(state.cell.batch_size, demand, _get_peak_flops(geometry, peaks))
 
 
-def _prompt(session: SessionState, state: CellState) -> float:
+def _compute_prompt_ceiling(session: SessionState, state: CellState) -> float:
     """Compute the prefill tokens/s that the arithmetic units allow; for an encoder sequences/s."""
     geometry, peaks = _require_facts(session, state)
     cell, encoder = state.cell, state.family == "encoder"
@@ -235,23 +238,23 @@ def _prompt(session: SessionState, state: CellState) -> float:
         square=roofline.FULL if encoder else roofline.CAUSAL,
     )
     work = cell.batch_size * (1 if encoder else cell.sequence_length)
-    return _at_most(work, demand, _flops(geometry, peaks))
+    return _require_ceiling(work, demand, _get_peak_flops(geometry, peaks))
 
 
-def _flops(geometry: Geometry, peaks: DevicePeaks) -> float:
+def _get_peak_flops(geometry: Geometry, peaks: DevicePeaks) -> float:
     if geometry.dtype not in peaks.flops_per_s:
         raise _CeilingUnknown(f"the peak of {geometry.dtype} arithmetic is not known")
     return peaks.flops_per_s[geometry.dtype]
 
 
-def _at_most(work: float, demand: float, peak: float) -> float:
+def _require_ceiling(work: float, demand: float, peak: float) -> float:
     ceiling = roofline.compute_ceiling(work, demand, peak)
     if ceiling is None:
         raise _CeilingUnknown("the geometry of the model is not known")
     return ceiling
 
 
-def _lift(session: SessionState, state: CellState) -> float | None:
+def _estimate_lift(session: SessionState, state: CellState) -> float | None:
     """Return by which factor int8 weights would raise the ceiling of the memory.
 
     None if that is under `MIN_LIFT`, if the weights are int8 already, and for experts, which are
@@ -263,14 +266,14 @@ def _lift(session: SessionState, state: CellState) -> float | None:
             return None
         multiplied = geometry.position_parameters + geometry.sequence_parameters
         saved = multiplied * (geometry.value_bytes - 1)
-        now = _step_bytes(state, geometry, geometry.step_bytes)
-        then = _step_bytes(state, geometry, max(0, geometry.step_bytes - saved))
+        now = _compute_step_bytes(state, geometry, geometry.step_bytes)
+        then = _compute_step_bytes(state, geometry, max(0, geometry.step_bytes - saved))
     except _CeilingUnknown:
         return None
     return now / then if 0 < then * MIN_LIFT < now else None
 
 
-def _try_bound(
+def _try_ceiling(
     compute_ceiling: CeilingFunction, session: SessionState, state: CellState
 ) -> float | None:
     try:
@@ -279,11 +282,11 @@ def _try_bound(
         return None
 
 
-def _percent(rate: float | None, ceiling: float | None) -> float | None:
+def _compute_percent(rate: float | None, ceiling: float | None) -> float | None:
     return None if rate is None or ceiling is None else 100 * rate / ceiling
 
 
-def _nearer(memory: float | None, arithmetic: float | None) -> float | None:
+def _choose_lower(memory: float | None, arithmetic: float | None) -> float | None:
     """Return the lower of the ceilings that are known."""
     ceilings = [ceiling for ceiling in (memory, arithmetic) if ceiling is not None]
     return min(ceilings, default=None)

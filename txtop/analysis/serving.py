@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
 
+from txtop.formatting import format_share
 from txtop.plan.serving import Slo
 from txtop.state.cell import CellState
 from txtop.stats.intervals import compute_student_t_interval
@@ -274,6 +275,14 @@ def compute_lateness(state: CellState) -> float | None:
     if gap <= 0:
         return None
     return fmean(served.sent_ns[i] - served.arrival_ns[i] for i in places) / gap
+
+
+def describe_lateness(state: CellState) -> str:
+    """Return by how much the load generator lagged; empty if it kept up."""
+    late = compute_lateness(state)
+    if late is None or late <= MAX_LATE_SHARE:
+        return ""
+    return f"generator lagged by {format_share(late, 1)} of the time between two requests"
 
 
 def meets_slo(state: CellState, i: int, slo: Slo) -> bool:

@@ -29,7 +29,7 @@ def ab(
     b: Annotated[str | None, ARM_PARAMETER] = None,
     arm: Annotated[
         list[str] | None,
-        Parameter(help="one more, each held against the first; repeat it", consume_multiple=False),
+        Parameter(help="one more, compared with the first; repeat it", consume_multiple=False),
     ] = None,
     shared: SharedKnobOptions = NOTHING_SHARED,
     rules: ABRuleOptions = NO_RULES,
@@ -40,13 +40,13 @@ def ab(
     """Decide which arm is faster, by how much, and what that costs in quality; live."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
-    from txtop.options import ab as arms
+    from txtop.options.ab_plan import build_ab_plan, parse_arm
 
     given = [("--a", a), ("--b", b), *(("--arm", text) for text in arm or ())]
-    plan = arms.build_ab_plan(
+    plan = build_ab_plan(
         model,
-        [arms.parse_arm(option, text) for option, text in given if text is not None],
+        [parse_arm(option, text) for option, text in given if text is not None],
         {knob: value for knob, value in vars(shared).items() if value is not None},
-        rules.checked(),
+        rules.to_ab_options(),
     )
     return run_plan(plan, name, start, screen)

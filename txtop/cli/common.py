@@ -14,10 +14,12 @@ from cyclopts import Parameter
 from txtop import settings
 from txtop.cli.overview import OPTION_HELP
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.groups import OUTPUT
+from txtop.options.help_groups import OUTPUT
+from txtop.settings import OnHangup
 
-OnHangupChoice = Literal["continue", "stop"]
-NameOption = Annotated[str | None, Parameter(group=OUTPUT, help="of the session")]
+NameOption = Annotated[
+    str | None, Parameter(group=OUTPUT, help="name of the session; default local time")
+]
 SessionDirOption = Annotated[Path | None, Parameter(help=OPTION_HELP["--session-dir"])]
 WarmupCutOption = Annotated[
     int | None,
@@ -44,7 +46,7 @@ class StartOptions:
         False
     )
     on_hangup: Annotated[
-        OnHangupChoice | None,
+        OnHangup | None,
         Parameter(help="what to do if the terminal disconnects; continue, or stop when headless"),
     ] = None
 
@@ -81,15 +83,9 @@ def check_json_target(value: str | None) -> str | None:
     return value
 
 
-def choose_plain_hangup(on_hangup: OnHangupChoice | None) -> OnHangupChoice:
+def choose_plain_hangup(on_hangup: OnHangup | None) -> OnHangup:
     """Return what a run without a screen does at a hangup: the option, the setting, or stop."""
     return on_hangup or settings.load_settings().on_hangup or "stop"
-
-
-def check_warmup_cut(warmup: int | None) -> None:
-    """Raise `UsageError` for a what-if number of warm-up iterations that is out of bounds."""
-    if warmup is not None and not 0 <= warmup <= 1_000_000:
-        raise UsageError(f"--warmup {warmup} is not between 0 and 1000000")
 
 
 def check_detached(start: StartOptions) -> None:

@@ -18,7 +18,9 @@ def compare(
     base: Annotated[list[str] | None, Parameter(help="sessions to compare with")] = None,
     new: Annotated[list[str] | None, Parameter(help="sessions that may be slower")] = None,
     max_regression: Annotated[str, Parameter(help="what counts as no slower: 3% or 0.03")] = "3%",
-    format: Annotated[Literal["text", "md", "json"], Parameter(help="of the output")] = "text",
+    format: Annotated[
+        Literal["text", "md", "json"], Parameter(help="format of the output")
+    ] = "text",
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
     ] = "-",
@@ -36,13 +38,13 @@ def compare(
     for side in (before, after):
         if len(set(side)) < len(side):
             raise UsageError("a session is named twice on one side", "name each once")
-    from txtop.analysis import compare as sessions
+    from txtop.analysis.compare import compare_sessions
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session
     from txtop.export.comparison import WRITERS
 
     check_output(output)
     sides = [[load_named_session(name, session_dir) for name in side] for side in (before, after)]
-    comparison = sessions.compare_sessions(sides[0], sides[1], margin)
+    comparison = compare_sessions(sides[0], sides[1], margin)
     write_output(output, WRITERS[format](comparison).encode())
     return comparison.exit_code

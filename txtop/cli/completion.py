@@ -23,7 +23,7 @@ def build_completion(app: App) -> Callable[..., int]:
     def completion(
         shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="which one it is for")], /
     ) -> int:
-        """Print a script that completes commands and options; README says where shells look."""
+        """Print a script that completes commands and options; docs/commands.md: where it goes."""
         print(app.generate_completion(prog_name="txtop", shell=shell), end="")
         if shell == "zsh":
             print(_ZSH)

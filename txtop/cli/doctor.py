@@ -35,7 +35,7 @@ def selftest(
     overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False,
     aa: Annotated[bool, Parameter(help="identical arms: how many name a winner")] = False,
 ) -> int:
-    """Measure txtop's own effect on the numbers, and how often its A/B names a false winner."""
+    """Measure txtop's own effect on the numbers, and the false-positive rate of its A/B."""
     if not overhead and not aa:
         raise UsageError("selftest needs a check", "--overhead, --aa or both")
 

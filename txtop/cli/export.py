@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from txtop.cli.common import SessionDirOption, WarmupCutOption, check_warmup_cut
+from txtop.cli.common import SessionDirOption, WarmupCutOption
 from txtop.errors import UsageError
+from txtop.options import limits
 
 ExportFormat = Literal[
     "json", "jsonl", "csv", "md", "llama-bench", "optimum-benchmark", "benchmark_v2"
@@ -27,7 +28,7 @@ def show(
     """Print the results of a session, as the run printed them at its end."""
     from txtop.options.parsing import parse_percentage
 
-    check_warmup_cut(warmup)
+    limits.check_integer("--warmup", warmup, 0)
     threshold = None if margin is None else parse_percentage("--margin", margin)
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.session_args import load_named_session
@@ -47,7 +48,7 @@ def export(
     *,
     format: Annotated[
         ExportFormat,
-        Parameter(help="of the export"),
+        Parameter(help="format of the export"),
     ] = "json",
     output: Annotated[
         str, Parameter(allow_leading_hyphen=True, help="a file; - is standard output")
@@ -57,7 +58,7 @@ def export(
     session_dir: SessionDirOption = None,
 ) -> int:
     """Write the results of a session for other programs."""
-    check_warmup_cut(warmup)
+    limits.check_integer("--warmup", warmup, 0)
     from txtop.cli.output import write_output
     from txtop.cli.session_args import load_named_session
 

@@ -19,12 +19,13 @@ from txtop.cli.session_args import load_session
 from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import table
-from txtop.formatting import format_share
+from txtop.formatting import format_clock, format_share
 from txtop.plan import labels
 from txtop.runner.control_client import ControlClient
-from txtop.runner.launch import LaunchedRun, OnHangup, get_exit_code, read_last_log_line
+from txtop.runner.spawn import LaunchedRun, get_exit_code, read_last_log_line
 from txtop.sanitise import sanitise
 from txtop.session.follower import Follower
+from txtop.settings import OnHangup
 from txtop.state.session import SessionState
 
 POLL_S = 0.1
@@ -70,19 +71,19 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
     if interrupts:
         return EXIT_INTERRUPTED
     if not recorded:
-        raise _not_recorded(launched.path)
+        raise _build_unrecorded_error(launched.path)
     return code
 
 
 def announce_detached_run(launched: LaunchedRun) -> int:
     """Print the name of a run that continues without this process. Return the exit code."""
     name = launched.path.name
-    _print_progress(f"the run goes on: txtop attach {name}   txtop stop {name}")
+    _print_progress(f"the run continues: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
 
 
-def _not_recorded(path: Path) -> RunError:
+def _build_unrecorded_error(path: Path) -> RunError:
     last_line = read_last_log_line(path).removeprefix("txtop: ")
     return RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
 
@@ -109,13 +110,13 @@ class _LinePrinter:
                 text = table.format_cell_line(cell, self._finals, state.plan.seed)
             if cell is not None and state.versus is not None:
                 text = f"{state.versus.letter(cell.cell.id)} {text}"
-            _print_progress(f"{_format_clock(line.at_ns)} {text}")
+            _print_progress(f"{format_clock(line.at_ns)} {text}")
             self._printed_s = time.monotonic()
         self._printed = len(state.log)
         now = _describe_activity(state)
         if now and time.monotonic() - self._printed_s > PROGRESS_INTERVAL_S:
             self._printed_s = time.monotonic()
-            _print_progress(f"{_format_clock(state.clock_ns)} {now}")
+            _print_progress(f"{format_clock(state.clock_ns)} {now}")
 
 
 def _describe_activity(state: SessionState) -> str:
@@ -138,11 +139,6 @@ def _describe_activity(state: SessionState) -> str:
     total = f"/{state.plan.fixed_iterations}" if state.plan.fixed_iterations else ""
     progress = f" {n}{total}" if cell.stage == "measuring" else ""
     return f"{labels.format_short_label(cell.cell)}: {cell.stage}{progress}"
-
-
-def _format_clock(ns: int) -> str:
-    seconds = ns // 1_000_000_000
-    return f"{seconds // 60:02d}:{seconds % 60:02d}"
 
 
 def _print_progress(text: str) -> None:
@@ -178,7 +174,7 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
     alive = ControlClient(path).status() is not None
     state, problems = load_session(path)
     if alive and state.ended is None:
-        _print_progress(f"the run goes on: txtop attach {path.name}")
+        _print_progress(f"the run continues: txtop attach {path.name}")
         if json_file is not None:
             _print_progress(f"then: txtop export {path.name} --output {json_file}")
         return 0
@@ -188,7 +184,7 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
     if state.ended is None:
         raise RunError(f"the runner ended before the run: {read_last_log_line(path)}")
     if get_exit_code(path):
-        raise _not_recorded(path)
+        raise _build_unrecorded_error(path)
     return EXIT_INTERRUPTED if state.ended.reason == "stopped" else code
 
 

@@ -45,7 +45,7 @@ OPTION_HELP = {
     "--demo": "play a recording that ships with txtop: no model is needed",
     "--session-dir": "where sessions live",
     "--theme": "colour theme; t on the screen changes it",
-    "--fps": "frames a second; 4, or 2 over SSH",
+    "--fps": "frames per second; 4, or 2 over SSH",
     "--glyphs": "what plots are drawn with: braille, blocks or ascii",
     "--version": "print the version",
     "--help": "print this page; after a command, that of the command",

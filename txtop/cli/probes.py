@@ -10,7 +10,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from txtop.protocol.capabilities import Capability, build_probe_command, decode_probe_reply
+from txtop.formatting import format_gib
+from txtop.protocol.probe_reply import Capability, build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 from txtop.session.catalog import get_sessions_dir
 from txtop.ui.terminal.capabilities import detect_capabilities
@@ -24,7 +25,7 @@ def probe_capabilities(session_dir: Path | None) -> list[Capability]:
     """Probe worker and sampler side by side, then the terminal and the session folder's disk."""
     with ThreadPoolExecutor(2) as pool:
         probes = list(pool.map(_probe, ("txtop.worker", "txtop.sampler")))
-    return [*probes[0], *probes[1], _terminal(), _disk(session_dir)]
+    return [*probes[0], *probes[1], _probe_terminal(), _probe_disk(session_dir)]
 
 
 def format_capabilities(capabilities: list[Capability]) -> list[str]:
@@ -59,16 +60,16 @@ def _probe(module: str) -> list[Capability]:
     return [Capability(part, "broken", detail, f"{module} --probe")]
 
 
-def _terminal() -> Capability:
+def _probe_terminal() -> Capability:
     can = detect_capabilities()
     if not can.screen:
         return Capability("terminal", "missing", f"plain lines: {can.why}")
     colours = "true colour" if can.truecolour else "fewer colours" if can.colour else "no colour"
-    detail = f"{colours}, {can.glyphs} glyphs, {can.fps:g} frames a second"
+    detail = f"{colours}, {can.glyphs} glyphs, {can.fps:g} frames per second"
     return Capability("terminal", "ok", detail)
 
 
-def _disk(session_dir: Path | None) -> Capability:
+def _probe_disk(session_dir: Path | None) -> Capability:
     folder = session_dir or get_sessions_dir()
     place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(place).free
@@ -76,6 +77,6 @@ def _disk(session_dir: Path | None) -> Capability:
     return Capability(
         "session folder",
         "broken" if low else "ok",
-        f"{folder}, {free / 2**30:.1f} GiB free",
+        f"{folder}, {format_gib(free)} GiB free",
         "free some space, or name another with --session-dir" if low else "",
     )

@@ -13,10 +13,10 @@ from txtop.cli.common import (
     SessionDirOption,
     WarmupCutOption,
     check_screen_options,
-    check_warmup_cut,
     report_after_screen,
 )
 from txtop.errors import SessionError, UsageError
+from txtop.options import limits
 
 
 def replay(
@@ -36,7 +36,7 @@ def replay(
 ) -> int:
     """Play a recorded session on the live screen, or two side by side."""
     check_screen_options(screen)
-    check_warmup_cut(warmup)
+    limits.check_integer("--warmup", warmup, 0)
     from txtop.session.catalog import find_demo, resolve_session
     from txtop.ui.terminal.capabilities import detect_capabilities
 

@@ -18,7 +18,7 @@ from txtop.cli.common import (
     check_screen_options,
     report_after_screen,
 )
-from txtop.options.groups import OUTPUT, WHAT
+from txtop.options.help_groups import OUTPUT, WHAT
 from txtop.options.run_options import NOTHING, RunOptions
 
 
@@ -68,7 +68,7 @@ def run(
     """Measure models, live. Every combination of the lists is one cell."""
     check_screen_options(screen)
     from txtop.cli.start import run_plan
-    from txtop.options.run import build_plan
+    from txtop.options.run_plan import build_plan
 
     if plan_toml is not None:
         from txtop.options import plan_file

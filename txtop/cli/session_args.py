@@ -61,7 +61,9 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
     else:
         path = catalog.resolve_session(name, folder)
         if not path.is_dir():
-            raise UsageError(f"{name[:80]} is a file", "only a session in its own folder goes on")
+            raise UsageError(
+                f"{name[:80]} is a file", "only a session in its own folder can be resumed"
+            )
     if ControlClient(path).status() is not None:
         raise UsageError(f"{path.name} is running", f"txtop attach {path.name} shows it")
     return path

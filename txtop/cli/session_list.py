@@ -28,7 +28,7 @@ def format_sessions(folder: Path | None, query: Sequence[str] = ()) -> str:
         (entry, line) for entry, line in entries if all(term in line.casefold() for term in terms)
     ]
     own = [entry for entry, _ in rows if not entry.bundled]
-    nothing = "no session has these words" if terms else ""
+    nothing = "no matching session" if terms else ""
     lines = [line for _, line in rows] or [nothing or "no session yet: txtop run makes one"]
     if own:
         total = sum(manage.compute_size_bytes(entry.path) for entry in own)

@@ -26,21 +26,19 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
 
     if start.detach:
         from txtop.cli.headless import announce_detached_run
-        from txtop.runner import launch
+        from txtop.runner import spawn
 
         check_detached(start)
         return announce_detached_run(
-            launch.start_run(plan, session_dir=start.session_dir, name=name)
+            spawn.start_run(plan, session_dir=start.session_dir, name=name)
         )
     target = check_json_target(start.json_file)
     if start.headless or not detect_capabilities().screen:
         from txtop.cli.headless import run_headless
-        from txtop.runner import launch
+        from txtop.runner import spawn
 
         hangup = choose_plain_hangup(start.on_hangup)
-        launched = launch.start_run(
-            plan, session_dir=start.session_dir, name=name, on_hangup=hangup
-        )
+        launched = spawn.start_run(plan, session_dir=start.session_dir, name=name, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_live
 
@@ -59,16 +57,16 @@ def run_plan(plan: Plan, name: str | None, start: StartOptions, screen: ScreenOp
 def resume_session(path: Path, start: StartOptions, screen: ScreenOptions) -> int:
     """Measure what is missing in the session at `path`. Return the exit code."""
     from txtop.cli.headless import announce_detached_run, run_headless
-    from txtop.runner import launch
+    from txtop.runner import spawn
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     target = check_json_target(start.json_file)
     if start.detach:
         check_detached(start)
-        return announce_detached_run(launch.resume_run(path))
+        return announce_detached_run(spawn.resume_run(path))
     if start.headless or not detect_capabilities().screen:
         hangup = choose_plain_hangup(start.on_hangup)
-        launched = launch.resume_run(path, on_hangup=hangup)
+        launched = spawn.resume_run(path, on_hangup=hangup)
         return run_headless(launched, on_hangup=hangup, json_file=target)
     from txtop.ui.launch import run_resumed
 

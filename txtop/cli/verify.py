@@ -9,6 +9,7 @@ MAX_SHOWN = 20
 
 def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
     """Check a session's lines, sequence, clocks and digest, and print the lines that are wrong."""
+    from txtop.formatting import format_count
     from txtop.sanitise import sanitise
     from txtop.session.catalog import get_session_id, resolve_session
     from txtop.session.verify import verify_log
@@ -19,7 +20,7 @@ def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
         print(f"line {line}: {sanitise(problem, 300)}")
     if result.wrong_count > MAX_SHOWN:
         print(f"and {result.wrong_count - MAX_SHOWN} more")
-    facts = [_many(result.lines, "line"), _many(result.segments, "segment")]
+    facts = [format_count(result.lines, "line"), format_count(result.segments, "segment")]
     facts += [f"{result.unknown} of a kind that a newer txtop knows"] if result.unknown else []
     facts += [f"1 torn record at the end ({result.torn_bytes} bytes)"] if result.torn_bytes else []
     if result.digests:
@@ -30,7 +31,3 @@ def verify(session: str, *, session_dir: SessionDirOption = None) -> int:
     print(f"{sanitise(get_session_id(path), 80)}: {verdict}, {', '.join(facts)}")
     print("integrity, not authenticity: who can write the file can write a digest that fits")
     return 1 if result.wrong_count else 0
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -16,7 +16,7 @@ from txtop.stats import fidelity_bands
 
 
 def export_comparisons(state: SessionState) -> list[ComparisonExport]:
-    """Compare every other arm with the first; empty if the session is no A/B."""
+    """Compare every other arm with the first; empty if the session is not an A/B."""
     if state.versus is None:
         return []
     p_values = state.versus.p_values()
@@ -35,7 +35,7 @@ def _export_comparison(
     return ComparisonExport(
         a=first,
         b=name,
-        metric=_metric(state, versus),
+        metric=_choose_metric(state, versus),
         ratio=look.ratio if has_verdict else None,
         ci95=look.interval if has_verdict else None,
         fixed_ci95=versus.fixed_interval(name, state.plan.seed) if has_verdict else None,
@@ -50,7 +50,7 @@ def _export_comparison(
     )
 
 
-def _metric(state: SessionState, versus: ABTest) -> str:
+def _choose_metric(state: SessionState, versus: ABTest) -> str:
     """Return the metric of the ratio: the time of a request, or a rate if the work differs."""
     return (
         "e2e_ms"
@@ -73,9 +73,9 @@ def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> li
         notes.append("requests are long, so a block is a pair; the interval assumes normal noise")
     if not notes and state.ended and versus.verdict(name) is None and look.n < versus.first_look:
         notes.append(f"{look.n} blocks of at least {versus.first_look}: a longer --budget decides")
-    notes += _kernels(state, versus, name)
+    notes += _list_kernels(state, versus, name)
     if not versus.one_work:
-        notes.append("the arms do different work: compared by work done a second")
+        notes.append("the arms do different work: compared by work done per second")
     reasons = dict.fromkeys(
         why for block in versus.rounds if not block.kept for why in block.reasons
     )
@@ -84,7 +84,7 @@ def build_comparison_notes(state: SessionState, versus: ABTest, name: str) -> li
     return notes
 
 
-def _kernels(state: SessionState, versus: ABTest, name: str) -> list[str]:
+def _list_kernels(state: SessionState, versus: ABTest, name: str) -> list[str]:
     """Return a note if the attention kernels of two fp32 arms disagree by more than rounding.
 
     In fp32 kernels agree to the floor. In 16 bits they round apart by as much as the precision

@@ -15,6 +15,7 @@ from txtop.export.batches_only import select_batch_cells
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 
 def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
@@ -24,17 +25,17 @@ def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
     """
     results = {}
     for cell in select_batch_cells(state):
-        config = _config(state, cell)
+        config = _build_config(state, cell)
         key = hashlib.sha256(msgspec.json.encode(config)).hexdigest()
         results[key] = {
-            "metadata": _metadata(state, cell),
-            "measurements": _measurements(cell),
+            "metadata": _build_metadata(state, cell),
+            "measurements": _build_measurements(cell),
             "config": config,
         }
     return escape_json(msgspec.json.format(msgspec.json.encode(results), indent=2)) + b"\n"
 
 
-def _config(session: SessionState, state: CellState) -> dict[str, Any]:
+def _build_config(session: SessionState, state: CellState) -> dict[str, Any]:
     cell = state.cell
     attention, _, backend = cell.attention.partition(":")
     return {
@@ -54,7 +55,7 @@ def _config(session: SessionState, state: CellState) -> dict[str, Any]:
     }
 
 
-def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
+def _build_metadata(session: SessionState, state: CellState) -> dict[str, Any]:
     header, load = session.header, state.load
     on_gpu = load is not None and load.device != "cpu"
     return {
@@ -73,16 +74,16 @@ def _metadata(session: SessionState, state: CellState) -> dict[str, Any]:
     }
 
 
-def _measurements(state: CellState) -> dict[str, Any]:
+def _build_measurements(state: CellState) -> dict[str, Any]:
     s = state.samples
     kept = select_final_iterations(state)
     timed = [] if state.lag else [i for i in kept if s.ttft_ns[i] > 0]
     gaps = [list(s.gaps(i)) for i in timed]
     return {
-        "e2e_latency": [s.e2e_ns[i] / 1e9 for i in kept],
-        "time_to_first_token": [s.ttft_ns[i] / 1e9 for i in timed],
-        "inter_token_latency": [fmean(g[1:]) / 1e9 for g in gaps if len(g) > 1],
-        "timestamps": [[ns / 1e9 for ns in accumulate(g)] for g in gaps],
+        "e2e_latency": [s.e2e_ns[i] / NS_PER_S for i in kept],
+        "time_to_first_token": [s.ttft_ns[i] / NS_PER_S for i in timed],
+        "inter_token_latency": [fmean(g[1:]) / NS_PER_S for g in gaps if len(g) > 1],
+        "timestamps": [[ns / NS_PER_S for ns in accumulate(g)] for g in gaps],
         "shape_and_decoded_outputs": None,
         "gpu_metrics": None,
     }

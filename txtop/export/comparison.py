@@ -24,7 +24,7 @@ COLUMNS = (
 )
 
 
-def _row(cell: CellComparison) -> list[str]:
+def _build_row(cell: CellComparison) -> list[str]:
     test = cell.contrast
     ratio, interval, n, p = MISSING, MISSING, MISSING, MISSING
     if test is not None:
@@ -34,7 +34,7 @@ def _row(cell: CellComparison) -> list[str]:
     return [cell.cell, *rates, cell.unit, ratio, interval, n, p, cell.verdict]
 
 
-def _remarks(comparison: SessionComparison) -> list[str]:
+def _list_remarks(comparison: SessionComparison) -> list[str]:
     """Return each reason and note once, after the cells that it is about."""
     lines: dict[str, list[str]] = {}
     for cell in comparison.cells:
@@ -50,8 +50,10 @@ def _format_outcome(comparison: SessionComparison) -> str:
 
 def render_text(comparison: SessionComparison) -> str:
     """Render a table, then the remarks, then the outcome in the last line."""
-    lines = align_columns(COLUMNS, [[name for name, _ in COLUMNS], *map(_row, comparison.cells)])
-    remarks = _remarks(comparison)
+    lines = align_columns(
+        COLUMNS, [[name for name, _ in COLUMNS], *map(_build_row, comparison.cells)]
+    )
+    remarks = _list_remarks(comparison)
     return (
         "\n".join([*lines, "", *remarks, *([""] if remarks else []), _format_outcome(comparison)])
         + "\n"
@@ -61,9 +63,9 @@ def render_text(comparison: SessionComparison) -> str:
 def render_markdown(comparison: SessionComparison) -> str:
     """Render the same for a pull request; text from outside is escaped."""
     rule = [":--" if side == "<" else "--:" for _, side in COLUMNS]
-    rows = [[escape_markdown(text) for text in _row(cell)] for cell in comparison.cells]
+    rows = [[escape_markdown(text) for text in _build_row(cell)] for cell in comparison.cells]
     table = [f"| {' | '.join(line)} |" for line in ([n for n, _ in COLUMNS], rule, *rows)]
-    remarks = [f"- {escape_markdown(remark)}" for remark in _remarks(comparison)]
+    remarks = [f"- {escape_markdown(remark)}" for remark in _list_remarks(comparison)]
     return (
         "\n".join(
             [*table, "", *remarks, *([""] if remarks else []), f"**{_format_outcome(comparison)}**"]

@@ -27,7 +27,7 @@ def to_jsonl(state: SessionState, finals: FinalMetrics) -> bytes:
 def to_csv(state: SessionState, finals: FinalMetrics) -> bytes:
     """Return one row a cell: its configuration, and n, mean, median and interval of each metric."""
     cells = build_export(state, finals).cells
-    rows = [_row(cell) for cell in cells]
+    rows = [_build_row(cell) for cell in cells]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, lineterminator="\n")
@@ -41,14 +41,14 @@ def escape_formula(text: str) -> str:
     return ("'" if text.startswith(FORMULA_PREFIXES) else "") + sanitise(text)
 
 
-def _row(cell: CellExport) -> dict[str, object]:
+def _build_row(cell: CellExport) -> dict[str, object]:
     row: dict[str, object] = {
         name: escape_formula(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(cell).items()
         if name not in NESTED_FIELDS
     }
     row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
-    row |= _served(cell)
+    row |= _build_served_fields(cell)
     row["notes"] = escape_formula("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
@@ -62,7 +62,7 @@ def _row(cell: CellExport) -> dict[str, object]:
     return row
 
 
-def _served(cell: CellExport) -> dict[str, object]:
+def _build_served_fields(cell: CellExport) -> dict[str, object]:
     """Return the columns of requests, tokens and load; of `pairs` only their number."""
     row = {
         f"{part}_{name}": value

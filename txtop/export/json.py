@@ -31,6 +31,7 @@ from txtop.export.schema import (
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 SIGNIFICANT_DIGITS = 9
 
@@ -68,7 +69,7 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
         plan=header.plan,
         workload_sha256=header.workload_sha256,
         machine=header.machine,
-        versions=_versions(state),
+        versions=_collect_versions(state),
         seed=header.seed,
         margin=header.margin,
         boot_ids=state.boot_ids,
@@ -77,18 +78,18 @@ def build_export(state: SessionState, finals: FinalMetrics) -> Export:
         recomputed=None
         if written == stats.STATISTICS_VERSION
         else f"recomputed with statistics v{stats.STATISTICS_VERSION}",
-        tool=_tool(state),
+        tool=_build_tool(state),
     )
     return Export(
         schema=EXPORT_SCHEMA,
         session=session,
-        cells=[_cell(state, c, finals) for c in state.cells.values()],
+        cells=[_export_cell(state, c, finals) for c in state.cells.values()],
         comparisons=export_comparisons(state),
-        telemetry=_telemetry(state),
+        telemetry=_export_telemetry(state),
     )
 
 
-def _versions(state: SessionState) -> dict[str, str]:
+def _collect_versions(state: SessionState) -> dict[str, str]:
     """Return the versions of the header, the workers (torch, transformers) and the sampler.
 
     The GPU driver, NVML and CUDA are known to the sampler only.
@@ -101,7 +102,7 @@ def _versions(state: SessionState) -> dict[str, str]:
     return versions
 
 
-def _tool(state: SessionState) -> Tool:
+def _build_tool(state: SessionState) -> Tool:
     """Return the CPU seconds of txtop's own processes."""
 
     def spent(process: str) -> float | None:
@@ -120,7 +121,7 @@ def _tool(state: SessionState) -> Tool:
     )
 
 
-def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
+def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
     figures = finals.of(state, session.plan.seed)
@@ -142,8 +143,8 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
         device=load.device if load else cell.device,
         scenario=cell.scenario,
         serving=cell.serving,
-        requests=_requests(state),
-        tokens=_tokens(state),
+        requests=_export_requests(state),
+        tokens=_export_tokens(state),
         batch_size=cell.batch_size,
         sequence_length=cell.sequence_length,
         new_tokens=None if encoder else cell.new_tokens,
@@ -162,7 +163,7 @@ def _cell(session: SessionState, state: CellState, finals: FinalMetrics) -> Cell
     )
 
 
-def _requests(state: CellState) -> RequestsExport | None:
+def _export_requests(state: CellState) -> RequestsExport | None:
     if state.cell.serving is None:
         return None
     totals = serving.count_totals(state)
@@ -175,14 +176,14 @@ def _requests(state: CellState) -> RequestsExport | None:
     )
 
 
-def _tokens(state: CellState) -> TokensExport | None:
+def _export_tokens(state: CellState) -> TokensExport | None:
     if state.cell.serving is None:
         return None
     totals = serving.count_totals(state)
     return TokensExport(prompt=totals.prompt_tokens, output=totals.output_tokens)
 
 
-def _telemetry(state: SessionState) -> TelemetryExport:
+def _export_telemetry(state: SessionState) -> TelemetryExport:
     measured = [c for c in state.cells.values() if c.measured_to_ns]
     devices = {}
     for key, device in state.devices.items():
@@ -201,5 +202,5 @@ def _telemetry(state: SessionState) -> TelemetryExport:
                 max=max(readings, default=None),
             )
         devices[key] = DeviceExport(label=device.label, series=series)
-    gaps = [f"{at / 1e9:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
+    gaps = [f"{at / NS_PER_S:.1f} s {gap.producer}: {gap.reason}" for at, gap in state.gaps]
     return TelemetryExport(devices=devices, gaps=gaps)

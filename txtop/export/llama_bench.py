@@ -16,6 +16,7 @@ from txtop.export.batches_only import select_batch_cells
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 # Fields of that format without a counterpart here.
 UNKNOWN_FIELDS = (
@@ -34,11 +35,11 @@ def to_llama_bench(state: SessionState, finals: FinalMetrics) -> bytes:
 
     Encoders have no tests.
     """
-    tests = [test for cell in select_batch_cells(state) for test in _tests(state, cell)]
+    tests = [test for cell in select_batch_cells(state) for test in _build_tests(state, cell)]
     return escape_json(msgspec.json.format(msgspec.json.encode(tests), indent=2)) + b"\n"
 
 
-def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
+def _build_tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     s, cell = state.samples, state.cell
     kept = [
         i
@@ -51,14 +52,14 @@ def _tests(session: SessionState, state: CellState) -> list[dict[str, Any]]:
     tests = []
     if prefill:
         tokens = [cell.sequence_length] * len(prefill)
-        tests.append(_test(session, state, cell.sequence_length, 0, prefill, tokens))
+        tests.append(_build_test(session, state, cell.sequence_length, 0, prefill, tokens))
     if decode:
         times_ns, steps = zip(*decode, strict=True)
-        tests.append(_test(session, state, 0, steps[0], list(times_ns), list(steps)))
+        tests.append(_build_test(session, state, 0, steps[0], list(times_ns), list(steps)))
     return tests
 
 
-def _test(
+def _build_test(
     session: SessionState,
     state: CellState,
     prompt: int,
@@ -67,8 +68,9 @@ def _test(
     tokens: list[int],
 ) -> dict[str, Any]:
     header, load, batch = session.header, state.load, state.cell.batch_size
-    rates = [batch * n / ns * 1e9 for n, ns in zip(tokens, samples_ns, strict=True)]
-    at = datetime.fromtimestamp(header.wall_s + state.started_at_ns / 1e9, UTC) if header else None
+    rates = [batch * n / ns * NS_PER_S for n, ns in zip(tokens, samples_ns, strict=True)]
+    started_s = state.started_at_ns / NS_PER_S
+    at = datetime.fromtimestamp(header.wall_s + started_s, UTC) if header else None
     on_gpu = load is not None and load.device != "cpu"
     return {
         **dict.fromkeys(UNKNOWN_FIELDS),

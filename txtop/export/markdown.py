@@ -18,16 +18,16 @@ def to_markdown(state: SessionState, finals: FinalMetrics) -> bytes:
 
     Cells that served requests get a second table and its footnotes.
     """
-    document = _table(table.list_columns(state), table.build_rows(state, finals))
+    document = _format_table(table.list_columns(state), table.build_rows(state, finals))
     if heading := serving_table.list_serving_columns(state):
-        document += "\n" + _table(heading, serving_table.build_serving_rows(state, finals))
+        document += "\n" + _format_table(heading, serving_table.build_serving_rows(state, finals))
         document += "".join(
             f"\n- {escape_markdown(line)}\n" for line in serving_table.build_footnotes(state)
         )
     return document.encode()
 
 
-def _table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
+def _format_table(heading: tuple[tuple[str, str], ...], rows: list[list[str]]) -> str:
     names = [name for name, _ in heading]
     rule = [":--" if side == "<" else "--:" for _, side in heading]
     lines = [names, rule, *([escape_markdown(text) for text in row] for row in rows)]

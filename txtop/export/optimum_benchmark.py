@@ -16,6 +16,7 @@ from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import compute_percentile
+from txtop.units import NS_PER_S
 
 
 def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
@@ -24,33 +25,35 @@ def to_optimum_benchmark(state: SessionState, finals: FinalMetrics) -> bytes:
     Peaks of memory are of the whole cell, so they are in `generate` or `forward` alone.
     """
     cells = {
-        c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _report(c)}
+        c.cell.id: {"config": msgspec.to_builtins(c.cell), "report": _build_report(c)}
         for c in select_batch_cells(state)
     }
     return escape_json(msgspec.json.format(msgspec.json.encode(cells), indent=2)) + b"\n"
 
 
-def _report(state: CellState) -> dict[str, Any]:
+def _build_report(state: CellState) -> dict[str, Any]:
     s, cell, kept = state.samples, state.cell, select_final_iterations(state)
-    report = {"load_model": _target([state.load.load_s] if state.load else [])}
-    whole = [s.e2e_ns[i] / 1e9 for i in kept]
+    report = {"load_model": _build_target([state.load.load_s] if state.load else [])}
+    whole = [s.e2e_ns[i] / NS_PER_S for i in kept]
     if state.family == "encoder":
-        return report | {"forward": _target(whole, cell.batch_size, "samples/s", _memory(state))}
+        return report | {
+            "forward": _build_target(whole, cell.batch_size, "samples/s", _build_memory(state))
+        }
     timed = [i for i in kept if s.ttft_ns[i] > 0 and not state.lag]
     steps = max((s.tokens[i] for i in kept), default=0)
-    prefill = [s.ttft_ns[i] / 1e9 for i in timed]
-    decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / 1e9 for i in timed if s.tokens[i] > 1]
-    gaps = [g / 1e9 for i in timed for g in s.gaps(i)[1:]]
+    prefill = [s.ttft_ns[i] / NS_PER_S for i in timed]
+    decode = [(s.e2e_ns[i] - s.ttft_ns[i]) / NS_PER_S for i in timed if s.tokens[i] > 1]
+    gaps = [g / NS_PER_S for i in timed for g in s.gaps(i)[1:]]
     batch = cell.batch_size
     return report | {
-        "prefill": _target(prefill, batch * cell.sequence_length, "tokens/s"),
-        "decode": _target(decode, batch * (steps - 1), "tokens/s"),
-        "per_token": _target(gaps, batch, "tokens/s"),
-        "generate": _target(whole, batch * steps, "tokens/s", _memory(state)),
+        "prefill": _build_target(prefill, batch * cell.sequence_length, "tokens/s"),
+        "decode": _build_target(decode, batch * (steps - 1), "tokens/s"),
+        "per_token": _build_target(gaps, batch, "tokens/s"),
+        "generate": _build_target(whole, batch * steps, "tokens/s", _build_memory(state)),
     }
 
 
-def _target(
+def _build_target(
     values: list[float], volume: int = 0, unit: str = "", memory: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Build a target as that tool computes it: spread over n, linear percentiles, no floors."""
@@ -75,7 +78,7 @@ def _target(
     return target
 
 
-def _memory(state: CellState) -> dict[str, Any] | None:
+def _build_memory(state: CellState) -> dict[str, Any] | None:
     peak = state.memory
     if peak is None:
         return None

@@ -35,17 +35,17 @@ def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     """
     durations = {cell: history.of(cell) for cell in plan.cells}
     counted = sum(duration is not None for duration in durations.values())
-    cell_seconds = [_cell_s(plan, duration) for duration in durations.values()]
+    cell_seconds = [_estimate_cell_s(plan, duration) for duration in durations.values()]
     rest_s, missing = _estimate_overhead(plan, history)
     if None in cell_seconds:
         return DurationEstimate(None, False, _format_unmeasured(plan, counted))
-    parts = [_basis(plan, counted)]
+    parts = [_format_basis(plan, counted)]
     parts += [f"{' and '.join(missing)} not counted"] if missing else []
     total_s = sum(s for s in cell_seconds if s is not None) + rest_s
     return DurationEstimate(total_s, counted < len(plan.cells), ", ".join(parts))
 
 
-def _cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
+def _estimate_cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
     """Estimate the seconds that the iterations of one cell take; None if unknown."""
     if plan.fixed_iterations is not None:
         count = 1 + plan.expected_warmup + plan.fixed_iterations
@@ -59,7 +59,7 @@ def _cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
 def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str]]:
     """Return the seconds of loading and comparing outputs, and which of them is not fully known."""
     loads = [history.load_s(group[0]) for group in plan.groups]
-    outputs = [history.position_s.get(cell.model) for cell in _to_compare(plan)]
+    outputs = [history.position_s.get(cell.model) for cell in _list_compared(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)
     compared_s = sum(_drop_unknown(outputs)) * plan.fidelity_positions
     return sum(_drop_unknown(loads)) + compared_s, missing
@@ -69,7 +69,7 @@ def _drop_unknown(values: Iterable[float | None]) -> Iterator[float]:
     return (value for value in values if value is not None)
 
 
-def _to_compare(plan: Plan) -> list[Cell]:
+def _list_compared(plan: Plan) -> list[Cell]:
     """Return one cell for each output that is compared with that of a reference."""
     if not plan.fidelity_positions:
         return []
@@ -78,7 +78,7 @@ def _to_compare(plan: Plan) -> list[Cell]:
     return list({(c.precision, due[c.id].id): c for c in cells}.values())
 
 
-def _basis(plan: Plan, counted: int) -> str:
+def _format_basis(plan: Plan, counted: int) -> str:
     if counted == len(plan.cells):
         return "as it was measured here before"
     budget = f"{plan.budget_s:g} s a cell"

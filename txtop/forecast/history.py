@@ -20,6 +20,7 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path, read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.units import NS_PER_S
 
 # Together about half a second of reading.
 MAX_SESSIONS = 20
@@ -116,7 +117,7 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
         return
     cells = [cell for cell in state.cells.values() if cell.over and cell.worker]
     for cell in cells:
-        spent_s = [ns / 1e9 for ns in cell.samples.e2e_ns]
+        spent_s = [ns / NS_PER_S for ns in cell.samples.e2e_ns]
         kept = cell.samples.kept()
         if cell.status != "ok" or not kept or cell.finished is None:
             continue
@@ -131,7 +132,7 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
         between_ns = state.clock_ns - sum(c.ended_at_ns - c.started_at_ns for c in cells)
         positions = len(state.fidelity) * state.plan.fidelity_positions
         for model in _find_compared(state):
-            history.position_s[model] = max(0, between_ns) / 1e9 / positions
+            history.position_s[model] = max(0, between_ns) / NS_PER_S / positions
 
 
 def _find_compared(state: SessionState) -> set[str]:

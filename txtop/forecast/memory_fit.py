@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from txtop.formatting import GIB
 from txtop.models import model_size
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
@@ -55,7 +56,10 @@ UNKNOWN_MEMORY = FreeMemory()
 Fit = Literal["fits", "tight", "will not fit", "unknown"]
 # A share of the free memory: weights and cache are not all that a cell needs.
 TIGHT_SHARE = 0.85
-# A process takes this beside its weights: libraries on the host, a context on a GPU.
+# Beside weights and cache a process takes its libraries, 0.38 to 0.48 GiB in the bundled sessions.
+PROCESS_BYTES = round(0.4 * GIB)
+# More than that for a second arm, which would end the first if it did not fit: it may also need a
+# context on a GPU, which nothing reports.
 OVERHEAD_BYTES = 3 << 28
 # Activations come on top of weights and KV cache.
 ACTIVATION_FACTOR = 1.2

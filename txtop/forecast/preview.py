@@ -19,9 +19,10 @@ from txtop.forecast.time_left import estimate_traffic_s
 from txtop.models import model_config
 from txtop.options.command_line import format_command
 from txtop.options.feasibility import classify
-from txtop.options.run import build_plan, expand_cells
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import EmptyOptionError, build_plan, expand_cells
 from txtop.plan.cell import Cell
+from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 
 Fate = Literal["refused", "left out", "planned"]
@@ -57,14 +58,14 @@ class MatrixPreview:
     command: str = ""
     time: DurationEstimate = UNKNOWN_DURATION
 
-    def counts(self, room: FreeMemory) -> dict[str, int]:
+    def counts(self, free_memory: FreeMemory) -> dict[str, int]:
         """Count the cells of each fate, and the planned ones of each fit."""
         counts: dict[str, int] = {}
         for cell in self.cells:
             fate = cell.fate
             counts[fate] = counts.get(fate, 0) + 1
             if fate == "planned":
-                fit = cell.fit(room.for_device(cell.cell.device)[0])
+                fit = cell.fit(free_memory.for_device(cell.cell.device)[0])
                 counts[fit] = counts.get(fit, 0) + 1
         return counts
 
@@ -75,6 +76,8 @@ def build_matrix_preview(
     """Preview the matrix of `options`; an error becomes the `error` of the preview."""
     try:
         cells = expand_cells(options)
+    except EmptyOptionError as error:
+        return MatrixPreview(error=_format_empty(error.option))
     except TxtopError as error:
         return MatrixPreview(error=str(error))
     judged = zip(cells, classify(cells), strict=True)
@@ -85,6 +88,13 @@ def build_matrix_preview(
     except TxtopError as error:
         return MatrixPreview(previews, error=str(error), command=command)
     return MatrixPreview(previews, plan, command=command, time=_estimate_duration(plan, history))
+
+
+def _format_empty(option: str) -> str:
+    """Format the error of an option without values for rows that have titles and no options."""
+    fields = {knob.flag: knob.field for knob in KNOBS}
+    noun = fields.get(option, option.removeprefix("--")).replace("_", " ")
+    return f"choose at least one {'number of ' if noun.endswith('s') else ''}{noun}"
 
 
 def _estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:

@@ -11,17 +11,13 @@ Family = Literal["causal", "encoder", "seq2seq"]
 
 
 class BuiltinModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A published architecture. `config` holds the arguments of its configuration class.
-
-    `max_positions` is None where positions are relative.
-    """
+    """A published architecture. `config` holds the arguments of its configuration class."""
 
     name: str
     hub_id: str
     model_type: str
     family: Family
     config: dict[str, Any]
-    max_positions: int | None
     parameters: int
 
 
@@ -30,7 +26,7 @@ def _gpt2(name: str, width: int, layers: int, heads: int, parameters: int) -> Bu
     config |= {"n_head": heads, "bos_token_id": 50256, "eos_token_id": 50256}
     return BuiltinModel(
         name=name, hub_id=f"openai-community/{name}", model_type="gpt2", family="causal",
-        config=config, max_positions=1024, parameters=parameters,
+        config=config, parameters=parameters,
     )  # fmt: skip
 
 
@@ -40,7 +36,7 @@ def _bert(hub_id: str, width: int, layers: int, heads: int, parameters: int) -> 
     config |= {"max_position_embeddings": 512}
     return BuiltinModel(
         name=hub_id.rpartition("/")[2], hub_id=hub_id, model_type="bert", family="encoder",
-        config=config, max_positions=512, parameters=parameters,
+        config=config, parameters=parameters,
     )  # fmt: skip
 
 
@@ -51,7 +47,7 @@ def _t5(
     config |= {"num_layers": layers, "num_decoder_layers": layers, "decoder_start_token_id": 0}
     return BuiltinModel(
         name=name, hub_id=f"google-t5/{name}", model_type="t5", family="seq2seq",
-        config=config, max_positions=None, parameters=parameters,
+        config=config, parameters=parameters,
     )  # fmt: skip
 
 
@@ -67,7 +63,7 @@ def _decoder(
     config |= {"tie_word_embeddings": True}
     return BuiltinModel(
         name=hub_id.rpartition("/")[2], hub_id=hub_id, model_type=model_type, family="causal",
-        config=config, max_positions=positions, parameters=parameters,
+        config=config, parameters=parameters,
     )  # fmt: skip
 
 

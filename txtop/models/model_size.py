@@ -45,24 +45,24 @@ def find_parameter_count(model: str) -> int | None:
     return builtin.parameters if builtin else None
 
 
-def _first_integer(config: Mapping[str, Any], *keys: str) -> int | None:
+def _find_first_integer(config: Mapping[str, Any], *keys: str) -> int | None:
     values = (config.get(key) for key in keys)
     return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def count_kv_values_per_token(config: Mapping[str, Any]) -> int | None:
     """Return 2 x layers x kv_heads x head_dim of the decoder, or None if one is not stated."""
-    layers = _first_integer(
+    layers = _find_first_integer(
         config, "num_decoder_layers", "num_hidden_layers", "n_layer", "num_layers"
     )
-    heads = _first_integer(
+    heads = _find_first_integer(
         config, "num_attention_heads", "n_head", "num_heads", "decoder_attention_heads"
     )
-    width = _first_integer(config, "hidden_size", "n_embd", "d_model")
+    width = _find_first_integer(config, "hidden_size", "n_embd", "d_model")
     if layers is None or heads is None or width is None:
         return None
-    head_dim = _first_integer(config, "head_dim", "d_kv") or width // heads
-    return 2 * layers * (_first_integer(config, "num_key_value_heads") or heads) * head_dim
+    head_dim = _find_first_integer(config, "head_dim", "d_kv") or width // heads
+    return 2 * layers * (_find_first_integer(config, "num_key_value_heads") or heads) * head_dim
 
 
 def predict_bytes(cell: Cell) -> int | None:

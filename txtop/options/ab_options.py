@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from txtop.options.groups import LONG, WHAT, WHERE
+from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import SECTIONS
 from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.plan import DEFAULT_MARGIN
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
@@ -24,7 +25,7 @@ def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
 
 
 if TYPE_CHECKING:
-    from txtop.options.ab import ABOptions
+    from txtop.options.ab_plan import ABOptions
 
     class SharedKnobOptions:
         """The knobs that all arms share, by field; `None` for one not given."""
@@ -48,29 +49,39 @@ else:
 class ABRuleOptions:
     """The rules of an A/B as typed: how long it runs and what it decides."""
 
-    margin: Annotated[str, Parameter(help="the difference that matters; 2% or 0.02")] = "2%"
+    margin: Annotated[str, Parameter(help="smallest difference that matters; 2% or 0.02")] = (
+        f"{DEFAULT_MARGIN:.0%}"
+    )
     budget: Annotated[
         float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
     ] = None
-    blocks: Annotated[int | None, Parameter(help="measure exactly so many blocks")] = None
-    warmup: Annotated[int | None, Parameter(help="this many iterations; default until steady")] = (
-        None
-    )
+    blocks: Annotated[int | None, Parameter(help="measure exactly this many blocks")] = None
+    warmup: Annotated[
+        int | None, Parameter(help="exactly this many iterations; default until steady")
+    ] = None
     timeout: Annotated[float | None, Parameter(help="time limit for loading an arm, s")] = None
-    cost_per_hour: Annotated[float | None, Parameter(group=WHERE, help="of this machine")] = None
-    seed: Annotated[int, Parameter(group=WHAT, help="of inputs, random weights and the order")] = 0
+    cost_per_hour: Annotated[
+        float | None,
+        Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
+    ] = None
+    seed: Annotated[
+        int, Parameter(group=WHAT, help="seed of inputs, weights and order of turns")
+    ] = 0
     fidelity_positions: Annotated[
         int | None,
-        Parameter(group=WHAT, help="compared to tell what a faster arm costs; 0: none"),
+        Parameter(
+            group=WHAT,
+            help="positions compared to judge a faster arm; default 2048, 0: no comparison",
+        ),
     ] = None
     allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
     trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
         False
     )
 
-    def checked(self) -> ABOptions:
+    def to_ab_options(self) -> ABOptions:
         """Return the rules with numbers for texts. Raises `UsageError`."""
-        from txtop.options.ab import ABOptions
+        from txtop.options.ab_plan import ABOptions
         from txtop.options.parsing import parse_percentage
         from txtop.plan.plan import Allowed
 

@@ -15,18 +15,17 @@ from typing import Any
 import msgspec
 
 from txtop.errors import UsageError
-from txtop.options import ab
+from txtop.options import ab_plan
 from txtop.options.parsing import format_numbers, parse_percentage
-from txtop.options.run import preset_defaults, usual
 from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
-from txtop.options.serving import expand_traffic
+from txtop.options.run_plan import get_default_values, get_preset_defaults
+from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, order_knobs
-from txtop.plan.plan import Plan
+from txtop.plan.plan import DEFAULT_MARGIN, Plan
 from txtop.plan.serving import Serving, Slo
 
 _NUMBERS = (*(knob.option for knob in KNOBS if knob.is_number), "concurrency")
-_REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
 # The model has a place of its own in each command.
 _KNOBS = order_knobs(without=("model",))
 _DEFAULT_PLAN = Plan(cells=())
@@ -55,15 +54,15 @@ def _build_arguments(options: RunOptions) -> list[str]:
 
 def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]]:
     """Yield name and value of each option that changes the plan."""
-    base = preset_defaults(options)
+    base = get_preset_defaults(options)
     positions = base.fidelity_positions
     standard: dict[str, object] = {"preset": None, "scale": "full"}
     for knob in KNOBS:
-        values = usual(base, knob)
+        values = get_default_values(base, knob)
         standard[knob.option] = (values or None) if knob.several else values[0]
     standard |= {
         "scenario": ["static"],
-        **dict.fromkeys(_REQUEST_OPTIONS),
+        **dict.fromkeys(REQUEST_OPTIONS),
         "iterations": base.iterations,
         "warmup": base.warmup,
         "budget": _DEFAULT_PLAN.budget_s if base.iterations is None else None,
@@ -154,7 +153,7 @@ def _format_traffic(cell: Cell, serving: Serving) -> list[str]:
     if (cell.scenario, serving) not in loads or cell.batch_size != 1:
         return []
     arguments = ["--scenario", cell.scenario]
-    for name in _REQUEST_OPTIONS:
+    for name in REQUEST_OPTIONS:
         if (value := given.get(name)) is not None:
             single = value[0] if isinstance(value, list) else value
             arguments += [f"--{name.replace('_', '-')}", _format_value(single)]
@@ -185,11 +184,11 @@ def _format_ab(plan: Plan) -> list[str]:
         return []
     for knob, value in shared.items():
         arguments += [f"--{knob.replace('_', '-')}", str(value)]
-    if plan.margin is not None and plan.margin != ab.DEFAULT_MARGIN:
+    if plan.margin is not None and plan.margin != DEFAULT_MARGIN:
         arguments += ["--margin", _format_percentage(plan.margin)]
     if plan.iterations is not None:
         arguments += ["--blocks", str(plan.iterations)]
-    elif plan.budget_s != ab.DEFAULT_BUDGET_S:
+    elif plan.budget_s != ab_plan.DEFAULT_BUDGET_S:
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
     arguments += _format_rules(plan)
     if model.startswith("-"):
@@ -227,7 +226,7 @@ def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
 def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> bool:
     """Return whether `arm` is read as `cell`: a model's name may hold a comma."""
     try:
-        knobs = ab.parse_arm("--a", arm)
+        knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
     return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from txtop.errors import UsageError
+from txtop.plan.serving import MAX_NUMBER
 
-MAX_NUMBER = 1_000_000
 MAX_NAME_CHARACTERS = 1_000
 MAX_BUDGET_S = 86_400
 MAX_TIMEOUT_S = 864_000
@@ -63,7 +63,7 @@ def check_seconds(option: str, value: float | None, most: float) -> None:
 def check_model_name(value: str) -> None:
     """Raise `UsageError` for a text that cannot be the name of a model on any machine."""
     if not value or not _is_encodable(value):
-        raise UsageError(f"{value!a} is no model name")
+        raise UsageError(f"{value!a} is not a valid model name")
     if len(value) > MAX_NAME_CHARACTERS:
         raise UsageError("a model name of over 1,000 characters")
 

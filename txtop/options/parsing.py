@@ -68,5 +68,7 @@ def parse_percentage(option: str, text: str) -> float:
     match = _SHARE.fullmatch(text.strip())
     share = float(match[1]) / (100 if match[2] else 1) if match else 1.0
     if share >= 1:
-        raise UsageError(f"{option}: {text[:40]!a} is no share under 100 %", "write 3% or 0.03")
+        raise UsageError(
+            f"{option}: {text[:40]!a} is not a percentage below 100 %", "write 3% or 0.03"
+        )
     return share

@@ -24,8 +24,8 @@ def read_plan_file(path: Path) -> RunOptions:
 
     Numbers may be ranges, as in `batch_sizes = "1-64*2"`; a rate may be a number or a text.
 
-    Raises `UsageError` for a file that cannot be read or is no TOML, and for a key or value that
-    `run` does not have.
+    Raises `UsageError` for a file that cannot be read or is not valid TOML, and for a key or value
+    that `run` does not have.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -47,7 +47,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
         return self.smoke or self if scale == "smoke" else self
 
 
-def _smoke(preset: Preset, **smaller: object) -> Preset:
+def _shrink(preset: Preset, **smaller: object) -> Preset:
     small = msgspec.structs.replace(
         preset, warmup=1, iterations=3, fidelity_positions=128, **smaller
     )
@@ -55,7 +55,7 @@ def _smoke(preset: Preset, **smaller: object) -> Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "quick": _smoke(
+    "quick": _shrink(
         Preset(
             title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
             precisions=("fp32", "bf16"),
@@ -66,7 +66,7 @@ PRESETS: dict[str, Preset] = {
         ),
         new_tokens=(8,),
     ),
-    "bert-seqlen": _smoke(
+    "bert-seqlen": _shrink(
         Preset(
             title="what length costs: bert-base-uncased, batch 32, 128 and 512 tokens",
             models=("bert-base-uncased",),
@@ -76,7 +76,7 @@ PRESETS: dict[str, Preset] = {
         models=(SMALL_BERT,),
         batch_sizes=(2,),
     ),
-    "gpt2-attention": _smoke(
+    "gpt2-attention": _shrink(
         Preset(
             title="gpt2-medium with eager attention and with the best fused kernel here",
             models=("gpt2-medium",),
@@ -86,7 +86,7 @@ PRESETS: dict[str, Preset] = {
         sequence_lengths=(32,),
         new_tokens=(8,),
     ),
-    "bert-int8-cpu": _smoke(
+    "bert-int8-cpu": _shrink(
         Preset(
             title="bert-base-uncased on a CPU in fp32 and int8",
             models=("bert-base-uncased",),
@@ -96,7 +96,7 @@ PRESETS: dict[str, Preset] = {
         ),
         models=(SMALL_BERT,),
     ),
-    "batch-tradeoff": _smoke(
+    "batch-tradeoff": _shrink(
         Preset(
             title="throughput against latency: bert-base-uncased, batch 1 to 64",
             models=("bert-base-uncased",),
@@ -105,7 +105,7 @@ PRESETS: dict[str, Preset] = {
         models=(SMALL_BERT,),
         sequence_lengths=(32,),
     ),
-    "precision": _smoke(
+    "precision": _shrink(
         Preset(
             title="gpt2 in fp32, fp16, bf16 and int8",
             precisions=("fp32", "fp16", "bf16", "int8"),
@@ -113,7 +113,7 @@ PRESETS: dict[str, Preset] = {
         sequence_lengths=(8,),
         new_tokens=(4,),
     ),
-    "families": _smoke(
+    "families": _shrink(
         Preset(
             title="GPT-2, BERT and T5 in small, base and large",
             models=(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from txtop.options.groups import LONG, SERVING, WHAT, WHERE
+from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob
@@ -66,12 +66,12 @@ class ServingOptions:
         Sequence[Scenario] | None,
         Parameter(
             group=SERVING,
-            help="static: full batches; the others serve requests that come; default static",
+            help="static: full batches; the others serve requests; default static",
         ),
     ] = None
     rate: Annotated[
         Sequence[str] | None,
-        Parameter(group=SERVING, help="requests a second (Poisson); sweep: to past saturation"),
+        Parameter(group=SERVING, help="requests per second (Poisson); sweep: to past saturation"),
     ] = None
     concurrency: Annotated[
         Sequence[int] | None,
@@ -83,20 +83,20 @@ class ServingOptions:
         ),
     ] = None
     requests: Annotated[
-        int | None, Parameter(group=SERVING, help="of each serving cell; default 150")
+        int | None, Parameter(group=SERVING, help="requests per serving cell; default 150")
     ] = None
     max_batch: Annotated[
-        int | None, Parameter(group=SERVING, help="requests that are served at once; default 8")
+        int | None, Parameter(group=SERVING, help="requests served at once; default 8")
     ] = None
     max_wait_ms: Annotated[
         float | None,
-        Parameter(group=SERVING, help="dynamic: a batch waits so long for more; default 20"),
+        Parameter(group=SERVING, help="dynamic: how long a batch waits for more, ms; default 20"),
     ] = None
     lengths: Annotated[
         str | None,
         Parameter(
             group=SERVING,
-            help="of requests: fixed, uniform, lognormal, or a file of prompt,new a line",
+            help="lengths: fixed, uniform, lognormal, or a file of lines prompt,new",
         ),
     ] = None
     slo: Annotated[
@@ -113,7 +113,7 @@ class CommonOptions:
         None
     )
     warmup: Annotated[
-        int | None, Parameter(group=LONG, help="this many iterations; default until steady")
+        int | None, Parameter(group=LONG, help="exactly this many iterations; default until steady")
     ] = None
     budget_s: Annotated[
         float | None,
@@ -129,15 +129,16 @@ class CommonOptions:
     ] = None
     cost_per_hour: Annotated[
         float | None,
-        Parameter(group=WHERE, help="of this machine: adds the cost of a million tokens"),
+        Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),
     ] = None
     seed: Annotated[
-        int | None, Parameter(group=WHAT, help="of inputs and random weights; default 0")
+        int | None, Parameter(group=WHAT, help="seed of inputs, weights and traffic; default 0")
     ] = None
     fidelity_positions: Annotated[
         int | None,
         Parameter(
-            group=WHAT, help="compared to tell what a precision costs; default 2048, 0: none"
+            group=WHAT,
+            help="positions compared to judge a precision; default 2048, 0: no comparison",
         ),
     ] = None
     preset: Annotated[

@@ -11,13 +11,13 @@ import msgspec
 from txtop.errors import UsageError, did_you_mean
 from txtop.options.run_options import ServingOptions
 from txtop.plan.matrix import TrafficPattern
-from txtop.plan.serving import MAX_MS, MAX_PAIRS, Scenario, Serving, Slo
+from txtop.plan.serving import MAX_MS, MAX_NUMBER, MAX_PAIRS, Scenario, Serving, Slo
 
 # Of the measured capacity: the queue grows near 1.0 and without end above it.
 SWEEP_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
 LENGTH_KINDS = ("fixed", "uniform", "lognormal")
 _DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
-_REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
+REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
 # msgspec ends a message with the field that is wrong.
 _PLACE = re.compile(r" - at `\$\.(\w+)`$")
 
@@ -30,7 +30,7 @@ def expand_traffic(options: ServingOptions) -> list[TrafficPattern]:
     """
     scenarios: list[Scenario] = list(dict.fromkeys(options.scenario or [])) or ["static"]
     if all(name == "static" for name in scenarios):
-        for name in _REQUEST_OPTIONS:
+        for name in REQUEST_OPTIONS:
             if getattr(options, name) is not None:
                 raise UsageError(
                     f"--{name.replace('_', '-')} is for requests, and static measures full batches",
@@ -88,7 +88,7 @@ def _parse_rate(text: str) -> float:
         rate = 0.0
     if not 0 < rate <= 1e6:
         raise UsageError(
-            f"--rate {text[:40]!a} is no number of requests a second",
+            f"--rate {text[:40]!a} is not a number of requests per second",
             did_you_mean(text, ["sweep"], "a number above 0, or sweep"),
         )
     return rate
@@ -104,11 +104,11 @@ def _parse_lengths(text: str) -> dict[str, object]:
         is_file = False
     if not is_file:
         raise UsageError(
-            f"--lengths {text[:80]!a} is no distribution and no file",
+            f"--lengths {text[:80]!a} is neither a distribution nor a file",
             did_you_mean(
                 text,
                 list(LENGTH_KINDS),
-                f"{', '.join(LENGTH_KINDS)}, or a file of prompt,new a line",
+                f"{', '.join(LENGTH_KINDS)}, or a file of lines prompt,new",
             ),
         )
     return {"lengths": "pairs", "pairs": _read_pairs(path)}
@@ -137,7 +137,7 @@ def _read_pairs(path: Path) -> list[tuple[int, int]]:
 
 
 def _is_length(text: str) -> bool:
-    return text.isdecimal() and len(text) <= 7 and 0 < int(text) <= 1_000_000
+    return text.isdecimal() and len(text) <= 7 and 0 < int(text) <= MAX_NUMBER
 
 
 def parse_slo(text: str) -> Slo:

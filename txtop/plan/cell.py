@@ -5,7 +5,7 @@ Every layer reads it, so it imports nothing of txtop but the description of serv
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -32,17 +32,15 @@ Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
-
-PRECISIONS: tuple[str, ...] = get_args(Precision)
-ATTENTIONS: tuple[str, ...] = get_args(Attention)
-COMPILES: tuple[str, ...] = get_args(Compile)
-CACHES: tuple[str, ...] = get_args(Cache)
-
-
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
 _OF_A_CALL = ("id", "scenario", "serving", *_OF_A_GRAPH)
+
+
+def shorten_model_name(model: str) -> str:
+    """Return the last part of a path or of a Hub name."""
+    return model.rstrip("/").rpartition("/")[2] or model
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +84,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def model_name(self) -> str:
         """Return the last part of a path or of a Hub name."""
-        return self.model.rstrip("/").rpartition("/")[2] or self.model
+        return shorten_model_name(self.model)
 
     @property
     def slots(self) -> int:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.plan.cell import Cell
+from txtop.plan.cell import Cell, shorten_model_name
 
 Section = Literal["What to measure", "Where"]
 
@@ -113,11 +113,6 @@ class Knob:
 _HINTS = get_type_hints(Cell)
 
 
-def base_name(model: str) -> str:
-    """Return the last part of a path or of a Hub name."""
-    return model.rstrip("/").rpartition("/")[2] or model
-
-
 def _threads(count: int) -> str:
     return format_count(count, "thread")
 
@@ -131,8 +126,8 @@ KNOBS = (
         heading="model",
         help="built-in names, local paths, .gguf files, Hub names",
         hint="built in; + types a path or a Hub name",
-        label=base_name,
-        note=base_name,
+        label=shorten_model_name,
+        note=shorten_model_name,
         quiet=False,
     ),
     Knob(
@@ -178,8 +173,8 @@ KNOBS = (
         live=("len", 5),
         ahead=("length", 7),
         row="length",
-        help="prompt tokens; T5: of the encoder; default 128",
-        hint="tokens of the prompt; T5: of the encoder",
+        help="prompt tokens; T5: tokens of the encoder; default 128",
+        hint="prompt tokens; T5: tokens of the encoder",
         label="{} tokens".format,
         note="length {}".format,
         offers=(32, 128, 256, 512, 1024, 2048),
@@ -215,8 +210,8 @@ KNOBS = (
         heading="threads",
         live=("thr", 5),
         ahead=("threads", 8),
-        help="of the model on a CPU; default all cores but one",
-        hint="of the model on a CPU; auto: all cores but one",
+        help="threads of the model on a CPU; default all cores but one",
+        hint="threads of the model on a CPU; auto: all cores but one",
         section="Where",
         label=_threads,
         default_label="usual threads",

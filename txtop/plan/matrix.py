@@ -33,7 +33,7 @@ def expand_matrix(
     keeps its default. The model varies slowest, so that cells that share weights are neighbours.
     Batch sizes apply to full batches alone: requests of a server arrive one by one.
 
-    Raises `TypeError` for a name that is no knob's option.
+    Raises `TypeError` for a name that is not a knob's option.
     """
     knobs = {knob.option: knob for knob in KNOBS}
     if unknown := sorted(values.keys() - knobs.keys()):

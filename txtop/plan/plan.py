@@ -9,9 +9,11 @@ import msgspec
 from msgspec import Meta
 
 from txtop.plan.cell import Cell, Count
-from txtop.plan.serving import Positive
+from txtop.plan.serving import MAX_NUMBER, Positive
 
 MIN_GATE_ITERATIONS = 20
+DEFAULT_MARGIN = 0.02
+"""The smallest difference in speed that matters, as a share of 1."""
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     cost_per_hour: Annotated[float, Meta(gt=0, le=1e9)] | None = None
     allowed: Allowed = Allowed()
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
-    fidelity_positions: Annotated[int, Meta(ge=0, le=1_000_000)] = 2048
+    fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
 
     @property
     def fixed_iterations(self) -> int | None:

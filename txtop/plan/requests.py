@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
+from txtop.units import NS_PER_S
 
 # Of the logarithm of a length; docs/serving.md names both numbers.
 SIGMA = 0.6
@@ -86,5 +87,5 @@ def draw_arrivals_ns(rate: float, seed: int, count: int) -> list[int]:
     at, arrivals = 0.0, []
     for _ in range(count):
         at += random_.expovariate(1.0)
-        arrivals.append(round(at / rate * 1e9))
+        arrivals.append(round(at / rate * NS_PER_S))
     return arrivals

@@ -11,8 +11,9 @@ Scenario = Literal["static", "single", "dynamic", "continuous"]
 SCENARIOS: tuple[str, ...] = get_args(Scenario)
 LengthKind = Literal["fixed", "uniform", "lognormal", "pairs"]
 MAX_MS = 1e9
+MAX_NUMBER = 1_000_000
 Ms = Annotated[float, Meta(gt=0, le=MAX_MS)]
-Positive = Annotated[int, Meta(ge=1, le=1_000_000)]
+Positive = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 MAX_PAIRS = 10_000
 
 

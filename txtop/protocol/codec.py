@@ -8,15 +8,6 @@ from __future__ import annotations
 import msgspec
 
 from txtop.protocol.events import AnyEvent
-from txtop.protocol.events.base import Role as Role
-from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
-from txtop.protocol.events.loading import Geometry as Geometry
-from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
-from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
-from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.serving import ServerStatus as ServerStatus
 from txtop.sanitise import escape_json
 
 MAX_LINE_BYTES = 1 << 20
@@ -27,7 +18,7 @@ class BadLine(ValueError):
 
 
 class _Peek(msgspec.Struct):
-    """The tag of a line that is no event of this version."""
+    """The tag of a line that is not an event of this version."""
 
     kind: str
 

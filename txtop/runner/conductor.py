@@ -131,7 +131,7 @@ class Conductor:
         self._client.inbox.put((child, event))
 
     def _on_malformed(self, child: ChildProcess, reason: str) -> None:
-        self.recorder.warn(f"{child.name} said what is no event: {reason}")
+        self.recorder.warn(f"{child.name} sent an invalid event: {reason}")
 
     # The run
 

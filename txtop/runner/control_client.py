@@ -43,7 +43,7 @@ class ControlClient:
 
     def send(self, action: str, label: str = "") -> bool:
         """Ask for pause, resume, skip, stop or a marker. Return whether the runner accepted it."""
-        who = f"process {os.getpid()}"
+        who = f"pid {os.getpid()}"
         try:
             request = msgspec.convert({"do": action, "who": who, "label": label}, ControlRequest)
         except msgspec.ValidationError:

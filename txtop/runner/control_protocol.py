@@ -60,7 +60,7 @@ def decode_request(line: bytes) -> ControlRequest:
     """Decode a request.
 
     Raises:
-        msgspec.DecodeError, RecursionError, UnicodeDecodeError: the line is no request.
+        msgspec.DecodeError, RecursionError, UnicodeDecodeError: the line is not a request.
     """
     return _requests.decode(line)
 

@@ -29,5 +29,5 @@ class Deadline:
         if self._timeout_s is not None and now_s - self._started_s > self._timeout_s:
             return f"longer than --timeout {self._timeout_s:g} s"
         if now_s - self._last_output_s > SILENCE_S:
-            return f"no sign of life for {SILENCE_S:g} s"
+            return f"no output for {SILENCE_S:g} s"
         return ""

@@ -17,7 +17,6 @@ from txtop.sanitise import sanitise
 from txtop.system import cpu
 from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
-POWERCAP = Path("/sys/class/powercap")
 MATRIX_FEATURES = (
     "avx2",
     "avx512f",
@@ -71,7 +70,7 @@ def read_boot_id() -> str:
         return "unknown"
 
 
-def has_package_power(root: Path = POWERCAP) -> bool:
+def has_package_power(root: Path = cpu.POWERCAP) -> bool:
     """Check that the CPU package's energy counter may be read."""
     return os.access(root / "intel-rapl:0/energy_uj", os.R_OK)
 

@@ -13,6 +13,7 @@ from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
+from txtop.state.cell import FAILED_STATUSES
 
 GRACE_S = 1.0
 
@@ -62,7 +63,7 @@ class MatrixRun:
         for other in others:
             if first.rejected is not None:
                 self._client.reject(other, first.rejected.reason, first.rejected.hint)
-            elif first.finished is not None and first.status in ("oom", "failed", "timeout"):
+            elif first.finished is not None and first.status in FAILED_STATUSES:
                 reason = f"the same weights as {labels.format_short_label(cell)}: {first.reason}"
                 finished = first.finished
                 self._client.finish(other, finished.status, reason=reason, phase=finished.phase)

@@ -108,7 +108,7 @@ class SamplerSupervisor:
         stalled = self._clock() - self._silent_from_s > STALLED_S
         if stalled and not self._stalled:
             self._record_gap(
-                f"telemetry stalled: the sampler has said nothing for {STALLED_S:.0f} s"
+                f"telemetry stalled: the sampler has been silent for {STALLED_S:.0f} s"
             )
         if self._stalled and not stalled:
             text = "the sampler answers again"

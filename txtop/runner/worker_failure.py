@@ -39,7 +39,7 @@ def build_death_event(
 ) -> CellFinished:
     """Build the event that ends the cell of a dead worker, "oom" or "failed"."""
     code, reason, out_of_memory = diagnose_death(worker)
-    hint = "the run goes on with a fresh worker; its last lines are in the session"
+    hint = "the run continues with a fresh worker; its last lines are in the session"
     if out_of_memory:
         hint = "a smaller batch, a lower precision, or a higher limit"
     return events.CellFinished(

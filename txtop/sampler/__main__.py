@@ -9,7 +9,7 @@ from types import FrameType
 
 import msgspec
 
-from txtop.protocol.capabilities import ProbeReply
+from txtop.protocol.probe_reply import ProbeReply
 from txtop.sampler.probe import probe
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
 from txtop.sampler.sampler import Sampler

@@ -24,39 +24,41 @@ def is_installed() -> bool:
     return find_spec("amdsmi") is not None
 
 
-def _number(value: object) -> float | None:
+def _read_number(value: object) -> float | None:
     """Return `value` as a float, or `None`: amdsmi returns "N/A" for what it cannot read."""
     return float(value) if isinstance(value, int | float) else None
 
 
-def _utilization(smi: Any, gpu: Any) -> FieldValues:
-    return {"utilization": _number(smi.amdsmi_get_gpu_activity(gpu)["gfx_activity"])}
+def _read_utilization(smi: Any, gpu: Any) -> FieldValues:
+    return {"utilization": _read_number(smi.amdsmi_get_gpu_activity(gpu)["gfx_activity"])}
 
 
-def _memory(smi: Any, gpu: Any) -> FieldValues:
+def _read_memory(smi: Any, gpu: Any) -> FieldValues:
     vram = smi.AmdSmiMemoryType.VRAM
     return {
-        "memory_used_bytes": _number(smi.amdsmi_get_gpu_memory_usage(gpu, vram)),
-        "memory_total_bytes": _number(smi.amdsmi_get_gpu_memory_total(gpu, vram)),
+        "memory_used_bytes": _read_number(smi.amdsmi_get_gpu_memory_usage(gpu, vram)),
+        "memory_total_bytes": _read_number(smi.amdsmi_get_gpu_memory_total(gpu, vram)),
     }
 
 
-def _power(smi: Any, gpu: Any) -> FieldValues:
+def _read_power(smi: Any, gpu: Any) -> FieldValues:
     power = smi.amdsmi_get_power_info(gpu)
-    now = _number(power.get("current_socket_power"))
-    return {"power_w": _number(power.get("average_socket_power")) if now is None else now}
+    now = _read_number(power.get("current_socket_power"))
+    return {"power_w": _read_number(power.get("average_socket_power")) if now is None else now}
 
 
-def _temperature(smi: Any, gpu: Any) -> FieldValues:
+def _read_temperature(smi: Any, gpu: Any) -> FieldValues:
     sensor, now = smi.AmdSmiTemperatureType.HOTSPOT, smi.AmdSmiTemperatureMetric.CURRENT
-    return {"temperature_c": _number(smi.amdsmi_get_temp_metric(gpu, sensor, now))}
+    return {"temperature_c": _read_number(smi.amdsmi_get_temp_metric(gpu, sensor, now))}
 
 
-def _clock(smi: Any, gpu: Any) -> FieldValues:
-    return {"sm_clock_mhz": _number(smi.amdsmi_get_clock_info(gpu, smi.AmdSmiClkType.GFX)["clk"])}
+def _read_clock(smi: Any, gpu: Any) -> FieldValues:
+    return {
+        "sm_clock_mhz": _read_number(smi.amdsmi_get_clock_info(gpu, smi.AmdSmiClkType.GFX)["clk"])
+    }
 
 
-def _energy(smi: Any, gpu: Any) -> FieldValues:
+def _read_energy(smi: Any, gpu: Any) -> FieldValues:
     counter = smi.amdsmi_get_energy_count(gpu)
     count, resolution_uj = counter.get("energy_accumulator"), counter.get("counter_resolution")
     if count is None or resolution_uj is None:
@@ -64,7 +66,14 @@ def _energy(smi: Any, gpu: Any) -> FieldValues:
     return {"energy_j": count * resolution_uj / 1e6}
 
 
-AMD_READERS: tuple[AmdReader, ...] = (_utilization, _memory, _power, _temperature, _clock, _energy)
+AMD_READERS: tuple[AmdReader, ...] = (
+    _read_utilization,
+    _read_memory,
+    _read_power,
+    _read_temperature,
+    _read_clock,
+    _read_energy,
+)
 
 
 class AmdGpus:
@@ -94,7 +103,7 @@ class AmdGpus:
         for uuid in self.rates.find_due(self.devices):
             gpu, label = self.devices[uuid]
             t_ns = time.monotonic_ns()
-            values = self._values(gpu)
+            values = self._read_values(gpu)
             if any(value is not None for value in values.values()):
                 self._silent.discard(uuid)
                 events.append(Telemetry(t_ns=t_ns, device=uuid, label=label, values=values))
@@ -103,7 +112,7 @@ class AmdGpus:
                 events.append(Gap(t_ns=t_ns, producer=uuid, reason=f"{label} stopped answering"))
         return events
 
-    def _values(self, gpu: Any) -> FieldValues:
+    def _read_values(self, gpu: Any) -> FieldValues:
         values: FieldValues = {}
         for read in AMD_READERS:
             try:

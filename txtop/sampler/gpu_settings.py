@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txtop.protocol.capabilities import Capability
+from txtop.protocol.probe_reply import Capability
 from txtop.sampler.nvidia_fields import FieldValues
 from txtop.system.throttle import APPLICATION_CLOCKS
 

@@ -38,11 +38,11 @@ def drop_out_of_bounds(name: str, value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) and low <= value <= high else None
 
 
-def _utilization(nvml: Any, handle: Any) -> FieldValues:
+def _read_utilization(nvml: Any, handle: Any) -> FieldValues:
     return {"utilization": nvml.nvmlDeviceGetUtilizationRates(handle).gpu}
 
 
-def _memory(nvml: Any, handle: Any) -> FieldValues:
+def _read_memory(nvml: Any, handle: Any) -> FieldValues:
     memory = nvml.nvmlDeviceGetMemoryInfo(handle)
     sane = memory.used <= memory.total
     return {
@@ -88,63 +88,63 @@ def _read_instant_power(nvml: Any, handle: Any) -> float:
     return milliwatts / 1000
 
 
-def _power_limit(nvml: Any, handle: Any) -> FieldValues:
+def _read_power_limit(nvml: Any, handle: Any) -> FieldValues:
     return {"power_limit_w": nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000}
 
 
-def _energy(nvml: Any, handle: Any) -> FieldValues:
+def _read_energy(nvml: Any, handle: Any) -> FieldValues:
     return {"energy_j": nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000}
 
 
-def _temperature(nvml: Any, handle: Any) -> FieldValues:
+def _read_temperature(nvml: Any, handle: Any) -> FieldValues:
     return {"temperature_c": nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)}
 
 
-def _clock(nvml: Any, handle: Any) -> FieldValues:
+def _read_clock(nvml: Any, handle: Any) -> FieldValues:
     return {"sm_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_SM)}
 
 
-def _max_clock(nvml: Any, handle: Any) -> FieldValues:
+def _read_max_clock(nvml: Any, handle: Any) -> FieldValues:
     return {"max_sm_clock_mhz": nvml.nvmlDeviceGetMaxClockInfo(handle, nvml.NVML_CLOCK_SM)}
 
 
-def _memory_clock(nvml: Any, handle: Any) -> FieldValues:
+def _read_memory_clock(nvml: Any, handle: Any) -> FieldValues:
     return {"memory_clock_mhz": nvml.nvmlDeviceGetClockInfo(handle, nvml.NVML_CLOCK_MEM)}
 
 
-def _throttle(nvml: Any, handle: Any) -> FieldValues:
+def _read_throttle(nvml: Any, handle: Any) -> FieldValues:
     return {"throttle_reasons": nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)}
 
 
 # NVML returns KB/s; it writes MiB where it means 2**20, so KB is 1000.
-def _pcie_rx(nvml: Any, handle: Any) -> FieldValues:
+def _read_pcie_rx(nvml: Any, handle: Any) -> FieldValues:
     kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_RX_BYTES)
     return {"pcie_rx_bytes_per_s": kilobytes * 1000}
 
 
-def _pcie_tx(nvml: Any, handle: Any) -> FieldValues:
+def _read_pcie_tx(nvml: Any, handle: Any) -> FieldValues:
     kilobytes = nvml.nvmlDeviceGetPcieThroughput(handle, nvml.NVML_PCIE_UTIL_TX_BYTES)
     return {"pcie_tx_bytes_per_s": kilobytes * 1000}
 
 
 FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
-    _utilization: ("utilization",),
-    _memory: ("memory_used_bytes", "memory_total_bytes"),
-    _power_limit: ("power_limit_w",),
-    _energy: ("energy_j",),
-    _temperature: ("temperature_c",),
-    _clock: ("sm_clock_mhz",),
-    _memory_clock: ("memory_clock_mhz",),
-    _throttle: ("throttle_reasons",),
+    _read_utilization: ("utilization",),
+    _read_memory: ("memory_used_bytes", "memory_total_bytes"),
+    _read_power_limit: ("power_limit_w",),
+    _read_energy: ("energy_j",),
+    _read_temperature: ("temperature_c",),
+    _read_clock: ("sm_clock_mhz",),
+    _read_memory_clock: ("memory_clock_mhz",),
+    _read_throttle: ("throttle_reasons",),
 }
 
 # At most once a second.
 SLOW_FIELDS: dict[FieldReader, tuple[str, ...]] = {
-    _max_clock: ("max_sm_clock_mhz",),
+    _read_max_clock: ("max_sm_clock_mhz",),
 }
 
 # Only of a device in use: the call for a counter takes the 20 ms that it measures over.
 PCIE_FIELDS: dict[FieldReader, tuple[str, ...]] = {
-    _pcie_rx: ("pcie_rx_bytes_per_s",),
-    _pcie_tx: ("pcie_tx_bytes_per_s",),
+    _read_pcie_rx: ("pcie_rx_bytes_per_s",),
+    _read_pcie_tx: ("pcie_tx_bytes_per_s",),
 }

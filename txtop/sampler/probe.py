@@ -10,10 +10,10 @@ from typing import Any
 
 import psutil
 
-from txtop.formatting import format_share
-from txtop.protocol.capabilities import Capability
+from txtop.formatting import format_gib, format_share
 from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
+from txtop.protocol.probe_reply import Capability
 from txtop.sampler import nvml_import, rapl
 from txtop.sampler.gpu_settings import describe_settings
 from txtop.sampler.host import Host, read_label
@@ -36,26 +36,26 @@ def probe() -> list[Capability]:
     host = _measure_host_cost()
     gpus = nvml.wait()
     cost = _describe_cost(host, nvml.cost)
-    return [_processor(), _memory(), _package_power(), *gpus, cost]
+    return [_probe_processor(), _probe_memory(), _probe_package_power(), *gpus, cost]
 
 
-def _processor() -> Capability:
+def _probe_processor() -> Capability:
     physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
     return Capability("cpu", "ok", f"{read_label()}, {physical} cores, {logical} threads")
 
 
-def _memory() -> Capability:
+def _probe_memory() -> Capability:
     total = psutil.virtual_memory().total
     limit = choose_effective_limit(read_memory_limit(), total)
     if limit is None:
-        return Capability("memory", "ok", f"{_gib(total)}, no container limit")
-    detail = f"{_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_gib(total)}"
+        return Capability("memory", "ok", f"{_format_gib(total)}, no container limit")
+    detail = f"{_format_gib(limit.limit_bytes)} by cgroup v{limit.version}, of {_format_gib(total)}"
     if limit.used_bytes() is None:
         return Capability("memory", "broken", f"{detail}; its use cannot be read")
     return Capability("memory", "ok", detail)
 
 
-def _package_power() -> Capability:
+def _probe_package_power() -> Capability:
     counters = rapl.find_counters()
     if not counters:
         return Capability(
@@ -106,7 +106,7 @@ def _measure_share(read: Callable[[int], None]) -> float:
 def _describe_cost(host: float, gpus: float | None) -> Capability:
     also = "" if gpus is None else f", the GPUs {format_share(gpus, 1)}"
     detail = (
-        f"the host costs {format_share(host, 1)} of a core{also} at {RATE_HZ} readings a second"
+        f"the host costs {format_share(host, 1)} of a core{also} at {RATE_HZ} readings per second"
     )
     return Capability("telemetry", "ok", detail)
 
@@ -167,5 +167,5 @@ def _describe_gpus(library: Any, gpus: NvidiaGpus) -> list[Capability]:
     return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]
 
 
-def _gib(count: float) -> str:
-    return f"{count / 2**30:.1f} GiB"
+def _format_gib(count: float) -> str:
+    return f"{format_gib(count)} GiB"

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path("/sys/class/powercap")
+from txtop.system.cpu import POWERCAP
+
 MAX_WATTS = 10_000.0
 """A higher value is an error of the counter."""
 
@@ -23,7 +24,7 @@ class _Package:
     last: int
 
 
-def find_counters(root: Path = ROOT) -> list[Path]:
+def find_counters(root: Path = POWERCAP) -> list[Path]:
     """Return the counters of the packages, readable or not.
 
     Sub-domains and `psys` are left out: they would count energy twice.
@@ -44,7 +45,7 @@ def find_counters(root: Path = ROOT) -> list[Path]:
 class Rapl:
     """The power of all CPU packages together, averaged between two calls of `watts`."""
 
-    def __init__(self, root: Path = ROOT, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, root: Path = POWERCAP, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._packages = [
             p for path in find_counters(root) if (p := _open_package(path)) is not None

@@ -149,8 +149,8 @@ class Sampler:
             return
         try:
             if verb != "watch":
-                orders = "watch label=pid, or use with a device"
-                raise NotAProcess(f"not an order: {sanitise(line, 60)!r}, wanted {orders}")
+                commands = "watch label=pid, or use with a device"
+                raise NotAProcess(f"not a command: {sanitise(line, 60)!r}, wanted {commands}")
             self._watched.add(rest)
             self._costs_due = 0.0
         except NotAProcess as error:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from txtop.errors import RunError
-from txtop.options import ab
+from txtop.options import ab_plan
 from txtop.plan.plan import Plan
 from txtop.runner.control_client import ControlClient
-from txtop.runner.launch import LaunchedRun, read_last_log_line, start_run
+from txtop.runner.spawn import LaunchedRun, read_last_log_line, start_run
 from txtop.selftest.overhead import (
     MODEL,
     MODEL_DESCRIPTION,
@@ -107,8 +107,8 @@ def _build_plan(model: Path, seed: int) -> Plan:
         "sequence_length": SEQUENCE_LENGTH,
         "new_tokens": NEW_TOKENS,
     }
-    rules = ab.ABOptions(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
-    return ab.build_ab_plan(str(model), ({}, {}), shared, rules)
+    rules = ab_plan.ABOptions(budget_s=BUDGET_S, seed=seed, fidelity_positions=0)
+    return ab_plan.build_ab_plan(str(model), ({}, {}), shared, rules)
 
 
 def _follow_to_end(launched: LaunchedRun) -> ABTest:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.screen_arm import ScreenArm
 from txtop.selftest.verdict import OverheadResult
@@ -54,7 +54,7 @@ def run(
         RunError: an arm does not start, or dies.
     """
     say(f"{MODEL_DESCRIPTION}, {THREADS} thread, {NEW_TOKENS} tokens a call")
-    say(f"both processes start anew {min_pairs} to {max_pairs} times, half a minute each")
+    say(f"both processes are restarted {min_pairs} to {max_pairs} times, half a minute each")
     warning = build_core_warning(THREADS, len(os.sched_getaffinity(0)))
     if warning:
         say(warning)

@@ -120,11 +120,7 @@ def list_recent(limit: int | None = None, folder: Path | None = None) -> list[Ca
         if (entry := read_entry(p))
     ]
     own.sort(key=lambda f: -f.wall_s)
-    shipped = [
-        entry
-        for p in list_session_paths(resources.find_directory("sessions"))
-        if (entry := read_entry(p, True))
-    ]
+    shipped = [entry for p in list_bundled() if (entry := read_entry(p, True))]
     return (own + shipped)[:limit]
 
 
@@ -153,8 +149,7 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
 
     Raises `SessionError`.
     """
-    places = [folder or get_sessions_dir(), resources.find_directory("sessions")]
-    paths = [p for place in places for p in list_session_paths(place)]
+    paths = [*list_session_paths(folder or get_sessions_dir()), *list_bundled()]
     for path in paths:
         if get_session_id(path) == name:
             return path

@@ -8,12 +8,11 @@ from bisect import bisect_right
 from collections import deque
 from pathlib import Path
 
-from txtop.errors import SessionError
 from txtop.plan import labels
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.session.alignment import align_sessions, compute_common_ns, split_position
-from txtop.session.reader import LogPosition, LogReader, ReadProblems
+from txtop.session.reader import LogPosition, LogReader, ReadProblems, build_empty_error
 from txtop.session.transport import IDLE_NS, SPEEDS, Transport
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
@@ -114,9 +113,7 @@ class Player(Transport):
             if reader.at_end:
                 break
         if whole.header is None:
-            raise SessionError(
-                f"{reader.path} is empty", "the run ended before it wrote its header"
-            )
+            raise build_empty_error(reader.path)
 
     def _restore(self, i: int) -> None:
         _, place, picture = self._pictures[i]

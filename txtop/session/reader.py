@@ -156,7 +156,7 @@ class LogReader:
         self._bytes += len(chunk)
         self.at_end = not chunk
         if self.path.suffix == ".gz" and self._bytes > MAX_UNPACKED_BYTES:
-            raise SessionError(f"{self.path.name} unpacks to over 1 GiB", "it is no session")
+            raise SessionError(f"{self.path.name} unpacks to over 1 GiB", "it is not a session")
         return chunk
 
     def _events(self, chunk: bytes) -> Iterator[AnyEvent]:
@@ -202,7 +202,7 @@ class LogReader:
         except BadLine as error:
             if self._line == 1:
                 raise SessionError(
-                    f"{self.path} is no txtop session", f"its first line: {error}"
+                    f"{self.path} is not a txtop session", f"its first line: {error}"
                 ) from None
             self.problems.reject(self._line, str(error))
             if self.problems.rejected_count > MAX_REJECTED:
@@ -219,7 +219,9 @@ class LogReader:
                 return False
             return True
         if not isinstance(event, events.SessionHeader):
-            raise SessionError(f"{self.path} is no txtop session", "its first line is no header")
+            raise SessionError(
+                f"{self.path} is not a txtop session", "its first line is not a header"
+            )
         if event.schema[0] > events.LOG_SCHEMA[0]:
             raise SessionError(
                 f"{self.path.name} has schema {event.schema[0]}.{event.schema[1]}, "
@@ -241,14 +243,19 @@ def read_all(path: Path) -> tuple[list[AnyEvent], ReadProblems]:
     finally:
         reader.close()
     if not stream:
-        raise SessionError(f"{reader.path} is empty", "the run ended before it wrote its header")
+        raise build_empty_error(reader.path)
     return stream, reader.problems
+
+
+def build_empty_error(path: Path) -> SessionError:
+    """Return the error for a session without a single event."""
+    return SessionError(f"{path} is empty", "the run ended before it wrote its header")
 
 
 def build_junk_error(path: Path) -> SessionError:
     """Return the error for a file most of which is junk."""
     return SessionError(
-        f"{path.name} has over {MAX_REJECTED:,} lines that are no events", "it is no session"
+        f"{path.name} has over {MAX_REJECTED:,} lines that are not events", "it is not a session"
     )
 
 

@@ -7,9 +7,11 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+from txtop.units import NS_PER_S
+
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-IDLE_NS = 2_000_000_000
-SHORTENED_IDLE_NS = 1_000_000_000
+IDLE_NS = 2 * NS_PER_S
+SHORTENED_IDLE_NS = NS_PER_S
 
 
 class Transport(ABC):

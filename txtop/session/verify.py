@@ -16,6 +16,7 @@ from txtop.protocol import codec, events
 from txtop.protocol.codec import BadLine
 from txtop.protocol.events import AnyEvent
 from txtop.session.reader import MAX_REJECTED, build_junk_error, iterate_raw_lines
+from txtop.units import NS_PER_MS
 
 MAX_KEPT = 1000
 
@@ -83,7 +84,7 @@ class _LogCheck:
             event = codec.decode_event(line[:-1])
             raw = json.loads(line, object_pairs_hook=_reject_duplicate_keys)
         except (BadLine, ValueError, RecursionError) as error:
-            self.found.reject(number, f"no event: {error or type(error).__name__}")
+            self.found.reject(number, f"not an event: {error or type(error).__name__}")
             self._digest.update(line)
             return
         self._sequence(number, raw)
@@ -102,13 +103,13 @@ class _LogCheck:
     def _event(self, number: int, event: AnyEvent) -> None:
         reject = self.found.reject
         if (number == 1) != isinstance(event, events.SessionHeader):
-            reject(number, "the first line is no header" if number == 1 else "a second header")
+            reject(number, "the first line is not a header" if number == 1 else "a second header")
         if isinstance(event, events.SessionHeader):
             self._cells = frozenset(cell.id for cell in event.plan.cells)
             if event.schema[0] != events.LOG_SCHEMA[0]:
                 reject(number, f"schema {event.schema[0]}.{event.schema[1]}")
         elif number == 2 and not isinstance(event, events.Segment):
-            reject(number, "the second line is no segment")
+            reject(number, "the second line is not a segment")
         if isinstance(event, events.Segment):
             self._segment()
         elif self._closed:
@@ -134,7 +135,7 @@ class _LogCheck:
     def _clock(self, number: int, event: AnyEvent) -> None:
         before = self._clocks.get(event.src, 0)
         if event.t_ns < before:
-            back = f"{(before - event.t_ns) / 1e6:.3f} ms"
+            back = f"{(before - event.t_ns) / NS_PER_MS:.3f} ms"
             self.found.reject(number, f"the clock of {event.src} goes back by {back}")
         self._clocks[event.src] = max(before, event.t_ns)
 

@@ -36,6 +36,7 @@ _URGENT = (
     events.CellRejected,
     events.SessionEnded,
 )
+DURABILITY_LOST = "durability lost: the disk did not confirm what was written"
 # Dropped first when the buffer is full, so that RESERVED_BYTES remain for results.
 _BULK = (events.TokenTimings, events.Telemetry, events.Progress, events.Log)
 
@@ -140,7 +141,7 @@ class LogWriter:
             lost = self.dropped + len(self._pending)
             return f"{lost} events could not be written ({self.write_error or 'the disk was full'})"
         if self.durability_lost:
-            return "durability lost: the disk did not confirm what was written"
+            return DURABILITY_LOST
         return ""
 
     def _run(self) -> None:

@@ -50,6 +50,8 @@ class ServedRequests:
 
 
 CellStage = Literal["waiting", "loading", "first", "warming", "measuring", "finished", "rejected"]
+# The statuses of a cell that did not run as asked; a skipped or cancelled one did not fail.
+FAILED_STATUSES: frozenset[str] = frozenset({"oom", "failed", "timeout", "rejected"})
 # None in the columns, which hold integers only.
 UNSET_NS = -1
 

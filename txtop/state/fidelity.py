@@ -55,9 +55,9 @@ def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
     """Return the badge as text, from the longest to the shortest form."""
     badge = compute_badge(result)
     if badge == "unknown":
-        return "not measurable: random weights", "unknown (rand)"
+        return "not measurable: random weights", "random weights"
     if badge == "unmeasured":
-        return "quality not checked", badge
+        return "quality not checked", "not checked"
     mark = BADGE_GLYPHS.get(badge)
     label = f"{mark} {badge}" if mark else badge
     if result is None or mark is None or badge == "INVALID":

@@ -21,7 +21,7 @@ from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, DevicePeaks
 from txtop.state import fidelity
 from txtop.state.ab import ABTest
-from txtop.state.cell import UNSET_NS, CellState, Samples
+from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
 
 WORKER_PROCESS = "process:worker:"
@@ -104,7 +104,7 @@ def _fold_offered_load(session: SessionState, state: CellState, event: events.Of
     state.stage = "measuring"
     if first:
         state.measured_from_ns = session.clock_ns
-        rate = "" if event.rate is None else f" at {event.rate:.3g} a second"
+        rate = "" if event.rate is None else f" at {event.rate:.3g} per second"
         clients = "" if event.clients is None else f" from {format_count(event.clients, 'client')}"
         session.say(f"{format_count(event.requests, 'request')}{rate}{clients}", cell=event.cell)
 
@@ -366,7 +366,7 @@ def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     if state is None:
         return
     state.finished = event
-    if event.status in ("oom", "failed", "timeout"):
+    if event.status in FAILED_STATUSES:
         session.withdraw(event.cell, event.status)
     state.stage = "finished"
     state.ended_at_ns = session.clock_ns

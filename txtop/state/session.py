@@ -11,7 +11,7 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.ab import ABTest
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 
 HOST = "host"
 MAX_NS = 2**63 - 1
@@ -113,8 +113,7 @@ class SessionState:
     @property
     def failed(self) -> int:
         """The number of cells to look at: failed, out of memory, refused, timed out, INVALID."""
-        bad = ("oom", "failed", "timeout", "rejected")
-        return sum(c.status in bad or c.invalid > 0 for c in self.cells.values())
+        return sum(c.status in FAILED_STATUSES or c.invalid > 0 for c in self.cells.values())
 
     def gpu(self, device_id: str | None) -> str | None:
         """Return the watched device that a worker's `device_id` refers to, or None.

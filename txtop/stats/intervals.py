@@ -11,6 +11,7 @@ from statistics import NormalDist, fmean
 
 from txtop.stats import student_t as student
 
+CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 30
 RESAMPLES = 10_000
 _NORMAL = NormalDist()
@@ -28,26 +29,22 @@ def compute_deviation(values: Sequence[float], mean: float) -> float:
     return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
-def compute_student_t_interval(
-    values: Sequence[float], confidence: float = 0.95
-) -> Interval | None:
-    """Return Student's t interval of the mean, or None for fewer than two values."""
+def compute_student_t_interval(values: Sequence[float]) -> Interval | None:
+    """Return Student's t interval of the mean at 95 %, or None for fewer than two values."""
     n = len(values)
     if n < 2:
         return None
     mean = fmean(values)
     half = (
-        student.compute_quantile((1 + confidence) / 2, n - 1)
+        student.compute_quantile((1 + CONFIDENCE) / 2, n - 1)
         * compute_deviation(values, mean)
         / math.sqrt(n)
     )
     return mean - half, mean + half
 
 
-def compute_bca_interval(
-    values: Sequence[float], confidence: float = 0.95, seed: int = 0
-) -> Interval | None:
-    """Return the bias-corrected and accelerated bootstrap interval of the mean (Efron 1987).
+def compute_bca_interval(values: Sequence[float], seed: int = 0) -> Interval | None:
+    """Return the bias-corrected and accelerated 95 % bootstrap interval of the mean (Efron 1987).
 
     It uses 10,000 resamples from NumPy's legacy Mersenne Twister, whose stream NumPy promises not
     to change. Equal values give a point; fewer than two give None.
@@ -81,7 +78,7 @@ def compute_bca_interval(
         z = z0 + _NORMAL.inv_cdf(p)
         return float(np.quantile(means, _NORMAL.cdf(z0 + z / (1 - a * z))))
 
-    return bound((1 - confidence) / 2), bound((1 + confidence) / 2)
+    return bound((1 - CONFIDENCE) / 2), bound((1 + CONFIDENCE) / 2)
 
 
 def compute_mean_interval(values: Sequence[float], seed: int = 0) -> Interval | None:

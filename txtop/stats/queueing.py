@@ -72,15 +72,6 @@ def compute_busy_s(starts: Sequence[float], ends: Sequence[float]) -> float:
     return total
 
 
-def compute_md1_wait_s(service_s: float, load: float) -> float:
-    """Return the mean wait in an M/D/1 queue: load x service / (2 (1 - load)).
-
-    This is the Pollaczek-Khinchine formula, which txtop's own server is tested against. `load` is
-    below 1.
-    """
-    return load * service_s / (2 * (1 - load))
-
-
 def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
     """Return the index at which rate / latency is highest; None without points.
 

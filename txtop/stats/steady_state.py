@@ -33,14 +33,12 @@ MIN_NOISE = RELEVANT_CHANGE / 10
 class SteadyState:
     """The verdict on a series of `n` values.
 
-    `start` is the index of the first kept value, `steady` is None for fewer than ten kept values,
-    and `mser_start` is where MSER-5 would begin.
+    `start` is the index of the first kept value, `steady` is None for fewer than ten kept values.
     """
 
     n: int
     start: int = 0
     steady: bool | None = None
-    mser_start: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -59,11 +57,11 @@ def compute_penalty(n: int) -> float:
     return 3 * math.log(n) * (1 + 12 / n)
 
 
-def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEGMENT) -> list[int]:
+def find_changepoints(series: Sequence[float], cost: float) -> list[int]:
     """Return the index of the first value of every segment but the first.
 
     This is the exact optimum of squared error + `cost` per changepoint, with segments of at least
-    `least` values: optimal partitioning (Jackson et al. 2005).
+    `MIN_SEGMENT` values: optimal partitioning (Jackson et al. 2005).
     """
     n = len(series)
     sums, squares = [0.0], [0.0]
@@ -72,10 +70,10 @@ def find_changepoints(series: Sequence[float], cost: float, least: int = MIN_SEG
         squares.append(squares[-1] + v * v)
     best = [-cost] + [math.inf] * n
     last = [0] * (n + 1)
-    for end in range(least, n + 1):
+    for end in range(MIN_SEGMENT, n + 1):
         best[end], last[end] = min(
             (best[s] + squares[end] - squares[s] - (sums[end] - sums[s]) ** 2 / (end - s) + cost, s)
-            for s in range(end - least + 1)
+            for s in range(end - MIN_SEGMENT + 1)
         )
     places: list[int] = []
     at = last[n]
@@ -154,7 +152,7 @@ def judge_series(values: Sequence[float], start: int | None = None) -> SteadySta
     mser = compute_mser5_start(values)
     if steady and mser > start and _means_differ(values[start:mser], values[mser:]):
         notes.append(f"a stricter test (MSER-5) would drop {mser} iterations")
-    return SteadyState(len(values), start, steady, mser, tuple(notes))
+    return SteadyState(len(values), start, steady, tuple(notes))
 
 
 def _means_differ(before: Sequence[float], after: Sequence[float]) -> bool:

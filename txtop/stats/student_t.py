@@ -9,7 +9,7 @@ from statistics import NormalDist
 MAX_STEPS = 100
 
 
-def _beta_fraction(a: float, b: float, x: float) -> float:
+def _compute_beta_fraction(a: float, b: float, x: float) -> float:
     """Return the continued fraction of the incomplete beta function.
 
     Lentz's method (Numerical Recipes, 6.4).
@@ -33,7 +33,7 @@ def _beta_fraction(a: float, b: float, x: float) -> float:
     return h
 
 
-def _upper_tail(t: float, df: float) -> float:
+def _compute_upper_tail(t: float, df: float) -> float:
     """Return P(T > t) for t >= 0."""
     x = df / (df + t * t)
     a, b = df / 2.0, 0.5
@@ -45,8 +45,8 @@ def _upper_tail(t: float, df: float) -> float:
     if x >= 1.0:
         return 0.5
     if x < (a + 1.0) / (a + b + 2.0):
-        return 0.5 * front * _beta_fraction(a, b, x) / a
-    return 0.5 * (1.0 - front * _beta_fraction(b, a, 1.0 - x) / b)
+        return 0.5 * front * _compute_beta_fraction(a, b, x) / a
+    return 0.5 * (1.0 - front * _compute_beta_fraction(b, a, 1.0 - x) / b)
 
 
 @lru_cache(maxsize=4096)
@@ -64,7 +64,7 @@ def compute_quantile(p: float, df: float) -> float:
     scale = math.lgamma((df + 1) / 2) - math.lgamma(df / 2) - 0.5 * math.log(df * math.pi)
     for _ in range(MAX_STEPS):
         density = math.exp(scale - (df + 1) / 2 * math.log1p(t * t / df))
-        step = (_upper_tail(t, df) - (1.0 - p)) / density
+        step = (_compute_upper_tail(t, df) - (1.0 - p)) / density
         t += step
         if abs(step) <= 1e-14 * max(1.0, t):
             break

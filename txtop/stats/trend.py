@@ -32,15 +32,15 @@ def bin_values(values: Sequence[float], most: int) -> tuple[list[float], int]:
     return [fmean(values[i : i + size]) for i in range(0, len(values), size)], size
 
 
-def estimate_trend(values: Sequence[float], most: int = MAX_POINTS) -> Trend | None:
+def estimate_trend(values: Sequence[float]) -> Trend | None:
     """Return the trend by Mann-Kendall and Theil-Sen, or None for fewer than three values.
 
     p comes from the normal approximation, corrected for ties (Kendall 1975) and not for continuity.
-    A series of more than `most` values is reduced to means of neighbours first.
+    A series of more than `MAX_POINTS` values is reduced to means of neighbours first.
     """
     if len(values) < 3:
         return None
-    x, size = bin_values(values, most)
+    x, size = bin_values(values, MAX_POINTS)
     n = len(x)
     slopes = [(x[j] - x[i]) / (j - i) for i in range(n) for j in range(i + 1, n)]
     score = sum(s > 0 for s in slopes) - sum(s < 0 for s in slopes)

@@ -51,10 +51,10 @@ def compare_unpaired(
     ratio = ci95 = p = None
     verdict: UnpairedVerdict = "insufficient"
     if older and newer:
-        ratio = _ratio(_level(older), _level(newer))
+        ratio = _compute_ratio(_compute_level(older), _compute_level(newer))
     if min(n_base, n_new) >= MIN_ITERATIONS:
-        ci95 = _interval(older, newer, seed) if ratio is not None else None
-        p = _mann_whitney(*_ranked(older, newer))
+        ci95 = _compute_interval(older, newer, seed) if ratio is not None else None
+        p = _compute_mann_whitney(*_rank(older, newer))
         verdict = judge_ratio(ci95, margin)
     return UnpairedRatio(ratio, ci95, p, n_base, n_new, len(older), len(newer), verdict)
 
@@ -71,17 +71,17 @@ def judge_ratio(ci95: tuple[float, float] | None, margin: float) -> UnpairedVerd
     return "equivalent" if low <= ci95[0] and ci95[1] <= high else "inconclusive"
 
 
-def _level(side: list[NDArray[np.float64]]) -> float:
+def _compute_level(side: list[NDArray[np.float64]]) -> float:
     import numpy as np
 
     return float(np.median([np.median(s) for s in side]))
 
 
-def _ratio(base: float, new: float) -> float | None:
+def _compute_ratio(base: float, new: float) -> float | None:
     return base / new if base > 0 and new > 0 else None
 
 
-def _interval(
+def _compute_interval(
     base: list[NDArray[np.float64]], new: list[NDArray[np.float64]], seed: int
 ) -> tuple[float, float] | None:
     """Return the percentile interval of a hierarchical bootstrap.
@@ -91,14 +91,14 @@ def _interval(
     import numpy as np
 
     random = np.random.RandomState(seed)
-    old, fresh = _resampled(base, random), _resampled(new, random)
+    old, fresh = _resample(base, random), _resample(new, random)
     if not (np.all(old > 0) and np.all(fresh > 0)):
         return None
     low, high = np.quantile(old / fresh, (0.025, 0.975))
     return float(low), float(high)
 
 
-def _resampled(
+def _resample(
     side: list[NDArray[np.float64]], random: np.random.RandomState
 ) -> NDArray[np.float64]:
     """Return the level of a side in each resample.
@@ -108,7 +108,7 @@ def _resampled(
     """
     import numpy as np
 
-    medians = np.stack([_medians(s, random) for s in side])
+    medians = np.stack([_resample_medians(s, random) for s in side])
     if len(side) == 1:
         return np.asarray(medians[0], dtype=np.float64)
     shape = (RESAMPLES, len(side))
@@ -117,7 +117,7 @@ def _resampled(
     return np.asarray(np.median(drawn, axis=1), dtype=np.float64)
 
 
-def _medians(x: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
+def _resample_medians(x: NDArray[np.float64], random: np.random.RandomState) -> NDArray[np.float64]:
     import numpy as np
 
     rows = max(1, 1_000_000 // x.size)
@@ -128,7 +128,7 @@ def _medians(x: NDArray[np.float64], random: np.random.RandomState) -> NDArray[n
     return np.concatenate(parts)
 
 
-def _ranked(
+def _rank(
     base: list[NDArray[np.float64]], new: list[NDArray[np.float64]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     import numpy as np
@@ -139,7 +139,7 @@ def _ranked(
     return a, b
 
 
-def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def _compute_mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the two-sided p by the normal approximation, corrected for ties and continuity.
 
     It is 1 if all values are equal.

@@ -11,6 +11,7 @@ import psutil
 from txtop.system import cgroup
 
 CPUINFO = Path("/proc/cpuinfo")
+POWERCAP = Path("/sys/class/powercap")
 
 
 def read_cpu_quota(membership: Path = cgroup.MEMBERSHIP, root: Path = cgroup.ROOT) -> float | None:

@@ -19,9 +19,8 @@ from textual.types import CSSPathType
 from txtop import settings
 from txtop.errors import TxtopError
 from txtop.sanitise import sanitise
-from txtop.ui.drawing import glyphs as signs
 from txtop.ui.drawing import themes
-from txtop.ui.drawing.glyphs import GlyphMode
+from txtop.ui.drawing.glyphs import GlyphMode, set_glyphs
 from txtop.ui.frame_loop import FrameLoop
 from txtop.ui.keymap import build_bindings, find_commands
 from txtop.ui.messages import AskSource, OpenScreen, Say, SwitchMode
@@ -85,7 +84,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
             self.error = error
 
     class Leave(Message):
-        """The order to leave now, without a question."""
+        """The request to leave now, without a question."""
 
     def __init__(self, first: AppMode, options: AppOptions) -> None:
         # With NO_COLOR Textual would turn the terminal's own background into black.
@@ -103,7 +102,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         self.frames: FrameLoop[Any, Any] | None = None
         self._home = first if isinstance(first, HomeMode) else None
         self._ran: Path | None = None
-        signs.set_glyphs(options.glyphs)
+        set_glyphs(options.glyphs)
         themes.install_themes(self, options.theme)
 
     # The mode and its screen
@@ -282,8 +281,9 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
     # Leaving
 
     def interrupt(self) -> None:
-        """Stop the run after the step at hand. The second time, without a run, or on one that was
-        started elsewhere, leave at once.
+        """Stop the run after the current iteration.
+
+        The second time, without a run, or on one that was started elsewhere, leave at once.
 
         Called for ctrl+c and, from the guard's thread, for SIGINT and SIGTERM, so it works even
         while the terminal takes no output.
@@ -344,7 +344,7 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         if isinstance(self._driver, TerminalDriver) and not self._driver.suspend_group():
             self.say("no shell is waiting behind this screen")
 
-    # Help, themes, pictures
+    # Help, themes, screenshots
 
     def action_help(self) -> None:
         self.push_screen(HelpDialog(self.mode_screen.kind))
@@ -389,10 +389,10 @@ class TxtopApp(App[Path | None], inherit_bindings=False):
         kept = settings.save_theme(name)
         self.say(f"theme {name}" + ("" if kept else "; it could not be remembered"))
 
-    def action_picture(self) -> None:
+    def action_save_screenshot(self) -> None:
         svg = self.export_screenshot(title="txtop")
         path = save_screenshot(svg)
         if path is None:
-            self.say("no folder to write a picture in", "error")
+            self.say("no folder to save a screenshot in", "error")
         else:
-            self.say(f"picture saved: {path}")
+            self.say(f"screenshot saved: {path}")

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from txtop.protocol.capabilities import build_probe_command, decode_probe_reply
+from txtop.protocol.probe_reply import build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 
 PROBE_DELAY_S = 1.0

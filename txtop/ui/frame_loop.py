@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from txtop.units import NS_PER_S
+
 if TYPE_CHECKING:
     from txtop.state.session import SessionState
 
-MAX_STEP_NS = 1_000_000_000
+MAX_STEP_NS = NS_PER_S
 IDLE_EVERY_S = 1.0
 
 
@@ -67,7 +69,7 @@ class FrameLoop(Generic[S, F]):
         self.dropped = 0
         self.finished = False
         self.late = False
-        self._thread = threading.Thread(target=self._run, name="pump", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

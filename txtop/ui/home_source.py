@@ -21,8 +21,8 @@ from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.doctor_probe import DoctorProbe, Finding
-from txtop.ui.models import machine as devices
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
+from txtop.ui.models.machine import build_machine
 from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
@@ -189,11 +189,11 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
         )
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
-        machine=devices.build_machine(machine.state),
+        machine=build_machine(machine.state),
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,
-        room=read_free_memory(machine.state),
+        free_memory=read_free_memory(machine.state),
         findings=machine.findings,
         past=machine.past,
         recorded=machine.recorded,

@@ -72,7 +72,7 @@ COMMANDS: tuple[KeyCommand, ...] = (
     KeyCommand("y", "y", "copy row, visible log, or summary", "copy", SESSION_SCREENS),
     KeyCommand("t", "t", "next theme", "app.next_theme"),
     KeyCommand("T", "T", "choose a theme", "app.choose_theme"),
-    KeyCommand("s", "s", "save a screenshot (SVG)", "app.picture"),
+    KeyCommand("s", "s", "save a screenshot (SVG)", "app.save_screenshot"),
     KeyCommand("ctrl+p", "ctrl+p", "command palette", "app.commands"),
     KeyCommand("question_mark,f1", "?", "help", "app.help"),
     KeyCommand("escape", "esc", "back", "back"),
@@ -101,6 +101,7 @@ def build_footer_keys(
     marked: int = 0,
     typing: bool = False,
     arms: int = 0,
+    side_by_side: bool = False,
     cell: Literal["", "shut", "open"] = "",
     panel: str = "",
 ) -> tuple[tuple[str, str], ...]:
@@ -108,13 +109,14 @@ def build_footer_keys(
 
     `arms` is the number of arms of an A/B, `cell` tells if the detail of one could be opened or is
     open, `marked` is the number of marked sessions, `panel` the one that has the focus or all the
-    room; `typing` means that keys are text now.
+    room; `typing` means that keys are text now. Two sessions `side_by_side` have tables of cells
+    and no other panels.
     """
     if typing and panel:
-        return ("enter", "keep these words"), ("esc", "show all again")
+        return ("enter", "keep filter"), ("esc", "clear filter")
     if typing:
         return ("enter", "apply"), ("esc", "cancel")
-    hints: list[tuple[str, str]] = list(PANEL_KEYS.get(panel, ()))
+    hints: list[tuple[str, str]] = [] if side_by_side else list(PANEL_KEYS.get(panel, ()))
     if panel in PANEL_KEYS:
         hints.append(("esc", "back"))
     if where == "matrix":
@@ -139,7 +141,9 @@ def build_footer_keys(
         hints.append(("esc", "home"))
     if arms > 2:
         hints.append(("a", "next arm"))
-    if where in SESSION_SCREENS:
+    if side_by_side:
+        hints.append(("1", "cells"))
+    elif where in SESSION_SCREENS:
         hints.append(("1 2 3 4 5" if arms else "1 3 4 5", "panels"))
     return (*hints, ("t", "theme"), ("?", "help"), ("q", "quit"))
 

@@ -20,7 +20,7 @@ from txtop.ui.terminal.driver import TerminalDriver
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.launch import OnHangup
+    from txtop.settings import OnHangup
 
 
 def run_live(

@@ -1,7 +1,7 @@
 """The modes of the application: a run (started here, or followed), a recording, or this machine.
 
 A mode opens the source of its events, builds a frame from it (in the thread of the frame loop) and
-passes orders on. It does not import Textual.
+passes requests on. It does not import Textual.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
-    from txtop.runner.launch import OnHangup
     from txtop.session.follower import Follower
     from txtop.session.player import PairPlayer, Player
     from txtop.session.transport import Transport
+    from txtop.settings import OnHangup
     from txtop.ui.home_source import HomeSource
     from txtop.ui.models.cache import FrameCache
     from txtop.ui.models.comparability import Level
@@ -41,7 +41,7 @@ class Mode(Generic[S, F]):
     """The part of a mode that the application and every screen use; without a run it is idle.
 
     `paused`, `over` and `arms` (the number of arms of an A/B) are those of the newest frame.
-    `refused` is called with the name of an order that no runner took, from any thread.
+    `refused` is called with the name of a request that no runner took, from any thread.
     """
 
     paused = False
@@ -80,7 +80,7 @@ class Mode(Generic[S, F]):
         raise NotImplementedError
 
     def send(self, action: str, label: str = "") -> None:
-        """Send an order to the runner."""
+        """Send a request to the runner."""
 
     def hang_up(self) -> None:
         """Do with the run what was asked for if the terminal goes away."""
@@ -119,7 +119,7 @@ class LiveMode(Mode["Follower", "View"]):
         self._session_dir = session_dir
         self._runner = runner
         self._memo: FrameCache | None = None
-        self._asked_early: list[tuple[str, str]] = []
+        self._early_requests: list[tuple[str, str]] = []
         self._opened = threading.Event()
         self._guard = threading.Lock()
 
@@ -144,8 +144,8 @@ class LiveMode(Mode["Follower", "View"]):
             runner = self._runner(path)
             with self._guard:
                 self.remote = RunnerLink(runner, lambda a: self.refused(a))
-                for order in self._asked_early:
-                    self.remote.send(*order)
+                for request in self._early_requests:
+                    self.remote.send(*request)
             return Follower(path, runner.tail)
         except BaseException:
             self.over = True
@@ -157,7 +157,7 @@ class LiveMode(Mode["Follower", "View"]):
         """Return the session of a runner that is at work, starting one if need be."""
         if self.path is not None and not self._resumes:
             return self.path
-        from txtop.runner.launch import hold_run, resume_run, start_run
+        from txtop.runner.spawn import hold_run, resume_run, start_run
 
         if self.path is not None:
             return hold_run(resume_run(self.path, on_hangup=self.on_hangup, screen_pid=os.getpid()))
@@ -185,6 +185,7 @@ class LiveMode(Mode["Follower", "View"]):
 
     def _banner(self) -> Banner | None:
         """Return what is wrong with the writing of the log, which the log itself cannot tell."""
+        from txtop.session.writer import DURABILITY_LOST
         from txtop.ui.models.view import Banner
 
         remote = self.remote
@@ -197,7 +198,7 @@ class LiveMode(Mode["Follower", "View"]):
             kept = f"{status.buffered_bytes / 2**20:.1f} MB kept in memory"
             return Banner(f"cannot write the log ({status.write_error}): {kept}, trying again")
         if status is not None and status.durability_lost:
-            return Banner("durability lost: the disk did not confirm what was written", "warn")
+            return Banner(DURABILITY_LOST, "warn")
         return None
 
     @property
@@ -205,10 +206,10 @@ class LiveMode(Mode["Follower", "View"]):
         return not self.over and (self.remote is None or self.remote.silent_s < MAX_SILENCE_S)
 
     def send(self, action: str, label: str = "") -> None:
-        """Send an order to the runner, from any thread; keep it until there is one."""
+        """Send a request to the runner, from any thread; keep it until there is one."""
         with self._guard:
             if self.remote is None:
-                self._asked_early.append((action, label))
+                self._early_requests.append((action, label))
             else:
                 self.remote.send(action, label)
 
@@ -217,7 +218,7 @@ class LiveMode(Mode["Follower", "View"]):
             self.send("stop")
 
     def close(self, seconds: float = 0.5) -> None:
-        """Send the orders that are left; a runner that is just starting gets its own too."""
+        """Send the requests that are left; a runner that is just starting gets its own too."""
         self._opened.wait(seconds)
         if self.remote is not None:
             self.remote.close()
@@ -375,7 +376,7 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
 
     def versus(self, model: str, first: str, second: str) -> LiveMode:
         """Return an A/B of two precisions of one model as a run. Raises `UsageError`."""
-        from txtop.options.ab import build_precision_ab_plan
+        from txtop.options.ab_plan import build_precision_ab_plan
 
         return LiveMode(build_precision_ab_plan(model, first, second), session_dir=self.session_dir)
 

@@ -38,7 +38,7 @@ class RunnerLink:
         self._control = control
         self._on_refused = on_refused
         self._heard_s = time.monotonic()
-        self._orders: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[tuple[str, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         self._thread.start()
 
@@ -48,26 +48,26 @@ class RunnerLink:
 
     def send(self, action: str, label: str = "") -> None:
         """Ask the runner for pause, resume, skip, stop or a marker; return at once."""
-        self._orders.put((action, label))
+        self._requests.put((action, label))
 
     def close(self) -> None:
-        self._orders.put(None)
+        self._requests.put(None)
 
     def join(self, seconds: float) -> None:
-        """Wait until every order was sent, after `close`."""
+        """Wait until every request was sent, after `close`."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
         while True:
             try:
-                order = self._orders.get(timeout=STATUS_EVERY_S)
+                request = self._requests.get(timeout=STATUS_EVERY_S)
             except queue.Empty:
                 self._ask()
                 continue
-            if order is None:
+            if request is None:
                 return
-            if not self._control.send(*order):
-                self._on_refused(order[0])
+            if not self._control.send(*request):
+                self._on_refused(request[0])
 
     def _ask(self) -> None:
         self.status = self._control.status()

@@ -1,4 +1,4 @@
-"""Save a picture of the screen as an SVG file."""
+"""Save a screenshot as an SVG file."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-# Textual's picture loads its font from a web server; a picture must not fetch anything.
+# The SVG of Textual loads its font from a web server; a screenshot must not fetch anything.
 _FONT_FACE = re.compile(r"@font-face\s*\{.*?\}\s*", re.DOTALL)
 
 
 def save_screenshot(svg: str) -> Path | None:
-    """Write the picture into the current folder, or else beside the sessions.
+    """Write the screenshot into the current folder, or else beside the sessions.
 
     Returns its path, or `None` if neither can be written.
     """

@@ -47,13 +47,13 @@ class CommandQueue:
 
     def start(self) -> None:
         """Start the reading thread. It ends the process at the end of standard input."""
-        threading.Thread(target=self._read, name="orders", daemon=True).start()
+        threading.Thread(target=self._read, name="commands", daemon=True).start()
 
     def get(self, timeout_s: float | None) -> QueueItem | None:
         """Wait for the next item and return it, or `None` after `timeout_s`.
 
-        An item is a command, the error text for a line that is no command, or a message of another
-        thread.
+        An item is a command, the error text for a line that is not a command, or a message of
+        another thread.
         """
         with self._ready:
             if not self._ready.wait_for(lambda: bool(self._queue), timeout_s):
@@ -92,5 +92,5 @@ class CommandQueue:
             try:
                 self.accept(commands.decode_command(line))
             except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-                self.accept(f"not an order: {error}")
+                self.accept(f"not a command: {error}")
         os._exit(0)

@@ -15,6 +15,7 @@ import torch
 from txtop.protocol import events
 from txtop.system import cgroup
 from txtop.system.device_peaks import PublishedPeaks, find_published
+from txtop.units import NS_PER_S
 from txtop.worker import memory
 from txtop.worker.loading import precision
 
@@ -30,7 +31,6 @@ DEVICE_BUFFER_BYTES = 1 << 30
 MIN_BUFFER_BYTES = 64 << 20
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
 ROW = 1024
-_NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
 def determine_peaks(
@@ -70,7 +70,7 @@ def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
         return None
     finally:
         memory.release_memory(device)
-    return PublishedPeaks(bandwidth, {_NAMES[dtype]: flops})
+    return PublishedPeaks(bandwidth, {precision.DTYPE_NAMES[dtype]: flops})
 
 
 def measure_bandwidth(device: torch.device, size: int) -> float:
@@ -84,7 +84,7 @@ def measure_bandwidth(device: torch.device, size: int) -> float:
     half = len(matrix) // 2
     copy_ns = _time_shortest(lambda: matrix[:half].copy_(matrix[half : 2 * half]), device)
     read_ns = _time_shortest(lambda: torch.mv(matrix, vector), device)
-    return 1e9 * max(2 * matrix[:half].nbytes / copy_ns, matrix.nbytes / read_ns)
+    return NS_PER_S * max(2 * matrix[:half].nbytes / copy_ns, matrix.nbytes / read_ns)
 
 
 def measure_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from txtop.system import cpu
-from txtop.worker import device as machine
+from txtop.worker.device import check_accelerators, choose_device_type
 
 if TYPE_CHECKING:
     import torch
@@ -17,103 +17,105 @@ if TYPE_CHECKING:
 
 def probe() -> list[dict[str, str]]:
     """Return one entry per capability: capability, state (ok, missing, broken), detail, next."""
-    entries = [_torch(), _library("transformers"), _gpu_device(), _fast_cpu_types()]
-    entries += [_precisions(), _attention(), _compile()]
-    return [*entries, _hub(), _gguf()]
+    entries = [_probe_torch(), _probe_library("transformers"), _probe_gpu(), _probe_cpu_types()]
+    entries += [_probe_precisions(), _probe_attention(), _probe_compile()]
+    return [*entries, _probe_hub(), _probe_gguf()]
 
 
-def _entry(capability: str, state: str, detail: str, step: str = "") -> dict[str, str]:
+def _build_entry(capability: str, state: str, detail: str, step: str = "") -> dict[str, str]:
     return {"capability": capability, "state": state, "detail": detail, "next": step}
 
 
-def _torch() -> dict[str, str]:
+def _probe_torch() -> dict[str, str]:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return _entry("torch", "broken", str(error), "reinstall torch")
-    return _entry("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+        return _build_entry("torch", "broken", str(error), "reinstall torch")
+    return _build_entry("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
 
 
-def _library(name: str) -> dict[str, str]:
+def _probe_library(name: str) -> dict[str, str]:
     try:
-        return _entry(name, "ok", version(name))
+        return _build_entry(name, "ok", version(name))
     except PackageNotFoundError:
-        return _entry(name, "broken", "not installed", f"pip install {name}")
+        return _build_entry(name, "broken", "not installed", f"pip install {name}")
 
 
-def _gpu_device() -> dict[str, str]:
+def _probe_gpu() -> dict[str, str]:
     import torch
 
-    others = [name for name in ("xpu", "mps") if not machine.check_accelerators()[name]]
+    others = [name for name in ("xpu", "mps") if not check_accelerators()[name]]
     if others:
-        return _entry(others[0], "ok", "an accelerator that txtop was never tested on")
+        return _build_entry(others[0], "ok", "an accelerator that txtop was never tested on")
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        return _entry("cuda", "ok", ", ".join(names))
+        return _build_entry("cuda", "ok", ", ".join(names))
     if torch.version.cuda is None:
-        return _entry("cuda", "missing", "this torch is built for the CPU", "a CUDA build of torch")
+        return _build_entry(
+            "cuda", "missing", "this torch is built for the CPU", "a CUDA build of torch"
+        )
     detail = f"torch for CUDA {torch.version.cuda} finds no device"
-    return _entry("cuda", "missing", detail, "check the driver: nvidia-smi")
+    return _build_entry("cuda", "missing", detail, "check the driver: nvidia-smi")
 
 
-def _fast_cpu_types() -> dict[str, str]:
+def _probe_cpu_types() -> dict[str, str]:
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
     features = cpu.read_cpu_features()
     units = ("avx512_bf16", "amx_bf16", "amx_int8", "avx512_vnni")
     present = [name for name in units if name in features]
-    return _entry(
+    return _build_entry(
         "cpu kernels", "ok", f"{capability}; {', '.join(present) or 'no bf16 or int8 units'}"
     )
 
 
-def _device() -> torch.device:
+def _choose_device() -> torch.device:
     import torch
 
-    return torch.device(machine.choose_device_type())
+    return torch.device(choose_device_type())
 
 
-def _precisions() -> dict[str, str]:
+def _probe_precisions() -> dict[str, str]:
     from txtop.worker.loading import int8
 
-    device = _device().type
+    device = _choose_device().type
     recipes = int8.list_recipes(device)
     slow = " (fp16 is slow on a CPU)" if device == "cpu" else ""
     plain = f"fp32, bf16, fp16{slow}"
     if not recipes:
-        return _entry("precisions", "missing", f"{plain}; no int8", "pip install torchao")
-    return _entry("precisions", "ok", ", ".join([plain, *recipes]))
+        return _build_entry("precisions", "missing", f"{plain}; no int8", "pip install torchao")
+    return _build_entry("precisions", "ok", ", ".join([plain, *recipes]))
 
 
-def _attention() -> dict[str, str]:
+def _probe_attention() -> dict[str, str]:
     from txtop.worker.loading import attention
 
-    names, lacking = attention.list_implementations(_device())
+    names, lacking = attention.list_implementations(_choose_device())
     without = f"; without {', '.join(lacking)}" if lacking else ""
-    return _entry("attention", "ok", ", ".join(names) + without)
+    return _build_entry("attention", "ok", ", ".join(names) + without)
 
 
-def _compile() -> dict[str, str]:
+def _probe_compile() -> dict[str, str]:
     """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU."""
-    if _device().type == "cuda":
+    if _choose_device().type == "cuda":
         if find_spec("triton") is None:
-            return _entry("compile", "missing", "no triton", "pip install triton")
-        return _entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
+            return _build_entry("compile", "missing", "no triton", "pip install triton")
+        return _build_entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
     compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
     if compiler is None:
-        return _entry("compile", "missing", "no C++ compiler", "install g++ or set CXX")
-    return _entry("compile", "ok", f"default, reduce-overhead, max-autotune by {compiler}")
+        return _build_entry("compile", "missing", "no C++ compiler", "install g++ or set CXX")
+    return _build_entry("compile", "ok", f"default, reduce-overhead, max-autotune by {compiler}")
 
 
-def _hub() -> dict[str, str]:
+def _probe_hub() -> dict[str, str]:
     from txtop.worker.loading.hub import is_reachable
 
     if is_reachable():
-        return _entry("hub", "ok", "the Hugging Face Hub answers")
+        return _build_entry("hub", "ok", "the Hugging Face Hub answers")
     step = "built-in names run with random weights; others need a local path"
-    return _entry("hub", "missing", "the Hugging Face Hub cannot be reached", step)
+    return _build_entry("hub", "missing", "the Hugging Face Hub cannot be reached", step)
 
 
-def _gguf() -> dict[str, str]:
-    return _library("gguf")
+def _probe_gguf() -> dict[str, str]:
+    return _probe_library("gguf")

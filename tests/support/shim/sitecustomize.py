@@ -1,4 +1,4 @@
-"""On the path of a txtop process, makes its runner start the fake worker instead of torch."""
+"""Make the runner of a txtop process start the fake worker instead of torch, when on its path."""
 
 import sys
 from pathlib import Path

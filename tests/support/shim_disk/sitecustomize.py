@@ -1,4 +1,4 @@
-"""On the path of a txtop process: the fake worker, and a disk that confirms nothing."""
+"""Give a txtop process, when on its path, the fake worker and a disk that confirms nothing."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Two sets of sessions against each other, through the command line."""
+"""Two sets of sessions compared through the command line."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def test_with_itself_and_with_another_model(
 
 
 @pytest.mark.parametrize(
-    ("load", "said"),
+    ("load", "reason"),
     [
         ({"device_name": "B CPU"}, "another device: A CPU against B CPU"),
         ({"weights": "pretrained"}, "random (10 parameters) against pretrained (10 parameters)"),
     ],
 )
 def test_what_cannot_be_compared_says_why(
-    tmp_path: Path, load: dict[str, object], said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, load: dict[str, object], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = session(tmp_path / "a.jsonl"), session(tmp_path / "b.jsonl", **load)
     assert run_command_line(["compare", a, b]) == 3
-    assert said in capsys.readouterr().out
+    assert reason in capsys.readouterr().out
 
 
 def test_threads_and_versions_are_notes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,8 +111,8 @@ def test_markdown_is_inert(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "arguments",
     [["a"], [], ["a", "b", "--new", "c"], ["--base", "a"], ["--base", "a", "a", "--new", "b"]],
 )
-def test_what_is_asked_in_two_ways_is_refused(words: list[str]) -> None:
-    assert run_command_line(["compare", *words]) == 2
+def test_what_is_asked_in_two_ways_is_refused(arguments: list[str]) -> None:
+    assert run_command_line(["compare", *arguments]) == 2

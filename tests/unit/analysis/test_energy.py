@@ -1,4 +1,4 @@
-"""Energy, power and utilisation under a cell, from telemetry whose sums can be done by hand."""
+"""Energy, power and utilisation of a cell, from telemetry whose sums can be done by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from support import streams
-from txtop.analysis import energy as watched
+from txtop.analysis.energy import compute_idle, summarise_device
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.export.text import table
@@ -23,12 +23,12 @@ Values = dict[str, float | None]
 
 
 def session(
-    told: Callable[[float], Values],
+    values_at: Callable[[float], Values],
     device: str = GPU,
     name: str = GPU,
     ends: tuple[int, ...] = (25, 30, 35, 40, 45),
 ) -> SessionState:
-    """Ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s.
+    """Return ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s.
 
     An iteration of 1 s ends at each of the ticks `ends`.
     """
@@ -37,7 +37,7 @@ def session(
     state = fold_all([header, segment])
     for tick in range(51):
         at = start + tick * S // 5
-        fold(state, events.Telemetry(t_ns=at, device=device, values=told(tick / 5)))
+        fold(state, events.Telemetry(t_ns=at, device=device, values=values_at(tick / 5)))
         if tick == 15:
             fold(state, events.CellStarted(t_ns=at, cell="c001", worker="worker:1"))
             fold(state, events.Phase(t_ns=at, cell="c001", name="to_device"))
@@ -54,33 +54,33 @@ def session(
 
 
 def idle_then_busy(s: float) -> Values:
-    """50 W until 3 s, then 250 W, by the counter and by the power alike."""
+    """Return 50 W until 3 s, then 250 W, by the counter and by the power alike."""
     return {"power_w": 50.0 if s < 3 else 250.0, "energy_j": 50 * min(s, 3) + 250 * max(0, s - 3)}
 
 
 def energy(state: SessionState) -> dict[str, float | None]:
-    found = watched.summarise_device(state, state.cells["c001"])
-    return {k: v.mean for k, v in found.items() if k.startswith("energy")}
+    metrics = summarise_device(state, state.cells["c001"])
+    return {k: v.mean for k, v in metrics.items() if k.startswith("energy")}
 
 
 def test_joules_per_token_gross_and_net() -> None:
     state = session(idle_then_busy)
     tokens = 5 * 10 * state.cells["c001"].cell.batch_size
-    found = energy(state)
-    assert found["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
-    assert found["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
-    net = watched.summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
+    metrics = energy(state)
+    assert metrics["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
+    assert metrics["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
+    net = summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
     assert net.notes == ["idle: before anything was loaded, without a context"]
-    assert watched.compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
+    assert compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
 
 
 def test_power_alone_is_integrated_and_says_so() -> None:
     state = session(lambda s: {"power_w": idle_then_busy(s)["power_w"]})
-    found = watched.summarise_device(state, state.cells["c001"])["energy_j_per_token"]
-    assert found.mean == pytest.approx(
+    metric = summarise_device(state, state.cells["c001"])["energy_j_per_token"]
+    assert metric.mean == pytest.approx(
         energy(session(idle_then_busy))["energy_j_per_token"], rel=0.01
     )
-    assert found.notes == ["from integrated power"]
+    assert metric.notes == ["from integrated power"]
 
 
 @pytest.mark.parametrize(("ends", "reason"), [((25,), "shorter than 2 s"), ((25, 30), "")])
@@ -88,30 +88,30 @@ def test_power_and_utilisation_of_a_short_cell_are_withheld(
     ends: tuple[int, ...], reason: str
 ) -> None:
     state = session(lambda s: {"power_w": 250.0, "utilization": 99.0}, ends=ends)
-    summaries = watched.summarise_device(state, state.cells["c001"])
+    summaries = summarise_device(state, state.cells["c001"])
     for name in ("power_w", "gpu_utilization"):
         assert (summaries[name].mean is None, summaries[name].n == 0) == (bool(reason),) * 2
         assert ("shorter than 2 s" in summaries[name].notes) == bool(reason)
 
 
 def test_the_processor_of_a_cell_without_gpu() -> None:
-    found = energy(session(idle_then_busy, device="host"))
-    assert set(found) == {"energy_j_per_token", "energy_net_j_per_token"}
-    assert found["energy_net_j_per_token"]
+    metrics = energy(session(idle_then_busy, device="host"))
+    assert set(metrics) == {"energy_j_per_token", "energy_net_j_per_token"}
+    assert metrics["energy_net_j_per_token"]
     state = session(idle_then_busy, device="host")
-    net = watched.summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
+    net = summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
     assert net.notes == ["idle: before the first worker"]
 
 
 def test_what_was_not_read_is_absent_or_null_with_its_reason() -> None:
     assert energy(session(lambda s: {"utilization": 99.0})) == {}
     late = session(lambda s: idle_then_busy(s) if s > 3 else {"power_w": None, "energy_j": None})
-    found = watched.summarise_device(late, late.cells["c001"])
-    assert found["energy_j_per_token"].mean is not None
-    (note,) = found["energy_net_j_per_token"].notes
+    metrics = summarise_device(late, late.cells["c001"])
+    assert metrics["energy_j_per_token"].mean is not None
+    (note,) = metrics["energy_net_j_per_token"].notes
     assert note.startswith("idle: ")
     ended = session(lambda s: idle_then_busy(s) if s < 6 else {"power_w": None, "energy_j": None})
-    assert watched.summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
+    assert summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
 
 
 @pytest.mark.parametrize("device", [GPU, "host"])
@@ -125,14 +125,14 @@ def test_idle_power_of_an_ab_ends_where_outputs_are_compared(device: str) -> Non
         values: Values = {"power_w": 50.0 if s <= 3 else 400.0}
         fold(state, events.Telemetry(t_ns=at, device=device, values=values))
         if 15 <= tick < 35:
-            told = events.FidelityProgress(
+            progress = events.FidelityProgress(
                 t_ns=at, cell="c002", reference="c001", done=tick, total=99
             )
-            fold(state, told)
+            fold(state, progress)
         if tick == 40:
             fold(state, events.CellStarted(t_ns=at, cell="c001", worker="worker:2"))
             fold(state, events.Phase(t_ns=at, cell="c001", name="to_device"))
-    idle = watched.compute_idle(state, device)
+    idle = compute_idle(state, device)
     assert idle.watts == pytest.approx(50)
     assert idle.seconds == pytest.approx(3)
 
@@ -148,7 +148,7 @@ def test_idle_power_of_the_host_ends_with_the_first_worker() -> None:
             process = f"process:{'worker:1' if tick == 15 else 'runner'}"
             fold(state, events.Telemetry(t_ns=at, device=process, values={"cpu_s": 1.0}))
     fold(state, events.CellStarted(t_ns=header.t_ns + 8 * S, cell="c001", worker="worker:1"))
-    assert watched.compute_idle(state, "host").watts == pytest.approx(50)
+    assert compute_idle(state, "host").watts == pytest.approx(50)
 
 
 def test_a_part_of_a_gpu_is_found_by_its_own_name() -> None:
@@ -173,6 +173,6 @@ def test_table_and_export_state_the_energy() -> None:
 
 def test_versions_of_the_driver_are_in_the_export() -> None:
     state = session(idle_then_busy)
-    told = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
-    fold(state, told)
+    sample = events.Telemetry(t_ns=S, device=GPU, values={}, versions={"nvidia_driver": "550.1"})
+    fold(state, sample)
     assert json.build_export(state, FinalMetrics()).session.versions["nvidia_driver"] == "550.1"

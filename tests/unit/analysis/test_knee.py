@@ -18,10 +18,10 @@ def folded(sweep: load_sweep.Sweep) -> SessionState:
 
 
 def test_every_server_has_the_knee_that_its_latencies_make() -> None:
-    found = knee.find_knees(folded(load_sweep.Sweep(load_sweep.plan())))
-    rates = {server.scenario: knee.compute_offered_rate(state) for server, state in found.items()}
+    knees = knee.find_knees(folded(load_sweep.Sweep(load_sweep.plan())))
+    rates = {server.scenario: knee.compute_offered_rate(state) for server, state in knees.items()}
     assert rates == load_sweep.KNEES
-    assert all(state.cell.server == server for server, state in found.items())
+    assert all(state.cell.server == server for server, state in knees.items())
 
 
 def test_no_knee_while_a_load_is_to_come() -> None:
@@ -44,8 +44,8 @@ def test_no_knee_of_two_loads_or_where_every_load_saturates() -> None:
 def test_a_cell_with_too_few_answers_is_no_knee() -> None:
     plan = load_sweep.plan(["dynamic"])
     best = next(cell for cell in plan.cells if load_sweep.share(cell) == 0.6)
-    (found,) = knee.find_knees(folded(load_sweep.Sweep(plan, few=(best.id, 10)))).values()
-    assert knee.compute_offered_rate(found) == 4.0
+    (state,) = knee.find_knees(folded(load_sweep.Sweep(plan, few=(best.id, 10)))).values()
+    assert knee.compute_offered_rate(state) == 4.0
 
 
 def test_whole_batches_have_no_knee() -> None:

@@ -1,4 +1,4 @@
-"""MBU, MFU and ceilings of a cell, from recorded events; unknown is a reason and never a number."""
+"""MBU, MFU and ceilings of a cell, from recorded events; without a value there is a reason."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from txtop.state.snapshot import restore_snapshot, take_snapshot
 
 
 def exported(state: SessionState) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(to_json(state, FinalMetrics()))["cells"][0]["metrics"]
-    return found
+    figures: dict[str, Any] = json.loads(to_json(state, FinalMetrics()))["cells"][0]["metrics"]
+    return figures
 
 
 def shares(state: SessionState) -> dict[str, Any]:
@@ -43,26 +43,26 @@ def standing(state: SessionState) -> roofline.RooflinePosition | None:
 
 
 def test_the_export_states_both() -> None:
-    found = exported(told())
+    figures = exported(told())
     # Context 8 + (4 - 2) / 2 = 9, and one position written.
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728)
-    tpot_s = found["tpot_ms"]["mean"] / 1000
-    assert found["mbu"]["mean"] == pytest.approx(step / tpot_s / 50e9 * 100, rel=1e-6)
-    assert found["mbu"]["notes"] == ["of 50 GB/s as measured here, threads: 1"]
+    tpot_s = figures["tpot_ms"]["mean"] / 1000
+    assert figures["mbu"]["mean"] == pytest.approx(step / tpot_s / 50e9 * 100, rel=1e-6)
+    assert figures["mbu"]["notes"] == ["of 50 GB/s as measured here, threads: 1"]
     flops = 2 * (8 * (2 * 85_056_000 + 2 * 12 * 768 * 8) + 2 * 38_597_376)
-    assert found["mfu"]["mean"] == pytest.approx(flops / 0.020 / 4e12 * 100, rel=1e-6)
-    assert found["mfu"]["notes"] == ["of 4000 GFLOP/s in fp32 as measured here, threads: 1"]
-    assert found["mbu"]["unit"] == found["mfu"]["unit"] == "%"
-    assert found["mbu"]["n"] == found["tpot_ms"]["n"] and len(found["mbu"]["ci95"]) == 2
+    assert figures["mfu"]["mean"] == pytest.approx(flops / 0.020 / 4e12 * 100, rel=1e-6)
+    assert figures["mfu"]["notes"] == ["of 4000 GFLOP/s in fp32 as measured here, threads: 1"]
+    assert figures["mbu"]["unit"] == figures["mfu"]["unit"] == "%"
+    assert figures["mbu"]["n"] == figures["tpot_ms"]["n"] and len(figures["mbu"]["ci95"]) == 2
 
 
 def test_the_ceiling_is_what_the_memory_allows_at_this_batch_and_context() -> None:
     state = told()
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728)
-    found = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
-    assert found == pytest.approx(2 * 50e9 / step)
+    ceiling = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
+    assert ceiling == pytest.approx(2 * 50e9 / step)
     now = standing(state)
-    assert now is not None and now.ceiling == found
+    assert now is not None and now.ceiling == ceiling
     # Gaps of 10 + index ms in the iterations 2 to 13: 17.5 ms on average.
     assert now.mbu == pytest.approx(step / 0.0175 / 50e9 * 100)
     assert (now.bound, now.source, now.error) == ("memory bandwidth", "measured", False)
@@ -72,8 +72,8 @@ def test_the_ceiling_is_what_the_memory_allows_at_this_batch_and_context() -> No
 def test_grouped_heads_read_less_of_the_cache() -> None:
     state = told(geometry=msgspec.structs.replace(GPT2, kv_heads=3))
     step = 494_613_504 + 2 * (3_072 + 10 * 73_728 // 4)
-    found = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
-    assert found == pytest.approx(2 * 50e9 / step, rel=1e-9)
+    ceiling = roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"])
+    assert ceiling == pytest.approx(2 * 50e9 / step, rel=1e-9)
 
 
 def test_int8_would_lift_the_ceiling() -> None:
@@ -96,13 +96,12 @@ def test_far_from_both_roofs_neither_is_blamed() -> None:
 
 def test_over_everything_there_is_an_error_and_no_number() -> None:
     state = told(peaks=PEAKS | {"bandwidth_bytes_per_s": 20e9})
-    found = shares(state)
-    assert found["mbu"]["mean"] is None and found["mfu"]["mean"] is not None
-    assert found["mbu"]["notes"][0] == "accounting error: over 100 %"
+    figures = shares(state)
+    assert figures["mbu"]["mean"] is None and figures["mfu"]["mean"] is not None
+    assert figures["mbu"]["notes"][0] == "accounting error: over 100 %"
     now = standing(state)
     assert now is not None and now.error
     assert (now.mbu, now.share, now.bound, now.lift) == (None, None, None, None)
-    assert now.mfu == pytest.approx(found["mfu"]["mean"])
     assert "MBU: accounting error: over 100 %" in table.format_report(state, FinalMetrics())
 
 
@@ -151,16 +150,16 @@ def test_what_is_not_known_is_null_with_a_note(
 
 def test_an_encoder_has_no_decode_step() -> None:
     state = told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}})
-    found = exported(state)
-    assert "mbu" not in found
+    figures = exported(state)
+    assert "mbu" not in figures
     flops = 2 * (8 * (2 * 85_056_000 + 4 * 12 * 768 * 8) + 2 * 38_597_376)
-    forward_s = 2 / found["sequences_per_s"]["mean"]
-    assert found["mfu"]["mean"] == pytest.approx(flops / forward_s / 1e11 * 100, rel=1e-6)
+    forward_s = 2 / figures["sequences_per_s"]["mean"]
+    assert figures["mfu"]["mean"] == pytest.approx(flops / forward_s / 1e11 * 100, rel=1e-6)
     assert roofline.compute_ceiling_tokens_per_s(state, state.cells["c001"]) is None
     now = standing(state)
     # The mean of 20 + 3 x (10 + index) ms over the iterations 2 to 13 is 72.5 ms.
     assert now is not None and now.mbu is None
-    assert now.mfu == now.share == pytest.approx(flops / 0.0725 / 1e11 * 100)
+    assert now.share == pytest.approx(flops / 0.0725 / 1e11 * 100)
     assert (now.bound, now.lift) == ("arithmetic", None)
 
 
@@ -211,9 +210,9 @@ def test_one_new_token_has_a_prefill_alone() -> None:
             event = streams.load(event.t_ns, event.cell, geometry=GPT2)
             made.append(events.DevicePeaks(t_ns=event.t_ns, **PEAKS))
         made.append(event)
-    found = shares(fold_all(made))
-    assert (found["mbu"]["mean"], found["mbu"]["notes"]) == (None, ["one new token"])
-    assert found["mfu"]["mean"] is not None
+    figures = shares(fold_all(made))
+    assert (figures["mbu"]["mean"], figures["mbu"]["notes"]) == (None, ["one new token"])
+    assert figures["mfu"]["mean"] is not None
 
 
 def columns(state: SessionState) -> Sequence[str]:
@@ -230,9 +229,9 @@ def test_show_has_the_columns_where_peaks_are_known() -> None:
 
 @pytest.mark.parametrize("name", ["gpt2-precisions", "bert-lengths"])
 def test_a_session_from_before_has_reasons_in_place_of_shares(name: str) -> None:
-    found, problems = read_all(resources.find_directory("sessions") / f"{name}.jsonl")
+    logged, problems = read_all(resources.find_directory("sessions") / f"{name}.jsonl")
     assert not problems.lines()
-    state = fold_all(found)
+    state = fold_all(logged)
     for cell in json.loads(to_json(state, FinalMetrics()))["cells"]:
         share = cell["metrics"]["mfu"]
         assert (share["mean"], share["notes"]) == (None, ["the peaks of the device are not known"])

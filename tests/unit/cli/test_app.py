@@ -14,7 +14,7 @@ MOST_PARAMETERS = 12
 
 
 def commands(parent: App, name: str = "txtop") -> Iterator[tuple[str, App]]:
-    """Yield every command with its full name, those of a command too."""
+    """Yield every command with its full name, subcommands included."""
     yield name, parent
     for child in parent:
         if not child.startswith("-"):

@@ -1,4 +1,4 @@
-"""The help page that needs no parser names what the parser knows."""
+"""The help page that needs no parser names the parser's commands."""
 
 from __future__ import annotations
 

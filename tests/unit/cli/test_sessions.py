@@ -1,4 +1,4 @@
-"""`txtop sessions`: list, search, rename, delete, and a warning when they are many."""
+"""`txtop sessions`: list, search, rename, delete, and a warning when there are many."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def txtop(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = run_command_line(list(words))
-    said = capsys.readouterr()
-    return code, said.out, said.err
+def txtop(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run_command_line(list(arguments))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
 def test_the_list_has_sizes_a_total_and_words_to_search(
@@ -39,7 +39,7 @@ def test_the_list_has_sizes_a_total_and_words_to_search(
     _, out, _ = txtop(capsys, "sessions", "T5", "done")
     assert [line.split()[0] for line in out.splitlines()] == ["two", "1"]
     _, out, _ = txtop(capsys, "sessions", "nothing-like-it")
-    assert out == "no session has these words\n"
+    assert out == "no matching session\n"
 
 
 def test_a_folder_that_is_not_there_is_said(
@@ -81,8 +81,12 @@ def test_a_link_out_of_the_folder_is_not_followed(
     create_session_folder(outside)
     streams.write(outside / LOG_NAME, streams.stream())
     (home / "link").symlink_to(outside)
-    for words in (("delete", "link", "--yes"), ("rename", "link", "x"), ("delete", str(outside))):
-        code, _, err = txtop(capsys, "sessions", *words)
+    for arguments in (
+        ("delete", "link", "--yes"),
+        ("rename", "link", "x"),
+        ("delete", str(outside)),
+    ):
+        code, _, err = txtop(capsys, "sessions", *arguments)
         assert code == 2 and "is not in" in err
     assert (outside / LOG_NAME).exists()
     code, _, err = txtop(capsys, "sessions", "delete", "gpt2-precisions", "--yes")
@@ -108,8 +112,8 @@ def test_a_running_session_is_left_alone(
     monkeypatch.setattr(
         session_args, "ControlClient", lambda _path: type("C", (), {"status": lambda s: 1})()
     )
-    for words in (("delete", "one", "--yes"), ("rename", "one", "x")):
-        code, _, err = txtop(capsys, "sessions", *words)
+    for arguments in (("delete", "one", "--yes"), ("rename", "one", "x")):
+        code, _, err = txtop(capsys, "sessions", *arguments)
         assert code == 2 and "is running" in err
     assert (home / "one").exists()
 

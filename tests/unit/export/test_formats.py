@@ -1,4 +1,4 @@
-"""Each export format, loaded as its users load it and held against the samples themselves."""
+"""Each export format, loaded as its users load it and compared with the samples themselves."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ TTFT_S = 0.020
 DECODES_S = [3 * (10 + index % 3) / 1000 for index in range(2, 14)]
 
 
-def stream(asked: Plan | None = None) -> list[events.AnyEvent]:
-    """That of `streams` without its trend: gaps of 10 to 12 ms in turn."""
-    made = streams.stream(asked)
+def stream(session_plan: Plan | None = None) -> list[events.AnyEvent]:
+    """Return the stream of `streams` without its trend: gaps of 10 to 12 ms in turn."""
+    made = streams.stream(session_plan)
     for event in made:
         if isinstance(event, events.TokenTimings):
             gap_ns = (10 + event.index % 3) * streams.MS
@@ -99,26 +99,26 @@ def test_optimum_benchmark_report() -> None:
 
 def test_benchmark_v2_measurements() -> None:
     first = next(iter(loaded("benchmark_v2").values()))
-    found = first["measurements"]
-    assert found["e2e_latency"] == pytest.approx([TTFT_S + d for d in DECODES_S])
-    assert found["time_to_first_token"] == pytest.approx([TTFT_S] * 12)
-    assert found["inter_token_latency"] == pytest.approx([d / 3 for d in DECODES_S])
-    assert [t[-1] for t in found["timestamps"]] == pytest.approx(found["e2e_latency"])
+    measurements = first["measurements"]
+    assert measurements["e2e_latency"] == pytest.approx([TTFT_S + d for d in DECODES_S])
+    assert measurements["time_to_first_token"] == pytest.approx([TTFT_S] * 12)
+    assert measurements["inter_token_latency"] == pytest.approx([d / 3 for d in DECODES_S])
+    assert [t[-1] for t in measurements["timestamps"]] == pytest.approx(measurements["e2e_latency"])
     assert first["metadata"]["success"] is True
 
 
 def test_money_only_where_a_price_is_given() -> None:
     assert "cost_per_million_tokens" not in loaded("json")["cells"][0]["metrics"]
-    asked = msgspec.structs.replace(streams.plan(), cost_per_hour=3.6)
-    found = json.loads(written("json", fold_all(stream(asked))))["cells"][0]["metrics"]
-    price, rate = found["cost_per_million_tokens"], found["tokens_per_s"]
+    priced = msgspec.structs.replace(streams.plan(), cost_per_hour=3.6)
+    metrics = json.loads(written("json", fold_all(stream(priced))))["cells"][0]["metrics"]
+    price, rate = metrics["cost_per_million_tokens"], metrics["tokens_per_s"]
     assert (price["unit"], price["mean"]) == ("$/Mtok", pytest.approx(1000 / rate["mean"]))
     assert price["ci95"] == pytest.approx([1000 / bound for bound in reversed(rate["ci95"])])
 
 
 @pytest.mark.parametrize("format", ["llama-bench", "optimum-benchmark", "benchmark_v2"])
 def test_samples_are_those_of_the_steady_part(format: str) -> None:
-    """The first three of twelve iterations are twice as long: warm-up went on."""
+    """The first three of twelve iterations are twice as long, as in a longer warm-up."""
     made = stream()
     for event in made:
         if isinstance(event, events.Iteration) and event.role == "measured" and event.index < 5:
@@ -126,11 +126,11 @@ def test_samples_are_those_of_the_steady_part(format: str) -> None:
     state = fold_all(made)
     n = FinalMetrics().of(state.cells["c001"])["e2e_ms"].n
     assert n == 9
-    found = json.loads(written(format, state))
+    exported = json.loads(written(format, state))
     counted = {
-        "llama-bench": lambda: len(found[0]["samples_ns"]),
-        "optimum-benchmark": lambda: found["c001"]["report"]["generate"]["latency"]["count"],
-        "benchmark_v2": lambda: len(next(iter(found.values()))["measurements"]["e2e_latency"]),
+        "llama-bench": lambda: len(exported[0]["samples_ns"]),
+        "optimum-benchmark": lambda: exported["c001"]["report"]["generate"]["latency"]["count"],
+        "benchmark_v2": lambda: len(next(iter(exported.values()))["measurements"]["e2e_latency"]),
     }
     assert counted[format]() == n
 
@@ -149,12 +149,12 @@ def test_the_command_line_offers_every_format() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         (None, "—"), (0.0, "0.000"), (0.0042, "0.00420"), (0.0381, "0.0381"), (0.283, "0.283"),
         (1.234, "1.23"), (12.34, "12.3"), (123.4, "123"), (12345.0, "12,300"),
         (4e-9, "0.000000004"),
     ],
 )  # fmt: skip
-def test_a_figure_has_three_digits_and_no_exponent(value: float | None, shown: str) -> None:
-    assert format_figure(value) == shown
+def test_a_figure_has_three_digits_and_no_exponent(value: float | None, text: str) -> None:
+    assert format_figure(value) == text

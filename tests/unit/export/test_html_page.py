@@ -67,7 +67,7 @@ class Tags(HTMLParser):
 
 
 def assert_inert(body: str) -> None:
-    """Nothing runs, nothing is fetched, nothing is hidden."""
+    """Check that nothing runs, nothing is fetched, nothing is hidden."""
     tags = Tags(body)
     assert not tags.names & {"script", "img", "a", "iframe", "object", "link", "foreignobject"}
     for name, value in tags.attributes:
@@ -120,8 +120,8 @@ def test_a_line_goes_along_its_loads_and_leaves_out_clients() -> None:
 def test_a_logarithmic_axis_has_plain_numbers() -> None:
     points = [ReportPoint(1.0, 90.0, "", 1.0), ReportPoint(2.0, 2300.0, "", 2.0)]
     drawn = draw_lines({"one": points}, "x", "y", "test", "")
-    shown = re.findall(r">([^<]+)</text>", drawn)
-    assert {"100", "1000", "2000"} <= set(shown) and not [text for text in shown if "$" in text]
+    labels = re.findall(r">([^<]+)</text>", drawn)
+    assert {"100", "1000", "2000"} <= set(labels) and not [text for text in labels if "$" in text]
 
 
 def test_hostile_text_is_inert() -> None:

@@ -1,4 +1,4 @@
-"""Cells that served requests, in everything that is printed or written of a session."""
+"""Cells that served requests, in the printed and the exported forms of a session."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from txtop.export.html.page import render_page
 from txtop.export.json import build_export
 from txtop.export.schema import Export
 from txtop.export.text import serving_table, table
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -34,25 +34,30 @@ from txtop.state.session import SessionState
 QUEUE_MS = 5
 
 
-def plan(count: int = 30, **asked: Any) -> Plan:
-    wished: dict[str, Any] = {"scenario": ["static", "dynamic"], "rate": ["8"], **asked}
-    found = build_plan(
+def plan(count: int = 30, **changes: Any) -> Plan:
+    options: dict[str, Any] = {"scenario": ["static", "dynamic"], "rate": ["8"], **changes}
+    built = build_plan(
         RunOptions(
-            models=["gpt2"], sequence_lengths=[8], new_tokens=[4], iterations=count, **wished
+            models=["gpt2"], sequence_lengths=[8], new_tokens=[4], iterations=count, **options
         )
     )
-    return msgspec.structs.replace(found, warmup=1)
+    return msgspec.structs.replace(built, warmup=1)
 
 
 def served(
-    asked: Plan, slow: float = 1.0, rate: float = 8.0, full: bool = False, faster: float = 1.0
+    session_plan: Plan,
+    slow: float = 1.0,
+    rate: float = 8.0,
+    full: bool = False,
+    faster: float = 1.0,
 ) -> list[AnyEvent]:
-    """The session of `streams`, in which cells with a load answer requests: 5 ms of queue, then
-    20 ms to the first token and 10 ms to each of three more, all `slow` times as long."""
-    loads = {cell.id: cell.serving for cell in asked.cells if cell.serving is not None}
-    bf16 = {cell.id for cell in asked.cells if cell.precision == "bf16"}
+    """Return the session of `streams`, in which cells with a load answer requests: 5 ms of queue,
+    then 20 ms to the first token and 10 ms to each of three more, all `slow` times as long.
+    """
+    loads = {cell.id: cell.serving for cell in session_plan.cells if cell.serving is not None}
+    bf16 = {cell.id for cell in session_plan.cells if cell.precision == "bf16"}
     made: list[AnyEvent] = []
-    for event in streams.stream(asked):
+    for event in streams.stream(session_plan):
         name = getattr(event, "cell", "")
         if name not in loads or not isinstance(event, events.Iteration | events.TokenTimings):
             if isinstance(event, events.CellFinished) and name in loads:
@@ -67,13 +72,13 @@ def served(
                 events.OfferedLoad(
                     t_ns=event.start_ns,
                     cell=name,
-                    requests=asked.iterations or 0,
+                    requests=session_plan.iterations or 0,
                     rate=of,
                     clients=loads[name].concurrency,
                 )
             )
         times = slow / (faster if name in bf16 else 1.0) * (1 + event.index % 3 / 100) * MS
-        first, gap, queue = (round(each * times) for each in (20, 10, QUEUE_MS))
+        first, gap, queue = (round(duration_ms * times) for duration_ms in (20, 10, QUEUE_MS))
         arrival = event.start_ns
         made.append(
             events.Request(
@@ -96,12 +101,12 @@ def served(
     return made
 
 
-def state(asked: Plan | None = None, **how: Any) -> SessionState:
-    return fold_all(served(asked or plan(), **how))
+def state(session_plan: Plan | None = None, **changes: Any) -> SessionState:
+    return fold_all(served(session_plan or plan(), **changes))
 
 
-def exported(found: SessionState) -> Export:
-    return build_export(found, FinalMetrics())
+def exported(session: SessionState) -> Export:
+    return build_export(session, FinalMetrics())
 
 
 def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
@@ -124,25 +129,25 @@ def test_a_mixed_session_has_a_second_table_for_what_served() -> None:
 
 
 def test_a_session_of_batches_has_one_table() -> None:
-    found = fold_all(streams.stream())
+    session = fold_all(streams.stream())
     assert (
-        serving_table.list_serving_columns(found) == ()
-        and serving_table.format_serving_table(found, FinalMetrics()) == []
+        serving_table.list_serving_columns(session) == ()
+        and serving_table.format_serving_table(session, FinalMetrics()) == []
     )
-    assert WRITERS["md"](found, FinalMetrics()).count(b"\n\n") == 0
+    assert WRITERS["md"](session, FinalMetrics()).count(b"\n\n") == 0
 
 
 def test_what_could_not_be_answered_is_saturated_in_the_status() -> None:
-    said = table.format_report(state(full=True), FinalMetrics())
-    assert "ok, saturated" in said and "saturated: more came than was answered" in said
+    report = table.format_report(state(full=True), FinalMetrics())
+    assert "ok, saturated" in report and "saturated: more came than was answered" in report
     assert "saturated" not in table.format_report(state(), FinalMetrics())
 
 
 def test_the_last_line_of_a_cell_says_rate_queue_and_first_token() -> None:
-    found = state()
-    said = table.format_cell_line(found.cells["c002"], FinalMetrics(), 0)
-    assert said.startswith("gpt2 fp32 dynamic 8/s length 8: ")
-    assert "tok/s" in said and "queue 5.05 ms" in said and "TTFT" in said and "n = 30" in said
+    session = state()
+    line = table.format_cell_line(session.cells["c002"], FinalMetrics(), 0)
+    assert line.startswith("gpt2 fp32 dynamic 8/s length 8: ")
+    assert "tok/s" in line and "queue 5.05 ms" in line and "TTFT" in line and "n = 30" in line
 
 
 def test_only_cells_that_served_have_requests_in_the_export() -> None:
@@ -157,8 +162,8 @@ def test_only_cells_that_served_have_requests_in_the_export() -> None:
 
 
 def test_every_metric_of_a_server_is_in_its_unit() -> None:
-    found = exported(state(plan(slo="ttft=30ms,e2e=1s"))).cells[1].metrics
-    units = {name: metric.unit for name, metric in found.items()}
+    metrics = exported(state(plan(slo="ttft=30ms,e2e=1s"))).cells[1].metrics
+    units = {name: metric.unit for name, metric in metrics.items()}
     assert {name: units[name] for name in units if name in UNITS} == UNITS
 
 
@@ -186,8 +191,10 @@ def test_the_schema_has_what_served() -> None:
 
 
 def test_csv_has_a_column_for_each_figure_of_the_load() -> None:
-    asked = plan(slo="e2e=1s")
-    rows = list(csv.DictReader(io.StringIO(WRITERS["csv"](state(asked), FinalMetrics()).decode())))
+    with_slo = plan(slo="e2e=1s")
+    rows = list(
+        csv.DictReader(io.StringIO(WRITERS["csv"](state(with_slo), FinalMetrics()).decode()))
+    )
     assert [row["serving_rate"] for row in rows] == ["", "8.0"]
     assert [row["requests_answered"] for row in rows] == ["", "30"]
     assert (rows[1]["tokens_output"], rows[1]["serving_slo"]) == ("120", "e2e 1000 ms")
@@ -205,7 +212,7 @@ def test_markdown_has_two_tables() -> None:
 @pytest.mark.parametrize("format", BATCH_FORMATS)
 def test_formats_of_batches_leave_requests_out_with_a_line(format: str) -> None:
     mixed, alone = state(), state(plan(scenario=["static"], rate=None))
-    with_, without = (WRITERS[format](each, FinalMetrics()) for each in (mixed, alone))
+    with_, without = (WRITERS[format](session, FinalMetrics()) for session in (mixed, alone))
     assert with_ == without
     assert describe_left_out(mixed, format).startswith("left out 1 cell that served requests")
     assert describe_left_out(alone, format) == describe_left_out(mixed, "csv") == ""
@@ -216,42 +223,42 @@ def test_the_command_says_what_it_leaves_out(
 ) -> None:
     streams.write(tmp_path / "s.jsonl", served(plan()))
     assert run_command_line(["export", str(tmp_path / "s.jsonl"), "--format", "llama-bench"]) == 0
-    out, said = capsys.readouterr()
-    assert len(json.loads(out)) == 2 and "llama-bench knows full batches alone" in said
+    out, err = capsys.readouterr()
+    assert len(json.loads(out)) == 2 and "llama-bench knows full batches alone" in err
 
 
 def test_the_report_shows_load_rate_and_latency() -> None:
     body = render_page(state(plan(rate=["8", "4"])), FinalMetrics()).decode()
     assert "Cells that served requests" in body and "dynamic 8/s" in body
-    assert "E2E of requests against how many were answered a second" in body
+    assert "E2E of requests against how many were answered per second" in body
     assert "dynamic 8/s length 8 E2E of its requests" in body
     assert "queue 5.05 ms" in body
     plain = render_page(fold_all(streams.stream()), FinalMetrics()).decode()
     assert "Cells that served requests" not in plain and "curve" not in plain
 
 
-def speeds(found: SessionState) -> list[str]:
-    names = [name for name, _ in table.list_columns(found)]
-    return [row[names.index("speed")] for row in table.build_rows(found, FinalMetrics())]
+def speeds(session: SessionState) -> list[str]:
+    names = [name for name, _ in table.list_columns(session)]
+    return [row[names.index("speed")] for row in table.build_rows(session, FinalMetrics())]
 
 
-def both(**asked: Any) -> Plan:
-    return plan(scenario=["dynamic"], precisions=["fp32", "bf16"], **asked)
+def both(**changes: Any) -> Plan:
+    return plan(scenario=["dynamic"], precisions=["fp32", "bf16"], **changes)
 
 
 def test_at_one_rate_it_is_latency_that_tells_which_is_faster() -> None:
-    found = state(both(), faster=2.0)
-    assert speeds(found) == ["—", "2.00x"]
-    assert "speed at one rate" in table.format_report(found, FinalMetrics())
+    session = state(both(), faster=2.0)
+    assert speeds(session) == ["—", "2.00x"]
+    assert "speed at one rate" in table.format_report(session, FinalMetrics())
     assert "speed at one rate" not in table.format_report(state(), FinalMetrics())
     (ratio,) = compute_ratios(state(both(), faster=2.0))
     assert ratio.contrast.verdict == "faster" and ratio.contrast.n_new == 10
 
 
 def test_clients_and_full_servers_are_told_by_their_rate() -> None:
-    asked = both(rate=None, concurrency=[2])
-    for found in (state(asked), state(both(), full=True)):
-        assert speeds(found) == ["—", "1.00x"]
+    by_clients = both(rate=None, concurrency=[2])
+    for session in (state(by_clients), state(both(), full=True)):
+        assert speeds(session) == ["—", "1.00x"]
     assert compute_ratios(state(both(), full=True)) == []
 
 
@@ -271,9 +278,9 @@ def against(base: SessionState, new: SessionState) -> SessionComparison:
     ("slow", "verdict"), [(1.3, "slower"), (1.0, "equivalent"), (0.7, "faster")]
 )
 def test_servers_are_compared_by_the_time_of_requests(slow: float, verdict: str) -> None:
-    found = against(state(), state(slow=slow)).cells[1]
-    assert (found.verdict, found.unit) == (verdict, "tok/s")
-    assert found.base_rate and found.notes[0].startswith("by E2E of requests")
+    compared = against(state(), state(slow=slow)).cells[1]
+    assert (compared.verdict, compared.unit) == (verdict, "tok/s")
+    assert compared.base_rate and compared.notes[0].startswith("by E2E of requests")
 
 
 def test_another_load_is_another_cell() -> None:
@@ -295,21 +302,21 @@ def test_few_answers_say_nothing() -> None:
 
 def test_a_comparison_shows_the_rate_that_the_table_shows() -> None:
     session = state()
-    found = against(session, session).cells[1]
+    compared = against(session, session).cells[1]
     cell = next(c for c in session.cells.values() if c.cell.serving is not None)
     parts = FinalMetrics().of(cell)["output_tokens_per_s"]
-    assert found.base_rate == found.new_rate == pytest.approx(parts.mean)
+    assert compared.base_rate == compared.new_rate == pytest.approx(parts.mean)
 
 
 def test_a_share_of_another_capacity_cannot_be_compared() -> None:
-    found = against(state(), state(rate=10.0)).cells[1]
-    assert found.reasons == ("another load: 8.00 a second against 10.0",)
+    compared = against(state(), state(rate=10.0)).cells[1]
+    assert compared.reasons == ("another load: 8.00 per second against 10.0",)
     assert against(state(), state(rate=8.2)).cells[1].reasons == ()
 
 
 def test_a_server_that_became_too_slow_is_a_regression() -> None:
-    found = against(state(), state(slow=3.0, full=True))
-    assert found.outcome == "regression"
-    assert "saturated in new alone" in found.cells[1].notes
+    comparison = against(state(), state(slow=3.0, full=True))
+    assert comparison.outcome == "regression"
+    assert "saturated in new alone" in comparison.cells[1].notes
     full = against(state(full=True), state(full=True)).cells[1]
     assert full.verdict == "not comparable" and "--concurrency" in full.reasons[0]

@@ -1,4 +1,4 @@
-"""The text table: columns for what differs, and for money where there is a price."""
+"""The text table: columns for the knobs that differ, and for money if there is a price."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def state(cost_per_hour: float | None = None) -> SessionState:
         threads=[1, 2],
         cache=["dynamic", "static"],
     )
-    asked = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
-    return fold_all(streams.stream(asked))
+    session_plan = msgspec.structs.replace(streams.plan(), cells=cells, cost_per_hour=cost_per_hour)
+    return fold_all(streams.stream(session_plan))
 
 
 def test_what_differs_has_a_column() -> None:
@@ -68,7 +68,7 @@ def test_the_heading_states_the_limit_of_the_cgroup() -> None:
 
 @pytest.mark.fault(11)
 def test_a_wall_clock_that_jumps_changes_no_figure() -> None:
-    """It is set back years in mid-run, and stands in three kinds of event, as a label."""
+    """The clock is set back years during the run; three kinds of event carry it, as a label."""
     plain, jumped = streams.stream(), streams.stream()
     header, segment, ended = jumped[0], jumped[1], jumped[-1]
     assert isinstance(header, events.SessionHeader) and isinstance(segment, events.Segment)

@@ -1,4 +1,4 @@
-"""What a run will take, guessed from what runs took on this machine."""
+"""The estimated duration of a run, from runs on this machine."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_failed_cells_and_those_of_an_ab_teach_nothing(tmp_path: Path) -> None:
 
 
 def compared(seconds: float, positions: int) -> list[AnyEvent]:
-    """fp32 and bf16, and `seconds` after them their outputs compared."""
+    """Return fp32 and bf16, and their outputs compared `seconds` after them."""
     made = session(cells=2)
     ended = made.pop()
     header = made[0]
@@ -138,7 +138,7 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
             False,
             "14 iterations a cell; none was measured here before",
         ),
-        # bf16 is loaded for itself and held against fp32.
+        # bf16 is loaded for itself and compared with fp32.
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=100),
             PAST,
@@ -165,6 +165,6 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
 def test_a_guess_says_what_it_rests_on(
     plan: Plan, past: RunHistory, seconds: float | None, most: bool, basis: str
 ) -> None:
-    found = estimate_duration(plan, past)
-    assert found.seconds == (None if seconds is None else pytest.approx(seconds))
-    assert found.most == most and found.basis.startswith(basis)
+    estimate = estimate_duration(plan, past)
+    assert estimate.seconds == (None if seconds is None else pytest.approx(seconds))
+    assert estimate.most == most and estimate.basis.startswith(basis)

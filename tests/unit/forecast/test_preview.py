@@ -1,4 +1,4 @@
-"""A matrix before it is measured: what fits, what is refused, and what it will take."""
+"""A matrix before it is measured: cells that fit, cells that are refused, and its duration."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
 from txtop.forecast.memory_fit import FreeMemory, read_free_memory
 from txtop.forecast.preview import CellPreview, build_matrix_preview
 from txtop.models import model_size
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
@@ -19,7 +19,7 @@ GIB = 1 << 30
 
 
 @pytest.mark.parametrize(
-    ("needs", "free", "said"),
+    ("needs", "free", "expected"),
     [
         (10, 100, "fits"),
         (85, 100, "fits"),
@@ -31,8 +31,8 @@ GIB = 1 << 30
         (10, None, "unknown"),
     ],
 )
-def test_what_fits(needs: int | None, free: float | None, said: str) -> None:
-    assert CellPreview(Cell(id="c", model="m"), "planned", "", needs).fit(free) == said
+def test_what_fits(needs: int | None, free: float | None, expected: str) -> None:
+    assert CellPreview(Cell(id="c", model="m"), "planned", "", needs).fit(free) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,66 +63,67 @@ def test_room_is_what_the_sampler_read_last() -> None:
 
 
 def test_each_cell_is_told_from_the_others() -> None:
-    wanted = RunOptions(
+    options = RunOptions(
         models=["gpt2", "bert-base-uncased", "someone/unknown"],
         batch_sizes=[1, 4096],
         sequence_lengths=[128, 2048],
         new_tokens=[8, 32],
     )
-    found = build_matrix_preview(wanted, RunHistory())
-    assert len(found.cells) == 3 * 2 * 2 * 2
-    assert found.plan is None and "longer than the context of gpt2 (1024)" in found.error
+    preview = build_matrix_preview(options, RunHistory())
+    assert len(preview.cells) == 3 * 2 * 2 * 2
+    assert preview.plan is None and "longer than the context of gpt2 (1024)" in preview.error
 
     def fates(model: str) -> dict[str, int]:
-        cells = [each for each in found.cells if each.cell.model == model]
+        cells = [row for row in preview.cells if row.cell.model == model]
         return {fate: sum(c.fate == fate for c in cells) for fate in ("planned", "refused")}
 
     assert fates("gpt2") == {"planned": 4, "refused": 4}
     assert fates("someone/unknown") == {"planned": 8, "refused": 0}
-    bert = [each for each in found.cells if each.cell.model.startswith("bert")]
-    assert [each.fate for each in bert].count("left out") == 4
-    assert all("one cell is enough" in each.why for each in bert if each.fate == "left out")
-    refused = [each for each in bert if each.fate == "refused"]
+    bert = [row for row in preview.cells if row.cell.model.startswith("bert")]
+    assert [row.fate for row in bert].count("left out") == 4
+    assert all("one cell is enough" in row.why for row in bert if row.fate == "left out")
+    refused = [row for row in bert if row.fate == "refused"]
     assert [(c.cell.sequence_length, "context" in c.why) for c in refused] == [(2048, True)] * 2
-    counts = found.counts(FreeMemory(ram=8.0 * GIB))
+    counts = preview.counts(FreeMemory(ram=8.0 * GIB))
     assert counts == {
         "planned": 4 + 2 + 8, "refused": 4 + 2, "left out": 4,
         "unknown": 8, "will not fit": 2, "fits": 2 + 2,
     }  # fmt: skip
-    assert found.counts(FreeMemory())["unknown"] == 14
+    assert preview.counts(FreeMemory())["unknown"] == 14
 
 
 def test_memory_is_what_the_cells_of_a_run_are_told_to_need() -> None:
-    found = build_matrix_preview(RunOptions(models=["gpt2"], batch_sizes=[1, 64]), RunHistory())
-    assert [each.needs for each in found.cells] == [
-        model_size.predict_bytes(each.cell) for each in found.cells
+    preview = build_matrix_preview(RunOptions(models=["gpt2"], batch_sizes=[1, 64]), RunHistory())
+    assert [row.needs for row in preview.cells] == [
+        model_size.predict_bytes(row.cell) for row in preview.cells
     ]
-    assert found.cells[1].needs and found.cells[0].needs == 4 * (124_439_808 + 18_432 * 160)
+    assert preview.cells[1].needs and preview.cells[0].needs == 4 * (124_439_808 + 18_432 * 160)
 
 
 def test_what_can_be_asked_has_its_plan_command_and_time() -> None:
-    wanted = RunOptions(models=["gpt2"], precisions=["bf16"], budget_s=10.0)
-    plan = build_plan(wanted)
+    options = RunOptions(models=["gpt2"], precisions=["bf16"], budget_s=10.0)
+    plan = build_plan(options)
     past = RunHistory(
         cells={normalise_cell(plan.cells[0]): CellDuration(1.0, 7.0, settled=True)},
         loads_s={"x": 2.0},
     )
-    found = build_matrix_preview(wanted, past)
-    assert found.plan == plan and not found.error
-    assert found.command == "txtop run --precisions bf16 --budget 10"
-    assert found.time.seconds == 9.0
+    preview = build_matrix_preview(options, past)
+    assert preview.plan == plan and not preview.error
+    assert preview.command == "txtop run --precisions bf16 --budget 10"
+    assert preview.time.seconds == 9.0
 
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(
-    ("wanted", "said"),
+    ("options", "message"),
     [
-        (RunOptions(batch_sizes=[]), "--batch-sizes needs at least one value"),
+        (RunOptions(precisions=[]), "choose at least one precision"),
+        (RunOptions(new_tokens=[]), "choose at least one number of new tokens"),
         (RunOptions(batch_sizes=list(range(1, 10_002))), "are more than 10000"),
         (RunOptions(models=["x" * 2000]), "a model name of over 1,000 characters"),
         (RunOptions(models=["t5-small"], attention=["flash_attention_2"]), "no cell is left"),
     ],
 )
-def test_what_cannot_be_asked_is_one_line(wanted: RunOptions, said: str) -> None:
-    found = build_matrix_preview(wanted, RunHistory())
-    assert found.plan is None and said in found.error
+def test_what_cannot_be_asked_is_one_line(options: RunOptions, message: str) -> None:
+    preview = build_matrix_preview(options, RunHistory())
+    assert preview.plan is None and message in preview.error

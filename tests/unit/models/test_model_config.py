@@ -1,4 +1,4 @@
-"""What is known of models without torch."""
+"""Facts about models that need no torch."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def test_a_builtin_is_found_by_its_bare_name_and_by_its_hub_id() -> None:
         ("gpt2", "openai-community/gpt2"),
         ("t5-small", "google-t5/t5-small"),
     ):
-        found = builtin.find_builtin(name)
-        assert found is not None and found.hub_id == hub_id
-        assert builtin.find_builtin(hub_id) is found
+        model = builtin.find_builtin(name)
+        assert model is not None and model.hub_id == hub_id
+        assert builtin.find_builtin(hub_id) is model
     assert builtin.find_builtin("gpt3") is None
     assert len(NAMES) == 12
 
@@ -57,7 +57,6 @@ def test_family_and_context(model: str, family: str | None, context: int | None)
 def test_the_family_spelled_by_a_configuration_is_the_tables() -> None:
     for model in builtin.BUILTIN_MODELS:
         assert model_config.find_family(model.name) == model.family
-        assert model_config.find_context_length(model.name) == model.max_positions
 
 
 def test_a_local_directory_is_known_by_its_config(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The command under a cell measures just that cell again: read back by the command line itself."""
+"""The command shown for a cell measures just that cell again, as the command line reads it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import app, start
 from txtop.errors import UsageError
 from txtop.models import model_config
-from txtop.options.ab import ABOptions
-from txtop.options.ab import build_ab_plan as arms_plan
+from txtop.options.ab_plan import ABOptions, build_ab_plan
 from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
 from txtop.options.presets import build_quick_plan
 from txtop.options.run_options import ServingOptions
 from txtop.options.serving import expand_traffic
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS, Cell
+from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, Plan
 from txtop.plan.serving import Scenario, Serving, Slo
 from txtop.resources import find_directory
@@ -42,18 +42,18 @@ NUMBERS = st.integers(1, 300)
 
 
 def planned(line: str) -> Plan:
-    """What the command line makes of it; nothing is started."""
-    words = shlex.split(line)
-    assert words[0] == "txtop"
+    """Return the plan that the command line builds; nothing is started."""
+    arguments = shlex.split(line)
+    assert arguments[0] == "txtop"
     got: list[Plan] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(start, "run_plan", lambda plan, *_: got.append(plan) or 0)
-        assert app.run_command_line(words[1:]) == 0, line
+        assert app.run_command_line(arguments[1:]) == 0, line
     return got[0]
 
 
 def rules(plan: Plan) -> Plan:
-    """The plan without its cells, and without the preset, which is spelled out."""
+    """Return the plan without its cells, and without the preset, which is spelled out."""
     return msgspec.structs.replace(plan, cells=(), preset=None, scale="full")
 
 
@@ -102,7 +102,7 @@ def test_any_cell_comes_back(
     limits = {"iterations": iterations} if iterations else {"budget_s": budget}
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
     again = planned(format_cell_command(plan, cell))
-    assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
+    assert [unnamed(other) for other in again.cells] == [unnamed(cell)]
     assert rules(again) == rules(plan)
 
 
@@ -121,10 +121,10 @@ PROMISES = st.fixed_dictionaries(
 
 @st.composite
 def served(draw: st.DrawFn) -> Cell:
-    """Any cell that a command line asks for with requests that come."""
+    """Draw any cell with a load that a command line can express."""
     scenario = draw(st.sampled_from(SERVED))
     rates = st.sampled_from(("sweep", "2", "0.1", "1e-5")) | st.floats(1e-6, 1e6).map(repr)
-    wishes = ServingOptions(
+    options = ServingOptions(
         scenario=[scenario],
         rate=draw(st.none() | rates.map(lambda rate: [rate])),
         concurrency=draw(st.none() | st.tuples(FEW)),
@@ -134,7 +134,7 @@ def served(draw: st.DrawFn) -> Cell:
         lengths=draw(st.none() | st.sampled_from(("fixed", "uniform", "lognormal"))),
         slo=draw(st.none() | PROMISES),
     )
-    _, serving = draw(st.sampled_from(expand_traffic(wishes)))
+    _, serving = draw(st.sampled_from(expand_traffic(options)))
     return Cell(
         id="c007",
         model=draw(st.sampled_from(NAMES)),
@@ -153,11 +153,11 @@ def test_any_served_cell_comes_back(cell: Cell, budget: float, kept: dict[str, A
     assume(sensible(cell))
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), budget_s=budget, **kept)
     again = planned(format_cell_command(plan, cell))
-    cells = [unnamed(each) for each in again.cells]
+    cells = [unnamed(other) for other in again.cells]
     if cell.serving and cell.serving.share is not None:
         assert unnamed(cell) in cells
-        assert [each.asks_all for each in again.cells] == [True] + [False] * 7
-        assert {each.server for each in again.cells} == {cell.server}
+        assert [other.asks_all for other in again.cells] == [True] + [False] * 7
+        assert {other.server for other in again.cells} == {cell.server}
     else:
         assert cells == [unnamed(cell)]
     assert rules(again) == rules(plan)
@@ -169,7 +169,7 @@ def said_of(scenario: Scenario, serving: Serving, **knobs: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "serving", "said"),
+    ("scenario", "serving", "expected"),
     [
         ("dynamic", Serving(concurrency=8), "dynamic"),
         ("dynamic", Serving(concurrency=4, max_batch=4), "dynamic --max-batch 4"),
@@ -195,18 +195,18 @@ def said_of(scenario: Scenario, serving: Serving, **knobs: Any) -> str:
     ],
 )
 def test_of_a_load_only_what_is_not_by_default_is_said(
-    scenario: Scenario, serving: Serving, said: str
+    scenario: Scenario, serving: Serving, expected: str
 ) -> None:
-    assert said_of(scenario, serving) == f"txtop run --models gpt2 --scenario {said}"
+    assert said_of(scenario, serving) == f"txtop run --models gpt2 --scenario {expected}"
 
 
 @pytest.mark.parametrize("scenario", SERVED)
 def test_a_share_gives_the_sweep_that_holds_its_cell(scenario: Scenario) -> None:
-    asked = expand_traffic(ServingOptions(scenario=[scenario], rate=["sweep"], max_batch=3))
-    lines = {said_of(scenario, serving) for _, serving in asked[1:] if serving}
+    loads = expand_traffic(ServingOptions(scenario=[scenario], rate=["sweep"], max_batch=3))
+    lines = {said_of(scenario, serving) for _, serving in loads[1:] if serving}
     assert len(lines) == 1
     again = planned(lines.pop())
-    assert [(cell.scenario, cell.serving) for cell in again.cells] == asked
+    assert [(cell.scenario, cell.serving) for cell in again.cells] == loads
 
 
 def test_pairs_from_a_file_are_not_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_the_cells_of_a_recording_come_back(name: str) -> None:
     plan = fold_all(read_all(find_directory("sessions") / f"{name}.jsonl")[0]).plan
     for cell in plan.cells:
         again = planned(format_cell_command(plan, cell))
-        assert [unnamed(each) for each in again.cells] == [unnamed(cell)]
+        assert [unnamed(other) for other in again.cells] == [unnamed(cell)]
         assert rules(again) == rules(plan)
 
 
@@ -314,7 +314,7 @@ def test_any_ab_comes_back(
 ) -> None:
     margin = thousandths / 10 / 100 if percent else thousandths / 1000
     try:
-        plan = arms_plan(model, knobs, {}, ABOptions(margin=margin, blocks=blocks, **kept))
+        plan = build_ab_plan(model, knobs, {}, ABOptions(margin=margin, blocks=blocks, **kept))
     except UsageError:
         assume(False)
     for cell in plan.cells[:2]:
@@ -323,7 +323,7 @@ def test_any_ab_comes_back(
 
 def test_an_ab_says_what_arms_share_once() -> None:
     knobs = ({"precision": "fp32", "batch_size": 8}, {"precision": "bf16", "batch_size": 8})
-    plan = arms_plan("gpt2", knobs, {}, ABOptions(margin=0.05, budget_s=60.0))
+    plan = build_ab_plan("gpt2", knobs, {}, ABOptions(margin=0.05, budget_s=60.0))
     assert format_cell_command(plan, plan.cells[1]) == (
         "txtop ab gpt2 --a precision=fp32 --b precision=bf16 --batch-size 8 --margin 5% --budget 60"
     )

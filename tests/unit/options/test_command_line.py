@@ -1,4 +1,4 @@
-"""What is asked, written as a command line, is asked again by it."""
+"""Options formatted as a command line are parsed to the same plan."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from support.knob_values import ATTENTIONS, CACHES, COMPILES, PRECISIONS
 from txtop.cli import start
 from txtop.cli.app import run_command_line
 from txtop.errors import UsageError
 from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
-from txtop.plan.cell import ATTENTIONS, CACHES, COMPILES, PRECISIONS
+from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.plan.serving import SCENARIOS
 
 
 @pytest.fixture(scope="module")
 def begun() -> Any:
-    """The plans that a command line begins, none of which is run."""
+    """Collect the plans that a command line begins, none of which is run."""
     plans: list[Plan] = []
 
     def begin(plan: Plan, *_options: object) -> int:
@@ -53,8 +53,8 @@ AMOUNTS = st.floats(1e-3, 86_400) | st.sampled_from([30.0, 45.0])
 
 @st.composite
 def asking(draw: st.DrawFn) -> RunOptions:
-    """Anything that a command line can ask for."""
-    asked = RunOptions(
+    """Draw any options that a command line can express."""
+    options = RunOptions(
         models=draw(st.none() | st.lists(NAMES | TEXTS, min_size=1, max_size=3)),
         precisions=draw(some(PRECISIONS)),
         attention=draw(some(ATTENTIONS)),
@@ -80,24 +80,24 @@ def asking(draw: st.DrawFn) -> RunOptions:
         allow_pickles=draw(st.none() | st.booleans()),
         trust_remote_code=draw(st.none() | st.booleans()),
     )
-    if asked.preset and draw(st.booleans()):
-        asked = replace(asked, scale=draw(st.sampled_from(["full", "smoke"])))
-    if asked.iterations is None:
-        asked = replace(asked, budget_s=draw(st.none() | AMOUNTS))
-    return asked
+    if options.preset and draw(st.booleans()):
+        options = replace(options, scale=draw(st.sampled_from(["full", "smoke"])))
+    if options.iterations is None:
+        options = replace(options, budget_s=draw(st.none() | AMOUNTS))
+    return options
 
 
 @settings(max_examples=25, deadline=None)
-@given(asked=asking())
-@example(asked=RunOptions(compile=["none", "default"], budget_s=1.0))
-@example(asked=RunOptions(models=["a", "-b", "--seed", "c"], seed=1))
-def test_the_command_line_gives_the_same_plan(begun: list[Plan], asked: RunOptions) -> None:
+@given(options=asking())
+@example(options=RunOptions(compile=["none", "default"], budget_s=1.0))
+@example(options=RunOptions(models=["a", "-b", "--seed", "c"], seed=1))
+def test_the_command_line_gives_the_same_plan(begun: list[Plan], options: RunOptions) -> None:
     try:
-        plan = build_plan(asked)
+        plan = build_plan(options)
     except UsageError:
         return
     begun.clear()
-    assert run_command_line(shlex.split(format_command(asked))[1:]) == 0
+    assert run_command_line(shlex.split(format_command(options))[1:]) == 0
     assert begun == [plan]
 
 
@@ -106,7 +106,7 @@ PAIRS = "-odd 'pairs'.csv"
 
 @pytest.fixture(scope="module")
 def beside_pairs(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The current directory holds a file of lengths whose name is hard to write."""
+    """Enter a directory that holds a file of lengths whose name is hard to quote."""
     folder = tmp_path_factory.mktemp("lengths")
     (folder / PAIRS).write_text("prompt,new\n12,3\n40,8\n")
     with pytest.MonkeyPatch.context() as patch:
@@ -120,7 +120,7 @@ RATES = st.sampled_from(["sweep", "1e-3", "2.50", " 3"]) | st.floats(1e-6, 1e6).
 
 @st.composite
 def serving(draw: st.DrawFn) -> RunOptions:
-    """Anything that a command line can ask of a server, maybe beside whole batches."""
+    """Draw any load that a command line can express, possibly beside whole batches."""
     names = [*draw(SERVED), *draw(st.sampled_from([[], ["static"]]))]
     return RunOptions(
         models=["gpt2", "unknown"],
@@ -139,21 +139,21 @@ def serving(draw: st.DrawFn) -> RunOptions:
 
 
 @settings(max_examples=40, deadline=None)
-@given(asked=serving())
-@example(asked=RunOptions(scenario=["dynamic"], max_wait_ms=0.0, lengths=PAIRS))
-@example(asked=RunOptions(scenario=["single"], rate=["sweep", "0.1"], concurrency=[1, 2, 4, 8]))
+@given(options=serving())
+@example(options=RunOptions(scenario=["dynamic"], max_wait_ms=0.0, lengths=PAIRS))
+@example(options=RunOptions(scenario=["single"], rate=["sweep", "0.1"], concurrency=[1, 2, 4, 8]))
 def test_the_command_line_gives_the_same_loads(
-    begun: list[Plan], beside_pairs: Path, asked: RunOptions
+    begun: list[Plan], beside_pairs: Path, options: RunOptions
 ) -> None:
-    plan = build_plan(asked)
+    plan = build_plan(options)
     assert any(cell.serving for cell in plan.cells)
     begun.clear()
-    assert run_command_line(shlex.split(format_command(asked))[1:]) == 0
+    assert run_command_line(shlex.split(format_command(options))[1:]) == 0
     assert begun == [plan]
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "arguments"),
     [
         (RunOptions(scenario=["static"]), ""),
         (RunOptions(scenario=["single", "static"]), " --scenario single static"),
@@ -175,12 +175,12 @@ def test_the_command_line_gives_the_same_loads(
         ),
     ],
 )
-def test_a_load_is_said_as_it_was_asked(asked: RunOptions, said: str) -> None:
-    assert format_command(asked) == f"txtop run{said}"
+def test_a_load_is_said_as_it_was_asked(options: RunOptions, arguments: str) -> None:
+    assert format_command(options) == f"txtop run{arguments}"
 
 
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("options", "ending"),
     [
         (RunOptions(), "txtop run"),
         (RunOptions(models=["gpt2"], batch_sizes=[1], device="auto", seed=0), "txtop run"),
@@ -201,12 +201,12 @@ def test_a_load_is_said_as_it_was_asked(asked: RunOptions, said: str) -> None:
         (RunOptions(trust_remote_code=True, allow_pickles=False), "txtop run --trust-remote-code"),
     ],
 )
-def test_what_is_usual_is_not_said(asked: RunOptions, said: str) -> None:
-    assert format_command(asked).endswith(said)
+def test_what_is_usual_is_not_said(options: RunOptions, ending: str) -> None:
+    assert format_command(options).endswith(ending)
 
 
 def test_every_option_can_be_written() -> None:
-    asked = RunOptions(
+    options = RunOptions(
         models=["m"],
         precisions=["bf16"],
         attention=["eager"],
@@ -237,6 +237,6 @@ def test_every_option_can_be_written() -> None:
         allow_pickles=True,
         trust_remote_code=True,
     )
-    written = format_command(asked)
-    for name in vars(asked).keys() - {"budget_s"}:
+    written = format_command(options)
+    for name in vars(options).keys() - {"budget_s"}:
         assert f"--{name.removesuffix('_s').replace('_', '-')}" in written, name

@@ -1,4 +1,4 @@
-"""Cells that make no sense are left out with a word."""
+"""Infeasible cells are left out with a reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 
 BASE: dict[str, Any] = {
@@ -23,7 +23,7 @@ BASE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(
-    ("knobs", "kept", "said"),
+    ("knobs", "kept", "reason"),
     [
         ({"models": ["bert-base-uncased"], "cache": ["dynamic", "static"]}, 1, "no KV cache"),
         ({"models": ["bert-base-uncased"], "new_tokens": [4, 8]}, 1, "one cell is enough"),
@@ -43,18 +43,18 @@ BASE: dict[str, Any] = {
     ],
 )
 @pytest.mark.fault(37)
-def test_what_is_left_out(knobs: dict[str, Any], kept: int, said: str) -> None:
-    cells, words = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
+def test_what_is_left_out(knobs: dict[str, Any], kept: int, reason: str) -> None:
+    cells, reasons = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
-    assert len(words) == bool(said)
-    assert said in "".join(words)
+    assert len(reasons) == bool(reason)
+    assert reason in "".join(reasons)
 
 
 def test_a_plan_says_what_it_leaves_out() -> None:
-    said: list[str] = []
-    plan = build_plan(RunOptions(compile=["none", "max-autotune"]), said.append)
+    lines: list[str] = []
+    plan = build_plan(RunOptions(compile=["none", "max-autotune"]), lines.append)
     assert len(plan.cells) == 1
-    assert said == [
+    assert lines == [
         "left out 1 cell (gpt2 fp32 batch 1 compile max-autotune): "
         "--compile max-autotune needs --cache static: its addresses must stay"
     ]

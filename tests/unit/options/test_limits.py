@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options.ab import ABOptions, build_ab_plan
-from txtop.options.run import build_plan
+from txtop.options.ab_plan import ABOptions, build_ab_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 
 OUT_OF_BOUNDS = (
     ({"warmup": -1}, "--warmup -1 is not between 0 and 1000000"),

@@ -11,7 +11,7 @@ from txtop.options.parsing import format_numbers, parse_numbers, parse_percentag
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("texts", "expected"),
     [
         (["1", "8", "32"], [1, 8, 32]),
         (["1,8,32"], [1, 8, 32]),
@@ -24,8 +24,8 @@ from txtop.options.parsing import format_numbers, parse_numbers, parse_percentag
         ([], []),
     ],
 )
-def test_what_is_understood(words: list[str], expected: list[int]) -> None:
-    assert parse_numbers("--batch-sizes", words) == expected
+def test_what_is_understood(texts: list[str], expected: list[int]) -> None:
+    assert parse_numbers("--batch-sizes", texts) == expected
 
 
 @pytest.mark.parametrize(
@@ -48,16 +48,16 @@ def test_nothing_asked_is_nothing() -> None:
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=20, unique=True))
 def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
-    words = list(map(str, values))
+    texts = list(map(str, values))
     assert (
-        parse_numbers("--new-tokens", words)
-        == parse_numbers("--new-tokens", [",".join(words)])
+        parse_numbers("--new-tokens", texts)
+        == parse_numbers("--new-tokens", [",".join(texts)])
         == values
     )
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "texts"),
     [
         ([1, 2, 4, 8], ["1-8*2"]),
         ([16, 32, 48, 64], ["16-64+16"]),
@@ -69,8 +69,8 @@ def test_spaces_and_commas_say_the_same(values: list[int]) -> None:
         ([], []),
     ],
 )
-def test_even_steps_are_written_as_a_range(values: list[int], words: list[str]) -> None:
-    assert format_numbers(values) == words
+def test_even_steps_are_written_as_a_range(values: list[int], texts: list[str]) -> None:
+    assert format_numbers(values) == texts
 
 
 @given(
@@ -82,9 +82,9 @@ def test_what_is_written_is_read_again(values: list[int]) -> None:
     assert parse_numbers("--threads", format_numbers(values)) == values
 
 
-@pytest.mark.parametrize(("word", "found"), [("3%", 0.03), ("3 %", 0.03), ("0.03", 0.03)])
-def test_a_share(word: str, found: float) -> None:
-    assert parse_percentage("--margin", word) == pytest.approx(found)
+@pytest.mark.parametrize(("word", "share"), [("3%", 0.03), ("3 %", 0.03), ("0.03", 0.03)])
+def test_a_share(word: str, share: float) -> None:
+    assert parse_percentage("--margin", word) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("word", ["nan", "-1%", "1", "100%", "", "1e-3", "٣%"])

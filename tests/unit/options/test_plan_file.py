@@ -9,8 +9,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options import plan_file
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.serving import Serving, Slo
 
 
@@ -21,7 +21,7 @@ def written(tmp_path: Path, body: str) -> Path:
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
-    asked = RunOptions(
+    options = RunOptions(
         models=["gpt2", "./a b"],
         precisions=["fp32", "int8:dynamic"],
         batch_sizes=[1, 8],
@@ -30,9 +30,9 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         seed=3,
         cost_per_hour=2.5,
     )
-    path = written(tmp_path, plan_file.encode_plan_file(asked).decode())
-    assert plan_file.read_plan_file(path) == asked
-    assert build_plan(plan_file.read_plan_file(path)) == build_plan(asked)
+    path = written(tmp_path, plan_file.encode_plan_file(options).decode())
+    assert plan_file.read_plan_file(path) == options
+    assert build_plan(plan_file.read_plan_file(path)) == build_plan(options)
 
 
 @pytest.mark.parametrize(
@@ -46,21 +46,21 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     ],
 )
 def test_a_load_that_is_saved_is_read_again(tmp_path: Path, options: dict[str, Any]) -> None:
-    asked = RunOptions(models=["gpt2"], **options)
-    path = written(tmp_path, plan_file.encode_plan_file(asked).decode())
-    assert plan_file.read_plan_file(path) == asked
+    saved = RunOptions(models=["gpt2"], **options)
+    path = written(tmp_path, plan_file.encode_plan_file(saved).decode())
+    assert plan_file.read_plan_file(path) == saved
     plan = build_plan(plan_file.read_plan_file(path))
-    assert plan == build_plan(asked)
+    assert plan == build_plan(saved)
     assert any(cell.serving for cell in plan.cells)
 
 
 def test_pairs_that_are_saved_are_read_again(tmp_path: Path) -> None:
     lengths = tmp_path / 'a "b" ü.csv'
     lengths.write_text("12,3\n40,8\n")
-    asked = RunOptions(models=["gpt2"], scenario=["dynamic"], lengths=str(lengths))
+    options = RunOptions(models=["gpt2"], scenario=["dynamic"], lengths=str(lengths))
     path = tmp_path / "plan.toml"
-    path.write_bytes(plan_file.encode_plan_file(asked))
-    assert plan_file.read_plan_file(path) == asked
+    path.write_bytes(plan_file.encode_plan_file(options))
+    assert plan_file.read_plan_file(path) == options
     (cell,) = build_plan(plan_file.read_plan_file(path)).cells
     assert cell.serving is not None and cell.serving.pairs == ((12, 3), (40, 8))
 
@@ -104,10 +104,10 @@ def test_a_load_given_beside_the_file_overrides_it() -> None:
 
 def test_a_person_writes_ranges_and_single_numbers(tmp_path: Path) -> None:
     body = 'models = ["gpt2"]\nbatch_sizes = "1-8*2"\nsequence_lengths = [16, "32-64+16"]\n'
-    found = plan_file.read_plan_file(written(tmp_path, body + "new_tokens = 4\nbudget = 5\n"))
-    assert found.batch_sizes == [1, 2, 4, 8]
-    assert found.sequence_lengths == [16, 32, 48, 64]
-    assert (found.new_tokens, found.budget_s) == ([4], 5.0)
+    read = plan_file.read_plan_file(written(tmp_path, body + "new_tokens = 4\nbudget = 5\n"))
+    assert read.batch_sizes == [1, 2, 4, 8]
+    assert read.sequence_lengths == [16, 32, 48, 64]
+    assert (read.new_tokens, read.budget_s) == ([4], 5.0)
 
 
 def test_options_override_the_file(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_options_override_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.fault(39)
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("batch_size = [1]", "batch_sizes"),
         ("precisions = ['fp33']", "fp33"),
@@ -141,8 +141,8 @@ def test_options_override_the_file(tmp_path: Path) -> None:
         ("slo = {ttft = 200}", "slo"),
     ],
 )
-def test_what_is_wrong_is_named(body: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_what_is_wrong_is_named(body: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
         plan_file.read_plan_file(written(tmp_path, body))
 
 

@@ -1,4 +1,4 @@
-"""Runs with a name, and the published figures beside them."""
+"""Presets, and the published figures beside their results."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.errors import UsageError
 from txtop.export.text import table
-from txtop.export.text.published import figures_of, read_table
+from txtop.export.text.published import get_published_figures, read_table
 from txtop.formatting import format_figure
 from txtop.options.presets import PRESETS
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
@@ -37,13 +37,13 @@ def test_smoke_asks_less_of_every_preset(name: str) -> None:
 @pytest.mark.parametrize("name", sorted({figure.preset for figure in read_table().figure}))
 def test_each_published_figure_has_its_cell(name: str, scale: str) -> None:
     cells = build_plan(msgspec.convert({"preset": name, "scale": scale}, RunOptions)).cells
-    assert all(sum(map(figure.is_of, cells)) == 1 for figure in figures_of(name))
+    assert all(sum(map(figure.is_of, cells)) == 1 for figure in get_published_figures(name))
 
 
 def test_published_figures_that_contradict_each_other_are_called_so() -> None:
     plan = msgspec.structs.replace(streams.plan(), preset="batch-tradeoff")
-    said = table.format_report(fold_all(streams.stream(plan)), FinalMetrics())
-    assert "64 sequences in 800 ms are 80 a second, not 2,000" in said
+    report = table.format_report(fold_all(streams.stream(plan)), FinalMetrics())
+    assert "64 sequences in 800 ms are 80 a second, not 2,000" in report
 
 
 @pytest.mark.fault(39)
@@ -67,17 +67,17 @@ def session(model: str, scale: str, lengths: list[int]) -> SessionState:
 
 def test_published_figures_name_their_machine_and_the_configuration_here() -> None:
     state, finals = session("bert-base-uncased", "full", [128, 512]), FinalMetrics()
-    said = table.format_report(state, finals)
+    report = table.format_report(state, finals)
     here = finals.of(state.cells["c001"], 0)["sequences_per_s"].mean
     assert here
-    line = next(x for x in said.splitlines() if "128 tokens: 1,200" in x)
+    line = next(x for x in report.splitlines() if "128 tokens: 1,200" in x)
     assert line.startswith("published (A100)") and format_figure(here) in line
     assert "(bert-base-uncased fp32 batch 2)" in line
     assert f"{format_figure(here / 1200)}x of it" in line
-    assert "published 0.283x · here 1.00x" in said and "smoke" not in said
+    assert "published 0.283x · here 1.00x" in report and "smoke" not in report
 
 
 def test_smoke_says_so_and_a_cell_that_is_missing_has_no_figure() -> None:
-    said = table.format_report(session("gpt2", "smoke", [128]), FinalMetrics())
-    assert "larger configurations" in said and "gpt2 fp32 batch 2" in said
-    assert "340 seq/s · here —" in said and "—x" not in said
+    report = table.format_report(session("gpt2", "smoke", [128]), FinalMetrics())
+    assert "larger configurations" in report and "gpt2 fp32 batch 2" in report
+    assert "340 seq/s · here —" in report and "—x" not in report

@@ -1,4 +1,4 @@
-"""What a command line says of serving becomes loads: each scenario with each of them."""
+"""Serving options are expanded to load patterns: each scenario with each load."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ BATCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def wished(scenario: Scenario, **options: Any) -> ServingOptions:
+def serving_options(scenario: Scenario, **options: Any) -> ServingOptions:
     return ServingOptions(scenario=[scenario], **options)
 
 
-def refused(asked: ServingOptions) -> tuple[str, str]:
+def refused(options: ServingOptions) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
-        expand_traffic(asked)
+        expand_traffic(options)
     return caught.value.cause, caught.value.hint
 
 
@@ -60,18 +60,20 @@ def expected(
 @pytest.mark.parametrize("batch", BATCHES)
 def test_each_scenario_with_each_load(scenario: Scenario, offer: str, batch: str) -> None:
     options, offers = OFFERED[offer]
-    found = expand_traffic(wished(scenario, **options, **BATCHES[batch]))
-    assert found == expected(scenario, BATCHES[batch], offers)
+    patterns = expand_traffic(serving_options(scenario, **options, **BATCHES[batch]))
+    assert patterns == expected(scenario, BATCHES[batch], offers)
 
 
-@pytest.mark.parametrize("asked", [ServingOptions(), ServingOptions(scenario=[]), wished("static")])
-def test_whole_batches_where_nothing_is_asked(asked: ServingOptions) -> None:
-    assert expand_traffic(asked) == [("static", None)]
+@pytest.mark.parametrize(
+    "options", [ServingOptions(), ServingOptions(scenario=[]), serving_options("static")]
+)
+def test_whole_batches_where_nothing_is_asked(options: ServingOptions) -> None:
+    assert expand_traffic(options) == [("static", None)]
 
 
 @pytest.mark.parametrize("names", itertools.permutations(("static", *SERVED), 3))
 def test_scenarios_come_in_their_order_each_with_every_load(names: tuple[Scenario, ...]) -> None:
-    asked = ServingOptions(
+    options = ServingOptions(
         scenario=[*names, names[0]], rate=["1", "2"], max_batch=4, max_wait_ms=1.0
     )
     offers = [{"rate": 1.0}, {"rate": 2.0}]
@@ -79,7 +81,7 @@ def test_scenarios_come_in_their_order_each_with_every_load(names: tuple[Scenari
     wanted: list[TrafficPattern] = []
     for name in names:
         wanted += [(name, None)] if name == "static" else expected(name, batch, offers)
-    assert expand_traffic(asked) == wanted
+    assert expand_traffic(options) == wanted
 
 
 @pytest.mark.parametrize("scenario", SERVED)
@@ -87,18 +89,20 @@ def test_scenarios_come_in_their_order_each_with_every_load(names: tuple[Scenari
 def test_every_load_has_what_requests_are_and_what_users_are_promised(
     scenario: Scenario, lengths: str
 ) -> None:
-    asked = wished(scenario, rate=["sweep", "2"], requests=40, lengths=lengths, slo="e2e=3s")
-    found = expand_traffic(asked)
-    assert len(found) == 9
-    for _, serving in found:
+    options = serving_options(
+        scenario, rate=["sweep", "2"], requests=40, lengths=lengths, slo="e2e=3s"
+    )
+    patterns = expand_traffic(options)
+    assert len(patterns) == 9
+    for _, serving in patterns:
         assert serving is not None
         assert (serving.requests, serving.lengths) == (40, lengths)
         assert serving.slo == Slo(e2e_ms=3000.0)
 
 
 def test_open_loop_is_what_no_client_waits_for() -> None:
-    found = expand_traffic(wished("dynamic", rate=["sweep", "2"], concurrency=[3]))
-    assert [serving.open_loop for _, serving in found if serving] == [False] * 2 + [True] * 8
+    patterns = expand_traffic(serving_options("dynamic", rate=["sweep", "2"], concurrency=[3]))
+    assert [serving.open_loop for _, serving in patterns if serving] == [False] * 2 + [True] * 8
 
 
 @pytest.mark.parametrize(
@@ -140,17 +144,17 @@ def test_options_of_requests_need_requests(
     ],
 )
 def test_a_rate_is_a_number_or_a_sweep(word: str, hint: str) -> None:
-    said = (f"--rate {word!a} is no number of requests a second", hint)
-    assert refused(wished("dynamic", rate=["1", word])) == said
+    error = (f"--rate {word!a} is not a number of requests per second", hint)
+    assert refused(serving_options("dynamic", rate=["1", word])) == error
 
 
 def test_a_long_or_strange_rate_is_named_shortly() -> None:
-    cause, _ = refused(wished("dynamic", rate=["\x1b" + "x" * 100]))
-    assert cause == "--rate '\\x1b" + "x" * 39 + "' is no number of requests a second"
+    cause, _ = refused(serving_options("dynamic", rate=["\x1b" + "x" * 100]))
+    assert cause == "--rate '\\x1b" + "x" * 39 + "' is not a number of requests per second"
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"requests": 0}, "--requests: Expected `int` >= 1"),
         ({"requests": 100_001}, "--requests: Expected `int` <= 100000"),
@@ -160,12 +164,12 @@ def test_a_long_or_strange_rate_is_named_shortly() -> None:
     ],
 )
 @pytest.mark.parametrize("scenario", SERVED)
-def test_numbers_out_of_bounds(scenario: Scenario, options: dict[str, Any], said: str) -> None:
-    assert refused(wished(scenario, **options)) == (said, "")
+def test_numbers_out_of_bounds(scenario: Scenario, options: dict[str, Any], message: str) -> None:
+    assert refused(serving_options(scenario, **options)) == (message, "")
 
 
 def lengths_of(path: Path) -> tuple[tuple[int, int], ...]:
-    ((_, serving),) = expand_traffic(wished("dynamic", lengths=str(path)))
+    ((_, serving),) = expand_traffic(serving_options("dynamic", lengths=str(path)))
     assert serving is not None and serving.lengths == "pairs"
     return serving.pairs
 
@@ -196,7 +200,7 @@ def test_the_same_pair_may_come_often(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "line", "shown"),
+    ("body", "line", "quoted"),
     [
         ("1,2\n3\n", 2, "3"),
         ("1,2,3\n", 1, "1,2,3"),
@@ -211,10 +215,10 @@ def test_the_same_pair_may_come_often(tmp_path: Path) -> None:
         ("1,2\n" + "x" * 60 + "\n", 2, "x" * 40),
     ],
 )
-def test_a_line_that_is_no_pair_is_named(tmp_path: Path, body: str, line: int, shown: str) -> None:
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path, body: str, line: int, quoted: str) -> None:
     path = pairs_file(tmp_path, body)
-    assert refused(wished("dynamic", lengths=str(path))) == (
-        f"--lengths {path}, line {line}: {shown!a} is not prompt,new",
+    assert refused(serving_options("dynamic", lengths=str(path))) == (
+        f"--lengths {path}, line {line}: {quoted!a} is not prompt,new",
         "two whole numbers above 0, as 128,32",
     )
 
@@ -222,21 +226,21 @@ def test_a_line_that_is_no_pair_is_named(tmp_path: Path, body: str, line: int, s
 @pytest.mark.parametrize("first", ["1.5,2.5", "-3,-4", "128;32", "128 32"])
 def test_a_first_line_with_numbers_is_no_heading(tmp_path: Path, first: str) -> None:
     path = pairs_file(tmp_path, f"{first}\n3,4\n")
-    cause, _ = refused(wished("dynamic", lengths=str(path)))
+    cause, _ = refused(serving_options("dynamic", lengths=str(path)))
     assert cause == f"--lengths {path}, line 1: {first!a} is not prompt,new"
 
 
 def test_an_endless_number_is_refused(tmp_path: Path) -> None:
     path = pairs_file(tmp_path, "1,2\n" + "9" * 5_000 + ",4\n")
-    cause, _ = refused(wished("dynamic", lengths=str(path)))
+    cause, _ = refused(serving_options("dynamic", lengths=str(path)))
     assert cause == f"--lengths {path}, line 2: {'9' * 40!a} is not prompt,new"
 
 
 @pytest.mark.parametrize(("count", "body"), [(0, ""), (0, "prompt,new\n"), (10_001, "1,2\n")])
 def test_too_many_pairs_or_none(tmp_path: Path, count: int, body: str) -> None:
     path = pairs_file(tmp_path, body * max(count, 1))
-    said = (f"--lengths {path} has {count} pairs", "1 to 10000")
-    assert refused(wished("dynamic", lengths=str(path))) == said
+    error = (f"--lengths {path} has {count} pairs", "1 to 10000")
+    assert refused(serving_options("dynamic", lengths=str(path))) == error
 
 
 def test_as_many_pairs_as_may_be(tmp_path: Path) -> None:
@@ -246,7 +250,7 @@ def test_as_many_pairs_as_may_be(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "noise"
     path.write_bytes(b"\xff\xfe1,2\n")
-    cause, hint = refused(wished("dynamic", lengths=str(path)))
+    cause, hint = refused(serving_options("dynamic", lengths=str(path)))
     assert cause.startswith(f"--lengths {path}: 'utf-8' codec can't decode byte 0xff")
     assert hint == ""
 
@@ -254,11 +258,11 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "hint"),
     [
-        ("missing.csv", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        (".", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("pairs", "fixed, uniform, lognormal, or a file of prompt,new a line"),
-        ("a\0b", "fixed, uniform, lognormal, or a file of prompt,new a line"),
+        ("missing.csv", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        (".", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("pairs", "fixed, uniform, lognormal, or a file of lines prompt,new"),
+        ("a\0b", "fixed, uniform, lognormal, or a file of lines prompt,new"),
         ("unifrom", "did you mean uniform?"),
         ("log-normal", "did you mean lognormal?"),
     ],
@@ -267,13 +271,13 @@ def test_lengths_are_a_distribution_or_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str, hint: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = (f"--lengths {word!a} is no distribution and no file", hint)
-    assert refused(wished("continuous", lengths=word)) == said
+    error = (f"--lengths {word!a} is neither a distribution nor a file", hint)
+    assert refused(serving_options("continuous", lengths=word)) == error
 
 
 def test_a_name_too_long_for_a_file() -> None:
-    cause, _ = refused(wished("dynamic", lengths="x" * 300))
-    assert cause == f"--lengths {'x' * 80!a} is no distribution and no file"
+    cause, _ = refused(serving_options("dynamic", lengths="x" * 300))
+    assert cause == f"--lengths {'x' * 80!a} is neither a distribution nor a file"
 
 
 @pytest.mark.parametrize(
@@ -321,12 +325,12 @@ ENDLESS = "as ttft=200ms or e2e=2s"
     ],
 )
 def test_a_promise_that_cannot_be_read(text: str, cause: str, hint: str) -> None:
-    assert refused(wished("dynamic", slo=text)) == (cause, hint)
+    assert refused(serving_options("dynamic", slo=text)) == (cause, hint)
 
 
 @pytest.mark.parametrize("seconds", ["1000001", "9" * 400], ids=["too long", "infinite"])
 def test_a_promise_that_no_log_holds_is_refused(seconds: str) -> None:
-    cause, _ = refused(wished("dynamic", slo=f"ttft={seconds}s"))
+    cause, _ = refused(serving_options("dynamic", slo=f"ttft={seconds}s"))
     assert cause.startswith("--slo 'ttft=")
 
 
@@ -335,6 +339,6 @@ def test_a_promise_that_no_log_holds_is_refused(seconds: str) -> None:
     "options", [options | {"slo": "ttft=0.3s"} for options, _ in OFFERED.values()]
 )
 def test_a_log_reads_every_load_back(scenario: Scenario, options: dict[str, Any]) -> None:
-    found = expand_traffic(wished(scenario, **options))
-    again = msgspec.json.decode(msgspec.json.encode(found), type=list[TrafficPattern])
-    assert again == found
+    patterns = expand_traffic(serving_options(scenario, **options))
+    again = msgspec.json.decode(msgspec.json.encode(patterns), type=list[TrafficPattern])
+    assert again == patterns

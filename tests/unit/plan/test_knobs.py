@@ -1,4 +1,4 @@
-"""The table of knobs: complete, and all that a new knob needs beside a field of `Cell`."""
+"""The table of knobs is complete: a new knob needs one line in it and one field of `Cell`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of txtop with one more line in the table and one more field."""
+    """Copy txtop with one more line in the table and one more field."""
     root = tmp_path_factory.mktemp("copy")
     shutil.copytree(PACKAGE, root / "txtop", ignore=shutil.ignore_patterns("__pycache__"))
     for name, mark, more in (
@@ -51,65 +51,65 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("knobs", ")\nBY_FIELD", LINE),
     ):
         path = root / "txtop" / "plan" / f"{name}.py"
-        before, found, after = path.read_text().partition(mark)
-        path.write_text(before + more + found + after)
+        before, separator, after = path.read_text().partition(mark)
+        path.write_text(before + more + separator + after)
     return root
 
 
-def python(copy: Path, *words: str) -> str:
+def python(copy: Path, *arguments: str) -> str:
     environ = {**os.environ, "PYTHONPATH": str(copy), "COLUMNS": "100"}
     done = subprocess.run(
-        [sys.executable, *words], env=environ, cwd=copy, capture_output=True, text=True
+        [sys.executable, *arguments], env=environ, cwd=copy, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_a_new_knob_is_an_option(copy: Path) -> None:
-    said = python(copy, "-m", "txtop", "run", "--help")
-    assert "--made-ups CHOICE" in said and "[choices: plain, fancy]" in said
+    help_text = python(copy, "-m", "txtop", "run", "--help")
+    assert "--made-ups CHOICE" in help_text and "[choices: plain, fancy]" in help_text
     assert "--made-up --made-ups" in python(copy, "-m", "txtop", "ab", "--help")
 
 
 def test_a_new_knob_is_saved_read_and_overridden(copy: Path) -> None:
-    words = ("-m", "txtop", "run", "--save-plan", "-")
-    saved = python(copy, *words, "--made_ups", "plain", "fancy")
+    command = ("-m", "txtop", "run", "--save-plan", "-")
+    saved = python(copy, *command, "--made_ups", "plain", "fancy")
     assert saved == 'made_ups = ["plain", "fancy"]\n'
     plan = copy / "plan.toml"
     plan.write_text(saved + 'models = ["gpt2"]\n')
-    assert python(copy, *words, "--plan", str(plan), "--made-ups", "fancy") == (
+    assert python(copy, *command, "--plan", str(plan), "--made-ups", "fancy") == (
         'models = ["gpt2"]\nmade_ups = ["fancy"]\n'
     )
 
 
 SCRIPT = """
 import json
-from txtop.options import ab
-from txtop.options.run import build_plan
+from txtop.options import ab_plan
+from txtop.options.run_plan import build_plan
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
-from txtop.analysis.compare import _match_key
+from txtop.analysis.compare import _build_match_key
 from txtop.options.command_line import format_cell_command, format_command
 from txtop.ui.models.matrix_choices import MatrixChoices
-asked = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
-plan = build_plan(asked)
+options = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
+plan = build_plan(options)
 plain, fancy = plan.cells
 choices = MatrixChoices()
 row = choices.named("made_ups")
 row.choose("fancy")
-arms = [ab.parse_arm("--a", "made_up=plain"), ab.parse_arm("--b", "made-up=fancy")]
-duel = ab.build_ab_plan("gpt2", arms, {}, ab.ABOptions())
+arms = [ab_plan.parse_arm("--a", "made_up=plain"), ab_plan.parse_arm("--b", "made-up=fancy")]
+ab_test = ab_plan.build_ab_plan("gpt2", arms, {}, ab_plan.ABOptions())
 print(json.dumps({
     "cells": [c.made_up for c in plan.cells],
     "groups": plain.group != fancy.group,
     "short": [labels.format_short_label(c) for c in plan.cells],
     "names": labels.label_arms(plan.cells)[0],
-    "command": format_command(asked),
+    "command": format_command(options),
     "again": format_cell_command(plan, fancy),
-    "duel": format_cell_command(duel, duel.cells[0]),
+    "ab_plan": format_cell_command(ab_test, ab_test.cells[0]),
     "values": row.values,
-    "asked": choices.to_run_options().made_ups,
-    "compared": _match_key(plain) != _match_key(fancy),
+    "chosen": choices.to_run_options().made_ups,
+    "compared": _build_match_key(plain) != _build_match_key(fancy),
 }))
 """
 
@@ -122,15 +122,15 @@ def test_a_new_knob_is_built_named_spelled_and_compared(copy: Path) -> None:
         "names": ["plain finish", "fancy finish"],
         "command": "txtop run --made-ups plain fancy",
         "again": "txtop run --models gpt2 --made-ups fancy",
-        "duel": "txtop ab gpt2 --a precision=fp32 --b made_up=fancy",
+        "ab_plan": "txtop ab gpt2 --a precision=fp32 --b made_up=fancy",
         "values": ["plain", "fancy"],
-        "asked": ["plain", "fancy"],
+        "chosen": ["plain", "fancy"],
         "compared": True,
     }
 
 
 def test_a_new_knob_is_exported(copy: Path) -> None:
-    """Of a session that was recorded before there was one it is the default."""
+    """A session recorded before the knob existed exports its default."""
     for name in os.listdir(PACKAGE.parent / "sessions"):
         out = python(
             copy,

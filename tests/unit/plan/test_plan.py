@@ -1,4 +1,4 @@
-"""What two plans have to share to be the same work."""
+"""The parts that two plans must share to be the same work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cell another is compared with."""
+"""The cell that another is compared with."""
 
 from __future__ import annotations
 

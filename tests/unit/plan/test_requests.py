@@ -1,4 +1,4 @@
-"""Requests drawn from a seed: the same for all that are compared, and as long as was asked."""
+"""Requests drawn from a seed are the same for all cells compared, with the chosen lengths."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def served(
 
 
 def tokens(cell: Cell, seed: int = 0, count: int = 50) -> list[tuple[int, int]]:
-    return [(asked.prompt_tokens, asked.new_tokens) for asked in draw_requests(cell, seed, count)]
+    return [
+        (request.prompt_tokens, request.new_tokens) for request in draw_requests(cell, seed, count)
+    ]
 
 
 @pytest.mark.parametrize("lengths", KINDS)
@@ -81,9 +83,9 @@ def test_another_seed_gives_others(lengths: LengthKind) -> None:
 @pytest.mark.parametrize("lengths", KINDS)
 def test_more_requests_begin_as_fewer(lengths: LengthKind) -> None:
     cell = served(lengths)
-    found = draw_requests(cell, 3, 60)
-    assert draw_requests(cell, 3, 17) == found[:17]
-    assert [asked.index for asked in found] == list(range(60))
+    requests = draw_requests(cell, 3, 60)
+    assert draw_requests(cell, 3, 17) == requests[:17]
+    assert [request.index for request in requests] == list(range(60))
     assert draw_requests(cell, 3, 0) == []
 
 
@@ -102,9 +104,9 @@ def test_pairs_come_in_their_order_over_and_over() -> None:
 def test_the_cells_lengths_are_the_mean(
     lengths: LengthKind, prompt: int, new: int, seed: int
 ) -> None:
-    found = tokens(served(lengths, prompt, new), seed, MANY)
-    assert statistics.fmean(p for p, _ in found) == pytest.approx(prompt, rel=CLOSE[lengths])
-    assert statistics.fmean(n for _, n in found) == pytest.approx(new, rel=CLOSE[lengths])
+    drawn = tokens(served(lengths, prompt, new), seed, MANY)
+    assert statistics.fmean(p for p, _ in drawn) == pytest.approx(prompt, rel=CLOSE[lengths])
+    assert statistics.fmean(n for _, n in drawn) == pytest.approx(new, rel=CLOSE[lengths])
 
 
 @pytest.mark.parametrize(
@@ -117,14 +119,14 @@ def test_the_cells_lengths_are_the_mean(
     ],
 )
 def test_a_mean_of_one_token_is_one(lengths: LengthKind) -> None:
-    found = tokens(served(lengths, 1, 1), 0, MANY)
-    assert statistics.fmean(p for p, _ in found) == pytest.approx(1, rel=CLOSE[lengths])
-    assert statistics.fmean(n for _, n in found) == pytest.approx(1, rel=CLOSE[lengths])
+    drawn = tokens(served(lengths, 1, 1), 0, MANY)
+    assert statistics.fmean(p for p, _ in drawn) == pytest.approx(1, rel=CLOSE[lengths])
+    assert statistics.fmean(n for _, n in drawn) == pytest.approx(1, rel=CLOSE[lengths])
 
 
 def test_uniform_lengths_are_equally_often_from_one_to_twice_the_mean() -> None:
-    found = tokens(served("uniform", 4, 2), 0, MANY)
-    for values, most in (([p for p, _ in found], 7), ([n for _, n in found], 3)):
+    drawn = tokens(served("uniform", 4, 2), 0, MANY)
+    for values, most in (([p for p, _ in drawn], 7), ([n for _, n in drawn], 3)):
         counts = [values.count(value) for value in range(1, most + 1)]
         assert sum(counts) == MANY
         assert counts == pytest.approx([MANY / most] * most, rel=0.06)
@@ -172,9 +174,9 @@ def test_no_request_is_longer_than_the_longest(
 )
 def test_the_longest_is_reached(lengths: LengthKind, most: tuple[int, int]) -> None:
     cell = served(lengths, 5, 3)
-    found = tokens(cell, 0, MANY)
+    drawn = tokens(cell, 0, MANY)
     assert compute_max_tokens(cell) == most
-    assert (max(p for p, _ in found), max(n for _, n in found)) == most
+    assert (max(p for p, _ in drawn), max(n for _, n in drawn)) == most
 
 
 def test_a_full_batch_is_as_long_as_its_cell() -> None:
@@ -200,10 +202,10 @@ def test_as_many_arrive_a_second_as_were_asked_for(rate: float) -> None:
     at = draw_arrivals_ns(rate, 0, MANY)
     assert len(at) == MANY
     assert at == sorted(at)
-    found = gaps(at)
-    assert statistics.fmean(found) == pytest.approx(1e9 / rate, rel=0.02)
+    between = gaps(at)
+    assert statistics.fmean(between) == pytest.approx(1e9 / rate, rel=0.02)
     # Of a Poisson process the gaps spread as wide as they are long.
-    assert statistics.stdev(found) == pytest.approx(1e9 / rate, rel=0.03)
+    assert statistics.stdev(between) == pytest.approx(1e9 / rate, rel=0.03)
 
 
 def test_arrivals_depend_on_the_seed_and_not_on_their_number() -> None:

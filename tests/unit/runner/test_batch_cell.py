@@ -1,4 +1,4 @@
-"""The course of a cell, and the figures that come from what it measured."""
+"""The course of a cell, and the figures computed from its samples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from support.batch_cell import asked, conduct, exported
+from support.batch_cell import conduct, exported, plan_with
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text import table
 from txtop.runner.batch_cell import CellSchedule
@@ -20,7 +20,7 @@ def noisy(seed: int, share: float = 0.002) -> Callable[[], float]:
 
 
 def test_the_gate_waits_until_two_windows_agree() -> None:
-    plan = asked(iterations=10)
+    plan = plan_with(iterations=10)
     _, steady, _ = conduct(plan, lambda i: 40.0)
     assert steady.samples.role.count("warmup") == 20
     session, falling, _ = conduct(plan, lambda i: 40.0 * (1 + 0.5 * 0.9**i))
@@ -32,7 +32,7 @@ def test_the_gate_waits_until_two_windows_agree() -> None:
 def test_the_gate_has_a_quarter_of_the_budget_and_says_when_that_was_not_enough(
     iterations: int | None,
 ) -> None:
-    plan = asked(iterations=iterations, budget_s=8.0)
+    plan = plan_with(iterations=iterations, budget_s=8.0)
     session, state, _ = conduct(plan, lambda i: 100.0 - i if i < 40 else 60.0)
     warm = [e for e, r in zip(state.samples.e2e_ns, state.samples.role, strict=True)][1:]
     spent_s = sum(warm[: state.samples.role.count("warmup")]) / 1e9
@@ -42,7 +42,7 @@ def test_the_gate_has_a_quarter_of_the_budget_and_says_when_that_was_not_enough(
 
 
 def _warming(gpu: Callable[[float], dict[str, float | None]] | None) -> int:
-    state = conduct(asked(iterations=10, budget_s=120.0), lambda i: 20.0, gpu)[1]
+    state = conduct(plan_with(iterations=10, budget_s=120.0), lambda i: 20.0, gpu)[1]
     return state.samples.role.count("warmup")
 
 
@@ -67,13 +67,13 @@ def test_on_a_gpu_the_gate_waits_for_a_flat_clock_alone() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_a_count_replaces_the_gate(count: int) -> None:
-    session, state, _ = conduct(asked(iterations=10, warmup=count), lambda i: 90.0 - i)
+    session, state, _ = conduct(plan_with(iterations=10, warmup=count), lambda i: 90.0 - i)
     assert state.samples.role.count("warmup") == count
     assert not any("cut" in note for note in exported(session).notes)
 
 
 def test_blocks_take_about_a_tenth_of_a_second() -> None:
-    plan = asked(iterations=1_000, warmup=0)
+    plan = plan_with(iterations=1_000, warmup=0)
     session, state, _ = conduct(plan, lambda i: 1.0)
     assert len(state.samples.kept()) == 1_000
     schedule = CellSchedule(plan, session, state)
@@ -83,37 +83,39 @@ def test_blocks_take_about_a_tenth_of_a_second() -> None:
 
 def test_a_cell_that_drifts_stops_as_one_without_steady_state() -> None:
     swing = noisy(1, 0.05)
-    session, state, schedule = conduct(asked(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing())
+    session, state, schedule = conduct(
+        plan_with(warmup=3), lambda i: 100.0 * (1 + i / 100) * swing()
+    )
     assert schedule.stopped_by == "no_steady_state" and len(state.samples.kept()) < 100
     cell = exported(session)
     assert cell.steady is False and "speed drifted; no interval" in cell.notes
     for name in ("tokens_per_s", "tpot_ms", "ttft_ms", "itl_ms"):
-        found = cell.metrics[name]
-        assert found.ci95 is None and "speed drifted; no interval" in found.notes and found.mean
+        metric = cell.metrics[name]
+        assert metric.ci95 is None and "speed drifted; no interval" in metric.notes and metric.mean
 
 
 def test_a_fixed_number_is_measured_whatever_the_trend() -> None:
-    _, state, schedule = conduct(asked(warmup=0, iterations=200), lambda i: 10.0 + i)
+    _, state, schedule = conduct(plan_with(warmup=0, iterations=200), lambda i: 10.0 + i)
     assert schedule.stopped_by == "iterations" and len(state.samples.kept()) == 200
 
 
 def test_warm_up_that_went_on_is_in_no_figure() -> None:
     swing = noisy(2)
-    plan = asked(warmup=1, iterations=32)
+    plan = plan_with(warmup=1, iterations=32)
     session, _, _ = conduct(plan, lambda i: (200.0 if i < 4 else 100.0) * swing())
     cell = exported(session)
     assert cell.steady is True and "2 more iterations dropped as warm-up" in cell.notes
     for name in ("e2e_ms", "itl_ms"):
-        found = cell.metrics[name]
-        assert found.n == 30 and found.max is not None and found.max < 110
+        metric = cell.metrics[name]
+        assert metric.n == 30 and metric.max is not None and metric.max < 110
 
 
 def test_p99_is_null_in_a_short_run_and_a_number_in_a_long_one() -> None:
-    short = exported(conduct(asked(warmup=0, iterations=40), lambda i: 10.0)[0])
+    short = exported(conduct(plan_with(warmup=0, iterations=40), lambda i: 10.0)[0])
     assert short.metrics["e2e_ms"].p99 is None
     assert "p99 after 662 (40 so far)" in short.metrics["e2e_ms"].notes
     swing = noisy(3)
-    long = exported(conduct(asked(warmup=0, iterations=700), lambda i: 10.0 * swing())[0])
+    long = exported(conduct(plan_with(warmup=0, iterations=700), lambda i: 10.0 * swing())[0])
     assert long.metrics["e2e_ms"].p99 is not None
     assert not any("p99" in note for note in long.metrics["e2e_ms"].notes)
 
@@ -129,16 +131,16 @@ def test_bands_of_variation(cv: float, word: str) -> None:
 def test_only_a_headline_that_varies_says_so() -> None:
     for share, expected in ((0.02, False), (0.15, True)):
         swing = noisy(4, share)
-        cell = exported(conduct(asked(warmup=0, iterations=40), lambda i, s=swing: 90 * s())[0])  # type: ignore[misc]
-        said = [note for note in cell.metrics["tokens_per_s"].notes if note.startswith("CV ")]
-        assert bool(said) == expected
+        cell = exported(conduct(plan_with(warmup=0, iterations=40), lambda i, s=swing: 90 * s())[0])  # type: ignore[misc]
+        cv_notes = [note for note in cell.metrics["tokens_per_s"].notes if note.startswith("CV ")]
+        assert bool(cv_notes) == expected
         assert not any(note.startswith("CV ") for note in cell.metrics["e2e_ms"].notes)
 
 
 @pytest.mark.fault(38)
 def test_a_cell_without_a_sample_or_with_one_has_no_verdict() -> None:
     for iterations in (0, 1, 2):
-        session, state, _ = conduct(asked(warmup=0, iterations=3), lambda i: 5.0)
+        session, state, _ = conduct(plan_with(warmup=0, iterations=3), lambda i: 5.0)
         del state.samples.role[1 + iterations :]
         cell = exported(session)
         assert cell.steady is None and cell.metrics["e2e_ms"].n == iterations
@@ -146,8 +148,8 @@ def test_a_cell_without_a_sample_or_with_one_has_no_verdict() -> None:
 
 @pytest.mark.fault(38)
 def test_a_mean_of_nothing_divides_nothing() -> None:
-    plan = asked(warmup=0)
-    session, state, schedule = conduct(asked(warmup=0, iterations=12), lambda i: 400.0)
+    plan = plan_with(warmup=0)
+    session, state, schedule = conduct(plan_with(warmup=0, iterations=12), lambda i: 400.0)
     for i in range(len(state.samples)):
         state.samples.ttft_ns[i] = 0
     schedule = CellSchedule(plan, session, state)

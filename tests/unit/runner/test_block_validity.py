@@ -1,11 +1,11 @@
-"""Blocks in which the machine was not itself: found, repeated three times at most, and said."""
+"""Blocks in which the machine was disturbed are detected, repeated up to three times, reported."""
 
 from __future__ import annotations
 
 import pytest
 
 from support import streams
-from support.batch_cell import asked, conduct, exported
+from support.batch_cell import conduct, exported, plan_with
 from txtop.protocol import events
 from txtop.runner.batch_cell import MAX_REPEATS
 from txtop.runner.block_validity import MachineReadings, find_disturbances
@@ -21,7 +21,7 @@ CALM: dict[str, float | None] = {
 
 
 def device(**series: list[float]) -> WatchedDevice:
-    """Readings five times a second from 0 s on."""
+    """Return readings five times a second from 0 s on."""
     session = SessionState()
     fold(session, streams.stream()[0])
     start = streams.stream()[0].t_ns
@@ -74,7 +74,7 @@ def run(throttled_s: tuple[float, float], **changed: object) -> tuple[SessionSta
         low, high = throttled_s
         return {**CALM, "throttle_reasons": 64.0 if low <= s < high else 0.0}
 
-    session, state, _ = conduct(asked(warmup=0, **changed), lambda i: 400.0, gpu)
+    session, state, _ = conduct(plan_with(warmup=0, **changed), lambda i: 400.0, gpu)
     return session, state
 
 

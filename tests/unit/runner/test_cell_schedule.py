@@ -1,4 +1,4 @@
-"""How many iterations a cell gets."""
+"""The number of iterations of a cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.state.session import SessionState
 
 
 def conduct(plan: Plan, e2e_ms: float, noise: float = 0.0) -> tuple[CellState, CellSchedule]:
-    """Answers every block of a schedule with iterations of `e2e_ms`, alternating by `noise`."""
+    """Answer every block of a schedule with iterations of `e2e_ms`, alternating by `noise`."""
     state = CellState(plan.cells[0])
     state.load = streams.load(0, "c001")
     schedule = CellSchedule(plan, SessionState(), state)

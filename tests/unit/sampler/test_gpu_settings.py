@@ -1,4 +1,4 @@
-"""What doctor says of the settings of a GPU, from readings and facts as data."""
+"""The findings of doctor on the settings of a GPU, from readings and facts as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPUs under a scripted NVML: fields that fail, values that make no sense, devices that go."""
+"""GPUs under a scripted NVML: fields that fail, implausible values, devices that disappear."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clock:
 
 @pytest.fixture
 def binding(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """NVIDIA's own `pynvml`, over the scripted library."""
+    """Load NVIDIA's own `pynvml` over the scripted library."""
     scenario.load(monkeypatch)
     return nvml_import.import_nvml()
 
@@ -88,8 +88,8 @@ def test_a_sample_has_every_field_in_its_unit(binding: Any, scenario: Scenario) 
 def test_versions_come_with_the_first_sample_alone(binding: Any, scenario: Scenario) -> None:
     scenario.write("error nvmlSystemGetCudaDriverVersion_v2 6", ONE_GPU)
     gpus = NvidiaGpus(binding, WatchedProcesses())
-    told = [event.versions for _ in range(3) for event in gpus.sample()]
-    assert told == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
+    versions = [event.versions for _ in range(3) for event in gpus.sample()]
+    assert versions == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
 
 
 def _facts(gpus: NvidiaGpus) -> list[dict[str, str]]:
@@ -353,12 +353,12 @@ def test_a_field_that_is_insane_or_unsupported_is_null_and_the_rest_is_read(
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process with a child, as a runner has a worker; this one does not descend from it."""
+    """Start a process with a child, as a runner has a worker, of which this one is no ancestor."""
     command = ["sh", "-c", "sleep 60 & echo $!; wait"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         yield process
-        for each in (*psutil.Process(process.pid).children(), process):
-            each.kill()
+        for member in (*psutil.Process(process.pid).children(), process):
+            member.kill()
 
 
 def _namespace(folder: Path, number: int) -> Path:
@@ -407,16 +407,26 @@ def test_who_else_is_on_a_gpu_is_told_when_it_changes(
     many = [
         f"process {pid} {size}" for pid, size in ((os.getpid(), 70), (1, 90), (os.getppid(), 5))
     ]
-    told = []
+    foreign = []
     for lines in ([], [], many[:1], many[:1], many, []):
         scenario.write(ONE_GPU, *lines)
         (event,) = gpus.sample()
         assert isinstance(event, Telemetry)
-        told.append(event.foreign)
+        foreign.append(event.foreign)
         clock.now += SLOW_S
-    assert [None if each is None else len(each) for each in told] == [0, None, 1, None, 2, 0]
-    assert told[4] is not None
-    assert [(each.pid, each.memory_bytes) for each in told[4]] == [(1, 90), (os.getpid(), 70)]
+    assert [None if processes is None else len(processes) for processes in foreign] == [
+        0,
+        None,
+        1,
+        None,
+        2,
+        0,
+    ]
+    assert foreign[4] is not None
+    assert [(process.pid, process.memory_bytes) for process in foreign[4]] == [
+        (1, 90),
+        (os.getpid(), 70),
+    ]
 
 
 def test_in_a_container_foreign_processes_cannot_be_counted(
@@ -620,8 +630,8 @@ def test_a_lost_gpu_is_one_gap_and_the_others_go_on(
     gap, sample = gpus.sample()
     assert isinstance(gap, Gap) and isinstance(sample, Telemetry)
     assert gap.producer == "GPU-bad"
-    words = "GPU is lost" if code == LOST else "Unknown Error"
-    assert gap.reason == f"Fake H100 stopped answering: {words}"
+    reason = "GPU is lost" if code == LOST else "Unknown Error"
+    assert gap.reason == f"Fake H100 stopped answering: {reason}"
     for _ in range(50):
         assert _kinds(gpus) == [("Telemetry", "GPU-good")]
     assert scenario.calls("nvmlDeviceGetHandleByUUID") == 0

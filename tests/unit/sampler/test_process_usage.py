@@ -1,4 +1,4 @@
-"""The cost of watched processes."""
+"""The CPU and memory cost of watched processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The verdict of the overhead check, on simulated pairs, and what the check owes its machine."""
+"""The verdict of the overhead check, on simulated pairs, and how it leaves the machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from support.paths import ROOT
-from txtop.selftest.alternate import compare_loops
+from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import build_core_warning, pin_to_core
 from txtop.selftest.process_tree import ProcessTree
@@ -103,15 +103,15 @@ class Simulated:
         self.waiting += [int(3e6 * self.slower * self.luck * drift * x) for x in noise]
 
     def take_gaps(self) -> list[int]:
-        found, self.waiting = self.waiting, []
-        return found
+        gaps, self.waiting = self.waiting, []
+        return gaps
 
 
 def _simulate(
     slower: float, noise: float = 0.01, luck: float = 0.0, half_width: float = 0.01
 ) -> tuple[OverheadResult, list[str], list[str]]:
     clock, order = itertools.count(), list[str]()
-    said: list[str] = []
+    lines: list[str] = []
     random = np.random.default_rng(5)
 
     @contextmanager
@@ -125,16 +125,16 @@ def _simulate(
         order.append("end")
 
     result = compare_loops(
-        start, min_pairs=10, max_pairs=30, half_width=half_width, say=said.append, turns=4
+        start, min_pairs=10, max_pairs=30, half_width=half_width, say=lines.append, turns=4
     )
-    return result, order, said
+    return result, order, lines
 
 
 def test_both_arms_start_anew_for_each_pair_and_take_turns() -> None:
-    result, order, said = _simulate(1.0)
+    result, order, lines = _simulate(1.0)
     assert order[:10] == ["start", *"bwwbbwwb", "end"]
-    assert order.count("start") == order.count("end") == len(result.pairs) == len(said) == 10
-    assert said[0].startswith("start  1  TPOT bare ")
+    assert order.count("start") == order.count("end") == len(result.pairs) == len(lines) == 10
+    assert lines[0].startswith("start  1  TPOT bare ")
 
 
 def test_drift_cancels() -> None:
@@ -144,7 +144,9 @@ def test_drift_cancels() -> None:
 
 
 def test_the_luck_of_a_start_widens_the_interval() -> None:
-    """Of 0.5 % in each arm: within one start turns agree to 0.1 %, and that must not count."""
+    """Starts vary by 0.5 % in each arm; turns within one start agree to 0.1 %, which must not
+    count.
+    """
     result, _, _ = _simulate(1.0, noise=0.001, luck=0.005)
     expected = 2.262 * 0.005 * 2**0.5 / 10**0.5
     assert result.mean.half_width == pytest.approx(expected, rel=0.6)
@@ -156,9 +158,9 @@ def test_a_slower_arm_fails() -> None:
 
 
 def test_too_much_noise_ends_inconclusive_after_30_pairs() -> None:
-    result, _, said = _simulate(1.0, luck=0.2)
+    result, _, lines = _simulate(1.0, luck=0.2)
     assert result.exit_code == 3
-    assert len(said) == 30
+    assert len(lines) == 30
 
 
 def test_no_free_core_is_said_in_one_line() -> None:
@@ -178,9 +180,9 @@ def test_every_thread_of_a_pinned_process_stays_on_one_core() -> None:
         assert process.stdout is not None and process.stdout.readline()
         pin_to_core(process.pid, core)
         threads = [int(name) for name in os.listdir(f"/proc/{process.pid}/task")]
-        found = [os.sched_getaffinity(thread) for thread in threads]
+        affinities = [os.sched_getaffinity(thread) for thread in threads]
         process.communicate(b"", timeout=10)
-    assert len(threads) == 2 and found == [{core}, {core}]
+    assert len(threads) == 2 and affinities == [{core}, {core}]
 
 
 def test_a_tree_is_stopped_continued_and_killed_with_its_children() -> None:

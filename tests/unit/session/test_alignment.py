@@ -15,7 +15,7 @@ from txtop.state.session import SessionState
 
 
 def slowed(models: tuple[str, ...], factor: int) -> SessionState:
-    """A session whose cells, and they alone, take `factor` times as long as in `streams`."""
+    """Return a session whose cells, and they alone, take `factor` times as long as in `streams`."""
     made = streams.stream(streams.plan(models, iterations=12))
     origin = made[0].t_ns
     for event in made:

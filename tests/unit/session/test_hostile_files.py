@@ -1,4 +1,4 @@
-"""Session files from elsewhere: within the types, but out to break whoever shows them."""
+"""Session files from elsewhere, within the types but made to break whatever shows them."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _set(kind: type[AnyEvent], **facts: object) -> Callable[[list[AnyEvent]], No
 
 
 def _clock(made: list[AnyEvent]) -> None:
-    """Two segments of 292 years: together more than 63 bits of nanoseconds."""
+    """Return two segments of 292 years: together more than 63 bits of nanoseconds."""
     late = events.Telemetry(t_ns=BIG, device="host", values={"cpu_percent": 1.0})
     made[4:4] = [late, events.Segment(t_ns=0, boot_id="b", wall_s=1.0, pid=BIG), late]
 
@@ -87,8 +87,8 @@ def test_extremes_are_shown_or_rejected_and_never_raise(tmp_path: Path, name: st
     EXTREMES[name](made)
     path = tmp_path / "s.jsonl"
     streams.write(path, made)
-    found, _ = read_all(path)
-    state = fold_all(found)
+    logged, _ = read_all(path)
+    state = fold_all(logged)
     assert table.format_report(state, FinalMetrics()).count("gpt2") >= 1
     assert json.to_json(state, FinalMetrics()).endswith(b"}\n")
 
@@ -116,7 +116,9 @@ def test_one_new_token_leaves_no_gap_and_says_so() -> None:
     made = streams.stream()
     _set(events.Iteration, tokens=1)(made)
     _set(events.TokenTimings, gaps_ns=[20_000_000])(made)
-    found = FinalMetrics().of(fold_all(made).cells["c001"])
+    metrics = FinalMetrics().of(fold_all(made).cells["c001"])
     for name in ("tpot_ms", "itl_ms", "decode_tokens_per_s"):
-        assert found[name].mean is None and found[name].notes == ["null: one new token"], name
-    assert found["ttft_ms"].mean is not None and found["tokens_per_s"].mean is not None
+        assert metrics[name].mean is None and metrics[name].notes == ["no value: one new token"], (
+            name
+        )
+    assert metrics["ttft_ms"].mean is not None and metrics["tokens_per_s"].mean is not None

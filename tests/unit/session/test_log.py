@@ -1,4 +1,4 @@
-"""What a log keeps, whatever happened to it: cuts, junk, two writers, another version."""
+"""A log after cuts, junk, two writers or another version: the complete records are kept."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def test_a_log_cut_at_any_byte_keeps_exactly_its_complete_records(tmp_path: Path
     ends = [i + 1 for i, byte in enumerate(body) if byte == 0x0A]
     for cut in range(ends[0], len(body) + 1):
         path.write_bytes(body[:cut])
-        found, problems = read_all(path)
+        logged, problems = read_all(path)
         whole = sum(end <= cut or end == cut + 1 for end in ends)
-        assert len(found) == whole
-        assert codec.encode_event(found[-1]) == codec.encode_event(made[whole - 1])
+        assert len(logged) == whole
+        assert codec.encode_event(logged[-1]) == codec.encode_event(made[whole - 1])
         torn = cut - max((end for end in ends if end <= cut), default=0)
         assert problems.torn_bytes == (0 if cut + 1 in ends else torn)
         assert not problems.rejected
-        said = [f"1 torn record dropped ({torn} bytes)"] if problems.torn_bytes else []
-        assert problems.lines() == said
+        expected = [f"1 torn record dropped ({torn} bytes)"] if problems.torn_bytes else []
+        assert problems.lines() == expected
 
 
 @pytest.mark.fault(5)
@@ -76,8 +76,8 @@ def test_junk_is_rejected_with_its_line_and_the_rest_is_read(tmp_path: Path, nam
     junk = JUNK[name]
     lines.insert(7, lines[0] if junk is None else junk + b"\n")
     path.write_bytes(b"".join(lines))
-    found, problems = read_all(path)
-    assert [e.seq for e in found] == [e.seq for e in made]
+    logged, problems = read_all(path)
+    assert [e.seq for e in logged] == [e.seq for e in made]
     assert [number for number, _ in problems.rejected] == [8]
     follower = Follower(path)
     while follower.update():
@@ -111,10 +111,10 @@ def test_any_bytes_at_all_are_read_or_refused(tmp_path: Path) -> None:
             spoilt[draw.randrange(len(spoilt))] = draw.randrange(256)
         path.write_bytes(spoilt)
         try:
-            found, _problems = read_all(path)
+            logged, _problems = read_all(path)
         except SessionError:
             continue
-        assert found
+        assert logged
 
 
 def test_an_unknown_kind_is_passed_over_and_a_newer_major_version_refused(tmp_path: Path) -> None:
@@ -123,8 +123,8 @@ def test_an_unknown_kind_is_passed_over_and_a_newer_major_version_refused(tmp_pa
     lines = [codec.encode_event(event) for event in made]
     lines.insert(3, b'{"kind":"weather","t_ns":1,"sun":true}\n')
     path.write_bytes(b"".join(lines))
-    found, problems = read_all(path)
-    assert len(found) == len(made) and not problems.lines()
+    logged, problems = read_all(path)
+    assert len(logged) == len(made) and not problems.lines()
     header = json.loads(lines[0])
     header["schema"] = [2, 0]
     path.write_bytes(json.dumps(header).encode() + b"\n" + b"".join(lines[1:]))
@@ -146,7 +146,7 @@ def test_a_compressed_session_reads_the_same(tmp_path: Path) -> None:
 def test_a_foreign_file_is_no_session(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "s.jsonl"
     path.write_bytes(body)
-    with pytest.raises(SessionError, match="no txtop session"):
+    with pytest.raises(SessionError, match="not a txtop session"):
         read_all(path)
 
 
@@ -257,7 +257,7 @@ def test_sessions_are_found_by_id_name_and_path(tmp_path: Path) -> None:
     assert catalog.resolve_session(str(folder), tmp_path / "nowhere") == folder
     with pytest.raises(SessionError, match="did you mean 261123-120000"):
         catalog.resolve_session("261123-12000", tmp_path)
-    own = [found for found in catalog.list_recent(folder=tmp_path) if not found.bundled]
+    own = [entry for entry in catalog.list_recent(folder=tmp_path) if not entry.bundled]
     assert {(f.id, f.cells_ok, f.cells_total, f.ended) for f in own} == {
         ("261123-120000", 2, 2, "done"),
         ("bare", 2, 2, "done"),

@@ -1,4 +1,4 @@
-"""A recording at any place of it: what is shown there, and how one gets there."""
+"""A recording at any of its places: the state there, and the ways to move there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from txtop.state.session import SessionState
 
 
 def eventful() -> list[AnyEvent]:
-    """Two boots, a cell cut off and measured again, another refused, blocks, devices, marks."""
+    """Return two boots, a cell cut off and repeated, one refused, blocks, devices and marks."""
     whole = streams.stream(streams.plan(("gpt2", "t5-small", "bert"), iterations=9))
     cut = next(i for i, e in enumerate(whole) if isinstance(e, events.Iteration)) + 31
     first = whole[:cut]
@@ -59,7 +59,7 @@ def eventful() -> list[AnyEvent]:
 
 
 def until(made: list[AnyEvent], position_ns: int) -> SessionState:
-    """The plain fold of all events up to that time."""
+    """Return the plain fold of all events up to that time."""
     state = SessionState()
     for event in made:
         if state.clock_at(event) > position_ns:

@@ -1,4 +1,4 @@
-"""A session is called what it is opened by, also once its folder or its file has another name."""
+"""A session has the name that it is opened by, also after its folder or file was renamed."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def renamed(tmp_path: Path) -> Path:
 
 
 def test_the_list(renamed: Path) -> None:
-    found = catalog.read_entry(renamed)
-    assert found is not None and found.name == "monday"
-    assert build_listed_session(found).label == "tuesday"
+    entry = catalog.read_entry(renamed)
+    assert entry is not None and entry.name == "monday"
+    assert build_listed_session(entry).label == "tuesday"
 
 
 def test_the_replay(renamed: Path) -> None:

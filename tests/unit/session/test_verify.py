@@ -27,7 +27,7 @@ def slow(value: object) -> object:
 
 
 def record(folder: Path, made: list[AnyEvent], last_seq: int = 0) -> Path:
-    """Writes events as a runner does; `ended` gets its digest."""
+    """Write events as a runner does; `ended` gets its digest."""
     if not folder.exists():
         create_session_folder(folder)
     writer = LogWriter(folder)
@@ -46,7 +46,7 @@ def session(tmp_path: Path) -> Path:
 
 
 def twice_resumed(folder: Path) -> Path:
-    """Cut off, gone on with on a later boot, stopped, gone on with again."""
+    """Return a session that was cut off, resumed on a later boot, stopped and resumed again."""
     first = streams.stream()
     record(folder, first[:30])
     seq = 30
@@ -61,16 +61,16 @@ def twice_resumed(folder: Path) -> Path:
 
 
 def test_what_a_writer_leaves_is_in_order(session: Path, tmp_path: Path) -> None:
-    found = verify_log(session)
-    assert not found.wrong and found.digests == 1 and found.segments == 1 and found.ended
-    found = verify_log(twice_resumed(tmp_path / "t"))
-    assert not found.wrong and found.digests == 2 and found.segments == 3 and found.ended
+    result = verify_log(session)
+    assert not result.wrong and result.digests == 1 and result.segments == 1 and result.ended
+    result = verify_log(twice_resumed(tmp_path / "t"))
+    assert not result.wrong and result.digests == 2 and result.segments == 3 and result.ended
 
 
 @pytest.mark.parametrize("path", catalog.list_bundled(), ids=lambda p: p.name)
 def test_the_bundled_recordings_are_in_order(path: Path) -> None:
-    found = verify_log(path)
-    assert not found.wrong and found.digests == found.segments == 1
+    result = verify_log(path)
+    assert not result.wrong and result.digests == result.segments == 1
 
 
 def _changed(line: bytes, **facts: object) -> bytes:
@@ -92,8 +92,8 @@ DAMAGE: dict[str, tuple[Callable[[Lines], None], int, str]] = {
     "a line removed": (lambda lines: lines.pop(20), 21, "sequence number 22 after 20"),
     "a line twice": (lambda lines: lines.insert(20, lines[19]), 21, "sequence number 20 after 20"),
     "two lines swapped": (_swap, 11, "sequence number 12 after 10"),
-    "junk": (_set(20, lambda _: b"{]\n"), 21, "no event"),
-    "a wrong type": (_set(20, lambda x: _changed(x, t_ns="soon")), 21, "no event"),
+    "junk": (_set(20, lambda _: b"{]\n"), 21, "not an event"),
+    "a wrong type": (_set(20, lambda x: _changed(x, t_ns="soon")), 21, "not an event"),
     "a key twice": (_set(20, lambda x: x.replace(b"{", b'{"t_ns":1,', 1)), 21, "'t_ns' twice"),
     "a nested key twice": (
         _set(20, lambda _: b'{"kind":"telemetry","seq":21,"t_ns":1,"device":"h","values":'
@@ -102,8 +102,8 @@ DAMAGE: dict[str, tuple[Callable[[Lines], None], int, str]] = {
     "a cell of no plan": (_set(7, lambda x: _changed(x, cell="c999")), 8, "'c999' is not in"),
     "another figure": (_set(7, lambda x: _changed(x, e2e_ns=123)), -1, "digest"),
     "a longer line": (_set(20, lambda x: x[:-1] + b" " * (1 << 20) + b"\n"), 21, "longer than"),
-    "no header": (lambda lines: lines.pop(0), 1, "the first line is no header"),
-    "a second header": (_set(1, lambda _: b""), 2, "the second line is no segment"),
+    "no header": (lambda lines: lines.pop(0), 1, "the first line is not a header"),
+    "a second header": (_set(1, lambda _: b""), 2, "the second line is not a segment"),
     "something after the end": (
         lambda lines: lines.append(b'{"kind":"marker","seq":%d,"t_ns":%d}\n' % (
             len(lines) + 1, 2**62)), 0, "an event after the end"),
@@ -115,16 +115,18 @@ DAMAGE: dict[str, tuple[Callable[[Lines], None], int, str]] = {
 def test_each_damage_is_named_with_its_line(
     session: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    spoil, at, said = DAMAGE[name]
+    spoil, at, message = DAMAGE[name]
     log = session / LOG_NAME
     lines = log.read_bytes().splitlines(keepends=True)
     spoil(lines)
     log.write_bytes(b"".join(lines))
-    wanted = at if at > 0 else len(lines)
-    found = verify_log(session)
-    assert any(line == wanted and said in what for line, what in found.wrong), found.wrong
+    expected_line = at if at > 0 else len(lines)
+    result = verify_log(session)
+    assert any(line == expected_line and message in what for line, what in result.wrong), (
+        result.wrong
+    )
     assert run_command_line(["verify", str(session)]) == 1
-    assert f"line {wanted}: " in capsys.readouterr().out
+    assert f"line {expected_line}: " in capsys.readouterr().out
 
 
 def test_a_cut_session_is_in_order_and_says_what_it_lacks(
@@ -133,8 +135,8 @@ def test_a_cut_session_is_in_order_and_says_what_it_lacks(
     log = session / LOG_NAME
     log.write_bytes(log.read_bytes()[:-20])
     assert run_command_line(["verify", str(session)]) == 0
-    said = capsys.readouterr().out
-    assert "1 torn record at the end" in said and "no end" in said and "authenticity" in said
+    output = capsys.readouterr().out
+    assert "1 torn record at the end" in output and "no end" in output and "authenticity" in output
 
 
 def test_a_newer_kind_is_counted_and_a_compressed_session_is_read(session: Path) -> None:
@@ -142,12 +144,12 @@ def test_a_newer_kind_is_counted_and_a_compressed_session_is_read(session: Path)
     lines.append(b'{"kind":"weather","seq":%d,"t_ns":1,"sun":true}\n' % (len(lines) + 1))
     packed = session.parent / "s.jsonl.gz"
     packed.write_bytes(gzip.compress(b"".join(lines)))
-    found = verify_log(packed)
-    assert not found.wrong and found.unknown == 1 and not found.ended
+    result = verify_log(packed)
+    assert not result.wrong and result.unknown == 1 and not result.ended
 
 
 def peak_mb(command: list[str]) -> tuple[int, float, str]:
-    """Exit code, peak memory and what was said, of a txtop command in a process of its own."""
+    """Return exit code, peak memory and output of a txtop command in a process of its own."""
     script = (
         "import resource, subprocess, sys;"
         "done = subprocess.run([sys.executable, '-m', 'txtop', *sys.argv[1:]],"
@@ -156,9 +158,9 @@ def peak_mb(command: list[str]) -> tuple[int, float, str]:
         "print((done.stderr + done.stdout)[-3000:])"
     )
     done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True)
-    first, _, said = done.stdout.partition("\n")
+    first, _, output = done.stdout.partition("\n")
     code, peak = first.split()
-    return int(code), int(peak) / 1024, said
+    return int(code), int(peak) / 1024, output
 
 
 @pytest.mark.fault(14)
@@ -171,8 +173,8 @@ def test_a_line_of_two_gigabytes_costs_no_memory(tmp_path: Path, command: str) -
         file.write(body[:half])
         file.seek(2 << 30, 1)  # a hole: NUL bytes that take no disk
         file.write(b"\n" + body[half:])
-    code, peak, said = peak_mb([command, str(path)])
-    assert peak < 300 and "longer than" in said and "Traceback" not in said
+    code, peak, output = peak_mb([command, str(path)])
+    assert peak < 300 and "longer than" in output and "Traceback" not in output
     assert code == (1 if command == "verify" else 0)
 
 
@@ -186,7 +188,7 @@ def test_what_stands_before_the_header_makes_it_no_session(
     path.write_bytes(lead + (body.decode().encode("utf-16-le") if lead == b"\xff\xfe" else body))
     for command in ("show", "replay", "export"):
         assert run_command_line([command, str(path)]) == 4
-        assert "no txtop session" in capsys.readouterr().err
+        assert "not a txtop session" in capsys.readouterr().err
     assert run_command_line(["verify", str(path)]) == 1
 
 
@@ -213,7 +215,7 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, command: str, fillin
         for _ in range(80):
             file.write(filling * (1 << 24))
     assert path.stat().st_size < 20 << 20
-    code, peak, said = peak_mb([command, str(path)])
-    assert peak < 300 and "Traceback" not in said
-    wanted = "lines that are no events" if filling == b"\n" else "unpacks to over 1 GiB"
-    assert code == 4 and wanted in said, said
+    code, peak, output = peak_mb([command, str(path)])
+    assert peak < 300 and "Traceback" not in output
+    message = "lines that are not events" if filling == b"\n" else "unpacks to over 1 GiB"
+    assert code == 4 and message in output, output

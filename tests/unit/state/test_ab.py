@@ -10,7 +10,7 @@ import pytest
 from support.ab_sessions import Script, script
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli.headless import _finish_run
-from txtop.export import json as export
+from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
@@ -28,70 +28,80 @@ def folded(stream: list[AnyEvent]) -> tuple[SessionState, ABTest]:
 
 
 def exported(state: SessionState) -> list[dict[str, object]]:
-    found: list[dict[str, object]] = json.loads(export.to_json(state, FinalMetrics()))[
-        "comparisons"
-    ]
-    return found
+    comparisons: list[dict[str, object]] = json.loads(to_json(state, FinalMetrics()))["comparisons"]
+    return comparisons
 
 
 def test_the_fold_takes_the_times_of_blocks_that_count() -> None:
     made = script().begin().blocks(12, 1.5, 0.02)
     made.block((30, 90), kept=False, reasons=["throttled: thermal"]).blocks(1, 1.5)
-    state, versus = folded(made.end())
-    assert (versus.blocks, len(versus.rounds), versus.sequences["B"].n) == (13, 14, 13)
+    state, ab_test = folded(made.end())
+    assert (ab_test.blocks, len(ab_test.rounds), ab_test.sequences["B"].n) == (13, 14, 13)
     expected = ConfidenceSequence(0.02)
     for i in (*range(12), 0):
         width = 0.02 if expected.n < 12 else 0.01
         expected.add(math.log(1.5 * (1 + width * ((i * 7919) % 11 - 5) / 5)))
-    got, wanted = versus.look("B"), expected.looks[-1]
-    assert got.interval is not None and wanted.interval is not None
-    assert got.ratio == pytest.approx(wanted.ratio, rel=1e-6)
-    assert got.interval == pytest.approx(wanted.interval, rel=1e-6)
+    got, reference = ab_test.look("B"), expected.looks[-1]
+    assert got.interval is not None and reference.interval is not None
+    assert got.ratio == pytest.approx(reference.ratio, rel=1e-6)
+    assert got.interval == pytest.approx(reference.interval, rel=1e-6)
     assert len(state.cells["A"].samples.kept()) == 26, "a discarded block is no sample"
 
 
 @pytest.mark.parametrize(
-    ("ratio", "verdict", "words"),
+    ("ratio", "verdict", "beginning"),
     [
         (1.47, "faster", "B is 1.47x as fast as A  [1.4"),
         (0.5, "slower", "A is 2.00x as fast as B  [1.9"),
         (1.001, "equivalent", "B is as fast as A within 0.02"),
     ],
 )
-def test_verdicts_in_words(ratio: float, verdict: str, words: str) -> None:
-    state, versus = folded(script().fidelity().begin().blocks(14, ratio, 0.004).end())
-    assert versus.verdict("B") == verdict
-    assert versus.words("B", over=True).startswith(words)
+def test_verdicts_in_words(ratio: float, verdict: str, beginning: str) -> None:
+    state, ab_test = folded(script().fidelity().begin().blocks(14, ratio, 0.004).end())
+    assert ab_test.verdict("B") == verdict
+    assert ab_test.words("B", over=True).startswith(beginning)
     text = table.format_report(state, FinalMetrics())
-    assert words in text and "output: not measurable: random weights" in text
-    (found,) = exported(state)
-    assert (found["verdict"], found["blocks"], found["metric"]) == (verdict, 14, "e2e_ms")
-    assert found["won"] == (0 if ratio < 1 else 14 if ratio > 1.1 else found["won"])
-    fidelity = found["fidelity"]
+    assert beginning in text and "output: not measurable: random weights" in text
+    (comparison,) = exported(state)
+    assert (comparison["verdict"], comparison["blocks"], comparison["metric"]) == (
+        verdict,
+        14,
+        "e2e_ms",
+    )
+    assert comparison["won"] == (0 if ratio < 1 else 14 if ratio > 1.1 else comparison["won"])
+    fidelity = comparison["fidelity"]
     assert isinstance(fidelity, dict) and fidelity["badge"] == "unknown"
     assert fidelity["kld"] == 0.004 and "means nothing" in fidelity["notes"][0]
 
 
 def test_what_is_open_at_the_end_is_inconclusive_and_says_what_was_missing() -> None:
-    state, versus = folded(script().begin().blocks(4, 1.5).end())
-    assert versus.verdict("B") is None and versus.verdict("B", over=True) == "inconclusive"
-    (found,) = exported(state)
-    assert found["verdict"] == "inconclusive" and "4 blocks of at least 10" in str(found["notes"])
+    state, ab_test = folded(script().begin().blocks(4, 1.5).end())
+    assert ab_test.verdict("B") is None and ab_test.verdict("B", over=True) == "inconclusive"
+    (comparison,) = exported(state)
+    assert comparison["verdict"] == "inconclusive" and "4 blocks of at least 10" in str(
+        comparison["notes"]
+    )
     assert "inconclusive" in table.format_report(state, FinalMetrics())
 
 
 def test_a_difference_inside_the_margin_is_measurable() -> None:
-    _, versus = folded(script().begin().blocks(40, 1.01, 0.002).end())
-    assert versus.verdict("B") == "equivalent"
-    assert "measurable: 1.0 %, inside the margin" in versus.words("B")
+    _, ab_test = folded(script().begin().blocks(40, 1.01, 0.002).end())
+    assert ab_test.verdict("B") == "equivalent"
+    assert "measurable: 1.0 %, inside the margin" in ab_test.words("B")
 
 
 def test_no_speed_is_claimed_for_an_arm_that_makes_nan() -> None:
     made = script().fidelity(invalid=5, kld=None, top1=None).begin().blocks(14, 2.0)
-    state, versus = folded(made.end())
-    assert versus.verdict("B", over=True) is None and state.failed == 1
-    (found,) = exported(state)
-    assert found["ratio"] is found["ci95"] is found["verdict"] is found["wilcoxon_p"] is None
+    state, ab_test = folded(made.end())
+    assert ab_test.verdict("B", over=True) is None and state.failed == 1
+    (comparison,) = exported(state)
+    assert (
+        comparison["ratio"]
+        is comparison["ci95"]
+        is comparison["verdict"]
+        is comparison["wilcoxon_p"]
+        is None
+    )
     text = table.format_report(state, FinalMetrics())
     assert "INVALID" in text and "faster" not in text and "2.00" not in text
 
@@ -100,17 +110,17 @@ def test_nan_in_warm_up_makes_invalid_too() -> None:
     made = script().begin()
     sick = next(e for e in made.made if isinstance(e, events.Iteration) and e.cell == "B")
     sick.invalid = 7
-    _, versus = folded(made.blocks(12, 2.0).end())
-    assert "B is INVALID" in versus.explain_no_verdict("B") and versus.left_in == [versus.first]
+    _, ab_test = folded(made.blocks(12, 2.0).end())
+    assert "B is INVALID" in ab_test.explain_no_verdict("B") and ab_test.left_in == [ab_test.first]
 
 
 def test_a_failed_arm_leaves_the_others_to_be_compared() -> None:
     made = script({"precision": "fp32"}, {"precision": "bf16"}, {"precision": "int8"}).begin()
     failed = events.CellFinished(t_ns=made.at_ns, cell="B", status="oom", reason="too big")
     made.made.append(failed)
-    state, versus = folded(made.made)
-    assert [arm.id for arm in versus.left_in] == ["A", "C"] and not versus.decided
-    assert versus.verdict("B", over=True) is None and "B oom" in versus.words("B")
+    state, ab_test = folded(made.made)
+    assert [arm.id for arm in ab_test.left_in] == ["A", "C"] and not ab_test.decided
+    assert ab_test.verdict("B", over=True) is None and "B oom" in ab_test.words("B")
     assert state.working == {"A", "C"}
 
 
@@ -118,10 +128,10 @@ def test_different_work_is_compared_by_work_done_a_second() -> None:
     made = script({"batch_size": 1}, {"batch_size": 4}).begin()
     for i in range(12):
         made.block((30, 60 + i % 3))
-    state, versus = folded(made.end())
-    assert versus.look("B").ratio == pytest.approx(2 / (61 / 60), rel=0.01)
-    (found,) = exported(state)
-    assert found["metric"] == "tokens_per_s" and "different work" in str(found["notes"])
+    state, ab_test = folded(made.end())
+    assert ab_test.look("B").ratio == pytest.approx(2 / (61 / 60), rel=0.01)
+    (comparison,) = exported(state)
+    assert comparison["metric"] == "tokens_per_s" and "different work" in str(comparison["notes"])
 
 
 def test_kernels_of_fp32_that_do_not_agree_are_warned_of() -> None:
@@ -132,25 +142,25 @@ def test_kernels_of_fp32_that_do_not_agree_are_warned_of() -> None:
     ):
         made = script({"precision": precision}, {"precision": precision, "attention": "eager"},
                       weights="pretrained")  # fmt: skip
-        (found,) = exported(fold_all(made.fidelity(kld=kld).begin().blocks(10, 1.2).end()))
-        assert ("kernels of one precision are 20 times" in str(found["notes"])) is warned
+        (comparison,) = exported(fold_all(made.fidelity(kld=kld).begin().blocks(10, 1.2).end()))
+        assert ("kernels of one precision are 20 times" in str(comparison["notes"])) is warned
 
 
 def test_few_and_dear_blocks_have_a_rule_of_their_own() -> None:
-    _, versus = folded(script().begin().blocks(4, 0.1, 0.02, paired=True).end())
-    assert versus.verdict("B") == "slower" and versus.paired and versus.first_look == 3
-    assert "assumes normally distributed noise" in versus.words("B")
-    _, versus = folded(script().begin().blocks(4, 0.1, 0.02, reloaded=True).end())
-    assert versus.verdict("B") is None
-    _, versus = folded(script().begin().blocks(5, 0.1, 0.02, reloaded=True).end())
-    assert versus.verdict("B") == "slower" and "indicative" in versus.words("B")
+    _, ab_test = folded(script().begin().blocks(4, 0.1, 0.02, paired=True).end())
+    assert ab_test.verdict("B") == "slower" and ab_test.paired and ab_test.first_look == 3
+    assert "assumes normally distributed noise" in ab_test.words("B")
+    _, ab_test = folded(script().begin().blocks(4, 0.1, 0.02, reloaded=True).end())
+    assert ab_test.verdict("B") is None
+    _, ab_test = folded(script().begin().blocks(5, 0.1, 0.02, reloaded=True).end())
+    assert ab_test.verdict("B") == "slower" and "indicative" in ab_test.words("B")
 
 
 def test_a_session_that_begins_anew_forgets_its_blocks_but_not_what_outputs_are() -> None:
     made = script(weights="pretrained").fidelity(invalid=1).begin().blocks(3, 1.5)
     made.begin()
-    state, versus = folded(made.made)
-    assert not versus.rounds and versus.out.keys() == {"B"} and state.cells["B"].invalid == 1
+    state, ab_test = folded(made.made)
+    assert not ab_test.rounds and ab_test.out.keys() == {"B"} and state.cells["B"].invalid == 1
 
 
 def test_a_picture_of_an_ab_is_what_it_was() -> None:

@@ -1,4 +1,4 @@
-"""Badges of fidelity: bands, floors, and what has none."""
+"""Badges of fidelity: bands, floors, and comparisons without a badge."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from txtop.state import fidelity
 
 
 def found(**changed: object) -> Fidelity:
-    known: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
-    known |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
-    return Fidelity(t_ns=0, cell="B", reference="A", **known)  # type: ignore[arg-type]
+    fields: dict[str, object] = {"weights": "pretrained", "positions": 1000, "kld": 0.004}
+    fields |= {"top1": 990, "kld_stderr": 0.001, "floor": 0.0, **changed}
+    return Fidelity(t_ns=0, cell="B", reference="A", **fields)  # type: ignore[arg-type]
 
 
 def test_badges_and_their_words() -> None:
@@ -18,14 +18,14 @@ def test_badges_and_their_words() -> None:
     assert fidelity.format_badge_forms(found(kld=1.09, top1=375)) == ("✗ broken 1.1", "✗ broken")
     assert fidelity.format_badge_forms(found(weights="random")) == (
         "not measurable: random weights",
-        "unknown (rand)",
+        "random weights",
     )
     assert fidelity.format_badge_forms(found(same_model=False)) == ("another model",)
     assert fidelity.format_badge_forms(found(failed="no room")) == (
         "quality not checked",
-        "unmeasured",
+        "not checked",
     )
-    assert fidelity.format_badge_forms(None) == ("quality not checked", "unmeasured")
+    assert fidelity.format_badge_forms(None) == ("quality not checked", "not checked")
     cosines = found(kld=None, top1=None, cosine_tokens=0.99995, cosine_pooled=0.9995)
     assert fidelity.compute_badge(cosines) == "minor"
 

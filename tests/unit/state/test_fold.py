@@ -1,4 +1,4 @@
-"""The fold, the player on top of it, and the figures that come out of it."""
+"""The fold, the player on top of it, and the figures computed from it."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def test_lag_withholds_ttft_and_invalid_logits_fail_the_cell() -> None:
         if isinstance(event, events.Iteration) and event.cell == "c001" and event.role == "first":
             event.lag, event.invalid = True, 3
     state = fold_all(made)
-    found = metrics.summarise_final(state.cells["c001"])
-    assert found["ttft_ms"].mean is None and found["itl_ms"].mean is None
-    assert "withheld: the streamer was a step late" in found["ttft_ms"].notes
-    assert found["tokens_per_s"].mean is not None
+    figures = metrics.summarise_final(state.cells["c001"])
+    assert figures["ttft_ms"].mean is None and figures["itl_ms"].mean is None
+    assert "withheld: the streamer was a step late" in figures["ttft_ms"].notes
+    assert figures["tokens_per_s"].mean is not None
     assert state.failed == 1
 
 

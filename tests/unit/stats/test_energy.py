@@ -28,9 +28,9 @@ def _every(step: float, until: float, value: float = 100.0) -> TimeSeries:
 def test_the_counters_difference_is_interpolated_at_the_ends() -> None:
     # 10 J at 0 s to 110 J at 1 s: 60 J at 0.5 s. 210 J at 3 s to 250 J at 4 s: 220 J at 3.25 s.
     counter = _series((0, 10), (1, 110), (2, 130), (3, 210), (4, 250))
-    found = compute_energy(counter, NONE, S // 2, S * 13 // 4)
-    assert found == Energy(2.75, 160.0, "counter")
-    assert found.watts == 160 / 2.75
+    energy = compute_energy(counter, NONE, S // 2, S * 13 // 4)
+    assert energy == Energy(2.75, 160.0, "counter")
+    assert energy.watts == 160 / 2.75
 
 
 def test_without_a_counter_power_is_integrated_and_the_result_says_so() -> None:
@@ -67,9 +67,9 @@ def test_the_counter_goes_first_and_its_faults_are_not_papered_over() -> None:
 def test_what_was_not_read_is_null_with_a_reason(
     counter: TimeSeries, power: TimeSeries, reason: str
 ) -> None:
-    found = compute_energy(counter, power, 0, 4 * S)
-    assert found.joules is None and found.watts is None
-    assert reason in found.reason
+    energy = compute_energy(counter, power, 0, 4 * S)
+    assert energy.joules is None and energy.watts is None
+    assert reason in energy.reason
 
 
 def test_a_counter_may_go_unread_inside_an_interval_but_power_may_not() -> None:
@@ -100,7 +100,9 @@ def test_net_is_without_the_idle_power_all_the_while() -> None:
 
 @st.composite
 def readings(draw: st.DrawFn) -> tuple[list[int], list[float], tuple[int, int, int]]:
-    """Times at most a second apart, a value at each, and two adjacent intervals of 2 s or more."""
+    """Draw times at most a second apart, a value at each, and two adjacent intervals of 2 s or
+    more.
+    """
     steps = draw(st.lists(st.integers(S // 5, S), min_size=30, max_size=60))
     at = [int(t) for t in np.cumsum(steps)]
     values = draw(st.lists(st.floats(0, 1e6), min_size=len(at), max_size=len(at)))
@@ -128,10 +130,10 @@ def test_integrated_power_agrees_with_scipy_and_is_never_negative(
     made: tuple[list[int], list[float], tuple[int, int, int]], idle_w: float
 ) -> None:
     at, watts, (low, _, high) = made
-    found = compute_energy(NONE, (at, watts), low, high)
-    left = subtract_idle(found, idle_w).joules
+    energy = compute_energy(NONE, (at, watts), low, high)
+    left = subtract_idle(energy, idle_w).joules
     assert left is None or left >= 0
     inside = np.array([low, *(t for t in at if low < t < high), high], dtype=float)
     expected = scipy.integrate.trapezoid(np.interp(inside, at, watts), inside / S)
-    assert found.joules is not None and found.joules >= 0
-    assert found.joules == pytest.approx(expected, rel=1e-6, abs=1e-3)
+    assert energy.joules is not None and energy.joules >= 0
+    assert energy.joules == pytest.approx(expected, rel=1e-6, abs=1e-3)

@@ -1,4 +1,4 @@
-"""How often the reported 95 % interval of a mean holds the true mean, over 4,000 sessions."""
+"""The share of 4,000 sessions whose reported 95 % interval of a mean contains the true mean."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ def students(x: Floats) -> tuple[Floats, Floats]:
 
 
 def bcas(x: Floats, resamples: int, seed: int = 0) -> tuple[Floats, Floats]:
-    """`intervals.compute_bca_interval` of every row at once: the same draws of places serve all
-    sessions."""
+    """Compute `intervals.compute_bca_interval` of every row at once: the same draws of places serve
+    all sessions.
+    """
     n = x.shape[1]
     places = np.random.RandomState(seed).randint(0, n, size=(resamples, n))
     weights = np.zeros((resamples, n))
@@ -79,5 +80,5 @@ def test_the_fast_form_is_the_reported_interval(kind: str, n: int) -> None:
 @pytest.mark.parametrize("kind", list(TRUE_MEAN))
 @pytest.mark.parametrize("n", [10, 30, 100])
 def test_the_reported_interval_itself_holds_the_mean(kind: str, n: int) -> None:
-    found = np.array([intervals.compute_mean_interval(list(row)) for row in sessions(kind, n)])
-    assert 0.91 <= coverage(kind, found[:, 0], found[:, 1]) <= 0.97
+    bounds = np.array([intervals.compute_mean_interval(list(row)) for row in sessions(kind, n)])
+    assert 0.91 <= coverage(kind, bounds[:, 0], bounds[:, 1]) <= 0.97

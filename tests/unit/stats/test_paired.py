@@ -1,4 +1,4 @@
-"""The paired ratio against scipy and numpy, and how often its interval holds the truth."""
+"""The paired ratio against scipy and numpy, and the coverage of its interval."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from txtop.stats.paired import compute_paired_ratio
 
 
 def _pairs(n: int, ratio: float, noise: float, seed: int) -> tuple[list[float], list[float]]:
-    """`n` pairs that share a slow drift of 30 % and differ by `ratio`, with `noise` in each."""
+    """Return `n` pairs that share a slow drift of 30 % and differ by `ratio`, each with `noise`."""
     random = np.random.default_rng(seed)
     shared = 3.0 * np.exp(np.cumsum(random.normal(0, 0.3 / math.sqrt(n), n)))
     under = shared * np.exp(random.normal(0, noise / math.sqrt(2), n))
@@ -24,12 +24,12 @@ def test_below_30_pairs_it_is_the_t_interval_of_the_mean_log_ratio() -> None:
     over, under = _pairs(12, 1.01, 0.03, seed=1)
     d = np.log(np.array(over) / np.array(under))
     low, high = oracle.t.interval(0.95, len(d) - 1, loc=d.mean(), scale=oracle.sem(d))
-    found = compute_paired_ratio(over, under)
-    assert found is not None
-    assert found.n == 12
-    assert found.ratio == pytest.approx(math.exp(d.mean()), rel=1e-12)
-    assert found.ci95 == pytest.approx((math.exp(low), math.exp(high)), rel=1e-9)
-    assert found.half_width == pytest.approx(
+    result = compute_paired_ratio(over, under)
+    assert result is not None
+    assert result.n == 12
+    assert result.ratio == pytest.approx(math.exp(d.mean()), rel=1e-12)
+    assert result.ci95 == pytest.approx((math.exp(low), math.exp(high)), rel=1e-9)
+    assert result.half_width == pytest.approx(
         (math.exp(high) - math.exp(low)) / 2 / math.exp(d.mean()), rel=1e-9
     )
 
@@ -37,12 +37,12 @@ def test_below_30_pairs_it_is_the_t_interval_of_the_mean_log_ratio() -> None:
 def test_from_30_pairs_it_is_the_bca_interval() -> None:
     over, under = _pairs(40, 0.99, 0.05, seed=2)
     d = np.log(np.array(over) / np.array(under))
-    wanted = oracle.bootstrap(
+    expected = oracle.bootstrap(
         (d,), np.mean, n_resamples=20_000, method="BCa", random_state=3
     ).confidence_interval
-    found = compute_paired_ratio(over, under)
-    assert found is not None
-    assert found.ci95 == pytest.approx((math.exp(wanted.low), math.exp(wanted.high)), rel=2e-3)
+    result = compute_paired_ratio(over, under)
+    assert result is not None
+    assert result.ci95 == pytest.approx((math.exp(expected.low), math.exp(expected.high)), rel=2e-3)
 
 
 def test_swapping_the_arms_inverts_ratio_and_interval() -> None:
@@ -56,9 +56,9 @@ def test_swapping_the_arms_inverts_ratio_and_interval() -> None:
 def test_the_interval_holds_the_true_ratio_in_19_of_20_sessions() -> None:
     held = 0
     for seed in range(400):
-        found = compute_paired_ratio(*_pairs(10, 1.02, 0.05, seed=seed))
-        assert found is not None
-        held += found.ci95[0] <= 1.02 <= found.ci95[1]
+        result = compute_paired_ratio(*_pairs(10, 1.02, 0.05, seed=seed))
+        assert result is not None
+        held += result.ci95[0] <= 1.02 <= result.ci95[1]
     assert 0.92 <= held / 400 <= 0.98
 
 

@@ -7,10 +7,10 @@ from statistics import fmean
 
 import pytest
 
+from support.queue_formulas import compute_md1_wait_s
 from txtop.stats.intervals import compute_student_t_interval
 from txtop.stats.queueing import (
     compute_batch_means_interval,
-    compute_md1_wait_s,
     find_knee,
     is_saturated,
 )
@@ -19,7 +19,7 @@ Queue = tuple[list[float], list[float], list[float]]
 
 
 def md1(load: float, count: int, seed: int) -> Queue:
-    """Arrivals, starts and ends of a server that takes 1 s a request."""
+    """Return arrivals, starts and ends of a server that takes 1 s a request."""
     random_ = random.Random(seed)
     at = free = 0.0
     arrivals, starts = [], []
@@ -39,8 +39,8 @@ def md1(load: float, count: int, seed: int) -> Queue:
 def test_a_server_over_its_capacity_is_told_from_one_that_is_busy(
     load: float, count: int, least: float, most: float
 ) -> None:
-    found = sum(is_saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
-    assert least <= found <= most
+    share = sum(is_saturated(*md1(load, count, seed), 1) for seed in range(300)) / 300
+    assert least <= share <= most
 
 
 def test_one_value_and_values_at_once_are_no_saturation() -> None:

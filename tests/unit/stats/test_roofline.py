@@ -1,4 +1,4 @@
-"""Bytes and FLOPs of a model, worked by hand, and shares of what a device allows."""
+"""Bytes and FLOPs of a model, worked by hand, and shares of a device's peak."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def test_the_cache_of_gpt2_and_of_a_model_with_fewer_key_heads() -> None:
 
 def test_the_context_is_the_mean_over_the_steps() -> None:
     for prompt, new in ((128, 32), (1, 2), (8, 3)):
-        found = [prompt + j - 1 for j in range(1, new)]
-        assert roofline.compute_mean_context(prompt, new) == sum(found) / len(found)
+        contexts = [prompt + j - 1 for j in range(1, new)]
+        assert roofline.compute_mean_context(prompt, new) == sum(contexts) / len(contexts)
 
 
 def test_bytes_of_a_decode_step_of_gpt2() -> None:
@@ -37,24 +37,24 @@ def test_mbu_is_bytes_over_tpot_over_bandwidth() -> None:
     )
     assert most == pytest.approx(39.5856, rel=1e-5)
     rate = summarise([1 / 0.035, 1 / 0.037] * 6, "tok/s", rate=True)
-    found = roofline.compute_utilisation(rate, most, "of 20 GB/s")
-    assert found.mean == pytest.approx(70.17, abs=0.005)
-    assert found.ci95 is not None and found.ci95[0] < 70.17 < found.ci95[1]
-    assert (found.unit, found.n, found.notes) == ("%", 12, ["of 20 GB/s"])
-    assert found.min == pytest.approx(505_233_408 / 0.037 / 20e9 * 100)
+    metric = roofline.compute_utilisation(rate, most, "of 20 GB/s")
+    assert metric.mean == pytest.approx(70.17, abs=0.005)
+    assert metric.ci95 is not None and metric.ci95[0] < 70.17 < metric.ci95[1]
+    assert (metric.unit, metric.n, metric.notes) == ("%", 12, ["of 20 GB/s"])
+    assert metric.min == pytest.approx(505_233_408 / 0.037 / 20e9 * 100)
 
 
 def test_more_than_everything_is_an_error_and_no_number() -> None:
     rate = summarise([50.0] * 12, "tok/s", rate=True)
-    found = roofline.compute_utilisation(rate, 39.6, "of 20 GB/s")
-    assert (found.mean, found.ci95) == (None, None)
-    assert found.notes[0] == "accounting error: over 100 %"
+    metric = roofline.compute_utilisation(rate, 39.6, "of 20 GB/s")
+    assert (metric.mean, metric.ci95) == (None, None)
+    assert metric.notes[0] == "accounting error: over 100 %"
     assert roofline.compute_utilisation(rate, 50.0, "").mean == 100
 
 
 def test_without_a_rate_there_is_its_reason() -> None:
-    found = roofline.compute_utilisation(summarise([], "tok/s"), 39.6, "")
-    assert (found.mean, found.n, found.notes) == (None, 0, ["no sample"])
+    metric = roofline.compute_utilisation(summarise([], "tok/s"), 39.6, "")
+    assert (metric.mean, metric.n, metric.notes) == (None, 0, ["no sample"])
 
 
 def test_flops_of_a_prompt_and_of_a_step() -> None:
@@ -84,7 +84,7 @@ def test_flops_of_a_prompt_and_of_a_step() -> None:
 
 
 def test_a_prompt_is_the_sum_of_its_positions() -> None:
-    """Half of the square: position i attends to i + 1/2 of them, which is what c = 2 says."""
+    """Half of the square: position i attends to i + 1/2 of them, as c = 2 means."""
     steps = sum(
         roofline.compute_decode_flops(
             parameters=100, batch=1, context=i + 0.5, layers=3, attention=5

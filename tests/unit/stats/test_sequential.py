@@ -25,8 +25,9 @@ LOOKS = 200
 def _sessions(
     count: int, seed: int, *, effect: float = 0.0, drift: float = 0.0, noise: float = 0.02
 ) -> np.ndarray:
-    """d of each block of `count` sessions, from simulated requests in the order A B B A; B is
-    faster by `effect`, and everything slows down by `drift` across a session."""
+    """Return d of each block of `count` sessions, from simulated requests in the order A B B A; B
+    is faster by `effect`, and everything slows down by `drift` across a session.
+    """
     random = np.random.default_rng(seed)
     slower = np.log1p(drift * np.arange(LOOKS * 4) / (LOOKS * 4)).reshape(LOOKS, 4)
     log_ns = slower + random.normal(0, noise, (count, LOOKS, 4))
@@ -35,7 +36,7 @@ def _sessions(
 
 
 def _play(differences: np.ndarray) -> tuple[str | None, int, bool]:
-    """First verdict, the block that brought it, and whether 1 was ever excluded."""
+    """Return the first verdict, the block that brought it, and True if 1 was ever excluded."""
     sequence = ConfidenceSequence(MARGIN)
     verdict, at, excluded = None, 0, False
     for difference in differences.tolist():
@@ -56,9 +57,9 @@ def test_identical_arms_rarely_seem_to_differ(drift: float) -> None:
 
 def test_a_true_effect_of_5_percent_is_found_in_20_blocks() -> None:
     played = [_play(d) for d in _sessions(1_000, 4, effect=0.05)]
-    found = [at for verdict, at, _ in played if verdict == "faster"]
-    assert len(found) >= 0.95 * len(played)
-    assert median(found) <= 20
+    deciding_blocks = [at for verdict, at, _ in played if verdict == "faster"]
+    assert len(deciding_blocks) >= 0.95 * len(played)
+    assert median(deciding_blocks) <= 20
     slower = [_play(d)[0] for d in _sessions(200, 5, effect=-0.05)]
     assert slower.count("slower") >= 190
 
@@ -128,7 +129,7 @@ def test_holm_adjusts_step_by_step() -> None:
 
 @pytest.mark.parametrize("kind", ["normal", "laplace", "outliers"])
 def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
-    """The rule for blocks that are dear: identical arms, 20 looks each."""
+    """The rule for blocks that are expensive: identical arms, 20 looks each."""
     random = np.random.default_rng(11)
     draw = {
         "normal": lambda: random.normal(0, 0.05, (2_000, 20)),
@@ -151,14 +152,14 @@ def test_few_blocks_are_looked_at_from_the_third_on(kind: str) -> None:
 
 def test_few_blocks_show_a_large_effect_and_no_small_one() -> None:
     random = np.random.default_rng(12)
-    for effect, found in ((math.log(2), 3), (0.03, None)):
+    for effect, expected in ((math.log(2), 3), (0.03, None)):
         sequence = ConfidenceSequence(MARGIN)
         sequence.expect_few_blocks(3)
         at = None
         for difference in random.normal(effect, 0.02, 6).tolist():
             sequence.add(difference)
             at = at or (sequence.n if sequence.verdict else None)
-        assert at == found
+        assert at == expected
 
 
 def test_the_guess_of_blocks_is_near_what_it_takes() -> None:

@@ -1,4 +1,4 @@
-"""Warm-up, changepoints and trends: against ruptures and scipy, and at their edges."""
+"""Warm-up, changepoints and trends: against ruptures and scipy, and in edge cases."""
 
 from __future__ import annotations
 
@@ -91,9 +91,9 @@ def test_changepoints_equal_those_of_ruptures(seed: int) -> None:
 @pytest.mark.parametrize(("n", "most"), [(10, 0.05), (30, 0.04), (100, 0.02)])
 def test_white_noise_is_seldom_taken_for_warm_up(kind: str, n: int, most: float) -> None:
     random = np.random.RandomState(n)
-    found = [judge_series(white(kind, n, random)) for _ in range(300)]
-    assert sum(f.start > 0 for f in found) / 300 <= most
-    assert sum(f.steady is False for f in found) / 300 <= 0.03
+    verdicts = [judge_series(white(kind, n, random)) for _ in range(300)]
+    assert sum(f.start > 0 for f in verdicts) / 300 <= most
+    assert sum(f.steady is False for f in verdicts) / 300 <= 0.03
 
 
 @pytest.mark.parametrize("late", [2, 3, 6])
@@ -101,9 +101,9 @@ def test_warm_up_that_went_on_is_dropped_and_said(late: int) -> None:
     random = np.random.RandomState(late)
     x = random.normal(100, 0.5, 30)
     x[:late] *= 1.3
-    found = judge_series(list(x))
-    assert found.start == late and found.steady
-    assert found.notes[0] == f"{late} more iterations dropped as warm-up"
+    verdict = judge_series(list(x))
+    assert verdict.start == late and verdict.steady
+    assert verdict.notes[0] == f"{late} more iterations dropped as warm-up"
 
 
 def test_warm_up_in_stages_is_dropped_as_a_whole() -> None:
@@ -153,17 +153,17 @@ def test_the_trend_equals_scipy(seed: int) -> None:
     x = np.round(random.normal(50, 3, 12 + 20 * seed), 1 if seed % 2 else 9)
     x += 0.02 * seed * np.arange(x.size)
     steps = np.arange(x.size)
-    found = estimate_trend([float(v) for v in x])
-    assert x.size <= MAX_POINTS and found is not None
-    assert found.p == pytest.approx(scipy.stats.kendalltau(steps, x, method="asymptotic").pvalue)
-    assert found.slope == pytest.approx(scipy.stats.theilslopes(x, steps).slope)
-    assert found.across == pytest.approx(found.slope * (x.size - 1) / np.median(x))
+    trend = estimate_trend([float(v) for v in x])
+    assert x.size <= MAX_POINTS and trend is not None
+    assert trend.p == pytest.approx(scipy.stats.kendalltau(steps, x, method="asymptotic").pvalue)
+    assert trend.slope == pytest.approx(scipy.stats.theilslopes(x, steps).slope)
+    assert trend.across == pytest.approx(trend.slope * (x.size - 1) / np.median(x))
 
 
 def test_a_trend_of_a_long_series_is_that_of_its_means() -> None:
     x = 100 + 0.01 * np.arange(2_000) + np.random.RandomState(1).normal(0, 1, 2_000)
-    found = estimate_trend(list(x))
-    assert found is not None and found.slope == pytest.approx(0.01, rel=0.05) and found.p < 1e-9
+    trend = estimate_trend(list(x))
+    assert trend is not None and trend.slope == pytest.approx(0.01, rel=0.05) and trend.p < 1e-9
 
 
 def test_a_drift_is_no_steady_state_and_a_small_one_is() -> None:
@@ -181,17 +181,17 @@ def test_a_drift_is_no_steady_state_and_a_small_one_is() -> None:
 @pytest.mark.fault(38)
 @given(durations)
 def test_any_durations_have_a_verdict_and_keep_three(values: list[float]) -> None:
-    found = judge_series(values)
-    kept = len(values) - found.start
-    assert kept >= min(3, len(values)) and 2 * found.start <= len(values)
-    assert (found.steady is None) == (kept < 10)
+    verdict = judge_series(values)
+    kept = len(values) - verdict.start
+    assert kept >= min(3, len(values)) and 2 * verdict.start <= len(values)
+    assert (verdict.steady is None) == (kept < 10)
 
 
 @pytest.mark.fault(38)
 @pytest.mark.parametrize("n", [0, 1, 2, 3, 9, 10, 500])
 def test_equal_durations_are_steady_and_divide_nothing(n: int) -> None:
-    found = judge_series([7.0] * n)
-    assert (found.start, found.steady) == (0, True if n >= 10 else None)
+    verdict = judge_series([7.0] * n)
+    assert (verdict.start, verdict.steady) == (0, True if n >= 10 else None)
     assert estimate_trend([0.0] * n) is None or estimate_trend([0.0] * n) == estimate_trend(
         [0.0] * 3
     )
@@ -200,5 +200,5 @@ def test_equal_durations_are_steady_and_divide_nothing(n: int) -> None:
 @pytest.mark.fault(38)
 @given(st.lists(st.integers(1, 3), min_size=3, max_size=40))
 def test_ties_give_a_probability(values: list[int]) -> None:
-    found = estimate_trend(values)
-    assert found is not None and 0 <= found.p <= 1 and math.isfinite(found.across)
+    trend = estimate_trend(values)
+    assert trend is not None and 0 <= trend.p <= 1 and math.isfinite(trend.across)

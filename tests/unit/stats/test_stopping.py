@@ -30,7 +30,7 @@ def test_when_a_cell_is_done(
     iterations: int | None,
     expected: str | None,
 ) -> None:
-    said = decide_stop(
+    reason = decide_stop(
         n=n,
         measured_s=measured_s,
         spent_s=spent_s,
@@ -38,4 +38,4 @@ def test_when_a_cell_is_done(
         iterations=iterations,
         half_widths=widths,
     )
-    assert said == expected
+    assert reason == expected

@@ -1,4 +1,4 @@
-"""The live statistics against scipy, and at their edges."""
+"""The live statistics against scipy, and in edge cases."""
 
 import math
 
@@ -45,7 +45,7 @@ def test_the_reported_interval_changes_at_thirty() -> None:
 
 
 def test_anytime_interval_holds_at_every_look() -> None:
-    """Crossings between looks 10 and 200 stay near the nominal 5 %; a t interval's do not."""
+    """Crossings between looks 10 and 200 stay near the nominal 5 %; those of a t interval not."""
     random = np.random.RandomState(0)
     sessions, looks = 400, np.arange(10, 201)
     x = random.normal(0, 1, (sessions, 200))
@@ -122,13 +122,13 @@ def test_outliers_are_counted_and_kept() -> None:
 
 def test_the_mean_of_a_rate_is_all_work_over_all_time() -> None:
     times = [1.0, 1.0, 4.0] * 4
-    found = summarise([10 / t for t in times], "tok/s", rate=True)
-    assert found.mean == pytest.approx(10 / 2.0)
+    summary = summarise([10 / t for t in times], "tok/s", rate=True)
+    assert summary.mean == pytest.approx(10 / 2.0)
     low, high = scipy.stats.t.interval(0.95, 11, 2.0, scipy.stats.sem(times))
-    assert found.ci95 == pytest.approx((10 / high, 10 / low))
+    assert summary.ci95 == pytest.approx((10 / high, 10 / low))
 
 
 def test_a_rate_whose_time_may_be_nothing_has_no_interval() -> None:
-    found = summarise([10.0, 1.0], "tok/s", rate=True)
-    assert found.ci95 is None
-    assert "no interval: too few for how they vary" in found.notes
+    summary = summarise([10.0, 1.0], "tok/s", rate=True)
+    assert summary.ci95 is None
+    assert "no interval: too few for how they vary" in summary.notes

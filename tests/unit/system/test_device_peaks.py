@@ -1,4 +1,4 @@
-"""What devices can do at most, by their published figures."""
+"""The peaks of devices by their published figures."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from txtop.system.device_peaks import find_published, read_table
 def test_a_device_is_known_by_the_name_that_torch_and_nvml_give_it(
     name: str, gigabytes: float, bf16: float | None
 ) -> None:
-    found = find_published(name)
-    assert found is not None
-    assert found.bandwidth_bytes_per_s == gigabytes * 1e9
-    assert found.flops_per_s.get("bf16") == (None if bf16 is None else bf16 * 1e12)
+    peaks = find_published(name)
+    assert peaks is not None
+    assert peaks.bandwidth_bytes_per_s == gigabytes * 1e9
+    assert peaks.flops_per_s.get("bf16") == (None if bf16 is None else bf16 * 1e12)
 
 
 @pytest.mark.parametrize(
@@ -55,25 +55,26 @@ def test_what_only_looks_like_a_device_is_another(name: str) -> None:
 
 def test_the_table_is_dense_and_in_units_of_one() -> None:
     """Dense int8 is at most twice bf16 or fp16 with sums in fp32 (four times on a GeForce, which
-    halves those); a figure with sparsity would stand out."""
-    for name, each in read_table().items():
-        half = each.flops_per_s["fp16"]
-        assert 1e11 < each.bandwidth_bytes_per_s < 1e13, name
-        assert 5e12 < each.flops_per_s["fp32"] < 2e14, name
-        assert each.flops_per_s.get("bf16", half) == half, name
+    halves those); a figure with sparsity would exceed that.
+    """
+    for name, peaks in read_table().items():
+        half = peaks.flops_per_s["fp16"]
+        assert 1e11 < peaks.bandwidth_bytes_per_s < 1e13, name
+        assert 5e12 < peaks.flops_per_s["fp32"] < 2e14, name
+        assert peaks.flops_per_s.get("bf16", half) == half, name
         most = 4.01 if "geforce" in name else 2.03
-        assert each.flops_per_s.get("int8", half) <= most * half, name
+        assert peaks.flops_per_s.get("int8", half) <= most * half, name
         # Tensor cores have outrun their memories by so much, and by twice that with sparsity.
-        assert 50 < half / each.bandwidth_bytes_per_s < 500, name
+        assert 50 < half / peaks.bandwidth_bytes_per_s < 500, name
 
 
 def test_the_best_of_two_workers_counts() -> None:
-    def told(bandwidth: float, **flops: float) -> events.DevicePeaks:
+    def peaks(bandwidth: float, **flops: float) -> events.DevicePeaks:
         return events.DevicePeaks(
             t_ns=0, device="A CPU", threads=1, source="probe",
             bandwidth_bytes_per_s=bandwidth, flops_per_s=flops,
         )  # fmt: skip
 
-    found = merge_peaks(told(14e9, fp32=1e11, bf16=9e11), told(12e9, fp32=2e11))
-    assert found.bandwidth_bytes_per_s == 14e9
-    assert found.flops_per_s == {"fp32": 2e11, "bf16": 9e11}
+    merged = merge_peaks(peaks(14e9, fp32=1e11, bf16=9e11), peaks(12e9, fp32=2e11))
+    assert merged.bandwidth_bytes_per_s == 14e9
+    assert merged.flops_per_s == {"fp32": 2e11, "bf16": 9e11}

@@ -1,4 +1,4 @@
-"""The batching server on a clock that is not the wall's, against queueing theory."""
+"""The batching server on a simulated clock, against queueing theory."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import deque
 
 import pytest
 
+from support.queue_formulas import compute_md1_wait_s
 from txtop.protocol import commands
-from txtop.stats.queueing import compute_md1_wait_s
 from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 
 class Simulated:
-    """A clock and the orders that come on it."""
+    """A simulated clock and the orders that arrive on it."""
 
     def __init__(self, arrivals_ns: list[int]) -> None:
         self.now_ns = 0
@@ -44,19 +44,19 @@ class Simulated:
 def served(
     arrivals_ns: list[int], service_ns: int, max_batch: int = 1, max_wait_ns: int = 0
 ) -> list[tuple[int, list[int]]]:
-    """(start, numbers of the requests) of every batch."""
+    """Return start and request numbers of every batch."""
     clock = Simulated(arrivals_ns)
     batches: list[tuple[int, list[int]]] = []
 
     def run(batch: list[commands.Arrive]) -> None:
-        batches.append((clock.now_ns, [each.index for each in batch]))
+        batches.append((clock.now_ns, [request.index for request in batch]))
         clock.now_ns += service_ns
 
-    lanes = StatusReporter("c001", max_batch, lambda _: None, lambda: clock.now_ns)
+    reporter = StatusReporter("c001", max_batch, lambda _: None, lambda: clock.now_ns)
     serve_batches(
         RequestQueue("c001", clock),
         Batcher(max_batch, max_wait_ns),
-        lanes,
+        reporter,
         run,
         lambda: clock.now_ns,
     )
@@ -81,17 +81,17 @@ def test_one_at_a_time_waits_as_long_as_the_md1_formula_says(load: float) -> Non
 def test_a_batch_starts_when_it_is_full_or_its_first_has_waited_long_enough() -> None:
     ms = 1_000_000
     arrivals = [0, 5 * ms, 7 * ms, 100 * ms]
-    found = served(arrivals, 10 * ms, max_batch=3, max_wait_ns=20 * ms)
-    assert found == [(7 * ms, [0, 1, 2]), (100 * ms, [3])]
+    batches = served(arrivals, 10 * ms, max_batch=3, max_wait_ns=20 * ms)
+    assert batches == [(7 * ms, [0, 1, 2]), (100 * ms, [3])]
     # Somebody may still come: the lone first request waits for its 20 ms.
-    found = served([0, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
-    assert found[0] == (20 * ms, [0])
+    batches = served([0, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
+    assert batches[0] == (20 * ms, [0])
     # It is the first that has waited long enough, whoever came after it.
-    found = served([0, 15 * ms, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
-    assert found[0] == (20 * ms, [0, 1])
+    batches = served([0, 15 * ms, 500 * ms], 10 * ms, max_batch=3, max_wait_ns=20 * ms)
+    assert batches[0] == (20 * ms, [0, 1])
 
 
 def test_those_that_came_during_a_batch_make_the_next_one() -> None:
     ms = 1_000_000
-    found = served([0, ms, 2 * ms, 3 * ms, 4 * ms], 50 * ms, max_batch=3)
-    assert found == [(0, [0]), (50 * ms, [1, 2, 3]), (100 * ms, [4])]
+    batches = served([0, ms, 2 * ms, 3 * ms, 4 * ms], 50 * ms, max_batch=3)
+    assert batches == [(0, [0]), (50 * ms, [1, 2, 3]), (100 * ms, [4])]

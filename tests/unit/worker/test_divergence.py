@@ -1,4 +1,4 @@
-"""How far two outputs are apart, against a computation of another make."""
+"""The divergence of two outputs, against an independent computation."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ def test_as_scipy_has_it(noise: float) -> None:
     reference = _logits(1)
     cell = reference + noise * _logits(2, 1.0)
     targets = np.random.default_rng(3).integers(VOCABULARY, size=ROWS)
-    found = divergence.summarise_tokens([_apart(reference, cell, targets)])
+    summary = divergence.summarise_tokens([_apart(reference, cell, targets)])
 
     p, q = (log_softmax(x.astype(np.float64), axis=1) for x in (reference, cell))
     kld = np.array([entropy(np.exp(a), np.exp(b)) for a, b in zip(p, q, strict=True)])
-    each = np.arange(ROWS)
-    change = np.exp(p[each, targets]) - np.exp(q[each, targets])
-    assert found.kld == pytest.approx(kld.mean(), abs=1e-6)
-    assert found.kld == pytest.approx(kld.mean(), rel=1e-4)
-    assert found.kld_stderr == pytest.approx(sem(kld), rel=1e-4)
-    assert found.kld_median == pytest.approx(np.percentile(kld, 50), rel=1e-4)
-    assert found.kld_p99 == pytest.approx(np.percentile(kld, 99), rel=1e-4)
-    assert found.kld_max == pytest.approx(kld.max(), rel=1e-4)
-    assert found.top1 == int((p.argmax(1) == q.argmax(1)).sum())
-    perplexity = math.exp(-q[each, targets].mean()) / math.exp(-p[each, targets].mean())
-    assert found.perplexity_ratio == pytest.approx(perplexity, abs=1e-6)
-    assert found.rms_probability == pytest.approx(math.sqrt((change**2).mean()), abs=1e-6)
+    rows = np.arange(ROWS)
+    change = np.exp(p[rows, targets]) - np.exp(q[rows, targets])
+    assert summary.kld == pytest.approx(kld.mean(), abs=1e-6)
+    assert summary.kld == pytest.approx(kld.mean(), rel=1e-4)
+    assert summary.kld_stderr == pytest.approx(sem(kld), rel=1e-4)
+    assert summary.kld_median == pytest.approx(np.percentile(kld, 50), rel=1e-4)
+    assert summary.kld_p99 == pytest.approx(np.percentile(kld, 99), rel=1e-4)
+    assert summary.kld_max == pytest.approx(kld.max(), rel=1e-4)
+    assert summary.top1 == int((p.argmax(1) == q.argmax(1)).sum())
+    perplexity = math.exp(-q[rows, targets].mean()) / math.exp(-p[rows, targets].mean())
+    assert summary.perplexity_ratio == pytest.approx(perplexity, abs=1e-6)
+    assert summary.rms_probability == pytest.approx(math.sqrt((change**2).mean()), abs=1e-6)
 
 
 def test_a_reference_is_no_distance_from_itself() -> None:
     logits = _logits(1, 20.0)
-    found = divergence.summarise_tokens([_apart(logits, logits, np.zeros(ROWS, dtype=np.int64))])
-    assert (found.kld, found.kld_max, found.top1) == (0.0, 0.0, ROWS)
-    assert (found.perplexity_ratio, found.rms_probability) == (1.0, 0.0)
+    summary = divergence.summarise_tokens([_apart(logits, logits, np.zeros(ROWS, dtype=np.int64))])
+    assert (summary.kld, summary.kld_max, summary.top1) == (0.0, 0.0, ROWS)
+    assert (summary.perplexity_ratio, summary.rms_probability) == (1.0, 0.0)
 
 
 def test_a_small_distance_is_neither_negative_nor_lost_in_rounding() -> None:
@@ -97,12 +97,12 @@ def test_logits_that_span_all_of_float32_make_no_nan() -> None:
     most = torch.finfo(torch.float32).max
     reference = torch.tensor([[most, -most, 0.0]])
     cell = torch.tensor([[-most, most, 0.0]])
-    found = divergence.summarise_tokens([_apart(reference.numpy(), cell.numpy(), np.array([0]))])
-    assert found.kld == pytest.approx(1e9)
-    assert found.top1 == 0 and found.kld_stderr is None
-    # exp(1e9) is no number that can be stated.
-    assert found.perplexity_ratio is None
-    assert found.rms_probability == 1.0
+    summary = divergence.summarise_tokens([_apart(reference.numpy(), cell.numpy(), np.array([0]))])
+    assert summary.kld == pytest.approx(1e9)
+    assert summary.top1 == 0 and summary.kld_stderr is None
+    # exp(1e9) is not a number that can be stated.
+    assert summary.perplexity_ratio is None
+    assert summary.rms_probability == 1.0
 
 
 def test_the_first_of_equal_tokens_is_the_top() -> None:

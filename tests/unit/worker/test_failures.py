@@ -1,4 +1,4 @@
-"""Exceptions of the libraries, told apart."""
+"""Exceptions of the libraries, classified."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from txtop.worker import failures
 
 @pytest.mark.fault(22)
 @pytest.mark.parametrize(
-    ("error", "status", "wanted", "sticky"),
+    ("error", "status", "wanted_bytes", "sticky"),
     [
         (MemoryError(), "oom", None, False),
         (MemoryError("Unable to allocate 2.00 TiB for an array with shape"), "oom", 2 << 40, False),
@@ -29,9 +29,9 @@ from txtop.worker import failures
     ],
 )  # fmt: skip
 def test_failures_are_told_apart(
-    error: BaseException, status: str, wanted: int | None, sticky: bool
+    error: BaseException, status: str, wanted_bytes: int | None, sticky: bool
 ) -> None:
     failure = failures.classify(error)
-    assert (failure.status, failure.wanted_bytes, failure.sticky) == (status, wanted, sticky)
+    assert (failure.status, failure.wanted_bytes, failure.sticky) == (status, wanted_bytes, sticky)
     assert failure.reason and failure.hint
     assert "\n" not in failure.reason and "\x1b" not in failure.reason

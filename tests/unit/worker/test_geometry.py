@@ -1,4 +1,4 @@
-"""What a model's speed depends on, counted in real models and held against torch's own counting."""
+"""The geometry of models, counted in real models and compared with torch's own counting."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from transformers import (
     T5Config,
 )
 
-from txtop.models import builtin as builtin_module
-from txtop.models.builtin import find_builtin
+from txtop.models.builtin import Family, find_builtin
 from txtop.protocol import events
 from txtop.stats import roofline
 from txtop.worker.loading import geometry, int8
@@ -34,24 +33,22 @@ SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 
-def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, builtin_module.Family]:
-    """A built-in model of its real size without a byte of memory."""
+def shaped(name: str, dtype: torch.dtype = torch.float32) -> tuple[Any, Family]:
+    """Return a built-in model of its real size without a byte of memory."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    known = find_builtin(name)
-    assert known is not None
-    auto = AutoModelForCausalLM if known.family == "causal" else AutoModel
+    entry = find_builtin(name)
+    assert entry is not None
+    auto = AutoModelForCausalLM if entry.family == "causal" else AutoModel
     with torch.device("meta"):
-        model = auto.from_config(CONFIG_MAPPING[known.model_type](**known.config), dtype=dtype)
-    return model.eval(), known.family
+        model = auto.from_config(CONFIG_MAPPING[entry.model_type](**entry.config), dtype=dtype)
+    return model.eval(), entry.family
 
 
-def of(
-    model: Any, kind: builtin_module.Family, dtype: torch.dtype = torch.float32
-) -> events.Geometry:
-    found = geometry.build_geometry(model, kind, geometry.count_parameters(model, kind), dtype, "")
-    assert found is not None
-    return found
+def of(model: Any, kind: Family, dtype: torch.dtype = torch.float32) -> events.Geometry:
+    built = geometry.build_geometry(model, kind, geometry.count_parameters(model, kind), dtype, "")
+    assert built is not None
+    return built
 
 
 def small(config: Any) -> Any:
@@ -59,30 +56,30 @@ def small(config: Any) -> Any:
 
 
 def test_gpt2_multiplies_its_embedding_as_the_head_and_looks_up_positions() -> None:
-    found = of(*shaped("gpt2"))
-    assert (found.layers, found.heads, found.kv_heads, found.head_dim) == (12, 12, 12, 64)
-    assert found.sequence_parameters == 50257 * 768
-    assert found.position_parameters == 124_439_808 - 1024 * 768 - 50257 * 768
-    assert found.step_bytes == 4 * (124_439_808 - 1024 * 768)
-    assert (found.row_bytes, found.value_bytes, found.dtype) == (4 * 768, 4, "fp32")
-    assert (found.window, found.routed) == (None, False)
+    built = of(*shaped("gpt2"))
+    assert (built.layers, built.heads, built.kv_heads, built.head_dim) == (12, 12, 12, 64)
+    assert built.sequence_parameters == 50257 * 768
+    assert built.position_parameters == 124_439_808 - 1024 * 768 - 50257 * 768
+    assert built.step_bytes == 4 * (124_439_808 - 1024 * 768)
+    assert (built.row_bytes, built.value_bytes, built.dtype) == (4 * 768, 4, "fp32")
+    assert (built.window, built.routed) == (None, False)
 
 
 def test_smollm2_has_a_third_of_its_heads_in_the_cache() -> None:
-    found = of(*shaped("SmolLM2-135M", torch.bfloat16), torch.bfloat16)
-    assert (found.heads, found.kv_heads, found.head_dim, found.dtype) == (9, 3, 64, "bf16")
-    assert found.step_bytes == 2 * 134_515_008 and found.row_bytes == 0
+    built = of(*shaped("SmolLM2-135M", torch.bfloat16), torch.bfloat16)
+    assert (built.heads, built.kv_heads, built.head_dim, built.dtype) == (9, 3, 64, "bf16")
+    assert built.step_bytes == 2 * 134_515_008 and built.row_bytes == 0
 
 
 @pytest.mark.parametrize("name", ["gpt2", "SmolLM2-135M", "Qwen3-0.6B"])
 def test_torch_counts_the_same_flops_in_a_prefill(name: str) -> None:
-    """It counts products alone (no biases and norms) and the whole square of a causal attention."""
+    """torch counts products alone, without biases and norms, and all of a causal attention."""
     model, kind = shaped(name)
-    found, length, batch = of(model, kind), 512, 2
+    built, length, batch = of(model, kind), 512, 2
     ids = torch.zeros(batch, length, dtype=torch.int64, device="meta")
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         model(input_ids=ids, logits_to_keep=1)
-    expected = _prompt(found, batch, length, roofline.FULL)
+    expected = _prompt(built, batch, length, roofline.FULL)
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.003)
 
 
@@ -95,14 +92,14 @@ def test_torch_counts_the_same_flops_in_an_encoder() -> None:
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.003)
 
 
-def _prompt(found: events.Geometry, batch: int, length: int, square: int) -> float:
+def _prompt(built: events.Geometry, batch: int, length: int, square: int) -> float:
     return roofline.compute_prompt_flops(
-        position_parameters=found.position_parameters,
-        sequence_parameters=found.sequence_parameters,
+        position_parameters=built.position_parameters,
+        sequence_parameters=built.sequence_parameters,
         batch=batch,
         length=length,
-        layers=found.layers,
-        attention=found.heads * found.head_dim,
+        layers=built.layers,
+        attention=built.heads * built.head_dim,
         square=square,
     )
 
@@ -124,9 +121,9 @@ def _cached(model: Any, length: int) -> int:
 )
 def test_the_real_cache_has_as_many_bytes(config: Any) -> None:
     model = small(config)
-    found = of(model, "causal")
+    built = of(model, "causal")
     position = roofline.compute_kv_bytes(
-        found.layers, found.kv_heads, found.head_dim, found.value_bytes
+        built.layers, built.kv_heads, built.head_dim, built.value_bytes
     )
     assert _cached(model, 10) == 3 * 10 * position
 
@@ -144,24 +141,24 @@ def test_int8_unties_the_head_and_reads_a_quarter(recipe: str) -> None:
     model = small(GPT2Config(vocab_size=960, n_embd=64, n_layer=2, n_head=2))
     counted = geometry.count_parameters(model, "causal")
     plain = of(model, "causal")
-    words, _ = int8.convert(model, recipe)
-    found = geometry.build_geometry(model, "causal", counted, torch.float32, words)
-    assert found is not None
-    assert found.position_parameters == plain.position_parameters
+    recipe_note, _ = int8.convert(model, recipe)
+    built = geometry.build_geometry(model, "causal", counted, torch.float32, recipe_note)
+    assert built is not None
+    assert built.position_parameters == plain.position_parameters
     # Scales, biases and norms stay as they are.
-    assert plain.step_bytes / 4 < found.step_bytes < plain.step_bytes / 3.2
-    assert found.row_bytes == 4 * 64 + 4 * 64
-    assert found.dtype == ("fp32" if recipe == "weight-only" else "int8")
+    assert plain.step_bytes / 4 < built.step_bytes < plain.step_bytes / 3.2
+    assert built.row_bytes == 4 * 64 + 4 * 64
+    assert built.dtype == ("fp32" if recipe == "weight-only" else "int8")
 
 
 def test_a_token_wakes_two_of_eight_experts() -> None:
     config = MixtralConfig(**SMALL, num_local_experts=8, num_experts_per_tok=2)
     model = small(config)
-    found, every = of(model, "causal"), 2 * 8 * 3 * 32 * 48
+    built, every = of(model, "causal"), 2 * 8 * 3 * 32 * 48
     counted = geometry.count_parameters(model, "causal")
-    assert counted.asleep == every * 6 // 8 and found.routed
-    assert found.step_bytes == 4 * (counted.all - 96 * 32 - every * 6 // 8)
-    assert found.position_parameters == counted.all - 2 * 96 * 32 - every * 6 // 8
+    assert counted.asleep == every * 6 // 8 and built.routed
+    assert built.step_bytes == 4 * (counted.all - 96 * 32 - every * 6 // 8)
+    assert built.position_parameters == counted.all - 2 * 96 * 32 - every * 6 // 8
 
 
 def test_a_window_is_known() -> None:
@@ -170,7 +167,7 @@ def test_a_window_is_known() -> None:
     assert of(small(Qwen2Config(**SMALL, sliding_window=16)), "causal").window is None
 
 
-def unknown() -> Iterator[tuple[Any, builtin_module.Family]]:
+def unknown() -> Iterator[tuple[Any, Family]]:
     yield (
         AutoModelForSeq2SeqLM.from_config(
             T5Config(vocab_size=96, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
@@ -198,8 +195,8 @@ def test_a_poolers_work_is_done_once() -> None:
         vocab_size=96, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
         intermediate_size=64, max_position_embeddings=64,
     )  # fmt: skip
-    found = of(AutoModel.from_config(config), "encoder")
-    assert found.sequence_parameters == 32 * 32 + 32
+    built = of(AutoModel.from_config(config), "encoder")
+    assert built.sequence_parameters == 32 * 32 + 32
     assert (
-        found.position_parameters == 2 * (4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 4 * 32) + 64
+        built.position_parameters == 2 * (4 * (32 * 32 + 32) + 2 * 32 * 64 + 64 + 32 + 4 * 32) + 64
     )

@@ -1,4 +1,4 @@
-"""int8: which recipe serves whom, how much of a model it reaches, and what is stored then."""
+"""int8: the recipe for a device and family, the share of a model converted, and the storage."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_all_of_gpt2_is_converted(name: str, tmp_path: Path) -> None:
     model = gpt2(tmp_path)
     ids = torch.arange(8)[None]
     before = model(ids).logits.detach()
-    words, share = int8.convert(model, name)
-    assert name in words
+    description, share = int8.convert(model, name)
+    assert name in description
     assert share == 1.0
     with torch.inference_mode():
         after = model(ids).logits
@@ -69,7 +69,7 @@ def test_all_of_gpt2_is_converted(name: str, tmp_path: Path) -> None:
 def test_without_conv1d_only_the_head_of_gpt2_is_reached(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(int8, "_conv1d_to_linear", lambda _: None)
+    monkeypatch.setattr(int8, "_replace_conv1d", lambda _: None)
     _, share = int8.convert(gpt2(tmp_path), name)
     head = tiny_models.VOCABULARY * tiny_models.WIDTH
     blocks = 2 * 12 * tiny_models.WIDTH**2
@@ -81,7 +81,7 @@ def test_without_conv1d_only_the_head_of_gpt2_is_reached(
 def test_a_tied_embedding_counts_once_as_the_head(name: str, tmp_path: Path) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(tiny_models.t5(tmp_path / "t5")).eval()
     assert model.lm_head.weight is model.shared.weight
-    sizes = [size for size, _ in int8._products(model).values()]
+    sizes = [size for size, _ in int8._find_products(model).values()]
     layers, attentions, inner = 2, 3, 16
     blocks = layers * (
         attentions * 4 * inner * tiny_models.WIDTH + 2 * 2 * tiny_models.WIDTH * tiny_models.INNER
@@ -96,10 +96,10 @@ def test_a_layer_that_is_left_out_lowers_the_share(
 ) -> None:
     model = AutoModel.from_pretrained(tiny_models.bert(tmp_path / "bert")).eval()
 
-    def only_the_pooler(found: nn.Module) -> str:
+    def only_the_pooler(encoder: nn.Module) -> str:
         from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-        quantize_(found.pooler, Int8WeightOnlyConfig())
+        quantize_(encoder.pooler, Int8WeightOnlyConfig())
         return "the pooler"
 
     monkeypatch.setitem(int8._RECIPES, "weight-only", only_the_pooler)

@@ -1,4 +1,4 @@
-"""Which attention kernel ran, by the names of the operators, and by real passes of tiny models."""
+"""The attention kernel that ran, by operators' names and by real passes of tiny models."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "ran", "wrong"),
+    ("requested", "ran", "wrong"),
     [
         ("sdpa", "math", False),
         ("sdpa", "eager", True),
@@ -71,14 +71,16 @@ def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
         ("sdpa:flash", None, False),
     ],
 )
-def test_another_kernel_than_the_one_asked_for(asked: str, ran: str | None, wrong: bool) -> None:
-    assert kernel_check.is_unexpected_kernel(asked, ran) is wrong
+def test_another_kernel_than_the_one_asked_for(
+    requested: str, ran: str | None, wrong: bool
+) -> None:
+    assert kernel_check.is_unexpected_kernel(requested, ran) is wrong
 
 
 def task_and_inputs(
-    folder: Path, kind: str, asked: Attention, implementation: str = ""
+    folder: Path, kind: str, requested: Attention, implementation: str = ""
 ) -> tuple[Task, ModelInputs]:
-    loaded = implementation or attention.resolve_implementation(asked)
+    loaded = implementation or attention.resolve_implementation(requested)
     classes = {
         "gpt2": AutoModelForCausalLM,
         "t5": AutoModelForSeq2SeqLM,
@@ -87,17 +89,19 @@ def task_and_inputs(
     path = getattr(tiny_models, kind)(folder / kind)
     model = classes[kind].from_pretrained(path, attn_implementation=loaded).eval()
     task: Task = (EncoderTask if kind == "bert" else TextGenerationTask)(model, CPU)
-    cell = Cell(id="c1", model=kind, attention=asked, sequence_length=8, new_tokens=4)
+    cell = Cell(id="c1", model=kind, attention=requested, sequence_length=8, new_tokens=4)
     return task, make_inputs(cell, tiny_models.VOCABULARY, 0, CPU)
 
 
 @pytest.mark.parametrize(
-    ("asked", "ran"),
+    ("requested", "ran"),
     [("eager", "eager"), ("sdpa", "flash"), ("sdpa:flash", "flash"), ("sdpa:math", "math")],
 )
 @pytest.mark.parametrize("kind", ["gpt2", "t5", "bert"])
-def test_the_kernel_of_a_real_pass(kind: str, asked: Attention, ran: str, tmp_path: Path) -> None:
-    task, inputs = task_and_inputs(tmp_path, kind, asked)
+def test_the_kernel_of_a_real_pass(
+    kind: str, requested: Attention, ran: str, tmp_path: Path
+) -> None:
+    task, inputs = task_and_inputs(tmp_path, kind, requested)
     prefill, decode = kernel_check.inspect_kernels(task, inputs, CPU)
     assert (prefill, decode) == (ran, None if kind == "bert" else ran)
 
@@ -113,7 +117,7 @@ def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
         kernel_check.inspect_kernels(task, inputs, CPU)
 
 
-@pytest.mark.parametrize("asked", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
-def test_a_cpu_has_no_such_kernel(asked: Attention) -> None:
+@pytest.mark.parametrize("requested", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
+def test_a_cpu_has_no_such_kernel(requested: Attention) -> None:
     with pytest.raises(RejectedError, match="no kernels for a CPU"):
-        attention.require_kernel(asked, CPU)
+        attention.require_kernel(requested, CPU)

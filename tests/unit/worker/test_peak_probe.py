@@ -1,4 +1,4 @@
-"""What devices can do at most: the table, what two workers say, what is tried on this machine."""
+"""The peaks of devices as probed on this machine."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def test_this_machine_can_do_something() -> None:
 def test_the_probe_leaves_no_trace_in_the_peak_of_memory() -> None:
     assert memory.reset_peaks(CPU)
     before = memory.read_host_peak_bytes()
-    found = peak_probe._probe(CPU, torch.bfloat16)
-    assert found is not None and list(found.flops_per_s) == ["bf16"]
+    peaks = peak_probe._probe(CPU, torch.bfloat16)
+    assert peaks is not None and list(peaks.flops_per_s) == ["bf16"]
     assert memory.read_host_peak_bytes() > before + peak_probe.BUFFER_BYTES["cpu"] // 2
     memory.reset_peaks(CPU)
     assert memory.read_host_peak_bytes() < before + peak_probe.BUFFER_BYTES["cpu"] // 4

@@ -21,22 +21,22 @@ from txtop.worker.loading import hub, source
 
 
 def _resolve(model: str, weights: Weights = "auto") -> tuple[source.ModelSource, list[str]]:
-    said: list[str] = []
-    return source.resolve_model(model, weights, Allowed(), said.append, lambda *_: None), said
+    lines: list[str] = []
+    return source.resolve_model(model, weights, Allowed(), lines.append, lambda *_: None), lines
 
 
 def test_a_local_directory_with_weights(tmp_path: Path) -> None:
-    found, said = _resolve(str(tiny_models.gpt2(tmp_path)))
-    assert (found.weights, said) == ("pretrained", [])
-    assert found.weight_files == [tmp_path / "model.safetensors"]
+    resolved, lines = _resolve(str(tiny_models.gpt2(tmp_path)))
+    assert (resolved.weights, lines) == ("pretrained", [])
+    assert resolved.weight_files == [tmp_path / "model.safetensors"]
     assert _resolve(str(tmp_path), "random")[0].weights == "random"
 
 
 def test_a_local_directory_with_a_configuration_alone(tmp_path: Path) -> None:
     tiny_models.gpt2(tmp_path, weights=False)
-    found, said = _resolve(str(tmp_path))
-    assert found.weights == "random" and len(said) == 1 and "random weights" in said[0]
-    assert _resolve(str(tmp_path), "random") == (found, [])
+    resolved, lines = _resolve(str(tmp_path))
+    assert resolved.weights == "random" and len(lines) == 1 and "random weights" in lines[0]
+    assert _resolve(str(tmp_path), "random") == (resolved, [])
     with pytest.raises(RejectedError) as refused:
         _resolve(str(tmp_path), "pretrained")
     assert "--weights random" in refused.value.hint
@@ -50,13 +50,13 @@ def test_names_that_can_be_nothing(model: str) -> None:
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """Answers as the Hub does for one good repository; others are gated, limited, or not there."""
+    """A Hub with one good repository; others are gated, limited, or missing."""
 
     files: ClassVar[dict[str, bytes]] = {}
-    asked: ClassVar[list[str]] = []
+    requested: ClassVar[list[str]] = []
 
     def log_message(self, *_: object) -> None:
-        """Silent."""
+        """Print nothing."""
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -65,7 +65,7 @@ class FakeHub(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        self.asked.append(self.path)
+        self.requested.append(self.path)
         if "gated" in self.path:
             self._send(403, b"{}", {"X-Error-Code": "GatedRepo"})
         elif "limited" in self.path:
@@ -111,7 +111,7 @@ def fake_hub(
 ) -> Iterator[type[FakeHub]]:
     directory = tiny_models.gpt2(tmp_path / "good")
     FakeHub.files = {path.name: path.read_bytes() for path in directory.iterdir()}
-    FakeHub.asked = []
+    FakeHub.requested = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
@@ -123,16 +123,16 @@ def fake_hub(
 def test_a_hub_repository_is_downloaded_once(fake_hub: type[FakeHub]) -> None:
     steps: list[tuple[int, int | None]] = []
     say: list[str] = []
-    found = source.resolve_model(
+    resolved = source.resolve_model(
         "someone/good", "auto", Allowed(), say.append, lambda *step: steps.append(step)
     )
-    assert found.weights == "pretrained" and found.label == "hub: someone/good"
-    assert [file.name for file in found.weight_files] == ["model.safetensors"]
+    assert resolved.weights == "pretrained" and resolved.label == "hub: someone/good"
+    assert [file.name for file in resolved.weight_files] == ["model.safetensors"]
     total = sum(map(len, fake_hub.files.values()))
     assert steps[0] == (0, total) and steps[-1] == (total, total)
-    fake_hub.asked.clear()
-    assert _resolve("someone/good")[0].directory == found.directory
-    assert fake_hub.asked == []
+    fake_hub.requested.clear()
+    assert _resolve("someone/good")[0].directory == resolved.directory
+    assert fake_hub.requested == []
 
 
 @pytest.mark.fault(27)
@@ -169,7 +169,7 @@ def test_a_full_disk_while_downloading(
 
 @pytest.fixture
 def silent_hub(empty_cache: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Takes connections and never answers."""
+    """Start a Hub that takes connections and never answers."""
     import socket
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -185,12 +185,12 @@ def _timed(call: Callable[[], object]) -> float:
 
 @pytest.mark.fault(27)
 def test_a_hub_that_does_not_answer_costs_2_s_once(silent_hub: None) -> None:
-    found: list[tuple[source.ModelSource, list[str]]] = []
-    assert _timed(lambda: found.append(_resolve("gpt2"))) < 2.5
-    assert found[0][0].weights == "random"
-    assert found[0][1][0] == hub.OFFLINE_NOTICE and "random weights" in found[0][1][1]
+    results: list[tuple[source.ModelSource, list[str]]] = []
+    assert _timed(lambda: results.append(_resolve("gpt2"))) < 2.5
+    assert results[0][0].weights == "random"
+    assert results[0][1][0] == hub.OFFLINE_NOTICE and "random weights" in results[0][1][1]
     # From now on the run is offline, and nothing is asked any more.
-    assert _timed(lambda: found.append(_resolve("gpt2"))) < 0.2
+    assert _timed(lambda: results.append(_resolve("gpt2"))) < 0.2
     with pytest.raises(RejectedError, match="offline") as refused:
         _resolve("gpt2", "pretrained")
     assert "--weights random" in refused.value.hint

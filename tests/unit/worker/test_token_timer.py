@@ -1,4 +1,4 @@
-"""When tokens come, and in which batches they are told."""
+"""The times of tokens, and the batches in which they are reported."""
 
 from __future__ import annotations
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from txtop.analysis import metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
-from txtop.analysis.ratios import DEFAULT_MARGIN, compute_ratios
+from txtop.analysis.ratios import compute_ratios
 from txtop.export.html import plots
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
-from txtop.formatting import format_few, format_figure, format_share
+from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
+from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -55,13 +56,13 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     header = state.header
     cells = list(state.cells.values())
     values: dict[str, Any] = {
-        "policy": _trusted(CONTENT_SECURITY_POLICY),
-        "style": _trusted((HERE / "page.css").read_text(encoding="utf-8")),
+        "policy": _mark_trusted(CONTENT_SECURITY_POLICY),
+        "style": _mark_trusted((HERE / "page.css").read_text(encoding="utf-8")),
         "title": name or (header.session if header else "an empty session"),
         "version": header.versions.get("txtop", "") if header else "",
-        "machine": _machine(state),
+        "machine": _describe_machine(state),
         "ab": _render_ab(state),
-        "cards": [_card(state, cell, finals) for cell in cells[:MAX_CARDS]],
+        "cards": [_build_card(state, cell, finals) for cell in cells[:MAX_CARDS]],
         "more_cards": max(0, len(cells) - MAX_CARDS),
         "cells": (table.list_columns(state), table.build_rows(state, finals)),
         "served": (
@@ -69,57 +70,57 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
             serving_table.build_serving_rows(state, finals),
         ),
         "served_below": " · ".join(serving_table.build_footnotes(state)),
-        "notes": _notes(state, finals),
+        "notes": _collect_notes(state, finals),
         "unended": state.ended is None,
-        "tradeoffs": _drawings(
+        "tradeoffs": _collect_drawings(
             plots.draw_tradeoff(state, finals),
             draw_load_curve(state, finals),
             plots.draw_lengths(state, finals),
         ),
         "margin": f"{format_share(DEFAULT_MARGIN)}",
-        "speedups": _drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
-        "telemetry": _drawings(plots.draw_telemetry(state)),
-        "iterations": _drawings(*plots.draw_iterations(state, finals)),
+        "speedups": _collect_drawings(plots.draw_forest(compute_ratios(state), DEFAULT_MARGIN)),
+        "telemetry": _collect_drawings(plots.draw_telemetry(state)),
+        "iterations": _collect_drawings(*plots.draw_iterations(state, finals)),
     }
-    return _template().render(values).encode()
+    return _load_template().render(values).encode()
 
 
 @cache
-def _template() -> Template:
+def _load_template() -> Template:
     """Return the page's template, which lets no text through as it came."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
-        finalize=_inert,
+        finalize=_make_inert,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
     )
-    environment.filters["at_most"] = _inert
+    environment.filters["at_most"] = _make_inert
     return environment.get_template("page.html.jinja")
 
 
-def _inert(value: object, most: int = MOST_CHARACTERS) -> Markup:
+def _make_inert(value: object, most: int = MOST_CHARACTERS) -> Markup:
     """Escape a value of at most `most` characters; markup of our own stays markup."""
     from markupsafe import Markup, escape
 
     return value if isinstance(value, Markup) else escape(sanitise(str(value), most))
 
 
-def _trusted(markup: str) -> Markup:
+def _mark_trusted(markup: str) -> Markup:
     """Mark as markup what this package made."""
     from markupsafe import Markup
 
     return Markup(markup)
 
 
-def _drawings(*drawings: str) -> list[Markup]:
+def _collect_drawings(*drawings: str) -> list[Markup]:
     """Return the plots that there are."""
-    return [_trusted(drawing) for drawing in drawings if drawing]
+    return [_mark_trusted(drawing) for drawing in drawings if drawing]
 
 
-def _machine(state: SessionState) -> str:
+def _describe_machine(state: SessionState) -> str:
     header = state.header
     if header is None:
         return ""
@@ -132,7 +133,7 @@ def _machine(state: SessionState) -> str:
     parts = [
         *devices,
         f"{header.machine.cpu}, {header.machine.cores_physical} cores",
-        f"{header.machine.memory_bytes / table.GIB:.0f} GiB",
+        f"{header.machine.memory_bytes / GIB:.0f} GiB",
         *([f"model threads {', '.join(map(str, threads))}"] if threads else []),
         *versions,
         datetime.fromtimestamp(header.wall_s, UTC).strftime("%d %b %Y, %H:%M UTC").lstrip("0"),
@@ -150,18 +151,20 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
     evidence = "\n".join(lines[count:]).strip().split("\n")
     return {
         "claims": lines[:count],
-        "funnels": _drawings(*(plots.draw_funnel(versus, name) for name in versus.sequences)),
-        "evidence": _trusted("\n").join(map(_inert, evidence)),
+        "funnels": _collect_drawings(
+            *(plots.draw_funnel(versus, name) for name in versus.sequences)
+        ),
+        "evidence": _mark_trusted("\n").join(map(_make_inert, evidence)),
     }
 
 
-def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
+def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
     summaries = finals.of(cell, state.plan.seed)
     rate = summaries.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
         return Card(labels.format_short_label(cell.cell), cell.reason, status)
-    parts = [table.format_half_width(rate)] if rate.ci95 else ["no interval"]
+    parts = [table.format_precision(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
     parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else format_few(rate.n))
@@ -178,17 +181,17 @@ def _card(state: SessionState, cell: CellState, finals: FinalMetrics) -> Card:
     )
 
 
-def _notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:
+def _collect_notes(state: SessionState, finals: FinalMetrics) -> list[tuple[str, str]]:
     """Return each note with the cells that it concerns."""
     by_note: dict[str, list[str]] = {}
     for cell in state.cells.values():
         notes = [f"{cell.status}: {cell.reason}"] if cell.reason else []
         for note in notes + build_cell_notes(state, cell, finals):
             by_note.setdefault(note, []).append(labels.format_short_label(cell.cell))
-    return [(_where(cells, len(state.cells)), note) for note, cells in by_note.items()]
+    return [(_format_cell_names(cells, len(state.cells)), note) for note, cells in by_note.items()]
 
 
-def _where(cells: list[str], count: int) -> str:
+def _format_cell_names(cells: list[str], count: int) -> str:
     """Name the cells of a note, the first four of many."""
     if len(cells) == count > 1:
         return "all cells"

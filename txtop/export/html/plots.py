@@ -17,8 +17,9 @@ from txtop.plan import labels
 from txtop.plan.knobs import find_varying, order_knobs
 from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState, WatchedDevice
+from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -254,12 +255,13 @@ def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
             continue
         end = cell.ended_at_ns or state.clock_ns
         measured = cell.measured_from_ns or end
-        failed = cell.status in ("oom", "failed", "timeout")
+        failed = cell.status in FAILED_STATUSES
         # Arms of an A/B share the time: one that is measured goes before one that loads.
         parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
         for start, stop, role, z in parts:
-            colour, left = get_colour("bad" if failed else role), start / 1e9
-            axes.barh(0, (stop - start) / 1e9, left=left, color=colour, height=0.8, lw=0, zorder=z)
+            colour = get_colour("bad" if failed else role)
+            left, width = start / NS_PER_S, (stop - start) / NS_PER_S
+            axes.barh(0, width, left=left, color=colour, height=0.8, lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     simplify_axes(axes)
@@ -274,7 +276,7 @@ def _thin_points(
 
     Of every stretch the lowest and the highest reading stay, so that no peak is lost.
     """
-    read = [(t / 1e9, v * factor) for t, v in zip(times, values, strict=True)]
+    read = [(t / NS_PER_S, v * factor) for t, v in zip(times, values, strict=True)]
     if len(read) > MAX_POINTS:
         size = -(-len(read) * 2 // MAX_POINTS)
         kept: list[tuple[float, float]] = []
@@ -328,7 +330,7 @@ def _draw_cell_iterations(cell: CellState, finals: FinalMetrics, seed: int, numb
 
 
 def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
-    """Draw E2E against requests answered a second, one line a server with two loads or more.
+    """Draw E2E against requests answered per second, one line a server with two loads or more.
 
     Closed-loop clients are on no line: a client that waits for its answer does not queue.
     """
@@ -346,10 +348,10 @@ def draw_load_curve(state: SessionState, finals: FinalMetrics) -> str:
             servers.setdefault(sanitise(name, 40), []).append(at)
     if all(len(points) < 2 for points in servers.values()):
         return ""
-    description = "E2E of requests against how many were answered a second, a line a server"
+    description = "E2E of requests against how many were answered per second, a line a server"
     return draw_lines(
         limit_groups(servers),
-        "requests answered a second",
+        "requests answered per second",
         "E2E of a request, ms",
         "curve",
         description,

@@ -56,7 +56,7 @@ def read_table() -> _Table:
     return msgspec.toml.decode(path.read_bytes(), type=_Table)
 
 
-def figures_of(preset: str | None) -> tuple[PublishedFigure, ...]:
+def get_published_figures(preset: str | None) -> tuple[PublishedFigure, ...]:
     """Return the figures that were published for a preset."""
     return tuple(figure for figure in read_table().figure if figure.preset == preset)
 
@@ -70,7 +70,7 @@ def format_published(
     one without published figures.
     """
     plan = state.plan
-    published = figures_of(plan.preset)
+    published = get_published_figures(plan.preset)
     lines = []
     if published and plan.scale == "smoke":
         lines.append("published figures are of larger configurations: --scale smoke shrank these")

@@ -29,7 +29,7 @@ def format_ratios(state: SessionState, margin: float) -> list[str]:
     ratios = compute_ratios(state, margin)
     if not ratios:
         return ["no two cells differ in precision alone: there is no ratio to judge"]
-    rows = [[name for name, _ in HEADING], *map(_row, ratios)]
+    rows = [[name for name, _ in HEADING], *map(_build_row, ratios)]
     margin_text = f"margin {margin:.3g}" if margin < 0.001 else f"margin {format_share(margin, 1)}"
     return [
         *align_columns(HEADING, rows),
@@ -38,7 +38,7 @@ def format_ratios(state: SessionState, margin: float) -> list[str]:
     ]
 
 
-def _row(ratio: PrecisionRatio) -> list[str]:
+def _build_row(ratio: PrecisionRatio) -> list[str]:
     contrast = ratio.contrast
     label = sanitise(ratio.label, 60)
     return [label, ratio.reference, *format_ratio_cells(contrast), contrast.verdict, ratio.output]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from txtop.analysis import knee as knees
 from txtop.analysis import metrics, serving
+from txtop.analysis.knee import find_knees
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text.columns import align_columns
 from txtop.formatting import MISSING, format_figure
@@ -109,9 +109,9 @@ def build_footnotes(state: SessionState) -> list[str]:
     return footnotes + [
         sanitise(
             f"{server.model_name} {server.precision} {server.scenario}: knee at "
-            f"{format_figure(knee.served.offered.rate)} requests a second"
+            f"{format_figure(knee.served.offered.rate)} requests per second"
         )
-        for server, knee in knees.find_knees(state).items()
+        for server, knee in find_knees(state).items()
         if knee.served.offered is not None
     ]
 

@@ -12,7 +12,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
 from txtop.export.text.columns import align_columns
-from txtop.formatting import MISSING, format_figure
+from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
@@ -41,7 +41,6 @@ COLUMNS = (
     ("status", "<"),
 )
 MODEL_WIDTH = 40
-GIB = 2**30
 # Knobs without a column of their own get one if they were changed.
 _TURNED = [
     knob
@@ -60,7 +59,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     cells = [c.cell for c in state.cells.values()]
     turned = [knob for knob in _TURNED if {knob.of(c) for c in cells} - {knob.default}]
     beside = [("cost", ">"), ("$ per", "<")] if state.plan.cost_per_hour else []
-    if any(_energy(state, cell) for cell in state.cells.values()):
+    if any(_compute_energy(state, cell) for cell in state.cells.values()):
         beside += [("energy", ">"), ("J per", "<")]
     if state.peaks and any(c.serving is None for c in cells):
         beside += [("MBU %", ">"), ("MFU %", ">")]
@@ -72,7 +71,7 @@ def list_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
     return (*arm, *COLUMNS[:3], *knobs, *batch, *COLUMNS[4:-1], *beside, COLUMNS[-1])
 
 
-def _energy(state: SessionState, cell: CellState) -> Summary | None:
+def _compute_energy(state: SessionState, cell: CellState) -> Summary | None:
     """Return gross joules per token or sequence; None if they were not measured."""
     used = next(iter(energy.summarise_joules(state, cell).values()), None)
     return used if used and used.mean is not None else None
@@ -89,7 +88,7 @@ def build_rows(state: SessionState, finals: FinalMetrics) -> list[list[str]]:
         by_name |= {knob.heading: str(knob.of(cell.cell) or "default") for knob in _TURNED}
         for money in metrics.compute_cost(cell, figures, state.plan.cost_per_hour).values():
             by_name |= {"cost": format_figure(money.mean), "$ per": money.unit.removeprefix("$/")}
-        if used := _energy(state, cell):
+        if used := _compute_energy(state, cell):
             by_name |= {"energy": format_figure(used.mean), "J per": used.unit.removeprefix("J/")}
         for name, used in roofline.summarise_utilisation(state, cell, figures).items():
             by_name |= {f"{name.upper()} %": format_figure(used.mean)}
@@ -156,10 +155,10 @@ def _shorten_model(model: str) -> str:
     return sanitise(model, MODEL_WIDTH)
 
 
-def format_half_width(summary: Summary | None) -> str:
-    """Format half the interval as a share of the mean, `±1.2 %`."""
+def format_precision(summary: Summary | None) -> str:
+    """Format half the interval as a share of the mean, `±1.2 %`; `—` without one."""
     half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
-    return MISSING if half is None else f"±{half * 100:.1f} %"
+    return format_half_width(half) or MISSING
 
 
 def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
@@ -185,7 +184,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
         format_figure(mean("ttft_ms")),
         format_figure(mean("tpot_ms")),
         format_figure(rate.mean if rate else None),
-        format_half_width(rate),
+        format_precision(rate),
         (rate.unit if rate and rate.n else MISSING),
         format_figure(peak / GIB if peak else None),
         str(rate.n if rate else 0),
@@ -199,7 +198,7 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
     rate = figures.get(metrics.choose_headline_metric(state))
     if state.status != "ok" or rate is None:
         return f"{labels.format_short_label(state.cell)}: {_format_failure(state)}"
-    parts = [f"{format_figure(rate.mean)} {rate.unit} {format_half_width(rate)}"]
+    parts = [f"{format_figure(rate.mean)} {rate.unit} {format_precision(rate)}"]
     if state.cell.serving is not None:
         parts += serving_table.build_summary_parts(state, figures)
     for name, label in (("ttft_ms", "TTFT"), ("tpot_ms", "TPOT"), ("e2e_ms", "forward")):
@@ -257,7 +256,7 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
     quoted = published.format_published(state, finals, format_figure)
     lines += ["", *quoted] if quoted else []
     if state.ended is None:
-        lines += ["", "the session has no end: the run is still going on or was cut off"]
+        lines += ["", "the session has no end: it is still running or was cut off"]
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
     return "\n".join(lines) + "\n"

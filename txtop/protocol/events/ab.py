@@ -5,15 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
-from txtop.protocol.events.base import Role as Role
-from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
-from txtop.protocol.events.loading import Geometry as Geometry
-from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
-from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
-from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
 class DisturbedBlock(Event, kw_only=True, tag="block"):

@@ -6,16 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
-from txtop.protocol.events.base import Role as Role
-from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
-from txtop.protocol.events.loading import Geometry as Geometry
-from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
-from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
-from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.serving import ServerStatus as ServerStatus
+from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
 
 CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 

@@ -8,18 +8,8 @@ import msgspec
 
 from txtop.plan.plan import Plan
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text, WallS
-from txtop.protocol.events.base import Role as Role
-from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
-from txtop.protocol.events.loading import Geometry as Geometry
-from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
-from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
-from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 LOG_SCHEMA = (1, 4)
-
 
 ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]
 

@@ -5,15 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from txtop.protocol.events.base import Event, Name, Natural, Real
-from txtop.protocol.events.base import Role as Role
-from txtop.protocol.events.loading import DevicePeaks as DevicePeaks
-from txtop.protocol.events.loading import Geometry as Geometry
-from txtop.protocol.events.loading import Kernels as Kernels
-from txtop.protocol.events.loading import ModelLoaded as ModelLoaded
-from txtop.protocol.events.loading import Workload as Workload
-from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
-from txtop.protocol.events.serving import Request as Request
-from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
 
 class ForeignProcess(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):

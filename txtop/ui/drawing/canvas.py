@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.ui.drawing.charts import BRAILLE_BLANK, DOT_BITS
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, measure_text
+from txtop.ui.drawing.spans import Row, measure_text, merge_cells
 
 
 class Canvas:
@@ -59,17 +59,7 @@ class Canvas:
 
     def rows(self) -> list[Row]:
         """Return the rows, with neighbouring cells of one role joined."""
-        rows: list[Row] = []
-        for y in range(self.height):
-            row: Row = []
-            for x in range(self.width):
-                character, role = self._at(x, y)
-                if row and (row[-1][1] == role or character == " "):
-                    row[-1] = (row[-1][0] + character, row[-1][1])
-                else:
-                    row.append((character, role))
-            rows.append(row)
-        return rows
+        return [merge_cells(self._at(x, y) for x in range(self.width)) for y in range(self.height)]
 
     def _at(self, x: int, y: int) -> tuple[str, str]:
         if (x, y) in self._signs:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean, median
 
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row
+from txtop.ui.drawing.spans import Row, merge_cells
 from txtop.ui.models.hero_metrics import WIDENINGS, Chart
 
 Points = Sequence[float | None]
@@ -27,27 +27,14 @@ def _draw_codes(codes: Sequence[int]) -> str:
     return "".join(chr(BRAILLE_BLANK + code) if code else " " for code in codes)
 
 
-def draw_filled(points: Points, width: int, top: float, g: Glyphs) -> str:
-    """Draw a rate from zero to `top` as one row, newest at the right, filled from the bottom."""
-    if width <= 0:
-        return ""
-    if g.mode != "braille":
-        return _draw_stepped(points, width, 0.0, top, g).rjust(width)
-    newest = list(points)[-2 * width :]
-    padded = [*[None] * (2 * width - len(newest)), *newest]
-    codes = [0] * width
-    for x, value in enumerate(padded):
-        if value is not None:
-            # A height of zero would look like a gap in the data.
-            level = max(1, round(compute_share(value, 0.0, top) * 4))
-            codes[x // 2] |= _FILL_BITS[x % 2][level]
-    return _draw_codes(codes)
-
-
 def draw_area(points: Points, width: int, height: int, top: float, g: Glyphs) -> list[str]:
-    """Draw a rate like `draw_filled`, but `height` rows high; the uppermost row comes first."""
-    if height <= 1 or width <= 0:
-        return [draw_filled(points, width, top, g)][: max(0, height)]
+    """Draw a rate from zero to `top`, newest at the right, filled from the bottom.
+
+    The uppermost of the `height` rows comes first. Zero has a height too: none would look like a
+    gap in the data.
+    """
+    if width <= 0:
+        return [""] * max(0, height)
     per_column, steps = (2, 4) if g.mode == "braille" else (1, len(g.steps) - 1)
     newest = list(points)[-per_column * width :]
     padded = [*[None] * (per_column * width - len(newest)), *newest]
@@ -150,7 +137,7 @@ def draw_chart(chart: Chart, width: int, height: int, g: Glyphs, measured: str) 
         grid[height - 1 - up // 4][x // 2] |= _DOT_BITS_UP[x % 2][up % 4]
         if counts:
             roles[x // 2] = measured
-    return [_colour_runs(_draw_codes(line), roles) for line in grid]
+    return [merge_cells(zip(_draw_codes(line), roles, strict=True)) for line in grid]
 
 
 def find_chart_row(value: float, chart: Chart, height: int, g: Glyphs) -> int:
@@ -174,17 +161,7 @@ def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str)
         dots[height - 1 - up // per_row][x] = mark
         if counts:
             roles[x] = measured
-    return [_colour_runs("".join(line), roles) for line in dots]
-
-
-def _colour_runs(text: str, roles: list[str]) -> Row:
-    row: Row = []
-    for character, role in zip(text, roles, strict=True):
-        if row and row[-1][1] == role:
-            row[-1] = (row[-1][0] + character, role)
-        else:
-            row.append((character, role))
-    return row
+    return [merge_cells(zip(line, roles, strict=True)) for line in dots]
 
 
 def draw_progress_axis(chart: Chart, width: int, g: Glyphs) -> Row:

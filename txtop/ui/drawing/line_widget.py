@@ -14,22 +14,15 @@ from textual.widget import Widget
 
 from txtop.ui.drawing import glyphs, themes
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, to_ascii
+from txtop.ui.drawing.spans import Row, Span, clean, crop, measure_text, merge_cells, to_ascii
 from txtop.ui.models.layout import is_boxed
 
 Ground = Literal["bg", "panel"]
 
 
 def merge_spans(row: Row, width: int) -> Row:
-    """Return the row in exactly `width` columns, with neighbours of one role joined and spaces
-    added to the span before them."""
-    merged: Row = []
-    for text, role in crop(row, width):
-        if merged and (merged[-1][1] == role or text.isspace()):
-            merged[-1] = (merged[-1][0] + text, merged[-1][1])
-        else:
-            merged.append((text, role))
-    return merged
+    """Return the row in exactly `width` columns, with neighbours joined."""
+    return merge_cells(crop(row, width))
 
 
 def _split_columns(row: Row) -> list[Span]:

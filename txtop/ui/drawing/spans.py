@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
 
@@ -14,6 +15,7 @@ from txtop.ui.drawing.glyphs import ASCII_FALLBACKS
 Span = tuple[str, str]
 Row = list[Span]
 Align = Literal["left", "right"]
+MIN_ENDS_GAP = 2
 # Characters that join with a neighbour: terminals disagree about the width of the pair.
 _JOINERS = ((0x1F1E6, 0x1F1FF), (0x1F3FB, 0x1F3FF))
 
@@ -82,7 +84,7 @@ def wrap(text: str, width: int, most: int, mark: str = "…") -> list[str]:
     lines: list[str] = []
     while left and len(lines) < most - 1 and measure_text(left) > width:
         part = cut(left, width, "")
-        if " " in part:
+        if " " in part and not left[len(part) :].startswith(" "):
             part = part[: part.rindex(" ")]
         lines.append(part)
         left = left[len(part) :].lstrip()
@@ -116,12 +118,23 @@ def crop(row: Row, width: int) -> Row:
     return kept
 
 
-def join_ends(left: Row, right: Row, width: int, gap: int = 2) -> Row:
-    """Put `left` and `right` at the two ends of a row; drop `right` if both do not fit."""
+def join_ends(left: Row, right: Row, width: int) -> Row:
+    """Put `left` and `right` at the two ends of a row; drop `right` if there is no gap between."""
     used, end = measure_row(left), measure_row(right)
-    if used + gap + end > width:
+    if used + MIN_ENDS_GAP + end > width:
         return crop(left, width)
     return [*left, (" " * (width - used - end), "text"), *right]
+
+
+def merge_cells(cells: Iterable[Span]) -> Row:
+    """Join neighbours of one role; spaces have no colour and join the span before them."""
+    row: Row = []
+    for text, role in cells:
+        if row and (row[-1][1] == role or text.isspace()):
+            row[-1] = (row[-1][0] + text, row[-1][1])
+        else:
+            row.append((text, role))
+    return row
 
 
 def fit_block(rows: list[Row], width: int, height: int) -> list[Row]:

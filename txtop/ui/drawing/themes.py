@@ -25,7 +25,6 @@ ROLES = (
     "bg", "panel", "border", "text", "muted", "accent-a", "accent-b", "ok", "warn", "bad", "plot",
 )  # fmt: skip
 GROUNDS = ("bg", "panel")
-TEXT_ROLES = ("text", "muted", "accent-a", "accent-b", "ok", "warn", "bad")
 DEFAULT_THEME = "txtop-dark"
 MONO_THEME = "mono"
 MAX_BYTES = 64_000
@@ -72,7 +71,7 @@ def parse_theme(text: str) -> Palette:
     foreign = [sanitise(str(role), 40) for role in colours if role not in ROLES]
     if missing or foreign:
         wrong = [f"{role} is missing" for role in missing]
-        raise ThemeError(", ".join([*wrong, *(f"{role} is no role" for role in foreign)]))
+        raise ThemeError(", ".join([*wrong, *(f"{role} is not a role" for role in foreign)]))
     for role, colour in colours.items():
         names = ("default",) if role in GROUNDS else ("default", "dim")
         if not (isinstance(colour, str) and (_COLOUR.fullmatch(colour) or colour in names)):

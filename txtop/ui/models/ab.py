@@ -44,7 +44,6 @@ class ABView:
     """
 
     model: str
-    names: tuple[str, ...]
     shared: tuple[str, ...]
     margin: float
     block: int
@@ -81,7 +80,6 @@ def build_ab(state: SessionState, memo: FrameCache) -> ABView | None:
     cells = [state.cells[arm.id] for arm in versus.arms]
     return ABView(
         model=next(iter(models)) if len(models) == 1 else "",
-        names=names,
         shared=shared,
         margin=versus.margin,
         block=versus.blocks,
@@ -159,7 +157,7 @@ def _build_arm(
 ) -> ABArmView:
     size, kind = get_memory_bytes(cell)
     metric = metrics.choose_headline_metric(cell)
-    mean = memo.now(cell, metric, state.plan.seed).mean
+    mean = memo.summarise_now(cell, metric, state.plan.seed).mean
     return ABArmView(
         letter=letter,
         name=name,

@@ -17,7 +17,12 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
-from txtop.ui.models.ab_divergence import NO_DIVERGENCE, ABDivergenceView, build_ab_divergence
+from txtop.ui.models.ab_divergence import (
+    NO_DIVERGENCE,
+    ABDivergenceView,
+    build_ab_divergence,
+    is_comparison_pending,
+)
 
 # Beyond these the funnel drops the oldest looks but the first.
 MAX_LOOKS = 240
@@ -74,7 +79,7 @@ def build_ab_comparison(state: SessionState, versus: ABTest, name: str) -> ABCom
     letter = versus.letter(name)
     base = ABComparisonView(
         letter=letter,
-        rows=_rows(state, versus, name),
+        rows=_list_rows(state, versus, name),
         looks=_build_funnel_intervals(versus, name),
         difference=build_ab_divergence(state, versus, name),
     )
@@ -192,7 +197,9 @@ def _build_funnel_intervals(versus: ABTest, name: str) -> tuple[FunnelInterval, 
     )
 
 
-def _rows(state: SessionState, versus: ABTest, name: str) -> tuple[tuple[str, str, str, str], ...]:
+def _list_rows(
+    state: SessionState, versus: ABTest, name: str
+) -> tuple[tuple[str, str, str, str], ...]:
     """List the rows below the verdict: margin, blocks, fidelity, and energy and memory if known."""
     sequence = versus.sequences[name]
     lost = sequence.n - sequence.wins
@@ -201,19 +208,19 @@ def _rows(state: SessionState, versus: ABTest, name: str) -> tuple[tuple[str, st
     if discarded:
         remark = f"{remark}  {discarded} discarded".strip()
     margin = f"±{versus.margin * 100:.3g} %"
-    rows = [("margin", margin, "text", _margin_remark(versus, name))]
+    rows = [("margin", margin, "text", _describe_margin(versus, name))]
     won = f"{versus.letter(name)} {sequence.wins}  A {lost}"
     if versus.explain_no_verdict(name):
         rows.append(("blocks", f"{sequence.n} that say nothing", "muted", ""))
     else:
         rows.append(("blocks", won, "won", remark))
     output = state.output_of(name, versus.first.id)
-    rows.append(("fidelity", *_fidelity(state, output)))
-    beside = _energy_and_memory(state, versus, name)
+    rows.append(("fidelity", *_describe_fidelity(state, output)))
+    beside = _compare_energy_and_memory(state, versus, name)
     return (*rows, beside) if beside else tuple(rows)
 
 
-def _margin_remark(versus: ABTest, name: str) -> str:
+def _describe_margin(versus: ABTest, name: str) -> str:
     """Return the block since which the interval is inside or outside the margin, if it is."""
     sequence = versus.sequences[name]
     if versus.explain_no_verdict(name) or sequence.n < versus.first_look:
@@ -245,9 +252,9 @@ def _judge(look: Look, margin: float) -> SequentialVerdict | None:
     return judge_log_ratio(log(low), log(high), margin) if low <= high else None
 
 
-def _fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, str]:
+def _describe_fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, str]:
     """Return the badge, its colour role and a remark, the share of equal top-1 tokens if known."""
-    if state.comparing is not None and output is None:
+    if output is None and is_comparison_pending(state):
         return formatting.PENDING, "muted", "comparing"
     badge = fidelity.compute_badge(output)
     text = fidelity.format_badge_forms(output)[0]
@@ -260,7 +267,7 @@ def _fidelity(state: SessionState, output: Fidelity | None) -> tuple[str, str, s
     return text, FIDELITY_ROLES.get(badge, "muted"), remark
 
 
-def _energy_and_memory(
+def _compare_energy_and_memory(
     state: SessionState, versus: ABTest, name: str
 ) -> tuple[str, str, str, str] | None:
     """Build the row `energy 0.68x memory 0.61x`; None if no figure is known for both arms.
@@ -274,10 +281,10 @@ def _energy_and_memory(
     ]
     own_joules, base_joules = (summary.mean if summary else None for summary in joules)
     if own_joules and base_joules:
-        ratios.append(("energy", f"{own_joules / base_joules:.2f}x"))
+        ratios.append(("energy", formatting.format_ratio(own_joules / base_joules)))
     (size, kind), (base_size, base_kind) = get_memory_bytes(own), get_memory_bytes(base)
     if size and base_size and kind == base_kind:
-        ratios.append((kind, f"{size / base_size:.2f}x"))
+        ratios.append((kind, formatting.format_ratio(size / base_size)))
     if not ratios:
         return None
     (label, first), *rest = ratios

@@ -32,7 +32,10 @@ def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDiv
     """Build the divergence of arm `name` from the first arm."""
     output = state.output_of(name, versus.first.id)
     if output is None:
-        return ABDivergenceView(why="outputs were not compared")
+        pending = is_comparison_pending(state)
+        return ABDivergenceView(
+            why="comparing outputs…" if pending else "outputs were not compared"
+        )
     if output.failed:
         return ABDivergenceView(why=f"outputs were not compared: {output.failed}")
     if output.invalid:
@@ -51,6 +54,14 @@ def build_ab_divergence(state: SessionState, versus: ABTest, name: str) -> ABDiv
         return ABDivergenceView(heading, common, None, figures, "both write the same")
     heading = f"token {output.divergence + 1} of {output.written}, greedy"
     return ABDivergenceView(heading, common, texts, figures)
+
+
+def is_comparison_pending(state: SessionState) -> bool:
+    """Return True while outputs are being compared or will be.
+
+    An A/B compares them before it measures, and records a comparison that failed too.
+    """
+    return state.ended is None and state.plan.fidelity_positions > 0
 
 
 def _build_figures(output: Fidelity) -> tuple[tuple[str, str], ...]:

@@ -31,7 +31,7 @@ class FrameCache:
         self._told: set[tuple[str, int]] = set()
         self._kept: dict[Hashable, tuple[object, object]] = {}
 
-    def kept(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
+    def get_or_make(self, name: Hashable, made_of: object, make: Callable[[], T]) -> T:
         """Return the value made under `name`; make it again only if `made_of` has changed."""
         entry = self._kept.get(name)
         if entry is None or not (entry[0] is made_of or entry[0] == made_of):
@@ -46,10 +46,12 @@ class FrameCache:
         if session.versus is not None:
             return {}
         plan = session.plan
-        best = self.kept("references", plan, lambda: references.find_speed_references(plan.cells))
+        best = self.get_or_make(
+            "references", plan, lambda: references.find_speed_references(plan.cells)
+        )
         return {name: session.cells[cell.id] for name, cell in best.items()}
 
-    def live(self, state: CellState, name: str) -> LiveSummary:
+    def summarise_live(self, state: CellState, name: str) -> LiveSummary:
         """Return `metrics.summarise_live`, computed again only when an iteration came.
 
         For a server with very many requests it is computed again at every 2 % more, since all of
@@ -59,15 +61,15 @@ class FrameCache:
         if state.cell.serving is not None and not state.over:
             n -= n % max(1, n // 50)
         made_of = state.samples, n
-        return self.kept(
+        return self.get_or_make(
             ("live", state.cell.id, name), made_of, lambda: metrics.summarise_live(state, name)
         )
 
-    def now(self, state: CellState, name: str, seed: int) -> LiveSummary:
+    def summarise_now(self, state: CellState, name: str, seed: int) -> LiveSummary:
         """Return the final figure of a cell that is over, else the live one."""
-        return self.ended(state, name, seed) or self.live(state, name)
+        return self.summarise_final(state, name, seed) or self.summarise_live(state, name)
 
-    def itl(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
+    def compute_itl_percentiles(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
         """Return p50, p90 and p99 of the gaps between tokens; None below the iterations needed.
 
         For a running cell they are computed again at every 2 % more, since all gaps are sorted.
@@ -76,14 +78,14 @@ class FrameCache:
         samples, counted, percentiles = self._itl.get(state.cell.id, (None, 0, ()))
         due = size > counted and (state.over or size >= RESORT_GROWTH * counted)
         if samples is not state.samples or due:
-            gaps, count = self._sorted_gaps(state)
+            gaps, count = self._sort_gaps(state)
             percentiles = tuple(
                 (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in (50, 90, 99)
             )
             self._itl[state.cell.id] = state.samples, size, percentiles
         return percentiles
 
-    def _sorted_gaps(self, state: CellState) -> tuple[list[float], int]:
+    def _sort_gaps(self, state: CellState) -> tuple[list[float], int]:
         """Return the gaps in order, and the number of iterations they come from.
 
         Those of a server are kept sorted and new ones join them: it makes very many, and discards
@@ -102,7 +104,7 @@ class FrameCache:
             self._gaps[state.cell.id] = samples, len(samples), gaps, count
         return gaps, count
 
-    def ended(self, state: CellState, name: str, seed: int) -> LiveSummary | None:
+    def summarise_final(self, state: CellState, name: str, seed: int) -> LiveSummary | None:
         """Return the final figure of a cell that is over (BCa from 30 iterations on), else None.
 
         The first call for a cell takes long.
@@ -119,5 +121,5 @@ class FrameCache:
         return LiveSummary(summary.n, summary.mean, summary.ci95, spread)
 
     def is_ready(self, state: CellState) -> bool:
-        """Return True if `ended` would cost nothing now."""
+        """Return True if `summarise_final` would cost nothing now."""
         return (state.cell.id, len(state.samples)) in self._told

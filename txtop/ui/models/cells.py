@@ -11,11 +11,10 @@ from txtop.forecast.memory_fit import predict_cell_bytes
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
 from txtop.state import fidelity
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import (
-    FAILED_STATUSES,
     FEW_BELOW,
     compute_speed_up,
     count_measured,
@@ -83,7 +82,7 @@ def build_cached_cell_row(
         reference,
         reference is not None and reference.over and memo.is_ready(reference),
     )
-    return memo.kept(
+    return memo.get_or_make(
         f"row {name}", made_of, lambda: build_cell_row(session, state, reference, memo)
     )
 

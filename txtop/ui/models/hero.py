@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txtop import formatting
 from txtop.analysis import metrics
@@ -10,11 +10,10 @@ from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
 from txtop.state import fidelity
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import PERCENTILE_FLOORS
-from txtop.ui.models import hero_metrics
-from txtop.ui.models import requests as lanes
+from txtop.ui.models import hero_metrics, requests
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import Chart, HeroMetric
 from txtop.ui.models.machine import describe_cell_throttle
@@ -74,17 +73,27 @@ class HeroView:
     load: tuple[tuple[str, str], ...] = ()
 
 
+def share_scale(one: HeroView, two: HeroView) -> tuple[HeroView, HeroView]:
+    """Put two charts of one unit on one scale, so that heights can be compared."""
+    charts = one.chart, two.chart
+    if one.unit != two.unit or not all(chart.points for chart in charts):
+        return one, two
+    low, high = min(chart.low for chart in charts), max(chart.high for chart in charts)
+    left, right = (replace(chart, low=low, high=high) for chart in charts)
+    return replace(one, chart=left), replace(two, chart=right)
+
+
 def build_hero(
     session: SessionState, cell: CellState, references: dict[str, CellState], memo: FrameCache
 ) -> HeroView:
     """Build the view of `cell`; `references` are the cells that others are compared with."""
     plan, seed = session.plan, session.plan.seed
     name = metrics.choose_headline_metric(cell)
-    now = memo.now(cell, name, seed)
+    now = memo.summarise_now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
         value = metrics.compute_value(cell, name, len(cell.samples) - 1)
-    broken = cell.over and cell.status in hero_metrics.FAILED_STATUSES
+    broken = cell.over and cell.status in FAILED_STATUSES
     stable = metrics.is_stable(now)
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
     mark, word, role = _describe_state(cell, session.paused, stable, throttle)
@@ -93,8 +102,8 @@ def build_hero(
     if reference is not cell:
         relative = hero_metrics.compute_speed_up(cell, now.mean, reference, memo, seed)
     return HeroView(
-        title=_title(cell, list(session.cells.values())),
-        subtitle=_subtitle(session, cell),
+        title=_format_title(cell, list(session.cells.values())),
+        subtitle=_build_subtitle(session, cell),
         value=None if broken else value,
         waits=not cell.over,
         unit=metrics.ITERATION_METRICS[name][0],
@@ -105,7 +114,7 @@ def build_hero(
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
         why=_explain_state(session, cell, throttle, now.n),
-        notes=_notes(cell, memo, seed),
+        notes=_list_notes(cell, memo, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
         if relative and reference
@@ -113,26 +122,26 @@ def build_hero(
         badges=fidelity.format_badge_forms(session.output_of(cell.cell.id)) if relative else (),
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
-        share=_loading_share(cell),
-        chart=memo.kept(
+        share=_compute_loading_share(cell),
+        chart=memo.get_or_make(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
             lambda: (
                 hero_metrics.build_chart(cell, plan)
                 if cell.cell.serving is None
-                else lanes.build_requests_chart(cell)
+                else requests.build_requests_chart(cell)
             ),
         ),
-        lanes=lanes.build_requests(cell, plan),
+        lanes=requests.build_requests(cell, plan),
         rows=hero_metrics.build_hero_metrics(cell, memo, seed),
         itl=_format_itl(cell, memo),
         load=_format_load(cell),
     )
 
 
-def _title(state: CellState, order: list[CellState]) -> str:
+def _format_title(state: CellState, order: list[CellState]) -> str:
     cell = state.cell
-    parts = [cell.model_name, _precision(state)]
+    parts = [cell.model_name, _format_precision(state)]
     others = [c.cell for c in order]
     for knob in _IN_A_TITLE:
         if knob.field == "batch_size":
@@ -153,9 +162,11 @@ def _label_knob(knob: Knob, state: CellState) -> list[str]:
             return [] if value is None else [knob.label(value)]
 
 
-def _precision(state: CellState) -> str:
+def _format_precision(state: CellState) -> str:
     share = state.load.converted_share if state.load else None
-    return state.cell.precision + ("" if share is None else f" ({share * 100:.0f} % converted)")
+    return state.cell.precision + (
+        "" if share is None else f" ({formatting.format_share(share)} converted)"
+    )
 
 
 def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
@@ -166,16 +177,16 @@ def _is_complete_server(cell: CellState, now: LiveSummary) -> bool:
     return cell.cell.serving is not None and cell.status == "ok" and now.ci95 is not None
 
 
-def _notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
+def _list_notes(cell: CellState, memo: FrameCache, seed: int) -> tuple[str, ...]:
     """Return the notes, longest wording first; the panel takes the first that fits."""
     if cell.stage in ("first", "warming"):
         return ("warm-up, not counted", "not counted")
     if cell.cell.serving is None:
         return ()
-    answered = memo.now(cell, "requests_per_s", seed).mean
+    answered = memo.summarise_now(cell, "requests_per_s", seed).mean
     made_of = cell.samples, len(cell.samples), cell.over, answered
-    return memo.kept(
-        ("notes", cell.cell.id), made_of, lambda: lanes.format_server_notes(cell, answered)
+    return memo.get_or_make(
+        ("notes", cell.cell.id), made_of, lambda: requests.format_server_notes(cell, answered)
     )
 
 
@@ -185,10 +196,10 @@ def _describe_state(
     """Return glyph, word and colour of the state of a cell."""
     if cell.invalid:
         return "✗", "INVALID", "bad.bold"
-    if cell.over and (served := lanes.describe_server_state(cell)):
+    if cell.over and (served := requests.describe_server_state(cell)):
         return served
     if cell.over:
-        if cell.status in hero_metrics.FAILED_STATUSES:
+        if cell.status in FAILED_STATUSES:
             return "✗", hero_metrics.format_failure_tag(cell), "bad.bold"
         if cell.status != "ok":
             return "·", cell.status, "muted"
@@ -234,7 +245,7 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     return ""
 
 
-def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
+def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
     n, plan = hero_metrics.count_measured(cell), session.plan
     asked = cell.cell.serving
     if asked is not None and (n or cell.stage == "measuring"):
@@ -252,19 +263,19 @@ def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], 
     return ((cell.stage, "muted"),)
 
 
-def _build_server_subtitle(cell: CellState, n: int, requests: int) -> tuple[tuple[str, str], ...]:
+def _build_server_subtitle(cell: CellState, n: int, sent: int) -> tuple[tuple[str, str], ...]:
     why = cell.finished.stopped_by if cell.finished else ""
     short = f" · {why}" if why in ("budget", "skip", "stop") else ""
     if not cell.over:
-        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{requests}", "muted"))
-    return ((str(n), "text"), (f" of {requests} answered{short}", "muted"))
+        return ((f"{cell.stage} ", "muted"), (str(n), "text"), (f"/{sent}", "muted"))
+    return ((str(n), "text"), (f" of {sent} answered{short}", "muted"))
 
 
 def _format_budget(budget_s: float) -> str:
     return f"up to {budget_s:.0f} s"
 
 
-def _loading_share(cell: CellState) -> float | None:
+def _compute_loading_share(cell: CellState) -> float | None:
     progress = cell.progress
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
@@ -288,7 +299,7 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
             if v is not None
             else f"after {PERCENTILE_FLOORS[int(name[1:])]} runs ({n} so far)",
         )
-        for name, v in memo.itl(cell)
+        for name, v in memo.compute_itl_percentiles(cell)
     )
 
 

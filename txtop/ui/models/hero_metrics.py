@@ -13,6 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
+from txtop.units import NS_PER_MS
 
 # As many as a wide terminal has dots.
 MAX_BINS = 512
@@ -21,7 +22,6 @@ FEW_BELOW = 10
 # Steps by which a scale is widened around its middle, so that it changes seldom.
 WIDENINGS = (0.10, 0.25, 0.50, 1.00)
 _SERVER_METRICS = (("queue", "queue_ms"), ("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"))
-FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
     """Return the newest iterations, and the tokens of the open one as they arrive."""
     size = len(state.samples)
-    opened = () if state.lag else tuple(gap / 1e6 for gap in state.open_gaps_ns[-SPARK_POINTS:])
+    opened = (
+        () if state.lag else tuple(gap / NS_PER_MS for gap in state.open_gaps_ns[-SPARK_POINTS:])
+    )
     if name == "ttft_ms":
         opened = opened[:1] if len(state.open_gaps_ns) <= SPARK_POINTS else ()
     elif name == "tpot_ms":
@@ -143,7 +145,7 @@ def build_hero_metrics(state: CellState, memo: FrameCache, seed: int) -> tuple[H
 def _build_metric(
     label: str, name: str, state: CellState, memo: FrameCache, seed: int
 ) -> HeroMetric:
-    now = memo.now(state, name, seed)
+    now = memo.summarise_now(state, name, seed)
     value = now.mean
     if value is None and state.samples.role and state.cell.serving is None:
         value = metrics.compute_value(state, name, len(state.samples) - 1)
@@ -185,8 +187,8 @@ def format_failure_tag(state: CellState) -> str:
 
 def get_table_metric(state: CellState, name: str, memo: FrameCache, seed: int) -> LiveSummary:
     """Return the figure that the table has: the final one once it was computed, else the live."""
-    final = memo.ended(state, name, seed) if memo.is_ready(state) else None
-    return final or memo.live(state, name)
+    final = memo.summarise_final(state, name, seed) if memo.is_ready(state) else None
+    return final or memo.summarise_live(state, name)
 
 
 def compute_speed_up(

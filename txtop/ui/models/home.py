@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from txtop.forecast.memory_fit import UNKNOWN_MEMORY, FreeMemory
 from txtop.ui.doctor_probe import Finding
-from txtop.ui.models import machine as devices
+from txtop.ui.models.machine import MachineView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
@@ -49,11 +49,11 @@ class HomeFrame:
     """
 
     title: str
-    machine: devices.MachineView
+    machine: MachineView
     sessions: tuple[ListedSession, ...] | None
     now_s: float
     problem: str = ""
-    room: FreeMemory = UNKNOWN_MEMORY
+    free_memory: FreeMemory = UNKNOWN_MEMORY
     findings: tuple[Finding, ...] | None = None
     past: RunHistory | None = None
     recorded: int | None = None

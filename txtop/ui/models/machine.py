@@ -18,7 +18,6 @@ OTHERS = "others"
 # The producers of telemetry gaps that concern every device, and every GPU.
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"
-UNREAD = "—"
 MBU = "MBU"
 
 
@@ -137,7 +136,7 @@ def build_machine(
         for i, (name, device) in enumerate(gpus)
     )
     if HOST in silent:
-        rows = tuple(replace(g, value=UNREAD, share=None) for g in rows)
+        rows = tuple(replace(g, value=formatting.MISSING, share=None) for g in rows)
     own = (roof.gauge,) if roof and roof.gauge else ()
     used = roof.device if roof else None
     return MachineView(
@@ -161,7 +160,7 @@ def is_silent(session: SessionState, name: str, device: WatchedDevice) -> bool:
 
 def _mark_unread(view: GpuView) -> GpuView:
     """Blank the values of a GPU: its last reading is not its present state."""
-    gauges = tuple(replace(g, value=UNREAD, share=None) for g in view.gauges)
+    gauges = tuple(replace(g, value=formatting.MISSING, share=None) for g in view.gauges)
     return GpuView(gauges, (Fact("", "not answering", bad=True),))
 
 
@@ -243,5 +242,7 @@ def _build_gpu(device: WatchedDevice, number: int, now: int) -> GpuView:
         facts.append(Fact("throttle", reasons, bad=bad))
     others = device.last("foreign_processes")
     if others:
-        facts.append(Fact(OTHERS, f"{others:.0f} other{'s' if others > 1 else ''} here", bad=True))
+        facts.append(
+            Fact(OTHERS, f"{formatting.format_count(int(others), 'other')} here", bad=True)
+        )
     return GpuView(gauges, tuple(facts))

@@ -15,7 +15,6 @@ from txtop.units import NS_PER_S
 
 CORE_HISTORY_S = 120
 GB = 1e9
-UNREAD = "—"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,11 @@ def _build_swap(host: WatchedDevice, *, silent: bool) -> Gauge | None:
     share = None if silent else min(1.0, used / total)
     room = f"{total / formatting.GIB:,.0f}"
     return Gauge(
-        "swap", UNREAD if silent else formatting.format_gib(used), "GiB", share=share, capacity=room
+        "swap",
+        formatting.MISSING if silent else formatting.format_gib(used),
+        "GiB",
+        share=share,
+        capacity=room,
     )
 
 
@@ -146,7 +149,9 @@ def _list_foreign_processes(gpus: list[WatchedDevice | None]) -> tuple[ForeignPr
             number,
             process.pid,
             process.name,
-            UNREAD if process.memory_bytes is None else formatting.format_gib(process.memory_bytes),
+            formatting.MISSING
+            if process.memory_bytes is None
+            else formatting.format_gib(process.memory_bytes),
         )
         for number, device in enumerate(gpus)
         for process in (device.foreign if device else ())

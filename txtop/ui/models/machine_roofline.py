@@ -23,7 +23,7 @@ def build_roofline(
     seed = session.plan.seed
 
     def mean(name: str) -> float | None:
-        return memo.now(state, name, seed).mean
+        return memo.summarise_now(state, name, seed).mean
 
     position = roofline.compute_position(session, state, mean)
     load = state.load

@@ -11,8 +11,8 @@ from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset
-from txtop.options.run import usual
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
@@ -112,7 +112,7 @@ def _parse_seconds(option: str, typed: str) -> float:
     try:
         seconds = float(typed.strip().removesuffix("s"))
     except ValueError:
-        raise UsageError(f"{option}: {typed.strip()[:40]!a} is no number of seconds") from None
+        raise UsageError(f"{option}: {typed.strip()[:40]!a} is not a number of seconds") from None
     limits.check_seconds(option, seconds if seconds == seconds else 0.0, 86_400)
     return seconds
 
@@ -152,7 +152,7 @@ def _row(knob: knobs.Knob) -> KnobChoice:
     values = _offers(knob)
     if knob.default is None:
         values = [None, *values]
-    chosen = usual(Preset(title=""), knob) or [None]
+    chosen = get_default_values(Preset(title=""), knob) or [None]
     unsaid = "auto" if None in values else ""
     return KnobChoice(knob.option, knob.title, values, chosen, knob.several, typing, unsaid)
 
@@ -236,7 +236,7 @@ class MatrixChoices:
         for knob in (*_WORK, *_BESIDE):
             if knob.offers != ():
                 row = self.named(knob.option)
-                row.chosen = usual(preset, knob) or [None]
+                row.chosen = get_default_values(preset, knob) or [None]
                 for value in row.chosen:
                     row.add_value(value)
         self.named("iterations").add_value(preset.iterations)

@@ -125,7 +125,7 @@ def format_server_notes(state: CellState, answered: float | None) -> tuple[str, 
         notes.append((f"offered {_format_rate(offered.rate)}/s",) * 2)
     good = serving.compute_goodput(state)
     if asked.slo is not None and good is not None:
-        brief = f"goodput {good[1] * 100:.0f} %"
+        brief = f"goodput {formatting.format_share(good[1])}"
         notes.append(
             (f"{brief}, {formatting.format_number(good[0])}/s in {asked.slo.words()}", brief)
         )

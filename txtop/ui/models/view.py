@@ -15,9 +15,8 @@ from txtop.analysis import metrics
 from txtop.forecast.time_left import compute_progress, estimate_time_left
 from txtop.plan import labels
 from txtop.plan.cell import Cell
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
-from txtop.ui.models import hero_metrics
 from txtop.ui.models.ab import ABView, build_ab
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
@@ -195,13 +194,15 @@ def build_view(
         rail=tuple(_build_rail_cell(c, state) for c in order),
         hero=build_hero(state, current, references, memo) if current else NO_HERO,
         machine=_build_machine_view(state, current, memo),
-        whole=memo.kept("whole", _compute_machine_key(state), lambda: build_machine_detail(state)),
+        whole=memo.get_or_make(
+            "whole", _compute_machine_key(state), lambda: build_machine_detail(state)
+        ),
         cells=rows,
         running=_find_running(order, state.current),
         tradeoffs=build_tradeoffs(state, rows, current, memo),
         duel=versus,
         detail=build_cell_detail(state, opened, memo) if opened else None,
-        log=memo.kept("log", _compute_log_key(state), lambda: _build_log(state)),
+        log=memo.get_or_make("log", _compute_log_key(state), lambda: _build_log(state)),
         log_count=len(state.log),
         late=memo.late,
     )
@@ -228,7 +229,7 @@ def _compute_one_final(order: list[CellState], memo: FrameCache, seed: int) -> N
     """
     late = [c for c in order if c.over and c.samples.role and not memo.is_ready(c)]
     for state in late[:HEAVY_PER_FRAME]:
-        memo.ended(state, metrics.choose_headline_metric(state), seed)
+        memo.summarise_final(state, metrics.choose_headline_metric(state), seed)
     memo.late = len(late) > HEAVY_PER_FRAME
 
 
@@ -258,7 +259,7 @@ def _list_facts(order: list[CellState]) -> tuple[str, ...]:
     device = next((d for d in devices if d != "auto"), "")
     threads = next((c.load.threads for c in order if c.load), None) or cells[0].threads
     if device.startswith("cpu") and threads:
-        device = f"{device} {threads} thread{'s' if threads > 1 else ''}"
+        device = f"{device} {formatting.format_count(threads, 'thread')}"
     return (*facts, device) if device else tuple(facts)
 
 
@@ -296,7 +297,7 @@ def _find_position(order: list[CellState], current: CellState | None) -> int:
 
 
 def _build_rail_cell(cell: CellState, state: SessionState) -> RailCell:
-    if cell.invalid or cell.status in hero_metrics.FAILED_STATUSES:
+    if cell.invalid or cell.status in FAILED_STATUSES:
         return RailCell("failed", 1.0)
     if cell.over:
         return RailCell("done" if cell.status == "ok" else "skipped", 1.0)
@@ -316,7 +317,7 @@ def _build_machine_view(
             state, current, build_roofline(state, current, memo) if current else None
         )
 
-    return memo.kept("machine", made_of, make)
+    return memo.get_or_make("machine", made_of, make)
 
 
 def _compute_machine_key(state: SessionState) -> tuple[object, ...]:

@@ -10,12 +10,10 @@ from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, crop, fit
+from txtop.ui.drawing.spans import Row, crop, fit, merge_cells
 from txtop.ui.models.ab import ABArmView, ABView
-from txtop.ui.models.hero import HeroView
-from txtop.ui.panels import (
-    hero,
-)
+from txtop.ui.models.hero import HeroView, share_scale
+from txtop.ui.panels import hero
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LABELS_WIDTH = 6
@@ -27,7 +25,9 @@ def render_ab_arm(view: ABView, side: int, area: Area) -> list[Row]:
     mine, other = view.sides[side], view.sides[1 - side]
     role = ARM_ROLES[side]
     inside = area.inside
-    scaled = _share_scale(mine.hero, other.hero)
+    scaled, against = share_scale(mine.hero, other.hero)
+    planned = max(scaled.chart.planned, against.chart.planned)
+    scaled = replace(scaled, chart=replace(scaled.chart, planned=planned))
     body = (_render_tall if area.boxed else _render_flat)(mine, other, scaled, side, inside)
     rows = draw_frame(f"{mine.letter}  {mine.name}", _render_subtitle(mine, role, g), body, area)
     return [_colour_letter(rows[0], mine.letter, role), *rows[1:]] if rows else rows
@@ -52,21 +52,6 @@ def _render_subtitle(arm: ABArmView, role: str, g: Glyphs) -> Row:
     if arm.hero.waits:
         return [("waits", "muted")]
     return [(g(text), style) for text, style in arm.hero.subtitle]
-
-
-def _share_scale(mine: HeroView, other: HeroView) -> HeroView:
-    """Return the view of `mine` with the range and the iteration count of both charts, so that
-    heights can be compared."""
-    one, two = mine.chart, other.chart
-    if not one.points or not two.points or mine.unit != other.unit:
-        return mine
-    chart = replace(
-        one,
-        low=min(one.low, two.low),
-        high=max(one.high, two.high),
-        planned=max(one.planned, two.planned),
-    )
-    return replace(mine, chart=chart)
 
 
 def _render_rate(arm: ABArmView, role: str, g: Glyphs) -> Row:
@@ -148,23 +133,11 @@ def _render_chart(
 
 def _draw_rule(row: Row, g: Glyphs) -> Row:
     """Draw the rule into the gaps between points."""
-    return [
-        (text.replace(" ", g("╌")), "border") if not text.strip() else (text, role)
-        for text, role in _split_spaces(row)
-    ]
-
-
-def _split_spaces(row: Row) -> Row:
-    """Split spaces from drawn characters."""
-    parts: Row = []
-    for text, role in row:
-        for character in text:
-            blank = character == " "
-            if parts and (not parts[-1][0].strip()) == blank and parts[-1][1] == role:
-                parts[-1] = (parts[-1][0] + character, role)
-            else:
-                parts.append((character, role))
-    return parts
+    return merge_cells(
+        (g("╌"), "border") if character == " " else (character, role)
+        for text, role in row
+        for character in text
+    )
 
 
 def _render_memory(arm: ABArmView) -> Row:

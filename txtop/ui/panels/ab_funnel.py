@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, fit
+from txtop.ui.drawing.spans import Row, Span, fit, merge_cells
 from txtop.ui.models.ab_comparison import FunnelInterval
 
 LABEL_WIDTH, SMALL_LABEL_WIDTH = 10, 8
@@ -88,7 +88,7 @@ class _RatioAxis:
 
     def empty(self, g: Glyphs) -> Row:
         """Draw the band and the line of unity alone."""
-        return _merge_cells([self._ground(x) for x in range(self._width)], g)
+        return _draw(map(self._ground, range(self._width)), g)
 
     def interval(self, look: FunnelInterval, role: str, newest: bool, g: Glyphs) -> Row:
         """Draw one interval over the band; the newest is heavy."""
@@ -102,7 +102,7 @@ class _RatioAxis:
         row[start], row[end] = (left, colour), (right, colour)
         if start == end or start < middle < end or middle in (start, end):
             row[middle] = (dot, colour)
-        return _merge_cells(row, g)
+        return _draw(row, g)
 
     def _colour(self, look: FunnelInterval, role: str, newest: bool) -> str:
         if not look.counts:
@@ -131,11 +131,5 @@ class _RatioAxis:
         return "".join(line)
 
 
-def _merge_cells(cells: list[tuple[str, str]], g: Glyphs) -> Row:
-    row: Row = []
-    for character, role in cells:
-        if row and row[-1][1] == role:
-            row[-1] = (row[-1][0] + g(character), role)
-        else:
-            row.append((g(character), role))
-    return row
+def _draw(cells: Iterable[Span], g: Glyphs) -> Row:
+    return merge_cells((g(character), role) for character, role in cells)

@@ -11,12 +11,11 @@ from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.ab_comparison import ABComparisonView
 from txtop.ui.panels.ab_funnel import render_funnel
-from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
 LEFT_WIDTH, SMALL_LEFT_WIDTH = 50, 44
 FACTS_AT = 21
 LABEL_WIDTH = 11
-LETTER_ROLES = {"A": "accent-a", "B": "accent-b"}
 
 
 def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
@@ -108,8 +107,8 @@ def _render_wins(value: str) -> Row:
     """Render `B 6  A 1`, each part in its arm's colour."""
     row: Row = []
     for part in value.split("  "):
-        letter = part.split()[0]
-        row += [(part, f"{LETTER_ROLES.get(letter, 'accent-b')}.bold"), ("  ", "text")]
+        role = ARM_ROLES[0 if part.split()[0] == "A" else 1]
+        row += [(part, f"{role}.bold"), ("  ", "text")]
     return row[:-1]
 
 

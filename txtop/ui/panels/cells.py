@@ -13,6 +13,7 @@ from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import compute_first_row, scroll_to_row
 from txtop.ui.drawing.spans import Align, Row, crop, cut, fit, measure_text
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
@@ -22,7 +23,6 @@ from txtop.ui.panels.filtered_list import FilteredListPanel
 MARKS = {"done": ("✓", "ok"), "failed": ("✗", "bad"), "running": ("▸", "accent-a")}
 WIDE_FROM = 100
 ROOMY_FROM = 85
-RUNNING_ROW = 2
 MIN_NOTE_WIDTH = 10
 KNOBS = {
     knob.column: knob.live
@@ -154,31 +154,17 @@ def render_cells(
     shape = choose_columns(every, inside.width)
     room = max(0, inside.height - 1)
     if first is None:
-        first = compute_first_row(len(rows), running if cursor is None else cursor, room)
+        first = compute_first_row(running if cursor is None else cursor, len(rows), room)
     best = max((row.rate_value for row in every), default=0.0)
     body = [_render_head(shape, order, g)]
     for i, row in enumerate(rows[first : first + room], start=first):
         body.append(_render_line(row, shape, best, g, at_cursor=area.focused and i == cursor))
     if every and not rows:
-        body.append([("  no cell has these words", "muted")])
+        body.append([("  no matching cell", "muted")])
     some: Row = (
         [(f"{len(rows)} of {len(every)} shown   ", "text")] if len(rows) < len(every) else []
     )
     return draw_frame(title, [*some, *_render_counts(every)], body, area)
-
-
-def compute_first_row(count: int, at: int | None, room: int) -> int:
-    """Return the first visible row, so that row `at` is the third from the top if there are enough
-    rows."""
-    if at is None:
-        return 0
-    return max(0, min(at - RUNNING_ROW, count - room))
-
-
-def scroll_to_row(first: int, at: int, count: int, room: int) -> int:
-    """Return the first visible row, moved no further than necessary to keep row `at` in view."""
-    first = min(max(first, at - room + 1), at)
-    return max(0, min(first, count - room))
 
 
 def _render_counts(rows: Sequence[CellRow]) -> Row:
@@ -333,7 +319,7 @@ class CellsPanel(FilteredListPanel):
             self._at = self.shown.cells[running].id
         if rows and self._at not in [row.id for row in rows]:
             self._at = rows[0].id
-        self._first = compute_first_row(len(rows), self._index(rows), self._room)
+        self._first = compute_first_row(self._index(rows), len(rows), self._room)
         self.tick()
 
     def on_blur(self) -> None:

@@ -8,13 +8,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.spans import Row, fit, fit_block
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import View
-from txtop.ui.panels import (
-    ab_verdict,
-    footer,
-    header,
-    hero,
-    progress_rail,
-)
+from txtop.ui.panels import ab_verdict, footer, header, hero, progress_rail
 from txtop.ui.panels.base import KeyHints, Panel
 
 MIN_DIGITS_SIZE = (24, 8)

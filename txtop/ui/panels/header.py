@@ -15,9 +15,6 @@ from txtop.ui.panels.base import ARM_ROLES, Panel
 GAP = 2
 
 
-STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")
-
-
 def render_header(view: View, width: int, g: Glyphs) -> list[Row]:
     """Render the model at the left and the progress at the right."""
     if view.duel is not None:
@@ -95,10 +92,8 @@ def render_side_by_side_header(comparison: SideBySideView, width: int, g: Glyphs
     )
     comparable = cut(comparable, max(0, width - measure_row(row) - names - 2), g("…"))
     room = max(4, (width - measure_row(row) - measure_text(comparable) - 10) // 2)
-    for letter, role, view in (
-        ("A", "accent-a", comparison.left),
-        ("B", "accent-b", comparison.right),
-    ):
+    views = (comparison.left, comparison.right)
+    for letter, role, view in zip("AB", ARM_ROLES, views, strict=True):
         row += [
             (f"  {letter} ", f"{role}.bold"),
             (cut(clean(view.name), room, g("…")), "text.bold"),

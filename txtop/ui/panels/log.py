@@ -57,7 +57,7 @@ def render_log(
         row.append((fit(line.text, room, mark=g("…")), ROLES.get(line.level, "text")))
         body.append(row)
     if every and not lines:
-        body.append([("no line like that", "muted")])
+        body.append([("no matching line", "muted")])
     counts = [f"{skip} newer"] if skip else []
     counts += [f"{len(lines)} of {every} lines"] if every is not None and len(lines) < every else []
     above: Row = [("   ".join([*counts, *([f"{least} alone"] if least else [])]), "muted")]

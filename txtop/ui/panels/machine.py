@@ -8,19 +8,24 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
 from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView
 from txtop.ui.models.view import View
-from txtop.ui.panels import (
-    machine_detail,
-)
+from txtop.ui.panels import machine_detail
 from txtop.ui.panels.base import FramedPanel
-from txtop.ui.panels.machine_gauge import HEAD_WIDTH, VALUE_WIDTH, render_gauge, render_roofline
+from txtop.ui.panels.machine_gauge import (
+    HEAD_WIDTH,
+    NO_READING,
+    VALUE_WIDTH,
+    render_gauge,
+    render_roofline,
+)
+from txtop.units import NS_PER_S
 
 
-def render_machine(view: MachineView, area: Area, *, title: str = "this machine") -> list[Row]:
+def render_machine(view: MachineView, area: Area) -> list[Row]:
     """Render the panel with its frame."""
     inside = area.inside
     body = _render_columns(view, inside) if not area.boxed and inside.height < 6 else []
     subtitle: Row = [(view.title, "muted")] if view.title else []
-    return draw_frame(title, subtitle, body or render_machine_rows(view, inside), area)
+    return draw_frame("this machine", subtitle, body or render_machine_rows(view, inside), area)
 
 
 def compute_small_height(view: MachineView) -> int:
@@ -34,7 +39,7 @@ def render_machine_rows(view: MachineView, area: Area) -> list[Row]:
     """Render one row a gauge, blank rows between devices if there is room, and the roofline."""
     g = area.glyphs
     if not view.host and not view.gpus:
-        return [[], [("waiting for first reading", "muted")]]
+        return [[], [(NO_READING, "muted")]]
     host = [render_gauge(gauge, area.width, g) for gauge in view.host]
     full = [_render_gpu(gauge, area.width, g) for gauge in view.gpus]
     airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
@@ -62,7 +67,7 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
     """Render the host at the left, the first GPU at the right, and the rest in one line."""
     g = area.glyphs
     if not view.host and not view.gpus:
-        return [[("waiting for first reading", "muted")]]
+        return [[(NO_READING, "muted")]]
     last: Row = []
     if not view.gpus:
         rows = [render_gauge(gauge, area.width, g) for gauge in view.host[:2]]
@@ -157,7 +162,7 @@ class MachinePanel(FramedPanel, can_focus=True):
         self._second = -1
 
     def show(self, view: View) -> None:
-        second, before = view.clock_ns // 1_000_000_000, self.shown.machine
+        second, before = view.clock_ns // NS_PER_S, self.shown.machine
         other = (view.machine.title, view.machine.roof is None) != (
             before.title,
             before.roof is None,

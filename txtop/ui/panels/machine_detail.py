@@ -18,7 +18,7 @@ from txtop.ui.models.machine import MBU, Fact, Gauge, GpuView, MachineView
 from txtop.ui.models.machine_detail import MachineDetailView
 from txtop.ui.panels import machine_cores
 from txtop.ui.panels.machine_cores import MAX_SPARK_ROWS, render_heading
-from txtop.ui.panels.machine_gauge import HEAD_WIDTH, render_gauge, render_roofline
+from txtop.ui.panels.machine_gauge import HEAD_WIDTH, NO_READING, render_gauge, render_roofline
 
 SIDE_BY_SIDE_FROM = 100
 GAP_WIDTH = 3
@@ -38,7 +38,7 @@ def render_machine_detail(view: MachineView, more: MachineDetailView, area: Area
 def _render_body(view: MachineView, more: MachineDetailView, area: Area) -> list[Row]:
     g = area.glyphs
     if not view.host and not view.gpus:
-        return [[], [("waiting for first reading", "muted")]]
+        return [[], [(NO_READING, "muted")]]
     if view.gpus and area.width >= SIDE_BY_SIDE_FROM:
         half = (area.width - GAP_WIDTH) // 2
         left = _stack_parts(_list_host_parts(view, more, half, g), area.height)

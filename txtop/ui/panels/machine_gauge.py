@@ -8,13 +8,9 @@ from txtop.ui.drawing.spans import Row, fit, measure_text
 from txtop.ui.models.machine import MBU, Gauge, RooflineView
 
 LABEL_WIDTH, VALUE_WIDTH, UNIT_WIDTH, GAP = 6, 5, 5, 2
-
-
 HEAD_WIDTH = LABEL_WIDTH + VALUE_WIDTH + UNIT_WIDTH + GAP
-
-
 CAPACITY_WIDTH = 5
-
+NO_READING = "waiting for first reading"
 LIMITS = {"memory bandwidth": "memory", "arithmetic": "compute"}
 
 
@@ -52,5 +48,5 @@ def render_gauge(gauge: Gauge, width: int, g: Glyphs) -> Row:
         row += charts.draw_bar(gauge.share, room - end, g)
         row.append((fit(gauge.capacity, end, "right"), "muted"))
     elif gauge.history:
-        row.append((charts.draw_filled(gauge.history, room, gauge.top, g), "plot"))
+        row += [(line, "plot") for line in charts.draw_area(gauge.history, room, 1, gauge.top, g)]
     return row

@@ -9,6 +9,7 @@ from txtop.plan.knobs import KNOBS
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_text
 from txtop.ui.models.matrix_choices import KnobChoice, MatrixChoices
 
@@ -27,7 +28,7 @@ HINTS = {
     "scenario": "static: full batches; the others answer requests",
     "rate": "sweep: 20 to 120 % of server capacity",
     "budget_s": "time limit per cell, seconds",
-    "iterations": "exactly so many, or until the interval is narrow",
+    "iterations": "exactly this many, or until the interval is narrow",
 }
 
 
@@ -52,7 +53,7 @@ def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area:
     """Render the panel with its frame."""
     g = area.glyphs
     inside = area.inside
-    first = compute_first_knob(choices, inside.height)
+    first = center_row(choices.at, len(choices.knobs), inside.height)
     body = [
         _render_input(knob, typed, inside.width, g)
         if typed is not None and i == choices.at
@@ -61,11 +62,6 @@ def render_matrix_choices(choices: MatrixChoices, typed: KnobInput | None, area:
     ]
     hint = cut(clean(g(_describe_knob(choices.knob))), max(0, area.width - TITLE_WIDTH), g("…"))
     return draw_frame("what to measure", [(hint, "muted")], body, area)
-
-
-def compute_first_knob(choices: MatrixChoices, room: int) -> int:
-    """Return the first visible row, so that the cursor is in view."""
-    return max(0, min(choices.at - room // 2, len(choices.knobs) - room))
 
 
 def _describe_knob(knob: KnobChoice) -> str:

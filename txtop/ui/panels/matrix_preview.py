@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from txtop import formatting
-from txtop.forecast.memory_fit import FreeMemory
+from txtop.forecast.memory_fit import PROCESS_BYTES, FreeMemory
 from txtop.forecast.preview import CellPreview, MatrixPreview
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text
+from txtop.ui.drawing.scrolling import limit_first_row
+from txtop.ui.drawing.spans import Row, clean, cut, fit, measure_row, measure_text, wrap
+from txtop.ui.panels.command_line import render_command
 
 MARKS = {
     "refused": ("✗", "bad"),
@@ -35,48 +36,49 @@ ALWAYS_SHOWN = ("precision", "batch_size")
 MODEL_WIDTH, GIB_WIDTH, NOTE_WIDTH = 10, 10, 20
 LABEL_WIDTH = 8
 ROOMY_ROWS = 8
-CONTINUATION = " \\"
-MEMORY_BASIS = "weights + KV cache only, without ~0.4 GiB for the process"
+MAX_SENTENCE_LINES = 4
+PROCESS = formatting.format_gib(PROCESS_BYTES, "~")
+MEMORY_BASIS = f"weights + KV cache only, without {PROCESS} GiB for the process"
 
 
-def classify_cell(cell: CellPreview, room: FreeMemory) -> str:
+def classify_cell(cell: CellPreview, free_memory: FreeMemory) -> str:
     """Return the state of one cell."""
     if cell.fate != "planned":
         return cell.fate
-    return cell.fit(room.for_device(cell.cell.device)[0])
+    return cell.fit(free_memory.for_device(cell.cell.device)[0])
 
 
-def format_note(cell: CellPreview, word: str, room: FreeMemory) -> str:
+def format_note(cell: CellPreview, word: str, free_memory: FreeMemory) -> str:
     """Format the note of one cell; empty if it will run without problems."""
     if word in ("will not fit", "tight"):
-        return f"{word} in {formatting.format_gib(room.for_device(cell.cell.device)[0])}"
+        return f"{word} in {formatting.format_gib(free_memory.for_device(cell.cell.device)[0])}"
     if word == "unknown" and cell.needs is None:
         return "known when loaded"
     return f"{word}: {cell.brief or cell.why}" if cell.why else ""
 
 
 def render_matrix_cells(
-    preview: MatrixPreview, room: FreeMemory, skip: int, area: Area
+    preview: MatrixPreview, free_memory: FreeMemory, skip: int, area: Area
 ) -> list[Row]:
     """Render the panel with its frame: cells that will not run first, then the others in order."""
     inside = area.inside
     rows = sorted(
-        ((classify_cell(cell, room), cell) for cell in preview.cells),
+        ((classify_cell(cell, free_memory), cell) for cell in preview.cells),
         key=lambda r: STATES_WORST_FIRST.index(r[0]),
     )
     knobs, model = _choose_columns([cell for _, cell in rows], inside.width)
     body = [_render_head(knobs, model)] if rows else []
-    room_for = max(0, inside.height - len(body))
-    first = max(0, min(skip, len(rows) - room_for))
+    room = max(0, inside.height - len(body))
+    first = limit_first_row(skip, len(rows), room)
     body += [
-        _render_line(cell, word, room, knobs, model, inside.width, area.glyphs)
-        for word, cell in rows[first : first + room_for]
+        _render_line(cell, word, free_memory, knobs, model, inside.width, area.glyphs)
+        for word, cell in rows[first : first + room]
     ]
-    return draw_frame("cells", _render_counts(preview, room), body, area)
+    return draw_frame("cells", _render_counts(preview, free_memory), body, area)
 
 
-def _render_counts(preview: MatrixPreview, room: FreeMemory) -> Row:
-    counts = preview.counts(room)
+def _render_counts(preview: MatrixPreview, free_memory: FreeMemory) -> Row:
+    counts = preview.counts(free_memory)
     row: Row = [(f"{counts.get('planned', 0)} to measure", "muted")] if preview.cells else []
     for word in ("will not fit", "refused", "left out"):
         if counts.get(word):
@@ -109,7 +111,7 @@ def _render_head(knobs: list[str], model: int) -> Row:
 def _render_line(
     preview: CellPreview,
     word: str,
-    room: FreeMemory,
+    free_memory: FreeMemory,
     knobs: list[str],
     model: int,
     width: int,
@@ -127,9 +129,8 @@ def _render_line(
         row.append((" " + fit(content, KNOBS[name][1] - 1, "right", mark=more), text))
     row.append((fit(g(formatting.format_gib(preview.needs, "~")), GIB_WIDTH, "right"), value))
     tone = role if word in ALERT_STATES else "muted"
-    content = cut(
-        clean(g(format_note(preview, word, room))), max(0, width - measure_row(row) - 2), more
-    )
+    note = clean(g(format_note(preview, word, free_memory)))
+    content = cut(note, max(0, width - measure_row(row) - 2), more)
     return [*row, (f"  {content}", tone)]
 
 
@@ -138,7 +139,7 @@ def _format_load(cell: Cell) -> str:
     return "clients" if cell.asks_all else cell.offered.removeprefix(cell.scenario).strip()
 
 
-def render_matrix_summary(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+def render_matrix_summary(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -> list[Row]:
     """Render the forecast of time and memory, and the equivalent command line."""
     inside = area.inside
     time: Row = [
@@ -148,16 +149,16 @@ def render_matrix_summary(preview: MatrixPreview, room: FreeMemory, area: Area) 
     ]
     subtitle = [] if area.boxed else time
     body = (
-        _render_roomy(preview, room, inside)
-        if inside.height >= 8
-        else _render_tight(preview, room, inside)
+        _render_roomy(preview, free_memory, inside)
+        if inside.height >= ROOMY_ROWS
+        else _render_tight(preview, free_memory, inside)
     )
     return draw_frame("estimate", subtitle, body, area)
 
 
 def _format_cell_count(preview: MatrixPreview) -> str:
     count = len(preview.plan.cells) if preview.plan else 0
-    return f"for {count} cell{'' if count == 1 else 's'}" if count else ""
+    return f"for {formatting.format_count(count, 'cell')}" if count else ""
 
 
 def _render_time(preview: MatrixPreview, g: Glyphs) -> Row:
@@ -169,14 +170,14 @@ def _render_time(preview: MatrixPreview, g: Glyphs) -> Row:
     return [*most, (formatting.format_estimate(preview.time.seconds), "text.bold")]
 
 
-def _render_memory(preview: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple[Row, str]:
+def _render_memory(preview: MatrixPreview, free_memory: FreeMemory, g: Glyphs) -> tuple[Row, str]:
     """Return the range of memory that the planned cells need of the free memory, and the place
     where they run."""
     planned = [cell for cell in preview.cells if cell.fate == "planned"]
     needs = [cell.needs for cell in planned if cell.needs is not None]
     if not planned:
         return [(g("—"), "text.bold")], "memory"
-    free, where = room.for_device(planned[0].cell.device)
+    free, where = free_memory.for_device(planned[0].cell.device)
     ends = dict.fromkeys(
         formatting.format_gib(end, "~") for end in ((min(needs), max(needs)) if needs else ())
     )
@@ -184,9 +185,9 @@ def _render_memory(preview: MatrixPreview, room: FreeMemory, g: Glyphs) -> tuple
     return [*row, (g(formatting.format_gib(free)), "text.bold"), (" GiB free", "muted")], where
 
 
-def _render_roomy(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+def _render_roomy(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -> list[Row]:
     g = area.glyphs
-    memory, where = _render_memory(preview, room, g)
+    memory, where = _render_memory(preview, free_memory, g)
     rows: list[Row] = [
         [
             (fit("time", LABEL_WIDTH), "muted"),
@@ -202,48 +203,25 @@ def _render_roomy(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[
         rows += [*_wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad"), []]
     rows += [
         [("equivalent command", "muted")],
-        *render_command_rows(preview.command, area.width, g),
+        *render_command(preview.command, area.width, g),
     ]
     return rows if len(rows) <= area.height else [row for row in rows if row][: area.height]
 
 
-def _render_tight(preview: MatrixPreview, room: FreeMemory, area: Area) -> list[Row]:
+def _render_tight(preview: MatrixPreview, free_memory: FreeMemory, area: Area) -> list[Row]:
     g = area.glyphs
     if preview.error:
         rows = _wrap_sentence(f"{g('✗')} {preview.error}", area.width, g, "bad")[
             : max(1, area.height - 2)
         ]
     else:
-        memory, where = _render_memory(preview, room, g)
+        memory, where = _render_memory(preview, free_memory, g)
         needs: Row = [("memory ", "muted"), *memory, (f"   {where}: {MEMORY_BASIS}", "muted")]
         rows = [[(preview.time.basis, "muted")], *([needs] if area.height >= 4 else [])]
-    return [*rows, *render_command_rows(preview.command, area.width, g)][: area.height]
+    return [*rows, *render_command(preview.command, area.width, g)][: area.height]
 
 
 def _wrap_sentence(text: str, width: int, g: Glyphs, role: str, indent: int = 0) -> list[Row]:
     """Wrap a sentence into at most four rows."""
-    lines = [""]
-    for word in clean(text).split():
-        longer = f"{lines[-1]} {word}".strip()
-        if measure_text(longer) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(word)
-    return [[(" " * indent + cut(line, max(1, width), g("…")), role)] for line in lines[:4]]
-
-
-def render_command_rows(command: str, width: int, g: Glyphs) -> list[Row]:
-    """Wrap a command line with backslashes, so that a shell can read it; never break a word."""
-    room = max(1, width - len(CONTINUATION))
-    lines = [""]
-    for word in map(shlex.quote, shlex.split(command)):
-        longer = f"{lines[-1]} {word}" if lines[-1] else word
-        if measure_text(clean(longer)) <= room or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(f"  {word}")
-    ends = [CONTINUATION] * (len(lines) - 1) + [""]
-    return [
-        [(cut(clean(line), room, g("…")), "text"), (end, "muted")]
-        for line, end in zip(lines, ends, strict=True)
-    ]
+    lines = wrap(text, max(1, width), MAX_SENTENCE_LINES, g("…"))
+    return [[(" " * indent + line, role)] for line in lines]

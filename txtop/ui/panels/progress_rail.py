@@ -9,8 +9,9 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, cut
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import Banner, RailCell
-from txtop.ui.panels.base import Panel
-from txtop.ui.panels.header import STATES_WORST_FIRST
+from txtop.ui.panels.base import ARM_ROLES, Panel
+
+STATES_WORST_FIRST = ("running", "failed", "done", "skipped", "waiting")
 
 
 def render_ab_rail(view: ABView, width: int, g: Glyphs) -> list[Row]:
@@ -34,7 +35,7 @@ def _render_block(view: ABView, i: int, width: int, g: Glyphs) -> Row:
         winner = view.winners[i]
         if not winner:
             return [(g("╌") * width, "bad")]
-        role = "text" if winner == "=" else "accent-a" if winner == "A" else "accent-b"
+        role = "text" if winner == "=" else ARM_ROLES[0 if winner == "A" else 1]
         return [(g("━") * width, role)]
     done = round(view.share * width) if i == len(view.winners) else 0
     return [(g("━") * done, "text"), (g("─") * (width - done), "border")]

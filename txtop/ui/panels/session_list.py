@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from txtop import formatting
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, cut, fit, measure_text
 from txtop.ui.models.session_list import SessionList
+from txtop.ui.panels.base import ARM_ROLES
 
 if TYPE_CHECKING:
     from txtop.ui.models.home import ListedSession
@@ -18,7 +20,6 @@ WHEN_WIDTH, CELLS_WIDTH, LEAD_WIDTH = 7, 8, 5
 MIN_DETAIL_ROWS = 10
 # The default name of a session, which is a time, and a space.
 MIN_NAME_WIDTH = 14
-LETTERS = (("A", "accent-a.bold"), ("B", "accent-b.bold"))
 MARKS = {
     "running": ("●", "accent-a", "running"),
     "done": ("✓", "ok", ""),
@@ -37,13 +38,13 @@ def render_session_list(sessions: SessionList, typing: bool, now_s: float, area:
         _render_detail(sessions.selected, area.width, g) if area.height >= MIN_DETAIL_ROWS else []
     )
     room = count_visible_sessions(sessions, typing, area.height, g)
-    first = compute_first_session(sessions, room)
+    first = center_row(sessions.at, len(sessions.shown), room)
     rows = [*before]
     for i, item in enumerate(sessions.shown[first : first + room], start=first):
-        letter = sessions.marked.index(item.path) if item.path in sessions.marked else None
-        rows.append(_render_line(item, i == sessions.at, letter, now_s, area.width, g))
+        place = sessions.marked.index(item.path) if item.path in sessions.marked else None
+        rows.append(_render_line(item, i == sessions.at, place, now_s, area.width, g))
     if not sessions.shown:
-        rows.append([("no session has these words", "muted")])
+        rows.append([("no matching session", "muted")])
     rows += [[] for _ in range(area.height - len(rows) - len(after))]
     return [*rows, *after]
 
@@ -69,13 +70,8 @@ def count_visible_sessions(sessions: SessionList, typing: bool, height: int, g: 
     return max(1, height - len(render_list_top(sessions, typing, g)) - detail)
 
 
-def compute_first_session(sessions: SessionList, room: int) -> int:
-    """Return the first visible session, so that the selected one is in view."""
-    return max(0, min(sessions.at - room // 2, len(sessions.shown) - room))
-
-
 def _render_line(
-    item: ListedSession, selected: bool, letter: int | None, now_s: float, width: int, g: Glyphs
+    item: ListedSession, selected: bool, place: int | None, now_s: float, width: int, g: Glyphs
 ) -> Row:
     whole = item.stage != "done" or item.cells_ok == item.cells_total
     sign, role, word = MARKS[item.stage] if whole else INCOMPLETE_MARK
@@ -85,7 +81,7 @@ def _render_line(
     named = max(room * 3 // 5, min(room, MIN_NAME_WIDTH))
     return [
         (g("▸") if selected else " ", "accent-a"),
-        LETTERS[letter] if letter is not None else (" ", "text"),
+        (" ", "text") if place is None else ("AB"[place], f"{ARM_ROLES[place]}.bold"),
         (f" {g(sign)} ", role),
         (fit(when, WHEN_WIDTH), "muted"),
         (fit(item.label, named - 1, mark=g("…")) + " ", "bold" if selected else "text"),

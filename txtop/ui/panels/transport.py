@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txtop import formatting
+from txtop.state.cell import FAILED_STATUSES
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
@@ -11,7 +12,6 @@ from txtop.ui.panels.base import Panel
 
 LEFT_WIDTH = 20
 RIGHT_WIDTH = 8
-FAILED_STATUSES = ("oom", "failed", "timeout", "rejected")
 
 
 def render_transport(playback: Playback, area: Area) -> list[Row]:
@@ -21,7 +21,7 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
     rows = [
         [
             (f" {g(_choose_mark(playback))} ", "accent-a.bold"),
-            (fit(f"x{playback.speed:g}", 5), "text.bold"),
+            (fit(f"{playback.speed:g}x", 5), "text.bold"),
             (fit(formatting.format_clock(playback.position_ns), 12), "text"),
             *_render_line(playback, room, g),
             (fit(formatting.format_clock(playback.duration_ns), RIGHT_WIDTH - 1, "right"), "muted"),

@@ -166,8 +166,8 @@ class HelpDialog(Dialog[None]):
 class QuitDialog(Dialog[str]):
     """The question at quitting: `stop`, `leave`, or `None` to go on as before."""
 
-    heading = "stop the run, or leave it running?"
-    preferred_size = (44, 3)
+    heading = "stop the run, or keep it running?"
+    preferred_size = (50, 3)
     _answers: ClassVar[dict[str, str]] = {"s": "stop", "l": "leave"}
 
     def rows(self, width: int) -> list[Row]:
@@ -175,9 +175,9 @@ class QuitDialog(Dialog[str]):
             [("s    ", KEY_ROLE), ("stop after the current iteration", TEXT_ROLE)],
             [
                 ("l    ", KEY_ROLE),
-                ("leave it running; ", TEXT_ROLE),
-                ("txtop", BOLD_ROLE),
-                (" finds it", TEXT_ROLE),
+                ("keep running in the background (", TEXT_ROLE),
+                ("txtop attach", BOLD_ROLE),
+                (")", TEXT_ROLE),
             ],
             [("esc  ", KEY_ROLE), ("go back", MUTED_ROLE)],
         ]

@@ -14,6 +14,7 @@ from txtop.errors import TxtopError
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.messages import AskSource, OpenScreen
@@ -140,7 +141,7 @@ class SessionListPanel(HomePanel):
 
     @property
     def typing(self) -> bool:
-        """True while letters are text to look for."""
+        """True while a filter is being typed."""
         return self.text_input is not None
 
     def begin_typing(self) -> None:
@@ -184,7 +185,7 @@ class SessionListPanel(HomePanel):
         height = self.area(*self.size).inside.height
         room = session_list.count_visible_sessions(self.list, self.typing, height, get_glyphs())
         line = event.y - 1 - len(session_list.render_list_top(self.list, self.typing, get_glyphs()))
-        at = session_list.compute_first_session(self.list, room) + line
+        at = center_row(self.at, len(self.listed), room) + line
         if not 0 <= line < room or at >= len(self.listed):
             return
         selected = at == self.at
@@ -313,7 +314,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
             self.say(f"{session.label} was not interrupted")
 
     def action_mark(self) -> None:
-        """Mark the selected session, or no longer."""
+        """Toggle the mark of the selected session."""
         self.sessions.list.mark()
         self.sessions.changed()
 

@@ -1,4 +1,4 @@
-"""The screen of a run: the panels of its session, and the orders to its runner."""
+"""The screen of a run: the panels of its session, and the requests to its runner."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from txtop.ui.models.view import View
 from txtop.ui.modes import LiveMode
 from txtop.ui.panels.base import Panel
 from txtop.ui.panels.progress_rail import ProgressRailPanel
-from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 
 
-class LiveScreen(OneSessionScreen[LiveMode]):
+class LiveScreen(SingleSessionScreen[LiveMode]):
     """The panels of a run."""
 
     kind = "live"
@@ -25,23 +25,23 @@ class LiveScreen(OneSessionScreen[LiveMode]):
         return ProgressRailPanel(id="rail")
 
     def show_starting(self) -> None:
-        """Draw what is waited for: there is no frame until a new run has its log."""
+        """Draw a placeholder: there is no frame until a new run has its log."""
         if self.mode.path is None:
             self.show(View(hero=HeroView(word="starting", why="the runner, in a process apart")))
 
     def action_pause_run(self) -> None:
         if self.mode.paused:
-            self._order("resume", "resumed")
+            self._request("resume", "resumed")
         else:
-            self._order("pause", "pausing after this iteration")
+            self._request("pause", "pausing after this iteration")
 
     def action_skip_cell(self) -> None:
-        self._order("skip", "ending the A/B" if self.mode.arms else "skipping this cell")
+        self._request("skip", "ending the A/B" if self.mode.arms else "skipping this cell")
 
     def action_marker(self) -> None:
-        self._order("marker", "marker set")
+        self._request("marker", "marker set")
 
-    def _order(self, action: str, answer: str) -> None:
+    def _request(self, action: str, answer: str) -> None:
         if self.mode.going:
             self.mode.send(action)
             self.say(answer)

@@ -15,14 +15,14 @@ from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
 from txtop.ui.clipboard import copy_lines
 from txtop.ui.drawing.line_widget import Ground, LineWidget
+from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.models.home import HomeFrame
 from txtop.ui.models.layout import PanelLayout, arrange_matrix
 from txtop.ui.models.matrix_choices import MatrixChoices
 from txtop.ui.modes import HomeMode
-from txtop.ui.panels import matrix_choices as knobs
-from txtop.ui.panels import matrix_preview
+from txtop.ui.panels import matrix_choices, matrix_preview
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
 from txtop.ui.screens.panel_screen import PanelScreen
@@ -66,14 +66,14 @@ class MatrixChoicesPanel(MatrixWidget):
 
     def build(self, width: int, height: int) -> list[Row]:
         choices, typed = self.builder.choices, self.builder.typed
-        return knobs.render_matrix_choices(choices, typed, self.area(width, height))
+        return matrix_choices.render_matrix_choices(choices, typed, self.area(width, height))
 
     def open_input(self, text: str) -> None:
         """Open the line for another value of the knob under the cursor."""
         builder = self.builder
         self.text_input = TextInput(
             text,
-            knobs.FORMS.get(builder.choices.knob.typing, ""),
+            matrix_choices.FORMS.get(builder.choices.knob.typing, ""),
             on_change=builder.change_typed,
             on_done=builder.end_typing,
         )
@@ -92,9 +92,9 @@ class MatrixChoicesPanel(MatrixWidget):
             return
         area = self.area(*self.size).inside
         choices = self.builder.choices
-        x = knobs.LABEL_WIDTH + knobs.PROMPT_WIDTH
-        width = knobs.compute_input_width(self.builder.typed, area.width - x)
-        y = 1 + choices.at - knobs.compute_first_knob(choices, area.height)
+        x = matrix_choices.LABEL_WIDTH + matrix_choices.PROMPT_WIDTH
+        width = matrix_choices.compute_input_width(self.builder.typed, area.width - x)
+        y = 1 + choices.at - center_row(choices.at, len(choices.knobs), area.height)
         self.text_input.place((2 if self.boxed else 1) + x, y, width, boxed=self.boxed)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -106,11 +106,11 @@ class MatrixChoicesPanel(MatrixWidget):
             return
         choices = self.builder.choices
         area = self.area(*self.size).inside
-        row = event.y - 1 + knobs.compute_first_knob(choices, area.height)
+        row = event.y - 1 + center_row(choices.at, len(choices.knobs), area.height)
         if not 0 <= event.y - 1 < area.height or not 0 <= row < len(choices.knobs):
             return
         here = row == choices.at
-        places, _ = knobs.place_values(choices.knobs[row], here, area.width, area.glyphs)
+        places, _ = matrix_choices.place_values(choices.knobs[row], here, area.width, area.glyphs)
         x = event.x - (2 if self.boxed else 1)
         for place in places:
             if place.start <= x < place.start + place.width:
@@ -130,7 +130,7 @@ class MatrixCellsPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_cells(
-            builder.forecast, builder.room, builder.skip, self.area(width, height)
+            builder.forecast, builder.free_memory, builder.skip, self.area(width, height)
         )
 
     def on_mouse_scroll_down(self) -> None:
@@ -146,7 +146,7 @@ class MatrixSummaryPanel(MatrixWidget):
     def build(self, width: int, height: int) -> list[Row]:
         builder = self.builder
         return matrix_preview.render_matrix_summary(
-            builder.forecast, builder.room, self.area(width, height)
+            builder.forecast, builder.free_memory, self.area(width, height)
         )
 
 
@@ -167,8 +167,8 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         super().__init__()
         self.mode = mode
         self.choices = choices
-        self.typed: knobs.KnobInput | None = None
-        self.room = FreeMemory()
+        self.typed: matrix_choices.KnobInput | None = None
+        self.free_memory = FreeMemory()
         self.forecast = MatrixPreview()
         self.skip = 0
         self.title_of_machine = ""
@@ -187,7 +187,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def show(self, frame: HomeFrame) -> None:
         """Draw the memory that is free now, and the forecast from earlier runs on this machine."""
-        self.room = frame.room
+        self.free_memory = frame.free_memory
         self.title_of_machine = frame.title
         if frame.past is not self._past and frame.past is not None:
             self._past = frame.past
@@ -217,7 +217,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         self._tick()
 
     def choose(self) -> None:
-        """Choose the value under the cursor, or no longer."""
+        """Toggle the value under the cursor."""
         self.choices.toggle()
         self._update_preview()
         self._tick()
@@ -229,10 +229,10 @@ class MatrixScreen(PanelScreen[HomeFrame]):
         if not self.choices.knob.typing:
             return False
         self.query_one(MatrixChoicesPanel).open_input(first)
-        self._set_typed(knobs.KnobInput(first))
+        self._set_typed(matrix_choices.KnobInput(first))
         return True
 
-    def _set_typed(self, typed: knobs.KnobInput | None) -> None:
+    def _set_typed(self, typed: matrix_choices.KnobInput | None) -> None:
         """Set what is being typed; `None` closes the line."""
         self.typed = typed
         panel = self.query_one(MatrixChoicesPanel)
@@ -241,7 +241,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
 
     def change_typed(self, text: str) -> None:
         """Take the new text of the line."""
-        self._set_typed(knobs.KnobInput(text))
+        self._set_typed(matrix_choices.KnobInput(text))
 
     def end_typing(self, keep: bool) -> None:
         """Take the value, or close the line without it; a wrong value stays to be corrected."""
@@ -251,7 +251,7 @@ class MatrixScreen(PanelScreen[HomeFrame]):
             try:
                 self.choices.take(self.typed.text)
             except UsageError as error:
-                self._set_typed(knobs.KnobInput(self.typed.text, str(error)))
+                self._set_typed(matrix_choices.KnobInput(self.typed.text, str(error)))
                 return
             self._update_preview()
         self._set_typed(None)

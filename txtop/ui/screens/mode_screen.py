@@ -17,7 +17,7 @@ F = TypeVar("F")
 
 
 class ModeScreen(Screen[None], Generic[F]):
-    """A screen that draws the frames of a mode and sends its wishes upward as messages."""
+    """A screen that draws the frames of a mode and posts messages upward."""
 
     kind: ClassVar[ScreenKind]
 
@@ -26,7 +26,7 @@ class ModeScreen(Screen[None], Generic[F]):
         raise NotImplementedError
 
     def show_starting(self) -> None:
-        """Draw what is waited for, until the first frame comes."""
+        """Draw a placeholder until the first frame comes."""
 
     def update_footer(self) -> None:
         """Bring the last row up to date, where `show` does not."""

@@ -11,11 +11,11 @@ from txtop.ui.models.view import View
 from txtop.ui.modes import ReplayMode
 from txtop.ui.panels.base import Panel
 from txtop.ui.panels.transport import TransportPanel
-from txtop.ui.screens.one_session import OneSessionScreen
+from txtop.ui.screens.single_session import SingleSessionScreen
 from txtop.ui.screens.transport_actions import TransportActions
 
 
-class ReplayScreen(OneSessionScreen[ReplayMode], TransportActions[ReplayMode, View]):
+class ReplayScreen(SingleSessionScreen[ReplayMode], TransportActions[ReplayMode, View]):
     """The panels of a recording, under its transport."""
 
     kind = "replay"

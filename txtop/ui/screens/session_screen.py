@@ -48,7 +48,7 @@ class SessionScreen(PanelScreen[F], Generic[M, F]):
 
     @property
     def typing(self) -> bool:
-        """True while letters are text to look for."""
+        """True while a filter is being typed."""
         panel = self.focused_panel
         return isinstance(panel, FilteredListPanel) and panel.words.typing
 

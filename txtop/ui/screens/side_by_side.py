@@ -11,12 +11,13 @@ from textual.geometry import Size
 
 from txtop.ui.drawing import glyphs
 from txtop.ui.drawing.spans import Row
-from txtop.ui.keymap import build_bindings
+from txtop.ui.keymap import build_bindings, build_footer_keys
+from txtop.ui.models.hero import share_scale
 from txtop.ui.models.layout import PanelLayout, arrange_side_by_side
 from txtop.ui.models.view import SideBySideView, View
 from txtop.ui.modes import SideBySideMode
 from txtop.ui.panels import header
-from txtop.ui.panels.base import Panel
+from txtop.ui.panels.base import KeyHints, Panel
 from txtop.ui.panels.cells import CellsPanel
 from txtop.ui.panels.compact import CompactPanel
 from txtop.ui.panels.footer import FooterPanel
@@ -25,7 +26,6 @@ from txtop.ui.panels.transport import TransportPanel
 from txtop.ui.screens.transport_actions import TransportActions
 
 SIDES = ("a", "b")
-LETTERS = {"a": "A", "b": "B"}
 
 
 class SideBySideHeader(Panel):
@@ -73,7 +73,7 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
 
     def show(self, frame: SideBySideView) -> None:
         """Draw what is new, on the panels that are visible."""
-        left, right = _share_scale(frame)
+        left, right = _letter_titles(frame)
         count = max(len(left.cells), len(right.cells))
         if count != self._count:
             self._count = count
@@ -81,11 +81,21 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
         self.query_one(SideBySideHeader).pair = frame
         self._distribute_views(("-b", right), ("", left))
 
+    def keys_now(self) -> KeyHints:
+        return build_footer_keys(
+            self.kind,
+            panel=self._zoom,
+            paused=self.mode.paused,
+            back=self.over_home,
+            side_by_side=True,
+        )
+
     def panel(self, number: int) -> None:
         """Give the cells of both all the room, or take it away."""
         if number == 1:
             self._zoom = "" if self._zoom else "cells"
             self._lay_out()
+            self.update_footer()
 
     def back(self) -> bool:
         """Leave the zoom; False when there is nothing to leave."""
@@ -95,18 +105,15 @@ class SideBySideScreen(TransportActions[SideBySideMode, SideBySideView]):
         return True
 
 
-def _share_scale(pair: SideBySideView) -> tuple[View, View]:
-    """Letter the titles, and put charts of one unit on one scale so that heights compare."""
-    views = [pair.left, pair.right]
-    charts = [view.hero.chart for view in views]
-    if views[0].hero.unit == views[1].hero.unit and all(chart.points for chart in charts):
-        low, high = min(c.low for c in charts), max(c.high for c in charts)
-        charts = [replace(chart, low=low, high=high) for chart in charts]
-    lettered = [
-        replace(
-            view,
-            hero=replace(view.hero, title=f"{LETTERS[side]}  {view.hero.title}", chart=chart),
+def _letter_titles(pair: SideBySideView) -> tuple[View, View]:
+    """Return both views with lettered titles, and with charts of one unit on one scale."""
+    left, right = (
+        replace(view, hero=replace(hero, title=f"{side.upper()}  {hero.title}"))
+        for side, view, hero in zip(
+            SIDES,
+            (pair.left, pair.right),
+            share_scale(pair.left.hero, pair.right.hero),
+            strict=True,
         )
-        for side, view, chart in zip(SIDES, views, charts, strict=True)
-    ]
-    return lettered[0], lettered[1]
+    )
+    return left, right

@@ -45,9 +45,9 @@ def detect_capabilities(
     environ = os.environ if environ is None else environ
     term = environ.get("TERM", "")
     if not (_is_tty(1) if stdout_tty is None else stdout_tty):
-        why = "standard output is no terminal"
+        why = "standard output is not a terminal"
     elif not (_is_tty(0) if stdin_tty is None else stdin_tty):
-        why = "standard input is no terminal"
+        why = "standard input is not a terminal"
     elif term in ("", "dumb"):
         why = f"TERM is {term or 'not set'}"
     else:

@@ -106,12 +106,14 @@ def build_passage(loaded: LoadedModel, trained: bool, positions: int, seed: int)
         spelling = replace(spelling, ids=spelling.ids * times)
     if loaded.family == "causal":
         spelling = replace(spelling, after=[])
-    windows = _windows(spelling, loaded, positions)
+    windows = _cut_windows(spelling, loaded, positions)
     prompt, written = _build_prompt(spelling, loaded, _WRITTEN if trained else _WRITTEN_RANDOM)
     return Passage(windows, prompt, written, tokenizer, notes)
 
 
-def _windows(spelling: _TokenizedText, loaded: LoadedModel, positions: int) -> list[TokenWindow]:
+def _cut_windows(
+    spelling: _TokenizedText, loaded: LoadedModel, positions: int
+) -> list[TokenWindow]:
     """Cut the ids into windows.
 
     The true token of a decoder is the next one, so the last target of a window is the first id of
@@ -149,7 +151,7 @@ def _build_prompt(
 def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | None, list[str]]:
     """Return the tokenizer, the text in its ids and notes; two `None` if no tokenizer is usable."""
     try:
-        tokenizer = _tokenizer(loaded.source)
+        tokenizer = _load_tokenizer(loaded.source)
         spelling = _tokenize_text(tokenizer)
     except Exception as error:
         why = sanitise(str(error).strip() or type(error).__name__, 100)
@@ -164,7 +166,7 @@ def _load_tokenized_text(loaded: LoadedModel) -> tuple[Any, _TokenizedText | Non
     return None, None, [f"{why}: random tokens were read instead of text"]
 
 
-def _tokenizer(source: ModelSource) -> Any:
+def _load_tokenizer(source: ModelSource) -> Any:
     from transformers import AutoTokenizer
 
     arguments = {"gguf_file": source.gguf} if source.gguf else {}

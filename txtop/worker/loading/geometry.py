@@ -33,7 +33,6 @@ _WINDOWS = (
 )  # fmt: skip
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _ACTIVE = ("num_experts_per_tok", "num_experts_per_token")
-_NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,13 @@ class ParameterCounts:
 
 def count_parameters(model: Any, kind: builtin.Family) -> ParameterCounts:
     """Count the parameters of `model`, which is not quantised yet."""
-    once = _head(model) if kind == "causal" else getattr(model, "pooler", None)
-    experts = sum(p.numel() for module in _experts(model) for p in module.parameters())
+    once = _find_head(model) if kind == "causal" else getattr(model, "pooler", None)
+    experts = sum(p.numel() for module in _find_experts(model) for p in module.parameters())
     return ParameterCounts(
         all=sum(p.numel() for p in model.parameters()),
-        tables=sum(table.weight.numel() for table in _tables(model)),
+        tables=sum(table.weight.numel() for table in _find_tables(model)),
         once=sum(p.numel() for p in once.parameters()) if isinstance(once, nn.Module) else 0,
-        asleep=round(experts * _sleeping(model.config)),
+        asleep=round(experts * _compute_sleeping_share(model.config)),
     )
 
 
@@ -70,38 +69,41 @@ def build_geometry(
     keep. `recipe` is the description that `int8.convert` returned, "" without one.
     """
     config = model.config.get_text_config(decoder=True)
-    heads, layers = (_positive(config, n) for n in ("num_attention_heads", "num_hidden_layers"))
-    width = _positive(config, "hidden_size")
+    heads, layers = (
+        _read_positive(config, n) for n in ("num_attention_heads", "num_hidden_layers")
+    )
+    width = _read_positive(config, "hidden_size")
     if kind == "seq2seq" or heads is None or layers is None or width is None:
         return None
-    if not _plain(config, kind):
+    if not _is_plain(config, kind):
         return None
-    tables = _tables(model)
-    experts = sum(int8.count_stored_bytes(module) for module in _experts(model))
-    asleep = round(experts * _sleeping(config))
+    tables = _find_tables(model)
+    experts = sum(int8.count_stored_bytes(module) for module in _find_experts(model))
+    asleep = round(experts * _compute_sleeping_share(config))
+    name = precision.DTYPE_NAMES.get(dtype, str(dtype))
     read = int8.count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
     return Geometry(
         layers=layers,
         heads=heads,
-        kv_heads=_positive(config, "num_key_value_heads") or heads,
-        head_dim=_positive(config, "head_dim") or width // heads,
-        dtype="int8" if recipe and "weight-only" not in recipe else _NAMES.get(dtype, str(dtype)),
+        kv_heads=_read_positive(config, "num_key_value_heads") or heads,
+        head_dim=_read_positive(config, "head_dim") or width // heads,
+        dtype="int8" if recipe and "weight-only" not in recipe else name,
         value_bytes=dtype.itemsize,
         position_parameters=counted.all - counted.tables - counted.once - counted.asleep,
         sequence_parameters=counted.once,
         step_bytes=read,
         row_bytes=sum(table.weight[0].nbytes for table in tables),
-        window=_window(config),
+        window=_find_window(config),
         routed=counted.asleep > 0,
     )
 
 
-def _head(model: Any) -> Any:
+def _find_head(model: Any) -> Any:
     """Return the output head if generate() applies it to the last position of a prompt only."""
     return model.get_output_embeddings() if model._supports_logits_to_keep() else None
 
 
-def _tables(model: nn.Module) -> list[nn.Embedding]:
+def _find_tables(model: nn.Module) -> list[nn.Embedding]:
     """Return the embeddings that are only looked up; a tied one is also a matrix product."""
     from transformers.pytorch_utils import Conv1D
 
@@ -110,22 +112,22 @@ def _tables(model: nn.Module) -> list[nn.Embedding]:
     return [table for weight, table in embeddings.items() if weight not in multiplied]
 
 
-def _experts(model: nn.Module) -> Iterator[nn.Module]:
+def _find_experts(model: nn.Module) -> Iterator[nn.Module]:
     """Yield the modules that hold the experts of a layer."""
     for path, module in model.named_modules():
         if path.rpartition(".")[2] == "experts":
             yield module
 
 
-def _sleeping(config: Any) -> float:
+def _compute_sleeping_share(config: Any) -> float:
     """Return the share of the experts that a token does not pass through; 0 without experts."""
     text = config.get_text_config(decoder=True)
-    whole = next((n for name in _EXPERTS if (n := _positive(text, name))), None)
-    active = next((n for name in _ACTIVE if (n := _positive(text, name))), None)
+    whole = next((n for name in _EXPERTS if (n := _read_positive(text, name))), None)
+    active = next((n for name in _ACTIVE if (n := _read_positive(text, name))), None)
     return 0.0 if whole is None or active is None else max(0.0, 1 - active / whole)
 
 
-def _plain(config: Any, kind: builtin.Family) -> bool:
+def _is_plain(config: Any, kind: builtin.Family) -> bool:
     """Return True if every layer keeps keys and values of each position, for stated heads."""
     if set(getattr(config, "layer_types", None) or ()) - _ATTENTION:
         return False
@@ -138,14 +140,14 @@ def _plain(config: Any, kind: builtin.Family) -> bool:
     return kind == "encoder" or heads_stated
 
 
-def _window(config: Any) -> int | None:
+def _find_window(config: Any) -> int | None:
     """Return the attention window of the layers that have one, `None` if no layer has."""
     kinds = getattr(config, "layer_types", None)
     if kinds and set(kinds) == {"full_attention"}:
         return None
-    return next((n for name in _WINDOWS if (n := _positive(config, name))), None)
+    return next((n for name in _WINDOWS if (n := _read_positive(config, name))), None)
 
 
-def _positive(config: Any, name: str) -> int | None:
+def _read_positive(config: Any, name: str) -> int | None:
     value = getattr(config, name, None)
     return value if isinstance(value, int) and value > 0 else None

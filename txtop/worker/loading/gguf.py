@@ -26,7 +26,7 @@ def read_model_type(path: Path) -> str:
             head = file.read(4096)
         magic, version = struct.unpack_from("<4sI", head)
         if magic != b"GGUF" or version < 2:
-            raise RejectedError(f"{path.name} is no GGUF file", "GGUF version 2 or newer")
+            raise RejectedError(f"{path.name} is not a GGUF file", "GGUF version 2 or newer")
         # Behind magic, version and the two counts, of tensors and of metadata.
         at = 24
         (length,) = struct.unpack_from("<Q", head, at)

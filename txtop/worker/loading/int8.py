@@ -66,8 +66,8 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
     that became int8 over the bytes of all, each weight once, as they were before. A tied embedding
     counts as the head.
     """
-    before = _products(model)
-    _conv1d_to_linear(model)
+    before = _find_products(model)
+    _replace_conv1d(model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         description = _RECIPES[name](model)
@@ -81,15 +81,15 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
 
 def count_stored_bytes(model: nn.Module) -> int:
     """Return the bytes of all weights as they are stored now, scales included."""
-    total = sum(_tensor_bytes(p) for p in model.parameters())
-    return total + sum(_packed_bytes(m) for m in model.modules() if _is_packed(m))
+    total = sum(_count_tensor_bytes(p) for p in model.parameters())
+    return total + sum(_count_packed_bytes(m) for m in model.modules() if _is_packed(m))
 
 
 def _has_torch_int8() -> bool:
     return hasattr(getattr(torch.ao, "quantization", None), "quantize_dynamic")
 
 
-def _products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
+def _find_products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
     """Return, by address, the bytes of each matrix-product weight and the modules that use it."""
     from transformers.pytorch_utils import Conv1D
 
@@ -101,7 +101,7 @@ def _products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
     return products
 
 
-def _conv1d_to_linear(model: nn.Module) -> None:
+def _replace_conv1d(model: nn.Module) -> None:
     """Replace every `Conv1D` of `model` with a Linear.
 
     The projections of GPT-2 are `Conv1D`, with the transposed weight of a Linear. Quantisers look
@@ -112,10 +112,10 @@ def _conv1d_to_linear(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, Conv1D):
-                setattr(parent, name, _linear(child))
+                setattr(parent, name, _build_linear(child))
 
 
-def _linear(conv: Any) -> nn.Linear:
+def _build_linear(conv: Any) -> nn.Linear:
     inputs, outputs = conv.weight.shape
     # On the meta device the weight that is replaced next is neither allocated nor initialised.
     linear = nn.Linear(inputs, outputs, device="meta")
@@ -124,20 +124,20 @@ def _linear(conv: Any) -> nn.Linear:
     return linear.eval()
 
 
-def _torch_dynamic(model: nn.Module) -> str:
+def _convert_torch_dynamic(model: nn.Module) -> str:
     quantize: Callable[..., Any] = torch.ao.quantization.quantize_dynamic
     quantize(model, {nn.Linear}, dtype=torch.qint8, inplace=True)
     return f"torch-dynamic ({torch.backends.quantized.engine})"
 
 
-def _weight_only(model: nn.Module) -> str:
+def _convert_weight_only(model: nn.Module) -> str:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
     quantize_(model, Int8WeightOnlyConfig())
     return "torchao weight-only"
 
 
-def _dynamic(model: nn.Module) -> str:
+def _convert_dynamic(model: nn.Module) -> str:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
     quantize_(model, Int8DynamicActivationInt8WeightConfig())
@@ -145,9 +145,9 @@ def _dynamic(model: nn.Module) -> str:
 
 
 _RECIPES: dict[str, Callable[[nn.Module], str]] = {
-    "torch-dynamic": _torch_dynamic,
-    "weight-only": _weight_only,
-    "dynamic": _dynamic,
+    "torch-dynamic": _convert_torch_dynamic,
+    "weight-only": _convert_weight_only,
+    "dynamic": _convert_dynamic,
 }
 
 
@@ -164,7 +164,7 @@ def _is_int8(module: nn.Module | None) -> bool:
     return _is_packed(module) or type(weight).__module__.startswith("torchao.")
 
 
-def _tensor_bytes(tensor: torch.Tensor) -> int:
+def _count_tensor_bytes(tensor: torch.Tensor) -> int:
     """Return the stored bytes of a tensor.
 
     A torchao tensor reports the size of the tensor that it represents; its parts are stored.
@@ -173,10 +173,10 @@ def _tensor_bytes(tensor: torch.Tensor) -> int:
     if flatten is None:
         return tensor.nbytes
     parts = [getattr(tensor, name) for name in flatten()[0]]
-    return sum(_tensor_bytes(part) for part in parts if isinstance(part, torch.Tensor))
+    return sum(_count_tensor_bytes(part) for part in parts if isinstance(part, torch.Tensor))
 
 
-def _packed_bytes(module: Any) -> int:
+def _count_packed_bytes(module: Any) -> int:
     """Return the bytes of weights, scales and bias of a torch-dynamic layer.
 
     They are not parameters of the module.

@@ -18,7 +18,7 @@ from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
-from txtop.worker import device as machine
+from txtop.worker.device import check_accelerators, choose_device_type
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
@@ -117,7 +117,7 @@ def read_model(
     from txtop.worker.tasks.text_generation import TextGenerationTask, require_generate
 
     torch.set_num_threads(threads)
-    device = _device(cell)
+    device = _choose_device(cell)
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
     attention.require_attention(model_class, cell.attention, cell.precision, device)
@@ -202,7 +202,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         recipe=loaded.recipe,
         converted_share=converted,
         geometry=loaded.geometry,
-        versions=_versions(),
+        versions=_read_versions(),
         notes=notes,
     )
 
@@ -240,13 +240,13 @@ def configure_environment(threads: int) -> None:
     os.environ["TQDM_DISABLE"] = "1"
 
 
-def _device(cell: Cell) -> torch.device:
+def _choose_device(cell: Cell) -> torch.device:
     """Return the device of `cell`; `auto` is the first usable accelerator, else the CPU.
 
     Raises `RejectedError` if the device is not usable here.
     """
-    name = machine.choose_device_type() if cell.device == "auto" else cell.device
-    why = machine.check_accelerators().get(name)
+    name = choose_device_type() if cell.device == "auto" else cell.device
+    why = check_accelerators().get(name)
     if why:
         raise RejectedError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
@@ -266,7 +266,7 @@ def identify_device(device: torch.device) -> tuple[str, str | None]:
     return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 
 
-def _versions() -> dict[str, str]:
+def _read_versions() -> dict[str, str]:
     import torch
     import transformers
 

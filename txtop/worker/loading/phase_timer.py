@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import perf_counter_ns
 
+from txtop.units import NS_PER_S
+
 RESOLVE = "resolve"
 """Finding the model: local cache, probe of the Hub, download. Never a part of loading."""
 _MAX_START_NS = 600_000_000_000
@@ -36,10 +38,10 @@ class PhaseTimer:
         now = perf_counter_ns()
         self._close(now)
         resolving = self._seconds.pop(RESOLVE, 0.0)
-        return (now - self.started_ns) / 1e9 - resolving, self._seconds
+        return (now - self.started_ns) / NS_PER_S - resolving, self._seconds
 
     def _close(self, now: int) -> None:
         if self.current:
             spent = self._seconds.get(self.current, 0.0)
-            self._seconds[self.current] = spent + (now - self._edge_ns) / 1e9
+            self._seconds[self.current] = spent + (now - self._edge_ns) / NS_PER_S
         self._edge_ns = now

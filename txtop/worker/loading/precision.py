@@ -8,6 +8,7 @@ from torch import nn
 from txtop.formatting import format_share
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
@@ -46,5 +47,5 @@ def build_precision_notes(
 
 
 def _format_reach(converted: float) -> str:
-    share = f"{converted * 100:.0f} % of linear-layer weights converted"
+    share = f"{format_share(converted)} of linear-layer weights converted"
     return share if converted >= 0.5 else f"int8 in part only: {share}"

@@ -57,14 +57,14 @@ def resolve_model(
     """
     path = model_config.find_local_path(model)
     if path is not None:
-        return _local(path, weights, allowed, log, str(path))
+        return _find_local_source(path, weights, allowed, log, str(path))
     if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
         raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
     preset = builtin.find_builtin(model)
     if preset is None and not _HUB_ID.fullmatch(model):
-        raise RejectedError(f"{model} is no name of a model", _suggest(model))
+        raise RejectedError(f"{model} is not the name of a model", _suggest(model))
     if preset is not None and weights == "random":
-        return _builtin(preset)
+        return _find_builtin_source(preset)
     try:
         directory = hub.fetch_model(
             preset.hub_id if preset else model, weights, allowed, log, progress
@@ -77,11 +77,13 @@ def resolve_model(
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"
             raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         log(f"{preset.name}: random weights, since {error.cause}")
-        return _builtin(preset)
-    return _local(directory, weights, allowed, log, f"hub: {preset.hub_id if preset else model}")
+        return _find_builtin_source(preset)
+    return _find_local_source(
+        directory, weights, allowed, log, f"hub: {preset.hub_id if preset else model}"
+    )
 
 
-def _builtin(preset: builtin.BuiltinModel) -> ModelSource:
+def _find_builtin_source(preset: builtin.BuiltinModel) -> ModelSource:
     config = {"model_type": preset.model_type, **preset.config}
     return ModelSource(
         config=config, weights="random", label=f"built-in configuration {preset.name}"
@@ -95,18 +97,18 @@ def _suggest(model: str, hint: str = "") -> str:
     return hint or "a local path, or a built-in name such as gpt2"
 
 
-def _local(
+def _find_local_source(
     path: Path, weights: Weights, allowed: Allowed, log: LogCallback, label: str
 ) -> ModelSource:
     if path.is_file():
-        return _gguf(path, weights, label)
+        return _build_gguf_source(path, weights, label)
     files = sorted(path.glob("*.gguf"))
     if files and not any(path.glob("*.safetensors")):
         if len(files) > 1:
             raise RejectedError(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
-        return _gguf(files[0], weights, label)
+        return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
-    own_code, notes = _own_code(path, config, allowed)
+    own_code, notes = _find_own_code(path, config, allowed)
     stored = any(path.glob("*.safetensors"))
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
     if weights == "random" or not (stored or pickled):
@@ -119,7 +121,7 @@ def _local(
     else:
         kind = "pretrained"
     if pickled:
-        notes += _pickles(path, allowed)
+        notes += _find_pickles(path, allowed)
     return ModelSource(
         config=config,
         weights=kind,
@@ -131,7 +133,7 @@ def _local(
     )
 
 
-def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
+def _find_own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
     """Return whether the code of the repository is run, and the note on it.
 
     Raises `RejectedError` if the model needs that code and it is not allowed.
@@ -146,7 +148,7 @@ def _own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[boo
     return False, []
 
 
-def _pickles(path: Path, allowed: Allowed) -> list[str]:
+def _find_pickles(path: Path, allowed: Allowed) -> list[str]:
     """Return the note on pickled weights.
 
     Raises `RejectedError` if they are not allowed, or are not named `pytorch_model*.bin`.
@@ -169,11 +171,11 @@ def _read_config(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise RejectedError(f"{path}/config.json cannot be read ({type(error).__name__})") from None
     if not isinstance(config, dict):
-        raise RejectedError(f"{path}/config.json is no JSON object")
+        raise RejectedError(f"{path}/config.json is not a JSON object")
     return config
 
 
-def _gguf(path: Path, weights: Weights, label: str) -> ModelSource:
+def _build_gguf_source(path: Path, weights: Weights, label: str) -> ModelSource:
     if weights == "random":
         raise RejectedError(f"{path.name} is a file of weights", "--weights auto for a .gguf file")
     model_type = gguf.read_model_type(path)

@@ -11,6 +11,7 @@ import torch
 
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
+from txtop.units import NS_PER_MS
 from txtop.worker.serving.batcher import (
     Batcher,
     CommandSource,
@@ -37,7 +38,7 @@ def serve_cell(
     """
     assert cell.serving is not None
     slots = cell.slots
-    wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * 1e6)
+    wait_ns = 0 if cell.scenario == "single" else round(cell.serving.max_wait_ms * NS_PER_MS)
     queue = RequestQueue(cell.id, source)
     lanes = StatusReporter(cell.id, slots, tell, perf_counter_ns)
 

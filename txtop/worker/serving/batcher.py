@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from txtop.protocol import commands
 from txtop.protocol.events import ServerStatus
+from txtop.units import NS_PER_S
 from txtop.worker.command_queue import QueueItem, ThreadMessage
 
 STATUS_INTERVAL_NS = 100_000_000
@@ -150,4 +151,4 @@ def serve_batches(
             continue
         if lanes.due():
             lanes.tell(len(queue.waiting), [])
-        queue.take(IDLE_S if wait_ns is None else wait_ns / 1e9)
+        queue.take(IDLE_S if wait_ns is None else wait_ns / NS_PER_S)

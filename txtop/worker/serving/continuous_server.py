@@ -30,7 +30,7 @@ PAGE_SIZE = 256
 STEP_TOKENS = 512
 """The most tokens in one step on a CPU, unless there are more slots."""
 STOP_S = 30.0
-STATUS_INTERVAL_S = STATUS_INTERVAL_NS / 1e9
+STATUS_INTERVAL_S = STATUS_INTERVAL_NS / NS_PER_S
 _NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 

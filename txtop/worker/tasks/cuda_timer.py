@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from txtop.units import NS_PER_MS
+
 _POLL_S = 0.0002
 
 
@@ -47,7 +49,8 @@ class CudaTimer:
             return CudaTimes(None, None, None)
         while not self._pool[self._used - 1][1].query():
             time.sleep(_POLL_S)
-        spans = [int(begin.elapsed_time(end) * 1e6) for begin, end in self._pool[: self._used]]
+        used = self._pool[: self._used]
+        spans = [int(begin.elapsed_time(end) * NS_PER_MS) for begin, end in used]
         encoder = spans.pop(self._encoder) if self._encoder >= 0 else None
         prefill = (encoder or 0) + spans[0] if spans else encoder
         return CudaTimes(encoder, prefill, sum(spans[1:]))

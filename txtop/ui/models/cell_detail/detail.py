@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from txtop.options import command_line
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.ui.models import hero as headline
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.facts import FactGroup, build_fact_groups
 from txtop.ui.models.cell_detail.histogram import HistogramView, build_histogram
 from txtop.ui.models.cell_detail.iterations import IterationsView, build_iterations
 from txtop.ui.models.cell_detail.metrics import DetailMetric, build_detail_metrics
 from txtop.ui.models.cell_detail.telemetry import Trace, build_traces
-from txtop.ui.models.hero import HeroView, label_load_phases
+from txtop.ui.models.hero import HeroView, build_hero, label_load_phases
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> Cel
     if state is None:
         return None
     iterations, plan = build_iterations(session, state, memo), session.plan
-    hero = headline.build_hero(session, state, memo.references(session), memo)
+    hero = build_hero(session, state, memo.references(session), memo)
     return CellDetailView(
         id=name,
         place=list(session.cells).index(name) + 1,
@@ -71,7 +70,7 @@ def build_cell_detail(session: SessionState, name: str, memo: FrameCache) -> Cel
         loading=_build_load_phases(state, hero),
         figures=build_detail_metrics(session, state, memo),
         groups=build_fact_groups(session, state, memo),
-        command=memo.kept(
+        command=memo.get_or_make(
             ("command", name), plan, lambda: command_line.format_cell_command(plan, state.cell)
         ),
     )

@@ -11,9 +11,9 @@ from txtop.forecast import memory_fit
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
-from txtop.state.cell import CellState
+from txtop.state.cell import FAILED_STATUSES, CellState
 from txtop.state.session import SessionState
-from txtop.stats.steady_state import is_drifting
+from txtop.stats.steady_state import DRIFTED_NOTE, is_drifting
 from txtop.stats.summary import classify_variation
 from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
@@ -65,13 +65,13 @@ def build_fact_groups(
         FactGroup("failure", _list_failure(state)),
         FactGroup("measurement", _list_progress(session, state, memo)),
         FactGroup("configuration", _list_configuration(session, state)),
-        FactGroup("notes", tuple(CellFact("", note) for note in _notes(session, state, memo))),
+        FactGroup("notes", tuple(CellFact("", note) for note in _list_notes(session, state, memo))),
     )
     return tuple(group for group in groups if group.said)
 
 
 def _list_failure(state: CellState) -> tuple[CellFact, ...]:
-    if state.status not in hero_metrics.FAILED_STATUSES and not state.invalid:
+    if state.status not in FAILED_STATUSES and not state.invalid:
         return ()
     ending = state.finished
     facts = [
@@ -105,11 +105,11 @@ def _list_progress(
     if state.finished and state.finished.stopped_by:
         facts.append(CellFact("stopped by", state.finished.stopped_by))
     if state.samples.role:
-        facts += memo.kept(
+        facts += memo.get_or_make(
             "course", compute_refresh_key(state), lambda: _list_judgements(session, state, memo)
         )
-    facts += [CellFact("blocks", text, "warn") for text in _blocks(state)]
-    peaks = _peaks(state)
+    facts += [CellFact("blocks", text, "warn") for text in _describe_blocks(state)]
+    peaks = _format_peaks(state)
     facts += [CellFact("peak memory", peaks)] if peaks else []
     output = session.output_of(state.cell.id)
     if output is not None:
@@ -128,20 +128,23 @@ def _list_judgements(session: SessionState, state: CellState, memo: FrameCache) 
     places = kept[start:]
     facts = [CellFact("iterations", _format_counts(state, len(places), start))]
     name = metrics.choose_headline_metric(state)
-    now = memo.now(state, name, session.plan.seed)
+    now = memo.summarise_now(state, name, session.plan.seed)
     if now.cv is not None:
         facts.append(
-            CellFact("variation", f"CV {now.cv * 100:.1f} %, {classify_variation(now.cv)}")
+            CellFact(
+                "variation",
+                f"CV {formatting.format_share(now.cv, 1)}, {classify_variation(now.cv)}",
+            )
         )
     durations = [state.samples.e2e_ns[i] for i in places]
     trend = estimate_trend(durations) if state.over else None
     if trend is not None:
         p = "p < 0.001" if trend.p < 0.001 else f"p = {trend.p:.2g}"
         across = round(trend.across * 100, 1) + 0.0
-        verdict = "no steady state" if is_drifting(durations) else "no trend"
+        verdict = DRIFTED_NOTE if is_drifting(durations) else "no trend"
         role = "warn" if is_drifting(durations) else "text"
         facts.append(CellFact("trend", f"{across:+.1f} % across, {p}: {verdict}", role))
-    facts.append(CellFact("warm-up", _warm_up(session, state)))
+    facts.append(CellFact("warm-up", _describe_warm_up(session, state)))
     return facts
 
 
@@ -153,16 +156,8 @@ def _list_requests(session: SessionState, state: CellState) -> list[CellFact]:
         facts.append(CellFact("offered", f"{formatting.format_number(offered.rate)} a second"))
     if state.saturated:
         facts.append(CellFact("server", serving.SATURATED_NOTE, "warn"))
-    late = serving.compute_lateness(state)
-    if late is not None and late > serving.MAX_LATE_SHARE:
-        facts.append(
-            CellFact(
-                "load",
-                f"generator lagged by {formatting.format_share(late, 1)}"
-                " of the time between two requests",
-                "warn",
-            )
-        )
+    if lateness := serving.describe_lateness(state):
+        facts.append(CellFact("load", lateness, "warn"))
     count = sum(role != "measured" for role in state.samples.role)
     return [*facts, CellFact("warm-up", f"{count} requests")]
 
@@ -183,7 +178,7 @@ def _format_counts(state: CellState, counted: int, dropped: int) -> str:
     return f"{counted} counted of {len(state.samples)}" + (f": {listed}" if listed else "")
 
 
-def _warm_up(session: SessionState, state: CellState) -> str:
+def _describe_warm_up(session: SessionState, state: CellState) -> str:
     """Describe the rule that ended the warm-up."""
     if state.samples.cut is not None:
         return f"{state.samples.cut} iterations, asked for now"
@@ -195,7 +190,7 @@ def _warm_up(session: SessionState, state: CellState) -> str:
     return "two windows of 10 agreed within 1 %" if flat else "cut at a quarter of the budget"
 
 
-def _blocks(state: CellState) -> list[str]:
+def _describe_blocks(state: CellState) -> list[str]:
     """Describe the blocks that the machine disturbed: kept or discarded, and why."""
     return [
         f"{block.first + 1} to {block.first + block.count} "
@@ -204,7 +199,7 @@ def _blocks(state: CellState) -> list[str]:
     ]
 
 
-def _peaks(state: CellState) -> str:
+def _format_peaks(state: CellState) -> str:
     memory = state.memory
     if memory is None:
         return ""
@@ -240,11 +235,11 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         )
     facts += [
         CellFact("precision", precision),
-        CellFact("attention", _attention(state)),
-        CellFact("device", _device(state)),
+        CellFact("attention", _format_attention(state)),
+        CellFact("device", _format_device(state)),
         *([CellFact("device id", load.device_id)] if load is not None and load.device_id else []),
         *_list_work(cell),
-        CellFact("lengths", _lengths(state)),
+        CellFact("lengths", _format_lengths(state)),
         CellFact("compile", cell.compile),
     ]
     if state.family != "encoder":
@@ -254,7 +249,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         facts.append(CellFact("page cache", load.page_cache))
     if state.workload is not None:
         facts.append(CellFact("inputs", f"sha256 {state.workload.inputs_sha256[:HASH_CHARACTERS]}"))
-    versions = _versions(session, state)
+    versions = _format_versions(session, state)
     facts += [CellFact("versions", versions)] if versions else []
     return tuple(facts)
 
@@ -277,7 +272,7 @@ def _list_work(cell: Cell) -> list[CellFact]:
     return [*facts, *([CellFact("promised", asked.slo.words())] if asked.slo is not None else [])]
 
 
-def _attention(state: CellState) -> str:
+def _format_attention(state: CellState) -> str:
     """Return the requested attention, with the kernels that were seen to run."""
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
@@ -287,16 +282,16 @@ def _attention(state: CellState) -> str:
     return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
 
 
-def _device(state: CellState) -> str:
+def _format_device(state: CellState) -> str:
     cell, load = state.cell, state.load
     threads = load.threads if load else cell.threads
     parts = [load.device if load else cell.device]
     parts += [load.device_name] if load and load.device_name else []
-    parts += [f"{threads} thread{'s' if threads != 1 else ''}"] if threads else []
+    parts += [formatting.format_count(threads, "thread")] if threads else []
     return ", ".join(parts)
 
 
-def _lengths(state: CellState) -> str:
+def _format_lengths(state: CellState) -> str:
     cell = state.cell
     drawn = cell.serving.lengths if cell.serving else "fixed"
     how = "" if drawn == "fixed" else f", {drawn}"
@@ -305,7 +300,7 @@ def _lengths(state: CellState) -> str:
     return f"{cell.sequence_length} tokens in, {cell.new_tokens} out{how}"
 
 
-def _versions(session: SessionState, state: CellState) -> str:
+def _format_versions(session: SessionState, state: CellState) -> str:
     """Format the versions of the libraries that measured and of the GPU's software."""
     load = state.load
     versions = dict(load.versions) if load else {}
@@ -315,7 +310,7 @@ def _versions(session: SessionState, state: CellState) -> str:
     return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
-def _notes(session: SessionState, state: CellState, memo: FrameCache) -> list[str]:
+def _list_notes(session: SessionState, state: CellState, memo: FrameCache) -> list[str]:
     """Return the notes of the export; before the cell is over those of load and workload."""
     if not state.over:
         load = state.load.notes if state.load else []

@@ -58,7 +58,7 @@ class Bin:
 
 def build_histogram(session: SessionState, state: CellState, memo: FrameCache) -> HistogramView:
     """Build the distribution of the iterations that the metrics are computed from."""
-    return memo.kept(
+    return memo.get_or_make(
         "spread", compute_refresh_key(state), lambda: _compute_histogram(session, state, memo)
     )
 
@@ -84,7 +84,7 @@ def _compute_histogram(session: SessionState, state: CellState, memo: FrameCache
 
 def _explain_empty(state: CellState) -> str:
     if state.lag:
-        return "withheld: the streamer was a step late"
+        return metrics.LATE_STREAMER_NOTE
     if state.samples.kept() and state.cell.new_tokens < 2:
         return "one new token has no gap"
     return "nothing was measured" if state.over else "nothing measured yet"

@@ -12,7 +12,7 @@ from txtop.state.session import SessionState
 from txtop.stats.summary import find_outliers
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import WIDENINGS, count_planned_iterations
-from txtop.units import NS_PER_MS
+from txtop.units import NS_PER_MS, NS_PER_S
 
 IterationKind = Literal["first", "warmup", "dropped", "measured", "outlier", "discarded"]
 # A shorter lead gets no place on the axis.
@@ -57,7 +57,9 @@ def build_iterations(session: SessionState, state: CellState, memo: FrameCache) 
     lead_ns = compute_lead_ns(session, state)
     size = (len(state.samples), len(state.samples.discarded))
     key = (state.cell.id, state.started_at_ns, size, state.over, lead_ns)
-    return memo.kept("strip", key, lambda: _compute_iterations(session, state, memo, lead_ns))
+    return memo.get_or_make(
+        "strip", key, lambda: _compute_iterations(session, state, memo, lead_ns)
+    )
 
 
 def compute_refresh_key(state: CellState) -> tuple[object, ...]:
@@ -105,7 +107,7 @@ def _compute_iterations(
     by_index = classify_iterations(state, start)
     kinds = tuple(by_index[i] for i in places)
     usual = [v for v, kind in zip(values, kinds, strict=True) if kind == "measured"]
-    now = memo.now(state, name, seed)
+    now = memo.summarise_now(state, name, seed)
     low, high = compute_scale(usual or values[-1:], now.mean)
     kept = state.samples.kept()
     return IterationsView(
@@ -120,7 +122,7 @@ def _compute_iterations(
         ci95=now.ci95,
         cv=now.cv,
         steady_from=kept[start] if start else None,
-        lead_s=lead_ns / 1e9,
+        lead_s=lead_ns / NS_PER_S,
         waits=not state.over,
         one="request" if state.cell.serving else "iteration",
     )

@@ -70,7 +70,9 @@ def build_detail_metrics(
 ) -> tuple[DetailMetric, ...]:
     """Build the final metrics of a cell that is over, else the live ones."""
     make = _build_final_metrics if state.over else _build_live_metrics
-    return memo.kept("figures", compute_refresh_key(state), lambda: make(session, state, memo))
+    return memo.get_or_make(
+        "figures", compute_refresh_key(state), lambda: make(session, state, memo)
+    )
 
 
 def _choose_labels(state: CellState) -> dict[str, str]:
@@ -88,7 +90,7 @@ def _build_final_metrics(
 ) -> tuple[DetailMetric, ...]:
     if not state.samples.role:
         return ()
-    memo.ended(state, metrics.choose_headline_metric(state), session.plan.seed)
+    memo.summarise_final(state, metrics.choose_headline_metric(state), session.plan.seed)
     summaries = memo.finals.of(state, session.plan.seed)
     summaries = {
         **summaries,
@@ -149,7 +151,7 @@ def _build_live_metrics(
 
 
 def _build_live_metric(label: str, name: str, state: CellState, memo: FrameCache) -> DetailMetric:
-    now, values = memo.live(state, name), metrics.compute_values(state, name)
+    now, values = memo.summarise_live(state, name), metrics.compute_values(state, name)
     unit = ITERATION_METRICS[name][0]
     return DetailMetric(label, unit, now.n, now.mean, now.ci95, _compute_percentiles(values, now.n))
 

@@ -27,6 +27,7 @@ from txtop.ui.models.cell_detail.iterations import (
     compute_refresh_key,
     order_iterations,
 )
+from txtop.units import NS_PER_S
 
 Points = tuple[float | None, ...]
 TimeSpan = tuple[int, int]
@@ -35,7 +36,7 @@ LEAD_BINS = 64
 MAX_BINS = 512
 MAX_PARTS = 16
 # A reading holds until the next one, but no longer than this.
-MAX_HOLD_NS = 1_000_000_000
+MAX_HOLD_NS = NS_PER_S
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def build_traces(
     session: SessionState, state: CellState, iterations: IterationsView, memo: FrameCache
 ) -> tuple[Trace, ...]:
     """Build the traces of the cell's device and of the host's processor."""
-    loading_s = session.clock_ns // 1_000_000_000 if not state.samples.role else 0
+    loading_s = session.clock_ns // NS_PER_S if not state.samples.role else 0
     key = (compute_refresh_key(state), iterations.room, loading_s)
-    return memo.kept("traces", key, lambda: _compute_traces(session, state, iterations.room))
+    return memo.get_or_make("traces", key, lambda: _compute_traces(session, state, iterations.room))
 
 
 def compute_trace_bins(session: SessionState, state: CellState, room: int) -> TraceBins:

@@ -40,10 +40,10 @@ def build_tradeoffs(
     inputs = {row.id: _collect_point_inputs(row, session.cells[row.id], memo) for row in rows}
     plots: list[TradeoffPlot] = []
     at: int | None = None
-    for i, group in enumerate(memo.kept("sheets", plan, lambda: group_cells(plan))):
+    for i, group in enumerate(memo.get_or_make("sheets", plan, lambda: group_cells(plan))):
         made_of = [inputs[member.cell] for member in group.members]
         make = partial(_build_plots, session, group, inputs, memo)
-        drawn = memo.kept(("plots", i), (group, made_of), make)
+        drawn = memo.get_or_make(("plots", i), (group, made_of), make)
         if (
             at is None
             and current
@@ -113,9 +113,9 @@ def _explain_missing_plots(
 ) -> tuple[tuple[str, str], ...]:
     """Return title and reason of each kind without a plot."""
     plan = session.plan
-    why = memo.kept("absent", plan, lambda: explain_missing_plots(plan))
+    why = memo.get_or_make("absent", plan, lambda: explain_missing_plots(plan))
     drawn = {plot.kind for plot in plots}
     few = TOO_FEW_YET if session.ended is None else TOO_FEW_MEASURED
-    planned = {group.kind for group in memo.kept("sheets", plan, lambda: group_cells(plan))}
+    planned = {group.kind for group in memo.get_or_make("sheets", plan, lambda: group_cells(plan))}
     missing = (kind for kind in PLOT_KINDS if kind not in drawn and kind in planned | why.keys())
     return tuple((PLOT_TITLES[kind], why.get(kind, few)) for kind in missing)

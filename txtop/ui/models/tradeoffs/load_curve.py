@@ -84,7 +84,7 @@ def _knees(session: SessionState, memo: FrameCache) -> set[str]:
     """Find the cells at the knees, again only when a cell has ended: no other cells count."""
     cells = session.cells.items()
     over = [(name, state.invalid, len(state.samples)) for name, state in cells if state.over]
-    return memo.kept(
+    return memo.get_or_make(
         "knees",
         (session.plan, session.ended is not None, over),
         lambda: {state.cell.id for state in knee.find_knees(session).values()},
@@ -104,7 +104,7 @@ def _build_server_load(state: CellState, memo: FrameCache) -> ServerLoad:
             serving.count_totals(state).unanswered if state.over else 0,
         )
 
-    return memo.kept(("load", state.cell.id), made_of, make)
+    return memo.get_or_make(("load", state.cell.id), made_of, make)
 
 
 def _choose_tail(counted: Sequence[tuple[MeasuredCell, ServerLoad]]) -> int:
@@ -169,7 +169,7 @@ def _e2e_ms(state: CellState, tail: int, memo: FrameCache) -> float:
         ordered = sorted(metrics.compute_values(state, "e2e_ms"))
         return compute_percentile_above_floor(ordered, len(ordered), tail) or 0.0
 
-    return memo.kept(("tail", tail, state.cell.id), made_of, make)
+    return memo.get_or_make(("tail", tail, state.cell.id), made_of, make)
 
 
 def _describe_load(label: str, load: ServerLoad, queue: str) -> tuple[str, ...]:

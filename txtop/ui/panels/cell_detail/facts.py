@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from txtop import formatting
 from txtop.stats.summary import PERCENTILE_FLOORS, compute_relative_half_width
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, fit, measure_text, wrap
+from txtop.ui.drawing.spans import Row, fit, wrap
 from txtop.ui.models.cell_detail.facts import FactGroup
 from txtop.ui.models.cell_detail.metrics import DetailMetric
+from txtop.ui.panels.command_line import render_command
 
 LABEL_WIDTH = 12
 MAX_LINES = 8
@@ -22,7 +22,6 @@ NAME_WIDTH, MEAN_WIDTH, UNIT_WIDTH, HALF_INTERVAL_WIDTH, INTERVAL_WIDTH, PERCENT
     20,
     9,
 )
-INDENT = "  "
 
 
 def render_metrics(metrics: Sequence[DetailMetric], width: int, g: Glyphs) -> list[Row]:
@@ -86,39 +85,8 @@ def render_fact_group(group: FactGroup, width: int, g: Glyphs) -> list[Row]:
     return rows
 
 
-def render_command(text: str, width: int, g: Glyphs) -> list[Row]:
-    """Render a command line broken between words with backslashes, so that a copy of the screen
-    still runs."""
-    if not text:
+def render_reproduce_command(command: str, width: int, g: Glyphs) -> list[Row]:
+    """Render the command that repeats the cell."""
+    if not command:
         return [[("no command line can spell it", "muted")]]
-    lines: list[str] = []
-    for word in _split_command(text, width - len(INDENT) - 2):
-        last = lines[-1] if lines else ""
-        if lines and measure_text(last) + 1 + measure_text(word) + 2 <= width:
-            lines[-1] = f"{last} {word}"
-        else:
-            lines.append((INDENT if lines else "") + word)
-    rows: list[Row] = []
-    for i, line in enumerate(lines):
-        ending = " \\" if i < len(lines) - 1 else ""
-        parts = wrap(line, max(1, width - 2), MAX_LINES, g("…"))
-        indent = INDENT if i else ""
-        rows += [[((indent if j == 0 else "") + part, "text")] for j, part in enumerate(parts[:-1])]
-        lead = indent if len(parts) == 1 else ""
-        rows.append([(lead + parts[-1], "text"), (ending, "muted")])
-    return rows
-
-
-def _split_command(text: str, most: int) -> list[str]:
-    """Split a command into quoted words, each option with its value if both fit."""
-    parts: list[str] = []
-    for word in (clean(shlex.quote(word)) for word in shlex.split(text)):
-        alone = parts and parts[-1].startswith("-") and " " not in parts[-1]
-        fits = parts and measure_text(parts[-1]) + 1 + measure_text(word) <= most
-        if alone and fits and not word.startswith("-") and "=" not in parts[-1]:
-            parts[-1] = f"{parts[-1]} {word}"
-        elif len(parts) == 1 and parts[0] == "txtop":
-            parts[0] = f"txtop {word}"
-        else:
-            parts.append(word)
-    return parts
+    return render_command(command, width, g)

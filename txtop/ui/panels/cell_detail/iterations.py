@@ -98,7 +98,7 @@ def _render_legend(view: IterationsView, g: Glyphs) -> Row:
     """Render the marks that occur, most important first."""
     row: Row = []
     if odd := view.count("outlier"):
-        row += [(f"{g('▲')} ", "warn"), (f"{_format_plural(odd, 'outlier')}   ", "muted")]
+        row += [(f"{g('▲')} ", "warn"), (f"{formatting.format_count(odd, 'outlier')}   ", "muted")]
     if gone := view.count("discarded"):
         row += [(f"{g('✗')} ", "warn"), (f"{gone} discarded   ", "muted")]
     if before := view.count("dropped"):
@@ -119,10 +119,6 @@ def _iter_pairs(view: IterationsView) -> Iterator[tuple[float, IterationKind]]:
 def _get_overflow_sign(value: float, view: IterationsView) -> str:
     """Return an arrow for a value outside the scale, else an empty string."""
     return "↑" if value > view.high else "↓" if value < view.low else ""
-
-
-def _format_plural(count: int, word: str) -> str:
-    return f"{count} {word}{'s' if count != 1 else ''}"
 
 
 def _render_points(

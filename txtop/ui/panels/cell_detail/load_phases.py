@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from txtop import formatting
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scatter import get_series_role, get_series_sign
 from txtop.ui.drawing.spans import Row, clean, measure_text
 from txtop.ui.models.cell_detail.detail import LoadPhasesView
 
-ROLES = ("accent-a", "accent-b", "text", "muted")
-SIGNS = ("●", "■", "▲", "◆")
 OTHER = "other"
 MIN_PHASE_S = 0.005
 
@@ -30,9 +29,7 @@ def render_load_phases(view: LoadPhasesView, width: int, g: Glyphs) -> list[Row]
     parts = _list_parts(view)
     wide = apportion_width([seconds for _, seconds in parts], max(0, width))
     bar: Row = [
-        (_draw_piece(columns, g), ROLES[i % len(ROLES)])
-        for i, columns in enumerate(wide)
-        if columns
+        (_draw_piece(columns, g), get_series_role(i)) for i, columns in enumerate(wide) if columns
     ]
     return [bar, *_render_names(parts, width, g), *_render_remark(view)]
 
@@ -77,12 +74,12 @@ def _render_names(parts: Sequence[tuple[str, float]], width: int, g: Glyphs) -> 
     used = 0
     for i, (name, seconds) in enumerate(parts):
         took = formatting.format_seconds(seconds)
-        sign, name = g(SIGNS[i % len(SIGNS)]), clean(name)
+        sign, name = get_series_sign(i, g), clean(name)
         wide = measure_text(sign) + 1 + measure_text(name) + 1 + len(took) + 3
         if used and used + wide - 3 > width:
             rows.append([])
             used = 0
-        role = ROLES[i % len(ROLES)]
+        role = get_series_role(i)
         rows[-1] += [(f"{sign} ", role), (f"{name} ", "muted"), (f"{took}   ", "text")]
         used += wide
     return rows

@@ -8,7 +8,7 @@ from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit_block, measure_text
 from txtop.ui.models.cell_detail.detail import CellDetailView
 from txtop.ui.panels.cell_detail import facts, histogram, load_phases
-from txtop.ui.panels.cell_detail import iterations as points
+from txtop.ui.panels.cell_detail.iterations import render_iterations
 from txtop.ui.panels.hero import render_hero_number
 
 HISTOGRAM_ROWS = 10
@@ -23,7 +23,7 @@ def render_iterations_panel(view: CellDetailView, area: Area) -> list[Row]:
     head = render_hero_number(view.hero, inside.width, g, False)
     if inside.height >= MIN_ITERATIONS_ROWS + 3:
         head = [[], *head, []]
-    body = points.render_iterations(
+    body = render_iterations(
         view.strip, view.traces, Area(inside.width, inside.height - len(head), g)
     )
     return draw_frame(view.hero.title, _render_position(view), [*head, *body], area)
@@ -88,7 +88,11 @@ def render_detail_text(view: CellDetailView, width: int, g: Glyphs) -> list[Row]
         rows += [*facts.render_metrics(view.figures, width, g), []]
     for group in others:
         rows += [[(group.title, "text.bold")], *facts.render_fact_group(group, width, g), []]
-    return [*rows, [(COMMAND_TITLE, "text.bold")], *facts.render_command(view.command, width, g)]
+    return [
+        *rows,
+        [(COMMAND_TITLE, "text.bold")],
+        *facts.render_reproduce_command(view.command, width, g),
+    ]
 
 
 def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
@@ -117,4 +121,4 @@ def render_stacked(view: CellDetailView, area: Area) -> list[Row]:
     )
     for group_rows in groups.values():
         rows += group_rows
-    return rows + part(COMMAND_TITLE, [], facts.render_command(view.command, across, g))
+    return rows + part(COMMAND_TITLE, [], facts.render_reproduce_command(view.command, across, g))

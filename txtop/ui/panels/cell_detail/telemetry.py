@@ -27,7 +27,9 @@ def render_trace(
     if trace.flags:
         drawn = [_render_flags(points, per, g)]
     elif trace.top:
-        drawn = [[(text, "plot")] for text in draw_filled_rows(points, width, height, trace.top, g)]
+        drawn = [
+            [(text, "plot")] for text in _draw_filled_rows(points, width, height, trace.top, g)
+        ]
     else:
         drawn = _draw_dotted_rows(points, width, height, g)
     value, last = f" {trace.value} {g(trace.unit)}", len(drawn) - 1
@@ -54,17 +56,21 @@ def resample(points: Sequence[float | None], room: int, places: int) -> list[flo
     return resampled
 
 
-def draw_filled_rows(
+def _draw_filled_rows(
     points: Sequence[float | None], width: int, height: int, top: float, g: Glyphs
 ) -> list[str]:
-    """Draw `height` lines; upper lines are filled by the values that reach them."""
+    """Draw `height` lines; upper lines are filled by the values that reach them.
+
+    Unlike `charts.draw_area`, a value that reaches a line has a dot there, however small: most
+    traces have two lines and change little.
+    """
     lines = []
     for y in range(height - 1, -1, -1):
         low = y * top / height
         part: list[float | None] = [
             None if v is None or (y and v <= low) else min(v - low, top / height) for v in points
         ]
-        lines.append(charts.draw_filled(part, width, top / height, g))
+        lines += charts.draw_area(part, width, 1, top / height, g)
     return lines
 
 

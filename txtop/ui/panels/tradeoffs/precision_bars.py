@@ -6,9 +6,9 @@ from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
+from txtop.ui.drawing.scrolling import compute_first_row
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
-from txtop.ui.panels.cells import compute_first_row
 from txtop.ui.panels.tradeoffs.table import PointTable, compute_name_width
 
 MIN_BAR_WIDTH, MAX_BAR_WIDTH = 10, 64
@@ -22,7 +22,7 @@ def render_precision_bars(plot: TradeoffPlot, area: Area, cursor: int | None) ->
     columns = _BarColumns(plot, area.width)
     lines = _list_lines(plot)
     at = next((y for y, (i, _) in enumerate(lines) if i is not None and i == cursor), None)
-    first = compute_first_row(len(lines), at, area.height)
+    first = compute_first_row(at, len(lines), area.height)
     visible = lines[first : first + max(0, area.height)]
     rows: list[Row] = [
         [(g(heading), "muted")]
@@ -113,7 +113,7 @@ def _render_badge(point: TradeoffPoint, room: int) -> Row:
         whole: Row = [("reference", "muted"), *note]
         return whole if measure_row(whole) <= room else whole[:1]
     if not point.x:
-        return [(row.note or "nothing to hold it against", "muted")]
+        return [(row.note or "nothing to compare it with", "muted")]
     badges = (*row.badges, row.badges[-1].split()[0])
     forms: list[Row] = [[(word, point.badge_role), *end] for word in badges for end in (note, [])]
     return next((form for form in forms if measure_row(form) <= room), forms[-1])

@@ -8,10 +8,10 @@ from itertools import chain, product
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scatter import get_series_role, get_series_sign
+from txtop.ui.drawing.scrolling import compute_first_row
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row
 from txtop.ui.models.tradeoffs.groups import PlotKind
 from txtop.ui.models.tradeoffs.plot import TradeoffPlot, TradeoffPoint
-from txtop.ui.panels.cells import compute_first_row
 
 MAX_NAME_WIDTH = 18
 MIN_TABLE_WIDTH = 40
@@ -60,7 +60,7 @@ def render_point_table(plot: TradeoffPlot, area: Area, cursor: int | None) -> Po
         + LAST_COLUMNS[plot.kind][0]
     )
     room = max(0, area.height - 1)
-    first = compute_first_row(len(plot.points), cursor, room)
+    first = compute_first_row(cursor, len(plot.points), room)
     rows: list[Row] = [[(head, "muted")]]
     points: list[int | None] = [None]
     for i, point in enumerate(plot.points[first : first + room], start=first):

@@ -35,6 +35,6 @@ def decode_probe_reply(output: bytes) -> list[Capability]:
     """Decode what a probe printed.
 
     Raises:
-        ValueError: `output` is no such reply.
+        ValueError: `output` is not such a reply.
     """
     return msgspec.json.decode(output, type=ProbeReply).capabilities

@@ -1,4 +1,4 @@
-"""The matrix a command line spells, and the rule that ends a cell."""
+"""The matrix that a command line spells, and the rule that ends a cell."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import pytest
 
 from txtop.errors import UsageError
 from txtop.options.presets import build_quick_plan
-from txtop.options.run import build_plan
 from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
 from txtop.plan import labels
 
 

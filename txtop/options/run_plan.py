@@ -24,6 +24,14 @@ MAX_CELLS = 10_000
 MAX_PLAN_BYTES = 1_000_000
 
 
+class EmptyOptionError(UsageError):
+    """An `option`, with its dashes, was given without any value."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(f"{option} needs at least one value")
+        self.option = option
+
+
 def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None) -> Plan:
     """Build the plan that `options` ask for.
 
@@ -39,7 +47,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         refusal = model_config.explain_refusal(cell)
         if refusal:
             raise UsageError(*refusal)
-    base = preset_defaults(options)
+    base = get_preset_defaults(options)
     fixed = None if options.budget_s is not None else base.iterations
     plan = Plan(
         cells=cells,
@@ -75,28 +83,31 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
     Raises `UsageError` for options that contradict each other and for too many cells.
     """
     _check(options)
-    base = preset_defaults(options)
-    chosen = {knob.option: values_of(options, knob) or usual(base, knob) for knob in KNOBS}
+    base = get_preset_defaults(options)
+    chosen = {
+        knob.option: get_given_values(options, knob) or get_default_values(base, knob)
+        for knob in KNOBS
+    }
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return cells
 
 
-def preset_defaults(options: RunOptions) -> Preset:
+def get_preset_defaults(options: RunOptions) -> Preset:
     """Return the preset of `options`, in its scale; an empty one if none was given."""
     return (
         PRESETS[options.preset].at(options.scale or "full") if options.preset else Preset(title="")
     )
 
 
-def values_of(options: RunOptions, knob: Knob) -> list[Any]:
+def get_given_values(options: RunOptions, knob: Knob) -> list[Any]:
     """Return the values of a knob that were given."""
     return as_list(getattr(options, knob.option))
 
 
-def usual(base: Preset, knob: Knob) -> list[Any]:
-    """Return the values of a knob where none were given."""
+def get_default_values(base: Preset, knob: Knob) -> list[Any]:
+    """Return the values that a knob has where none were given."""
     return as_list(getattr(base, knob.option, knob.default))
 
 
@@ -106,7 +117,7 @@ def _check(options: RunOptions) -> None:
     several |= {"--concurrency": options.concurrency}
     for option, values in several.items():
         if values is not None and not values:
-            raise UsageError(f"{option} needs at least one value")
+            raise EmptyOptionError(option)
         for value in values or ():
             _check_value(option, value)
     if options.preset is not None and options.preset not in PRESETS:

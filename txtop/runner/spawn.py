@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -22,8 +21,7 @@ from txtop.runner.control_client import TAIL_BYTES
 from txtop.session.catalog import check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import create_session_folder
-
-OnHangup = Literal["continue", "stop"]
+from txtop.settings import OnHangup
 
 RUNNER_LOG = "runner.log"
 START_TIMEOUT_S = 15.0

@@ -38,7 +38,7 @@ PANEL_NAMES = {1: "cells", TRADEOFFS_NUMBER: "tradeoffs", 4: "machine", 5: "log"
 M = TypeVar("M", bound=LiveMode | ReplayMode)
 
 
-class OneSessionScreen(SessionScreen[M, View], Generic[M]):
+class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
     """The panels of one session. Subclasses add the row under the header."""
 
     view = View()

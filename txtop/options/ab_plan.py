@@ -14,9 +14,8 @@ from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
-from txtop.plan.plan import Allowed, Plan
+from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan
 
-DEFAULT_MARGIN = 0.02
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
 DEFAULT_ARMS = ({"precision": "fp32"}, {"precision": "bf16"})
@@ -57,18 +56,18 @@ def parse_arm(option: str, text: str) -> dict[str, Any]:
             raise UsageError(f"{option}: no knob {name[:40]!a}", hint)
         if knob in knobs:
             raise UsageError(f"{option}: {knob} is set twice", "one value an arm")
-        knobs[knob] = _value(option, knob, value.strip())
+        knobs[knob] = _parse_value(option, knob, value.strip())
     return knobs
 
 
-def _value(option: str, knob: str, value: str) -> Any:
+def _parse_value(option: str, knob: str, value: str) -> Any:
     allowed = BY_FIELD[knob].values
     if allowed and value not in allowed:
         hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
     if BY_FIELD[knob].is_number:
         if not (value.isascii() and value.isdigit()):
-            raise UsageError(f"{option}: {knob} {value[:40]!a} is no number")
+            raise UsageError(f"{option}: {knob} {value[:40]!a} is not a number")
         limits.check_integer(f"{option}: {knob}", int(value[:9]))
         return int(value[:9])
     if knob == "model":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from txtop.errors import UsageError
-from txtop.options import ab
-from txtop.options.ab import ABOptions, build_ab_plan, parse_arm
+from txtop.options import ab_plan
+from txtop.options.ab_plan import ABOptions, build_ab_plan, parse_arm
 
 
 def test_an_arm_is_knobs_with_commas() -> None:
@@ -16,7 +16,7 @@ def test_an_arm_is_knobs_with_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("precision=bf17", "did you mean bf16?"),
         ("precison=bf16", "did you mean precision?"),
@@ -26,13 +26,13 @@ def test_an_arm_is_knobs_with_commas() -> None:
         ("", "sets nothing"),
         ("precision=bf16,precision=fp32", "set twice"),
         ("threads=0", "not between 1 and 1000000"),
-        ("threads=two", "is no number"),
-        ("threads=\u0662", "is no number"),
-        ("model=\udcff", "no model name"),
+        ("threads=two", "is not a number"),
+        ("threads=\u0662", "is not a number"),
+        ("model=\udcff", "is not a valid model name"),
     ],
 )
-def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said.replace("?", r"\?")) as caught:
+def test_what_is_no_arm_is_refused_with_the_nearest_word(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message.replace("?", r"\?")) as caught:
         parse_arm("--a", word)
     assert caught.value.exit_code == 2
 
@@ -41,7 +41,7 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
     from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
-    assert set(ab.FIELDS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
+    assert set(ab_plan.FIELDS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
 
 
 def test_arms_stand_over_what_they_share() -> None:
@@ -62,7 +62,7 @@ def test_without_arms_fp32_stands_against_bf16() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "shared", "rules", "said"),
+    ("knobs", "shared", "rules", "message"),
     [
         (({},), {}, {}, "nothing to be compared with"),
         (({},) * 9, {}, {}, "9 arms are too many"),
@@ -84,12 +84,12 @@ def test_what_cannot_be_compared_is_refused(
     knobs: tuple[dict[str, object], ...],
     shared: dict[str, object],
     rules: dict[str, float],
-    said: str,
+    message: str,
 ) -> None:
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         build_ab_plan("gpt2", knobs, shared, ABOptions(**rules))  # type: ignore[arg-type]
 
 
 def test_identical_arms_may_be_compared() -> None:
-    made = ab.build_precision_ab_plan("gpt2", "fp32", "fp32")
+    made = ab_plan.build_precision_ab_plan("gpt2", "fp32", "fp32")
     assert made.cells[0].group == made.cells[1].group
