@@ -57,7 +57,7 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     assert set(spoiled(state)) == {"the GPU stopped answering"} and cell.samples.discarded
     first, second = (state.devices[f"GPU-{name}"] for name in ("first", "second"))
     assert 0.0 not in first.series["power_w"][1]
-    assert second.series["power_w"][0][-1] > first.series["power_w"][0][-1] + 3e8
+    assert 0 < len(second.series["power_w"][0]) < len(first.series["power_w"][0])
     view = machine.build_machine(state, cell)
     assert len(view.gpus) == 2 and view.title.startswith("2 x Fake H100")
     made = json.build_export(state, FinalMetrics())

@@ -24,6 +24,18 @@ from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
 
 MatchKey = tuple[object, ...]
 SessionCell = tuple[SessionState, CellState]
+# What a note calls each recorded setting of a GPU; docs/sessions.md lists them all.
+GPU_SETTINGS = {
+    "compute capability": "compute_capability",
+    "power limit (W)": "power_limit_w",
+    "application clock (MHz)": "application_clock_mhz",
+    "persistence mode": "persistence_mode",
+    "compute mode": "compute_mode",
+    "ECC": "ecc",
+    "MIG": "mig",
+    "MIG profile": "mig_profile",
+    "power reading": "power_reading",
+}
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "not comparable": 3, "no regression": 0}
 
 
@@ -167,6 +179,7 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     label = sanitise(labels.format_short_label(first.cell))
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
+    notes += _find_setting_differences(base, new)
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
@@ -265,6 +278,26 @@ def _find_differences(
         if len({*old, *fresh}) > 1:
             differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
     return differences
+
+
+def _find_setting_differences(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
+    """Return a line for every setting of the GPUs that differs; what one side lacks is no line."""
+    differences = []
+    for what, fact in GPU_SETTINGS.items():
+        old, fresh = (
+            sorted({value for p in side if (value := _gpu_facts(p).get(fact))})
+            for side in (base, new)
+        )
+        if old and fresh and len({*old, *fresh}) > 1:
+            differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
+    return differences
+
+
+def _gpu_facts(pair: SessionCell) -> dict[str, str]:
+    """Return the recorded settings of the GPU of a cell; empty on a CPU and in old sessions."""
+    state, cell = pair
+    device = state.gpu(cell.load.device_id) if cell.load else None
+    return state.devices[device].facts if device else {}
 
 
 def _describe_weights(pair: SessionCell) -> str:

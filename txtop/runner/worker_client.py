@@ -24,6 +24,7 @@ from txtop.runner.io_loop import IoLoop
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
+from txtop.state.session import HOST
 
 POLL_S = 0.2
 
@@ -106,6 +107,9 @@ class WorkerClient:
         load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
         worker.on_gpu = load is not None and load.device != "cpu"
+        assert self._supervisor is not None
+        if load is not None and (load.device_id or not worker.on_gpu):
+            self._supervisor.watch_device(load.device_id or HOST)
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
         """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.

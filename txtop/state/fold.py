@@ -24,6 +24,7 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
 
+WORKER_PROCESS = "process:worker:"
 INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
 
 
@@ -193,10 +194,14 @@ def _fold_telemetry(session: SessionState, event: events.Telemetry) -> None:
     device = session.devices.get(event.device)
     if device is None:
         device = session.devices[event.device] = WatchedDevice()
+        if event.device.startswith(WORKER_PROCESS):
+            session.first_cell_ns = session.first_cell_ns or session.clock_ns
     if event.label:
         device.label = event.label
     if event.versions:
         device.versions = device.versions | event.versions
+    if event.facts:
+        device.facts = device.facts | event.facts
     if event.foreign is not None:
         device.foreign = event.foreign
     now_ns, series_by_name = session.clock_ns, device.series
@@ -333,6 +338,9 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
 def _fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:
     if {event.cell, event.reference} <= session.cells.keys():
         session.comparing = event
+        # Arms are compared before the first of them starts, and no phase tells of it.
+        session.first_cell_ns = session.first_cell_ns or session.clock_ns
+        session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
 
 
 def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:

@@ -22,11 +22,13 @@ class WatchedDevice:
     """The series of one watched device.
 
     Each series is a pair of times in ns on the session's clock and values, NaN where unread.
+    `facts` are a GPU's settings by name, as last read.
     """
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     foreign: tuple[events.ForeignProcess, ...] = ()
 
     def last(self, name: str) -> float | None:
@@ -54,7 +56,9 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` by cell and reference.
+    by device and number of threads, `fidelity` by cell and reference. Idle time ends at
+    `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until known: the start
+    of the first cell or worker, the first weights sent, or the first comparison of outputs.
     """
 
     header: events.SessionHeader | None = None
