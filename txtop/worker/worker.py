@@ -173,6 +173,7 @@ class Worker:
         if refusal:
             raise RejectedError(*refusal)
         self._phase = "prepare"
+        loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
         inputs_sha256 = self._inputs.sha256

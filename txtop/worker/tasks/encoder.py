@@ -36,6 +36,9 @@ class EncoderTask:
         """Compile the model for one shape, so that sizes become constants."""
         self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
 
+    def begin_cell(self) -> None:
+        """Do nothing: a forward pass leaves nothing behind."""
+
     @property
     def lags(self) -> bool:
         return False

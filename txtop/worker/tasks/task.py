@@ -57,6 +57,9 @@ class Task(Protocol):
     def compile(self, cell: Cell) -> None:
         """Compile the model as `cell` asks. The compiler runs on the first call."""
 
+    def begin_cell(self) -> None:
+        """Forget what earlier cells of this worker left in the model."""
+
     @property
     def lags(self) -> bool:
         """Return True if the streamer was found to be a step late."""

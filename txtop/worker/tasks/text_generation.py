@@ -63,6 +63,15 @@ class TextGenerationTask:
             forward = torch.compile(self._model.forward, mode=cell.compile, dynamic=True)
             self._model.forward = forward
 
+    def begin_cell(self) -> None:
+        """Forget the static caches of earlier cells.
+
+        generate() makes each as long as the longest before it, so a short cell after a long one
+        would attend over the whole of the long one's.
+        """
+        # Private: transformers has no other way to make it forget.
+        self._model._previous_max_cache_length = -1
+
     @property
     def lags(self) -> bool:
         """Return True if the streamer was found to be a step late: token times are then unknown."""
