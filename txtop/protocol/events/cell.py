@@ -74,7 +74,8 @@ class Iteration(Event, kw_only=True, tag="iteration"):
 
     `tokens` is per sequence; TPOT is derived, never stored. `lag` is set if the streamer was a step
     late: TTFT and ITL are then withheld. `invalid` counts the logits that were NaN or Inf (looked
-    at outside measured iterations).
+    at outside measured iterations). Only older recordings have `device_prefill_ns` and
+    `device_decode_ns`, spans between events of a CUDA device.
     """
 
     cell: Name

@@ -40,8 +40,6 @@ class IterationResult:
     ttft_ns: int | None = None
     tokens: int = 0
     encoder_ns: int | None = None
-    device_prefill_ns: int | None = None
-    device_decode_ns: int | None = None
     lag: bool = False
     invalid: int = 0
 
