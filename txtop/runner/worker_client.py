@@ -103,9 +103,7 @@ class WorkerClient:
             allowed=self.plan.allowed,
         )
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
-        load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
-        worker.on_gpu = load is not None and load.device != "cpu"
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
         """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.

@@ -124,7 +124,8 @@ class Worker:
             self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
         except Exception as error:
             traceback.print_exc()
-            self._report(cell, failures.classify(error))
+            device = self._loaded.device.type if self._loaded is not None else "cpu"
+            self._report(cell, failures.classify(error, self._phase, device))
 
     def _report(self, cell: str, failure: failures.Failure) -> None:
         self._emitter.send(
@@ -137,6 +138,8 @@ class Worker:
                 phase=self._phase,
                 wanted_bytes=failure.wanted_bytes,
                 stderr=traceback.format_exc().splitlines()[-_LAST_LINES:],
+                sticky=failure.sticky,
+                busy=failure.busy,
             )
         )
         if failure.sticky:

@@ -107,7 +107,8 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
 
     `n` counts measured iterations or answered requests; `half_width` is that of the headline metric
     as a share. `phase` is where a failure happened, `wanted_bytes` the allocation that failed, and
-    `stderr` the last lines of a worker that died.
+    `stderr` the last lines of a worker that died. `sticky` if the worker must not be used again,
+    `busy` if another process has the device for itself.
     """
 
     cell: Name
@@ -121,3 +122,5 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
     wanted_bytes: Natural | None = None
     exit_code: int | None = None
     stderr: list[Text] = []
+    sticky: bool = False
+    busy: bool = False
