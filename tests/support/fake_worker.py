@@ -6,9 +6,9 @@ sticky (a CUDA error that ends the process), breaks (an error of its second meas
 after which the process can go on), killed… (by SIGKILL), GPU-… (is on that GPU),
 mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
 is), crowded (the third worker finds no memory), exclusive (its GPU admits one worker at a time,
-by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output is to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
-request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
-hundredth longer.
+by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output is to be compared). As a server
+each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves
+(out of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations

@@ -254,9 +254,11 @@ def _at_most(work: float, demand: float, peak: float) -> float:
 def _lift(session: SessionState, state: CellState) -> float | None:
     """Return by which factor int8 weights would raise the ceiling of the memory.
 
-    None if that is under `MIN_LIFT`, if the weights are int8 already, and for experts, which are
-    not converted.
+    None if that is under `MIN_LIFT`, if the weights are int8 already, for experts, which are not
+    converted, and without the compiler on a GPU, where int8 weights are dequantised in every call.
     """
+    if state.load is not None and state.load.device != "cpu" and state.cell.compile == "none":
+        return None
     try:
         geometry, _ = _require_facts(session, state)
         if state.cell.precision.startswith("int8") or geometry.routed:

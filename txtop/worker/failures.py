@@ -28,6 +28,8 @@ _OF_A_DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|HIP|XPU|MPS")
 _CACHE = "Memory footprint"
 # cudaErrorDevicesUnavailable: another process has the only context that the compute mode allows.
 _BUSY = "busy or unavailable"
+# torch._int_mm; a decode step has one row a sequence, and so has a pooler.
+_FEW_ROWS = "needs to be greater than 16"
 # Phases in which no input of the cell is in memory yet.
 _MODEL_PHASES = ("config", "weights", "convert", "to_device", "first_forward")
 
@@ -83,6 +85,14 @@ def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Fail
             None,
             sticky=True,
             busy=True,
+        )
+    if _FEW_ROWS in text:
+        return Failure(
+            "failed",
+            "int8:dynamic on a GPU: its products need more than 16 rows, and this cell has fewer",
+            "a batch of 17 or more, or int8:weight-only",
+            None,
+            sticky=False,
         )
     hint = "its last 40 lines are in the session"
     if isinstance(error, TxtopError):

@@ -37,6 +37,13 @@ BASE: dict[str, Any] = {
         ),
         ({"attention": ["sdpa", "sdpa:cudnn"], "device": "cpu"}, 1, "no kernels for a CPU"),
         ({"precisions": ["fp32", "int8:torch-dynamic"], "device": "cuda"}, 1, "CPU alone"),
+        ({"precisions": ["fp32", "int8:dynamic"], "device": "cuda"}, 1, "needs --compile"),
+        (
+            {"precisions": ["int8:dynamic"], "device": "cuda", "compile": ["none", "default"]},
+            1,
+            "needs --compile",
+        ),
+        ({"precisions": ["int8:dynamic"], "device": "cpu"}, 1, ""),
         ({"compile": ["none", "reduce-overhead"]}, 1, "--cache static"),
         ({"compile": ["reduce-overhead"], "cache": ["static"]}, 1, ""),
         ({"compile": ["default"]}, 1, ""),

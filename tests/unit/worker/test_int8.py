@@ -10,8 +10,9 @@ from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from support import tiny_models
+from txtop.plan.cell import Cell, Compile
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading import int8
+from txtop.worker.loading import int8, precision
 
 RECIPES = ("weight-only", "dynamic", "torch-dynamic")
 
@@ -21,20 +22,98 @@ def gpt2(folder: Path) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("precision", "kind", "device", "expected"),
+    ("asked", "kind", "device", "compiled", "expected"),
     [
-        ("fp32", "causal", "cpu", ""),
-        ("int8", "causal", "cpu", "weight-only"),
-        ("int8", "seq2seq", "cpu", "weight-only"),
-        ("int8", "encoder", "cpu", "torch-dynamic"),
-        ("int8", "encoder", "cuda", "dynamic"),
-        ("int8:torch-dynamic", "causal", "cpu", "torch-dynamic"),
+        ("fp32", "causal", "cpu", False, ""),
+        ("int8", "causal", "cpu", False, "weight-only"),
+        ("int8", "seq2seq", "cpu", False, "weight-only"),
+        ("int8", "encoder", "cpu", False, "torch-dynamic"),
+        ("int8", "encoder", "cpu", True, "torch-dynamic"),
+        ("int8", "causal", "cuda", False, "weight-only"),
+        ("int8", "seq2seq", "cuda", False, "weight-only"),
+        ("int8", "encoder", "cuda", False, "weight-only"),
+        ("int8", "encoder", "xpu", False, "weight-only"),
+        ("int8", "causal", "cuda", True, "weight-only"),
+        ("int8", "encoder", "cuda", True, "dynamic"),
+        ("int8:dynamic", "encoder", "cpu", False, "dynamic"),
+        ("int8:dynamic", "causal", "cuda", True, "dynamic"),
+        ("int8:dynamic", "encoder", "cuda", False, "made for the compiler"),
+        ("int8:torch-dynamic", "causal", "cpu", False, "torch-dynamic"),
+        ("int8:torch-dynamic", "encoder", "cuda", True, "CPU alone"),
     ],
 )
-def test_the_recipe_serves_device_and_family(
-    precision: str, kind: str, device: str, expected: str
+def test_the_recipe_serves_device_family_and_compiler(
+    asked: str, kind: str, device: str, compiled: bool, expected: str
 ) -> None:
-    assert int8.choose_recipe(precision, kind, device) == expected
+    try:
+        recipe = int8.choose_recipe(asked, kind, device, compiled=compiled)
+    except RejectedError as error:
+        assert expected in error.cause and error.hint
+    else:
+        assert recipe == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "dtype"),
+    [
+        ("cpu", None, torch.float32),
+        ("cuda", (7, 0), torch.float16),
+        ("cuda", (7, 5), torch.float16),
+        ("cuda", (8, 0), torch.bfloat16),
+        ("cuda", (12, 0), torch.bfloat16),
+        ("xpu", None, torch.bfloat16),
+    ],
+)
+def test_what_is_not_converted_has_a_type_that_the_device_computes_in(
+    device: str,
+    capability: tuple[int, int] | None,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert int8.choose_base_dtype(torch.device(device)) == dtype
+    cell = Cell(id="c1", model="m", precision="bf16")
+    notes = precision.build_precision_notes(
+        nn.Linear(1, 1, dtype=torch.bfloat16), cell, torch.bfloat16, None, torch.device(device)
+    )
+    assert [note for note in notes if "emulated" in note] == notes
+    assert bool(notes) == (dtype == torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("device", "compiled", "noted"),
+    [("cpu", "none", False), ("cuda", "none", True), ("cuda", "default", False)],
+)
+def test_a_gpu_without_the_compiler_has_a_note(device: str, compiled: Compile, noted: bool) -> None:
+    cell = Cell(id="c1", model="m", precision="int8", compile=compiled)
+    notes = precision.build_precision_notes(
+        nn.Linear(1, 1), cell, torch.float32, 1.0, torch.device(device)
+    )
+    assert any("dequantises the weights in every call" in note for note in notes) == noted
+
+
+def _read_settings() -> list[object]:
+    """Every setting of the process that a library of quantisation is known to change."""
+    from torch._inductor import config
+
+    return [
+        torch.get_float32_matmul_precision(),
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.backends.cudnn.allow_tf32,
+        config.save_config_portable(),
+    ]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_converting_leaves_the_settings_of_the_process_as_they_were(
+    name: str, tmp_path: Path
+) -> None:
+    model = gpt2(tmp_path)
+    before = _read_settings()
+    int8.convert(model, name)
+    assert _read_settings() == before
 
 
 def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
@@ -44,11 +123,6 @@ def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
     assert int8.choose_recipe("int8", "encoder", "cpu") == "dynamic"
     with pytest.raises(RejectedError, match="any more"):
         int8.choose_recipe("int8:torch-dynamic", "encoder", "cpu")
-
-
-def test_torch_dynamic_is_refused_on_a_gpu() -> None:
-    with pytest.raises(RejectedError, match="CPU alone"):
-        int8.choose_recipe("int8:torch-dynamic", "encoder", "cuda")
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -18,16 +18,27 @@ from txtop.worker.failures import RejectedError
 # (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
 DEFAULT_RECIPES = {"causal": "weight-only", "seq2seq": "weight-only", "encoder": "dynamic"}
 PREFIX = "int8"
+# Compute capability; below it a GPU has no arithmetic in bf16.
+BF16_CAPABILITY = (8, 0)
 
 
-def choose_recipe(precision: str, kind: str, device: str) -> str:
+def choose_recipe(precision: str, kind: str, device: str, *, compiled: bool = False) -> str:
     """Return weight-only, dynamic or torch-dynamic; "" for a precision other than int8.
+
+    Without the compiler torchao's dynamic is no choice on a GPU: it prints a tensor of the device
+    and transposes the weight in every call of every layer (`safe_int_mm` of torchao 0.18).
 
     Raises `RejectedError` if the recipe has no kernels for `device`, or its library is missing.
     """
     if not precision.startswith(PREFIX):
         return ""
-    name = precision.partition(":")[2] or DEFAULT_RECIPES[kind]
+    eager_gpu = device != "cpu" and not compiled
+    name = precision.partition(":")[2] or ("weight-only" if eager_gpu else DEFAULT_RECIPES[kind])
+    if name == "dynamic" and eager_gpu:
+        raise RejectedError(
+            "int8:dynamic is made for the compiler: without it a GPU waits in every layer",
+            "--compile default, or int8:weight-only",
+        )
     if precision == PREFIX and kind == "encoder" and device == "cpu" and _has_torch_int8():
         name = "torch-dynamic"
     if name == "torch-dynamic":
@@ -48,15 +59,26 @@ def list_recipes(device: str) -> list[str]:
     recipes = []
     for name in ("weight-only", "dynamic", "torch-dynamic"):
         try:
-            recipes.append(f"{PREFIX}:{choose_recipe(f'{PREFIX}:{name}', 'encoder', device)}")
+            choose_recipe(f"{PREFIX}:{name}", "encoder", device, compiled=True)
         except RejectedError:
             continue
+        eager = name != "dynamic" or device == "cpu"
+        recipes.append(f"{PREFIX}:{name}" + ("" if eager else " (with --compile)"))
     return recipes
 
 
-def choose_base_dtype(device: str) -> torch.dtype:
+def choose_base_dtype(device: torch.device) -> torch.dtype:
     """Return the dtype of the layers that are not converted, and of the sums of products."""
-    return torch.float32 if device == "cpu" else torch.bfloat16
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if has_bf16(device) else torch.float16
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Return False on an NVIDIA GPU that emulates bf16."""
+    if device.type != "cuda" or torch.version.hip:
+        return True
+    return torch.cuda.get_device_capability(device) >= BF16_CAPABILITY
 
 
 def convert(model: nn.Module, name: str) -> tuple[str, float]:
@@ -130,17 +152,19 @@ def _torch_dynamic(model: nn.Module) -> str:
     return f"torch-dynamic ({torch.backends.quantized.engine})"
 
 
+# torchao would set options of Inductor for the whole process, so that int8 were tuned longer than
+# what it is compared with; before 0.18 also the precision of every fp32 product.
 def _weight_only(model: nn.Module) -> str:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    quantize_(model, Int8WeightOnlyConfig())
+    quantize_(model, Int8WeightOnlyConfig(set_inductor_config=False))
     return "torchao weight-only"
 
 
 def _dynamic(model: nn.Module) -> str:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    quantize_(model, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False))
     return "torchao dynamic"
 
 

@@ -121,7 +121,7 @@ def read_model(
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
     attention.require_attention(model_class, cell.attention, cell.precision, device)
-    recipe = int8.choose_recipe(cell.precision, kind, device.type)
+    recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
     if kind != "encoder":
         require_generate(model_class)
 
@@ -130,7 +130,7 @@ def read_model(
     page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
-    dtype = int8.choose_base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
+    dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
     lacking: list[str] = []
     if source.weights == "random":
@@ -181,7 +181,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.lacking]
-    notes += precision.build_precision_notes(model, cell.precision, loaded.dtype, converted, device)
+    notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
         t_ns=0,
         cell=cell.id,

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 
 from txtop.formatting import format_share
+from txtop.plan.cell import Cell
+from txtop.worker.loading import int8
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -22,7 +24,7 @@ def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
 
 def build_precision_notes(
     model: nn.Module,
-    precision: str,
+    cell: Cell,
     dtype: torch.dtype,
     converted: float | None,
     device: torch.device,
@@ -32,16 +34,24 @@ def build_precision_notes(
     `converted` is the share that became int8, `None` if the precision is not int8.
     """
     if converted is not None:
-        return [_format_reach(converted)]
+        notes = [_format_reach(converted)]
+        if device.type != "cpu" and cell.compile == "none":
+            notes.append(
+                "torchao without the compiler dequantises the weights in every call:"
+                " --compile default is what it is made for"
+            )
+        return notes
     parameters = list(model.parameters())
     total = sum(p.nbytes for p in parameters)
     other = sum(p.nbytes for p in parameters if p.dtype != dtype)
     notes = []
     if other:
         kept = format_share(other / total)
-        notes.append(f"{precision}: the model keeps {kept} of the weight bytes in fp32")
-    if precision == "fp16" and device.type == "cpu":
+        notes.append(f"{cell.precision}: the model keeps {kept} of the weight bytes in fp32")
+    if cell.precision == "fp16" and device.type == "cpu":
         notes.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
+    if cell.precision == "bf16" and not int8.has_bf16(device):
+        notes.append("bf16 is emulated on a GPU older than sm80: fp16 is its fast type")
     return notes
 
 
