@@ -165,6 +165,7 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     label = sanitise(labels.format_short_label(first.cell))
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
+    notes += _find_environment_differences(base, new)
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
@@ -260,6 +261,25 @@ def _find_differences(
         old, fresh = (sorted({fact(p) for p in side}) for side in (base, new))
         if len({*old, *fresh}) > 1:
             differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
+    return differences
+
+
+def _find_environment_differences(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
+    """Return a line for every recorded setting that bends numbers and is not the same everywhere.
+
+    A side without any such record, of an older version, has no line.
+    """
+    sides = [
+        [c.load.environment for _, c in s if c.load and c.load.environment] for s in (base, new)
+    ]
+    if not all(sides):
+        return []
+    names = sorted({name for side in sides for environment in side for name in environment})
+    differences = []
+    for name in names:
+        old, fresh = (sorted({environment.get(name, "unset") for environment in s}) for s in sides)
+        if len({*old, *fresh}) > 1:
+            differences.append(f"{name}: {' or '.join(old)} against {' or '.join(fresh)}")
     return differences
 
 

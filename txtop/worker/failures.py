@@ -53,10 +53,14 @@ class Failure(NamedTuple):
     busy: bool = False
 
 
-def _one_line(error: BaseException) -> str:
+def format_first_line(error: BaseException) -> str:
+    """Return the first line of the text of `error`, "" if it has none."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else ""
-    name = type(error).__name__
+    return sanitise(lines[0], 400) if lines else ""
+
+
+def _one_line(error: BaseException) -> str:
+    text, name = format_first_line(error), type(error).__name__
     return sanitise(f"{name}: {text}" if text else name, 400)
 
 

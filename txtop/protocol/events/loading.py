@@ -43,7 +43,9 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `load_s` runs from the start of the worker's process until here, less the phase `resolve`: a
     download is never part of a load. `recipe` names the way a quantised precision was made.
     `converted_share` is the bytes of matrix-product weights that it converted over the bytes of all
-    of them, as they were before.
+    of them, as they were before. `capability` is that of an NVIDIA GPU, as 9.0. `environment` are
+    settings and variables that bend numbers, empty in older recordings. `compile_cache` says
+    whether the compiler found its graphs on the disk.
     """
 
     cell: Name
@@ -66,6 +68,9 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     geometry: Geometry | None = None
     versions: dict[Name, Name]
     notes: list[Text] = []
+    capability: Name = ""
+    environment: dict[Name, Name] = {}
+    compile_cache: Literal["cold", "warm", "part", ""] = ""
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
