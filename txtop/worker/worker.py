@@ -170,8 +170,10 @@ class Worker:
 
         loaded, cell = self._ready(), command.cell
         attention.require_kernel(cell.attention, loaded.device)
+        kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
+            kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refusal:
             raise RejectedError(*refusal)
@@ -189,6 +191,7 @@ class Worker:
                 cell=cell.id,
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
+                kv_blocks=kv_blocks,
                 notes=_build_notes(loaded, cell),
             )
         )
