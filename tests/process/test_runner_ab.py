@@ -190,6 +190,19 @@ def test_a_gpu_that_is_held_by_another_process_fails_the_first_arm(
     assert run.state.cells["A"].reason == "busy"
 
 
+def test_memory_of_the_whole_device_is_withheld_as_it_holds_all_arms(tmp_path: Path) -> None:
+    _, stream = conduct(tmp_path, asked(blocks=2))
+    sizes = {"allocated_bytes": 1 << 30, "reserved_bytes": 2 << 30, "device_bytes": 9 << 30}
+    for event in stream:
+        if isinstance(event, events.Memory):
+            for name, size in sizes.items():
+                setattr(event, name, size)
+    for cell in json.build_export(fold_all(stream), FinalMetrics()).cells:
+        assert cell.metrics["peak_memory_reserved_bytes"].mean == 2 << 30
+        assert "peak_memory_device_bytes" not in cell.metrics
+        assert any("holds all arms" in note for note in cell.notes)
+
+
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
     plan = ab.build_ab_plan("gpt2-large", AB, {}, ABOptions())
     state = fold_all([])
