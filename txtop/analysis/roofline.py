@@ -172,6 +172,8 @@ def _memory(session: SessionState, state: CellState) -> float:
     For an encoder these are sequences/s, its weights being read once a forward pass.
     """
     geometry, peaks = _require_facts(session, state)
+    if geometry.step_bytes < peaks.cache_bytes:
+        raise _CeilingUnknown("the weights fit into the device's cache")
     demand = _step_bytes(state, geometry, geometry.step_bytes)
     return _at_most(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
 

@@ -98,6 +98,13 @@ def test_int8_lifts_nothing_on_a_gpu_without_the_compiler(compiled: Compile, lif
     assert (now.lift is not None) == lifts
 
 
+@pytest.mark.parametrize(("cache", "known"), [(494_613_504, True), (494_613_505, False)])
+def test_weights_that_fit_into_the_cache_are_not_bound_by_memory(cache: int, known: bool) -> None:
+    mbu = exported(told(peaks=PEAKS | {"cache_bytes": cache}))["mbu"]
+    assert (mbu["mean"] is not None) == known
+    assert known or mbu["notes"] == ["the weights fit into the device's cache"]
+
+
 def test_far_from_both_roofs_neither_is_blamed() -> None:
     peaks = PEAKS | {"bandwidth_bytes_per_s": 500e9, "flops_per_s": {"fp32": 1.5e11}}
     now = standing(told(peaks=peaks))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -51,3 +53,23 @@ def test_a_probe_that_finds_no_memory_is_none(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(peak_probe, "measure_bandwidth", full)
     assert peak_probe._probe(CPU, torch.float32) is None
+
+
+class Properties:
+    name = "H100 80GB HBM3"
+    L2_cache_size = 50 << 20
+
+
+@pytest.mark.parametrize(
+    ("step_bytes", "known"), [(31 << 20, False), (49 << 20, False), (50 << 20, True)]
+)
+def test_a_model_that_fits_into_the_cache_of_the_gpu_has_no_peaks(
+    step_bytes: int, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties)
+    loaded: Any = SimpleNamespace(
+        geometry=SimpleNamespace(step_bytes=step_bytes), device=torch.device("cuda"), threads=1
+    )
+    peaks = peak_probe.determine_peaks(loaded, Properties.name, "GPU-1")
+    assert (peaks is not None) == known
+    assert peaks is None or (peaks.source, peaks.cache_bytes) == ("table", 50 << 20)
