@@ -79,6 +79,8 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
         return f"{cell.attention} has no kernels for a CPU"
     if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":
         return "int8:torch-dynamic has kernels for a CPU alone"
+    if cell.precision == "tf32" and cell.device not in ("auto", "cuda"):
+        return "tf32 is for NVIDIA GPUs from sm80 (Ampere) on"
     on_gpu = cell.device not in ("auto", "cpu")
     if on_gpu and cell.precision == "int8:dynamic" and cell.compile == "none":
         return "int8:dynamic on a GPU needs --compile: without it the GPU waits in every layer"

@@ -33,7 +33,6 @@ DEVICE_BUFFER_BYTES = 1 << 30
 MIN_BUFFER_BYTES = 64 << 20
 SIZES = (256, 512, 1024, 2048, 4096, 8192)
 ROW = 1024
-_NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
 def determine_peaks(
@@ -48,7 +47,8 @@ def determine_peaks(
     if loaded.geometry is None or loaded.geometry.step_bytes < max(MIN_STEP_BYTES, cache):
         return None
     published = find_published(name)
-    peaks = published or _probe(loaded.device, loaded.dtype)
+    arithmetic = "tf32" if loaded.geometry.dtype == "tf32" else precision.NAMES[loaded.dtype]
+    peaks = published or _probe(loaded.device, loaded.dtype, arithmetic)
     if peaks is None:
         return None
     return events.DevicePeaks(
@@ -62,8 +62,11 @@ def determine_peaks(
     )
 
 
-def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
-    """Measure the peaks in about half a second; return `None` if memory does not suffice."""
+def _probe(device: torch.device, dtype: torch.dtype, name: str) -> PublishedPeaks | None:
+    """Measure the peaks in about half a second; return `None` if memory does not suffice.
+
+    `name` is that of the arithmetic on values of `dtype`.
+    """
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
     if size < MIN_BUFFER_BYTES or (device.type == "cpu" and not memory.reset_peaks(device)):
         return None
@@ -75,7 +78,7 @@ def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
         return None
     finally:
         memory.release_memory(device)
-    return PublishedPeaks(bandwidth, {_NAMES[dtype]: flops})
+    return PublishedPeaks(bandwidth, {name: flops})
 
 
 def measure_bandwidth(device: torch.device, size: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from support import tiny_models
 from txtop.plan.cell import Cell, Device
 from txtop.protocol import codec, commands, events
 from txtop.worker import device, probe
-from txtop.worker.loading import load, numerics
+from txtop.worker.failures import RejectedError
+from txtop.worker.loading import load, numerics, precision
 from txtop.worker.loading.phase_timer import PhaseTimer
 
 CU126 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
@@ -235,3 +237,31 @@ def test_on_a_gpu_the_switches_of_tf32_and_cudnn_are_recorded(
     recorded = numerics.read_environment(torch.device("cuda"))
     assert recorded["cudnn"] == "91501" and recorded["cuda_matmul_allow_tf32"] == "False"
     assert recorded["cudnn_allow_tf32"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "allowed"),
+    [("cpu", None, False), ("xpu", None, False), ("cuda", (7, 5), False), ("cuda", (8, 0), True)],
+)
+def test_tf32_is_for_gpus_that_have_it(
+    kind: str,
+    capability: tuple[int, int] | None,
+    allowed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    for name in ("fp32", "bf16"):
+        precision.require_precision(name, torch.device(kind))
+    with nullcontext() if allowed else pytest.raises(RejectedError, match="sm80"):
+        precision.require_precision("tf32", torch.device(kind))
+
+
+def test_tf32_is_on_in_its_own_precision_alone() -> None:
+    try:
+        for name, on in (("fp32", False), ("tf32", True), ("bf16", False), ("fp32", False)):
+            numerics.set_fp32_products(name)
+            assert (torch.get_float32_matmul_precision() == "high") == on
+            assert torch.backends.cuda.matmul.allow_tf32 == on
+            assert torch.backends.cudnn.allow_tf32 == on
+    finally:
+        numerics.set_fp32_products("fp32")

@@ -33,7 +33,6 @@ _WINDOWS = (
 )  # fmt: skip
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
 _ACTIVE = ("num_experts_per_tok", "num_experts_per_token")
-_NAMES = {dtype: name for name, dtype in precision.DTYPES.items()}
 
 
 @dataclass(frozen=True)
@@ -80,12 +79,13 @@ def build_geometry(
     experts = sum(int8.count_stored_bytes(module) for module in _experts(model))
     asleep = round(experts * _sleeping(config))
     read = int8.count_stored_bytes(model) - sum(table.weight.nbytes for table in tables) - asleep
+    name = precision.NAMES.get(dtype, str(dtype))
     return Geometry(
         layers=layers,
         heads=heads,
         kv_heads=_positive(config, "num_key_value_heads") or heads,
         head_dim=_positive(config, "head_dim") or width // heads,
-        dtype="int8" if recipe and "weight-only" not in recipe else _NAMES.get(dtype, str(dtype)),
+        dtype="int8" if recipe and "weight-only" not in recipe else name,
         value_bytes=dtype.itemsize,
         position_parameters=counted.all - counted.tables - counted.once - counted.asleep,
         sequence_parameters=counted.once,

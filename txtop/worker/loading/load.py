@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
@@ -139,6 +141,7 @@ def read_model(
     device = _device(cell)
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
+    precision.require_precision(cell.precision, device)
     attention.require_attention(model_class, cell.attention, cell.precision, device)
     recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
     if kind != "encoder":
@@ -171,6 +174,9 @@ def read_model(
         torch.accelerator.synchronize()
 
     enter("first_forward")
+    sizes = geometry.build_geometry(model, kind, counted, dtype, recipe)
+    if sizes is not None and cell.precision == "tf32":
+        sizes = msgspec.structs.replace(sizes, dtype="tf32")
     text_config = config.get_text_config()
     return LoadedModel(
         task=(EncoderTask if kind == "encoder" else TextGenerationTask)(model, device),
@@ -183,7 +189,7 @@ def read_model(
         threads=threads,
         seed=seed,
         counted=counted,
-        geometry=geometry.build_geometry(model, kind, counted, dtype, recipe),
+        geometry=sizes,
         dtype=dtype,
         attention=implementation,
         recipe=recipe,

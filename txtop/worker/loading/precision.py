@@ -7,9 +7,22 @@ from torch import nn
 
 from txtop.formatting import format_share
 from txtop.plan.cell import Cell
+from txtop.worker.failures import RejectedError
 from txtop.worker.loading import int8
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+# TF32 is a way to multiply fp32 values, not a way to store them.
+DTYPES = {name: dtype for dtype, name in NAMES.items()} | {"tf32": torch.float32}
+
+
+def require_precision(precision: str, device: torch.device) -> None:
+    """Check that `device` computes in `precision`; int8 is checked by its recipe.
+
+    Raises `RejectedError` if it does not.
+    """
+    has_tf32 = device.type == "cuda" and not torch.version.hip and int8.has_bf16(device)
+    if precision == "tf32" and not has_tf32:
+        raise RejectedError("tf32 is for NVIDIA GPUs from sm80 (Ampere) on", "--precisions fp32")
 
 
 def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
