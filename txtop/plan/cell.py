@@ -15,9 +15,9 @@ from txtop.plan.serving import Positive, Scenario, Serving
 
 Precision = Literal[
     "fp32",
-    "tf32",
     "fp16",
     "bf16",
+    "tf32",
     "int8",
     "int8:weight-only",
     "int8:dynamic",
