@@ -65,6 +65,15 @@ def test_a_worker_with_a_sticky_error_is_not_used_again(tmp_path: Path) -> None:
     assert first.worker != second.worker
 
 
+def test_a_worker_on_a_gpu_is_used_again_after_an_error_of_the_cell_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("breaks", batches=(1, 2)))
+    run.run()
+    first, second = run.state.cells.values()
+    assert statuses(run.state) == ["failed", "failed"]
+    assert first.load is not None and first.load.device == "cuda:0"
+    assert (first.worker, second.worker, second.shares_weights) == ("worker:1", "worker:1", True)
+
+
 def test_patience_ends_with_the_cell_or_with_silence() -> None:
     cell = Deadline(20.0, 100.0)
     cell.note_output(119.0)

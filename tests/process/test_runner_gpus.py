@@ -86,7 +86,9 @@ def test_throttling_is_repeated_three_times_and_then_kept_with_a_word(run: Start
 def test_power_of_the_cell_and_its_driver_are_exported(run: Starts) -> None:
     state = run(FIRST, iterations=800)
     made = json.build_export(state, FinalMetrics())
-    power = made.cells[0].metrics["power_w"]
+    cell = made.cells[0]
+    assert (cell.device_id, cell.driver, cell.power_limit_w) == ("GPU-first", "999.99", 700.0)
+    power = cell.metrics["power_w"]
     assert power.mean == 350.0 and power.n > 20
     assert any("driver" in name for name in made.session.versions)
     assert not any(math.isnan(v) for v in state.devices["GPU-first"].series["power_w"][1])

@@ -2,17 +2,19 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
+sticky (a CUDA error that ends the process), breaks (an error of its second measured iteration
+after which the process can go on), killed… (by SIGKILL), GPU-… (is on that GPU),
 mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
-is), crowded (the third worker finds no memory), mute (dies when its output is
-to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
-request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
-hundredth longer.
+is), crowded (the third worker finds no memory), exclusive (its GPU admits one worker at a time,
+by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output is to be compared). As a server
+each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves
+(out of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -113,6 +115,13 @@ class Fake:
         if self.model == "crowded" and self.name == "worker:3":
             self.send(events.CellFinished(t_ns=now, cell=cell, status="oom", reason="crowded"))
             return
+        if self.model == "exclusive" and not self.take_gpu():
+            self.send(
+                events.CellFinished(
+                    t_ns=now, cell=cell, status="failed", reason="busy", sticky=True, busy=True
+                )
+            )
+            os._exit(70)
         if self.model == "escapes":
             self.send(events.Log(t_ns=now, text=ESCAPES, cell=cell))
         if self.model == "junk":
@@ -121,8 +130,17 @@ class Fake:
             os.write(1, b"x" * (1 << 21) + b"\n")
         notes = [ESCAPES] if self.model == "escapes" else []
         gpu = self.model if self.model.startswith("GPU-") else None
-        device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
+        device = "cuda:0" if gpu or self.model in ("sticky", "breaks") else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
+
+    def take_gpu(self) -> bool:
+        """Lock the GPU until this process ends."""
+        self.gpu = open(os.environ["TXTOP_FAKE_GPU"], "w")  # noqa: SIM115
+        try:
+            fcntl.flock(self.gpu, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def serve(self, order: commands.Serve) -> None:
         assert self.prepared is not None and self.prepared.serving is not None
@@ -217,9 +235,18 @@ class Fake:
         if self.model == "sticky":
             now = perf_counter_ns()
             self.send(
-                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="CUDA error")
+                events.CellFinished(
+                    t_ns=now, cell=order.cell, status="failed", reason="CUDA error", sticky=True
+                )
             )
             os._exit(70)
+        if self.model == "breaks" and index > 3:
+            self.measured = 0
+            now = perf_counter_ns()
+            self.send(
+                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="ValueError")
+            )
+            return
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()

@@ -6,8 +6,9 @@ Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 
 import msgspec
@@ -269,35 +270,44 @@ def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
 
 
 def _find_differences(
-    facts: dict[str, Callable[[SessionCell], str]], base: list[SessionCell], new: list[SessionCell]
+    facts: Mapping[str, Callable[[SessionCell], str | None]],
+    base: list[SessionCell],
+    new: list[SessionCell],
 ) -> list[str]:
-    """Return a line for every fact that is not the same in all sessions of both sides."""
+    """Return a line for every fact that is not the same in all sessions of both sides.
+
+    A fact is None in a session that did not record it. A side that lacks it gives no line.
+    """
     differences = []
     for what, fact in facts.items():
-        old, fresh = (sorted({fact(p) for p in side}) for side in (base, new))
-        if len({*old, *fresh}) > 1:
-            differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
-    return differences
-
-
-def _find_setting_differences(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
-    """Return a line for every setting of the GPUs that differs; what one side lacks is no line."""
-    differences = []
-    for what, fact in GPU_SETTINGS.items():
         old, fresh = (
-            sorted({value for p in side if (value := _gpu_facts(p).get(fact))})
-            for side in (base, new)
+            sorted({text for p in side if (text := fact(p)) is not None}) for side in (base, new)
         )
         if old and fresh and len({*old, *fresh}) > 1:
             differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
     return differences
 
 
-def _gpu_facts(pair: SessionCell) -> dict[str, str]:
-    """Return the recorded settings of the GPU of a cell; empty on a CPU and in old sessions."""
+def _find_setting_differences(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
+    """Return a line for every setting of the GPU, and of the environment, that differs."""
+    cells = [cell for _, cell in [*base, *new]]
+    variables = sorted({name for c in cells if c.load for name in c.load.environment})
+    settings = {what: partial(_read_gpu_fact, name) for what, name in GPU_SETTINGS.items()}
+    settings |= {name: partial(_read_environment, name) for name in variables}
+    return _find_differences(settings, base, new)
+
+
+def _read_gpu_fact(name: str, pair: SessionCell) -> str | None:
+    """Return a recorded setting of the GPU of a cell; None on a CPU and in old sessions."""
     state, cell = pair
     device = state.gpu(cell.load.device_id) if cell.load else None
-    return state.devices[device].facts if device else {}
+    return state.devices[device].facts.get(name) if device else None
+
+
+def _read_environment(name: str, pair: SessionCell) -> str | None:
+    """Return what bends the numbers of a cell from outside; None in old sessions."""
+    load = pair[1].load
+    return load.environment.get(name, "unset") if load and load.environment else None
 
 
 def _describe_weights(pair: SessionCell) -> str:

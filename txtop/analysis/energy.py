@@ -68,7 +68,7 @@ def explain_too_short(session: SessionState, state: CellState) -> str:
     The rule is that of energy: a single interval of 2 s, turns of an arm of 1 s each.
     """
     intervals = find_work_intervals(session, state)
-    if session.versus is not None:
+    if session.ab_test is not None:
         return energy.explain_too_short_turns(intervals)
     return energy.explain_too_short(intervals[0]) if intervals else ""
 

@@ -47,6 +47,8 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     notes += _build_what_if_notes(state)
     notes += _build_disturbance_notes(state)
     notes += roofline.list_accounting_errors(session, state, finals.of(state, session.plan.seed))
+    if session.plan.margin is not None and state.memory and state.memory.reserved_bytes is not None:
+        notes.append("memory of the whole device withheld: in an A/B it holds all arms")
     if state.lag:
         notes.append("the streamer was a step late: TTFT and ITL withheld")
     if state.invalid:

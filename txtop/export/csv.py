@@ -14,7 +14,7 @@ from txtop.sanitise import escape_json, sanitise
 from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
-NESTED_FIELDS = ("metrics", "kernels", "fidelity", "notes", *SERVING_FIELDS)
+NESTED_FIELDS = ("metrics", "kernels", "fidelity", "environment", "notes", *SERVING_FIELDS)
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -30,7 +30,7 @@ from txtop.export.schema import (
 )
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
-from txtop.state.session import SessionState
+from txtop.state.session import SessionState, WatchedDevice
 from txtop.units import NS_PER_S
 
 SIGNIFICANT_DIGITS = 9
@@ -124,6 +124,7 @@ def _build_tool(state: SessionState) -> Tool:
 def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
+    gpu = _find_gpu(session, state)
     figures = finals.of(state, session.plan.seed)
     roofs = roofline.summarise_utilisation(session, state, figures)
     money = metrics.compute_cost(state, figures, session.plan.cost_per_hour)
@@ -141,6 +142,13 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
             "decode": state.kernels.decode if state.kernels else None,
         },
         device=load.device if load else cell.device,
+        device_name=load.device_name if load else None,
+        device_id=load.device_id if load else None,
+        capability=load.capability or None if load else None,
+        cudnn=load.environment.get("cudnn") if load else None,
+        driver=gpu.versions.get("nvidia_driver") if gpu else None,
+        power_limit_w=gpu.last("power_limit_w") if gpu else None,
+        environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,
         requests=_export_requests(state),
@@ -161,6 +169,13 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
         **{knob.field: knob.of(cell) for knob in LATER},
     )
+
+
+def _find_gpu(session: SessionState, state: CellState) -> WatchedDevice | None:
+    """Return the GPU that a cell ran on, None on a CPU and for a GPU that was not sampled."""
+    load = state.load
+    key = session.gpu(load.device_id) if load is not None and load.device != "cpu" else None
+    return session.devices.get(key) if key else None
 
 
 def _export_requests(state: CellState) -> RequestsExport | None:

@@ -123,7 +123,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
     """One cell: its configuration, its end and its figures.
 
     `status` is rejected or unfinished if no `cell_finished` was recorded. A cell that served
-    requests has its load in `serving`; its `batch_size` is then 1 and means nothing.
+    requests has its load in `serving`; its `batch_size` is then 1 and means nothing. From
+    `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read.
     """
 
     id: str
@@ -136,6 +137,13 @@ class CellFacts(msgspec.Struct, kw_only=True):
     attention: str
     kernels: dict[str, str | None]
     device: str
+    device_name: str | None
+    device_id: str | None
+    capability: str | None
+    cudnn: str | None
+    driver: str | None
+    power_limit_w: float | None
+    environment: dict[str, str]
     scenario: str
     serving: Serving | None
     requests: RequestsExport | None

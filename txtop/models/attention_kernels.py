@@ -38,6 +38,10 @@ class Accelerator:
             return self.name or self.kind
         return f"{self.name or 'this GPU'} (sm{self.capability[0]}{self.capability[1]})"
 
+    def is_below(self, least: Capability) -> bool:
+        """Return True if the capability is known and older than `least`."""
+        return self.capability is not None and self.capability < least
+
 
 @dataclass(frozen=True)
 class _Kernel:
@@ -68,7 +72,7 @@ def get_compute_dtype(precision: str, accelerator: Accelerator) -> str:
     if precision.startswith("int8"):
         if accelerator.kind == "cpu":
             return "fp32"
-        return "fp16" if _is_below(accelerator, BF16_CAPABILITY) else "bf16"
+        return "fp16" if accelerator.is_below(BF16_CAPABILITY) else "bf16"
     return "fp32" if precision == "tf32" else precision
 
 
@@ -104,20 +108,16 @@ def explain_missing_kernel(
     kernel = _CUDA_KERNELS.get(attention)
     if accelerator.kind != "cuda" or kernel is None:
         return None
-    if _is_below(accelerator, kernel.least):
+    if accelerator.is_below(kernel.least):
         least = f"sm{kernel.least[0]}{kernel.least[1]}"
         return f"{attention} needs {least} or newer, not {accelerator.label}", "--attention sdpa"
     dtype = get_compute_dtype(cell.precision, accelerator)
     if dtype not in kernel.dtypes:
         hint = f"--precisions {' or '.join(kernel.dtypes)}"
         return f"{attention} on a GPU knows {' and '.join(kernel.dtypes)}, not {dtype}", hint
-    if attention == "sdpa:efficient" and dtype == "bf16" and _is_below(accelerator, (8, 0)):
+    if attention == "sdpa:efficient" and dtype == "bf16" and accelerator.is_below(BF16_CAPABILITY):
         return f"{attention} has no bf16 kernel on {accelerator.label}", "--precisions fp16"
     mask = "" if kernel.takes_mask else explain_mask(cell, config)
     if mask:
         return f"{attention} on a GPU takes no mask: {mask}", "--attention sdpa:efficient"
     return None
-
-
-def _is_below(accelerator: Accelerator, least: Capability) -> bool:
-    return accelerator.capability is not None and accelerator.capability < least

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.models import attention_kernels, builtin, model_config
+from txtop.models import attention_kernels, builtin, model_config, precision_rules
 from txtop.models.attention_kernels import Accelerator
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
@@ -63,13 +63,12 @@ def find_accelerator(device: str) -> Accelerator | None:
     Several GPUs of different capability have none in common: which of them torch takes first is
     not known. None if nothing is known, as of `auto` without an NVIDIA GPU.
     """
-    if device == "cpu":
-        return Accelerator("cpu")
-    if device not in ("auto", "cuda"):
-        return None
+    kind = device.partition(":")[0]
+    if kind not in ("auto", "cuda"):
+        return Accelerator(kind)
     names = gpus.list_gpu_names()
     capabilities = {gpus.find_capability(name) for name in names}
-    if device == "auto" and not names:
+    if kind == "auto" and not names:
         return None
     name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
     return Accelerator("cuda", name, capability)
@@ -93,12 +92,14 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
         if cell.compile != "none" or cell.cache != "dynamic":
             return "requests have many shapes: --compile and --cache static are for full batches"
     device = find_accelerator(cell.device)
-    config = model_config.find_config(cell.model)
-    missing = device and attention_kernels.explain_missing_kernel(cell, device, config)
-    if missing:
-        return missing[0]
-    if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":
-        return "int8:torch-dynamic has kernels for a CPU alone"
+    if device is not None:
+        config = model_config.find_config(cell.model)
+        missing = attention_kernels.explain_missing_kernel(cell, device, config)
+        missing = missing or precision_rules.explain_missing_precision(
+            cell.precision, device, compiled=cell.compile != "none"
+        )
+        if missing:
+            return missing[0]
     if (
         cell.compile in GRAPH_COMPILES
         and cell.cache == "dynamic"

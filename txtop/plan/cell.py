@@ -14,7 +14,14 @@ from txtop.formatting import format_count, format_share
 from txtop.plan.serving import Positive, Scenario, Serving
 
 Precision = Literal[
-    "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"
+    "fp32",
+    "fp16",
+    "bf16",
+    "tf32",
+    "int8",
+    "int8:weight-only",
+    "int8:dynamic",
+    "int8:torch-dynamic",
 ]
 Attention = Literal[
     "eager",

@@ -11,9 +11,11 @@ import msgspec
 
 from txtop.plan.cell import Cell
 
-# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7.
+# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7. TF32
+# keeps 10 as well, but only inside products.
 _FROM_THE_BEST = (
     "fp32",
+    "tf32",
     "fp16",
     "bf16",
     "int8",

@@ -102,11 +102,11 @@ class MatrixRun:
             if not state.over:
                 n, stopped_by = schedule.measured, over.stopped_by
                 client.finish(cell, over.status, stopped_by=stopped_by, n=n, reason=over.reason)
-            # After an error a CUDA context may be unusable, and freed memory may not come back.
-            usable = worker.loaded_group is not None and not worker.on_gpu
-            usable = usable and state.status != "oom"
-            if over.status in ("skipped", "cancelled"):
-                usable = worker.loaded_group is not None
+            # After a sticky error the context is lost; after an oom memory may not come back.
+            spoiled = state.status == "oom" or (
+                state.finished is not None and state.finished.sticky
+            )
+            usable = worker.loaded_group is not None and not spoiled
             if usable and worker.process.poll() is None and not control.stops:
                 return worker, True
             worker.end(GRACE_S if control.stops < 2 else 0.1)

@@ -104,11 +104,10 @@ class WorkerClient:
             allowed=self.plan.allowed,
         )
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
-        load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
-        worker.on_gpu = load is not None and load.device != "cpu"
+        load = self.recorder.state.cells[cell.id].load
         assert self._supervisor is not None
-        if load is not None and (load.device_id or not worker.on_gpu):
+        if load is not None and (load.device_id or load.device == "cpu"):
             self._supervisor.watch_device(load.device_id or HOST)
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:

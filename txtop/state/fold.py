@@ -55,6 +55,9 @@ def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels
 
 
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
+    if session.plan.margin is not None:
+        # What the whole device has in use holds all arms.
+        event = msgspec.structs.replace(event, device_bytes=None)
     state.memory = event
 
 

@@ -20,15 +20,11 @@ from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
 from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
+from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
-from txtop.worker.loading.load import (
-    LoadedModel,
-    configure_environment,
-    identify_device,
-    load_model,
-)
+from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
 
 if TYPE_CHECKING:
@@ -124,10 +120,11 @@ class Worker:
             self._reject(cell, error)
         except Exception as error:
             traceback.print_exc()
+            device = self._loaded.device.type if self._loaded is not None else "cpu"
             if self._inputs is not None and kernel_warnings.is_missing_kernel(error):
                 self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
             else:
-                self._report(cell, failures.classify(error))
+                self._report(cell, failures.classify(error, self._phase, device))
 
     def _reject(self, cell: str, error: RejectedError) -> None:
         self._inputs = None
@@ -151,6 +148,8 @@ class Worker:
                 phase=self._phase,
                 wanted_bytes=failure.wanted_bytes,
                 stderr=traceback.format_exc().splitlines()[-_LAST_LINES:],
+                sticky=failure.sticky,
+                busy=failure.busy,
             )
         )
         if failure.sticky:
@@ -181,12 +180,15 @@ class Worker:
 
         loaded, cell = self._ready(), command.cell
         attention.require_kernel(cell, loaded.source.config, loaded.device)
+        kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
+            kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refusal:
             raise RejectedError(*refusal)
         self._phase = "prepare"
+        loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
         inputs_sha256 = self._inputs.sha256
@@ -199,6 +201,7 @@ class Worker:
                 cell=cell.id,
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
+                kv_blocks=kv_blocks,
                 notes=_build_notes(loaded, cell),
             )
         )

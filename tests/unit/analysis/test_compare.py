@@ -99,6 +99,37 @@ def test_settings_of_a_gpu_that_differ_are_notes(
     assert cell["notes"] == notes
 
 
+@pytest.mark.parametrize(
+    ("base", "new", "note"),
+    [
+        ({"matmul_precision": "highest"}, {"matmul_precision": "highest"}, ""),
+        (
+            {"matmul_precision": "highest"},
+            {"matmul_precision": "high"},
+            "matmul_precision: highest against high",
+        ),
+        (
+            {"matmul_precision": "highest"},
+            {"matmul_precision": "highest", "CUDA_LAUNCH_BLOCKING": "1"},
+            "CUDA_LAUNCH_BLOCKING: unset against 1",
+        ),
+        ({}, {"matmul_precision": "high"}, ""),
+    ],
+)
+def test_what_bends_numbers_is_a_note_where_it_differs(
+    base: dict[str, str],
+    new: dict[str, str],
+    note: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    a = session(tmp_path / "a.jsonl", environment=base)
+    b = session(tmp_path / "b.jsonl", environment=new)
+    assert run_command_line(["compare", a, b]) in (0, 3)
+    printed = capsys.readouterr().out
+    assert note in printed and (note or "against" not in printed)
+
+
 def test_few_iterations_say_nothing(tmp_path: Path) -> None:
     a, b = session(tmp_path / "a.jsonl", n=8), session(tmp_path / "b.jsonl", slow=2, n=8)
     assert run_command_line(["compare", a, b]) == 3

@@ -1,4 +1,4 @@
-"""Which attention runs on which GPU, before anything is loaded: a table of devices as data."""
+"""The rules by which a GPU runs an attention, known before loading: a table of devices as data."""
 
 from __future__ import annotations
 

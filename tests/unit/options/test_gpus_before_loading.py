@@ -8,10 +8,11 @@ import pytest
 
 from txtop.forecast import preview
 from txtop.forecast.history import RunHistory
-from txtop.options.feasibility import find_accelerator
-from txtop.options.run import build_plan
+from txtop.options.feasibility import drop_infeasible, find_accelerator
 from txtop.options.run_options import RunOptions
-from txtop.plan.cell import Attention, Precision
+from txtop.options.run_plan import build_plan
+from txtop.plan.cell import Attention, Compile, Precision
+from txtop.plan.matrix import expand_matrix
 from txtop.system import gpus
 
 ASKED: list[Attention] = ["eager", "sdpa:flash", "sdpa:math"]
@@ -86,3 +87,38 @@ def test_gpus_that_differ_decide_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert accelerator is not None and accelerator.capability is None
     options = RunOptions(models=["gpt2"], precisions=["fp16"], attention=["sdpa:flash"])
     assert len(build_plan(options).cells) == 1
+
+
+@pytest.mark.parametrize(
+    ("card", "precision", "compiled", "kept"),
+    [
+        ("H100", "tf32", "none", 1),
+        ("A100", "tf32", "none", 1),
+        ("T4", "tf32", "none", 0),
+        ("H100", "int8:dynamic", "none", 0),
+        ("H100", "int8:dynamic", "default", 1),
+        ("H100", "int8:torch-dynamic", "default", 0),
+    ],
+)
+def test_a_precision_is_judged_by_the_gpu_as_an_attention_is(
+    card: str,
+    precision: Precision,
+    compiled: Compile,
+    kept: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    insert_gpus(tmp_path, monkeypatch, CARDS[card])
+    cells = expand_matrix(
+        models=["gpt2"], precisions=[precision], compile=[compiled], cache=["static"]
+    )
+    assert len(drop_infeasible(cells)[0]) == kept
+
+
+@pytest.mark.parametrize(
+    ("device", "kind"),
+    [("cpu", "cpu"), ("cuda", "cuda"), ("cuda:1", "cuda"), ("xpu", "xpu"), ("mps", "mps")],
+)
+def test_the_kind_of_a_device_is_what_stands_before_its_number(device: str, kind: str) -> None:
+    accelerator = find_accelerator(device)
+    assert accelerator is not None and accelerator.kind == kind

@@ -65,7 +65,8 @@ class Iteration(Event, kw_only=True, tag="iteration"):
 
     `tokens` is per sequence; TPOT is derived, never stored. `lag` is set if the streamer was a step
     late: TTFT and ITL are then withheld. `invalid` counts the logits that were NaN or Inf (looked
-    at outside measured iterations).
+    at outside measured iterations). Only older recordings have `device_prefill_ns` and
+    `device_decode_ns`, spans between events of a CUDA device.
     """
 
     cell: Name
@@ -97,7 +98,8 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
 
     `n` counts measured iterations or answered requests; `half_width` is that of the headline metric
     as a share. `phase` is where a failure happened, `wanted_bytes` the allocation that failed, and
-    `stderr` the last lines of a worker that died.
+    `stderr` the last lines of a worker that died. `sticky` if the worker must not be used again,
+    `busy` if another process has the device for itself.
     """
 
     cell: Name
@@ -111,3 +113,5 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
     wanted_bytes: Natural | None = None
     exit_code: int | None = None
     stderr: list[Text] = []
+    sticky: bool = False
+    busy: bool = False

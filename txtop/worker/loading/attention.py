@@ -13,12 +13,9 @@ import msgspec
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from txtop.models.attention_kernels import (
-    CPU_ATTENTIONS,
-    Accelerator,
-    explain_missing_kernel,
-)
+from txtop.models.attention_kernels import CPU_ATTENTIONS, explain_missing_kernel
 from txtop.plan.cell import Cell
+from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
 
 _BACKENDS = {
@@ -73,17 +70,6 @@ def require_attention(model_class: Any, attention: str, device: torch.device) ->
         raise RejectedError(
             f"{attention} needs the package {_PACKAGES[name]} or kernels", "--attention sdpa"
         )
-
-
-def describe_accelerator(device: torch.device) -> Accelerator:
-    """Return the facts about `device` that decide which kernels it has.
-
-    On ROCm torch reports a capability that is not NVIDIA's, so it is left out.
-    """
-    if device.type != "cuda" or torch.version.hip:
-        return Accelerator("rocm" if torch.version.hip and device.type == "cuda" else device.type)
-    name = torch.cuda.get_device_name(device)
-    return Accelerator("cuda", name, torch.cuda.get_device_capability(device))
 
 
 def require_kernel(cell: Cell, config: Mapping[str, Any], device: torch.device) -> None:
