@@ -2,10 +2,11 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
-mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
-is), crowded (the third worker finds no memory), mute (dies when its output is
-to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
+computes-in-load, reads-in-load, compiles-in-load (in a child): for two seconds without an event,
+spins (computes for a minute in its first iteration), sticky (a CUDA error that ends the process),
+killed… (by SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in
+their tenth measured iteration), nan (its output is), crowded (the third worker finds no memory),
+mute (dies when its output is to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
 request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
 hundredth longer.
 """
@@ -33,6 +34,34 @@ from txtop.worker.command_queue import Cancelled
 from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
+
+
+def compute(until_s: float) -> None:
+    while time.monotonic() < until_s:
+        sum(range(1000))
+
+
+def read(until_s: float) -> None:
+    """Read a little, mostly waiting, as from a slow disk."""
+    with Path(__file__).open("rb", buffering=0) as file:
+        while time.monotonic() < until_s:
+            file.seek(0)
+            file.read(8192)
+            time.sleep(0.02)
+
+
+def compile_in_child(until_s: float) -> None:
+    if not (child := os.fork()):
+        compute(until_s)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+SILENT_WORK = {
+    "computes-in-load": compute,
+    "reads-in-load": read,
+    "compiles-in-load": compile_in_child,
+}
 
 
 class Fake:
@@ -96,6 +125,8 @@ class Fake:
             os._exit(3)
         if self.model == "stuck-in-load":
             time.sleep(60)
+        if self.model in SILENT_WORK:
+            SILENT_WORK[self.model](time.monotonic() + 2.0)
         if self.model == "rejects":
             self.send(
                 events.CellRejected(
@@ -220,6 +251,8 @@ class Fake:
                 events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="CUDA error")
             )
             os._exit(70)
+        if self.model == "spins":
+            compute(time.monotonic() + 60)
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()

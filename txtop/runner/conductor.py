@@ -19,6 +19,7 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start
 from txtop.runner.ab_run import ABRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
+from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
@@ -30,6 +31,7 @@ from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
+from txtop.system import process_activity
 
 IDLE_NS = 2_200_000_000
 IDLE_TIMEOUT_S = 6.0
@@ -61,6 +63,7 @@ class Conductor:
     """Conduct one run of one plan.
 
     Without a plan, resume the session in `folder`: its own plan, and the cells that are missing.
+    `silence_s` and `look_s` are those of `WorkerClient`.
 
     Raises:
         SessionError: the session to resume cannot be read.
@@ -77,6 +80,8 @@ class Conductor:
         screens: dict[str, int] | None = None,
         worker: Sequence[str] = WORKER_COMMAND,
         sampler: Sequence[str] | None = SAMPLER_COMMAND,
+        silence_s: float = SILENCE_S,
+        look_s: float = process_activity.INTERVAL_S,
     ) -> None:
         writer = LogWriter(folder)
         before = fold_all(read_all(folder)[0]) if plan is None else SessionState()
@@ -86,7 +91,9 @@ class Conductor:
         self.recorder = Recorder(writer, before)
         self.control = RunControl(self.recorder)
         workers = len({cell.worker for cell in before.cells.values()})
-        self._client = WorkerClient(self.plan, self.recorder, self.control, worker, workers)
+        self._client = WorkerClient(
+            self.plan, self.recorder, self.control, worker, workers, silence_s, look_s
+        )
         self._io_loop = IoLoop(
             on_event=self._on_event,
             on_malformed=self._on_malformed,

@@ -307,7 +307,7 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
 def _replace_worker(session: SessionState, state: CellState, event: events.CellStarted) -> None:
     """Continue a cell with a new worker in place of one that died; the open iteration is lost."""
     session.current = event.cell
-    state.worker, state.stage = event.worker, "loading"
+    state.worker, state.stage, state.progress = event.worker, "loading", None
     state.open_index = -1
     del state.open_gaps_ns[:]
     session.say("a fresh worker is loaded", "warning", event.cell)

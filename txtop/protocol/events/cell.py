@@ -41,12 +41,17 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
 
 
 class Progress(Event, kw_only=True, tag="progress"):
-    """Bytes of a download, or of weights, read so far; `total` is None if unknown."""
+    """Bytes of a download, or of weights, read so far; `total` is None if unknown.
+
+    Those of a load come now and then from the runner, which sees what the silent worker reads, and
+    `cpu_s`, the CPU time that its load and compilation have used so far.
+    """
 
     cell: Name
     what: Literal["download", "load"]
     done: Natural
     total: Natural | None = None
+    cpu_s: Real | None = None
 
 
 class Phase(Event, kw_only=True, tag="phase"):

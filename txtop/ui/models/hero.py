@@ -218,11 +218,7 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     if throttle:
         return throttle
     if cell.stage == "loading":
-        progress = cell.progress
-        if progress is not None:
-            total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
-            return f"{progress.what} {formatting.format_size(progress.done)}{total}"
-        return PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
+        return _describe_loading(cell)
     if cell.stage in ("first", "warming"):
         done = len(cell.samples)
         planned = session.plan.warmup
@@ -232,6 +228,26 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     if 0 < n < hero_metrics.FEW_BELOW and (cell.over or n < 2):
         return formatting.format_few(n)
     return ""
+
+
+def _describe_loading(cell: CellState) -> str:
+    """Return the phase of a load, with the bytes that it has read or the CPU time it has used."""
+    progress = _get_current_progress(cell)
+    if progress is not None:
+        total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
+        return f"{progress.what} {formatting.format_size(progress.done)}{total}"
+    phase = PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
+    if cell.progress is None or cell.progress.cpu_s is None:
+        return phase
+    return f"{phase}, {formatting.format_seconds(cell.progress.cpu_s)} s of CPU time"
+
+
+def _get_current_progress(cell: CellState) -> events.Progress | None:
+    """Return the bytes of the phase that a load is in, None if they are of an earlier one."""
+    progress = cell.progress
+    if progress is None or (progress.what == "load" and cell.phase != "weights"):
+        return None
+    return progress if progress.what == "download" or progress.total else None
 
 
 def _subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
@@ -265,7 +281,7 @@ def _format_budget(budget_s: float) -> str:
 
 
 def _loading_share(cell: CellState) -> float | None:
-    progress = cell.progress
+    progress = _get_current_progress(cell)
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
     return min(1.0, progress.done / progress.total)
