@@ -6,7 +6,8 @@ computes-in-load, reads-in-load, compiles-in-load (in a child): for two seconds 
 spins (computes for a minute in its first iteration), sticky (a CUDA error that ends the process),
 killed… (by SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in
 their tenth measured iteration), nan (its output is), crowded (the third worker finds no memory),
-mute (dies when its output is to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
+mute (dies when its output is to be compared), GPU-lost (dies when it is to be profiled), GPU-stuck
+(hangs there). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
 request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
 hundredth longer.
 """
@@ -108,6 +109,8 @@ class Fake:
                 pass
             elif isinstance(order, commands.Compare):
                 self.compare(order)
+            elif isinstance(order, commands.Profile):
+                self.profile(order)
             elif isinstance(order, commands.Finish):
                 now = perf_counter_ns()
                 self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
@@ -234,6 +237,18 @@ class Fake:
                 texts=(ESCAPES, "a", "b"),
                 **figures,
             )
+        )
+
+    def profile(self, order: commands.Profile) -> None:
+        if order.cell.model == "GPU-lost":
+            os.abort()
+        if order.cell.model == "GPU-stuck":
+            time.sleep(60)
+        step = events.DevicePhase(
+            steps=8, host_ns=1_000_000, busy_ns=340_000, kernels=312.0, launches=310.0
+        )
+        self.send(
+            events.DeviceTime(t_ns=perf_counter_ns(), cell=order.cell.id, prefill=step, decode=step)
         )
 
     def iterate(self, order: commands.Iterate, index: int) -> None:

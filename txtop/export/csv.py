@@ -14,7 +14,7 @@ from txtop.sanitise import escape_json, sanitise
 from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
-NESTED_FIELDS = ("metrics", "kernels", "fidelity", "notes", *SERVING_FIELDS)
+NESTED_FIELDS = ("metrics", "kernels", "fidelity", "device_time", "notes", *SERVING_FIELDS)
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -49,6 +49,7 @@ def _row(cell: CellExport) -> dict[str, object]:
     }
     row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
     row |= _served(cell)
+    row |= _device_time(cell)
     row["notes"] = escape_formula("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
@@ -60,6 +61,18 @@ def _row(cell: CellExport) -> dict[str, object]:
             f"{name}_ci95_hi": high,
         }
     return row
+
+
+def _device_time(cell: CellExport) -> dict[str, object]:
+    """Return the columns of the GPU's time in each phase; none if it is not known."""
+    times = cell.device_time
+    phases = {"prefill": times.prefill, "decode": times.decode} if times else {}
+    return {
+        f"device_{phase}_{name}": value
+        for phase, figures in phases.items()
+        if figures is not None
+        for name, value in msgspec.structs.asdict(figures).items()
+    }
 
 
 def _served(cell: CellExport) -> dict[str, object]:

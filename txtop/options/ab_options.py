@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from txtop.options.groups import LONG, WHAT, WHERE
 from txtop.options.run_options import SECTIONS
 from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.plan import Profile
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
@@ -63,6 +64,9 @@ class ABRuleOptions:
         int | None,
         Parameter(group=WHAT, help="compared to tell what a faster arm costs; 0: none"),
     ] = None
+    profile: Annotated[
+        Profile, Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes")
+    ] = "gpu"
     allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
     trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
         False
@@ -83,6 +87,7 @@ class ABRuleOptions:
             cost_per_hour=self.cost_per_hour,
             seed=self.seed,
             fidelity_positions=self.fidelity_positions,
+            profile=self.profile,
             allowed=Allowed(pickles=self.allow_pickles, remote_code=self.trust_remote_code),
         )
 

@@ -15,6 +15,7 @@ from txtop.options.groups import LONG, SERVING, WHAT, WHERE
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.plan import Profile
 from txtop.plan.serving import Scenario
 
 if TYPE_CHECKING:
@@ -139,6 +140,10 @@ class CommonOptions:
         Parameter(
             group=WHAT, help="compared to tell what a precision costs; default 2048, 0: none"
         ),
+    ] = None
+    profile: Annotated[
+        Profile | None,
+        Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes; default gpu"),
     ] = None
     preset: Annotated[
         PresetName | None, Parameter(group=WHAT, help="a plan with a name; options override it")

@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is `MatrixRun`'s, `ABRun`'s and `FidelityRun`'s; asking workers is
-`WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FidelityRun` and `ProfileRun`; asking workers
+is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
+from txtop.runner.profile_run import ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
@@ -39,6 +40,7 @@ IDLE_TIMEOUT_S = 6.0
 WORKER_EVENTS = (
     events.FidelityProgress,
     events.Fidelity,
+    events.DeviceTime,
     events.CellRejected,
     events.Progress,
     events.Phase,
@@ -54,7 +56,13 @@ WORKER_EVENTS = (
     events.CellFinished,
     events.Log,
 )
-UNSOLICITED_EVENTS = (events.Log, events.DevicePeaks, events.FidelityProgress, events.Fidelity)
+UNSOLICITED_EVENTS = (
+    events.Log,
+    events.DevicePeaks,
+    events.FidelityProgress,
+    events.Fidelity,
+    events.DeviceTime,
+)
 
 EndReason = Literal["done", "stopped", "failed"]
 
@@ -172,14 +180,17 @@ class Conductor:
         return reason, recorded
 
     def _measure(self) -> None:
-        """Measure the missing cells and compare outputs, those of arms before they take turns."""
+        """Measure the missing cells, compare outputs (those of arms before they take turns), and
+        read the times of the GPU.
+        """
         missing = session_start.find_missing_cells(self.recorder.state)
-        outputs = FidelityRun(self._client)
+        outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
         if self.plan.margin is None:
-            MatrixRun(self._client, outputs, missing).run()
+            MatrixRun(self._client, (outputs, profiles), missing).run()
         elif missing:
             outputs.run()
             ABRun(self._client).run()
+            profiles.run()
 
     def _record_idle_power(self) -> None:
         """Leave the CPU idle until the sampler has recorded its idle power for 2.2 s."""

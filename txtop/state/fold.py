@@ -353,6 +353,14 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
             session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
 
 
+def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
+    if event.cell not in session.cells:
+        return
+    session.device_times[event.cell] = event
+    if event.failed:
+        session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
+
+
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
     state = _close_cell(session, event.cell)
     if state is None:
@@ -422,6 +430,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.ABBlock: _fold_ab_block,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
+    events.DeviceTime: _fold_device_time,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Text
@@ -104,6 +105,33 @@ class Memory(Event, kw_only=True, tag="memory"):
     allocated_bytes: Natural | None = None
     reserved_bytes: Natural | None = None
     device_bytes: Natural | None = None
+
+
+class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
+    """One step of a phase, as the mean of `steps` of them.
+
+    `host_ns` passed on the clock, without a profiler; in `busy_ns` of them the device computed:
+    the union of its kernels and of its copies within its own memory, from a profiled pass. It ran
+    `kernels`, for which the host made `launches`: one for all the kernels of a graph.
+    """
+
+    steps: Natural
+    host_ns: Ns
+    busy_ns: Ns
+    kernels: Real
+    launches: Real
+
+
+class DeviceTime(Event, kw_only=True, tag="device_time"):
+    """The time in which a GPU computes in one step of a cell, from a process of its own.
+
+    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures.
+    """
+
+    cell: Name
+    prefill: DevicePhase | None = None
+    decode: DevicePhase | None = None
+    failed: Text = ""
 
 
 class CellFinished(Event, kw_only=True, tag="cell_finished"):

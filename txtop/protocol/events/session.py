@@ -18,7 +18,7 @@ from txtop.protocol.events.serving import OfferedLoad as OfferedLoad
 from txtop.protocol.events.serving import Request as Request
 from txtop.protocol.events.serving import ServerStatus as ServerStatus
 
-LOG_SCHEMA = (1, 4)
+LOG_SCHEMA = (1, 5)
 
 
 ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]

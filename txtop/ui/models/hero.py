@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import metrics
+from txtop.analysis import device_time, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
@@ -124,7 +124,7 @@ def build_hero(
             ),
         ),
         lanes=lanes.build_requests(cell, plan),
-        rows=hero_metrics.build_hero_metrics(cell, memo, seed),
+        rows=hero_metrics.build_hero_metrics(cell, memo, seed) + _build_gpu_row(session, cell),
         itl=_format_itl(cell, memo),
         load=_format_load(cell),
     )
@@ -306,6 +306,15 @@ def _format_itl(cell: CellState, memo: FrameCache) -> tuple[tuple[str, str], ...
         )
         for name, v in memo.itl(cell)
     )
+
+
+def _build_gpu_row(session: SessionState, cell: CellState) -> tuple[HeroMetric, ...]:
+    """Build the row of the share of a step in which the GPU computes; none before it is known."""
+    step = device_time.find_busy_step(session, cell)
+    if step is None:
+        return ()
+    verdict = "launch-bound" if step.launch_bound else f"of {step.name.partition(' ')[2]}"
+    return (HeroMetric("GPU busy", f"{100 * step.share:.0f}", "%", tail=verdict),)
 
 
 def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:
