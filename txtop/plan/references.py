@@ -60,6 +60,14 @@ def has_same_step(cell: Cell, other: Cell) -> bool:
     return _step_key(cell) == _step_key(other)
 
 
+def find_distinct_steps(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the first of the cells with each step (`has_same_step`)."""
+    firsts: dict[tuple[Hashable, ...], Cell] = {}
+    for cell in cells:
+        firsts.setdefault(_step_key(cell), cell)
+    return list(firsts.values())
+
+
 def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
     """Return whether the outputs of both cells may be compared in a matrix."""
     return _output_key(cell)[1:] == _output_key(other)[1:]

@@ -197,10 +197,10 @@ class WorkerClient:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
+        worker.send(command)
         watch = (
             ActivityWatch(worker.process.pid, time.monotonic(), self._look_s) if killable else None
         )
-        worker.send(command)
         for _ in range(count):
             self.wait_for(worker, cell, lambda event: isinstance(event, answer), watch=watch)
 

@@ -22,13 +22,15 @@ _PAGE_BYTES = 4096
 class ProcessActivity:
     """The activity of a process and its descendants since they started.
 
-    `read_bytes` are those that the process read itself, by calls or by touching mapped files;
-    `moved_bytes` are read and written ones of all.
+    `read_bytes` are those that the process read itself, `moved_bytes` those that all read or wrote.
+    A file that is mapped from a warm cache is read without a call and without a disk:
+    `mapped_bytes` are those of the process that are in memory now.
     """
 
     cpu_s: float
     read_bytes: int
     moved_bytes: int
+    mapped_bytes: int
 
 
 def read_activity(pid: int) -> ProcessActivity | None:
@@ -40,7 +42,6 @@ def read_activity(pid: int) -> ProcessActivity | None:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         read_bytes, moved_bytes = _read_bytes(process)
-        # A file that is mapped from a warm cache is read without a call and without a disk.
         mapped_bytes = getattr(process.memory_info(), "shared", 0)
     except psutil.Error:
         return None
@@ -52,8 +53,7 @@ def read_activity(pid: int) -> ProcessActivity | None:
             moved_bytes += 0 if member is process else _read_bytes(member)[1]
         except psutil.Error:
             continue
-    read_bytes = max(read_bytes, mapped_bytes)
-    return ProcessActivity(cpu_s, read_bytes, moved_bytes + mapped_bytes)
+    return ProcessActivity(cpu_s, read_bytes, moved_bytes, mapped_bytes)
 
 
 def _read_bytes(process: psutil.Process) -> tuple[int, int]:
@@ -76,23 +76,14 @@ class ActivityWatch:
         self._pid = pid
         self._interval_s = interval_s
         self._read_s = now_s
-        self._first = self._last = read_activity(pid)
-        self._first_read_bytes = self._last.read_bytes if self._last else 0
-
-    @property
-    def cpu_s(self) -> float:
-        """Return the CPU time used since the work began."""
-        return self._last.cpu_s - self._first.cpu_s if self._last and self._first else 0.0
-
-    @property
-    def done_bytes(self) -> int:
-        """Return the bytes read since the work began, or since `count_from_here`."""
-        return max(0, self._last.read_bytes - self._first_read_bytes) if self._last else 0
+        self._last = read_activity(pid)
+        self.cpu_s = 0.0
+        self.done_bytes = 0
 
     def count_from_here(self) -> None:
         """Count `done_bytes` from now on."""
-        now = read_activity(self._pid)
-        self._first_read_bytes = now.read_bytes if now else 0
+        self._last = read_activity(self._pid)
+        self.done_bytes = 0
 
     def has_worked(self, now_s: float) -> bool:
         """Read the process again if it is time to. Return whether it worked since the last time.
@@ -102,10 +93,14 @@ class ActivityWatch:
         passed_s = now_s - self._read_s
         if passed_s < self._interval_s:
             return False
-        before, self._last, self._read_s = self._last, read_activity(self._pid), now_s
-        if before is None or self._last is None:
+        before, now = self._last, read_activity(self._pid)
+        self._last, self._read_s = now, now_s
+        if before is None or now is None:
             return False
-        return (
-            self._last.cpu_s - before.cpu_s >= _CPU_SHARE * passed_s
-            or self._last.moved_bytes - before.moved_bytes >= _PAGE_BYTES
-        )
+        cpu_s = max(0.0, now.cpu_s - before.cpu_s)
+        # A file that is closed again is no longer mapped, but was read.
+        mapped_bytes = max(0, now.mapped_bytes - before.mapped_bytes)
+        moved_bytes = now.moved_bytes - before.moved_bytes
+        self.cpu_s += cpu_s
+        self.done_bytes += max(0, now.read_bytes - before.read_bytes, mapped_bytes)
+        return cpu_s >= _CPU_SHARE * passed_s or max(moved_bytes, mapped_bytes) >= _PAGE_BYTES

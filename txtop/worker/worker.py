@@ -293,9 +293,9 @@ class Worker:
         load = commands.LoadModel(
             cell=cell, started_ns=command.started_ns, seed=command.seed, allowed=command.allowed
         )
+        # The cell is over, so nothing of this load is reported.
+        silent = PhaseTimer(command.started_ns, lambda _: None)
         try:
-            # The cell is over, so nothing of this load is reported.
-            silent = PhaseTimer(command.started_ns, lambda _: None)
             loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
             from txtop.worker.tasks import device_profile
 
@@ -310,6 +310,7 @@ class Worker:
             reason = failures.classify(error).reason
             event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason)
         event.t_ns = perf_counter_ns()
+        event.took_s = (event.t_ns - silent.started_ns) / 1e9
         self._emitter.send(event)
 
     def _ready_to_compare(self) -> OutputComparer:

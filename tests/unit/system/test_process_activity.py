@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from txtop.system.process_activity import ActivityWatch, read_activity
+from txtop.system import process_activity
+from txtop.system.process_activity import ActivityWatch, ProcessActivity, read_activity
 
 SLEEP = "input()"
 # Threads that poll, as those of progress bars do.
@@ -116,3 +117,17 @@ def test_bytes_of_a_mapped_file_count_as_read(tmp_path: Path) -> None:
         assert 1 << 20 < watch.done_bytes <= 64 << 20
         watch.count_from_here()
         assert watch.done_bytes == 0
+
+
+def test_a_mapped_file_that_is_closed_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of files in parts one after the other is mapped; each shrinks what is mapped when it ends."""
+    mapped = iter([0, 300, 100, 350])
+
+    def look(_pid: int) -> ProcessActivity:
+        return ProcessActivity(cpu_s=0.0, read_bytes=0, moved_bytes=0, mapped_bytes=next(mapped))
+
+    monkeypatch.setattr(process_activity, "read_activity", look)
+    watch = ActivityWatch(1, 0.0, interval_s=1.0)
+    for second in (1.0, 2.0, 3.0):
+        watch.has_worked(second)
+    assert watch.done_bytes == 550

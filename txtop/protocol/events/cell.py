@@ -125,12 +125,14 @@ class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
 class DeviceTime(Event, kw_only=True, tag="device_time"):
     """The time in which a GPU computes in one step of a cell, from a process of its own.
 
-    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures.
+    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures. `took_s`
+    runs from the start of that process to here.
     """
 
     cell: Name
     prefill: DevicePhase | None = None
     decode: DevicePhase | None = None
+    took_s: Real = 0.0
     failed: Text = ""
 
 
