@@ -18,6 +18,8 @@ from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState
+from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.cell_detail.detail import build_cell_detail
 from txtop.ui.models.view import build_view
 
 
@@ -127,4 +129,11 @@ def test_the_screen_has_the_share() -> None:
     hero = build_view(state).hero
     row = hero.rows[-1]
     assert (row.label, row.value, row.unit, row.tail) == ("GPU busy", "34", "%", "launch-bound")
+    shown = build_cell_detail(state, "c2", FrameCache())
+    assert shown is not None
+    facts = {fact.label: fact.text for group in shown.groups for fact in group.said}
+    assert facts["GPU busy"] == (
+        "34 % of a decode step: 0.68 of 2.0 ms, 312 kernels in 310 launches,"
+        " at 128 tokens in, 32 out"
+    )
     assert "GPU busy" not in [row.label for row in build_view(fold_all(streams.stream())).hero.rows]
