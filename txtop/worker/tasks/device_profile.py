@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 
 from txtop.errors import TxtopError
 from txtop.protocol.events import DevicePhase
