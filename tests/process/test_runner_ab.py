@@ -78,7 +78,7 @@ def test_live_and_played_are_the_same(tmp_path: Path) -> None:
     played = fold_all(stream)
     assert json.to_json(played, FinalMetrics()) == json.to_json(run.state, FinalMetrics())
     assert ab_test_of(played).sequences["B"].looks == ab_test_of(run.state).sequences["B"].looks
-    assert ab_test_of(played).blocks == 4 and ab_test_of(played).verdict("B") is None
+    assert ab_test_of(played).kept_blocks == 4 and ab_test_of(played).verdict("B") is None
     assert ab_test_of(played).verdict("B", over=True) == "inconclusive"
 
 

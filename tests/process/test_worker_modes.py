@@ -45,7 +45,9 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
         new_tokens=[3],
     )
     assert flash.group == math.group == cudnn.group
-    worker.load(cudnn)
+    worker.send(commands.LoadModel(cell=cudnn, started_ns=worker.started_ns, seed=0))
+    assert "no kernels for a CPU" in worker.until(events.CellRejected).reason
+    worker.load(flash)
     for target, ran in ((flash, "flash"), (math, "math")):
         worker.send(commands.Prepare(cell=target), commands.Inspect(cell=target.id))
         seen = worker.until(events.Kernels)

@@ -2,11 +2,13 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), breaks (an error of its second measured iteration
-after which the process can go on), killed… (by SIGKILL), GPU-… (is on that GPU),
-mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
-is), crowded (the third worker finds no memory), exclusive (its GPU admits one worker at a time,
-by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output is to be compared). As a server
+computes-in-load, reads-in-load, compiles-in-load (in a child): for two seconds without an event,
+spins (computes for a minute in its first iteration), sticky (a CUDA error that ends the process),
+breaks (an error of its second measured iteration after which the process can go on), killed… (by
+SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in their tenth
+measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
+GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
+is to be compared), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there). As a server
 each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves
 (out of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
@@ -35,6 +37,34 @@ from txtop.worker.command_queue import Cancelled
 from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
+
+
+def compute(until_s: float) -> None:
+    while time.monotonic() < until_s:
+        sum(range(1000))
+
+
+def read(until_s: float) -> None:
+    """Read a little, mostly waiting, as from a slow disk."""
+    with Path(__file__).open("rb", buffering=0) as file:
+        while time.monotonic() < until_s:
+            file.seek(0)
+            file.read(8192)
+            time.sleep(0.02)
+
+
+def compile_in_child(until_s: float) -> None:
+    if not (child := os.fork()):
+        compute(until_s)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+SILENT_WORK = {
+    "computes-in-load": compute,
+    "reads-in-load": read,
+    "compiles-in-load": compile_in_child,
+}
 
 
 class Fake:
@@ -81,6 +111,8 @@ class Fake:
                 pass
             elif isinstance(order, commands.Compare):
                 self.compare(order)
+            elif isinstance(order, commands.Profile):
+                self.profile(order)
             elif isinstance(order, commands.Finish):
                 now = perf_counter_ns()
                 self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
@@ -98,6 +130,8 @@ class Fake:
             os._exit(3)
         if self.model == "stuck-in-load":
             time.sleep(60)
+        if self.model in SILENT_WORK:
+            SILENT_WORK[self.model](time.monotonic() + 2.0)
         if self.model == "rejects":
             self.send(
                 events.CellRejected(
@@ -223,6 +257,18 @@ class Fake:
             )
         )
 
+    def profile(self, order: commands.Profile) -> None:
+        if order.cell.model == "GPU-lost":
+            os.abort()
+        if order.cell.model == "GPU-stuck":
+            time.sleep(60)
+        step = events.DevicePhase(
+            steps=8, host_ns=1_000_000, busy_ns=340_000, kernels=312.0, launches=310.0
+        )
+        self.send(
+            events.DeviceTime(t_ns=perf_counter_ns(), cell=order.cell.id, prefill=step, decode=step)
+        )
+
     def iterate(self, order: commands.Iterate, index: int) -> None:
         self.measured += order.role == "measured"
         if self.model == "mortal" and self.name in ("worker:3", "worker:4") and self.measured > 9:
@@ -247,6 +293,8 @@ class Fake:
                 events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="ValueError")
             )
             return
+        if self.model == "spins":
+            compute(time.monotonic() + 60)
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()

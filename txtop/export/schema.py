@@ -119,6 +119,34 @@ class TokensExport(msgspec.Struct, kw_only=True):
     output: int
 
 
+class DevicePhaseExport(msgspec.Struct, kw_only=True):
+    """One step of a phase: `host_ms` on the clock, and `busy_ms` of them in which the GPU computed.
+
+    `busy_share` is the one over the other, `kernels` and `launches` are counts in a step.
+    """
+
+    steps: int
+    host_ms: float
+    busy_ms: float
+    busy_share: float | None
+    kernels: float
+    launches: float
+
+
+class DeviceTimeExport(msgspec.Struct, kw_only=True):
+    """The time of the GPU in a cell's steps, read in a process of its own.
+
+    An encoder's forward pass is its `prefill`. `measured_in` is the id of the cell that was
+    profiled: another one may do the same step at other lengths.
+    """
+
+    measured_in: str
+    prefill: DevicePhaseExport | None
+    decode: DevicePhaseExport | None
+    launch_bound: bool | None
+    failed: str
+
+
 class CellFacts(msgspec.Struct, kw_only=True):
     """One cell: its configuration, its end and its figures.
 
@@ -162,6 +190,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]
+    device_time: DeviceTimeExport | None = None
 
 
 # Knobs that were added after the first version of the schema follow its fields.

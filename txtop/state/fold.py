@@ -315,7 +315,7 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
 def _replace_worker(session: SessionState, state: CellState, event: events.CellStarted) -> None:
     """Continue a cell with a new worker in place of one that died; the open iteration is lost."""
     session.current = event.cell
-    state.worker, state.stage = event.worker, "loading"
+    state.worker, state.stage, state.progress = event.worker, "loading", None
     state.open_index = -1
     del state.open_gaps_ns[:]
     session.say("a fresh worker is loaded", "warning", event.cell)
@@ -362,6 +362,14 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
     for name, state in session.cells.items():
         if references.has_same_output(state.cell, target):
             session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
+
+
+def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
+    if event.cell not in session.cells:
+        return
+    session.device_times[event.cell] = event
+    if event.failed:
+        session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
 
 
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
@@ -433,6 +441,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.ABBlock: _fold_ab_block,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
+    events.DeviceTime: _fold_device_time,
 }
 
 

@@ -42,10 +42,11 @@ _CellCommand = (
     | commands.Close
     | commands.Finish
     | commands.Compare
+    | commands.Profile
     | commands.Cancel
 )
 # These need no loaded model.
-_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Cancel)
+_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Profile, commands.Cancel)
 _DRAIN_S = 2.0
 """The time given to the reader to take the last events before the process ends."""
 _RETRY_S = 0.05
@@ -112,6 +113,8 @@ class Worker:
                 self._finish(cell)
             elif isinstance(command, commands.Compare):
                 self._compare(command)
+            elif isinstance(command, commands.Profile):
+                self._profile(command)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
@@ -298,6 +301,34 @@ class Worker:
         self._emitter.send(event)
         if sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
+
+    def _profile(self, command: commands.Profile) -> None:
+        """Profile a cell and send one `device_time` event, which also carries a failure."""
+        from txtop.worker.tasks.task import make_inputs
+
+        cell, self._inputs = command.cell, None
+        load = commands.LoadModel(
+            cell=cell, started_ns=command.started_ns, seed=command.seed, allowed=command.allowed
+        )
+        # The cell is over, so nothing of this load is reported.
+        silent = PhaseTimer(command.started_ns, lambda _: None)
+        try:
+            loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
+            from txtop.worker.tasks import device_profile
+
+            inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
+            event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not isinstance(error, TxtopError):
+                traceback.print_exc()
+            reason = failures.classify(error).reason
+            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason)
+        event.t_ns = perf_counter_ns()
+        event.took_s = (event.t_ns - silent.started_ns) / 1e9
+        self._emitter.send(event)
 
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
@@ -32,12 +33,17 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
 
 
 class Progress(Event, kw_only=True, tag="progress"):
-    """Bytes of a download, or of weights, read so far; `total` is None if unknown."""
+    """Bytes of a download, or of weights, read so far; `total` is None if unknown.
+
+    Those of a load come now and then from the runner, which sees what the silent worker reads, and
+    `cpu_s`, the CPU time that its load and compilation have used so far.
+    """
 
     cell: Name
     what: Literal["download", "load"]
     done: Natural
     total: Natural | None = None
+    cpu_s: Real | None = None
 
 
 class Phase(Event, kw_only=True, tag="phase"):
@@ -91,6 +97,35 @@ class Memory(Event, kw_only=True, tag="memory"):
     allocated_bytes: Natural | None = None
     reserved_bytes: Natural | None = None
     device_bytes: Natural | None = None
+
+
+class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
+    """One step of a phase, as the mean of `steps` of them.
+
+    `host_ns` passed on the clock, without a profiler; in `busy_ns` of them the device computed:
+    the union of its kernels and of its copies within its own memory, from a profiled pass. It ran
+    `kernels`, for which the host made `launches`: one for all the kernels of a graph.
+    """
+
+    steps: Natural
+    host_ns: Ns
+    busy_ns: Ns
+    kernels: Real
+    launches: Real
+
+
+class DeviceTime(Event, kw_only=True, tag="device_time"):
+    """The time in which a GPU computes in one step of a cell, from a process of its own.
+
+    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures. `took_s`
+    runs from the start of that process to here.
+    """
+
+    cell: Name
+    prefill: DevicePhase | None = None
+    decode: DevicePhase | None = None
+    took_s: Real = 0.0
+    failed: Text = ""
 
 
 class CellFinished(Event, kw_only=True, tag="cell_finished"):

@@ -92,7 +92,14 @@ def load_model(
     threads = cell.threads or cpu.choose_thread_count()
     configure_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    loaded = read_model(cell, source, command.seed, threads, clock.enter)
+
+    def enter(phase: str) -> None:
+        clock.enter(phase)
+        if phase == "weights" and (total := source.weight_bytes):
+            now = perf_counter_ns()
+            send(events.Progress(t_ns=now, cell=cell.id, what="load", done=0, total=total))
+
+    loaded = read_model(cell, source, command.seed, threads, enter)
     unused = _explain_cpu(cell, loaded.device)
     if unused:
         log(unused, "warning")
