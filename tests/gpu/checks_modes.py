@@ -70,10 +70,8 @@ def judge_refusal(
     statuses = {c["status"] for c in cells}
     reason = next((c["reason"] for c in cells if c["reason"]), "") or last_line(text)
     return [
-        fact(
-            f"{about}: refused", code == 2 or statuses == {"rejected"}, f"{code} {statuses}", "gpu"
-        ),
-        fact(f"{about}: before loading", not loaded, "", "gpu"),
+        fact(f"{about}: refused", code == 2 or statuses == {"rejected"}, f"{code} {statuses}"),
+        fact(f"{about}: before loading", not loaded),
         fact(f"{about}: with a reason", reason, reason),
     ]
 

@@ -144,6 +144,7 @@ def test_the_overhead(arms: dict[str, Any], wrong: list[str]) -> None:
 
 
 PEAK = "peak_memory"
+HALF = "allocated, bf16 over fp32, gpt2"
 CHAIN = "weights <= allocated <= reserved <= device"
 
 
@@ -179,7 +180,7 @@ def grid() -> tuple[Cells, Events]:
         (0, {"metrics": {f"{PEAK}_reserved_bytes": 0.9 * GIB}}, CHAIN),
         (0, {"metrics": {f"{PEAK}_allocated_bytes": 0.2 * GIB}}, CHAIN),
         (0, {"metrics": {f"{PEAK}_device_bytes": 1.4 * GIB}}, CHAIN),
-        (1, {"metrics": {f"{PEAK}_allocated_bytes": 0.61 * GIB}}, "allocated, bf16 over fp32, gpt2"),
+        (1, {"metrics": {f"{PEAK}_allocated_bytes": 0.61 * GIB}}, HALF),
         (4, {"metrics": {"mfu": 14.0}}, "mfu of BERT, bf16, batch 32"),
     ],
 )  # fmt: skip
