@@ -93,6 +93,8 @@ class Site:
     models: Mapping[str, str] = field(default_factory=dict)
     until_s: float = float("inf")
     options: dict[str, bool] = field(default_factory=dict)
+    trouble: list[str] = field(default_factory=list)
+    """Lines about the cells of this step that did not end ok, printed if it fails."""
 
     @property
     def cuda(self) -> bool:
@@ -168,9 +170,10 @@ class Site:
         export = json.loads(file.read_text()) if file.is_file() else None
         session = find_session(done.err)
         folder = Path(environment["TXTOP_SESSION_DIR"]) / session
-        return TxtopRun(
-            done, export, read_events(folder), read_text(folder / "runner.log"), session
-        )
+        events = read_events(folder)
+        self.trouble += describe_trouble(done, events)
+        log = read_text(folder / "runner.log")
+        return TxtopRun(done, export, events, log, session)
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str], limit_s: float) -> Finished:
@@ -211,6 +214,18 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], limit_s:
         raise
     kill_marked(environment[MARK])
     return Finished(process.returncode, out, err, time.monotonic() - start_s)
+
+
+def describe_trouble(done: Finished, events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the last lines of every cell that failed, and of a run that ended without a log."""
+    lines: list[str] = []
+    for event in events:
+        if event["kind"] == "cell_finished" and event["status"] != "ok":
+            lines.append(f"{event['cell']} {event['status']}: {event.get('reason')}")
+            lines += event.get("stderr", [])[-LAST_LINES:]
+    if done.code and not lines:
+        lines = done.lines[-LAST_LINES:]
+    return lines
 
 
 def as_text(part: str | bytes | None) -> str:

@@ -61,6 +61,7 @@ def run_step(step: Step, site: Site, until_s: float = float("inf")) -> Outcome:
     if limit_s < LEAST_S and limit_s < step.limit_s:
         return Outcome(step, "SKIP", "no time is left in this call")
     site.until_s = start_s + limit_s
+    site.trouble.clear()
     previous = signal.signal(signal.SIGALRM, _raise_alarm)
     signal.setitimer(signal.ITIMER_REAL, limit_s + ALARM_GRACE_S)
     try:
@@ -77,6 +78,8 @@ def run_step(step: Step, site: Site, until_s: float = float("inf")) -> Outcome:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
+    if outcome.verdict == "FAIL":
+        outcome.lines += site.trouble[-2 * LAST_LINES :]
     outcome.text += f" [{time.monotonic() - start_s:.0f} s]"
     return outcome
 

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import time
+import uuid
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -170,14 +171,15 @@ def check_screen(site: Site) -> list[Finding]:
         from support.terminal_process import TerminalProcess
     except ImportError as error:
         raise Skip(f"{error.name} is not installed") from None
-    folder = site.work / "screen"
-    arguments = ["run", "--name", "screen"]
+    name = f"screen-{uuid.uuid4().hex[:8]}"
+    arguments = ["run", "--name", name]
     if site.rehearsal:
         arguments += ["--models", site.model("gpt2"), "--device", "cpu", "--warmup", "3"]
         arguments += ["--iterations", "30", *short(site)]
     else:
-        arguments += ["--preset", "quick", "--weights", "random", "--iterations", "100"]
-    environment = site.environment(TXTOP_SESSION_DIR=str(folder), LANG="C.UTF-8")
+        arguments += ["--preset", "quick", "--weights", "random", "--iterations", "40"]
+    environment = site.environment(LANG="C.UTF-8")
+    folder = Path(environment["TXTOP_SESSION_DIR"]) / name
     removed: dict[str, str | None] = dict.fromkeys(("LC_ALL", "NO_COLOR", "SSH_CONNECTION"))
     frames: list[str] = []
     terminal = TerminalProcess(
@@ -188,15 +190,15 @@ def check_screen(site: Site) -> list[Finding]:
             while site.left_s() > 4 and not terminal.ended():
                 terminal.pump(1.0)
                 frames.append(terminal.text)
-                if any(e["kind"] == "ended" for e in read_events(folder / "screen")):
+                if any(e["kind"] == "ended" for e in read_events(folder)):
                     terminal.pump(2.0)
                     frames.append(terminal.text)
                     break
     finally:
         kill_marked(environment[MARK])
     save_text(site.out, "screen.txt", "\n\n".join([*frames[-20:-1:5], *frames[-1:]]))
-    name = site.program("environment")["devices"][0]["name"] if site.cuda else ""
-    return [*checks.judge_screen(frames, name), *table(frames[-1] if frames else "")]
+    gpu = site.program("environment")["devices"][0]["name"] if site.cuda else ""
+    return [*checks.judge_screen(frames, gpu), *table(frames[-1] if frames else "")]
 
 
 def check_published(site: Site) -> list[Finding]:
@@ -251,7 +253,7 @@ STEPS = (
     Step("3.3 another transformers", 110, check_versions),
     Step("3.4a continuous batching of an old transformers", 40, check_old_refusal),
     Step("3.4b serving", 180, check_serving),
-    Step("3.5 the screen", 60, check_screen),
+    Step("3.5 the screen", 80, check_screen),
     *MOVED_STEPS,
     Step("3.7 published figures", 130, check_published),
     Step("3.6 nothing is left behind", 30, check_left_behind, rehearsed=False),

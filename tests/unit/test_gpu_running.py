@@ -91,6 +91,24 @@ def test_a_process_over_its_limit_ends_with_its_descendants(tmp_path: Path) -> N
     assert not running.wait_for(lambda: running.is_zombie(int(caught.value.lines[1])), 5)[1] > 5
 
 
+def test_a_failure_is_followed_by_the_last_lines_of_its_cells(tmp_path: Path) -> None:
+    events = [
+        {"kind": "cell_finished", "cell": "c001", "status": "ok"},
+        {"kind": "cell_finished", "cell": "c002", "status": "failed", "reason": "no kernel",
+         "stderr": [str(n) for n in range(40)]},
+    ]  # fmt: skip
+    done = running.Finished(1, "", "x", 1.0)
+    lines = running.describe_trouble(done, events)
+    assert lines == ["c002 failed: no kernel", *map(str, range(25, 40))]
+    assert running.describe_trouble(done, []) == ["x"]
+
+    def fail(here: Site) -> list[Finding]:
+        here.trouble += lines
+        return [BROKEN]
+
+    assert run_step(Step("1.1 x", 10, fail), site(tmp_path)).lines[1:] == lines
+
+
 def test_the_last_lines_of_a_failure_are_few() -> None:
     assert StepFailed("x", [str(n) for n in range(40)]).lines == [str(n) for n in range(25, 40)]
 
