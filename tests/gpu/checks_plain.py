@@ -24,22 +24,22 @@ NAMED_KERNELS = {"flash", "efficient", "cudnn", "math", "flex", "sdpa"}
 ACCOUNTING_ERROR = "accounting error"
 
 
-def judge_environment(found: Mapping[str, Any]) -> list[Finding]:
+def judge_environment(facts: Mapping[str, Any]) -> list[Finding]:
     """Judge torch, its flags and the GPUs that torch and NVML name."""
-    devices, nvml = found["devices"], found["nvml"]
+    devices, nvml = facts["devices"], facts["nvml"]
     findings = [
-        fact("a CUDA device", found["available"], [d["name"] for d in devices], "gpu"),
-        fact("fp32 products", found["matmul_precision"] == "highest", found["matmul_precision"]),
-        fact("no TF32 in products", not found["tf32_matmul"], found["tf32_matmul"]),
-        fact("no variable bends numbers", not found["variables"], found["variables"], "gpu"),
+        fact("a CUDA device", facts["available"], [d["name"] for d in devices], "gpu"),
+        fact("fp32 products", facts["matmul_precision"] == "highest", facts["matmul_precision"]),
+        fact("no TF32 in products", not facts["tf32_matmul"], facts["tf32_matmul"]),
+        fact("no variable bends numbers", not facts["variables"], facts["variables"], "gpu"),
     ]
     for device in devices:
         major, minor = device["capability"]
         codes = (f"sm_{major}{minor}", f"sm_{major}{minor}a", f"compute_{major}{minor}")
         # Machine code runs on later minor versions of its major version.
-        near = any(code.startswith(f"sm_{major}") for code in found["arch_list"])
-        has_code = near or any(code in found["arch_list"] for code in codes)
-        findings.append(fact("code for the GPU", has_code, f"{codes[0]} in {found['arch_list']}"))
+        near = any(code.startswith(f"sm_{major}") for code in facts["arch_list"])
+        has_code = near or any(code in facts["arch_list"] for code in codes)
+        findings.append(fact("code for the GPU", has_code, f"{codes[0]} in {facts['arch_list']}"))
         uuid = device["uuid"].removeprefix("GPU-")
         same = any(uuid and uuid in name for name in nvml)
         findings.append(fact("torch's GPU among NVML's", same, f"{uuid} in {list(nvml)}"))
@@ -67,12 +67,12 @@ def judge_doctor(capabilities: Sequence[Mapping[str, str]], gpu_name: str) -> li
     return findings
 
 
-def judge_nvml(found: Mapping[str, Any]) -> list[Finding]:
+def judge_nvml(timings: Mapping[str, Any]) -> list[Finding]:
     """Judge the cost of NVML, the steps of its energy counter, and the rise of its power."""
-    readers = found["readers"]
+    readers = timings["readers"]
     fast = [r["median_ms"] for r in readers.values() if r["speed"] == "fast"]
     findings = [
-        fact("readers answered", readers, f"{len(readers)}, not {found['unsupported']}", "gpu"),
+        fact("readers answered", readers, f"{len(readers)}, not {timings['unsupported']}", "gpu"),
         judge("NVML, all fast fields once", sum(fast) if fast else None),
         fact("CPU of the fast fields", True, f"{_cpu_ms(readers, 'fast'):.3g} ms, beside"
              f" {_cpu_ms(readers, 'slow'):.3g} ms of the slow"),
@@ -80,10 +80,10 @@ def judge_nvml(found: Mapping[str, Any]) -> list[Finding]:
     for name, reader in readers.items():
         cost = f"median {reader['median_ms']:.3g} ms, p99 {reader['p99_ms']:.3g} ms"
         findings.append(fact(f"{reader['speed']} {name}", True, cost))
-    steps = found["energy_steps_ms"]
+    steps = timings["energy_steps_ms"]
     findings.append(judge("energy counter, longest step", max(steps, default=None)))
     findings.append(fact("energy counter, steps", True, f"{len(steps)}, median {middle(steps)} ms"))
-    for name, rise in found["rise"].items():
+    for name, rise in timings["rise"].items():
         findings.append(fact(f"power, {name}, to 90 %", True, rise))
     return findings
 
@@ -134,8 +134,8 @@ def _ms(value: float | None) -> str:
 def median_call(runs: Sequence[Mapping[str, Any]]) -> float | None:
     """Return the mean of the processes' medians, so that each has the same weight."""
     medians = [middle(run["e2e_ms"]) for run in runs]
-    known = [m for m in medians if m is not None]
-    return fmean(known) if known else None
+    recorded = [m for m in medians if m is not None]
+    return fmean(recorded) if recorded else None
 
 
 def gaps_of(runs: Sequence[Mapping[str, Any]]) -> list[float]:

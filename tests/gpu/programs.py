@@ -92,12 +92,13 @@ def nvml(options: argparse.Namespace) -> dict[str, Any]:
     """Return what each reader costs, the steps of the energy counter, and how fast power rises."""
     import pynvml
 
-    from txtop.sampler.nvidia_fields import FAST_FIELDS, SLOW_FIELDS
+    from txtop.sampler.nvidia_fields import FAST_FIELDS, PCIE_FIELDS, SLOW_FIELDS, PowerReader
 
     pynvml.nvmlInit()
     handle = pynvml.nvmlDeviceGetHandleByIndex(0)
     result: dict[str, Any] = {"readers": {}, "unsupported": {}}
-    for speed, fields in (("fast", FAST_FIELDS), ("slow", SLOW_FIELDS)):
+    every_sample = {PowerReader(): ("power_w",), **FAST_FIELDS}
+    for speed, fields in (("fast", every_sample), ("slow", {**SLOW_FIELDS, **PCIE_FIELDS})):
         for reader, names in fields.items():
             try:
                 cost = _time_reader(lambda reader=reader: reader(pynvml, handle), options.readings)
@@ -178,14 +179,14 @@ def _watch_power(library: Any, handle: Any, seconds: float) -> dict[str, Any]:
     thread.join(10)
     result: dict[str, Any] = {}
     for name, readings in seen.items():
-        known = [(at, watts) for at, watts in readings if watts is not None]
+        recorded = [(at, watts) for at, watts in readings if watts is not None]
         before = idle[name]
-        if not known or before is None:
+        if not recorded or before is None:
             result[name] = None
             continue
-        final = known[-1][1] or 0.0
+        final = recorded[-1][1] or 0.0
         aim = before + 0.9 * (final - before)
-        rise_s = next((at for at, watts in known if watts and watts >= aim), None)
+        rise_s = next((at for at, watts in recorded if watts and watts >= aim), None)
         result[name] = {"idle_w": before, "load_w": final, "rise_s": rise_s}
     return result
 
@@ -286,7 +287,12 @@ def worker(options: argparse.Namespace) -> dict[str, Any]:
         process.send(
             commands.LoadModel(cell=cell, started_ns=process.started_ns, seed=0, allowed=Allowed())
         )
-        process.until(events.ModelLoaded, WAIT_S)
+        device = process.until(events.ModelLoaded, WAIT_S).device_id
+        if sampler is not None and device:
+            # Of several GPUs only the one in use is read at the full rate.
+            assert sampler.stdin is not None
+            sampler.stdin.write(f"use {device}\n".encode())
+            sampler.stdin.flush()
         process.send(
             commands.Prepare(cell=cell),
             commands.Inspect(cell=cell.id),

@@ -31,9 +31,9 @@ def nvidia_smi(site: Site, *arguments: str) -> str:
 def check_environment(site: Site) -> list[Finding]:
     text = nvidia_smi(site, "-q")
     save_text(site.out, "nvidia-smi-1.txt", text)
-    found = site.program("environment")
-    findings = checks.judge_environment(found)
-    findings.append(fact("versions", True, json.dumps(found)))
+    facts = site.program("environment")
+    findings = checks.judge_environment(facts)
+    findings.append(fact("versions", True, json.dumps(facts)))
     wanted = r"Product Name|Driver Version|MIG Mode|Compute Mode|Persistence Mode|Power Limit"
     lines = [re.sub(r"\s+", " ", x).strip() for x in text.splitlines() if re.search(wanted, x)]
     return [*findings, *(fact("nvidia-smi", True, line) for line in dict.fromkeys(lines))]
@@ -50,10 +50,12 @@ def check_doctor(site: Site) -> list[Finding]:
 
 def check_nvml(site: Site) -> list[Finding]:
     if site.rehearsal:
-        found = site.program("nvml", "--readings", "3", "--seconds", "0.2", **_scripted(site.work))
+        timings = site.program(
+            "nvml", "--readings", "3", "--seconds", "0.2", **_scripted(site.work)
+        )
     else:
-        found = site.program("nvml")
-    return checks.judge_nvml(found)
+        timings = site.program("nvml")
+    return checks.judge_nvml(timings)
 
 
 def _scripted(folder: Path) -> dict[str, str]:

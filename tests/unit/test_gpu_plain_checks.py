@@ -88,7 +88,7 @@ def nvml(cost_ms: float, step_ms: float) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("found", "wrong"),
+    ("timings", "wrong"),
     [
         (nvml(4.9, 100.0), []),
         (nvml(5.1, 100.0), ["NVML, all fast fields once"]),
@@ -97,8 +97,8 @@ def nvml(cost_ms: float, step_ms: float) -> dict[str, Any]:
         ({**nvml(1, 1), "readers": {}}, ["readers answered", "NVML, all fast fields once"]),
     ],
 )
-def test_nvml(found: dict[str, Any], wrong: list[str]) -> None:
-    assert failing(checks_plain.judge_nvml(found)) == wrong
+def test_nvml(timings: dict[str, Any], wrong: list[str]) -> None:
+    assert failing(checks_plain.judge_nvml(timings)) == wrong
 
 
 @pytest.mark.parametrize(
