@@ -65,7 +65,7 @@ def main() -> None:
         config = Path(folder) / "model" / "config.json"
         config.parent.mkdir()
         config.write_text(json.dumps(overhead.MODEL), encoding="utf-8")
-        screened = Slow(overhead._build_arguments(config.parent), Path(folder))
+        screened = Slow(overhead.build_watched_arguments(config.parent), Path(folder))
         try:
             screened.wait_loaded()
             ratios = []

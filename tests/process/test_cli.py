@@ -45,6 +45,9 @@ HOSTILE = "no-such\x1b]52;c;QQ==\x07\x9b31m\u202e[/][@click=app.quit]x"
         ("ab gpt2 --margin", "--margin needs a value: txtop ab --help"),
         ("run --seed 1 --seed 2", "--seed is given twice: give it once"),
         ("selftest", "--overhead"),
+        ("selftest --aa --device cuda", "add --overhead"),
+        ("selftest --overhead --device tpu", "no tpu device: torch knows none"),
+        ("selftest --overhead --compile graphs", "reduce-overhead"),
     ],
 )
 def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, message: str) -> None:

@@ -37,11 +37,23 @@ def test_a_machine_without_a_gpu(tmp_path: Path) -> None:
 
 
 def test_two_gpus_are_named_and_how_their_clocks_are_held(scenario: Scenario) -> None:
-    scenario.write("gpu GPU-1 Fake H100", "gpu GPU-2 Fake A30", "set max_sm_clock 1980")
+    scenario.write(
+        "gpu GPU-1 Fake H100",
+        "gpu GPU-2 Fake A30",
+        "set compute_mode 3",
+        "gpu GPU-3 Fake H100",
+    )
     done = doctor(scenario.environment, "--json")
     assert done.returncode == 0
     capabilities = json.loads(done.stdout)["capabilities"]
     gpus = [entry["detail"] for entry in capabilities if entry["capability"] == "gpu"]
-    assert [detail.partition(",")[0] for detail in gpus] == ["Fake H100", "Fake A30"]
-    (clocks,) = (entry for entry in capabilities if entry["capability"] == "gpu clocks")
-    assert "--lock-gpu-clocks=" in clocks["next"]
+    assert [detail.partition(",")[0] for detail in gpus] == [
+        "Fake H100",
+        "Fake A30",
+        "Fake H100",
+    ]
+    clocks = [entry for entry in capabilities if entry["capability"] == "gpu clocks"]
+    assert [line["detail"].partition(":")[0] for line in clocks] == ["Fake H100", "Fake A30"]
+    assert all("--lock-gpu-clocks=1485," in line["next"] for line in clocks)
+    (mode,) = (entry for entry in capabilities if entry["capability"] == "gpu compute mode")
+    assert mode["detail"].startswith("Fake A30: exclusive process: the arms of an A/B")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from collections import Counter
 from pathlib import Path
 
@@ -164,6 +165,42 @@ def test_arms_that_do_not_fit_beside_each_other_are_loaded_for_each_turn(tmp_pat
     # Two turns of one arm that follow each other share a load.
     assert min(loads.values()) >= 5
     assert "each turn is a load of its own" in str([line.text for line in run.state.log])
+
+
+def test_arms_take_turns_on_a_gpu_that_admits_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TXTOP_FAKE_GPU", str(tmp_path / "gpu"))
+    run, _ = conduct(tmp_path, msgspec.structs.replace(arms_plan("exclusive"), budget_s=1.0))
+    ab_test = ab_test_of(run.state)
+    assert statuses(run.state) == ["ok", "ok"] and ab_test.reloaded
+    assert ab_test.verdict("B") == "faster" and "indicative" in ab_test.words("B")
+    (line,) = [line.text for line in run.state.log if "each turn is a load of its own" in line.text]
+    assert "admit one process alone" in line
+
+
+def test_a_gpu_that_is_held_by_another_process_fails_the_first_arm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TXTOP_FAKE_GPU", str(tmp_path / "gpu"))
+    with (tmp_path / "gpu").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        run, _ = conduct(tmp_path, arms_plan("exclusive"))
+    assert statuses(run.state) == ["failed", "failed"]
+    assert run.state.cells["A"].reason == "busy"
+
+
+def test_memory_of_the_whole_device_is_withheld_as_it_holds_all_arms(tmp_path: Path) -> None:
+    _, stream = conduct(tmp_path, arms_plan(blocks=2))
+    sizes = {"allocated_bytes": 1 << 30, "reserved_bytes": 2 << 30, "device_bytes": 9 << 30}
+    for event in stream:
+        if isinstance(event, events.Memory):
+            for name, size in sizes.items():
+                setattr(event, name, size)
+    for cell in json.build_export(fold_all(stream), FinalMetrics()).cells:
+        assert cell.metrics["peak_memory_reserved_bytes"].mean == 2 << 30
+        assert "peak_memory_device_bytes" not in cell.metrics
+        assert any("holds all arms" in note for note in cell.notes)
 
 
 def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:

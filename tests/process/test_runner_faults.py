@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import tiny_models
+from support import fake_worker, tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import SUPPORT
 from txtop.plan.cell import Cell
@@ -56,6 +56,38 @@ def test_a_load_that_hangs_is_given_up_for_all_cells_with_its_weights(tmp_path: 
     assert "the same weights as" in run.state.cells["c002"].reason
 
 
+@pytest.mark.parametrize("model", sorted(fake_worker.SILENT_WORK))
+def test_a_long_silent_load_that_works_is_not_given_up(model: str, tmp_path: Path) -> None:
+    """The load is silent for three times the limit."""
+    asked = plan(model, iterations=2)
+    run = Run(tmp_path / "s", asked, silence_s=0.6, look_s=0.1)
+    run.run()
+    assert statuses(run.state) == ["ok"]
+    progress = run.state.cells["c001"].progress
+    assert progress is not None and progress.what == "load" and progress.total is None
+    if model == "reads-in-load":
+        assert progress.done > 50 * 8192
+    else:
+        assert progress.cpu_s is not None and progress.cpu_s > 0.5
+
+
+@pytest.mark.fault(25)
+def test_a_silent_load_that_does_nothing_is_given_up(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("stuck-in-load", iterations=2), silence_s=0.6, look_s=0.1)
+    run.run()
+    (cell,) = run.state.cells.values()
+    assert (cell.status, cell.reason) == ("timeout", "no output for 0.6 s")
+
+
+@pytest.mark.fault(25)
+def test_a_measurement_that_computes_in_silence_is_given_up(tmp_path: Path) -> None:
+    """A device that hangs leaves its process spinning, so only a load is believed."""
+    run = Run(tmp_path / "s", plan("spins", iterations=2), silence_s=0.6, look_s=0.1)
+    run.run()
+    (cell,) = run.state.cells.values()
+    assert (cell.status, cell.reason) == ("timeout", "no output for 0.6 s")
+
+
 @pytest.mark.fault(24)
 def test_a_worker_with_a_sticky_error_is_not_used_again(tmp_path: Path) -> None:
     run = Run(tmp_path / "s", plan("sticky", batches=(1, 2)))
@@ -65,9 +97,18 @@ def test_a_worker_with_a_sticky_error_is_not_used_again(tmp_path: Path) -> None:
     assert first.worker != second.worker
 
 
+def test_a_worker_on_a_gpu_is_used_again_after_an_error_of_the_cell_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path / "s", plan("breaks", batches=(1, 2)))
+    run.run()
+    first, second = run.state.cells.values()
+    assert statuses(run.state) == ["failed", "failed"]
+    assert first.load is not None and first.load.device == "cuda:0"
+    assert (first.worker, second.worker, second.shares_weights) == ("worker:1", "worker:1", True)
+
+
 def test_patience_ends_with_the_cell_or_with_silence() -> None:
     cell = Deadline(20.0, 100.0)
-    cell.note_output(119.0)
+    cell.note_sign_of_life(119.0)
     assert cell.explain_expiry(120.0) == ""
     assert cell.explain_expiry(120.1) == "longer than --timeout 20 s"
     cell.extend(5.0)
@@ -75,7 +116,7 @@ def test_patience_ends_with_the_cell_or_with_silence() -> None:
     silent = Deadline(None, 100.0)
     assert silent.explain_expiry(100.0 + SILENCE_S) == ""
     assert silent.explain_expiry(100.1 + SILENCE_S) == "no output for 600 s"
-    silent.note_output(500.0)
+    silent.note_sign_of_life(500.0)
     assert silent.explain_expiry(500.0 + SILENCE_S) == ""
 
 

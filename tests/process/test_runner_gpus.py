@@ -57,7 +57,7 @@ def test_of_two_gpus_one_is_lost_and_its_block_is_repeated(run: Starts, tmp_path
     assert set(spoiled(state)) == {"the GPU stopped answering"} and cell.samples.discarded
     first, second = (state.devices[f"GPU-{name}"] for name in ("first", "second"))
     assert 0.0 not in first.series["power_w"][1]
-    assert second.series["power_w"][0][-1] > first.series["power_w"][0][-1] + 3e8
+    assert 0 < len(second.series["power_w"][0]) < len(first.series["power_w"][0])
     view = machine.build_machine(state, cell)
     assert len(view.gpus) == 2 and view.title.startswith("2 x Fake H100")
     made = json.build_export(state, FinalMetrics())
@@ -86,7 +86,9 @@ def test_throttling_is_repeated_three_times_and_then_kept_with_a_word(run: Start
 def test_power_of_the_cell_and_its_driver_are_exported(run: Starts) -> None:
     state = run(FIRST, iterations=800)
     made = json.build_export(state, FinalMetrics())
-    power = made.cells[0].metrics["power_w"]
+    cell = made.cells[0]
+    assert (cell.device_id, cell.driver, cell.power_limit_w) == ("GPU-first", "999.99", 700.0)
+    power = cell.metrics["power_w"]
     assert power.mean == 350.0 and power.n > 20
     assert any("driver" in name for name in made.session.versions)
     assert not any(math.isnan(v) for v in state.devices["GPU-first"].series["power_w"][1])

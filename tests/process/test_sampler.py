@@ -56,6 +56,9 @@ def test_a_slow_reader_is_told_what_it_missed(start_sampler: Start) -> None:
     process = start_sampler(
         "--interval", "0.02", nvml=tuple(f"gpu GPU-{i} Fake H100" for i in range(8))
     )
+    assert process.stdin is not None
+    process.stdin.write(b"".join(b"use GPU-%d\n" % i for i in range(8)))
+    process.stdin.flush()
     time.sleep(2)
     events = read(process, lambda event: isinstance(event, Gap))
     assert isinstance(events[-1], Gap)
@@ -178,6 +181,7 @@ def test_the_probe_says_what_can_be_measured(
     lines = {entry["capability"]: entry for entry in json.loads(output)["capabilities"]}
     assert set(lines) - {"gpu clocks"} == {"cpu", "memory", "cpu power", "gpu", "telemetry"}
     assert ("gpu clocks" in lines) == (state == "ok")
+    assert ("the GPUs" in lines["telemetry"]["detail"]) == (state == "ok")
     assert lines["gpu"]["state"] == state
     assert word in lines["gpu"]["detail"]
     assert lines["cpu"]["state"] == lines["memory"]["state"] == "ok"

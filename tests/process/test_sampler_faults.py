@@ -21,6 +21,14 @@ def _of(events: list[AnyEvent], device: str) -> list[dict[str, float | None]]:
     return [e.values for e in events if isinstance(e, Telemetry) and e.device == device]
 
 
+def use(process: subprocess.Popen[bytes], *devices: str) -> None:
+    """Have the devices read at every tick, as a runner does once they are in use."""
+    assert process.stdin is not None
+    for device in devices:
+        process.stdin.write(f"use {device}\n".encode())
+    process.stdin.flush()
+
+
 def _is_log(event: AnyEvent) -> bool:
     return isinstance(event, Log)
 
@@ -30,7 +38,8 @@ def _is_log(event: AnyEvent) -> bool:
 def test_a_gpu_lost_in_mid_run_is_one_gap_and_the_others_go_on(
     start_sampler: Start, code: int, reason: str
 ) -> None:
-    process = start_sampler(*FAST, nvml=(BAD, f"after 40 error * {code}", GOOD))
+    process = start_sampler(*FAST, nvml=(BAD, f"after 60 error * {code}", GOOD))
+    use(process, "GPU-bad", "GPU-good")
     events = read(process, lambda event: isinstance(event, Gap))
     gap = events[-1]
     assert isinstance(gap, Gap)
@@ -49,7 +58,8 @@ def test_a_gpu_lost_in_mid_run_is_one_gap_and_the_others_go_on(
 def test_a_lost_gpu_that_comes_back_is_watched_again_within_half_a_minute(
     start_sampler: Start, scenario: Scenario, others: tuple[str, ...]
 ) -> None:
-    process = start_sampler(*FAST, nvml=(BAD, "after 40 error * 999", *others))
+    process = start_sampler(*FAST, nvml=(BAD, "after 60 error * 999", *others))
+    use(process, "GPU-bad", "GPU-good")
     read(process, lambda event: isinstance(event, Gap))
     lost = time.monotonic()
     scenario.write("set driver 1000.01", BAD, *others)
@@ -106,6 +116,19 @@ def test_a_call_that_never_returns_is_a_gap_and_the_host_goes_on(
     assert 2.5 < (gap.t_ns - hosts[0].t_ns) / 1e9 < 4
     after = read(process, samples(5))
     assert not any(isinstance(event, Gap) for event in after)
+    end(process)
+
+
+def test_of_eight_gpus_the_one_in_use_comes_at_5_hz_and_the_others_hardly(
+    start_sampler: Start,
+) -> None:
+    process = start_sampler(nvml=tuple(f"gpu GPU-{i} Fake H100" for i in range(8)))
+    use(process, "GPU-3")
+    read(process, samples(3, "GPU-3"))  # those before the order have come
+    events = read(process, samples(21, "GPU-3"))
+    own = [e.t_ns for e in events if isinstance(e, Telemetry) and e.device == "GPU-3"]
+    assert 3.6 < (own[-1] - own[0]) / 1e9 < 4.6
+    assert all(len(_of(events, f"GPU-{i}")) <= 1 for i in range(8) if i != 3)
     end(process)
 
 

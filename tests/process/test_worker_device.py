@@ -1,4 +1,4 @@
-"""Tests that need a GPU, the device's clock on made-up events, and real pretrained weights."""
+"""Tests that need a GPU, and real pretrained weights."""
 
 from __future__ import annotations
 
@@ -14,52 +14,6 @@ from support import tiny_models
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-
-DEVICE_CLOCK = """
-import torch
-from torch import nn
-from txtop.worker.tasks import cuda_timer
-
-now_ms = 0.0
-
-class Event:
-    asked = 0
-    def record(self): self.at = now_ms
-    def query(self):
-        Event.asked += 1
-        return Event.asked > 2
-    def elapsed_time(self, end): return end.at - self.at
-
-cuda_timer._event = Event
-
-class Part(nn.Module):
-    def __init__(self, ms): super().__init__(); self.ms = ms
-    def forward(self):
-        global now_ms
-        now_ms += self.ms
-
-model, encoder = Part(2.0), Part(5.0)
-clock = cuda_timer.CudaTimer(model, encoder)
-for tokens in (4, 1, 2):
-    clock.start()
-    encoder()
-    for _ in range(tokens):
-        model()
-        now_ms += 100.0
-    assert clock.read() == (5_000_000, 7_000_000, (tokens - 1) * 2_000_000), clock.read()
-assert Event.asked >= 3
-clock.start()
-assert clock.read() == (None, None, None)
-alone = cuda_timer.CudaTimer(plain := Part(3.0), None)
-alone.start()
-plain(); plain()
-assert alone.read() == (None, 3_000_000, 3_000_000)
-"""
-
-
-def test_the_devices_clock_adds_up_its_events() -> None:
-    done = subprocess.run([sys.executable, "-c", DEVICE_CLOCK], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 @cache
@@ -82,15 +36,10 @@ def test_every_family_on_a_gpu(tmp_path: Path, family: str, precision: str) -> N
     assert load.device == "cuda" and load.device_name and load.device_id
     reported = worker.measure(cell)
     for iteration in of(events.Iteration, reported):
-        assert iteration.device_prefill_ns and iteration.device_prefill_ns < iteration.e2e_ns
         assert iteration.invalid == 0 and not iteration.lag
-        if family == "bert":
-            assert iteration.device_decode_ns is None
-        else:
-            assert iteration.ttft_ns and iteration.device_prefill_ns < iteration.ttft_ns
-            assert iteration.device_decode_ns
-            assert iteration.device_decode_ns < iteration.e2e_ns - iteration.ttft_ns
+        assert iteration.device_prefill_ns is None
         assert (iteration.encoder_ns is not None) == (family == "t5")
+        assert (iteration.encoder_ns or 0) < iteration.e2e_ns
     memory = of(events.Memory, reported)[0]
     assert memory.allocated_bytes and memory.reserved_bytes and memory.device_bytes
     assert load.weight_bytes <= memory.allocated_bytes <= memory.reserved_bytes

@@ -45,7 +45,9 @@ def test_kernels_behind_sdpa_share_the_weights(worker: WorkerProcess, tmp_path: 
         new_tokens=[3],
     )
     assert flash.group == math.group == cudnn.group
-    worker.load(cudnn)
+    worker.send(commands.LoadModel(cell=cudnn, started_ns=worker.started_ns, seed=0))
+    assert "no kernels for a CPU" in worker.until(events.CellRejected).reason
+    worker.load(flash)
     for target, ran in ((flash, "flash"), (math, "math")):
         worker.send(commands.Prepare(cell=target), commands.Inspect(cell=target.id))
         seen = worker.until(events.Kernels)
@@ -90,9 +92,22 @@ def test_compiling_is_a_phase_of_loading(
     load = worker.until(events.ModelLoaded, timeout_s=300)
     assert load.phases["compile"] > 10 * load.phases["first_forward"]
     assert sum(load.phases.values()) == pytest.approx(load.load_s, rel=1e-3)
+    assert load.compile_cache in ("cold", "warm", "part")
     iterations = of(events.Iteration, worker.measure(target))
     # Nothing is compiled any more once it is loaded.
     assert max(i.e2e_ns for i in iterations[1:]) < load.phases["compile"] * 1e9 / 10
+
+
+@pytest.mark.slow
+def test_the_compilers_cache_is_cold_and_then_warm(tmp_path: Path) -> None:
+    asked = cell(tiny_models.bert(tmp_path / "m"), compile="default")
+    for state in ("cold", "warm"):
+        worker = WorkerProcess(TORCHINDUCTOR_CACHE_DIR=str(tmp_path / "cache"))
+        worker.send(commands.LoadModel(cell=asked, started_ns=worker.started_ns, seed=7))
+        load = worker.until(events.ModelLoaded, timeout_s=300)
+        assert load.compile_cache == state
+        assert any("compiler's cache" in note for note in load.notes) == (state == "warm")
+        worker.close()
 
 
 def test_a_compiled_cell_has_a_worker_of_its_own(tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 ok, dies-in-load, aborts (in the second measured iteration), oom, rejects, junk, escapes, slow
 (10 s a token, looks at cancel every 10 ms), deaf (as slow, but never looks), stuck-in-load,
-sticky (a CUDA error that ends the process), killed… (by SIGKILL), GPU-… (is on that GPU),
-mortal (the third and fourth worker of a run die in their tenth measured iteration), nan (its output
-is), crowded (the third worker finds no memory), mute (dies when its output is
-to be compared). As a server each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth
-request), starves (out of memory there). In bf16 everything takes half as long, and in int8 a
-hundredth longer.
+computes-in-load, reads-in-load, compiles-in-load (in a child): for two seconds without an event,
+spins (computes for a minute in its first iteration), sticky (a CUDA error that ends the process),
+breaks (an error of its second measured iteration after which the process can go on), killed… (by
+SIGKILL), GPU-… (is on that GPU), mortal (the third and fourth worker of a run die in their tenth
+measured iteration), nan (its output is), crowded (the third worker finds no memory), exclusive (its
+GPU admits one worker at a time, by a lock on the file TXTOP_FAKE_GPU), mute (dies when its output
+is to be compared), GPU-lost (dies when it is to be profiled), GPU-stuck (hangs there). As a server
+each batch takes 10 ms: slow (40 ms), dies-serving (at the twentieth request), starves
+(out of memory there). In bf16 everything takes half as long, and in int8 a hundredth longer.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -33,6 +37,34 @@ from txtop.worker.command_queue import Cancelled
 from txtop.worker.serving.batcher import Batcher, RequestQueue, StatusReporter, serve_batches
 
 ESCAPES = "\x1b[31mred\x1b]52;c;AAAA\x07 \x9b1m \u202eevil\u200b [/] [@click=app.quit]x[/]"
+
+
+def compute(until_s: float) -> None:
+    while time.monotonic() < until_s:
+        sum(range(1000))
+
+
+def read(until_s: float) -> None:
+    """Read a little, mostly waiting, as from a slow disk."""
+    with Path(__file__).open("rb", buffering=0) as file:
+        while time.monotonic() < until_s:
+            file.seek(0)
+            file.read(8192)
+            time.sleep(0.02)
+
+
+def compile_in_child(until_s: float) -> None:
+    if not (child := os.fork()):
+        compute(until_s)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+SILENT_WORK = {
+    "computes-in-load": compute,
+    "reads-in-load": read,
+    "compiles-in-load": compile_in_child,
+}
 
 
 class Fake:
@@ -79,6 +111,8 @@ class Fake:
                 pass
             elif isinstance(order, commands.Compare):
                 self.compare(order)
+            elif isinstance(order, commands.Profile):
+                self.profile(order)
             elif isinstance(order, commands.Finish):
                 now = perf_counter_ns()
                 self.send(events.Memory(t_ns=now, cell=order.cell, host_bytes=1 << 20))
@@ -96,6 +130,8 @@ class Fake:
             os._exit(3)
         if self.model == "stuck-in-load":
             time.sleep(60)
+        if self.model in SILENT_WORK:
+            SILENT_WORK[self.model](time.monotonic() + 2.0)
         if self.model == "rejects":
             self.send(
                 events.CellRejected(
@@ -113,6 +149,13 @@ class Fake:
         if self.model == "crowded" and self.name == "worker:3":
             self.send(events.CellFinished(t_ns=now, cell=cell, status="oom", reason="crowded"))
             return
+        if self.model == "exclusive" and not self.take_gpu():
+            self.send(
+                events.CellFinished(
+                    t_ns=now, cell=cell, status="failed", reason="busy", sticky=True, busy=True
+                )
+            )
+            os._exit(70)
         if self.model == "escapes":
             self.send(events.Log(t_ns=now, text=ESCAPES, cell=cell))
         if self.model == "junk":
@@ -121,8 +164,17 @@ class Fake:
             os.write(1, b"x" * (1 << 21) + b"\n")
         notes = [ESCAPES] if self.model == "escapes" else []
         gpu = self.model if self.model.startswith("GPU-") else None
-        device = "cuda:0" if gpu or self.model == "sticky" else "cpu"
+        device = "cuda:0" if gpu or self.model in ("sticky", "breaks") else "cpu"
         self.send(streams.load(now, cell, notes=notes, device=device, device_id=gpu))
+
+    def take_gpu(self) -> bool:
+        """Lock the GPU until this process ends."""
+        self.gpu = open(os.environ["TXTOP_FAKE_GPU"], "w")  # noqa: SIM115
+        try:
+            fcntl.flock(self.gpu, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
 
     def serve(self, order: commands.Serve) -> None:
         assert self.prepared is not None and self.prepared.serving is not None
@@ -205,6 +257,18 @@ class Fake:
             )
         )
 
+    def profile(self, order: commands.Profile) -> None:
+        if order.cell.model == "GPU-lost":
+            os.abort()
+        if order.cell.model == "GPU-stuck":
+            time.sleep(60)
+        step = events.DevicePhase(
+            steps=8, host_ns=1_000_000, busy_ns=340_000, kernels=312.0, launches=310.0
+        )
+        self.send(
+            events.DeviceTime(t_ns=perf_counter_ns(), cell=order.cell.id, prefill=step, decode=step)
+        )
+
     def iterate(self, order: commands.Iterate, index: int) -> None:
         self.measured += order.role == "measured"
         if self.model == "mortal" and self.name in ("worker:3", "worker:4") and self.measured > 9:
@@ -217,9 +281,20 @@ class Fake:
         if self.model == "sticky":
             now = perf_counter_ns()
             self.send(
-                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="CUDA error")
+                events.CellFinished(
+                    t_ns=now, cell=order.cell, status="failed", reason="CUDA error", sticky=True
+                )
             )
             os._exit(70)
+        if self.model == "breaks" and index > 3:
+            self.measured = 0
+            now = perf_counter_ns()
+            self.send(
+                events.CellFinished(t_ns=now, cell=order.cell, status="failed", reason="ValueError")
+            )
+            return
+        if self.model == "spins":
+            compute(time.monotonic() + 60)
         if self.model.startswith("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         start = perf_counter_ns()

@@ -6,8 +6,9 @@ Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean, median
 
 import msgspec
@@ -24,6 +25,18 @@ from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
 
 MatchKey = tuple[object, ...]
 SessionCell = tuple[SessionState, CellState]
+# What a note calls each recorded setting of a GPU; docs/sessions.md lists them all.
+GPU_SETTINGS = {
+    "compute capability": "compute_capability",
+    "power limit (W)": "power_limit_w",
+    "application clock (MHz)": "application_clock_mhz",
+    "persistence mode": "persistence_mode",
+    "compute mode": "compute_mode",
+    "ECC": "ecc",
+    "MIG": "mig",
+    "MIG profile": "mig_profile",
+    "power reading": "power_reading",
+}
 EXIT_CODES = {"regression": 1, "inconclusive": 3, "not comparable": 3, "no regression": 0}
 
 
@@ -167,6 +180,7 @@ def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float
     label = sanitise(labels.format_short_label(first.cell))
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
+    notes += _find_setting_differences(base, new)
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
@@ -256,15 +270,44 @@ def _find_missing_results(name: str, side: list[SessionCell]) -> list[str]:
 
 
 def _find_differences(
-    facts: dict[str, Callable[[SessionCell], str]], base: list[SessionCell], new: list[SessionCell]
+    facts: Mapping[str, Callable[[SessionCell], str | None]],
+    base: list[SessionCell],
+    new: list[SessionCell],
 ) -> list[str]:
-    """Return a line for every fact that is not the same in all sessions of both sides."""
+    """Return a line for every fact that is not the same in all sessions of both sides.
+
+    A fact is None in a session that did not record it. A side that lacks it gives no line.
+    """
     differences = []
     for what, fact in facts.items():
-        old, fresh = (sorted({fact(p) for p in side}) for side in (base, new))
-        if len({*old, *fresh}) > 1:
+        old, fresh = (
+            sorted({text for p in side if (text := fact(p)) is not None}) for side in (base, new)
+        )
+        if old and fresh and len({*old, *fresh}) > 1:
             differences.append(f"{what}: {' or '.join(old)} against {' or '.join(fresh)}")
     return differences
+
+
+def _find_setting_differences(base: list[SessionCell], new: list[SessionCell]) -> list[str]:
+    """Return a line for every setting of the GPU, and of the environment, that differs."""
+    cells = [cell for _, cell in [*base, *new]]
+    variables = sorted({name for c in cells if c.load for name in c.load.environment})
+    settings = {what: partial(_read_gpu_fact, name) for what, name in GPU_SETTINGS.items()}
+    settings |= {name: partial(_read_environment, name) for name in variables}
+    return _find_differences(settings, base, new)
+
+
+def _read_gpu_fact(name: str, pair: SessionCell) -> str | None:
+    """Return a recorded setting of the GPU of a cell; None on a CPU and in old sessions."""
+    state, cell = pair
+    device = state.gpu(cell.load.device_id) if cell.load else None
+    return state.devices[device].facts.get(name) if device else None
+
+
+def _read_environment(name: str, pair: SessionCell) -> str | None:
+    """Return what bends the numbers of a cell from outside; None in old sessions."""
+    load = pair[1].load
+    return load.environment.get(name, "unset") if load and load.environment else None
 
 
 def _describe_weights(pair: SessionCell) -> str:

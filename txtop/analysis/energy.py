@@ -14,6 +14,11 @@ from txtop.stats import energy
 from txtop.stats.energy import Energy
 from txtop.stats.summary import Summary, summarise, summarise_single
 
+# The metrics of a GPU under a cell: the telemetry series of each, and its unit.
+GPU_METRICS = {"gpu_utilization": ("utilization", "%"), "power_w": ("power_w", "W")}
+HOST_IDLE = "idle: before the first worker"
+# A context alone holds higher clocks than this idle.
+GPU_IDLE = "idle: before anything was loaded, without a context"
 EMPTY_SERIES: energy.TimeSeries = ((), ())
 # An iteration that starts within this time of the previous end is of the same turn of its arm.
 MAX_TURN_GAP_NS = 50_000_000
@@ -57,17 +62,31 @@ def find_work_intervals(session: SessionState, state: CellState) -> list[tuple[i
     return intervals
 
 
+def explain_too_short(session: SessionState, state: CellState) -> str:
+    """Return why a GPU's power and utilisation are not this cell's; empty if they are.
+
+    The rule is that of energy: a single interval of 2 s, turns of an arm of 1 s each.
+    """
+    intervals = find_work_intervals(session, state)
+    if session.ab_test is not None:
+        return energy.explain_too_short_turns(intervals)
+    return energy.explain_too_short(intervals[0]) if intervals else ""
+
+
 def summarise_device(session: SessionState, state: CellState) -> dict[str, Summary]:
-    """Return GPU utilisation and power, and the energy figures of `summarise_joules`."""
+    """Return GPU utilisation and power, and the energy figures of `summarise_joules`.
+
+    Utilisation and power of too short a cell have no value, and a note that says so.
+    """
     name = session.gpu(state.load.device_id) if state.load else None
     summaries: dict[str, Summary] = {}
     if name is not None:
-        for metric, series, unit in (
-            ("gpu_utilization", "utilization", "%"),
-            ("power_w", "power_w", "W"),
-        ):
-            summaries[metric] = summarise(
-                select_measuring_samples(session, state, name, series), unit
+        reason = explain_too_short(session, state)
+        for metric, (series, unit) in GPU_METRICS.items():
+            summaries[metric] = (
+                Summary(unit=unit, n=0, notes=[reason])
+                if reason
+                else summarise(select_measuring_samples(session, state, name, series), unit)
             )
     return {**summaries, **summarise_joules(session, state)}
 
@@ -89,7 +108,9 @@ def summarise_joules(session: SessionState, state: CellState) -> dict[str, Summa
     above_idle = _compute_net(used, compute_idle(session, name or HOST))
     return {
         f"energy_j_per_{what}": _summarise_per_unit(used, made, unit),
-        f"energy_net_j_per_{what}": _summarise_per_unit(above_idle, made, unit),
+        f"energy_net_j_per_{what}": _summarise_per_unit(
+            above_idle, made, unit, HOST_IDLE if name is None else GPU_IDLE
+        ),
     }
 
 
@@ -97,7 +118,7 @@ def compute_idle(session: SessionState, name: str) -> Energy:
     """Return the energy that a device used before the run put work on it.
 
     For the CPU that ends when the first worker starts, for a GPU when the first weights are sent to
-    it.
+    it; for both when outputs are compared before that.
     """
     until_ns = session.first_cell_ns if name == HOST else session.first_to_device_ns
     device = session.devices.get(name)
@@ -137,8 +158,11 @@ def _count_made(state: CellState) -> int:
     return state.cell.batch_size * sum(per_sequence)
 
 
-def _summarise_per_unit(used: Energy, made: int, unit: str) -> Summary:
+def _summarise_per_unit(used: Energy, made: int, unit: str, idle: str = "") -> Summary:
+    """Summarise the energy of a token or sequence; `idle` names what was subtracted from it."""
     if used.joules is None:
         return Summary(unit=unit, n=0, notes=[used.reason])
     label = "" if used.source == "counter" else f"from {used.source}"
-    return summarise_single(used.joules / made, unit, label)
+    summary = summarise_single(used.joules / made, unit, label)
+    summary.notes += [idle] if idle else []
+    return summary

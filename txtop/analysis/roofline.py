@@ -175,6 +175,8 @@ def _compute_memory_ceiling(session: SessionState, state: CellState) -> float:
     For an encoder these are sequences/s, its weights being read once a forward pass.
     """
     geometry, peaks = _require_facts(session, state)
+    if geometry.step_bytes < peaks.cache_bytes:
+        raise _CeilingUnknown("the weights fit into the device's cache")
     demand = _compute_step_bytes(state, geometry, geometry.step_bytes)
     return _require_ceiling(state.cell.batch_size, demand, peaks.bandwidth_bytes_per_s)
 
@@ -257,9 +259,11 @@ def _require_ceiling(work: float, demand: float, peak: float) -> float:
 def _estimate_lift(session: SessionState, state: CellState) -> float | None:
     """Return by which factor int8 weights would raise the ceiling of the memory.
 
-    None if that is under `MIN_LIFT`, if the weights are int8 already, and for experts, which are
-    not converted.
+    None if that is under `MIN_LIFT`, if the weights are int8 already, for experts, which are not
+    converted, and without the compiler on a GPU, where int8 weights are dequantised in every call.
     """
+    if state.load is not None and state.load.device != "cpu" and state.cell.compile == "none":
+        return None
     try:
         geometry, _ = _require_facts(session, state)
         if state.cell.precision.startswith("int8") or geometry.routed:

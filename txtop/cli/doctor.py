@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from txtop.cli.common import SessionDirOption
 from txtop.errors import UsageError
+from txtop.plan.cell import Compile
 
 
 def doctor(
@@ -34,10 +35,17 @@ def selftest(
     *,
     overhead: Annotated[bool, Parameter(help="the same work bare and under the screen")] = False,
     aa: Annotated[bool, Parameter(help="identical arms: how many name a winner")] = False,
+    device: Annotated[str, Parameter(help="of --overhead: cpu (default) or cuda")] = "cpu",
+    compile_mode: Annotated[
+        Compile,
+        Parameter(name="--compile", help="of --overhead: reduce-overhead replays CUDA graphs"),
+    ] = "none",
 ) -> int:
     """Measure txtop's own effect on the numbers, and the false-positive rate of its A/B."""
     if not overhead and not aa:
         raise UsageError("selftest needs a check", "--overhead, --aa or both")
+    if not overhead and (device, compile_mode) != ("cpu", "none"):
+        raise UsageError("--device and --compile are those of --overhead", "add --overhead")
 
     def say(line: str) -> None:
         print(line, flush=True)
@@ -46,7 +54,8 @@ def selftest(
     if overhead:
         from txtop.selftest.overhead import run as run_overhead
 
-        codes.append(run_overhead(say=say).exit_code)
+        result = run_overhead(device=device, compile_mode=compile_mode, say=say)
+        codes.append(result.exit_code)
     if aa:
         from txtop.selftest.identical_arms import run as run_identical
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from txtop.errors import SessionError, UsageError
 from txtop.runner.control_client import ControlClient
-from txtop.runner.session_start import find_missing_cells, find_pending_comparisons
+from txtop.runner.session_start import (
+    find_missing_cells,
+    find_pending_comparisons,
+    find_pending_profiles,
+)
 from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import ReadProblems, read_all
@@ -70,9 +74,10 @@ def find_resumable_session(name: str | None, folder: Path | None) -> Path:
 
 
 def is_incomplete(path: Path) -> bool:
-    """Return whether a session has cells without a result, or outputs not compared yet."""
+    """Return whether a session lacks results of cells, comparisons of outputs, or GPU times."""
     state = load_session(path)[0]
-    return bool(find_missing_cells(state) or find_pending_comparisons(state))
+    pending = find_pending_comparisons(state) or find_pending_profiles(state)
+    return bool(find_missing_cells(state) or pending)
 
 
 def _find_interrupted_session(folder: Path | None) -> Path:

@@ -14,7 +14,10 @@ from txtop.sanitise import escape_json, sanitise
 from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
-NESTED_FIELDS = ("metrics", "kernels", "fidelity", "notes", *SERVING_FIELDS)
+NESTED_FIELDS = (
+    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes"),
+    *SERVING_FIELDS,
+)
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -49,6 +52,7 @@ def _build_row(cell: CellExport) -> dict[str, object]:
     }
     row |= {f"kernel_{name}": escape_formula(value or "") for name, value in cell.kernels.items()}
     row |= _build_served_fields(cell)
+    row |= _build_device_time_fields(cell)
     row["notes"] = escape_formula("; ".join(cell.notes))
     for name, metric in cell.metrics.items():
         low, high = metric.ci95 or (None, None)
@@ -60,6 +64,18 @@ def _build_row(cell: CellExport) -> dict[str, object]:
             f"{name}_ci95_hi": high,
         }
     return row
+
+
+def _build_device_time_fields(cell: CellExport) -> dict[str, object]:
+    """Return the columns of the GPU's time in each phase; none if it is not known."""
+    times = cell.device_time
+    phases = {"prefill": times.prefill, "decode": times.decode} if times else {}
+    return {
+        f"device_{phase}_{name}": value
+        for phase, figures in phases.items()
+        if figures is not None
+        for name, value in msgspec.structs.asdict(figures).items()
+    }
 
 
 def _build_served_fields(cell: CellExport) -> dict[str, object]:

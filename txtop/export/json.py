@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from txtop import stats
-from txtop.analysis import energy, metrics, roofline, serving
+from txtop.analysis import device_time, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
@@ -20,6 +20,8 @@ from txtop.export.schema import (
     LATER,
     CellExport,
     DeviceExport,
+    DevicePhaseExport,
+    DeviceTimeExport,
     Export,
     RequestsExport,
     Series,
@@ -28,10 +30,11 @@ from txtop.export.schema import (
     TokensExport,
     Tool,
 )
+from txtop.protocol.events import DevicePhase
 from txtop.sanitise import escape_json
 from txtop.state.cell import CellState
-from txtop.state.session import SessionState
-from txtop.units import NS_PER_S
+from txtop.state.session import SessionState, WatchedDevice
+from txtop.units import NS_PER_MS, NS_PER_S
 
 SIGNIFICANT_DIGITS = 9
 
@@ -124,6 +127,7 @@ def _build_tool(state: SessionState) -> Tool:
 def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) -> CellExport:
     cell, load = state.cell, state.load
     encoder = state.family == "encoder"
+    gpu = _find_gpu(session, state)
     figures = finals.of(state, session.plan.seed)
     roofs = roofline.summarise_utilisation(session, state, figures)
     money = metrics.compute_cost(state, figures, session.plan.cost_per_hour)
@@ -141,6 +145,13 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
             "decode": state.kernels.decode if state.kernels else None,
         },
         device=load.device if load else cell.device,
+        device_name=load.device_name if load else None,
+        device_id=load.device_id if load else None,
+        capability=load.capability or None if load else None,
+        cudnn=load.environment.get("cudnn") if load else None,
+        driver=gpu.versions.get("nvidia_driver") if gpu else None,
+        power_limit_w=gpu.last("power_limit_w") if gpu else None,
+        environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,
         requests=_export_requests(state),
@@ -158,9 +169,17 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         invalid=state.invalid > 0,
         fidelity=None if session.ab_test else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
+        device_time=_export_device_time(session, state),
         metrics={**figures, **roofs, **money, **energy.summarise_device(session, state)},
         **{knob.field: knob.of(cell) for knob in LATER},
     )
+
+
+def _find_gpu(session: SessionState, state: CellState) -> WatchedDevice | None:
+    """Return the GPU that a cell ran on, None on a CPU and for a GPU that was not sampled."""
+    load = state.load
+    key = session.gpu(load.device_id) if load is not None and load.device != "cpu" else None
+    return session.devices.get(key) if key else None
 
 
 def _export_requests(state: CellState) -> RequestsExport | None:
@@ -173,6 +192,33 @@ def _export_requests(state: CellState) -> RequestsExport | None:
         sent=totals.sent,
         answered=totals.answered,
         unanswered=totals.unanswered,
+    )
+
+
+def _export_device_time(session: SessionState, state: CellState) -> DeviceTimeExport | None:
+    times = session.device_time_of(state.cell.id)
+    if times is None:
+        return None
+    step = device_time.find_busy_step(session, state)
+    return DeviceTimeExport(
+        measured_in=times.cell,
+        prefill=_export_device_phase(times.prefill),
+        decode=_export_device_phase(times.decode),
+        launch_bound=step.launch_bound if step else None,
+        failed=times.failed,
+    )
+
+
+def _export_device_phase(phase: DevicePhase | None) -> DevicePhaseExport | None:
+    if phase is None:
+        return None
+    return DevicePhaseExport(
+        steps=phase.steps,
+        host_ms=phase.host_ns / NS_PER_MS,
+        busy_ms=phase.busy_ns / NS_PER_MS,
+        busy_share=device_time.compute_busy_share(phase),
+        kernels=phase.kernels,
+        launches=phase.launches,
     )
 
 

@@ -119,11 +119,40 @@ class TokensExport(msgspec.Struct, kw_only=True):
     output: int
 
 
+class DevicePhaseExport(msgspec.Struct, kw_only=True):
+    """One step of a phase: `host_ms` on the clock, and `busy_ms` of them in which the GPU computed.
+
+    `busy_share` is the one over the other, `kernels` and `launches` are counts in a step.
+    """
+
+    steps: int
+    host_ms: float
+    busy_ms: float
+    busy_share: float | None
+    kernels: float
+    launches: float
+
+
+class DeviceTimeExport(msgspec.Struct, kw_only=True):
+    """The time of the GPU in a cell's steps, read in a process of its own.
+
+    An encoder's forward pass is its `prefill`. `measured_in` is the id of the cell that was
+    profiled: another one may do the same step at other lengths.
+    """
+
+    measured_in: str
+    prefill: DevicePhaseExport | None
+    decode: DevicePhaseExport | None
+    launch_bound: bool | None
+    failed: str
+
+
 class CellFacts(msgspec.Struct, kw_only=True):
     """One cell: its configuration, its end and its figures.
 
     `status` is rejected or unfinished if no `cell_finished` was recorded. A cell that served
-    requests has its load in `serving`; its `batch_size` is then 1 and means nothing.
+    requests has its load in `serving`; its `batch_size` is then 1 and means nothing. From
+    `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read.
     """
 
     id: str
@@ -136,6 +165,13 @@ class CellFacts(msgspec.Struct, kw_only=True):
     attention: str
     kernels: dict[str, str | None]
     device: str
+    device_name: str | None
+    device_id: str | None
+    capability: str | None
+    cudnn: str | None
+    driver: str | None
+    power_limit_w: float | None
+    environment: dict[str, str]
     scenario: str
     serving: Serving | None
     requests: RequestsExport | None
@@ -154,6 +190,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]
+    device_time: DeviceTimeExport | None = None
 
 
 # Knobs that were added after the first version of the schema follow its fields.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from txtop.forecast.history import CellDuration, RunHistory
+from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
@@ -62,7 +62,8 @@ def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str
     outputs = [history.position_s.get(cell.model) for cell in _list_compared(plan)]
     missing = ["loading"] * (None in loads) + ["comparing outputs"] * (None in outputs)
     compared_s = sum(_drop_unknown(outputs)) * plan.fidelity_positions
-    return sum(_drop_unknown(loads)) + compared_s, missing
+    profiled_s = sum(history.profiles_s.get(normalise_cell(c), 0.0) for c in _list_profiled(plan))
+    return sum(_drop_unknown(loads)) + compared_s + profiled_s, missing
 
 
 def _drop_unknown(values: Iterable[float | None]) -> Iterator[float]:
@@ -76,6 +77,13 @@ def _list_compared(plan: Plan) -> list[Cell]:
     due = references.find_output_references(plan.cells)
     cells = (cell for cell in plan.cells if cell.id in due)
     return list({(c.precision, due[c.id].id): c for c in cells}.values())
+
+
+def _list_profiled(plan: Plan) -> list[Cell]:
+    """Return the first cell of each step, whose time on the GPU is read if it is on one."""
+    if plan.profile != "gpu":
+        return []
+    return references.find_distinct_steps(cell for cell in plan.cells if cell.serving is None)
 
 
 def _format_basis(plan: Plan, counted: int) -> str:

@@ -50,6 +50,8 @@ class RunHistory:
     """By group (what is loaded), the duration of a load."""
     position_s: dict[str, float] = field(default_factory=dict)
     """By model, the duration of one position of a comparison of outputs."""
+    profiles_s: dict[Cell, float] = field(default_factory=dict)
+    """By the work of a cell, the duration of reading its time on the GPU."""
 
     def of(self, cell: Cell) -> CellDuration | None:
         """Return the duration of the same work if it was measured here before."""
@@ -128,8 +130,12 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
         )
         if cell.load is not None and not cell.shares_weights:
             history.loads_s[normalise_cell(cell.cell).group] = cell.load.load_s
+    for name, time in state.device_times.items():
+        if time.took_s:
+            history.profiles_s[normalise_cell(state.cells[name].cell)] = time.took_s
     if state.ended is not None and state.fidelity and state.plan.fidelity_positions:
         between_ns = state.clock_ns - sum(c.ended_at_ns - c.started_at_ns for c in cells)
+        between_ns -= sum(round(time.took_s * NS_PER_S) for time in state.device_times.values())
         positions = len(state.fidelity) * state.plan.fidelity_positions
         for model in _find_compared(state):
             history.position_s[model] = max(0, between_ns) / NS_PER_S / positions

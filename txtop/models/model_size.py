@@ -13,7 +13,7 @@ from txtop.models.model_config import detect_family, find_config, find_local_pat
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
-BYTES_PER_WEIGHT = {"fp32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
+BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
     ("int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"), 1
 )
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from txtop.options.help_groups import LONG, WHAT, WHERE
 from txtop.options.run_options import SECTIONS
 from txtop.plan.knobs import KNOBS, Knob
-from txtop.plan.plan import DEFAULT_MARGIN
+from txtop.plan.plan import DEFAULT_MARGIN, Profile
 
 
 def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
@@ -73,6 +73,9 @@ class ABRuleOptions:
             help="positions compared to judge a faster arm; default 2048, 0: no comparison",
         ),
     ] = None
+    profile: Annotated[
+        Profile, Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes")
+    ] = "gpu"
     allow_pickles: Annotated[bool, Parameter(group=WHAT, help="read pickled weights")] = False
     trust_remote_code: Annotated[bool, Parameter(group=WHAT, help="run a repository's classes")] = (
         False
@@ -93,6 +96,7 @@ class ABRuleOptions:
             cost_per_hour=self.cost_per_hour,
             seed=self.seed,
             fidelity_positions=self.fidelity_positions,
+            profile=self.profile,
             allowed=Allowed(pickles=self.allow_pickles, remote_code=self.trust_remote_code),
         )
 

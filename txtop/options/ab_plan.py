@@ -14,7 +14,7 @@ from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import BY_FIELD, KNOBS
-from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan
+from txtop.plan.plan import DEFAULT_MARGIN, Allowed, Plan, Profile
 
 DEFAULT_BUDGET_S = 120.0
 MAX_ARMS = 8
@@ -39,6 +39,7 @@ class ABOptions:
     cost_per_hour: float | None = None
     seed: int = 0
     fidelity_positions: int | None = None
+    profile: Profile = "gpu"
     allowed: Allowed = field(default_factory=Allowed)
 
 
@@ -107,6 +108,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
         timeout_s=rules.timeout_s,
         cost_per_hour=rules.cost_per_hour,
         seed=rules.seed,
+        profile=rules.profile,
         allowed=rules.allowed,
     )
     if rules.fidelity_positions is None:

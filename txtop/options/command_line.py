@@ -69,6 +69,7 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         "timeout": None,
         "seed": _DEFAULT_PLAN.seed,
         "fidelity_positions": _DEFAULT_PLAN.fidelity_positions if positions is None else positions,
+        "profile": _DEFAULT_PLAN.profile,
         "cost_per_hour": None,
         "allow_pickles": False,
         "trust_remote_code": False,
@@ -244,6 +245,8 @@ def _format_rules(plan: Plan) -> list[str]:
     ):
         if (value := getattr(plan, name)) != getattr(_DEFAULT_PLAN, name):
             arguments += [spelt, _format_exact_number(value)]
+    if plan.profile != _DEFAULT_PLAN.profile:
+        arguments += ["--profile", plan.profile]
     arguments += ["--allow-pickles"] if plan.allowed.pickles else []
     arguments += ["--trust-remote-code"] if plan.allowed.remote_code else []
     return arguments

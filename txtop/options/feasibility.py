@@ -8,13 +8,11 @@ from __future__ import annotations
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.models import builtin, model_config
+from txtop.models import attention_kernels, builtin, model_config, precision_rules
+from txtop.models.attention_kernels import Accelerator
 from txtop.plan import labels
-from txtop.plan.cell import Cell
-
-# These modes of torch.compile capture CUDA graphs, which need fixed addresses.
-_GRAPHS = ("reduce-overhead", "max-autotune")
-_GPU_ATTENTIONS = ("sdpa:efficient", "sdpa:cudnn", "flash_attention_2", "flash_attention_3")
+from txtop.plan.cell import GRAPH_COMPILES, Cell
+from txtop.system import gpus
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
@@ -59,6 +57,23 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
     return numbered, lines
 
 
+def find_accelerator(device: str) -> Accelerator | None:
+    """Return what is known before loading of the device that `--device` means here.
+
+    Several GPUs of different capability have none in common: which of them torch takes first is
+    not known. None if nothing is known, as of `auto` without an NVIDIA GPU.
+    """
+    kind = device.partition(":")[0]
+    if kind not in ("auto", "cuda"):
+        return Accelerator(kind)
+    names = gpus.list_gpu_names()
+    capabilities = {gpus.find_capability(name) for name in names}
+    if kind == "auto" and not names:
+        return None
+    name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
+    return Accelerator("cuda", name, capability)
+
+
 def explain_infeasible(cell: Cell) -> str:
     """Return the reason why a cell cannot be measured; empty if none is known."""
     return _explain(cell, model_config.find_family(cell.model))
@@ -66,6 +81,7 @@ def explain_infeasible(cell: Cell) -> str:
 
 def _explain(cell: Cell, family: builtin.Family | None) -> str:
     if cell.attention.startswith("flash_attention"):
+        # No device has them, so this holds where the device is not known, too.
         if cell.precision == "fp32":
             return f"{cell.attention} knows fp16 and bf16, not fp32"
         if family == "seq2seq":
@@ -75,10 +91,19 @@ def _explain(cell: Cell, family: builtin.Family | None) -> str:
             return "continuous batching is for decoders: --scenario dynamic serves the others"
         if cell.compile != "none" or cell.cache != "dynamic":
             return "requests have many shapes: --compile and --cache static are for full batches"
-    if cell.device == "cpu" and cell.attention in _GPU_ATTENTIONS:
-        return f"{cell.attention} has no kernels for a CPU"
-    if cell.device not in ("auto", "cpu") and cell.precision == "int8:torch-dynamic":
-        return "int8:torch-dynamic has kernels for a CPU alone"
-    if cell.compile in _GRAPHS and cell.cache == "dynamic" and family in ("causal", "seq2seq"):
+    device = find_accelerator(cell.device)
+    if device is not None:
+        config = model_config.find_config(cell.model)
+        missing = attention_kernels.explain_missing_kernel(cell, device, config)
+        missing = missing or precision_rules.explain_missing_precision(
+            cell.precision, device, compiled=cell.compile != "none"
+        )
+        if missing:
+            return missing[0]
+    if (
+        cell.compile in GRAPH_COMPILES
+        and cell.cache == "dynamic"
+        and family in ("causal", "seq2seq")
+    ):
         return f"--compile {cell.compile} needs --cache static: its addresses must stay"
     return ""

@@ -15,6 +15,7 @@ from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
 from txtop.options.parsing import parse_numbers
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob
+from txtop.plan.plan import Profile
 from txtop.plan.serving import Scenario
 
 if TYPE_CHECKING:
@@ -140,6 +141,10 @@ class CommonOptions:
             group=WHAT,
             help="positions compared to judge a precision; default 2048, 0: no comparison",
         ),
+    ] = None
+    profile: Annotated[
+        Profile | None,
+        Parameter(group=WHAT, help="gpu: the share of a step in which a GPU computes; default gpu"),
     ] = None
     preset: Annotated[
         PresetName | None, Parameter(group=WHAT, help="a plan with a name; options override it")

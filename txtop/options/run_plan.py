@@ -58,6 +58,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         scale=options.scale or "full",
         timeout_s=options.timeout_s,
         cost_per_hour=options.cost_per_hour,
+        profile=options.profile or "gpu",
         allowed=Allowed(
             pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
         ),

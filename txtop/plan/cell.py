@@ -14,7 +14,14 @@ from txtop.formatting import format_count, format_share
 from txtop.plan.serving import Positive, Scenario, Serving
 
 Precision = Literal[
-    "fp32", "fp16", "bf16", "int8", "int8:weight-only", "int8:dynamic", "int8:torch-dynamic"
+    "fp32",
+    "fp16",
+    "bf16",
+    "tf32",
+    "int8",
+    "int8:weight-only",
+    "int8:dynamic",
+    "int8:torch-dynamic",
 ]
 Attention = Literal[
     "eager",
@@ -32,6 +39,8 @@ Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
 Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
+GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
+"""The modes of torch.compile that capture CUDA graphs, which need fixed addresses."""
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")

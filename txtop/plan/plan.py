@@ -26,6 +26,9 @@ class Allowed(msgspec.Struct, frozen=True, kw_only=True):
     remote_code: bool = False
 
 
+Profile = Literal["none", "gpu"]
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The cells in the order they are measured, and the rule that ends each of them.
 
@@ -38,7 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     first, and `budget_s` is the time that all measure together. The margin is the smallest
     difference in speed that matters, as a share of 1; `iterations` then counts blocks.
     `fidelity_positions` is the number of next-token distributions compared to measure how much
-    quality a faster precision costs; 0 for no comparison.
+    quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
+    its own reads in what share of a step a CUDA device computes.
     """
 
     cells: tuple[Cell, ...]
@@ -53,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     allowed: Allowed = Allowed()
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
+    profile: Profile = "gpu"
 
     @property
     def fixed_iterations(self) -> int | None:

@@ -11,9 +11,11 @@ import msgspec
 
 from txtop.plan.cell import Cell
 
-# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7.
+# Highest precision first. The bits of the mantissa decide: fp16 keeps 10 of them, bf16 7. TF32
+# keeps 10 as well, but only inside products.
 _FROM_THE_BEST = (
     "fp32",
+    "tf32",
     "fp16",
     "bf16",
     "int8",
@@ -55,6 +57,19 @@ def has_same_output(cell: Cell, other: Cell) -> bool:
     return _output_key(cell) == _output_key(other)
 
 
+def has_same_step(cell: Cell, other: Cell) -> bool:
+    """Return whether a step of both cells launches the same work, but for the lengths."""
+    return _step_key(cell) == _step_key(other)
+
+
+def find_distinct_steps(cells: Iterable[Cell]) -> list[Cell]:
+    """Return the first of the cells with each step (`has_same_step`)."""
+    firsts: dict[tuple[Hashable, ...], Cell] = {}
+    for cell in cells:
+        firsts.setdefault(_step_key(cell), cell)
+    return list(firsts.values())
+
+
 def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
     """Return whether the outputs of both cells may be compared in a matrix."""
     return _output_key(cell)[1:] == _output_key(other)[1:]
@@ -62,6 +77,11 @@ def differs_in_precision_only(cell: Cell, other: Cell) -> bool:
 
 def _output_key(cell: Cell) -> tuple[Hashable, ...]:
     return cell.precision, cell.model, cell.weights, cell.device, cell.attention
+
+
+def _step_key(cell: Cell) -> tuple[Hashable, ...]:
+    batch = cell.serving, cell.batch_size
+    return *_output_key(cell), *batch, cell.compile, cell.cache, cell.threads
 
 
 def _find_best(cells: Iterable[Cell], key: Callable[[Cell], Hashable]) -> dict[str, Cell]:

@@ -63,6 +63,16 @@ def _draw_lognormal(random_: random.Random, mean: int) -> int:
     return max(1, min(round(drawn), MAX_LENGTH_FACTOR * mean))
 
 
+def has_mixed_lengths(cell: Cell) -> bool:
+    """Return True if the prompts of a serving cell may differ in length."""
+    serving = cell.serving
+    if serving is None:
+        return False
+    if serving.pairs:
+        return len({prompt for prompt, _ in serving.pairs}) > 1
+    return serving.lengths not in ("fixed", "pairs") and cell.sequence_length > 1
+
+
 def compute_max_tokens(cell: Cell) -> tuple[int, int]:
     """Return the most (prompt, new) tokens that a request of the cell may have."""
     serving = cell.serving

@@ -110,6 +110,19 @@ class Compare(msgspec.Struct, tag_field="order", tag="compare", frozen=True, kw_
     allowed: Allowed = Allowed()
 
 
+class Profile(msgspec.Struct, tag_field="order", tag="profile", frozen=True, kw_only=True):
+    """Load `cell`, and read from a few profiled steps how long the device computes in each.
+
+    Answered by one `device_time`, which has the reason if it failed. The profiler slows down what
+    its process runs afterwards, so the worker must not be used again.
+    """
+
+    cell: Cell
+    started_ns: int
+    seed: Count
+    allowed: Allowed = Allowed()
+
+
 class Cancel(msgspec.Struct, tag_field="order", tag="cancel", frozen=True, kw_only=True):
     """Stop after the current step and do not report the open iteration or comparison.
 
@@ -133,6 +146,7 @@ WorkerCommand = (
     | Close
     | Finish
     | Compare
+    | Profile
     | Cancel
     | Quit
 )

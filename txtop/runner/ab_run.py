@@ -2,7 +2,8 @@
 
 A block is a palindrome (A B B A), which cancels a linear drift of the machine; its order is drawn
 at random for each block. Every arm has a worker of its own that stays loaded; if the arms do not
-fit in memory beside each other, each turn loads its arm again. If requests are so long that ten
+fit in memory beside each other, or the GPU admits one process alone, each turn loads its arm
+again. If requests are so long that ten
 such blocks exceed the budget, a block is a pair (A B or B A).
 """
 
@@ -54,7 +55,7 @@ class ArmRun:
 
 
 class _DoNotFit(Exception):
-    """The arms do not fit in memory together."""
+    """The arms do not fit in memory together, or the GPU admits one process alone."""
 
 
 class _TurnLost(Exception):
@@ -217,7 +218,7 @@ class ABRun:
 
         Raises:
             CellEnded: a stop or a skip ends the whole A/B.
-            _DoNotFit: the arm is out of memory beside the others.
+            _DoNotFit: the arm is out of memory beside the others, or finds the GPU busy.
         """
         if self._control.stops or self._control.skip:
             self._client.raise_if_ended()
@@ -239,10 +240,13 @@ class ABRun:
             )
         self._discard_block(f"{self._ab.letter(arm.cell.id)} {state.status}")
         self._end_worker(arm)
-        if state.status == "oom" and not self._reloads and self._are_others_loaded(arm):
-            raise _DoNotFit(
-                f"{labels.format_short_label(arm.cell)} is out of memory beside the others"
-            )
+        obstacle = ""
+        if state.status == "oom":
+            obstacle = "is out of memory beside the others"
+        elif state.finished is not None and state.finished.busy:
+            obstacle = "finds the GPU busy: it may admit one process alone"
+        if obstacle and not self._reloads and self._are_others_loaded(arm):
+            raise _DoNotFit(f"{labels.format_short_label(arm.cell)} {obstacle}")
 
     def _are_others_loaded(self, arm: ArmRun) -> bool:
         return any(other.worker is not None for other in self._arms if other is not arm)

@@ -182,16 +182,14 @@ class CellSchedule:
         return 0 if self._is_gpu_settled() else warmup.WINDOW
 
     def _is_gpu_settled(self) -> bool:
-        """Check the GPU's part of the gate; True on a CPU and on a GPU without these sensors."""
+        """Check the GPU's part of the gate; True on a CPU and on a GPU that tells no clock."""
         load = self._state.load
         name = self._session.gpu(load.device_id) if load else None
         device = self._session.devices.get(name or "")
         if device is None:
             return True
-        temperature, clock = (
-            self._read_series(device, n) for n in ("temperature_c", "sm_clock_mhz")
-        )
-        return temperature is None or clock is None or warmup.is_settled(temperature, clock)
+        clock = self._read_series(device, "sm_clock_mhz")
+        return clock is None or warmup.is_settled(clock)
 
     def _read_series(self, device: WatchedDevice, name: str) -> list[tuple[float, float]] | None:
         """Return (s, value) pairs since the first iteration, None if there is no such sensor."""

@@ -36,7 +36,6 @@ class ChildProcess:
     started_ns: int
     stderr: deque[str] = field(default_factory=lambda: deque(maxlen=STDERR_LINES))
     loaded_group: str | None = None
-    on_gpu: bool = False
     gone: bool = False
     memory_kills: int = 0
     _writing: threading.Lock = field(default_factory=threading.Lock)

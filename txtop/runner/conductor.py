@@ -1,7 +1,7 @@
 """Conduct a run: start the sampler, measure, record the end. Runs in the main thread.
 
-The order of cells is `MatrixRun`'s, `ABRun`'s and `FidelityRun`'s; asking workers is
-`WorkerClient`'s.
+The order of cells is that of `MatrixRun`, `ABRun`, `FidelityRun` and `ProfileRun`; asking workers
+is `WorkerClient`'s.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from txtop.protocol.events import AnyEvent
 from txtop.runner import machine_info, session_start
 from txtop.runner.ab_run import ABRun
 from txtop.runner.child_process import SAMPLER_COMMAND, WORKER_COMMAND, ChildProcess
+from txtop.runner.deadline import SILENCE_S
 from txtop.runner.fidelity_run import FidelityRun
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.matrix_run import MatrixRun
+from txtop.runner.profile_run import ProfileRun
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
@@ -30,6 +32,7 @@ from txtop.session.reader import read_all
 from txtop.session.writer import LogWriter
 from txtop.state.fold import fold_all
 from txtop.state.session import HOST, SessionState
+from txtop.system import process_activity
 
 IDLE_NS = 2_200_000_000
 IDLE_TIMEOUT_S = 6.0
@@ -37,6 +40,7 @@ IDLE_TIMEOUT_S = 6.0
 WORKER_EVENTS = (
     events.FidelityProgress,
     events.Fidelity,
+    events.DeviceTime,
     events.CellRejected,
     events.Progress,
     events.Phase,
@@ -52,7 +56,13 @@ WORKER_EVENTS = (
     events.CellFinished,
     events.Log,
 )
-UNSOLICITED_EVENTS = (events.Log, events.DevicePeaks, events.FidelityProgress, events.Fidelity)
+UNSOLICITED_EVENTS = (
+    events.Log,
+    events.DevicePeaks,
+    events.FidelityProgress,
+    events.Fidelity,
+    events.DeviceTime,
+)
 
 EndReason = Literal["done", "stopped", "failed"]
 
@@ -61,6 +71,7 @@ class Conductor:
     """Conduct one run of one plan.
 
     Without a plan, resume the session in `folder`: its own plan, and the cells that are missing.
+    `silence_s` and `look_s` are those of `WorkerClient`.
 
     Raises:
         SessionError: the session to resume cannot be read.
@@ -77,6 +88,8 @@ class Conductor:
         screens: dict[str, int] | None = None,
         worker: Sequence[str] = WORKER_COMMAND,
         sampler: Sequence[str] | None = SAMPLER_COMMAND,
+        silence_s: float = SILENCE_S,
+        look_s: float = process_activity.INTERVAL_S,
     ) -> None:
         writer = LogWriter(folder)
         before = fold_all(read_all(folder)[0]) if plan is None else SessionState()
@@ -86,7 +99,9 @@ class Conductor:
         self.recorder = Recorder(writer, before)
         self.control = RunControl(self.recorder)
         workers = len({cell.worker for cell in before.cells.values()})
-        self._client = WorkerClient(self.plan, self.recorder, self.control, worker, workers)
+        self._client = WorkerClient(
+            self.plan, self.recorder, self.control, worker, workers, silence_s, look_s
+        )
         self._io_loop = IoLoop(
             on_event=self._on_event,
             on_malformed=self._on_malformed,
@@ -165,14 +180,17 @@ class Conductor:
         return reason, recorded
 
     def _measure(self) -> None:
-        """Measure the missing cells and compare outputs, those of arms before they take turns."""
+        """Measure the missing cells, compare outputs (those of arms before they take turns), and
+        read the times of the GPU.
+        """
         missing = session_start.find_missing_cells(self.recorder.state)
-        outputs = FidelityRun(self._client)
+        outputs, profiles = FidelityRun(self._client), ProfileRun(self._client)
         if self.plan.margin is None:
-            MatrixRun(self._client, outputs, missing).run()
+            MatrixRun(self._client, (outputs, profiles), missing).run()
         elif missing:
             outputs.run()
             ABRun(self._client).run()
+            profiles.run()
 
     def _record_idle_power(self) -> None:
         """Leave the CPU idle until the sampler has recorded its idle power for 2.2 s."""

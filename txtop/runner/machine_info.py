@@ -31,7 +31,15 @@ MATRIX_FEATURES = (
     "i8mm",
     "bf16",
 )
-LIBRARIES = ("torch", "transformers", "accelerate", "textual")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "accelerate",
+    "textual",
+    "torchao",
+    "triton",
+    "nvidia-ml-py",
+)
 
 
 def read_machine() -> Machine:

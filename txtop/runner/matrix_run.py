@@ -10,6 +10,7 @@ from txtop.runner import worker_failure
 from txtop.runner.batch_cell import CellSchedule
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.fidelity_run import FidelityRun
+from txtop.runner.profile_run import ProfileRun
 from txtop.runner.recorder import now_ns
 from txtop.runner.serving_cell import ServingRun
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -21,22 +22,32 @@ GRACE_S = 1.0
 class MatrixRun:
     """Measure the cells of a plan whose ids are `missing`, in the plan's order.
 
-    After each group of cells that share weights, pending comparisons of `outputs` are made.
+    After each group of cells that share weights, what is pending of `others` is done: comparisons
+    of outputs, and times of the GPU.
     """
 
-    def __init__(self, client: WorkerClient, outputs: FidelityRun, missing: frozenset[str]) -> None:
+    def __init__(
+        self,
+        client: WorkerClient,
+        others: tuple[FidelityRun, ProfileRun],
+        missing: frozenset[str],
+    ) -> None:
         self._client = client
-        self._outputs = outputs
+        self._others = others
         self._missing = missing
         self._recorder, self._control = client.recorder, client.control
 
     def run(self) -> None:
         """Measure every cell, until the run is stopped."""
-        self._outputs.run()
+        self._run_others()
         for group in self._client.plan.groups:
             if not self._control.stops:
                 self._run_group([cell for cell in group if cell.id in self._missing])
-                self._outputs.run()
+                self._run_others()
+
+    def _run_others(self) -> None:
+        for other in self._others:
+            other.run()
 
     def _run_group(self, cells: list[Cell]) -> None:
         """Measure cells that share weights, replacing a worker that died."""
@@ -102,11 +113,11 @@ class MatrixRun:
             if not state.over:
                 n, stopped_by = schedule.measured, over.stopped_by
                 client.finish(cell, over.status, stopped_by=stopped_by, n=n, reason=over.reason)
-            # After an error a CUDA context may be unusable, and freed memory may not come back.
-            usable = worker.loaded_group is not None and not worker.on_gpu
-            usable = usable and state.status != "oom"
-            if over.status in ("skipped", "cancelled"):
-                usable = worker.loaded_group is not None
+            # After a sticky error the context is lost; after an oom memory may not come back.
+            spoiled = state.status == "oom" or (
+                state.finished is not None and state.finished.sticky
+            )
+            usable = worker.loaded_group is not None and not spoiled
             if usable and worker.process.poll() is None and not control.stops:
                 return worker, True
             worker.end(GRACE_S if control.stops < 2 else 0.1)

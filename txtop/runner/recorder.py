@@ -80,6 +80,8 @@ def _clean(event: AnyEvent) -> None:
             if event.texts is not None:
                 common, reference, own = (sanitise(text, 400) for text in event.texts)
                 event.texts = common, reference, own
+        case events.DeviceTime():
+            event.failed = sanitise(event.failed, 400)
         case events.Gap():
             event.reason = sanitise(event.reason)
         case events.Telemetry():

@@ -19,7 +19,7 @@ SAMPLER_NAME = "sampler"
 
 
 class SamplerSupervisor:
-    """Start the sampler, tell it which processes to watch, and replace it if it dies.
+    """Start the sampler, tell it which processes and devices to watch, and replace it if it dies.
 
     Used from the main thread: PR_SET_PDEATHSIG follows the thread that spawns. Without a `command`
     nothing is sampled. `screens` maps labels to the pids of screens, whose cost is recorded too.
@@ -36,6 +36,7 @@ class SamplerSupervisor:
         self._command = command
         self._processes = {"runner": os.getpid(), **screens}
         self._workers: list[ChildProcess] = []
+        self._used_devices: dict[str, None] = {}
         self._io_loop, self._recorder = io_loop, recorder
         self._clock = clock
         self._sampler: ChildProcess | None = None
@@ -64,11 +65,22 @@ class SamplerSupervisor:
             self._send_watch(label, pid)
         for worker in self._list_live_workers():
             self._send_watch(worker.name, worker.process.pid)
+        for device in self._used_devices:
+            self._send(f"use {device}")
 
     def watch_worker(self, worker: ChildProcess) -> None:
         """Watch a worker too; the sampler forgets those that have ended."""
         self._workers = [*self._list_live_workers(), worker]
         self._send_watch(worker.name, worker.process.pid)
+
+    def watch_device(self, device: str) -> None:
+        """Have a device read at the full rate from now on: a GPU's UUID, or `host` for a CPU.
+
+        Until one is named GPUs are read less often, and then the others rarely.
+        """
+        if device not in self._used_devices:
+            self._used_devices[device] = None
+            self._send(f"use {device}")
 
     def _list_live_workers(self) -> list[ChildProcess]:
         return [worker for worker in self._workers if worker.process.poll() is None]
@@ -109,8 +121,11 @@ class SamplerSupervisor:
             sampler.end()
 
     def _send_watch(self, label: str, pid: int) -> None:
+        self._send(f"watch {label}={pid}")
+
+    def _send(self, command: str) -> None:
         if self._sampler is not None:
-            self._sampler.write(f"watch {label}={pid}\n".encode())
+            self._sampler.write(f"{command}\n".encode())
 
     def _record_gap(self, reason: str) -> None:
         self._recorder.record(events.Gap(t_ns=now_ns(), producer=SAMPLER_NAME, reason=reason))

@@ -88,6 +88,26 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     return pending
 
 
+def find_pending_profiles(state: SessionState) -> list[Cell]:
+    """Return the cells on CUDA whose time on the device is due and not yet known.
+
+    It is due once for cells with the same step, after the first of them was measured. A server has
+    no step of one size.
+    """
+    if state.plan.profile != "gpu":
+        return []
+    return [
+        own.cell
+        for own in state.cells.values()
+        if own.status == "ok"
+        and not own.invalid
+        and own.cell.serving is None
+        and own.load is not None
+        and own.load.device.startswith("cuda")
+        and state.device_time_of(own.cell.id) is None
+    ]
+
+
 def _is_settled(state: SessionState, cell: Cell) -> bool:
     """Check that `cell` has valid results, and that its variants in other precisions are over."""
     own = state.cells[cell.id]

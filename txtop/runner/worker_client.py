@@ -19,11 +19,14 @@ from txtop.protocol.commands import WorkerCommand
 from txtop.protocol.events import AnyEvent, CellStatus, Role
 from txtop.runner import child_process
 from txtop.runner.child_process import ChildProcess
-from txtop.runner.deadline import Deadline
+from txtop.runner.deadline import SILENCE_S, Deadline
 from txtop.runner.io_loop import IoLoop
 from txtop.runner.recorder import Recorder, now_ns
 from txtop.runner.run_control import RunControl
 from txtop.runner.sampler_supervisor import SamplerSupervisor
+from txtop.state.session import HOST
+from txtop.system import process_activity
+from txtop.system.process_activity import ActivityWatch
 
 POLL_S = 0.2
 
@@ -53,7 +56,8 @@ class WorkerClient:
     """Start workers, send them commands, and wait for their events.
 
     `inbox` is filled by the I/O thread and by signal handlers. `workers` counts the workers that
-    were started; `offline` is set once the Hub did not answer.
+    were started; `offline` is set once the Hub did not answer. A worker that gives no sign of life
+    for `silence_s` is given up; one that loads is looked at every `look_s`.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class WorkerClient:
         control: RunControl,
         worker: Sequence[str],
         workers: int = 0,
+        silence_s: float = SILENCE_S,
+        look_s: float = process_activity.INTERVAL_S,
     ) -> None:
         self.plan = plan
         self.recorder = recorder
@@ -71,7 +77,8 @@ class WorkerClient:
         self.offline = False
         self.workers = workers
         self._command = worker
-        self._deadline = Deadline(None, time.monotonic())
+        self._silence_s, self._look_s = silence_s, look_s
+        self.start_deadline(None)
         self._io_loop: IoLoop | None = None
         self._supervisor: SamplerSupervisor | None = None
 
@@ -103,9 +110,11 @@ class WorkerClient:
             allowed=self.plan.allowed,
         )
         self.ask(worker, command, cell, events.ModelLoaded, killable=True)
-        load = self.recorder.state.cells[cell.id].load
         worker.loaded_group = cell.group
-        worker.on_gpu = load is not None and load.device != "cpu"
+        load = self.recorder.state.cells[cell.id].load
+        assert self._supervisor is not None
+        if load is not None and (load.device_id or load.device == "cpu"):
+            self._supervisor.watch_device(load.device_id or HOST)
 
     def iterate(self, worker: ChildProcess, cell: Cell, role: Role, count: int) -> None:
         """Run `count` iterations. After the first iteration of a cell, inspect its kernels once.
@@ -125,7 +134,7 @@ class WorkerClient:
 
     def start_deadline(self, timeout_s: float | None) -> None:
         """Give the workers `timeout_s` from now on, None for no limit."""
-        self._deadline = Deadline(timeout_s, time.monotonic())
+        self._deadline = Deadline(timeout_s, time.monotonic(), self._silence_s)
 
     def refuse(self, cell: Cell) -> bool:
         """Reject `cell` if its config alone shows that it cannot be measured. Return whether."""
@@ -185,14 +194,18 @@ class WorkerClient:
         """Send a command and wait for `count` answers of the type `answer`.
 
         With `killable` a stop or a skip kills the worker: a load has no steps to cancel between.
+        It has no events either, so a worker that works in silence then counts as alive.
 
         Raises:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
             WorkerDied: the worker died.
         """
         worker.send(command)
+        watch = (
+            ActivityWatch(worker.process.pid, time.monotonic(), self._look_s) if killable else None
+        )
         for _ in range(count):
-            self.wait_for(worker, cell, lambda event: isinstance(event, answer), killable=killable)
+            self.wait_for(worker, cell, lambda event: isinstance(event, answer), watch=watch)
 
     def cancel(self, worker: ChildProcess, cell: Cell) -> None:
         """Cancel what the worker does for `cell`, and wait until it has.
@@ -214,11 +227,12 @@ class WorkerClient:
         cell: Cell,
         is_over: Callable[[AnyEvent | None], bool],
         *,
-        killable: bool = False,
+        watch: ActivityWatch | None = None,
     ) -> None:
         """Wait until `is_over` returns True for an event of `cell`.
 
-        It is called with None as well, at least five times a second.
+        It is called with None as well, at least five times a second. With a `watch` of the worker
+        it may be killed, and lives as long as it works.
 
         Raises:
             CellEnded: the cell failed or timed out, or the run was asked to stop or skip.
@@ -226,7 +240,8 @@ class WorkerClient:
         """
         cancelled = False
         while True:
-            if self.control.stops > 1 or (killable and (self.control.stops or self.control.skip)):
+            ends = self.control.stops or self.control.skip
+            if self.control.stops > 1 or (watch is not None and ends):
                 worker.signal(signal.SIGKILL)
                 worker.loaded_group = None
                 self.raise_if_ended()
@@ -234,6 +249,8 @@ class WorkerClient:
                 cancelled = True
                 worker.send(commands.Cancel(cell=cell.id))
             event = self.receive(worker)
+            if watch is not None:
+                self._follow_load(watch, cell, event)
             reason = self._deadline.explain_expiry(time.monotonic())
             if reason:
                 raise CellEnded("timeout", reason=reason)
@@ -249,6 +266,26 @@ class WorkerClient:
                 self.raise_if_ended()
             if not cancelled and is_over(event):
                 return
+
+    def _follow_load(self, watch: ActivityWatch, cell: Cell, event: AnyEvent | None) -> None:
+        """Keep a worker alive that works in silence, and record what it read and computed."""
+        if isinstance(event, events.Progress) and event.what == "load":
+            watch.count_from_here()
+        if not watch.has_worked(time.monotonic()):
+            return
+        self._deadline.note_sign_of_life(time.monotonic())
+        state = self.recorder.state
+        # A comparison loads a cell that is over, and a download counts its own bytes.
+        if cell.id not in state.working or state.cells[cell.id].phase == "resolve":
+            return
+        before = state.cells[cell.id].progress
+        total = before.total if before is not None and before.what == "load" else None
+        done = watch.done_bytes if total is None else min(watch.done_bytes, total)
+        self.recorder.record(
+            events.Progress(
+                t_ns=now_ns(), cell=cell.id, what="load", done=done, total=total, cpu_s=watch.cpu_s
+            )
+        )
 
     def receive(self, worker: ChildProcess | None) -> AnyEvent | None:
         """Return the next event of `worker`, None after a short wait without one.
@@ -277,5 +314,5 @@ class WorkerClient:
             return None
         if event is None:
             raise WorkerDied
-        self._deadline.note_output(time.monotonic())
+        self._deadline.note_sign_of_life(time.monotonic())
         return event

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from txtop.protocol.events import Gap, Log, Telemetry
+from txtop.sampler.gpu_rates import GpuRates
 from txtop.sampler.nvidia_fields import FieldValues, drop_out_of_bounds
 from txtop.sanitise import sanitise
 
@@ -84,7 +85,8 @@ class AmdGpus:
     Raises the error of amdsmi if the library cannot be used at all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rates: GpuRates | None = None) -> None:
+        self.rates = rates or GpuRates()
         self._smi: Any = importlib.import_module("amdsmi")
         self._smi.amdsmi_init()
         self._silent: set[str] = set()
@@ -96,9 +98,10 @@ class AmdGpus:
             self.devices[f"GPU-{uuid}"] = (gpu, sanitise(str(name), 80))
 
     def sample(self) -> list[Telemetry | Gap | Log]:
-        """Return one event for each device that answers and one gap for each that has stopped."""
+        """Return one event for each device that is due, and one gap for each that has stopped."""
         events: list[Telemetry | Gap | Log] = []
-        for uuid, (gpu, label) in self.devices.items():
+        for uuid in self.rates.find_due(self.devices):
+            gpu, label = self.devices[uuid]
             t_ns = time.monotonic_ns()
             values = self._read_values(gpu)
             if any(value is not None for value in values.values()):

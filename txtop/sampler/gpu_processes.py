@@ -28,6 +28,7 @@ class GpuProcesses:
         self._watched = watched
         self._namespace = namespace
         self._names: dict[int, str] = {}
+        self._has_graphics = True
 
     def __call__(self, nvml: Any, handle: Any) -> FieldValues:
         """Read `memory_run_bytes` and the number of `foreign_processes` on the GPU.
@@ -37,11 +38,8 @@ class GpuProcesses:
         the memory of the run is `None` unless some of its processes are found.
         """
         values: FieldValues = dict.fromkeys(FIELD_NAMES)
+        processes = self._read_processes(nvml, handle)
         self.foreign = ()
-        # The name without a version raises an error other than NVMLError under an older driver.
-        processes = {
-            process.pid: process for process in nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
-        }
         own = {pid: self._watched.includes(pid) for pid in processes}
         if not self._watched:
             return values
@@ -54,6 +52,36 @@ class GpuProcesses:
         if None not in memory and (memory or whole):
             values["memory_run_bytes"] = sum(memory)
         return values
+
+    def _read_processes(self, nvml: Any, handle: Any) -> dict[int, Any]:
+        """Read the processes that compute or draw, by pid: one in both lists counts once.
+
+        Raises the error of NVML, so that a call that fails now is no count of fewer processes.
+        """
+        # The names without a version raise an error other than NVMLError under an older driver.
+        processes = {
+            process.pid: process for process in nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)
+        }
+        if not self._has_graphics:
+            return processes
+        try:
+            drawing = nvml.nvmlDeviceGetGraphicsRunningProcesses_v3(handle)
+        except nvml.NVMLError as error:
+            # Without a graphics engine, as on a MIG device, the computing ones are all there are.
+            if error.value not in (
+                nvml.NVML_ERROR_NOT_SUPPORTED,
+                nvml.NVML_ERROR_FUNCTION_NOT_FOUND,
+                nvml.NVML_ERROR_INVALID_ARGUMENT,
+                nvml.NVML_ERROR_NO_PERMISSION,
+            ):
+                raise
+            self._has_graphics = False
+            return processes
+        for process in drawing:
+            twin = processes.get(process.pid)
+            if twin is None or (process.usedGpuMemory or 0) > (twin.usedGpuMemory or 0):
+                processes[process.pid] = process
+        return processes
 
     def _named(self, others: list[Any]) -> tuple[ForeignProcess, ...]:
         """Name the largest processes. A name is read once, as processes hardly ever change it."""

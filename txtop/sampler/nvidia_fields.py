@@ -51,8 +51,41 @@ def _read_memory(nvml: Any, handle: Any) -> FieldValues:
     }
 
 
-def _read_power(nvml: Any, handle: Any) -> FieldValues:
-    return {"power_w": nvml.nvmlDeviceGetPowerUsage(handle) / 1000}
+class PowerReader:
+    """A reader of `power_w` of one device, called as a `FieldReader`.
+
+    `instant` tells which source the first reading chose, and is None before it: the power of this
+    instant where the driver has it. `nvmlDeviceGetPowerUsage` is a mean over 1 s on Ampere (but
+    GA100) and newer. A source is never changed for the other, which would bend a series.
+    """
+
+    def __init__(self) -> None:
+        self.instant: bool | None = None
+
+    def __call__(self, nvml: Any, handle: Any) -> FieldValues:
+        """Read the power in W.
+
+        Raises the error of NVML.
+        """
+        if self.instant is not False:
+            try:
+                watts = _read_instant_power(nvml, handle)
+                self.instant = True
+                return {"power_w": watts}
+            except nvml.NVMLError:
+                if self.instant:
+                    raise
+        watts = nvml.nvmlDeviceGetPowerUsage(handle) / 1000
+        self.instant = False
+        return {"power_w": watts}
+
+
+def _read_instant_power(nvml: Any, handle: Any) -> float:
+    (field,) = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])
+    if field.nvmlReturn != nvml.NVML_SUCCESS:
+        raise nvml.NVMLError(field.nvmlReturn)
+    milliwatts: int = field.value.uiVal
+    return milliwatts / 1000
 
 
 def _read_power_limit(nvml: Any, handle: Any) -> FieldValues:
@@ -97,7 +130,6 @@ def _read_pcie_tx(nvml: Any, handle: Any) -> FieldValues:
 FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _read_utilization: ("utilization",),
     _read_memory: ("memory_used_bytes", "memory_total_bytes"),
-    _read_power: ("power_w",),
     _read_power_limit: ("power_limit_w",),
     _read_energy: ("energy_j",),
     _read_temperature: ("temperature_c",),
@@ -106,9 +138,13 @@ FAST_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _read_throttle: ("throttle_reasons",),
 }
 
-# At most once a second: the call for a PCIe counter takes the 20 ms that it measures over.
+# At most once a second.
 SLOW_FIELDS: dict[FieldReader, tuple[str, ...]] = {
+    _read_max_clock: ("max_sm_clock_mhz",),
+}
+
+# Only of a device in use: the call for a counter takes the 20 ms that it measures over.
+PCIE_FIELDS: dict[FieldReader, tuple[str, ...]] = {
     _read_pcie_rx: ("pcie_rx_bytes_per_s",),
     _read_pcie_tx: ("pcie_tx_bytes_per_s",),
-    _read_max_clock: ("max_sm_clock_mhz",),
 }

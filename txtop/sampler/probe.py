@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import psutil
 
@@ -13,27 +15,28 @@ from txtop.protocol.codec import encode_event
 from txtop.protocol.events import Telemetry
 from txtop.protocol.probe_reply import Capability
 from txtop.sampler import nvml_import, rapl
+from txtop.sampler.gpu_settings import describe_settings
 from txtop.sampler.host import Host, read_label
 from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.nvidia_fields import FIELD_BOUNDS
 from txtop.sampler.process_usage import WatchedProcesses
 from txtop.system.cgroup import choose_effective_limit, read_memory_limit
 
-NVML_TIMEOUT_S = 10.0
+NVML_TIMEOUT_S = 30.0
+"""Without persistence mode the driver takes seconds to initialise each GPU."""
 RATE_HZ = 5
 """The default rate of the sampler."""
 COST_SECONDS = 2
 
 
 def probe() -> list[Capability]:
-    """Try everything once. NVML is reported as broken if it does not answer within 10 s."""
-    return [
-        _probe_processor(),
-        _probe_memory(),
-        _probe_package_power(),
-        *_probe_gpus(),
-        _probe_own_cost(),
-    ]
+    """Try everything once. NVML is reported as broken if it does not answer within 30 s."""
+    nvml = _NvmlProbe()
+    nvml.start()
+    host = _measure_host_cost()
+    gpus = nvml.wait()
+    cost = _describe_cost(host, nvml.cost)
+    return [_probe_processor(), _probe_memory(), _probe_package_power(), *gpus, cost]
 
 
 def _probe_processor() -> Capability:
@@ -64,61 +67,103 @@ def _probe_package_power() -> Capability:
     return Capability("cpu power", "ok", f"RAPL, {len(counters)} packages")
 
 
-def _probe_own_cost() -> Capability:
-    """Measure the CPU time of reading the host at the rate of the sampler, as a share of a core."""
+def _measure_host_cost() -> float:
+    """Return the share of a core that reading the host at the rate of the sampler takes."""
     host, watched = Host(), WatchedProcesses()
     watched.add(f"self={os.getpid()}")
-    ticks = COST_SECONDS * RATE_HZ
-    before_s = time.process_time()
-    for tick in range(ticks):
-        # Without the pause everything stays in the caches and the result is half the real cost.
-        time.sleep(1 / RATE_HZ)
+
+    def read(tick: int) -> None:
         values = host.values()
         if tick % RATE_HZ == 0:
             values |= host.slow_values()
             watched.costs()
         encode_event(Telemetry(t_ns=time.monotonic_ns(), device="host", values=values))
-    share = (time.process_time() - before_s) / COST_SECONDS
-    detail = f"the host costs {format_share(share, 1)} of a core at {RATE_HZ} readings per second"
+
+    return _measure_share(read)
+
+
+def _measure_gpu_cost(gpus: NvidiaGpus) -> float:
+    """Return the share of a core that reading the GPUs takes, the first one in use."""
+    gpus.rates.use(next(iter(gpus.devices)))
+
+    def read(_tick: int) -> None:
+        for event in gpus.sample():
+            encode_event(event)
+
+    return _measure_share(read)
+
+
+def _measure_share(read: Callable[[int], None]) -> float:
+    """Return the CPU time of this thread in `read` at the sampler's rate, as a share of a core."""
+    before_s = time.thread_time()
+    for tick in range(COST_SECONDS * RATE_HZ):
+        # Without the pause everything stays in the caches and the result is half the real cost.
+        time.sleep(1 / RATE_HZ)
+        read(tick)
+    return (time.thread_time() - before_s) / COST_SECONDS
+
+
+def _describe_cost(host: float, gpus: float | None) -> Capability:
+    also = "" if gpus is None else f", the GPUs {format_share(gpus, 1)}"
+    detail = (
+        f"the host costs {format_share(host, 1)} of a core{also} at {RATE_HZ} readings per second"
+    )
     return Capability("telemetry", "ok", detail)
 
 
-def _probe_gpus() -> list[Capability]:
-    capabilities: list[Capability] = []
-    worker = threading.Thread(target=lambda: capabilities.extend(_ask_nvml()), daemon=True)
-    worker.start()
-    worker.join(NVML_TIMEOUT_S)
-    if capabilities:
-        return capabilities
-    detail = f"NVML has not answered for {NVML_TIMEOUT_S:.0f} s"
-    return [Capability("gpu", "broken", detail, "see whether nvidia-smi hangs too, then dmesg")]
+class _NvmlProbe:
+    """The probe of NVML in a thread of its own, because a call of it can hang.
+
+    `cost` is the share of a core that reading the GPUs takes, None without one.
+    """
+
+    def __init__(self) -> None:
+        self.cost: float | None = None
+        self._capabilities: list[Capability] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._until_s = time.monotonic() + NVML_TIMEOUT_S
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wait(self) -> list[Capability]:
+        """Return the findings; one that NVML is broken if there are none within 30 s."""
+        self._thread.join(max(0.0, self._until_s - time.monotonic()))
+        if self._capabilities:
+            return list(self._capabilities)
+        detail = f"NVML has not answered for {NVML_TIMEOUT_S:.0f} s"
+        return [Capability("gpu", "broken", detail, "see whether nvidia-smi hangs too, then dmesg")]
+
+    def _run(self) -> None:
+        library = nvml_import.import_nvml()
+        try:
+            gpus = NvidiaGpus(library, WatchedProcesses())
+        except library.NVMLError as error:
+            problem = nvml_import.explain_error(library, error)
+            self._capabilities = [Capability("gpu", problem.state, problem.cause, problem.hint)]
+            return
+        self._capabilities = _describe_gpus(library, gpus)
+        if gpus.devices:
+            self.cost = _measure_gpu_cost(gpus)
 
 
-def _ask_nvml() -> list[Capability]:
-    library = nvml_import.import_nvml()
-    try:
-        gpus = NvidiaGpus(library, WatchedProcesses())
-    except library.NVMLError as error:
-        problem = nvml_import.explain_error(library, error)
-        return [Capability("gpu", problem.state, problem.cause, problem.hint)]
+def _describe_gpus(library: Any, gpus: NvidiaGpus) -> list[Capability]:
     driver = gpus.versions.get("nvidia_driver", "unknown")
     lines = [Capability("gpu", "broken", refused, "nvidia-smi -q") for refused in gpus.refused]
-    fastest_mhz = 0.0
+    settings: list[Capability] = []
     for gpu in gpus.devices.values():
         try:
-            values = gpu.values()
+            values, facts = gpu.values(), gpu.read_facts()
         except library.NVMLError as error:
             problem = nvml_import.explain_error(library, error)
             lines.append(Capability("gpu", "broken", f"{gpu.label}: {problem.cause}", problem.hint))
             continue
-        fastest_mhz = max(fastest_mhz, values.get("max_sm_clock_mhz") or 0.0)
         lacking = [name for name in FIELD_BOUNDS if name in gpu.unsupported]
         without = f", without {', '.join(lacking)}" if lacking else ""
         lines.append(Capability("gpu", "ok", f"{gpu.label}, driver {driver}{without}"))
-    if fastest_mhz:
-        detail = "free to change, as far as NVML tells: runs differ with them"
-        hold = f"sudo nvidia-smi --lock-gpu-clocks={fastest_mhz:.0f} holds them"
-        lines.append(Capability("gpu clocks", "ok", detail, hold))
+        settings += describe_settings(gpu.label, values, facts)
+    # GPUs of one kind with the same settings are one line.
+    lines += dict.fromkeys(settings)
     return lines or [Capability("gpu", "missing", f"driver {driver}, but no GPU is visible")]
 
 

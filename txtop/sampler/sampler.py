@@ -1,4 +1,6 @@
-"""The loop of the sampler: one event per device and tick.
+"""The loop of the sampler: one event per tick of the host and of each GPU in use.
+
+Commands come as lines: `watch label=pid` adds a process, `use UUID` names a device that a run uses.
 
 The host is sampled in the main thread and the GPUs in another, because a call of NVML can hang.
 """
@@ -14,6 +16,7 @@ from typing import Literal
 from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sampler import amd, nvml_import
 from txtop.sampler.amd import AmdGpus
+from txtop.sampler.gpu_rates import GpuRates
 from txtop.sampler.host import Host
 from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.process_usage import NotAProcess, WatchedProcesses
@@ -30,10 +33,17 @@ PROCESSES_EVERY_S = 1.0
 class GpuThread(threading.Thread):
     """The thread of the GPUs. A call that never returns stops their series and nothing else."""
 
-    def __init__(self, output: EventOutput, interval_s: float, watched: WatchedProcesses) -> None:
+    def __init__(
+        self,
+        output: EventOutput,
+        interval_s: float,
+        watched: WatchedProcesses,
+        rates: GpuRates,
+    ) -> None:
         super().__init__(name="gpu", daemon=True)
         self._output = output
         self._watched = watched
+        self._rates = rates
         self._interval_s = interval_s
         self._due = time.monotonic() + STARTUP_TIMEOUT_S
         self._told = False
@@ -59,13 +69,13 @@ class GpuThread(threading.Thread):
         library = nvml_import.import_nvml()
         gpus: NvidiaGpus | AmdGpus
         try:
-            gpus = NvidiaGpus(library, self._watched)
+            gpus = NvidiaGpus(library, self._watched, rates=self._rates)
         except library.NVMLError as error:
             problem = nvml_import.explain_error(library, error)
             if problem.state != "missing" or not amd.is_installed():
                 self._log(str(problem), "info" if problem.state == "missing" else "warning")
                 return
-            gpus = AmdGpus()
+            gpus = AmdGpus(self._rates)
         for refused in gpus.refused:
             self._log(refused, "warning")
         while gpus.devices:
@@ -96,6 +106,7 @@ class Sampler:
         self._commands = commands
         self._interval_s = interval_s
         self._watched = watched
+        self._rates = GpuRates()
         self._host = Host()
         self._costs_due = 0.0
 
@@ -104,7 +115,7 @@ class Sampler:
 
         Raises `ReaderGone` when the reader has gone.
         """
-        gpus = GpuThread(self._output, self._interval_s, self._watched)
+        gpus = GpuThread(self._output, self._interval_s, self._watched, self._rates)
         gpus.start()
         due = time.monotonic() + self._interval_s
         while (lines := self._commands.read_until(due)) is not None:
@@ -133,9 +144,13 @@ class Sampler:
 
     def _obey(self, line: str) -> None:
         verb, _, rest = line.strip().partition(" ")
+        if verb == "use":
+            self._rates.use(sanitise(rest, 80))
+            return
         try:
             if verb != "watch":
-                raise NotAProcess(f"not a command: {sanitise(line, 60)!r}, wanted watch label=pid")
+                commands = "watch label=pid, or use with a device"
+                raise NotAProcess(f"not a command: {sanitise(line, 60)!r}, wanted {commands}")
             self._watched.add(rest)
             self._costs_due = 0.0
         except NotAProcess as error:

@@ -57,9 +57,16 @@ class BareArm(SlicedLoop):
 
 
 def build_bare_command(
-    config: Path, *, sequence_length: int, new_tokens: int, threads: int
+    config: Path,
+    *,
+    sequence_length: int,
+    new_tokens: int,
+    threads: int,
+    device: str = "cpu",
+    compile_mode: str = "none",
 ) -> list[str]:
     """Build the command line of a loop that shares no code with the rest of txtop."""
     command = [sys.executable, "-m", "txtop.worker.baseline", str(config)]
     command += ["--sequence-length", str(sequence_length)]
-    return [*command, "--new-tokens", str(new_tokens), "--threads", str(threads)]
+    command += ["--new-tokens", str(new_tokens), "--threads", str(threads)]
+    return [*command, "--device", device, "--compile", compile_mode]

@@ -16,6 +16,7 @@ from txtop.units import NS_PER_S
 SETTLE_S = 0.1
 POLL_S = 0.02
 TIMEOUT_S = 20.0
+LOAD_TIMEOUT_S = 120.0
 
 TimeWindow = tuple[int, int]
 
@@ -82,9 +83,9 @@ class SlicedLoop:
         calls, self._calls = self._calls, []
         return select_gaps(calls, windows)
 
-    def wait_loaded(self) -> None:
+    def wait_loaded(self, timeout_s: float = LOAD_TIMEOUT_S) -> None:
         """Wait until the loop has reported its first call, then stop it until its first slice."""
-        self._advance(0, timeout_s=120.0)
+        self._advance(0, timeout_s)
 
     def _advance(self, until_ns: int, timeout_s: float = TIMEOUT_S) -> None:
         self._tree.resume()

@@ -24,6 +24,7 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
 
+WORKER_PROCESS = "process:worker:"
 INVALID_OUTPUT = "is INVALID: NaN or Inf in its output"
 
 
@@ -54,6 +55,9 @@ def _fold_kernels(session: SessionState, state: CellState, event: events.Kernels
 
 
 def _fold_memory(session: SessionState, state: CellState, event: events.Memory) -> None:
+    if session.plan.margin is not None:
+        # What the whole device has in use holds all arms.
+        event = msgspec.structs.replace(event, device_bytes=None)
     state.memory = event
 
 
@@ -197,10 +201,14 @@ def _fold_telemetry(session: SessionState, event: events.Telemetry) -> None:
     device = session.devices.get(event.device)
     if device is None:
         device = session.devices[event.device] = WatchedDevice()
+        if event.device.startswith(WORKER_PROCESS):
+            session.first_cell_ns = session.first_cell_ns or session.clock_ns
     if event.label:
         device.label = event.label
     if event.versions:
         device.versions = device.versions | event.versions
+    if event.facts:
+        device.facts = device.facts | event.facts
     if event.foreign is not None:
         device.foreign = event.foreign
     now_ns, series_by_name = session.clock_ns, device.series
@@ -311,7 +319,7 @@ def _fold_cell_start(session: SessionState, event: events.CellStarted) -> None:
 def _replace_worker(session: SessionState, state: CellState, event: events.CellStarted) -> None:
     """Continue a cell with a new worker in place of one that died; the open iteration is lost."""
     session.current = event.cell
-    state.worker, state.stage = event.worker, "loading"
+    state.worker, state.stage, state.progress = event.worker, "loading", None
     state.open_index = -1
     del state.open_gaps_ns[:]
     session.say("a fresh worker is loaded", "warning", event.cell)
@@ -337,6 +345,9 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
 def _fold_fidelity_progress(session: SessionState, event: events.FidelityProgress) -> None:
     if {event.cell, event.reference} <= session.cells.keys():
         session.comparing = event
+        # Arms are compared before the first of them starts, and no phase tells of it.
+        session.first_cell_ns = session.first_cell_ns or session.clock_ns
+        session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
 
 
 def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
@@ -355,6 +366,14 @@ def _fold_fidelity(session: SessionState, event: events.Fidelity) -> None:
     for name, state in session.cells.items():
         if references.has_same_output(state.cell, target):
             session.cells[name] = replace(state, invalid=state.invalid + event.invalid)
+
+
+def _fold_device_time(session: SessionState, event: events.DeviceTime) -> None:
+    if event.cell not in session.cells:
+        return
+    session.device_times[event.cell] = event
+    if event.failed:
+        session.say(f"no time of the GPU: {event.failed}", "warning", event.cell)
 
 
 def _fold_cell_end(session: SessionState, event: events.CellFinished) -> None:
@@ -426,6 +445,7 @@ _FOLDS: dict[type[Any], Callable[[SessionState, Any], None]] = {
     events.ABBlock: _fold_ab_block,
     events.FidelityProgress: _fold_fidelity_progress,
     events.Fidelity: _fold_fidelity,
+    events.DeviceTime: _fold_device_time,
 }
 
 

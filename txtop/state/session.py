@@ -6,6 +6,8 @@ import math
 from array import array
 from dataclasses import dataclass, field
 
+import msgspec
+
 from txtop.plan import references
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -22,11 +24,13 @@ class WatchedDevice:
     """The series of one watched device.
 
     Each series is a pair of times in ns on the session's clock and values, NaN where unread.
+    `facts` are a GPU's settings by name, as last read.
     """
 
     label: str = ""
     series: dict[str, tuple[array[int], array[float]]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     foreign: tuple[events.ForeignProcess, ...] = ()
 
     def last(self, name: str) -> float | None:
@@ -54,7 +58,10 @@ class SessionState:
     `clock_ns` is the session's own time: monotonic, without the hours between two segments.
     `warmup_cut` recomputes figures with that many warm-up iterations. `current` is the cell with
     the latest event among those `working`: arms of an A/B are at work together. `peaks` are keyed
-    by device and number of threads, `fidelity` by cell and reference.
+    by device and number of threads, `fidelity` by cell and reference, `device_times` by cell. Idle
+    time ends at `first_cell_ns` on the host and at `first_to_device_ns` on a GPU, both 0 until
+    known: the start of the first cell or worker, the first weights sent, or the first comparison of
+    outputs.
     """
 
     header: events.SessionHeader | None = None
@@ -70,6 +77,7 @@ class SessionState:
     ab_test: ABTest | None = None
     fidelity: dict[tuple[str, str], events.Fidelity] = field(default_factory=dict)
     comparing: events.FidelityProgress | None = None
+    device_times: dict[str, events.DeviceTime] = field(default_factory=dict)
     paused: bool = False
     ended: events.SessionEnded | None = None
     clock_ns: int = 0
@@ -105,6 +113,24 @@ class SessionState:
             ),
             None,
         )
+
+    def device_time_of(self, name: str) -> events.DeviceTime | None:
+        """Return the device time of a cell, or that of one with the same step, or None.
+
+        Other lengths are another prefill, and so is another length of an encoder.
+        """
+        if name in self.device_times:
+            return self.device_times[name]
+        state = self.cells[name]
+        for other, event in self.device_times.items():
+            cell = self.cells[other].cell
+            same_prompt = cell.sequence_length == state.cell.sequence_length
+            if not references.has_same_step(cell, state.cell) or (
+                state.family == "encoder" and not same_prompt
+            ):
+                continue
+            return event if same_prompt else msgspec.structs.replace(event, prefill=None)
+        return None
 
     @property
     def is_done(self) -> bool:

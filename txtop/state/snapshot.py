@@ -71,7 +71,7 @@ def _copy_containers(state: SessionState) -> SessionState:
     """Return a copy with containers of its own; their elements are shared."""
     plain = copy.copy(state)
     plain.loads, plain.cells = dict(state.loads), dict(state.cells)
-    plain.peaks = dict(state.peaks)
+    plain.peaks, plain.device_times = dict(state.peaks), dict(state.device_times)
     plain.working, plain.fidelity = set(state.working), dict(state.fidelity)
     plain.ab_test = state.ab_test.copy() if state.ab_test else None
     return plain

@@ -44,6 +44,28 @@ class Energy:
         return None if self.joules is None else self.joules / self.seconds
 
 
+def explain_too_short(interval: tuple[int, int]) -> str:
+    """Return why readings of one (from, to) interval in ns are not of it; empty if they are.
+
+    Devices average power and utilisation over up to a second, so that under 2 s most of a reading
+    may be of what was before.
+    """
+    since, to = interval
+    return f"shorter than {MIN_INTERVAL_S:.0f} s" if to - since < MIN_INTERVAL_S * NS_PER_S else ""
+
+
+def explain_too_short_turns(turns: Sequence[tuple[int, int]]) -> str:
+    """Return why readings of all `turns` of an arm are not of that arm; empty if they are.
+
+    Each must take 1 s, because devices average over up to a second, and all together 10 s.
+    """
+    if sum(to - since for since, to in turns) < MIN_TURNS_TOTAL_S * NS_PER_S:
+        return f"shorter than {MIN_TURNS_TOTAL_S:.0f} s"
+    if any(to - since < MIN_TURN_S * NS_PER_S for since, to in turns):
+        return f"turns of under {MIN_TURN_S:.0f} s"
+    return ""
+
+
 def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: int) -> Energy:
     """Return the gross joules used between two times in ns.
 
@@ -51,9 +73,9 @@ def compute_energy(counter: TimeSeries, power: TimeSeries, from_ns: int, to_ns: 
     no reading in between, the integral of `power` (W) by the trapezoidal rule. Both are
     interpolated linearly at the ends, so that adjacent intervals add up.
     """
-    if to_ns - from_ns < MIN_INTERVAL_S * NS_PER_S:
-        seconds = (to_ns - from_ns) / NS_PER_S
-        return Energy(seconds, reason=f"shorter than {MIN_INTERVAL_S:.0f} s")
+    reason = explain_too_short((from_ns, to_ns))
+    if reason:
+        return Energy((to_ns - from_ns) / NS_PER_S, reason=reason)
     return _compute_interval(counter, power, from_ns, to_ns)
 
 
@@ -62,14 +84,12 @@ def compute_energy_of_turns(
 ) -> Energy:
     """Return the joules of several (from, to) intervals together: what one arm of an A/B used.
 
-    There is no value if one turn is under 1 s, because devices average over up to a second, or if
-    all turns together are under 10 s.
+    There is no value if `explain_too_short_turns` has a reason.
     """
     seconds = sum(to - since for since, to in turns) / NS_PER_S
-    if seconds < MIN_TURNS_TOTAL_S:
-        return Energy(seconds, reason=f"shorter than {MIN_TURNS_TOTAL_S:.0f} s")
-    if any(to - since < MIN_TURN_S * NS_PER_S for since, to in turns):
-        return Energy(seconds, reason=f"turns of under {MIN_TURN_S:.0f} s")
+    reason = explain_too_short_turns(turns)
+    if reason:
+        return Energy(seconds, reason=reason)
     parts = [_compute_interval(counter, power, since, to) for since, to in turns]
     unread = next((part for part in parts if part.joules is None), None)
     if unread is not None:

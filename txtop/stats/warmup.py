@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean, median
-from typing import NamedTuple
 
 WINDOW = 10
 MAX_CHANGE = 0.01
 BUDGET_SHARE = 0.25
-# A GPU is settled if it warms by less than CALM_C in CALM_S, judged over at least CALM_MIN_S.
+# A GPU is settled by the last CALM_S of its clock, judged over at least CALM_MIN_S.
 CALM_S = 10.0
 CALM_MIN_S = 2.0
-CALM_C = 1.0
 
 TimedReadings = Sequence[tuple[float, float]]
 
@@ -30,37 +28,20 @@ def is_flat(durations: Sequence[float]) -> bool:
     return abs(after - before) < MAX_CHANGE * before or after == before
 
 
-def is_settled(temperature_c: TimedReadings, clock_mhz: TimedReadings) -> bool:
-    """Return True if a GPU's temperature and SM clock hold: under 1 °C in 10 s, and within 1 %.
+def is_settled(clock_mhz: TimedReadings) -> bool:
+    """Return True if a GPU's SM clock holds within 1 %.
 
-    Readings are (seconds, value) since the first iteration, in order. Only the last 10 s of each
-    series count; their later half is compared with the earlier one. False if they span less than 2
-    s.
+    Readings are (seconds, MHz) since the first iteration, in order. Only the last 10 s count; their
+    later half is compared with the earlier one. False if they span less than 2 s. The temperature
+    is not asked: it comes in whole degrees, one of which over 2 s reads as 10 °C in 10 s, and it
+    slows a GPU through its clock alone.
     """
-    temperature, clock = _change(temperature_c), _change(clock_mhz)
-    if temperature is None or clock is None:
-        return False
-    return abs(temperature.slope) * CALM_S < CALM_C and abs(clock.step) < MAX_CHANGE * clock.level
-
-
-class _Change(NamedTuple):
-    """The later half less the earlier one, the same per second, and the mean of the earlier."""
-
-    step: float
-    slope: float
-    level: float
-
-
-def _change(readings: TimedReadings) -> _Change | None:
-    recent = [r for r in readings if r[0] > readings[-1][0] - CALM_S]
+    recent = [r for r in clock_mhz if r[0] > clock_mhz[-1][0] - CALM_S]
     if len(recent) < 2 or recent[-1][0] - recent[0][0] < CALM_MIN_S:
-        return None
+        return False
     half = len(recent) // 2
-    (at0, before), (at1, after) = (
-        (fmean(t for t, _ in part), fmean(v for _, v in part))
-        for part in (recent[:half], recent[half:])
-    )
-    return _Change(after - before, (after - before) / (at1 - at0), before)
+    before, after = (fmean(mhz for _, mhz in part) for part in (recent[:half], recent[half:]))
+    return abs(after - before) < MAX_CHANGE * before
 
 
 def is_budget_spent(spent_s: float, budget_s: float) -> bool:

@@ -15,7 +15,12 @@ INVALIDATING_REASONS = {
     0x80: "power brake",
 }
 POWER_CAP = 0x4
-ANNOTATED_REASONS = {POWER_CAP: "power cap", 0x10: "sync boost", 0x2: "application clocks"}
+APPLICATION_CLOCKS = 0x2
+ANNOTATED_REASONS = {
+    POWER_CAP: "power cap",
+    0x10: "sync boost",
+    APPLICATION_CLOCKS: "application clocks",
+}
 
 
 def decode_reasons(value: float | None) -> tuple[list[str], list[str]]:

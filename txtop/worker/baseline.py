@@ -38,30 +38,40 @@ def main(output: TextIO = sys.stdout) -> None:
     parser.add_argument("--new-tokens", type=int, required=True, metavar="TOKENS")
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", default="none", help="a mode of torch.compile: static cache")
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(options.threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
     import torch
-    from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel
+    from transformers import CompileConfig, GenerationConfig, GPT2Config, GPT2LMHeadModel
 
+    if options.device != "cpu" and not torch.accelerator.is_available():
+        raise SystemExit(f"no {options.device} device: torch finds none")
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     config = GPT2Config(**json.loads(options.config.read_text(encoding="utf-8")))
     config._attn_implementation = "sdpa"
-    model: Any = GPT2LMHeadModel(config).eval()
-    ids = torch.randint(config.vocab_size, (1, options.sequence_length))
+    model: Any = GPT2LMHeadModel(config).eval().to(options.device)
+    ids = torch.randint(config.vocab_size, (1, options.sequence_length)).to(options.device)
     mask = torch.ones_like(ids)
     model.generation_config = GenerationConfig()
-    greedy = GenerationConfig(
+    compiles = options.compile != "none"
+    greedy: Any = GenerationConfig(
         max_new_tokens=options.new_tokens,
         do_sample=False,
         num_beams=1,
         use_cache=True,
         eos_token_id=None,
-        disable_compile=True,
+        disable_compile=not compiles,
     )
+    if compiles:
+        greedy.cache_implementation = "static"
+        greedy.compile_config = CompileConfig(mode=options.compile, dynamic=False)
+        # Private: without it generate() compiles on accelerators only.
+        greedy.compile_config._compile_all_devices = True
 
     def call() -> list[int]:
         stamps = TimestampStreamer()
@@ -71,7 +81,9 @@ def main(output: TextIO = sys.stdout) -> None:
             )
         return stamps.at_ns[1:]
 
-    call()
+    # A graph is captured in the third call.
+    for _ in range(3 if compiles else 1):
+        call()
     gc.collect()
     # A full collection over torch and transformers takes 190 ms: one would decide a whole pair.
     gc.freeze()

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from txtop.models.attention_kernels import Accelerator
+from txtop.system import cpu
+from txtop.worker import failures
+
+if TYPE_CHECKING:
+    import torch
+
+# Device files of the driver, and its library under WSL, which has no device files.
+NVIDIA_FILES = ("/dev/nvidia[0-9]*", "/usr/lib/wsl/lib/libnvidia-ml.so*")
+_ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
+
 
 def check_accelerators() -> dict[str, str]:
     """Return, for cuda, xpu (Intel) and mps (Apple), why it is unusable here; "" if it is usable.
 
-    On ROCm torch reports the device type as cuda.
+    On ROCm torch reports the device type as cuda. A device that another process fills or holds is
+    usable: loading tells what is wrong.
     """
     import torch
 
-    on_cuda = torch.version.cuda or torch.version.hip
     return {
-        "cuda": _explain_unusable(
-            torch.cuda.is_available(),
-            "no GPU is visible" if on_cuda else "torch is built without CUDA",
-        ),
-        "xpu": _explain_unusable(torch.xpu.is_available(), "this torch finds none"),
-        "mps": _explain_unusable(torch.backends.mps.is_available(), "this torch finds none"),
+        "cuda": _check_cuda(),
+        "xpu": "" if torch.xpu.is_available() else "this torch finds none",
+        "mps": "" if torch.backends.mps.is_available() else "this torch finds none",
     }
 
 
@@ -26,5 +41,94 @@ def choose_device_type() -> str:
     return next((name for name, why in check_accelerators().items() if not why), "cpu")
 
 
-def _explain_unusable(usable: bool, why: str) -> str:
-    return "" if usable else why
+def identify_device(device: torch.device) -> tuple[str, str | None]:
+    """Return the name of `device`, and on CUDA the UUID that NVML uses, else `None`."""
+    import torch
+
+    if device.type == "cpu":
+        return cpu.read_cpu_name(), None
+    if device.type == "mps":
+        return f"{cpu.read_cpu_name()} GPU", None
+    properties = getattr(torch, device.type).get_device_properties(device)
+    return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
+
+
+def describe_accelerator(device: torch.device) -> Accelerator:
+    """Return the facts about `device` that decide which kernels it has.
+
+    On ROCm torch reports a capability that is not NVIDIA's, so it is left out.
+    """
+    import torch
+
+    if device.type != "cuda" or torch.version.hip:
+        return Accelerator("rocm" if torch.version.hip and device.type == "cuda" else device.type)
+    name = torch.cuda.get_device_name(device)
+    return Accelerator("cuda", name, torch.cuda.get_device_capability(device))
+
+
+def explain_unused_gpu(root: Path = Path("/")) -> str:
+    """Return why torch cannot use the NVIDIA GPU of this machine; "" if it can or has none."""
+    present = any(True for pattern in NVIDIA_FILES for _ in root.glob(pattern.lstrip("/")))
+    return check_accelerators()["cuda"] if present else ""
+
+
+def explain_missing_code(capability: tuple[int, int], architectures: Iterable[str]) -> str:
+    """Return why a torch built for `architectures` has no code for a GPU; "" if it has.
+
+    Machine code (`sm_80`) runs on the same major version from its minor version on, portable code
+    (`compute_90`) on all newer devices. A suffix ties it to one version (`a`) or family (`f`).
+    """
+    major, minor = capability
+    names = list(architectures)
+    for kind, *digits, suffix in (m.groups() for m in map(_ARCHITECTURE.fullmatch, names) if m):
+        built = int(digits[0]), int(digits[1])
+        if built == capability:
+            return ""
+        if suffix != "a" and built[0] == major and built[1] <= minor:
+            return ""
+        if not suffix and kind == "compute" and built <= capability:
+            return ""
+    return f"this torch has no code for sm_{major}{minor}, only for {', '.join(names)}"
+
+
+def _check_cuda() -> str:
+    import torch
+
+    if not (torch.version.cuda or torch.version.hip):
+        return "torch is built without CUDA"
+    if not torch.cuda.is_available():
+        return _explain_no_gpu()
+    architectures = torch.cuda.get_arch_list()
+    if torch.version.cuda and architectures:
+        missing = explain_missing_code(torch.cuda.get_device_capability(), architectures)
+        if missing:
+            return missing
+    return _try_product()
+
+
+def _explain_no_gpu() -> str:
+    """Return the words of torch on why it sees no GPU."""
+    import torch
+
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        why = failures.format_first_line(error)
+    else:
+        why = "no GPU is visible"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return why if visible is None else f"{why} (CUDA_VISIBLE_DEVICES={visible!r})"
+
+
+@cache
+def _try_product() -> str:
+    """Multiply two small matrices on the GPU. Return what went wrong, "" if nothing did."""
+    import torch
+
+    try:
+        ones = torch.ones(8, 8, device="cuda")
+        correct = (ones @ ones)[0, 0].item() == 8
+    except RuntimeError as error:
+        failure = failures.classify(error)
+        return "" if failure.status == "oom" or failure.busy else failure.reason
+    return "" if correct else "it multiplies wrong"

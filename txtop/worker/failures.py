@@ -13,11 +13,25 @@ EXIT_DEVICE_LOST = 70
 """The exit code of a worker whose CUDA context is lost."""
 
 _UNITS = {"bytes": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
-_WANTED = re.compile(r"to allocate ([\d.]+) *([KMGT]iB|bytes)", re.IGNORECASE)
+_WANTED = re.compile(
+    r"(?:to allocate|Memory footprint) ([\d.]+)(?: *([KMGT]iB|bytes))?", re.IGNORECASE
+)
 _DEVICE_ERROR = re.compile(r"CUDA (driver )?error|CUBLAS_STATUS|CUDNN_STATUS|device-side assert")
 # Python, CUDA, and the allocators of the CPU, which raise a plain RuntimeError, each have their
-# own wording.
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "bad_alloc")
+# own wording. The libraries of CUDA allocate the memory of their handles themselves.
+_OUT_OF_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|bad_alloc"
+    r"|CU[A-Z]+_STATUS_(?:[A-Z_]*_)?ALLOC(?:ATION)?_FAILED"
+)
+_OF_A_DEVICE = re.compile(r"CUDA|CUBLAS|CUDNN|HIP|XPU|MPS")
+# The MemoryError of continuous batching, raised on any device for a cache that is too large.
+_CACHE = "Memory footprint"
+# cudaErrorDevicesUnavailable: another process has the only context that the compute mode allows.
+_BUSY = "busy or unavailable"
+# torch._int_mm; a decode step has one row a sequence, and so has a pooler.
+_FEW_ROWS = "needs to be greater than 16"
+# Phases in which no input of the cell is in memory yet.
+_MODEL_PHASES = ("config", "weights", "convert", "to_device", "first_forward")
 
 
 class RejectedError(TxtopError):
@@ -25,31 +39,65 @@ class RejectedError(TxtopError):
 
 
 class Failure(NamedTuple):
-    """The fields of `cell_finished`; `sticky` if this process must not be used again."""
+    """The fields of `cell_finished`.
+
+    `sticky` if this process must not be used again, `busy` if another one has the device for
+    itself.
+    """
 
     status: CellStatus
     reason: str
     hint: str
     wanted_bytes: int | None
     sticky: bool
+    busy: bool = False
+
+
+def format_first_line(error: BaseException) -> str:
+    """Return the first line of the text of `error`, "" if it has none."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return sanitise(lines[0], 400) if lines else ""
 
 
 def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else ""
-    name = type(error).__name__
+    text, name = format_first_line(error), type(error).__name__
     return sanitise(f"{name}: {text}" if text else name, 400)
 
 
-def classify(error: BaseException) -> Failure:
-    """Return `error` as a failure, with out of memory (Python, CUDA, CPU) told from the rest."""
+def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Failure:
+    """Return `error` as a failure, with out of memory (Python, CUDA, CPU) told from the rest.
+
+    `phase` is the worker's when it happened, and `device` the type of the device of its model.
+    """
     text = str(error)
-    if isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY):
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(text):
         match = _WANTED.search(text)
-        wanted_bytes = int(float(match[1]) * _UNITS[match[2].lower()]) if match else None
+        wanted_bytes = None
+        if match:
+            wanted_bytes = int(float(match[1]) * _UNITS[(match[2] or "bytes").lower()])
         hint = "a smaller batch, a shorter sequence, or a lower precision"
-        where = "the device" if "CUDA" in text else "the host"
+        if phase in _MODEL_PHASES:
+            hint = "a smaller model, a lower precision, or more memory: its weights do not fit"
+        on_device = _OF_A_DEVICE.search(text) or (_CACHE in text and device != "cpu")
+        where = "the device" if on_device else "the host"
         return Failure("oom", f"out of memory on {where}", hint, wanted_bytes, sticky=False)
+    if _BUSY in text:
+        return Failure(
+            "failed",
+            "the GPU is busy or unavailable: another process may have it for itself",
+            "end that process, or `nvidia-smi -q -d COMPUTE`: Exclusive_Process admits one",
+            None,
+            sticky=True,
+            busy=True,
+        )
+    if _FEW_ROWS in text:
+        return Failure(
+            "failed",
+            "int8:dynamic on a GPU: its products need more than 16 rows, and this cell has fewer",
+            "a batch of 17 or more, or int8:weight-only",
+            None,
+            sticky=False,
+        )
     hint = "its last 40 lines are in the session"
     if isinstance(error, TxtopError):
         return Failure("failed", sanitise(error.cause, 400), error.hint, None, sticky=False)

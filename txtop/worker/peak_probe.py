@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from txtop.worker.loading.load import LoadedModel
 
 MIN_STEP_BYTES = 32 << 20
-"""A model that reads less than this per step sits in the caches, so memory does not bound it."""
+"""A model that reads less than this per step sits in the caches, so memory does not bound it.
+
+On a GPU with a larger L2 cache that is the bound.
+"""
 BUDGET_NS = 80_000_000
 """The time that the repetitions of one measurement may take."""
 BUFFER_BYTES = {"cpu": 256 << 20}
@@ -41,10 +44,12 @@ def determine_peaks(
     Return `None` if no figure would be compared with them, or if a probe would show in the peak of
     memory.
     """
-    if loaded.geometry is None or loaded.geometry.step_bytes < MIN_STEP_BYTES:
+    cache = _read_cache_bytes(loaded.device)
+    if loaded.geometry is None or loaded.geometry.step_bytes < max(MIN_STEP_BYTES, cache):
         return None
     published = find_published(name)
-    peaks = published or _probe(loaded.device, loaded.dtype)
+    arithmetic = "tf32" if loaded.geometry.dtype == "tf32" else precision.DTYPE_NAMES[loaded.dtype]
+    peaks = published or _probe(loaded.device, loaded.dtype, arithmetic)
     if peaks is None:
         return None
     return events.DevicePeaks(
@@ -54,11 +59,15 @@ def determine_peaks(
         source="table" if published else "probe",
         bandwidth_bytes_per_s=peaks.bandwidth_bytes_per_s,
         flops_per_s=peaks.flops_per_s,
+        cache_bytes=cache,
     )
 
 
-def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
-    """Measure the peaks in about half a second; return `None` if memory does not suffice."""
+def _probe(device: torch.device, dtype: torch.dtype, name: str) -> PublishedPeaks | None:
+    """Measure the peaks in about half a second; return `None` if memory does not suffice.
+
+    `name` is that of the arithmetic on values of `dtype`.
+    """
     size = min(BUFFER_BYTES.get(device.type, DEVICE_BUFFER_BYTES), _free_bytes(device) // 8)
     if size < MIN_BUFFER_BYTES or (device.type == "cpu" and not memory.reset_peaks(device)):
         return None
@@ -70,7 +79,7 @@ def _probe(device: torch.device, dtype: torch.dtype) -> PublishedPeaks | None:
         return None
     finally:
         memory.release_memory(device)
-    return PublishedPeaks(bandwidth, {precision.DTYPE_NAMES[dtype]: flops})
+    return PublishedPeaks(bandwidth, {name: flops})
 
 
 def measure_bandwidth(device: torch.device, size: int) -> float:
@@ -123,6 +132,13 @@ def _time_once(work: Callable[[], object], device: torch.device) -> int:
     if device.type != "cpu":
         torch.accelerator.synchronize()
     return max(1, perf_counter_ns() - start_ns)
+
+
+def _read_cache_bytes(device: torch.device) -> int:
+    """Return the size of the L2 cache of a GPU, 0 for other devices and if torch does not tell."""
+    if device.type != "cuda":
+        return 0
+    return int(getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0))
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sysconfig
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.system import cpu
-from txtop.worker.device import check_accelerators, choose_device_type
+from txtop.worker.device import check_accelerators, choose_device_type, explain_unused_gpu
 
 if TYPE_CHECKING:
     import torch
@@ -47,15 +49,17 @@ def _probe_gpu() -> dict[str, str]:
     others = [name for name in ("xpu", "mps") if not check_accelerators()[name]]
     if others:
         return _build_entry(others[0], "ok", "an accelerator that txtop was never tested on")
-    if torch.cuda.is_available():
+    why = check_accelerators()["cuda"]
+    if not why:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return _build_entry("cuda", "ok", ", ".join(names))
-    if torch.version.cuda is None:
-        return _build_entry(
-            "cuda", "missing", "this torch is built for the CPU", "a CUDA build of torch"
-        )
-    detail = f"torch for CUDA {torch.version.cuda} finds no device"
-    return _build_entry("cuda", "missing", detail, "check the driver: nvidia-smi")
+    state = "broken" if explain_unused_gpu() else "missing"
+    if not (torch.version.cuda or torch.version.hip):
+        detail, step = "this torch is built for the CPU", "a CUDA build of torch"
+        return _build_entry("cuda", state, detail, step)
+    if torch.cuda.is_available():
+        return _build_entry("cuda", "broken", why, "a torch that is built for this GPU")
+    return _build_entry("cuda", state, why, "check the driver: nvidia-smi")
 
 
 def _probe_cpu_types() -> dict[str, str]:
@@ -97,10 +101,20 @@ def _probe_attention() -> dict[str, str]:
 
 
 def _probe_compile() -> dict[str, str]:
-    """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU."""
+    """Check for the compiler that Inductor needs: Triton on a GPU, C++ on a CPU.
+
+    Triton compiles a C file for each kernel, against the header of Python.
+    """
     if _choose_device().type == "cuda":
         if find_spec("triton") is None:
             return _build_entry("compile", "missing", "no triton", "pip install triton")
+        named = os.environ.get("CC")
+        if not any(map(shutil.which, [named] if named else ["gcc", "clang"])):
+            lacking = "triton needs a C compiler"
+            return _build_entry("compile", "missing", lacking, "install gcc or set CC")
+        if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+            step = "the headers of this Python: python3-dev, python3-devel"
+            return _build_entry("compile", "missing", "triton needs Python.h", step)
         return _build_entry("compile", "ok", "default, reduce-overhead, max-autotune by triton")
     compiler = next(filter(shutil.which, [os.environ.get("CXX", ""), "g++", "clang++"]), None)
     if compiler is None:

@@ -18,16 +18,13 @@ from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
-from txtop.worker import failures
+from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
+from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading.load import (
-    LoadedModel,
-    configure_environment,
-    identify_device,
-    load_model,
-)
+from txtop.worker.kernel_warnings import KernelWarnings
+from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
 
 if TYPE_CHECKING:
@@ -45,10 +42,11 @@ _CellCommand = (
     | commands.Close
     | commands.Finish
     | commands.Compare
+    | commands.Profile
     | commands.Cancel
 )
 # These need no loaded model.
-_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Cancel)
+_MODEL_FREE_COMMANDS = (commands.LoadModel, commands.Compare, commands.Profile, commands.Cancel)
 _DRAIN_S = 2.0
 """The time given to the reader to take the last events before the process ends."""
 _RETRY_S = 0.05
@@ -69,6 +67,8 @@ class Worker:
         self._prompts: Prompts | None = None
         self._comparison: OutputComparer | None = None
         self._phase = "idle"
+        self._warnings = KernelWarnings()
+        self._warnings.install()
 
     def run(self) -> None:
         """Run commands until `quit`."""
@@ -113,18 +113,32 @@ class Worker:
                 self._finish(cell)
             elif isinstance(command, commands.Compare):
                 self._compare(command)
+            elif isinstance(command, commands.Profile):
+                self._profile(command)
             else:
                 self._enter(cell, "idle")
         except Cancelled:
             pass
         except RejectedError as error:
-            self._inputs = None
-            reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
-            now = perf_counter_ns()
-            self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+            self._reject(cell, error)
         except Exception as error:
             traceback.print_exc()
-            self._report(cell, failures.classify(error))
+            device = self._loaded.device.type if self._loaded is not None else "cpu"
+            if self._inputs is not None and kernel_warnings.is_missing_kernel(error):
+                self._reject(cell, self._explain_missing_kernel(self._inputs.cell.attention))
+            else:
+                self._report(cell, failures.classify(error, self._phase, device))
+
+    def _reject(self, cell: str, error: RejectedError) -> None:
+        self._inputs = None
+        reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
+        now = perf_counter_ns()
+        self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+
+    def _explain_missing_kernel(self, attention: str) -> RejectedError:
+        reason = kernel_warnings.find_reason(attention, self._warnings.texts)
+        cause = f"{attention} has no kernel for this cell" + (f": {reason}" if reason else "")
+        return RejectedError(cause, "--attention sdpa, which takes a kernel that fits")
 
     def _report(self, cell: str, failure: failures.Failure) -> None:
         self._emitter.send(
@@ -137,6 +151,8 @@ class Worker:
                 phase=self._phase,
                 wanted_bytes=failure.wanted_bytes,
                 stderr=traceback.format_exc().splitlines()[-_LAST_LINES:],
+                sticky=failure.sticky,
+                busy=failure.busy,
             )
         )
         if failure.sticky:
@@ -166,13 +182,16 @@ class Worker:
         from txtop.worker.tasks.task import make_inputs
 
         loaded, cell = self._ready(), command.cell
-        attention.require_kernel(cell.attention, loaded.device)
+        attention.require_kernel(cell, loaded.source.config, loaded.device)
+        kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
+            kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refusal:
             raise RejectedError(*refusal)
         self._phase = "prepare"
+        loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
         self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
         inputs_sha256 = self._inputs.sha256
@@ -185,6 +204,7 @@ class Worker:
                 cell=cell.id,
                 inputs_sha256=inputs_sha256,
                 threads=loaded.threads,
+                kv_blocks=kv_blocks,
                 notes=_build_notes(loaded, cell),
             )
         )
@@ -281,6 +301,34 @@ class Worker:
         self._emitter.send(event)
         if sticky:
             self.leave(failures.EXIT_DEVICE_LOST)
+
+    def _profile(self, command: commands.Profile) -> None:
+        """Profile a cell and send one `device_time` event, which also carries a failure."""
+        from txtop.worker.tasks.task import make_inputs
+
+        cell, self._inputs = command.cell, None
+        load = commands.LoadModel(
+            cell=cell, started_ns=command.started_ns, seed=command.seed, allowed=command.allowed
+        )
+        # The cell is over, so nothing of this load is reported.
+        silent = PhaseTimer(command.started_ns, lambda _: None)
+        try:
+            loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
+            from txtop.worker.tasks import device_profile
+
+            inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+            prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
+            event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
+        except Cancelled:
+            raise
+        except Exception as error:
+            if not isinstance(error, TxtopError):
+                traceback.print_exc()
+            reason = failures.classify(error).reason
+            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason)
+        event.t_ns = perf_counter_ns()
+        event.took_s = (event.t_ns - silent.started_ns) / 1e9
+        self._emitter.send(event)
 
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""

@@ -7,6 +7,7 @@
  *   error FUNCTION CODE      what the function returns; FUNCTION may be *, CODE 0 is success
  *   hang FUNCTION            the function never returns
  *   process PID BYTES        a process that computes on the device
+ *   graphics PID BYTES       a process that draws on the device
  *   gpu UUID NAME            opens a GPU: what follows is about it alone
  *   mig UUID NAME            opens a MIG device of the GPU above it
  *   after N DIRECTIVE        DIRECTIVE, once the device (or the system) has been asked N times
@@ -25,6 +26,7 @@ enum {
     NOT_SUPPORTED = 3,
     NOT_FOUND = 6,
     INSUFFICIENT_SIZE = 7,
+    POWER_INSTANT = 186,
     SYSTEM = 0, /* sections: 0 is what stands before the first device, devices count from 1 */
     MOST_SECTIONS = 64,
     MOST_FUNCTIONS = 64,
@@ -32,6 +34,14 @@ enum {
 
 typedef struct { unsigned gpu, memory; } utilization_t;
 typedef struct { unsigned long long total, free, used; } memory_t;
+typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory_v2_t;
+typedef struct {
+    unsigned id, scope;
+    long long at, latency;
+    unsigned type;
+    int code;
+    union { double real; unsigned number; unsigned long long wide; } value;
+} field_value_t;
 typedef struct { unsigned pid; unsigned long long bytes; unsigned gpu, compute; } process_t;
 
 typedef struct { int section; long after; char verb[16], key[96], value[128]; } line_t;
@@ -287,6 +297,9 @@ int nvmlDeviceGetMemoryInfo(void *handle, memory_t *memory)
 
 FIELD(nvmlDeviceGetPowerUsage, unsigned, "power_mw", 350000)
 FIELD(nvmlDeviceGetEnforcedPowerLimit, unsigned, "power_limit_mw", 700000)
+FIELD(nvmlDeviceGetPowerManagementDefaultLimit, unsigned, "default_limit_mw", 700000)
+FIELD(nvmlDeviceGetPersistenceMode, unsigned, "persistence", 1)
+FIELD(nvmlDeviceGetComputeMode, unsigned, "compute_mode", 0)
 FIELD(nvmlDeviceGetTotalEnergyConsumption, unsigned long long, "energy_mj", 5000000)
 FIELD(nvmlDeviceGetCurrentClocksThrottleReasons, unsigned long long, "throttle_reasons", 4)
 FIELD(nvmlDeviceGetMaxMigDeviceCount, unsigned, "mig_devices_at_most", 0)
@@ -310,17 +323,15 @@ int nvmlDeviceGetMigDeviceHandleByIndex(void *handle, unsigned index, void **fou
     return section ? SUCCESS : NOT_FOUND;
 }
 
-int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, process_t *processes)
+static int running(int section, const char *verb, unsigned *count, process_t *processes)
 {
     unsigned room = *count;
     line_t line;
-    FILE *file;
+    FILE *file = scenario(&line);
 
-    ANSWER(device(handle));
     *count = 0;
-    file = scenario(&line);
     while (next(file, &line)) {
-        if (!about(&line, device(handle)) || strcmp(line.verb, "process"))
+        if (!about(&line, section) || strcmp(line.verb, verb))
             continue;
         if (processes && *count < room) {
             processes[*count].pid = (unsigned)strtoul(line.key, NULL, 0);
@@ -330,4 +341,65 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, proce
     }
     fclose(file);
     return *count > room ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned *count, process_t *processes)
+{
+    ANSWER(device(handle));
+    return running(device(handle), "process", count, processes);
+}
+
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned *count, process_t *processes)
+{
+    ANSWER(device(handle));
+    return running(device(handle), "graphics", count, processes);
+}
+
+/* Only the power of this instant is known, and only where the scenario sets it. */
+int nvmlDeviceGetFieldValues(void *handle, int count, field_value_t *values)
+{
+    ANSWER(device(handle));
+    for (int i = 0; i < count; i++) {
+        unsigned long long power = number(device(handle), "power_instant_mw", 0);
+        values[i].code = values[i].id == POWER_INSTANT && power ? SUCCESS : NOT_SUPPORTED;
+        values[i].code = (int)number(device(handle), "power_instant_code", values[i].code);
+        values[i].value.number = (unsigned)power;
+    }
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMemoryInfo_v2(void *handle, memory_v2_t *memory)
+{
+    ANSWER(device(handle));
+    memory->total = number(device(handle), "memory_total", 80ULL << 30);
+    memory->reserved = number(device(handle), "memory_reserved", 512ULL << 20);
+    memory->used = number(device(handle), "memory_used", 2ULL << 30) - memory->reserved;
+    memory->free = memory->total - memory->used - memory->reserved;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetCudaComputeCapability(void *handle, int *major, int *minor)
+{
+    ANSWER(device(handle));
+    *major = (int)number(device(handle), "capability", 90) / 10;
+    *minor = (int)number(device(handle), "capability", 90) % 10;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetEccMode(void *handle, unsigned *current, unsigned *pending)
+{
+    ANSWER(device(handle));
+    *current = *pending = (unsigned)number(device(handle), "ecc", 1);
+    return SUCCESS;
+}
+
+int nvmlDeviceGetClock(void *handle, unsigned type, unsigned which, unsigned *clock)
+{
+    (void)type;
+    ANSWER(device(handle));
+    if (which != 1 && which != 2)
+        return INVALID_ARGUMENT;
+    *clock = (unsigned)number(
+        device(handle), which == 1 ? "application_clock_mhz" : "default_clock_mhz", 0);
+    return *clock ? SUCCESS : NOT_SUPPORTED;
 }

@@ -10,6 +10,7 @@ import pytest
 from support import streams
 from txtop.cli.app import run_command_line
 from txtop.protocol import events
+from txtop.session.reader import read_all
 
 
 def session(path: Path, model: str = "gpt2", slow: float = 1.0, n: int = 12, **load: object) -> str:
@@ -69,6 +70,64 @@ def test_threads_and_versions_are_notes(tmp_path: Path, capsys: pytest.CaptureFi
     assert run_command_line(["compare", a, b, "--format", "json"]) == 0
     (cell,) = json.loads(capsys.readouterr().out)["cells"]
     assert cell["notes"] == ["threads: 1 against 2", "torch: 2 against 3"]
+
+
+def on_a_gpu(path: Path, **facts: str) -> str:
+    name = session(path, device="cuda:0", device_id="GPU-1")
+    stream = read_all(path)[0]
+    first = events.Telemetry(t_ns=stream[1].t_ns, device="GPU-1", values={}, facts=facts)
+    streams.write(path, [*stream[:2], first, *stream[2:]])
+    return name
+
+
+@pytest.mark.parametrize(
+    ("facts", "notes"),
+    [
+        ({"power_limit_w": "700", "ecc": "on", "memory_reserved_bytes": "5"}, []),
+        ({"power_limit_w": "350"}, ["power limit (W): 700 against 350"]),
+        ({"ecc": "off", "mig": "on"}, ["ECC: on against off"]),  # the other tells no MIG
+        ({}, []),  # as recorded before settings were
+    ],
+)
+def test_settings_of_a_gpu_that_differ_are_notes(
+    tmp_path: Path, facts: dict[str, str], notes: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    a = on_a_gpu(tmp_path / "a.jsonl", power_limit_w="700", ecc="on", memory_reserved_bytes="4")
+    b = on_a_gpu(tmp_path / "b.jsonl", **facts)
+    assert run_command_line(["compare", a, b, "--format", "json"]) == 0
+    (cell,) = json.loads(capsys.readouterr().out)["cells"]
+    assert cell["notes"] == notes
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "note"),
+    [
+        ({"matmul_precision": "highest"}, {"matmul_precision": "highest"}, ""),
+        (
+            {"matmul_precision": "highest"},
+            {"matmul_precision": "high"},
+            "matmul_precision: highest against high",
+        ),
+        (
+            {"matmul_precision": "highest"},
+            {"matmul_precision": "highest", "CUDA_LAUNCH_BLOCKING": "1"},
+            "CUDA_LAUNCH_BLOCKING: unset against 1",
+        ),
+        ({}, {"matmul_precision": "high"}, ""),
+    ],
+)
+def test_what_bends_numbers_is_a_note_where_it_differs(
+    base: dict[str, str],
+    new: dict[str, str],
+    note: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    a = session(tmp_path / "a.jsonl", environment=base)
+    b = session(tmp_path / "b.jsonl", environment=new)
+    assert run_command_line(["compare", a, b]) in (0, 3)
+    printed = capsys.readouterr().out
+    assert note in printed and (note or "against" not in printed)
 
 
 def test_few_iterations_say_nothing(tmp_path: Path) -> None:

@@ -23,9 +23,15 @@ Values = dict[str, float | None]
 
 
 def session(
-    values_at: Callable[[float], Values], device: str = GPU, name: str = GPU
+    values_at: Callable[[float], Values],
+    device: str = GPU,
+    name: str = GPU,
+    ends: tuple[int, ...] = (25, 30, 35, 40, 45),
 ) -> SessionState:
-    """Return ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s."""
+    """Return ten seconds of telemetry: the first cell loads at 3 s, measures from 4 s to 9 s.
+
+    An iteration of 1 s ends at each of the ticks `ends`.
+    """
     header, segment = streams.stream()[:2]
     start = header.t_ns
     state = fold_all([header, segment])
@@ -38,7 +44,7 @@ def session(
             load = streams.load(at, "c001")
             on = None if device == "host" else name
             fold(state, msgspec.structs.replace(load, device_id=on))
-        if tick in (25, 30, 35, 40, 45):
+        if tick in ends:
             made = events.Iteration(
                 t_ns=at, cell="c001", index=tick // 5 - 5, role="measured", start_ns=at - S,
                 e2e_ns=S, ttft_ns=S // 2, tokens=10,
@@ -63,6 +69,8 @@ def test_joules_per_token_gross_and_net() -> None:
     metrics = energy(state)
     assert metrics["energy_j_per_token"] == pytest.approx(250 * 5 / tokens, rel=0.001)
     assert metrics["energy_net_j_per_token"] == pytest.approx(200 * 5 / tokens, rel=0.02)
+    net = summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
+    assert net.notes == ["idle: before anything was loaded, without a context"]
     assert compute_idle(state, GPU).watts == pytest.approx(50, rel=0.02)
 
 
@@ -75,10 +83,24 @@ def test_power_alone_is_integrated_and_says_so() -> None:
     assert metric.notes == ["from integrated power"]
 
 
+@pytest.mark.parametrize(("ends", "reason"), [((25,), "shorter than 2 s"), ((25, 30), "")])
+def test_power_and_utilisation_of_a_short_cell_are_withheld(
+    ends: tuple[int, ...], reason: str
+) -> None:
+    state = session(lambda s: {"power_w": 250.0, "utilization": 99.0}, ends=ends)
+    summaries = summarise_device(state, state.cells["c001"])
+    for name in ("power_w", "gpu_utilization"):
+        assert (summaries[name].mean is None, summaries[name].n == 0) == (bool(reason),) * 2
+        assert ("shorter than 2 s" in summaries[name].notes) == bool(reason)
+
+
 def test_the_processor_of_a_cell_without_gpu() -> None:
     metrics = energy(session(idle_then_busy, device="host"))
     assert set(metrics) == {"energy_j_per_token", "energy_net_j_per_token"}
     assert metrics["energy_net_j_per_token"]
+    state = session(idle_then_busy, device="host")
+    net = summarise_device(state, state.cells["c001"])["energy_net_j_per_token"]
+    assert net.notes == ["idle: before the first worker"]
 
 
 def test_what_was_not_read_is_absent_or_null_with_its_reason() -> None:
@@ -90,6 +112,43 @@ def test_what_was_not_read_is_absent_or_null_with_its_reason() -> None:
     assert note.startswith("idle: ")
     ended = session(lambda s: idle_then_busy(s) if s < 6 else {"power_w": None, "energy_j": None})
     assert summarise_device(ended, ended.cells["c001"])["energy_j_per_token"].mean is None
+
+
+@pytest.mark.parametrize("device", [GPU, "host"])
+def test_idle_power_of_an_ab_ends_where_outputs_are_compared(device: str) -> None:
+    """50 W until 3 s; then 400 W while outputs are compared; the arms load from 8 s on."""
+    arms = msgspec.structs.replace(streams.plan(), margin=0.02)
+    header, segment = streams.stream(arms)[:2]
+    state = fold_all([header, segment])
+    for tick in range(51):
+        at, s = header.t_ns + tick * S // 5, tick / 5
+        values: Values = {"power_w": 50.0 if s <= 3 else 400.0}
+        fold(state, events.Telemetry(t_ns=at, device=device, values=values))
+        if 15 <= tick < 35:
+            progress = events.FidelityProgress(
+                t_ns=at, cell="c002", reference="c001", done=tick, total=99
+            )
+            fold(state, progress)
+        if tick == 40:
+            fold(state, events.CellStarted(t_ns=at, cell="c001", worker="worker:2"))
+            fold(state, events.Phase(t_ns=at, cell="c001", name="to_device"))
+    idle = compute_idle(state, device)
+    assert idle.watts == pytest.approx(50)
+    assert idle.seconds == pytest.approx(3)
+
+
+def test_idle_power_of_the_host_ends_with_the_first_worker() -> None:
+    header, segment = streams.stream()[:2]
+    state = fold_all([header, segment])
+    for tick in range(40):
+        at, s = header.t_ns + tick * S // 5, tick / 5
+        values: Values = {"power_w": 50.0 if s <= 3 else 400.0}
+        fold(state, events.Telemetry(t_ns=at, device="host", values=values))
+        if tick in (5, 15):
+            process = f"process:{'worker:1' if tick == 15 else 'runner'}"
+            fold(state, events.Telemetry(t_ns=at, device=process, values={"cpu_s": 1.0}))
+    fold(state, events.CellStarted(t_ns=header.t_ns + 8 * S, cell="c001", worker="worker:1"))
+    assert compute_idle(state, "host").watts == pytest.approx(50)
 
 
 def test_a_part_of_a_gpu_is_found_by_its_own_name() -> None:

@@ -16,6 +16,7 @@ from txtop.analysis import metrics, roofline
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
+from txtop.plan.cell import Compile
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
 from txtop.protocol import codec, events
@@ -83,6 +84,25 @@ def test_int8_would_lift_the_ceiling() -> None:
     assert now is not None
     assert now.lift == pytest.approx((4 * multiplied + rest) / (multiplied + rest))
     assert 3.9 < now.lift < 4
+
+
+@pytest.mark.parametrize(("compiled", "lifts"), [("none", False), ("default", True)])
+def test_int8_lifts_nothing_on_a_gpu_without_the_compiler(compiled: Compile, lifts: bool) -> None:
+    state = told()
+    cell = state.cells["c001"]
+    assert cell.load is not None
+    cell.load.device = "cuda"
+    cell.cell = msgspec.structs.replace(cell.cell, compile=compiled)
+    now = standing(state)
+    assert now is not None and now.bound == "memory bandwidth"
+    assert (now.lift is not None) == lifts
+
+
+@pytest.mark.parametrize(("cache", "bounds"), [(494_613_504, True), (494_613_505, False)])
+def test_weights_that_fit_into_the_cache_are_not_bound_by_memory(cache: int, bounds: bool) -> None:
+    mbu = exported(told(peaks=PEAKS | {"cache_bytes": cache}))["mbu"]
+    assert (mbu["mean"] is not None) == bounds
+    assert bounds or mbu["notes"] == ["the weights fit into the device's cache"]
 
 
 def test_far_from_both_roofs_neither_is_blamed() -> None:

@@ -90,6 +90,24 @@ def test_comparing_outputs_is_what_is_left_between_cells(tmp_path: Path) -> None
     assert load_history(tmp_path, *HERE).position_s == {"gpt2": pytest.approx(0.1)}
 
 
+def test_reading_the_gpu_is_no_comparison_and_is_expected_again(tmp_path: Path) -> None:
+    made = compared(9.9, 100)
+    made.insert(-1, events.DeviceTime(t_ns=made[-2].t_ns, cell="c000", took_s=4.0))
+    for number, event in enumerate(made, start=1):
+        event.seq = number
+    write(tmp_path / "one", made)
+    history = load_history(tmp_path, *HERE)
+    assert history.position_s == {"gpt2": pytest.approx(0.06)}
+    assert list(history.profiles_s.values()) == [4.0]
+    header = made[0]
+    assert isinstance(header, events.SessionHeader)
+    asked = header.plan
+    with_it = estimate_duration(asked, history).seconds
+    without = estimate_duration(msgspec.structs.replace(asked, profile="none"), history).seconds
+    assert with_it is not None and without is not None
+    assert with_it - without == pytest.approx(4.0)
+
+
 PAST = RunHistory(
     cells={
         normalise_cell(GPT2): CellDuration(iteration_s=0.5, iterations_s=12.0, settled=True),

@@ -83,6 +83,7 @@ RULES: dict[str, Any] = {
     "timeout_s": st.none() | AMOUNTS,
     "cost_per_hour": st.none() | AMOUNTS,
     "fidelity_positions": st.sampled_from((0, 1, 2048, 4096)),
+    "profile": st.sampled_from(("none", "gpu")),
     "allowed": st.builds(Allowed, pickles=st.booleans(), remote_code=st.booleans()),
 }
 

@@ -28,6 +28,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         compile=["none", "default"],
         timeout_s=20.5,
         seed=3,
+        profile="none",
         cost_per_hour=2.5,
     )
     path = written(tmp_path, plan_file.encode_plan_file(options).decode())

@@ -46,7 +46,7 @@ def _warming(gpu: Callable[[float], dict[str, float | None]] | None) -> int:
     return state.samples.role.count("warmup")
 
 
-def test_on_a_gpu_the_gate_waits_for_a_flat_clock_and_temperature() -> None:
+def test_on_a_gpu_the_gate_waits_for_a_flat_clock_alone() -> None:
     def calm(s: float) -> dict[str, float | None]:
         return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0}
 
@@ -61,7 +61,7 @@ def test_on_a_gpu_the_gate_waits_for_a_flat_clock_and_temperature() -> None:
 
     assert _warming(None) == _warming(silent) == 20
     assert 100 <= _warming(calm) <= 120  # two seconds of readings
-    assert 10.0 < _warming(warming) * 0.02 < 17.0
+    assert _warming(warming) == _warming(calm)  # a whole degree says nothing over 2 s
     assert 2.5 < _warming(boosting) * 0.02 < 14.0
 
 

@@ -16,8 +16,9 @@ from support.scripted_nvml import ONE_GPU, Scenario
 from txtop.protocol.events import Gap, Log, Telemetry
 from txtop.sampler import nvml_import
 from txtop.sampler.gpu_processes import FIELD_NAMES, GpuProcesses
+from txtop.sampler.gpu_rates import GpuRates
 from txtop.sampler.nvidia import RETRY_S, SLOW_S, NvidiaGpus
-from txtop.sampler.nvidia_fields import FIELD_BOUNDS, SLOW_FIELDS
+from txtop.sampler.nvidia_fields import FIELD_BOUNDS, PCIE_FIELDS, SLOW_FIELDS
 from txtop.sampler.process_usage import WatchedProcesses
 
 LOST, UNKNOWN = 15, 999
@@ -91,13 +92,159 @@ def test_versions_come_with_the_first_sample_alone(binding: Any, scenario: Scena
     assert versions == [{"nvidia_driver": "999.99", "nvml": "12.999.99"}, {}, {}]
 
 
-def test_slow_fields_are_read_once_a_second_and_of_one_device_a_sample(
+def _facts(gpus: NvidiaGpus) -> list[dict[str, str]]:
+    return [event.facts for event in gpus.sample() if isinstance(event, Telemetry)]
+
+
+def test_settings_come_once_with_the_first_sample(binding: Any, scenario: Scenario) -> None:
+    settings = (
+        "set power_limit_mw 350500",
+        "set application_clock_mhz 1410",
+        "set default_clock_mhz 1095",
+        "set compute_mode 3",
+        "set ecc 0",
+        "set mig_mode 0",
+        "set capability 120",
+        "set power_instant_mw 100",
+    )
+    scenario.write(ONE_GPU, *settings)
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    first, second = _facts(gpus), _facts(gpus)
+    assert (first, second) == (
+        [
+            {
+                "compute_capability": "12.0",
+                "power_limit_w": "350.5",
+                "default_power_limit_w": "700",
+                "application_clock_mhz": "1410",
+                "default_application_clock_mhz": "1095",
+                "persistence_mode": "on",
+                "compute_mode": "exclusive process",
+                "ecc": "off",
+                "mig": "off",
+                "memory_reserved_bytes": str(512 << 20),
+                "power_reading": "instant",
+            }
+        ],
+        [{}],
+    )
+
+
+def test_settings_that_a_device_lacks_are_left_out(binding: Any, scenario: Scenario) -> None:
+    scenario.write(
+        *MIG[:4],
+        "error nvmlDeviceGetEccMode 3",
+        "error nvmlDeviceGetCudaComputeCapability 999",
+        "error nvmlDeviceGetMemoryInfo_v2 13",
+        *MIG[4:6],
+        "error nvmlDeviceGetPersistenceMode 2",
+    )
+    whole, part = _facts(NvidiaGpus(binding, WatchedProcesses()))
+    lacking = {"ecc", "compute_capability", "memory_reserved_bytes", "mig_profile"}
+    assert not lacking & set(whole)
+    assert (whole["mig"], whole["power_reading"]) == ("on", "driver's mean")
+    assert part["mig_profile"] == "1g.10gb" and "persistence_mode" not in part
+
+
+def _write_eight(scenario: Scenario) -> None:
+    scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
+
+
+def _sample_for(gpus: NvidiaGpus, clock: Clock, seconds: float) -> list[Telemetry]:
+    """The samples of that time at 5 ticks a second."""
+    told: list[Telemetry] = []
+    for _ in range(round(5 * seconds)):
+        told += [event for event in gpus.sample() if isinstance(event, Telemetry)]
+        clock.now += 0.2
+    return told
+
+
+def _count(told: list[Telemetry], field: str = "power_w") -> dict[str, int]:
+    return {
+        f"GPU-{i}": sum(e.device == f"GPU-{i}" and field in e.values for e in told)
+        for i in range(8)
+    }
+
+
+def test_of_eight_gpus_the_one_in_use_is_read_at_every_tick_and_the_others_rarely(
     binding: Any, scenario: Scenario
 ) -> None:
-    scenario.write(*(f"gpu GPU-{i} Fake H100" for i in range(8)))
+    _write_eight(scenario)
     clock = Clock()
     gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
-    slow = {name for names in SLOW_FIELDS.values() for name in names} | set(FIELD_NAMES)
+    gpus.rates.use("GPU-3")
+    told = _sample_for(gpus, clock, 60)
+    counts = _count(told)
+    assert counts.pop("GPU-3") == 300
+    assert set(counts.values()) == {12}
+    assert len(told) < 8 * 300 / 5
+    assert [event.device for event in told[:8]].count("GPU-3") == 1  # each at once
+    in_use = {"GPU-3": 60}
+    assert _count(told, "pcie_rx_bytes_per_s") == dict.fromkeys(counts, 0) | in_use
+    assert _count(told, "foreign_processes") == dict.fromkeys(counts, 12) | in_use
+    assert all(
+        set(event.values) == set(FIELD_BOUNDS) - {"pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s"}
+        for event in told
+        if event.device != "GPU-3"
+    )
+
+
+def test_a_device_that_comes_into_use_is_read_at_the_next_tick(
+    binding: Any, scenario: Scenario
+) -> None:
+    _write_eight(scenario)
+    clock = Clock()
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    gpus.rates.use("GPU-0")
+    _sample_for(gpus, clock, 2)
+    gpus.rates.use("GPU-5")
+    told = _sample_for(gpus, clock, 2)
+    assert [event.device for event in told] == ["GPU-0", "GPU-5"] * 10
+
+
+@pytest.mark.parametrize(
+    ("gpus", "named", "in_10_s"),
+    [
+        (8, (), {13}),  # never over 1 s apart, which would be a hole in idle power
+        (8, ("GPU-from-elsewhere",), {13}),
+        (8, ("host",), {2}),
+        (1, (), {50}),
+        (1, ("GPU-from-elsewhere",), {50}),
+        (1, ("host",), {2}),
+    ],
+)
+def test_readings_of_gpus_of_which_none_is_in_use(
+    gpus: int, named: tuple[str, ...], in_10_s: set[int]
+) -> None:
+    clock = Clock()
+    rates = GpuRates(clock)
+    for name in named:
+        rates.use(name)
+    names = [f"GPU-{i}" for i in range(gpus)]
+    told: list[str] = []
+    for _ in range(50):
+        told += rates.find_due(names)
+        clock.now += 0.198  # ticks are never exact
+    assert {told.count(name) for name in names} == in_10_s
+
+
+def test_a_part_of_a_gpu_is_in_use_under_either_name() -> None:
+    rates = GpuRates(Clock())
+    rates.use("GPU-1234")
+    assert rates.find_due(["GPU-whole", "MIG-1234"]) == {"MIG-1234": True, "GPU-whole": False}
+    assert rates.find_due(["GPU-whole", "MIG-1234"]) == {"MIG-1234": True}
+
+
+def test_slow_fields_are_read_once_a_second_and_of_one_device_in_use_a_sample(
+    binding: Any, scenario: Scenario
+) -> None:
+    _write_eight(scenario)
+    clock = Clock()
+    gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    for i in range(8):
+        gpus.rates.use(f"GPU-{i}")
+    slow = {name for names in (SLOW_FIELDS | PCIE_FIELDS).values() for name in names}
+    slow |= set(FIELD_NAMES)
     read = []
     for _ in range(16):
         events = [event for event in gpus.sample() if isinstance(event, Telemetry)]
@@ -133,6 +280,30 @@ def test_a_field_that_is_not_supported_is_null_for_good(
     assert nulls == {"power_w", "memory_used_bytes", "memory_total_bytes"}
     assert scenario.calls(power) == 1
     assert gpus.devices["GPU-1111"].unsupported == nulls
+
+
+def test_power_is_that_of_the_instant_where_the_driver_has_it(
+    binding: Any, scenario: Scenario
+) -> None:
+    scenario.write(ONE_GPU, "set power_instant_mw 420500")
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert _values(gpus)["power_w"] == 420.5
+    # A mean over a second must not fill the holes of a series of instants.
+    scenario.write(ONE_GPU, "set power_instant_mw 420500", f"set power_instant_code {UNKNOWN}")
+    assert _values(gpus)["power_w"] is None
+    assert scenario.calls("nvmlDeviceGetPowerUsage") == 0
+
+
+@pytest.mark.parametrize(
+    "lacking", ["", "error nvmlDeviceGetFieldValues 13", "set power_instant_code 2"]
+)
+def test_power_is_the_drivers_mean_where_there_is_no_instant(
+    binding: Any, scenario: Scenario, lacking: str
+) -> None:
+    scenario.write(ONE_GPU, lacking)
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert [_values(gpus)["power_w"] for _ in range(3)] == [350.0] * 3
+    assert scenario.calls("nvmlDeviceGetFieldValues") == 1
 
 
 @pytest.mark.fault(30)
@@ -318,12 +489,130 @@ def test_a_mig_device_that_cannot_be_opened_is_named(binding: Any, scenario: Sce
     assert list(gpus.devices) == ["GPU-whole", "GPU-other"]
 
 
-def test_a_field_that_is_late_is_null_once(binding: Any, scenario: Scenario) -> None:
-    scenario.write(ONE_GPU, "error nvmlDeviceGetUtilizationRates 10")
+# NVML's codes: https://docs.nvidia.com/deploy/nvml-api/group__nvmlDeviceEnumvs.html
+UNINITIALIZED, RESET_REQUIRED = 1, 16
+FOR_GOOD = (3, 4, 13, 25, 26)
+FOR_NOW = (
+    2,
+    5,
+    6,
+    7,
+    8,
+    9,
+    10,
+    11,
+    12,
+    14,
+    17,
+    18,
+    19,
+    20,
+    21,
+    22,
+    23,
+    24,
+    27,
+    28,
+    29,
+    30,
+    31,
+    999,
+)
+
+
+@pytest.mark.fault(30)
+@pytest.mark.parametrize("code", [*FOR_GOOD, *FOR_NOW])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("nvmlDeviceGetUtilizationRates", "utilization"),
+        ("nvmlDeviceGetComputeRunningProcesses_v3", "foreign_processes"),
+    ],
+)
+def test_an_error_of_one_field_is_that_field_without_a_value(
+    binding: Any, scenario: Scenario, code: int, function: str, name: str
+) -> None:
+    scenario.write(ONE_GPU, f"error {function} {code}")
     gpus = NvidiaGpus(binding, WatchedProcesses())
-    assert _values(gpus)["utilization"] is None
+    values = _values(gpus)
+    assert values[name] is None
+    assert values["temperature_c"] == 51 and values["power_w"] == 350
     scenario.write(ONE_GPU)
-    assert _values(gpus)["utilization"] == 37
+    again = gpus.devices["GPU-1111"].values()
+    if name == "utilization":
+        assert again[name] == (None if code in FOR_GOOD else 37)
+    assert (name in gpus.devices["GPU-1111"].unsupported) == (code in FOR_GOOD)
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("code", [LOST, RESET_REQUIRED, UNINITIALIZED])
+def test_an_error_that_says_so_loses_the_device_whatever_field_it_came_from(
+    binding: Any, scenario: Scenario, code: int
+) -> None:
+    scenario.write(ONE_GPU, f"error nvmlDeviceGetTemperature {code}")
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    assert _kinds(gpus) == [("Gap", "")]
+    assert gpus.sample() == []
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("code", [10, 17, UNKNOWN])
+def test_a_device_without_one_answer_is_lost_whatever_the_error(
+    binding: Any, scenario: Scenario, code: int
+) -> None:
+    gpus = NvidiaGpus(binding, WatchedProcesses())
+    scenario.write(ONE_GPU, f"error * {code}")
+    assert _kinds(gpus) == [("Gap", "")]
+
+
+def test_a_list_of_processes_that_fails_is_no_list_of_fewer(
+    binding: Any, scenario: Scenario, run: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("txtop.sampler.gpu_processes._sees_every_process", lambda _: True)
+    watched, clock = WatchedProcesses(), Clock()
+    watched.add(f"runner={run.pid}")
+    gpus = NvidiaGpus(binding, watched, clock)
+    here = f"process {os.getpid()} 70"
+    told: list[tuple[float | None, bool]] = []
+    for line in ("", "error nvmlDeviceGetGraphicsRunningProcesses_v3 7", ""):
+        scenario.write(ONE_GPU, here, line)
+        (event,) = gpus.sample()
+        assert isinstance(event, Telemetry)
+        told.append((event.values["foreign_processes"], event.foreign is None))
+        clock.now += SLOW_S
+    assert told == [(1, False), (None, True), (1, True)]
+
+
+@pytest.mark.parametrize("code", [0, 2, 3, 4, 13])
+def test_processes_that_draw_count_too_and_those_in_both_lists_once(
+    binding: Any,
+    scenario: Scenario,
+    run: subprocess.Popen[bytes],
+    tmp_path: Path,
+    code: int,
+) -> None:
+    """With a code but 0, the device has no such list."""
+    watched = WatchedProcesses()
+    watched.add(f"runner={run.pid}")
+    read = GpuProcesses(watched, _namespace(tmp_path, EVERY_PROCESS))
+    scenario.write(
+        ONE_GPU,
+        f"process {run.pid} 100",
+        f"process {os.getpid()} 70",
+        f"graphics {os.getpid()} 90",
+        f"graphics {os.getppid()} 5",
+        f"error nvmlDeviceGetGraphicsRunningProcesses_v3 {code}",
+    )
+    binding.nvmlInit()
+    gpu = binding.nvmlDeviceGetHandleByIndex(0)
+    for _ in range(2):
+        counted = read(binding, gpu)
+        assert counted == {"memory_run_bytes": 100, "foreign_processes": 1 if code else 2}
+        assert [(p.pid, p.memory_bytes) for p in read.foreign] == (
+            [(os.getpid(), 70)] if code else [(os.getpid(), 90), (os.getppid(), 5)]
+        )
+    calls = scenario.calls("nvmlDeviceGetGraphicsRunningProcesses_v3")
+    assert calls == (1 if code else 4)
 
 
 @pytest.mark.fault(29)
@@ -334,6 +623,8 @@ def test_a_lost_gpu_is_one_gap_and_the_others_go_on(
     scenario.write(*TWO_GPUS)
     clock = Clock()
     gpus = NvidiaGpus(binding, WatchedProcesses(), clock)
+    gpus.rates.use("GPU-bad")
+    gpus.rates.use("GPU-good")
     assert _kinds(gpus) == [("Telemetry", "GPU-bad"), ("Telemetry", "GPU-good")]
     scenario.write(TWO_GPUS[0], f"error * {code}", TWO_GPUS[1])
     gap, sample = gpus.sample()

@@ -13,12 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 
 from support.paths import ROOT
+from txtop.errors import RunError, UsageError
+from txtop.options.run_options import RunOptions
+from txtop.options.run_plan import build_plan
+from txtop.selftest import overhead
 from txtop.selftest.alternation import compare_loops
 from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.overhead import build_core_warning, pin_to_core
@@ -31,6 +36,8 @@ from txtop.selftest.verdict import (
     compute_arm_timing,
     judge_pairs,
 )
+
+PLAIN: dict[str, Any] = {"models": ["gpt2"], "weights": "random"}
 
 
 def _result(mean: float, p99: float, noise: float, n: int = 20, seed: int = 0) -> OverheadResult:
@@ -229,6 +236,96 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
     assert [len(at_ns) for at_ns in calls] == [5, 5]
     assert sorted(calls[0]) == calls[0] and calls[0][-1] < calls[1][0]
     assert modules == "[]"
+
+
+@pytest.mark.parametrize(
+    ("device", "entry", "reason"),
+    [
+        ("cuda", '{"capability":"cuda","state":"ok","detail":"Fake H100"}', ""),
+        ("cuda:1", '{"capability":"cuda","state":"ok","detail":"Fake H100"}', ""),
+        (
+            "cuda",
+            '{"capability":"cuda","state":"missing","detail":"this torch is for the CPU"}',
+            "no cuda device: this torch is for the CPU",
+        ),
+        (
+            "cuda",
+            '{"capability":"torch","state":"broken","detail":"no torch"}',
+            "no cuda device: torch knows none",
+        ),
+        ("cuda", "Segmentation fault", "no cuda device: the worker does not answer"),
+    ],
+)
+def test_a_device_that_torch_does_not_see_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, device: str, entry: str, reason: str
+) -> None:
+    reply = f'{{"capabilities":[{entry}]}}'
+    command = [sys.executable, "-c", "import sys; print(sys.argv[1])", reply]
+    monkeypatch.setattr(overhead, "build_probe_command", lambda _module: command)
+    if not reason:
+        return overhead.require_device(device)
+    lines: list[str] = []
+    with pytest.raises(UsageError) as refused:
+        overhead.run(device=device, say=lines.append)
+    assert refused.value.cause == reason and not lines
+    return None
+
+
+def test_on_the_processor_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(overhead, "build_probe_command")
+    overhead.require_device("cpu")
+
+
+def test_both_arms_are_asked_for_the_same_work(tmp_path: Path) -> None:
+    """The watched arm's words are those of `run`, the bare arm's those of the loop."""
+    graphs: dict[str, Any] = {"device": "cuda", "compile_mode": "reduce-overhead"}
+    bare = build_bare_command(tmp_path, sequence_length=8, new_tokens=4, threads=1, **graphs)
+    watched = overhead.build_watched_arguments(tmp_path, **graphs)
+    for command in (bare, watched):
+        assert command[command.index("--device") + 1] == "cuda"
+        assert command[command.index("--compile") + 1] == "reduce-overhead"
+    assert watched[watched.index("--cache") + 1] == "static"
+    plain = overhead.build_watched_arguments(tmp_path)
+    assert "--compile" not in plain and plain[plain.index("--device") + 1] == "cpu"
+    cells = build_plan(RunOptions(**{**PLAIN, "device": "cuda", "compile": ["reduce-overhead"],
+                                     "cache": ["static"]})).cells  # fmt: skip
+    assert [(c.device, c.compile, c.cache) for c in cells] == [
+        ("cuda", "reduce-overhead", "static")
+    ]
+
+
+@pytest.mark.parametrize("compile_mode", ["none", pytest.param("default", marks=pytest.mark.slow)])
+def test_the_bare_loop_runs_eager_and_compiled(tmp_path: Path, compile_mode: str) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps({"vocab_size": 96, "n_positions": 64, "n_embd": 16, "n_layer": 2, "n_head": 2})
+    )
+    command = build_bare_command(
+        config, sequence_length=8, new_tokens=5, threads=1, compile_mode=compile_mode
+    )
+    arm = BareArm(command, tmp_path / "log")
+    try:
+        arm.wait_loaded(300.0)
+        arm.run_for(0.5)
+        assert len(arm.take_gaps()) >= 4
+    finally:
+        arm.close()
+
+
+def test_a_bare_loop_without_its_device_says_so(tmp_path: Path) -> None:
+    if subprocess.run(
+        [sys.executable, "-c", "import torch, sys; sys.exit(torch.accelerator.is_available())"]
+    ).returncode:
+        pytest.skip("there is a device")
+    config = tmp_path / "config.json"
+    config.write_text("{}")
+    command = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1, device="cuda")
+    arm = BareArm(command, tmp_path / "log")
+    try:
+        with pytest.raises(RunError, match="ended: no cuda device: torch finds none"):
+            arm.wait_loaded()
+    finally:
+        arm.close()
 
 
 def test_a_bare_loop_that_dies_says_why(tmp_path: Path) -> None:

@@ -62,6 +62,9 @@ def test_the_table_is_dense_and_in_units_of_one() -> None:
         assert 1e11 < peaks.bandwidth_bytes_per_s < 1e13, name
         assert 5e12 < peaks.flops_per_s["fp32"] < 2e14, name
         assert peaks.flops_per_s.get("bf16", half) == half, name
+        # TF32 came with bf16, at half its rate.
+        assert ("tf32" in peaks.flops_per_s) == ("bf16" in peaks.flops_per_s), name
+        assert peaks.flops_per_s.get("tf32", half / 2) == pytest.approx(half / 2, rel=0.02), name
         most = 4.01 if "geforce" in name else 2.03
         assert peaks.flops_per_s.get("int8", half) <= most * half, name
         # Tensor cores have outrun their memories by so much, and by twice that with sparsity.

@@ -2,36 +2,58 @@
 
 from __future__ import annotations
 
+import builtins
+import tomllib
+from typing import Any
+
 import pytest
 
+from support.paths import SUPPORT
+from txtop.errors import TxtopError
 from txtop.worker import failures
+
+ERRORS = tomllib.loads((SUPPORT / "error_texts.toml").read_text("utf-8"))["error"]
+OF_A_CELL, OF_THE_MODEL = "smaller batch", "smaller model"
+
+
+def build_error(name: str, text: str) -> BaseException:
+    """An error of that type; torch's own types are told by their names alone."""
+    kind: Any = getattr(builtins, name, None) or type(name, (RuntimeError,), {})
+    error = kind(text) if text else kind()
+    assert isinstance(error, BaseException)
+    return error
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize(
-    ("error", "status", "wanted_bytes", "sticky"),
-    [
-        (MemoryError(), "oom", None, False),
-        (MemoryError("Unable to allocate 2.00 TiB for an array with shape"), "oom", 2 << 40, False),
-        (
-            RuntimeError(
-                "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate "
-                "memory: you tried to allocate 4000000000000 bytes. Error code 12"
-            ),
-            "oom", 4_000_000_000_000, False,
-        ),
-        (RuntimeError("CUDA out of memory. Tried to allocate 20.50 GiB."), "oom", 41 << 29, False),
-        (RuntimeError("CUDA error: device-side assert triggered"), "failed", None, True),
-        (RuntimeError("CUDA error: an illegal memory access"), "failed", None, True),
-        (AssertionError("Torch not compiled with CUDA enabled"), "failed", None, False),
-        (ValueError("\x1b[31mred\nsecond line"), "failed", None, False),
-        (KeyError(), "failed", None, False),
-    ],
-)  # fmt: skip
-def test_failures_are_told_apart(
-    error: BaseException, status: str, wanted_bytes: int | None, sticky: bool
-) -> None:
-    failure = failures.classify(error)
-    assert (failure.status, failure.wanted_bytes, failure.sticky) == (status, wanted_bytes, sticky)
-    assert failure.reason and failure.hint
+@pytest.mark.parametrize("row", ERRORS, ids=lambda row: f"{row['type']} {row['text'][:40]!r}")
+def test_failures_are_told_apart(row: dict[str, Any]) -> None:
+    failure = failures.classify(
+        build_error(row["type"], row["text"]), "decode", row.get("device", "cpu")
+    )
+    status = "busy" if failure.busy else failure.status
+    assert (status, failure.sticky) == (row["status"], row.get("sticky", False))
+    assert failure.wanted_bytes == row.get("wanted_bytes")
+    assert failure.reason.endswith(f"on the {row.get('where')}") == (status == "oom")
+    assert failure.reason and row.get("hint", failure.hint) in failure.hint
     assert "\n" not in failure.reason and "\x1b" not in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("phase", "hint"),
+    [
+        ("weights", OF_THE_MODEL),
+        ("convert", OF_THE_MODEL),
+        ("to_device", OF_THE_MODEL),
+        ("first_forward", OF_THE_MODEL),
+        ("compile", OF_A_CELL),
+        ("prefill", OF_A_CELL),
+        ("decode", OF_A_CELL),
+    ],
+)
+def test_the_hint_of_an_oom_is_on_what_fills_the_memory(phase: str, hint: str) -> None:
+    assert hint in failures.classify(MemoryError(), phase).hint
+
+
+def test_an_error_of_txtop_keeps_its_hint() -> None:
+    failure = failures.classify(TxtopError("why", "next step"))
+    assert failure == failures.Failure("failed", "why", "next step", None, sticky=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from torch import nn
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from support import tiny_models
+from txtop.plan.cell import Cell, Compile, Precision
 from txtop.worker.failures import RejectedError
-from txtop.worker.loading import int8
+from txtop.worker.loading import int8, precision
 
 RECIPES = ("weight-only", "dynamic", "torch-dynamic")
 
@@ -21,20 +23,123 @@ def gpt2(folder: Path) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    ("precision", "kind", "device", "expected"),
+    ("asked", "kind", "device", "compiled", "expected"),
     [
-        ("fp32", "causal", "cpu", ""),
-        ("int8", "causal", "cpu", "weight-only"),
-        ("int8", "seq2seq", "cpu", "weight-only"),
-        ("int8", "encoder", "cpu", "torch-dynamic"),
-        ("int8", "encoder", "cuda", "dynamic"),
-        ("int8:torch-dynamic", "causal", "cpu", "torch-dynamic"),
+        ("fp32", "causal", "cpu", False, ""),
+        ("int8", "causal", "cpu", False, "weight-only"),
+        ("int8", "seq2seq", "cpu", False, "weight-only"),
+        ("int8", "encoder", "cpu", False, "torch-dynamic"),
+        ("int8", "encoder", "cpu", True, "torch-dynamic"),
+        ("int8", "causal", "cuda", False, "weight-only"),
+        ("int8", "seq2seq", "cuda", False, "weight-only"),
+        ("int8", "encoder", "cuda", False, "weight-only"),
+        ("int8", "encoder", "xpu", False, "weight-only"),
+        ("int8", "causal", "cuda", True, "weight-only"),
+        ("int8", "encoder", "cuda", True, "dynamic"),
+        ("int8:dynamic", "encoder", "cpu", False, "dynamic"),
+        ("int8:dynamic", "causal", "cuda", True, "dynamic"),
+        ("int8:torch-dynamic", "causal", "cpu", False, "torch-dynamic"),
     ],
 )
-def test_the_recipe_serves_device_and_family(
-    precision: str, kind: str, device: str, expected: str
+def test_the_recipe_serves_device_family_and_compiler(
+    asked: str, kind: str, device: str, compiled: bool, expected: str
 ) -> None:
-    assert int8.choose_recipe(precision, kind, device) == expected
+    assert int8.choose_recipe(asked, kind, device, compiled=compiled) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "compiled", "device", "refusal"),
+    [
+        ("int8:dynamic", "none", "cuda", "needs --compile"),
+        ("int8:dynamic", "none", "xpu", "needs --compile"),
+        ("int8:dynamic", "default", "cuda", ""),
+        ("int8:dynamic", "none", "cpu", ""),
+        ("int8:torch-dynamic", "default", "cuda", "CPU alone"),
+        ("int8:torch-dynamic", "none", "cpu", ""),
+        ("int8", "none", "cuda", ""),
+    ],
+)
+def test_a_recipe_that_the_device_does_not_run_is_refused(
+    name: Precision,
+    compiled: Compile,
+    device: str,
+    refusal: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    cell = Cell(id="c1", model="m", precision=name, compile=compiled)
+    with pytest.raises(RejectedError, match=refusal) if refusal else nullcontext():
+        precision.require_precision(cell, torch.device(device))
+
+
+def test_the_doctor_lists_recipes_with_what_they_need() -> None:
+    assert int8.list_recipes("cuda") == ["int8:weight-only", "int8:dynamic (with --compile)"]
+    assert int8.list_recipes("cpu") == [f"int8:{name}" for name in RECIPES]
+
+
+@pytest.mark.parametrize(
+    ("device", "capability", "dtype"),
+    [
+        ("cpu", None, torch.float32),
+        ("cuda", (7, 0), torch.float16),
+        ("cuda", (7, 5), torch.float16),
+        ("cuda", (8, 0), torch.bfloat16),
+        ("cuda", (12, 0), torch.bfloat16),
+        ("xpu", None, torch.bfloat16),
+    ],
+)
+def test_what_is_not_converted_has_a_type_that_the_device_computes_in(
+    device: str,
+    capability: tuple[int, int] | None,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert int8.choose_base_dtype(torch.device(device)) == dtype
+    cell = Cell(id="c1", model="m", precision="bf16")
+    notes = precision.build_precision_notes(
+        nn.Linear(1, 1, dtype=torch.bfloat16), cell, torch.bfloat16, None, torch.device(device)
+    )
+    assert [note for note in notes if "emulated" in note] == notes
+    assert bool(notes) == (dtype == torch.float16)
+
+
+@pytest.mark.parametrize(
+    ("device", "compiled", "noted"),
+    [("cpu", "none", False), ("cuda", "none", True), ("cuda", "default", False)],
+)
+def test_a_gpu_without_the_compiler_has_a_note(device: str, compiled: Compile, noted: bool) -> None:
+    cell = Cell(id="c1", model="m", precision="int8", compile=compiled)
+    notes = precision.build_precision_notes(
+        nn.Linear(1, 1), cell, torch.float32, 1.0, torch.device(device)
+    )
+    assert any("dequantises the weights in every call" in note for note in notes) == noted
+
+
+def _read_settings() -> list[object]:
+    """Every setting of the process that a library of quantisation is known to change."""
+    from torch._inductor import config
+
+    return [
+        torch.get_float32_matmul_precision(),
+        torch.get_default_dtype(),
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+        torch.backends.cudnn.allow_tf32,
+        config.save_config_portable(),
+    ]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_converting_leaves_the_settings_of_the_process_as_they_were(
+    name: str, tmp_path: Path
+) -> None:
+    model = gpt2(tmp_path)
+    before = _read_settings()
+    int8.convert(model, name)
+    assert _read_settings() == before
 
 
 def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
@@ -44,11 +149,6 @@ def test_an_encoder_gets_torchao_once_torch_has_no_quantisation(
     assert int8.choose_recipe("int8", "encoder", "cpu") == "dynamic"
     with pytest.raises(RejectedError, match="any more"):
         int8.choose_recipe("int8:torch-dynamic", "encoder", "cpu")
-
-
-def test_torch_dynamic_is_refused_on_a_gpu() -> None:
-    with pytest.raises(RejectedError, match="CPU alone"):
-        int8.choose_recipe("int8:torch-dynamic", "encoder", "cuda")
 
 
 @pytest.mark.parametrize("name", RECIPES)

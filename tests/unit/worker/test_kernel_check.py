@@ -44,10 +44,34 @@ CPU = torch.device("cpu")
         (["flash_attn::_flash_attn_varlen_forward"], "flash_attention_2"),
         (["flash_attn_3::fwd"], "flash_attention_3"),
         (["## Call CompiledFxGraph abc ##", "aten::mm"], "flex"),
+        # Device kernels, as a CUDA profile of torch 2.11 and 2.13 names them.
+        (
+            [
+                "ampere_bf16_s16816gemm_bf16_64x64_sliced1x2_ldg8_f2f_stages_64x6_tn",
+                "void pytorch_flash::flash_fwd_splitkv_kernel<pytorch_flash::Flash_fwd_kernel_"
+                "traits<64, 64, 256, 4, false, false, cutlass::bfloat16_t>>",
+            ],
+            "flash",
+        ),
+        (["fmha_cutlassF_f32_aligned_64x64_rf_sm80(PyTorchMemEffAttention)"], "efficient"),
+        (["cudnn_generated_fort_native_sdpa_sm90_knob_7_64x128x64_4x1x1_kernel0_0"], "cudnn"),
+        (["void flash::flash_fwd_kernel<Flash_fwd_kernel_traits<128>>"], "flash_attention_2"),
+        (
+            ["void cutlass::device_kernel<flash::enable_sm90<flash::FlashAttnFwdSm90<...>>>"],
+            "flash_attention_3",
+        ),
+        (["cudaGraphLaunch", "void at::native::softmax_warp_forward"], "eager"),
     ],
 )
 def test_operators_name_the_kernel(operators: list[str], expected: str) -> None:
     assert kernel_check.identify_kernel(operators) == expected
+
+
+def test_a_graph_hides_the_kernel_unless_the_device_names_it() -> None:
+    launches = ["cudaGraphLaunch", "aten::copy_"]
+    assert kernel_check.identify_kernel(launches, compiled=True, replayed=True) is None
+    named = [*launches, "void pytorch_flash::flash_fwd_kernel<>"]
+    assert kernel_check.identify_kernel(named, compiled=True, replayed=True) == "flash"
 
 
 def test_compiled_code_of_a_compiled_model_is_no_flex_attention() -> None:
@@ -120,4 +144,4 @@ def test_a_silent_fallback_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("requested", ["sdpa:cudnn", "sdpa:efficient", "flash_attention_2"])
 def test_a_cpu_has_no_such_kernel(requested: Attention) -> None:
     with pytest.raises(RejectedError, match="no kernels for a CPU"):
-        attention.require_kernel(requested, CPU)
+        attention.require_kernel(Cell(id="", model="", attention=requested), {}, CPU)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +25,7 @@ def test_this_machine_can_do_something() -> None:
 def test_the_probe_leaves_no_trace_in_the_peak_of_memory() -> None:
     assert memory.reset_peaks(CPU)
     before = memory.read_host_peak_bytes()
-    peaks = peak_probe._probe(CPU, torch.bfloat16)
+    peaks = peak_probe._probe(CPU, torch.bfloat16, "bf16")
     assert peaks is not None and list(peaks.flops_per_s) == ["bf16"]
     assert memory.read_host_peak_bytes() > before + peak_probe.BUFFER_BYTES["cpu"] // 2
     memory.reset_peaks(CPU)
@@ -36,13 +38,13 @@ def test_nothing_is_tried_where_there_is_no_room(
 ) -> None:
     monkeypatch.setattr(peak_probe, "_free_bytes", lambda _: free)
     monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: pytest.fail("tried"))
-    assert peak_probe._probe(CPU, torch.float32) is None
+    assert peak_probe._probe(CPU, torch.float32, "fp32") is None
 
 
 def test_nothing_is_tried_where_it_would_stay_in_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "reset_peaks", lambda _: False)
     monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: pytest.fail("tried"))
-    assert peak_probe._probe(CPU, torch.float32) is None
+    assert peak_probe._probe(CPU, torch.float32, "fp32") is None
 
 
 def test_a_probe_that_finds_no_memory_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,4 +52,43 @@ def test_a_probe_that_finds_no_memory_is_none(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(peak_probe, "measure_bandwidth", full)
-    assert peak_probe._probe(CPU, torch.float32) is None
+    assert peak_probe._probe(CPU, torch.float32, "fp32") is None
+
+
+class Properties:
+    name = "H100 80GB HBM3"
+    L2_cache_size = 50 << 20
+
+
+@pytest.mark.parametrize(
+    ("step_bytes", "has_peaks"), [(31 << 20, False), (49 << 20, False), (50 << 20, True)]
+)
+def test_a_model_that_fits_into_the_cache_of_the_gpu_has_no_peaks(
+    step_bytes: int, has_peaks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: Properties)
+    loaded: Any = SimpleNamespace(
+        geometry=SimpleNamespace(step_bytes=step_bytes, dtype="fp32"),
+        device=torch.device("cuda"),
+        dtype=torch.float32,
+        threads=1,
+    )
+    peaks = peak_probe.determine_peaks(loaded, Properties.name, "GPU-1")
+    assert (peaks is not None) == has_peaks
+    assert peaks is None or (peaks.source, peaks.cache_bytes) == ("table", 50 << 20)
+
+
+@pytest.mark.parametrize("arithmetic", ["fp32", "tf32"])
+def test_products_of_fp32_values_are_probed_under_the_name_of_their_arithmetic(
+    arithmetic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peak_probe, "measure_bandwidth", lambda *_: 1e9)
+    monkeypatch.setattr(peak_probe, "measure_flops", lambda *_: 2e9)
+    loaded: Any = SimpleNamespace(
+        geometry=SimpleNamespace(step_bytes=1 << 30, dtype=arithmetic),
+        device=CPU,
+        dtype=torch.float32,
+        threads=1,
+    )
+    peaks = peak_probe.determine_peaks(loaded, "a device", None)
+    assert peaks is not None and peaks.flops_per_s == {arithmetic: 2e9}

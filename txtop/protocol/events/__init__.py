@@ -17,6 +17,8 @@ from txtop.protocol.events.cell import CellFinished as CellFinished
 from txtop.protocol.events.cell import CellRejected as CellRejected
 from txtop.protocol.events.cell import CellStarted as CellStarted
 from txtop.protocol.events.cell import CellStatus as CellStatus
+from txtop.protocol.events.cell import DevicePhase as DevicePhase
+from txtop.protocol.events.cell import DeviceTime as DeviceTime
 from txtop.protocol.events.cell import Iteration as Iteration
 from txtop.protocol.events.cell import Memory as Memory
 from txtop.protocol.events.cell import Phase as Phase
@@ -64,6 +66,7 @@ AnyEvent = (
     | FidelityProgress
     | Fidelity
     | Memory
+    | DeviceTime
     | Telemetry
     | Control
     | CellFinished

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import Meta
 
 from txtop.protocol.events.base import Event, Name, Natural, Ns, Real, Role, Text
@@ -32,12 +33,17 @@ class CellStarted(Event, kw_only=True, tag="cell_started"):
 
 
 class Progress(Event, kw_only=True, tag="progress"):
-    """Bytes of a download, or of weights, read so far; `total` is None if unknown."""
+    """Bytes of a download, or of weights, read so far; `total` is None if unknown.
+
+    Those of a load come now and then from the runner, which sees what the silent worker reads, and
+    `cpu_s`, the CPU time that its load and compilation have used so far.
+    """
 
     cell: Name
     what: Literal["download", "load"]
     done: Natural
     total: Natural | None = None
+    cpu_s: Real | None = None
 
 
 class Phase(Event, kw_only=True, tag="phase"):
@@ -65,7 +71,8 @@ class Iteration(Event, kw_only=True, tag="iteration"):
 
     `tokens` is per sequence; TPOT is derived, never stored. `lag` is set if the streamer was a step
     late: TTFT and ITL are then withheld. `invalid` counts the logits that were NaN or Inf (looked
-    at outside measured iterations).
+    at outside measured iterations). Only older recordings have `device_prefill_ns` and
+    `device_decode_ns`, spans between events of a CUDA device.
     """
 
     cell: Name
@@ -92,12 +99,42 @@ class Memory(Event, kw_only=True, tag="memory"):
     device_bytes: Natural | None = None
 
 
+class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
+    """One step of a phase, as the mean of `steps` of them.
+
+    `host_ns` passed on the clock, without a profiler; in `busy_ns` of them the device computed:
+    the union of its kernels and of its copies within its own memory, from a profiled pass. It ran
+    `kernels`, for which the host made `launches`: one for all the kernels of a graph.
+    """
+
+    steps: Natural
+    host_ns: Ns
+    busy_ns: Ns
+    kernels: Real
+    launches: Real
+
+
+class DeviceTime(Event, kw_only=True, tag="device_time"):
+    """The time in which a GPU computes in one step of a cell, from a process of its own.
+
+    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures. `took_s`
+    runs from the start of that process to here.
+    """
+
+    cell: Name
+    prefill: DevicePhase | None = None
+    decode: DevicePhase | None = None
+    took_s: Real = 0.0
+    failed: Text = ""
+
+
 class CellFinished(Event, kw_only=True, tag="cell_finished"):
     """The end of a cell: its status, the rule that stopped it, and the details of a failure.
 
     `n` counts measured iterations or answered requests; `half_width` is that of the headline metric
     as a share. `phase` is where a failure happened, `wanted_bytes` the allocation that failed, and
-    `stderr` the last lines of a worker that died.
+    `stderr` the last lines of a worker that died. `sticky` if the worker must not be used again,
+    `busy` if another process has the device for itself.
     """
 
     cell: Name
@@ -111,3 +148,5 @@ class CellFinished(Event, kw_only=True, tag="cell_finished"):
     wanted_bytes: Natural | None = None
     exit_code: int | None = None
     stderr: list[Text] = []
+    sticky: bool = False
+    busy: bool = False

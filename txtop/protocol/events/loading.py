@@ -43,7 +43,9 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `load_s` runs from the start of the worker's process until here, less the phase `resolve`: a
     download is never part of a load. `recipe` names the way a quantised precision was made.
     `converted_share` is the bytes of matrix-product weights that it converted over the bytes of all
-    of them, as they were before.
+    of them, as they were before. `capability` is that of an NVIDIA GPU, as 9.0. `environment` are
+    settings and variables that bend numbers, empty in older recordings. `compile_cache` says
+    whether the compiler found its graphs on the disk.
     """
 
     cell: Name
@@ -66,13 +68,17 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     geometry: Geometry | None = None
     versions: dict[Name, Name]
     notes: list[Text] = []
+    capability: Name = ""
+    environment: dict[Name, Name] = {}
+    compile_cache: Literal["cold", "warm", "part", ""] = ""
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):
     """The peaks of a device with `threads` threads: memory bandwidth, and dense FLOP/s by dtype.
 
     They are published ones (`table`), or those that a short `probe` reached on this machine.
-    `device` is the `device_id` of the load, or its `device_name` if it has none.
+    `device` is the `device_id` of the load, or its `device_name` if it has none. `cache_bytes` is
+    the size of a GPU's cache: for a model that fits into it, memory is no bound.
     """
 
     device: Name
@@ -80,15 +86,20 @@ class DevicePeaks(Event, kw_only=True, tag="peaks"):
     source: Literal["table", "probe"]
     bandwidth_bytes_per_s: Annotated[float, Meta(gt=0, le=1e30)]
     flops_per_s: dict[Name, Annotated[float, Meta(gt=0, le=1e30)]]
+    cache_bytes: Natural = 0
 
 
 class Workload(Event, kw_only=True, tag="workload"):
-    """The inputs of a cell exist. Their hash tells if two sessions can be compared."""
+    """The inputs of a cell exist. Their hash tells if two sessions can be compared.
+
+    `kv_blocks` is the size of the KV cache of continuous batching, in blocks.
+    """
 
     cell: Name
     inputs_sha256: Name
     threads: Natural
     notes: list[Text] = []
+    kv_blocks: Natural | None = None
 
 
 class Kernels(Event, kw_only=True, tag="kernels"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from txtop import formatting
-from txtop.analysis import metrics
+from txtop.analysis import device_time, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
@@ -133,7 +133,7 @@ def build_hero(
             ),
         ),
         requests=requests.build_requests(cell, plan),
-        rows=hero_metrics.build_hero_metrics(cell, cache, seed),
+        rows=hero_metrics.build_hero_metrics(cell, cache, seed) + _build_gpu_row(session, cell),
         itl=_format_itl(cell, cache),
         load=_format_load(cell),
     )
@@ -229,11 +229,7 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     if throttle:
         return throttle
     if cell.stage == "loading":
-        progress = cell.progress
-        if progress is not None:
-            total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
-            return f"{progress.what} {formatting.format_size(progress.done)}{total}"
-        return PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
+        return _describe_loading(cell)
     if cell.stage in ("first", "warming"):
         done = len(cell.samples)
         planned = session.plan.warmup
@@ -243,6 +239,26 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
     if 0 < n < hero_metrics.FEW_BELOW and (cell.over or n < 2):
         return formatting.format_few(n)
     return ""
+
+
+def _describe_loading(cell: CellState) -> str:
+    """Return the phase of a load, with the bytes that it has read or the CPU time it has used."""
+    progress = _get_current_progress(cell)
+    if progress is not None:
+        total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
+        return f"{progress.what} {formatting.format_size(progress.done)}{total}"
+    phase = PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
+    if cell.progress is None or cell.progress.cpu_s is None:
+        return phase
+    return f"{phase}, {formatting.format_seconds(cell.progress.cpu_s)} s of CPU time"
+
+
+def _get_current_progress(cell: CellState) -> events.Progress | None:
+    """Return the bytes of the phase that a load is in, None if they are of an earlier one."""
+    progress = cell.progress
+    if progress is None or (progress.what == "load" and cell.phase != "weights"):
+        return None
+    return progress if progress.what == "download" or progress.total else None
 
 
 def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
@@ -276,7 +292,7 @@ def _format_budget(budget_s: float) -> str:
 
 
 def _compute_loading_share(cell: CellState) -> float | None:
-    progress = cell.progress
+    progress = _get_current_progress(cell)
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
     return min(1.0, progress.done / progress.total)
@@ -301,6 +317,15 @@ def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ..
         )
         for name, v in cache.compute_itl_percentiles(cell)
     )
+
+
+def _build_gpu_row(session: SessionState, cell: CellState) -> tuple[HeroMetric, ...]:
+    """Build the row of the share of a step in which the GPU computes; none before it is known."""
+    step = device_time.find_busy_step(session, cell)
+    if step is None:
+        return ()
+    verdict = "launch-bound" if step.launch_bound else f"of {step.name.partition(' ')[2]}"
+    return (HeroMetric("GPU busy", f"{100 * step.share:.0f}", "%", tail=verdict),)
 
 
 def _format_load(cell: CellState) -> tuple[tuple[str, str], ...]:

@@ -23,7 +23,6 @@ from txtop.worker import memory
 from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity import divergence, outputs, passage
 from txtop.worker.fidelity.passage import Passage, TokenWindow
-from txtop.worker.loading import attention
 from txtop.worker.loading.load import LoadedModel, read_model
 from txtop.worker.loading.source import resolve_model
 
@@ -116,7 +115,6 @@ class OutputComparer:
         )
         loaded = read_model(cell, source, command.seed, self._threads, lambda _: progress.tell())
         self._device = loaded.device
-        attention.require_kernel(cell.attention, loaded.device)
         self._check()
         return loaded
 

@@ -5,12 +5,17 @@ See docs/method.md, "Attention kernels".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import msgspec
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from txtop.models.attention_kernels import CPU_ATTENTIONS, explain_missing_kernel
+from txtop.plan.cell import Cell
+from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
 
 _BACKENDS = {
@@ -19,7 +24,6 @@ _BACKENDS = {
     "sdpa:math": SDPBackend.MATH,
     "sdpa:cudnn": SDPBackend.CUDNN_ATTENTION,
 }
-_ON_A_CPU = ("eager", "sdpa", "sdpa:flash", "sdpa:math", "flex")
 # The private class attributes by which transformers itself checks an implementation.
 _SUPPORT = {
     "sdpa": "_supports_sdpa",
@@ -43,12 +47,10 @@ def use_kernel(attention: str) -> AbstractContextManager[None]:
     return nullcontext() if backend is None else sdpa_kernel(backend)
 
 
-def require_attention(
-    model_class: Any, attention: str, precision: str, device: torch.device
-) -> None:
-    """Check that the model, this machine and the precision allow `attention`.
+def require_attention(model_class: Any, attention: str, device: torch.device) -> None:
+    """Check that the model has `attention`, and that its package is installed.
 
-    The kernel behind sdpa does not matter for loading; `require_kernel` checks it.
+    `require_kernel` checks the rest.
 
     Raises `RejectedError` if they do not.
     """
@@ -58,50 +60,48 @@ def require_attention(
         raise RejectedError(
             f"{model_class.__name__} has no {attention} attention", "--attention eager"
         )
-    if name != "sdpa":
-        require_kernel(attention, device)
     if name == "flex_attention" and device.type == "cpu":
         kind = getattr(model_class.config_class, "model_type", "")
         if kind in _BIASED:
             raise RejectedError(
                 f"flex on a CPU cannot compile the relative positions of {kind}", "--attention sdpa"
             )
-    if name in _PACKAGES:
-        if precision == "fp32":
-            raise RejectedError(f"{attention} knows fp16 and bf16, not fp32", "--precisions bf16")
-        if not _installed(name):
-            raise RejectedError(
-                f"{attention} needs the package {_PACKAGES[name]}", "--attention sdpa"
-            )
+    if name in _PACKAGES and not _installed(name):
+        raise RejectedError(
+            f"{attention} needs the package {_PACKAGES[name]} or kernels", "--attention sdpa"
+        )
 
 
-def require_kernel(attention: str, device: torch.device) -> None:
-    """Check that `device` has the kernel of `attention`.
+def require_kernel(cell: Cell, config: Mapping[str, Any], device: torch.device) -> None:
+    """Check that `device` has a kernel for the attention of `cell`.
 
-    Raises `RejectedError` if it does not.
+    Raises `RejectedError` if it has none.
     """
-    if device.type == "cpu" and attention not in _ON_A_CPU:
-        hint = f"on a CPU: {', '.join(_ON_A_CPU)}"
-        raise RejectedError(f"{attention} has no kernels for a CPU", hint)
+    missing = explain_missing_kernel(cell, describe_accelerator(device), config)
+    if missing:
+        raise RejectedError(*missing)
 
 
 def list_implementations(device: torch.device) -> tuple[list[str], list[str]]:
     """Return the implementations available on `device`, and those that lack a package."""
-    on_cuda = [*_BACKENDS, "flex"]
-    names = list(_ON_A_CPU) if device.type == "cpu" else ["eager", "sdpa", *on_cuda]
     if device.type == "cpu":
-        return names, []
-    return (
-        names + [name for name in _PACKAGES if _installed(name)],
-        [name for name in _PACKAGES if not _installed(name)],
-    )
+        return list(CPU_ATTENTIONS), []
+    accelerator = describe_accelerator(device)
+    names = ["eager", "sdpa", *_BACKENDS, "flex", *_PACKAGES]
+    # In the precision that every attention knows, so that the device alone decides.
+    plain = Cell(id="", model="", precision="fp16")
+    cells = {name: msgspec.structs.replace(plain, attention=name) for name in names}
+    able = [name for name in names if not explain_missing_kernel(cells[name], accelerator, None)]
+    lacking = [name for name in able if name in _PACKAGES and not _installed(name)]
+    return [name for name in able if name not in lacking], lacking
 
 
 def _installed(name: str) -> bool:
     from transformers import utils
 
     check = "is_flash_attn_2_available" if name.endswith("2") else "is_flash_attn_3_available"
-    return bool(getattr(utils, check)())
+    # Without the package transformers takes the same kernels from the Hub by `kernels`.
+    return bool(getattr(utils, check)() or getattr(utils, "is_kernels_available", bool)())
 
 
 def confirm_implementation(model: Any, attention: str) -> None:
@@ -110,5 +110,13 @@ def confirm_implementation(model: Any, attention: str) -> None:
     Raises `RejectedError` if it fell back to another.
     """
     used = str(model.config._attn_implementation)
-    if used != resolve_implementation(attention):
+    name = resolve_implementation(attention)
+    if used not in (name, _list_hub_kernels().get(name)):
         raise RejectedError(f"{attention} attention fell back to {used}", "--attention eager")
+
+
+def _list_hub_kernels() -> dict[str, str]:
+    """Return the kernel on the Hub that replaces each flash attention without its package."""
+    from transformers import modeling_flash_attention_utils
+
+    return getattr(modeling_flash_attention_utils, "FLASH_ATTN_KERNEL_FALLBACK", {})

@@ -12,7 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from txtop.models.attention_kernels import Accelerator, get_compute_dtype
+from txtop.models.precision_rules import explain_missing_precision
+from txtop.worker.device import describe_accelerator
 from txtop.worker.failures import RejectedError
+from txtop.worker.loading.precision import DTYPES
 
 # docs/method.md, "Precision recipes": torch-dynamic is the fastest on a CPU and breaks decoders
 # (SmolLM2-135M: KLD 1.09); weight-only keeps them (0.0061).
@@ -20,19 +24,20 @@ DEFAULT_RECIPES = {"causal": "weight-only", "seq2seq": "weight-only", "encoder":
 PREFIX = "int8"
 
 
-def choose_recipe(precision: str, kind: str, device: str) -> str:
+def choose_recipe(precision: str, kind: str, device: str, *, compiled: bool = False) -> str:
     """Return weight-only, dynamic or torch-dynamic; "" for a precision other than int8.
 
-    Raises `RejectedError` if the recipe has no kernels for `device`, or its library is missing.
+    A precision that names its recipe has passed `precision.require_precision`.
+
+    Raises `RejectedError` if the library of the recipe is missing.
     """
     if not precision.startswith(PREFIX):
         return ""
-    name = precision.partition(":")[2] or DEFAULT_RECIPES[kind]
+    eager_gpu = device != "cpu" and not compiled
+    name = precision.partition(":")[2] or ("weight-only" if eager_gpu else DEFAULT_RECIPES[kind])
     if precision == PREFIX and kind == "encoder" and device == "cpu" and _has_torch_int8():
         name = "torch-dynamic"
     if name == "torch-dynamic":
-        if device != "cpu":
-            raise RejectedError("int8:torch-dynamic has kernels for a CPU alone", "int8:dynamic")
         if not _has_torch_int8():
             raise RejectedError("this torch has no torch.ao.quantization any more", "int8:dynamic")
         return name
@@ -46,17 +51,23 @@ def choose_recipe(precision: str, kind: str, device: str) -> str:
 def list_recipes(device: str) -> list[str]:
     """Return the recipes that are available on `device`."""
     recipes = []
+    accelerator = Accelerator(device)
     for name in ("weight-only", "dynamic", "torch-dynamic"):
+        precision = f"{PREFIX}:{name}"
         try:
-            recipes.append(f"{PREFIX}:{choose_recipe(f'{PREFIX}:{name}', 'encoder', device)}")
+            choose_recipe(precision, "encoder", device, compiled=True)
         except RejectedError:
             continue
+        if not explain_missing_precision(precision, accelerator, compiled=False):
+            recipes.append(precision)
+        elif not explain_missing_precision(precision, accelerator, compiled=True):
+            recipes.append(f"{precision} (with --compile)")
     return recipes
 
 
-def choose_base_dtype(device: str) -> torch.dtype:
+def choose_base_dtype(device: torch.device) -> torch.dtype:
     """Return the dtype of the layers that are not converted, and of the sums of products."""
-    return torch.float32 if device == "cpu" else torch.bfloat16
+    return DTYPES[get_compute_dtype(PREFIX, describe_accelerator(device))]
 
 
 def convert(model: nn.Module, name: str) -> tuple[str, float]:
@@ -130,17 +141,19 @@ def _convert_torch_dynamic(model: nn.Module) -> str:
     return f"torch-dynamic ({torch.backends.quantized.engine})"
 
 
+# torchao would set options of Inductor for the whole process, so that int8 were tuned longer than
+# what it is compared with; before 0.18 also the precision of every fp32 product.
 def _convert_weight_only(model: nn.Module) -> str:
     from torchao.quantization import Int8WeightOnlyConfig, quantize_
 
-    quantize_(model, Int8WeightOnlyConfig())
+    quantize_(model, Int8WeightOnlyConfig(set_inductor_config=False))
     return "torchao weight-only"
 
 
 def _convert_dynamic(model: nn.Module) -> str:
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
 
-    quantize_(model, Int8DynamicActivationInt8WeightConfig())
+    quantize_(model, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False))
     return "torchao dynamic"
 
 

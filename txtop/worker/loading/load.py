@@ -14,11 +14,18 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
+
 from txtop.models import builtin, model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
-from txtop.worker.device import check_accelerators, choose_device_type
+from txtop.worker.device import (
+    check_accelerators,
+    choose_device_type,
+    explain_unused_gpu,
+    identify_device,
+)
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
@@ -28,6 +35,8 @@ if TYPE_CHECKING:
 
     from txtop.worker.loading.geometry import ParameterCounts
     from txtop.worker.tasks.task import Task
+
+CacheState = Literal["cold", "warm", "part", ""]
 
 
 @dataclass(frozen=True)
@@ -69,8 +78,8 @@ def load_model(
     """
     cell = command.cell
 
-    def log(text: str) -> None:
-        send(events.Log(t_ns=perf_counter_ns(), text=text, cell=cell.id))
+    def log(text: str, level: Literal["info", "warning"] = "info") -> None:
+        send(events.Log(t_ns=perf_counter_ns(), text=text, level=level, cell=cell.id))
 
     def progress(done: int, total: int | None) -> None:
         now = perf_counter_ns()
@@ -83,16 +92,31 @@ def load_model(
     threads = cell.threads or cpu.choose_thread_count()
     configure_environment(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
-    loaded = read_model(cell, source, command.seed, threads, clock.enter)
+
+    def enter(phase: str) -> None:
+        clock.enter(phase)
+        if phase == "weights" and (total := source.weight_bytes):
+            now = perf_counter_ns()
+            send(events.Progress(t_ns=now, cell=cell.id, what="load", done=0, total=total))
+
+    loaded = read_model(cell, source, command.seed, threads, enter)
+    unused = _explain_cpu(cell, loaded.device)
+    if unused:
+        log(unused, "warning")
     loaded.task.warm()
+    compile_cache: CacheState = ""
     if cell.compile != "none":
         clock.enter("compile")
-        _compile(loaded, cell)
+        compile_cache = _compile(loaded, cell)
     gc.collect()
     # A full collection over the objects of torch and transformers takes 190 ms and would land in
     # some token. With those frozen no collection takes over 0.1 ms.
     gc.freeze()
     event = _build_event(loaded, cell, worker)
+    event.compile_cache = compile_cache
+    event.notes += [unused] if unused else []
+    if compile_cache in ("warm", "part"):
+        event.notes.append(f"the compiler's cache was {compile_cache}: a first load takes longer")
     event.load_s, event.phases = clock.stop()
     event.t_ns = perf_counter_ns()
     send(event)
@@ -112,16 +136,27 @@ def read_model(
     import torch
 
     _hide_torchao()
-    from txtop.worker.loading import architecture, attention, geometry, int8, precision, weights
+    from txtop.worker.loading import (
+        architecture,
+        attention,
+        geometry,
+        int8,
+        numerics,
+        precision,
+        weights,
+    )
     from txtop.worker.tasks.encoder import EncoderTask
     from txtop.worker.tasks.text_generation import TextGenerationTask, require_generate
 
     torch.set_num_threads(threads)
+    numerics.set_fp32_products(cell.precision)
     device = _choose_device(cell)
     kind = model_config.detect_family(source.config)
     model_class = architecture.import_model_class(source, kind)
-    attention.require_attention(model_class, cell.attention, cell.precision, device)
-    recipe = int8.choose_recipe(cell.precision, kind, device.type)
+    precision.require_precision(cell, device)
+    attention.require_attention(model_class, cell.attention, device)
+    attention.require_kernel(cell, source.config, device)
+    recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
     if kind != "encoder":
         require_generate(model_class)
 
@@ -130,7 +165,7 @@ def read_model(
     page_cache = weights.classify_page_cache(source.weight_files)
 
     enter("weights")
-    dtype = int8.choose_base_dtype(device.type) if recipe else precision.DTYPES[cell.precision]
+    dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
     lacking: list[str] = []
     if source.weights == "random":
@@ -152,6 +187,9 @@ def read_model(
         torch.accelerator.synchronize()
 
     enter("first_forward")
+    sizes = geometry.build_geometry(model, kind, counted, dtype, recipe)
+    if sizes is not None and cell.precision == "tf32":
+        sizes = msgspec.structs.replace(sizes, dtype="tf32")
     text_config = config.get_text_config()
     return LoadedModel(
         task=(EncoderTask if kind == "encoder" else TextGenerationTask)(model, device),
@@ -164,7 +202,7 @@ def read_model(
         threads=threads,
         seed=seed,
         counted=counted,
-        geometry=geometry.build_geometry(model, kind, counted, dtype, recipe),
+        geometry=sizes,
         dtype=dtype,
         attention=implementation,
         recipe=recipe,
@@ -176,12 +214,12 @@ def read_model(
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import int8, precision
+    from txtop.worker.loading import int8, numerics, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
     notes = [*loaded.source.notes, *loaded.lacking]
-    notes += precision.build_precision_notes(model, cell.precision, loaded.dtype, converted, device)
+    notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
         t_ns=0,
         cell=cell.id,
@@ -204,21 +242,38 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         geometry=loaded.geometry,
         versions=_read_versions(),
         notes=notes,
+        capability=numerics.read_capability(device),
+        environment=numerics.read_environment(device),
     )
 
 
-def _compile(loaded: LoadedModel, cell: Cell) -> None:
-    """Compile the model by running whole calls.
+def _explain_cpu(cell: Cell, device: torch.device) -> str:
+    """Return a note if `auto` fell back to the CPU of a machine with a GPU, else ""."""
+    if cell.device != "auto" or device.type != "cpu":
+        return ""
+    why = explain_unused_gpu()
+    return f"on the CPU: torch cannot use the NVIDIA GPU of this machine: {why}" if why else ""
+
+
+def _compile(loaded: LoadedModel, cell: Cell) -> CacheState:
+    """Compile the model by running whole calls. Return if the disk had its graphs.
 
     The compiler runs once with the hooks that look for NaN and once without them; the last call
     captures CUDA graphs.
     """
+    from torch._dynamo.utils import counters
+
     from txtop.worker.tasks.task import make_inputs
 
     inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
     loaded.task.compile(cell)
     for check in (True, False, False):
         loaded.task.iterate(inputs, check, None, lambda: None)
+    # Private: torch counts the graphs that its cache on the disk had and had not.
+    hits, misses = (counters["inductor"][f"fxgraph_cache_{name}"] for name in ("hit", "miss"))
+    if hits and misses:
+        return "part"
+    return "warm" if hits else "cold"
 
 
 def _hide_torchao() -> None:
@@ -252,18 +307,6 @@ def _choose_device(cell: Cell) -> torch.device:
     import torch
 
     return torch.device(name)
-
-
-def identify_device(device: torch.device) -> tuple[str, str | None]:
-    """Return the name of `device`, and on CUDA the UUID that NVML uses, else `None`."""
-    import torch
-
-    if device.type == "cpu":
-        return cpu.read_cpu_name(), None
-    if device.type == "mps":
-        return f"{cpu.read_cpu_name()} GPU", None
-    properties = getattr(torch, device.type).get_device_properties(device)
-    return properties.name, f"GPU-{properties.uuid}" if device.type == "cuda" else None
 
 
 def _read_versions() -> dict[str, str]:

@@ -6,9 +6,27 @@ import torch
 from torch import nn
 
 from txtop.formatting import format_share
+from txtop.models.attention_kernels import BF16_CAPABILITY
+from txtop.models.precision_rules import explain_missing_precision
+from txtop.plan.cell import Cell
+from txtop.worker.device import describe_accelerator
+from txtop.worker.failures import RejectedError
 
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-DTYPE_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+DTYPE_NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+# TF32 is a way to multiply fp32 values, not a way to store them.
+DTYPES = {name: dtype for dtype, name in DTYPE_NAMES.items()} | {"tf32": torch.float32}
+
+
+def require_precision(cell: Cell, device: torch.device) -> None:
+    """Check that `device` computes in the precision of `cell`.
+
+    Raises `RejectedError` if it does not.
+    """
+    missing = explain_missing_precision(
+        cell.precision, describe_accelerator(device), compiled=cell.compile != "none"
+    )
+    if missing:
+        raise RejectedError(*missing)
 
 
 def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
@@ -23,7 +41,7 @@ def keep_in_fp32(model: nn.Module, dtype: torch.dtype) -> None:
 
 def build_precision_notes(
     model: nn.Module,
-    precision: str,
+    cell: Cell,
     dtype: torch.dtype,
     converted: float | None,
     device: torch.device,
@@ -33,16 +51,24 @@ def build_precision_notes(
     `converted` is the share that became int8, `None` if the precision is not int8.
     """
     if converted is not None:
-        return [_format_reach(converted)]
+        notes = [_format_reach(converted)]
+        if device.type != "cpu" and cell.compile == "none":
+            notes.append(
+                "torchao without the compiler dequantises the weights in every call:"
+                " --compile default is what it is made for"
+            )
+        return notes
     parameters = list(model.parameters())
     total = sum(p.nbytes for p in parameters)
     other = sum(p.nbytes for p in parameters if p.dtype != dtype)
     notes = []
     if other:
         kept = format_share(other / total)
-        notes.append(f"{precision}: the model keeps {kept} of the weight bytes in fp32")
-    if precision == "fp16" and device.type == "cpu":
+        notes.append(f"{cell.precision}: the model keeps {kept} of the weight bytes in fp32")
+    if cell.precision == "fp16" and device.type == "cpu":
         notes.append("fp16 on a CPU has few fast kernels: expect about a tenth of bf16's speed")
+    if cell.precision == "bf16" and describe_accelerator(device).is_below(BF16_CAPABILITY):
+        notes.append("bf16 is emulated on a GPU older than sm80: fp16 is its fast type")
     return notes
 
 

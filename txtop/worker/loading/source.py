@@ -47,6 +47,11 @@ class ModelSource:
             return [self.directory / self.gguf]
         return sorted(self.directory.glob(hub.PICKLE_PATTERN if self.pickled else "*.safetensors"))
 
+    @property
+    def weight_bytes(self) -> int:
+        """Return the size of the files that hold the weights."""
+        return sum(path.stat().st_size for path in self.weight_files)
+
 
 def resolve_model(
     model: str, weights: Weights, allowed: Allowed, log: LogCallback, progress: hub.ProgressCallback

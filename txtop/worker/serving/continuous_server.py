@@ -27,10 +27,13 @@ from txtop.worker.serving.request_event import build_request_event
 
 PAGE_SIZE = 256
 """Tokens in a block of the KV cache."""
+FREE_SHARE = 0.15
+"""With less of the KV cache free the scheduler admits one new request a step (FIFOScheduler)."""
 STEP_TOKENS = 512
 """The most tokens in one step on a CPU, unless there are more slots."""
 STOP_S = 30.0
 STATUS_INTERVAL_S = STATUS_INTERVAL_NS / NS_PER_S
+# transformers 5.17 has `block_size` in place of `page_size`.
 _NEEDED = {"page_size", "max_requests_per_batch", "allow_block_sharing", "auto_switch_to_flash"}
 
 
@@ -61,8 +64,21 @@ def require_continuous(cell: Cell, family: str) -> None:
     if _NEEDED - available:
         raise RejectedError(
             f"transformers {transformers.__version__} has another continuous batching",
-            "transformers 5.17 or newer",
+            "transformers 5.18 or newer",
         )
+
+
+def count_blocks(cell: Cell, device: torch.device) -> int:
+    """Return the blocks of the KV cache that the longest requests in all slots need.
+
+    The library would take 90 % of the memory that is free, and its peak would be the size of the
+    device. On a GPU the cache is larger by the share that the scheduler keeps free.
+    """
+    prompt, new = compute_max_tokens(cell)
+    blocks = cell.slots * math.ceil((prompt + new) / PAGE_SIZE)
+    if device.type == "cuda":
+        blocks = math.ceil(blocks / (1 - FREE_SHARE))
+    return blocks + 1
 
 
 class ContinuousServer:
@@ -204,18 +220,14 @@ def _greedy() -> Any:
 def _config(cell: Cell, device: torch.device) -> Any:
     """Build the configuration of the manager, with as many requests per step as the cell has slots.
 
-    Prefixes are not shared, so that a repeated prompt is computed again. On a GPU the library sizes
-    its cache. On a CPU it would take most of the memory, so there the cache is sized for the
-    longest requests in all slots.
+    Prefixes are not shared, so that a repeated prompt is computed again.
     """
     from transformers.generation.configuration_utils import ContinuousBatchingConfig
 
     slots = cell.slots
-    sizes: dict[str, Any] = {}
+    sizes: dict[str, Any] = {"num_blocks": count_blocks(cell, device)}
     if device.type != "cuda":
-        prompt, new = compute_max_tokens(cell)
-        blocks = slots * math.ceil((prompt + new) / PAGE_SIZE)
-        sizes = {"num_blocks": blocks + 1, "max_batch_tokens": max(STEP_TOKENS, slots)}
+        sizes |= {"max_batch_tokens": max(STEP_TOKENS, slots)}
         sizes |= {"use_async_batching": False, "use_cuda_graph": False}
     return ContinuousBatchingConfig(
         page_size=PAGE_SIZE,

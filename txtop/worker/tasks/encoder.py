@@ -10,7 +10,6 @@ import torch
 
 from txtop.plan.cell import Cell
 from txtop.worker.loading import attention
-from txtop.worker.tasks.cuda_timer import CudaTimer
 from txtop.worker.tasks.task import IterationResult, LogitsCheck, ModelInputs, make_inputs
 from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
@@ -24,7 +23,6 @@ class EncoderTask:
         self._model = model
         self._forward = model
         self._device = device
-        self._device_clock = CudaTimer(model, None) if device.type == "cuda" else None
 
     def warm(self) -> None:
         """Run one sequence of eight tokens."""
@@ -35,6 +33,9 @@ class EncoderTask:
     def compile(self, cell: Cell) -> None:
         """Compile the model for one shape, so that sizes become constants."""
         self._forward = torch.compile(self._model, mode=cell.compile, dynamic=False)
+
+    def begin_cell(self) -> None:
+        """Do nothing: a forward pass leaves nothing behind."""
 
     @property
     def lags(self) -> bool:
@@ -52,8 +53,6 @@ class EncoderTask:
         after_step()
         hidden = LogitsCheck()
         handle = self._model.register_forward_hook(hidden) if check else None
-        if self._device_clock is not None:
-            self._device_clock.start()
         try:
             with torch.inference_mode(), attention.use_kernel(inputs.cell.attention):
                 start_ns = perf_counter_ns()
@@ -65,10 +64,4 @@ class EncoderTask:
             if handle is not None:
                 handle.remove()
         after_step()
-        times = self._device_clock.read() if self._device_clock is not None else None
-        return IterationResult(
-            start_ns=start_ns,
-            e2e_ns=end_ns - start_ns,
-            device_prefill_ns=times.prefill_ns if times else None,
-            invalid=hidden.invalid,
-        )
+        return IterationResult(start_ns=start_ns, e2e_ns=end_ns - start_ns, invalid=hidden.invalid)

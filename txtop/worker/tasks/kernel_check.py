@@ -1,6 +1,8 @@
 """The attention kernel that ran, read from one untimed pass under the profiler of torch.
 
-The library itself only reports `sdpa`. See docs/method.md, "Attention kernels".
+The library itself only reports `sdpa`. The profiler records the host alone: CUPTI, once started,
+stays attached and slows all that follows (pytorch/pytorch#144455). See docs/method.md, "Attention
+kernels".
 """
 
 from __future__ import annotations
@@ -10,14 +12,22 @@ from collections.abc import Iterable
 import torch
 
 from txtop.errors import TxtopError
+from txtop.plan.cell import GRAPH_COMPILES
 from txtop.worker.tasks.task import ModelInputs, Task
 
-# Longer names first: the flash kernel of a CPU is called `..._flash_attention_for_cpu`.
+# Parts of the names of operators, and of the device's kernels where a profile has them: under a
+# CUDA graph no operator is called. Names that contain another come first: the flash kernel of a
+# CPU is called `..._flash_attention_for_cpu`.
 _SIGNS = (
     ("_scaled_dot_product_flash_attention", "flash"),
     ("_scaled_dot_product_efficient_attention", "efficient"),
     ("_scaled_dot_product_cudnn_attention", "cudnn"),
     ("_scaled_dot_product_attention_math", "math"),
+    ("pytorch_flash::", "flash"),
+    ("fmha_cutlass", "efficient"),
+    ("cudnn_generated_fort_native_sdpa", "cudnn"),
+    ("FlashAttnFwdSm90", "flash_attention_3"),
+    ("flash::flash_fwd", "flash_attention_2"),
     ("flash_attn_3", "flash_attention_3"),
     ("flash_attn", "flash_attention_2"),
     ("flex_attention", "flex"),
@@ -25,10 +35,13 @@ _SIGNS = (
 _SDPA = "scaled_dot_product_attention"
 
 
-def identify_kernel(operators: Iterable[str], *, compiled: bool = False) -> str:
+def identify_kernel(
+    operators: Iterable[str], *, compiled: bool = False, replayed: bool = False
+) -> str | None:
     """Return `flash`, `math` or the like, several joined by `+`; `eager` without fused attention.
 
-    Flex attention appears as compiled code in a model that is not itself `compiled`.
+    Flex attention appears as compiled code in a model that is not itself `compiled`. Return None
+    if nothing is recognised in a CUDA graph that is `replayed`, whose operators are not called.
     """
     kernels = set()
     for operator in operators:
@@ -41,7 +54,7 @@ def identify_kernel(operators: Iterable[str], *, compiled: bool = False) -> str:
             kernels.add("flex")
     if kernels == {""}:
         return "sdpa"
-    return "+".join(sorted(kernels - {""})) or "eager"
+    return "+".join(sorted(kernels - {""})) or (None if replayed else "eager")
 
 
 def is_unexpected_kernel(requested: str, actual: str | None) -> bool:
@@ -56,16 +69,12 @@ def is_unexpected_kernel(requested: str, actual: str | None) -> bool:
 class _Profiles:
     """The operators of the first two phases; each token on the host ends a phase."""
 
-    def __init__(self, device: torch.device) -> None:
-        kinds = [torch.profiler.ProfilerActivity.CPU]
-        if device.type == "cuda":
-            kinds.append(torch.profiler.ProfilerActivity.CUDA)
-        self._kinds = kinds
+    def __init__(self) -> None:
         self.phases: list[list[str]] = []
         self._open: torch.profiler.profile | None = self._start()
 
     def _start(self) -> torch.profiler.profile:
-        profile = torch.profiler.profile(activities=self._kinds)
+        profile = torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU])
         profile.start()
         return profile
 
@@ -83,23 +92,28 @@ class _Profiles:
 
 def inspect_kernels(
     task: Task, inputs: ModelInputs, device: torch.device
-) -> tuple[str, str | None]:
+) -> tuple[str | None, str | None]:
     """Return the kernels of prefill (or of an encoder's pass) and of the first decode step, if any.
+
+    None for what a CUDA graph replays: its kernel cannot be seen from the host.
 
     Raises `TxtopError` if one is not what the cell asks for.
     """
     encodes, compiled = task.encodes, inputs.cell.compile != "none"
     # Another length would be another shape of the static cache and would be compiled again.
     short = inputs if compiled else inputs.shortened(2)
-    profiles = _Profiles(device)
+    graphs = device.type == "cuda" and inputs.cell.compile in GRAPH_COMPILES
+    profiles = _Profiles()
     try:
         task.iterate(short, False, None, (lambda: None) if encodes else profiles.step)
     finally:
         profiles.stop()
-    prefill = identify_kernel(profiles.phases[0], compiled=compiled)
+    # generate() compiles the decode steps alone; prefill is eager.
+    replayed = graphs and encodes
+    prefill = identify_kernel(profiles.phases[0], compiled=compiled, replayed=replayed)
     decode = None
     if not encodes and short.cell.new_tokens > 1:
-        decode = identify_kernel(profiles.phases[1], compiled=compiled)
+        decode = identify_kernel(profiles.phases[1], compiled=compiled, replayed=graphs)
     for phase, kernel in (
         ("the forward pass" if encodes else "prefill", prefill),
         ("decode", decode),

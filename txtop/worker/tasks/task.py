@@ -40,8 +40,6 @@ class IterationResult:
     ttft_ns: int | None = None
     tokens: int = 0
     encoder_ns: int | None = None
-    device_prefill_ns: int | None = None
-    device_decode_ns: int | None = None
     lag: bool = False
     invalid: int = 0
 
@@ -56,6 +54,9 @@ class Task(Protocol):
 
     def compile(self, cell: Cell) -> None:
         """Compile the model as `cell` asks. The compiler runs on the first call."""
+
+    def begin_cell(self) -> None:
+        """Forget what earlier cells of this worker left in the model."""
 
     @property
     def lags(self) -> bool:

@@ -12,7 +12,7 @@ from txtop.errors import TxtopError
 from txtop.plan.cell import Cell
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading import attention
-from txtop.worker.tasks.cuda_timer import CudaTimer
+from txtop.worker.tasks.encoder_timer import EncoderTimer
 from txtop.worker.tasks.task import IterationResult, LogitsCheck, ModelInputs, make_inputs
 from txtop.worker.tasks.token_timer import OnSteps, OnTokens, TokenTimer
 
@@ -29,13 +29,9 @@ class TextGenerationTask:
         self._device = device
         self._lagging = False
         self._compiled = False
-        self._encoder_span_ns = [0, 0]
-        encoder = model.get_encoder() if model.config.is_encoder_decoder else None
-        self._has_encoder = encoder is not None
-        self._device_clock = CudaTimer(model, encoder) if device.type == "cuda" else None
-        if encoder is not None and self._device_clock is None:
-            encoder.register_forward_pre_hook(lambda *_: self._mark_encoder(0))
-            encoder.register_forward_hook(lambda *_: self._mark_encoder(1))
+        self._encoder_timer = (
+            EncoderTimer(model.get_encoder(), device) if model.config.is_encoder_decoder else None
+        )
         # The configuration of the model (sampling, beams, early stopping, suppressed tokens) is
         # replaced: generate() would fill every unset field of ours from it.
         start = getattr(model.generation_config, "decoder_start_token_id", None)
@@ -63,6 +59,15 @@ class TextGenerationTask:
             forward = torch.compile(self._model.forward, mode=cell.compile, dynamic=True)
             self._model.forward = forward
 
+    def begin_cell(self) -> None:
+        """Forget the static caches of earlier cells.
+
+        generate() makes each as long as the longest before it, so a short cell after a long one
+        would attend over the whole of the long one's.
+        """
+        # Private: transformers has no other way to make it forget.
+        self._model._previous_max_cache_length = -1
+
     @property
     def lags(self) -> bool:
         """Return True if the streamer was found to be a step late: token times are then unknown."""
@@ -88,8 +93,6 @@ class TextGenerationTask:
         if check:
             handles.append(self._model.register_forward_hook(logits))
             handles.append(self._model.register_forward_pre_hook(_build_step_hook(clock)))
-        if self._device_clock is not None:
-            self._device_clock.start()
         try:
             with torch.inference_mode(), attention.use_kernel(inputs.cell.attention):
                 clock.start()
@@ -113,24 +116,15 @@ class TextGenerationTask:
         if not self._lagging:
             clock.flush()
         end_ns = returned_ns if self._lagging else clock.last_ns
-        times = self._device_clock.read() if self._device_clock is not None else None
-        encoder_ns = times.encoder_ns if times else None
-        if self._has_encoder and times is None:
-            encoder_ns = self._encoder_span_ns[1] - self._encoder_span_ns[0]
         return IterationResult(
             start_ns=clock.start_ns,
             e2e_ns=end_ns - clock.start_ns,
             ttft_ns=None if self._lagging else clock.gaps_ns[0],
             tokens=len(clock.gaps_ns),
-            encoder_ns=encoder_ns,
-            device_prefill_ns=times.prefill_ns if times else None,
-            device_decode_ns=times.decode_ns if times else None,
+            encoder_ns=self._encoder_timer.read_ns() if self._encoder_timer else None,
             lag=self._lagging,
             invalid=invalid,
         )
-
-    def _mark_encoder(self, edge: int) -> None:
-        self._encoder_span_ns[edge] = perf_counter_ns()
 
 
 def _build_step_hook(clock: TokenTimer) -> Callable[..., None]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import metrics, serving
+from txtop.analysis import device_time, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
-from txtop.plan.cell import Cell
+from txtop.plan.cell import GRAPH_COMPILES, Cell
 from txtop.plan.knobs import order_knobs
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -19,6 +19,7 @@ from txtop.stats.trend import estimate_trend
 from txtop.ui.models import hero_metrics
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.cell_detail.iterations import compute_refresh_key
+from txtop.units import NS_PER_MS
 
 MAX_STDERR_LINES = 12
 # Knobs without a line of their own in `_list_configuration`.
@@ -113,12 +114,31 @@ def _list_progress(
     facts += [CellFact("blocks", text, "warn") for text in _describe_blocks(state)]
     peaks = _format_peaks(state)
     facts += [CellFact("peak memory", peaks)] if peaks else []
+    facts += _list_device_time(session, state)
     output = session.output_of(state.cell.id)
     if output is not None:
         other = session.cells[output.reference].cell
         against = "" if other == state.cell else f", against {other.precision}"
         facts.append(CellFact("output", fidelity.format_badge_forms(output)[0] + against))
     return tuple(facts)
+
+
+def _list_device_time(session: SessionState, state: CellState) -> list[CellFact]:
+    """List the GPU's part of a step, host and device side by side, and what would raise it."""
+    step = device_time.find_busy_step(session, state)
+    if step is None:
+        return []
+    phase = step.phase
+    host, busy = (formatting.format_ms(ns / NS_PER_MS) for ns in (phase.host_ns, phase.busy_ns))
+    counts = f"{phase.kernels:.0f} kernels in {phase.launches:.0f} launches"
+    text = f"{formatting.format_share(step.share)} of {step.name}: {busy} of {host} ms, {counts}"
+    profiled = session.device_time_of(state.cell.id)
+    if profiled is not None and profiled.cell != state.cell.id:
+        other = session.cells[profiled.cell].cell
+        text += f", at {other.sequence_length} tokens in, {other.new_tokens} out"
+    facts = [CellFact("GPU busy", text, "warn" if step.launch_bound else "text")]
+    remedy = f"launch-bound: {step.remedy} helps"
+    return [*facts, CellFact("", remedy)] if step.launch_bound else facts
 
 
 def _list_judgements(session: SessionState, state: CellState, cache: FrameCache) -> list[CellFact]:
@@ -279,6 +299,8 @@ def _format_attention(state: CellState) -> str:
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
         return state.cell.attention
+    if ran.decode is None and state.cell.compile in GRAPH_COMPILES and state.family != "encoder":
+        return f"{state.cell.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
     if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
         return f"{state.cell.attention} ({ran.prefill or ran.decode} kernel)"
     return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"

@@ -114,12 +114,12 @@ def _summarise_device(session: SessionState, state: CellState) -> dict[str, Summ
     """
     name = session.gpu(state.load.device_id) if state.load else None
     summaries: dict[str, Summary] = {}
-    for metric, series, unit in (
-        ("gpu_utilization", "utilization", "%"),
-        ("power_w", "power_w", "W"),
-    ):
+    reason = energy.explain_too_short(session, state)
+    for metric, (series, unit) in energy.GPU_METRICS.items():
         readings = energy.select_measuring_samples(session, state, name, series) if name else []
-        if readings:
+        if readings and reason:
+            summaries[metric] = Summary(unit=unit, n=0, notes=[reason])
+        elif readings:
             summaries[metric] = Summary(unit=unit, n=1, mean=fmean(readings))
     return summaries
 

@@ -1,0 +1,54 @@
+"""The GPUs of the machine by name, and their compute capability."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from txtop.system import gpus
+from txtop.system.device_peaks import read_table
+
+
+@pytest.mark.parametrize(
+    ("name", "capability"),
+    [
+        ("NVIDIA H100 80GB HBM3", (9, 0)),
+        ("NVIDIA H200", (9, 0)),
+        ("NVIDIA GH200 480GB", (9, 0)),
+        ("NVIDIA B200", (10, 0)),
+        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", (8, 0)),
+        ("A100-PCIE-40GB", (8, 0)),
+        ("NVIDIA A10", (8, 6)),
+        ("NVIDIA A10G", (8, 6)),
+        ("NVIDIA RTX A6000", (8, 6)),
+        ("NVIDIA L4", (8, 9)),
+        ("NVIDIA L40S", (8, 9)),
+        ("NVIDIA RTX 6000 Ada Generation", (8, 9)),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", (8, 9)),
+        ("NVIDIA GeForce RTX 5090", (12, 0)),
+        ("Tesla T4", (7, 5)),
+        ("NVIDIA GeForce GTX 1660 Ti", (7, 5)),
+        ("Tesla V100-SXM2-16GB", (7, 0)),
+        ("Tesla P100-PCIE-16GB", (6, 0)),
+        ("NVIDIA A1000000", None),
+        ("AMD Instinct MI300X", None),
+        ("", None),
+    ],
+)
+def test_the_name_tells_the_capability(name: str, capability: tuple[int, int] | None) -> None:
+    assert gpus.find_capability(name) == capability
+
+
+def test_every_gpu_with_published_peaks_has_a_capability() -> None:
+    assert [name for name in read_table() if gpus.find_capability(name) is None] == []
+
+
+def test_the_driver_lists_its_gpus(tmp_path: Path) -> None:
+    for address, model in (("0000:41:00.0", "Tesla T4"), ("0000:01:00.0", "NVIDIA L4")):
+        (tmp_path / address).mkdir()
+        text = f"Model: \t\t {model}\nIRQ:   \t\t 44\nGPU UUID: \t GPU-1\n"
+        (tmp_path / address / "information").write_text(text)
+    (tmp_path / "0000:99:00.0").mkdir()
+    assert gpus.list_gpu_names(tmp_path) == ["NVIDIA L4", "Tesla T4"]
+    assert gpus.list_gpu_names(tmp_path / "absent") == []

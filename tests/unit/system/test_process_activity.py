@@ -1,0 +1,133 @@
+"""The evidence that a silent process works."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from txtop.system import process_activity
+from txtop.system.process_activity import ActivityWatch, ProcessActivity, read_activity
+
+SLEEP = "input()"
+# Threads that poll, as those of progress bars do.
+POLL = """
+import threading, time
+def poll():
+    while True: time.sleep(0.5)
+threading.Thread(target=poll, daemon=True).start()
+input()
+"""
+COMPUTE = "while True: sum(range(1000))"
+IN_A_CHILD = """
+import subprocess, sys
+subprocess.run([sys.executable, "-c", "while True: sum(range(1000))"])
+"""
+READ = """
+import time
+while True:
+    with open(__import__("os").__file__, "rb", buffering=0) as file: file.read(8192)
+    time.sleep(0.02)
+"""
+WRITE = """
+import time
+with open(sys.argv[1], "wb", buffering=0) as file:
+    while True:
+        file.write(bytes(8192))
+        time.sleep(0.02)
+"""
+MAP = """
+import mmap, time
+with open(sys.argv[1], "rb") as file:
+    view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    for place in range(0, len(view), 1 << 20):
+        sum(view[place : place + (1 << 20) : 4096])
+        time.sleep(0.02)
+"""
+
+
+@contextmanager
+def process(code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a Python that says so and then runs `code`."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import sys; print(flush=True)\n{code}", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.3)
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, 9)
+        child.wait()
+        for pipe in (child.stdin, child.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def works(child: subprocess.Popen[str]) -> bool:
+    """Watch a process for 0.6 s, as if it were 0.6 s of a load."""
+    watch = ActivityWatch(child.pid, 0.0, interval_s=0.6)
+    assert not watch.has_worked(0.5), "it is not time yet"
+    time.sleep(0.6)
+    return watch.has_worked(0.6)
+
+
+@pytest.mark.parametrize("code", [SLEEP, POLL])
+def test_a_process_that_waits_shows_no_work(code: str) -> None:
+    with process(code) as child:
+        assert not works(child)
+
+
+@pytest.mark.parametrize("code", [COMPUTE, IN_A_CHILD, READ, WRITE])
+def test_a_process_that_computes_reads_or_writes_shows_work(code: str, tmp_path: Path) -> None:
+    with process(code, str(tmp_path / "file")) as child:
+        assert works(child)
+
+
+def test_a_process_that_is_gone_shows_no_work() -> None:
+    with process(COMPUTE) as child:
+        watch = ActivityWatch(child.pid, 0.0, interval_s=0.1)
+        child.kill()
+        child.wait()
+        assert read_activity(child.pid) is None
+        assert not watch.has_worked(1.0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bytes of mapped files are counted on Linux")
+def test_bytes_of_a_mapped_file_count_as_read(tmp_path: Path) -> None:
+    """The file is in memory, so that no disk counts them."""
+    path = tmp_path / "weights"
+    path.write_bytes(os.urandom(64 << 20))
+    with process(MAP, str(path)) as child:
+        watch = ActivityWatch(child.pid, 0.0, interval_s=0.1)
+        time.sleep(0.5)
+        assert watch.has_worked(0.5)
+        assert 1 << 20 < watch.done_bytes <= 64 << 20
+        watch.count_from_here()
+        assert watch.done_bytes == 0
+
+
+def test_a_mapped_file_that_is_closed_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a file are mapped one after the other; the end of each shrinks what is mapped."""
+    mapped = iter([0, 300, 100, 350])
+
+    def look(_pid: int) -> ProcessActivity:
+        return ProcessActivity(cpu_s=0.0, read_bytes=0, moved_bytes=0, mapped_bytes=next(mapped))
+
+    monkeypatch.setattr(process_activity, "read_activity", look)
+    watch = ActivityWatch(1, 0.0, interval_s=1.0)
+    for second in (1.0, 2.0, 3.0):
+        watch.has_worked(second)
+    assert watch.done_bytes == 550
