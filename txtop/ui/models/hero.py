@@ -250,7 +250,7 @@ def _describe_loading(cell: CellState) -> str:
     phase = PHASE_NAMES.get(cell.phase, cell.phase).replace("_", " ")
     if cell.progress is None or cell.progress.cpu_s is None:
         return phase
-    return f"{phase}, {formatting.format_seconds(cell.progress.cpu_s)} s of CPU time"
+    return f"{phase}, {formatting.format_number(cell.progress.cpu_s)} s of CPU time"
 
 
 def _get_current_progress(cell: CellState) -> events.Progress | None:
