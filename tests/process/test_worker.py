@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -186,6 +187,15 @@ def test_out_of_memory_is_a_status_and_the_worker_goes_on(
     assert not [e for e in of(events.CellFinished, worker.seen) if e.cell == "after"]
 
 
+def wait_until_idle(process: psutil.Process) -> None:
+    """Wait until a process that was given work has used no CPU time for a second."""
+    time.sleep(1)
+    used_s = -1.0
+    while (now_s := sum(process.cpu_times()[:2])) > used_s + 0.02:
+        used_s = now_s
+        time.sleep(1)
+
+
 def test_a_reader_that_pauses_does_not_stop_the_measurement(
     worker: WorkerProcess, gpt2_directory: Path
 ) -> None:
@@ -197,7 +207,7 @@ def test_a_reader_that_pauses_does_not_stop_the_measurement(
         commands.Finish(cell="pause"),
     )
     before = time.perf_counter_ns()
-    time.sleep(4)
+    wait_until_idle(psutil.Process(worker.process.pid))
     resumed = time.perf_counter_ns()
     worker.reading.set()
     start = len(worker.seen)
