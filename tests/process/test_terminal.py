@@ -37,7 +37,8 @@ def test_a_terminal_that_goes_ends_the_screen_without_spinning(
         before = process.cpu_s()
         process.hang_up()
         assert process.wait_end(2.0) < 2.0
-        assert process.cpu_s() - before < 0.2
+        # A screen that spins takes all of a core until it is given up.
+        assert process.cpu_s() - before < 1.0
 
 
 @pytest.fixture

@@ -299,13 +299,18 @@ def test_a_frame_with_many_answers_is_cheap() -> None:
         fold(state, answer(i, tokens=64))
     view: View = build_view(state, cache=cache)
     assert view.cells[0].note == "2000/6000"
-    took = []
+    took, anew = [], []
     for i in range(2000, 2050):
         fold(state, answer(i, tokens=64))
         start = time.perf_counter()
         build_view(state, cache=cache)
         took.append(time.perf_counter() - start)
-    assert sorted(took)[len(took) // 2] < 0.005
+        if i % 10 == 0:
+            start = time.perf_counter()
+            build_view(state, cache=FrameCache())
+            anew.append(time.perf_counter() - start)
+    print(f"a frame {sorted(took)[25] * 1e3:.1f} ms, all made again {sorted(anew)[2] * 1e3:.1f} ms")
+    assert sorted(took)[25] < sorted(anew)[2] / 5
     assert metrics.summarise_live(state.cells["c1"], "output_tokens_per_s").n == 2050
 
 

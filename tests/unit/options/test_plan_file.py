@@ -185,7 +185,7 @@ def test_models_beside_a_file_that_names_its_own_contradict() -> None:
         ("budget = 'abc'", "budget cannot be 'abc': it takes a number"),
         ("seed = 1.5", "seed cannot be '1.5': it takes a whole number"),
         ("allow_pickles = 1", "allow_pickles cannot be '1': it takes true or false"),
-        ("precisions = ['xy']", "precisions cannot be 'xy': one of fp32, fp16, bf16, int8"),
+        ("precisions = ['xy']", "precisions cannot be 'xy': one of fp32, fp16, bf16, tf32, int8"),
         ("precisions = ['fp32', 'fp8']", "precisions cannot be 'fp8': one of fp32, fp16"),
         ("scenario = 'dynamic'", r"scenario takes a list: put it between \[ and \]"),
     ],
