@@ -188,10 +188,10 @@ def check_screen(site: Site) -> list[Finding]:
     try:
         with terminal:
             while site.left_s() > 4 and not terminal.ended():
-                terminal.pump(1.0)
+                terminal.read_for(1.0)
                 frames.append(terminal.text)
                 if any(e["kind"] == "ended" for e in read_events(folder)):
-                    terminal.pump(2.0)
+                    terminal.read_for(2.0)
                     frames.append(terminal.text)
                     break
     finally:
