@@ -39,6 +39,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = "auto"
     warmup: int | None = None
     iterations: int | None = None
+    budget_s: float | None = None
     fidelity_positions: int | None = None
     smoke: Preset | None = None
 
@@ -49,7 +50,7 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 def _shrink(preset: Preset, **smaller: object) -> Preset:
     small = msgspec.structs.replace(
-        preset, warmup=1, iterations=3, fidelity_positions=128, **smaller
+        preset, warmup=1, iterations=3, budget_s=10.0, fidelity_positions=128, **smaller
     )
     return msgspec.structs.replace(preset, smoke=small)
 
@@ -62,6 +63,7 @@ PRESETS: dict[str, Preset] = {
             sequence_lengths=(32,),
             warmup=3,
             iterations=10,
+            budget_s=30.0,
             fidelity_positions=512,
         ),
         new_tokens=(8,),

@@ -48,10 +48,11 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         if refusal:
             raise UsageError(*refusal)
     base = get_preset_defaults(options)
-    fixed = None if options.budget_s is not None else base.iterations
+    iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(
         cells=cells,
-        iterations=options.iterations if options.iterations is not None else fixed,
+        iterations=iterations,
+        fitted=iterations is not None and budget_s is not None,
         warmup=base.warmup if options.warmup is None else options.warmup,
         seed=options.seed or 0,
         preset=options.preset,
@@ -63,8 +64,8 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
             pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
         ),
     )
-    if options.budget_s is not None:
-        plan = msgspec.structs.replace(plan, budget_s=options.budget_s)
+    if budget_s is not None:
+        plan = msgspec.structs.replace(plan, budget_s=budget_s)
     positions = options.fidelity_positions
     positions = base.fidelity_positions if positions is None else positions
     if positions is not None:
@@ -102,6 +103,15 @@ def get_preset_defaults(options: RunOptions) -> Preset:
     )
 
 
+def get_measuring_rule(options: RunOptions, base: Preset) -> tuple[int | None, float | None]:
+    """Return the number of iterations and the budget of each cell, each `None` if there is none.
+
+    One of the two that is given alone replaces both of the preset.
+    """
+    given = options.iterations, options.budget_s
+    return given if given != (None, None) else (base.iterations, base.budget_s)
+
+
 def get_given_values(options: RunOptions, knob: Knob) -> list[Any]:
     """Return the values of a knob that were given."""
     return as_list(getattr(options, knob.option))
@@ -126,11 +136,6 @@ def _check(options: RunOptions) -> None:
         raise UsageError(f"no preset {options.preset[:40]!a}", hint)
     if options.scale == "smoke" and options.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")
-    if options.iterations is not None and options.budget_s is not None:
-        raise UsageError(
-            "--iterations and --budget contradict each other",
-            "N iterations are measured exactly, a budget measures as many as fit: give one",
-        )
     limits.check_integer("--iterations", options.iterations)
     limits.check_integer("--requests", options.requests)
     limits.check_integer("--max-batch", options.max_batch)

@@ -93,14 +93,16 @@ def sensible(cell: Cell) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@given(CELLS, st.none() | NUMBERS, AMOUNTS, st.fixed_dictionaries(RULES))
+@given(CELLS, st.none() | NUMBERS, st.none() | AMOUNTS, st.fixed_dictionaries(RULES))
 def test_any_cell_comes_back(
-    cell: Cell, iterations: int | None, budget: float, kept: dict[str, Any]
+    cell: Cell, iterations: int | None, budget_s: float | None, kept: dict[str, Any]
 ) -> None:
     if model_config.find_family(cell.model) == "encoder":
         cell = msgspec.structs.replace(cell, cache="dynamic")
     assume(sensible(cell))
-    limits = {"iterations": iterations} if iterations else {"budget_s": budget}
+    limits = {"iterations": iterations} if iterations else {}
+    if budget_s is not None:
+        limits |= {"budget_s": budget_s, "fitted": iterations is not None}
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
     again = planned(format_cell_command(plan, cell))
     assert [unnamed(other) for other in again.cells] == [unnamed(cell)]

@@ -248,7 +248,11 @@ class MatrixChoices:
                     row.add_value(value)
         self.named("iterations").add_value(preset.iterations)
         self.named("iterations").chosen = [preset.iterations]
-        self._count(preset.iterations)
+        if preset.budget_s is None:
+            self._count(preset.iterations)
+        else:
+            self.named("budget_s").add_value(preset.budget_s)
+            self.named("budget_s").chosen = [preset.budget_s]
 
     def to_run_options(self) -> RunOptions:
         """Return the choices as options of a run."""
