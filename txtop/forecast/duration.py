@@ -31,8 +31,8 @@ class DurationEstimate:
 def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     """Estimate the duration of a plan from `history`, else from the plan's own bounds.
 
-    A cell under a budget ends within 1.5 times of it and one iteration. A fixed number of iterations
-    without one has no bound in time.
+    A cell under a budget ends within 1.5 times of it and one iteration. A fixed number of
+    iterations without one has no bound in time.
     """
     durations = {cell: history.of(cell) for cell in plan.cells}
     counted = sum(duration is not None for duration in durations.values())

@@ -124,9 +124,7 @@ def _format_run(plan: Plan, cell: Cell) -> list[str]:
         arguments += load
     if plan.iterations is not None:
         arguments += ["--iterations", str(plan.iterations)]
-    if plan.fitted:
-        arguments += ["--budget", _format_exact_number(plan.budget_s)]
-    elif plan.iterations is None and plan.budget_s != _DEFAULT_PLAN.budget_s:
+    if plan.fitted or (plan.iterations is None and plan.budget_s != _DEFAULT_PLAN.budget_s):
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
     return arguments + _format_rules(plan)
 

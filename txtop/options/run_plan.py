@@ -11,7 +11,7 @@ from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.presets import PRESETS, Preset
+from txtop.options.presets import PRESETS, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
@@ -60,6 +60,7 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         timeout_s=options.timeout_s,
         cost_per_hour=options.cost_per_hour,
         profile=options.profile or "gpu",
+        note="" if options.models or options.precisions else base.why,
         allowed=Allowed(
             pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
         ),
@@ -97,10 +98,10 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
 
 
 def get_preset_defaults(options: RunOptions) -> Preset:
-    """Return the preset of `options`, in its scale; an empty one if none was given."""
-    return (
-        PRESETS[options.preset].at(options.scale or "full") if options.preset else Preset(title="")
-    )
+    """Return the preset of `options` for this machine; an empty one if none was given."""
+    if options.preset is None:
+        return Preset(title="")
+    return find_preset(options.preset, scale=options.scale or "full", device=options.device)
 
 
 def get_measuring_rule(options: RunOptions, base: Preset) -> tuple[int | None, float | None]:

@@ -41,7 +41,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     With a `margin` the cells are the arms of an A/B: they take turns, each is compared with the
     first, and `budget_s` is the time that all measure together. The margin is the smallest
     difference in speed that matters, as a share of 1; `iterations` then counts blocks.
-    `fidelity_positions` is the number of next-token distributions compared to measure how much
+    `note` is a remark for the session's log on why these cells are measured. `fidelity_positions`
+    is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes.
     """
@@ -60,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
     profile: Profile = "gpu"
+    note: Annotated[str, Meta(max_length=200)] = ""
 
     @property
     def fixed_iterations(self) -> int | None:

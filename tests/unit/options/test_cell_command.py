@@ -18,8 +18,8 @@ from txtop.models import model_config
 from txtop.options.ab_plan import ABOptions, build_ab_plan
 from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
-from txtop.options.presets import build_quick_plan
-from txtop.options.run_options import ServingOptions
+from txtop.options.run_options import RunOptions, ServingOptions
+from txtop.options.run_plan import build_plan
 from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, Plan
@@ -263,7 +263,7 @@ def test_only_what_is_not_by_default_is_said() -> None:
 
 
 def test_a_preset_is_spelled_out() -> None:
-    plan = build_quick_plan()
+    plan = build_plan(RunOptions(preset="quick", device="cuda"))
     line = format_cell_command(plan, plan.cells[1])
     assert "--preset" not in line
     assert rules(planned(line)) == rules(plan)

@@ -11,7 +11,7 @@ from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import parse_numbers
-from txtop.options.presets import PRESETS, SMALL_BERT, Preset
+from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
@@ -239,7 +239,7 @@ class MatrixChoices:
         """Choose the values that a preset sets; without a preset everything stays."""
         if not isinstance(name, str):
             return
-        preset = PRESETS[name]
+        preset = find_preset(name)
         for knob in (*_WORK, *_BESIDE):
             if knob.offers != ():
                 row = self.named(knob.option)
