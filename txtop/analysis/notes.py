@@ -42,7 +42,7 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
         notes.append(format_few(n))
     served = state.cell.serving is not None
     notes += build_serving_notes(state) if served else []
-    if steady_part.n and not served:
+    if steady_part.n:
         notes += _build_warmup_notes(session.plan, state)
     notes += steady_part.notes
     notes += _build_what_if_notes(state)
@@ -60,12 +60,16 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
 
 def _build_warmup_notes(plan: Plan, state: CellState) -> list[str]:
     """Return a note if the budget cut the warm-up short of the gate, or of its number."""
-    if plan.warmup is None:
+    made, served = state.samples.role.count("warmup"), state.cell.serving is not None
+    if plan.warmup is None and not served:
         return [] if metrics.is_warm(state) else ["warm-up cut at a quarter of the budget"]
-    made = state.samples.role.count("warmup")
-    if not plan.timed or plan.margin is not None or made >= plan.warmup:
+    if state.samples.cut is not None:
         return []
-    return [f"{made} of {plan.warmup} warm-up iterations fit into the budget"]
+    asked = plan.warmup_requests(state.cell) if served else plan.warmup or 0
+    if made >= asked or not (served or (plan.timed and plan.margin is None)):
+        return []
+    noun = "requests" if served else "iterations"
+    return [f"{made} of {asked} warm-up {noun} fit into the budget"]
 
 
 def _build_what_if_notes(state: CellState) -> list[str]:
