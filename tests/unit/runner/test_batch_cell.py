@@ -197,3 +197,15 @@ def test_a_number_without_a_budget_is_measured_however_long_it_takes() -> None:
     _, state, schedule = conduct(plan_with(warmup=3, iterations=10), lambda i: 60e3)
     assert state.samples.role.count("measured") == 10 and schedule.stopped_by == "iterations"
     assert state.samples.role.count("warmup") == 3
+
+
+def test_a_block_that_was_disturbed_is_kept_where_there_is_no_time_to_repeat_it() -> None:
+    def slowed(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0 if s < 25 else 1000.0}
+
+    plan = plan_with(warmup=0, iterations=10, fitted=True)
+    session, state, schedule = conduct(plan, lambda i: 20e3, slowed)
+    assert schedule.stopped_by == "budget" and len(state.samples.kept()) == 2
+    assert [block.kept for block in state.blocks] == [False, True, True]
+    assert sum(state.samples.e2e_ns[1:]) / 1e9 <= 1.5 * 30 + 20
+    assert any("2 blocks kept" in note for note in exported(session).notes)
