@@ -8,7 +8,8 @@ import msgspec
 
 from txtop.models.precision_rules import FastPrecision
 from txtop.options import feasibility
-from txtop.plan.cell import Attention, Device, Precision
+from txtop.plan.cell import Attention, Precision
+from txtop.system.device_names import Device
 
 PresetName = Literal[
     "quick",

@@ -17,7 +17,8 @@ from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.system import cpu, gpus
+from txtop.system import cpu, gpus, torch_build
+from txtop.system.gpus import Gpu
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -99,6 +100,8 @@ QUICK |= {"int8": ("bert-base-uncased", ["fp32", "int8"])}
         ("", [], None, "int8"),
         (PLAIN, ["NVIDIA H100 80GB HBM3"], None, "bf16"),
         (PLAIN, ["An unknown GPU"], None, "bf16"),
+        (PLAIN, ["Tesla T4", "NVIDIA H100 80GB HBM3"], None, "bf16"),
+        (f"{PLAIN} cpu_torch", ["NVIDIA H100 80GB HBM3"], None, "int8"),
         (PLAIN, ["Tesla T4"], None, "fp16"),
         (PLAIN, ["Tesla T4"], "cpu", "int8"),
         (BF16, ["Tesla T4"], "cpu", "bf16"),
@@ -113,7 +116,8 @@ def test_the_second_arm_of_quick_is_fast_on_the_machine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cpu, "read_cpu_features", lambda: frozenset(flags.split()))
-    monkeypatch.setattr(gpus, "list_gpu_names", lambda: gpus_here)
+    monkeypatch.setattr(gpus, "list_gpus", lambda: [Gpu(name, "") for name in gpus_here])
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: not flags.endswith("cpu_torch"))
     plan = build_plan(RunOptions(preset="quick", device=device))
     model, precisions = QUICK[fast]
     assert [cell.precision for cell in plan.cells] == precisions
