@@ -227,7 +227,8 @@ def test_the_demo_plays_a_recording_and_knows_no_model(env: dict[str, str | None
     )
     with TerminalProcess(code, env=env, size=(120, 40)) as process:
         process.wait_for("replay")
-        process.wait_for("gpt2")
+        process.wait_for("SmolLM2")
+        process.wait_for("take turns")
         process.wait_for("space pause")
         process.type("q")
         process.wait_end(4.0)

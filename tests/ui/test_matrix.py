@@ -16,7 +16,6 @@ from support.ui_sessions import session, write
 from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
-from txtop.options.presets import build_quick_plan
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
@@ -81,7 +80,7 @@ async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) ->
     async with opened(HomeMode()) as (app, pilot):
         await until(pilot, lambda: "press r" in text(app))
         await pilot.press("r")
-        await until(pilot, lambda: started == [build_quick_plan()])
+        await until(pilot, lambda: started == [build_plan(RunOptions(preset="quick"))])
         await pilot.press("escape")
         await until(pilot, lambda: app.mode_screen.kind == "home")
         await pilot.press("a")
@@ -104,7 +103,7 @@ async def test_a_matrix_is_chosen_told_and_started(started: list[Plan]) -> None:
             "txtop run --models gpt2 gpt2-medium --precisions fp32 bf16 --batch-sizes 1 3 "
             "--sequence-lengths '8-128*2'"
         )
-        assert "at most ~20:00" in text(app) and "txtop run --models gpt2 gpt2-medium" in text(app)
+        assert "at most ~30:00" in text(app) and "txtop run --models gpt2 gpt2-medium" in text(app)
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard == builder.forecast.command)
         await pilot.press("enter")

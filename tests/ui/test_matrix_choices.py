@@ -56,7 +56,7 @@ def test_what_is_changed_of_a_preset_is_said() -> None:
     command = "txtop run --preset quick --precisions fp32 --batch-sizes 1 8"
     assert format_command(choices.to_run_options()) == command
     at(choices, "preset", "none").toggle()
-    command = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10"
+    command = "txtop run --sequence-lengths 32 --batch-sizes 1 8 --iterations 10 --budget 30"
     assert set(format_command(choices.to_run_options()).split()) == set(command.split())
 
 

@@ -12,7 +12,7 @@ from txtop.models import attention_kernels, builtin, model_config, precision_rul
 from txtop.models.attention_kernels import Accelerator
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
-from txtop.system import gpus, torch_build
+from txtop.system import cpu, gpus, torch_build
 from txtop.system.device_names import get_device_kind
 
 
@@ -77,6 +77,11 @@ def find_accelerator(device: str) -> Accelerator | None:
     capabilities = {gpus.find_capability(name) for name in names}
     name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
     return Accelerator("cuda", name, capability)
+
+
+def find_fast_precision(device: str) -> precision_rules.FastPrecision:
+    """Return the reduced precision that is fast on what `--device` means here."""
+    return precision_rules.choose_fast_precision(find_accelerator(device), cpu.read_cpu_features())
 
 
 def explain_infeasible(cell: Cell) -> str:

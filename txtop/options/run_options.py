@@ -127,11 +127,11 @@ class ServingOptions:
 class CommonOptions:
     """The options that apply to all cells; `None` for one that was not given."""
 
-    iterations: Annotated[int | None, Parameter(group=LONG, help="measure exactly this many")] = (
-        None
-    )
+    iterations: Annotated[
+        int | None, Parameter(group=LONG, help="measure exactly this many; with --budget at most")
+    ] = None
     warmup: Annotated[
-        int | None, Parameter(group=LONG, help="exactly this many iterations; default until steady")
+        int | None, Parameter(group=LONG, help="this many iterations; default until steady")
     ] = None
     budget_s: Annotated[
         float | None,

@@ -34,13 +34,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `iterations` is the exact number of iterations to measure; without it a cell runs at least 10
     iterations and 3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup`
-    is the number of warm-up iterations, `None` for the gate of `stats.warmup`. `timeout_s` ends a
-    cell that takes longer as a whole, loading included.
+    is the number of warm-up iterations, `None` for the gate of `stats.warmup`. If they are `fitted`
+    both are the most, and `budget_s` ends a cell before. `timeout_s` ends a cell that takes longer
+    as a whole, loading included.
 
     With a `margin` the cells are the arms of an A/B: they take turns, each is compared with the
     first, and `budget_s` is the time that all measure together. The margin is the smallest
     difference in speed that matters, as a share of 1; `iterations` then counts blocks.
-    `fidelity_positions` is the number of next-token distributions compared to measure how much
+    `note` is a remark for the session's log on why these cells are measured. `fidelity_positions`
+    is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes.
     """
@@ -49,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     iterations: Positive | None = None
     warmup: Count | None = None
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    fitted: bool = False
     seed: Count = 0
     preset: str | None = None
     scale: Literal["full", "smoke"] = "full"
@@ -58,11 +61,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
     profile: Profile = "gpu"
+    note: Annotated[str, Meta(max_length=200)] = ""
 
     @property
     def fixed_iterations(self) -> int | None:
-        """Return the exact number of iterations of each cell; `None` without one and in an A/B."""
+        """Return the number of iterations of each cell, if `fitted` the most; `None` in an A/B."""
         return self.iterations if self.margin is None else None
+
+    @property
+    def timed(self) -> bool:
+        """Return whether `budget_s` ends a cell, be its iterations counted or not."""
+        return self.iterations is None or self.fitted
 
     @property
     def expected_warmup(self) -> int:

@@ -60,6 +60,7 @@ class CellSchedule:
         self._plan = plan
         self._budget_s = budget_s or plan.budget_s
         self._shared = budget_s is not None
+        self._is_timed = plan.timed and not self._shared
         self._state = state
         self._since = since
         self._session = session
@@ -136,8 +137,11 @@ class CellSchedule:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
     def _build_verdict(self, block: _IssuedBlock, reasons: list[str]) -> DisturbedBlock:
-        # A machine that is never calm still gets a result: after that many repeats, blocks count.
-        kept = self._repeats >= MAX_REPEATS
+        # A machine that is never calm still gets a result: after that many repeats, or without time
+        # for another, blocks count.
+        spent_s = (self._spent_ns["warmup"] + self._spent_ns["measured"]) / NS_PER_S
+        late = self._is_timed and spent_s >= stopping.OVERRUN * self._budget_s
+        kept = late or self._repeats >= MAX_REPEATS
         self._repeats += not kept
         return DisturbedBlock(
             t_ns=now_ns(),
@@ -166,11 +170,27 @@ class CellSchedule:
         return max(1, BLOCK_NS // self._state.samples.e2e_ns[-1])
 
     def _count_warmup_left(self) -> int:
-        """Return how many warm-up iterations are left of the plan's count, or the gate asks for."""
-        done = self._counts["warmup"]
-        if self._plan.warmup is not None:
-            return max(0, self._plan.warmup - done)
+        """Return how many warm-up iterations are left of the plan's count, or the gate asks for.
+
+        Where time ends the cell, they leave room for measuring.
+        """
+        done, asked = self._counts["warmup"], self._plan.warmup
+        if asked is not None and not self._is_timed:
+            return max(0, asked - done)
         if self._counts["measured"]:
+            return 0
+        cost_s = self._state.samples.e2e_ns[-1] / NS_PER_S
+        if asked is not None:
+            return warmup.fit_count(
+                max(0, asked - done),
+                done=done,
+                spent_s=self._spent_ns["warmup"] / NS_PER_S,
+                cost_s=cost_s,
+                budget_s=self._budget_s,
+                measured=self._plan.iterations or stopping.MIN_UNDER_BUDGET,
+            )
+        affordable = stopping.is_warmup_affordable(cost_s, self._budget_s)
+        if self._is_timed and not done and not affordable:
             return 0
         spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
         if warmup.is_budget_spent(spent_ns / NS_PER_S, self._budget_s):
@@ -218,6 +238,7 @@ class CellSchedule:
             spent_s=spent_s,
             budget_s=self._plan.budget_s,
             iterations=self._plan.iterations,
+            fitted=self._plan.fitted,
             half_widths=widths,
             drifting=self._drifting,
         )

@@ -19,7 +19,7 @@ SETTLED_STATUSES = ("ok", "skipped", "oom", "rejected")
 
 
 def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None) -> None:
-    """Record the header and the first segment."""
+    """Record the header, the first segment, and the plan's note."""
     recorder.record(
         events.SessionHeader(
             t_ns=now_ns(),
@@ -37,6 +37,8 @@ def begin_session(recorder: Recorder, plan: Plan, session: str, name: str | None
         )
     )
     _record_segment(recorder)
+    if plan.note:
+        recorder.record(events.Log(t_ns=now_ns(), text=plan.note))
 
 
 def reopen_session(recorder: Recorder) -> None:

@@ -139,9 +139,14 @@ def list_bundled() -> list[Path]:
     return list_session_paths(resources.find_directory("sessions"))
 
 
-def find_demo() -> Path:
+def find_example() -> Path:
     """Return the recording that plays when none is named."""
     return resources.find_directory("sessions") / "gpt2-precisions.jsonl"
+
+
+def find_demo() -> Path:
+    """Return the recording of the guided demo: an A/B with a verdict."""
+    return resources.find_directory("sessions") / "smollm2-int8.jsonl"
 
 
 def resolve_session(name: str, folder: Path | None = None) -> Path:

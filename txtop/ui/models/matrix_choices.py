@@ -11,7 +11,7 @@ from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
 from txtop.options.parsing import parse_numbers
-from txtop.options.presets import PRESETS, SMALL_BERT, Preset
+from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
@@ -243,7 +243,7 @@ class MatrixChoices:
         """Choose the values that a preset sets; without a preset everything stays."""
         if not isinstance(name, str):
             return
-        preset = PRESETS[name]
+        preset = find_preset(name)
         for knob in (*_WORK, *_BESIDE):
             if knob.offers != ():
                 row = self.named(knob.option)
@@ -252,7 +252,11 @@ class MatrixChoices:
                     row.add_value(value)
         self.named("iterations").add_value(preset.iterations)
         self.named("iterations").chosen = [preset.iterations]
-        self._count(preset.iterations)
+        if preset.budget_s is None:
+            self._count(preset.iterations)
+        else:
+            self.named("budget_s").add_value(preset.budget_s)
+            self.named("budget_s").chosen = [preset.budget_s]
 
     def to_run_options(self) -> RunOptions:
         """Return the choices as options of a run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -11,6 +12,7 @@ from textual.containers import Horizontal
 
 from txtop import __version__
 from txtop.errors import TxtopError
+from txtop.options.presets import Preset, find_preset
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
@@ -200,8 +202,13 @@ class StartMenuPanel(HomePanel):
 
     heading = "start"
 
+    @cached_property
+    def quick(self) -> Preset:
+        """The quick preset of this machine."""
+        return find_preset("quick")
+
     def rows(self, width: int, height: int) -> list[Row]:
-        return start_menu.render_start_menu(self.area(width, height))
+        return start_menu.render_start_menu(self.quick, self.area(width, height))
 
     async def on_click(self, event: events.Click) -> None:
         """Run the command of the key under the mouse."""
