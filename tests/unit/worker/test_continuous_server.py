@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers.generation import configuration_utils
 
+from support.library_versions import needs_continuous
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 from txtop.worker.failures import RejectedError
@@ -40,6 +41,7 @@ def test_a_library_without_pages_is_refused_with_the_version_that_has_them(
         assert caught.value.hint == "transformers 5.18 or newer"
 
 
+@needs_continuous
 @pytest.mark.parametrize(
     ("slots", "prompt", "new", "blocks"),
     [(1, 8, 4, 1), (4, 200, 56, 4), (4, 200, 57, 8), (32, 1024, 512, 192)],
