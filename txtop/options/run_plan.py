@@ -9,6 +9,7 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
+from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.presets import PRESETS, Preset
@@ -89,6 +90,7 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
         knob.option: get_given_values(options, knob) or get_default_values(base, knob)
         for knob in KNOBS
     }
+    chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")

@@ -38,6 +38,10 @@ class RejectedError(TxtopError):
     """The command asks for a model or a configuration that cannot be measured here."""
 
 
+class AbsentError(RejectedError):
+    """The model, a part of it, or its device is not here now; a later try may succeed."""
+
+
 class Failure(NamedTuple):
     """The fields of `cell_finished`.
 

@@ -26,7 +26,7 @@ from txtop.worker.device import (
     explain_unused_gpu,
     identify_device,
 )
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
 
@@ -303,7 +303,7 @@ def _choose_device(cell: Cell) -> torch.device:
     name = choose_device_type() if cell.device == "auto" else cell.device
     why = check_accelerators().get(name)
     if why:
-        raise RejectedError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
+        raise AbsentError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
     import torch
 
     return torch.device(name)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from txtop.models import builtin, model_config
+from txtop.models.model_path import is_path
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.loading import gguf, hub
 
 LogCallback = Callable[[str], None]
@@ -63,8 +64,8 @@ def resolve_model(
     path = model_config.find_local_path(model)
     if path is not None:
         return _find_local_source(path, weights, allowed, log, str(path))
-    if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
-        raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
+    if is_path(model):
+        raise AbsentError(f"no model at {model}", "a directory with config.json, or a .gguf file")
     preset = builtin.find_builtin(model)
     if preset is None and not _HUB_ID.fullmatch(model):
         raise RejectedError(f"{model} is not the name of a model", _suggest(model))
@@ -77,10 +78,10 @@ def resolve_model(
     except hub.HubError as error:
         if preset is None:
             reason = f"{model} is neither a local path nor built in, and {error.cause}"
-            raise RejectedError(reason, _suggest(model, error.hint)) from None
+            raise AbsentError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"
-            raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
+            raise AbsentError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         log(f"{preset.name}: random weights, since {error.cause}")
         return _find_builtin_source(preset)
     return _find_local_source(
@@ -118,7 +119,7 @@ def _find_local_source(
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
     if weights == "random" or not (stored or pickled):
         if weights == "pretrained":
-            raise RejectedError(f"{path} holds no weights", "--weights random")
+            raise AbsentError(f"{path} holds no weights", "--weights random")
         if weights == "auto":
             log(f"{path} holds no weights: random weights")
         kind: Literal["pretrained", "random"] = "random"
