@@ -37,6 +37,18 @@ def format_sessions(folder: Path | None, query: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def explain_unlisted(folder: Path | None) -> str:
+    """Return why a folder cannot be listed; empty if it can, or is the usual one and not there."""
+    home = (folder or catalog.get_sessions_dir()).expanduser()
+    try:
+        next(home.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"no folder {home}" if folder else ""
+    except OSError as error:
+        return f"{home} cannot be listed ({error.strerror}): name another with --session-dir"
+    return ""
+
+
 def format_size_warning(folder: Path | None) -> str | None:
     """Return a warning about the size of this user's sessions; `None` while they are small."""
     home = folder or catalog.get_sessions_dir()
@@ -52,7 +64,7 @@ def _format_entry(entry: CatalogEntry) -> str:
         state = "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
-    content = f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"
+    content = entry.problem or f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
-    return f"{entry.id:<28} {when}  {mark:<8} {cells:>11} {size:>9}  {sanitise(content, 80)}"
+    return f"{entry.id:<28} {when}  {mark:<10} {cells:>11} {size:>9}  {sanitise(content, 80)}"

@@ -160,16 +160,17 @@ def _compute_signature(folder: Path) -> frozenset[tuple[str, int]]:
 
 def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
     """Build the line of a session; one without an end is running if its runner answers."""
-    if entry.ended in ("done", "stopped", "failed"):
+    if entry.ended in ("done", "stopped", "failed", catalog.UNREADABLE):
         stage: SessionStage = entry.ended  # type: ignore[assignment]
     elif not entry.bundled and open_runner_handle(entry.path).status() is not None:
         stage = "running"
     else:
         stage = "cut off"
+    models = [*entry.models, *(["A/B"] if entry.is_ab else [])]
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
-        models=sanitise(" ".join([*entry.models, *(["A/B"] if entry.is_ab else [])]), 120),
+        models=sanitise(entry.problem or " ".join(models), 120),
         wall_s=entry.wall_s,
         cells_ok=entry.cells_ok,
         cells_total=entry.cells_total,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
 
 
-SessionStage = Literal["running", "done", "stopped", "failed", "cut off"]
+SessionStage = Literal["running", "done", "stopped", "failed", "cut off", "unreadable"]
 
 
 @dataclass(frozen=True)

@@ -298,6 +298,8 @@ class HomeScreen(ModeScreen["HomeFrame"]):
         session = self.selected
         if session is None:
             self.say("no session is selected")
+        elif session.stage == "unreadable":
+            self.say(f"{session.label} cannot be read: {session.models}")
         elif session.stage == "running":
             self.switch_mode(LiveMode(path=session.path))
         else:
