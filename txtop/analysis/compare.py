@@ -19,6 +19,7 @@ from txtop.formatting import format_figure
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
+from txtop.plan.model_names import name_models
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
@@ -88,7 +89,10 @@ def compare_sessions(
     ambiguous = _find_ambiguous_keys([*base, *new], same_paths)
     sides = [_group_by_key(side, ambiguous, same_paths) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
-    cells = tuple(_compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
+    names = _name_models([*base, *new])
+    cells = tuple(
+        _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names) for k in keys
+    )
     return SessionComparison(
         _list_names(base), _list_names(new), margin, cells, decide_outcome(cells)
     )
@@ -102,10 +106,11 @@ def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]
     same_paths = _find_same_paths([base, new])
     ambiguous = _find_ambiguous_keys([base, new], same_paths)
     sides = [_group_by_key([side], ambiguous, same_paths) for side in (base, new)]
+    names = _name_models([base, new])
     obstacles = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         pairs = [side.get(key, []) for side in sides]
-        label = sanitise(labels.format_short_label((pairs[0] or pairs[1])[0][1].cell))
+        label = _label((pairs[0] or pairs[1])[0][1].cell, names)
         obstacles[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
     return obstacles
 
@@ -196,9 +201,21 @@ def _group_by_key(
     return groups
 
 
-def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float) -> CellComparison:
+def _name_models(states: list[SessionState]) -> dict[str, str]:
+    """Return the name of each model beside those of all sessions."""
+    return name_models(c.cell.model for state in states for c in state.cells.values())
+
+
+def _label(cell: Cell, names: Mapping[str, str]) -> str:
+    named = msgspec.structs.replace(cell, alias=names[cell.model])
+    return sanitise(labels.format_short_label(named))
+
+
+def _compare_cell(
+    base: list[SessionCell], new: list[SessionCell], margin: float, names: Mapping[str, str]
+) -> CellComparison:
     first = (base or new)[0][1]
-    label = sanitise(labels.format_short_label(first.cell))
+    label = _label(first.cell, names)
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
     notes += _find_setting_differences(base, new)

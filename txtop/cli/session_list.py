@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from txtop.formatting import format_count
+from txtop.plan.model_names import name_models
 from txtop.runner.control_client import ControlClient
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
@@ -64,7 +65,8 @@ def _format_entry(entry: CatalogEntry) -> str:
         state = "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
-    content = entry.problem or f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"
+    models = ", ".join(name_models(entry.models).values())
+    content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
     return f"{entry.id:<28} {when}  {mark:<10} {cells:>11} {size:>9}  {sanitise(content, 80)}"

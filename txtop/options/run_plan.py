@@ -18,7 +18,7 @@ from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
-from txtop.plan.plan import Allowed, Plan
+from txtop.plan.plan import Allowed, Plan, alias_models
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -94,7 +94,7 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
-    return cells
+    return alias_models(cells)
 
 
 def get_preset_defaults(options: RunOptions) -> Preset:

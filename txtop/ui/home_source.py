@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.forecast.memory_fit import read_free_memory
+from txtop.plan.model_names import name_models
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
@@ -166,7 +167,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         stage = "running"
     else:
         stage = "cut off"
-    models = [*entry.models, *(["A/B"] if entry.is_ab else [])]
+    models = [*name_models(entry.models).values(), *(["A/B"] if entry.is_ab else [])]
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
@@ -178,6 +179,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         bundled=entry.bundled,
         precisions=sanitise(" ".join(entry.precisions), 120),
         size_bytes=entry.size_bytes,
+        first_model=next(iter(entry.models), ""),
     )
 
 
