@@ -16,6 +16,12 @@ def shorten_model_name(model: str) -> str:
     return _split(model)[-1]
 
 
+def get_repository(path: str) -> str | None:
+    """Return the name of the repository whose snapshot in the Hub's cache `path` is, or None."""
+    snapshot = _SNAPSHOT.fullmatch(path)
+    return snapshot[1].replace("--", "/") if snapshot else None
+
+
 def name_models(models: Iterable[str]) -> dict[str, str]:
     """Return the name of each model: as few of its last parts as no other model ends in."""
     split = {model: _split(model) for model in dict.fromkeys(models)}

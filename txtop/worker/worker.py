@@ -189,6 +189,7 @@ class Worker:
         kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
+            continuous_server.require_pages(loaded.model.config.get_text_config())
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refusal:
