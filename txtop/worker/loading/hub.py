@@ -30,6 +30,10 @@ class HubError(TxtopError):
     """The Hub could not provide the files; `hint` is set if there is a specific next step."""
 
 
+class IncompleteError(HubError):
+    """A part of the files is in the local cache, and the Hub could not provide the rest."""
+
+
 def fetch_model(
     repo: str,
     weights: Weights,
@@ -65,7 +69,7 @@ def fetch_model(
             raise
         names = checkpoint_faults.format_missing(missing)
         cause = f"its download is not complete ({names} missing), and {error.cause}"
-        raise HubError(
+        raise IncompleteError(
             cause, error.hint or "a run with the Hub in reach fetches the rest"
         ) from None
 

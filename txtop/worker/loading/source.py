@@ -81,7 +81,9 @@ def resolve_model(
         )
     except hub.HubError as error:
         if preset is None:
-            reason = f"{model} is neither a local path nor built in, and {error.cause}"
+            reason = f"{model}: {error.cause}"
+            if not isinstance(error, hub.IncompleteError):
+                reason = f"{model} is neither a local path nor built in, and {error.cause}"
             raise AbsentError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"
