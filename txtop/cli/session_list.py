@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from txtop.export.text.columns import cut_cells, pad_cells
 from txtop.formatting import format_count
 from txtop.plan.model_names import name_models
 from txtop.runner.control_client import ControlClient
@@ -69,4 +70,5 @@ def _format_entry(entry: CatalogEntry) -> str:
     content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
-    return f"{entry.id:<28} {when}  {mark:<10} {cells:>11} {size:>9}  {sanitise(content, 80)}"
+    facts = f"{when}  {mark:<10} {cells:>11} {size:>9}"
+    return f"{pad_cells(entry.id, 28)} {facts}  {cut_cells(sanitise(content), 80)}"

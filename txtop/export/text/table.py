@@ -11,7 +11,7 @@ from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
-from txtop.export.text.columns import align_columns
+from txtop.export.text.columns import align_columns, cut_cells
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
@@ -166,7 +166,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     if status == "ok" and state.saturated:
         status = "ok, saturated"
     return [
-        sanitise(cell.model_name, MODEL_WIDTH),
+        cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
         cell.attention,
         cell.offered or str(cell.batch_size),
