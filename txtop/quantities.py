@@ -66,7 +66,8 @@ def parse_size(text: str, bare: str = "") -> int | None:
         return None
     if not unit and "b" not in text.lower():
         unit = bare
-    return round(float(number) * (1024 if binary else 1000) ** _POWERS[unit])
+    step = 1024.0 if binary else 1000.0
+    return round(float(number) * step ** _POWERS[unit])
 
 
 def _normalise(text: str) -> str:

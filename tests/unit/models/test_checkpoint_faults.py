@@ -64,9 +64,9 @@ def test_pickled_shards_and_a_broken_index(tmp_path: Path) -> None:
         assert checkpoint_faults.find_missing_files(tmp_path) == []
 
 
-def _write(name: str, content: str | bytes) -> Callable[[Path], None]:
+def _write(name: str, content: str | bytes) -> Callable[[Path], object]:
     body = content.encode() if isinstance(content, str) else content
-    return lambda folder: (folder / name).write_bytes(body) and None
+    return lambda folder: (folder / name).write_bytes(body)
 
 
 def _cut(folder: Path) -> None:

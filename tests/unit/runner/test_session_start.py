@@ -8,7 +8,7 @@ import pytest
 
 from support import streams
 from txtop.plan.cell import Cell
-from txtop.plan.plan import Plan
+from txtop.plan.plan import Allowed, Plan
 from txtop.protocol import events
 from txtop.runner import session_start
 from txtop.state.fold import fold_all
@@ -52,7 +52,7 @@ def test_a_comparison_that_failed_for_a_reason_that_may_pass_is_pending() -> Non
 
 def _resolve(model: str) -> Callable[[], object]:
     return lambda: source.resolve_model(
-        model, "pretrained", source.Allowed(), lambda _: None, lambda *_: None
+        model, "pretrained", Allowed(), lambda _: None, lambda *_: None
     )
 
 

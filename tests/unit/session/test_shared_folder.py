@@ -14,6 +14,7 @@ from txtop.errors import RunError, SessionError
 from txtop.plan.plan import Plan
 from txtop.runner import spawn
 from txtop.session import catalog
+from txtop.session.reader import LogReader
 from txtop.session.writer import LOG_NAME, create_session_folder
 from txtop.ui.home_source import build_listed_session
 from txtop.ui.models.session_list import SessionList
@@ -120,7 +121,7 @@ def test_the_home_screen_lists_it_and_does_not_open_or_pair_it(shared: Path) -> 
 def test_a_fifo_is_refused_without_waiting_for_a_writer(shared: Path) -> None:
     for name in ("fifo.jsonl", "piped"):
         with pytest.raises(SessionError):
-            catalog.LogReader(shared / name)
+            LogReader(shared / name)
 
 
 @pytest.mark.fault(45)
