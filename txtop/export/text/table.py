@@ -11,7 +11,7 @@ from txtop.analysis import energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
-from txtop.export.text.columns import align_columns
+from txtop.export.text.columns import align_columns, cut_cells
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
 from txtop.plan.cell import Cell
@@ -147,16 +147,6 @@ def _compute_speed(
     return base / own if by_time else own / base
 
 
-def _shorten_model(model: str) -> str:
-    """Shorten a path at its beginning and a name at its end.
-
-    The end of a path tells it from its neighbours, as the beginning does for a name.
-    """
-    if model.startswith(("/", ".", "~")) and len(model) > MODEL_WIDTH:
-        return "…" + model[1 - MODEL_WIDTH :]
-    return sanitise(model, MODEL_WIDTH)
-
-
 def format_precision(summary: Summary | None) -> str:
     """Format half the interval as a share of the mean, `±1.2 %`; `—` without one."""
     half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
@@ -176,7 +166,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     if status == "ok" and state.saturated:
         status = "ok, saturated"
     return [
-        _shorten_model(sanitise(cell.model)),
+        cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
         cell.attention,
         cell.offered or str(cell.batch_size),

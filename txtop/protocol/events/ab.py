@@ -59,8 +59,8 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     none of `written` tokens does; `texts` are what they wrote: the common part, then the rest of
     the reference and of the cell. Encoders have cosines in place of all that, over `positions`
     tokens. `invalid` counts NaN and Inf in the output of `cell`; if there are any, or if the
-    comparison `failed`, there are no figures. `same_model` is True if vocabulary and architecture
-    agree.
+    comparison `failed`, there are no figures; with `may_pass` `resume` tries again. `same_model` is
+    True if vocabulary and architecture agree.
     """
 
     cell: Name
@@ -71,6 +71,7 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     text: bool = False
     positions: Natural = 0
     failed: Text = ""
+    may_pass: bool = False
     invalid: Natural = 0
     kld: Real | None = None
     kld_stderr: Real | None = None

@@ -96,7 +96,7 @@ def build_cell_row(
     base = CellRow(
         id=cell.id,
         state=_row_state(state, running),
-        model=cell.model,
+        model=cell.model_name,
         precision=cell.precision,
         batch=cell.batch_size,
         attention=cell.attention,

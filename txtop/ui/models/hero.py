@@ -134,7 +134,7 @@ def build_hero(
         ),
         requests=requests.build_requests(cell, plan),
         rows=hero_metrics.build_hero_metrics(cell, cache, seed) + _build_gpu_row(session, cell),
-        itl=_format_itl(cell, cache),
+        itl=_format_itl(cell, cache, seed),
         load=_format_load(cell),
     )
 
@@ -295,7 +295,7 @@ def _compute_loading_share(cell: CellState) -> float | None:
     return min(1.0, progress.done / progress.total)
 
 
-def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ...]:
+def _format_itl(cell: CellState, cache: FrameCache, seed: int) -> tuple[tuple[str, str], ...]:
     """Format p50, p90 and p99 in ms, or how many iterations each still needs.
 
     Empty for an encoder.
@@ -312,7 +312,7 @@ def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ..
             if v is not None
             else f"after {PERCENTILE_FLOORS[int(name[1:])]} ({n} so far)",
         )
-        for name, v in cache.compute_itl_percentiles(cell)
+        for name, v in cache.compute_itl_percentiles(cell, seed)
     )
 
 
