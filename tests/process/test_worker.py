@@ -38,7 +38,7 @@ def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def worker(gpt2_directory: Path) -> Iterator[WorkerProcess]:
     """Start a worker with the tiny gpt2 loaded, shared by most tests here."""
-    process = WorkerProcess("w1")
+    process = WorkerProcess("w1", cold=True)
     process.load(Cell(id="c0", model=str(gpt2_directory)))
     yield process
     assert process.close() == 0

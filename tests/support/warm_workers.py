@@ -1,0 +1,60 @@
+"""Real workers that start at once: each is forked from a process that has imported torch.
+
+A cold start of `python -m txtop.worker` costs 4 s of CPU, nearly all of it imports. A test that shows
+nothing of the start itself, of a GPU, or of process ids takes a warm worker.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from support.paths import ROOT, SHIM_WARM, SUPPORT
+
+WORKER = ROOT / "txtop" / "worker" / "__main__.py"
+
+
+@cache
+def _start_server() -> Path:
+    """Start the server of this test process. Return the path of its socket."""
+    folder = tempfile.TemporaryDirectory(prefix="txtop-warm-")
+    path = Path(folder.name) / "socket"
+    server = subprocess.Popen(
+        [sys.executable, str(SUPPORT / "warm_server.py"), str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+
+    def end() -> None:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.wait()
+        folder.cleanup()
+
+    atexit.register(end)
+    while not path.exists():
+        assert server.poll() is None, "the server of warm workers ended"
+        time.sleep(0.02)
+    return path
+
+
+def build_warm_command(script: Path = WORKER) -> tuple[str, ...]:
+    """Return the command of a warm worker, or of another script in a process as warm."""
+    client = str(SUPPORT / "warm_client.py")
+    return (sys.executable, "-I", "-S", client, str(_start_server()), str(script))
+
+
+def build_warm_environment() -> dict[str, str]:
+    """Return the changes of environment that make a txtop process start warm workers."""
+    paths = [str(SHIM_WARM), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TXTOP_WARM_WORKER": json.dumps(build_warm_command()),
+    }
