@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
+from support.gpu import has_gpu
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
@@ -311,8 +312,7 @@ def test_escapes_in_a_name_are_inert() -> None:
 
 
 def test_cuda_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    check = "import torch, sys; sys.exit(torch.cuda.is_available())"
-    if subprocess.run([sys.executable, "-c", check]).returncode:
+    if has_gpu():
         pytest.skip("there is a GPU")
     cell = Cell(id="c1", model=str(tiny_models.gpt2(tmp_path)), device="cuda")
     assert "--device cpu" in _rejected(cell).hint
