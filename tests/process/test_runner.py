@@ -19,6 +19,7 @@ import pytest
 from support import tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import TESTS
+from support.warm_workers import build_warm_command
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
 from txtop.export.text import table
@@ -203,7 +204,7 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
         tmp_path / "s",
         run_plan,
         socket_path=socket_path,
-        worker=(sys.executable, "-m", "txtop.worker"),
+        worker=build_warm_command(),
         sampler=(sys.executable, "-m", "txtop.sampler", "--interval", "0.2"),
     )
     (run.folder / SOCKET_NAME).write_text(str(socket_path))

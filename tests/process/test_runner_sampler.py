@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from support import tiny_models
 from support.fake_run import Run, plan
+from support.warm_workers import build_warm_environment
 from txtop.analysis import energy
 from txtop.protocol.events import Gap, Log
 from txtop.runner import machine_info
@@ -34,6 +36,7 @@ def test_a_sampler_that_is_stopped_costs_its_series_alone(tmp_path: Path) -> Non
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **build_warm_environment()},
     )
     assert run.stderr is not None
     for line in run.stderr:

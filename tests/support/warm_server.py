@@ -98,11 +98,19 @@ def start(client: socket.socket) -> int:
         for stream in streams:
             os.close(stream)
         return pid
+    code: object = 0
     try:
         become_worker(streams, json.loads(body))
+    except SystemExit as end:
+        code = end.code or 0
+        if not isinstance(code, int):
+            print(code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
-    os._exit(1)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 def become_worker(streams: list[int], asked: dict[str, object]) -> None:
