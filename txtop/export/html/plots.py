@@ -14,7 +14,7 @@ from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.ratios import PrecisionRatio
 from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
 from txtop.plan import labels
-from txtop.plan.knobs import find_varying, order_knobs
+from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -107,6 +107,7 @@ def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.batch_size for c in cells}) < 2:
         return ""
+    differ = _find_legend(cells, "batch_size")
     groups: dict[str, list[ReportPoint]] = {}
     unit = ""
     for cell in cells:
@@ -117,7 +118,7 @@ def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
             unit = unit or metrics.ITERATION_METRICS[name][0]
             batch = cell.cell.batch_size
             at = ReportPoint(time_ms, rate, str(batch), batch)
-            groups.setdefault(_describe_series(cell, cells, "batch_size"), []).append(at)
+            groups.setdefault(_describe_series(cell, differ), []).append(at)
     if not groups:
         return ""
     description = "throughput against latency, a point a batch size"
@@ -131,11 +132,12 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.sequence_length for c in cells}) < 2:
         return ""
+    differ = _find_legend(cells, "sequence_length")
     groups: dict[str, list[ReportPoint]] = {}
     for cell in cells:
         time_ms = compute_median(cell, finals, state.plan.seed, "e2e_ms")
         if time_ms:
-            label = _describe_series(cell, cells, "sequence_length")
+            label = _describe_series(cell, differ)
             length = cell.cell.sequence_length
             groups.setdefault(label, []).append(ReportPoint(length, time_ms, "", length))
     if not groups:
@@ -146,9 +148,13 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
     )
 
 
-def _describe_series(cell: CellState, cells: Sequence[CellState], axis: str) -> str:
-    """Return the knobs that tell a cell's line from the others, except that of `axis`."""
-    differ = [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != axis]
+def _find_legend(cells: Sequence[CellState], axis: str) -> list[Knob]:
+    """Return the knobs that tell the lines of `cells` from each other, except that of `axis`."""
+    return [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != axis]
+
+
+def _describe_series(cell: CellState, differ: Sequence[Knob]) -> str:
+    """Return a cell's values of the knobs that differ."""
     values = [
         str(k.of(cell.cell)) if k.field == "compile" else k.note(k.of(cell.cell)) for k in differ
     ]
