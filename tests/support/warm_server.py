@@ -1,8 +1,9 @@
-"""A process that has imported torch, transformers and the worker, and forks workers from itself.
+"""A process that has done the imports of a program, and forks programs from itself.
 
-`python tests/support/warm_server.py SOCKET` serves until its standard input ends. A client sends its
-standard streams, arguments, folder and environment, and gets the exit status when the worker ends; a
-client that goes takes its worker along. The first argument is the script that the worker runs.
+`python tests/support/warm_server.py worker|screen SOCKET` serves until its standard input ends. A
+request has the descriptors 0 to 2 of the program and its arguments, folder and environment, or asks
+for a terminal, whose other end comes back. The exit status follows when the program has ended; who
+goes before that takes the program along.
 """
 
 from __future__ import annotations
@@ -17,36 +18,62 @@ import selectors
 import signal
 import socket
 import sys
-import traceback
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("gpt2.modeling_gpt2", "bert.modeling_bert", "t5.modeling_t5")
+NUMBER_BYTES = 4
 
 
-def preload() -> None:
+@dataclass
+class Request:
+    """A program to run. `script` is a file, or else `code` its text."""
+
+    folder: str
+    environment: dict[str, str]
+    arguments: list[str]
+    script: str = ""
+    code: str = ""
+    terminal: bool = False
+    job_control: bool = False
+    ignore_hup: bool = False
+
+
+def import_worker() -> None:
     """Import what a worker imports to load and to measure a tiny model."""
     from txtop.worker.loading import load
 
     load.configure_environment(1)
+    # The other check of torch starts CUDA, which no fork survives.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     import torch  # noqa: F401
 
     load._hide_torchao()
-    import txtop.worker
-
-    for module in pkgutil.walk_packages(txtop.worker.__path__, "txtop.worker."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    import_package("txtop.worker")
     for name in MODELS:
         importlib.import_module(f"transformers.models.{name}")
-    gc.collect()
-    gc.freeze()
 
 
-def serve(path: str) -> None:
-    """Fork a worker for each client until standard input ends."""
-    workers: dict[int, socket.socket] = {}
+def import_screen() -> None:
+    import_package("txtop.cli")
+    import_package("txtop.ui")
+
+
+def import_package(name: str) -> None:
+    path = importlib.import_module(name).__path__
+    for module in pkgutil.walk_packages(path, f"{name}."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def serve(path: str) -> Request | None:
+    """Fork a process for each request until standard input ends.
+
+    Return the request in the forked process, and None at the end.
+    """
+    programs: dict[int, socket.socket] = {}
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
@@ -59,76 +86,95 @@ def serve(path: str) -> None:
             for key, _ in selector.select():
                 if key.fileobj is listener:
                     client, _ = listener.accept()
-                    workers[pid := start(client)] = client
+                    pid, request = fork(client)
+                    if request is not None:
+                        return request
+                    programs[pid] = client
                     selector.register(client, selectors.EVENT_READ, pid)
                 elif key.fileobj == wake:
                     os.read(wake, 4096)
-                    reap(workers, selector)
+                    reap(programs, selector)
                 elif key.data is None:
-                    for pid in workers:
+                    for pid in programs:
                         os.kill(pid, signal.SIGKILL)
-                    return
-                elif key.data in workers:
-                    # The client sends nothing more, so that it can be read means that it is gone.
-                    selector.unregister(workers[key.data])
+                    return None
+                elif key.data in programs:
+                    # A client sends nothing more, so that it can be read means that it is gone.
+                    selector.unregister(programs[key.data])
                     os.kill(key.data, signal.SIGKILL)
 
 
-def reap(workers: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
-    """Tell the clients of ended workers how they ended."""
-    while workers:
+def reap(programs: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
+    """Tell the clients of ended programs how they ended."""
+    while programs:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if not pid:
             return
-        client = workers.pop(pid)
+        client = programs.pop(pid)
         if client in selector.get_map():
             selector.unregister(client)
-            client.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, "big", signed=True))
+            try:
+                client.sendall(pack(os.waitstatus_to_exitcode(status)))
+            except BrokenPipeError:
+                pass
         client.close()
 
 
-def start(client: socket.socket) -> int:
-    """Fork a worker for `client`, and return its process."""
-    length, streams, _, _ = socket.recv_fds(client, 4, 3)
+def pack(number: int) -> bytes:
+    return number.to_bytes(NUMBER_BYTES, "big", signed=True)
+
+
+def fork(client: socket.socket) -> tuple[int, Request | None]:
+    """Fork a process for the request of `client`, which is returned there alone."""
+    length, streams, _, _ = socket.recv_fds(client, NUMBER_BYTES, 3)
     body = bytearray()
     while len(body) < int.from_bytes(length, "big"):
         body += client.recv(65536)
-    pid = os.fork()
+    request = Request(**json.loads(body))
+    pid, terminal = os.forkpty() if request.terminal else (os.fork(), -1)
     if pid:
+        if request.terminal:
+            socket.send_fds(client, [pack(pid)], [terminal])
+            streams = [terminal]
         for stream in streams:
             os.close(stream)
-        return pid
-    code: object = 0
-    try:
-        become_worker(streams, json.loads(body))
-    except SystemExit as end:
-        code = end.code or 0
-        if not isinstance(code, int):
-            print(code, file=sys.stderr)
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code if isinstance(code, int) else 1)
-
-
-def become_worker(streams: list[int], asked: dict[str, object]) -> None:
-    """Take over the streams and the environment of a client, and run the script."""
+        return pid, None
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
+    return 0, request
+
+
+def run(request: Request) -> None:
+    """Take over folder and environment of a request, open the streams anew, and run its program."""
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
-    os.chdir(str(asked["folder"]))
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # type: ignore[misc]
+    errors = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
+    sys.stderr = sys.__stderr__ = errors  # type: ignore[misc]
+    os.chdir(request.folder)
     os.environ.clear()
-    os.environ.update(asked["environment"])  # type: ignore[arg-type]
-    sys.argv = list(asked["arguments"])  # type: ignore[call-overload]
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    os.environ.update(request.environment)
+    if request.job_control:
+        from support.terminal_process import become_a_shells_job
+
+        become_a_shells_job()
+    if request.ignore_hup:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    sys.argv = [request.script or "-c", *request.arguments]
+    if request.script:
+        runpy.run_path(request.script, run_name="__main__")
+    else:
+        scope: dict[str, Any] = {"__name__": "__main__"}
+        exec(compile(request.code, "<string>", "exec"), scope)
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     os.setsid()
-    preload()
-    serve(sys.argv[1])
+    {"worker": import_worker, "screen": import_screen}[sys.argv[1]]()
+    gc.collect()
+    gc.freeze()
+    if (request := serve(sys.argv[2])) is not None:
+        run(request)

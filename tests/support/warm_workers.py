@@ -1,7 +1,8 @@
-"""Real workers that start at once: each is forked from a process that has imported torch.
+"""Real workers and screens that start at once: each is forked from a process that did the imports.
 
-A cold start of `python -m txtop.worker` costs 4 s of CPU, nearly all of it imports. A test that shows
-nothing of the start itself, of a GPU, or of process ids takes a warm worker.
+A cold start of `python -m txtop.worker` costs 4 s of CPU and one of a screen 0.7 s, nearly all of it
+imports. A test that shows nothing of the start itself, of a GPU, or of a worker's process id takes a
+warm one.
 """
 
 from __future__ import annotations
@@ -22,14 +23,18 @@ WORKER = ROOT / "txtop" / "worker" / "__main__.py"
 
 
 @cache
-def _start_server() -> Path:
-    """Start the server of this test process. Return the path of its socket."""
+def start_server(kind: str) -> str:
+    """Start the server of this test process that has imported a `worker`, or the `screen`.
+
+    Return the path of its socket.
+    """
     folder = tempfile.TemporaryDirectory(prefix="txtop-warm-")
     path = Path(folder.name) / "socket"
     server = subprocess.Popen(
-        [sys.executable, str(SUPPORT / "warm_server.py"), str(path)],
+        [sys.executable, str(SUPPORT / "warm_server.py"), kind, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
+        env={**os.environ, "LANG": "C.UTF-8"},
     )
 
     def end() -> None:
@@ -40,15 +45,15 @@ def _start_server() -> Path:
 
     atexit.register(end)
     while not path.exists():
-        assert server.poll() is None, "the server of warm workers ended"
+        assert server.poll() is None, f"the {kind} server ended"
         time.sleep(0.02)
-    return path
+    return str(path)
 
 
 def build_warm_command(script: Path = WORKER) -> tuple[str, ...]:
     """Return the command of a warm worker, or of another script in a process as warm."""
     client = str(SUPPORT / "warm_client.py")
-    return (sys.executable, "-I", "-S", client, str(_start_server()), str(script))
+    return (sys.executable, "-I", "-S", client, start_server("worker"), str(script))
 
 
 def build_warm_environment() -> dict[str, str]:
