@@ -68,7 +68,7 @@ def test_a_long_silent_load_that_works_is_not_given_up(model: str, tmp_path: Pat
     if model == "reads-in-load":
         assert progress.done > 50 * 8192
     else:
-        assert progress.cpu_s is not None and progress.cpu_s > 0.5
+        assert progress.cpu_s is not None and progress.cpu_s > 0
 
 
 @pytest.mark.fault(25)

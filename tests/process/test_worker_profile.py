@@ -14,9 +14,7 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 
 
-def profile(
-    cell: Cell, *, cold: bool = False
-) -> tuple[events.DeviceTime, list[events.AnyEvent]]:
+def profile(cell: Cell, *, cold: bool = False) -> tuple[events.DeviceTime, list[events.AnyEvent]]:
     """Profile `cell`. Return the answer and all events up to it."""
     worker = WorkerProcess(cold=cold)
     try:

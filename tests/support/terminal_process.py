@@ -157,20 +157,17 @@ class TerminalProcess:
         """Forget the picture, as the shell's lines would cover it."""
         self._screen.reset()
 
-    def wait_end(self, seconds: float, reading: bool = True) -> float:
-        """Return the seconds until the process ended; fails if it is still there."""
-        start = time.monotonic()
+    def wait_end(self, reading: bool = True, seconds: float = 30.0) -> None:
+        """Wait until the process has ended; fails if it is still there."""
+        until = time.monotonic() + seconds
         while not self.ended():
-            took = time.monotonic() - start
-            assert took < seconds, f"still running after {took:.1f} s:\n{self.text}"
+            assert time.monotonic() < until, f"still running after {seconds} s:\n{self.text}"
             if self.fd >= 0 and reading:
                 self._read(0.02)
             else:
                 time.sleep(0.02)
-        took = time.monotonic() - start
         while self.fd >= 0 and self._read(0):
             pass
-        return took
 
     def ended(self) -> bool:
         if self.status is None:

@@ -1,6 +1,6 @@
 """The command that stands for `python SCRIPT`: it has a warm server run the script.
 
-`python -I -S warm_client.py SOCKET SCRIPT ARGUMENTS`. It ends as the script ends, and takes it along.
+`python -I -S warm_client.py SOCKET SCRIPT ARGUMENTS`. Client and script end with each other.
 """
 
 import json

@@ -18,6 +18,7 @@ import selectors
 import signal
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,8 @@ def reap(programs: dict[int, socket.socket], selector: selectors.BaseSelector) -
         client = programs.pop(pid)
         if client in selector.get_map():
             selector.unregister(client)
-            try:
+            with suppress(BrokenPipeError):
                 client.sendall(pack(os.waitstatus_to_exitcode(status)))
-            except BrokenPipeError:
-                pass
         client.close()
 
 
@@ -149,10 +148,10 @@ def fork(client: socket.socket) -> tuple[int, Request | None]:
 def run(request: Request) -> None:
     """Take over folder and environment of a request, open the streams anew, and run its program."""
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # type: ignore[misc]
-    errors = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
-    sys.stderr = sys.__stderr__ = errors  # type: ignore[misc]
+    streams = [os.fdopen(0, closefd=False), os.fdopen(1, "w", closefd=False)]
+    streams.append(os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False))
+    sys.stdin, sys.stdout, sys.stderr = streams
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = streams  # type: ignore[misc]
     os.chdir(request.folder)
     os.environ.clear()
     os.environ.update(request.environment)

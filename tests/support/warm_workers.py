@@ -1,8 +1,8 @@
-"""Real workers and screens that start at once: each is forked from a process that did the imports.
+"""Real workers and screens that start at once, forked from a process that did the imports.
 
-A cold start of `python -m txtop.worker` costs 4 s of CPU and one of a screen 0.7 s, nearly all of it
-imports. A test that shows nothing of the start itself, of a GPU, or of a worker's process id takes a
-warm one.
+A cold start of `python -m txtop.worker` costs 4 s of CPU and one of a screen 0.7 s, nearly all of
+it imports. A test that shows nothing of the start itself, of a GPU, or of a worker's process id
+takes a warm one.
 """
 
 from __future__ import annotations

@@ -10,5 +10,7 @@ command = json.loads(os.environ["TXTOP_WARM_WORKER"])
 build_probe_command = probe_reply.build_probe_command
 child_process.WORKER_COMMAND = tuple(command)
 probe_reply.build_probe_command = lambda module: (
-    [*command, "--probe"] if module in ("txtop.worker", command[-1]) else build_probe_command(module)
+    [*command, "--probe"]
+    if module in ("txtop.worker", command[-1])
+    else build_probe_command(module)
 )
