@@ -52,8 +52,16 @@ def start_server(kind: str) -> str:
 
 def build_warm_command(script: Path = WORKER) -> tuple[str, ...]:
     """Return the command of a warm worker, or of another script in a process as warm."""
-    client = str(SUPPORT / "warm_client.py")
-    return (sys.executable, "-I", "-S", client, start_server("worker"), str(script))
+    return _build_client(start_server("worker"), script)
+
+
+def build_warm_program(script: Path) -> tuple[str, ...]:
+    """Return the command of a script in a process that has imported command line and screen."""
+    return _build_client(start_server("screen"), script)
+
+
+def _build_client(server: str, script: Path) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", str(SUPPORT / "warm_client.py"), server, str(script))
 
 
 def build_warm_environment() -> dict[str, str]:
