@@ -211,8 +211,8 @@ def test_a_newer_minor_schema_is_read_and_a_newer_major_one_refused(
 
 
 @pytest.mark.fault(16)
-@pytest.mark.parametrize("filling", [slow(b"\0"), b"\n", slow(b"x")])
-@pytest.mark.parametrize("command", ["show", "verify", slow("replay")])
+@pytest.mark.parametrize("filling", [slow_row(b"\0"), b"\n", slow_row(b"x")])
+@pytest.mark.parametrize("command", ["show", "verify", slow_row("replay")])
 def test_a_bomb_is_refused_in_little_memory(tmp_path: Path, command: str, filling: bytes) -> None:
     path = tmp_path / "s.jsonl.gz"
     with gzip.open(path, "wb", compresslevel=1) as file:
