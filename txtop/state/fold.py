@@ -147,13 +147,27 @@ def _fold_request(session: SessionState, state: CellState, event: events.Request
 
 
 def _fold_block(session: SessionState, state: CellState, event: events.DisturbedBlock) -> None:
+    before = state.blocks[-1] if state.blocks else None
     state.blocks.append(event)
     if not event.kept:
         places = range(event.first, min(event.first + event.count, len(state.samples)))
         state.samples.discarded.update(places)
+    if before is not None and _is_same_stretch(before, event):
+        return
     why = ", ".join(event.reasons)
-    verdict = "kept, since three were repeated" if event.kept else "repeated"
+    limit = "time for repeats is used up" if event.contention else "three were repeated"
+    verdict = f"kept, since {limit}" if event.kept else "repeated"
     session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
+
+
+def _is_same_stretch(before: events.DisturbedBlock, event: events.DisturbedBlock) -> bool:
+    """Check that others still take the processor: one line for all blocks of such a stretch.
+
+    A block or two between them that were calm are no new beginning.
+    """
+    if not (before.contention and event.contention) or before.kept != event.kept:
+        return False
+    return event.first <= before.first + 3 * before.count
 
 
 def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
@@ -335,9 +349,27 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         complete = [i for i in places if i < len(samples)]
         if not event.kept:
             samples.discarded.update(complete)
+        if event.contention and complete:
+            session.cells[name].blocks.append(
+                events.DisturbedBlock(
+                    t_ns=event.t_ns,
+                    cell=name,
+                    first=complete[0],
+                    count=complete[-1] + 1 - complete[0],
+                    kept=event.kept,
+                    reasons=event.reasons,
+                    contention=event.contention,
+                )
+            )
         work = session.cells[name].cell.batch_size
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
+    before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)
+    if before and event.contention and before.contention and before.kept == event.kept:
+        line = line if event.kept else ""
+    elif event.kept and event.contention:
+        why = ", ".join(event.reasons)
+        session.say(f"block kept, since time for repeats is used up: {why}", "warning")
     if line:
         session.say(line, "info" if event.kept else "warning")
 
