@@ -21,6 +21,7 @@ from txtop.protocol.events import (
     ForeignProcess,
 )
 from txtop.state.cell import CellState
+from txtop.state.disturbed_blocks import is_same_stretch
 from txtop.state.session import HOST, SessionState, WatchedDevice
 from txtop.units import NS_PER_S
 
@@ -189,12 +190,7 @@ def group_blocks(blocks: Iterable[DisturbedBlock]) -> list[list[DisturbedBlock]]
     """Group neighbours of one fate from which others took the processor; any other is alone."""
     groups: list[list[DisturbedBlock]] = []
     for block in blocks:
-        before = groups[-1][-1] if groups else None
-        if (
-            before is not None
-            and (before.contention and block.contention and before.kept == block.kept)
-            and block.first <= before.first + before.count
-        ):
+        if groups and is_same_stretch(groups[-1][-1], block):
             groups[-1].append(block)
         else:
             groups.append([block])

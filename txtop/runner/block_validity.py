@@ -49,7 +49,7 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Disturbances:
-    """What disturbed a block, in words, and of those reasons the ones of the processor."""
+    """The disturbances of a block in words, and the figures of those of the processor."""
 
     reasons: list[str] = field(default_factory=list)
     contention: list[Contention] = field(default_factory=list)

@@ -19,7 +19,7 @@ from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, DevicePeaks
-from txtop.state import fidelity
+from txtop.state import disturbed_blocks, fidelity
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
@@ -152,22 +152,8 @@ def _fold_block(session: SessionState, state: CellState, event: events.Disturbed
     if not event.kept:
         places = range(event.first, min(event.first + event.count, len(state.samples)))
         state.samples.discarded.update(places)
-    if before is not None and _is_same_stretch(before, event):
-        return
-    why = ", ".join(event.reasons)
-    limit = "time for repeats is used up" if event.contention else "three were repeated"
-    verdict = f"kept, since {limit}" if event.kept else "repeated"
-    session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
-
-
-def _is_same_stretch(before: events.DisturbedBlock, event: events.DisturbedBlock) -> bool:
-    """Check that others still take the processor: one line for all blocks of such a stretch.
-
-    A block or two between them that were calm are no new beginning.
-    """
-    if not (before.contention and event.contention) or before.kept != event.kept:
-        return False
-    return event.first <= before.first + 3 * before.count
+    if not disturbed_blocks.is_same_stretch(before, event):
+        session.say(disturbed_blocks.describe_fate(event), "warning", event.cell)
 
 
 def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
@@ -350,27 +336,16 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         if not event.kept:
             samples.discarded.update(complete)
         if event.contention and complete:
-            session.cells[name].blocks.append(
-                events.DisturbedBlock(
-                    t_ns=event.t_ns,
-                    cell=name,
-                    first=complete[0],
-                    count=complete[-1] + 1 - complete[0],
-                    kept=event.kept,
-                    reasons=event.reasons,
-                    contention=event.contention,
-                )
-            )
+            part = disturbed_blocks.select_arm(event, name, complete)
+            session.cells[name].blocks.append(part)
         work = session.cells[name].cell.batch_size
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
     before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)
-    if before and event.contention and before.contention and before.kept == event.kept:
-        line = line if event.kept else ""
-    elif event.kept and event.contention:
-        why = ", ".join(event.reasons)
-        session.say(f"block kept, since time for repeats is used up: {why}", "warning")
-    if line:
+    news = not disturbed_blocks.is_same_trouble(before, event)
+    if event.kept and event.contention and news:
+        session.say(f"block kept on a busy machine: {', '.join(event.reasons)}", "warning")
+    if line and (event.kept or news):
         session.say(line, "info" if event.kept else "warning")
 
 
