@@ -103,7 +103,9 @@ def describe_busy_start(session: SessionState, since_ns: int) -> str | None:
     first = bisect_left(at, since_ns)
     if host is None or first == len(at) or at[-1] - at[first] < START_WINDOW_NS:
         return None
-    taken = find_contention(host, at[first], at[first], at[-1])
+    # What a worker waits while it loads is no word on the machine before it.
+    others_cores = _compute_slope(host.device, "others_cpu_s", at[first], at[-1]) or 0.0
+    taken = [*_judge_use(host, others_cores), *_judge_steal(host, at[first], at[-1])]
     if not taken:
         return ""
     return f"this machine is {BUSY}: {', '.join(map(describe_contention, taken))}"
@@ -221,13 +223,16 @@ def _judge_others(
     host: HostReadings, others_cores: float, from_ns: int, to_ns: int
 ) -> list[Contention]:
     """Judge what others made a thread of the worker wait, or else what they used beside it."""
-    processes = host.device.foreign
     waited, least = _compute_waited(host.device, from_ns, to_ns)
     if waited >= least and others_cores >= WAITED_LEAST_CORES:
-        return [Contention(kind="waited", size=waited, processes=processes)]
-    if host.computes and others_cores >= max(OTHERS_FROM_CORES, OTHERS_FROM_SHARE * host.cores):
-        return [Contention(kind="others", size=others_cores, processes=processes)]
-    return []
+        return [Contention(kind="waited", size=min(1.0, waited), processes=host.device.foreign)]
+    return _judge_use(host, others_cores) if host.computes else []
+
+
+def _judge_use(host: HostReadings, others_cores: float) -> list[Contention]:
+    if others_cores < max(OTHERS_FROM_CORES, OTHERS_FROM_SHARE * host.cores):
+        return []
+    return [Contention(kind="others", size=others_cores, processes=host.device.foreign)]
 
 
 def _compute_waited(device: WatchedDevice, from_ns: int, to_ns: int) -> tuple[float, float]:

@@ -40,7 +40,7 @@ class Repeats:
             self._count += allowed
             return allowed
         most_ns = BUSY_REPEATS_SHARE * self.budget_s * NS_PER_S
-        if self._busy_count >= MAX_REPEATS and self._busy_ns + duration_ns > most_ns:
+        if self._busy_count >= MAX_REPEATS and self._busy_ns >= most_ns:
             return False
         self._busy_count += 1
         self._busy_ns += duration_ns

@@ -63,7 +63,9 @@ class Host:
         self.label = read_label()
         self._limit = choose_effective_limit(read_memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
-        self._contention = ContentionSensor(watched or WatchedProcesses())
+        # An empty one is false, and is filled later.
+        own = WatchedProcesses() if watched is None else watched
+        self._contention = ContentionSensor(own)
         # The processors that the run may use: what others do elsewhere is no concern of it.
         usable = os.sched_getaffinity(0)
         self._cores = usable if len(usable) < (os.cpu_count() or 0) else None
