@@ -101,7 +101,9 @@ class Bench:
         wrong = 0
         for _ in range(runs):
             cell, printed = self.measure("--budget", str(QUIET_S))
-            remarks = [line for line in printed.splitlines() if any(w in line for w in ABOUT_OTHERS)]
+            remarks = [
+                line for line in printed.splitlines() if any(w in line for w in ABOUT_OTHERS)
+            ]
             wrong += bool(remarks)
             print(f"  {describe(cell)}", *remarks[:3], sep="\n    ", flush=True)
         print(f"quiet: a word about others in {wrong} of {runs} runs")

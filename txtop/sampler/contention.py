@@ -109,12 +109,24 @@ class _OwnTime:
         """Find the descendants of workers: a compiler runs in processes of its own."""
         below, waiting = set[int](), list(workers)
         while waiting:
-            with suppress(OSError, ValueError):
-                for path in (self._proc / str(waiting.pop()) / "task").glob("*/children"):
-                    new = {int(pid) for pid in path.read_text().split()} - below
-                    below |= new
-                    waiting += new
+            new = self._read_children(waiting.pop()) - below
+            below |= new
+            waiting += new
         self._descendants = below
+
+    def _read_children(self, pid: int) -> set[int]:
+        """Return the processes that the threads of a process have made."""
+        tasks = f"{self._proc}/{pid}/task"
+        children: set[int] = set()
+        with suppress(OSError):
+            for thread in os.listdir(tasks):
+                # Not with pathlib: this takes half as long, and workers have a thread a core.
+                with (
+                    suppress(OSError, ValueError),
+                    open(f"{tasks}/{thread}/children", encoding="ascii") as file,
+                ):
+                    children.update(map(int, file.read().split()))
+        return children
 
     def read_cpu_s(self) -> float:
         """Return the sum of the seconds that they ran; one that has ended keeps its share."""
