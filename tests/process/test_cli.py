@@ -196,7 +196,9 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
                 0.95, n - 1, statistics.mean(units), statistics.stdev(units) / n**0.5
             )
             interval = [1 / high, 1 / low] if rate else [low, high]
-            assert trend or figure["ci95"] == pytest.approx(interval, rel=1e-6), name
+            # Other work on the machine that tests also withholds the interval.
+            if not (trend or exported[cell]["busy"]):
+                assert figure["ci95"] == pytest.approx(interval, rel=1e-6), name
         # All work over all time: the figures of one row fit each other.
         mean = {name: exported[cell]["metrics"][name]["mean"] for name in expected}
         assert mean["tokens_per_s"] == pytest.approx(batch * 8 / mean["e2e_ms"] * 1e3, rel=1e-6)

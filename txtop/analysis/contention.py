@@ -52,6 +52,8 @@ CLOCK_DROP = 0.25
 all of them, so a smaller fall says nothing.
 """
 CLOCK_READINGS = 5
+NAMED_FROM_SHARE = 0.1
+"""The least that a process used, as a share of what the largest did, to be named or counted."""
 TICK_S = 0.01
 SHORTEST_WINDOW_NS = 300_000_000
 RECENT_NS = 2 * NS_PER_S
@@ -216,7 +218,9 @@ def _merge_processes(parts: list[tuple[int, Contention]]) -> tuple[ForeignProces
             before = used.get(process.pid, (0.0, process))[0]
             used[process.pid] = before + weight * (process.cores or 0.0), process
     ordered = sorted(used.values(), key=lambda entry: -entry[0])
-    return tuple(process for _, process in ordered)
+    # Over minutes many come and go; who used little of it is not to blame.
+    least = NAMED_FROM_SHARE * ordered[0][0] if ordered else 0.0
+    return tuple(process for cores, process in ordered if cores >= least)
 
 
 def _judge_others(

@@ -77,7 +77,7 @@ class ABRun:
         self._recorder, self._control = client.recorder, client.control
         self._arms: list[ArmRun] = []
         self._reloads = False
-        self._repeats = Repeats(self._plan.budget_s)
+        self._repeats = Repeats(self._plan.budget_s, self._plan.iterations)
         self._requests = 1
         self._pairs = False
 

@@ -65,7 +65,7 @@ class CellSchedule:
         self._first_at_ns: int | None = None
         self._counted = self._since
         self._open: list[_IssuedBlock] = []
-        self._repeats = block_validity.Repeats(self._budget_s)
+        self._repeats = block_validity.Repeats(self._budget_s, plan.iterations)
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
@@ -138,7 +138,9 @@ class CellSchedule:
         self, block: _IssuedBlock, disturbed_by: block_validity.Disturbances
     ) -> DisturbedBlock:
         repeated = self._repeats.allow(
-            busy=bool(disturbed_by.contention), duration_ns=block.to_ns - block.from_ns
+            busy=bool(disturbed_by.contention),
+            duration_ns=block.to_ns - block.from_ns,
+            count=block.count,
         )
         return DisturbedBlock(
             t_ns=now_ns(),

@@ -24,26 +24,32 @@ class Repeats:
     """The blocks of one cell or one A/B that were repeated.
 
     Three of them, at most. While others take the processor, as long as that costs less than half
-    of the budget: a neighbour comes for seconds, and blocks last tenths of one. A machine that is
+    of the budget, and less than measuring what was `planned`: iterations or blocks, None for as
+    many as fit. A neighbour comes for seconds, and blocks last tenths of one. A machine that is
     never calm still gets a result: what comes after that is kept, with a word.
     """
 
     budget_s: float
+    planned: int | None = None
     _count: int = 0
     _busy_count: int = 0
+    _busy_iterations: int = 0
     _busy_ns: int = 0
 
-    def allow(self, *, busy: bool, duration_ns: int) -> bool:
-        """Return whether a disturbed block is repeated, and count it if so."""
+    def allow(self, *, busy: bool, duration_ns: int, count: int = 1) -> bool:
+        """Return whether a disturbed block of `count` iterations is repeated; count it if so."""
         if not busy:
             allowed = self._count < MAX_REPEATS
             self._count += allowed
             return allowed
         most_ns = BUSY_REPEATS_SHARE * self.budget_s * NS_PER_S
+        spent_ns, iterations = self._busy_ns + duration_ns, self._busy_iterations + count
+        if self.planned is not None:
+            most_ns = min(most_ns, self.planned * spent_ns / iterations)
         if self._busy_count >= MAX_REPEATS and self._busy_ns >= most_ns:
             return False
         self._busy_count += 1
-        self._busy_ns += duration_ns
+        self._busy_ns, self._busy_iterations = spent_ns, iterations
         return True
 
 

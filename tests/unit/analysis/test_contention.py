@@ -39,7 +39,11 @@ from txtop.ui.models.hero import build_hero
 
 S = 1_000_000_000
 PYTHON = ForeignProcess(pid=26086, name="python", cores=0.9)
-OTHERS = (PYTHON, ForeignProcess(pid=7, name="cc1plus", cores=0.5), ForeignProcess(pid=8))
+OTHERS = (
+    PYTHON,
+    ForeignProcess(pid=7, name="cc1plus", cores=0.5),
+    ForeignProcess(pid=8, cores=0.2),
+)
 Values = dict[str, float | None]
 
 
@@ -193,6 +197,10 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
     repeats = Repeats(budget_s=10.0)
     assert [repeats.allow(busy=True, duration_ns=S) for _ in range(7)] == [True] * 5 + [False] * 2
     assert [repeats.allow(busy=False, duration_ns=S) for _ in range(4)] == [True] * 3 + [False]
+    few = Repeats(budget_s=10.0, planned=8)
+    assert [few.allow(busy=True, duration_ns=S, count=2) for _ in range(6)] == [True] * 4 + [
+        False
+    ] * 2
     slow = Repeats(budget_s=10.0)
     allowed = [slow.allow(busy=True, duration_ns=20 * S) for _ in range(4)]
     assert sum(allowed) == MAX_REPEATS
