@@ -12,6 +12,7 @@ import pytest
 
 from support import ab_sessions, streams
 from support.batch_cell import conduct, exported, plan_with
+from support.paths import SESSIONS
 from txtop.analysis import contention, metrics
 from txtop.analysis.compare import compare_sessions
 from txtop.analysis.contention import HostReadings
@@ -312,8 +313,17 @@ def test_a_busy_side_has_no_verdict_but_that_word(tmp_path: Path) -> None:
 
 
 def test_ratios_inside_a_session_have_none_either() -> None:
-    session = fold_all(streams.stream(streams.plan(("gpt2",), 12)))
-    assert all(ratio.contrast.verdict != "busy" for ratio in compute_ratios(session))
+    session = fold_all(read_all(SESSIONS / "gpt2-precisions.jsonl")[0])
+    verdicts = [ratio.contrast.verdict for ratio in compute_ratios(session)]
+    assert verdicts and "busy" not in verdicts
+    waited = Contention(kind="waited", size=0.3)
+    for name, state in session.cells.items():
+        state.blocks.append(
+            DisturbedBlock(
+                t_ns=0, cell=name, first=4, count=1, kept=True, reasons=[], contention=[waited]
+            )
+        )
+    assert {ratio.contrast.verdict for ratio in compute_ratios(session)} == {"busy"}
 
 
 def test_an_ab_says_that_blocks_were_kept_on_a_busy_machine() -> None:
