@@ -23,6 +23,7 @@ from txtop.plan.plan import Plan
 from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
+from txtop.system.gpus import Gpu
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -41,6 +42,7 @@ from txtop.ui.screens.matrix import MatrixScreen
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 GIB = 1 << 30
 ROOM = FreeMemory(ram=8.0 * GIB)
+GPUS = {Gpu("NVIDIA L4", "GPU-a"): None, Gpu("NVIDIA L4", "GPU-b"): 3.0}
 MIXED = RunOptions(
     models=["gpt2", "bert-base-uncased", EVIL],
     precisions=["fp32", "int8:torch-dynamic"],
@@ -318,7 +320,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
                 rows = knobs.render_matrix_choices(choices, entry, Area(*size, g, boxed=boxed))
                 check_rows({"choices": [merge_spans(row, size[0]) for row in rows]}, *size)
         for preview in told:
-            for room in (FreeMemory(), ROOM, FreeMemory(gpus=(None, 3.0))):
+            for room in (FreeMemory(), ROOM, FreeMemory(gpus=GPUS)):
                 drawn = {
                     "cells": matrix_preview.render_matrix_cells(
                         preview, room, 3, Area(*size, g, boxed=boxed)

@@ -151,6 +151,8 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         cudnn=load.environment.get("cudnn") if load else None,
         driver=gpu.versions.get("nvidia_driver") if gpu else None,
         power_limit_w=gpu.last("power_limit_w") if gpu else None,
+        device_memory_bytes=gpu.last("memory_total_bytes") if gpu else None,
+        device_settings=gpu.facts if gpu else {},
         environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from txtop.options.help_groups import LONG, WHAT, WHERE
-from txtop.options.run_options import SECTIONS
+from txtop.options.run_options import SECTIONS, build_type, build_value_converter
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import DEFAULT_MARGIN, Profile
 
@@ -19,8 +19,10 @@ def build_ab_field(knob: Knob) -> tuple[str, Any, None]:
         name=f"--{knob.single}",
         help=knob.help,
         group=SECTIONS[knob.section],
+        metavar=knob.single.upper() if knob.parse else None,
+        converter=build_value_converter(f"--{knob.single}", knob.parse),
     )
-    return knob.field, Annotated[knob.type | None, parameter], None
+    return knob.field, Annotated[build_type(knob) | None, parameter], None
 
 
 if TYPE_CHECKING:

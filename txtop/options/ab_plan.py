@@ -66,6 +66,8 @@ def _parse_value(option: str, knob: str, value: str) -> Any:
     if allowed and value not in allowed:
         hint = did_you_mean(value, allowed, f"{knob}: {', '.join(allowed)}")
         raise UsageError(f"{option}: no {knob} {value[:40]!a}", hint)
+    if parse := BY_FIELD[knob].parse:
+        return parse(f"{option}: {knob}", value)
     if BY_FIELD[knob].is_number:
         if not (value.isascii() and value.isdigit()):
             raise UsageError(f"{option}: {knob} {value[:40]!a} is not a number")

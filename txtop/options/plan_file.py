@@ -45,6 +45,9 @@ def read_plan_file(path: Path) -> RunOptions:
     for name in _LISTS:
         if name in given:
             given[name] = _parse_numbers(f"--plan {path}: {name}", given[name])
+    for knob in KNOBS:
+        if knob.parse and isinstance(given.get(knob.option), str):
+            given[knob.option] = knob.parse(f"--plan {path}: {knob.option}", given[knob.option])
     if "rate" in given:
         given["rate"] = _parse_rates(given["rate"])
     for key in table:

@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan.cell import Attention, Device, Precision
+from txtop.plan.cell import Attention, Precision
 from txtop.plan.matrix import expand_matrix
 from txtop.plan.plan import Plan
+from txtop.system.device_names import Device
 
 PresetName = Literal[
     "quick",

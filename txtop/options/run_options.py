@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -29,14 +29,31 @@ def build_range_converter(flag: str) -> Callable[[Any, Sequence[Token]], list[in
     return lambda _type, tokens: parse_numbers(flag, [token.value for token in tokens])
 
 
+def build_type(knob: Knob) -> Any:
+    """Return the type of one value for cyclopts, which completes the members of a Literal."""
+    return Literal[*knob.offers] | knob.type if knob.parse and knob.offers else knob.type
+
+
+def build_value_converter(
+    flag: str, parse: Callable[[str, str], Any] | None
+) -> Callable[[Any, Sequence[Token]], Any] | None:
+    """Return a converter that reads one value with `parse`; `None` leaves it to cyclopts."""
+    if parse is None:
+        return None
+    return lambda _type, tokens: parse(flag, tokens[-1].value)
+
+
 def build_run_field(knob: Knob) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: its values, `None` if none were given."""
-    hint: Any = list[knob.type] if knob.several else knob.type  # type: ignore[name-defined]
+    kind = build_type(knob)
+    hint: Any = list[kind] if knob.several else kind  # type: ignore[valid-type]
     parameter = Parameter(
         help="; ".join(filter(None, (knob.help, knob.list_help))),
         group=SECTIONS[knob.section],
-        converter=build_range_converter(knob.flag) if knob.is_number else None,
-        metavar="INT..." if knob.is_number else None,
+        converter=build_range_converter(knob.flag)
+        if knob.is_number
+        else build_value_converter(knob.flag, knob.parse),
+        metavar="INT..." if knob.is_number else knob.single.upper() if knob.parse else None,
         # Without it cyclopts reads a leading `none` as no value and rejects the values after it.
         n_tokens=-1 if knob.several else None,
     )

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from txtop.formatting import format_count, format_share
 from txtop.plan.serving import Positive, Scenario, Serving
+from txtop.system.device_names import Device
 
 Precision = Literal[
     "fp32",
@@ -37,7 +38,6 @@ Attention = Literal[
 Compile = Literal["none", "default", "reduce-overhead", "max-autotune"]
 Cache = Literal["dynamic", "static"]
 Weights = Literal["auto", "pretrained", "random"]
-Device = Literal["auto", "cpu", "cuda", "xpu", "mps"]
 Count = Annotated[int, Meta(ge=0, le=10_000_000)]
 GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 """The modes of torch.compile that capture CUDA graphs, which need fixed addresses."""

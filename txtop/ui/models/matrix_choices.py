@@ -17,6 +17,7 @@ from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
+from txtop.system import gpus
 
 ChoiceValue = str | int | float | None
 InputKind = Literal["", "names", "numbers", "whole", "seconds"]
@@ -167,7 +168,10 @@ def _offers(knob: knobs.Knob) -> list[Any]:
     if knob.field == "model":
         others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
         return list(dict.fromkeys([*PRESETS["families"].models, *others]))
-    return list(knob.values if knob.offers is None else knob.offers)
+    offers = list(knob.values if knob.offers is None else knob.offers)
+    if knob.field == "device" and (count := len(gpus.list_gpus())) > 1:
+        offers += [f"cuda:{index}" for index in range(count)]
+    return offers
 
 
 @dataclass

@@ -267,6 +267,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         CellFact("attention", _format_attention(state)),
         CellFact("device", _format_device(state)),
         *([CellFact("device id", load.device_id)] if load is not None and load.device_id else []),
+        *_list_gpu_settings(session, state),
         *_list_work(cell),
         CellFact("lengths", _format_lengths(state)),
         CellFact("compile", cell.compile),
@@ -320,6 +321,22 @@ def _format_device(state: CellState) -> str:
     parts += [load.device_name] if load and load.device_name else []
     parts += [formatting.format_count(threads, "thread")] if threads else []
     return ", ".join(parts)
+
+
+def _list_gpu_settings(session: SessionState, state: CellState) -> list[CellFact]:
+    """Return the memory, the power limit and the settings of the cell's GPU in one line."""
+    load = state.load
+    name = session.gpu(load.device_id) if load else None
+    if load is None or name is None:
+        return []
+    gpu = session.devices[name]
+    memory, limit = gpu.last("memory_total_bytes"), gpu.last("power_limit_w")
+    parts = [f"{formatting.format_gib(memory)} GiB"] if memory else []
+    parts += [f"at most {limit:.0f} W"] if limit else []
+    parts += [f"capability {load.capability}"] if load.capability else []
+    settings = ("persistence_mode", "compute_mode", "ecc", "mig_profile")
+    parts += [f"{key.replace('_', ' ')} {gpu.facts[key]}" for key in settings if key in gpu.facts]
+    return [CellFact("GPU", ", ".join(parts))] if parts else []
 
 
 def _format_lengths(state: CellState) -> str:
