@@ -17,15 +17,17 @@ PAGED_BYTES = 1 << 20
 MAX_REPEATS = 3
 BUSY_REPEATS_SHARE = 0.5
 """The share of a budget that may be spent on repeating blocks in which the processor was busy."""
+BUSY_REPEATS_S = 15.0
+"""The same in seconds, at most: who stays longer is no passing neighbour."""
 
 
 @dataclass
 class Repeats:
     """The blocks of one cell or one A/B that were repeated.
 
-    Three of them, at most. While others take the processor, as long as that costs less than half
-    of the budget, and less than measuring what was `planned`: iterations or blocks, None for as
-    many as fit. A neighbour comes for seconds, and blocks last tenths of one. A machine that is
+    Three of them, at most. While others take the processor, as long as that costs less than 15 s,
+    half of the budget, and measuring what was `planned`: iterations or blocks, None for as many as
+    fit. A neighbour comes for seconds, and blocks last tenths of one. A machine that is
     never calm still gets a result: what comes after that is kept, with a word.
     """
 
@@ -42,7 +44,7 @@ class Repeats:
             allowed = self._count < MAX_REPEATS
             self._count += allowed
             return allowed
-        most_ns = BUSY_REPEATS_SHARE * self.budget_s * NS_PER_S
+        most_ns = min(BUSY_REPEATS_SHARE * self.budget_s, BUSY_REPEATS_S) * NS_PER_S
         spent_ns, iterations = self._busy_ns + duration_ns, self._busy_iterations + count
         if self.planned is not None:
             most_ns = min(most_ns, self.planned * spent_ns / iterations)

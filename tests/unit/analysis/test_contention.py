@@ -202,6 +202,8 @@ def test_repeats_while_others_come_take_half_a_budget() -> None:
     assert [few.allow(busy=True, duration_ns=S, count=2) for _ in range(6)] == [True] * 4 + [
         False
     ] * 2
+    long = Repeats(budget_s=120.0)
+    assert sum(long.allow(busy=True, duration_ns=S) for _ in range(60)) == 15
     slow = Repeats(budget_s=10.0)
     allowed = [slow.allow(busy=True, duration_ns=20 * S) for _ in range(4)]
     assert sum(allowed) == MAX_REPEATS
