@@ -158,11 +158,18 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
     for event in logged:
         if type(event).__name__ == "TokenTimings":
             gaps.setdefault((event.cell, event.index), []).extend(event.gaps_ns)
+    repeated = {
+        (e.cell, i)
+        for e in logged
+        if type(e).__name__ == "DisturbedBlock" and not e.kept
+        for i in range(e.first, e.first + e.count)
+    }
     for cell in ("c001", "c002", "c005"):
         kept = [
             gaps[cell, e.index]
             for e in logged
             if type(e).__name__ == "Iteration" and e.cell == cell and e.role == "measured"
+            if (cell, e.index) not in repeated
         ]
         assert len(kept) == 12 and all(len(g) == 8 for g in kept)
         # Iterations before a change of level are dropped, and n says how many were kept.
@@ -206,7 +213,9 @@ def test_the_export_is_what_the_recorded_times_say(six: Six) -> None:
                 0.95, n - 1, statistics.mean(units), statistics.stdev(units) / n**0.5
             )
             interval = [1 / high, 1 / low] if rate else [low, high]
-            assert trend or figure["ci95"] == pytest.approx(interval, rel=1e-6), name
+            # Other work on the machine that tests also withholds the interval.
+            if not (trend or exported[cell]["busy"]):
+                assert figure["ci95"] == pytest.approx(interval, rel=1e-6), name
         # All work over all time: the figures of one row fit each other.
         mean = {name: exported[cell]["metrics"][name]["mean"] for name in expected}
         assert mean["tokens_per_s"] == pytest.approx(batch * 8 / mean["e2e_ms"] * 1e3, rel=1e-6)

@@ -229,7 +229,8 @@ def test_a_stalled_disk_delays_no_worker_and_no_answer(
 
     samples = run.state.cells["c001"].samples
     before, during = [], []
-    for i in samples.kept():
+    # Blocks that count for nothing, as others use this machine, were measured all the same.
+    for i in [i for i, role in enumerate(samples.role) if role == "measured"]:
         gaps = list(samples.gaps(i))[1:]
         if began <= samples.start_ns[i] <= over:
             during += gaps

@@ -14,7 +14,7 @@ from statistics import fmean, median
 
 import msgspec
 
-from txtop.analysis import knee, metrics, serving
+from txtop.analysis import contention, knee, metrics, serving
 from txtop.formatting import format_figure
 from txtop.plan import labels
 from txtop.plan.cell import Cell
@@ -23,7 +23,7 @@ from txtop.plan.model_names import name_models
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
+from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
 MatchKey = tuple[object, ...]
 SessionCell = tuple[SessionState, CellState]
@@ -222,12 +222,19 @@ def _compare_cell(
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
+        notes += [
+            f"{contention.BUSY} in {name}: {contention.describe_busy_cell(c)}"
+            for _, c in side
+            if contention.is_busy(c)
+        ]
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
         notes += _find_saturation_reasons(base, new)
     contrast = (
         None if reasons else compare_unpaired(_collect_times(base), _collect_times(new), margin)
     )
+    if contrast is not None and any(contention.is_busy(c) for _, c in [*base, *new]):
+        contrast = withhold_verdict(contrast)
     return CellComparison(
         cell=label,
         unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],

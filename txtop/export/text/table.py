@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop.analysis import energy, metrics, roofline, serving
+from txtop.analysis import contention, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
@@ -165,6 +165,8 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     if status == "ok" and state.saturated:
         status = "ok, saturated"
+    if status == "ok" and contention.is_busy(state):
+        status = f"ok, {contention.BUSY}"
     return [
         cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
@@ -198,9 +200,11 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
         is_listed = is_listed and state.cell.serving is None
         if is_listed and name in figures and figures[name].mean is not None:
             parts.append(f"{label} {format_figure(figures[name].mean)} ms")
-    invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
+    remark = "  INVALID: NaN or Inf in logits" if state.invalid else ""
+    if busy := contention.describe_busy_cell(state):
+        remark += f"  {contention.BUSY}: {busy}"
     return sanitise(
-        f"{labels.format_short_label(state.cell)}: " + "  ".join(parts) + f"  n = {rate.n}{invalid}"
+        f"{labels.format_short_label(state.cell)}: " + "  ".join(parts) + f"  n = {rate.n}{remark}"
     )
 
 
