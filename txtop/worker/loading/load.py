@@ -44,7 +44,8 @@ class LoadedModel:
     """A model in memory, the task that runs it, and its properties.
 
     `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
-    one. `lacking` holds notes on weights that are missing from the files and therefore random.
+    one. `drawn` names the parameters that the files lack and that are therefore random,
+    `drawn_parts` the modules that they make up.
     """
 
     task: Task
@@ -63,8 +64,8 @@ class LoadedModel:
     recipe: str
     converted: float | None
     page_cache: Literal["cold", "warm", "unknown"]
-    lacking: list[str]
-
+    drawn: tuple[str, ...]
+    drawn_parts: tuple[str, ...]
 
 def load_model(
     command: commands.LoadModel,
@@ -139,6 +140,7 @@ def read_model(
     from txtop.worker.loading import (
         architecture,
         attention,
+        drawn_parts,
         geometry,
         int8,
         numerics,
@@ -167,13 +169,14 @@ def read_model(
     enter("weights")
     dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
-    lacking: list[str] = []
+    drawn: tuple[str, ...] = ()
     if source.weights == "random":
         model = weights.build_random_model(model_class, config, implementation, dtype, seed)
     else:
-        model, lacking = weights.load_pretrained_model(
-            model_class, config, source, implementation, dtype
+        model, drawn = weights.load_pretrained_model(
+            model_class, config, source, implementation, dtype, seed
         )
+    parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
     counted = geometry.count_parameters(model, kind)
     converted: float | None = None
@@ -208,17 +211,18 @@ def read_model(
         recipe=recipe,
         converted=converted,
         page_cache=page_cache,
-        lacking=lacking,
+        drawn=drawn,
+        drawn_parts=tuple(parts),
     )
 
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import int8, numerics, precision
+    from txtop.worker.loading import drawn_parts, int8, numerics, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
-    notes = [*loaded.source.notes, *loaded.lacking]
+    notes = [*loaded.source.notes, *drawn_parts.build_drawn_notes(loaded.drawn_parts)]
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
         t_ns=0,
@@ -227,7 +231,8 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         load_s=0.0,
         phases={},
         family=loaded.family,
-        weights=loaded.source.weights,
+        weights="partial" if loaded.drawn else loaded.source.weights,
+        drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
         source=loaded.source.label,
         parameters=loaded.counted.all,
         weight_bytes=int8.count_stored_bytes(model),

@@ -244,6 +244,8 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
         facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
+        if load.drawn:
+            facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
         predicted = memory_fit.predict_cell_bytes(cell)
         needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
