@@ -137,6 +137,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         family=state.family,
         weights=load.weights if load else None,
         drawn=load.drawn if load else [],
+        model_class=load.model_class or None if load else None,
         precision=cell.precision,
         recipe=load.recipe or None if load else None,
         converted_share=load.converted_share if load else None,

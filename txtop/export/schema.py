@@ -161,6 +161,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     family: str | None
     weights: str | None
     drawn: list[str]
+    model_class: str | None
     precision: str
     recipe: str | None
     converted_share: float | None

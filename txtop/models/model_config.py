@@ -8,20 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.builtin import Family, find_builtin
+from txtop.models.purpose import detect_family
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
 OFFLINE_NOTICE = "Hugging Face Hub not reachable: offline for the rest of this run"
 """The text of a worker's `log` event. Later workers get HF_HUB_OFFLINE=1 and do not probe."""
 
-_ENCODERS = frozenset(
-    {
-        "albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "ernie",
-        "esm", "eurobert", "longformer", "megatron-bert", "mobilebert", "modernbert", "mpnet",
-        "nomic_bert", "rembert", "roberta", "roberta-prelayernorm", "roformer", "squeezebert",
-        "xlm-roberta", "xlm-roberta-xl", "xmod",
-    }
-)  # fmt: skip
 _WITHOUT_POSITION_LIMIT = frozenset({"t5", "mt5", "umt5", "bloom", "mpt", "mamba", "mamba2"})
 # These reserve two of their positions for padding.
 _SHIFTED = frozenset(
@@ -59,7 +52,7 @@ def read_local_config(model: str) -> dict[str, Any] | None:
 
 
 def _is_sound(config: Mapping[str, Any]) -> bool:
-    """Return True if the fields that `detect_family` reads have the right types."""
+    """Return True if the fields that `find_purpose` reads have the right types."""
     model_type, classes = config.get("model_type"), config.get("architectures")
     return isinstance(model_type, str | None) and isinstance(classes, list | None)
 
@@ -75,22 +68,10 @@ def find_config(model: str) -> dict[str, Any] | None:
     return config
 
 
-def detect_family(config: Mapping[str, Any]) -> Family:
-    """Return the family of the model that a config.json describes."""
-    model_type = config.get("model_type")
-    if config.get("is_encoder_decoder") or model_type in ("t5", "mt5", "umt5", "longt5"):
-        return "seq2seq"
-    if model_type in _ENCODERS and not config.get("is_decoder"):
-        return "encoder"
-    if any(str(name).endswith("ForMaskedLM") for name in config.get("architectures") or ()):
-        return "encoder"
-    return "causal"
-
-
 def find_family(model: str) -> Family | None:
     """Return the family of a local directory or a built-in name, or None."""
     config = find_config(model)
-    return None if config is None else detect_family(config)
+    return None if config is None else detect_family(config, find_local_path(model))
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
@@ -136,4 +117,5 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     config = find_config(cell.model)
     if config is None:
         return None
-    return explain_too_long(cell, detect_family(config), find_max_positions(config))
+    family = detect_family(config, find_local_path(cell.model))
+    return explain_too_long(cell, family, find_max_positions(config))

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.builtin import find_builtin
-from txtop.models.model_config import detect_family, find_config, find_local_path
+from txtop.models.model_config import find_config, find_local_path
+from txtop.models.purpose import detect_family
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -75,7 +76,7 @@ def predict_bytes(cell: Cell) -> int | None:
     if config is None or parameters is None:
         return None
     size = BYTES_PER_WEIGHT[cell.precision]
-    if detect_family(config) == "encoder":
+    if detect_family(config, find_local_path(cell.model)) == "encoder":
         return parameters * size
     per_token = count_kv_values_per_token(config)
     if per_token is None:

@@ -193,7 +193,9 @@ class Worker:
         self._phase = "prepare"
         loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
-        self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+        self._inputs = make_inputs(
+            cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
+        )
         inputs_sha256 = self._inputs.sha256
         if cell.serving is not None:
             self._prompts = Prompts(cell, loaded.vocabulary, loaded.seed)
@@ -316,7 +318,9 @@ class Worker:
             loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
             from txtop.worker.tasks import device_profile
 
-            inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+            inputs = make_inputs(
+                cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
+            )
             prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
             event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
         except Cancelled:

@@ -46,7 +46,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     of them, as they were before. `capability` is that of an NVIDIA GPU, as 9.0. `environment` are
     settings and variables that bend numbers, empty in older recordings. `compile_cache` says
     whether the compiler found its graphs on the disk. `drawn` are the modules and weights that were
-    not in the files of `partial` weights and are seeded random values, 50 at most.
+    not in the files of `partial` weights and are seeded random values, 50 at most. `model_class` is
+    the class that is measured, empty in older recordings.
     """
 
     cell: Name
@@ -73,6 +74,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     environment: dict[Name, Name] = {}
     compile_cache: Literal["cold", "warm", "part", ""] = ""
     drawn: list[Name] = []
+    model_class: Name = ""
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):

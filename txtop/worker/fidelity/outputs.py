@@ -17,6 +17,7 @@ from txtop.worker.fidelity import divergence
 from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import attention
 from txtop.worker.loading.load import LoadedModel
+from txtop.worker.tasks.task import end_with
 from txtop.worker.tasks.text_generation import build_generation_config
 from txtop.worker.tasks.token_timer import TokenTimer
 
@@ -80,6 +81,8 @@ def compute_output(
     The rows are hidden states if `hidden`, else log-probabilities.
     """
     ids = window.ids[None].to(loaded.device)
+    if loaded.end_token is not None:
+        ids = end_with(ids, loaded.end_token)
     arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if loaded.family == "seq2seq":
         start = torch.full_like(ids[:, :1], loaded.model.generation_config.decoder_start_token_id)

@@ -22,7 +22,7 @@ from txtop.sanitise import sanitise
 PROBE_TIMEOUT_S = 2.0
 PICKLE_PATTERN = "pytorch_model*.bin"
 ProgressCallback = Callable[[int, int | None], None]
-_CONFIG = ("config.json", "generation_config.json")
+_CONFIG = ("config.json", "generation_config.json", "modules.json")
 
 
 class HubError(TxtopError):

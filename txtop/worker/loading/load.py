@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from txtop.models import builtin, model_config
+from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
@@ -45,7 +46,8 @@ class LoadedModel:
 
     `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
     one. `drawn` names the parameters that the files lack and that are therefore random,
-    `drawn_parts` the modules that they make up.
+    `drawn_parts` the modules that they make up. Inputs have `end_token` at their end, and nowhere
+    else, unless it is `None`. `unmeasured` are notes on what of the checkpoint is left out.
     """
 
     task: Task
@@ -66,6 +68,8 @@ class LoadedModel:
     page_cache: Literal["cold", "warm", "unknown"]
     drawn: tuple[str, ...]
     drawn_parts: tuple[str, ...]
+    end_token: int | None
+    unmeasured: list[str]
 
 def load_model(
     command: commands.LoadModel,
@@ -153,8 +157,9 @@ def read_model(
     torch.set_num_threads(threads)
     numerics.set_fp32_products(cell.precision)
     device = _choose_device(cell)
-    kind = model_config.detect_family(source.config)
-    model_class = architecture.import_model_class(source, kind)
+    purpose = find_purpose(source.config, source.directory)
+    kind = purpose.family
+    model_class = architecture.import_model_class(source, purpose)
     precision.require_precision(cell, device)
     attention.require_attention(model_class, cell.attention, device)
     attention.require_kernel(cell, source.config, device)
@@ -178,6 +183,7 @@ def read_model(
         )
     parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
+    end_token = architecture.prepare_one_pass(model) if kind == "encoder" else None
     counted = geometry.count_parameters(model, kind)
     converted: float | None = None
     if recipe:
@@ -195,7 +201,9 @@ def read_model(
         sizes = msgspec.structs.replace(sizes, dtype="tf32")
     text_config = config.get_text_config()
     return LoadedModel(
-        task=(EncoderTask if kind == "encoder" else TextGenerationTask)(model, device),
+        task=EncoderTask(model, device, end_token)
+        if kind == "encoder"
+        else TextGenerationTask(model, device),
         model=model,
         source=source,
         family=kind,
@@ -213,6 +221,8 @@ def read_model(
         page_cache=page_cache,
         drawn=drawn,
         drawn_parts=tuple(parts),
+        end_token=end_token,
+        unmeasured=architecture.list_unmeasured(source, model_class, purpose),
     )
 
 
@@ -222,7 +232,8 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
-    notes = [*loaded.source.notes, *drawn_parts.build_drawn_notes(loaded.drawn_parts)]
+    notes = [*loaded.source.notes, *loaded.unmeasured]
+    notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
         t_ns=0,
@@ -231,6 +242,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         load_s=0.0,
         phases={},
         family=loaded.family,
+        model_class=type(model).__name__,
         weights="partial" if loaded.drawn else loaded.source.weights,
         drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
         source=loaded.source.label,
@@ -270,7 +282,9 @@ def _compile(loaded: LoadedModel, cell: Cell) -> CacheState:
 
     from txtop.worker.tasks.task import make_inputs
 
-    inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+    inputs = make_inputs(
+        cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
+    )
     loaded.task.compile(cell)
     for check in (True, False, False):
         loaded.task.iterate(inputs, check, None, lambda: None)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from txtop.models import builtin, model_config
+from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
 from txtop.worker.failures import RejectedError
@@ -83,9 +84,22 @@ def resolve_model(
             raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         log(f"{preset.name}: random weights, since {error.cause}")
         return _find_builtin_source(preset)
-    return _find_local_source(
-        directory, weights, allowed, log, f"hub: {preset.hub_id if preset else model}"
-    )
+    label = f"hub: {preset.hub_id if preset else model}"
+    source = _find_local_source(directory, weights, allowed, log, label)
+    return _drop_head(source) if preset is not None else source
+
+
+def _drop_head(source: ModelSource) -> ModelSource:
+    """Return the files of a built-in name as what its configuration has: an encoder has no head.
+
+    With and without a network the same is then measured.
+    """
+    head = get_class_name(source.config)
+    if detect_family(source.config) != "encoder" or head.endswith("Model"):
+        return source
+    config = {name: value for name, value in source.config.items() if name != "architectures"}
+    note = f"without the head of {head}: a built-in name is the bare encoder"
+    return replace(source, config=config, notes=[*source.notes, note])
 
 
 def _find_builtin_source(preset: builtin.BuiltinModel) -> ModelSource:

@@ -239,7 +239,8 @@ def _format_peaks(state: CellState) -> str:
 def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
     """List each requested setting together with the value it resolved to."""
     cell, load = state.cell, state.load
-    facts = [CellFact("model", cell.model)]
+    measured_class = f", {load.model_class}" if load is not None and load.model_class else ""
+    facts = [CellFact("model", cell.model + measured_class)]
     if load is not None:
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
