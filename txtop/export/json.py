@@ -141,7 +141,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         precision=cell.precision,
         recipe=load.recipe or None if load else None,
         converted_share=load.converted_share if load else None,
-        attention=cell.attention,
+        attention=state.attention,
         kernels={
             "prefill": state.kernels.prefill if state.kernels else None,
             "decode": state.kernels.decode if state.kernels else None,

@@ -14,12 +14,9 @@ from txtop.plan.cell import Cell
 
 OFFLINE_NOTICE = "Hugging Face Hub not reachable: offline for the rest of this run"
 """The text of a worker's `log` event. Later workers get HF_HUB_OFFLINE=1 and do not probe."""
-
-_WITHOUT_POSITION_LIMIT = frozenset({"t5", "mt5", "umt5", "bloom", "mpt", "mamba", "mamba2"})
-# These reserve two of their positions for padding.
-_SHIFTED = frozenset(
-    {"camembert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"}
-)
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+# With one of these positions are rotations, of which none is kept for padding.
+_ROTARY = ("rope_parameters", "rope_theta", "rope_scaling")
 
 
 def find_local_path(model: str) -> Path | None:
@@ -75,15 +72,16 @@ def find_family(model: str) -> Family | None:
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
-    """Return the positions that the configuration allows; None if relative or not stated."""
-    model_type = config.get("model_type")
-    if model_type in _WITHOUT_POSITION_LIMIT:
+    """Return the positions that the configuration states; None if relative or not stated.
+
+    A model may keep some of them for padding: only the loaded model tells how many.
+    """
+    biased = config.get("attn_config")
+    if isinstance(biased, dict) and biased.get("alibi"):
         return None
-    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx"):
-        value = config.get(key)
-        if isinstance(value, int) and value > 0:
-            return value - 2 if model_type in _SHIFTED else value
-    return None
+    keys = _POSITIONS[:1] if "relative_attention_num_buckets" in config else _POSITIONS
+    values = (config.get(key) for key in keys)
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def find_context_length(model: str) -> int | None:
@@ -92,8 +90,18 @@ def find_context_length(model: str) -> int | None:
     return None if config is None else find_max_positions(config)
 
 
-def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str] | None:
-    """Return reason and hint if `cell` needs more than `positions`, else None."""
+def explain_too_long(
+    cell: Cell,
+    kind: Family,
+    positions: int | None,
+    decoder_positions: int | None,
+    *,
+    exact: bool = True,
+) -> tuple[str, str] | None:
+    """Return reason and hint if `cell` needs more than `positions`, else None.
+
+    An encoder-decoder writes up to `decoder_positions`. The hint has a number if they are `exact`.
+    """
     if positions is None:
         return None
     prompt, new = requests.compute_max_tokens(cell)
@@ -101,14 +109,15 @@ def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[s
         length, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:
         length, most = f"{prompt} tokens", positions
-    elif kind == "seq2seq" and new > positions:
+    elif kind == "seq2seq" and decoder_positions is not None and new > decoder_positions:
         return (
-            f"{new} new tokens are longer than the context of {cell.model} ({positions})",
-            f"--new-tokens of at most {positions}",
+            f"{new} new tokens are longer than the context of {cell.model} ({decoder_positions})",
+            f"--new-tokens of at most {decoder_positions}" if exact else "fewer --new-tokens",
         )
     else:
         return None
-    hint = f"--sequence-lengths of at most {most}" if most > 0 else "fewer --new-tokens"
+    hint = f"--sequence-lengths of at most {most}" if exact else "shorter --sequence-lengths"
+    hint = hint if most > 0 else "fewer --new-tokens"
     return f"{length} are longer than the context of {cell.model} ({positions})", hint
 
 
@@ -117,5 +126,7 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     config = find_config(cell.model)
     if config is None:
         return None
-    family = detect_family(config, find_local_path(cell.model))
-    return explain_too_long(cell, family, find_max_positions(config))
+    path, positions = find_local_path(cell.model), find_max_positions(config)
+    exact = path is None or any(key in config for key in _ROTARY)
+    family = detect_family(config, path)
+    return explain_too_long(cell, family, positions, positions, exact=exact)

@@ -181,13 +181,15 @@ class Worker:
         from txtop.worker.serving.prompts import Prompts
         from txtop.worker.tasks.task import make_inputs
 
-        loaded, cell = self._ready(), command.cell
+        loaded = self._ready()
+        cell = loaded.settle(command.cell)
         attention.require_kernel(cell, loaded.source.config, loaded.device)
         kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
-        refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
+        limits = loaded.position_limits
+        refusal = model_config.explain_too_long(cell, loaded.family, limits.prompt, limits.new)
         if refusal:
             raise RejectedError(*refusal)
         self._phase = "prepare"

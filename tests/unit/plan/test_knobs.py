@@ -36,6 +36,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
     # How requests come is not a knob: the load has options of its own.
     assert {knob.field for knob in KNOBS} == {*Cell.__struct_fields__} - {
         "id",
+        "attention_asked",
         "scenario",
         "serving",
     }

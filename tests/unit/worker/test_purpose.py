@@ -80,7 +80,7 @@ def test_a_checkpoint_runs_as_what_it_is_made_for(
     path = save(tmp_path / "m", name, values, embeds)
     loaded = load(path)
     assert (loaded.family, type(loaded.model).__name__) == (family, measured)
-    assert (note in str(loaded.unmeasured)) if note else not loaded.unmeasured
+    assert (note in str(loaded.notes)) if note else not loaded.notes
     assert not loaded.drawn or name == "BertForMultipleChoice"
     if family == "encoder":
         cell = Cell(id="c", model="", batch_size=3, sequence_length=12)

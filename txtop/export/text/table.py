@@ -178,7 +178,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     return [
         _shorten_model(sanitise(cell.model)),
         cell.precision,
-        cell.attention,
+        state.attention,
         cell.offered or str(cell.batch_size),
         str(cell.sequence_length),
         MISSING if state.family == "encoder" else str(cell.new_tokens),

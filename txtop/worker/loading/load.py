@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
     from txtop.worker.loading.geometry import ParameterCounts
+    from txtop.worker.loading.positions import PositionLimits
     from txtop.worker.tasks.task import Task
 
 CacheState = Literal["cold", "warm", "part", ""]
@@ -44,10 +46,10 @@ CacheState = Literal["cold", "warm", "part", ""]
 class LoadedModel:
     """A model in memory, the task that runs it, and its properties.
 
-    `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
+    `stated_positions` is the configuration's number, which may include padding. `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
     one. `drawn` names the parameters that the files lack and that are therefore random,
     `drawn_parts` the modules that they make up. Inputs have `end_token` at their end, and nowhere
-    else, unless it is `None`. `unmeasured` are notes on what of the checkpoint is left out.
+    else, unless it is `None`. `notes` are on what of the checkpoint is left out, and on the default attention.
     """
 
     task: Task
@@ -56,7 +58,7 @@ class LoadedModel:
     family: builtin.Family
     device: torch.device
     vocabulary: int
-    positions: int | None
+    stated_positions: int | None
     threads: int
     seed: int
     counted: ParameterCounts
@@ -69,7 +71,20 @@ class LoadedModel:
     drawn: tuple[str, ...]
     drawn_parts: tuple[str, ...]
     end_token: int | None
-    unmeasured: list[str]
+    notes: list[str]
+
+    @cached_property
+    def position_limits(self) -> PositionLimits:
+        """Return the positions that the model has; the first call runs a short pass."""
+        from txtop.worker.loading.positions import find_position_limits
+
+        return find_position_limits(self.model, self.stated_positions)
+
+    def settle(self, cell: Cell) -> Cell:
+        """Return `cell` with the attention that was loaded for it."""
+        if self.attention == "eager" and cell.attention == "sdpa":
+            return msgspec.structs.replace(cell, attention="eager")
+        return cell
 
 def load_model(
     command: commands.LoadModel,
@@ -161,6 +176,7 @@ def read_model(
     kind = purpose.family
     model_class = architecture.import_model_class(source, purpose)
     precision.require_precision(cell, device)
+    cell, notes = attention.choose_attention(model_class, cell)
     attention.require_attention(model_class, cell.attention, device)
     attention.require_kernel(cell, source.config, device)
     recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
@@ -209,7 +225,7 @@ def read_model(
         family=kind,
         device=device,
         vocabulary=text_config.vocab_size,
-        positions=model_config.find_max_positions(text_config.to_dict()),
+        stated_positions=model_config.find_max_positions(text_config.to_dict()),
         threads=threads,
         seed=seed,
         counted=counted,
@@ -222,7 +238,7 @@ def read_model(
         drawn=drawn,
         drawn_parts=tuple(parts),
         end_token=end_token,
-        unmeasured=architecture.list_unmeasured(source, model_class, purpose),
+        notes=[*architecture.list_unmeasured(source, model_class, purpose), *notes],
     )
 
 
@@ -232,7 +248,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
-    notes = [*loaded.source.notes, *loaded.unmeasured]
+    notes = [*loaded.source.notes, *loaded.notes]
     notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(

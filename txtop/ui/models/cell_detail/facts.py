@@ -301,12 +301,12 @@ def _format_attention(state: CellState) -> str:
     """Return the requested attention, with the kernels that were seen to run."""
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
-        return state.cell.attention
+        return state.attention
     if ran.decode is None and state.cell.compile in GRAPH_COMPILES and state.family != "encoder":
-        return f"{state.cell.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
+        return f"{state.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
     if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
-        return f"{state.cell.attention} ({ran.prefill or ran.decode} kernel)"
-    return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
+        return f"{state.attention} ({ran.prefill or ran.decode} kernel)"
+    return f"{state.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
 
 
 def _format_device(state: CellState) -> str:
