@@ -11,6 +11,7 @@ from typing import Any
 from txtop.models.builtin import find_builtin
 from txtop.models.model_config import find_config, find_local_path
 from txtop.models.purpose import detect_family
+from txtop.models.weight_files import list_weight_files
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -20,10 +21,10 @@ BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
 
 
 def _count_stored_parameters(directory: Path) -> int | None:
-    """Count the elements of all tensors in a directory's safetensors files, from their headers."""
+    """Count the elements of all tensors in a directory's weights, from their headers."""
     count = 0
     # A file starts with the length of its JSON header, which the format limits to 100 MB.
-    for path in sorted(directory.glob("*.safetensors")):
+    for path in list_weight_files(directory):
         with path.open("rb") as file:
             header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 100_000_000)))
         shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]

@@ -10,10 +10,11 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from txtop.errors import TxtopError
+from txtop.models import weight_files
 from txtop.models.model_config import OFFLINE_NOTICE
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
@@ -71,8 +72,9 @@ def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
     if not isinstance(config, str):
         return None
     directory = Path(config).parent
-    patterns = ["*.safetensors"] + ([PICKLE_PATTERN] if allowed.pickles else [])
-    complete = weights == "random" or any(any(directory.glob(pattern)) for pattern in patterns)
+    names = {path.name for path in directory.iterdir()}
+    complete = weights == "random" or weight_files.find_entry(names) is not None
+    complete |= allowed.pickles and any(directory.glob(PICKLE_PATTERN))
     if allowed.remote_code and not any(directory.glob("*.py")):
         complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")
     return directory if complete else None
@@ -108,9 +110,9 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: ProgressC
         sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
         names = [name for name in _CONFIG if name in sizes]
         if weights != "random":
-            tensors = [name for name in sizes if _is_weights(name)]
+            tensors = _list_weights(repo, sizes, pickled=False)
             if allowed.pickles:
-                tensors = tensors or [name for name in sizes if _is_pickle(name)]
+                tensors = tensors or _list_weights(repo, sizes, pickled=True)
             if not tensors:
                 hint = "--allow-pickles" if any(map(_is_pickle, sizes)) else "another model"
                 raise HubError("its repository has no safetensors weights", hint)
@@ -147,5 +149,20 @@ def _is_pickle(name: str) -> bool:
     return name.startswith("pytorch_model") and name.endswith((".bin", ".bin.index.json"))
 
 
-def _is_weights(name: str) -> bool:
-    return "/" not in name and name.endswith((".safetensors", ".safetensors.index.json"))
+def _list_weights(repo: str, names: Collection[str], *, pickled: bool) -> list[str]:
+    """Return those of `names` that transformers loads: the single file, or the index and its shards.
+
+    Raises `HubError` if the index cannot be read or names a file that the repository lacks.
+    """
+    from huggingface_hub import hf_hub_download
+
+    entry = weight_files.find_entry(names, pickled=pickled)
+    if entry is None or not entry.endswith(".json"):
+        return [entry] if entry else []
+    try:
+        shards = weight_files.list_shards(Path(hf_hub_download(repo, entry, endpoint=_endpoint())))
+    except ValueError as error:
+        raise HubError(f"its {error}", "another model") from None
+    if missing := [name for name in shards if name not in names]:
+        raise HubError(f"its repository lacks {missing[0]}, which its index names", "another model")
+    return [entry, *shards]

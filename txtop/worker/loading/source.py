@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.models import builtin, model_config
+from txtop.models import builtin, model_config, weight_files
 from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
@@ -46,7 +46,11 @@ class ModelSource:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return sorted(self.directory.glob(hub.PICKLE_PATTERN if self.pickled else "*.safetensors"))
+        try:
+            files = weight_files.list_weight_files(self.directory, pickled=self.pickled)
+        except (OSError, ValueError):
+            return []
+        return [path for path in files if path.is_file()]
 
     @property
     def weight_bytes(self) -> int:
@@ -122,14 +126,20 @@ def _find_local_source(
     if path.is_file():
         return _build_gguf_source(path, weights, label)
     files = sorted(path.glob("*.gguf"))
-    if files and not any(path.glob("*.safetensors")):
+    stored = _is_stored(path, strict=weights != "random")
+    if files and not stored:
         if len(files) > 1:
             raise RejectedError(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
         return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _find_own_code(path, config, allowed)
-    stored = any(path.glob("*.safetensors"))
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
+    others = sorted(path.glob("*.safetensors"))
+    if weights != "random" and others and not (stored or pickled):
+        raise RejectedError(
+            f"{path} holds {others[0].name}, and no {weight_files.SAFETENSORS} or index of shards",
+            "weights in the format of transformers, or --weights random",
+        )
     if weights == "random" or not (stored or pickled):
         if weights == "pretrained":
             raise RejectedError(f"{path} holds no weights", "--weights random")
@@ -150,6 +160,19 @@ def _find_local_source(
         own_code=own_code,
         notes=notes,
     )
+
+
+def _is_stored(path: Path, *, strict: bool) -> bool:
+    """Return whether a directory holds weights as safetensors that transformers loads.
+
+    Raises `RejectedError` if it is `strict` and finds an index that cannot be read.
+    """
+    try:
+        return bool(weight_files.list_weight_files(path))
+    except ValueError as error:
+        if strict:
+            raise RejectedError(f"{path}/{error}", "download the model again") from None
+        return True
 
 
 def _find_own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
