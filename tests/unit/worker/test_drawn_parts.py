@@ -35,9 +35,7 @@ def compare(path: Path) -> events.Fidelity:
     """Compare the model in two attention kernels, for which it is loaded twice."""
     eager = Cell(id="A", model=str(path), device="cpu", attention="eager")
     cells = [eager, msgspec.structs.replace(eager, id="B", attention="sdpa")]
-    order = commands.Compare(
-        cell=cells[1], reference=cells[0], positions=64, started_ns=0, seed=3
-    )
+    order = commands.Compare(cell=cells[1], reference=cells[0], positions=64, started_ns=0, seed=3)
     return OutputComparer(1, lambda _: None, lambda: None).run(order)
 
 
@@ -82,6 +80,4 @@ def test_parts_are_the_largest_modules_that_are_missing_as_a_whole() -> None:
     ):
         assert drawn_parts.name_parts(drawn, [*weights, "head"]) == parts
     notes = drawn_parts.build_drawn_notes(["a", "b", "c", "d"])
-    assert notes == [
-        "not in the files, so random, and alike in every load: a, b, c and 1 more"
-    ]
+    assert notes == ["not in the files, so random, and alike in every load: a, b, c and 1 more"]

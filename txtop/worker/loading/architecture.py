@@ -8,6 +8,7 @@ from txtop.models.purpose import Purpose, get_class_name
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.source import ModelSource
 
+
 def import_model_class(source: ModelSource, purpose: Purpose) -> Any:
     """Import the one class that `source` needs.
 

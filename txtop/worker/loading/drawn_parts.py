@@ -19,9 +19,7 @@ def name_parts(drawn: Sequence[str], parameters: Iterable[str]) -> list[str]:
 
     Of `layers.2.mlp.up.weight` and all else in that layer this is `layers.2`.
     """
-    present = {
-        name[:end] for name in set(parameters) - set(drawn) for end in _list_ends(name)
-    }
+    present = {name[:end] for name in set(parameters) - set(drawn) for end in _list_ends(name)}
     parts = [
         next((name[:end] for end in _list_ends(name) if name[:end] not in present), name)
         for name in drawn

@@ -86,6 +86,7 @@ class LoadedModel:
             return msgspec.structs.replace(cell, attention="eager")
         return cell
 
+
 def load_model(
     command: commands.LoadModel,
     clock: PhaseTimer,
@@ -298,9 +299,7 @@ def _compile(loaded: LoadedModel, cell: Cell) -> CacheState:
 
     from txtop.worker.tasks.task import make_inputs
 
-    inputs = make_inputs(
-        cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
-    )
+    inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token)
     loaded.task.compile(cell)
     for check in (True, False, False):
         loaded.task.iterate(inputs, check, None, lambda: None)

@@ -49,7 +49,9 @@ def find_position_limits(model: Any, stated: int | None) -> PositionLimits:
     if not rooms:
         computed = any(part in name for name, _ in model.named_buffers() for part in _FORMULAS)
         return PositionLimits(stated, stated) if computed else PositionLimits(None, None)
-    names = {m.weight.data_ptr(): p for p, m in model.named_modules() if isinstance(m, nn.Embedding)}
+    names = {
+        m.weight.data_ptr(): p for p, m in model.named_modules() if isinstance(m, nn.Embedding)
+    }
     decoder = [room for table, room in rooms.items() if "decoder." in names.get(table, "")]
     encoder = [room for table, room in rooms.items() if "decoder." not in names.get(table, "")]
     return PositionLimits(min(encoder or decoder), min(decoder or encoder))

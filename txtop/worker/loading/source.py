@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.models import builtin, model_config, weight_files
+from txtop.models import builtin, model_config, quantised, weight_files
 from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
@@ -133,6 +133,10 @@ def _find_local_source(
         return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _find_own_code(path, config, allowed)
+    scheme = quantised.find_scheme(path, config)
+    if scheme and weights != "random":
+        raise RejectedError(*quantised.explain_quantised(str(path), scheme))
+    notes += [f"the files are quantised ({scheme}): these random weights are not"] if scheme else []
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
     others = sorted(path.glob("*.safetensors"))
     if weights != "random" and others and not (stored or pickled):

@@ -58,7 +58,12 @@ def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
 
 
 def load_pretrained_model(
-    model_class: Any, config: Any, source: ModelSource, attention: str, dtype: torch.dtype, seed: int
+    model_class: Any,
+    config: Any,
+    source: ModelSource,
+    attention: str,
+    dtype: torch.dtype,
+    seed: int,
 ) -> tuple[Any, tuple[str, ...]]:
     """Load the model of `source` in `dtype`.
 

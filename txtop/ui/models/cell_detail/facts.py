@@ -256,7 +256,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         precision += f", {load.recipe}"
     if load is not None and load.converted_share is not None:
         precision += (
-            f", {formatting.format_share(load.converted_share)} of linear-layer weights converted"
+            f", {formatting.format_share(load.converted_share)} of matrix weights converted"
         )
     facts += [
         CellFact("precision", precision),
