@@ -40,9 +40,9 @@ def _name_scheme(asked: Any) -> str:
 
 
 def find_scheme(directory: Path, config: Mapping[str, Any]) -> str:
-    """Return the scheme of a directory: of its config.json, or the dtype of its files below 16 bits.
+    """Return the scheme of a directory: that of its config.json, or the dtype of its files.
 
-    "" for dense weights, and for files that cannot be read.
+    A dtype of fewer than 16 bits counts. "" for dense weights and files that cannot be read.
     """
     scheme = describe_scheme(config)
     if scheme:

@@ -74,6 +74,7 @@ def test_files_below_16_bits_are_quantised_without_a_word_in_the_configuration(
 
 
 def test_dense_configurations_have_no_scheme() -> None:
-    for config in ({}, {"quantization_config": None}, {"quantization_config": {}}, {"bits": 4}):
+    dense: list[dict[str, Any]] = [{}, {"quantization_config": None}, {"bits": 4}]
+    for config in [*dense, {"quantization_config": {}}]:
         assert quantised.describe_scheme(config) == ""
     assert quantised.describe_scheme({"quantization_config": "int4"}) == "unknown scheme"

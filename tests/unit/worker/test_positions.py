@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from txtop.models import model_config
+from txtop.models.builtin import Family
 from txtop.plan.cell import Cell
 from txtop.worker.loading.positions import PositionLimits, find_position_limits
 
@@ -67,7 +68,12 @@ def test_the_limit_runs_and_one_more_does_not(
     run(model, limit)
     with pytest.raises((IndexError, RuntimeError)):
         run(model, limit + 1)
-    for length, kind in ((limit, "encoder"), (limit + 1, "encoder"), (limit - 3, "causal")):
+    tries: tuple[tuple[int, Family], ...] = (
+        (limit, "encoder"),
+        (limit + 1, "encoder"),
+        (limit - 3, "causal"),
+    )
+    for length, kind in tries:
         cell = Cell(id="c", model="m", sequence_length=length, new_tokens=4)
         refusal = model_config.explain_too_long(cell, kind, limits.prompt, limits.new)
         assert (refusal is None) == (length == limit)

@@ -34,7 +34,7 @@ def import_model_class(source: ModelSource, purpose: Purpose) -> Any:
 def _explain_missing_class(source: ModelSource) -> RejectedError:
     """Return why this transformers has no class for `source`, and the next step."""
     import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers.models.auto import modeling_auto
 
     version = f"transformers {transformers.__version__}"
     model_type, name = source.config.get("model_type"), get_class_name(source.config)
@@ -46,7 +46,7 @@ def _explain_missing_class(source: ModelSource) -> RejectedError:
         )
     if not model_type:
         return RejectedError(f"{source.label}: no model_type in config.json", "another model")
-    if model_type not in CONFIG_MAPPING_NAMES:
+    if model_type not in modeling_auto.CONFIG_MAPPING_NAMES:
         return RejectedError(
             f"{source.label}: {version} does not know model type {model_type!r}",
             "a newer transformers may: pip install -U transformers",
@@ -79,7 +79,8 @@ def prepare_one_pass(model: Any) -> int | None:
     if not (head and model.config.is_encoder_decoder):
         return None
     end = config.eos_token_id
-    return end[0] if isinstance(end, list) else end
+    last: int | None = end[0] if isinstance(end, list) else end
+    return last
 
 
 def _import_repository_class(source: ModelSource, purpose: Purpose) -> Any:

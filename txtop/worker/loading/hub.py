@@ -150,7 +150,7 @@ def _is_pickle(name: str) -> bool:
 
 
 def _list_weights(repo: str, names: Collection[str], *, pickled: bool) -> list[str]:
-    """Return those of `names` that transformers loads: the single file, or the index and its shards.
+    """Return those of `names` that transformers loads: a single file, or an index and its shards.
 
     Raises `HubError` if the index cannot be read or names a file that the repository lacks.
     """

@@ -46,10 +46,11 @@ CacheState = Literal["cold", "warm", "part", ""]
 class LoadedModel:
     """A model in memory, the task that runs it, and its properties.
 
-    `stated_positions` is the configuration's number, which may include padding. `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
-    one. `drawn` names the parameters that the files lack and that are therefore random,
-    `drawn_parts` the modules that they make up. Inputs have `end_token` at their end, and nowhere
-    else, unless it is `None`. `notes` are on what of the checkpoint is left out, and on the default attention.
+    `stated_positions` is the configuration's number, which may include padding. `counted` is taken
+    before a quantisation; `converted`, the share converted, is `None` without one. `drawn` names
+    the parameters that the files lack and that are therefore random, `drawn_parts` the modules that
+    they make up. Inputs have `end_token` at their end, and nowhere else, unless it is `None`.
+    `notes` are on what of the checkpoint is left out, and on the default attention.
     """
 
     task: Task
