@@ -14,7 +14,7 @@ from typing import Any
 
 from txtop.models.builtin import Family
 
-# Those that transformers can load as masked language models, encoder-decoders aside; a test compares
+# Those that transformers loads as masked language models, encoder-decoders aside: a test compares
 # the list with the library's.
 ENCODERS = frozenset(
     {
