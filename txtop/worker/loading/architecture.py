@@ -36,6 +36,7 @@ def _explain_missing_class(source: ModelSource) -> RejectedError:
     import transformers
     from transformers.models.auto import modeling_auto
 
+    tables: Any = modeling_auto
     version = f"transformers {transformers.__version__}"
     model_type, name = source.config.get("model_type"), get_class_name(source.config)
     if "auto_map" in source.config:
@@ -46,7 +47,7 @@ def _explain_missing_class(source: ModelSource) -> RejectedError:
         )
     if not model_type:
         return RejectedError(f"{source.label}: no model_type in config.json", "another model")
-    if model_type not in modeling_auto.CONFIG_MAPPING_NAMES:
+    if model_type not in tables.CONFIG_MAPPING_NAMES:
         return RejectedError(
             f"{source.label}: {version} does not know model type {model_type!r}",
             "a newer transformers may: pip install -U transformers",
