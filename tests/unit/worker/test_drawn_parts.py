@@ -7,13 +7,17 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from support import tiny_models
 from txtop.plan.cell import Cell
+from txtop.plan.plan import Allowed
 from txtop.protocol import commands, events
 from txtop.state import fidelity
 from txtop.worker.fidelity.scores import OutputComparer
 from txtop.worker.loading import drawn_parts
+from txtop.worker.loading.load import read_model
+from txtop.worker.loading.source import resolve_model
 
 
 def bert_without_pooler(path: Path) -> Path:
@@ -68,6 +72,22 @@ def test_what_depends_on_missing_weights_is_not_compared(
         assert result.cosine_tokens == pytest.approx(1, abs=1e-5)
         assert (result.cosine_pooled is None) == bool(part)
     assert msgspec.json.decode(msgspec.json.encode(result), type=events.Fidelity) == result
+
+
+@pytest.mark.fault(41)
+def test_what_is_drawn_is_alike_in_every_load_and_follows_the_seed(tmp_path: Path) -> None:
+    path = bert_without_pooler(tmp_path)
+    cell = Cell(id="A", model=str(path), device="cpu")
+    source = resolve_model(cell.model, "auto", Allowed(), lambda _: None, lambda *_: None)
+    weights = []
+    for seed, state in ((3, 1), (3, 2), (4, 1)):
+        # The library draws from the state of the process.
+        torch.manual_seed(state)
+        loaded = read_model(cell, source, seed, 1, lambda _: None)
+        assert loaded.drawn == ("pooler.dense.bias", "pooler.dense.weight")
+        weights.append(loaded.model.pooler.dense.weight)
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+    assert weights[0].std() > 0
 
 
 def test_parts_are_the_largest_modules_that_are_missing_as_a_whole() -> None:
