@@ -145,17 +145,17 @@ def _list_names(side: list[SessionState]) -> tuple[str, ...]:
     return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
 
 
-def _build_match_keys(state: SessionState) -> dict[str, MatchKey]:
+def _build_match_keys(cells: Iterable[Cell]) -> dict[str, MatchKey]:
     """Return, by the id of each cell, what it must share with another to be compared.
 
     A local model goes by its name among the models of its session: a checkout, a colleague's home
     and an older recording have other paths. The SLO is left out: it judges the requests and does
     not change the work.
     """
-    names = _name_models([state])
+    cells = list(cells)
+    names = name_models(cell.model for cell in cells)
     keys = {}
-    for own in state.cells.values():
-        cell = own.cell
+    for cell in cells:
         if is_path(cell.model):
             cell = msgspec.structs.replace(cell, model=f"./{names[cell.model]}")
         knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
@@ -171,7 +171,7 @@ def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
     """
     ambiguous: set[MatchKey] = set()
     for state in states:
-        keys = list(_build_match_keys(state).values())
+        keys = list(_build_match_keys(own.cell for own in state.cells.values()).values())
         ambiguous |= {key for key in keys if keys.count(key) > 1}
     return ambiguous
 
@@ -182,7 +182,7 @@ def _group_by_key(
     """Return the cells of all sessions by key; an ambiguous key is extended by the other knobs."""
     groups: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
-        keys = _build_match_keys(state)
+        keys = _build_match_keys(own.cell for own in state.cells.values())
         for cell in state.cells.values():
             key = keys[cell.cell.id]
             rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)

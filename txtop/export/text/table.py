@@ -170,7 +170,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     return [
         cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
-        cell.attention,
+        state.attention,
         cell.offered or str(cell.batch_size),
         str(cell.sequence_length),
         MISSING if state.family == "encoder" else str(cell.new_tokens),

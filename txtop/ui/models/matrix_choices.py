@@ -262,6 +262,7 @@ class MatrixChoices:
             values = knob.list_chosen()
             if not knob.several:
                 given[knob.name] = values[0] if values else None
-            elif None not in knob.chosen:
+            elif None not in knob.chosen and not (knob.name == "attention" and values == ["sdpa"]):
+                # The default is chosen already when the builder opens: nobody asked for it.
                 given[knob.name] = values
         return RunOptions(**given)
