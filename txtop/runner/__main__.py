@@ -3,7 +3,9 @@
 With `--resume` the plan is the session's own.
 """
 
-from __future__ import annotations
+from txtop.system.search_path import leave_out_current_directory
+
+leave_out_current_directory()
 
 import argparse
 import signal

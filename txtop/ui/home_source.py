@@ -6,7 +6,6 @@ import os
 import platform
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
 from txtop.ui.models.machine import build_machine
@@ -81,7 +81,7 @@ class HomeSource:
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
-        command = [sys.executable, "-m", "txtop.sampler", "--interval", str(interval_s)]
+        command = build_module_command("txtop.sampler", "--interval", str(interval_s))
         try:
             self._sampler = subprocess.Popen(
                 command,
