@@ -23,6 +23,7 @@ from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.screen_arm import ScreenArm
 from txtop.selftest.time_slices import LOAD_TIMEOUT_S
 from txtop.selftest.verdict import OverheadResult
+from txtop.system.signals import handle_signals
 
 THREADS = 1
 SEQUENCE_LENGTH = 32
@@ -184,7 +185,7 @@ def unwind_on_signals() -> Iterator[None]:
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    handlers = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = handle_signals((signal.SIGTERM, signal.SIGHUP), leave)
     try:
         yield
     finally:
