@@ -10,6 +10,10 @@ from txtop.system.search_path import leave_out_current_directory
 
 leave_out_current_directory()
 
+from txtop.system.home import ensure_home
+
+ensure_home()
+
 
 def main() -> int:
     """Run the command line and return its exit code."""
