@@ -19,6 +19,7 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.system.cpu import count_allowed_cores
 from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
@@ -188,7 +189,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
             sorted(sessions, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s))
         )
     return HomeFrame(
-        title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
+        title=f"{sanitise(platform.node(), 40)} · {count_allowed_cores()} cores",
         machine=build_machine(machine.state),
         sessions=sessions,
         now_s=now_s,
