@@ -18,8 +18,10 @@ ensure_home()
 def main() -> int:
     """Run the command line and return its exit code."""
     from txtop.cli import streams
+    from txtop.system.terminal_size import forget_stale_size
 
     streams.make_streams_forgiving()
+    forget_stale_size()
     try:
         return streams.finish_output(_run())
     except OSError as error:
