@@ -11,7 +11,8 @@ STALE_VARIABLES = ("COLUMNS", "LINES")
 
 def read_terminal_size(fd: int = 1) -> tuple[int, int]:
     """Return columns and lines of the terminal at `fd`; the environment's where it tells none."""
-    return _read_live_size(fd) or tuple(shutil.get_terminal_size((80, 25)))
+    told = shutil.get_terminal_size((80, 25))
+    return _read_live_size(fd) or (told.columns, told.lines)
 
 
 def forget_stale_size(fd: int = 1) -> None:
