@@ -18,6 +18,7 @@ from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
+from txtop.system import cpu
 from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
 from txtop.worker.device import identify_device
@@ -345,7 +346,7 @@ class Worker:
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""
         if self._comparison is None:
-            threads = len(os.sched_getaffinity(0))
+            threads = cpu.count_allowed_cores()
             configure_environment(threads)
             from txtop.worker.fidelity.scores import OutputComparer
 

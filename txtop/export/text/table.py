@@ -227,7 +227,7 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
     lines = [
         f"txtop session {sanitise(header.session, 80)}  {when}",
         sanitise(
-            f"{machine.cpu}, {machine.cores_physical} cores, {_format_memory(machine)}"
+            f"{machine.cpu}, {_format_cores(machine)}, {_format_memory(machine)}"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",
@@ -256,6 +256,13 @@ def format_report(state: SessionState, finals: FinalMetrics) -> str:
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
     return "\n".join(lines) + "\n"
+
+
+def _format_cores(machine: Machine) -> str:
+    """Format the cores, and the part of them that affinity and the cgroup allow."""
+    if machine.cores_allowed is None:
+        return f"{machine.cores_physical} cores"
+    return f"{machine.cores_allowed} of {machine.cores_logical} cores"
 
 
 def _format_memory(machine: Machine) -> str:
