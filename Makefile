@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 STAMP := $(VENV)/.txtop
 NEW_ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(firstword $(foreach name,python3.11 python3 python3.12 python3.13 python3.14 python,\
@@ -56,14 +56,23 @@ clean: ## remove the environment and everything built
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "txtop needs Python 3.11 or newer (make PYTHON=/path/to/python3)" >&2; exit 1; }
+	@echo "An environment in $(VENV), then three installs: once, some minutes" >&2
 	@$(PYTHON) -m venv $(VENV)
 
-$(STAMP)-run: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing txtop into $(VENV): once, some minutes" >&2
+# The largest parts first and by themselves, each with pip's own progress, so that none is silent long.
+$(STAMP)-parts: constraints.txt | $(BIN)/python
+	@echo "1 of 3: torch, the largest" >&2
+	@$(PIP) torch
+	@echo "2 of 3: transformers and torchao" >&2
+	@$(PIP) transformers torchao
+	@touch $@
+
+$(STAMP)-run: pyproject.toml constraints.txt $(STAMP)-parts
+	@echo "3 of 3: txtop and its other libraries" >&2
 	@$(PIP) -e .
 	@touch $@
 
-$(STAMP)-dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing txtop and its checks into $(VENV): once, some minutes" >&2
+$(STAMP)-dev: pyproject.toml constraints.txt $(STAMP)-parts
+	@echo "3 of 3: txtop, its other libraries and its checks" >&2
 	@$(PIP) -e '.[dev]'
 	@touch $@ $(STAMP)-run

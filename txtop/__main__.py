@@ -3,11 +3,12 @@
 Version and help are answered before the parser is imported, so that they come at once.
 """
 
-from __future__ import annotations
-
 import sys
 
 from txtop import __version__
+from txtop.system.search_path import leave_out_current_directory
+
+leave_out_current_directory()
 
 
 def main() -> int:

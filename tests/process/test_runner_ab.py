@@ -219,6 +219,27 @@ def test_room_is_looked_for_before_the_second_arm_is_loaded() -> None:
     assert short is not None and short[0] > short[1] == pytest.approx(1e9)
 
 
+def test_the_second_arm_is_weighed_on_the_device_that_it_asks_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    arms = ({"device": "cpu"}, {"device": "cuda:1"}, {"device": "GPU-a"}, {"device": "xpu"})
+    plan = ab_plan.build_ab_plan("gpt2-large", arms, {}, ABOptions())
+    state = fold_all([_header(plan)])
+    used = {"host": 1e9, "GPU-a": 1e9, "GPU-b": 7e9}
+    for name, size in used.items():
+        kind = "ram" if name == "host" else "memory"
+        values: dict[str, float | None] = {f"{kind}_total_bytes": 8e9, f"{kind}_used_bytes": size}
+        fold(state, events.Telemetry(t_ns=1, device=name, label="L4", values=values))
+    shortages = [memory_fit.find_memory_shortage(state, plan.cells[0], cell) for cell in plan.cells]
+    assert [shortage and shortage[1] for shortage in shortages] == [
+        None,
+        pytest.approx(1e9),
+        None,
+        None,
+    ]
+
+
 def _header(plan: Plan) -> events.SessionHeader:
     from support import streams
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter_ns
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from support import tiny_models
+from support.library_versions import needs_continuous
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Scenario, Serving
@@ -119,7 +119,9 @@ def tied(model: Any, prompt: list[int], before: list[int]) -> bool:
     return bool(best[0] - best[1] < CLOSE)
 
 
-@pytest.mark.parametrize("scenario", ["dynamic", "continuous"])
+@pytest.mark.parametrize(
+    "scenario", ["dynamic", pytest.param("continuous", marks=needs_continuous)]
+)
 def test_every_request_gets_the_same_answer_as_alone(
     gpt2: Path, model: Any, monkeypatch: pytest.MonkeyPatch, scenario: Scenario
 ) -> None:
@@ -138,6 +140,7 @@ def test_every_request_gets_the_same_answer_as_alone(
             assert tied(model, prompts.ids(index).tolist(), mine[:first_difference])
 
 
+@needs_continuous
 def test_what_breaks_the_manager_is_what_is_raised(
     gpt2: Path, model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +157,7 @@ def test_what_breaks_the_manager_is_what_is_raised(
     assert failures.classify(caught.value).status == "oom"
 
 
+@needs_continuous
 def test_the_manager_gives_up_at_once(gpt2: Path, model: Any) -> None:
     from txtop.worker.serving import continuous_server
     from txtop.worker.serving.prompts import Prompts
@@ -189,6 +193,7 @@ def serve(worker: WorkerProcess, target: Cell, count: int) -> list[events.Reques
     return of(events.Request, worker.seen[start:])
 
 
+@needs_continuous
 def test_a_worker_serves_one_cell_after_another_and_batches_in_between(
     worker: WorkerProcess, gpt2: Path
 ) -> None:
@@ -211,6 +216,7 @@ def test_a_worker_serves_one_cell_after_another_and_batches_in_between(
     assert prepared[0] == prepared[1] == prepared[3] != prepared[2]
 
 
+@needs_continuous
 def test_a_server_that_is_given_up_leaves_the_worker_usable(
     worker: WorkerProcess, gpt2: Path
 ) -> None:
@@ -220,10 +226,10 @@ def test_a_server_that_is_given_up_leaves_the_worker_usable(
         target = cell(gpt2, scenario, long)  # type: ignore[arg-type]
         worker.send(commands.Prepare(cell=target), commands.Serve(cell="c1"), *arrive(target, 400))
         worker.until(events.Request)
-        began = time.monotonic()
+        start = len(worker.seen)
         worker.send(commands.Cancel(cell="c1"))
         worker.until(events.Phase, where=lambda event: event.name == "idle")
-        assert time.monotonic() - began < 5
+        assert len(of(events.Request, worker.seen[start:])) < 399
         worker.send(commands.Finish(cell="c1"))
         worker.until(events.Memory)
     assert len(serve(worker, cell(gpt2, "single"), 12)) == 12

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.pilot import FakeMachine
+from txtop.options import feasibility
 from txtop.ui import home_source
 
 
@@ -16,6 +17,12 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def bf16_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have units for bf16, on which the preset that is started depends."""
+    monkeypatch.setattr(feasibility, "find_fast_precision", lambda _device: "bf16")
 
 
 @pytest.fixture

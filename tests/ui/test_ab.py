@@ -10,7 +10,7 @@ import pytest
 
 from support.ab_sessions import Script, script
 from support.live_screen import Bench
-from support.panels import G
+from support.panels import MODES, G
 from support.pilot import footer_keys, home_screen, opened, session_screen, until
 from support.screen_text import lines as text
 from support.tiling import tiled
@@ -75,6 +75,47 @@ def test_the_verdict_is_the_big_number(
     assert comparison.surely == surely
     panel = text(render_ab_verdict(ab_view, Area(120, 13, G, boxed=True)))
     assert any(word in line for line in panel) and all(len(line) == 120 for line in panel)
+
+
+COSTS = {
+    "lossless-like": ({"kld": 0.0004, "top1": 2048}, "lossless-like ✓", "accent-b"),
+    "minor": ({"kld": 0.004, "top1": 2030}, "at a minor cost in quality ≈", "accent-b"),
+    "visible": ({"kld": 0.05, "top1": 1900}, "but its output differs VISIBLY ▲", "text"),
+    "broken": ({"kld": 1.1, "top1": 875}, "but its output is BROKEN ✗", "text"),
+}
+
+
+@pytest.mark.parametrize("ratio", [1.5, 1.0, 0.5])
+@pytest.mark.parametrize("badge", COSTS)
+def test_the_verdict_carries_its_cost(badge: str, ratio: float) -> None:
+    """A win that costs too much loses its colour; the cost of an arm that is slower is none."""
+    facts, remark, role = COSTS[badge]
+    made = script(weights="pretrained").fidelity(**facts).begin()
+    ab_view = dueled(made.blocks(30, ratio, 0.004))
+    wide = "\n".join(text(render_ab_verdict(ab_view, Area(120, 13, G, boxed=True))))
+    above, sign = wide.split("fidelity")[0], remark.split()[-1]
+    assert (sign in above) == (ratio >= 1)
+    assert ratio != 1.5 or remark in above
+    assert (" · top-1" in wide) == (ratio >= 1)
+    huge = "\n".join(text(render_ab_verdict(ab_view, Area(200, 20, G, boxed=True))))
+    assert ("(lossless ≤ 0.001) · top-1" in huge) == (ratio >= 1)
+    assert "holds at every check" in wide
+    if ratio == 1.5:
+        assert ab_view.comparison.role == role
+        small = text(render_ab_verdict(ab_view, Area(80, 9, G)))
+        assert remark.split()[-1] in small[1] and "…" not in small[1]
+        assert all(" block" in line or "block" not in line for line in small[1:])
+    for mode in MODES:
+        for width in (20, 30, 40, 60):
+            for height in (2, 6, 12):
+                area = Area(width, height, Glyphs(mode))
+                drawn = compact.render_compact(viewed(made), (("q", "quit"),), area)
+                assert len(drawn) == height
+
+
+def test_random_weights_have_no_cost() -> None:
+    comparison = dueled(script().fidelity(kld=1.1).begin().blocks(12, 1.5)).comparison
+    assert comparison.role == "accent-b" and comparison.cost.figures == ()
 
 
 def test_doubt_takes_the_colour_away_until_the_tenth_block() -> None:
@@ -404,7 +445,7 @@ async def test_home_starts_an_ab_with_two_keys(quiet_machine: None) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: bool(started))
     assert started == [("gpt2", "fp32", "bf16")]
-    assert list(list_ab_pairs("t5-small gpt2"))[3] == "t5-small: fp32 against bf16"
+    assert list(list_ab_pairs("t5-small"))[3] == "t5-small: fp32 against bf16"
 
 
 def test_arms_do_not_count_a_cell_that_never_began() -> None:

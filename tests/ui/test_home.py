@@ -12,6 +12,7 @@ import pytest
 
 from support.panels import EVIL, MODES, check_rows
 from support.ui_sessions import session
+from txtop.options.presets import PRESETS
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent
 from txtop.state.fold import fold_all
@@ -176,7 +177,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
     findings = (Finding("broken", EVIL, EVIL), Finding("missing", "gpu", "none"))
     pair = SideBySideView(View(name=EVIL), View(name=EVIL * 5), EVIL * 3, "warn")
     panels = {
-        "start": start_menu.render_start_menu(Area(*size, g))[: size[1]],
+        "start": start_menu.render_start_menu(PRESETS["quick"], Area(*size, g))[: size[1]],
         "findings": [
             start_menu.render_findings(findings, size[0], g),
             start_menu.render_findings(None, size[0], g),
@@ -189,12 +190,12 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
 
 
 def test_the_start_panel_names_its_keys_and_every_preset() -> None:
-    menu = text(start_menu.render_start_menu(Area(60, 30, Glyphs())))
+    menu = text(start_menu.render_start_menu(PRESETS["quick"], Area(60, 30, Glyphs())))
     assert [line[0] for line in menu.splitlines() if line[:1].strip()] == ["r", "a", "b"]
     assert all(name in menu for name in ("bert-seqlen", "families", "batch-tradeoff"))
     at = [start_menu.find_start_key(y, Area(60, 30, Glyphs())) for y in range(-1, 16)]
     assert "".join(at) == "rr" + "aa" + "b" * 8 and at[0] == at[-1] == ""
-    short = start_menu.render_start_menu(Area(32, 12, Glyphs()))
+    short = start_menu.render_start_menu(PRESETS["quick"], Area(32, 12, Glyphs()))
     assert len(short) == 12 and all(short)
 
 

@@ -12,7 +12,7 @@ from support.pilot import opened, text, until
 from support.ui_events import Story, folded, sweep
 from txtop.protocol import codec, events
 from txtop.state.fold import fold
-from txtop.state.session import SessionState
+from txtop.state.session import SessionState, list_gpus
 from txtop.ui.drawing import charts, glyphs
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -27,6 +27,7 @@ from txtop.ui.models.machine_detail import (
 )
 from txtop.ui.models.view import build_view
 from txtop.ui.modes import ReplayMode
+from txtop.ui.panels.machine import render_machine
 from txtop.ui.panels.machine_cores import render_cores
 from txtop.ui.panels.machine_detail import render_machine_detail as panel
 
@@ -201,3 +202,21 @@ async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
             await until(pilot, lambda app=app: "cores  load in %" in text(app))
             await pilot.press("escape")
             await until(pilot, lambda app=app: "cores  load in %" not in text(app))
+
+
+@pytest.mark.parametrize("size", [(80, 5), (80, 14), (120, 30), (60, 9)])
+@pytest.mark.parametrize("mode", ["braille", "ascii"])
+def test_the_gpu_in_use_is_marked_among_several(size: tuple[int, int], mode: GlyphMode) -> None:
+    session = state(gpus=8)
+    cell = next(c for c in session.cells.values() if c.load is not None)
+    assert cell.load is not None
+    cell.load.device_id = list_gpus(session)[6][0]
+    mark = Glyphs(mode)("▸") + "GPU 6"
+    area = Area(*size, Glyphs(mode), boxed=size[0] >= 100)
+    detail = panel(build_machine(session, cell), build_machine_detail(session), area)
+    beside = render_machine(build_machine(session, cell), area)
+    for rows in (detail, beside):
+        text = "\n".join("".join(part for part, _ in row) for row in rows)
+        assert text.count(mark) == 1 and text.count(mark[0] + "GPU") == 1
+    alone = build_machine(state(gpus=1), cell).gpus
+    assert not alone[0].used

@@ -16,13 +16,13 @@ from support.ui_sessions import session, write
 from txtop.forecast.history import RunHistory
 from txtop.forecast.memory_fit import FreeMemory
 from txtop.forecast.preview import MatrixPreview, build_matrix_preview
-from txtop.options.presets import build_quick_plan
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.plan import Plan
 from txtop.runner import spawn
 from txtop.session import catalog
 from txtop.state.fold import fold
+from txtop.system.gpus import Gpu
 from txtop.ui.app import TxtopApp
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import GlyphMode, Glyphs
@@ -41,6 +41,7 @@ from txtop.ui.screens.matrix import MatrixScreen
 pytestmark = pytest.mark.usefixtures("quiet_machine")
 GIB = 1 << 30
 ROOM = FreeMemory(ram=8.0 * GIB)
+GPUS = {Gpu("NVIDIA L4", "GPU-a"): None, Gpu("NVIDIA L4", "GPU-b"): 3.0}
 MIXED = RunOptions(
     models=["gpt2", "bert-base-uncased", EVIL],
     precisions=["fp32", "int8:torch-dynamic"],
@@ -79,7 +80,7 @@ async def test_the_quick_preset_is_one_key_and_an_ab_two(started: list[Plan]) ->
     async with opened(HomeMode()) as (app, pilot):
         await until(pilot, lambda: "press r" in text(app))
         await pilot.press("r")
-        await until(pilot, lambda: started == [build_quick_plan()])
+        await until(pilot, lambda: started == [build_plan(RunOptions(preset="quick"))])
         await pilot.press("escape")
         await until(pilot, lambda: app.mode_screen.kind == "home")
         await pilot.press("a")
@@ -102,7 +103,7 @@ async def test_a_matrix_is_chosen_told_and_started(started: list[Plan]) -> None:
             "txtop run --models gpt2 gpt2-medium --precisions fp32 bf16 --batch-sizes 1 3 "
             "--sequence-lengths '8-128*2'"
         )
-        assert "at most ~20:00" in text(app) and "txtop run --models gpt2 gpt2-medium" in text(app)
+        assert "at most ~30:00" in text(app) and "txtop run --models gpt2 gpt2-medium" in text(app)
         await pilot.press("y")
         await until(pilot, lambda: app.clipboard == builder.forecast.command)
         await pilot.press("enter")
@@ -318,7 +319,7 @@ def test_every_row_is_inert_and_as_wide_as_asked(mode: GlyphMode, size: tuple[in
                 rows = knobs.render_matrix_choices(choices, entry, Area(*size, g, boxed=boxed))
                 check_rows({"choices": [merge_spans(row, size[0]) for row in rows]}, *size)
         for preview in told:
-            for room in (FreeMemory(), ROOM, FreeMemory(gpus=(None, 3.0))):
+            for room in (FreeMemory(), ROOM, FreeMemory(gpus=GPUS)):
                 drawn = {
                     "cells": matrix_preview.render_matrix_cells(
                         preview, room, 3, Area(*size, g, boxed=boxed)

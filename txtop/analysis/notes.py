@@ -5,9 +5,10 @@ The text tables, the exports and the cell detail print the same ones.
 
 from __future__ import annotations
 
-from txtop.analysis import device_time, metrics, roofline, serving
+from txtop.analysis import contention, device_time, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.formatting import format_count, format_few
+from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.summary import FEW_SAMPLES
@@ -41,8 +42,8 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
         notes.append(format_few(n))
     served = state.cell.serving is not None
     notes += build_serving_notes(state) if served else []
-    if steady_part.n and not served and session.plan.warmup is None and not metrics.is_warm(state):
-        notes.append("warm-up cut at a quarter of the budget")
+    if steady_part.n:
+        notes += _build_warmup_notes(session.plan, state)
     notes += steady_part.notes
     notes += _build_what_if_notes(state)
     notes += _build_disturbance_notes(state)
@@ -57,6 +58,20 @@ def build_cell_notes(session: SessionState, state: CellState, finals: FinalMetri
     return list(dict.fromkeys(notes))
 
 
+def _build_warmup_notes(plan: Plan, state: CellState) -> list[str]:
+    """Return a note if the budget cut the warm-up short of the gate, or of its number."""
+    made, served = state.samples.role.count("warmup"), state.cell.serving is not None
+    if plan.warmup is None and not served:
+        return [] if metrics.is_warm(state) else ["warm-up cut at a quarter of the budget"]
+    if state.samples.cut is not None:
+        return []
+    asked = plan.warmup_requests(state.cell) if served else plan.warmup or 0
+    if made >= asked or not (served or (plan.timed and plan.margin is None)):
+        return []
+    noun = "requests" if served else "iterations"
+    return [f"{made} of {asked} warm-up {noun} fit into the budget"]
+
+
 def _build_what_if_notes(state: CellState) -> list[str]:
     """Return a note if another warm-up cut than the recorded one was chosen."""
     cut, roles = state.samples.cut, state.samples.role
@@ -68,11 +83,24 @@ def _build_what_if_notes(state: CellState) -> list[str]:
 
 
 def _build_disturbance_notes(state: CellState) -> list[str]:
-    """Return how many blocks the machine disturbed, why, and if they were repeated or kept."""
+    """Return how many blocks the machine disturbed, why, and if they were repeated or kept.
+
+    What others took from blocks that were kept makes the cell busy, and is said first.
+    """
     notes = []
+    if contention.is_busy(state):
+        busy = sum(b.count for b in state.blocks if b.kept and b.contention)
+        notes.append(
+            f"{contention.BUSY}: {contention.describe_busy_cell(state)},"
+            f" in {busy} of {format_count(len(state.samples.kept()), 'iteration')}; no interval"
+        )
     for kept, fate in ((False, "repeated"), (True, "kept")):
         blocks = [b for b in state.blocks if b.kept is kept]
-        if blocks:
-            why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
+        taken = "" if kept else contention.describe_blocks(blocks)
+        causes = [
+            *dict.fromkeys(r for b in blocks for r in contention.list_other_reasons(b)),
+            taken,
+        ]
+        if why := ", ".join(filter(None, causes)):
             notes.append(f"{format_count(len(blocks), 'block')} {fate}: {why}")
     return notes

@@ -42,7 +42,7 @@ COMMANDS = (
 )
 COMPLETION_HELP = "print a shell completion script"
 OPTION_HELP = {
-    "--demo": "play a recording that ships with txtop: no model is needed",
+    "--demo": "play a recorded A/B with captions: no model is needed",
     "--session-dir": "where sessions live",
     "--theme": "colour theme; t on the screen changes it",
     "--fps": "frames per second; default 4, or 2 over SSH",

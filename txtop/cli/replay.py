@@ -37,12 +37,12 @@ def replay(
     """Play a recorded session on the live screen, or two side by side."""
     check_screen_options(screen)
     limits.check_integer("--warmup", warmup, 0)
-    from txtop.session.catalog import find_demo, resolve_session
+    from txtop.session.catalog import find_example, resolve_session
     from txtop.ui.terminal.capabilities import detect_capabilities
 
     if len(sessions) > 2:
         raise UsageError(f"{len(sessions)} sessions are too many", "one, or two side by side")
-    paths = [resolve_session(name, session_dir) for name in sessions] or [find_demo()]
+    paths = [resolve_session(name, session_dir) for name in sessions] or [find_example()]
     if not detect_capabilities().screen:
         from txtop.cli.headless import print_recorded_session
 
@@ -60,6 +60,23 @@ def replay(
         fps=screen.fps,
         glyphs=screen.glyphs,
     )
+    return 0
+
+
+def play_demo(screen: ScreenOptions) -> int:
+    """Play the guided demo: the bundled A/B from its first block on, with captions."""
+    check_screen_options(screen)
+    from txtop.session.catalog import find_demo
+    from txtop.ui.terminal.capabilities import detect_capabilities
+
+    if not detect_capabilities().screen:
+        from txtop.cli.headless import print_recorded_session
+
+        print_recorded_session(find_demo())
+        return 0
+    from txtop.ui.launch import run_demo
+
+    run_demo(find_demo(), theme=screen.theme, fps=screen.fps, glyphs=screen.glyphs)
     return 0
 
 

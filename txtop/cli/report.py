@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from txtop.cli.common import SessionArgument, SessionDirOption
+from txtop.errors import TxtopError
 
 
 def report(
@@ -22,6 +24,8 @@ def report(
     session_dir: SessionDirOption = None,
 ) -> int:
     """Write a session as one HTML file with plots, without scripts and network access."""
+    if find_spec("matplotlib") is None:
+        raise TxtopError("a report draws with matplotlib", "pip install matplotlib")
     from txtop.analysis.metrics import FinalMetrics
     from txtop.cli.output import check_output, write_output
     from txtop.cli.session_args import load_named_session

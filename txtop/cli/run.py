@@ -30,9 +30,9 @@ def home(
 ) -> int:
     """Open the home screen, or play the demo. Return the exit code."""
     if demo:
-        from txtop.cli.replay import replay
+        from txtop.cli.replay import play_demo
 
-        return replay(screen=screen)
+        return play_demo(screen)
     check_screen_options(screen)
     from txtop.ui.terminal.capabilities import detect_capabilities
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from txtop import stats
-from txtop.analysis import device_time, energy, metrics, roofline, serving
+from txtop.analysis import contention, device_time, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
@@ -153,6 +153,8 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         cudnn=load.environment.get("cudnn") if load else None,
         driver=gpu.versions.get("nvidia_driver") if gpu else None,
         power_limit_w=gpu.last("power_limit_w") if gpu else None,
+        device_memory_bytes=gpu.last("memory_total_bytes") if gpu else None,
+        device_settings=gpu.facts if gpu else {},
         environment=load.environment if load else {},
         scenario=cell.scenario,
         serving=cell.serving,
@@ -169,6 +171,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         stopped_by=state.finished.stopped_by if state.finished else "",
         steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
+        busy=contention.is_busy(state),
         fidelity=None if session.ab_test else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
         device_time=_export_device_time(session, state),

@@ -154,6 +154,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     `status` is rejected or unfinished if no `cell_finished` was recorded. A cell that served
     requests has its load in `serving`; its `batch_size` is then 1 and means nothing. From
     `capability` to `power_limit_w` only a GPU has a value; the limit is the last one read.
+    `device_settings` are a GPU's as NVML reads them once (docs/sessions.md), its memory in bytes.
     """
 
     id: str
@@ -190,10 +191,13 @@ class CellFacts(msgspec.Struct, kw_only=True):
     stopped_by: str
     steady: bool | None
     invalid: bool
+    busy: bool
     fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]
     device_time: DeviceTimeExport | None = None
+    device_memory_bytes: float | None = None
+    device_settings: dict[str, str] = {}
 
 
 # Knobs that were added after the first version of the schema follow its fields.

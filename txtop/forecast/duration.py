@@ -13,6 +13,7 @@ from txtop.forecast.history import CellDuration, RunHistory, normalise_cell
 from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
+from txtop.stats import stopping
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class DurationEstimate:
 def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
     """Estimate the duration of a plan from `history`, else from the plan's own bounds.
 
-    A cell under a budget ends when the budget is spent at the latest. A fixed number of iterations
-    has no bound in time.
+    A cell under a budget ends within 1.5 times of it and one iteration. A fixed number of
+    iterations without one has no bound in time.
     """
     durations = {cell: history.of(cell) for cell in plan.cells}
     counted = sum(duration is not None for duration in durations.values())
@@ -46,14 +47,21 @@ def estimate_duration(plan: Plan, history: RunHistory) -> DurationEstimate:
 
 
 def _estimate_cell_s(plan: Plan, duration: CellDuration | None) -> float | None:
-    """Estimate the seconds that the iterations of one cell take; None if unknown."""
-    if plan.fixed_iterations is not None:
-        count = 1 + plan.expected_warmup + plan.fixed_iterations
-        return duration.iteration_s * count if duration else None
-    if duration is not None and duration.settled:
+    """Estimate the seconds that the iterations of one cell take; None if unknown.
+
+    A cell that was never measured may need all the time there is.
+    """
+    fixed = plan.fixed_iterations
+    if duration is None:
+        return stopping.OVERRUN * plan.budget_s if plan.timed else None
+    cost_s = duration.iteration_s
+    if fixed is None and duration.settled:
         return min(plan.budget_s, duration.iterations_s)
-    # The first iteration and three measured ones are made however long they take.
-    return max(plan.budget_s, 4 * duration.iteration_s if duration else 0.0)
+    affordable = stopping.count_affordable(cost_s, plan.budget_s)
+    if fixed is None:
+        return (1 + affordable) * cost_s
+    count = plan.expected_warmup + fixed
+    return (1 + (min(count, affordable) if plan.fitted else count)) * cost_s
 
 
 def _estimate_overhead(plan: Plan, history: RunHistory) -> tuple[float, list[str]]:
@@ -89,13 +97,20 @@ def _list_profiled(plan: Plan) -> list[Cell]:
 def _format_basis(plan: Plan, counted: int) -> str:
     if counted == len(plan.cells):
         return "as it was measured here before"
-    budget = f"{plan.budget_s:g} s a cell"
+    most_s = stopping.OVERRUN * plan.budget_s
+    budget = f"{plan.budget_s:g} s a cell, {most_s:g} s if iterations are long"
+    if plan.fitted:
+        budget = f"{_count_iterations(plan)} iterations or {budget}"
     if not counted:
         return budget
     return f"{counted} of {len(plan.cells)} cells as before, else {budget}"
 
 
 def _format_unmeasured(plan: Plan, counted: int) -> str:
-    count = 1 + plan.expected_warmup + (plan.iterations or 0)
+    count = _count_iterations(plan)
     before = f"{counted} of {len(plan.cells)} were" if counted else "none was"
     return f"{count} iterations a cell; {before} measured here before"
+
+
+def _count_iterations(plan: Plan) -> int:
+    return 1 + plan.expected_warmup + (plan.iterations or 0)

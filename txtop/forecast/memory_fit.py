@@ -6,7 +6,7 @@ arm fits beside the first.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal
 
@@ -16,6 +16,9 @@ from txtop.formatting import GIB
 from txtop.models import model_size
 from txtop.plan.cell import Cell
 from txtop.state.session import HOST, SessionState, WatchedDevice, list_gpus
+from txtop.system import torch_build
+from txtop.system.device_names import get_device_kind
+from txtop.system.gpus import Gpu, select_gpu
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,17 @@ class FreeMemory:
     """Free bytes: of the RAM that this process may use, and of each GPU; None if unread."""
 
     ram: float | None = None
-    gpus: tuple[float | None, ...] = ()
+    gpus: dict[Gpu, float | None] = field(default_factory=dict)
+    """By PCI address, as NVML lists them."""
 
     def for_device(self, device: str) -> tuple[float | None, str]:
         """Return the free bytes for a cell with that `device`, and the name of that memory."""
-        if self.gpus and device in ("auto", "cuda"):
-            return self.gpus[0], "VRAM"
-        if device in ("auto", "cpu"):
+        kind = get_device_kind(device)
+        on_gpu = kind == "cuda" or (kind == "auto" and torch_build.has_cuda())
+        if self.gpus and on_gpu:
+            gpu = select_gpu(device, list(self.gpus))
+            return (self.gpus[gpu] if gpu else None), "VRAM"
+        if kind in ("auto", "cpu"):
             return self.ram, "RAM"
         return None, f"memory of {device}"
 
@@ -42,7 +49,10 @@ def read_free_memory(session: SessionState) -> FreeMemory:
     host = session.devices.get(HOST)
     return FreeMemory(
         ram=_compute_free_bytes(host, "ram") if host else None,
-        gpus=tuple(_compute_free_bytes(device, "memory") for _, device in list_gpus(session)),
+        gpus={
+            Gpu(device.label, uuid): _compute_free_bytes(device, "memory")
+            for uuid, device in list_gpus(session)
+        },
     )
 
 
@@ -68,12 +78,20 @@ ACTIVATION_FACTOR = 1.2
 def find_memory_shortage(state: SessionState, loaded: Cell, cell: Cell) -> tuple[int, int] | None:
     """Return (needed, free) in bytes if `cell` does not fit beside what is in memory now.
 
-    None if it fits or either is unknown. It would go to the device of `loaded`, whose memory is
-    taken from the last telemetry.
+    None if it fits or either is unknown. Memory is taken from the last telemetry of the device
+    that `cell` would go to: that of `loaded` if both ask for the same.
     """
     load = state.cells[loaded.id].load
-    device = state.devices.get(state.gpu(load.device_id if load else None) or HOST)
-    on_host = device is state.devices.get(HOST)
+    if cell.device == loaded.device:
+        name = state.gpu(load.device_id if load else None) or HOST
+    elif cell.device == "cpu":
+        name = HOST
+    else:
+        gpus = [Gpu(device.label, uuid) for uuid, device in list_gpus(state)]
+        gpu = select_gpu(cell.device, gpus)
+        name = gpu.uuid if gpu else ""
+    device = state.devices.get(name)
+    on_host = name == HOST
     weight_bytes = model_size.predict_bytes(_describe_loading_cell(cell, on_host=on_host))
     weight_bytes = weight_bytes or (load.weight_bytes if load else None)
     if device is None or weight_bytes is None:

@@ -34,10 +34,12 @@ def compute_progress(cell: CellState, state: SessionState) -> float:
         measured_s = (state.clock_ns - cell.measured_from_ns) / NS_PER_S
         spent = measured_s / plan.budget_s if cell.measured_from_ns else 0.0
         return min(1.0, max(spent, len(cell.samples.kept()) / serving.requests))
+    shares = []
     if plan.fixed_iterations is not None:
-        return min(1.0, len(cell.samples) / (1 + plan.expected_warmup + plan.fixed_iterations))
-    spent_s = sum(cell.samples.e2e_ns) / NS_PER_S
-    return min(1.0, spent_s / plan.budget_s)
+        shares.append(len(cell.samples) / (1 + plan.expected_warmup + plan.fixed_iterations))
+    if plan.timed:
+        shares.append(sum(cell.samples.e2e_ns) / NS_PER_S / plan.budget_s)
+    return min(1.0, max(shares))
 
 
 def estimate_time_left(state: SessionState, order: list[CellState]) -> str:
@@ -86,6 +88,6 @@ def _estimate_total_s(
         return None
     beside_s = max(0.0, spent_s - sum(current.samples.e2e_ns) / NS_PER_S)
     total_s = beside_s + (spent_s - beside_s) / done
-    if state.plan.fixed_iterations is None and durations_s:
+    if state.plan.timed and durations_s:
         return min(total_s, max(fmean(durations_s), spent_s))
     return total_s

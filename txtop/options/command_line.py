@@ -17,8 +17,8 @@ import msgspec
 from txtop.errors import UsageError
 from txtop.options import ab_plan
 from txtop.options.parsing import format_numbers, parse_percentage
-from txtop.options.run_options import SECONDS, RunOptions, ServingOptions
-from txtop.options.run_plan import get_default_values, get_preset_defaults
+from txtop.options.run_options import NOTHING, SECONDS, RunOptions, ServingOptions
+from txtop.options.run_plan import get_default_values, get_measuring_rule, get_preset_defaults
 from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, order_knobs
@@ -63,9 +63,9 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
     standard |= {
         "scenario": ["static"],
         **dict.fromkeys(REQUEST_OPTIONS),
-        "iterations": base.iterations,
+        "iterations": None,
         "warmup": base.warmup,
-        "budget": _DEFAULT_PLAN.budget_s if base.iterations is None else None,
+        "budget": None,
         "timeout": None,
         "seed": _DEFAULT_PLAN.seed,
         "fidelity_positions": _DEFAULT_PLAN.fidelity_positions if positions is None else positions,
@@ -74,6 +74,10 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         "allow_pickles": False,
         "trust_remote_code": False,
     }
+    usual = None, _DEFAULT_PLAN.budget_s
+    rule = options.iterations, options.budget_s
+    if rule == (usual if base.iterations is None else get_measuring_rule(NOTHING, base)):
+        standard |= {"iterations": options.iterations, "budget": options.budget_s}
     for name in standard:
         value = getattr(options, SECONDS.get(name, name))
         asked = name == "attention" and value == ["sdpa"]
@@ -121,7 +125,7 @@ def _format_run(plan: Plan, cell: Cell) -> list[str]:
         arguments += load
     if plan.iterations is not None:
         arguments += ["--iterations", str(plan.iterations)]
-    elif plan.budget_s != _DEFAULT_PLAN.budget_s:
+    if plan.fitted or (plan.iterations is None and plan.budget_s != _DEFAULT_PLAN.budget_s):
         arguments += ["--budget", _format_exact_number(plan.budget_s)]
     return arguments + _format_rules(plan)
 
@@ -231,7 +235,8 @@ def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> b
         knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
-    return ab_plan.build_arm_cell(cell.id, {"model": model, **shared, **knobs}) == cell
+    again = ab_plan.build_arm_cell(cell.id, {"model": model, **shared, **knobs})
+    return msgspec.structs.replace(again, alias=cell.alias) == cell
 
 
 def _is_spelled(knob: Knob, cell: Cell) -> bool:

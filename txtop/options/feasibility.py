@@ -12,7 +12,8 @@ from txtop.models import attention_kernels, builtin, model_config, precision_rul
 from txtop.models.attention_kernels import Accelerator
 from txtop.plan import labels
 from txtop.plan.cell import GRAPH_COMPILES, Cell
-from txtop.system import gpus
+from txtop.system import cpu, gpus, torch_build
+from txtop.system.device_names import get_device_kind
 
 
 def classify(cells: tuple[Cell, ...]) -> list[tuple[Cell, str]]:
@@ -60,18 +61,27 @@ def drop_infeasible(cells: tuple[Cell, ...]) -> tuple[tuple[Cell, ...], list[str
 def find_accelerator(device: str) -> Accelerator | None:
     """Return what is known before loading of the device that `--device` means here.
 
-    Several GPUs of different capability have none in common: which of them torch takes first is
-    not known. None if nothing is known, as of `auto` without an NVIDIA GPU.
+    Where it is not known which of several GPUs that is, they are judged only if they are of one
+    capability. None if nothing is known, as of `auto` without an NVIDIA GPU.
     """
-    kind = device.partition(":")[0]
+    kind = get_device_kind(device)
+    if kind == "auto" and not torch_build.has_cuda():
+        return Accelerator("cpu")
     if kind not in ("auto", "cuda"):
         return Accelerator(kind)
-    names = gpus.list_gpu_names()
-    capabilities = {gpus.find_capability(name) for name in names}
-    if kind == "auto" and not names:
+    present = gpus.list_gpus()
+    if kind == "auto" and not present:
         return None
+    gpu = gpus.select_gpu(device, present)
+    names = [gpu.name] if gpu else [one.name for one in present]
+    capabilities = {gpus.find_capability(name) for name in names}
     name, capability = (names[0], capabilities.pop()) if len(capabilities) == 1 else ("", None)
     return Accelerator("cuda", name, capability)
+
+
+def find_fast_precision(device: str) -> precision_rules.FastPrecision:
+    """Return the reduced precision that is fast on what `--device` means here."""
+    return precision_rules.choose_fast_precision(find_accelerator(device), cpu.read_cpu_features())
 
 
 def explain_infeasible(cell: Cell) -> str:

@@ -6,9 +6,10 @@ from typing import Literal
 
 import msgspec
 
-from txtop.plan.cell import Attention, Device, Precision
-from txtop.plan.matrix import expand_matrix
-from txtop.plan.plan import Plan
+from txtop.models.precision_rules import FastPrecision
+from txtop.options import feasibility
+from txtop.plan.cell import Attention, Precision
+from txtop.system.device_names import Device
 
 PresetName = Literal[
     "quick",
@@ -26,10 +27,13 @@ SMALL_BERT = "google/bert_uncased_L-4_H-512_A-8"
 class Preset(msgspec.Struct, frozen=True, kw_only=True):
     """The values that a preset sets; all else keeps its default, and options override it.
 
-    `smoke` asks the same question of less work: it ends within a minute on two cores.
+    `smoke` asks the same question of less work: it ends within a minute on two cores. `instead`
+    holds what stands in for it where another precision than bf16 is the fast one, and `why` the
+    reason that a stand-in is measured.
     """
 
     title: str
+    why: str = ""
     models: tuple[str, ...] = ("gpt2",)
     precisions: tuple[Precision, ...] = ("fp32",)
     attention: tuple[Attention, ...] = ("sdpa",)
@@ -39,8 +43,10 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
     device: Device = "auto"
     warmup: int | None = None
     iterations: int | None = None
+    budget_s: float | None = None
     fidelity_positions: int | None = None
     smoke: Preset | None = None
+    instead: dict[FastPrecision, Preset] = {}
 
     def at(self, scale: PresetScale) -> Preset:
         """Return the preset itself, or its small form for `smoke`."""
@@ -49,22 +55,42 @@ class Preset(msgspec.Struct, frozen=True, kw_only=True):
 
 def _shrink(preset: Preset, **smaller: object) -> Preset:
     small = msgspec.structs.replace(
-        preset, warmup=1, iterations=3, fidelity_positions=128, **smaller
+        preset, warmup=1, iterations=3, budget_s=10.0, fidelity_positions=128, **smaller
     )
     return msgspec.structs.replace(preset, smoke=small)
 
 
+_QUICK = Preset(
+    title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
+    precisions=("fp32", "bf16"),
+    sequence_lengths=(32,),
+    warmup=3,
+    iterations=10,
+    budget_s=30.0,
+    fidelity_positions=512,
+)
+_QUICK_FP16 = msgspec.structs.replace(
+    _QUICK,
+    title="gpt2 in fp32 and fp16, batch 1, 32 tokens in and 32 out",
+    precisions=("fp32", "fp16"),
+    why="fp16 in place of bf16, which this GPU emulates",
+)
+_QUICK_INT8 = msgspec.structs.replace(
+    _QUICK,
+    title="bert-base-uncased in fp32 and int8 (no bf16 units here), batch 1, 128 tokens",
+    models=("bert-base-uncased",),
+    precisions=("fp32", "int8"),
+    sequence_lengths=(128,),
+    why="bert-base-uncased in int8 in place of gpt2 in bf16, for which this CPU has no units",
+)
+
 PRESETS: dict[str, Preset] = {
-    "quick": _shrink(
-        Preset(
-            title="gpt2 in fp32 and bf16, batch 1, 32 tokens in and 32 out",
-            precisions=("fp32", "bf16"),
-            sequence_lengths=(32,),
-            warmup=3,
-            iterations=10,
-            fidelity_positions=512,
-        ),
-        new_tokens=(8,),
+    "quick": msgspec.structs.replace(
+        _shrink(_QUICK, new_tokens=(8,)),
+        instead={
+            "fp16": _shrink(_QUICK_FP16, new_tokens=(8,)),
+            "int8": _shrink(_QUICK_INT8, models=(SMALL_BERT,)),
+        },
     ),
     "bert-seqlen": _shrink(
         Preset(
@@ -135,21 +161,11 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def build_quick_plan() -> Plan:
-    """Build the plan of the preset `quick`, as the home screen starts it."""
-    preset = PRESETS["quick"]
-    cells = expand_matrix(
-        models=list(preset.models),
-        precisions=list(preset.precisions),
-        attention=list(preset.attention),
-        batch_sizes=list(preset.batch_sizes),
-        sequence_lengths=list(preset.sequence_lengths),
-        new_tokens=list(preset.new_tokens),
-    )
-    return Plan(
-        cells=cells,
-        iterations=preset.iterations,
-        warmup=preset.warmup,
-        preset="quick",
-        fidelity_positions=preset.fidelity_positions or 0,
-    )
+def find_preset(name: str, *, scale: PresetScale = "full", device: Device | None = None) -> Preset:
+    """Return a preset in its scale, as it is on this machine.
+
+    `device` replaces the preset's own.
+    """
+    preset = PRESETS[name]
+    fast = feasibility.find_fast_precision(device or preset.device) if preset.instead else "bf16"
+    return preset.instead.get(fast, preset).at(scale)

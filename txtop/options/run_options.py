@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
-from txtop.options.parsing import parse_numbers
+from txtop.options.parsing import parse_ms, parse_numbers, parse_seconds
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import Profile
@@ -29,14 +29,38 @@ def build_range_converter(flag: str) -> Callable[[Any, Sequence[Token]], list[in
     return lambda _type, tokens: parse_numbers(flag, [token.value for token in tokens])
 
 
+def build_type(knob: Knob) -> Any:
+    """Return the type of one value for cyclopts, which completes the members of a Literal."""
+    return Literal[*knob.offers] | knob.type if knob.parse and knob.offers else knob.type
+
+
+def build_value_converter(
+    flag: str, parse: Callable[[str, str], Any] | None
+) -> Callable[[Any, Sequence[Token]], Any] | None:
+    """Return a converter that reads one value with `parse`; `None` leaves it to cyclopts."""
+    if parse is None:
+        return None
+    return lambda _type, tokens: parse(flag, tokens[-1].value)
+
+
+def build_duration_converter(
+    flag: str, parse: Callable[[str, str], float] = parse_seconds
+) -> Callable[[Any, Sequence[Token]], float]:
+    """Return a converter that reads `30`, `30s`, `2m` and `1h30m`."""
+    return lambda _type, tokens: parse(flag, tokens[-1].value)
+
+
 def build_run_field(knob: Knob) -> tuple[str, Any, None]:
     """Return the dataclass field of a knob: its values, `None` if none were given."""
-    hint: Any = list[knob.type] if knob.several else knob.type  # type: ignore[name-defined]
+    kind = build_type(knob)
+    hint: Any = list[kind] if knob.several else kind  # type: ignore[valid-type]
     parameter = Parameter(
         help="; ".join(filter(None, (knob.help, knob.list_help))),
         group=SECTIONS[knob.section],
-        converter=build_range_converter(knob.flag) if knob.is_number else None,
-        metavar="INT..." if knob.is_number else None,
+        converter=build_range_converter(knob.flag)
+        if knob.is_number
+        else build_value_converter(knob.flag, knob.parse),
+        metavar="INT..." if knob.is_number else knob.single.upper() if knob.parse else None,
         # Without it cyclopts reads a leading `none` as no value and rejects the values after it.
         n_tokens=-1 if knob.several else None,
     )
@@ -91,7 +115,12 @@ class ServingOptions:
     ] = None
     max_wait_ms: Annotated[
         float | None,
-        Parameter(group=SERVING, help="dynamic: how long a batch waits for more, ms; default 20"),
+        Parameter(
+            group=SERVING,
+            converter=build_duration_converter("--max-wait-ms", parse_ms),
+            metavar="TIME",
+            help="dynamic: how long a batch waits for more, as 20 or 20ms; default 20",
+        ),
     ] = None
     lengths: Annotated[
         str | None,
@@ -110,23 +139,31 @@ class ServingOptions:
 class CommonOptions:
     """The options that apply to all cells; `None` for one that was not given."""
 
-    iterations: Annotated[int | None, Parameter(group=LONG, help="measure exactly this many")] = (
-        None
-    )
+    iterations: Annotated[
+        int | None, Parameter(group=LONG, help="measure exactly this many; with --budget at most")
+    ] = None
     warmup: Annotated[
-        int | None, Parameter(group=LONG, help="exactly this many iterations; default until steady")
+        int | None, Parameter(group=LONG, help="this many iterations; default until steady")
     ] = None
     budget_s: Annotated[
         float | None,
         Parameter(
             name="--budget",
             group=LONG,
-            help="time limit per cell for warm-up and measuring, s; default 30",
+            converter=build_duration_converter("--budget"),
+            metavar="TIME",
+            help="time limit per cell for warm-up and measuring, as 30, 90s or 2m; default 30",
         ),
     ] = None
     timeout_s: Annotated[
         float | None,
-        Parameter(name="--timeout", group=LONG, help="time limit per cell, loading included, s"),
+        Parameter(
+            name="--timeout",
+            group=LONG,
+            converter=build_duration_converter("--timeout"),
+            metavar="TIME",
+            help="time limit per cell, loading included, as 90s, 2m or 1h30m",
+        ),
     ] = None
     cost_per_hour: Annotated[
         float | None,

@@ -9,15 +9,16 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
+from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
-from txtop.options.presets import PRESETS, Preset
+from txtop.options.presets import PRESETS, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
-from txtop.plan.plan import Allowed, Plan
+from txtop.plan.plan import Allowed, Plan, alias_models
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -48,10 +49,11 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         if refusal:
             raise UsageError(*refusal)
     base = get_preset_defaults(options)
-    fixed = None if options.budget_s is not None else base.iterations
+    iterations, budget_s = get_measuring_rule(options, base)
     plan = Plan(
         cells=cells,
-        iterations=options.iterations if options.iterations is not None else fixed,
+        iterations=iterations,
+        fitted=iterations is not None and budget_s is not None,
         warmup=base.warmup if options.warmup is None else options.warmup,
         seed=options.seed or 0,
         preset=options.preset,
@@ -59,12 +61,13 @@ def build_plan(options: RunOptions, say: Callable[[str], None] = lambda _: None)
         timeout_s=options.timeout_s,
         cost_per_hour=options.cost_per_hour,
         profile=options.profile or "gpu",
+        note="" if options.models or options.precisions else base.why,
         allowed=Allowed(
             pickles=bool(options.allow_pickles), remote_code=bool(options.trust_remote_code)
         ),
     )
-    if options.budget_s is not None:
-        plan = msgspec.structs.replace(plan, budget_s=options.budget_s)
+    if budget_s is not None:
+        plan = msgspec.structs.replace(plan, budget_s=budget_s)
     positions = options.fidelity_positions
     positions = base.fidelity_positions if positions is None else positions
     if positions is not None:
@@ -89,20 +92,30 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
         knob.option: get_given_values(options, knob) or get_default_values(base, knob)
         for knob in KNOBS
     }
+    chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     # A preset that names several means each of them.
     if options.attention or chosen["attention"] != ["sdpa"]:
         cells = tuple(cell.ask_attention() for cell in cells)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
-    return cells
+    return alias_models(cells)
 
 
 def get_preset_defaults(options: RunOptions) -> Preset:
-    """Return the preset of `options`, in its scale; an empty one if none was given."""
-    return (
-        PRESETS[options.preset].at(options.scale or "full") if options.preset else Preset(title="")
-    )
+    """Return the preset of `options` for this machine; an empty one if none was given."""
+    if options.preset is None:
+        return Preset(title="")
+    return find_preset(options.preset, scale=options.scale or "full", device=options.device)
+
+
+def get_measuring_rule(options: RunOptions, base: Preset) -> tuple[int | None, float | None]:
+    """Return the number of iterations and the budget of each cell, each `None` if there is none.
+
+    One of the two that is given alone replaces both of the preset.
+    """
+    given = options.iterations, options.budget_s
+    return given if given != (None, None) else (base.iterations, base.budget_s)
 
 
 def get_given_values(options: RunOptions, knob: Knob) -> list[Any]:
@@ -129,11 +142,6 @@ def _check(options: RunOptions) -> None:
         raise UsageError(f"no preset {options.preset[:40]!a}", hint)
     if options.scale == "smoke" and options.preset is None:
         raise UsageError("--scale shrinks a preset", "add --preset")
-    if options.iterations is not None and options.budget_s is not None:
-        raise UsageError(
-            "--iterations and --budget contradict each other",
-            "N iterations are measured exactly, a budget measures as many as fit: give one",
-        )
     limits.check_integer("--iterations", options.iterations)
     limits.check_integer("--requests", options.requests)
     limits.check_integer("--max-batch", options.max_batch)

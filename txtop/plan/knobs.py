@@ -15,7 +15,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.plan.cell import Cell, shorten_model_name
+from txtop.plan.cell import Cell
+from txtop.plan.model_names import shorten_model_name
+from txtop.system.device_names import DEVICE_KINDS, parse_device
 
 Section = Literal["What to measure", "Where"]
 
@@ -46,6 +48,8 @@ class Knob:
     """Its line in the matrix builder."""
     section: Section = "What to measure"
     """Its group in `txtop run --help`."""
+    parse: Callable[[str, str], Any] | None = None
+    """Reads a value that was typed; its first argument names the option, for a message."""
     several: bool = True
     """`run` accepts several values and measures each."""
     label: Callable[[Any], str] = str
@@ -104,6 +108,8 @@ class Knob:
 
     def call(self, cell: Cell) -> str:
         """Return the label of its value in `cell`."""
+        if self.field == "model":
+            return cell.model_name
         value = self.of(cell)
         return (
             self.default_label
@@ -200,9 +206,11 @@ KNOBS = (
         field="device",
         option="device",
         title="device",
-        help="default auto: the GPU where there is one",
+        help="also cuda:1, or a UUID of nvidia-smi -L; default auto: the GPU if there is one",
         hint="auto: the GPU where there is one",
         section="Where",
+        parse=parse_device,
+        offers=DEVICE_KINDS,
         several=False,
         must_agree=False,
     ),

@@ -6,14 +6,29 @@ import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from txtop.plan.cell import Cell, Count
+from txtop.plan.model_names import name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
 
 MIN_GATE_ITERATIONS = 20
 DEFAULT_MARGIN = 0.02
 """The smallest difference in speed that matters, as a share of 1."""
+
+
+def alias_models(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return the cells with the name of their model where its last part is not enough."""
+    names = name_models(cell.model for cell in cells)
+    aliases = {
+        model: UNSET if name == shorten_model_name(model) else name for model, name in names.items()
+    }
+    return tuple(
+        cell
+        if cell.alias == aliases[cell.model]
+        else msgspec.structs.replace(cell, alias=aliases[cell.model])
+        for cell in cells
+    )
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,13 +49,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     `iterations` is the exact number of iterations to measure; without it a cell runs at least 10
     iterations and 3 s, then until its interval is narrow enough or `budget_s` is spent. `warmup`
-    is the number of warm-up iterations, `None` for the gate of `stats.warmup`. `timeout_s` ends a
-    cell that takes longer as a whole, loading included.
+    is the number of warm-up iterations, `None` for the gate of `stats.warmup`. If they are `fitted`
+    both are the most, and `budget_s` ends a cell before. `timeout_s` ends a cell that takes longer
+    as a whole, loading included.
 
     With a `margin` the cells are the arms of an A/B: they take turns, each is compared with the
     first, and `budget_s` is the time that all measure together. The margin is the smallest
     difference in speed that matters, as a share of 1; `iterations` then counts blocks.
-    `fidelity_positions` is the number of next-token distributions compared to measure how much
+    `note` is a remark for the session's log on why these cells are measured. `fidelity_positions`
+    is the number of next-token distributions compared to measure how much
     quality a faster precision costs; 0 for no comparison. With the `profile` "gpu" a process of
     its own reads in what share of a step a CUDA device computes.
     """
@@ -49,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     iterations: Positive | None = None
     warmup: Count | None = None
     budget_s: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    fitted: bool = False
     seed: Count = 0
     preset: str | None = None
     scale: Literal["full", "smoke"] = "full"
@@ -58,11 +76,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     margin: Annotated[float, Meta(gt=0, le=1)] | None = None
     fidelity_positions: Annotated[int, Meta(ge=0, le=MAX_NUMBER)] = 2048
     profile: Profile = "gpu"
+    note: Annotated[str, Meta(max_length=200)] = ""
+
+    def __post_init__(self) -> None:
+        """Name the models of the cells apart."""
+        msgspec.structs.force_setattr(self, "cells", alias_models(self.cells))
 
     @property
     def fixed_iterations(self) -> int | None:
-        """Return the exact number of iterations of each cell; `None` without one and in an A/B."""
+        """Return the number of iterations of each cell, if `fitted` the most; `None` in an A/B."""
         return self.iterations if self.margin is None else None
+
+    @property
+    def timed(self) -> bool:
+        """Return whether `budget_s` ends a cell, be its iterations counted or not."""
+        return self.iterations is None or self.fitted
 
     @property
     def expected_warmup(self) -> int:
@@ -91,7 +119,7 @@ def hash_workload(plan: Plan) -> str:
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
-    skipped = ("id", "threads", "device")
+    skipped = ("id", "alias", "threads", "device")
     cells = []
     for cell in plan.cells:
         workload = msgspec.structs.asdict(cell)

@@ -24,7 +24,6 @@ from txtop.units import NS_PER_S
 BLOCK_NS = 100_000_000
 # A look computes over all samples so far, so looks are 5 % of the iterations apart.
 LOOK_GROWTH = 1.05
-MAX_REPEATS = 3
 
 
 @dataclass
@@ -60,13 +59,14 @@ class CellSchedule:
         self._plan = plan
         self._budget_s = budget_s or plan.budget_s
         self._shared = budget_s is not None
+        self._is_timed = plan.timed and not self._shared
         self._state = state
         self._since = since
         self._session = session
         self._first_at_ns: int | None = None
         self._counted = self._since
         self._open: list[_IssuedBlock] = []
-        self._repeats = 0
+        self._repeats = block_validity.Repeats(self._budget_s, plan.iterations)
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
@@ -122,11 +122,11 @@ class CellSchedule:
         verdicts: list[DisturbedBlock] = []
         while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
             block = self._open.pop(0)
-            reasons = block_validity.find_disturbances(
+            disturbed_by = block_validity.find_disturbances(
                 readings, self._first_at_ns or 0, block.from_ns, block.to_ns
             )
-            if reasons:
-                verdicts.append(self._build_verdict(block, reasons))
+            if disturbed_by.reasons:
+                verdicts.append(self._build_verdict(block, disturbed_by))
         return verdicts
 
     def _mark_block_end(self) -> None:
@@ -135,17 +135,25 @@ class CellSchedule:
         if newest and len(self._state.samples) >= newest.first + newest.count:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
-    def _build_verdict(self, block: _IssuedBlock, reasons: list[str]) -> DisturbedBlock:
-        # A machine that is never calm still gets a result: after that many repeats, blocks count.
-        kept = self._repeats >= MAX_REPEATS
-        self._repeats += not kept
+    def _build_verdict(
+        self, block: _IssuedBlock, disturbed_by: block_validity.Disturbances
+    ) -> DisturbedBlock:
+        # Without time for another, a block counts as it is.
+        spent_s = (self._spent_ns["warmup"] + self._spent_ns["measured"]) / NS_PER_S
+        late = self._is_timed and spent_s >= stopping.OVERRUN * self._budget_s
+        repeated = not late and self._repeats.allow(
+            busy=bool(disturbed_by.contention),
+            duration_ns=block.to_ns - block.from_ns,
+            count=block.count,
+        )
         return DisturbedBlock(
             t_ns=now_ns(),
             cell=self._state.cell.id,
             first=block.first,
             count=block.count,
-            kept=kept,
-            reasons=reasons,
+            kept=not repeated,
+            reasons=disturbed_by.reasons,
+            contention=disturbed_by.contention,
         )
 
     def compute_half_width(self) -> float | None:
@@ -166,11 +174,27 @@ class CellSchedule:
         return max(1, BLOCK_NS // self._state.samples.e2e_ns[-1])
 
     def _count_warmup_left(self) -> int:
-        """Return how many warm-up iterations are left of the plan's count, or the gate asks for."""
-        done = self._counts["warmup"]
-        if self._plan.warmup is not None:
-            return max(0, self._plan.warmup - done)
+        """Return how many warm-up iterations are left of the plan's count, or the gate asks for.
+
+        Where time ends the cell, they leave room for measuring.
+        """
+        done, asked = self._counts["warmup"], self._plan.warmup
+        if asked is not None and not self._is_timed:
+            return max(0, asked - done)
         if self._counts["measured"]:
+            return 0
+        cost_s = self._state.samples.e2e_ns[-1] / NS_PER_S
+        if asked is not None:
+            return warmup.fit_count(
+                max(0, asked - done),
+                done=done,
+                spent_s=self._spent_ns["warmup"] / NS_PER_S,
+                cost_s=cost_s,
+                budget_s=self._budget_s,
+                measured=self._plan.iterations or stopping.MIN_UNDER_BUDGET,
+            )
+        affordable = stopping.is_warmup_affordable(cost_s, self._budget_s)
+        if self._is_timed and not done and not affordable:
             return 0
         spent_ns = self._spent_ns["warmup"] + self._shared * self._spent_ns["first"]
         if warmup.is_budget_spent(spent_ns / NS_PER_S, self._budget_s):
@@ -218,6 +242,7 @@ class CellSchedule:
             spent_s=spent_s,
             budget_s=self._plan.budget_s,
             iterations=self._plan.iterations,
+            fitted=self._plan.fitted,
             half_widths=widths,
             drifting=self._drifting,
         )

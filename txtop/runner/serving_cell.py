@@ -16,6 +16,7 @@ from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient
 from txtop.state.cell import CellState
 from txtop.stats.queueing import is_saturated
+from txtop.stats.stopping import OVERRUN
 from txtop.units import NS_PER_S
 
 
@@ -85,24 +86,34 @@ class ServingRun:
         return self._serving.concurrency or self._cell.slots
 
     def _warm_up(self, worker: ChildProcess) -> None:
-        """Send the warm-up requests, two full batches or the plan's count, and wait for them."""
-        count = self._client.plan.warmup_requests(self._cell)
-        for index in range(count):
+        """Send the warm-up requests, two full batches or the plan's count, a batch at a time.
+
+        No batch begins later than half a budget after the first one.
+        """
+        plan, sent = self._client.plan, 0
+        planned = plan.warmup_requests(self._cell)
+        until_s = time.monotonic() + (OVERRUN - 1) * plan.budget_s
+        while sent < planned and (not sent or time.monotonic() < until_s):
+            batch = range(sent, min(planned, sent + self._cell.slots))
+            self._wait_for_batch(worker, batch)
+            sent = batch.stop
+
+    def _wait_for_batch(self, worker: ChildProcess, batch: range) -> None:
+        for index in batch:
             now = now_ns()
             worker.send(
                 commands.Arrive(
                     cell=self._cell.id, index=index, role="warmup", arrival_ns=now, sent_ns=now
                 )
             )
-        unanswered = count
+        unanswered = len(batch)
 
         def is_over(event: AnyEvent | None) -> bool:
             nonlocal unanswered
             unanswered -= isinstance(event, events.Request)
             return unanswered <= 0
 
-        if count:
-            self._client.wait_for(worker, self._cell, is_over)
+        self._client.wait_for(worker, self._cell, is_over)
 
     def _offer_load(self, worker: ChildProcess, rate: float | None) -> None:
         client, serving_options = self._client, self._serving

@@ -22,8 +22,15 @@ __all__ = ["SPEEDS", "PairPlayer", "Player"]
 
 # The reader takes whole chunks, so a limit of one byte is one chunk.
 _CHUNK = 1
-# A stretch with no other events is idle.
-_BACKGROUND_EVENTS = (events.Telemetry, events.Log)
+# A stretch with no other events is idle: nothing is measured in it, be it a pause, a load, or the
+# comparison of outputs.
+_BACKGROUND_EVENTS = (
+    events.Telemetry,
+    events.Log,
+    events.Phase,
+    events.Progress,
+    events.FidelityProgress,
+)
 
 
 class Player(Transport):
@@ -79,6 +86,12 @@ class Player(Transport):
     def cell_name(self, name: str) -> str:
         """Return the short label of the cell with that id."""
         return self._names.get(name, name)
+
+    @property
+    def first_measured_ns(self) -> int:
+        """The start of the first measured iteration; 0 without any."""
+        starts = [c.measured_from_ns for c in self.final_state.cells.values() if c.samples.kept()]
+        return min(starts, default=0)
 
     def show(self, position_ns: int) -> bool:
         """Fold up to `position_ns`, from the snapshot before it if that is nearer."""

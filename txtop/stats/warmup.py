@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean, median
 
+from txtop.stats import stopping
+
 WINDOW = 10
 MAX_CHANGE = 0.01
 BUDGET_SHARE = 0.25
@@ -52,3 +54,19 @@ def is_budget_spent(spent_s: float, budget_s: float) -> bool:
 def suggest_iterations(warm: int) -> int:
     """Return the iterations to run before the gate can decide again, after `warm` of them."""
     return 2 * WINDOW - warm if warm < 2 * WINDOW else WINDOW
+
+
+def fit_count(
+    left: int, *, done: int, spent_s: float, cost_s: float, budget_s: float, measured: int
+) -> int:
+    """Return how many of the `left` warm-up iterations that were asked for fit into a budget.
+
+    All of them, if `measured` iterations fit after them. Else they have the gate's quarter of the
+    budget, and at least one is made where it leaves time for three measured ones. `cost_s` is the
+    time of the newest iteration.
+    """
+    if spent_s + (left + measured) * cost_s <= budget_s:
+        return left
+    least = done == 0 and stopping.is_warmup_affordable(cost_s, budget_s)
+    quarter = int((BUDGET_SHARE * budget_s - spent_s) / cost_s)
+    return max(0, min(left, max(quarter, int(least))))

@@ -1,4 +1,4 @@
-"""The NVIDIA GPUs of this machine by name, and what is known of a GPU by its name.
+"""The NVIDIA GPUs of this machine, which of them a device names, and what a name tells of a GPU.
 
 It needs neither torch nor NVML, so a plan can be judged before anything is loaded. The table is
 data: `gpu_capabilities.toml`, beside this file.
@@ -6,27 +6,91 @@ data: `gpu_capabilities.toml`, beside this file.
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from txtop.system.device_names import get_device_kind, is_uuid
+
 PROC = Path("/proc/driver/nvidia/gpus")
 _FILE = Path(__file__).with_name("gpu_capabilities.toml")
-_MODEL = re.compile(r"^Model:\s*(.+?)\s*$", re.MULTILINE)
+_FACT = r"^{}:\s*(.+?)\s*$"
+_MODEL, _UUID = (re.compile(_FACT.format(name), re.MULTILINE) for name in ("Model", "GPU UUID"))
 
 Capability = tuple[int, int]
 
 
-def list_gpu_names(folder: Path | None = None) -> list[str]:
-    """Return the names of the GPUs that the NVIDIA driver lists in /proc, by PCI address."""
-    names = []
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU that the NVIDIA driver knows: its name, and its UUID, empty if the driver hides it."""
+
+    name: str
+    uuid: str
+
+
+def list_gpus(folder: Path | None = None) -> list[Gpu]:
+    """Return the GPUs that the NVIDIA driver lists in /proc, by PCI address."""
+    gpus = []
     try:
         for path in sorted((folder or PROC).glob("*/information")):
-            names += _MODEL.findall(path.read_text(encoding="utf-8", errors="replace"))[:1]
+            text = path.read_text(encoding="utf-8", errors="replace")
+            name, uuid = _MODEL.search(text), _UUID.search(text)
+            if name:
+                gpus.append(Gpu(name[1], uuid[1] if uuid else ""))
     except OSError:
         return []
-    return names
+    return gpus
+
+
+def select_gpu(
+    device: str, gpus: Sequence[Gpu], environ: Mapping[str, str] = os.environ
+) -> Gpu | None:
+    """Return which of `gpus`, ordered by PCI address, a cell on `device` uses; `None` if unknown.
+
+    CUDA lists the fastest GPU first unless `CUDA_DEVICE_ORDER` says otherwise, so an index means
+    something here only among GPUs of one name or in the order of PCI. `CUDA_VISIBLE_DEVICES` may
+    hide GPUs and order them anew. Of a MIG part the GPU is not known.
+    """
+    if is_uuid(device):
+        return _find_uuid(device, gpus)
+    if get_device_kind(device) not in ("auto", "cuda"):
+        return None
+    index = int(device.partition(":")[2] or 0)
+    visible = list_visible_devices(environ)
+    if visible is not None:
+        if index >= len(visible):
+            return None
+        if not visible[index].isdigit():
+            return _find_uuid(visible[index], gpus)
+        index = int(visible[index])
+    in_order = environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" or len({g.name for g in gpus}) == 1
+    return gpus[index] if in_order and index < len(gpus) else None
+
+
+def list_visible_devices(environ: Mapping[str, str] = os.environ) -> list[str] | None:
+    """Return the indices and UUIDs in `CUDA_VISIBLE_DEVICES`; `None` if it is not set.
+
+    CUDA ignores what follows an entry that is neither.
+    """
+    text = environ.get("CUDA_VISIBLE_DEVICES")
+    if text is None:
+        return None
+    devices = []
+    for entry in map(str.strip, text.split(",")):
+        if not (entry.isdigit() or is_uuid(entry)):
+            break
+        devices.append(entry)
+    return devices
+
+
+def _find_uuid(uuid: str, gpus: Sequence[Gpu]) -> Gpu | None:
+    """Return the only one of `gpus` whose UUID begins with `uuid`."""
+    matches = [gpu for gpu in gpus if gpu.uuid.startswith(uuid)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def find_capability(name: str) -> Capability | None:

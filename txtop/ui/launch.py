@@ -18,6 +18,8 @@ from txtop.ui.terminal.capabilities import (
 )
 from txtop.ui.terminal.driver import TerminalDriver
 
+DEMO_SPEED = 4.0
+
 if TYPE_CHECKING:
     from txtop.plan.plan import Plan
     from txtop.settings import OnHangup
@@ -83,6 +85,18 @@ def run_replay(
         else SideBySideMode(paths[0], paths[1], start)
     )
     run_app(mode, fps=fps, theme=theme, glyphs=glyphs)
+
+
+def run_demo(
+    path: Path,
+    *,
+    fps: float | None = None,
+    theme: str | None = None,
+    glyphs: GlyphMode | None = None,
+) -> None:
+    """Replay a session from its first measured iteration on, with a caption for each scene."""
+    start = ReplayStart(speed=DEMO_SPEED, guided=True)
+    run_app(ReplayMode(path, start), fps=fps, theme=theme, glyphs=glyphs)
 
 
 def run_home(

@@ -228,20 +228,22 @@ class LiveMode(Mode["Follower", "View"]):
 @dataclass(frozen=True)
 class ReplayStart:
     """The beginning of a replay: at a time or the words of a cell or marker, at a speed, and with
-    another warm-up cut than was recorded."""
+    another warm-up cut than was recorded. A `guided` one begins where measuring does, and has
+    captions."""
 
     at: str | None = None
     speed: float | None = None
     warmup: int | None = None
+    guided: bool = False
 
     def apply(self, player: Transport) -> None:
         """Set speed and position. Raises `UsageError` for a place that is not in the recording."""
         player.speed = self.speed or player.speed
         if self.at is None:
             return
-        from txtop.formatting import parse_time
+        from txtop.quantities import parse_position
 
-        at_ns = parse_time(self.at)
+        at_ns = parse_position(self.at)
         at_ns = player.find(self.at) if at_ns is None else at_ns
         if at_ns is None:
             raise UsageError(
@@ -272,12 +274,15 @@ class ReplayMode(Mode["Player", "View"]):
 
         player = Player(self._path, self._start.warmup)
         self._start.apply(player)
+        if self._start.guided:
+            player.seek(player.first_measured_ns)
         self.player = player
         return player
 
     def build(self, source: Player) -> View:
         from txtop.session.catalog import get_session_id
         from txtop.ui.models.cache import FrameCache
+        from txtop.ui.models.captions import choose_caption
         from txtop.ui.models.view import Playback, build_view
 
         self._memo = self._memo or FrameCache()
@@ -285,7 +290,9 @@ class ReplayMode(Mode["Player", "View"]):
         view = build_view(
             source.state,
             cache=self._memo,
-            playback=Playback.of(source),
+            playback=Playback.of(
+                source, choose_caption(source.state) if self._start.guided else ""
+            ),
             opened=self.opened,
             name=get_session_id(self._path),
         )
@@ -366,9 +373,10 @@ class HomeMode(Mode["HomeSource", "HomeFrame"]):
 
     def quick(self) -> LiveMode:
         """Return the quick preset as a run."""
-        from txtop.options.presets import build_quick_plan
+        from txtop.options.run_options import RunOptions
+        from txtop.options.run_plan import build_plan
 
-        return LiveMode(build_quick_plan(), session_dir=self.session_dir)
+        return self.start(build_plan(RunOptions(preset="quick")))
 
     def start(self, plan: Plan) -> LiveMode:
         """Return the plan as a run."""

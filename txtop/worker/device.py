@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from txtop.formatting import format_count
 from txtop.models.attention_kernels import Accelerator
-from txtop.system import cpu
+from txtop.system import cpu, gpus
+from txtop.system.device_names import get_device_kind, is_uuid
 from txtop.worker import failures
+from txtop.worker.failures import AbsentError
 
 if TYPE_CHECKING:
     import torch
 
 # Device files of the driver, and its library under WSL, which has no device files.
 NVIDIA_FILES = ("/dev/nvidia[0-9]*", "/usr/lib/wsl/lib/libnvidia-ml.so*")
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_HINT = "--device cpu, or look at `txtop doctor`"
 _ARCHITECTURE = re.compile(r"(sm|compute)_(\d+)(\d)([af]?)")
 
 
@@ -34,6 +40,72 @@ def check_accelerators() -> dict[str, str]:
         "xpu": "" if torch.xpu.is_available() else "this torch finds none",
         "mps": "" if torch.backends.mps.is_available() else "this torch finds none",
     }
+
+
+_original_visible: str | None = None
+_only: str | None = None
+
+
+def hide_other_gpus(device: str) -> None:
+    """Leave this process the GPU that `device` names, if it names one. Call before torch is used.
+
+    An index would leave threads that torch or transformers start on the first GPU, and a context
+    there. `cuda:1` is the second of those that `CUDA_VISIBLE_DEVICES` shows.
+    """
+    global _only, _original_visible
+    if _only is not None or "torch" in sys.modules:
+        return
+    kind, _, index = device.partition(":")
+    chosen = ""
+    if is_uuid(device):
+        chosen = device
+    elif kind == "cuda" and index:
+        visible = gpus.list_visible_devices()
+        if visible is None:
+            chosen = index
+        elif int(index) < len(visible):
+            chosen = visible[int(index)]
+    if chosen:
+        _original_visible = os.environ.get(_VISIBLE)
+        os.environ[_VISIBLE] = chosen
+        _only = device
+
+
+def read_given_environment() -> dict[str, str]:
+    """Return the environment without what `hide_other_gpus` has set in it."""
+    given = dict(os.environ)
+    if _only is not None:
+        given.pop(_VISIBLE)
+        if _original_visible is not None:
+            given[_VISIBLE] = _original_visible
+    return given
+
+
+def find_device(device: str) -> torch.device:
+    """Return the device that `device` names; `auto` is the first usable accelerator, else the CPU.
+
+    Raises `AbsentError` if it is not usable here.
+    """
+    import torch
+
+    kind = get_device_kind(device) if device != "auto" else choose_device_type()
+    why = check_accelerators().get(kind)
+    if why:
+        raise AbsentError(f"no {device} device: {why}", _HINT)
+    if device == _only or device in ("auto", kind):
+        return torch.device(kind)
+    module = getattr(torch, kind)
+    count = module.device_count()
+    indices = [
+        i
+        for i in range(count)
+        if device == f"{kind}:{i}"
+        or (is_uuid(device) and f"GPU-{module.get_device_properties(i).uuid}".startswith(device))
+    ]
+    if len(indices) != 1:
+        raise AbsentError(f"no {device} device: torch sees {format_count(count, 'device')}", _HINT)
+    module.set_device(indices[0])
+    return torch.device(kind, indices[0])
 
 
 def choose_device_type() -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from cyclopts import App
 
-from txtop.cli.app import app
+from txtop.cli import report
+from txtop.cli.app import app, run_command_line
 
 MOST_PARAMETERS = 12
 
@@ -34,3 +35,13 @@ def test_a_command_groups_its_options_in_dataclasses(name: str) -> None:
     command = COMMANDS[name]
     assert command is not None
     assert len(inspect.signature(command).parameters) <= MOST_PARAMETERS
+
+
+def test_a_report_without_matplotlib_is_one_line_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "find_spec", lambda _name: None)
+    assert run_command_line(["report", "gpt2-precisions"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "txtop: a report draws with matplotlib: pip install matplotlib"
+    ]

@@ -127,23 +127,29 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
 @pytest.mark.parametrize(
     ("plan", "past", "seconds", "most", "basis"),
     [
-        (Plan(cells=cells()), RunHistory(), 30.0, True, "30 s a cell, loading not counted"),
+        (
+            Plan(cells=cells()),
+            RunHistory(),
+            45.0,
+            True,
+            "30 s a cell, 45 s if iterations are long, loading not counted",
+        ),
         (
             Plan(cells=cells(), budget_s=5),
             RunHistory(),
-            5.0,
+            7.5,
             True,
-            "5 s a cell, loading not counted",
+            "5 s a cell, 7.5 s if iterations are long, loading not counted",
         ),
         (Plan(cells=cells()), PAST, 3 + 12.0, False, "as it was measured here before"),
         (Plan(cells=cells(), budget_s=5), PAST, 3 + 5.0, False, "as it was measured here before"),
-        # Its iterations take longer than the budget: three are measured in any case.
+        # The first takes 20 s, and three more begin within 45 s.
         (Plan(cells=cells(batch_size=2)), PAST, 3 + 80.0, False, "as it was measured here before"),
-        (Plan(cells=cells(batch_size=3)), PAST, 3 + 30.0, True, "30 s a cell"),
+        (Plan(cells=cells(batch_size=3)), PAST, 3 + 45.0, True, "30 s a cell, 45 s"),
         (
             Plan(cells=cells() + cells(id="y", batch_size=3)),
             PAST,
-            3 + 12.0 + 30.0,
+            3 + 12.0 + 45.0,
             True,
             "1 of 2 cells as before, else 30 s a cell",
         ),
@@ -156,27 +162,43 @@ def cells(**knobs: Any) -> tuple[Cell, ...]:
             False,
             "14 iterations a cell; none was measured here before",
         ),
+        # Of 13 iterations those that fit into the budget: the first, and 10 of half a second.
+        (Plan(cells=cells(), iterations=10, warmup=3, fitted=True), PAST, 3 + 7.0, False, "as it"),
+        (
+            Plan(cells=cells(), iterations=10, warmup=3, budget_s=5, fitted=True),
+            PAST,
+            3 + 0.5 + 5.0,
+            False,
+            "as it was",
+        ),
+        (
+            Plan(cells=cells(batch_size=3), iterations=10, warmup=3, fitted=True),
+            PAST,
+            3 + 45.0,
+            True,
+            "14 iterations or 30 s a cell, 45 s if iterations are long",
+        ),
         # bf16 is loaded for itself and compared with fp32.
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=100),
             PAST,
-            3 + 12.0 + 3 + 30.0 + 1.0,
+            3 + 12.0 + 3 + 45.0 + 1.0,
             True,
             "1 of 2 cells as before, else 30 s a cell",
         ),
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=100),
             RunHistory(),
-            60.0,
+            90.0,
             True,
-            "30 s a cell, loading and comparing outputs not counted",
+            "30 s a cell, 45 s if iterations are long, loading and comparing outputs not counted",
         ),
         (
             Plan(cells=cells() + cells(id="y", precision="bf16"), fidelity_positions=0),
             RunHistory(),
-            60.0,
+            90.0,
             True,
-            "30 s a cell, loading not counted",
+            "30 s a cell, 45 s if iterations are long, loading not counted",
         ),
     ],
 )

@@ -14,6 +14,8 @@ from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Cell
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.system import torch_build
+from txtop.system.gpus import Gpu
 
 GIB = 1 << 30
 
@@ -42,14 +44,28 @@ def test_what_fits(needs: int | None, free: float | None, expected: str) -> None
         ("cpu", (9.0,), (4.0, "RAM")),
         ("auto", (9.0, 1.0), (9.0, "VRAM")),
         ("cuda", (9.0,), (9.0, "VRAM")),
+        ("cuda:1", (9.0, 1.0), (1.0, "VRAM")),
+        ("cuda:2", (9.0, 1.0), (None, "VRAM")),
+        ("GPU-1", (9.0, 1.0), (1.0, "VRAM")),
         ("cuda", (), (None, "memory of cuda")),
         ("mps", (), (None, "memory of mps")),
     ],
 )
 def test_a_cell_needs_memory_where_it_runs(
-    device: str, gpus: tuple[float, ...], free: tuple[float | None, str]
+    device: str,
+    gpus: tuple[float, ...],
+    free: tuple[float | None, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert FreeMemory(4.0, gpus).for_device(device) == free
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    by_gpu: dict[Gpu, float | None] = {Gpu("L4", f"GPU-{i}"): free for i, free in enumerate(gpus)}
+    assert FreeMemory(4.0, by_gpu).for_device(device) == free
+
+
+def test_a_torch_without_cuda_needs_no_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: False)
+    assert FreeMemory(4.0, {Gpu("L4", "GPU-0"): 9.0}).for_device("auto") == (4.0, "RAM")
 
 
 def test_room_is_what_the_sampler_read_last() -> None:
@@ -57,9 +73,9 @@ def test_room_is_what_the_sampler_read_last() -> None:
     assert read_free_memory(state) == FreeMemory()
     for event in ui_events.Story(ui_events.sweep(), gpus=2).samples():
         fold(state, event)
-    assert read_free_memory(state) == FreeMemory(
-        pytest.approx(15.6 * GIB), (pytest.approx(137.9 * GIB), pytest.approx(137.9 * GIB))
-    )
+    free = read_free_memory(state)
+    assert free.ram == pytest.approx(15.6 * GIB)
+    assert list(free.gpus.values()) == [pytest.approx(137.9 * GIB)] * 2
 
 
 def test_each_cell_is_told_from_the_others() -> None:

@@ -18,8 +18,8 @@ from txtop.models import model_config
 from txtop.options.ab_plan import ABOptions, build_ab_plan
 from txtop.options.command_line import format_cell_command
 from txtop.options.feasibility import explain_infeasible
-from txtop.options.presets import build_quick_plan
-from txtop.options.run_options import ServingOptions
+from txtop.options.run_options import RunOptions, ServingOptions
+from txtop.options.run_plan import build_plan
 from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed, Plan
@@ -32,7 +32,7 @@ NAMES = (
     "gpt2",
     "t5-small",
     "bert-base-uncased",
-    "./my models/x",
+    "/my models/x",
     "--odd",
     "it's",
     '["a"]',
@@ -93,14 +93,16 @@ def sensible(cell: Cell) -> bool:
 
 
 @settings(max_examples=40, deadline=None)
-@given(CELLS, st.none() | NUMBERS, AMOUNTS, st.fixed_dictionaries(RULES))
+@given(CELLS, st.none() | NUMBERS, st.none() | AMOUNTS, st.fixed_dictionaries(RULES))
 def test_any_cell_comes_back(
-    cell: Cell, iterations: int | None, budget: float, kept: dict[str, Any]
+    cell: Cell, iterations: int | None, budget_s: float | None, kept: dict[str, Any]
 ) -> None:
     if model_config.find_family(cell.model) == "encoder":
         cell = msgspec.structs.replace(cell, cache="dynamic")
     assume(sensible(cell))
-    limits = {"iterations": iterations} if iterations else {"budget_s": budget}
+    limits = {"iterations": iterations} if iterations else {}
+    if budget_s is not None:
+        limits |= {"budget_s": budget_s, "fitted": iterations is not None}
     plan = Plan(cells=(Cell(id="c001", model="t5-base"), cell), **limits, **kept)
     again = planned(format_cell_command(plan, cell))
     assert [unnamed(other) for other in again.cells] == [unnamed(cell)]
@@ -261,7 +263,7 @@ def test_only_what_is_not_by_default_is_said() -> None:
 
 
 def test_a_preset_is_spelled_out() -> None:
-    plan = build_quick_plan()
+    plan = build_plan(RunOptions(preset="quick", device="cuda"))
     line = format_cell_command(plan, plan.cells[1])
     assert "--preset" not in line
     assert rules(planned(line)) == rules(plan)

@@ -83,15 +83,18 @@ def asking(draw: st.DrawFn) -> RunOptions:
     )
     if options.preset and draw(st.booleans()):
         options = replace(options, scale=draw(st.sampled_from(["full", "smoke"])))
-    if options.iterations is None:
-        options = replace(options, budget_s=draw(st.none() | AMOUNTS))
-    return options
+    return replace(options, budget_s=draw(st.none() | AMOUNTS))
 
 
 @settings(max_examples=25, deadline=None)
 @given(options=asking())
 @example(options=RunOptions(compile=["none", "default"], budget_s=1.0))
 @example(options=RunOptions(models=["a", "-b", "--seed", "c"], seed=1))
+@example(options=RunOptions(preset="quick", iterations=10))
+@example(options=RunOptions(preset="quick", iterations=10, budget_s=30.0))
+@example(options=RunOptions(preset="quick", budget_s=30.0))
+@example(options=RunOptions(iterations=10, budget_s=30.0))
+@example(options=RunOptions(preset="precision", iterations=10, budget_s=30.0))
 def test_the_command_line_gives_the_same_plan(begun: list[Plan], options: RunOptions) -> None:
     try:
         plan = build_plan(options)
@@ -195,7 +198,12 @@ def test_a_load_is_said_as_it_was_asked(options: RunOptions, arguments: str) -> 
         (RunOptions(budget_s=7.5), "txtop run --budget 7.5"),
         (RunOptions(preset="quick", precisions=["fp32", "bf16"]), "txtop run --preset quick"),
         (RunOptions(preset="quick", device="cpu"), "txtop run --preset quick --device cpu"),
-        (RunOptions(preset="quick", iterations=10, warmup=3), "txtop run --preset quick"),
+        (
+            RunOptions(preset="quick", iterations=10, budget_s=30.0, warmup=3),
+            "txtop run --preset quick",
+        ),
+        (RunOptions(preset="quick", iterations=10), "--preset quick --iterations 10"),
+        (RunOptions(iterations=10, budget_s=30.0), "txtop run --iterations 10 --budget 30"),
         (RunOptions(preset="quick", budget_s=30.0), "txtop run --preset quick --budget 30"),
         (RunOptions(preset="quick", scale="smoke"), "txtop run --preset quick --scale smoke"),
         (RunOptions(preset="bert-int8-cpu", device="auto"), "--preset bert-int8-cpu --device auto"),

@@ -11,6 +11,7 @@ from txtop.options.feasibility import drop_infeasible
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
+from txtop.system import torch_build
 
 BASE: dict[str, Any] = {
     "models": ["gpt2"],
@@ -53,7 +54,10 @@ BASE: dict[str, Any] = {
     ],
 )
 @pytest.mark.fault(37)
-def test_what_is_left_out(knobs: dict[str, Any], kept: int, reason: str) -> None:
+def test_what_is_left_out(
+    knobs: dict[str, Any], kept: int, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
     cells, reasons = drop_infeasible(expand_matrix(**{**BASE, **knobs}))
     assert [c.id for c in cells] == [f"c{n:03d}" for n in range(1, kept + 1)]
     assert len(reasons) == bool(reason)

@@ -8,12 +8,13 @@ import pytest
 
 from txtop.forecast import preview
 from txtop.forecast.history import RunHistory
+from txtop.models.attention_kernels import Accelerator
 from txtop.options.feasibility import drop_infeasible, find_accelerator
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
 from txtop.plan.cell import Attention, Compile, Precision
 from txtop.plan.matrix import expand_matrix
-from txtop.system import gpus
+from txtop.system import gpus, torch_build
 
 ASKED: list[Attention] = ["eager", "sdpa:flash", "sdpa:math"]
 CARDS = {
@@ -30,9 +31,10 @@ WITHOUT_FLASH = "eager/dynamic eager/static sdpa:math/dynamic sdpa:math/static"
 def insert_gpus(folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     for number, name in enumerate(names):
         (folder / f"0000:{number:02d}:00.0").mkdir()
-        text = f"Model: \t\t {name}\nIRQ:   \t\t 4{number}\n"
+        text = f"Model: \t\t {name}\nGPU UUID: \t GPU-{f'{number}' * 8}\n"
         (folder / f"0000:{number:02d}:00.0" / "information").write_text(text)
     monkeypatch.setattr(gpus, "PROC", folder)
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: True)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,25 @@ def test_the_cpu_is_judged_as_a_cpu_beside_a_gpu(
     insert_gpus(tmp_path, monkeypatch, CARDS["T4"])
     options = RunOptions(models=["gpt2"], attention=["sdpa:flash"], device="cpu")
     assert len(build_plan(options).cells) == 1
+
+
+def test_a_torch_without_cuda_is_judged_by_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_gpus(tmp_path, monkeypatch, CARDS["H100"])
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: False)
+    assert find_accelerator("auto") == Accelerator("cpu")
+    accelerator = find_accelerator("cuda")
+    assert accelerator is not None and accelerator.capability == (9, 0)
+
+
+def test_a_device_by_name_is_judged_among_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert_gpus(tmp_path, monkeypatch, CARDS["T4"], CARDS["H100"])
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    named = [find_accelerator(device) for device in ("cuda:0", "cuda:1", "GPU-1111")]
+    assert [gpu and gpu.capability for gpu in named] == [(7, 5), (9, 0), (9, 0)]
 
 
 def test_gpus_that_differ_decide_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

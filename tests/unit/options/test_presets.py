@@ -17,6 +17,8 @@ from txtop.options.run_plan import build_plan
 from txtop.plan.matrix import expand_matrix
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.system import cpu, gpus, torch_build
+from txtop.system.gpus import Gpu
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -81,3 +83,56 @@ def test_smoke_says_so_and_a_cell_that_is_missing_has_no_figure() -> None:
     report = table.format_report(session("gpt2", "smoke", [128]), FinalMetrics())
     assert "larger configurations" in report and "gpt2 fp32 batch 2" in report
     assert "340 seq/s · here —" in report and "—x" not in report
+
+
+BF16, PLAIN = "fpu avx2 avx512f avx512_bf16", "fpu avx2 avx512f avx512_vnni"
+QUICK = {"bf16": ("gpt2", ["fp32", "bf16"]), "fp16": ("gpt2", ["fp32", "fp16"])}
+QUICK |= {"int8": ("bert-base-uncased", ["fp32", "int8"])}
+
+
+@pytest.mark.parametrize(
+    ("flags", "gpus_here", "device", "fast"),
+    [
+        (BF16, [], None, "bf16"),
+        ("fpu amx_bf16", [], None, "bf16"),
+        ("fp asimd bf16 i8mm", [], None, "bf16"),
+        (PLAIN, [], None, "int8"),
+        ("", [], None, "int8"),
+        (PLAIN, ["NVIDIA H100 80GB HBM3"], None, "bf16"),
+        (PLAIN, ["An unknown GPU"], None, "bf16"),
+        (PLAIN, ["Tesla T4", "NVIDIA H100 80GB HBM3"], None, "bf16"),
+        (f"{PLAIN} cpu_torch", ["NVIDIA H100 80GB HBM3"], None, "int8"),
+        (PLAIN, ["Tesla T4"], None, "fp16"),
+        (PLAIN, ["Tesla T4"], "cpu", "int8"),
+        (BF16, ["Tesla T4"], "cpu", "bf16"),
+        (BF16, ["Tesla T4"], "cuda", "fp16"),
+    ],
+)
+def test_the_second_arm_of_quick_is_fast_on_the_machine(
+    flags: str,
+    gpus_here: list[str],
+    device: str | None,
+    fast: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cpu, "read_cpu_features", lambda: frozenset(flags.split()))
+    monkeypatch.setattr(gpus, "list_gpus", lambda: [Gpu(name, "") for name in gpus_here])
+    monkeypatch.setattr(torch_build, "has_cuda", lambda: not flags.endswith("cpu_torch"))
+    plan = build_plan(RunOptions(preset="quick", device=device))
+    model, precisions = QUICK[fast]
+    assert [cell.precision for cell in plan.cells] == precisions
+    assert {cell.model for cell in plan.cells} == {model}
+    assert (plan.warmup, plan.iterations, plan.budget_s) == (3, 10, 30)
+    assert (fast in plan.note) == (fast != "bf16") and bool(plan.note) == (fast != "bf16")
+    own = build_plan(RunOptions(preset="quick", device=device, precisions=["fp32"]))
+    assert not own.note
+
+
+def test_presets_take_about_a_minute_by_their_own_limits() -> None:
+    for name, preset in PRESETS.items():
+        for form in (preset, *preset.instead.values()):
+            smoke = build_plan(RunOptions(preset=name, scale="smoke"))
+            assert len(smoke.cells) * smoke.budget_s <= 70
+            if name == "quick":
+                assert form.budget_s and 2 * form.budget_s <= 60
+                assert form.smoke is not None and form.smoke.budget_s == 10

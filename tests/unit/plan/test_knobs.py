@@ -37,6 +37,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
     assert {knob.field for knob in KNOBS} == {*Cell.__struct_fields__} - {
         "id",
         "attention_asked",
+        "alias",
         "scenario",
         "serving",
     }
@@ -110,7 +111,7 @@ print(json.dumps({
     "ab_plan": format_cell_command(ab_test, ab_test.cells[0]),
     "values": row.values,
     "chosen": choices.to_run_options().made_ups,
-    "compared": _build_match_key(plain) != _build_match_key(fancy),
+    "compared": _build_match_key(plain, {}) != _build_match_key(fancy, {}),
 }))
 """
 

@@ -11,6 +11,7 @@ from support.batch_cell import conduct, exported, plan_with
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.text import table
 from txtop.runner.batch_cell import CellSchedule
+from txtop.stats.stopping import count_affordable
 from txtop.stats.summary import classify_variation
 
 
@@ -154,3 +155,57 @@ def test_a_mean_of_nothing_divides_nothing() -> None:
         state.samples.ttft_ns[i] = 0
     schedule = CellSchedule(plan, session, state)
     assert schedule.next_block() is None and schedule.stopped_by == "converged"
+
+
+@pytest.mark.parametrize("cost_s", [0.01, 0.7, 2.0, 5.0, 9.0, 11.0, 14.5, 20.0, 31.0, 60.0, 300.0])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {},
+        {"warmup": 3},
+        {"warmup": 100},
+        {"warmup": 3, "iterations": 10, "fitted": True},
+        {"iterations": 1_000, "fitted": True},
+    ],
+    ids=str,
+)
+def test_a_cell_under_a_budget_ends_within_half_as_much_again_and_one_iteration(
+    cost_s: float, rules: dict[str, object]
+) -> None:
+    _, state, schedule = conduct(plan_with(**rules), lambda i: 1e3 * cost_s)
+    after_first_s = sum(state.samples.e2e_ns[1:]) / 1e9
+    assert schedule.stopped_by in ("budget", "iterations", "converged")
+    assert after_first_s <= 1.5 * 30 + cost_s + 0.1
+    if schedule.stopped_by == "budget":
+        assert len(state.samples) - 1 == pytest.approx(count_affordable(cost_s, 30), rel=0.01)
+    if cost_s <= 15:
+        assert len(state.samples.kept()) >= 3
+    assert state.samples.kept()
+
+
+def test_fitted_iterations_are_all_made_where_they_fit_and_few_where_not() -> None:
+    plan = plan_with(warmup=3, iterations=10, fitted=True)
+    for cost_s, warm, measured in ((0.1, 3, 10), (2, 3, 10), (5, 1, 5), (14.5, 0, 3), (40, 0, 2)):
+        session, state, schedule = conduct(plan, lambda i, s=cost_s: 1e3 * s)  # type: ignore[misc]
+        assert state.samples.role == ["first"] + ["warmup"] * warm + ["measured"] * measured
+        assert schedule.stopped_by == ("iterations" if measured == 10 else "budget")
+        notes = exported(session).notes
+        assert (f"{warm} of 3 warm-up iterations fit into the budget" in notes) == (warm < 3)
+
+
+def test_a_number_without_a_budget_is_measured_however_long_it_takes() -> None:
+    _, state, schedule = conduct(plan_with(warmup=3, iterations=10), lambda i: 60e3)
+    assert state.samples.role.count("measured") == 10 and schedule.stopped_by == "iterations"
+    assert state.samples.role.count("warmup") == 3
+
+
+def test_a_block_that_was_disturbed_is_kept_where_there_is_no_time_to_repeat_it() -> None:
+    def slowed(s: float) -> dict[str, float | None]:
+        return {"temperature_c": 50.0, "sm_clock_mhz": 1980.0 if s < 25 else 1000.0}
+
+    plan = plan_with(warmup=0, iterations=10, fitted=True)
+    session, state, schedule = conduct(plan, lambda i: 20e3, slowed)
+    assert schedule.stopped_by == "budget" and len(state.samples.kept()) == 2
+    assert [block.kept for block in state.blocks] == [False, True, True]
+    assert sum(state.samples.e2e_ns[1:]) / 1e9 <= 1.5 * 30 + 20
+    assert any("2 blocks kept" in note for note in exported(session).notes)

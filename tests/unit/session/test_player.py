@@ -224,3 +224,31 @@ def test_another_warm_up_cut_is_another_set_of_iterations(tmp_path: Path) -> Non
         assert f"what if: {cut} warm-up iterations" in exported
         assert ("carried the checks" in exported) == bool(checked)
         assert WRITERS["json"](fold_all(made, cut), FinalMetrics()).decode() == exported
+
+
+def test_a_load_and_a_comparison_of_outputs_are_idle_and_work_is_not(tmp_path: Path) -> None:
+    made = streams.stream(streams.plan(("gpt2",)))
+    place = next(i for i, event in enumerate(made) if isinstance(event, events.ModelLoaded))
+    at_ns = made[place - 1].t_ns
+    began: list[AnyEvent] = []
+    for second in range(1, 9):
+        t_ns = at_ns + second * 1_000 * MS
+        began += [
+            events.Phase(t_ns=t_ns, cell="c001", name="weights"),
+            events.Progress(t_ns=t_ns, cell="c001", what="load", done=second, total=8),
+            events.FidelityProgress(t_ns=t_ns, cell="c001", reference="c001", done=second, total=8),
+        ]
+    for event in made[place:]:
+        event.t_ns += 9_000 * MS
+    whole = [*made[:place], *began, *made[place:]]
+    for seq, event in enumerate(whole, start=1):
+        event.seq = seq
+    path = tmp_path / "s.jsonl"
+    streams.write(path, whole)
+    player = Player(path)
+    assert [end - start >= 9_000 * MS for start, end in player.idle] == [True]
+    start, end = player.idle[0]
+    player.seek(start)
+    player.update(1_000 * MS)
+    assert player.position_ns == end
+    assert all(not start < step < end for step in player.steps_ns)

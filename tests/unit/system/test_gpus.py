@@ -8,6 +8,7 @@ import pytest
 
 from txtop.system import gpus
 from txtop.system.device_peaks import read_table
+from txtop.system.gpus import Gpu
 
 
 @pytest.mark.parametrize(
@@ -50,5 +51,41 @@ def test_the_driver_lists_its_gpus(tmp_path: Path) -> None:
         text = f"Model: \t\t {model}\nIRQ:   \t\t 44\nGPU UUID: \t GPU-1\n"
         (tmp_path / address / "information").write_text(text)
     (tmp_path / "0000:99:00.0").mkdir()
-    assert gpus.list_gpu_names(tmp_path) == ["NVIDIA L4", "Tesla T4"]
-    assert gpus.list_gpu_names(tmp_path / "absent") == []
+    assert gpus.list_gpus(tmp_path) == [Gpu("NVIDIA L4", "GPU-1"), Gpu("Tesla T4", "GPU-1")]
+    assert gpus.list_gpus(tmp_path / "absent") == []
+
+
+ALIKE = [Gpu("NVIDIA L4", f"GPU-{letter * 8}-1") for letter in "abc"]
+MIXED = [ALIKE[0], Gpu("NVIDIA H100 80GB HBM3", "GPU-dddddddd-1")]
+
+
+@pytest.mark.parametrize(
+    ("device", "present", "environ", "selected"),
+    [
+        ("auto", ALIKE, {}, 0),
+        ("cuda", ALIKE, {}, 0),
+        ("cuda:2", ALIKE, {}, 2),
+        ("cuda:3", ALIKE, {}, None),
+        ("cpu", ALIKE, {}, None),
+        ("xpu:1", ALIKE, {}, None),
+        ("GPU-bbbb", ALIKE, {}, 1),
+        ("GPU-", ALIKE, {}, None),
+        ("MIG-bbbbbbbb", ALIKE, {}, None),
+        ("cuda:0", ALIKE, {"CUDA_VISIBLE_DEVICES": "2,0"}, 2),
+        ("cuda:1", ALIKE, {"CUDA_VISIBLE_DEVICES": "2,0"}, 0),
+        ("cuda:2", ALIKE, {"CUDA_VISIBLE_DEVICES": "2,0"}, None),
+        ("cuda:1", ALIKE, {"CUDA_VISIBLE_DEVICES": "1,-1,2"}, None),
+        ("auto", ALIKE, {"CUDA_VISIBLE_DEVICES": "GPU-cccc"}, 2),
+        ("auto", ALIKE, {"CUDA_VISIBLE_DEVICES": ""}, None),
+        # CUDA puts the fastest first, and which that is NVML does not tell.
+        ("cuda:1", MIXED, {}, None),
+        ("cuda:1", MIXED, {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, 1),
+        ("GPU-dd", MIXED, {}, 1),
+        ("auto", [], {}, None),
+    ],
+)
+def test_the_gpu_that_a_device_names(
+    device: str, present: list[Gpu], environ: dict[str, str], selected: int | None
+) -> None:
+    expected = None if selected is None else present[selected]
+    assert gpus.select_gpu(device, present, environ) == expected

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers.generation import configuration_utils
 
+from support.library_versions import needs_continuous
 from txtop.plan.cell import Cell
 from txtop.plan.serving import Serving
 from txtop.worker.failures import RejectedError
@@ -40,6 +41,7 @@ def test_a_library_without_pages_is_refused_with_the_version_that_has_them(
         assert caught.value.hint == "transformers 5.18 or newer"
 
 
+@needs_continuous
 @pytest.mark.parametrize(
     ("slots", "prompt", "new", "blocks"),
     [(1, 8, 4, 1), (4, 200, 56, 4), (4, 200, 57, 8), (32, 1024, 512, 192)],
@@ -57,3 +59,13 @@ def test_the_kv_cache_holds_the_longest_requests_in_all_slots(
     for device in (CPU, CUDA):
         config = continuous_server._config(cell, device)
         assert config.num_blocks == continuous_server.count_blocks(cell, device)
+
+
+@pytest.mark.fault(58)
+def test_a_layer_without_pages_is_refused_with_a_scenario_that_serves_it() -> None:
+    from transformers import GPT2Config, MambaConfig
+
+    continuous_server.require_pages(GPT2Config())
+    with pytest.raises(RejectedError, match="linear_attention") as caught:
+        continuous_server.require_pages(MambaConfig())
+    assert caught.value.hint == "--scenario dynamic"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 import torch
 
 from support import tiny_models
-from txtop.plan.cell import Cell, Device
+from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
 from txtop.worker import device, probe
 from txtop.worker.failures import RejectedError
@@ -107,6 +109,77 @@ def test_a_gpu_that_fails_to_multiply_is_not_chosen_unless_it_is_only_in_use(
     assert usable or (text in why and "asynchronously" not in why)
 
 
+UUIDS = ("00000000-1", "11111111-1", "11112222-1")
+
+
+@pytest.fixture
+def three_gpus(gpu: Setting, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A torch that sees three GPUs; the list receives the indices that are set."""
+    chosen: list[int] = []
+    gpu()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda i: SimpleNamespace(uuid=UUIDS[i])
+    )
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("cuda:0", 0), ("cuda:2", 2), ("GPU-00000000", 0), ("GPU-11112", 2), ("GPU-11111111-1", 1)],
+)
+def test_a_process_that_sees_all_gpus_finds_the_one_that_is_named(
+    name: str, index: int, three_gpus: list[int]
+) -> None:
+    assert device.find_device(name) == torch.device("cuda", index)
+    assert three_gpus == [index]
+
+
+@pytest.mark.parametrize("name", ["cuda:3", "GPU-1111", "GPU-99999999", "MIG-11111111-1"])
+def test_a_gpu_that_is_absent_or_named_twice_is_refused(name: str, three_gpus: list[int]) -> None:
+    with pytest.raises(RejectedError, match=f"no {name} device: torch sees 3 devices"):
+        device.find_device(name)
+    assert three_gpus == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "visible"),
+    [
+        ("auto", None, None),
+        ("cuda", "1,0", "1,0"),
+        ("cpu", None, None),
+        ("cuda:1", None, "1"),
+        ("cuda:1", "3,2", "2"),
+        ("cuda:1", "GPU-a,GPU-b", "GPU-b"),
+        ("cuda:2", "3,2", "3,2"),
+        ("GPU-8f3a", "3,2", "GPU-8f3a"),
+        ("MIG-8f3a", None, "MIG-8f3a"),
+    ],
+)
+def test_a_worker_hides_all_gpus_but_its_own(
+    name: str, given: str | None, visible: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    for state in ("_only", "_original_visible"):
+        monkeypatch.setattr(device, state, None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given or "")
+    if given is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    device.hide_other_gpus(name)
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    # What the user has set is recorded, not what txtop has.
+    assert device.read_given_environment().get("CUDA_VISIBLE_DEVICES") == given
+
+
+def test_the_gpu_left_to_a_worker_is_its_first(
+    three_gpus: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "_only", "cuda:2")
+    assert device.find_device("cuda:2") == torch.device("cuda")
+    assert three_gpus == []
+
+
 DRIVER = "The NVIDIA driver on your system is too old (found version 11040)."
 
 
@@ -178,9 +251,7 @@ def test_triton_needs_a_c_compiler_and_the_header_of_python(
     assert entry["state"] == state and detail in entry["detail"]
 
 
-def load_tiny(
-    folder: Path, asked: Device, monkeypatch: pytest.MonkeyPatch
-) -> list[events.AnyEvent]:
+def load_tiny(folder: Path, asked: str, monkeypatch: pytest.MonkeyPatch) -> list[events.AnyEvent]:
     """The events of loading a tiny model in this process."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE"):
         monkeypatch.setenv(name, "1")
@@ -198,10 +269,10 @@ def load_tiny(
     [("auto", DRIVER, True), ("auto", "", False), ("cpu", DRIVER, False)],
 )
 def test_a_cpu_in_place_of_a_gpu_is_never_silent(
-    asked: Device, why: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: str, why: str, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "explain_unused_gpu", lambda: why)
-    monkeypatch.setattr(load, "choose_device_type", lambda: "cpu")
+    monkeypatch.setattr(device, "choose_device_type", lambda: "cpu")
     *_, loaded = seen = load_tiny(tmp_path, asked, monkeypatch)
     assert isinstance(loaded, events.ModelLoaded)
     warnings = [e.text for e in seen if isinstance(e, events.Log) and e.level == "warning"]

@@ -17,6 +17,7 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
+from txtop.ui.models.ab_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.ui.models.ab_divergence import (
     NO_DIVERGENCE,
     ABDivergenceView,
@@ -55,8 +56,8 @@ class ABComparisonView:
 
     `value` is the ratio, None where none may be claimed, and `role` its colour. `word` is the
     verdict, in the colour `word_role`. `interval` and `surely` are the two lines below it: the 95 %
-    interval, or a cause, and how far to trust it. `rows` are (label, value, colour role of the
-    value, remark). `looks` are the rows of the funnel.
+    interval, or a cause, and how far to trust it. `cost` is what the winner costs in quality.
+    `rows` are (label, value, colour role of the value, remark). `looks` are the rows of the funnel.
     """
 
     letter: str
@@ -66,6 +67,7 @@ class ABComparisonView:
     word_role: str = "text.bold"
     interval: str = ""
     surely: str = ""
+    cost: QualityCost = NO_COST
     rows: tuple[tuple[str, str, str, str], ...] = ()
     looks: tuple[FunnelInterval, ...] = ()
     difference: ABDivergenceView = NO_DIVERGENCE
@@ -103,7 +105,11 @@ def build_ab_comparison(state: SessionState, ab_test: ABTest, name: str) -> ABCo
         interval=f"[{low:.2f}, {high:.2f}]  95 %",
         surely=_describe_certainty(ab_test),
     )
-    return _apply_verdict(view, state, ab_test, name, verdict, look)
+    view = _apply_verdict(view, state, ab_test, name, verdict, look)
+    if verdict not in ("faster", "equivalent"):
+        return view
+    cost = build_quality_cost(state.output_of(name, ab_test.first.id))
+    return replace(view, cost=cost, role="text" if cost.spoils else view.role)
 
 
 def _apply_verdict(
@@ -159,6 +165,8 @@ def _explain_end(state: SessionState, ab_test: ABTest) -> str:
 
 def _describe_certainty(ab_test: ABTest) -> str:
     """Describe the condition under which the interval holds."""
+    if ab_test.busy_blocks:
+        return "on a busy machine"
     if ab_test.reloaded:
         return "indicative"
     return "assumes normal noise" if ab_test.paired else "holds at every check"

@@ -47,6 +47,7 @@ def arrange_session(
     height: int,
     *,
     replay: bool = False,
+    captioned: bool = False,
     machine_rows: int = 4,
     cells: int = 0,
     zoom: str = "",
@@ -55,14 +56,15 @@ def arrange_session(
     """Arrange a session as a card, small, large (from 100x32) or wide (from 150 columns).
 
     `machine_rows` is the height of the machine on a small terminal, `cells` the number of cells in
-    the plan, `zoom` a panel that takes the room of all the others. With `tradeoffs` to draw, a wide
+    the plan, `zoom` a panel that takes the room of all the others. A `captioned` replay has a row
+    more under its transport. With `tradeoffs` to draw, a wide
     terminal has them in its lower right corner.
     """
     if width < COMPACT_BELOW[0] or height < COMPACT_BELOW[1]:
         alone = "detail" if zoom == "detail" else "card"
         return PanelLayout({alone: PanelRegion(0, 0, width, height)}, False)
     boxed = is_boxed(width, height)
-    bar = 2 if replay and boxed else 1
+    bar = (2 if replay and boxed else 1) + captioned
     top = 1 + bar
     places = {
         "header": PanelRegion(0, 0, width, 1),
@@ -135,15 +137,24 @@ def _arrange_detail(width: int, top: int, rest: int) -> dict[str, PanelRegion]:
 
 
 def arrange_ab(
-    width: int, height: int, *, replay: bool = False, machine_rows: int = 4, zoom: str = ""
+    width: int,
+    height: int,
+    *,
+    replay: bool = False,
+    captioned: bool = False,
+    machine_rows: int = 4,
+    zoom: str = "",
 ) -> PanelLayout:
     """Arrange an A/B: the verdict, the arms side by side, and where the outputs diverge.
 
     `zoom` is one of the panels that are hidden otherwise.
     """
-    if zoom in ZOOMABLE_PANELS:
-        return arrange_session(width, height, replay=replay, machine_rows=machine_rows, zoom=zoom)
-    session = arrange_session(width, height, replay=replay)
+    zoom = zoom if zoom in ZOOMABLE_PANELS else ""
+    session = arrange_session(
+        width, height, replay=replay, captioned=captioned, machine_rows=machine_rows, zoom=zoom
+    )
+    if zoom:
+        return session
     if "card" in session.places:
         return session
     bars = ("header", "rail", "transport", "footer")

@@ -50,10 +50,14 @@ class Fact:
 
 @dataclass(frozen=True)
 class GpuView:
-    """The rows of one GPU, and its clock, temperature and throttling."""
+    """The rows of one GPU, and its clock, temperature and throttling.
+
+    `used` marks the one of several that the cell is on.
+    """
 
     gauges: tuple[Gauge, ...]
     facts: tuple[Fact, ...]
+    used: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,16 @@ def build_machine(
         rows = tuple(replace(g, value=formatting.MISSING, share=None) for g in rows)
     own = (roof.gauge,) if roof and roof.gauge else ()
     used = roof.device if roof else None
+    own_gpu = session.gpu(state.load.device_id) if state and state.load else None
     return MachineView(
         title=STALLED if HOST in silent else _build_title(session, host, gpus, state),
         host=rows if used else (*rows, *own),
         gpus=tuple(
-            replace(view, gauges=(*view.gauges, *own)) if name == used else view
+            replace(
+                view,
+                gauges=(*view.gauges, *own) if name == used else view.gauges,
+                used=name == own_gpu and len(gpus) > 1,
+            )
             for (name, _), view in zip(gpus, views, strict=True)
         ),
         roof=roof,

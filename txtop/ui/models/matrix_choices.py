@@ -10,13 +10,14 @@ from typing import Any, Literal
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
-from txtop.options.parsing import parse_numbers
-from txtop.options.presets import PRESETS, SMALL_BERT, Preset
+from txtop.options.parsing import parse_numbers, parse_seconds
+from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
+from txtop.system import gpus
 
 ChoiceValue = str | int | float | None
 InputKind = Literal["", "names", "numbers", "whole", "seconds"]
@@ -111,11 +112,8 @@ class KnobChoice:
 
 
 def _parse_seconds(label: str, typed: str) -> float:
-    try:
-        seconds = float(typed.strip().removesuffix("s"))
-    except ValueError:
-        raise UsageError(f"{label}: {typed.strip()[:40]!a} is not a number of seconds") from None
-    limits.check_seconds(label, seconds if seconds == seconds else 0.0, 86_400)
+    seconds = parse_seconds(label, typed)
+    limits.check_seconds(label, seconds, limits.MAX_BUDGET_S)
     return seconds
 
 
@@ -167,7 +165,10 @@ def _offers(knob: knobs.Knob) -> list[Any]:
     if knob.field == "model":
         others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
         return list(dict.fromkeys([*PRESETS["families"].models, *others]))
-    return list(knob.values if knob.offers is None else knob.offers)
+    offers = list(knob.values if knob.offers is None else knob.offers)
+    if knob.field == "device" and (count := len(gpus.list_gpus())) > 1:
+        offers += [f"cuda:{index}" for index in range(count)]
+    return offers
 
 
 @dataclass
@@ -239,7 +240,7 @@ class MatrixChoices:
         """Choose the values that a preset sets; without a preset everything stays."""
         if not isinstance(name, str):
             return
-        preset = PRESETS[name]
+        preset = find_preset(name)
         for knob in (*_WORK, *_BESIDE):
             if knob.offers != ():
                 row = self.named(knob.option)
@@ -248,7 +249,11 @@ class MatrixChoices:
                     row.add_value(value)
         self.named("iterations").add_value(preset.iterations)
         self.named("iterations").chosen = [preset.iterations]
-        self._count(preset.iterations)
+        if preset.budget_s is None:
+            self._count(preset.iterations)
+        else:
+            self.named("budget_s").add_value(preset.budget_s)
+            self.named("budget_s").chosen = [preset.budget_s]
 
     def to_run_options(self) -> RunOptions:
         """Return the choices as options of a run."""

@@ -42,7 +42,10 @@ HEAVY_PER_FRAME = 1
 
 @dataclass(frozen=True)
 class Playback:
-    """The position of a replay; `cells` are (start in ns, name, status)."""
+    """The position of a replay; `cells` are (start in ns, name, status).
+
+    `caption` is a sentence on what is to be seen now; only a guided replay has one.
+    """
 
     position_ns: int
     duration_ns: int
@@ -52,9 +55,10 @@ class Playback:
     shortened: bool = False
     cells: tuple[tuple[int, str, str], ...] = ()
     markers: tuple[int, ...] = ()
+    caption: str = ""
 
     @classmethod
-    def of(cls, player: Transport) -> Playback:
+    def of(cls, player: Transport, caption: str = "") -> Playback:
         """Build it from a player's transport, cells by their short names."""
         return cls(
             position_ns=player.position_ns,
@@ -67,6 +71,7 @@ class Playback:
                 (start, player.cell_name(name), status) for start, name, status in player.boundaries
             ),
             markers=tuple(at for at, _ in player.markers),
+            caption=caption,
         )
 
 
@@ -235,7 +240,7 @@ def _compute_one_final(order: list[CellState], cache: FrameCache, seed: int) -> 
 
 
 def _format_models(order: list[CellState]) -> str:
-    names = list(dict.fromkeys(c.cell.model for c in order))
+    names = list(dict.fromkeys(c.cell.model_name for c in order))
     return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
 
 

@@ -13,7 +13,7 @@ from txtop.ui.models.ab_comparison import ABComparisonView
 from txtop.ui.panels.ab_funnel import render_funnel
 from txtop.ui.panels.base import ARM_ROLES, FramedPanel
 
-LEFT_WIDTH, SMALL_LEFT_WIDTH = 50, 44
+LEFT_WIDTH, SMALL_LEFT_WIDTH = 51, 45
 FACTS_AT = 21
 LABEL_WIDTH = 11
 
@@ -39,16 +39,19 @@ def render_ab_verdict(view: ABView, area: Area) -> list[Row]:
         [*crop(ratio[y] if y < len(ratio) else [], left), *(drawn[y] if y < len(drawn) else [])]
         for y in range(inside.height)
     ]
-    return draw_frame("verdict", _render_subtitle(view), body, area)
+    return draw_frame("verdict", _render_subtitle(view, g, trusted=area.boxed), body, area)
 
 
-def _render_subtitle(view: ABView) -> Row:
+def _render_subtitle(view: ABView, g: Glyphs, *, trusted: bool) -> Row:
+    """Render what is compared and the block; `trusted` if the trust has a row of its own."""
     progress = f"block {view.block}"
     if view.block < view.first_look:
         progress += f" of at least {view.first_look}"
     others = len(view.comparisons) - 1
     more = f"{view.comparison.letter} against A, a for the next · " if others else ""
-    return [(f"{more}{progress}", "muted")]
+    comparison = view.comparison
+    trust = f"{comparison.surely} · " if comparison.cost.figures and not trusted else ""
+    return [(g(f"{more}{trust}{progress}"), "muted")]
 
 
 def format_ab_ratio(comparison: ABComparisonView) -> str:
@@ -61,17 +64,15 @@ def format_ab_ratio(comparison: ABComparisonView) -> str:
 def _render_ratio(
     comparison: ABComparisonView, width: int, g: Glyphs, *, doubled: bool, airy: bool
 ) -> list[Row]:
-    """Render the digits with the verdict beside them, then the rows."""
+    """Render the digits with the verdict beside them, or above them if `airy`, then the rows."""
     text = format_ab_ratio(comparison)
     drawn = big_digits.draw_digits(text, g, doubled)
     field = FACTS_AT * (2 if doubled else 1)
     role = f"{comparison.role}.bold" if g.mode == "ascii" else comparison.role
-    room = max(0, width - field - 1)
-    facts: list[Row] = [
-        [(cut(clean(g(comparison.word)), room, g("…")), comparison.word_role)],
-        _render_interval(comparison.interval, room, g),
-        [(cut(clean(g(comparison.surely)), room, g("…")), "muted")],
-    ]
+    room = max(0, width - field - 2)
+    facts = (
+        list(_render_figures(comparison, room, g)) if airy else render_facts(comparison, room, g)
+    )
     places = {i * 2 + 1 if doubled else i: fact for i, fact in enumerate(facts)}
     rows: list[Row] = [
         [(" ", "text"), (fit(line, field), role), *places.get(y, [])]
@@ -79,7 +80,44 @@ def _render_ratio(
     ]
     lines = list(comparison.rows if airy else comparison.rows[:3])
     body = [_render_row(line, width, g) for line in lines]
-    return [*([[]] if airy else []), *rows, [], *body]
+    headline: Row = [(" ", "text"), *_render_headline(comparison, width - 2, g)]
+    return [*([headline] if airy else []), *rows, [], *body]
+
+
+def render_facts(comparison: ABComparisonView, room: int, g: Glyphs) -> list[Row]:
+    """Render three rows: the verdict with its cost, the interval, and the figures of the cost.
+
+    Without a cost the last row says how far to trust the interval.
+    """
+    interval, trust, figures = _render_figures(comparison, room, g)
+    return [_render_headline(comparison, room, g), interval, figures or trust]
+
+
+def _render_headline(comparison: ABComparisonView, room: int, g: Glyphs) -> Row:
+    cost = comparison.cost
+    word = cut(clean(g(comparison.word)), room, g("…"))
+    row: Row = [(word, comparison.word_role)]
+    remark = _choose_form(cost.remarks, room - measure_text(word) - 2, g)
+    if remark:
+        row += [(", " if remark[0].isalpha() else " ", comparison.word_role), (remark, cost.role)]
+    return row
+
+
+def _render_figures(comparison: ABComparisonView, room: int, g: Glyphs) -> tuple[Row, Row, Row]:
+    """Render the interval, how far to trust it, and the figures of the cost, empty without one."""
+    figures = _choose_form(comparison.cost.figures, room, g)
+    trust = cut(clean(g(comparison.surely)), room, g("…"))
+    return (
+        _render_interval(comparison.interval, room, g),
+        [(trust, "muted")],
+        [(figures, "text")] if figures else [],
+    )
+
+
+def _choose_form(forms: tuple[str, ...], room: int, g: Glyphs) -> str:
+    """Return the longest of `forms` that fits into `room` columns, "" if none does."""
+    drawn = (clean(g(form)) for form in forms)
+    return next((form for form in drawn if measure_text(form) <= room), "")
 
 
 def _render_interval(text: str, room: int, g: Glyphs) -> Row:

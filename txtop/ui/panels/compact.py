@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop import formatting
 from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
-from txtop.ui.drawing.spans import Row, fit, fit_block
+from txtop.ui.drawing.spans import Row, fit, fit_block, measure_text
 from txtop.ui.models.ab import ABView
 from txtop.ui.models.view import View
 from txtop.ui.panels import ab_verdict, footer, header, hero, progress_rail
@@ -68,29 +68,26 @@ def _render_compact_ab(view: View, ab: ABView, keys: KeyHints, area: Area) -> li
     """Render the verdict of an A/B: ratio, word and certainty."""
     g = area.glyphs
     comparison = ab.comparison
-    number, word = f"{comparison.role}.bold", (g(comparison.word), comparison.word_role)
-    beside: list[Row] = [
-        [word],
-        [(g(comparison.interval), "text")],
-        [(g(comparison.surely), "muted")],
-    ]
-    rows: list[Row]
-    if area.height < 4:
-        first: Row = [(g(ab_verdict.format_ab_ratio(comparison)), number), ("  ", "text"), word]
-        return fit_block([first, *beside[1:]], area.width, area.height)
-    rows = [*header.render_header(view, area.width, g)]
-    if (
+    number = f"{comparison.role}.bold"
+    figure = g(ab_verdict.format_ab_ratio(comparison))
+    digits = (
         area.width >= MIN_DIGITS_SIZE[0] + big_digits.DIGITS_WIDTH
         and area.height >= MIN_DIGITS_SIZE[1]
-    ):
+    )
+    head = ab_verdict.FACTS_AT + 1 if digits else measure_text(figure) + 3
+    beside = ab_verdict.render_facts(comparison, max(0, area.width - head), g)
+    rows: list[Row]
+    if area.height < 4:
+        first: Row = [(figure, number), ("  ", "text"), *beside[0]]
+        return fit_block([first, *beside[1:]], area.width, area.height)
+    rows = [*header.render_header(view, area.width, g)]
+    if digits:
         for line, fact in zip(
             big_digits.draw_digits(ab_verdict.format_ab_ratio(comparison), g), beside, strict=True
         ):
             rows.append([(f" {fit(line, ab_verdict.FACTS_AT)}", number), *fact])
     else:
-        rows.append(
-            [(f" {g(ab_verdict.format_ab_ratio(comparison))}", number), ("  ", "text"), word]
-        )
+        rows.append([(f" {figure}", number), ("  ", "text"), *beside[0]])
         rows += [[(" ", "text"), *fact] for fact in beside[1:]]
     rows.append(progress_rail.render_ab_rail(ab, area.width, g)[0])
     rows += [

@@ -59,7 +59,8 @@ def render_machine_rows(view: MachineView, area: Area) -> list[Row]:
     room = max(1, area.height - len(host))
     if len(short) > room:
         more: Row = [(f"{len(short) - room + 1} more", "muted")]
-        short = [*short[: room - 1], more]
+        order = sorted(range(len(short)), key=lambda i: not view.gpus[i].used)
+        short = [*(short[i] for i in order[: room - 1]), more]
     return [*host, *short]
 
 
@@ -74,9 +75,11 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
         last = _render_values(view.host[2:])
         return [*rows, last][: area.height]
     half = (area.width - 2) // 2
-    first = view.gpus[0]
+    first = next((gpu for gpu in view.gpus if gpu.used), view.gpus[0])
     left = [render_gauge(gauge, half, g) for gauge in view.host[:2]]
-    right = [render_gauge(gauge, area.width - half - 2, g) for gauge in first.gauges[:2]]
+    right = [
+        render_gauge(gauge, area.width - half - 2, g, used=first.used) for gauge in first.gauges[:2]
+    ]
     rows = [
         [
             *crop(left[y] if y < len(left) else [], half),
@@ -108,7 +111,8 @@ def _render_gpu(gpu: GpuView, width: int, g: Glyphs) -> list[Row]:
         GpuView((), tuple(f for f in gpu.facts if (f.label == OTHERS) is apart))
         for apart in (False, True)
     )
-    rows = [*(render_gauge(gauge, width, g) for gauge in gpu.gauges), _render_facts(own, "   ", g)]
+    gauges = [render_gauge(gauge, width, g, used=gpu.used) for gauge in gpu.gauges]
+    rows = [*gauges, _render_facts(own, "   ", g)]
     return [*rows, _render_facts(others, "   ", g)] if others.facts else rows
 
 
@@ -147,7 +151,7 @@ def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
     tail += [(f"  {g('▲')} {fact.value}", "warn.bold") for fact in gpu.facts if fact.bad]
     taken = sum(measure_text(clean(text)) for text, _ in tail)
     head = (
-        render_gauge(rate, max(HEAD_WIDTH, width - taken), g)
+        render_gauge(rate, max(HEAD_WIDTH, width - taken), g, used=gpu.used)
         if rate is not None
         else [(fit("GPU", HEAD_WIDTH), "muted")]
     )

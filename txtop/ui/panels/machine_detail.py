@@ -118,9 +118,11 @@ def _render_host(
     return rows[:room]
 
 
-def _render_tall_gauge(gauge: Gauge, width: int, high: int, g: Glyphs) -> list[Row]:
+def _render_tall_gauge(
+    gauge: Gauge, width: int, high: int, g: Glyphs, *, used: bool = False
+) -> list[Row]:
     """Render one gauge; the history of a rate is `high` rows high."""
-    rows = [render_gauge(gauge, width, g)]
+    rows = [render_gauge(gauge, width, g, used=used)]
     if high <= 1 or gauge.share is not None or not gauge.history or width - HEAD_WIDTH < 4:
         return rows
     drawn = charts.draw_area(gauge.history, width - HEAD_WIDTH, high, gauge.top, g)
@@ -155,7 +157,8 @@ def _render_gpus(
         rows += full[:share] if share else []
     if share:
         return rows if rows[-1] else rows[:-1]
-    short = [_render_gpu_line(gpu, width, g) for gpu in gpus[: max(0, room - 1)]]
+    order = sorted(gpus, key=lambda gpu: not gpu.used)
+    short = [_render_gpu_line(gpu, width, g) for gpu in order[: max(0, room - 1)]]
     return [*short, [(f"{len(gpus) - len(short)} more", "muted")]][:room]
 
 
@@ -167,13 +170,17 @@ def _render_gpu(
     if room >= least:
         rates = sum(gauge.share is None and bool(gauge.history) for gauge in gpu.gauges)
         high = min(MAX_SPARK_ROWS, 1 + max(0, room - least - 1) // max(1, rates))
-        rows = [row for gauge in gpu.gauges for row in _render_tall_gauge(gauge, width, high, g)]
+        rows = [
+            row
+            for gauge in gpu.gauges
+            for row in _render_tall_gauge(gauge, width, high, g, used=gpu.used)
+        ]
         rows += facts
         return [*rows, []] if len(rows) < room else rows
     if room > 1:
         gpu = _move_mbu_to_facts(gpu)
     if room > len(gpu.gauges):
-        rows = [render_gauge(gauge, width, g) for gauge in gpu.gauges]
+        rows = [render_gauge(gauge, width, g, used=gpu.used) for gauge in gpu.gauges]
         return [*rows, _render_facts(_sort_bad_first(gpu.facts), width, g)]
     if room > 1:
         here = [fact for fact in gpu.facts if fact.label == "temp"]
@@ -192,7 +199,7 @@ def _move_mbu_to_facts(gpu: GpuView) -> GpuView:
         Fact(gauge.label, gauge.value, gauge.unit) for gauge in gpu.gauges if gauge.label == MBU
     )
     gauges = tuple(gauge for gauge in gpu.gauges if gauge.label != MBU)
-    return GpuView(gauges, (*facts, *gpu.facts))
+    return replace(gpu, gauges=gauges, facts=(*facts, *gpu.facts))
 
 
 def _sort_bad_first(facts: Sequence[Fact]) -> list[Fact]:
@@ -251,7 +258,8 @@ def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
     tail: Row = [span for i in sorted(kept) for span in parts[i][1]]
     if rate is None:
         return crop([(fit("GPU", HEAD_WIDTH), "muted"), *tail], width)
-    return crop([*render_gauge(rate, width - measure_row(tail), g), *tail], width)
+    head = render_gauge(rate, width - measure_row(tail), g, used=gpu.used)
+    return crop([*head, *tail], width)
 
 
 def _render_foreign_processes(

@@ -33,10 +33,15 @@ def render_roofline(roofline: RooflineView, width: int) -> list[Row]:
     return [joined] if sum(measure_text(text) for text, _ in joined) <= width else [first, second]
 
 
-def render_gauge(gauge: Gauge, width: int, g: Glyphs) -> Row:
-    """Render one row: label, value, unit, and a history or a capacity bar."""
+def render_gauge(gauge: Gauge, width: int, g: Glyphs, *, used: bool = False) -> Row:
+    """Render one row: label, value, unit, and a history or a capacity bar.
+
+    A number in the label of a device that is `used`, beside others, is marked.
+    """
+    marked = used and gauge.label[-1:].isdigit()
+    label = g(f"▸{gauge.label}") if marked else gauge.label
     row: Row = [
-        (fit(gauge.label, LABEL_WIDTH), "muted"),
+        (fit(label, LABEL_WIDTH), "text.bold" if marked else "muted"),
         (fit(g(gauge.value), VALUE_WIDTH, "right"), "text.bold"),
         (fit(f" {gauge.unit}", UNIT_WIDTH + GAP), "muted"),
     ]

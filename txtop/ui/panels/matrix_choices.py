@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.options.presets import PRESETS
+from txtop.options.presets import find_preset
 from txtop.plan.knobs import KNOBS
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
@@ -71,7 +71,7 @@ def _describe_knob(knob: KnobChoice) -> str:
     """Return the hint of the knob under the cursor; for a preset, its title."""
     if knob.name == "preset":
         name = knob.values[knob.at]
-        return PRESETS[name].title if isinstance(name, str) else "no preset: choose below"
+        return find_preset(name).title if isinstance(name, str) else "no preset: choose below"
     return HINTS[knob.name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from txtop.options.presets import PRESETS
+from txtop.options.presets import PRESETS, Preset
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, clean, cut, fit, join_ends, measure_row, measure_text
@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 MARKS = {"broken": ("▲", "warn"), "missing": ("·", "muted"), "ok": ("✓", "ok")}
 NAME_WIDTH = 16
 MORE_HINT = "more: txtop doctor "
-QUICK_HINTS = ("gpt2, fp32 vs bf16, about 1 minute", "gpt2, fp32 vs bf16, 1 minute")
 AB_HINTS = ("which is faster, and what it costs in quality", "which is faster, at what cost")
 
 
-def render_start_menu(area: Area) -> list[Row]:
-    """Render the keys, then every preset with its title, as room permits."""
+def render_start_menu(quick: Preset, area: Area) -> list[Row]:
+    """Render the keys, then every preset with its title, as room permits.
+
+    `quick` is that preset as it is on this machine.
+    """
     keys = [
-        _render_key(area.width, "r", "the quick preset", QUICK_HINTS),
+        _render_key(area.width, "r", "the quick preset", _list_quick_hints(quick)),
         _render_key(area.width, "a", "a live A/B of two precisions", AB_HINTS),
         _render_key(
             area.width, "b", "a preset, or your own matrix", ("shows time and memory first",)
@@ -44,11 +46,18 @@ def render_start_menu(area: Area) -> list[Row]:
 
 def find_start_key(line: int, area: Area) -> str:
     """Return the key of a line; empty below the last and between two."""
-    rows = render_start_menu(area)
+    rows = render_start_menu(PRESETS["quick"], area)
     if not 0 <= line < len(rows) or not rows[line]:
         return ""
     keys = [row[0][0].strip() for row in rows[: line + 1] if row and row[0][1] == "accent-a.bold"]
     return keys[-1] if keys else ""
+
+
+def _list_quick_hints(quick: Preset) -> tuple[str, ...]:
+    """List the hints on what the quick preset measures, the longest first."""
+    arms = " vs ".join(quick.precisions)
+    brief = f"{', '.join(quick.models)}, {arms}"
+    return f"{brief}, about 1 minute", f"{brief}, 1 minute", f"{arms}, 1 minute"
 
 
 def _render_key(width: int, key: str, what: str, hints: tuple[str, ...]) -> list[Row]:

@@ -6,7 +6,7 @@ from txtop import formatting
 from txtop.state.cell import FAILED_STATUSES
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models.view import Playback
 from txtop.ui.panels.base import Panel
 
@@ -15,7 +15,7 @@ RIGHT_WIDTH = 8
 
 
 def render_transport(playback: Playback, area: Area) -> list[Row]:
-    """Render the time rail, and in a second row the names of the cells under it."""
+    """Render the time rail, under it the names of the cells, and the caption in the last row."""
     g = area.glyphs
     room = max(1, area.width - LEFT_WIDTH - RIGHT_WIDTH)
     rows = [
@@ -27,9 +27,12 @@ def render_transport(playback: Playback, area: Area) -> list[Row]:
             (fit(formatting.format_clock(playback.duration_ns), RIGHT_WIDTH - 1, "right"), "muted"),
         ]
     ]
-    if area.height > 1:
+    if area.height > 1 + bool(playback.caption):
         remark = " idle time skipped" if playback.shortened else ""
         rows.append([(fit(remark, LEFT_WIDTH), "muted"), *_render_names(playback, room)])
+    if playback.caption and area.height > 1:
+        text = cut(clean(playback.caption), max(0, area.width - 3), g("…"))
+        rows.append([(f" {g('▸')} ", "accent-b"), (text, "text.bold")])
     return [crop(row, area.width) for row in rows]
 
 

@@ -45,7 +45,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
 
     def __init__(self, mode: M, *, over_home: bool = False) -> None:
         super().__init__(mode, over_home=over_home)
-        self._shape: tuple[int, int, bool] = (4, 0, False)
+        self._shape: tuple[int, int, bool, bool] = (4, 0, False, False)
         self._arm = 0
         self._back_to: Widget | None = None
 
@@ -75,12 +75,13 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         return self._plan(size, self._zoom if self.view.detail is None else "detail")
 
     def _plan(self, size: Size, zoom: str) -> PanelLayout:
-        rows, count, plots = self._shape
+        rows, count, plots, captioned = self._shape
         if self.view.ab is not None:
             return arrange_ab(
                 size.width,
                 size.height,
                 replay=self.kind == "replay",
+                captioned=captioned,
                 machine_rows=rows,
                 zoom=zoom,
             )
@@ -88,6 +89,7 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
             size.width,
             size.height,
             replay=self.kind == "replay",
+            captioned=captioned,
             machine_rows=rows,
             cells=count,
             zoom=zoom,
@@ -99,7 +101,8 @@ class SingleSessionScreen(SessionScreen[M, View], Generic[M]):
         if view.ab is not None:
             view = replace(view, ab=view.ab.choose(self._arm))
         rows = machine.compute_small_height(view.machine)
-        shape = (rows, len(view.cells), bool(view.tradeoffs.plots))
+        captioned = view.playback is not None and bool(view.playback.caption)
+        shape = (rows, len(view.cells), bool(view.tradeoffs.plots), captioned)
         changed = shape != self._shape or (view.ab is None) != (self.view.ab is None)
         before = self.view.detail
         turned = (view.detail is None) != (before is None)

@@ -23,12 +23,11 @@ from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
 from txtop.worker.device import (
-    check_accelerators,
-    choose_device_type,
     explain_unused_gpu,
+    find_device,
+    hide_other_gpus,
     identify_device,
 )
-from txtop.worker.failures import RejectedError
 from txtop.worker.loading.phase_timer import RESOLVE, PhaseTimer
 from txtop.worker.loading.source import ModelSource, resolve_model
 
@@ -113,6 +112,7 @@ def load_model(
     clock.enter("import")
     threads = cell.threads or cpu.choose_thread_count()
     configure_environment(threads)
+    hide_other_gpus(cell.device)
     os.environ["HF_HUB_OFFLINE"] = "1"
 
     def enter(phase: str) -> None:
@@ -173,7 +173,7 @@ def read_model(
 
     torch.set_num_threads(threads)
     numerics.set_fp32_products(cell.precision)
-    device = _choose_device(cell)
+    device = find_device(cell.device)
     purpose = find_purpose(source.config, source.directory)
     kind = purpose.family
     model_class = architecture.import_model_class(source, purpose)
@@ -267,7 +267,7 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         parameters=loaded.counted.all,
         weight_bytes=int8.count_stored_bytes(model),
         page_cache=loaded.page_cache,
-        device=device.type,
+        device=cell.device if cell.device.startswith(f"{device.type}:") else device.type,
         device_name=name,
         device_id=identity,
         threads=loaded.threads,
@@ -328,20 +328,6 @@ def configure_environment(threads: int) -> None:
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["TQDM_DISABLE"] = "1"
-
-
-def _choose_device(cell: Cell) -> torch.device:
-    """Return the device of `cell`; `auto` is the first usable accelerator, else the CPU.
-
-    Raises `RejectedError` if the device is not usable here.
-    """
-    name = choose_device_type() if cell.device == "auto" else cell.device
-    why = check_accelerators().get(name)
-    if why:
-        raise RejectedError(f"no {name} device: {why}", "--device cpu, or look at `txtop doctor`")
-    import torch
-
-    return torch.device(name)
 
 
 def _read_versions() -> dict[str, str]:

@@ -5,12 +5,10 @@ See docs/method.md, "Precision recipes" and "Comparing sessions".
 
 from __future__ import annotations
 
-import os
-
 import torch
 
 from txtop.sanitise import sanitise
-from txtop.worker.device import describe_accelerator
+from txtop.worker.device import describe_accelerator, read_given_environment
 
 VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
@@ -56,7 +54,7 @@ def read_environment(device: torch.device) -> dict[str, str]:
         }
     variables = {
         name: sanitise(value, _MAX_CHARACTERS)
-        for name, value in sorted(os.environ.items())
+        for name, value in sorted(read_given_environment().items())
         if (name in VARIABLES or name.startswith(PREFIXES)) and name != "TORCHINDUCTOR_CACHE_DIR"
     }
     return settings | variables

@@ -70,7 +70,8 @@ def load_pretrained_model(
     Return it with the names of the parameters that its files lack. These get the values of `seed`:
     the library draws them anew in every load.
 
-    Raises `RejectedError` if over half of the weights are missing in the file.
+    Raises `RejectedError` if over half of the weights are missing in the file, or if one of them
+    has another shape.
     """
     arguments = (
         {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
@@ -83,8 +84,11 @@ def load_pretrained_model(
         local_files_only=True,
         trust_remote_code=source.own_code,
         output_loading_info=True,
+        # Without it the library says that something does not fit, and not what.
+        ignore_mismatched_sizes=True,
         **arguments,
     )
+    _require_fitting_shapes(info.get("mismatched_keys") or (), source)
     parameters = dict(model.named_parameters())
     drawn = {name: parameters[name] for name in sorted(info["missing_keys"]) if name in parameters}
     if len(drawn) > len(parameters) // 2:
@@ -93,6 +97,20 @@ def load_pretrained_model(
         _draw(drawn, seed)
     touch_pages(parameters.values())
     return model.eval(), tuple(drawn)
+
+
+def _require_fitting_shapes(mismatched: Iterable[Any], source: ModelSource) -> None:
+    """Raise `RejectedError` for a weight that has another shape in the file than in the model.
+
+    `mismatched` holds (name, shape in the file, shape in the model).
+    """
+    for name, stored, built in sorted(mismatched, key=str):
+        shapes = [" x ".join(map(str, shape)) for shape in (stored, built)]
+        raise RejectedError(
+            f"{source.directory}/config.json does not fit its weights: {name} is {shapes[0]} in the"
+            f" file and {shapes[1]} by the configuration",
+            "correct config.json (as vocab_size), or download both again",
+        )
 
 
 def touch_pages(parameters: Iterable[torch.Tensor]) -> None:

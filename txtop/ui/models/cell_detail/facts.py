@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import device_time, metrics, serving
+from txtop.analysis import contention, device_time, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.plan.cell import GRAPH_COMPILES, Cell
@@ -213,12 +213,19 @@ def _describe_warm_up(session: SessionState, state: CellState) -> str:
 
 
 def _describe_blocks(state: CellState) -> list[str]:
-    """Describe the blocks that the machine disturbed: kept or discarded, and why."""
-    return [
-        f"{block.first + 1} to {block.first + block.count} "
-        f"{'kept' if block.kept else 'discarded'}: {', '.join(block.reasons)}"
-        for block in state.blocks
-    ]
+    """Describe the blocks that the machine disturbed: kept or discarded, and why.
+
+    Neighbours from which others took the processor are one line.
+    """
+    lines = []
+    for stretch in contention.group_blocks(state.blocks):
+        first, last = stretch[0], stretch[-1]
+        why = contention.describe_blocks(stretch) if len(stretch) > 1 else ", ".join(first.reasons)
+        lines.append(
+            f"{first.first + 1} to {last.first + last.count} "
+            f"{'kept' if first.kept else 'discarded'}: {why}"
+        )
+    return lines
 
 
 def _format_peaks(state: CellState) -> str:
@@ -263,6 +270,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         CellFact("attention", _format_attention(state)),
         CellFact("device", _format_device(state)),
         *([CellFact("device id", load.device_id)] if load is not None and load.device_id else []),
+        *_list_gpu_settings(session, state),
         *_list_work(cell),
         CellFact("lengths", _format_lengths(state)),
         CellFact("compile", cell.compile),
@@ -316,6 +324,22 @@ def _format_device(state: CellState) -> str:
     parts += [load.device_name] if load and load.device_name else []
     parts += [formatting.format_count(threads, "thread")] if threads else []
     return ", ".join(parts)
+
+
+def _list_gpu_settings(session: SessionState, state: CellState) -> list[CellFact]:
+    """Return the memory, the power limit and the settings of the cell's GPU in one line."""
+    load = state.load
+    name = session.gpu(load.device_id) if load else None
+    if load is None or name is None:
+        return []
+    gpu = session.devices[name]
+    memory, limit = gpu.last("memory_total_bytes"), gpu.last("power_limit_w")
+    parts = [f"{formatting.format_gib(memory)} GiB"] if memory else []
+    parts += [f"at most {limit:.0f} W"] if limit else []
+    parts += [f"capability {load.capability}"] if load.capability else []
+    settings = ("persistence_mode", "compute_mode", "ecc", "mig_profile")
+    parts += [f"{key.replace('_', ' ')} {gpu.facts[key]}" for key in settings if key in gpu.facts]
+    return [CellFact("GPU", ", ".join(parts))] if parts else []
 
 
 def _format_lengths(state: CellState) -> str:
