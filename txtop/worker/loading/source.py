@@ -195,7 +195,7 @@ def _require_whole(path: Path, stored: bool) -> None:
 
 
 def _is_stored(path: Path, *, strict: bool) -> bool:
-    """Return whether a directory holds weights as safetensors that transformers loads.
+    """Return whether a directory names weights as safetensors that transformers loads.
 
     Raises `RejectedError` if it is `strict` and finds an index that cannot be read.
     """
