@@ -23,6 +23,7 @@ from txtop.state.session import SessionState
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
 from txtop.ui.models.machine import build_machine
+from txtop.ui.models.machine_detail import build_machine_detail
 from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
         machine=build_machine(machine.state),
+        machine_detail=build_machine_detail(machine.state),
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,

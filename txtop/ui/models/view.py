@@ -23,7 +23,11 @@ from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
 from txtop.ui.models.cells import CellRow, build_cached_cell_row
 from txtop.ui.models.hero import HeroView, build_hero
 from txtop.ui.models.machine import MachineView, build_machine
-from txtop.ui.models.machine_detail import MachineDetailView, build_machine_detail
+from txtop.ui.models.machine_detail import (
+    NO_MACHINE_DETAIL,
+    MachineDetailView,
+    build_machine_detail,
+)
 from txtop.ui.models.machine_roofline import build_roofline
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 MAX_LOG_LINES = 300
 NO_HERO = HeroView()
 NO_MACHINE = MachineView()
-NO_MACHINE_DETAIL = MachineDetailView()
 # Final figures take long: with more of them in one frame the screen would stall.
 HEAVY_PER_FRAME = 1
 
