@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
 import sys
 import time
@@ -72,13 +71,9 @@ class HomeSource:
         """Read the times of earlier runs on this machine, if sessions have changed since."""
         if self._learnt == self._seen:
             return
-        from txtop.forecast.history import load_history
-        from txtop.system.cpu import read_cpu_name
+        from txtop.forecast.history import load_local_history
 
-        # As a session's header holds them.
-        hostname = sanitise(socket.gethostname(), 200)
-        cpu = sanitise(read_cpu_name(), 200)
-        self.past = load_history(self._session_dir, hostname, os.cpu_count() or 0, cpu)
+        self.past = load_local_history(self._session_dir)
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from txtop import formatting
 from txtop.analysis import device_time, metrics
@@ -16,8 +17,17 @@ from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models import hero_metrics, requests
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import Chart, HeroMetric
+from txtop.ui.models.loading import (
+    LoadingView,
+    build_loading,
+    find_expected_family,
+    get_current_progress,
+)
 from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
+
+if TYPE_CHECKING:
+    from txtop.forecast.history import RunHistory
 
 NO_CHART = Chart()
 # Model and precision come before these; device and weights are in the panel of the machine.
@@ -43,8 +53,8 @@ class HeroView:
     `value` in `unit` is that number, in the colour `number_role`; `half` and `interval` are its
     uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
     line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
-    `share` is the loaded part of the weights. `requests` are those of a server, `rows` the metrics
-    below the chart; `itl` and `load` are (label, text).
+    `share` is the loaded part of the weights, `loading` the phases of a load. `requests` are those
+    of a server, `rows` the metrics below the chart; `itl` and `load` are (label, text).
     """
 
     title: str = "txtop"
@@ -66,6 +76,7 @@ class HeroView:
     reason: str = ""
     hint: str = ""
     share: float | None = None
+    loading: LoadingView | None = None
     chart: Chart = NO_CHART
     requests: RequestsView | None = None
     rows: tuple[HeroMetric, ...] = ()
@@ -84,11 +95,22 @@ def share_scale(one: HeroView, two: HeroView) -> tuple[HeroView, HeroView]:
 
 
 def build_hero(
-    session: SessionState, cell: CellState, references: dict[str, CellState], cache: FrameCache
+    session: SessionState,
+    cell: CellState,
+    references: dict[str, CellState],
+    cache: FrameCache,
+    *,
+    past: RunHistory | None = None,
+    replayed: bool = False,
 ) -> HeroView:
-    """Build the view of `cell`; `references` are the cells that others are compared with."""
+    """Build the view of `cell`; `references` are the cells that others are compared with.
+
+    `past` are the loads of earlier runs; a load that is `replayed` does not happen now, and the
+    screen says so.
+    """
     plan, seed = session.plan, session.plan.seed
-    name = metrics.choose_headline_metric(cell)
+    family = find_expected_family(session, cell, cache)
+    name = metrics.choose_headline_metric(cell, family)
     now = cache.summarise_now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
@@ -97,6 +119,8 @@ def build_hero(
     stable = metrics.is_stable(now)
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
     mark, word, role = _describe_state(cell, session.paused, stable, throttle)
+    if replayed and cell.stage == "loading":
+        word = "load, replayed"
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
@@ -123,6 +147,7 @@ def build_hero(
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_compute_loading_share(cell),
+        loading=build_loading(session, cell, past),
         chart=cache.get_or_make(
             ("chart", cell.cell.id),
             (cell.samples.role, len(cell.samples), cell.over),
@@ -133,8 +158,9 @@ def build_hero(
             ),
         ),
         requests=requests.build_requests(cell, plan),
-        rows=hero_metrics.build_hero_metrics(cell, cache, seed) + _build_gpu_row(session, cell),
-        itl=_format_itl(cell, cache),
+        rows=hero_metrics.build_hero_metrics(cell, cache, seed, family)
+        + _build_gpu_row(session, cell),
+        itl=_format_itl(cell, cache, family),
         load=_format_load(cell),
     )
 
@@ -243,7 +269,7 @@ def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int
 
 def _describe_loading(cell: CellState) -> str:
     """Return the phase of a load, with the bytes that it has read or the CPU time it has used."""
-    progress = _get_current_progress(cell)
+    progress = get_current_progress(cell)
     if progress is not None:
         total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
         return f"{progress.what} {formatting.format_size(progress.done)}{total}"
@@ -251,14 +277,6 @@ def _describe_loading(cell: CellState) -> str:
     if cell.progress is None or cell.progress.cpu_s is None:
         return phase
     return f"{phase}, {formatting.format_number(cell.progress.cpu_s)} s of CPU time"
-
-
-def _get_current_progress(cell: CellState) -> events.Progress | None:
-    """Return the bytes of the phase that a load is in, None if they are of an earlier one."""
-    progress = cell.progress
-    if progress is None or (progress.what == "load" and cell.phase != "weights"):
-        return None
-    return progress if progress.what == "download" or progress.total else None
 
 
 def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
@@ -292,18 +310,20 @@ def _format_budget(budget_s: float) -> str:
 
 
 def _compute_loading_share(cell: CellState) -> float | None:
-    progress = _get_current_progress(cell)
+    progress = get_current_progress(cell)
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
     return min(1.0, progress.done / progress.total)
 
 
-def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ...]:
+def _format_itl(
+    cell: CellState, cache: FrameCache, family: str | None
+) -> tuple[tuple[str, str], ...]:
     """Format p50, p90 and p99 in ms, or how many iterations each still needs.
 
     Empty for an encoder.
     """
-    if cell.family == "encoder" or cell.cell.new_tokens < 2:
+    if family == "encoder" or cell.cell.new_tokens < 2:
         return ()
     if cell.lag:
         return (("p50", "withheld"),)

@@ -126,19 +126,17 @@ def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
     return done + opened
 
 
-def build_hero_metrics(state: CellState, cache: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
+def build_hero_metrics(
+    state: CellState, cache: FrameCache, seed: int, family: str | None
+) -> tuple[HeroMetric, ...]:
     """Build the rows of a cell: TTFT, TPOT and an encoder's share; an encoder's forward time."""
     if state.cell.serving is not None:
-        served = (
-            _SERVER_METRICS
-            if state.family != "encoder"
-            else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
-        )
+        served = _SERVER_METRICS if family != "encoder" else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
         return tuple(_build_metric(label, name, state, cache, seed) for label, name in served)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
-    }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
+    }.get(family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
     return tuple(_build_metric(label, name, state, cache, seed) for label, name in listed)
 
 

@@ -34,6 +34,7 @@ from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
 from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from txtop.forecast.history import RunHistory
     from txtop.session.transport import Transport
 
 MAX_LOG_LINES = 300
@@ -166,12 +167,13 @@ def build_view(
     banner: Banner | None = None,
     opened: str = "",
     name: str = "",
+    past: RunHistory | None = None,
 ) -> View:
     """Build one frame of `state`.
 
     Keep one `cache` a session, so that a frame costs only what is new. `opened` is the cell whose
     detail is on the screen, if any. `name` is the present name of the session, by default that in
-    its header.
+    its header. `past` are the durations of earlier runs on this machine.
     """
     cache = cache or FrameCache()
     order = list(state.cells.values())
@@ -196,7 +198,9 @@ def build_view(
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),
-        hero=build_hero(state, current, references, cache) if current else NO_HERO,
+        hero=build_hero(state, current, references, cache, past=past, replayed=playback is not None)
+        if current
+        else NO_HERO,
         machine=_build_machine_view(state, current, cache),
         machine_detail=cache.get_or_make(
             "machine_detail", _compute_machine_key(state), lambda: build_machine_detail(state)

@@ -15,6 +15,7 @@ from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
 from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.hero_loading import render_loading
 
 FACTS_AT = 19
 FACT_WIDTH = 10
@@ -60,6 +61,9 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
     g = area.glyphs
     rows = render_latencies(view, area.width, g)
     top = render_hero_number(view, area.width, g, doubled)
+    if view.loading is not None:
+        free = max(1, area.height - len(top) - len(rows) - 2)
+        return [[], *top, [], *render_loading(view.loading, Area(area.width, free, g)), *rows]
     if view.requests is not None:
         # Requests need no axis under them: their row of counts shows the progress.
         free = max(1, area.height - len(top) - len(rows) - 2)
@@ -85,7 +89,8 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     """Render digits, facts and chart side by side, for a small terminal."""
     facts = render_hero_number(view, SMALL_CHART_AT if not view.reason else width, g, False)
     room = width - SMALL_CHART_AT - LABELS_WIDTH
-    if view.requests is not None and not view.reason and room >= 8:
+    loads = view.loading is not None
+    if view.requests is not None and not loads and not view.reason and room >= 8:
         facts = render_hero_number(view, SMALL_CHART_AT - 1, g, False)
         beside = [
             *facts,
@@ -101,8 +106,12 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     if view.reason or room < 8:
         return [*facts, [], *render_latencies(view, width, g)]
     chart = _render_chart(view, room, big_digits.DIGIT_ROWS, g)
+    below = _render_axis(view, room, g)
+    if view.loading is not None:
+        bars = Area(width - SMALL_CHART_AT, big_digits.DIGIT_ROWS + 1, g)
+        *chart, below = render_loading(view.loading, bars)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
-    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_render_axis(view, room, g)]
+    axis: Row = [(" " * SMALL_CHART_AT, "text"), *below]
     rows = render_latencies(view, width, g)
     if len(rows) <= MAX_FLAT_ROWS:
         return [*top, axis, *rows]
@@ -156,8 +165,10 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     elif view.notes:
         remark = next((form for form in view.notes if measure_text(form) <= width), view.notes[-1])
         against = [(g(remark), "muted")]
-    elif view.share is not None:
-        against = [(" " * FACT_WIDTH, "text"), *charts.draw_bar(view.share, 16, g)]
+    if view.loading is not None and view.loading.so_far:
+        so_far, last = view.loading.so_far, view.loading.last
+        beside = [(fit("", FACT_WIDTH), "text"), (so_far, "text.bold"), (" so far", "muted")]
+        against = [(f"the last load of it took {last}" if last else g(view.why), "muted")]
     return [first, beside, against]
 
 
