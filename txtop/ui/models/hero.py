@@ -9,6 +9,7 @@ from txtop import formatting
 from txtop.analysis import device_time, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -148,21 +149,27 @@ def build_hero(
         hint=cell.hint,
         share=_compute_loading_share(cell),
         loading=build_loading(session, cell, past),
-        chart=cache.get_or_make(
-            ("chart", cell.cell.id),
-            (cell.samples.role, len(cell.samples), cell.over),
-            lambda: (
-                hero_metrics.build_chart(cell, plan)
-                if cell.cell.serving is None
-                else requests.build_requests_chart(cell)
-            ),
-        ),
+        chart=_build_chart(cell, plan, now, cache),
         requests=requests.build_requests(cell, plan),
         rows=hero_metrics.build_hero_metrics(cell, cache, seed, family)
         + _build_gpu_row(session, cell),
         itl=_format_itl(cell, cache, family),
         load=_format_load(cell),
     )
+
+
+def _build_chart(cell: CellState, plan: Plan, now: LiveSummary, cache: FrameCache) -> Chart:
+    """Build the chart when an iteration came; mean and interval are those of the big number."""
+    chart = cache.get_or_make(
+        ("chart", cell.cell.id),
+        (cell.samples.role, len(cell.samples), cell.over),
+        lambda: (
+            hero_metrics.build_chart(cell, plan)
+            if cell.cell.serving is None
+            else requests.build_requests_chart(cell)
+        ),
+    )
+    return chart if chart.filled else replace(chart, mean=now.mean, band=now.ci95)
 
 
 def _format_title(state: CellState, order: list[CellState]) -> str:
