@@ -23,7 +23,7 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path, read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
-from txtop.system.cpu import read_cpu_name
+from txtop.system import cpu as processor
 from txtop.units import NS_PER_S
 
 # Together about half a second of reading.
@@ -98,7 +98,7 @@ def load_history(folder: Path | None, hostname: str, cores: int, cpu: str = "") 
 
 def load_local_history(folder: Path | None) -> RunHistory:
     """Load the history of this machine, named as a session's header names it."""
-    hostname, cpu = sanitise(socket.gethostname(), 200), sanitise(read_cpu_name(), 200)
+    hostname, cpu = sanitise(socket.gethostname(), 200), sanitise(processor.read_cpu_name(), 200)
     return load_history(folder, hostname, os.cpu_count() or 0, cpu)
 
 
