@@ -20,6 +20,7 @@ from txtop.ui.drawing.spans import measure_row
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.machine import MBU, Gauge, RooflineView, build_machine
 from txtop.ui.models.machine_detail import (
+    NO_MACHINE_DETAIL,
     Core,
     ForeignProcessView,
     MachineDetailView,
@@ -29,7 +30,6 @@ from txtop.ui.models.view import build_view
 from txtop.ui.modes import ReplayMode
 from txtop.ui.panels.machine import render_machine
 from txtop.ui.panels.machine_cores import render_cores
-from txtop.ui.panels.machine_detail import render_machine_detail as panel
 
 TRAINER = events.ForeignProcess(pid=4123, name="trainer", memory_bytes=21 << 30)
 HOSTILE = events.ForeignProcess(pid=5, name="\x1b[31m[b]x\u202e")
@@ -47,10 +47,10 @@ def state(
 
 
 def lines(session: SessionState, width: int, height: int, mode: GlyphMode = "braille") -> list[str]:
-    rows = panel(
+    rows = render_machine(
         build_machine(session),
-        build_machine_detail(session),
         Area(width, height, Glyphs(mode), boxed=width >= 100),
+        build_machine_detail(session),
     )
     assert len(rows) == height and all(measure_row(row) == width for row in rows)
     return ["".join(part for part, _ in row) for row in rows]
@@ -113,13 +113,13 @@ def test_what_bounds_the_cell_is_said_here_too(gpus: int) -> None:
     device = ui_events.GPU[:-1] + "0" if gpus else None
     bound = RooflineView(device, gauge, "memory bandwidth", "41", "published")
     for width, height in ((80, 22), (116, 36)):
-        rows = panel(
+        rows = render_machine(
             build_machine(session, None, bound),
-            build_machine_detail(session),
             Area(width, height, G),
+            build_machine_detail(session),
         )
         drawn = ["".join(part for part, _ in row) for row in rows]
-        assert sum("memory-bound: 41 % of the published peak" in line for line in drawn) == 1
+        assert sum("limited by memory: 41 % of the published peak" in line for line in drawn) == 1
         assert sum("MBU " in line and "41 %" in line for line in drawn) == 1
 
 
@@ -199,9 +199,10 @@ async def test_the_key_of_the_machine_opens_all_of_it(tmp_path: Path) -> None:
         async with opened(ReplayMode(path), size=size) as (app, pilot):
             await until(pilot, lambda app=app: "gpt2" in text(app))
             await pilot.press("end", *keys)
-            await until(pilot, lambda app=app: "cores  load in %" in text(app))
+            await until(pilot, lambda app=app: "TTFT" not in text(app))
+            assert "cores  load in %" in text(app)
             await pilot.press("escape")
-            await until(pilot, lambda app=app: "cores  load in %" not in text(app))
+            await until(pilot, lambda app=app: "TTFT" in text(app))
 
 
 @pytest.mark.parametrize("size", [(80, 5), (80, 14), (120, 30), (60, 9)])
@@ -213,10 +214,59 @@ def test_the_gpu_in_use_is_marked_among_several(size: tuple[int, int], mode: Gly
     cell.load.device_id = list_gpus(session)[6][0]
     mark = Glyphs(mode)("▸") + "GPU 6"
     area = Area(*size, Glyphs(mode), boxed=size[0] >= 100)
-    detail = panel(build_machine(session, cell), build_machine_detail(session), area)
+    detail = render_machine(build_machine(session, cell), area, build_machine_detail(session))
     beside = render_machine(build_machine(session, cell), area)
     for rows in (detail, beside):
         text = "\n".join("".join(part for part, _ in row) for row in rows)
         assert text.count(mark) == 1 and text.count(mark[0] + "GPU") == 1
     alone = build_machine(state(gpus=1), cell).gpus
     assert not alone[0].used
+
+
+@pytest.mark.parametrize("gpus", [1, 2, 8])
+@pytest.mark.parametrize("size", [(52, 15), (86, 20), (120, 13)])
+def test_gpus_have_blocks_or_a_table_and_their_problems_always(
+    gpus: int, size: tuple[int, int]
+) -> None:
+    session = state(gpus=gpus, cores=2, thermal=0x20)
+    rows = render_machine(
+        build_machine(session),
+        Area(*size, G, boxed=True),
+        build_machine_detail(session),
+    )
+    drawn = "\n".join("".join(part for part, _ in row) for row in rows)
+    assert drawn.count("▲ thermal") == gpus
+    areas = [name for name in ("power", "clock", "VRAM") if drawn.count(f"{name} ") < gpus]
+    assert not areas or gpus == 8 or (gpus == 2 and size == (52, 15)), areas
+    assert gpus < 8 or all(f"GPU {number} " in drawn for number in range(gpus))
+
+
+def test_nothing_of_the_panel_is_empty_where_there_is_room() -> None:
+    for gpus in (0, 1, 2, 8):
+        for size in ((52, 15), (86, 20)):
+            session = state(gpus=gpus, cores=2)
+            rows = render_machine(
+                build_machine(session), Area(*size, G, boxed=True), build_machine_detail(session)
+            )
+            blank = sum("".join(part for part, _ in row).strip(" │") == "" for row in rows)
+            assert blank <= 4, (gpus, size)
+
+
+def test_the_process_of_the_model_and_what_it_reads_are_named() -> None:
+    session = state(cores=2)
+    cell = session.cells[session.current or ""]
+    fold(
+        session,
+        events.Telemetry(
+            t_ns=session.clock_ns + 1,
+            device=f"process:{cell.worker}",
+            values={"rss_bytes": 0.9 * (1 << 30)},
+        ),
+    )
+    bound = RooflineView(None, None, "memory bandwidth", "27", "measured", reads="3.4", peak="12.7")
+    rows = render_machine(
+        build_machine(session, cell, bound), Area(52, 20, G, boxed=True), NO_MACHINE_DETAIL
+    )
+    drawn = " ".join(" ".join("".join(part for part, _ in row) for row in rows).split())
+    assert "model process 0.9 GiB 2 threads" in drawn and "reads 3.4 of 12.7 GB/s" in drawn
+    assert "model process" not in str(build_machine(session, None, bound).work)

@@ -17,8 +17,10 @@ from txtop.state.fold import fold
 from txtop.state.session import SessionState
 from txtop.ui.drawing.area import Area
 from txtop.ui.models.machine import HISTORY_S, MachineView, RooflineView
+from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL
 from txtop.ui.models.view import build_view
 from txtop.ui.panels import machine
+from txtop.ui.panels.machine_body import render_machine_body
 
 ONE = Plan(cells=(Cell(id="c1", model="gpt2", new_tokens=8),), iterations=12, warmup=2)
 
@@ -28,7 +30,9 @@ def lines(rows: list[Any]) -> list[str]:
 
 
 def drawn(state: SessionState, width: int = 49, height: int = 13) -> list[str]:
-    return lines(machine.render_machine_rows(build_view(state).machine, Area(width, height, G)))
+    return lines(
+        render_machine_body(build_view(state).machine, NO_MACHINE_DETAIL, Area(width, height, G))
+    )
 
 
 def on_gpu(gpus: int = 1, **peaks: object) -> SessionState:
@@ -48,26 +52,27 @@ def test_a_cpu_has_its_row_and_says_what_bounds_it() -> None:
     rows = drawn(told())
     assert [line.split()[:3] for line in rows if line.startswith("MBU")] == [["MBU", "51", "%"]]
     assert rows[-2:] == [
-        "memory-bound: 51 % of the measured peak",
+        "limited by memory: 51 % of the measured peak",
         "int8 would lift the ceiling 4.0x",
     ]
 
 
 def test_both_share_a_row_where_there_is_room() -> None:
-    wanted = "memory-bound: 51 % of the measured peak; int8 would lift the ceiling 4.0x"
+    wanted = "limited by memory: 51 % of the measured peak; int8 would lift the ceiling 4.0x"
     assert drawn(told(), width=len(wanted))[-1] == wanted
     assert drawn(told(), width=len(wanted) - 1)[-1] == "int8 would lift the ceiling 4.0x"
 
 
-def test_a_gpu_has_the_row_under_its_power() -> None:
-    rows = drawn(on_gpu(bandwidth_bytes_per_s=20e9))
-    assert [line[:5].rstrip() for line in rows][5:8] == ["VRAM", "power", "MBU"]
-    assert rows[-1].startswith("memory-bound: ")
+def test_a_gpu_has_the_row_under_its_readings() -> None:
+    rows = drawn(on_gpu(bandwidth_bytes_per_s=20e9), height=12)
+    labels = [line.split()[0] for line in rows if line]
+    assert labels[labels.index("GPU") :][1:6] == ["power", "clock", "VRAM", "temp", "MBU"]
+    assert rows[-1].startswith("limited by memory: ")
     assert rows[-1].endswith(" % of the published peak")
 
 
 def test_far_from_both_there_is_no_culprit() -> None:
-    assert drawn(on_gpu(bandwidth_bytes_per_s=100e9))[-1] == "bound by neither memory nor compute"
+    assert drawn(on_gpu(bandwidth_bytes_per_s=100e9))[-1] == "limited by neither memory nor compute"
 
 
 def test_more_than_everything_is_no_number() -> None:
@@ -79,12 +84,12 @@ def test_more_than_everything_is_no_number() -> None:
 @pytest.mark.parametrize("state", [told(peaks=None), told(geometry=None), SessionState()])
 def test_nothing_is_said_of_what_is_not_known(state: SessionState) -> None:
     assert build_view(state).machine.roof is None
-    assert not any("MBU" in line or "bound" in line for line in drawn(state))
+    assert not any("MBU" in line or "limited" in line for line in drawn(state))
 
 
 def test_an_encoder_is_bound_and_has_no_mbu() -> None:
     rows = drawn(told(family="encoder", peaks=PEAKS | {"flops_per_s": {"fp32": 1e11}}))
-    assert rows[-1] == "compute-bound: 37 % of the measured peak"
+    assert rows[-1] == "limited by compute: 37 % of the measured peak"
     assert not any(line.startswith("MBU") for line in rows)
 
 
@@ -101,7 +106,7 @@ def test_a_small_terminal_gives_no_row_away() -> None:
 def test_many_gpus_in_a_row_each_leave_it_a_place() -> None:
     rows = drawn(on_gpu(gpus=8, bandwidth_bytes_per_s=20e9), height=14)
     assert sum(line.lstrip("▸").startswith("GPU") for line in rows) == 8
-    assert rows[-1].startswith("memory-bound")
+    assert rows[-1].startswith("limited by memory")
 
 
 def test_devices_go_before_the_roof() -> None:
@@ -109,10 +114,10 @@ def test_devices_go_before_the_roof() -> None:
     view = build_view(state).machine
     bare = replace(view, roof=None)
     for height in range(1, 40):
-        rows = machine.render_machine_rows(view, Area(49, height, G))
+        rows = render_machine_body(view, NO_MACHINE_DETAIL, Area(49, height, G))
         assert len(rows) <= max(height, 3)
-        if not any("bound" in line for line in lines(rows)):
-            assert rows == machine.render_machine_rows(bare, Area(49, height, G))
+        if not any("limited" in line for line in lines(rows)):
+            assert rows == render_machine_body(bare, NO_MACHINE_DETAIL, Area(49, height, G))
 
 
 def on_cpu(iterations: int = 12) -> SessionState:

@@ -20,10 +20,10 @@ from txtop.ui.drawing.scale import (
     compute_even_ticks,
     compute_log_ticks,
     format_tick,
-    round_up_step,
 )
 from txtop.ui.drawing.scatter import ScatterData, ScatterPlot, ScatterPoint, get_series_sign
 from txtop.ui.drawing.spans import to_ascii
+from txtop.ui.models.round_numbers import round_up_step
 
 pairs = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=12)
 sizes = st.floats(1e-6, 1e9, allow_nan=False)

@@ -136,14 +136,16 @@ def list_metrics(state: CellState) -> tuple[str, ...]:
     return ("queue_ms", "e2e_ms") if state.family == "encoder" else _REQUEST_METRICS
 
 
-def choose_headline_metric(state: CellState) -> str:
+def choose_headline_metric(state: CellState, family: str | None = None) -> str:
     """Return the metric that a cell is run for: tokens/s, or sequences/s for an encoder.
 
-    For a server it is the rate of the server as a whole.
+    For a server it is the rate of the server as a whole. `family` is what is expected of a model
+    that is not loaded yet.
     """
+    encoder = (state.family or family) == "encoder"
     if state.cell.serving is not None:
-        return "requests_per_s" if state.family == "encoder" else "output_tokens_per_s"
-    return "sequences_per_s" if state.family == "encoder" else "tokens_per_s"
+        return "requests_per_s" if encoder else "output_tokens_per_s"
+    return "sequences_per_s" if encoder else "tokens_per_s"
 
 
 def compute_values(state: CellState, name: str, places: list[int] | None = None) -> list[float]:

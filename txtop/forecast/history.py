@@ -6,6 +6,8 @@ it.
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +19,12 @@ from msgspec import UNSET
 from txtop.errors import SessionError
 from txtop.plan.cell import Cell
 from txtop.protocol import events
+from txtop.sanitise import sanitise
 from txtop.session import catalog
 from txtop.session.reader import find_log_path, read_all
 from txtop.state.fold import fold_all
 from txtop.state.session import SessionState
+from txtop.system import cpu as processor
 from txtop.units import NS_PER_S
 
 # Together about half a second of reading.
@@ -49,6 +53,8 @@ class RunHistory:
     """By the work of a cell (`normalise_cell`), the duration of the newest one."""
     loads_s: dict[str, float] = field(default_factory=dict)
     """By group (what is loaded), the duration of a load."""
+    phases_s: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By group, the duration of each phase of its newest load, the newest group last."""
     position_s: dict[str, float] = field(default_factory=dict)
     """By model, the duration of one position of a comparison of outputs."""
     profiles_s: dict[Cell, float] = field(default_factory=dict)
@@ -91,6 +97,12 @@ def load_history(folder: Path | None, hostname: str, cores: int, cpu: str = "") 
     return history
 
 
+def load_local_history(folder: Path | None) -> RunHistory:
+    """Load the history of this machine, named as a session's header names it."""
+    hostname, cpu = sanitise(socket.gethostname(), 200), sanitise(processor.read_cpu_name(), 200)
+    return load_history(folder, hostname, os.cpu_count() or 0, cpu)
+
+
 def _select_newest(folder: Path) -> list[Path]:
     """Return the newest sessions, as many as are read in about half a second, newest first."""
     candidates: list[tuple[float, int, Path]] = []
@@ -130,7 +142,10 @@ def _add_session(history: RunHistory, state: SessionState) -> None:
             settled=cell.finished.stopped_by in ("converged", "no_steady_state"),
         )
         if cell.load is not None and not cell.shares_weights:
-            history.loads_s[normalise_cell(cell.cell).group] = cell.load.load_s
+            group = normalise_cell(cell.cell).group
+            history.loads_s[group] = cell.load.load_s
+            history.phases_s.pop(group, None)
+            history.phases_s[group] = cell.load.phases
     for name, time in state.device_times.items():
         if time.took_s:
             history.profiles_s[normalise_cell(state.cells[name].cell)] = time.took_s

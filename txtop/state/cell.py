@@ -101,9 +101,10 @@ class Samples:
 class CellState:
     """The state of one cell.
 
-    `open_gaps_ns` are the tokens so far of iteration `open_index`, which is not complete; -1 if
-    there is none. `lag` and `invalid` sum up those of the iterations. The `*_at_ns` and
-    `measured_*_ns` times are on the session's clock, 0 until known.
+    `phase_starts` are the phases of its worker with their times. `open_gaps_ns` are the tokens so
+    far of iteration `open_index`, which is not complete; -1 if there is none. `lag` and `invalid`
+    sum up those of the iterations. The `*_at_ns` and `measured_*_ns` times are on the session's
+    clock, 0 until known.
     """
 
     cell: Cell
@@ -111,6 +112,7 @@ class CellState:
     worker: str = ""
     shares_weights: bool = False
     phase: str = ""
+    phase_starts: list[tuple[str, int]] = field(default_factory=list)
     load: events.ModelLoaded | None = None
     workload: events.Workload | None = None
     kernels: events.Kernels | None = None

@@ -34,6 +34,7 @@ def _fold_progress(session: SessionState, state: CellState, event: events.Progre
 
 def _fold_phase(session: SessionState, state: CellState, event: events.Phase) -> None:
     state.phase = event.name
+    state.phase_starts.append((event.name, session.clock_ns))
     if event.name == "to_device":
         session.first_to_device_ns = session.first_to_device_ns or session.clock_ns
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import socket
 import subprocess
 import time
 from contextlib import suppress
@@ -25,6 +24,7 @@ from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
 from txtop.ui.models.machine import build_machine
+from txtop.ui.models.machine_detail import build_machine_detail
 from txtop.ui.runner_link import open_runner_handle
 
 if TYPE_CHECKING:
@@ -73,13 +73,9 @@ class HomeSource:
         """Read the times of earlier runs on this machine, if sessions have changed since."""
         if self._learnt == self._seen:
             return
-        from txtop.forecast.history import load_history
-        from txtop.system.cpu import read_cpu_name
+        from txtop.forecast.history import load_local_history
 
-        # As a session's header holds them.
-        hostname = sanitise(socket.gethostname(), 200)
-        cpu = sanitise(read_cpu_name(), 200)
-        self.past = load_history(self._session_dir, hostname, os.cpu_count() or 0, cpu)
+        self.past = load_local_history(self._session_dir)
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
@@ -194,6 +190,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
     return HomeFrame(
         title=f"{sanitise(platform.node(), 40)} · {count_allowed_cores()} cores",
         machine=build_machine(machine.state),
+        machine_detail=build_machine_detail(machine.state),
         sessions=sessions,
         now_s=now_s,
         problem=machine.problem,

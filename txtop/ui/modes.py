@@ -20,6 +20,7 @@ from txtop.ui.frame_loop import FrameSource
 from txtop.ui.runner_link import RunnerHandle, RunnerLink, open_runner_handle
 
 if TYPE_CHECKING:
+    from txtop.forecast.history import RunHistory
     from txtop.plan.plan import Plan
     from txtop.session.follower import Follower
     from txtop.session.player import PairPlayer, Player
@@ -119,6 +120,7 @@ class LiveMode(Mode["Follower", "View"]):
         self._session_dir = session_dir
         self._runner = runner
         self._memo: FrameCache | None = None
+        self._past: RunHistory | None = None
         self._early_requests: list[tuple[str, str]] = []
         self._opened = threading.Event()
         self._guard = threading.Lock()
@@ -138,6 +140,7 @@ class LiveMode(Mode["Follower", "View"]):
     def open(self) -> Follower:
         """Start the runner if there is none yet, which may take a second, and follow its log."""
         try:
+            self._load_history()
             path = self.path = self._launch_runner()
             from txtop.session.follower import Follower
 
@@ -152,6 +155,13 @@ class LiveMode(Mode["Follower", "View"]):
             raise
         finally:
             self._opened.set()
+
+    def _load_history(self) -> None:
+        """Read what earlier loads took: before the runner starts, so that none is disturbed."""
+        if not self.attached:
+            from txtop.forecast.history import load_local_history
+
+            self._past = load_local_history(self._session_dir)
 
     def _launch_runner(self) -> Path:
         """Return the session of a runner that is at work, starting one if need be."""
@@ -179,7 +189,13 @@ class LiveMode(Mode["Follower", "View"]):
         self._memo = self._memo or FrameCache()
         self.paused = source.state.paused
         self.over = source.finished
-        view = build_view(source.state, cache=self._memo, banner=self._banner(), opened=self.opened)
+        view = build_view(
+            source.state,
+            cache=self._memo,
+            banner=self._banner(),
+            opened=self.opened,
+            past=self._past,
+        )
         self.arms = len(view.ab.arms) if view.ab else 0
         return view
 

@@ -33,6 +33,7 @@ def test_a_session_teaches_iterations_and_loading(tmp_path: Path) -> None:
     assert took is not None and took.iteration_s == pytest.approx(0.040 + 3 * 0.026)
     assert took.iterations_s == pytest.approx(15 * 0.118)
     assert not took.settled
+    assert set(past.phases_s) == set(past.loads_s) and all(past.phases_s.values())
     assert past.loads_s == {
         normalise_cell(cell).group: 0.4
         for cell in (GPT2, msgspec.structs.replace(GPT2, precision="bf16"))

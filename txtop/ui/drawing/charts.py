@@ -8,6 +8,7 @@ from statistics import fmean, median
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, merge_cells
 from txtop.ui.models.hero_metrics import WIDENINGS, Chart
+from txtop.ui.models.round_numbers import round_outwards
 
 Points = Sequence[float | None]
 # The bits of the dots in a braille character, by column and from the top.
@@ -59,7 +60,7 @@ def draw_dotted(points: Points, width: int, g: Glyphs) -> str:
     """Draw a latency on a zoomed scale as one row, oldest at the left, one dot a point."""
     if width <= 0:
         return ""
-    newest = list(points)[-2 * width :] if g.mode == "braille" else list(points)[-width:]
+    newest = select_newest(points, width, g)
     low, high = compute_zoom_range(newest)
     if g.mode != "braille":
         return _draw_stepped(newest, width, low, high, g).ljust(width)
@@ -70,8 +71,13 @@ def draw_dotted(points: Points, width: int, g: Glyphs) -> str:
     return _draw_codes(codes)
 
 
+def select_newest(points: Points, width: int, g: Glyphs) -> Points:
+    """Return the points that a row of `width` columns shows."""
+    return list(points)[-2 * width :] if g.mode == "braille" else list(points)[-width:]
+
+
 def compute_zoom_range(points: Points) -> tuple[float, float]:
-    """Return the median ±10 %, widened until it holds 95 % of the points."""
+    """Return the median ±10 %, widened until it holds 95 % of the points, with round ends."""
     values = [value for value in points if value is not None]
     if not values:
         return 0.0, 1.0
@@ -79,8 +85,8 @@ def compute_zoom_range(points: Points) -> tuple[float, float]:
     for widening in WIDENINGS:
         low, high = middle * (1 - widening), middle * (1 + widening)
         if sum(low <= value <= high for value in values) >= 0.95 * len(values):
-            return low, high
-    return 0.0, max(values)
+            return round_outwards(low, high)
+    return round_outwards(0.0, max(values))
 
 
 def _draw_stepped(points: Points, width: int, low: float, high: float, g: Glyphs) -> str:
@@ -145,6 +151,47 @@ def find_chart_row(value: float, chart: Chart, height: int, g: Glyphs) -> int:
     steps = {"braille": 4, "ascii": 1}.get(g.mode, len(g.steps) - 1)
     up = round(compute_share(value, chart.low, chart.high) * (steps * height - 1))
     return height - 1 - up // steps
+
+
+def find_mean_row(chart: Chart, height: int, g: Glyphs) -> int | None:
+    """Return the row that holds the mean; None if there is no mean or it is out of the range."""
+    if chart.mean is None or not chart.low <= chart.mean <= chart.high:
+        return None
+    return find_chart_row(chart.mean, chart, height, g)
+
+
+def find_band_rows(chart: Chart, height: int, g: Glyphs) -> range:
+    """Return the rows that the interval of the mean covers."""
+    if chart.band is None or find_mean_row(chart, height, g) is None:
+        return range(0)
+    low, high = (min(chart.high, max(chart.low, end)) for end in chart.band)
+    return range(find_chart_row(high, chart, height, g), find_chart_row(low, chart, height, g) + 1)
+
+
+def shade_chart(rows: list[Row], chart: Chart, width: int, g: Glyphs) -> list[Row]:
+    """Fill what is empty behind the points: warm-up dotted, the interval of the mean hatched, the
+    mean as a rule."""
+    planned = max(1, chart.planned)
+    warm = min(chart.measured_from, len(chart.points)) * width // planned
+    done = min(len(chart.points), planned) * width // planned
+    mean = find_mean_row(chart, len(rows), g)
+    band = find_band_rows(chart, len(rows), g)
+    shaded = []
+    for y, row in enumerate(rows):
+        beyond = (g("╌"), "muted") if y == mean else None
+        if y in band and beyond is None:
+            beyond = g("░"), "border"
+        cells = [(character, role) for text, role in row for character in text]
+        cells += [(" ", "muted")] * (width - len(cells))
+        for x, (character, _) in enumerate(cells):
+            if character != " ":
+                continue
+            if x < warm:
+                cells[x] = (g("·"), "border")
+            elif x < done and beyond is not None:
+                cells[x] = beyond
+        shaded.append(merge_cells(cells))
+    return shaded
 
 
 def _draw_marks(chart: Chart, width: int, height: int, g: Glyphs, measured: str) -> list[Row]:

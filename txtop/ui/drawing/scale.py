@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from txtop.ui.models.round_numbers import power, round_up_step
+
 # Ends are rounded to a twentieth of a decade, so that a changing point rarely moves the others.
 STEPS_PER_DECADE = 20
 MARGIN_SHARE = 0.06
@@ -63,7 +65,7 @@ def compute_log_ticks(low: float, high: float) -> tuple[float, ...]:
     heads = COARSE_FACTORS if high / low >= FINE_BELOW else FINE_FACTORS
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = tuple(
-        value for d in decades for head in heads if low <= (value := _power(head, d)) <= high
+        value for d in decades for head in heads if low <= (value := power(head, d)) <= high
     )
     return ticks if len(ticks) >= MIN_TICKS else compute_even_ticks(low, high)
 
@@ -78,18 +80,6 @@ def compute_even_ticks(low: float, high: float) -> tuple[float, ...]:
         if len(ticks) >= MIN_TICKS:
             break
     return tuple(ticks)
-
-
-def round_up_step(value: float) -> float:
-    """Return the smallest 1, 2 or 5 times a power of ten that is not below `value`."""
-    decade = math.floor(math.log10(value))
-    heads = (*COARSE_FACTORS, 10)
-    return next(step for head in heads if (step := _power(head, decade)) >= value * (1 - 1e-9))
-
-
-def _power(head: int, decade: int) -> float:
-    """Return `head` x 10^`decade` as exactly as the literal, without the error of a product."""
-    return float(f"{head}e{decade}")
 
 
 def format_tick(value: float) -> str:

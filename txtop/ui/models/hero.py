@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from txtop import formatting
 from txtop.analysis import contention, device_time, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
+from txtop.plan.plan import Plan
 from txtop.protocol import events
 from txtop.state import fidelity
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -16,8 +18,17 @@ from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models import hero_metrics, requests
 from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.hero_metrics import Chart, HeroMetric
+from txtop.ui.models.loading import (
+    LoadingView,
+    build_loading,
+    find_expected_family,
+    get_current_progress,
+)
 from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
+
+if TYPE_CHECKING:
+    from txtop.forecast.history import RunHistory
 
 NO_CHART = Chart()
 _BUSY_STATE = "▲", "BUSY", "warn.bold"
@@ -44,8 +55,8 @@ class HeroView:
     `value` in `unit` is that number, in the colour `number_role`; `half` and `interval` are its
     uncertainty. `word` is the state, in the colour `role`, behind its glyph `mark`; `why` is the
     line under it. `waits` is True until the cell is over. `notes` are alternatives, longest first.
-    `share` is the loaded part of the weights. `requests` are those of a server, `rows` the metrics
-    below the chart; `itl` and `load` are (label, text).
+    `share` is the loaded part of the weights, `loading` the phases of a load. `requests` are those
+    of a server, `rows` the metrics below the chart; `itl` and `load` are (label, text).
     """
 
     title: str = "txtop"
@@ -67,6 +78,7 @@ class HeroView:
     reason: str = ""
     hint: str = ""
     share: float | None = None
+    loading: LoadingView | None = None
     chart: Chart = NO_CHART
     requests: RequestsView | None = None
     rows: tuple[HeroMetric, ...] = ()
@@ -85,11 +97,22 @@ def share_scale(one: HeroView, two: HeroView) -> tuple[HeroView, HeroView]:
 
 
 def build_hero(
-    session: SessionState, cell: CellState, references: dict[str, CellState], cache: FrameCache
+    session: SessionState,
+    cell: CellState,
+    references: dict[str, CellState],
+    cache: FrameCache,
+    *,
+    past: RunHistory | None = None,
+    replayed: bool = False,
 ) -> HeroView:
-    """Build the view of `cell`; `references` are the cells that others are compared with."""
+    """Build the view of `cell`; `references` are the cells that others are compared with.
+
+    `past` are the loads of earlier runs; a load that is `replayed` does not happen now, and the
+    screen says so.
+    """
     plan, seed = session.plan, session.plan.seed
-    name = metrics.choose_headline_metric(cell)
+    family = find_expected_family(session, cell, cache)
+    name = metrics.choose_headline_metric(cell, family)
     now = cache.summarise_now(cell, name, seed)
     value = now.mean
     if value is None and cell.samples.role:
@@ -99,6 +122,8 @@ def build_hero(
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
     busy = _describe_contention(session, cell)
     mark, word, role = _describe_state(cell, session.paused, stable, throttle, busy)
+    if replayed and cell.stage == "loading":
+        word = "load, replayed"
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
@@ -125,20 +150,28 @@ def build_hero(
         reason=cell.reason if cell.status != "ok" else "",
         hint=cell.hint,
         share=_compute_loading_share(cell),
-        chart=cache.get_or_make(
-            ("chart", cell.cell.id),
-            (cell.samples.role, len(cell.samples), cell.over),
-            lambda: (
-                hero_metrics.build_chart(cell, plan)
-                if cell.cell.serving is None
-                else requests.build_requests_chart(cell)
-            ),
-        ),
+        loading=build_loading(session, cell, past),
+        chart=_build_chart(cell, plan, now, cache),
         requests=requests.build_requests(cell, plan),
-        rows=hero_metrics.build_hero_metrics(cell, cache, seed) + _build_gpu_row(session, cell),
-        itl=_format_itl(cell, cache, seed),
+        rows=hero_metrics.build_hero_metrics(cell, cache, seed, family)
+        + _build_gpu_row(session, cell),
+        itl=_format_itl(cell, cache, seed, family),
         load=_format_load(cell),
     )
+
+
+def _build_chart(cell: CellState, plan: Plan, now: LiveSummary, cache: FrameCache) -> Chart:
+    """Build the chart when an iteration came; mean and interval are those of the big number."""
+    chart = cache.get_or_make(
+        ("chart", cell.cell.id),
+        (cell.samples.role, len(cell.samples), cell.over),
+        lambda: (
+            hero_metrics.build_chart(cell, plan)
+            if cell.cell.serving is None
+            else requests.build_requests_chart(cell)
+        ),
+    )
+    return chart if chart.filled else replace(chart, mean=now.mean, band=now.ci95)
 
 
 def _format_title(state: CellState, order: list[CellState]) -> str:
@@ -259,7 +292,7 @@ def _explain_state(session: SessionState, cell: CellState, cause: str, n: int) -
 
 def _describe_loading(cell: CellState) -> str:
     """Return the phase of a load, with the bytes that it has read or the CPU time it has used."""
-    progress = _get_current_progress(cell)
+    progress = get_current_progress(cell)
     if progress is not None:
         total = f" of {formatting.format_size(progress.total)}" if progress.total else ""
         return f"{progress.what} {formatting.format_size(progress.done)}{total}"
@@ -267,14 +300,6 @@ def _describe_loading(cell: CellState) -> str:
     if cell.progress is None or cell.progress.cpu_s is None:
         return phase
     return f"{phase}, {formatting.format_number(cell.progress.cpu_s)} s of CPU time"
-
-
-def _get_current_progress(cell: CellState) -> events.Progress | None:
-    """Return the bytes of the phase that a load is in, None if they are of an earlier one."""
-    progress = cell.progress
-    if progress is None or (progress.what == "load" and cell.phase != "weights"):
-        return None
-    return progress if progress.what == "download" or progress.total else None
 
 
 def _build_subtitle(session: SessionState, cell: CellState) -> tuple[tuple[str, str], ...]:
@@ -305,18 +330,20 @@ def _format_budget(budget_s: float) -> str:
 
 
 def _compute_loading_share(cell: CellState) -> float | None:
-    progress = _get_current_progress(cell)
+    progress = get_current_progress(cell)
     if cell.stage != "loading" or progress is None or not progress.total:
         return None
     return min(1.0, progress.done / progress.total)
 
 
-def _format_itl(cell: CellState, cache: FrameCache, seed: int) -> tuple[tuple[str, str], ...]:
+def _format_itl(
+    cell: CellState, cache: FrameCache, seed: int, family: str | None
+) -> tuple[tuple[str, str], ...]:
     """Format p50, p90 and p99 in ms, or how many iterations each still needs.
 
     Empty for an encoder.
     """
-    if cell.family == "encoder" or cell.cell.new_tokens < 2:
+    if family == "encoder" or cell.cell.new_tokens < 2:
         return ()
     if cell.lag:
         return (("p50", "withheld"),)

@@ -13,6 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.summary import PERCENTILE_FLOORS
 from txtop.ui.models.cache import FrameCache
+from txtop.ui.models.round_numbers import round_outwards
 from txtop.units import NS_PER_MS
 
 # As many as a wide terminal has dots.
@@ -29,7 +30,8 @@ class Chart:
     """The headline metric over the iterations of a cell, in bins of several iterations.
 
     `planned` counts the bins of the whole axis; those before `measured_from` are warm-up. A chart
-    whose scale starts at zero is `filled`.
+    whose scale starts at zero is `filled`. `mean` and its interval `band` are those of the measured
+    points, None until there are any.
     """
 
     points: tuple[float | None, ...] = ()
@@ -39,6 +41,8 @@ class Chart:
     high: float = 1.0
     label: str = ""
     filled: bool = False
+    mean: float | None = None
+    band: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def count_planned_iterations(state: CellState, plan: Plan) -> int:
 
 
 def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tuple[float, float]:
-    """Return ±10 % around the median of the first measured values, widened until 95 % of all fit.
+    """Return ±10 % around the median of the first measured values, widened until 95 % of all fit,
+    with round ends.
 
     The middle is the first measured value until there are ten, so that labels change only once.
     """
@@ -82,8 +87,8 @@ def compute_chart_range(measured: Sequence[float], warm: Sequence[float]) -> tup
     for widening in WIDENINGS:
         low, high = middle * (1 - widening), middle * (1 + widening)
         if sum(low <= v <= high for v in measured) >= 0.95 * len(measured):
-            return low, high
-    return 0.0, max(measured)
+            return round_outwards(low, high)
+    return round_outwards(0.0, max(measured))
 
 
 def build_chart(state: CellState, plan: Plan) -> Chart:
@@ -126,19 +131,17 @@ def _collect_spark(state: CellState, name: str) -> tuple[float | None, ...]:
     return done + opened
 
 
-def build_hero_metrics(state: CellState, cache: FrameCache, seed: int) -> tuple[HeroMetric, ...]:
+def build_hero_metrics(
+    state: CellState, cache: FrameCache, seed: int, family: str | None
+) -> tuple[HeroMetric, ...]:
     """Build the rows of a cell: TTFT, TPOT and an encoder's share; an encoder's forward time."""
     if state.cell.serving is not None:
-        served = (
-            _SERVER_METRICS
-            if state.family != "encoder"
-            else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
-        )
+        served = _SERVER_METRICS if family != "encoder" else (_SERVER_METRICS[0], ("E2E", "e2e_ms"))
         return tuple(_build_metric(label, name, state, cache, seed) for label, name in served)
     listed = {
         "encoder": (("forward", "e2e_ms"),),
         "seq2seq": (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms"), ("encoder", "encoder_ms")),
-    }.get(state.family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
+    }.get(family or "", (("TTFT", "ttft_ms"), ("TPOT", "tpot_ms")))
     return tuple(_build_metric(label, name, state, cache, seed) for label, name in listed)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from txtop.forecast.memory_fit import UNKNOWN_MEMORY, FreeMemory
 from txtop.ui.doctor_probe import Finding
 from txtop.ui.models.machine import MachineView
+from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 
 if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
@@ -61,4 +62,5 @@ class HomeFrame:
     findings: tuple[Finding, ...] | None = None
     past: RunHistory | None = None
     recorded: int | None = None
+    machine_detail: MachineDetailView = NO_MACHINE_DETAIL
     late: ClassVar[bool] = False

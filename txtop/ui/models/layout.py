@@ -17,6 +17,8 @@ LOADING_ROWS = 6
 WIDE_FROM = 150
 MIN_LARGE_CELLS_ROWS = 7
 MIN_LOG_ROWS = 7
+# Rows that the hero and the machine take of those that the log does not need.
+MAX_MORE_HERO_ROWS = 4
 MIN_ARM_ROWS = 6
 SMALL_MATRIX, ROOMY_MATRIX = 10, 14
 
@@ -110,6 +112,7 @@ def _arrange_large(
     hero = min(hero, rest - MIN_LARGE_CELLS_ROWS - MIN_LOG_ROWS)
     most = max(MIN_LARGE_CELLS_ROWS, min(rest - hero - MIN_LOG_ROWS, round(0.4 * height)))
     cells = min(max(MIN_LARGE_CELLS_ROWS, count + 3), most)
+    hero += min(MAX_MORE_HERO_ROWS, max(0, rest - hero - cells - MIN_LOG_ROWS) // 2)
     log = rest - hero - cells
     corner = tradeoffs and width >= WIDE_FROM
     across = left if corner else width

@@ -19,6 +19,8 @@ OTHERS = "others"
 SAMPLER, GPUS = "sampler", "gpu"
 STALLED = "telemetry stalled"
 MBU = "MBU"
+# The height of a temperature's history: GPUs slow down below it.
+HOTTEST_C = 100.0
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class Fact:
 class GpuView:
     """The rows of one GPU, and its clock, temperature and throttling.
 
-    `used` marks the one of several that the cell is on.
+    `used` marks the one of several that the cell is on. `areas` are what there is room for where a
+    GPU has a block of its own: everything that is read, each with its history.
     """
 
     gauges: tuple[Gauge, ...]
     facts: tuple[Fact, ...]
     used: bool = False
+    areas: tuple[Gauge, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class RooflineView:
 
     `share` is the percentage of the ceiling that `bound` names; `source` is `measured` or
     `published`. `device` is the GPU, None for the host. `lift` is the factor by which int8 would
-    raise the ceiling. With `error` the account does not add up.
+    raise the ceiling. `reads` of `peak` GB/s are what decoding takes from the memory. With `error`
+    the account does not add up.
     """
 
     device: str | None = None
@@ -75,17 +80,23 @@ class RooflineView:
     share: str = ""
     source: str = ""
     lift: str = ""
+    reads: str = ""
+    peak: str = ""
     error: bool = False
 
 
 @dataclass(frozen=True)
 class MachineView:
-    """The machine: its name, the rows of host and GPUs, and the running cell's roofline."""
+    """The machine: its name, the rows of host and GPUs, and the running cell's roofline.
+
+    `work` is what the process that holds the model takes of the machine.
+    """
 
     title: str = ""
     host: tuple[Gauge, ...] = ()
     gpus: tuple[GpuView, ...] = ()
     roof: RooflineView | None = None
+    work: tuple[Fact, ...] = ()
 
 
 def describe_throttle(value: float | None) -> tuple[str, bool]:
@@ -156,7 +167,27 @@ def build_machine(
             for (name, _), view in zip(gpus, views, strict=True)
         ),
         roof=roof,
+        work=_list_work_facts(session, state, roof),
     )
+
+
+def _list_work_facts(
+    session: SessionState, state: CellState | None, roof: RooflineView | None
+) -> tuple[Fact, ...]:
+    """List memory and threads of the process that holds the model, and what it reads a second."""
+    if state is None or state.over:
+        return ()
+    facts = []
+    process = session.devices.get(f"process:{state.worker}")
+    resident = process.last("rss_bytes") if process and session.ended is None else None
+    if resident is not None:
+        facts.append(Fact("model process", formatting.format_gib(resident), "GiB"))
+    if state.load is not None and state.load.threads:
+        unit = "thread" if state.load.threads == 1 else "threads"
+        facts.append(Fact("" if facts else "model process", str(state.load.threads), unit))
+    if roof is not None and roof.reads:
+        facts.append(Fact("reads", roof.reads, f"of {roof.peak} GB/s"))
+    return tuple(facts)
 
 
 def is_silent(session: SessionState, name: str, device: WatchedDevice) -> bool:
@@ -170,7 +201,8 @@ def is_silent(session: SessionState, name: str, device: WatchedDevice) -> bool:
 def _mark_unread(view: GpuView) -> GpuView:
     """Blank the values of a GPU: its last reading is not its present state."""
     gauges = tuple(replace(g, value=formatting.MISSING, share=None) for g in view.gauges)
-    return GpuView(gauges, (Fact("", "not answering", bad=True),))
+    areas = tuple(replace(g, value=formatting.MISSING) for g in view.areas)
+    return GpuView(gauges, (Fact("", "not answering", bad=True),), areas=areas)
 
 
 def shorten_device_name(name: str) -> str:
@@ -239,6 +271,13 @@ def _build_gpu(device: WatchedDevice, number: int, now: int) -> GpuView:
     if gauges and gauges[0].label.startswith("GPU") and gauges[-1].label != "power":
         # Utilisation alone misleads: 100 % says that something ran, not that it worked.
         gauges += (Gauge("power", "N/A", ""),)
+    areas = (
+        *_build_area(device, "utilization", f"GPU {number}", "%", 100.0, now),
+        *_build_area(device, "power_w", "power", "W", device.last("power_limit_w"), now),
+        *_build_area(device, "sm_clock_mhz", "clock", "MHz", device.last("max_sm_clock_mhz"), now),
+        *_build_memory_area(device, now),
+        *_build_area(device, "temperature_c", "temp", "°C", HOTTEST_C, now),
+    )
     facts = []
     clock = device.last("sm_clock_mhz")
     if clock is not None:
@@ -254,4 +293,25 @@ def _build_gpu(device: WatchedDevice, number: int, now: int) -> GpuView:
         facts.append(
             Fact(OTHERS, f"{formatting.format_count(int(others), 'other')} here", bad=True)
         )
-    return GpuView(gauges, tuple(facts))
+    return GpuView(gauges, tuple(facts), areas=areas)
+
+
+def _build_area(
+    device: WatchedDevice, series: str, label: str, unit: str, top: float | None, now: int
+) -> list[Gauge]:
+    """Build a reading with its history, as high as `top`, which is the capacity beside it."""
+    value = device.last(series)
+    history = build_history(device.series[series], now) if series in device.series else ()
+    if value is None and not history:
+        return []
+    highest = max((v for v in history if v is not None), default=0.0)
+    height = max(top or 0.0, highest) or 1.0
+    text = formatting.MISSING if value is None else f"{value:.0f}"
+    return [Gauge(label, text, unit, history, height, capacity=f"{height:.0f}")]
+
+
+def _build_memory_area(device: WatchedDevice, now: int) -> list[Gauge]:
+    used, total = device.last("memory_used_bytes"), device.last("memory_total_bytes")
+    area = _build_area(device, "memory_used_bytes", "VRAM", "GiB", total, now)
+    room = f"{total / formatting.GIB:,.0f}" if total else ""
+    return [replace(g, value=formatting.format_gib(used), capacity=room) for g in area]

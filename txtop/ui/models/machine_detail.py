@@ -51,6 +51,9 @@ class MachineDetailView:
     others: tuple[ForeignProcessView, ...] | None = None
 
 
+NO_MACHINE_DETAIL = MachineDetailView()
+
+
 def build_machine_detail(session: SessionState) -> MachineDetailView:
     """Build the view of all devices; readings that a device lacks are left out."""
     host = session.devices.get(HOST)

@@ -13,6 +13,7 @@ from txtop.ui.models.cache import FrameCache
 from txtop.ui.models.machine import HISTORY_S, MBU, Gauge, RooflineView, build_history
 from txtop.units import NS_PER_S
 
+GB = 1e9
 _RATE = "decode_tokens_per_s"
 
 
@@ -30,6 +31,8 @@ def build_roofline(
     if position is None or load is None or not (position.error or position.bound or position.mbu):
         return None
     device = session.gpu(load.device_id)
+    peaks = session.peaks_of(load)
+    peak = peaks.bandwidth_bytes_per_s if peaks and position.mbu is not None else 0.0
     return RooflineView(
         device=device,
         gauge=_build_gauge(session, state, position) if device or load.device == "cpu" else None,
@@ -37,6 +40,8 @@ def build_roofline(
         share=formatting.format_percent(position.share),
         source=position.source,
         lift=f"{position.lift:.1f}x" if position.lift else "",
+        reads=formatting.format_number((position.mbu or 0.0) / 100 * peak / GB) if peak else "",
+        peak=formatting.format_number(peak / GB) if peak else "",
         error=position.error,
     )
 

@@ -13,6 +13,7 @@ from txtop.plan.plan import Plan
 from txtop.state.cell import CellState
 from txtop.stats.queueing import BATCH_COUNT
 from txtop.ui.models.hero_metrics import MAX_BINS, Chart, count_measured
+from txtop.ui.models.round_numbers import round_outwards
 from txtop.units import NS_PER_MS, NS_PER_S
 
 MAX_NEWEST = 64
@@ -93,7 +94,7 @@ def build_requests_chart(state: CellState) -> Chart:
     )
     window = serving.compute_window_ns(state)
     took_s = (window[1] - window[0]) / NS_PER_S if window else 0.0
-    most = max(points, default=0.0) or 1.0
+    most = round_outwards(0.0, max(points, default=0.0) or 1.0)[1]
     label = f"{formatting.format_number(took_s)} s" if points else ""
     return Chart(tuple(points), 0, max(1, len(points)), 0.0, most, label, filled=True)
 

@@ -23,19 +23,23 @@ from txtop.ui.models.cell_detail.detail import CellDetailView, build_cell_detail
 from txtop.ui.models.cells import CellRow, build_cached_cell_row
 from txtop.ui.models.hero import HeroView, build_hero
 from txtop.ui.models.machine import MachineView, build_machine
-from txtop.ui.models.machine_detail import MachineDetailView, build_machine_detail
+from txtop.ui.models.machine_detail import (
+    NO_MACHINE_DETAIL,
+    MachineDetailView,
+    build_machine_detail,
+)
 from txtop.ui.models.machine_roofline import build_roofline
 from txtop.ui.models.tradeoffs.build import build_tradeoffs
 from txtop.ui.models.tradeoffs.plot import NO_TRADEOFFS, TradeoffsView
 from txtop.units import NS_PER_S
 
 if TYPE_CHECKING:
+    from txtop.forecast.history import RunHistory
     from txtop.session.transport import Transport
 
 MAX_LOG_LINES = 300
 NO_HERO = HeroView()
 NO_MACHINE = MachineView()
-NO_MACHINE_DETAIL = MachineDetailView()
 # Final figures take long: with more of them in one frame the screen would stall.
 HEAVY_PER_FRAME = 1
 
@@ -168,12 +172,13 @@ def build_view(
     banner: Banner | None = None,
     opened: str = "",
     name: str = "",
+    past: RunHistory | None = None,
 ) -> View:
     """Build one frame of `state`.
 
     Keep one `cache` a session, so that a frame costs only what is new. `opened` is the cell whose
     detail is on the screen, if any. `name` is the present name of the session, by default that in
-    its header.
+    its header. `past` are the durations of earlier runs on this machine.
     """
     cache = cache or FrameCache()
     order = list(state.cells.values())
@@ -198,7 +203,9 @@ def build_view(
         banner=banner,
         playback=playback,
         rail=tuple(_build_rail_cell(c, state) for c in order),
-        hero=build_hero(state, current, references, cache) if current else NO_HERO,
+        hero=build_hero(state, current, references, cache, past=past, replayed=playback is not None)
+        if current
+        else NO_HERO,
         machine=_build_machine_view(state, current, cache),
         machine_detail=cache.get_or_make(
             "machine_detail", _compute_machine_key(state), lambda: build_machine_detail(state)

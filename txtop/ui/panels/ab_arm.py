@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txtop import formatting
 from txtop.ui.drawing import charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.scale import format_tick
 from txtop.ui.drawing.spans import Row, crop, fit, measure_row, merge_cells
 from txtop.ui.models.ab import ABArmView, ABView
 from txtop.ui.models.hero import HeroView, share_scale
@@ -139,8 +139,8 @@ def _render_chart(
     labels: dict[int, tuple[str, str]] = {}
     if any(point is not None for point in chart.points):
         labels = {
-            0: (formatting.format_number(chart.high), "muted"),
-            height - 1: (formatting.format_number(chart.low), "muted"),
+            0: (format_tick(chart.high), "muted"),
+            height - 1: (format_tick(chart.low), "muted"),
         }
         if other.mean is not None and chart.low <= other.mean <= chart.high:
             y = charts.find_chart_row(other.mean, chart, height, g)

@@ -10,19 +10,33 @@ from txtop.ui.drawing import big_digits, charts
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, cut, fit, measure_row, measure_text, wrap
+from txtop.ui.drawing.scale import format_tick
+from txtop.ui.drawing.spans import (
+    Row,
+    clean,
+    crop,
+    cut,
+    fit,
+    join_ends,
+    measure_row,
+    measure_text,
+    wrap,
+)
 from txtop.ui.models.hero import HeroView
 from txtop.ui.models.hero_metrics import HeroMetric
 from txtop.ui.panels import requests
 from txtop.ui.panels.base import FramedPanel
+from txtop.ui.panels.hero_loading import render_loading
 
 FACTS_AT = 19
 FACT_WIDTH = 10
-SMALL_CHART_AT = 46
+SMALL_CHART_AT = 47
 LABELS_WIDTH = 6
 MAX_FLAT_ROWS = 4
 SPARK_AT = 34
 MAX_SPARK_WIDTH = 48
+# The ends of a spark's scale, and the columns from which on there is room for them.
+SCALE_WIDTH, SCALE_FROM = 12, 22
 TAIL_WIDTH = 16
 VALUES_AT = 21
 
@@ -60,6 +74,9 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
     g = area.glyphs
     rows = render_latencies(view, area.width, g)
     top = render_hero_number(view, area.width, g, doubled)
+    if view.loading is not None:
+        free = max(1, area.height - len(top) - len(rows) - 2)
+        return [[], *top, [], *render_loading(view.loading, Area(area.width, free, g)), *rows]
     if view.requests is not None:
         # Requests need no axis under them: their row of counts shows the progress.
         free = max(1, area.height - len(top) - len(rows) - 2)
@@ -74,7 +91,7 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
     return [
         [],
         *top,
-        [],
+        _render_chart_title(view, area.width, chart_height, g),
         *_render_chart(view, room, chart_height, g),
         _render_axis(view, room, g),
         *rows,
@@ -83,9 +100,10 @@ def _render_tall(view: HeroView, area: Area, doubled: bool) -> list[Row]:
 
 def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     """Render digits, facts and chart side by side, for a small terminal."""
-    facts = render_hero_number(view, SMALL_CHART_AT if not view.reason else width, g, False)
+    facts = render_hero_number(view, width if view.reason else SMALL_CHART_AT - 1, g, False)
     room = width - SMALL_CHART_AT - LABELS_WIDTH
-    if view.requests is not None and not view.reason and room >= 8:
+    loads = view.loading is not None
+    if view.requests is not None and not loads and not view.reason and room >= 8:
         facts = render_hero_number(view, SMALL_CHART_AT - 1, g, False)
         beside = [
             *facts,
@@ -101,8 +119,12 @@ def _render_flat(view: HeroView, width: int, g: Glyphs) -> list[Row]:
     if view.reason or room < 8:
         return [*facts, [], *render_latencies(view, width, g)]
     chart = _render_chart(view, room, big_digits.DIGIT_ROWS, g)
+    below = _render_axis(view, room, g)
+    if view.loading is not None:
+        bars = Area(width - SMALL_CHART_AT, big_digits.DIGIT_ROWS + 1, g)
+        *chart, below = render_loading(view.loading, bars)
     top = [[*crop(left, SMALL_CHART_AT), *right] for left, right in zip(facts, chart, strict=True)]
-    axis: Row = [(" " * SMALL_CHART_AT, "text"), *_render_axis(view, room, g)]
+    axis: Row = [(" " * SMALL_CHART_AT, "text"), *below]
     rows = render_latencies(view, width, g)
     if len(rows) <= MAX_FLAT_ROWS:
         return [*top, axis, *rows]
@@ -156,8 +178,10 @@ def _render_facts(view: HeroView, unit: str, width: int, g: Glyphs) -> list[Row]
     elif view.notes:
         remark = next((form for form in view.notes if measure_text(form) <= width), view.notes[-1])
         against = [(g(remark), "muted")]
-    elif view.share is not None:
-        against = [(" " * FACT_WIDTH, "text"), *charts.draw_bar(view.share, 16, g)]
+    if view.loading is not None and view.loading.so_far:
+        so_far, last = view.loading.so_far, view.loading.last
+        beside = [(fit("", FACT_WIDTH), "text"), (so_far, "text.bold"), (" so far", "muted")]
+        against = [(f"the last load of it took {last}" if last else g(view.why), "muted")]
     return [first, beside, against]
 
 
@@ -171,22 +195,36 @@ def _render_chart(view: HeroView, width: int, height: int, g: Glyphs) -> list[Ro
     """Render the chart with its highest and lowest value at the right."""
     role = "accent-a" if view.number_role != "bad" else "bad"
     rows = charts.draw_chart(view.chart, width, height, g, role)
-    empty = not any(point is not None for point in view.chart.points)
-    labels = {} if empty else {height - 1: view.chart.low, 0: view.chart.high}
+    chart, labels = view.chart, dict[int, tuple[str, str]]()
+    if any(point is not None for point in chart.points):
+        rows = rows if chart.filled else charts.shade_chart(rows, chart, width, g)
+        if (mean := charts.find_mean_row(chart, height, g)) is not None and chart.mean is not None:
+            labels[mean] = formatting.format_number(chart.mean), "text.bold"
+        labels |= {height - 1: (format_tick(chart.low), "muted")}
+        labels |= {0: (format_tick(chart.high), "muted")}
+    rows_labels = [labels.get(y, ("", "muted")) for y in range(height)]
     return [
-        [
-            *row,
-            (
-                fit(
-                    formatting.format_number(labels[y]) if y in labels else "",
-                    LABELS_WIDTH,
-                    "right",
-                ),
-                "muted",
-            ),
-        ]
-        for y, row in enumerate(rows)
+        [*row, (fit(label, LABELS_WIDTH, "right"), label_role)]
+        for row, (label, label_role) in zip(rows, rows_labels, strict=True)
     ]
+
+
+def _render_chart_title(view: HeroView, width: int, height: int, g: Glyphs) -> Row:
+    """Render what the chart shows, its unit, and what its marks mean."""
+    chart = view.chart
+    if not any(point is not None for point in chart.points):
+        return []
+    over = "over time" if chart.filled else "of each iteration"
+    title: Row = [(f"{view.unit} ", "text"), (over, "muted")]
+    marks: Row = []
+    if chart.measured_from and not chart.filled:
+        marks.append((f"{g('·')} warm-up   ", "muted"))
+    if charts.find_mean_row(chart, height, g) is not None:
+        interval = (
+            f", {g('░')} its interval" if len(charts.find_band_rows(chart, height, g)) > 1 else ""
+        )
+        marks.append((f"{g('╌')} mean{interval}", "muted"))
+    return join_ends(title, [*marks, (" " * LABELS_WIDTH, "text")], width)
 
 
 def _render_axis(view: HeroView, width: int, g: Glyphs) -> Row:
@@ -214,9 +252,14 @@ def render_hero_metric(metric: HeroMetric, width: int, g: Glyphs) -> Row:
         row.append((fit(f"   {metric.tail}", TAIL_WIDTH), "muted"))
         room -= TAIL_WIDTH
     if room > 4:
-        across = min(room, MAX_SPARK_WIDTH)
-        row.append((" " * (5 + room - across + 1), "text"))
+        end = SCALE_WIDTH if room >= SCALE_FROM else 0
+        across = min(room - end, MAX_SPARK_WIDTH)
+        row.append((" " * (5 + room - end - across + 1), "text"))
         row.append((charts.draw_dotted(metric.spark, across, g), "plot"))
+        newest = charts.select_newest(metric.spark, across, g)
+        if end and any(point is not None for point in newest):
+            ends = map(format_tick, charts.compute_zoom_range(newest))
+            row.append((fit(g("–").join(ends), end, "right"), "muted"))
     return row
 
 

@@ -1,31 +1,53 @@
-"""The machine panel beside the measurement: rates as sparklines, capacities as bars."""
+"""The machine panel: a few rows on a small terminal, else its parts with their histories."""
 
 from __future__ import annotations
 
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
-from txtop.ui.drawing.spans import Row, clean, crop, fit, measure_text
-from txtop.ui.models.machine import MBU, OTHERS, Gauge, GpuView, MachineView
+from txtop.ui.drawing.spans import Row, crop, cut, measure_text
+from txtop.ui.models.layout import is_boxed
+from txtop.ui.models.machine import MBU, Gauge, GpuView, MachineView
+from txtop.ui.models.machine_detail import NO_MACHINE_DETAIL, MachineDetailView
 from txtop.ui.models.view import View
-from txtop.ui.panels import machine_detail
 from txtop.ui.panels.base import FramedPanel
-from txtop.ui.panels.machine_gauge import (
-    HEAD_WIDTH,
-    NO_READING,
-    VALUE_WIDTH,
-    render_gauge,
-    render_roofline,
-)
+from txtop.ui.panels.machine_body import render_machine_body
+from txtop.ui.panels.machine_gauge import NO_READING, render_gauge
 from txtop.units import NS_PER_S
 
+# Columns of the heading that are not the subtitle's.
+TITLE_ROOM = 22
+# Rows on the home screen without GPUs and with them.
+MAX_HOME_ROWS = (14, 20)
+# Rows inside below which host and one GPU stand side by side.
+SMALL_BELOW = 6
 
-def render_machine(view: MachineView, area: Area) -> list[Row]:
-    """Render the panel with its frame."""
+
+def render_machine(
+    view: MachineView, area: Area, more: MachineDetailView = NO_MACHINE_DETAIL
+) -> list[Row]:
+    """Render the panel with its frame: a few rows on a small terminal, else all that fits."""
     inside = area.inside
-    body = _render_columns(view, inside) if not area.boxed and inside.height < 6 else []
-    subtitle: Row = [(view.title, "muted")] if view.title else []
-    return draw_frame("this machine", subtitle, body or render_machine_rows(view, inside), area)
+    title = _shorten_title(area.glyphs(view.title), area.width - TITLE_ROOM)
+    subtitle: Row = [(title, "muted")] if title else []
+    if not area.boxed and inside.height < SMALL_BELOW:
+        body = _render_columns(view, inside)
+    else:
+        body = render_machine_body(view, more, inside)
+    return draw_frame("this machine", subtitle, body, area)
+
+
+def _shorten_title(title: str, width: int) -> str:
+    """Cut the name of the device, and keep the cores behind it."""
+    name, dot, cores = title.rpartition(" · ")
+    room = width - measure_text(dot + cores)
+    return (
+        title
+        if measure_text(title) <= width
+        else cut(name, room) + dot + cores
+        if room > 3
+        else cores
+    )
 
 
 def compute_small_height(view: MachineView) -> int:
@@ -35,33 +57,11 @@ def compute_small_height(view: MachineView) -> int:
     return 4 if view.gpus or len(watched) > 2 else 3
 
 
-def render_machine_rows(view: MachineView, area: Area) -> list[Row]:
-    """Render one row a gauge, blank rows between devices if there is room, and the roofline."""
-    g = area.glyphs
-    if not view.host and not view.gpus:
-        return [[], [(NO_READING, "muted")]]
-    host = [render_gauge(gauge, area.width, g) for gauge in view.host]
-    full = [_render_gpu(gauge, area.width, g) for gauge in view.gpus]
-    airy = [[], *host, *(row for rows in full for row in ([], *rows[:-1], [], rows[-1]))]
-    tight = [*host, *(row for rows in full for row in rows)]
-    under = render_roofline(view.roof, area.width) if view.roof else []
-    apart: list[Row] = [[]] if under and not full else []
-    short = [_render_gpu_line(gauge, area.width, g) for gauge in view.gpus]
-    for rows in (
-        [*airy, *apart, *under],
-        [*tight, *under],
-        airy,
-        tight,
-        [*host, *short, *(([], *under) if under else ())],
-    ):
-        if len(rows) <= area.height:
-            return rows
-    room = max(1, area.height - len(host))
-    if len(short) > room:
-        more: Row = [(f"{len(short) - room + 1} more", "muted")]
-        order = sorted(range(len(short)), key=lambda i: not view.gpus[i].used)
-        short = [*(short[i] for i in order[: room - 1]), more]
-    return [*host, *short]
+def compute_home_height(view: MachineView, width: int, height: int) -> int:
+    """Return the rows of the panel on the home screen: a third of it where it has a frame."""
+    if not is_boxed(width, height):
+        return compute_small_height(view)
+    return min(height // 3, MAX_HOME_ROWS[bool(view.gpus)])
 
 
 def _render_columns(view: MachineView, area: Area) -> list[Row]:
@@ -71,14 +71,16 @@ def _render_columns(view: MachineView, area: Area) -> list[Row]:
         return [[(NO_READING, "muted")]]
     last: Row = []
     if not view.gpus:
-        rows = [render_gauge(gauge, area.width, g) for gauge in view.host[:2]]
+        rows = [row for gauge in view.host[:2] for row in render_gauge(gauge, area.width, g)]
         last = _render_values(view.host[2:])
         return [*rows, last][: area.height]
     half = (area.width - 2) // 2
     first = next((gpu for gpu in view.gpus if gpu.used), view.gpus[0])
-    left = [render_gauge(gauge, half, g) for gauge in view.host[:2]]
+    left = [row for gauge in view.host[:2] for row in render_gauge(gauge, half, g)]
     right = [
-        render_gauge(gauge, area.width - half - 2, g, used=first.used) for gauge in first.gauges[:2]
+        row
+        for gauge in first.gauges[:2]
+        for row in render_gauge(gauge, area.width - half - 2, g, used=first.used)
     ]
     rows = [
         [
@@ -106,16 +108,6 @@ def _render_values(gauges: tuple[Gauge, ...]) -> Row:
     return row
 
 
-def _render_gpu(gpu: GpuView, width: int, g: Glyphs) -> list[Row]:
-    own, others = (
-        GpuView((), tuple(f for f in gpu.facts if (f.label == OTHERS) is apart))
-        for apart in (False, True)
-    )
-    gauges = [render_gauge(gauge, width, g, used=gpu.used) for gauge in gpu.gauges]
-    rows = [*gauges, _render_facts(own, "   ", g)]
-    return [*rows, _render_facts(others, "   ", g)] if others.facts else rows
-
-
 def _render_facts(gpu: GpuView, gap: str, g: Glyphs) -> Row:
     row: Row = []
     for fact in gpu.facts:
@@ -138,26 +130,6 @@ def _render_short_facts(gpu: GpuView, g: Glyphs) -> Row:
     return [*row, *_render_facts(GpuView((), others), "   ", g)]
 
 
-def _render_gpu_line(gpu: GpuView, width: int, g: Glyphs) -> Row:
-    """Render a GPU in one row, for machines with many."""
-    rate = next((gauge for gauge in gpu.gauges if gauge.share is None), None)
-    memory = next((gauge for gauge in gpu.gauges if gauge.share is not None), None)
-    tail: Row = []
-    if memory is not None:
-        tail = [
-            (f"  {fit(g(memory.value), VALUE_WIDTH, 'right')}", "text.bold"),
-            (f" of {memory.capacity} GiB", "muted"),
-        ]
-    tail += [(f"  {g('▲')} {fact.value}", "warn.bold") for fact in gpu.facts if fact.bad]
-    taken = sum(measure_text(clean(text)) for text, _ in tail)
-    head = (
-        render_gauge(rate, max(HEAD_WIDTH, width - taken), g, used=gpu.used)
-        if rate is not None
-        else [(fit("GPU", HEAD_WIDTH), "muted")]
-    )
-    return [*head, *tail]
-
-
 class MachinePanel(FramedPanel, can_focus=True):
     """The machine panel, redrawn once a second of session time."""
 
@@ -176,9 +148,4 @@ class MachinePanel(FramedPanel, can_focus=True):
             super().show(view)
 
     def build(self, width: int, height: int) -> list[Row]:
-        area = self.area(width, height)
-        if self.zoomed:
-            return machine_detail.render_machine_detail(
-                self.view.machine, self.view.machine_detail, area
-            )
-        return render_machine(self.view.machine, area)
+        return render_machine(self.view.machine, self.area(width, height), self.view.machine_detail)

@@ -8,9 +8,9 @@ from txtop.ui.drawing import charts
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import Row, fit
 from txtop.ui.models.machine_detail import Core
+from txtop.ui.panels.machine_gauge import MAX_AREA_ROWS, draw_history
 
 MIN_ROWS = 2
-MAX_SPARK_ROWS = 3
 _NUMBER, _LOAD, _SPARK, _GAP = 3, 4, 4, 2
 
 
@@ -32,7 +32,7 @@ def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> lis
     else:
         return _render_signs(cores, width, room, g)
     wide = (width + _GAP) // columns
-    high = max(1, min(MAX_SPARK_ROWS, (room - 1) // lines))
+    high = max(1, min(MAX_AREA_ROWS, (room - 1) // lines))
     spark = wide - _NUMBER - _LOAD - 1 - _GAP
     points = spark * (2 if g.mode == "braille" else 1)
     seconds = min(max(len(core.history) for core in cores), points)
@@ -47,14 +47,14 @@ def render_cores(cores: Sequence[Core], width: int, room: int, g: Glyphs) -> lis
 
 
 def _render_core(core: Core, spark: int, high: int, g: Glyphs) -> list[Row]:
-    drawn = charts.draw_area(core.history, spark, high, 100.0, g)
+    drawn = draw_history(core.history, spark, high, 100.0, g)
     head: Row = [
         (fit(str(core.number), _NUMBER, "right"), "muted"),
         (fit(_format_load(core, g), _LOAD, "right"), "text.bold"),
         (" ", "text"),
     ]
     blank: Row = [(" " * (_NUMBER + _LOAD + 1), "text")]
-    return [[*(blank if y else head), (line, "plot")] for y, line in enumerate(drawn)]
+    return [[*(blank if y else head), *line] for y, line in enumerate(drawn)]
 
 
 def _format_load(core: Core, g: Glyphs) -> str:

@@ -22,14 +22,15 @@ from txtop.ui.drawing.scrolling import center_row
 from txtop.ui.drawing.spans import Row, join_ends
 from txtop.ui.keymap import build_bindings, build_footer_keys
 from txtop.ui.messages import AskSource, OpenScreen
-from txtop.ui.models.layout import COMPACT_BELOW, is_boxed
+from txtop.ui.models.layout import COMPACT_BELOW
 from txtop.ui.models.machine import MachineView
+from txtop.ui.models.machine_detail import MachineDetailView
 from txtop.ui.models.session_list import SessionList
 from txtop.ui.modes import HomeMode, LiveMode, ReplayMode, SideBySideMode
 from txtop.ui.panels import session_list, start_menu
 from txtop.ui.panels.base import KeyHints
 from txtop.ui.panels.footer import FooterRow
-from txtop.ui.panels.machine import compute_small_height, render_machine
+from txtop.ui.panels.machine import compute_home_height, render_machine
 from txtop.ui.screens.dialogs import Choice, ChoiceDialog
 from txtop.ui.screens.mode_screen import ModeScreen
 from txtop.ui.text_input import TextInput
@@ -94,7 +95,8 @@ class HomeMachinePanel(HomeFramedWidget):
 
     def build(self, width: int, height: int) -> list[Row]:
         view = self.frame.machine if self.frame else MachineView()
-        rows = render_machine(view, self.area(width, height))
+        more = self.frame.machine_detail if self.frame else MachineDetailView()
+        rows = render_machine(view, self.area(width, height), more)
         if self.frame and self.frame.problem:
             rows[1:2] = [[(f" {self.frame.problem}", "warn")]]
         return rows
@@ -246,11 +248,11 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     kind = "home"
     BINDINGS: ClassVar[list[BindingType]] = build_bindings("home")
-    _rows = 3
 
     def __init__(self, mode: HomeMode) -> None:
         super().__init__()
         self.mode = mode
+        self._machine = MachineView()
         self._choices: MatrixChoices | None = None
 
     def compose(self) -> ComposeResult:
@@ -264,7 +266,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     def show(self, frame: HomeFrame) -> None:
         """Draw what is new in `frame`."""
-        self._rows = compute_small_height(frame.machine)
+        self._machine = frame.machine
         self._fit()
         for widget in self.query(HomeWidget):
             widget.take(frame)
@@ -274,8 +276,8 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     def _fit(self) -> None:
         """Give the machine the rows that it needs, and a frame where there is room."""
-        boxed = is_boxed(*self.app.size)
-        self.query_one(HomeMachinePanel).styles.height = self._rows + 3 if boxed else self._rows
+        rows = compute_home_height(self._machine, *self.app.size)
+        self.query_one(HomeMachinePanel).styles.height = rows
         self.query_one(StartMenuPanel).display = self.app.size.width >= COMPACT_BELOW[0]
         self.query_one(FindingsLine).display = self.app.size.height >= COMPACT_BELOW[1]
 

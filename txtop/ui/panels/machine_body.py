@@ -1,0 +1,204 @@
+"""The parts of the machine's panel: host, cores, GPUs, the model's process, foreign processes.
+
+Parts stand one above the other, or in two columns. Rows that are short go to the parts in the order
+of their rank; rows that are left make the histories higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from txtop.ui.drawing.area import Area
+from txtop.ui.drawing.glyphs import Glyphs
+from txtop.ui.drawing.spans import Row, clean, crop, cut, fit
+from txtop.ui.models.machine import Fact, Gauge, MachineView
+from txtop.ui.models.machine_detail import MachineDetailView
+from txtop.ui.panels import machine_cores, machine_gpus
+from txtop.ui.panels.machine_cores import render_heading
+from txtop.ui.panels.machine_gauge import (
+    NO_READING,
+    render_facts,
+    render_gauges,
+    render_roofline,
+    wrap_facts,
+)
+
+SIDE_BY_SIDE_FROM = 100
+GAP_WIDTH = 3
+MAX_NAME_WIDTH = 40
+# The ranks of parts: a lower one gets its rows first.
+HOST, GPUS, BOUND, CORES, WORK, FOREIGN = range(6)
+# The order in which they stand, and the one in which rows that are left make them higher.
+DOWN = (HOST, CORES, GPUS, WORK, BOUND, FOREIGN)
+GROWTH = (GPUS, CORES, HOST)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the panel, which `draw` renders in at most the given count of rows.
+
+    It is left out where fewer than `least` rows are free; `wanted` rows show it well, and one that
+    `grows` uses more.
+    """
+
+    rank: int
+    least: int
+    wanted: int
+    draw: Callable[[int], list[Row]]
+    grows: bool = False
+
+
+def render_machine_body(view: MachineView, more: MachineDetailView, area: Area) -> list[Row]:
+    """Render all that is read of the machine, in at most the rows of `area`."""
+    if not view.host and not view.gpus:
+        return [[], [(NO_READING, "muted")]][: max(1, area.height)]
+    half = (area.width - GAP_WIDTH) // 2
+    beside = area.width - half - GAP_WIDTH
+    left, right = _list_parts(view, more, half, beside, area)
+    if area.width >= SIDE_BY_SIDE_FROM and right:
+        columns = _stack_parts(left, area.height), _stack_parts(right, area.height)
+        return [
+            [
+                *crop(columns[0][y] if y < len(columns[0]) else [], half),
+                (" " * GAP_WIDTH, "text"),
+                *(columns[1][y] if y < len(columns[1]) else []),
+            ]
+            for y in range(max(map(len, columns)))
+        ]
+    left, right = _list_parts(view, more, area.width, area.width, area)
+    ordered = sorted([*left, *right], key=lambda part: DOWN.index(part.rank))
+    return _stack_parts(ordered, area.height)
+
+
+def _list_parts(
+    view: MachineView, more: MachineDetailView, left: int, right: int, area: Area
+) -> tuple[list[Part], list[Part]]:
+    """List the parts of the two columns, which are `left` and `right` columns wide."""
+    g = area.glyphs
+    host = [_build_host_part(view, more, left, g)]
+    cores = []
+    if more.cores:
+        wide = left if view.gpus else right
+        cores = [
+            Part(
+                CORES,
+                machine_cores.MIN_ROWS,
+                machine_cores.MIN_ROWS if view.gpus else 1 + min(len(more.cores), 8),
+                lambda room: machine_cores.render_cores(more.cores, wide, room, g),
+                grows=True,
+            )
+        ]
+    facts = wrap_facts(view.work, left, g)
+    work = [Part(WORK, 1, len(facts), lambda room: facts[:room])] if facts else []
+    limits = render_roofline(view.roof, right if view.gpus else left) if view.roof else []
+    bound = [Part(BOUND, 1, len(limits), lambda room: limits[:room])] if limits else []
+    if not view.gpus:
+        return [*host, *work, *bound], cores
+    blocks = machine_gpus.count_block_rows(view.gpus, right)
+    # Beside the two rows of the host: in columns of their own there are none.
+    fits = blocks + len(bound) + (0 if left < area.width else 2) <= area.height
+    return [*host, *cores, *work], [
+        Part(
+            GPUS,
+            blocks if fits else len(view.gpus),
+            blocks + len(view.gpus) if fits else 2 * len(view.gpus),
+            lambda room: machine_gpus.render_gpus(view.gpus, more.gpus, right, room, g),
+            grows=True,
+        ),
+        *bound,
+        *_build_foreign_part(more, right, g),
+    ]
+
+
+def _build_host_part(view: MachineView, more: MachineDetailView, width: int, g: Glyphs) -> Part:
+    gauges = [*view.host]
+    if more.swap is not None:
+        gauges.insert(2, more.swap)
+    least = min(2, len(gauges))
+    rows = len(gauges) + bool(more.host)
+    return Part(
+        HOST,
+        least,
+        rows if view.gpus else rows + 1,
+        lambda room: _render_host(gauges, more.host, width, room, g),
+        grows=True,
+    )
+
+
+def _render_host(
+    gauges: Sequence[Gauge], facts: Sequence[Fact], width: int, room: int, g: Glyphs
+) -> list[Row]:
+    below = [render_facts(facts, width, g)] if facts and room > len(gauges) else []
+    return [*render_gauges(gauges, width, room - len(below), g), *below][:room]
+
+
+def _build_foreign_part(more: MachineDetailView, width: int, g: Glyphs) -> list[Part]:
+    if more.others is None:
+        return []
+    rows = 1 + len(more.others)
+    return [
+        Part(
+            FOREIGN,
+            1 + min(2, len(more.others)),
+            min(4, rows),
+            lambda room: _render_foreign_processes(more, width, room, g),
+            grows=True,
+        )
+    ]
+
+
+def _stack_parts(parts: Sequence[Part], height: int) -> list[Row]:
+    """Share the rows: at least what each part needs, what shows it well, blank rows, the rest."""
+    left = height
+    rows = {}
+    ranked = sorted(parts, key=lambda part: part.rank)
+    for part in ranked:
+        if part.least <= left or part.rank in (HOST, GPUS):
+            rows[part.rank] = min(part.least, left)
+            left -= rows[part.rank]
+    for part in ranked:
+        if part.rank in rows:
+            more = min(left, max(0, part.wanted - rows[part.rank]))
+            rows[part.rank] += more
+            left -= more
+    blank = len(rows) - 1 if left >= len(rows) - 1 else 0
+    left -= blank
+    drawn = {}
+    order = [*(p.rank for p in ranked if p.rank not in GROWTH), *GROWTH]
+    for part in sorted(ranked, key=lambda part: order.index(part.rank)):
+        if rows.get(part.rank):
+            drawn[part.rank] = part.draw(rows[part.rank] + (left if part.grows else 0))
+            left -= len(drawn[part.rank]) - rows[part.rank]
+    gap: list[Row] = [[]] if blank else []
+    stacked: list[Row] = []
+    for part in parts:
+        if body := drawn.get(part.rank):
+            stacked += [*(gap if stacked else []), *body]
+    return stacked[:height]
+
+
+def _render_foreign_processes(
+    more: MachineDetailView, width: int, room: int, g: Glyphs
+) -> list[Row]:
+    """Render the processes of others on the GPUs, and an explicit line if there are none."""
+    if room < 1 or more.others is None:
+        return []
+    if not more.others:
+        return [render_heading("other processes", "none on these GPUs")]
+    rows: list[Row] = [render_heading("other processes", "on these GPUs, not of this run")]
+    named = min(MAX_NAME_WIDTH, max(8, width - 34))
+    for process in more.others:
+        rows.append(
+            [
+                (f"GPU {process.gpu}  ", "muted"),
+                (fit(str(process.pid), 8, "right") + "  ", "text"),
+                (fit(cut(clean(process.name), named, g("…")) or g("—"), named), "text"),
+                (fit(g(process.memory), 7, "right"), "text.bold"),
+                (" GiB", "muted"),
+            ]
+        )
+    if len(rows) > room:
+        hidden = len(rows) - room + 1
+        rows = [*rows[: room - 1], [(f"{hidden} more", "muted")]]
+    return rows[:room]
