@@ -5,7 +5,7 @@ from __future__ import annotations
 from txtop.analysis import metrics, serving
 from txtop.analysis.knee import find_knees
 from txtop.analysis.metrics import FinalMetrics
-from txtop.export.text.columns import align_columns
+from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_figure
 from txtop.plan import labels, references
 from txtop.sanitise import sanitise
@@ -29,14 +29,15 @@ KV_COLUMN = ("KV %", ">")
 GOODPUT_COLUMNS = (("good/s", ">"), ("good %", ">"))
 
 
-def format_serving_table(state: SessionState, finals: FinalMetrics) -> list[str]:
+def format_serving_table(
+    state: SessionState, finals: FinalMetrics, width: int | None = None
+) -> list[str]:
     """Return the lines of the table and its footnotes; empty if no cell served."""
     heading = list_serving_columns(state)
     if not heading:
         return []
-    names = [name for name, _ in heading]
     return [
-        *align_columns(heading, [names, *build_serving_rows(state, finals)]),
+        *format_table(heading, build_serving_rows(state, finals), width),
         *build_footnotes(state),
     ]
 

@@ -17,7 +17,7 @@ from txtop.state.ab import ABTest
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
 from txtop.stats.sequential import Look, SequentialVerdict, judge_log_ratio
-from txtop.ui.models.ab_cost import NO_COST, QualityCost, build_quality_cost
+from txtop.state.quality_cost import NO_COST, QualityCost, build_quality_cost
 from txtop.ui.models.ab_divergence import (
     NO_DIVERGENCE,
     ABDivergenceView,
