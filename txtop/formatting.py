@@ -6,7 +6,6 @@ Screens, tables and messages share these, so that a figure reads the same everyw
 from __future__ import annotations
 
 import math
-import re
 
 from txtop.units import NS_PER_S
 
@@ -127,21 +126,6 @@ def format_estimate(s: float | None) -> str:
         return PENDING
     step = 1 if s < 60 else 5 if s < 600 else 60
     return f"~{format_clock(math.ceil(s / step) * step * NS_PER_S)}"
-
-
-_TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,5})m)?(?:(\d{1,7}(?:\.\d{1,3})?)s?)?")
-_CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,3})?)")
-
-
-def parse_time(text: str) -> int | None:
-    """Parse `1:23`, `1:02:03`, `83`, `83.5`, `1m23s` or `1h2m` to ns; None for anything else."""
-    text = text.strip().lower().replace(" ", "")
-    match = _CLOCK.fullmatch(text) or _TIME.fullmatch(text)
-    if not match or not text:
-        return None
-    hours, minutes, seconds = match.groups()
-    total = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds or 0)
-    return round(total * NS_PER_S)
 
 
 def format_figure(value: float | None) -> str:

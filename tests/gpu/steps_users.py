@@ -183,7 +183,7 @@ def check_screen(site: Site) -> list[Finding]:
     removed: dict[str, str | None] = dict.fromkeys(("LC_ALL", "NO_COLOR", "SSH_CONNECTION"))
     frames: list[str] = []
     terminal = TerminalProcess(
-        SCREEN.format(arguments), size=(120, 40), env={**environment, **removed}
+        SCREEN.format(arguments), size=(120, 40), env={**environment, **removed}, cold=True
     )
     try:
         with terminal:

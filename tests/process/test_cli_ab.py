@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
 from support.command_line import TXTOP, txtop
+from support.warm_workers import build_warm_environment
 from txtop.protocol.events import ABBlock, AnyEvent
 from txtop.selftest import identical_arms
 from txtop.session.reader import read_all
@@ -30,7 +31,7 @@ def ab(tmp_path: Path, *arguments: str) -> tuple[subprocess.CompletedProcess[str
     """Run one A/B in plain lines and return it with its export."""
     out = tmp_path / "out.json"
     folder = ("--session-dir", str(tmp_path / "s"), "--name", "ab", "--json", str(out))
-    done = txtop("ab", *arguments, *SHORT, *folder, timeout=120)
+    done = txtop("ab", *arguments, *SHORT, *folder, timeout=120, **build_warm_environment())
     return done, json.loads(out.read_bytes())
 
 
@@ -57,7 +58,8 @@ def test_a_wrong_word_exits_2_and_names_the_right_one(line: str, message: str) -
 
 def test_an_ab_says_who_is_faster_by_how_much_and_at_what_cost(tmp_path: Path) -> None:
     small, large = tiny_models.gpt2(tmp_path / "m"), tiny_models.gpt2(tmp_path / "l", layers=8)
-    done, exported = ab(tmp_path, str(small), "--a", "precision=fp32", "--b", f"model={large}")
+    done, exported = ab(tmp_path, str(small), "--a", "precision=fp32", "--b", f"model={large}",
+                     "--fidelity-positions", "200")  # fmt: skip
     assert done.returncode == 0, done.stderr
     first = done.stdout.splitlines()[3]
     assert first.startswith("A is ") and "x as fast as B  [" in first
@@ -159,12 +161,12 @@ def _until(path: Path, is_enough: Any, seconds: float = 60) -> list[AnyEvent]:
 
 
 def test_in_a_run_each_precision_has_its_badge_beside_its_speed(tmp_path: Path) -> None:
-    model = tiny_models.gpt2(tmp_path / "m")
+    model = tiny_models.gpt2(tmp_path / "m", layers=1)
     done = txtop(
         "run", "--models", str(model), "--precisions", "bf16", "fp32", "--batch-sizes", "1", "2",
         "--sequence-lengths", "8", "--new-tokens", "4", "--iterations", "3", "--warmup", "1",
         "--headless", "--session-dir", str(tmp_path / "s"), "--name", "r",
-        "--json", str(tmp_path / "out.json"),
+        "--json", str(tmp_path / "out.json"), **build_warm_environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if str(model.name) in line]

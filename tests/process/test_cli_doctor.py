@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.scripted_nvml import Scenario, without_a_library
+from support.warm_workers import build_warm_environment
 
 
 def doctor(environment: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
@@ -43,7 +44,7 @@ def test_two_gpus_are_named_and_how_their_clocks_are_held(scenario: Scenario) ->
         "set compute_mode 3",
         "gpu GPU-3 Fake H100",
     )
-    done = doctor(scenario.environment, "--json")
+    done = doctor({**build_warm_environment(), **scenario.environment}, "--json")
     assert done.returncode == 0
     capabilities = json.loads(done.stdout)["capabilities"]
     gpus = [entry["detail"] for entry in capabilities if entry["capability"] == "gpu"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from support import tiny_models
+from support.warm_workers import build_warm_environment
 from txtop.analysis import serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export.json import to_json
@@ -29,7 +31,13 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any],
     command += ["--requests", "40", "--new-tokens", "6", "--sequence-lengths", "12"]
     command += ["--lengths", "uniform", "--slo", "ttft=2s,e2e=4s", "--max-batch", "4"]
     command += ["--headless", "--json", str(folder / "out.json"), "--session-dir", str(folder)]
-    done = subprocess.run([*command, "--name", "s"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [*command, "--name", "s"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **build_warm_environment()},
+    )
     assert done.returncode == 0, done.stderr
     session = next(path for path in folder.iterdir() if (path / "events.jsonl").is_file())
     return session, json.loads((folder / "out.json").read_text()), done.stdout

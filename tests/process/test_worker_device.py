@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from support import tiny_models
+from support.gpu import has_gpu
 from support.worker_process import WorkerProcess, of
 from txtop.plan.cell import Cell
 from txtop.protocol import events
-
-
-@cache
-def _has_gpu() -> bool:
-    check = "import torch, sys; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", check]).returncode == 0
 
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("family", ["gpt2", "bert", "t5"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_family_on_a_gpu(tmp_path: Path, family: str, precision: str) -> None:
-    if not _has_gpu():
+    if not has_gpu():
         pytest.skip("no GPU")
     directory = getattr(tiny_models, family)(tmp_path)
-    worker = WorkerProcess()
+    worker = WorkerProcess(cold=True)
     cell = Cell(id="g", model=str(directory), precision=precision, device="cuda", batch_size=2,
                 sequence_length=16, new_tokens=8)  # fmt: skip
     load = worker.load(cell)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support import tiny_models
+from support.gpu import has_gpu
 from support.worker_process import WorkerProcess
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 
 
-def profile(cell: Cell) -> tuple[events.DeviceTime, list[events.AnyEvent]]:
+def profile(cell: Cell, *, cold: bool = False) -> tuple[events.DeviceTime, list[events.AnyEvent]]:
     """Profile `cell`. Return the answer and all events up to it."""
-    worker = WorkerProcess()
+    worker = WorkerProcess(cold=cold)
     try:
         worker.send(commands.Profile(cell=cell, started_ns=worker.started_ns, seed=7))
         return worker.until(events.DeviceTime), worker.seen
@@ -42,12 +40,6 @@ def test_a_model_that_is_not_there_is_a_reason() -> None:
     assert answer.failed == "no model at /no/model"
 
 
-@cache
-def _has_gpu() -> bool:
-    check = "import torch, sys; sys.exit(not torch.cuda.is_available())"
-    return subprocess.run([sys.executable, "-c", check]).returncode == 0
-
-
 @pytest.mark.cuda
 @pytest.mark.parametrize(
     ("family", "knobs"),
@@ -59,12 +51,12 @@ def _has_gpu() -> bool:
     ],
 )
 def test_the_share_on_a_gpu(tmp_path: Path, family: str, knobs: dict[str, Any]) -> None:
-    if not _has_gpu():
+    if not has_gpu():
         pytest.skip("no GPU")
     directory = getattr(tiny_models, family)(tmp_path)
     cell = Cell(id="g", model=str(directory), precision="bf16", device="cuda", sequence_length=16,
                 new_tokens=24, **knobs)  # fmt: skip
-    answer, _ = profile(cell)
+    answer, _ = profile(cell, cold=True)
     assert not answer.failed
     phases = [answer.prefill, *([] if family == "bert" else [answer.decode])]
     for phase in phases:

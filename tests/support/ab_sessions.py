@@ -106,6 +106,7 @@ class Script:
         reasons: Sequence[str] = (),
         paired: bool = False,
         reloaded: bool = False,
+        contention: Sequence[events.Contention] = (),
     ) -> Script:
         """Add a block in which a request of each arm takes its given time, wherever its turn is."""
         order = [cell.id for cell in self.plan.cells]
@@ -122,6 +123,7 @@ class Script:
                 paired=paired,
                 reloaded=reloaded,
                 reasons=list(reasons),
+                contention=list(contention),
             )
         )
         return self

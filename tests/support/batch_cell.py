@@ -10,13 +10,14 @@ from support import streams
 from txtop.analysis.metrics import FinalMetrics
 from txtop.export import json
 from txtop.plan.plan import Plan
-from txtop.protocol.events import Telemetry
+from txtop.protocol.events import ForeignProcess, Telemetry
 from txtop.runner.batch_cell import CellSchedule
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
-from txtop.state.session import SessionState
+from txtop.state.session import HOST, SessionState
 
 Duration = Callable[[int], float]
+Readings = Callable[[float], dict[str, float | None]]
 
 
 def plan_with(**changed: object) -> Plan:
@@ -25,11 +26,19 @@ def plan_with(**changed: object) -> Plan:
 
 
 def conduct(
-    plan: Plan, e2e_ms: Duration, gpu: Callable[[float], dict[str, float | None]] | None = None
+    plan: Plan,
+    e2e_ms: Duration,
+    gpu: Readings | None = None,
+    *,
+    host: Readings | None = None,
+    others: tuple[ForeignProcess, ...] = (),
+    slowed: Callable[[float], float] = lambda s: 1.0,
 ) -> tuple[SessionState, CellState, CellSchedule]:
     """Answer every block with iterations whose place in the cell gives their duration.
 
-    `gpu` returns a GPU's telemetry at a time in seconds; it is read five times a second.
+    `gpu` and `host` return a device's telemetry at a time in seconds; they are read five times a
+    second. `others` use the host. An iteration that begins at that time takes `slowed` times as
+    long.
     """
     header = streams.stream(plan)[0]
     session = fold_all([header])
@@ -45,13 +54,15 @@ def conduct(
     while True:
         block = schedule.next_block()
         for verdict in schedule.judge_blocks(last=block is None):
+            # The schedule stamps it with the real clock, which is not this session's.
+            verdict.t_ns = header.t_ns + at_ns
             fold(session, verdict)
             block = block or ("measured", 0)
         if block is None:
             return session, state, schedule
         role, count = block
         for _ in range(count):
-            e2e_ns = round(e2e_ms(len(samples)) * 1e6)
+            e2e_ns = round(e2e_ms(len(samples)) * slowed(at_ns / 1e9) * 1e6)
             samples.role.append(role)
             samples.start_ns.append(0)
             samples.e2e_ns.append(e2e_ns)
@@ -61,11 +72,14 @@ def conduct(
             samples.gaps_ns.extend([e2e_ns // 4] * 4)
             samples.gaps_from.append(len(samples.gaps_ns))
             at_ns += e2e_ns
-            while gpu and read_ns <= at_ns:
-                sample = Telemetry(
-                    t_ns=header.t_ns + read_ns, device="GPU-1", values=gpu(read_ns / 1e9)
-                )
-                fold(session, sample)
+            while read_ns <= at_ns:
+                t_ns, s = header.t_ns + read_ns, read_ns / 1e9
+                if gpu:
+                    fold(session, Telemetry(t_ns=t_ns, device="GPU-1", values=gpu(s)))
+                if host:
+                    values = host(s)
+                    sample = Telemetry(t_ns=t_ns, device=HOST, values=values, foreign=others)
+                    fold(session, sample)
                 read_ns += 200_000_000
 
 

@@ -14,7 +14,7 @@ import torch
 
 from txtop.worker.tasks.text_generation import TextGenerationTask
 
-ROOM_BYTES = 3 << 30
+ROOM_BYTES = 1 << 30
 LET_PASS = 3
 """The profiled pass and two measured iterations."""
 

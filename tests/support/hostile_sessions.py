@@ -41,4 +41,5 @@ def spoil_texts(made: list[AnyEvent]) -> None:
 
 
 def spoil_models(made: list[AnyEvent]) -> None:
-    made[:] = streams.stream(streams.plan((ESCAPES, "gpt2")))
+    # Names of models are the last part of a path.
+    made[:] = streams.stream(streams.plan((ESCAPES.replace("/", "|"), "gpt2")))

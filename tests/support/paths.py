@@ -12,5 +12,7 @@ SHIM = SUPPORT / "shim"
 """On the path of a txtop process, makes its runner start the fake worker."""
 SHIM_DISK = SUPPORT / "shim_disk"
 """The same, and a disk that confirms nothing."""
+SHIM_WARM = SUPPORT / "shim_warm"
+"""The same with a warm worker, whose command is in TXTOP_WARM_WORKER."""
 # One cell a scenario, 40 requests at 4 a second each; what was told of processes is left out.
 SERVING_RECORDING = TESTS / "recordings" / "serving.jsonl"

@@ -43,12 +43,12 @@ def samples(count: int, device: str = "host") -> Callable[[AnyEvent], bool]:
 
 
 def end(process: subprocess.Popen[bytes]) -> tuple[list[AnyEvent], str]:
-    """Close standard input; return the events and stderr that were still to come, within 5 s.
+    """Close standard input; return the events and stderr that were still to come, within 30 s.
 
     Not by communicate(): it reads the pipe beside the buffer that `read` has half emptied.
     """
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    watchdog = threading.Timer(5, process.kill)
+    watchdog = threading.Timer(30, process.kill)
     watchdog.start()
     with suppress(BrokenPipeError):
         process.stdin.close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import select
 import signal
+import socket
 import struct
 import sys
 import termios
@@ -16,9 +18,15 @@ from types import TracebackType
 
 import pyte
 
+from support.warm_workers import start_server
+
 
 class TerminalProcess:
-    """`python -c code` under a pty of its own; a terminal emulator keeps the picture."""
+    """`python -c code` under a pty of its own; a terminal emulator keeps the picture.
+
+    The process is forked from one that has imported the screen. A `cold` one is an interpreter of
+    its own, as is one whose locale or import path is another.
+    """
 
     def __init__(
         self,
@@ -28,30 +36,33 @@ class TerminalProcess:
         env: Mapping[str, str | None] | None = None,
         ignore_hup: bool = False,
         job_control: bool = False,
+        cold: bool = False,
     ) -> None:
         width, height = size
         self.raw = bytearray()
         self.status: int | None = None
-        self._cpu_s = 0.0
         self._job_control = job_control
         self._screen = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self._screen)
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            if job_control:
-                _become_a_shells_job()
-            if ignore_hup:
-                signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            environ = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-            for fixed in ("COLUMNS", "LINES"):
-                # Tests that run beside others have them; a size that is told is never asked for.
-                environ.pop(fixed, None)
-            for key, value in (env or {}).items():
-                if value is None:
-                    environ.pop(key, None)
-                else:
-                    environ[key] = value
-            os.execve(sys.executable, [sys.executable, "-c", code], environ)
+        environment = _build_environment(env or {})
+        self._server: socket.socket | None = None
+        if cold or environment.get("LANG") == "C" or "PYTHONPATH" in (env or {}):
+            self.pid, self.fd = pty.fork()
+            if self.pid == 0:
+                if job_control:
+                    become_a_shells_job()
+                if ignore_hup:
+                    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+                os.execve(sys.executable, [sys.executable, "-c", code], environment)
+        else:
+            self._server = socket.socket(socket.AF_UNIX)
+            self._server.connect(start_server("screen"))
+            request = {"code": code, "folder": os.getcwd(), "environment": environment}
+            how = {"terminal": True, "job_control": job_control, "ignore_hup": ignore_hup}
+            body = json.dumps({**request, **how, "arguments": []}).encode()
+            self._server.sendall(len(body).to_bytes(4, "big") + body)
+            pid, (self.fd,), _, _ = socket.recv_fds(self._server, 4, 1)
+            self.pid = int.from_bytes(pid, "big")
         self.resize(width, height)
 
     def __enter__(self) -> TerminalProcess:
@@ -65,7 +76,9 @@ class TerminalProcess:
     ) -> None:
         if not self.ended():
             os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+            self._reap(wait=True)
+        if self._server is not None:
+            self._server.close()
         self.hang_up()
 
     @property
@@ -114,7 +127,8 @@ class TerminalProcess:
         seen = (lambda: wanted in self.text) if isinstance(wanted, str) else wanted
         while not seen():
             assert time.monotonic() < until, f"never saw {wanted!r}:\n{self.text}"
-            self._read(0.05)
+            if not self._read(0.05):
+                time.sleep(0.02)
 
     def still(self, seconds: float = 40.0) -> str:
         """Read until the picture has not changed for a second, and return it."""
@@ -143,36 +157,31 @@ class TerminalProcess:
         """Forget the picture, as the shell's lines would cover it."""
         self._screen.reset()
 
-    def wait_end(self, seconds: float, reading: bool = True) -> float:
-        """Return the seconds until the process ended; fails if it is still there."""
-        start = time.monotonic()
+    def wait_end(self, reading: bool = True, seconds: float = 30.0) -> None:
+        """Wait until the process has ended; fails if it is still there."""
+        until = time.monotonic() + seconds
         while not self.ended():
-            took = time.monotonic() - start
-            assert took < seconds, f"still running after {took:.1f} s:\n{self.text}"
+            assert time.monotonic() < until, f"still running after {seconds} s:\n{self.text}"
             if self.fd >= 0 and reading:
                 self._read(0.02)
             else:
                 time.sleep(0.02)
-        took = time.monotonic() - start
         while self.fd >= 0 and self._read(0):
             pass
-        return took
-
-    def cpu_s(self) -> float:
-        """Return the CPU seconds of the process itself; of an ended one, its total."""
-        if self.status is None:
-            with open(f"/proc/{self.pid}/stat") as file:
-                fields = file.read().rpartition(")")[2].split()
-            self._cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        return self._cpu_s
 
     def ended(self) -> bool:
         if self.status is None:
-            self.cpu_s()
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            if done:
-                self.status = os.waitstatus_to_exitcode(status)
+            self._reap(wait=False)
         return self.status is not None
+
+    def _reap(self, *, wait: bool) -> None:
+        if self._server is not None:
+            if wait or select.select([self._server], [], [], 0)[0]:
+                self.status = int.from_bytes(self._server.recv(4), "big", signed=True)
+            return
+        done, status = os.waitpid(self.pid, 0 if wait else os.WNOHANG)
+        if done:
+            self.status = os.waitstatus_to_exitcode(status)
 
     def _read(self, seconds: float) -> bool:
         if not select.select([self.fd], [], [], seconds)[0]:
@@ -186,7 +195,21 @@ class TerminalProcess:
         return bool(data)
 
 
-def _become_a_shells_job() -> None:
+def _build_environment(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return this environment in a terminal with true colour, with `changes` made; None removes."""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    for fixed in ("COLUMNS", "LINES"):
+        # Tests that run beside others have them; a size that is told is never asked for.
+        environment.pop(fixed, None)
+    for key, value in changes.items():
+        if value is None:
+            environment.pop(key, None)
+        else:
+            environment[key] = value
+    return environment
+
+
+def become_a_shells_job() -> None:
     """Fork: the caller waits as a shell would; its child continues in a foreground group of its
     own.
     """

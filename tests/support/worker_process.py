@@ -12,6 +12,7 @@ from collections.abc import Callable
 from queue import Empty, Queue
 from typing import Any, TypeVar
 
+from support.warm_workers import build_warm_command
 from txtop.plan.cell import Cell
 from txtop.plan.plan import Allowed
 from txtop.protocol import codec, commands, events
@@ -19,14 +20,21 @@ from txtop.protocol import codec, commands, events
 E = TypeVar("E", bound=events.Event)
 
 
-class WorkerProcess:
-    """`python -m txtop.worker`, its events as they come, and its standard error."""
+COLD = (sys.executable, "-m", "txtop.worker")
 
-    def __init__(self, name: str = "worker", **environment: str) -> None:
+
+class WorkerProcess:
+    """A worker, its events as they come, and its standard error.
+
+    It is a warm one (`warm_workers`); a `cold` one is the command itself, which imports torch.
+    """
+
+    def __init__(self, name: str = "worker", *, cold: bool = False, **environment: str) -> None:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        command = COLD if cold else build_warm_command()
         self.started_ns = time.perf_counter_ns()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "txtop.worker", "--name", name],
+            [*command, "--name", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,

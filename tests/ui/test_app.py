@@ -13,8 +13,8 @@ from support.pilot import FakeRunner, home_screen, opened, text, until
 from support.ui_sessions import session, write
 from txtop import settings
 from txtop.errors import SessionError, UsageError
-from txtop.formatting import parse_time
 from txtop.plan.plan import Plan
+from txtop.quantities import parse_position
 from txtop.session.reader import read_all
 from txtop.state.fold import fold_all
 from txtop.ui.app import TxtopApp
@@ -252,7 +252,7 @@ async def test_keys_that_are_typed_ahead_close_one_dialog_alone(recording: Path)
     ],
 )
 def test_times_as_people_write_them(typed: str, seconds: float | None) -> None:
-    assert parse_time(typed) == (None if seconds is None else round(seconds * 1e9))
+    assert parse_position(typed) == (None if seconds is None else round(seconds * 1e9))
 
 
 def test_the_palette_finds_by_word_and_by_letters() -> None:
@@ -279,10 +279,10 @@ async def test_home_without_a_session_says_what_to_press(quiet_machine: None) ->
 @pytest.mark.fault(19)
 async def test_home_opens_a_session_and_comes_back(quiet_machine: None, tmp_path: Path) -> None:
     folder = tmp_path / "TXTOP_SESSION_DIR"
-    write(folder / "one", session(model="[b]bold[/]\x1b[31m"))
+    write(folder / "one", session(model="[b]bold[|]\x1b[31m"))
     write(folder / "two", session(ended=False))
     async with opened(HomeMode(), size=(120, 40)) as (app, pilot):
-        await until(pilot, lambda: "[b]bold[/]" in text(app))
+        await until(pilot, lambda: "[b]bold[|]" in text(app))
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.mode_screen.kind == "replay")
         await pilot.press("escape")

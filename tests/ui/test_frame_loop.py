@@ -92,10 +92,10 @@ class Hanging:
         self.free = threading.Event()
 
     def status(self) -> None:
-        self.free.wait(5)
+        self.free.wait(60)
 
     def send(self, action: str, label: str = "") -> bool:
-        self.free.wait(5)
+        self.free.wait(60)
         return False
 
     def tail(self, after: int) -> list[AnyEvent]:
@@ -106,12 +106,11 @@ def test_a_runner_that_hangs_delays_nobody() -> None:
     runner = Hanging()
     refused: list[str] = []
     remote = RunnerLink(runner, refused.append)
-    start = time.monotonic()
     remote.send("pause")
     remote.send("stop")
     remote.close()
     remote.join(0.1)
-    assert time.monotonic() - start < 0.3
+    assert refused == [] and not runner.free.is_set(), "nobody waited for the runner"
     runner.free.set()
-    remote.join(2)
+    remote.join(60)
     assert refused == ["pause", "stop"]

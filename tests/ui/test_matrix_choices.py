@@ -116,9 +116,9 @@ def test_what_is_typed_is_chosen_in_its_place(name: str, typed: str, expected: o
         ("batch_sizes", "", "batch needs a value"),
         ("new_tokens", "8-1*2", "never ends or is empty"),
         ("models", "  ", "is not a valid model name"),
-        ("budget_s", "soon", "budget: 'soon' is not a number of seconds"),
-        ("budget_s", "nan", "budget 0 is not above 0"),
-        ("budget_s", "1e999", "budget inf is not above 0"),
+        ("budget_s", "soon", "budget: 'soon' is not a duration: write 30, 30s, 2m or 1h30m"),
+        ("budget_s", "nan", "budget: .nan. is not a duration"),
+        ("budget_s", "1e999", "budget: .1e999. is not a duration"),
         ("iterations", "0", "iterations 0 is not between"),
     ],
 )

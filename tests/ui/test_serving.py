@@ -286,11 +286,11 @@ def test_tokens_are_counted_as_if_each_was_looked_at(slices: int) -> None:
 def test_gaps_that_join_later_are_sorted_with_the_others() -> None:
     state, cache = measuring(a_plan(), 20), FrameCache()
     cell = state.cells["c1"]
-    cache.compute_itl_percentiles(cell)
+    cache.compute_itl_percentiles(cell, 0)
     for i in range(20, 38):
         fold(state, answer(i, ms=300 + 10 * i))
-        last = cache.compute_itl_percentiles(cell)
-    assert last == FrameCache().compute_itl_percentiles(cell)
+        last = cache.compute_itl_percentiles(cell, 0)
+    assert last == FrameCache().compute_itl_percentiles(cell, 0)
 
 
 def test_a_frame_with_many_answers_is_cheap() -> None:

@@ -119,5 +119,5 @@ def test_a_users_theme_is_on_the_screen_chosen_by_its_name_and_remembered(tmp_pa
         process.type("\r")
         process.wait_for("theme Mine")
         process.type("q")
-        process.wait_end(4.0)
+        process.wait_end()
     assert 'theme = "Mine"' in (tmp_path / "txtop" / "settings.toml").read_text()

@@ -6,6 +6,7 @@ Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: d
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,15 +14,16 @@ from statistics import fmean, median
 
 import msgspec
 
-from txtop.analysis import knee, metrics, serving
+from txtop.analysis import contention, knee, metrics, serving
 from txtop.formatting import format_figure
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
+from txtop.plan.model_names import name_models
 from txtop.sanitise import sanitise
 from txtop.state.cell import CellState
 from txtop.state.session import SessionState
-from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
+from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
 MatchKey = tuple[object, ...]
 SessionCell = tuple[SessionState, CellState]
@@ -83,10 +85,14 @@ def compare_sessions(
     base: list[SessionState], new: list[SessionState], margin: float
 ) -> SessionComparison:
     """Pair the cells of two sides by what they measure, and compare their times."""
-    ambiguous = _find_ambiguous_keys([*base, *new])
-    sides = [_group_by_key(side, ambiguous) for side in (base, new)]
+    same_paths = _find_same_paths([*base, *new])
+    ambiguous = _find_ambiguous_keys([*base, *new], same_paths)
+    sides = [_group_by_key(side, ambiguous, same_paths) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
-    cells = tuple(_compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin) for k in keys)
+    names = _name_models([*base, *new])
+    cells = tuple(
+        _compare_cell(sides[0].get(k, []), sides[1].get(k, []), margin, names) for k in keys
+    )
     return SessionComparison(
         _list_names(base), _list_names(new), margin, cells, decide_outcome(cells)
     )
@@ -97,12 +103,14 @@ def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]
 
     The list of a cell that can be compared is empty.
     """
-    ambiguous = _find_ambiguous_keys([base, new])
-    sides = [_group_by_key([side], ambiguous) for side in (base, new)]
+    same_paths = _find_same_paths([base, new])
+    ambiguous = _find_ambiguous_keys([base, new], same_paths)
+    sides = [_group_by_key([side], ambiguous, same_paths) for side in (base, new)]
+    names = _name_models([base, new])
     obstacles = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
         pairs = [side.get(key, []) for side in sides]
-        label = sanitise(labels.format_short_label((pairs[0] or pairs[1])[0][1].cell))
+        label = _label((pairs[0] or pairs[1])[0][1].cell, names)
         obstacles[label] = list(map(sanitise, _find_reasons(pairs[0], pairs[1], ("A", "B"))))
     return obstacles
 
@@ -139,57 +147,94 @@ def _list_names(side: list[SessionState]) -> tuple[str, ...]:
     return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
 
 
-def _build_match_key(cell: Cell) -> MatchKey:
+def _find_same_paths(states: list[SessionState]) -> dict[str, str]:
+    """Return the absolute path for each relative one that it ends in, if that is one alone.
+
+    Older recordings hold relative paths of models.
+    """
+    models = {cell.cell.model for state in states for cell in state.cells.values()}
+    same = {}
+    for model in models:
+        ending = "/" + posixpath.normpath(model)
+        matches = [m for m in models if m.startswith("/") and m.endswith(ending)]
+        if model.startswith("./") and len(matches) == 1:
+            same[model] = matches[0]
+    return same
+
+
+def _build_match_key(cell: Cell, same_paths: Mapping[str, str]) -> MatchKey:
     """Return what two cells must share to be compared.
 
     The SLO is left out: it judges the requests and does not change the work.
     """
+    cell = msgspec.structs.replace(cell, model=same_paths.get(cell.model, cell.model))
     knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
     load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
     return (*knobs, cell.scenario, load)
 
 
-def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
+def _find_ambiguous_keys(
+    states: list[SessionState], same_paths: Mapping[str, str]
+) -> set[MatchKey]:
     """Return the keys that several cells of one session share.
 
     Such cells are told apart by the other knobs too.
     """
     ambiguous: set[MatchKey] = set()
     for state in states:
-        keys = [_build_match_key(c.cell) for c in state.cells.values()]
+        keys = [_build_match_key(c.cell, same_paths) for c in state.cells.values()]
         ambiguous |= {key for key in keys if keys.count(key) > 1}
     return ambiguous
 
 
 def _group_by_key(
-    states: list[SessionState], ambiguous: set[MatchKey]
+    states: list[SessionState], ambiguous: set[MatchKey], same_paths: Mapping[str, str]
 ) -> dict[MatchKey, list[SessionCell]]:
     """Return the cells of all sessions by key; an ambiguous key is extended by the other knobs."""
     groups: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
         for cell in state.cells.values():
-            key = _build_match_key(cell.cell)
+            key = _build_match_key(cell.cell, same_paths)
             rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)
             full = (*key, *rest) if key in ambiguous else key
             groups.setdefault(full, []).append((state, cell))
     return groups
 
 
-def _compare_cell(base: list[SessionCell], new: list[SessionCell], margin: float) -> CellComparison:
+def _name_models(states: list[SessionState]) -> dict[str, str]:
+    """Return the name of each model beside those of all sessions."""
+    return name_models(c.cell.model for state in states for c in state.cells.values())
+
+
+def _label(cell: Cell, names: Mapping[str, str]) -> str:
+    named = msgspec.structs.replace(cell, alias=names[cell.model])
+    return sanitise(labels.format_short_label(named))
+
+
+def _compare_cell(
+    base: list[SessionCell], new: list[SessionCell], margin: float, names: Mapping[str, str]
+) -> CellComparison:
     first = (base or new)[0][1]
-    label = sanitise(labels.format_short_label(first.cell))
+    label = _label(first.cell, names)
     reasons = _find_reasons(base, new, ("base", "new"))
     notes = _find_differences(_MAY_DIFFER, base, new) if base and new else []
     notes += _find_setting_differences(base, new)
     for name, side in (("base", base), ("new", new)):
         if any(c.samples.kept() and metrics.judge_cell(c).steady is False for _, c in side):
             notes.append(f"speed drifted in {name}")
+        notes += [
+            f"{contention.BUSY} in {name}: {contention.describe_busy_cell(c)}"
+            for _, c in side
+            if contention.is_busy(c)
+        ]
     if first.cell.serving is not None:
         notes.append("by E2E of requests, in ten batches of neighbours: needs 20 answers")
         notes += _find_saturation_reasons(base, new)
     contrast = (
         None if reasons else compare_unpaired(_collect_times(base), _collect_times(new), margin)
     )
+    if contrast is not None and any(contention.is_busy(c) for _, c in [*base, *new]):
+        contrast = withhold_verdict(contrast)
     return CellComparison(
         cell=label,
         unit=metrics.ITERATION_METRICS[metrics.choose_headline_metric(first)][0],

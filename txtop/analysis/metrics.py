@@ -7,10 +7,10 @@ Formulas: docs/method.md, "Metrics". Names are those of the export (`ttft_ms`, `
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
-from txtop.analysis import serving
+from txtop.analysis import contention, serving
 from txtop.formatting import format_count, format_share
 from txtop.state.cell import CellState
 from txtop.stats import intervals, steady_state, warmup
@@ -202,8 +202,14 @@ class LiveSummary:
 def summarise_live(state: CellState, name: str) -> LiveSummary:
     """Summarise metric `name` of a cell so far; cheap enough for every frame.
 
-    Rates are averaged as their reciprocal times, as in the final figures.
+    Rates are averaged as their reciprocal times, as in the final figures. A cell whose machine was
+    busy has no interval.
     """
+    now = _summarise_live(state, name)
+    return replace(now, ci95=None) if contention.is_busy(state) else now
+
+
+def _summarise_live(state: CellState, name: str) -> LiveSummary:
     if name in serving.SERVER_METRICS:
         rate = serving.summarise_rate(state, name)
         return LiveSummary(rate.n, rate.mean, rate.ci95)
@@ -226,7 +232,7 @@ def summarise_live(state: CellState, name: str) -> LiveSummary:
 def is_stable(now: LiveSummary) -> bool:
     """Return whether a cell varies little: 10 iterations, CV under 2 %, and an interval.
 
-    A series with a trend has no interval.
+    A series with a trend has no interval, nor has one from a busy machine.
     """
     return now.n >= 10 and now.ci95 is not None and now.cv is not None and now.cv < STABLE_CV
 
@@ -298,11 +304,15 @@ def summarise_final(
     if state.family in ("causal", "seq2seq"):
         gaps, means = compute_itl_ms(state, places)
         steady_figures["itl_ms"] = summarise(gaps, "ms", per_iteration=means, seed=seed)
+    busy = contention.is_busy(state)
     for summary in steady_figures.values():
         _explain_missing(state, summary)
         if steady_part.steady is False and summary.ci95 is not None:
             summary.ci95 = None
             summary.notes.append(DRIFTED_NOTE)
+        if summary.ci95 is not None and busy:
+            summary.ci95 = None
+            summary.notes.append(contention.NO_INTERVAL_NOTE)
     first = steady_figures.get(choose_headline_metric(state))
     if first is not None and first.mean and first.stdev is not None:
         cv = first.stdev / first.mean

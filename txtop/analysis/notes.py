@@ -5,7 +5,7 @@ The text tables, the exports and the cell detail print the same ones.
 
 from __future__ import annotations
 
-from txtop.analysis import device_time, metrics, roofline, serving
+from txtop.analysis import contention, device_time, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.formatting import format_count, format_few
 from txtop.plan.plan import Plan
@@ -83,11 +83,24 @@ def _build_what_if_notes(state: CellState) -> list[str]:
 
 
 def _build_disturbance_notes(state: CellState) -> list[str]:
-    """Return how many blocks the machine disturbed, why, and if they were repeated or kept."""
+    """Return how many blocks the machine disturbed, why, and if they were repeated or kept.
+
+    What others took from blocks that were kept makes the cell busy, and is said first.
+    """
     notes = []
+    if contention.is_busy(state):
+        busy = sum(b.count for b in state.blocks if b.kept and b.contention)
+        notes.append(
+            f"{contention.BUSY}: {contention.describe_busy_cell(state)},"
+            f" in {busy} of {format_count(len(state.samples.kept()), 'iteration')}; no interval"
+        )
     for kept, fate in ((False, "repeated"), (True, "kept")):
         blocks = [b for b in state.blocks if b.kept is kept]
-        if blocks:
-            why = ", ".join(dict.fromkeys(r for b in blocks for r in b.reasons))
+        taken = "" if kept else contention.describe_blocks(blocks)
+        causes = [
+            *dict.fromkeys(r for b in blocks for r in contention.list_other_reasons(b)),
+            taken,
+        ]
+        if why := ", ".join(filter(None, causes)):
             notes.append(f"{format_count(len(blocks), 'block')} {fate}: {why}")
     return notes

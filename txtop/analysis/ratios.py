@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txtop.analysis import metrics, serving
+from txtop.analysis import contention, metrics, serving
 from txtop.plan import labels, references
 from txtop.plan.plan import DEFAULT_MARGIN
 from txtop.state import fidelity
 from txtop.state.session import SessionState
-from txtop.stats.unpaired import UnpairedRatio, compare_unpaired
+from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdict
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def compute_ratios(state: SessionState, margin: float = DEFAULT_MARGIN) -> list[
             continue
         times = [[metrics.get_comparison_times_ns(one)] for one in both]
         contrast = compare_unpaired(times[0], times[1], margin, state.plan.seed)
+        if any(map(contention.is_busy, both)):
+            contrast = withhold_verdict(contrast)
         output = fidelity.format_badge_forms(state.output_of(name))[0]
         ratios.append(
             PrecisionRatio(

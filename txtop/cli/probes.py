@@ -10,10 +10,12 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from txtop.errors import RunError
 from txtop.formatting import format_gib
 from txtop.protocol.probe_reply import Capability, build_probe_command, decode_probe_reply
 from txtop.sanitise import sanitise
 from txtop.session.catalog import get_sessions_dir
+from txtop.session.writer import check_sessions_folder
 from txtop.ui.terminal.capabilities import detect_capabilities
 
 PROBE_TIMEOUT_S = 60
@@ -70,7 +72,11 @@ def _probe_terminal() -> Capability:
 
 
 def _probe_disk(session_dir: Path | None) -> Capability:
-    folder = session_dir or get_sessions_dir()
+    folder = (session_dir or get_sessions_dir()).expanduser()
+    try:
+        check_sessions_folder(folder)
+    except RunError as error:
+        return Capability("session folder", "broken", error.cause, error.hint)
     place = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
     free = shutil.disk_usage(place).free
     low = free < LOW_DISK_BYTES

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from txtop.export.text.columns import cut_cells, pad_cells
 from txtop.formatting import format_count
+from txtop.plan.model_names import name_models
 from txtop.runner.control_client import ControlClient
 from txtop.sanitise import sanitise
 from txtop.session import catalog, manage
@@ -37,6 +39,18 @@ def format_sessions(folder: Path | None, query: Sequence[str] = ()) -> str:
     return "\n".join(lines) + "\n"
 
 
+def explain_unlisted(folder: Path | None) -> str:
+    """Return why a folder cannot be listed; empty if it can, or is the usual one and not there."""
+    home = (folder or catalog.get_sessions_dir()).expanduser()
+    try:
+        next(home.iterdir(), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return f"no folder {home}" if folder else ""
+    except OSError as error:
+        return f"{home} cannot be listed ({error.strerror}): name another with --session-dir"
+    return ""
+
+
 def format_size_warning(folder: Path | None) -> str | None:
     """Return a warning about the size of this user's sessions; `None` while they are small."""
     home = folder or catalog.get_sessions_dir()
@@ -52,7 +66,9 @@ def _format_entry(entry: CatalogEntry) -> str:
         state = "failed"
     mark = "bundled" if entry.bundled else state
     kind = "A/B " if entry.is_ab else ""
-    content = f"{', '.join(entry.models)} · {kind}{', '.join(entry.precisions)}"
+    models = ", ".join(name_models(entry.models).values())
+    content = entry.problem or f"{models} · {kind}{', '.join(entry.precisions)}"
     cells = f"{entry.cells_ok}/{entry.cells_total} cells"
     size = f"{manage.compute_size_bytes(entry.path) / 1e6:,.1f} MB"
-    return f"{entry.id:<28} {when}  {mark:<8} {cells:>11} {size:>9}  {sanitise(content, 80)}"
+    facts = f"{when}  {mark:<10} {cells:>11} {size:>9}"
+    return f"{pad_cells(entry.id, 28)} {facts}  {cut_cells(sanitise(content), 80)}"

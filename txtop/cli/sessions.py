@@ -19,10 +19,10 @@ def list_sessions(
     session_dir: SessionDirOption = None,
 ) -> int:
     """List the recorded sessions, newest first, and the bundled ones."""
-    from txtop.cli.session_list import format_sessions, format_size_warning
+    from txtop.cli.session_list import explain_unlisted, format_sessions, format_size_warning
 
-    if session_dir is not None and not session_dir.is_dir():
-        print(f"txtop: no folder {session_dir}", file=sys.stderr)
+    if problem := explain_unlisted(session_dir):
+        print(f"txtop: {problem}", file=sys.stderr)
     print(format_sessions(session_dir, query), end="")
     if warning := format_size_warning(session_dir):
         print(f"txtop: {warning}", file=sys.stderr)

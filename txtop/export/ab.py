@@ -5,7 +5,7 @@ The text form (`export.text.ab`) prints the same notes.
 
 from __future__ import annotations
 
-from txtop.analysis import metrics
+from txtop.analysis import contention, metrics
 from txtop.export.schema import ComparisonExport, FidelityExport
 from txtop.formatting import format_count, format_share
 from txtop.protocol.events import Fidelity
@@ -77,11 +77,15 @@ def build_comparison_notes(state: SessionState, ab_test: ABTest, name: str) -> l
     notes += _list_kernels(state, ab_test, name)
     if not ab_test.one_work:
         notes.append("the arms do different work: compared by work done per second")
-    reasons = dict.fromkeys(
-        why for block in ab_test.blocks if not block.kept for why in block.reasons
-    )
-    if reasons:
-        notes.append(f"discarded: {', '.join(reasons)}")
+    if ab_test.busy_blocks:
+        taken = contention.describe_blocks(b for b in ab_test.blocks if b.kept)
+        count = f"{ab_test.busy_blocks} of {format_count(ab_test.kept_blocks, 'block')}"
+        notes.append(f"{contention.BUSY}: {taken}, in {count}")
+    discarded = [block for block in ab_test.blocks if not block.kept]
+    reasons = dict.fromkeys(why for b in discarded for why in contention.list_other_reasons(b))
+    causes = [*reasons, contention.describe_blocks(discarded)]
+    if any(causes):
+        notes.append(f"discarded: {', '.join(filter(None, causes))}")
     return notes
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from txtop import stats
-from txtop.analysis import device_time, energy, metrics, roofline, serving
+from txtop.analysis import contention, device_time, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.ab import export_comparisons, export_fidelity
@@ -169,6 +169,7 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         stopped_by=state.finished.stopped_by if state.finished else "",
         steady=finals.steady(state, session.plan.seed).steady,
         invalid=state.invalid > 0,
+        busy=contention.is_busy(state),
         fidelity=None if session.ab_test else export_fidelity(session.output_of(cell.id)),
         notes=build_cell_notes(session, state, finals),
         device_time=_export_device_time(session, state),

@@ -78,7 +78,7 @@ def _build_test(
         "gpu_info": load.device_name if load and on_gpu else None,
         "backends": load.device if load else None,
         "model_filename": state.cell.model,
-        "model_type": f"{state.cell.model} {state.cell.precision}",
+        "model_type": f"{state.cell.model_name} {state.cell.precision}",
         "model_size": load.weight_bytes if load else None,
         "model_n_params": load.parameters if load else None,
         "n_batch": batch,

@@ -188,6 +188,7 @@ class CellFacts(msgspec.Struct, kw_only=True):
     stopped_by: str
     steady: bool | None
     invalid: bool
+    busy: bool
     fidelity: FidelityExport | None
     notes: list[str]
     metrics: dict[str, Summary]

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 import msgspec
+from msgspec import UNSET
 
 from txtop.errors import SessionError
 from txtop.plan.cell import Cell
@@ -69,8 +70,8 @@ class RunHistory:
 
 
 def normalise_cell(cell: Cell) -> Cell:
-    """Return the cell without its id and the kind of its weights: the work that it asks for."""
-    return msgspec.structs.replace(cell, id="", weights="auto")
+    """Return the cell without its names and the kind of its weights: the work that it asks for."""
+    return msgspec.structs.replace(cell, id="", alias=UNSET, weights="auto")
 
 
 def load_history(folder: Path | None, hostname: str, cores: int, cpu: str = "") -> RunHistory:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from txtop.options.help_groups import LONG, WHAT, WHERE
-from txtop.options.run_options import SECTIONS, build_type, build_value_converter
+from txtop.options.run_options import (
+    SECTIONS,
+    build_duration_converter,
+    build_type,
+    build_value_converter,
+)
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import DEFAULT_MARGIN, Profile
 
@@ -54,13 +59,25 @@ class ABRuleOptions:
         str, Parameter(help="smallest difference that matters, as 1% or 0.01; default 2%")
     ] = f"{DEFAULT_MARGIN:.0%}"
     budget: Annotated[
-        float | None, Parameter(help="time limit for measuring, all arms together, s; default 120")
+        float | None,
+        Parameter(
+            converter=build_duration_converter("--budget"),
+            metavar="TIME",
+            help="time limit for measuring, all arms together, as 90s or 2m; default 120",
+        ),
     ] = None
     blocks: Annotated[int | None, Parameter(help="measure exactly this many blocks")] = None
     warmup: Annotated[
         int | None, Parameter(help="exactly this many iterations; default until steady")
     ] = None
-    timeout: Annotated[float | None, Parameter(help="time limit for loading an arm, s")] = None
+    timeout: Annotated[
+        float | None,
+        Parameter(
+            converter=build_duration_converter("--timeout"),
+            metavar="TIME",
+            help="time limit for loading an arm, as 90s or 2m",
+        ),
+    ] = None
     cost_per_hour: Annotated[
         float | None,
         Parameter(group=WHERE, help="price of this machine; adds the cost of a million tokens"),

@@ -10,6 +10,7 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
+from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.feasibility import explain_infeasible
 from txtop.plan.cell import Cell
@@ -91,8 +92,9 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     if len(given) > MAX_ARMS:
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     cells = tuple(
-        Cell(id=chr(ord("A") + i), **{"model": model, **shared, **knobs})
+        Cell(id=chr(ord("A") + i), **values | {"model": make_absolute(values["model"])})
         for i, knobs in enumerate(given)
+        if (values := {"model": model, **shared, **knobs})
     )
     for cell in cells:
         refusal = model_config.explain_refusal(cell)

@@ -234,7 +234,8 @@ def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> b
         knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
-    return Cell(id=cell.id, **{"model": model, **shared, **knobs}) == cell
+    again = Cell(id=cell.id, alias=cell.alias, **{"model": model, **shared, **knobs})
+    return again == cell
 
 
 def _format_rules(plan: Plan) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from txtop.errors import UsageError
+from txtop.quantities import DURATION_FORMS, parse_duration
 
 MAX_NUMBERS = 10_000
 # Fewer numbers are easier to read as a list.
@@ -72,6 +73,23 @@ def parse_percentage(option: str, text: str) -> float:
             f"{option}: {text[:40]!a} is not a percentage below 100 %", "write 3% or 0.03"
         )
     return share
+
+
+def parse_seconds(option: str, text: str) -> float:
+    """Return a duration as people type it, in seconds. Raises `UsageError`."""
+    seconds = parse_duration(text)
+    if seconds is None:
+        raise UsageError(f"{option}: {text.strip()[:40]!a} is not a duration", DURATION_FORMS)
+    return seconds
+
+
+def parse_ms(option: str, text: str) -> float:
+    """Return a duration in ms; a number without a unit is in ms. Raises `UsageError`."""
+    ms = parse_duration(text, "ms")
+    if ms is None:
+        forms = "write 20, 20ms or 0.5s"
+        raise UsageError(f"{option}: {text.strip()[:40]!a} is not a duration", forms)
+    return ms
 
 
 def describe_read_error(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.errors import UsageError, did_you_mean
-from txtop.options.parsing import describe_read_error, parse_numbers
+from txtop.options.parsing import describe_read_error, parse_ms, parse_numbers, parse_seconds
 from txtop.options.run_options import SECONDS, RunOptions
 from txtop.plan.knobs import KNOBS
 
@@ -20,13 +20,15 @@ _LISTS = (*(knob.option for knob in KNOBS if knob.is_number and knob.several), "
 _NAMES = {field.name: field.name for field in fields(RunOptions)} | SECONDS
 _TYPES = get_type_hints(RunOptions)
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_DURATIONS = {"budget": parse_seconds, "timeout": parse_seconds, "max_wait_ms": parse_ms}
 _KEYS = sorted(set(_NAMES) - set(SECONDS.values()))
 
 
 def read_plan_file(path: Path) -> RunOptions:
     """Read the options in a plan file.
 
-    Numbers may be ranges, as in `batch_sizes = "1-64*2"`; a rate may be a number or a text.
+    Numbers may be ranges, as in `batch_sizes = "1-64*2"`, and durations texts, as in
+    `budget = "2m"`; a rate may be a number or a text.
 
     Raises `UsageError` for a file that cannot be read or is not valid TOML, and for a key or value
     that `run` does not have.
@@ -48,6 +50,9 @@ def read_plan_file(path: Path) -> RunOptions:
     for knob in KNOBS:
         if knob.parse and isinstance(given.get(knob.option), str):
             given[knob.option] = knob.parse(f"--plan {path}: {knob.option}", given[knob.option])
+    for key, parse in _DURATIONS.items():
+        if isinstance(value := given.get(_NAMES[key]), str):
+            given[_NAMES[key]] = parse(f"--plan {path}: {key}", value)
     if "rate" in given:
         given["rate"] = _parse_rates(given["rate"])
     for key in table:
@@ -70,7 +75,8 @@ def _check_value(where: str, value: object, hint: Any) -> None:
         choices = [str(choice) for choice in get_args(kind)]
         hint_text = did_you_mean(given, choices, f"one of {', '.join(choices)}")
         raise UsageError(f"{where} cannot be {given!a}", hint_text)
-    raise UsageError(f"{where} cannot be {given!a}", f"it takes {_KINDS[kind]}")
+    takes = 'a duration, as 30 or "2m"' if where.rpartition(" ")[2] in _DURATIONS else _KINDS[kind]
+    raise UsageError(f"{where} cannot be {given!a}", f"it takes {takes}")
 
 
 def _converts(value: object, hint: Any) -> bool:

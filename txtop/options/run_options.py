@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from txtop.options.help_groups import LONG, SERVING, WHAT, WHERE
-from txtop.options.parsing import parse_numbers
+from txtop.options.parsing import parse_ms, parse_numbers, parse_seconds
 from txtop.options.presets import PresetName, PresetScale
 from txtop.plan.knobs import KNOBS, Knob
 from txtop.plan.plan import Profile
@@ -40,6 +40,13 @@ def build_value_converter(
     """Return a converter that reads one value with `parse`; `None` leaves it to cyclopts."""
     if parse is None:
         return None
+    return lambda _type, tokens: parse(flag, tokens[-1].value)
+
+
+def build_duration_converter(
+    flag: str, parse: Callable[[str, str], float] = parse_seconds
+) -> Callable[[Any, Sequence[Token]], float]:
+    """Return a converter that reads `30`, `30s`, `2m` and `1h30m`."""
     return lambda _type, tokens: parse(flag, tokens[-1].value)
 
 
@@ -108,7 +115,12 @@ class ServingOptions:
     ] = None
     max_wait_ms: Annotated[
         float | None,
-        Parameter(group=SERVING, help="dynamic: how long a batch waits for more, ms; default 20"),
+        Parameter(
+            group=SERVING,
+            converter=build_duration_converter("--max-wait-ms", parse_ms),
+            metavar="TIME",
+            help="dynamic: how long a batch waits for more, as 20 or 20ms; default 20",
+        ),
     ] = None
     lengths: Annotated[
         str | None,
@@ -138,12 +150,20 @@ class CommonOptions:
         Parameter(
             name="--budget",
             group=LONG,
-            help="time limit per cell for warm-up and measuring, s; default 30",
+            converter=build_duration_converter("--budget"),
+            metavar="TIME",
+            help="time limit per cell for warm-up and measuring, as 30, 90s or 2m; default 30",
         ),
     ] = None
     timeout_s: Annotated[
         float | None,
-        Parameter(name="--timeout", group=LONG, help="time limit per cell, loading included, s"),
+        Parameter(
+            name="--timeout",
+            group=LONG,
+            converter=build_duration_converter("--timeout"),
+            metavar="TIME",
+            help="time limit per cell, loading included, as 90s, 2m or 1h30m",
+        ),
     ] = None
     cost_per_hour: Annotated[
         float | None,

@@ -9,6 +9,7 @@ import msgspec
 
 from txtop.errors import UsageError, did_you_mean
 from txtop.models import model_config
+from txtop.models.model_path import make_absolute
 from txtop.options import limits
 from txtop.options.feasibility import drop_infeasible
 from txtop.options.presets import PRESETS, Preset, find_preset
@@ -17,7 +18,7 @@ from txtop.options.serving import expand_traffic
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS, Knob, as_list
 from txtop.plan.matrix import expand_matrix
-from txtop.plan.plan import Allowed, Plan
+from txtop.plan.plan import Allowed, Plan, alias_models
 
 MAX_CELLS = 10_000
 # A log's header holds the plan in one line, and readers accept lines up to 1 MiB.
@@ -91,10 +92,11 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
         knob.option: get_given_values(options, knob) or get_default_values(base, knob)
         for knob in KNOBS
     }
+    chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
-    return cells
+    return alias_models(cells)
 
 
 def get_preset_defaults(options: RunOptions) -> Preset:

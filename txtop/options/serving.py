@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -15,11 +14,11 @@ from txtop.options.parsing import describe_read_error
 from txtop.options.run_options import ServingOptions
 from txtop.plan.matrix import TrafficPattern
 from txtop.plan.serving import MAX_MS, MAX_NUMBER, MAX_PAIRS, Scenario, Serving, Slo
+from txtop.quantities import parse_duration
 
 # Of the measured capacity: the queue grows near 1.0 and without end above it.
 SWEEP_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.2)
 LENGTH_KINDS = ("fixed", "uniform", "lognormal")
-_DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|s)")
 REQUEST_OPTIONS = ("rate", "concurrency", "requests", "max_batch", "max_wait_ms", "lengths", "slo")
 _HINTS = get_type_hints(Serving, include_extras=True)
 _NUMBERS = ("requests", "max_batch", "max_wait_ms")
@@ -155,13 +154,12 @@ def parse_slo(text: str) -> Slo:
     bounds: dict[str, float] = {}
     for part in text.split(","):
         name, _, value = map(str.strip, part.partition("="))
-        match = _DURATION.fullmatch(value)
+        ms = parse_duration(value, "ms", bare=False) or 0.0
         if name not in ("ttft", "tpot", "e2e"):
             raise UsageError(
                 f"--slo {part[:40]!a} names no latency",
                 did_you_mean(name, ["ttft", "tpot", "e2e"], "ttft, tpot, e2e: ttft=200ms"),
             )
-        ms = float(match[1]) * (1000 if match[2] == "s" else 1) if match else 0.0
         if not 0 < ms <= MAX_MS:
             raise UsageError(f"--slo {part[:40]!a} has no duration", "as ttft=200ms or e2e=2s")
         if f"{name}_ms" in bounds:

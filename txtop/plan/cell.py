@@ -1,6 +1,7 @@
 """The cell: one configuration of model, device and work, measured as a unit.
 
-Every layer reads it, so it imports nothing of txtop but the description of serving.
+Every layer reads it, so it imports nothing of txtop but names of models and the description of
+serving.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from txtop.formatting import format_count, format_share
+from txtop.plan.model_names import shorten_model_name
 from txtop.plan.serving import Positive, Scenario, Serving
 from txtop.system.device_names import Device
 
@@ -44,12 +46,7 @@ GRAPH_COMPILES = ("reduce-overhead", "max-autotune")
 # A loaded model takes these with each call; a change of any other field needs another worker.
 # A compiled graph is made for one set of the first five.
 _OF_A_GRAPH = ("compile", "cache", "batch_size", "sequence_length", "new_tokens")
-_OF_A_CALL = ("id", "scenario", "serving", *_OF_A_GRAPH)
-
-
-def shorten_model_name(model: str) -> str:
-    """Return the last part of a path or of a Hub name."""
-    return model.rstrip("/").rpartition("/")[2] or model
+_OF_A_CALL = ("id", "alias", "scenario", "serving", *_OF_A_GRAPH)
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +54,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     `sequence_length` counts prompt tokens (T5: tokens of the encoder's input). In the scenario
     `static` every iteration is one full batch and `serving` is `None`; in the others requests
-    arrive one by one, as `serving` describes.
+    arrive one by one, as `serving` describes. `alias` names the model where the last part of
+    `model` does not tell it from the others of the plan.
     """
 
     id: str
@@ -74,6 +72,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     cache: Cache = "dynamic"
     scenario: Scenario = "static"
     serving: Serving | None = None
+    alias: str | UnsetType = UNSET
 
     @property
     def group(self) -> str:
@@ -92,8 +91,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model_name(self) -> str:
-        """Return the last part of a path or of a Hub name."""
-        return shorten_model_name(self.model)
+        """Return the shortest ending of a path or Hub name that is no other model's of the plan."""
+        return self.alias or shorten_model_name(self.model)
 
     @property
     def slots(self) -> int:

@@ -15,7 +15,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from txtop.formatting import format_count
-from txtop.plan.cell import Cell, shorten_model_name
+from txtop.plan.cell import Cell
+from txtop.plan.model_names import shorten_model_name
 from txtop.system.device_names import DEVICE_KINDS, parse_device
 
 Section = Literal["What to measure", "Where"]
@@ -107,6 +108,8 @@ class Knob:
 
     def call(self, cell: Cell) -> str:
         """Return the label of its value in `cell`."""
+        if self.field == "model":
+            return cell.model_name
         value = self.of(cell)
         return (
             self.default_label

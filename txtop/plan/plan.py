@@ -6,14 +6,29 @@ import hashlib
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta
 
 from txtop.plan.cell import Cell, Count
+from txtop.plan.model_names import name_models, shorten_model_name
 from txtop.plan.serving import MAX_NUMBER, Positive
 
 MIN_GATE_ITERATIONS = 20
 DEFAULT_MARGIN = 0.02
 """The smallest difference in speed that matters, as a share of 1."""
+
+
+def alias_models(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+    """Return the cells with the name of their model where its last part is not enough."""
+    names = name_models(cell.model for cell in cells)
+    aliases = {
+        model: UNSET if name == shorten_model_name(model) else name for model, name in names.items()
+    }
+    return tuple(
+        cell
+        if cell.alias == aliases[cell.model]
+        else msgspec.structs.replace(cell, alias=aliases[cell.model])
+        for cell in cells
+    )
 
 
 class Allowed(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +78,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile = "gpu"
     note: Annotated[str, Meta(max_length=200)] = ""
 
+    def __post_init__(self) -> None:
+        """Name the models of the cells apart."""
+        msgspec.structs.force_setattr(self, "cells", alias_models(self.cells))
+
     @property
     def fixed_iterations(self) -> int | None:
         """Return the number of iterations of each cell, if `fitted` the most; `None` in an A/B."""
@@ -100,7 +119,7 @@ def hash_workload(plan: Plan) -> str:
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
-    skipped = ("id", "threads", "device")
+    skipped = ("id", "alias", "threads", "device")
     cells = []
     for cell in plan.cells:
         workload = msgspec.structs.asdict(cell)

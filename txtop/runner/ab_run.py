@@ -13,14 +13,20 @@ import math
 from dataclasses import dataclass, field
 from random import Random
 
+from txtop.analysis.contention import sum_up
 from txtop.forecast import memory_fit
 from txtop.formatting import format_gib
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.runner import worker_failure
-from txtop.runner.batch_cell import MAX_REPEATS, CellSchedule
-from txtop.runner.block_validity import MachineReadings, find_disturbances
+from txtop.runner.batch_cell import CellSchedule
+from txtop.runner.block_validity import (
+    Disturbances,
+    MachineReadings,
+    Repeats,
+    find_disturbances,
+)
 from txtop.runner.child_process import ChildProcess
 from txtop.runner.recorder import now_ns
 from txtop.runner.worker_client import CellEnded, WorkerClient, WorkerDied
@@ -71,7 +77,7 @@ class ABRun:
         self._recorder, self._control = client.recorder, client.control
         self._arms: list[ArmRun] = []
         self._reloads = False
-        self._repeats = 0
+        self._repeats = Repeats(self._plan.budget_s, self._plan.iterations)
         self._requests = 1
         self._pairs = False
 
@@ -306,13 +312,15 @@ class ABRun:
                 return self._discard_block("an arm was lost")
             except (WorkerDied, CellEnded) as error:
                 return self._handle_loss(arm, error)
-        reasons = ["paused"] if paused else []
-        for arm in order:
-            reasons += self._find_disturbances(arm, from_ns)
-        # A machine that is never calm still gets a result: after that many repeats, blocks count.
-        kept = not reasons or (not paused and self._repeats >= MAX_REPEATS)
-        self._repeats += not kept and not paused
-        self._record_block(order, kept, list(dict.fromkeys(reasons)))
+        parts = [self._find_disturbances(arm, from_ns) for arm in order]
+        reasons = list(dict.fromkeys(reason for part in parts for reason in part.reasons))
+        taken = sum_up((1, part.contention) for part in parts)
+        if paused:
+            return self._record_block(order, False, ["paused", *reasons], taken)
+        kept = not reasons or not self._repeats.allow(
+            busy=bool(taken), duration_ns=self._recorder.state.clock_ns - from_ns
+        )
+        self._record_block(order, kept, reasons, taken)
 
     def _run_turn(self, arm: ArmRun) -> bool:
         """Measure the requests of one turn, loading `arm` first if needed.
@@ -340,8 +348,8 @@ class ABRun:
             arm.open += range(first, len(samples))
         return paused
 
-    def _find_disturbances(self, arm: ArmRun, from_ns: int) -> list[str]:
-        """Return what disturbed the machine during the block that ends now, empty if nothing."""
+    def _find_disturbances(self, arm: ArmRun, from_ns: int) -> Disturbances:
+        """Return what disturbed the machine during the block that ends now."""
         session = self._recorder.state
         load = self._get_state(arm).load
         readings = MachineReadings.from_session(session, load.device_id if load else None)
@@ -350,9 +358,15 @@ class ABRun:
     def _discard_block(self, reason: str) -> None:
         """Record the open block, if any, as discarded."""
         if any(arm.open for arm in self._arms):
-            self._record_block(self._arms, False, [reason])
+            self._record_block(self._arms, False, [reason], [])
 
-    def _record_block(self, order: list[ArmRun], kept: bool, reasons: list[str]) -> None:
+    def _record_block(
+        self,
+        order: list[ArmRun],
+        kept: bool,
+        reasons: list[str],
+        taken: list[events.Contention],
+    ) -> None:
         self._recorder.record(
             events.ABBlock(
                 t_ns=now_ns(),
@@ -362,6 +376,7 @@ class ABRun:
                 paired=self._pairs,
                 reloaded=self._reloads,
                 reasons=reasons,
+                contention=taken,
             )
         )
         for arm in self._arms:

@@ -24,7 +24,6 @@ from txtop.units import NS_PER_S
 BLOCK_NS = 100_000_000
 # A look computes over all samples so far, so looks are 5 % of the iterations apart.
 LOOK_GROWTH = 1.05
-MAX_REPEATS = 3
 
 
 @dataclass
@@ -67,7 +66,7 @@ class CellSchedule:
         self._first_at_ns: int | None = None
         self._counted = self._since
         self._open: list[_IssuedBlock] = []
-        self._repeats = 0
+        self._repeats = block_validity.Repeats(self._budget_s, plan.iterations)
         self._counts: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._spent_ns: dict[Role, int] = {"first": 0, "warmup": 0, "measured": 0}
         self._look_at = 0
@@ -123,11 +122,11 @@ class CellSchedule:
         verdicts: list[DisturbedBlock] = []
         while self._open and self._open[0].to_ns and (last or newest_ns > self._open[0].to_ns):
             block = self._open.pop(0)
-            reasons = block_validity.find_disturbances(
+            disturbed_by = block_validity.find_disturbances(
                 readings, self._first_at_ns or 0, block.from_ns, block.to_ns
             )
-            if reasons:
-                verdicts.append(self._build_verdict(block, reasons))
+            if disturbed_by.reasons:
+                verdicts.append(self._build_verdict(block, disturbed_by))
         return verdicts
 
     def _mark_block_end(self) -> None:
@@ -136,20 +135,25 @@ class CellSchedule:
         if newest and len(self._state.samples) >= newest.first + newest.count:
             newest.to_ns = newest.to_ns or self._session.clock_ns
 
-    def _build_verdict(self, block: _IssuedBlock, reasons: list[str]) -> DisturbedBlock:
-        # A machine that is never calm still gets a result: after that many repeats, or without time
-        # for another, blocks count.
+    def _build_verdict(
+        self, block: _IssuedBlock, disturbed_by: block_validity.Disturbances
+    ) -> DisturbedBlock:
+        # Without time for another, a block counts as it is.
         spent_s = (self._spent_ns["warmup"] + self._spent_ns["measured"]) / NS_PER_S
         late = self._is_timed and spent_s >= stopping.OVERRUN * self._budget_s
-        kept = late or self._repeats >= MAX_REPEATS
-        self._repeats += not kept
+        repeated = not late and self._repeats.allow(
+            busy=bool(disturbed_by.contention),
+            duration_ns=block.to_ns - block.from_ns,
+            count=block.count,
+        )
         return DisturbedBlock(
             t_ns=now_ns(),
             cell=self._state.cell.id,
             first=block.first,
             count=block.count,
-            kept=kept,
-            reasons=reasons,
+            kept=not repeated,
+            reasons=disturbed_by.reasons,
+            contention=disturbed_by.contention,
         )
 
     def compute_half_width(self) -> float | None:

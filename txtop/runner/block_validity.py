@@ -3,13 +3,64 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from txtop.analysis import contention
+from txtop.analysis.contention import HostReadings
+from txtop.protocol.events import Contention
 from txtop.state.session import HOST, SessionState, WatchedDevice
 from txtop.system import throttle
+from txtop.units import NS_PER_S
 
 CLOCK_DROP = 0.05
 PAGED_BYTES = 1 << 20
+MAX_REPEATS = 3
+BUSY_REPEATS_SHARE = 0.5
+"""The share of a budget that may be spent on repeating blocks in which the processor was busy."""
+BUSY_REPEATS_S = 15.0
+"""The same in seconds, at most: who stays longer is no passing neighbour."""
+
+
+@dataclass
+class Repeats:
+    """The blocks of one cell or one A/B that were repeated.
+
+    Three of them, at most. While others take the processor, as long as that costs less than 15 s,
+    half of the budget, and measuring what was `planned`: iterations or blocks, None for as many as
+    fit. A neighbour comes for seconds, and blocks last tenths of one. A machine that is
+    never calm still gets a result: what comes after that is kept, with a word.
+    """
+
+    budget_s: float
+    planned: int | None = None
+    _count: int = 0
+    _busy_count: int = 0
+    _busy_iterations: int = 0
+    _busy_ns: int = 0
+
+    def allow(self, *, busy: bool, duration_ns: int, count: int = 1) -> bool:
+        """Return whether a disturbed block of `count` iterations is repeated; count it if so."""
+        if not busy:
+            allowed = self._count < MAX_REPEATS
+            self._count += allowed
+            return allowed
+        most_ns = min(BUSY_REPEATS_SHARE * self.budget_s, BUSY_REPEATS_S) * NS_PER_S
+        spent_ns, iterations = self._busy_ns + duration_ns, self._busy_iterations + count
+        if self.planned is not None:
+            most_ns = min(most_ns, self.planned * spent_ns / iterations)
+        if self._busy_count >= MAX_REPEATS and self._busy_ns >= most_ns:
+            return False
+        self._busy_count += 1
+        self._busy_ns, self._busy_iterations = spent_ns, iterations
+        return True
+
+
+@dataclass(frozen=True)
+class Disturbances:
+    """The disturbances of a block in words, and the figures of those of the processor."""
+
+    reasons: list[str] = field(default_factory=list)
+    contention: list[Contention] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -17,18 +68,26 @@ class MachineReadings:
     """The telemetry that a cell depends on: of its GPU, None on a CPU, and of the host.
 
     `lost_ns` holds the times at which the GPU stopped answering. Times are the session's, in ns.
+    The machine has `cores`.
     """
 
     gpu: WatchedDevice | None
     host: WatchedDevice | None
     lost_ns: tuple[int, ...] = ()
+    cores: int = 1
 
     @staticmethod
     def from_session(session: SessionState, device_id: str | None) -> MachineReadings:
         """Select the devices of a cell on the GPU `device_id`, None for the CPU."""
         name = session.gpu(device_id) or ""
         lost = tuple(at for at, gap in session.gaps if gap.producer == name)
-        return MachineReadings(session.devices.get(name), session.devices.get(HOST), lost)
+        machine = session.header.machine if session.header else None
+        return MachineReadings(
+            session.devices.get(name),
+            session.devices.get(HOST),
+            lost,
+            machine.cores_logical or 1 if machine else 1,
+        )
 
     def newest_ns(self) -> int:
         """Return the time up to which every device was read, 0 without a device."""
@@ -38,7 +97,7 @@ class MachineReadings:
 
 def find_disturbances(
     readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
-) -> list[str]:
+) -> Disturbances:
     """Return what disturbed the machine between `from_ns` and `to_ns`, usually nothing.
 
     The readings of that time count, and the last one before and the first one after it.
@@ -54,7 +113,17 @@ def find_disturbances(
         reasons += _check_clock(readings.gpu, since_ns, from_ns, to_ns)
     if readings.host is not None:
         reasons += _check_paging(readings.host, from_ns, to_ns)
-    return reasons
+    taken = _find_contention(readings, since_ns, from_ns, to_ns)
+    return Disturbances([*reasons, *map(contention.describe_contention, taken)], taken)
+
+
+def _find_contention(
+    readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
+) -> list[Contention]:
+    if readings.host is None:
+        return []
+    host = HostReadings(readings.host, readings.cores, computes=readings.gpu is None)
+    return contention.find_contention(host, since_ns, from_ns, to_ns)
 
 
 def _newest_reading_ns(device: WatchedDevice) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from txtop import stats
+from txtop.analysis.contention import describe_busy_start
 from txtop.models import model_config
 from txtop.plan.plan import Plan
 from txtop.protocol import events
@@ -96,6 +97,8 @@ class Conductor:
         self.plan = before.plan if plan is None else plan
         self._resumes = plan is None
         self._folder, self._name = folder, name
+        self._begun_ns = 0
+        self._is_start_judged = False
         self.recorder = Recorder(writer, before)
         self.control = RunControl(self.recorder)
         workers = len({cell.worker for cell in before.cells.values()})
@@ -131,6 +134,7 @@ class Conductor:
             self._supervisor.note_output()
             if isinstance(event, events.Telemetry | events.Log | events.Gap):
                 self.recorder.record(event)
+            self._warn_if_busy()
             return
         if not isinstance(event, WORKER_EVENTS):
             self._on_malformed(child, f"{event.__struct_config__.tag} is not for a worker to say")
@@ -145,6 +149,15 @@ class Conductor:
         self.recorder.record(event)
         self._client.inbox.put((child, event))
 
+    def _warn_if_busy(self) -> None:
+        """Record once, as soon as the first second was read, that others use the processor."""
+        if self._is_start_judged:
+            return
+        line = describe_busy_start(self.recorder.state, self._begun_ns)
+        self._is_start_judged = line is not None
+        if line:
+            self.recorder.warn(line)
+
     def _on_malformed(self, child: ChildProcess, reason: str) -> None:
         self.recorder.warn(f"{child.name} sent an invalid event: {reason}")
 
@@ -156,6 +169,7 @@ class Conductor:
             session_start.reopen_session(self.recorder)
         else:
             session_start.begin_session(self.recorder, self.plan, self._folder.name, self._name)
+        self._begun_ns = self.recorder.state.clock_ns
         self._supervisor.start()
         reason: EndReason = "failed"
         try:

@@ -17,6 +17,7 @@ class FidelityRun:
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
         self._recorder, self._control = client.recorder, client.control
+        self._tried: set[tuple[str, str]] = set()
 
     def run(self) -> None:
         """Run every comparison that is pending now, until the run is stopped."""
@@ -25,6 +26,9 @@ class FidelityRun:
             for reference, cell in find_pending_comparisons(self._recorder.state):
                 if self._control.stops:
                     return
+                if (reference.id, cell.id) in self._tried:
+                    continue
+                self._tried.add((reference.id, cell.id))
                 self._control.skip = False
                 worker = self._compare(worker or self._client.start_worker(), reference, cell)
         finally:

@@ -72,8 +72,8 @@ class MatrixRun:
         """End `others`, which share the weights of `cell`, as its load ended."""
         first = self._recorder.state.cells[cell.id]
         for other in others:
-            if first.rejected is not None:
-                self._client.reject(other, first.rejected.reason, first.rejected.hint)
+            if (refused := first.rejected) is not None:
+                self._client.reject(other, refused.reason, refused.hint, may_pass=refused.may_pass)
             elif first.finished is not None and first.status in FAILED_STATUSES:
                 reason = f"the same weights as {labels.format_short_label(cell)}: {first.reason}"
                 finished = first.finished

@@ -21,17 +21,22 @@ class ProfileRun:
     def __init__(self, client: WorkerClient) -> None:
         self._client = client
         self._recorder, self._control = client.recorder, client.control
+        self._tried: set[str] = set()
 
     def run(self) -> None:
         """Run every pass that is pending now, until the run is stopped."""
-        while not self._control.stops and (pending := find_pending_profiles(self._recorder.state)):
+        while not self._control.stops and (cell := self._find_next()) is not None:
             self._control.skip = False
-            reason = self._profile(pending[0])
+            self._tried.add(cell.id)
+            reason = self._profile(cell)
             # A pass that has no event would be pending for ever.
-            if not self._control.stops and pending[0].id not in self._recorder.state.device_times:
-                self._recorder.record(
-                    events.DeviceTime(t_ns=now_ns(), cell=pending[0].id, failed=reason)
-                )
+            if not self._control.stops and cell.id not in self._recorder.state.device_times:
+                self._recorder.record(events.DeviceTime(t_ns=now_ns(), cell=cell.id, failed=reason))
+
+    def _find_next(self) -> Cell | None:
+        """Return a cell whose pass is pending and was not tried in this run."""
+        pending = find_pending_profiles(self._recorder.state)
+        return next((cell for cell in pending if cell.id not in self._tried), None)
 
     def _profile(self, cell: Cell) -> str:
         """Profile `cell`. Return why there is no event of it, if there is none."""

@@ -51,12 +51,16 @@ def reopen_session(recorder: Recorder) -> None:
 
 
 def find_missing_cells(state: SessionState) -> frozenset[str]:
-    """Return the ids of cells without a result: not started or ended, cancelled, failed, timed out.
+    """Return the ids of cells without a result: not started or ended, cancelled, failed, timed out,
+    or refused for a reason that may pass.
 
     Arms are compared with each other: if one of them is missing, all are.
     """
     missing = frozenset(
-        name for name, cell in state.cells.items() if cell.status not in SETTLED_STATUSES
+        name
+        for name, cell in state.cells.items()
+        if cell.status not in SETTLED_STATUSES
+        or (cell.rejected is not None and cell.rejected.may_pass)
     )
     return frozenset(state.cells) if missing and state.plan.margin is not None else missing
 
@@ -85,7 +89,7 @@ def find_pending_comparisons(state: SessionState) -> list[tuple[Cell, Cell]]:
     for best, cell in sorted(pairs, key=lambda pair: plan.cells.index(pair[0])):
         output = state.output_of(cell.id, best.id) if plan.margin else state.output_of(cell.id)
         twin = plan.margin is None and any(references.has_same_output(cell, c) for _, c in pending)
-        if output is None and not twin:
+        if (output is None or output.may_pass) and not twin:
             pending.append((best, cell))
     return pending
 
@@ -106,7 +110,7 @@ def find_pending_profiles(state: SessionState) -> list[Cell]:
         and own.cell.serving is None
         and own.load is not None
         and own.load.device.startswith("cuda")
-        and state.device_time_of(own.cell.id) is None
+        and ((event := state.device_time_of(own.cell.id)) is None or event.may_pass)
     ]
 
 

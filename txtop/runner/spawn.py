@@ -74,7 +74,13 @@ def _launch(
     command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
     command += options
     command += ["--screen", str(screen_pid)] if screen_pid else []
-    log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    try:
+        log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    except OSError as error:
+        raise RunError(
+            f"cannot write in the session {folder.name} ({error.strerror})",
+            "a session is resumed by the user who began it",
+        ) from None
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
@@ -98,9 +104,10 @@ def _create_folder(parent: Path, name: str | None) -> Path:
     stem = check_name(name) if name else f"{datetime.now():%y%m%d-%H%M%S}"
     folder = parent / stem
     number = 2
-    while not name and folder.exists():
-        folder = parent / f"{stem}-{number}"
-        number += 1
+    with suppress(PermissionError):
+        while not name and folder.exists():
+            folder = parent / f"{stem}-{number}"
+            number += 1
     create_session_folder(folder)
     return folder.resolve()
 

@@ -143,9 +143,11 @@ class WorkerClient:
             self.reject(cell, *refusal)
         return refusal is not None
 
-    def reject(self, cell: Cell, reason: str, hint: str) -> None:
+    def reject(self, cell: Cell, reason: str, hint: str, *, may_pass: bool = False) -> None:
         self.recorder.record(
-            events.CellRejected(t_ns=now_ns(), cell=cell.id, reason=reason, hint=hint)
+            events.CellRejected(
+                t_ns=now_ns(), cell=cell.id, reason=reason, hint=hint, may_pass=may_pass
+            )
         )
 
     def finish(self, cell: Cell, status: CellStatus, **facts: Any) -> None:

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from pathlib import Path
 
 import psutil
 
+from txtop.protocol.events import ForeignProcess
+from txtop.sampler.contention import ContentionSensor
+from txtop.sampler.process_usage import WatchedProcesses
+from txtop.sampler.processor_time import (
+    ProcessorTime,
+    compute_busy_percent,
+    read_processor_time,
+)
 from txtop.sampler.rapl import Rapl
 from txtop.sanitise import sanitise
 from txtop.system import cpu, oom_killer
@@ -48,14 +57,20 @@ def _read_clock_mhz() -> float | None:
 
 
 class Host:
-    """The series of the device `host`."""
+    """The series of the device `host`; `watched` are the run's own processes."""
 
-    def __init__(self) -> None:
+    def __init__(self, watched: WatchedProcesses | None = None) -> None:
         self.label = read_label()
         self._limit = choose_effective_limit(read_memory_limit(), psutil.virtual_memory().total)
         self._rapl = Rapl()
-        # The first call of each only starts its interval and returns 0.
-        psutil.cpu_percent(None)
+        # An empty one is false, and is filled later.
+        own = WatchedProcesses() if watched is None else watched
+        self._contention = ContentionSensor(own)
+        # The processors that the run may use: what others do elsewhere is no concern of it.
+        usable = os.sched_getaffinity(0)
+        self._cores = usable if len(usable) < (os.cpu_count() or 0) else None
+        self._time_before: ProcessorTime | None = None
+        # The first call only starts its interval and returns 0.
         psutil.cpu_percent(None, percpu=True)
 
     def values(self) -> dict[str, float | None]:
@@ -63,16 +78,19 @@ class Host:
 
         They are `cpu_percent` of all cores since the last call, `ram_used_bytes` and
         `ram_total_bytes` (of the cgroup if its limit is lower), `load_1` (runnable tasks over a
-        minute), `swapped_in_bytes` since boot, and, if the counters of the CPU packages may be
-        read, `power_w` and `energy_j`.
+        minute), `swapped_in_bytes` since boot, those of `ContentionSensor.values`, and, if the
+        counters of the CPU packages may be read, `power_w` and `energy_j`.
         """
+        times = read_processor_time(self._cores)
+        machine, own = times or (None, None)
         used, total = self._memory()
         values: dict[str, float | None] = {
-            "cpu_percent": psutil.cpu_percent(None),
+            "cpu_percent": self._compute_busy_percent(machine),
             "ram_used_bytes": used,
             "ram_total_bytes": total,
             "load_1": round(os.getloadavg()[0], 2),
             "swapped_in_bytes": _read_swapped_in_bytes(),
+            **self._contention.values(time.monotonic(), own),
         }
         if self._rapl.available:
             values["power_w"] = self._rapl.watts()
@@ -84,8 +102,9 @@ class Host:
 
         They are `cpu_busiest_percent` and `core_N_percent` since the last call, `cpu_clock_mhz` of
         the fastest core, `swap_used_bytes`, `swap_total_bytes`, and `memory_kills`, the number of
-        processes killed for lack of memory.
+        processes killed for lack of memory. New threads of the workers are found here.
         """
+        self._contention.follow()
         cores = psutil.cpu_percent(None, percpu=True)
         swap = psutil.swap_memory()
         values: dict[str, float | None] = {
@@ -98,6 +117,14 @@ class Host:
         if len(cores) <= MAX_CORES:
             values |= {f"core_{i}_percent": busy for i, busy in enumerate(cores)}
         return values
+
+    def read_names(self, values: dict[str, float | None]) -> tuple[ForeignProcess, ...] | None:
+        """Return who else uses the processor by the `values` of a tick, if that is news."""
+        return self._contention.read_names(time.monotonic(), values)
+
+    def _compute_busy_percent(self, now: ProcessorTime | None) -> float | None:
+        before, self._time_before = self._time_before, now
+        return None if now is None else compute_busy_percent(before or now, now)
 
     def _memory(self) -> tuple[float | None, float]:
         if self._limit is not None:

@@ -55,6 +55,10 @@ class WatchedProcesses:
     def __bool__(self) -> bool:
         return bool(self._processes)
 
+    def pids(self) -> dict[str, int]:
+        """Return the process ids by label."""
+        return {label: process.pid for label, process in list(self._processes.items())}
+
     def includes(self, pid: int) -> bool | None:
         """Return whether `pid` is watched or descends from such a process, `None` if invisible."""
         watched = {process.pid for process in list(self._processes.values())}

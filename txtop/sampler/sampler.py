@@ -107,7 +107,7 @@ class Sampler:
         self._interval_s = interval_s
         self._watched = watched
         self._rates = GpuRates()
-        self._host = Host()
+        self._host = Host(watched)
         self._costs_due = 0.0
 
     def run(self) -> None:
@@ -133,7 +133,10 @@ class Sampler:
         # Take the nearest tick: one slightly early must not be postponed to the next.
         slowly = now >= self._costs_due - self._interval_s / 2
         values = host.values() | (host.slow_values() if slowly else {})
-        self._output.send(Telemetry(t_ns=t_ns, device="host", label=host.label, values=values))
+        names = host.read_names(values)
+        self._output.send(
+            Telemetry(t_ns=t_ns, device="host", label=host.label, values=values, foreign=names)
+        )
         if not slowly:
             return
         self._costs_due = now + PROCESSES_EVERY_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from txtop.session.writer import LOG_NAME
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _SUFFIXES = (".jsonl", ".jsonl.gz")
+UNREADABLE = "unreadable"
+"""What `ended` is in an entry with a `problem`."""
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
     """One session in a list.
 
-    `ended` is None while it is running or if it was cut off; `is_ab` is True for an A/B.
+    `ended` is None while it is running or if it was cut off; `is_ab` is True for an A/B. With a
+    `problem` the session cannot be read, and nothing but its name and time is known.
     """
 
     id: str
@@ -38,6 +42,7 @@ class CatalogEntry:
     bundled: bool
     size_bytes: int
     is_ab: bool = False
+    problem: str = ""
 
 
 def get_sessions_dir() -> Path:
@@ -67,18 +72,38 @@ def get_session_id(path: Path) -> str:
 
 
 def list_session_paths(folder: Path) -> list[Path]:
-    """Return the sessions in a folder; none if it cannot be read."""
+    """Return the sessions in a folder, also unreadable ones; none if the folder cannot be read."""
     try:
         contents = sorted(folder.iterdir())
     except OSError:
         return []
-    return [p for p in contents if (p / LOG_NAME).is_file() or p.name.endswith(_SUFFIXES)]
+    return list(filter(_is_session, contents))
+
+
+def _is_session(path: Path) -> bool:
+    """Return True for a session, and for what cannot be looked into but has the name of one."""
+    try:
+        if path.name.endswith(_SUFFIXES):
+            return path.is_file()
+        return (path / LOG_NAME).is_file()
+    except PermissionError:
+        return NAME_PATTERN.fullmatch(path.name) is not None
+    except OSError:
+        return False
 
 
 def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
     """Read the entry of a session, or return None if it is unreadable."""
     try:
-        reader = LogReader(path)
+        return _read_entry(path, bundled)
+    except (SessionError, OSError):
+        return None
+
+
+def _read_entry(path: Path, bundled: bool) -> CatalogEntry:
+    """Read the entry of a session. Raises `SessionError` or `OSError` if it is unreadable."""
+    reader = LogReader(path)
+    try:
         header: events.SessionHeader | None = None
         done: set[str] = set()
         ended: str | None = None
@@ -90,12 +115,10 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
                     (done.add if event.status == "ok" else done.discard)(event.cell)
                 elif isinstance(event, events.Segment | events.SessionEnded):
                     ended = getattr(event, "reason", None)
+    finally:
         reader.close()
-        size = find_log_path(path).stat().st_size
-    except (SessionError, OSError):
-        return None
     if header is None:
-        return None
+        raise SessionError(f"{reader.path} has no header", "it is no session, or just begins")
     return CatalogEntry(
         id=get_session_id(path),
         name=header.name,
@@ -107,31 +130,56 @@ def read_entry(path: Path, bundled: bool = False) -> CatalogEntry | None:
         cells_total=len(header.plan.cells),
         ended=ended,
         bundled=bundled,
-        size_bytes=size,
+        size_bytes=reader.path.stat().st_size,
         is_ab=header.plan.margin is not None,
     )
 
 
 def list_recent(limit: int | None = None, folder: Path | None = None) -> list[CatalogEntry]:
-    """Return this user's sessions, newest first, then the bundled ones; at most `limit`."""
-    own = [
-        entry
-        for p in _select_newest(list_session_paths(folder or get_sessions_dir()), limit)
-        if (entry := read_entry(p))
-    ]
+    """Return this user's sessions, newest first, then the bundled ones; at most `limit`.
+
+    One that cannot be read is an entry with a `problem`.
+    """
+    paths = _select_newest(list_session_paths(folder or get_sessions_dir()), limit)
+    own = list(map(_read_or_explain, paths))
     own.sort(key=lambda f: -f.wall_s)
     shipped = [entry for p in list_bundled() if (entry := read_entry(p, True))]
     return (own + shipped)[:limit]
 
 
-def _select_newest(paths: list[Path], limit: int | None) -> list[Path]:
-    def changed(path: Path) -> float:
-        try:
-            return find_log_path(path).stat().st_mtime
-        except OSError:
-            return 0.0
+def _read_or_explain(path: Path) -> CatalogEntry:
+    try:
+        return _read_entry(path, False)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except SessionError as error:
+        problem = " ".join(error.cause.replace(str(find_log_path(path)), "").split())
+    return CatalogEntry(
+        id=get_session_id(path),
+        name=None,
+        path=path,
+        wall_s=_read_change_s(path),
+        models=(),
+        precisions=(),
+        cells_ok=0,
+        cells_total=0,
+        ended=UNREADABLE,
+        bundled=False,
+        size_bytes=0,
+        problem=problem,
+    )
 
-    return sorted(paths, key=changed, reverse=True)[:limit]
+
+def _select_newest(paths: list[Path], limit: int | None) -> list[Path]:
+    return sorted(paths, key=_read_change_s, reverse=True)[:limit]
+
+
+def _read_change_s(path: Path) -> float:
+    """Return when a session was last written; of one that cannot be looked into, its folder."""
+    for changed in (find_log_path(path), path):
+        with suppress(OSError):
+            return changed.lstat().st_mtime
+    return 0.0
 
 
 def list_bundled() -> list[Path]:
@@ -165,7 +213,7 @@ def resolve_session(name: str, folder: Path | None = None) -> Path:
             return path
     path = Path(name)
     if _exists(path):
-        if path.is_file() or (path / LOG_NAME).is_file():
+        if path.is_file() or _is_session(path):
             return path
         raise SessionError(
             f"{name} is a folder without {LOG_NAME}", "txtop sessions lists what is here"

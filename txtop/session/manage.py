@@ -7,13 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from txtop.errors import RunError, UsageError
+from txtop.quantities import parse_size
 from txtop.sanitise import sanitise
 from txtop.session.catalog import check_name, get_session_id, get_sessions_dir
 from txtop.session.repair import TORN_NAME
 from txtop.session.writer import LOCK_NAME, LOG_NAME
 
 CAP_VARIABLE = "TXTOP_SESSIONS_CAP_GB"
-CAP_GB = 10.0
+CAP_BYTES = 10_000_000_000
 # Deleting removes these and no other file.
 SESSION_FILES = (LOG_NAME, LOCK_NAME, TORN_NAME, "runner.log", "socket")
 
@@ -82,19 +83,15 @@ def _format_gb(size: int) -> str:
 def format_cap_warning(total_bytes: int) -> str | None:
     """Return a warning if sessions take more room than the cap, else None. Nothing is deleted.
 
-    Also warns of a cap that is no number.
+    Also warns of a cap that is no size.
     """
     text = os.environ.get(CAP_VARIABLE, "")
-    try:
-        cap_gb = float(text or CAP_GB)
-        is_valid = cap_gb >= 0
-    except ValueError:
-        is_valid = False
-    if not is_valid:
-        return f"{CAP_VARIABLE}={sanitise(text, 40)} is left out: it takes a number of GB, as 20"
-    if total_bytes <= cap_gb * 1e9:
+    cap_bytes = parse_size(text, bare="g") if text else CAP_BYTES
+    if cap_bytes is None:
+        return f"{CAP_VARIABLE}={sanitise(text, 40)} is left out: it takes GB, as 20 or 500MB"
+    if total_bytes <= cap_bytes:
         return None
     return (
-        f"sessions take {_format_gb(total_bytes)}, over {cap_gb:g} GB: txtop sessions delete NAME"
-        f" makes room, {CAP_VARIABLE} moves the mark"
+        f"sessions take {_format_gb(total_bytes)}, over {cap_bytes / 1e9:g} GB:"
+        f" txtop sessions delete NAME makes room, {CAP_VARIABLE} moves the mark"
     )

@@ -71,7 +71,15 @@ class LogReader:
     def __init__(self, path: Path) -> None:
         self.path = find_log_path(path)
         try:
+            # To open a FIFO would wait for its writer.
+            if self.path.exists() and not self.path.is_file():
+                raise SessionError(
+                    f"{self.path} is not a file", "txtop sessions lists what is here"
+                )
             opened = _OPENERS.get(self.path.suffix, open)(self.path, "rb")
+        except PermissionError as error:
+            hint = "it belongs to another user: ask for leave to read it"
+            raise SessionError(f"cannot read {self.path} ({error.strerror})", hint) from None
         except OSError as error:
             raise SessionError(f"cannot read {self.path} ({error.strerror})") from None
         self._file = cast(BinaryIO, opened)

@@ -50,10 +50,24 @@ def create_session_folder(path: Path) -> None:
     except FileExistsError:
         raise RunError(f"a session {path.name!r} exists already", "choose another --name") from None
     except OSError as error:
-        raise RunError(
-            f"cannot write a session in {path.parent} ({error.strerror})",
-            "name a folder with --session-dir or TXTOP_SESSION_DIR",
-        ) from None
+        raise _refuse_folder(path.parent, error.strerror) from None
+
+
+def check_sessions_folder(folder: Path) -> None:
+    """Raise `RunError` if no session can be written in `folder`, which may not exist yet."""
+    try:
+        place = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    except OSError as error:
+        raise _refuse_folder(folder, error.strerror) from None
+    if not place.is_dir():
+        raise _refuse_folder(folder, f"{place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise _refuse_folder(folder, f"{place} is not writable")
+
+
+def _refuse_folder(folder: Path, reason: str | None) -> RunError:
+    hint = "name a folder of yours with --session-dir or TXTOP_SESSION_DIR"
+    return RunError(f"cannot write a session in {folder} ({reason})", hint)
 
 
 class LogWriter:

@@ -66,6 +66,11 @@ class ABTest:
         return sum(block.kept for block in self.blocks)
 
     @property
+    def busy_blocks(self) -> int:
+        """The number of blocks that count although others took the processor in them."""
+        return sum(block.kept and bool(block.contention) for block in self.blocks)
+
+    @property
     def left_in(self) -> list[Cell]:
         """The arms that can still be compared; empty if the first is out."""
         return [] if self.first.id in self.out else [a for a in self.arms if a.id not in self.out]
@@ -88,10 +93,11 @@ class ABTest:
     @property
     def surely(self) -> str:
         """The claim that the interval supports, in words."""
+        busy = ", on a busy machine" if self.busy_blocks else ""
         if self.reloaded:
-            return "indicative: each turn was a load of its own"
+            return f"indicative: each turn was a load of its own{busy}"
         noise = ", assumes normally distributed noise" if self.paired else ""
-        return f"95 %, holds however often you check{noise}"
+        return f"95 %, holds however often you check{noise}{busy}"
 
     def letter(self, name: str) -> str:
         """Return A for the first arm, B for the second, and so on."""

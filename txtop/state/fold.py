@@ -19,7 +19,7 @@ from txtop.plan import references
 from txtop.plan.cell import Cell
 from txtop.protocol import events
 from txtop.protocol.events import AnyEvent, DevicePeaks
-from txtop.state import fidelity
+from txtop.state import disturbed_blocks, fidelity
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, UNSET_NS, CellState, Samples
 from txtop.state.session import SessionState, WatchedDevice
@@ -147,13 +147,13 @@ def _fold_request(session: SessionState, state: CellState, event: events.Request
 
 
 def _fold_block(session: SessionState, state: CellState, event: events.DisturbedBlock) -> None:
+    before = state.blocks[-1] if state.blocks else None
     state.blocks.append(event)
     if not event.kept:
         places = range(event.first, min(event.first + event.count, len(state.samples)))
         state.samples.discarded.update(places)
-    why = ", ".join(event.reasons)
-    verdict = "kept, since three were repeated" if event.kept else "repeated"
-    session.say(f"block of {event.count} {verdict}: {why}", "warning", event.cell)
+    if not disturbed_blocks.is_same_stretch(before, event):
+        session.say(disturbed_blocks.describe_fate(event), "warning", event.cell)
 
 
 def merge_peaks(before: DevicePeaks, latest: DevicePeaks) -> DevicePeaks:
@@ -335,10 +335,17 @@ def _fold_ab_block(session: SessionState, event: events.ABBlock) -> None:
         complete = [i for i in places if i < len(samples)]
         if not event.kept:
             samples.discarded.update(complete)
+        if event.contention and complete:
+            part = disturbed_blocks.select_arm(event, name, complete)
+            session.cells[name].blocks.append(part)
         work = session.cells[name].cell.batch_size
         times[name] = [samples.e2e_ns[i] / (work * (samples.tokens[i] or 1)) for i in complete]
+    before = session.ab_test.blocks[-1] if session.ab_test.blocks else None
     line = session.ab_test.add(event, times)
-    if line:
+    news = not disturbed_blocks.is_same_trouble(before, event)
+    if event.kept and event.contention and news:
+        session.say(f"block kept on a busy machine: {', '.join(event.reasons)}", "warning")
+    if line and (event.kept or news):
         session.say(line, "info" if event.kept else "warning")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MIN_ITERATIONS = 9
 RESAMPLES = 4_000
-UnpairedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "insufficient"]
+UnpairedVerdict = Literal["faster", "slower", "equivalent", "inconclusive", "insufficient", "busy"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class UnpairedRatio:
     """The speed of new over base, from times: above 1 the new side is faster.
 
     A side's time is the median of its sessions' medians. `p` is that of the Mann-Whitney test, on
-    iterations with one session a side, on the sessions' medians with more.
+    iterations with one session a side, on the sessions' medians with more. The verdict is `busy`
+    if others took the processor from a side: it has no interval then.
     """
 
     ratio: float | None
@@ -69,6 +70,11 @@ def judge_ratio(ci95: tuple[float, float] | None, margin: float) -> UnpairedVerd
     if ci95[0] > high:
         return "faster"
     return "equivalent" if low <= ci95[0] and ci95[1] <= high else "inconclusive"
+
+
+def withhold_verdict(contrast: UnpairedRatio) -> UnpairedRatio:
+    """Return the ratio alone, for sides of which one was measured on a busy machine."""
+    return replace(contrast, ci95=None, p=None, verdict="busy")
 
 
 def _compute_level(side: list[NDArray[np.float64]]) -> float:

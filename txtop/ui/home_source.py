@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txtop.forecast.memory_fit import read_free_memory
+from txtop.plan.model_names import name_models
 from txtop.protocol import codec
 from txtop.protocol.codec import BadLine
 from txtop.sanitise import sanitise
@@ -160,16 +161,17 @@ def _compute_signature(folder: Path) -> frozenset[tuple[str, int]]:
 
 def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
     """Build the line of a session; one without an end is running if its runner answers."""
-    if entry.ended in ("done", "stopped", "failed"):
+    if entry.ended in ("done", "stopped", "failed", catalog.UNREADABLE):
         stage: SessionStage = entry.ended  # type: ignore[assignment]
     elif not entry.bundled and open_runner_handle(entry.path).status() is not None:
         stage = "running"
     else:
         stage = "cut off"
+    models = [*name_models(entry.models).values(), *(["A/B"] if entry.is_ab else [])]
     return ListedSession(
         path=entry.path,
         label=sanitise(entry.id, 80),
-        models=sanitise(" ".join([*entry.models, *(["A/B"] if entry.is_ab else [])]), 120),
+        models=sanitise(entry.problem or " ".join(models), 120),
         wall_s=entry.wall_s,
         cells_ok=entry.cells_ok,
         cells_total=entry.cells_total,
@@ -177,6 +179,7 @@ def build_listed_session(entry: catalog.CatalogEntry) -> ListedSession:
         bundled=entry.bundled,
         precisions=sanitise(" ".join(entry.precisions), 120),
         size_bytes=entry.size_bytes,
+        first_model=next(iter(entry.models), ""),
     )
 
 

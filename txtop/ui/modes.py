@@ -241,9 +241,9 @@ class ReplayStart:
         player.speed = self.speed or player.speed
         if self.at is None:
             return
-        from txtop.formatting import parse_time
+        from txtop.quantities import parse_position
 
-        at_ns = parse_time(self.at)
+        at_ns = parse_position(self.at)
         at_ns = player.find(self.at) if at_ns is None else at_ns
         if at_ns is None:
             raise UsageError(

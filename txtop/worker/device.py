@@ -15,7 +15,7 @@ from txtop.models.attention_kernels import Accelerator
 from txtop.system import cpu, gpus
 from txtop.system.device_names import get_device_kind, is_uuid
 from txtop.worker import failures
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError
 
 if TYPE_CHECKING:
     import torch
@@ -84,14 +84,14 @@ def read_given_environment() -> dict[str, str]:
 def find_device(device: str) -> torch.device:
     """Return the device that `device` names; `auto` is the first usable accelerator, else the CPU.
 
-    Raises `RejectedError` if it is not usable here.
+    Raises `AbsentError` if it is not usable here.
     """
     import torch
 
     kind = get_device_kind(device) if device != "auto" else choose_device_type()
     why = check_accelerators().get(kind)
     if why:
-        raise RejectedError(f"no {device} device: {why}", _HINT)
+        raise AbsentError(f"no {device} device: {why}", _HINT)
     if device == _only or device in ("auto", kind):
         return torch.device(kind)
     module = getattr(torch, kind)
@@ -103,9 +103,7 @@ def find_device(device: str) -> torch.device:
         or (is_uuid(device) and f"GPU-{module.get_device_properties(i).uuid}".startswith(device))
     ]
     if len(indices) != 1:
-        raise RejectedError(
-            f"no {device} device: torch sees {format_count(count, 'device')}", _HINT
-        )
+        raise AbsentError(f"no {device} device: torch sees {format_count(count, 'device')}", _HINT)
     module.set_device(indices[0])
     return torch.device(kind, indices[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -30,12 +31,39 @@ _CACHE = "Memory footprint"
 _BUSY = "busy or unavailable"
 # torch._int_mm; a decode step has one row a sequence, and so has a pooler.
 _FEW_ROWS = "needs to be greater than 16"
+# Words of the libraries that name neither cause nor next step.
+_LIBRARY_TEXTS = (
+    (
+        re.compile(r"Padding_idx must be within num_embeddings"),
+        "pad_token_id in config.json is outside the vocabulary",
+        "set it below vocab_size, or remove it",
+    ),
+    (
+        re.compile(r"SafetensorError|deserializing header"),
+        "a file of its weights is damaged",
+        "download the model again",
+    ),
+    (
+        re.compile(r"[Ee]rror no file named"),
+        "the directory holds no weights in a format that Transformers reads",
+        "the model they were made of, or --weights random",
+    ),
+    (
+        re.compile(r"HFValidationError|in repo_id|Repo id must"),
+        "that is not the name of a repository of the Hub",
+        "OWNER/NAME, as google-bert/bert-base-uncased, or a path that begins with ./",
+    ),
+)
 # Phases in which no input of the cell is in memory yet.
 _MODEL_PHASES = ("config", "weights", "convert", "to_device", "first_forward")
 
 
 class RejectedError(TxtopError):
     """The command asks for a model or a configuration that cannot be measured here."""
+
+
+class AbsentError(RejectedError):
+    """The model, a part of it, or its device is not here now; a later try may succeed."""
 
 
 class Failure(NamedTuple):
@@ -98,8 +126,15 @@ def classify(error: BaseException, phase: str = "", device: str = "cpu") -> Fail
             None,
             sticky=False,
         )
-    hint = "its last 40 lines are in the session"
     if isinstance(error, TxtopError):
         return Failure("failed", sanitise(error.cause, 400), error.hint, None, sticky=False)
+    for pattern, reason, next_step in _LIBRARY_TEXTS:
+        if pattern.search(f"{type(error).__name__}: {text}"):
+            return Failure("failed", reason, next_step, None, sticky=False)
+    if isinstance(error, PermissionError) and error.filename is not None:
+        reason = sanitise(f"{os.fsdecode(error.filename)} cannot be read ({error.strerror})", 400)
+        next_step = "give this user leave to read it, or name a copy"
+        return Failure("failed", reason, next_step, None, sticky=False)
+    hint = "its last 40 lines are in the session"
     sticky = type(error).__name__ == "AcceleratorError" or bool(_DEVICE_ERROR.search(text))
     return Failure("failed", _one_line(error), hint, None, sticky=sticky)

@@ -22,7 +22,7 @@ from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
 from txtop.worker.device import identify_device
 from txtop.worker.event_writer import EventWriter
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.kernel_warnings import KernelWarnings
 from txtop.worker.loading.load import LoadedModel, configure_environment, load_model
 from txtop.worker.loading.phase_timer import PhaseTimer
@@ -133,7 +133,10 @@ class Worker:
         self._inputs = None
         reason, hint = sanitise(error.cause, 400), sanitise(error.hint, 400)
         now = perf_counter_ns()
-        self._emitter.send(events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint))
+        may_pass = isinstance(error, AbsentError)
+        self._emitter.send(
+            events.CellRejected(t_ns=now, cell=cell, reason=reason, hint=hint, may_pass=may_pass)
+        )
 
     def _explain_missing_kernel(self, attention: str) -> RejectedError:
         reason = kernel_warnings.find_reason(attention, self._warnings.texts)
@@ -186,6 +189,7 @@ class Worker:
         kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
+            continuous_server.require_pages(loaded.model.config.get_text_config())
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
         refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
         if refusal:
@@ -296,6 +300,7 @@ class Worker:
                 cell=command.cell.id,
                 reference=command.reference.id,
                 failed=failure.reason,
+                may_pass=isinstance(error, AbsentError),
             )
             sticky = failure.sticky
         self._emitter.send(event)
@@ -325,7 +330,8 @@ class Worker:
             if not isinstance(error, TxtopError):
                 traceback.print_exc()
             reason = failures.classify(error).reason
-            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason)
+            may_pass = isinstance(error, AbsentError)
+            event = events.DeviceTime(t_ns=0, cell=cell.id, failed=reason, may_pass=may_pass)
         event.t_ns = perf_counter_ns()
         event.took_s = (event.t_ns - silent.started_ns) / 1e9
         self._emitter.send(event)

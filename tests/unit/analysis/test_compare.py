@@ -147,3 +147,15 @@ def test_markdown_is_inert(tmp_path: Path) -> None:
 )
 def test_what_is_asked_in_two_ways_is_refused(arguments: list[str]) -> None:
     assert run_command_line(["compare", *arguments]) == 2
+
+
+@pytest.mark.fault(46)
+def test_a_relative_path_of_an_older_recording_matches_the_absolute_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = session(tmp_path / "old.jsonl", "./ck/a")
+    new = session(tmp_path / "new.jsonl", "/home/u/ck/a")
+    other = session(tmp_path / "other.jsonl", "/home/u/bck/a")
+    assert run_command_line(["compare", old, new]) == 0
+    assert run_command_line(["compare", old, other]) == 3
+    assert "only in base" in capsys.readouterr().out

@@ -41,7 +41,9 @@ def test_every_knob_of_a_cell_can_be_turned() -> None:
     from txtop.plan.cell import Cell
 
     # Arms take turns iteration by iteration; how requests come is not theirs to turn.
-    assert set(ab_plan.FIELDS) == set(Cell.__struct_fields__) - {"id", "scenario", "serving"}
+    assert set(ab_plan.FIELDS) == set(Cell.__struct_fields__) - {
+        *("id", "alias", "scenario", "serving")
+    }
 
 
 def test_arms_stand_over_what_they_share() -> None:

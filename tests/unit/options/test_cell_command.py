@@ -32,7 +32,7 @@ NAMES = (
     "gpt2",
     "t5-small",
     "bert-base-uncased",
-    "./my models/x",
+    "/my models/x",
     "--odd",
     "it's",
     '["a"]',

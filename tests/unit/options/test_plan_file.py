@@ -136,7 +136,7 @@ def test_options_override_the_file(tmp_path: Path) -> None:
         ("rate = [[1]]", "rate"),
         ("concurrency = ['4-1*2']", "never ends"),
         ("requests = 2.5", "requests"),
-        ("max_wait_ms = '5'", "max_wait_ms"),
+        ("max_wait_ms = '5q'", "max_wait_ms"),
         ("max_wait = 5", "did you mean max_wait_ms"),
         ("lengths = 3", "lengths"),
         ("slo = {ttft = 200}", "slo"),
@@ -182,7 +182,8 @@ def test_models_beside_a_file_that_names_its_own_contradict() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("budget = 'abc'", "budget cannot be 'abc': it takes a number"),
+        ("budget = 'abc'", "budget: 'abc' is not a duration: write 30, 30s, 2m or 1h30m"),
+        ("timeout = true", "timeout cannot be 'True': it takes a duration"),
         ("seed = 1.5", "seed cannot be '1.5': it takes a whole number"),
         ("allow_pickles = 1", "allow_pickles cannot be '1': it takes true or false"),
         ("precisions = ['xy']", "precisions cannot be 'xy': one of fp32, fp16, bf16, tf32, int8"),

@@ -36,6 +36,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
     # How requests come is not a knob: the load has options of its own.
     assert {knob.field for knob in KNOBS} == {*Cell.__struct_fields__} - {
         "id",
+        "alias",
         "scenario",
         "serving",
     }
@@ -109,7 +110,7 @@ print(json.dumps({
     "ab_plan": format_cell_command(ab_test, ab_test.cells[0]),
     "values": row.values,
     "chosen": choices.to_run_options().made_ups,
-    "compared": _build_match_key(plain) != _build_match_key(fancy),
+    "compared": _build_match_key(plain, {}) != _build_match_key(fancy, {}),
 }))
 """
 

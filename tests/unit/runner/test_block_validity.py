@@ -7,8 +7,8 @@ import pytest
 from support import streams
 from support.batch_cell import conduct, exported, plan_with
 from txtop.protocol import events
-from txtop.runner.batch_cell import MAX_REPEATS
-from txtop.runner.block_validity import MachineReadings, find_disturbances
+from txtop.runner import block_validity
+from txtop.runner.block_validity import MAX_REPEATS, MachineReadings
 from txtop.state.cell import CellState
 from txtop.state.fold import fold, fold_all
 from txtop.state.session import SessionState, WatchedDevice
@@ -29,6 +29,12 @@ def device(**series: list[float]) -> WatchedDevice:
         values = {name: read[i] for name, read in series.items()}
         fold(session, events.Telemetry(t_ns=start + i * S // 5, device="d", values=dict(values)))
     return session.devices["d"]
+
+
+def find_disturbances(
+    readings: MachineReadings, since_ns: int, from_ns: int, to_ns: int
+) -> list[str]:
+    return block_validity.find_disturbances(readings, since_ns, from_ns, to_ns).reasons
 
 
 def test_a_calm_machine_spoils_nothing() -> None:

@@ -17,6 +17,10 @@ def test_host_values_are_sane() -> None:
         "ram_total_bytes",
         "load_1",
         "swapped_in_bytes",
+        "others_cpu_s",
+        "steal_s",
+        "waited_percent",
+        "pressure_s",
     }
     used, total, load = values["ram_used_bytes"], values["ram_total_bytes"], values["load_1"]
     assert used is not None and total is not None and 0 < used <= total

@@ -19,7 +19,9 @@ import numpy as np
 import psutil
 import pytest
 
+from support.gpu import has_gpu
 from support.paths import ROOT
+from support.warm_workers import build_warm_command
 from txtop.errors import RunError, UsageError
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan
@@ -294,6 +296,11 @@ def test_both_arms_are_asked_for_the_same_work(tmp_path: Path) -> None:
     ]
 
 
+def warm(command: list[str]) -> list[str]:
+    """Return the command of a bare loop that need not import torch."""
+    return [*build_warm_command(ROOT / "txtop" / "worker" / "baseline.py"), *command[3:]]
+
+
 @pytest.mark.parametrize("compile_mode", ["none", pytest.param("default", marks=pytest.mark.slow)])
 def test_the_bare_loop_runs_eager_and_compiled(tmp_path: Path, compile_mode: str) -> None:
     config = tmp_path / "config.json"
@@ -303,6 +310,8 @@ def test_the_bare_loop_runs_eager_and_compiled(tmp_path: Path, compile_mode: str
     command = build_bare_command(
         config, sequence_length=8, new_tokens=5, threads=1, compile_mode=compile_mode
     )
+    if compile_mode == "none":
+        command = warm(command)
     arm = BareArm(command, tmp_path / "log")
     try:
         arm.wait_loaded(300.0)
@@ -313,13 +322,12 @@ def test_the_bare_loop_runs_eager_and_compiled(tmp_path: Path, compile_mode: str
 
 
 def test_a_bare_loop_without_its_device_says_so(tmp_path: Path) -> None:
-    if subprocess.run(
-        [sys.executable, "-c", "import torch, sys; sys.exit(torch.accelerator.is_available())"]
-    ).returncode:
+    if has_gpu():
         pytest.skip("there is a device")
     config = tmp_path / "config.json"
     config.write_text("{}")
     command = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1, device="cuda")
+    command = warm(command)
     arm = BareArm(command, tmp_path / "log")
     try:
         with pytest.raises(RunError, match="ended: no cuda device: torch finds none"):

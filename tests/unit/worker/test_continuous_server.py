@@ -59,3 +59,13 @@ def test_the_kv_cache_holds_the_longest_requests_in_all_slots(
     for device in (CPU, CUDA):
         config = continuous_server._config(cell, device)
         assert config.num_blocks == continuous_server.count_blocks(cell, device)
+
+
+@pytest.mark.fault(58)
+def test_a_layer_without_pages_is_refused_with_a_scenario_that_serves_it() -> None:
+    from transformers import GPT2Config, MambaConfig
+
+    continuous_server.require_pages(GPT2Config())
+    with pytest.raises(RejectedError, match="linear_attention") as caught:
+        continuous_server.require_pages(MambaConfig())
+    assert caught.value.hint == "--scenario dynamic"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 from txtop.protocol import codec, events
 from txtop.worker.event_writer import EventWriter
@@ -14,10 +13,9 @@ def test_a_reader_that_does_not_read_never_holds_up_the_writer() -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     emitter = EventWriter(write_end, "w")
-    start = time.monotonic()
     for index in range(2000):
         emitter.send(events.Log(t_ns=index, text="x" * 200))
-    assert time.monotonic() - start < 1.0
+    # Whoever waited for the reader would still be waiting.
     assert emitter.pending
     got: list[bytes] = []
     reader = threading.Thread(target=lambda: got.extend(os.fdopen(read_end, "rb")))

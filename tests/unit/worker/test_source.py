@@ -198,3 +198,39 @@ def test_a_hub_that_does_not_answer_costs_2_s_once(silent_hub: None) -> None:
         _resolve("no-such-model")
     assert "--weights random" not in refused.value.hint and refused.value.hint
     assert _resolve("gpt2", "random")[1] == []
+
+
+def _interrupt(cache: Path) -> None:
+    """Take one of the shards of someone/good out of the cache, as an interrupted download does."""
+    (snapshot,) = cache.glob("models--someone--good/snapshots/*")
+    (snapshot / "model-00002-of-00002.safetensors").unlink()
+    for blob in (snapshot.parents[1] / "blobs").iterdir():
+        if not any(file.resolve() == blob.resolve() for file in snapshot.iterdir()):
+            blob.unlink()
+
+
+@pytest.mark.fault(47)
+def test_an_interrupted_download_is_finished_where_the_hub_is_at_hand_and_else_names_the_rest(
+    fake_hub: type[FakeHub], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = fake_hub.files.pop("model.safetensors")
+    names = [f"model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+    fake_hub.files |= {name: body + bytes(n) for n, name in enumerate(names)}
+    index = {"weight_map": dict(zip("ab", names, strict=True))}
+    fake_hub.files["model.safetensors.index.json"] = json.dumps(index).encode()
+    assert len(_resolve("someone/good")[0].weight_files) == 2
+    _interrupt(tmp_path / "cache")
+    fake_hub.requested.clear()
+    resolved, _ = _resolve("someone/good")
+    assert [file.name for file in resolved.weight_files] == names
+    assert any(names[1] in path for path in fake_hub.requested)
+    _interrupt(tmp_path / "cache")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(RejectedError, match=f"not complete .{names[1]} missing") as refused:
+        _resolve("someone/good")
+    assert "Hub" in refused.value.hint
+    snapshot = next((tmp_path / "cache").glob("models--someone--good/snapshots/*"))
+    with pytest.raises(RejectedError, match=names[1]) as refused:
+        _resolve(str(snapshot))
+    assert refused.value.hint == "--models someone/good fetches them"
+    assert _resolve(str(snapshot), "random")[0].weights == "random"

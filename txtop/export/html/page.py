@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from txtop.analysis import metrics
+from txtop.analysis import contention, metrics
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
@@ -200,6 +200,8 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
     parts.append(f"n {rate.n}" if rate.n >= FEW_SAMPLES else format_few(rate.n))
+    if contention.is_busy(cell):
+        parts.append(contention.BUSY)
     if cell.cell.serving is not None:
         parts += serving_table.build_summary_parts(cell, summaries)
     badge = fidelity.format_badge_forms(_get_output(state, cell))[0]

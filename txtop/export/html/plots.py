@@ -16,7 +16,7 @@ from txtop.export.html.accuracy import SIZE_INCHES
 from txtop.export.html.judgement import judge_badge
 from txtop.export.html.svg import SERIES_STYLES, get_colour, render_svg, simplify_axes
 from txtop.plan import labels
-from txtop.plan.knobs import find_varying, order_knobs
+from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.sanitise import sanitise
 from txtop.state.ab import ABTest
 from txtop.state.cell import FAILED_STATUSES, CellState
@@ -110,6 +110,7 @@ def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.batch_size for c in cells}) < 2:
         return ""
+    differ = _find_legend(cells, "batch_size")
     groups: dict[str, list[ReportPoint]] = {}
     unit = ""
     for cell in cells:
@@ -120,7 +121,7 @@ def draw_tradeoff(state: SessionState, finals: FinalMetrics) -> str:
             unit = unit or metrics.ITERATION_METRICS[name][0]
             batch = cell.cell.batch_size
             at = ReportPoint(time_ms, rate, str(batch), batch)
-            groups.setdefault(_describe_series(cell, cells, "batch_size"), []).append(at)
+            groups.setdefault(_describe_series(cell, differ), []).append(at)
     if not groups:
         return ""
     description = "throughput against latency, a point a batch size"
@@ -134,11 +135,12 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
     cells = [c for c in state.cells.values() if c.status == "ok" and c.cell.serving is None]
     if len({c.cell.sequence_length for c in cells}) < 2:
         return ""
+    differ = _find_legend(cells, "sequence_length")
     groups: dict[str, list[ReportPoint]] = {}
     for cell in cells:
         time_ms = compute_median(cell, finals, state.plan.seed, "e2e_ms")
         if time_ms:
-            label = _describe_series(cell, cells, "sequence_length")
+            label = _describe_series(cell, differ)
             length = cell.cell.sequence_length
             groups.setdefault(label, []).append(ReportPoint(length, time_ms, "", length))
     if not groups:
@@ -149,9 +151,13 @@ def draw_lengths(state: SessionState, finals: FinalMetrics) -> str:
     )
 
 
-def _describe_series(cell: CellState, cells: Sequence[CellState], axis: str) -> str:
-    """Return the knobs that tell a cell's line from the others, except that of `axis`."""
-    differ = [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != axis]
+def _find_legend(cells: Sequence[CellState], axis: str) -> list[Knob]:
+    """Return the knobs that tell the lines of `cells` from each other, except that of `axis`."""
+    return [k for k in find_varying([c.cell for c in cells], _IN_A_LEGEND) if k.field != axis]
+
+
+def _describe_series(cell: CellState, differ: Sequence[Knob]) -> str:
+    """Return a cell's values of the knobs that differ."""
     values = [
         str(k.of(cell.cell)) if k.field == "compile" else k.note(k.of(cell.cell)) for k in differ
     ]
@@ -266,6 +272,8 @@ def draw_telemetry(state: SessionState) -> str:
 
 def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
     """Draw when each cell ran: loading muted, measuring in the accent, failed in its colour."""
+    # One artist for all bars of a colour: one for each bar takes seconds for a thousand cells.
+    bars: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for cell in state.cells.values():
         if not cell.worker:
             continue
@@ -275,9 +283,10 @@ def _draw_cell_strip(axes: Axes, state: SessionState) -> None:
         # Arms of an A/B share the time: one that is measured goes before one that loads.
         parts = [(cell.started_at_ns, measured, "grid", 1), (measured, end, "a", 2)]
         for start, stop, role, z in parts:
-            colour = get_colour("bad" if failed else role)
-            left, width = start / NS_PER_S, (stop - start) / NS_PER_S
-            axes.barh(0, width, left=left, color=colour, height=0.8, lw=0, zorder=z)
+            bar = (start / NS_PER_S, (stop - start) / NS_PER_S)
+            bars.setdefault(("bad" if failed else role, z), []).append(bar)
+    for (role, z), spans in bars.items():
+        axes.broken_barh(spans, (-0.4, 0.8), facecolors=get_colour(role), lw=0, zorder=z)
     axes.set_yticks([])
     axes.set_title("cells: loading and warming, measured")
     simplify_axes(axes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txtop.analysis import contention
 from txtop.export.ab import build_comparison_notes
 from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_count, format_share
@@ -80,10 +81,11 @@ def _build_row(state: SessionState, ab_test: ABTest, name: str, p: float | None)
     without_verdict = bool(ab_test.explain_no_verdict(name)) or not look.n
     fixed = None if without_verdict else ab_test.fixed_interval(name, state.plan.seed)
     verdict = ab_test.verdict(name, over=state.is_done)
-    if verdict and ab_test.reloaded and verdict != "inconclusive":
-        verdict_words = f"{verdict} (indicative)"
-    else:
-        verdict_words = verdict or MISSING
+    remarks = ["indicative"] if ab_test.reloaded and verdict != "inconclusive" else []
+    remarks += [contention.BUSY] if ab_test.busy_blocks else []
+    verdict_words = verdict or MISSING
+    if verdict and remarks:
+        verdict_words += f" ({', '.join(remarks)})"
     return [
         f"{ab_test.letter(name)} {_format_arm(ab_test, name)}",
         MISSING if without_verdict else f"{look.ratio:.3f}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from txtop.analysis.ratios import PrecisionRatio, compute_ratios
 from txtop.export.text import ab
-from txtop.export.text.columns import align_columns
+from txtop.export.text.columns import align_columns, cut_cells
 from txtop.formatting import MISSING
 from txtop.sanitise import sanitise
 from txtop.state.session import SessionState
@@ -46,7 +46,7 @@ def format_margin(margin: float) -> str:
 
 def _build_row(ratio: PrecisionRatio) -> list[str]:
     contrast = ratio.contrast
-    label = sanitise(ratio.label, 60)
+    label = cut_cells(sanitise(ratio.label), 60)
     return [label, ratio.reference, *format_ratio_cells(contrast), contrast.verdict, ratio.output]
 
 

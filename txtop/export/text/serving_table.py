@@ -5,6 +5,7 @@ from __future__ import annotations
 from txtop.analysis import metrics, serving
 from txtop.analysis.knee import find_knees
 from txtop.analysis.metrics import FinalMetrics
+from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table
 from txtop.formatting import MISSING, format_figure
 from txtop.plan import labels, references
@@ -74,7 +75,7 @@ def _build_row(state: SessionState, cell: CellState, finals: FinalMetrics) -> di
     offered = cell.served.offered
     e2e = figures.get("e2e_ms")
     return {
-        "server": sanitise(labels.format_short_label(cell.cell), 60),
+        "server": cut_cells(sanitise(labels.format_short_label(cell.cell)), 60),
         "offered/s": "clients" if offered and offered.rate is None else _format_rate(cell),
         "answered/s": mean("requests_per_s"),
         "answered": f"{totals.answered} of {totals.sent}",

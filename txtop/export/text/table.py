@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from txtop.analysis import energy, metrics, roofline, serving
+from txtop.analysis import contention, energy, metrics, roofline, serving
 from txtop.analysis.metrics import FinalMetrics
 from txtop.analysis.notes import build_cell_notes
 from txtop.export.text import ab, published, serving_table
+from txtop.export.text.columns import cut_cells
 from txtop.export.text.fitting import format_table, hoist_shared, wrap_line
 from txtop.formatting import GIB, MISSING, format_figure, format_half_width
 from txtop.plan import labels, references
@@ -147,16 +148,6 @@ def _compute_speed(
     return base / own if by_time else own / base
 
 
-def _shorten_model(model: str) -> str:
-    """Shorten a path at its beginning and a name at its end.
-
-    The end of a path tells it from its neighbours, as the beginning does for a name.
-    """
-    if model.startswith(("/", ".", "~")) and len(model) > MODEL_WIDTH:
-        return "…" + model[1 - MODEL_WIDTH :]
-    return sanitise(model, MODEL_WIDTH)
-
-
 def format_precision(summary: Summary | None) -> str:
     """Format half the interval as a share of the mean, `±1.2 %`; `—` without one."""
     half = compute_relative_half_width(summary.mean, summary.ci95) if summary else None
@@ -175,8 +166,10 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     status = "INVALID" if state.invalid else state.status if state.over else "unfinished"
     if status == "ok" and state.saturated:
         status = "ok, saturated"
+    if status == "ok" and contention.is_busy(state):
+        status = f"ok, {contention.BUSY}"
     return [
-        _shorten_model(sanitise(cell.model)),
+        cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
         cell.attention,
         cell.offered or str(cell.batch_size),
@@ -208,9 +201,11 @@ def format_cell_line(state: CellState, finals: FinalMetrics, seed: int) -> str:
         is_listed = is_listed and state.cell.serving is None
         if is_listed and name in figures and figures[name].mean is not None:
             parts.append(f"{label} {format_figure(figures[name].mean)} ms")
-    invalid = "  INVALID: NaN or Inf in logits" if state.invalid else ""
+    remark = "  INVALID: NaN or Inf in logits" if state.invalid else ""
+    if busy := contention.describe_busy_cell(state):
+        remark += f"  {contention.BUSY}: {busy}"
     return sanitise(
-        f"{labels.format_short_label(state.cell)}: " + "  ".join(parts) + f"  n = {rate.n}{invalid}"
+        f"{labels.format_short_label(state.cell)}: " + "  ".join(parts) + f"  n = {rate.n}{remark}"
     )
 
 

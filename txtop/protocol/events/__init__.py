@@ -42,6 +42,8 @@ from txtop.protocol.events.session import Marker as Marker
 from txtop.protocol.events.session import Segment as Segment
 from txtop.protocol.events.session import SessionEnded as SessionEnded
 from txtop.protocol.events.session import SessionHeader as SessionHeader
+from txtop.protocol.events.telemetry import Contention as Contention
+from txtop.protocol.events.telemetry import ContentionKind as ContentionKind
 from txtop.protocol.events.telemetry import ForeignProcess as ForeignProcess
 from txtop.protocol.events.telemetry import Telemetry as Telemetry
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from txtop.protocol.events.base import Event, Name, Natural, Real, Text
+from txtop.protocol.events.telemetry import Contention
 
 
 class DisturbedBlock(Event, kw_only=True, tag="block"):
     """`count` measured iterations from `first` on that the machine disturbed, and the reasons.
 
-    They are repeated, unless they are `kept` because repeats are used up.
+    They are repeated, unless they are `kept` because repeats are used up. Of the `reasons`, those
+    of the processor have figures in `contention`.
     """
 
     cell: Name
@@ -18,6 +20,7 @@ class DisturbedBlock(Event, kw_only=True, tag="block"):
     count: Natural
     kept: bool
     reasons: list[Name]
+    contention: list[Contention] = []
 
 
 class ABBlock(Event, kw_only=True, tag="round"):
@@ -26,7 +29,7 @@ class ABBlock(Event, kw_only=True, tag="round"):
     In a palindrome the arms take their turns in `order` and then in reverse. A block that is not
     `kept` counts for nothing, for the `reasons`. `paired`: turns are so long that there will be few
     blocks, so each arm has one turn and not two. `reloaded`: the arms do not fit into memory
-    together, so each turn loads its model again.
+    together, so each turn loads its model again. `contention` is as in a `DisturbedBlock`.
     """
 
     order: list[Name]
@@ -35,6 +38,7 @@ class ABBlock(Event, kw_only=True, tag="round"):
     paired: bool = False
     reloaded: bool = False
     reasons: list[Name] = []
+    contention: list[Contention] = []
 
 
 class FidelityProgress(Event, kw_only=True, tag="comparing"):
@@ -59,8 +63,8 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     none of `written` tokens does; `texts` are what they wrote: the common part, then the rest of
     the reference and of the cell. Encoders have cosines in place of all that, over `positions`
     tokens. `invalid` counts NaN and Inf in the output of `cell`; if there are any, or if the
-    comparison `failed`, there are no figures. `same_model` is True if vocabulary and architecture
-    agree.
+    comparison `failed`, there are no figures; with `may_pass` `resume` tries again. `same_model` is
+    True if vocabulary and architecture agree.
     """
 
     cell: Name
@@ -71,6 +75,7 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     text: bool = False
     positions: Natural = 0
     failed: Text = ""
+    may_pass: bool = False
     invalid: Natural = 0
     kld: Real | None = None
     kld_stderr: Real | None = None

@@ -13,11 +13,16 @@ CellStatus = Literal["ok", "oom", "failed", "timeout", "skipped", "cancelled"]
 
 
 class CellRejected(Event, kw_only=True, tag="cell_rejected"):
-    """A cell was refused before measuring: unknown model, prompt too long, no such precision."""
+    """A cell was refused before measuring: unknown model, prompt too long, no such precision.
+
+    With `may_pass` the reason lies outside the plan, as a model that is not here now: `resume`
+    tries again.
+    """
 
     cell: Name
     reason: Text
     hint: Text = ""
+    may_pass: bool = False
 
 
 class CellStarted(Event, kw_only=True, tag="cell_started"):
@@ -117,8 +122,8 @@ class DevicePhase(msgspec.Struct, kw_only=True, frozen=True):
 class DeviceTime(Event, kw_only=True, tag="device_time"):
     """The time in which a GPU computes in one step of a cell, from a process of its own.
 
-    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures. `took_s`
-    runs from the start of that process to here.
+    An encoder's forward pass is its `prefill`. If the pass `failed` there are no figures; with
+    `may_pass` `resume` tries again. `took_s` runs from the start of that process to here.
     """
 
     cell: Name
@@ -126,6 +131,7 @@ class DeviceTime(Event, kw_only=True, tag="device_time"):
     decode: DevicePhase | None = None
     took_s: Real = 0.0
     failed: Text = ""
+    may_pass: bool = False
 
 
 class CellFinished(Event, kw_only=True, tag="cell_finished"):

@@ -165,6 +165,8 @@ def _explain_end(state: SessionState, ab_test: ABTest) -> str:
 
 def _describe_certainty(ab_test: ABTest) -> str:
     """Describe the condition under which the interval holds."""
+    if ab_test.busy_blocks:
+        return "on a busy machine"
     if ab_test.reloaded:
         return "indicative"
     return "assumes normal noise" if ab_test.paired else "holds at every check"

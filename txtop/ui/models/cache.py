@@ -15,6 +15,7 @@ from txtop.stats.summary import compute_percentile_above_floor
 T = TypeVar("T")
 # Percentiles of the gaps are due again after this growth in iterations.
 RESORT_GROWTH = 1.02
+ITL_PERCENTILES = (50, 90, 99)
 
 
 class FrameCache:
@@ -69,18 +70,25 @@ class FrameCache:
         """Return the final figure of a cell that is over, else the live one."""
         return self.summarise_final(state, name, seed) or self.summarise_live(state, name)
 
-    def compute_itl_percentiles(self, state: CellState) -> tuple[tuple[str, float | None], ...]:
+    def compute_itl_percentiles(
+        self, state: CellState, seed: int
+    ) -> tuple[tuple[str, float | None], ...]:
         """Return p50, p90 and p99 of the gaps between tokens; None below the iterations needed.
 
-        For a running cell they are computed again at every 2 % more, since all gaps are sorted.
+        Those of a cell that is over are the final figures, of its steady part. For a running cell
+        they are computed again at every 2 % more, since all gaps are sorted.
         """
+        if state.over:
+            self._told.add((state.cell.id, len(state.samples)))
+            final = self.finals.of(state, seed).get("itl_ms")
+            return tuple((f"p{p}", getattr(final, f"p{p}", None)) for p in ITL_PERCENTILES)
         size = len(state.samples)
         samples, counted, percentiles = self._itl.get(state.cell.id, (None, 0, ()))
-        due = size > counted and (state.over or size >= RESORT_GROWTH * counted)
+        due = size > counted and size >= RESORT_GROWTH * counted
         if samples is not state.samples or due:
             gaps, count = self._sort_gaps(state)
             percentiles = tuple(
-                (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in (50, 90, 99)
+                (f"p{p}", compute_percentile_above_floor(gaps, count, p)) for p in ITL_PERCENTILES
             )
             self._itl[state.cell.id] = state.samples, size, percentiles
         return percentiles

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from txtop import formatting
-from txtop.analysis import metrics
+from txtop.analysis import contention, metrics
 from txtop.forecast.memory_fit import predict_cell_bytes
 from txtop.plan.knobs import KNOBS
 from txtop.plan.plan import Plan
@@ -96,7 +96,7 @@ def build_cell_row(
     base = CellRow(
         id=cell.id,
         state=_row_state(state, running),
-        model=cell.model,
+        model=cell.model_name,
         precision=cell.precision,
         batch=cell.batch_size,
         attention=cell.attention,
@@ -175,6 +175,8 @@ def _note(state: CellState, plan: Plan, kind: str, *, is_reference: bool) -> str
         return f"{n}/{plan.fixed_iterations}" if plan.fixed_iterations else f"n {n}"
     if state.saturated:
         return "saturated"
+    if contention.is_busy(state):
+        return contention.BUSY
     if 0 < n < FEW_BELOW:
         return formatting.format_few(n)
     return "reference" if is_reference else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from txtop import formatting
-from txtop.analysis import device_time, metrics
+from txtop.analysis import contention, device_time, metrics
 from txtop.analysis.metrics import LiveSummary
 from txtop.plan.knobs import Knob, find_varying, order_knobs
 from txtop.protocol import events
@@ -20,6 +20,7 @@ from txtop.ui.models.machine import describe_cell_throttle
 from txtop.ui.models.requests import RequestsView
 
 NO_CHART = Chart()
+_BUSY_STATE = "▲", "BUSY", "warn.bold"
 # Model and precision come before these; device and weights are in the panel of the machine.
 _IN_A_TITLE = order_knobs(
     first=(
@@ -96,7 +97,8 @@ def build_hero(
     broken = cell.over and cell.status in FAILED_STATUSES
     stable = metrics.is_stable(now)
     throttle = "" if cell.over else describe_cell_throttle(session, cell)
-    mark, word, role = _describe_state(cell, session.paused, stable, throttle)
+    busy = _describe_contention(session, cell)
+    mark, word, role = _describe_state(cell, session.paused, stable, throttle, busy)
     reference = references.get(cell.cell.id)
     relative = None
     if reference is not cell:
@@ -113,7 +115,7 @@ def build_hero(
         number_role=_number_role(cell, stable or _is_complete_server(cell, now)),
         half=formatting.format_half_width(now.half_width),
         interval=formatting.format_interval(now.ci95),
-        why=_explain_state(session, cell, throttle, now.n),
+        why=_explain_state(session, cell, throttle or busy, now.n),
         notes=_list_notes(cell, cache, seed),
         ratio=formatting.format_ratio(relative),
         ratio_of=f"of {reference.cell.precision}, {cell.cell.work}"
@@ -134,7 +136,7 @@ def build_hero(
         ),
         requests=requests.build_requests(cell, plan),
         rows=hero_metrics.build_hero_metrics(cell, cache, seed) + _build_gpu_row(session, cell),
-        itl=_format_itl(cell, cache),
+        itl=_format_itl(cell, cache, seed),
         load=_format_load(cell),
     )
 
@@ -190,8 +192,18 @@ def _list_notes(cell: CellState, cache: FrameCache, seed: int) -> tuple[str, ...
     )
 
 
+def _describe_contention(session: SessionState, cell: CellState) -> str:
+    """Return what others take from the cell now, or took from it if it is over; else nothing."""
+    if cell.over:
+        return contention.describe_busy_cell(cell) if cell.status == "ok" else ""
+    if cell.stage not in ("first", "warming", "measuring") or session.paused:
+        return ""
+    taken = contention.find_present_contention(session, cell)
+    return ", ".join(map(contention.describe_contention, taken))
+
+
 def _describe_state(
-    cell: CellState, paused: bool, stable: bool, throttle: str
+    cell: CellState, paused: bool, stable: bool, throttle: str, busy: str
 ) -> tuple[str, str, str]:
     """Return glyph, word and colour of the state of a cell."""
     if cell.invalid:
@@ -203,9 +215,13 @@ def _describe_state(
             return "✗", hero_metrics.format_failure_tag(cell), "bad.bold"
         if cell.status != "ok":
             return "·", cell.status, "muted"
+        if busy:
+            return _BUSY_STATE
         return ("●", "STABLE", "ok.bold") if stable else ("✓", "done", "ok.bold")
     if throttle:
         return "▲", "THROTTLED", "warn.bold"
+    if busy:
+        return _BUSY_STATE
     if paused:
         return "‖", "paused", "text.bold"
     if stable:
@@ -222,12 +238,12 @@ def _number_role(cell: CellState, stable: bool) -> str:
     return "text" if cell.status == "ok" else "muted"
 
 
-def _explain_state(session: SessionState, cell: CellState, throttle: str, n: int) -> str:
+def _explain_state(session: SessionState, cell: CellState, cause: str, n: int) -> str:
     """Return the line under the state's word: a cause, the progress, or that runs are few."""
     if cell.invalid:
         return "NaN or Inf in the logits"
-    if throttle:
-        return throttle
+    if cause:
+        return cause
     if cell.stage == "loading":
         return _describe_loading(cell)
     if cell.stage in ("first", "warming"):
@@ -295,7 +311,7 @@ def _compute_loading_share(cell: CellState) -> float | None:
     return min(1.0, progress.done / progress.total)
 
 
-def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ...]:
+def _format_itl(cell: CellState, cache: FrameCache, seed: int) -> tuple[tuple[str, str], ...]:
     """Format p50, p90 and p99 in ms, or how many iterations each still needs.
 
     Empty for an encoder.
@@ -312,7 +328,7 @@ def _format_itl(cell: CellState, cache: FrameCache) -> tuple[tuple[str, str], ..
             if v is not None
             else f"after {PERCENTILE_FLOORS[int(name[1:])]} ({n} so far)",
         )
-        for name, v in cache.compute_itl_percentiles(cell)
+        for name, v in cache.compute_itl_percentiles(cell, seed)
     )
 
 

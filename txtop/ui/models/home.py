@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from txtop.forecast.history import RunHistory
 
 
-SessionStage = Literal["running", "done", "stopped", "failed", "cut off"]
+SessionStage = Literal["running", "done", "stopped", "failed", "cut off", "unreadable"]
 
 
 @dataclass(frozen=True)
 class ListedSession:
-    """One session as the home screen lists it; its texts are sanitised."""
+    """One session as the home screen lists it; its texts are sanitised.
+
+    `models` holds their names; `first_model` is the first as a command takes it, not sanitised.
+    """
 
     path: Path
     label: str
@@ -31,6 +34,7 @@ class ListedSession:
     bundled: bool
     precisions: str = ""
     size_bytes: int = 0
+    first_model: str = ""
 
     @property
     def resumable(self) -> bool:

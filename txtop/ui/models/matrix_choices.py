@@ -10,7 +10,7 @@ from typing import Any, Literal
 from txtop.errors import UsageError
 from txtop.models import builtin
 from txtop.options import limits
-from txtop.options.parsing import parse_numbers
+from txtop.options.parsing import parse_numbers, parse_seconds
 from txtop.options.presets import PRESETS, SMALL_BERT, Preset, find_preset
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import get_default_values
@@ -112,11 +112,8 @@ class KnobChoice:
 
 
 def _parse_seconds(label: str, typed: str) -> float:
-    try:
-        seconds = float(typed.strip().removesuffix("s"))
-    except ValueError:
-        raise UsageError(f"{label}: {typed.strip()[:40]!a} is not a number of seconds") from None
-    limits.check_seconds(label, seconds if seconds == seconds else 0.0, 86_400)
+    seconds = parse_seconds(label, typed)
+    limits.check_seconds(label, seconds, limits.MAX_BUDGET_S)
     return seconds
 
 

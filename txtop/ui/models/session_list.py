@@ -85,6 +85,9 @@ class SessionList:
         marked = [by_path[path] for path in self.marked]
         if len(marked) < MAX_MARKED:
             return "mark two sessions with space first"
+        unreadable = next((item for item in marked if item.stage == "unreadable"), None)
+        if unreadable is not None:
+            return f"{unreadable.label} cannot be read: {unreadable.models}"
         running = next((item for item in marked if item.stage == "running"), None)
         if running is not None:
             return f"{running.label} is running: it is compared when it has ended"

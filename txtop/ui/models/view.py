@@ -240,7 +240,7 @@ def _compute_one_final(order: list[CellState], cache: FrameCache, seed: int) -> 
 
 
 def _format_models(order: list[CellState]) -> str:
-    names = list(dict.fromkeys(c.cell.model for c in order))
+    names = list(dict.fromkeys(c.cell.model_name for c in order))
     return names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "") if names else ""
 
 

@@ -14,7 +14,7 @@ from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.scrolling import compute_first_row, scroll_to_row
-from txtop.ui.drawing.spans import Align, Row, crop, cut, fit, measure_text
+from txtop.ui.drawing.spans import Align, Row, clean, crop, cut, fit, measure_text
 from txtop.ui.models import cell_sorting
 from txtop.ui.models.cell_sorting import DESCENDING_COLUMNS
 from txtop.ui.models.cells import CellRow
@@ -82,7 +82,7 @@ def choose_columns(rows: Sequence[CellRow], width: int) -> CellColumns:
     encoders = bool(rated) and all(row.forward for row in rated if row.state != "failed")
     encoders = encoders and any(row.forward for row in rated)
     mixed = not encoders and any(row.forward for row in rated)
-    longest = max((len(row.model) for row in rows), default=0)
+    longest = max((measure_text(clean(row.model)) for row in rows), default=0)
     most = 13 if width >= WIDE_FROM else 11 if width >= ROOMY_FROM else 9
     if width >= WIDE_FROM:
         model = max(13, min(longest + 2, width - WIDE_FROM + most))

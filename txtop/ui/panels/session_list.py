@@ -26,6 +26,7 @@ MARKS = {
     "stopped": ("·", "muted", "stopped"),
     "failed": ("✗", "bad", "failed"),
     "cut off": ("✗", "bad", "cut off"),
+    "unreadable": ("✗", "bad", "—"),
 }
 INCOMPLETE_MARK, EMPTY_MARK = ("▲", "warn", ""), ("✗", "bad", "")
 
@@ -95,6 +96,8 @@ def _render_detail(item: ListedSession | None, width: int, g: Glyphs) -> list[Ro
     """Render the facts of the selected session and its keys."""
     if item is None:
         return []
+    if item.stage == "unreadable":
+        return [[], [(cut(g(f"cannot be read: {item.models}"), width, g("…")), "bad")]]
     what = f"{item.models} · {item.precisions}" if item.precisions else item.models
     facts = f"{item.cells_ok} of {item.cells_total} cells · {_format_date(item.wall_s)}"
     more = f" · {formatting.format_size(item.size_bytes)}"

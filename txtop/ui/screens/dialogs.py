@@ -13,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.visual import VisualType
 from textual.widgets import OptionList, Static
 
-from txtop.formatting import parse_time
+from txtop.quantities import parse_position
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import build_text
 from txtop.ui.drawing.spans import Row, fit
@@ -237,7 +237,7 @@ class GoToDialog(InputDialog[int]):
         if not keep:
             self.answer(None)
             return
-        at_ns = parse_time(self.text_input.value)
+        at_ns = parse_position(self.text_input.value)
         at_ns = self._find(self.text_input.value) if at_ns is None else at_ns
         self._wrong = at_ns is None
         self.show() if at_ns is None else self.answer(at_ns)

@@ -13,6 +13,8 @@ from textual.containers import Horizontal
 from txtop import __version__
 from txtop.errors import TxtopError
 from txtop.options.presets import Preset, find_preset
+from txtop.plan.model_names import name_models
+from txtop.sanitise import sanitise
 from txtop.ui.drawing.frame import draw_frame
 from txtop.ui.drawing.glyphs import adapt_text, get_glyphs
 from txtop.ui.drawing.line_widget import Ground, LineWidget
@@ -305,6 +307,8 @@ class HomeScreen(ModeScreen["HomeFrame"]):
         session = self.selected
         if session is None:
             self.say("no session is selected")
+        elif session.stage == "unreadable":
+            self.say(f"{session.label} cannot be read: {session.models}")
         elif session.stage == "running":
             self.switch_mode(LiveMode(path=session.path))
         else:
@@ -343,7 +347,7 @@ class HomeScreen(ModeScreen["HomeFrame"]):
 
     def action_choose_ab(self) -> None:
         """Ask for two precisions; `enter` takes the first pair."""
-        pairs = list_ab_pairs(self.selected.models if self.selected is not None else "")
+        pairs = list_ab_pairs(self.selected.first_model if self.selected is not None else "")
 
         def find(typed: str) -> list[Choice]:
             terms = typed.lower().split()
@@ -397,11 +401,11 @@ class HomeScreen(ModeScreen["HomeFrame"]):
         self._move(1)
 
 
-def list_ab_pairs(models: str) -> dict[str, tuple[str, str, str]]:
-    """Return the A/Bs on offer by their text: those of gpt2 and of the first of `models`."""
-    names = dict.fromkeys(["gpt2", *models.split()[:1]])
+def list_ab_pairs(model: str) -> dict[str, tuple[str, str, str]]:
+    """Return the A/Bs on offer by their text: those of gpt2, and of `model` if there is one."""
+    names = name_models(filter(None, ["gpt2", model]))
     return {
-        f"{model}: fp32 against {other}": (model, "fp32", other)
-        for model in names
+        f"{sanitise(name, 60)}: fp32 against {other}": (model, "fp32", other)
+        for model, name in names.items()
         for other in ("bf16", "fp16", "int8")
     }

@@ -84,6 +84,11 @@ def build_config(model_class: Any, source: ModelSource) -> Any:
             return config_class(**values)
         arguments = {"gguf_file": source.gguf} if source.gguf else {}
         return config_class.from_pretrained(source.directory, local_files_only=True, **arguments)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RejectedError(f"{source.label}: configuration refused ({reason[:200]})") from None
+    except Exception as error:
+        # The strict classes of huggingface_hub have errors of their own, over several lines.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines)[:200] or type(error).__name__
+        where = f"{source.directory}/config.json" if source.directory else source.label
+        raise RejectedError(
+            f"{where}: configuration refused ({reason})", "correct it, or download it again"
+        ) from None

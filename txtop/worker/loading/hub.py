@@ -14,19 +14,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from txtop.errors import TxtopError
+from txtop.models import checkpoint_faults
 from txtop.models.model_config import OFFLINE_NOTICE
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
 from txtop.sanitise import sanitise
 
 PROBE_TIMEOUT_S = 2.0
-PICKLE_PATTERN = "pytorch_model*.bin"
+PICKLE_PATTERN = checkpoint_faults.WEIGHT_PATTERNS[True]
 ProgressCallback = Callable[[int, int | None], None]
 _CONFIG = ("config.json", "generation_config.json")
 
 
 class HubError(TxtopError):
     """The Hub could not provide the files; `hint` is set if there is a specific next step."""
+
+
+class IncompleteError(HubError):
+    """A part of the files is in the local cache, and the Hub could not provide the rest."""
 
 
 def fetch_model(
@@ -44,16 +49,29 @@ def fetch_model(
 
     Raises `HubError`.
     """
-    cached = _find_cached(repo, weights, allowed)
-    if cached is not None:
-        return cached
-    if _is_offline():
-        raise HubError("it is not in the local cache and this run is offline")
-    if not is_reachable():
-        os.environ["HF_HUB_OFFLINE"] = "1"
-        log(OFFLINE_NOTICE)
-        raise HubError("the Hugging Face Hub cannot be reached")
-    return _download(repo, weights, allowed, progress)
+    directory, missing = _find_cached(repo, weights, allowed)
+    if directory is not None and not missing:
+        return directory
+    try:
+        if _is_offline():
+            raise HubError(
+                "this run is offline"
+                if directory
+                else "it is not in the local cache and this run is offline"
+            )
+        if not is_reachable():
+            os.environ["HF_HUB_OFFLINE"] = "1"
+            log(OFFLINE_NOTICE)
+            raise HubError("the Hugging Face Hub cannot be reached")
+        return _download(repo, weights, allowed, progress)
+    except HubError as error:
+        if directory is None:
+            raise
+        names = checkpoint_faults.format_missing(missing)
+        cause = f"its download is not complete ({names} missing), and {error.cause}"
+        raise IncompleteError(
+            cause, error.hint or "a run with the Hub in reach fetches the rest"
+        ) from None
 
 
 def _is_offline() -> bool:
@@ -64,18 +82,26 @@ def _endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co")
 
 
-def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> Path | None:
+def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> tuple[Path | None, list[str]]:
+    """Return the directory in the cache, None without one, and the files that it lacks."""
     from huggingface_hub import try_to_load_from_cache
 
     config = try_to_load_from_cache(repo, "config.json")
     if not isinstance(config, str):
-        return None
+        return None, []
     directory = Path(config).parent
-    patterns = ["*.safetensors"] + ([PICKLE_PATTERN] if allowed.pickles else [])
-    complete = weights == "random" or any(any(directory.glob(pattern)) for pattern in patterns)
-    if allowed.remote_code and not any(directory.glob("*.py")):
-        complete = complete and "auto_map" not in (directory / "config.json").read_text("utf-8")
-    return directory if complete else None
+    missing: list[str] = []
+    if weights != "random":
+        stored = checkpoint_faults.list_weight_files(directory, pickled=False)
+        pickles = checkpoint_faults.list_weight_files(directory, pickled=True)
+        pickled = allowed.pickles and bool(pickles) and not stored
+        missing = checkpoint_faults.find_missing_files(directory, pickled=pickled)
+        if not missing and not (pickled or stored):
+            missing = ["the weights"]
+    own_code = allowed.remote_code and "auto_map" in Path(config).read_text("utf-8")
+    if own_code and not any(directory.glob("*.py")):
+        missing.append("its code")
+    return directory, missing
 
 
 def is_reachable() -> bool:

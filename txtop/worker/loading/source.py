@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -9,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.models import builtin, model_config
+from txtop.models import builtin, checkpoint_faults, model_config
+from txtop.models.model_path import is_path
 from txtop.plan.cell import Weights
+from txtop.plan.model_names import get_repository
 from txtop.plan.plan import Allowed
-from txtop.worker.failures import RejectedError
+from txtop.worker.failures import AbsentError, RejectedError
 from txtop.worker.loading import gguf, hub
 
 LogCallback = Callable[[str], None]
@@ -45,7 +48,7 @@ class ModelSource:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return sorted(self.directory.glob(hub.PICKLE_PATTERN if self.pickled else "*.safetensors"))
+        return checkpoint_faults.list_weight_files(self.directory, pickled=self.pickled)
 
     @property
     def weight_bytes(self) -> int:
@@ -63,9 +66,11 @@ def resolve_model(
     path = model_config.find_local_path(model)
     if path is not None:
         return _find_local_source(path, weights, allowed, log, str(path))
-    if model.startswith(("/", "./", "../", "~")) or model.endswith(".gguf"):
-        raise RejectedError(f"no model at {model}", "a directory with config.json, or a .gguf file")
     preset = builtin.find_builtin(model)
+    if preset is None and (refusal := checkpoint_faults.explain_no_model(model)):
+        raise AbsentError(*refusal)
+    if is_path(model):
+        raise AbsentError(f"no model at {model}", "a directory with config.json, or a .gguf file")
     if preset is None and not _HUB_ID.fullmatch(model):
         raise RejectedError(f"{model} is not the name of a model", _suggest(model))
     if preset is not None and weights == "random":
@@ -76,11 +81,13 @@ def resolve_model(
         )
     except hub.HubError as error:
         if preset is None:
-            reason = f"{model} is neither a local path nor built in, and {error.cause}"
-            raise RejectedError(reason, _suggest(model, error.hint)) from None
+            reason = f"{model}: {error.cause}"
+            if not isinstance(error, hub.IncompleteError):
+                reason = f"{model} is neither a local path nor built in, and {error.cause}"
+            raise AbsentError(reason, _suggest(model, error.hint)) from None
         if weights == "pretrained":
             hint = error.hint or f"--weights random measures the architecture of {preset.name}"
-            raise RejectedError(f"no pretrained weights of {model}: {error.cause}", hint) from None
+            raise AbsentError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         log(f"{preset.name}: random weights, since {error.cause}")
         return _find_builtin_source(preset)
     return _find_local_source(
@@ -114,11 +121,13 @@ def _find_local_source(
         return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _find_own_code(path, config, allowed)
-    stored = any(path.glob("*.safetensors"))
+    stored = bool(checkpoint_faults.list_weight_files(path, pickled=False))
+    if weights != "random":
+        _require_whole(path, stored)
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
     if weights == "random" or not (stored or pickled):
         if weights == "pretrained":
-            raise RejectedError(f"{path} holds no weights", "--weights random")
+            raise AbsentError(f"{path} holds no weights", "--weights random")
         if weights == "auto":
             log(f"{path} holds no weights: random weights")
         kind: Literal["pretrained", "random"] = "random"
@@ -127,7 +136,7 @@ def _find_local_source(
         kind = "pretrained"
     if pickled:
         notes += _find_pickles(path, allowed)
-    return ModelSource(
+    source = ModelSource(
         config=config,
         weights=kind,
         label=label,
@@ -136,6 +145,25 @@ def _find_local_source(
         own_code=own_code,
         notes=notes,
     )
+    if damaged := checkpoint_faults.explain_damaged_files(source.weight_files):
+        raise AbsentError(*damaged)
+    return source
+
+
+def _require_whole(path: Path, stored: bool) -> None:
+    """Raise `AbsentError` if the files of weights are not all there, or are another program's."""
+    missing = checkpoint_faults.find_missing_files(path)
+    if not stored and not missing:
+        missing = checkpoint_faults.find_missing_files(path, pickled=True)
+    if missing:
+        repository = get_repository(str(path))
+        hint = f"--models {repository} fetches them" if repository else "copy or download the rest"
+        names = checkpoint_faults.format_missing(missing)
+        raise AbsentError(f"{path} lacks files of its weights: {names}", hint)
+    if stored or any(path.glob(hub.PICKLE_PATTERN)):
+        return
+    if lacking := checkpoint_faults.explain_lacking_weights(path):
+        raise AbsentError(*lacking)
 
 
 def _find_own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:
@@ -171,12 +199,22 @@ def _find_pickles(path: Path, allowed: Allowed) -> list[str]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
+    file = path / "config.json"
+    again = "correct it, or download it again"
     try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RejectedError(f"{path}/config.json cannot be read ({type(error).__name__})") from None
+        raw = file.read_bytes()
+        if raw.startswith(codecs.BOM_UTF8):
+            hint = "save it as UTF-8 without one"
+            raise AbsentError(f"{file} begins with a byte order mark", hint)
+        config = json.loads(raw.decode())
+    except OSError as error:
+        hint = "give this user leave to read it, or name a copy"
+        raise AbsentError(f"{file} cannot be read ({error.strerror})", hint) from None
+    except (ValueError, RecursionError) as error:
+        what = "UTF-8 text" if isinstance(error, UnicodeDecodeError) else "JSON"
+        raise AbsentError(f"{file} is not {what} ({type(error).__name__})", again) from None
     if not isinstance(config, dict):
-        raise RejectedError(f"{path}/config.json is not a JSON object")
+        raise AbsentError(f"{file} is not a JSON object", again)
     return config
 
 

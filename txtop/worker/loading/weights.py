@@ -57,7 +57,8 @@ def load_pretrained_model(
 ) -> tuple[Any, list[str]]:
     """Load the model of `source` in `dtype`. Return it with notes on missing weights.
 
-    Raises `RejectedError` if over half of the weights are missing in the file.
+    Raises `RejectedError` if over half of the weights are missing in the file, or if one of them
+    has another shape.
     """
     arguments = (
         {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": not source.pickled}
@@ -70,8 +71,11 @@ def load_pretrained_model(
         local_files_only=True,
         trust_remote_code=source.own_code,
         output_loading_info=True,
+        # Without it the library says that something does not fit, and not what.
+        ignore_mismatched_sizes=True,
         **arguments,
     )
+    _require_fitting_shapes(info.get("mismatched_keys") or (), source)
     missing = sorted(info["missing_keys"])
     notes = []
     if missing:
@@ -80,6 +84,20 @@ def load_pretrained_model(
         notes.append(f"{len(missing)} weights were not in the file and are random: {missing[0]} …")
     touch_pages(model.parameters())
     return model.eval(), notes
+
+
+def _require_fitting_shapes(mismatched: Iterable[Any], source: ModelSource) -> None:
+    """Raise `RejectedError` for a weight that has another shape in the file than in the model.
+
+    `mismatched` holds (name, shape in the file, shape in the model).
+    """
+    for name, stored, built in sorted(mismatched, key=str):
+        shapes = [" x ".join(map(str, shape)) for shape in (stored, built)]
+        raise RejectedError(
+            f"{source.directory}/config.json does not fit its weights: {name} is {shapes[0]} in the"
+            f" file and {shapes[1]} by the configuration",
+            "correct config.json (as vocab_size), or download both again",
+        )
 
 
 def touch_pages(parameters: Iterable[torch.Tensor]) -> None:

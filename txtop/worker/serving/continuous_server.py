@@ -44,6 +44,22 @@ class CommandChannel(CommandSource, Protocol):
         """Queue `item` for `get`, from any thread."""
 
 
+def require_pages(config: Any) -> None:
+    """Check that all layers keep keys and values in pages, from the configuration of a model.
+
+    Raises `RejectedError` for a layer with another state, as of Mamba.
+    """
+    from transformers.generation.continuous_batching import cache
+
+    paged = getattr(cache, "ATTN_TYPE_TO_ALLOCATOR", None)
+    layers = getattr(config, "layer_types", None) or ()
+    others = [layer for layer in layers if paged is not None and layer not in paged]
+    if others:
+        raise RejectedError(
+            f"continuous batching has no pages for layers of {others[0]}", "--scenario dynamic"
+        )
+
+
 def require_continuous(cell: Cell, family: str) -> None:
     """Check that the manager of the library can serve `cell`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txtop import formatting
-from txtop.analysis import device_time, metrics, serving
+from txtop.analysis import contention, device_time, metrics, serving
 from txtop.analysis.notes import build_cell_notes
 from txtop.forecast import memory_fit
 from txtop.plan.cell import GRAPH_COMPILES, Cell
@@ -213,12 +213,19 @@ def _describe_warm_up(session: SessionState, state: CellState) -> str:
 
 
 def _describe_blocks(state: CellState) -> list[str]:
-    """Describe the blocks that the machine disturbed: kept or discarded, and why."""
-    return [
-        f"{block.first + 1} to {block.first + block.count} "
-        f"{'kept' if block.kept else 'discarded'}: {', '.join(block.reasons)}"
-        for block in state.blocks
-    ]
+    """Describe the blocks that the machine disturbed: kept or discarded, and why.
+
+    Neighbours from which others took the processor are one line.
+    """
+    lines = []
+    for stretch in contention.group_blocks(state.blocks):
+        first, last = stretch[0], stretch[-1]
+        why = contention.describe_blocks(stretch) if len(stretch) > 1 else ", ".join(first.reasons)
+        lines.append(
+            f"{first.first + 1} to {last.first + last.count} "
+            f"{'kept' if first.kept else 'discarded'}: {why}"
+        )
+    return lines
 
 
 def _format_peaks(state: CellState) -> str:

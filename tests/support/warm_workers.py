@@ -1,0 +1,73 @@
+"""Real workers and screens that start at once, forked from a process that did the imports.
+
+A cold start of `python -m txtop.worker` costs 4 s of CPU and one of a screen 0.7 s, nearly all of
+it imports. A test that shows nothing of the start itself, of a GPU, or of a worker's process id
+takes a warm one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+from support.paths import ROOT, SHIM_WARM, SUPPORT
+
+WORKER = ROOT / "txtop" / "worker" / "__main__.py"
+
+
+@cache
+def start_server(kind: str) -> str:
+    """Start the server of this test process that has imported a `worker`, or the `screen`.
+
+    Return the path of its socket.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="txtop-warm-")
+    path = Path(folder.name) / "socket"
+    server = subprocess.Popen(
+        [sys.executable, str(SUPPORT / "warm_server.py"), kind, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "LANG": "C.UTF-8"},
+    )
+
+    def end() -> None:
+        assert server.stdin is not None
+        server.stdin.close()
+        server.wait()
+        folder.cleanup()
+
+    atexit.register(end)
+    while not path.exists():
+        assert server.poll() is None, f"the {kind} server ended"
+        time.sleep(0.02)
+    return str(path)
+
+
+def build_warm_command(script: Path = WORKER) -> tuple[str, ...]:
+    """Return the command of a warm worker, or of another script in a process as warm."""
+    return _build_client(start_server("worker"), script)
+
+
+def build_warm_program(script: Path) -> tuple[str, ...]:
+    """Return the command of a script in a process that has imported command line and screen."""
+    return _build_client(start_server("screen"), script)
+
+
+def _build_client(server: str, script: Path) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", str(SUPPORT / "warm_client.py"), server, str(script))
+
+
+def build_warm_environment() -> dict[str, str]:
+    """Return the changes of environment that make a txtop process start warm workers."""
+    paths = [str(SHIM_WARM), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "PYTHONPATH": os.pathsep.join(paths),
+        "TXTOP_WARM_WORKER": json.dumps(build_warm_command()),
+    }

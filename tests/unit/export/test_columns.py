@@ -1,0 +1,59 @@
+"""Columns of printed tables, counted in cells of the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+
+from support import streams
+from txtop.analysis.metrics import FinalMetrics
+from txtop.cli.session_list import format_sessions
+from txtop.export.text import table
+from txtop.export.text.columns import align_columns, cut_cells, measure_cells, pad_cells
+from txtop.state.fold import fold_all
+
+TEXTS = [
+    "plain",
+    "模型 测试",
+    "한국어",
+    "😀 b",
+    "e\u0301te\u0301",
+    "ﾊﾝｶｸ",
+    "ＡＢ",
+    "",
+    "Ünïcode",
+    "±3.1 %",
+]
+
+
+@pytest.mark.fault(59)
+@pytest.mark.parametrize("text", TEXTS)
+def test_cells_are_those_of_the_screen(text: str) -> None:
+    assert measure_cells(text) == cell_len(text)
+    assert cell_len(pad_cells(text, 20)) == 20 == cell_len(pad_cells(text, 20, ">"))
+
+
+@pytest.mark.fault(59)
+@pytest.mark.parametrize("width", range(1, 9))
+def test_a_cut_text_fits_and_a_short_one_stays(width: int) -> None:
+    for text in TEXTS:
+        cut = cut_cells(text, width)
+        assert cell_len(cut) <= width
+        assert (cut == text) is (cell_len(text) <= width)
+
+
+@pytest.mark.fault(59)
+def test_the_tables_are_aligned_under_wide_names(tmp_path: Path) -> None:
+    rows = align_columns((("a", "<"), ("b", ">")), [["name", "1"], ["模型", "22"], ["😀", "333"]])
+    assert {cell_len(row) for row in rows} == {cell_len("name") + 2 + 3}
+    state = fold_all(streams.stream(streams.plan(("/m/模型 测试 😀", "/m/plain"))))
+    lines = table.format_report(state, FinalMetrics()).splitlines()
+    (wide,) = (line for line in lines if line.startswith("模型"))
+    (plain,) = (line for line in lines if line.startswith("plain"))
+    assert cell_len(wide[: wide.index("fp32")]) == plain.index("fp32")
+    for name in ("模型.jsonl", "plain.jsonl"):
+        streams.write(tmp_path / name, streams.stream())
+    listed = [line for line in format_sessions(tmp_path).splitlines() if "cells" in line]
+    assert len({cell_len(line[: line.index("cells")]) for line in listed}) == 1

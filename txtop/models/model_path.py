@@ -1,0 +1,34 @@
+"""The paths by which models are named: told from other names, and made to hold in any directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from txtop.models.model_config import find_local_path
+
+PATH_STARTS = ("/", "./", "../", "~")
+
+
+def is_path(model: str) -> bool:
+    """Return True for a name that is spelled as a path, be it there or not."""
+    return model in (".", "..") or model.startswith(PATH_STARTS) or model.endswith(".gguf")
+
+
+def make_absolute(model: str) -> str:
+    """Return the absolute path of a local model; any other name as it is.
+
+    A plan outlives the directory in which it was made: `resume` may start in another one.
+    """
+    if not is_path(model) and find_local_path(model) is None:
+        return model
+    try:
+        path = Path(model).expanduser()
+        if path.is_absolute() and ".." not in path.parts:
+            return str(path)
+        # Links above the model are followed, or `..` would be another folder. The model itself may
+        # be a link that has the better name.
+        parent = Path(os.path.realpath(path.parent))
+        return str(parent / path.name if path.name not in ("", "..") else path.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return model
