@@ -27,9 +27,9 @@ class Browser:
         assert BROWSER is not None
         to_browser, from_browser = os.pipe(), os.pipe()
         # The protocol's descriptors are 3 and 4: a shell puts the pipes there.
-        script = f"exec 3<&{to_browser[0]} 4>&{from_browser[1]}; exec \"$@\""
+        script = f'exec 3<&{to_browser[0]} 4>&{from_browser[1]}; exec "$@"'
         flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe"]
-        flags += ["--disable-background-networking", "--no-first-run", "--hide-scrollbars=false"]
+        flags += ["--disable-background-networking", "--no-first-run"]
         flags += [f"--user-data-dir={folder / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
         self._process = subprocess.Popen(
             ["bash", "-c", script, "browser", BROWSER, *flags],
@@ -104,6 +104,12 @@ class Browser:
         )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
+
+    def forget(self) -> None:
+        """Forget the requests and errors so far."""
+        self.call("Page.navigate", url="about:blank")
+        self.evaluate("1")
+        self.events.clear()
 
     def list_requests(self) -> list[str]:
         """Return the addresses that the pages asked for."""

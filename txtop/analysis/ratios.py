@@ -20,8 +20,8 @@ from txtop.stats.unpaired import UnpairedRatio, compare_unpaired, withhold_verdi
 class PrecisionRatio:
     """The speed of one cell over that of its reference.
 
-    `label` names the cell with the id `cell`, `reference` is the precision it is compared with, and `output` the badge
-    of what that costs in quality.
+    `label` names the cell with the id `cell`, `reference` is the precision it is compared with, and
+    `output` the badge of what that costs in quality.
     """
 
     cell: str

@@ -1,4 +1,4 @@
-"""The cost in quality of the faster arm of an A/B: the words beside its ratio, on screen and page."""
+"""The cost in quality of the faster arm of an A/B, in the words beside its ratio."""
 
 from __future__ import annotations
 

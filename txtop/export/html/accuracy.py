@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 MAX_POINTS = 12
 SIZE_INCHES = (4.2, 2.7)
 BAND_ROLES = {"lossless-like": "ok", "minor": "muted", "visible": "warn", "broken": "bad"}
-# Outputs that are equal have no place on a logarithmic axis: they stand at its left end.
-_LEAST_DISTANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -79,12 +77,14 @@ def draw_accuracy(points: Sequence[AccuracyPoint]) -> str:
     if not points:
         return ""
     limits = [1 - c for c in COSINE_LIMITS] if by_cosine else list(KLD_LIMITS)
-    distances = [max(_LEAST_DISTANCE, _compute_distance(p.output)) for p in points]
+    # Equal outputs have no place on a logarithmic axis: they stand at its left end.
+    least = limits[0] / 10
+    distances = [max(least, _compute_distance(p.output)) for p in points]
 
     def draw(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        left, right = _LEAST_DISTANCE / 2, max(4 * max(distances), 10 * limits[-1])
+        left, right = least / 2, max(4 * max(distances), 10 * limits[-1])
         _draw_bands(axes, [left, *limits, right])
         axes.axhline(1, color=get_colour("muted"), lw=0.8)
         for point, distance in zip(points, distances, strict=True):
@@ -98,7 +98,7 @@ def draw_accuracy(points: Sequence[AccuracyPoint]) -> str:
                 textcoords="offset points",
                 ha="right" if at_right else "left",
                 va="center",
-                fontsize=8.5,
+                fontsize=9,
             )
         axes.set_xlim(left, right)
         speeds = [1.0, *(p.speed for p in points)]
@@ -107,7 +107,7 @@ def draw_accuracy(points: Sequence[AccuracyPoint]) -> str:
         axes.set_xlabel("1 - cosine of tokens" if by_cosine else "KLD, nats")
         axes.set_ylabel("times as fast as A" if points[0].label[1:2] == " " else "times as fast")
         simplify_axes(axes)
-        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:.6f}".rstrip("0").rstrip("."))
         axes.xaxis.set_minor_formatter("")
         axes.tick_params(which="both", length=0)
 
@@ -126,7 +126,7 @@ def _draw_bands(axes: Axes, ends: Sequence[float]) -> None:
             band.removesuffix("-like"),
             transform=axes.get_xaxis_transform(),
             color=colour,
-            fontsize=8,
+            fontsize=9,
             ha="center",
             va="top",
         )

@@ -1,4 +1,4 @@
-"""The colour of a figure that is not what it seems: a badge, a verdict or a status, from its text."""
+"""The colour of a figure that is not what it seems: of a badge or a status, from its text."""
 
 from __future__ import annotations
 

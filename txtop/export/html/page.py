@@ -23,6 +23,7 @@ from txtop.export.html.judgement import judge_badge, judge_field
 from txtop.export.html.playback import build_playback
 from txtop.export.html.plots import draw_load_curve
 from txtop.export.text import ab, serving_table, table
+from txtop.export.text.fitting import hoist_shared
 from txtop.formatting import GIB, format_few, format_figure, format_share
 from txtop.plan import labels
 from txtop.plan.plan import DEFAULT_MARGIN
@@ -40,9 +41,7 @@ if TYPE_CHECKING:
 MAX_CARDS = 12
 MOST_CHARACTERS = 400
 # The page may ask for nothing, and of scripts runs the one with this hash alone.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'"
-)
+CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{}'"
 HERE = Path(__file__).parent
 
 
@@ -53,6 +52,7 @@ class Card:
     `output` is the badge of an output that spoils the speed, which is then not `certain`.
     """
 
+    cell: str
     name: str
     about: str
     status: str
@@ -73,22 +73,26 @@ def render_page(state: SessionState, finals: FinalMetrics, name: str = "") -> by
     script = (HERE / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     ratios = compute_ratios(state)
+    cards = [_build_card(state, cell, finals) for cell in cells]
+    certain = {card.cell for card in cards if card.certain}
+    shared, columns, rows = hoist_shared(table.list_columns(state), table.build_rows(state, finals))
     values: dict[str, Any] = {
         "policy": _mark_trusted(CONTENT_SECURITY_POLICY.format(digest)),
         "script": _mark_trusted(script),
-        "recording": _mark_trusted(build_playback(state, finals).decode()),
+        "recording": _mark_trusted(build_playback(state, finals, certain).decode()),
         "judge": judge_field,
         "style": _mark_trusted((HERE / "page.css").read_text(encoding="utf-8")),
         "title": name or (header.session if header else "an empty session"),
         "version": header.versions.get("txtop", "") if header else "",
         "machine": _describe_machine(state),
         "ab": _render_ab(state),
-        "cards": [_build_card(state, cell, finals) for cell in cells[:MAX_CARDS]],
+        "cards": cards[:MAX_CARDS],
         "more_cards": max(0, len(cells) - MAX_CARDS),
-        "cells": (table.list_columns(state), table.build_rows(state, finals)),
+        "cells": (columns, rows),
+        "cells_below": shared,
         "served": (
             serving_table.list_serving_columns(state),
-            serving_table.build_serving_rows(state, finals),
+            serving_table.shorten_servers(state, serving_table.build_serving_rows(state, finals)),
         ),
         "served_below": " · ".join(serving_table.build_footnotes(state)),
         "notes": _collect_notes(state, finals),
@@ -170,8 +174,9 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
         return {}
     names, shared = labels.label_arms(ab_test.arms)
     models = dict.fromkeys(arm.model_name for arm in ab_test.arms)
-    arms = [f"{ab_test.letter(arm.id)} {name}" for arm, name in zip(ab_test.arms, names, strict=True)]
-    table_of_arms = ab.build_table(state, ab_test)
+    letters = [ab_test.letter(arm.id) for arm in ab_test.arms]
+    arms = [f"{letter} {name}" for letter, name in zip(letters, names, strict=True)]
+    columns, rows = ab.build_table(state, ab_test)
     return {
         "headlines": [build_headline(state, ab_test, name) for name in ab_test.sequences],
         "arms": " · ".join([*arms, *(models if len(models) == 1 else []), *shared]),
@@ -179,8 +184,8 @@ def _render_ab(state: SessionState) -> dict[str, Any]:
             *(plots.draw_funnel(ab_test, name) for name in ab_test.sequences),
             _draw_accuracy(state, []),
         ),
-        "columns": table_of_arms[0],
-        "rows": table_of_arms[1],
+        "columns": columns,
+        "rows": rows,
         "below": ab.describe_table(ab_test),
         "notes": ab.list_notes(state, ab_test),
     }
@@ -195,7 +200,7 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     rate = summaries.get(metrics.choose_headline_metric(cell))
     status = "INVALID" if cell.invalid else cell.status if cell.over else "unfinished"
     if rate is None or rate.mean is None or status != "ok":
-        return Card(labels.format_short_label(cell.cell), cell.reason, status)
+        return Card(cell.cell.id, labels.format_short_label(cell.cell), cell.reason, status)
     parts = [table.format_precision(rate)] if rate.ci95 else ["no interval"]
     if rate.ci95:
         parts.append(f"[{format_figure(rate.ci95[0])}, {format_figure(rate.ci95[1])}] 95 %")
@@ -207,6 +212,7 @@ def _build_card(state: SessionState, cell: CellState, finals: FinalMetrics) -> C
     badge = fidelity.format_badge_forms(_get_output(state, cell))[0]
     spoilt = judge_badge(badge)
     return Card(
+        cell.cell.id,
         labels.format_short_label(cell.cell),
         " · ".join(parts),
         status,

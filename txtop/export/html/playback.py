@@ -1,10 +1,11 @@
-"""What the report's player shows: the recorded samples with their times, as plain JSON.
+"""The recorded samples with their times, as the JSON that the report's player draws.
 
 `player.js` draws it and computes no figure: every number that it shows stands here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,15 +45,20 @@ class _Thinning:
         return list(range((count - 1) % step, count, step)) if count else []
 
 
-def build_playback(state: SessionState, finals: FinalMetrics) -> bytes:
-    """Return the recording as JSON that may stand in a page; empty if nothing was measured."""
+def build_playback(
+    state: SessionState, finals: FinalMetrics, certain: Collection[str] = ()
+) -> bytes:
+    """Return the recording as JSON that may stand in a page; empty if nothing was measured.
+
+    `certain` are the cells whose results are beyond doubt.
+    """
     cells = [cell for cell in state.cells.values() if cell.worker and len(cell.samples) > 1]
     if not cells:
         return b""
     most = max(6, min(MAX_CELL_POINTS, MAX_POINTS // len(cells)))
     recording = {
         "end": round(state.clock_ns / NS_PER_S, 2),
-        "cells": [_build_cell(state, cell, finals, _Thinning(most)) for cell in cells],
+        "cells": [_build_cell(state, cell, finals, _Thinning(most), certain) for cell in cells],
         "ab": _build_comparisons(state),
         "cpu": _list_readings(state),
         "log": _list_lines(state),
@@ -63,7 +69,11 @@ def build_playback(state: SessionState, finals: FinalMetrics) -> bytes:
 
 
 def _build_cell(
-    state: SessionState, cell: CellState, finals: FinalMetrics, thinning: _Thinning
+    state: SessionState,
+    cell: CellState,
+    finals: FinalMetrics,
+    thinning: _Thinning,
+    certain: Collection[str],
 ) -> dict[str, Any]:
     """Return a cell: its times in s, its result, and points (s, value, 1 if it counts)."""
     served = cell.cell.serving is not None
@@ -86,7 +96,9 @@ def _build_cell(
         "measured": _to_s(cell.measured_from_ns or end_ns),
         "to": _to_s(end_ns),
         "unit": "ms a request" if served else metrics.ITERATION_METRICS[name][0],
+        "step": "request" if served else "iteration",
         "result": _format_result(state, cell, finals),
+        "certain": cell.cell.id in certain,
         "bad": cell.status in FAILED_STATUSES or cell.invalid > 0,
         "points": points,
     }

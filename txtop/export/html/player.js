@@ -25,14 +25,14 @@
 
   function plot(parent, name) {
     const box = add(parent, "div", `plot ${name}`);
-    const top = add(box, "span", "top");
-    const bottom = add(box, "span", "bottom");
+    const scale = add(box, "span", "scale");
+    const note = add(box, "span", "note");
     const svg = draw(box, "svg", { viewBox: "0 0 1000 100", preserveAspectRatio: "none" });
-    return { svg, top, bottom };
+    return { svg, scale, note };
   }
 
   const format = (value) =>
-    value >= 99.95 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
+    value >= 99.95 ? Number(value.toPrecision(3)).toLocaleString("en") : value.toPrecision(3);
   const clock = (s) =>
     `${String(Math.floor(s / 60)).padStart(2, "0")}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
@@ -104,12 +104,13 @@
     }
     lane.warm.setAttribute("d", paths[0]);
     lane.counted.setAttribute("d", paths[1]);
-    lane.chart.top.textContent = `${format(top)} ${cell.unit}`;
-    lane.chart.bottom.textContent = n ? `iteration ${cell.points[n - 1][3]} of ${last}` : "0";
+    lane.chart.scale.textContent = `0 to ${format(top)} ${cell.unit}`;
+    lane.chart.note.textContent = n ? `${cell.step} ${cell.points[n - 1][3]} of ${last}` : `no ${cell.step} yet`;
     lane.name.textContent = cell.letter ? `${cell.letter}  ${cell.name}` : cell.name;
     const over = t >= cell.to;
     lane.figure.classList.toggle("bad", over && cell.bad);
-    lane.figure.classList.toggle("muted", !over && !(n && cell.points[n - 1][2]));
+    const counts = over ? cell.certain : n > 0 && cell.points[n - 1][2] === 1;
+    lane.figure.classList.toggle("muted", !counts);
     const busy = t < cell.from ? "waits" : n ? "" : "loads";
     const now = n ? `${format(cell.points[n - 1][1])} ${cell.unit}` : busy;
     lane.figure.textContent = over ? cell.result : now;
@@ -127,8 +128,8 @@
     draw(chart.svg, "path", { class: "one", d: `M0 ${y(1)}H1000` });
     const ends = draw(chart.svg, "path", { class: "ends warm" });
     const counted = draw(chart.svg, "path", { class: "ends b" });
-    chart.top.textContent = `${largest.toFixed(2)}x`;
-    chart.bottom.textContent = `${least.toFixed(2)}x · ${comparison.letter} over A, block by block; the line is 1`;
+    chart.scale.textContent = `${least.toFixed(2)}x to ${largest.toFixed(2)}x`;
+    chart.note.textContent = `${comparison.letter} over A after each block; the line is 1`;
     return { comparison, looks, y, ends, counted };
   });
 
@@ -194,7 +195,7 @@
     } else showGrid(t);
     const lines = count(recording.log, t, (entry) => entry[0]);
     const readings = count(recording.cpu, t, (entry) => entry[0]);
-    const cpu = readings ? `CPU ${Math.round(recording.cpu[readings - 1][1])} %  ` : "";
+    const cpu = readings ? `CPU ${Math.round(recording.cpu[readings - 1][1])} % · ` : "";
     line.textContent = cpu + (lines ? recording.log[lines - 1][1] : "");
   }
 

@@ -230,7 +230,7 @@ def draw_funnel(ab_test: ABTest, name: str) -> str:
 
 
 def _choose_look_role(ab_test: ABTest, look: Look) -> str:
-    """Return the colour of a look: that of the faster arm once the interval is clear of the band."""
+    """Return the colour of a look: the faster arm's once the interval is clear of the band."""
     if look.n < ab_test.first_look or look.interval is None:
         return "muted"
     low, high = look.interval

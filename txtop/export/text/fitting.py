@@ -39,7 +39,7 @@ def get_width(stream: TextIO) -> int | None:
 
 
 def hoist_shared(heading: Heading, rows: list[list[str]]) -> tuple[str, Heading, list[list[str]]]:
-    """Take the columns that do not vary out of a table; return their values as a line, and the rest.
+    """Return the values of the columns that do not vary as a line, and the table without them.
 
     The measured columns stay, whatever their values are.
     """
@@ -48,13 +48,19 @@ def hoist_shared(heading: Heading, rows: list[list[str]]) -> tuple[str, Heading,
     kept: list[int] = []
     for place, (name, _) in enumerate(heading):
         values = {row[place] for row in rows}
-        if len(values) != 1 or name not in {*_SHARED_WORDS, *_UNITS}:
+        if (
+            len(values) != 1
+            or name not in {*_SHARED_WORDS, *_UNITS, "status"}
+            or (name == "status" and values != {"ok"})
+        ):
             kept.append(place)
             continue
         (value,) = values
         if name in _UNITS and value != MISSING:
-            column, words = _UNITS[name]
-            renamed[column] = words.format(value)
+            column, form = _UNITS[name]
+            renamed[column] = form.format(value)
+        elif name == "status":
+            shared.append("all ok" if len(rows) > 1 else "ok")
         elif value != MISSING:
             shared.append(_word_shared(name, value))
     columns = tuple((renamed.get(heading[i][0], heading[i][0]), heading[i][1]) for i in kept)
@@ -62,9 +68,9 @@ def hoist_shared(heading: Heading, rows: list[list[str]]) -> tuple[str, Heading,
 
 
 def _word_shared(name: str, value: str) -> str:
-    words = _SHARED_WORDS[name].format(value)
     # A load says itself what it is: `continuous 8 clients`.
-    return value if name == "batch" and not value.isdigit() else words
+    is_load = name == "batch" and not value.isdigit()
+    return value if is_load else _SHARED_WORDS[name].format(value)
 
 
 def format_table(heading: Heading, rows: list[list[str]], width: int | None) -> list[str]:
@@ -103,7 +109,9 @@ def _split(
 
 def _align(heading: Heading, rows: list[list[str]], places: Sequence[int]) -> list[str]:
     chosen = tuple(heading[i] for i in places)
-    return align_columns(chosen, [[n for n, _ in chosen], *([row[i] for i in places] for row in rows)])
+    return align_columns(
+        chosen, [[n for n, _ in chosen], *([row[i] for i in places] for row in rows)]
+    )
 
 
 def _measure(heading: Heading, rows: list[list[str]], places: Sequence[int]) -> int:
@@ -111,7 +119,7 @@ def _measure(heading: Heading, rows: list[list[str]], places: Sequence[int]) -> 
 
 
 def wrap_line(line: str, width: int | None) -> list[str]:
-    """Break a line between words; what follows is indented. A longer word keeps a line of its own."""
+    """Break a line between words and indent what follows; a longer word stays whole."""
     if width is None or measure_cells(line) <= width:
         return [line]
     return textwrap.wrap(

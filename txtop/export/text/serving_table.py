@@ -37,10 +37,27 @@ def format_serving_table(
     heading = list_serving_columns(state)
     if not heading:
         return []
+    rows = shorten_servers(state, build_serving_rows(state, finals))
     return [
-        *format_table(heading, build_serving_rows(state, finals), width),
+        *format_table(heading, rows, width),
         *build_footnotes(state),
     ]
+
+
+def shorten_servers(state: SessionState, rows: list[list[str]]) -> list[list[str]]:
+    """Return rows whose names lack the words with which all begin or end.
+
+    If other cells did not serve, the names stay whole: the table of all cells does not hold what
+    the servers share.
+    """
+    names = [row[0].split() for row in rows]
+    if len(names) < max(2, len(state.cells)):
+        return rows
+    for place in (0, -1):
+        while min(map(len, names)) > 1 and len({name[place] for name in names}) == 1:
+            for name in names:
+                name.pop(place)
+    return [[" ".join(name), *row[1:]] for name, row in zip(names, rows, strict=True)]
 
 
 def list_serving_columns(state: SessionState) -> tuple[tuple[str, str], ...]:
