@@ -122,7 +122,10 @@ def test_the_ab_is_readable_in_both_schemes_wide_and_narrow(
                 browser.evaluate(style(one, "color"))
                 for one in (".claim .bad", "td.bad", ".claim .value")
             )
-            assert red == badge != value
+            assert (
+                red == badge == {"dark": "rgb(255, 123, 129)", "light": "rgb(195, 33, 43)"}[scheme]
+            )
+            assert value != red, "the digits of a broken winner are grey, not red"
             texts = browser.evaluate(PLOT_TEXTS)
             assert texts["count"] > 15 and texts["least"] >= 9, texts
             assert texts["overlaps"] == []
