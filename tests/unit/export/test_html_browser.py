@@ -21,6 +21,7 @@ from txtop.state.fold import fold_all
 
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium here; TXTOP_BROWSER names one")
 CLAIM = "1.92x B is faster, but its output is BROKEN ✗"
+REDS = {"dark": "rgb(255, 123, 129)", "light": "rgb(195, 33, 43)"}
 EVIL_HTML = "</script></title><script>document.title='owned'</script><img src=http://x.test/a>"
 # The contrast of an element's text with the first background behind it that is not transparent.
 CONTRAST = """((selector) => {
@@ -122,9 +123,7 @@ def test_the_ab_is_readable_in_both_schemes_wide_and_narrow(
                 browser.evaluate(style(one, "color"))
                 for one in (".claim .bad", "td.bad", ".claim .value")
             )
-            assert (
-                red == badge == {"dark": "rgb(255, 123, 129)", "light": "rgb(195, 33, 43)"}[scheme]
-            )
+            assert red == badge == REDS[scheme]
             assert value != red, "the digits of a broken winner are grey, not red"
             texts = browser.evaluate(PLOT_TEXTS)
             assert texts["count"] > 15 and texts["least"] >= 9, texts
