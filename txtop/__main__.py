@@ -10,12 +10,18 @@ from txtop.system.search_path import leave_out_current_directory
 
 leave_out_current_directory()
 
+from txtop.system.home import ensure_home
+
+ensure_home()
+
 
 def main() -> int:
     """Run the command line and return its exit code."""
     from txtop.cli import streams
+    from txtop.system.terminal_size import forget_stale_size
 
     streams.make_streams_forgiving()
+    forget_stale_size()
     try:
         return streams.finish_output(_run())
     except OSError as error:

@@ -97,7 +97,7 @@ def load_settings(path: Path | None = None) -> Settings:
     path = path or get_settings_path()
     try:
         table = tomllib.loads(_read_text(path))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Settings()
     except (OSError, ValueError, RecursionError) as error:
         return Settings(problems=(f"{path.name} {_describe_error(error)}: it is left out",))

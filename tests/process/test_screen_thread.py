@@ -23,7 +23,7 @@ def test_a_screen_in_the_models_process_fails_the_check(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text(json.dumps(MODEL))
     plain = build_bare_command(config, sequence_length=32, new_tokens=TOKENS, threads=1)
-    threaded = [sys.executable, str(SUPPORT / "screen_thread.py"), *plain[3:]]
+    threaded = [sys.executable, str(SUPPORT / "screen_thread.py"), *plain[4:]]
     with closing(BareArm(plain, tmp_path / "bare.log")) as bare:
         bare.wait_loaded()
         with closing(BareArm(threaded, tmp_path / "threaded.log")) as screened:

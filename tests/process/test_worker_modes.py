@@ -30,7 +30,7 @@ def test_int8_states_recipe_and_share(worker: WorkerProcess, tmp_path: Path) -> 
     load = worker.load(target)
     assert (load.recipe, load.converted_share) == ("torchao weight-only", 1.0)
     assert "convert" in load.phases
-    assert "100 % of linear-layer weights converted" in load.notes
+    assert "100 % of matrix weights converted" in load.notes
     iterations = of(events.Iteration, worker.measure(target))
     assert [i.tokens for i in iterations] == [6, 6, 6, 6]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 Shapes = dict[str, tuple[int, ...]]
 VOCABULARY = 96
@@ -31,6 +31,16 @@ def write(
             for name, shape in shapes.items()
         }
         save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    return directory
+
+
+def drop(directory: Path, *beginnings: str, **config: Any) -> Path:
+    """Take the tensors whose names begin so out of the file, and set keys of config.json."""
+    path = directory / "model.safetensors"
+    kept = {k: v for k, v in load_file(path).items() if not k.startswith(beginnings)}
+    save_file(kept, path, metadata={"format": "pt"})
+    values = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    (directory / "config.json").write_text(json.dumps(values | config), encoding="utf-8")
     return directory
 
 

@@ -164,7 +164,7 @@ def test_a_share_of_converted_weights_and_the_kernels_that_ran() -> None:
         load + 1, events.Kernels(t_ns=made[load].t_ns, cell="c1", prefill="flash", decode="math")
     )
     texts = words(of(fold_all(made)))
-    assert texts["precision"] == "int8, int8:weight-only, 31 % of linear-layer weights converted"
+    assert texts["precision"] == "int8, int8:weight-only, 31 % of matrix weights converted"
     assert texts["attention"] == "sdpa (flash kernel in prefill, math in decode)"
 
 

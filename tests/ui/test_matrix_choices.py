@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 
 import pytest
@@ -16,6 +15,7 @@ from txtop.options.command_line import format_command
 from txtop.options.presets import PRESETS
 from txtop.options.run_options import RunOptions
 from txtop.options.run_plan import build_plan, expand_cells
+from txtop.system import cpu
 from txtop.ui.drawing.area import Area
 from txtop.ui.drawing.glyphs import Glyphs
 from txtop.ui.drawing.spans import crop
@@ -80,7 +80,7 @@ def test_threads_are_auto_or_numbers() -> None:
     assert choices.to_run_options().threads == [1, 2, 3]
     at(choices, "threads", "auto").toggle()
     assert choices.to_run_options().threads is None
-    assert os.cpu_count() in choices.named("threads").values
+    assert cpu.count_allowed_cores() in choices.named("threads").values
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ Cells pair up by what they measure; the test is `stats.unpaired`. Definitions: d
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import msgspec
 
 from txtop.analysis import contention, knee, metrics, serving
 from txtop.formatting import format_figure
+from txtop.models.model_path import is_path
 from txtop.plan import labels
 from txtop.plan.cell import Cell
 from txtop.plan.knobs import KNOBS
@@ -88,9 +88,8 @@ def compare_sessions(
     base: list[SessionState], new: list[SessionState], margin: float
 ) -> SessionComparison:
     """Pair the cells of two sides by what they measure, and compare their times."""
-    same_paths = _find_same_paths([*base, *new])
-    ambiguous = _find_ambiguous_keys([*base, *new], same_paths)
-    sides = [_group_by_key(side, ambiguous, same_paths) for side in (base, new)]
+    ambiguous = _find_ambiguous_keys([*base, *new])
+    sides = [_group_by_key(side, ambiguous) for side in (base, new)]
     keys = dict.fromkeys([*sides[0], *sides[1]])
     names = _name_models([*base, *new])
     cells = tuple(
@@ -106,9 +105,8 @@ def find_obstacles(base: SessionState, new: SessionState) -> dict[str, list[str]
 
     The list of a cell that can be compared is empty.
     """
-    same_paths = _find_same_paths([base, new])
-    ambiguous = _find_ambiguous_keys([base, new], same_paths)
-    sides = [_group_by_key([side], ambiguous, same_paths) for side in (base, new)]
+    ambiguous = _find_ambiguous_keys([base, new])
+    sides = [_group_by_key([side], ambiguous) for side in (base, new)]
     names = _name_models([base, new])
     obstacles = {}
     for key in dict.fromkeys([*sides[0], *sides[1]]):
@@ -150,54 +148,46 @@ def _list_names(side: list[SessionState]) -> tuple[str, ...]:
     return tuple(sanitise(s.header.session, 80) if s.header else "" for s in side)
 
 
-def _find_same_paths(states: list[SessionState]) -> dict[str, str]:
-    """Return the absolute path for each relative one that it ends in, if that is one alone.
+def _build_match_keys(cells: Iterable[Cell]) -> dict[str, MatchKey]:
+    """Return, by the id of each cell, what it must share with another to be compared.
 
-    Older recordings hold relative paths of models.
+    A local model goes by its name among the models of its session: a checkout, a colleague's home
+    and an older recording have other paths. The SLO is left out: it judges the requests and does
+    not change the work.
     """
-    models = {cell.cell.model for state in states for cell in state.cells.values()}
-    same = {}
-    for model in models:
-        ending = "/" + posixpath.normpath(model)
-        matches = [m for m in models if m.startswith("/") and m.endswith(ending)]
-        if model.startswith("./") and len(matches) == 1:
-            same[model] = matches[0]
-    return same
+    cells = list(cells)
+    names = name_models(cell.model for cell in cells)
+    keys = {}
+    for cell in cells:
+        if is_path(cell.model):
+            cell = msgspec.structs.replace(cell, model=f"./{names[cell.model]}")
+        knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
+        load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
+        keys[cell.id] = (*knobs, cell.scenario, load)
+    return keys
 
 
-def _build_match_key(cell: Cell, same_paths: Mapping[str, str]) -> MatchKey:
-    """Return what two cells must share to be compared.
-
-    The SLO is left out: it judges the requests and does not change the work.
-    """
-    cell = msgspec.structs.replace(cell, model=same_paths.get(cell.model, cell.model))
-    knobs = (knob.of(cell) for knob in KNOBS if knob.must_agree)
-    load = cell.serving and msgspec.structs.replace(cell.serving, slo=None)
-    return (*knobs, cell.scenario, load)
-
-
-def _find_ambiguous_keys(
-    states: list[SessionState], same_paths: Mapping[str, str]
-) -> set[MatchKey]:
+def _find_ambiguous_keys(states: list[SessionState]) -> set[MatchKey]:
     """Return the keys that several cells of one session share.
 
     Such cells are told apart by the other knobs too.
     """
     ambiguous: set[MatchKey] = set()
     for state in states:
-        keys = [_build_match_key(c.cell, same_paths) for c in state.cells.values()]
+        keys = list(_build_match_keys(own.cell for own in state.cells.values()).values())
         ambiguous |= {key for key in keys if keys.count(key) > 1}
     return ambiguous
 
 
 def _group_by_key(
-    states: list[SessionState], ambiguous: set[MatchKey], same_paths: Mapping[str, str]
+    states: list[SessionState], ambiguous: set[MatchKey]
 ) -> dict[MatchKey, list[SessionCell]]:
     """Return the cells of all sessions by key; an ambiguous key is extended by the other knobs."""
     groups: dict[MatchKey, list[SessionCell]] = {}
     for state in states:
+        keys = _build_match_keys(own.cell for own in state.cells.values())
         for cell in state.cells.values():
-            key = _build_match_key(cell.cell, same_paths)
+            key = keys[cell.cell.id]
             rest = (knob.of(cell.cell) for knob in KNOBS if not knob.must_agree)
             full = (*key, *rest) if key in ambiguous else key
             groups.setdefault(full, []).append((state, cell))
@@ -402,6 +392,7 @@ _MUST_AGREE: dict[str, Callable[[SessionCell], str]] = {
     "other new tokens": _describe_tokens,
 }
 _MAY_DIFFER: dict[str, Callable[[SessionCell], str]] = {
+    "path of the model": lambda p: p[1].cell.model,
     "threads": lambda p: str(p[1].load.threads) if p[1].load else "unknown",
     **{name: _describe_version(name) for name in ("txtop", "torch", "transformers")},
 }

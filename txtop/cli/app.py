@@ -47,9 +47,9 @@ def run_command_line(arguments: list[str]) -> int:
     """Run one command and return its exit code; an error becomes one line on standard error."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
-    for problem in settings.load_settings().problems:
-        _print_error(problem, 0)
     try:
+        for problem in settings.load_settings().problems:
+            _print_error(problem, 0)
         result = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
         )
@@ -73,6 +73,8 @@ def _report_error(error: Exception, arguments: list[str]) -> int:
         return _print_error(format_usage_error(error, arguments, names), 2)
     if isinstance(error, TxtopError):
         return _print_error(str(error), error.exit_code)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):
+        return _print_error("a path begins with ~ and a name that no user has: write it from /", 2)
     return _print_error(f"{type(error).__name__}: {error} (--debug shows where)", 1)
 
 

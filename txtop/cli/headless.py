@@ -14,9 +14,9 @@ from types import FrameType
 
 from txtop.analysis.metrics import FinalMetrics
 from txtop.cli import session_list
+from txtop.cli.exit_code import choose_exit_code
 from txtop.cli.output import write_output
 from txtop.cli.session_args import load_session
-from txtop.errors import RunError
 from txtop.export.json import to_json
 from txtop.export.text import fitting, table
 from txtop.formatting import format_clock, format_share
@@ -28,31 +28,26 @@ from txtop.session import catalog
 from txtop.session.follower import Follower
 from txtop.settings import OnHangup
 from txtop.state.session import SessionState
+from txtop.system.signals import handle_signals
 
 POLL_S = 0.1
 PROGRESS_INTERVAL_S = 10.0
-EXIT_INCONCLUSIVE = 3
-EXIT_INTERRUPTED = 130
 
 
 def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str | None) -> int:
     """Follow a run that this process has started, in plain lines. Return the exit code.
 
     SIGINT and SIGTERM stop the run after the current step, a second one at once; SIGHUP stops it or
-    lets it continue, by `on_hangup`.
+    lets it continue, by `on_hangup`. One that is ignored, as by nohup, stays so.
     """
     control = ControlClient(launched.path)
-    interrupts = 0
 
     def interrupted(number: int, frame: FrameType | None) -> None:
-        nonlocal interrupts
         if number == signal.SIGHUP and on_hangup == "continue":
             raise SystemExit(128 + number)
-        interrupts += 1
         control.send("stop")
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupted)
+    handle_signals((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), interrupted)
     _print_progress(f"session {launched.path.name}")
     follower = Follower(launched.path, control.tail)
     finals = FinalMetrics()
@@ -66,14 +61,7 @@ def run_headless(launched: LaunchedRun, *, on_hangup: OnHangup, json_file: str |
     with suppress(OSError):
         launched.process.stdin.close()  # type: ignore[union-attr]
     recorded = launched.process.wait() == 0
-    code = _finish_run(launched.path, follower.state, finals, json_file)
-    if not follower.finished:
-        raise RunError(f"the runner ended before the run: {read_last_log_line(launched.path)}")
-    if interrupts:
-        return EXIT_INTERRUPTED
-    if not recorded:
-        raise _build_unrecorded_error(launched.path)
-    return code
+    return _finish_run(launched.path, follower.state, finals, json_file, recorded=recorded)
 
 
 def announce_detached_run(launched: LaunchedRun) -> int:
@@ -82,11 +70,6 @@ def announce_detached_run(launched: LaunchedRun) -> int:
     _print_progress(f"the run continues: txtop attach {name}   txtop stop {name}")
     print(name)
     return 0
-
-
-def _build_unrecorded_error(path: Path) -> RunError:
-    last_line = read_last_log_line(path).removeprefix("txtop: ")
-    return RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
 
 
 class _LinePrinter:
@@ -148,27 +131,32 @@ def _print_progress(text: str) -> None:
 
 
 def _finish_run(
-    path: Path, state: SessionState, finals: FinalMetrics, json_file: str | None
+    path: Path,
+    state: SessionState,
+    finals: FinalMetrics,
+    json_file: str | None,
+    *,
+    recorded: bool = True,
 ) -> int:
-    """Print the report and write the export. Return the exit code by the cells' results.
+    """Write the export and print the report. Return the exit code by how the run ended.
 
     The report goes to standard error if the export goes to standard output.
+
+    Raises:
+        RunError: the run failed, was not `recorded`, or has no end.
     """
     out = sys.stderr if json_file == "-" else sys.stdout
-    with suppress(OSError):
-        report = table.format_report(state, finals, path.name, fitting.get_width(out))
-        print(report, end="", file=out, flush=True)
-    if json_file is not None and state.header is not None:
-        write_output(json_file, to_json(state, finals))
+    try:
+        if json_file is not None and state.header is not None:
+            write_output(json_file, to_json(state, finals))
+    finally:
+        with suppress(OSError):
+            report = table.format_report(state, finals, path.name, fitting.get_width(out))
+            print(report, end="", file=out, flush=True)
     if warning := session_list.format_size_warning(path.parent):
         _print_progress(warning)
-    if state.failed:
-        return 1
-    ab_test = state.ab_test
-    is_open = ab_test and any(
-        ab_test.verdict(n, over=True) == "inconclusive" for n in ab_test.sequences
-    )
-    return EXIT_INCONCLUSIVE if is_open else 0
+    last_line = read_last_log_line(path).removeprefix("txtop: ")
+    return choose_exit_code(state, recorded=recorded, last_line=last_line)
 
 
 def report_closed_run(path: Path, json_file: str | None) -> int:
@@ -182,12 +170,8 @@ def report_closed_run(path: Path, json_file: str | None) -> int:
         return 0
     for line in problems.lines():
         _print_progress(line)
-    code = _finish_run(path, state, FinalMetrics(), json_file)
-    if state.ended is None:
-        raise RunError(f"the runner ended before the run: {read_last_log_line(path)}")
-    if get_exit_code(path):
-        raise _build_unrecorded_error(path)
-    return EXIT_INTERRUPTED if state.ended.reason == "stopped" else code
+    recorded = not get_exit_code(path)
+    return _finish_run(path, state, FinalMetrics(), json_file, recorded=recorded)
 
 
 def print_running_session(path: Path) -> int:

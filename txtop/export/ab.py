@@ -140,6 +140,7 @@ def export_fidelity(event: Fidelity | None) -> FidelityExport | None:
         cosine_pooled=event.cosine_pooled,
         cosine_tokens=event.cosine_tokens,
         cosine_tokens_min=event.cosine_tokens_min,
+        unknown=list(event.unknown),
         input_sha256=event.input_sha256,
         notes=fidelity.build_fidelity_notes(event),
     )

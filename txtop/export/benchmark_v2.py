@@ -37,7 +37,7 @@ def to_benchmark_v2(state: SessionState, finals: FinalMetrics) -> bytes:
 
 def _build_config(session: SessionState, state: CellState) -> dict[str, Any]:
     cell = state.cell
-    attention, _, backend = cell.attention.partition(":")
+    attention, _, backend = state.attention.partition(":")
     return {
         "name": cell.id,
         "model_id": cell.model,

@@ -15,7 +15,7 @@ from txtop.state.session import SessionState
 
 SERVING_FIELDS = ("serving", "requests", "tokens")
 NESTED_FIELDS = (
-    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes"),
+    *("metrics", "kernels", "fidelity", "environment", "device_time", "notes", "drawn"),
     *SERVING_FIELDS,
 )
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")

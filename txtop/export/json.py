@@ -136,10 +136,12 @@ def _export_cell(session: SessionState, state: CellState, finals: FinalMetrics) 
         model=cell.model,
         family=state.family,
         weights=load.weights if load else None,
+        drawn=load.drawn if load else [],
+        model_class=load.model_class or None if load else None,
         precision=cell.precision,
         recipe=load.recipe or None if load else None,
         converted_share=load.converted_share if load else None,
-        attention=cell.attention,
+        attention=state.attention,
         kernels={
             "prefill": state.kernels.prefill if state.kernels else None,
             "decode": state.kernels.decode if state.kernels else None,

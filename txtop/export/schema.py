@@ -72,6 +72,7 @@ class FidelityExport(msgspec.Struct, kw_only=True):
     cosine_pooled: float | None
     cosine_tokens: float | None
     cosine_tokens_min: float | None
+    unknown: list[str]
     input_sha256: str
     notes: list[str]
 
@@ -160,6 +161,8 @@ class CellFacts(msgspec.Struct, kw_only=True):
     model: str
     family: str | None
     weights: str | None
+    drawn: list[str]
+    model_class: str | None
     precision: str
     recipe: str | None
     converted_share: float | None

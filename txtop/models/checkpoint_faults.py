@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from txtop.models import weight_files
+
 MAX_HEADER_BYTES = 100_000_000
 """The limit of the safetensors format."""
-WEIGHT_PATTERNS = {False: "*.safetensors", True: "pytorch_model*.bin"}
-"""The files of weights: those of safetensors, and pickled ones."""
-_INDEXES = {False: "model.safetensors.index.json", True: "pytorch_model.bin.index.json"}
+MAX_SHARDS = 10_000
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.safetensors|\.bin)")
 _LFS = b"version https://git-lfs"
 _CACHE_FOLDER = re.compile(r"models--([^/]+)")
@@ -35,44 +36,27 @@ class Refusal(NamedTuple):
     hint: str
 
 
-def list_weight_files(directory: Path, *, pickled: bool) -> list[Path]:
-    """Return the files that hold a model's weights; those of an adapter are none."""
-    files = sorted(directory.glob(WEIGHT_PATTERNS[pickled]))
-    return [file for file in files if not file.name.startswith("adapter_")]
-
-
 def find_missing_files(directory: Path, *, pickled: bool = False) -> list[str]:
     """Return the names of the files that a checkpoint in shards lacks.
 
-    It is complete when its index says so; without one the names of its shards tell their number.
+    It is complete when its index says so; without one the names of its shards tell their number. An
+    index that cannot be read tells nothing.
     """
-    if (directory / _INDEXES[pickled].removesuffix(".index.json")).is_file():
-        return []
-    wanted = _read_index(directory / _INDEXES[pickled])
-    if wanted is None:
-        shards = [
-            _SHARD.fullmatch(file.name) for file in list_weight_files(directory, pickled=pickled)
-        ]
-        if not any(shards):
-            return []
-        wanted = {_INDEXES[pickled]}
-        for shard in filter(None, shards):
-            stem, _, count, suffix = shard.groups()
-            numbers = range(1, min(int(count), 10_000) + 1)
-            wanted |= {f"{stem}-{number:05d}-of-{count}{suffix}" for number in numbers}
-    return sorted(name for name in wanted if not (directory / name).is_file())
-
-
-def _read_index(path: Path) -> set[str] | None:
-    """Return the files that an index names, None without one that can be read."""
-    try:
-        names = json.loads(path.read_text("utf-8"))["weight_map"].values()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
-    # A name that leaves the directory is not looked for.
-    return {
-        name for name in names if isinstance(name, str) and "/" not in name and "\0" not in name
-    }
+    names = {path.name for path in directory.iterdir()}
+    entry = weight_files.find_entry(names, pickled=pickled)
+    if entry is not None:
+        wanted = set()
+        if entry.endswith(".json"):
+            with suppress(ValueError):
+                wanted = set(weight_files.list_shards(directory / entry))
+        return sorted(name for name in wanted if not (directory / name).is_file())
+    single = weight_files.PICKLED if pickled else weight_files.SAFETENSORS
+    shards = [m for m in map(_SHARD.fullmatch, names) if m and m[4] == Path(single).suffix]
+    wanted = {f"{single}.index.json"} if shards else set()
+    for stem, _, count, suffix in (shard.groups() for shard in shards):
+        numbers = range(1, min(int(count), MAX_SHARDS) + 1)
+        wanted |= {f"{stem}-{number:05d}-of-{count}{suffix}" for number in numbers}
+    return sorted(wanted - names)
 
 
 def format_missing(names: list[str]) -> str:

@@ -8,25 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from txtop.models.builtin import Family, find_builtin
+from txtop.models.purpose import detect_family
+from txtop.models.quantised import describe_scheme, explain_quantised
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
 OFFLINE_NOTICE = "Hugging Face Hub not reachable: offline for the rest of this run"
 """The text of a worker's `log` event. Later workers get HF_HUB_OFFLINE=1 and do not probe."""
-
-_ENCODERS = frozenset(
-    {
-        "albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "ernie",
-        "esm", "eurobert", "longformer", "megatron-bert", "mobilebert", "modernbert", "mpnet",
-        "nomic_bert", "rembert", "roberta", "roberta-prelayernorm", "roformer", "squeezebert",
-        "xlm-roberta", "xlm-roberta-xl", "xmod",
-    }
-)  # fmt: skip
-_WITHOUT_POSITION_LIMIT = frozenset({"t5", "mt5", "umt5", "bloom", "mpt", "mamba", "mamba2"})
-# These reserve two of their positions for padding.
-_SHIFTED = frozenset(
-    {"camembert", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"}
-)
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
+# With one of these positions are rotations, of which none is kept for padding.
+_ROTARY = ("rope_parameters", "rope_theta", "rope_scaling")
 
 
 def find_local_path(model: str) -> Path | None:
@@ -59,7 +50,7 @@ def read_local_config(model: str) -> dict[str, Any] | None:
 
 
 def _is_sound(config: Mapping[str, Any]) -> bool:
-    """Return True if the fields that `detect_family` reads have the right types."""
+    """Return True if the fields that `find_purpose` reads have the right types."""
     model_type, classes = config.get("model_type"), config.get("architectures")
     return isinstance(model_type, str | None) and isinstance(classes, list | None)
 
@@ -75,34 +66,23 @@ def find_config(model: str) -> dict[str, Any] | None:
     return config
 
 
-def detect_family(config: Mapping[str, Any]) -> Family:
-    """Return the family of the model that a config.json describes."""
-    model_type = config.get("model_type")
-    if config.get("is_encoder_decoder") or model_type in ("t5", "mt5", "umt5", "longt5"):
-        return "seq2seq"
-    if model_type in _ENCODERS and not config.get("is_decoder"):
-        return "encoder"
-    if any(str(name).endswith("ForMaskedLM") for name in config.get("architectures") or ()):
-        return "encoder"
-    return "causal"
-
-
 def find_family(model: str) -> Family | None:
     """Return the family of a local directory or a built-in name, or None."""
     config = find_config(model)
-    return None if config is None else detect_family(config)
+    return None if config is None else detect_family(config, find_local_path(model))
 
 
 def find_max_positions(config: Mapping[str, Any]) -> int | None:
-    """Return the positions that the configuration allows; None if relative or not stated."""
-    model_type = config.get("model_type")
-    if model_type in _WITHOUT_POSITION_LIMIT:
+    """Return the positions that the configuration states; None if relative or not stated.
+
+    A model may keep some of them for padding: only the loaded model tells how many.
+    """
+    biased = config.get("attn_config")
+    if isinstance(biased, dict) and biased.get("alibi"):
         return None
-    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx"):
-        value = config.get(key)
-        if isinstance(value, int) and value > 0:
-            return value - 2 if model_type in _SHIFTED else value
-    return None
+    keys = _POSITIONS[:1] if "relative_attention_num_buckets" in config else _POSITIONS
+    values = (config.get(key) for key in keys)
+    return next((value for value in values if isinstance(value, int) and value > 0), None)
 
 
 def find_context_length(model: str) -> int | None:
@@ -111,8 +91,18 @@ def find_context_length(model: str) -> int | None:
     return None if config is None else find_max_positions(config)
 
 
-def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[str, str] | None:
-    """Return reason and hint if `cell` needs more than `positions`, else None."""
+def explain_too_long(
+    cell: Cell,
+    kind: Family,
+    positions: int | None,
+    decoder_positions: int | None,
+    *,
+    exact: bool = True,
+) -> tuple[str, str] | None:
+    """Return reason and hint if `cell` needs more than `positions`, else None.
+
+    An encoder-decoder writes up to `decoder_positions`. The hint has a number if they are `exact`.
+    """
     if positions is None:
         return None
     prompt, new = requests.compute_max_tokens(cell)
@@ -120,14 +110,15 @@ def explain_too_long(cell: Cell, kind: Family, positions: int | None) -> tuple[s
         length, most = f"{prompt} + {new} new tokens", positions - new
     elif prompt > positions:
         length, most = f"{prompt} tokens", positions
-    elif kind == "seq2seq" and new > positions:
+    elif kind == "seq2seq" and decoder_positions is not None and new > decoder_positions:
         return (
-            f"{new} new tokens are longer than the context of {cell.model} ({positions})",
-            f"--new-tokens of at most {positions}",
+            f"{new} new tokens are longer than the context of {cell.model} ({decoder_positions})",
+            f"--new-tokens of at most {decoder_positions}" if exact else "fewer --new-tokens",
         )
     else:
         return None
-    hint = f"--sequence-lengths of at most {most}" if most > 0 else "fewer --new-tokens"
+    hint = f"--sequence-lengths of at most {most}" if exact else "shorter --sequence-lengths"
+    hint = hint if most > 0 else "fewer --new-tokens"
     return f"{length} are longer than the context of {cell.model} ({positions})", hint
 
 
@@ -136,4 +127,9 @@ def explain_refusal(cell: Cell) -> tuple[str, str] | None:
     config = find_config(cell.model)
     if config is None:
         return None
-    return explain_too_long(cell, detect_family(config), find_max_positions(config))
+    if cell.weights != "random" and (scheme := describe_scheme(config)):
+        return explain_quantised(cell.model, scheme)
+    path, positions = find_local_path(cell.model), find_max_positions(config)
+    exact = path is None or any(key in config for key in _ROTARY)
+    family = detect_family(config, path)
+    return explain_too_long(cell, family, positions, positions, exact=exact)

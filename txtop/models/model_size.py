@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from txtop.models.builtin import find_builtin
-from txtop.models.model_config import detect_family, find_config, find_local_path
+from txtop.models.model_config import find_config, find_local_path
+from txtop.models.purpose import detect_family
+from txtop.models.quantised import describe_scheme, read_tensors
+from txtop.models.weight_files import list_weight_files
 from txtop.plan import requests
 from txtop.plan.cell import Cell
 
@@ -19,23 +21,22 @@ BYTES_PER_WEIGHT = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2} | dict.fromkeys(
 
 
 def _count_stored_parameters(directory: Path) -> int | None:
-    """Count the elements of all tensors in a directory's safetensors files, from their headers."""
+    """Count the elements of all tensors in a directory's weights, from their headers."""
     count = 0
-    # A file starts with the length of its JSON header, which the format limits to 100 MB.
-    for path in sorted(directory.glob("*.safetensors")):
-        with path.open("rb") as file:
-            header = json.loads(file.read(min(int.from_bytes(file.read(8), "little"), 100_000_000)))
-        shapes = [tensor["shape"] for name, tensor in header.items() if name != "__metadata__"]
-        count += sum(math.prod(shape) for shape in shapes)
+    for path in list_weight_files(directory):
+        count += sum(math.prod(tensor["shape"]) for tensor in read_tensors(path).values())
     return count or None
 
 
 def find_parameter_count(model: str) -> int | None:
     """Return the parameters of a model, or None if unknown.
 
-    A built-in name has a published number; of a local directory the stored elements are counted.
+    A built-in name has a published number; of a local directory the stored elements are counted,
+    unless they are packed: several parameters then share one.
     """
     path = find_local_path(model)
+    if describe_scheme(find_config(model) or {}):
+        return None
     if path is not None:
         try:
             return _count_stored_parameters(path) if path.is_dir() else None
@@ -75,7 +76,7 @@ def predict_bytes(cell: Cell) -> int | None:
     if config is None or parameters is None:
         return None
     size = BYTES_PER_WEIGHT[cell.precision]
-    if detect_family(config) == "encoder":
+    if detect_family(config, find_local_path(cell.model)) == "encoder":
         return parameters * size
     per_token = count_kv_values_per_token(config)
     if per_token is None:

@@ -92,7 +92,7 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     if len(given) > MAX_ARMS:
         raise UsageError(f"{len(given)} arms are too many", f"at most {MAX_ARMS}")
     cells = tuple(
-        Cell(id=chr(ord("A") + i), **values | {"model": make_absolute(values["model"])})
+        build_arm_cell(chr(ord("A") + i), values | {"model": make_absolute(values["model"])})
         for i, knobs in enumerate(given)
         if (values := {"model": model, **shared, **knobs})
     )
@@ -118,6 +118,12 @@ def build_ab_plan(model: str, arms: Sequence[Values], shared: Values, rules: ABO
     if rules.fidelity_positions is None:
         return plan
     return msgspec.structs.replace(plan, fidelity_positions=rules.fidelity_positions)
+
+
+def build_arm_cell(name: str, knobs: Values) -> Cell:
+    """Build the cell of the arm `name` from the knobs that were given for it."""
+    cell = Cell(id=name, **knobs)
+    return cell.ask_attention() if "attention" in knobs else cell
 
 
 def _check(model: str, shared: Values, rules: ABOptions) -> None:

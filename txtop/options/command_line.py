@@ -21,7 +21,7 @@ from txtop.options.run_options import NOTHING, SECONDS, RunOptions, ServingOptio
 from txtop.options.run_plan import get_default_values, get_measuring_rule, get_preset_defaults
 from txtop.options.serving import REQUEST_OPTIONS, expand_traffic
 from txtop.plan.cell import Cell
-from txtop.plan.knobs import KNOBS, order_knobs
+from txtop.plan.knobs import KNOBS, Knob, order_knobs
 from txtop.plan.plan import DEFAULT_MARGIN, Plan
 from txtop.plan.serving import Serving, Slo
 
@@ -80,7 +80,8 @@ def _iterate_changed_options(options: RunOptions) -> Iterator[tuple[str, object]
         standard |= {"iterations": options.iterations, "budget": options.budget_s}
     for name in standard:
         value = getattr(options, SECONDS.get(name, name))
-        if value is not None and value != standard[name]:
+        asked = name == "attention" and value == ["sdpa"]
+        if value is not None and (value != standard[name] or asked):
             yield name, value
 
 
@@ -115,8 +116,8 @@ def format_cell_command(plan: Plan, cell: Cell) -> str:
 def _format_run(plan: Plan, cell: Cell) -> list[str]:
     arguments = ["txtop", "run", *_format_option("--models", [cell.model])]
     for knob in _KNOBS:
-        if (value := knob.of(cell)) != knob.default:
-            arguments += [knob.flag, str(value)]
+        if _is_spelled(knob, cell):
+            arguments += [knob.flag, str(knob.of(cell))]
     if cell.serving is not None:
         load = _format_traffic(cell, cell.serving)
         if not load:
@@ -176,10 +177,10 @@ def _format_slo(slo: Slo) -> str:
 
 def _format_ab(plan: Plan) -> list[str]:
     shared = {
-        knob.field: value
+        knob.field: knob.of(plan.cells[0])
         for knob in _KNOBS
-        if len(values := {knob.of(cell) for cell in plan.cells}) == 1
-        and (value := values.pop()) != knob.default
+        if len({knob.of(cell) for cell in plan.cells}) == 1
+        and all(_is_spelled(knob, cell) for cell in plan.cells)
     }
     # A model before the arms may have any name, one within an arm has no comma: try each in front.
     models = dict.fromkeys(cell.model for cell in plan.cells)
@@ -218,9 +219,9 @@ def _format_arm(cell: Cell, model: str, shared: dict[str, Any]) -> str:
     An arm needs at least one knob, and A against A is a valid test.
     """
     own = {
-        knob.field: value
+        knob.field: knob.of(cell)
         for knob in _KNOBS
-        if knob.field not in shared and (value := knob.of(cell)) != knob.default
+        if knob.field not in shared and _is_spelled(knob, cell)
     }
     if cell.model != model:
         own["model"] = cell.model
@@ -234,8 +235,14 @@ def _is_read_back(arm: str, cell: Cell, model: str, shared: dict[str, Any]) -> b
         knobs = ab_plan.parse_arm("--a", arm)
     except UsageError:
         return False
-    again = Cell(id=cell.id, alias=cell.alias, **{"model": model, **shared, **knobs})
-    return again == cell
+    again = ab_plan.build_arm_cell(cell.id, {"model": model, **shared, **knobs})
+    return msgspec.structs.replace(again, alias=cell.alias) == cell
+
+
+def _is_spelled(knob: Knob, cell: Cell) -> bool:
+    """Return whether a command must give `knob`: its value is not the default, or was asked for."""
+    asked = knob.field == "attention" and bool(cell.attention_asked)
+    return asked or knob.of(cell) != knob.default
 
 
 def _format_rules(plan: Plan) -> list[str]:

@@ -94,6 +94,9 @@ def expand_cells(options: RunOptions) -> tuple[Cell, ...]:
     }
     chosen["models"] = list(dict.fromkeys(map(make_absolute, chosen["models"])))
     cells = expand_matrix(loads=expand_traffic(options), **chosen)
+    # A preset that names several means each of them.
+    if options.attention or chosen["attention"] != ["sdpa"]:
+        cells = tuple(cell.ask_attention() for cell in cells)
     if len(cells) > MAX_CELLS:
         raise UsageError(f"{len(cells)} cells are more than {MAX_CELLS}", "ask for fewer values")
     return alias_models(cells)

@@ -54,14 +54,16 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
     `sequence_length` counts prompt tokens (T5: tokens of the encoder's input). In the scenario
     `static` every iteration is one full batch and `serving` is `None`; in the others requests
-    arrive one by one, as `serving` describes. `alias` names the model where the last part of
-    `model` does not tell it from the others of the plan.
+    arrive one by one, as `serving` describes. `attention_asked` is set if `sdpa` was asked for;
+    where it is only the default, a model that has none of it is measured with `eager`. `alias`
+    names the model where the last part of `model` does not tell it from the others of the plan.
     """
 
     id: str
     model: str
     precision: Precision = "fp32"
     attention: Attention = "sdpa"
+    attention_asked: bool | UnsetType = UNSET
     batch_size: Positive = 1
     sequence_length: Positive = 128
     new_tokens: Positive = 32
@@ -73,6 +75,11 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario = "static"
     serving: Serving | None = None
     alias: str | UnsetType = UNSET
+
+    def ask_attention(self) -> Cell:
+        """Return the cell with its attention asked for, not chosen by default."""
+        asked = self.attention == "sdpa"
+        return msgspec.structs.replace(self, attention_asked=asked) if asked else self
 
     @property
     def group(self) -> str:

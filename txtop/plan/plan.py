@@ -119,7 +119,7 @@ def hash_workload(plan: Plan) -> str:
 
     Sessions with equal hashes measured the same work; latency promises change no work.
     """
-    skipped = ("id", "alias", "threads", "device")
+    skipped = ("id", "alias", "attention_asked", "threads", "device")
     cells = []
     for cell in plan.cells:
         workload = msgspec.structs.asdict(cell)

@@ -5,10 +5,11 @@ Both commands print it as one JSON object; `txtop doctor` and the home screen re
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
 import msgspec
+
+from txtop.system.search_path import build_module_command
 
 
 class Capability(msgspec.Struct, frozen=True):
@@ -28,7 +29,7 @@ class ProbeReply(msgspec.Struct, frozen=True):
 
 def build_probe_command(module: str) -> list[str]:
     """Build the command line that probes by `module`, `txtop.worker` or `txtop.sampler`."""
-    return [sys.executable, "-m", module, "--probe"]
+    return build_module_command(module, "--probe")
 
 
 def decode_probe_reply(output: bytes) -> list[Capability]:

@@ -3,9 +3,12 @@
 With `--resume` the plan is the session's own.
 """
 
-from __future__ import annotations
+from txtop.system.search_path import leave_out_current_directory
+
+leave_out_current_directory()
 
 import argparse
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -55,7 +58,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, interrupted)
     signal.signal(signal.SIGINT, interrupted)
-    (options.folder / SOCKET_NAME).write_text(str(socket_path))
+    (options.folder / SOCKET_NAME).write_bytes(os.fsencode(socket_path))
     if options.on_hangup == "stop":
         conductor.watch_lifeline(sys.stdin.fileno())
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -17,10 +16,11 @@ from txtop.protocol import commands
 from txtop.protocol.commands import WorkerCommand
 from txtop.sanitise import sanitise
 from txtop.system import oom_killer
+from txtop.system.search_path import build_module_command
 
 STDERR_LINES = 40
-WORKER_COMMAND = (sys.executable, "-m", "txtop.worker")
-SAMPLER_COMMAND = (sys.executable, "-m", "txtop.sampler", "--interval", "0.2")
+WORKER_COMMAND = tuple(build_module_command("txtop.worker"))
+SAMPLER_COMMAND = tuple(build_module_command("txtop.sampler", "--interval", "0.2"))
 
 
 @dataclass

@@ -85,7 +85,7 @@ class ControlClient:
             OSError: no runner listens.
             ValueError: the file that names the socket holds no path.
         """
-        path = (self._session / SOCKET_NAME).read_text()
+        path = os.fsdecode((self._session / SOCKET_NAME).read_bytes())
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             peer.settimeout(ANSWER_TIMEOUT_S)

@@ -46,14 +46,16 @@ def read_machine() -> Machine:
     """Read the machine's description; what cannot be read is empty or 0."""
     total = psutil.virtual_memory().total
     limit = choose_effective_limit(read_memory_limit(), total)
+    logical, allowed = os.cpu_count() or 0, cpu.count_allowed_cores()
     return Machine(
         hostname=sanitise(socket.gethostname(), 200),
         os=f"{platform.system()} {platform.release()}",
         cpu=sanitise(cpu.read_cpu_name(), 200),
         cores_physical=psutil.cpu_count(logical=False) or os.cpu_count() or 0,
-        cores_logical=os.cpu_count() or 0,
+        cores_logical=logical,
         memory_bytes=total,
         memory_limit_bytes=limit.limit_bytes if limit else None,
+        cores_allowed=allowed if allowed < logical else None,
         python=platform.python_version(),
         features=_read_matrix_features(),
     )

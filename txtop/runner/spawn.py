@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from txtop.session.catalog import check_name, get_sessions_dir
 from txtop.session.reader import find_log_path
 from txtop.session.writer import create_session_folder
 from txtop.settings import OnHangup
+from txtop.system.search_path import build_module_command
 
 RUNNER_LOG = "runner.log"
 START_TIMEOUT_S = 15.0
@@ -71,8 +71,7 @@ def resume_run(
 def _launch(
     folder: Path, options: list[str], line: bytes, on_hangup: OnHangup, screen_pid: int | None
 ) -> LaunchedRun:
-    command = [sys.executable, "-m", "txtop.runner", str(folder), "--on-hangup", on_hangup]
-    command += options
+    command = build_module_command("txtop.runner", str(folder), "--on-hangup", on_hangup, *options)
     command += ["--screen", str(screen_pid)] if screen_pid else []
     try:
         log = os.open(folder / RUNNER_LOG, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)

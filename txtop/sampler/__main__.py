@@ -1,6 +1,8 @@
 """`python -m txtop.sampler`: telemetry events on standard output until standard input ends."""
 
-from __future__ import annotations
+from txtop.system.search_path import leave_out_current_directory
+
+leave_out_current_directory()
 
 import argparse
 import signal

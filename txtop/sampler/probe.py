@@ -21,6 +21,7 @@ from txtop.sampler.nvidia import NvidiaGpus
 from txtop.sampler.nvidia_fields import FIELD_BOUNDS
 from txtop.sampler.process_usage import WatchedProcesses
 from txtop.system.cgroup import choose_effective_limit, read_memory_limit
+from txtop.system.cpu import count_allowed_cores
 
 NVML_TIMEOUT_S = 30.0
 """Without persistence mode the driver takes seconds to initialise each GPU."""
@@ -41,7 +42,11 @@ def probe() -> list[Capability]:
 
 def _probe_processor() -> Capability:
     physical, logical = psutil.cpu_count(logical=False), psutil.cpu_count()
-    return Capability("cpu", "ok", f"{read_label()}, {physical} cores, {logical} threads")
+    detail = f"{read_label()}, {physical} cores, {logical} threads"
+    allowed = count_allowed_cores()
+    if logical is not None and allowed < logical:
+        detail += f", of which {allowed} may be used here"
+    return Capability("cpu", "ok", detail)
 
 
 def _probe_memory() -> Capability:

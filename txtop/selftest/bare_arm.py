@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 from txtop.errors import RunError
 from txtop.selftest.process_tree import ProcessTree
 from txtop.selftest.time_slices import SlicedLoop
+from txtop.system.search_path import build_module_command
 
 
 class BareArm(SlicedLoop):
@@ -66,7 +66,7 @@ def build_bare_command(
     compile_mode: str = "none",
 ) -> list[str]:
     """Build the command line of a loop that shares no code with the rest of txtop."""
-    command = [sys.executable, "-m", "txtop.worker.baseline", str(config)]
+    command = build_module_command("txtop.worker.baseline", str(config))
     command += ["--sequence-length", str(sequence_length)]
     command += ["--new-tokens", str(new_tokens), "--threads", str(threads)]
     return [*command, "--device", device, "--compile", compile_mode]

@@ -23,6 +23,8 @@ from txtop.selftest.bare_arm import BareArm, build_bare_command
 from txtop.selftest.screen_arm import ScreenArm
 from txtop.selftest.time_slices import LOAD_TIMEOUT_S
 from txtop.selftest.verdict import OverheadResult
+from txtop.system.cpu import count_allowed_cores
+from txtop.system.signals import handle_signals
 
 THREADS = 1
 SEQUENCE_LENGTH = 32
@@ -69,7 +71,7 @@ def run(
     where += "" if compile_mode == "none" else f", --compile {compile_mode} --cache static"
     say(f"{MODEL_DESCRIPTION}, {THREADS} thread, {NEW_TOKENS} tokens a call{where}")
     say(f"both processes are restarted {min_pairs} to {max_pairs} times, half a minute each")
-    warning = build_core_warning(THREADS, len(os.sched_getaffinity(0)))
+    warning = build_core_warning(THREADS, count_allowed_cores())
     if warning:
         say(warning)
     with unwind_on_signals():
@@ -184,7 +186,7 @@ def unwind_on_signals() -> Iterator[None]:
     def leave(number: int, _frame: FrameType | None) -> NoReturn:
         raise SystemExit(128 + number)
 
-    handlers = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = handle_signals((signal.SIGTERM, signal.SIGHUP), leave)
     try:
         yield
     finally:

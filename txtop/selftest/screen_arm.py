@@ -7,7 +7,6 @@ import os
 import pty
 import signal
 import struct
-import sys
 import termios
 import threading
 import time
@@ -24,6 +23,7 @@ from txtop.runner.control_client import ControlClient
 from txtop.selftest.process_tree import ProcessTree
 from txtop.selftest.time_slices import SlicedLoop
 from txtop.session.reader import LogReader, find_log_path
+from txtop.system.search_path import build_module_command
 
 SESSION_NAME = "overhead"
 WORKER_MODULE = WORKER_COMMAND[-1]
@@ -75,7 +75,7 @@ class ScreenArm(SlicedLoop):
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self._session = folder / SESSION_NAME
         self._tail: LogTail | None = None
-        command = [sys.executable, "-m", "txtop", "run", *arguments, "--name", SESSION_NAME]
+        command = build_module_command("txtop", "run", *arguments, "--name", SESSION_NAME)
         command += ["--session-dir", str(folder), "--on-hangup", "stop", "--fps", FPS]
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:

@@ -160,5 +160,11 @@ class CellState:
         return self.finished is not None and self.finished.stopped_by == "saturated"
 
     @property
+    def attention(self) -> str:
+        """The attention that is measured: eager where a model has none of the default."""
+        fell_back = self.load is not None and self.load.attention == "eager"
+        return "eager" if fell_back and self.cell.attention == "sdpa" else self.cell.attention
+
+    @property
     def family(self) -> str | None:
         return self.load.family if self.load else None

@@ -24,14 +24,14 @@ BADGE_GLYPHS: dict[Badge, str] = {
 def compute_badge(result: Fidelity | None) -> Badge:
     """Return the badge of a comparison, "unmeasured" if there is none.
 
-    Random weights, and models that are not the same, have no band; NaN and Inf are INVALID whatever
-    the weights are.
+    Random weights, hidden states that depend on some, and models that are not the same have no
+    band; NaN and Inf are INVALID whatever the weights are.
     """
     if result is None or result.failed:
         return "unmeasured"
     if result.invalid:
         return "INVALID"
-    if result.weights == "random":
+    if result.weights == "random" or "hidden" in result.unknown:
         return "unknown"
     if not result.same_model:
         return "another model"
@@ -54,6 +54,8 @@ def get_kld_above_floor(result: Fidelity) -> float | None:
 def format_badge_forms(result: Fidelity | None) -> tuple[str, ...]:
     """Return the badge as text, from the longest to the shortest form."""
     badge = compute_badge(result)
+    if badge == "unknown" and result is not None and result.weights != "random":
+        return "not measurable: weights missing", "weights missing"
     if badge == "unknown":
         return "not measurable: random weights", "random weights"
     if badge == "unmeasured":

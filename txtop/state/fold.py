@@ -40,7 +40,8 @@ def _fold_phase(session: SessionState, state: CellState, event: events.Phase) ->
 
 def _fold_load(session: SessionState, state: CellState, event: events.ModelLoaded) -> None:
     state.load = session.loads[state.cell.group] = event
-    session.say(f"loaded in {event.load_s:.1f} s, {event.weights} weights", cell=event.cell)
+    kind = "partly random" if event.weights == "partial" else event.weights
+    session.say(f"loaded in {event.load_s:.1f} s, {kind} weights", cell=event.cell)
     for note in event.notes:
         session.say(note, cell=event.cell)
 

@@ -86,11 +86,14 @@ def iterate_groups(
         number, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         if number == "0" and not controllers:
-            version, mount = 2, root
+            # Beside hierarchies of v1 it has a folder of its own (systemd's hybrid layout).
+            version, mounts = 2, (root / "unified", root)
         elif controller in controllers.split(","):
-            version, mount = 1, root / controller
+            # Joint hierarchies are mounted by their joint name; links to it are customary, no more.
+            version, mounts = 1, (root / controller, root / controllers)
         else:
             continue
+        mount = next((folder for folder in mounts if folder.is_dir()), mounts[0])
         # A container without a cgroup namespace sees the host's path and its own limit at the top.
         yield ControlGroup(version, mount, mount / path.strip("/"))
 

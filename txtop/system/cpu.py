@@ -42,14 +42,20 @@ def _read_quota(folder: Path, version: int) -> float | None:
     return quota_us / period_us if quota_us > 0 and period_us > 0 else None
 
 
+def count_allowed_cores() -> int:
+    """Return the logical cores that this process may use, by its affinity and quota; at least 1.
+
+    Part of a core is none: a thread on it would wait for the others at every step.
+    """
+    cores = len(os.sched_getaffinity(0))
+    quota = read_cpu_quota()
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
 def choose_thread_count() -> int:
     """Return the physical cores that this process may use, less one for watching; at least 1."""
-    usable = len(os.sched_getaffinity(0))
-    cores = min(psutil.cpu_count(logical=False) or usable, usable)
-    quota = read_cpu_quota()
-    if quota is not None:
-        cores = min(cores, int(quota))
-    return max(1, cores - 1)
+    allowed = count_allowed_cores()
+    return max(1, min(psutil.cpu_count(logical=False) or allowed, allowed) - 1)
 
 
 def read_cpu_name(cpuinfo: Path = CPUINFO) -> str:

@@ -6,7 +6,6 @@ import os
 import platform
 import socket
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +20,8 @@ from txtop.session import catalog
 from txtop.session.reader import find_log_path
 from txtop.state.fold import fold
 from txtop.state.session import SessionState
+from txtop.system.cpu import count_allowed_cores
+from txtop.system.search_path import build_module_command
 from txtop.ui.doctor_probe import DoctorProbe, Finding
 from txtop.ui.models.home import HomeFrame, ListedSession, SessionStage
 from txtop.ui.models.machine import build_machine
@@ -82,7 +83,7 @@ class HomeSource:
         self._learnt = self._seen
 
     def _start(self, interval_s: float) -> None:
-        command = [sys.executable, "-m", "txtop.sampler", "--interval", str(interval_s)]
+        command = build_module_command("txtop.sampler", "--interval", str(interval_s))
         try:
             self._sampler = subprocess.Popen(
                 command,
@@ -191,7 +192,7 @@ def build_home_frame(machine: HomeSource, now_s: float) -> HomeFrame:
             sorted(sessions, key=lambda f: (f.stage != "running", f.bundled, -f.wall_s))
         )
     return HomeFrame(
-        title=f"{sanitise(platform.node(), 40)} · {len(os.sched_getaffinity(0))} cores",
+        title=f"{sanitise(platform.node(), 40)} · {count_allowed_cores()} cores",
         machine=build_machine(machine.state),
         sessions=sessions,
         now_s=now_s,

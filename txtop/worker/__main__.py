@@ -1,6 +1,8 @@
 """The entry point of the worker: commands on standard input, events on standard output."""
 
-from __future__ import annotations
+from txtop.system.search_path import leave_out_current_directory
+
+leave_out_current_directory()
 
 import argparse
 import os

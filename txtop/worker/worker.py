@@ -18,6 +18,7 @@ from txtop.models import model_config
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.sanitise import sanitise
+from txtop.system import cpu
 from txtop.worker import failures, kernel_warnings
 from txtop.worker.command_queue import Cancelled, CommandQueue, ThreadMessage
 from txtop.worker.device import identify_device
@@ -184,20 +185,24 @@ class Worker:
         from txtop.worker.serving.prompts import Prompts
         from txtop.worker.tasks.task import make_inputs
 
-        loaded, cell = self._ready(), command.cell
+        loaded = self._ready()
+        cell = loaded.settle(command.cell)
         attention.require_kernel(cell, loaded.source.config, loaded.device)
         kv_blocks: int | None = None
         if cell.scenario == "continuous":
             continuous_server.require_continuous(cell, loaded.family)
             continuous_server.require_pages(loaded.model.config.get_text_config())
             kv_blocks = continuous_server.count_blocks(cell, loaded.device)
-        refusal = model_config.explain_too_long(cell, loaded.family, loaded.positions)
+        limits = loaded.position_limits
+        refusal = model_config.explain_too_long(cell, loaded.family, limits.prompt, limits.new)
         if refusal:
             raise RejectedError(*refusal)
         self._phase = "prepare"
         loaded.task.begin_cell()
         memory.reset_peaks(loaded.device)
-        self._inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+        self._inputs = make_inputs(
+            cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
+        )
         inputs_sha256 = self._inputs.sha256
         if cell.serving is not None:
             self._prompts = Prompts(cell, loaded.vocabulary, loaded.seed)
@@ -321,7 +326,9 @@ class Worker:
             loaded = self._loaded = load_model(load, silent, self._name, lambda _: None)
             from txtop.worker.tasks import device_profile
 
-            inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+            inputs = make_inputs(
+                cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token
+            )
             prefill, decode = device_profile.profile_steps(loaded.task, inputs, self._inbox.check)
             event = events.DeviceTime(t_ns=0, cell=cell.id, prefill=prefill, decode=decode)
         except Cancelled:
@@ -339,7 +346,7 @@ class Worker:
     def _ready_to_compare(self) -> OutputComparer:
         """Return the comparer, created with all cores: nothing is timed while it runs."""
         if self._comparison is None:
-            threads = len(os.sched_getaffinity(0))
+            threads = cpu.count_allowed_cores()
             configure_environment(threads)
             from txtop.worker.fidelity.scores import OutputComparer
 

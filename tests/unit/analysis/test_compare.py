@@ -150,12 +150,22 @@ def test_what_is_asked_in_two_ways_is_refused(arguments: list[str]) -> None:
 
 
 @pytest.mark.fault(46)
-def test_a_relative_path_of_an_older_recording_matches_the_absolute_one(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("other", ["./ck/a", "/home/you/ck/a", "/a"])
+def test_a_model_is_the_same_in_another_folder(
+    other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = session(tmp_path / "old.jsonl", "./ck/a")
+    """A checkout, a colleague's home, an older recording: the path is a note."""
+    old = session(tmp_path / "old.jsonl", other)
     new = session(tmp_path / "new.jsonl", "/home/u/ck/a")
-    other = session(tmp_path / "other.jsonl", "/home/u/bck/a")
     assert run_command_line(["compare", old, new]) == 0
-    assert run_command_line(["compare", old, other]) == 3
+    assert f"path of the model: {other} against /home/u/ck/a" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("other", ["/home/u/ck/b", "org/a", "a"])
+def test_another_name_is_another_model(
+    other: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = session(tmp_path / "old.jsonl", other)
+    new = session(tmp_path / "new.jsonl", "/home/u/ck/a")
+    assert run_command_line(["compare", old, new]) == 3
     assert "only in base" in capsys.readouterr().out

@@ -62,8 +62,12 @@ def test_the_heading_states_the_limit_of_the_cgroup() -> None:
     assert "16 GiB, " in table.format_report(fold_all(made), FinalMetrics())
     header = made[0]
     assert isinstance(header, events.SessionHeader)
-    header.machine = msgspec.structs.replace(header.machine, memory_limit_bytes=2 << 30)
-    assert "2 of 16 GiB, " in table.format_report(fold_all(made), FinalMetrics())
+    logical = header.machine.cores_logical
+    header.machine = msgspec.structs.replace(
+        header.machine, memory_limit_bytes=2 << 30, cores_allowed=1
+    )
+    heading = table.format_report(fold_all(made), FinalMetrics())
+    assert f"1 of {logical} cores, 2 of 16 GiB, " in heading
 
 
 @pytest.mark.fault(11)

@@ -37,6 +37,7 @@ def test_every_field_of_a_cell_is_in_the_table() -> None:
     assert {knob.field for knob in KNOBS} == {*Cell.__struct_fields__} - {
         "id",
         "alias",
+        "attention_asked",
         "scenario",
         "serving",
     }
@@ -89,7 +90,7 @@ from txtop.options import ab_plan
 from txtop.options.run_plan import build_plan
 from txtop.options.run_options import RunOptions
 from txtop.plan import labels
-from txtop.analysis.compare import _build_match_key
+from txtop.analysis.compare import _build_match_keys
 from txtop.options.command_line import format_cell_command, format_command
 from txtop.ui.models.matrix_choices import MatrixChoices
 options = RunOptions(models=["gpt2"], made_ups=["plain", "fancy"])
@@ -110,7 +111,7 @@ print(json.dumps({
     "ab_plan": format_cell_command(ab_test, ab_test.cells[0]),
     "values": row.values,
     "chosen": choices.to_run_options().made_ups,
-    "compared": _build_match_key(plain, {}) != _build_match_key(fancy, {}),
+    "compared": len({*_build_match_keys(plan.cells).values()}) == 2,
 }))
 """
 

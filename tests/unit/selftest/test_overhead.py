@@ -225,7 +225,7 @@ def test_the_bare_loop_shares_no_code_with_the_rest(tmp_path: Path) -> None:
         "except KeyboardInterrupt: pass\n"
         "print([m for m in sys.modules if m.split('.')[0] == 'txtop'], file=sys.stderr)\n"
     )
-    module, *arguments = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1)[2:]
+    module, *arguments = build_bare_command(config, sequence_length=8, new_tokens=5, threads=1)[3:]
     path = ROOT / (module.replace(".", "/") + ".py")
     with subprocess.Popen(
         [sys.executable, "-c", look, str(path), *arguments], stdout=subprocess.PIPE, stderr=-1

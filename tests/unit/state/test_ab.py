@@ -10,7 +10,7 @@ import pytest
 
 from support.ab_sessions import Script, script
 from txtop.analysis.metrics import FinalMetrics
-from txtop.cli.headless import _finish_run
+from txtop.cli.exit_code import choose_exit_code
 from txtop.export.json import to_json
 from txtop.export.text import table
 from txtop.protocol import events
@@ -202,8 +202,6 @@ def test_a_picture_of_an_ab_is_what_it_was() -> None:
 
 
 @pytest.mark.parametrize(("ratio", "count", "code"), [(1.5, 12, 0), (1.5, 3, 3), (1.0, 14, 0)])
-def test_exit_codes(ratio: float, count: int, code: int, tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_exit_codes(ratio: float, count: int, code: int) -> None:
     state, _ = folded(script().begin().blocks(count, ratio, 0.002).end())
-    assert _finish_run(Path(str(tmp_path)), state, FinalMetrics(), None) == code
+    assert choose_exit_code(state, recorded=True, last_line="") == code

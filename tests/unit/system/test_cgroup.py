@@ -150,3 +150,35 @@ def test_no_quota_is_no_quota(tree: Tree, text: str) -> None:
 
 def test_no_proc_is_no_quota(tmp_path: Path) -> None:
     assert read_cpu_quota(tmp_path / "absent", tmp_path) is None
+
+
+@pytest.mark.fault(54)
+def test_a_joint_hierarchy_is_found_by_its_joint_name(tree: Tree) -> None:
+    tree.write("cpu,cpuacct/slice/cpu.cfs_quota_us", "200000\n")
+    tree.write("cpu,cpuacct/slice/cpu.cfs_period_us", "100000\n")
+    assert tree.quota("5:cpu,cpuacct:/slice/job\n4:memory:/slice/job\n") == 2.0
+
+
+@pytest.mark.fault(54)
+def test_v2_beside_v1_has_a_folder_of_its_own(tree: Tree) -> None:
+    tree.write("memory/memory.limit_in_bytes", f"{8 * GIB}\n")
+    tree.write("unified/slice/cpu.max", "200000 100000\n")
+    tree.write("unified/slice/memory.max", f"{GIB}\n")
+    membership = "4:memory:/\n0::/slice/job\n"
+    assert tree.quota(membership) == 2.0
+    limit = tree.limit(membership)
+    assert limit is not None and limit.limit_bytes == GIB
+
+
+@pytest.mark.fault(54)
+@pytest.mark.parametrize("membership", ["0::/a/b/c\n", "2:cpu:/a/b/c\n4:memory:/a/b/c\n"])
+@pytest.mark.parametrize("at", ["", "a/", "a/b/", "a/b/c/"])
+def test_cpu_and_memory_are_read_from_the_same_groups(tree: Tree, at: str, membership: str) -> None:
+    tree.write(f"{at}cpu.max", "300000 100000\n")
+    tree.write(f"{at}memory.max", f"{GIB}\n")
+    tree.write(f"cpu/{at}cpu.cfs_quota_us", "300000\n")
+    tree.write(f"cpu/{at}cpu.cfs_period_us", "100000\n")
+    tree.write(f"memory/{at}memory.limit_in_bytes", f"{GIB}\n")
+    limit = tree.limit(membership)
+    assert tree.quota(membership) == 3.0
+    assert limit is not None and limit.limit_bytes == GIB

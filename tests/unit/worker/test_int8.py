@@ -215,3 +215,39 @@ def test_stored_bytes_are_those_of_int8_and_its_scales(name: str) -> None:
     int8.convert(model, name)
     scales = 8 if name == "torch-dynamic" else 32 * 4
     assert int8.count_stored_bytes(model) == pytest.approx(64 * 32 + 32 * 4 + scales, abs=32 * 4)
+
+
+def build_tiny(name: str, **values: int) -> nn.Module:
+    import transformers
+
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 2, **values}
+    model_class = getattr(transformers, name)
+    model: nn.Module = model_class(model_class.config_class(**sizes)).float().eval()
+    return model
+
+
+@pytest.mark.fault(42)
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("MixtralForCausalLM", {"num_local_experts": 4, "num_experts_per_tok": 2}),
+        ("Qwen3MoeForCausalLM", {"num_experts": 4, "num_experts_per_tok": 2, "head_dim": 8,
+                                 "moe_intermediate_size": 32, "decoder_sparse_step": 1}),
+        ("LlamaForCausalLM", {}),
+    ],
+)  # fmt: skip
+def test_the_share_counts_every_matrix_wherever_it_is_kept(
+    name: str, values: dict[str, int]
+) -> None:
+    model = build_tiny(name, **values)
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    sizes = {
+        n: p.nbytes for n, p in model.named_parameters() if p.dim() > 1 and id(p) not in tables
+    }
+    left = sum(size for n, size in sizes.items() if ".experts." in n or n.endswith("gate.weight"))
+    share = int8.convert(model, "weight-only")[1]
+    assert share == pytest.approx(1 - left / sum(sizes.values()))
+    assert (share < 0.5) == bool(left) and (share == 1) == (not left)
+    kept = {str(p.dtype) for n, p in model.named_parameters() if ".experts." in n}
+    assert kept == ({"torch.float32"} if left else set())

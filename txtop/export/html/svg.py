@@ -6,6 +6,7 @@ Colours are requested by role and become `var(--role)` in the SVG.
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -61,12 +62,17 @@ def render_svg(
 
     `description` is its label for assistive technology. The same input gives the same bytes.
     """
+    # Its warnings are of a folder for its cache, which this needs none of.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     out = io.StringIO()
-    with matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": f"txtop-{name}"}):
+    with matplotlib.rc_context():
+        # A matplotlibrc of the user or in the current directory is for other figures.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update({**_SETTINGS, "svg.hashsalt": f"txtop-{name}"})
         figure = Figure(figsize=size, layout="constrained")
         figure.patch.set_alpha(0)
         FigureCanvasSVG(figure)

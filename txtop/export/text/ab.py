@@ -136,6 +136,7 @@ def _build_arm_notes(state: SessionState, ab_test: ABTest, name: str) -> list[st
         figures.append(f"cosine of tokens {event.cosine_tokens:.5f}")
     if event.cosine_pooled is not None:
         figures.append(f"pooled {event.cosine_pooled:.5f}")
+    figures += [f"{part} unknown" for part in event.unknown]
     if event.written:
         figures.append(
             f"no difference in {event.written} tokens"

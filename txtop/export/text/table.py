@@ -171,7 +171,7 @@ def build_row(state: CellState, figures: dict[str, Summary]) -> list[str]:
     return [
         cut_cells(sanitise(cell.model_name), MODEL_WIDTH),
         cell.precision,
-        cell.attention,
+        state.attention,
         cell.offered or str(cell.batch_size),
         str(cell.sequence_length),
         MISSING if state.family == "encoder" else str(cell.new_tokens),
@@ -234,7 +234,7 @@ def format_report(
     lines = [
         f"txtop session {sanitise(name or header.session, 80)}  {when}",
         sanitise(
-            f"{machine.cpu}, {machine.cores_physical} cores, {_format_memory(machine)}"
+            f"{machine.cpu}, {_format_cores(machine)}, {_format_memory(machine)}"
             + (f", model threads {', '.join(map(str, threads))}" if threads else "")
         ),
         "",
@@ -264,6 +264,13 @@ def format_report(
     elif state.ended.reason == "stopped":
         lines += ["", "stopped before its end"]
     return "\n".join(part for line in lines for part in wrap_line(line, width)) + "\n"
+
+
+def _format_cores(machine: Machine) -> str:
+    """Format the cores, and the part of them that affinity and the cgroup allow."""
+    if machine.cores_allowed is None:
+        return f"{machine.cores_physical} cores"
+    return f"{machine.cores_allowed} of {machine.cores_logical} cores"
 
 
 def _format_memory(machine: Machine) -> str:

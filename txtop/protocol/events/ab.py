@@ -64,7 +64,9 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     the reference and of the cell. Encoders have cosines in place of all that, over `positions`
     tokens. `invalid` counts NaN and Inf in the output of `cell`; if there are any, or if the
     comparison `failed`, there are no figures; with `may_pass` `resume` tries again. `same_model` is
-    True if vocabulary and architecture agree.
+    True if vocabulary and architecture agree. `unknown` are the outputs that depend on weights that
+    were not in the files, which are not compared; of a model whose head is among them the `hidden`
+    states are, by cosines.
     """
 
     cell: Name
@@ -92,4 +94,5 @@ class Fidelity(Event, kw_only=True, tag="fidelity"):
     cosine_pooled: Real | None = None
     cosine_tokens: Real | None = None
     cosine_tokens_min: Real | None = None
+    unknown: list[Literal["hidden", "pooled", "head"]] = []
     notes: list[Text] = []

@@ -45,7 +45,9 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     `converted_share` is the bytes of matrix-product weights that it converted over the bytes of all
     of them, as they were before. `capability` is that of an NVIDIA GPU, as 9.0. `environment` are
     settings and variables that bend numbers, empty in older recordings. `compile_cache` says
-    whether the compiler found its graphs on the disk.
+    whether the compiler found its graphs on the disk. `drawn` are the modules and weights that were
+    not in the files of `partial` weights and are seeded random values, 50 at most. `model_class` is
+    the class that is measured, empty in older recordings.
     """
 
     cell: Name
@@ -53,7 +55,7 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     load_s: Real
     phases: dict[Name, Real]
     family: Literal["causal", "encoder", "seq2seq"]
-    weights: Literal["pretrained", "random"]
+    weights: Literal["pretrained", "partial", "random"]
     source: Name
     parameters: Natural
     weight_bytes: Natural
@@ -71,6 +73,8 @@ class ModelLoaded(Event, kw_only=True, tag="load"):
     capability: Name = ""
     environment: dict[Name, Name] = {}
     compile_cache: Literal["cold", "warm", "part", ""] = ""
+    drawn: list[Name] = []
+    model_class: Name = ""
 
 
 class DevicePeaks(Event, kw_only=True, tag="peaks"):

@@ -15,7 +15,11 @@ ControlAction = Literal["pause", "resume", "skip", "stop", "marker"]
 
 
 class Machine(msgspec.Struct, kw_only=True, frozen=True):
-    """The machine as the runner finds it, without torch and NVML."""
+    """The machine as the runner finds it, without torch and NVML.
+
+    `cores_allowed` and `memory_limit_bytes` are the parts of it that affinity and cgroups allow,
+    None for all of it.
+    """
 
     hostname: Name
     os: Name
@@ -26,6 +30,7 @@ class Machine(msgspec.Struct, kw_only=True, frozen=True):
     python: Name
     features: tuple[Name, ...] = ()
     memory_limit_bytes: Natural | None = None
+    cores_allowed: Natural | None = None
 
 
 class SessionHeader(Event, kw_only=True, tag="header"):

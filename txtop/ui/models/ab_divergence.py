@@ -44,6 +44,8 @@ def build_ab_divergence(state: SessionState, ab_test: ABTest, name: str) -> ABDi
         )
     if output.weights == "random":
         return ABDivergenceView(why="random weights: no text to compare")
+    if "hidden" in output.unknown:
+        return ABDivergenceView(why="weights are missing: no text to compare")
     figures = _build_figures(output)
     if output.texts is None:
         return ABDivergenceView(figures=figures, why="" if figures else "no text to compare")

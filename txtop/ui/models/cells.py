@@ -99,7 +99,7 @@ def build_cell_row(
         model=cell.model_name,
         precision=cell.precision,
         batch=cell.batch_size,
-        attention=cell.attention,
+        attention=state.attention,
         length=cell.sequence_length,
         tokens=cell.new_tokens,
         threads=cell.threads,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from txtop.options.run_plan import get_default_values
 from txtop.plan import knobs
 from txtop.plan.serving import SCENARIOS
 from txtop.sanitise import sanitise
-from txtop.system import gpus
+from txtop.system import cpu, gpus
 
 ChoiceValue = str | int | float | None
 InputKind = Literal["", "names", "numbers", "whole", "seconds"]
@@ -160,7 +159,7 @@ def _row(knob: knobs.Knob) -> KnobChoice:
 def _offers(knob: knobs.Knob) -> list[Any]:
     """Return the values on offer; for threads and models those of this machine and this version."""
     if knob.field == "threads":
-        cores = os.cpu_count() or 1
+        cores = cpu.count_allowed_cores()
         return [n for n in (1, 2, 4, 8, 16, 32, 64) if n < cores] + [cores]
     if knob.field == "model":
         others = [m.name for m in builtin.BUILTIN_MODELS if m.hub_id != SMALL_BERT]
@@ -262,6 +261,7 @@ class MatrixChoices:
             values = knob.list_chosen()
             if not knob.several:
                 given[knob.name] = values[0] if values else None
-            elif None not in knob.chosen:
+            elif None not in knob.chosen and not (knob.name == "attention" and values == ["sdpa"]):
+                # The default is chosen already when the builder opens: nobody asked for it.
                 given[knob.name] = values
         return RunOptions(**given)

@@ -255,7 +255,7 @@ def _list_facts(order: list[CellState]) -> tuple[str, ...]:
         return ()
     facts = [
         " → ".join(format_distinct([c.precision for c in cells])),
-        " ".join(format_distinct([c.attention for c in cells])),
+        " ".join(format_distinct([c.attention for c in order])),
         *_format_work(cells),
     ]
     lengths = format_distinct([c.sequence_length for c in cells])

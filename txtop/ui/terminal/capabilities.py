@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any
 
+from txtop.system.signals import handle_signals
 from txtop.ui.drawing.glyphs import GlyphMode
 
 FPS = 4.0
@@ -112,10 +113,9 @@ class TerminalGuard:
         except termios.error:
             self._attributes = None
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
-            # A hangup that was ignored from the start stays ignored, as nohup wants it.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                self._previous[number] = signal.signal(number, self._handle_signal)
+        self._previous = handle_signals(
+            (signal.SIGHUP, signal.SIGTERM, signal.SIGINT), self._handle_signal
+        )
         self._thread.start()
         return self
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 
+from txtop.system.terminal_size import read_terminal_size
 from txtop.ui.terminal.paste import PasteFilter
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class TerminalDriver(LinuxDriver):
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._outlet = TerminalWriter(1, self._lose)
         self._file = cast(TextIOWrapper, self._outlet)
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Private to Textual, whose own lets COLUMNS and LINES win over the terminal for good.
+        return read_terminal_size()
 
     @property
     def backlog(self) -> int:

@@ -17,6 +17,7 @@ from txtop.worker.fidelity import divergence
 from txtop.worker.fidelity.passage import Passage, TokenWindow
 from txtop.worker.loading import attention
 from txtop.worker.loading.load import LoadedModel
+from txtop.worker.tasks.task import end_with
 from txtop.worker.tasks.text_generation import build_generation_config
 from txtop.worker.tasks.token_timer import TokenTimer
 
@@ -62,9 +63,9 @@ class Spool:
 class WindowOutput:
     """The output of a model on one window, on the CPU.
 
-    `rows`, float32 of shape (n, width), are log-probabilities or the hidden states of an encoder.
-    `pooled` is the output of its pooler, `None` without one. `invalid` counts NaN and Inf in the
-    output of the model.
+    `rows`, float32 of shape (n, width), are log-probabilities, or hidden states of the last layer.
+    `pooled` is the output of an encoder's head, else of its pooler, as one vector; `None` without
+    either. `invalid` counts NaN and Inf in the output of the model.
     """
 
     rows: torch.Tensor
@@ -72,9 +73,16 @@ class WindowOutput:
     invalid: int
 
 
-def compute_output(loaded: LoadedModel, cell: Cell, window: TokenWindow) -> WindowOutput:
-    """Run one pass over `window`, without a cache of keys and values."""
+def compute_output(
+    loaded: LoadedModel, cell: Cell, window: TokenWindow, *, hidden: bool
+) -> WindowOutput:
+    """Run one pass over `window`, without a cache of keys and values.
+
+    The rows are hidden states if `hidden`, else log-probabilities.
+    """
     ids = window.ids[None].to(loaded.device)
+    if loaded.end_token is not None:
+        ids = end_with(ids, loaded.end_token)
     arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if loaded.family == "seq2seq":
         start = torch.full_like(ids[:, :1], loaded.model.generation_config.decoder_start_token_id)
@@ -82,14 +90,28 @@ def compute_output(loaded: LoadedModel, cell: Cell, window: TokenWindow) -> Wind
     if loaded.family != "encoder":
         arguments["use_cache"] = False
     with torch.inference_mode(), attention.use_kernel(cell.attention):
-        output = loaded.model(**arguments)
-        if loaded.family != "encoder":
+        output = loaded.model(**arguments, **({"output_hidden_states": True} if hidden else {}))
+        if not hidden:
             rows, invalid = divergence.compute_log_probabilities(output.logits[0].float().cpu())
             return WindowOutput(rows, None, invalid)
-        rows = output.last_hidden_state[0].float().cpu()
-        pooler = getattr(output, "pooler_output", None)
-        pooled = None if pooler is None else pooler[0].float().cpu()
-    return WindowOutput(rows, pooled, rows.numel() - int(torch.isfinite(rows).sum()))
+        bare = "last_hidden_state" in output
+        rows = (output.last_hidden_state if bare else _get_last_layer(output))[0].float().cpu()
+        first = output.get("pooler_output") if bare else output[0]
+        pooled = None if first is None else first[0].float().cpu()
+    invalid = rows.numel() - int(torch.isfinite(rows).sum())
+    if pooled is not None:
+        if not bare:
+            invalid += pooled.numel() - int(torch.isfinite(pooled).sum())
+        # The head of a masked language model answers for every token.
+        pooled = pooled.mean(0) if pooled.dim() > 1 else pooled
+    return WindowOutput(rows, pooled, invalid)
+
+
+def _get_last_layer(output: Any) -> torch.Tensor:
+    """Return the hidden states of the last layer, which a head or a vocabulary is applied to."""
+    layers = output.get("decoder_hidden_states") or output.hidden_states
+    last: torch.Tensor = layers[-1]
+    return last
 
 
 def generate_tokens(

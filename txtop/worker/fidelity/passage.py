@@ -122,8 +122,8 @@ def _cut_windows(
     before, after = spelling.before, spelling.after
     ahead = 1 if loaded.family == "causal" else 0
     longest = _MAX_TOKENS[loaded.family]
-    if loaded.positions is not None:
-        longest = min(longest, loaded.positions - 1)
+    if loaded.position_limits.prompt is not None:
+        longest = min(longest, loaded.position_limits.prompt - 1)
     around = len(before) + len(after)
     windows, place = [], 0
     while positions > 0:
@@ -139,7 +139,7 @@ def _build_prompt(
     spelling: _TokenizedText, loaded: LoadedModel, written: int
 ) -> tuple[torch.Tensor, int]:
     """Return the prompt of the free generation, and the number of tokens that fit behind it."""
-    before, after, most = spelling.before, spelling.after, loaded.positions
+    before, after, most = spelling.before, spelling.after, loaded.position_limits.prompt
     length = _PROMPT if most is None else min(_PROMPT, most // 2)
     own = max(1, length - len(before) - len(after))
     prompt = torch.tensor(before + spelling.ids[:own] + after)

@@ -10,7 +10,7 @@ import gc
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from time import perf_counter_ns
 from typing import Any
 
@@ -23,6 +23,8 @@ from txtop.worker import memory
 from txtop.worker.failures import RejectedError
 from txtop.worker.fidelity import divergence, outputs, passage
 from txtop.worker.fidelity.passage import Passage, TokenWindow
+from txtop.worker.loading import drawn_parts
+from txtop.worker.loading.drawn_parts import OutputPart
 from txtop.worker.loading.load import LoadedModel, read_model
 from txtop.worker.loading.source import resolve_model
 
@@ -36,8 +38,10 @@ class ReferenceOutputs:
     """The outputs of the reference.
 
     `key` are the parts of the command that determine them, by which they are reused. `model` is
-    type, number of parameters and vocabulary. `floor` is the mean KLD against a second pass of the
-    reference, `None` for an encoder. `written` are its generated tokens.
+    type, number of parameters and vocabulary. `unknown` are the outputs that depend on drawn
+    weights; `hidden` says that the spool holds hidden states and no log-probabilities. `floor` is
+    the mean KLD against a second pass of the reference, `None` for hidden states. `written` are its
+    generated tokens.
     """
 
     key: tuple[object, ...]
@@ -46,6 +50,8 @@ class ReferenceOutputs:
     model: tuple[object, ...]
     vocabulary: int
     trained: bool
+    unknown: frozenset[OutputPart]
+    hidden: bool
     spool: outputs.Spool
     pooled: list[torch.Tensor | None]
     floor: float | None
@@ -125,16 +131,20 @@ class OutputComparer:
         loaded = self._load(cell, command, progress)
         text = passage.build_passage(loaded, _is_trained(loaded), command.positions, command.seed)
         progress.tell()
+        unknown = drawn_parts.find_dependent_outputs(loaded.model, loaded.drawn)
+        hidden = loaded.family == "encoder" or "head" in unknown
         room = (self._room_bytes or _free_bytes()) // (
-            outputs.FLOAT32_BYTES * _output_width(loaded)
+            outputs.FLOAT32_BYTES * _output_width(loaded, hidden=hidden)
         )
         text = text.fitting(room)
-        again = [] if loaded.family == "encoder" else text.windows[: max(1, len(text.windows) // 4)]
+        if "head" in unknown:
+            text = replace(text, written=0)
+        again = [] if hidden else text.windows[: max(1, len(text.windows) // 4)]
         progress.total = 2 * (text.positions + text.written) + sum(len(w.ids) for w in again)
         spool = outputs.Spool()
         pooled: list[torch.Tensor | None] = []
         for window in text.windows:
-            answer = outputs.compute_output(loaded, cell, window)
+            answer = outputs.compute_output(loaded, cell, window, hidden=hidden)
             progress.step(len(window.ids))
             if answer.invalid:
                 raise RejectedError("the reference makes NaN or Inf")
@@ -147,11 +157,13 @@ class OutputComparer:
             model=_describe_model(loaded),
             vocabulary=loaded.vocabulary,
             trained=_is_trained(loaded),
+            unknown=unknown,
+            hidden=hidden,
             spool=spool,
             pooled=pooled,
             floor=_measure_floor(loaded, cell, again, spool, progress),
             written=_generate(loaded, cell, text, progress),
-            notes=[*loaded.lacking, *text.notes],
+            notes=[*drawn_parts.build_drawn_notes(loaded.drawn_parts), *text.notes],
         )
 
 
@@ -207,6 +219,9 @@ def _compare(
     _require_alike(reference, loaded)
     cell, text = command.cell, reference.passage
     trained = reference.trained and _is_trained(loaded)
+    unknown = reference.unknown | drawn_parts.find_dependent_outputs(loaded.model, loaded.drawn)
+    if "head" in unknown and not reference.hidden:
+        raise RejectedError("the files of this model lack weights that the reference has")
     event = events.Fidelity(
         t_ns=0,
         cell=cell.id,
@@ -216,12 +231,15 @@ def _compare(
         input_sha256=text.sha256,
         text=text.tokenizer is not None,
         positions=text.positions,
-        notes=list(dict.fromkeys([*reference.notes, *loaded.lacking])),
+        notes=list(
+            dict.fromkeys([*reference.notes, *drawn_parts.build_drawn_notes(loaded.drawn_parts)])
+        ),
+        unknown=_list_unknown(reference, unknown),
     )
     if {cell.compile, command.reference.compile} != {"none"}:
         event.notes.append("compared without torch.compile")
     figures = _score_windows(reference, loaded, cell, event, progress)
-    if figures and reference.family != "encoder":
+    if figures and not reference.hidden:
         figures |= {
             "floor": reference.floor,
             **_compare_generated(reference, loaded, cell, progress),
@@ -249,23 +267,27 @@ def _score_windows(
     cosines: list[divergence.CosineSimilarities] = []
     place = 0
     for window, pooled in zip(reference.passage.windows, reference.pooled, strict=True):
-        answer = outputs.compute_output(loaded, cell, window)
+        answer = outputs.compute_output(loaded, cell, window, hidden=reference.hidden)
         event.invalid += answer.invalid
         rows = reference.spool.read(place, len(window.ids))
         place += len(window.ids)
         progress.step(len(window.ids))
-        if event.invalid:
+        if event.invalid or "hidden" in event.unknown:
             continue
-        if reference.family == "encoder":
+        if reference.hidden:
             cosines.append(_cosines(rows, pooled, answer))
         else:
             tokens.append(divergence.compare_tokens(rows, answer.rows, window.targets))
-    if event.invalid:
+    if event.invalid or "hidden" in event.unknown:
         return {}
-    if reference.family == "encoder":
-        if any(pooled is None for pooled in reference.pooled):
+    if reference.hidden:
+        figures = asdict(divergence.summarise_cosines(cosines))
+        if event.unknown:
+            event.notes.append("compared by the hidden states, which do not depend on them")
+            figures["cosine_pooled"] = None
+        elif any(pooled is None for pooled in reference.pooled):
             event.notes.append("no pooler: pooled is the mean over tokens")
-        return asdict(divergence.summarise_cosines(cosines))
+        return figures
     return asdict(divergence.summarise_tokens(tokens))
 
 
@@ -282,7 +304,7 @@ def _generate(
 def _cosines(
     rows: torch.Tensor, pooled: torch.Tensor | None, answer: outputs.WindowOutput
 ) -> divergence.CosineSimilarities:
-    if pooled is None or answer.pooled is None:
+    if pooled is None or answer.pooled is None or pooled.shape != answer.pooled.shape:
         ours, theirs = answer.rows.double().mean(0), rows.double().mean(0)
     else:
         ours, theirs = answer.pooled, pooled
@@ -328,7 +350,7 @@ def _measure_floor(
         return None
     parts, place = [], 0
     for window in again:
-        rows = outputs.compute_output(loaded, cell, window).rows
+        rows = outputs.compute_output(loaded, cell, window, hidden=False).rows
         parts.append(
             divergence.compare_tokens(spool.read(place, len(window.ids)), rows, window.targets)
         )
@@ -355,9 +377,17 @@ def _describe_model(loaded: LoadedModel) -> tuple[object, ...]:
     return kind, loaded.counted.all, loaded.vocabulary
 
 
-def _output_width(loaded: LoadedModel) -> int:
-    """Return the numbers per position: the vocabulary, or the hidden size of an encoder."""
-    if loaded.family != "encoder":
+def _list_unknown(reference: ReferenceOutputs, unknown: frozenset[OutputPart]) -> list[OutputPart]:
+    """Return those outputs that the comparison of this family would have used."""
+    used: tuple[OutputPart, ...] = ("hidden", "head")
+    if reference.family == "encoder":
+        used = ("hidden", "pooled", "head")
+    return [part for part in used if part in unknown]
+
+
+def _output_width(loaded: LoadedModel, *, hidden: bool) -> int:
+    """Return the numbers per position: the vocabulary, or the hidden size."""
+    if not hidden:
         return loaded.vocabulary
     return int(loaded.model.config.get_text_config().hidden_size)
 

@@ -4,25 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from txtop.models import builtin
+from txtop.models.purpose import Purpose, get_class_name
 from txtop.worker.failures import RejectedError
 from txtop.worker.loading.source import ModelSource
 
-# The keys of `auto_map` that a repository may use for its own classes.
-_OWN = {
-    "causal": ("AutoModelForCausalLM",),
-    "encoder": ("AutoModel", "AutoModelForMaskedLM"),
-    "seq2seq": ("AutoModelForSeq2SeqLM",),
-}
-# The tables of transformers from model type to class name.
-_NAMES = {
-    "causal": "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES",
-    "encoder": "MODEL_MAPPING_NAMES",
-    "seq2seq": "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES",
-}
 
-
-def import_model_class(source: ModelSource, kind: builtin.Family) -> Any:
+def import_model_class(source: ModelSource, purpose: Purpose) -> Any:
     """Import the one class that `source` needs.
 
     It belongs to the import phase: a later import would count in the next phase.
@@ -33,37 +20,84 @@ def import_model_class(source: ModelSource, kind: builtin.Family) -> Any:
     from transformers.models.auto import modeling_auto
 
     if source.own_code:
-        return _import_repository_class(source, kind)
-    names = getattr(modeling_auto, _NAMES[kind])
+        return _import_repository_class(source, purpose)
     model_type = source.config.get("model_type")
-    name = names.get(model_type)
-    if name is None:
-        what = f"model type {model_type!r}" if model_type else "no model_type in config.json"
-        needs = " (it brings code of its own)" if "auto_map" in source.config else ""
-        raise RejectedError(
-            f"{source.label}: {what} is not a text model of this transformers{needs}",
-            "--trust-remote-code runs it, if you trust who wrote it"
-            if needs
-            else f"transformers {transformers.__version__} is installed",
+    names = getattr(modeling_auto, purpose.table).get(model_type)
+    if names is None:
+        raise _explain_missing_class(source)
+    # Where a model type has several classes, config.json says which it is.
+    options = (names,) if isinstance(names, str) else names
+    own = get_class_name(source.config)
+    return getattr(transformers, own if own in options else options[0])
+
+
+def _explain_missing_class(source: ModelSource) -> RejectedError:
+    """Return why this transformers has no class for `source`, and the next step."""
+    import transformers
+    from transformers.models.auto import modeling_auto
+
+    tables: Any = modeling_auto
+    version = f"transformers {transformers.__version__}"
+    model_type, name = source.config.get("model_type"), get_class_name(source.config)
+    if "auto_map" in source.config:
+        return RejectedError(
+            f"{source.label}: {version} does not know model type {model_type!r},"
+            " and the repository brings code of its own",
+            "--trust-remote-code runs it, if you trust who wrote it",
         )
-    return getattr(transformers, name if isinstance(name, str) else name[0])
+    if not model_type:
+        return RejectedError(f"{source.label}: no model_type in config.json", "another model")
+    if model_type not in tables.CONFIG_MAPPING_NAMES:
+        return RejectedError(
+            f"{source.label}: {version} does not know model type {model_type!r}",
+            "a newer transformers may: pip install -U transformers",
+        )
+    return RejectedError(
+        f"{source.label}: txtop cannot measure {name or f'model type {model_type!r}'}",
+        "a text model: one that makes text, fills masks, classifies or embeds it",
+    )
 
 
-def _import_repository_class(source: ModelSource, kind: builtin.Family) -> Any:
+def list_unmeasured(source: ModelSource, model_class: Any, purpose: Purpose) -> list[str]:
+    """Return notes on what of the checkpoint is not measured: another class, further modules."""
+    name = get_class_name(source.config)
+    if purpose.notes or not name or name == model_class.__name__:
+        return list(purpose.notes)
+    return [f"measured as {model_class.__name__}: config.json names {name}"]
+
+
+def prepare_one_pass(model: Any) -> int | None:
+    """Set a model up for passes that make no tokens: without a KV cache, for any batch.
+
+    Return the id that must end each sequence: the classifier of an encoder-decoder reads there.
+    """
+    config = model.config.get_text_config()
+    config.use_cache = False
+    head = type(model).__name__.endswith("ForSequenceClassification")
+    if head and config.pad_token_id is None:
+        # The head of a decoder reads the last token that is no padding and wants to know padding.
+        config.pad_token_id = 0
+    if not (head and model.config.is_encoder_decoder):
+        return None
+    end = config.eos_token_id
+    last: int | None = end[0] if isinstance(end, list) else end
+    return last
+
+
+def _import_repository_class(source: ModelSource, purpose: Purpose) -> Any:
     """Import the class that the repository brings.
 
-    Raises `RejectedError` if it brings none for `kind`, or if its code fails.
+    Raises `RejectedError` if it brings none for `purpose`, or if its code fails.
     """
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     offered = source.config["auto_map"]
+    keys = dict.fromkeys((*purpose.own, *(("AutoModel",) if purpose.family == "encoder" else ())))
     name = next(
-        (offered[key] for key in _OWN[kind] if isinstance(offered, dict) and key in offered), None
+        (offered[key] for key in keys if isinstance(offered, dict) and key in offered), None
     )
     if not isinstance(name, str):
-        raise RejectedError(
-            f"{source.label} brings no class of its own for {' or '.join(_OWN[kind])}"
-        )
+        raise RejectedError(f"{source.label} brings no class of its own for {' or '.join(keys)}")
     try:
         return get_class_from_dynamic_module(name, str(source.directory), local_files_only=True)
     except (ImportError, OSError, AttributeError, SyntaxError, ValueError) as error:

@@ -47,6 +47,18 @@ def use_kernel(attention: str) -> AbstractContextManager[None]:
     return nullcontext() if backend is None else sdpa_kernel(backend)
 
 
+def choose_attention(model_class: Any, cell: Cell) -> tuple[Cell, list[str]]:
+    """Return `cell` with an attention that the model has, and a note if that is not the default.
+
+    One that was asked for is never replaced: `require_attention` refuses it.
+    """
+    lacks = not getattr(model_class, _SUPPORT["sdpa"], False)
+    if cell.attention != "sdpa" or cell.attention_asked or not lacks:
+        return cell, []
+    note = f"attention eager: {model_class.__name__} has no sdpa, the default"
+    return msgspec.structs.replace(cell, attention="eager"), [note]
+
+
 def require_attention(model_class: Any, attention: str, device: torch.device) -> None:
     """Check that the model has `attention`, and that its package is installed.
 

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from txtop.models import builtin
+from txtop.models.purpose import ENCODERS
 from txtop.protocol.events import Geometry
 from txtop.worker.loading import int8, precision
 
@@ -73,7 +74,9 @@ def build_geometry(
         _read_positive(config, n) for n in ("num_attention_heads", "num_hidden_layers")
     )
     width = _read_positive(config, "hidden_size")
-    if kind == "seq2seq" or heads is None or layers is None or width is None:
+    # An encoder's pass is counted with attention to both sides.
+    one_sided = kind == "encoder" and model.config.model_type not in ENCODERS
+    if kind == "seq2seq" or one_sided or heads is None or layers is None or width is None:
         return None
     if not _is_plain(config, kind):
         return None

@@ -10,20 +10,20 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from txtop.errors import TxtopError
-from txtop.models import checkpoint_faults
+from txtop.models import checkpoint_faults, weight_files
 from txtop.models.model_config import OFFLINE_NOTICE
 from txtop.plan.cell import Weights
 from txtop.plan.plan import Allowed
 from txtop.sanitise import sanitise
 
 PROBE_TIMEOUT_S = 2.0
-PICKLE_PATTERN = checkpoint_faults.WEIGHT_PATTERNS[True]
+PICKLE_PATTERN = "pytorch_model*.bin"
 ProgressCallback = Callable[[int, int | None], None]
-_CONFIG = ("config.json", "generation_config.json")
+_CONFIG = ("config.json", "generation_config.json", "modules.json")
 
 
 class HubError(TxtopError):
@@ -92,9 +92,10 @@ def _find_cached(repo: str, weights: Weights, allowed: Allowed) -> tuple[Path | 
     directory = Path(config).parent
     missing: list[str] = []
     if weights != "random":
-        stored = checkpoint_faults.list_weight_files(directory, pickled=False)
-        pickles = checkpoint_faults.list_weight_files(directory, pickled=True)
-        pickled = allowed.pickles and bool(pickles) and not stored
+        names = {path.name for path in directory.iterdir()}
+        stored = weight_files.find_entry(names) is not None
+        pickled = weight_files.find_entry(names, pickled=True) is not None
+        pickled = pickled and allowed.pickles and not stored
         missing = checkpoint_faults.find_missing_files(directory, pickled=pickled)
         if not missing and not (pickled or stored):
             missing = ["the weights"]
@@ -134,9 +135,9 @@ def _download(repo: str, weights: Weights, allowed: Allowed, progress: ProgressC
         sizes = {f.rfilename: f.size or 0 for f in info.siblings or []}
         names = [name for name in _CONFIG if name in sizes]
         if weights != "random":
-            tensors = [name for name in sizes if _is_weights(name)]
+            tensors = _list_weights(repo, sizes, pickled=False)
             if allowed.pickles:
-                tensors = tensors or [name for name in sizes if _is_pickle(name)]
+                tensors = tensors or _list_weights(repo, sizes, pickled=True)
             if not tensors:
                 hint = "--allow-pickles" if any(map(_is_pickle, sizes)) else "another model"
                 raise HubError("its repository has no safetensors weights", hint)
@@ -173,5 +174,20 @@ def _is_pickle(name: str) -> bool:
     return name.startswith("pytorch_model") and name.endswith((".bin", ".bin.index.json"))
 
 
-def _is_weights(name: str) -> bool:
-    return "/" not in name and name.endswith((".safetensors", ".safetensors.index.json"))
+def _list_weights(repo: str, names: Collection[str], *, pickled: bool) -> list[str]:
+    """Return those of `names` that transformers loads: a single file, or an index and its shards.
+
+    Raises `HubError` if the index cannot be read or names a file that the repository lacks.
+    """
+    from huggingface_hub import hf_hub_download
+
+    entry = weight_files.find_entry(names, pickled=pickled)
+    if entry is None or not entry.endswith(".json"):
+        return [entry] if entry else []
+    try:
+        shards = weight_files.list_shards(Path(hf_hub_download(repo, entry, endpoint=_endpoint())))
+    except ValueError as error:
+        raise HubError(f"its {error}", "another model") from None
+    if missing := [name for name in shards if name not in names]:
+        raise HubError(f"its repository lacks {missing[0]}, which its index names", "another model")
+    return [entry, *shards]

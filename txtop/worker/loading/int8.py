@@ -74,8 +74,8 @@ def convert(model: nn.Module, name: str) -> tuple[str, float]:
     """Convert the matrix products of `model` in place by the recipe `name`.
 
     Return a description of the recipe and the share converted: bytes of the matrix-product weights
-    that became int8 over the bytes of all, each weight once, as they were before. A tied embedding
-    counts as the head.
+    that became int8 over the bytes of all, each weight once, as they were before, whatever module
+    holds it. A tied embedding counts as the head.
     """
     before = _find_products(model)
     _replace_conv1d(model)
@@ -101,14 +101,18 @@ def _has_torch_int8() -> bool:
 
 
 def _find_products(model: nn.Module) -> dict[int, tuple[int, list[str]]]:
-    """Return, by address, the bytes of each matrix-product weight and the modules that use it."""
-    from transformers.pytorch_utils import Conv1D
+    """Return, by address, the bytes of each matrix-product weight and the modules that use it.
 
+    These are all parameters of two or more dimensions, experts that a layer keeps in one tensor
+    included, but for tables that are only looked up.
+    """
     products: dict[int, tuple[int, list[str]]] = {}
     for path, module in model.named_modules():
-        if isinstance(module, nn.Linear | Conv1D):
-            weight = module.weight
-            products.setdefault(weight.data_ptr(), (weight.nbytes, []))[1].append(path)
+        if isinstance(module, nn.Embedding):
+            continue
+        for weight in module.parameters(recurse=False):
+            if weight.dim() > 1:
+                products.setdefault(weight.data_ptr(), (weight.nbytes, []))[1].append(path)
     return products
 
 

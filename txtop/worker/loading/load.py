@@ -11,12 +11,14 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
 from txtop.models import builtin, model_config
+from txtop.models.purpose import find_purpose
 from txtop.plan.cell import Cell
 from txtop.protocol import commands, events
 from txtop.system import cpu
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     import torch
 
     from txtop.worker.loading.geometry import ParameterCounts
+    from txtop.worker.loading.positions import PositionLimits
     from txtop.worker.tasks.task import Task
 
 CacheState = Literal["cold", "warm", "part", ""]
@@ -42,8 +45,11 @@ CacheState = Literal["cold", "warm", "part", ""]
 class LoadedModel:
     """A model in memory, the task that runs it, and its properties.
 
-    `counted` is taken before a quantisation; `converted`, the share converted, is `None` without
-    one. `lacking` holds notes on weights that are missing from the files and therefore random.
+    `stated_positions` is the configuration's number, which may include padding. `counted` is taken
+    before a quantisation; `converted`, the share converted, is `None` without one. `drawn` names
+    the parameters that the files lack and that are therefore random, `drawn_parts` the modules that
+    they make up. Inputs have `end_token` at their end, and nowhere else, unless it is `None`.
+    `notes` are on what of the checkpoint is left out, and on the default attention.
     """
 
     task: Task
@@ -52,7 +58,7 @@ class LoadedModel:
     family: builtin.Family
     device: torch.device
     vocabulary: int
-    positions: int | None
+    stated_positions: int | None
     threads: int
     seed: int
     counted: ParameterCounts
@@ -62,7 +68,23 @@ class LoadedModel:
     recipe: str
     converted: float | None
     page_cache: Literal["cold", "warm", "unknown"]
-    lacking: list[str]
+    drawn: tuple[str, ...]
+    drawn_parts: tuple[str, ...]
+    end_token: int | None
+    notes: list[str]
+
+    @cached_property
+    def position_limits(self) -> PositionLimits:
+        """Return the positions that the model has; the first call runs a short pass."""
+        from txtop.worker.loading.positions import find_position_limits
+
+        return find_position_limits(self.model, self.stated_positions)
+
+    def settle(self, cell: Cell) -> Cell:
+        """Return `cell` with the attention that was loaded for it."""
+        if self.attention == "eager" and cell.attention == "sdpa":
+            return msgspec.structs.replace(cell, attention="eager")
+        return cell
 
 
 def load_model(
@@ -139,6 +161,7 @@ def read_model(
     from txtop.worker.loading import (
         architecture,
         attention,
+        drawn_parts,
         geometry,
         int8,
         numerics,
@@ -151,9 +174,11 @@ def read_model(
     torch.set_num_threads(threads)
     numerics.set_fp32_products(cell.precision)
     device = find_device(cell.device)
-    kind = model_config.detect_family(source.config)
-    model_class = architecture.import_model_class(source, kind)
+    purpose = find_purpose(source.config, source.directory)
+    kind = purpose.family
+    model_class = architecture.import_model_class(source, purpose)
     precision.require_precision(cell, device)
+    cell, notes = attention.choose_attention(model_class, cell)
     attention.require_attention(model_class, cell.attention, device)
     attention.require_kernel(cell, source.config, device)
     recipe = int8.choose_recipe(cell.precision, kind, device.type, compiled=cell.compile != "none")
@@ -167,14 +192,16 @@ def read_model(
     enter("weights")
     dtype = int8.choose_base_dtype(device) if recipe else precision.DTYPES[cell.precision]
     implementation = attention.resolve_implementation(cell.attention)
-    lacking: list[str] = []
+    drawn: tuple[str, ...] = ()
     if source.weights == "random":
         model = weights.build_random_model(model_class, config, implementation, dtype, seed)
     else:
-        model, lacking = weights.load_pretrained_model(
-            model_class, config, source, implementation, dtype
+        model, drawn = weights.load_pretrained_model(
+            model_class, config, source, implementation, dtype, seed
         )
+    parts = drawn_parts.name_parts(drawn, (name for name, _ in model.named_parameters()))
     attention.confirm_implementation(model, cell.attention)
+    end_token = architecture.prepare_one_pass(model) if kind == "encoder" else None
     counted = geometry.count_parameters(model, kind)
     converted: float | None = None
     if recipe:
@@ -192,13 +219,15 @@ def read_model(
         sizes = msgspec.structs.replace(sizes, dtype="tf32")
     text_config = config.get_text_config()
     return LoadedModel(
-        task=(EncoderTask if kind == "encoder" else TextGenerationTask)(model, device),
+        task=EncoderTask(model, device, end_token)
+        if kind == "encoder"
+        else TextGenerationTask(model, device),
         model=model,
         source=source,
         family=kind,
         device=device,
         vocabulary=text_config.vocab_size,
-        positions=model_config.find_max_positions(text_config.to_dict()),
+        stated_positions=model_config.find_max_positions(text_config.to_dict()),
         threads=threads,
         seed=seed,
         counted=counted,
@@ -208,17 +237,21 @@ def read_model(
         recipe=recipe,
         converted=converted,
         page_cache=page_cache,
-        lacking=lacking,
+        drawn=drawn,
+        drawn_parts=tuple(parts),
+        end_token=end_token,
+        notes=[*architecture.list_unmeasured(source, model_class, purpose), *notes],
     )
 
 
 def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLoaded:
     """Build the event `load` without its times."""
-    from txtop.worker.loading import int8, numerics, precision
+    from txtop.worker.loading import drawn_parts, int8, numerics, precision
 
     model, device, converted = loaded.model, loaded.device, loaded.converted
     name, identity = identify_device(device)
-    notes = [*loaded.source.notes, *loaded.lacking]
+    notes = [*loaded.source.notes, *loaded.notes]
+    notes += drawn_parts.build_drawn_notes(loaded.drawn_parts)
     notes += precision.build_precision_notes(model, cell, loaded.dtype, converted, device)
     return events.ModelLoaded(
         t_ns=0,
@@ -227,7 +260,9 @@ def _build_event(loaded: LoadedModel, cell: Cell, worker: str) -> events.ModelLo
         load_s=0.0,
         phases={},
         family=loaded.family,
-        weights=loaded.source.weights,
+        model_class=type(model).__name__,
+        weights="partial" if loaded.drawn else loaded.source.weights,
+        drawn=list(loaded.drawn_parts[: drawn_parts.MAX_PARTS]),
         source=loaded.source.label,
         parameters=loaded.counted.all,
         weight_bytes=int8.count_stored_bytes(model),
@@ -265,7 +300,7 @@ def _compile(loaded: LoadedModel, cell: Cell) -> CacheState:
 
     from txtop.worker.tasks.task import make_inputs
 
-    inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device)
+    inputs = make_inputs(cell, loaded.vocabulary, loaded.seed, loaded.device, loaded.end_token)
     loaded.task.compile(cell)
     for check in (True, False, False):
         loaded.task.iterate(inputs, check, None, lambda: None)

@@ -73,5 +73,5 @@ def build_precision_notes(
 
 
 def _format_reach(converted: float) -> str:
-    share = f"{format_share(converted)} of linear-layer weights converted"
+    share = f"{format_share(converted)} of matrix weights converted"
     return share if converted >= 0.5 else f"int8 in part only: {share}"

@@ -6,12 +6,13 @@ import codecs
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from txtop.models import builtin, checkpoint_faults, model_config
+from txtop.models import builtin, checkpoint_faults, model_config, quantised, weight_files
 from txtop.models.model_path import is_path
+from txtop.models.purpose import detect_family, get_class_name
 from txtop.plan.cell import Weights
 from txtop.plan.model_names import get_repository
 from txtop.plan.plan import Allowed
@@ -48,7 +49,11 @@ class ModelSource:
             return []
         if self.gguf:
             return [self.directory / self.gguf]
-        return checkpoint_faults.list_weight_files(self.directory, pickled=self.pickled)
+        try:
+            files = weight_files.list_weight_files(self.directory, pickled=self.pickled)
+        except (OSError, ValueError):
+            return []
+        return [path for path in files if path.is_file()]
 
     @property
     def weight_bytes(self) -> int:
@@ -90,9 +95,22 @@ def resolve_model(
             raise AbsentError(f"no pretrained weights of {model}: {error.cause}", hint) from None
         log(f"{preset.name}: random weights, since {error.cause}")
         return _find_builtin_source(preset)
-    return _find_local_source(
-        directory, weights, allowed, log, f"hub: {preset.hub_id if preset else model}"
-    )
+    label = f"hub: {preset.hub_id if preset else model}"
+    source = _find_local_source(directory, weights, allowed, log, label)
+    return _drop_head(source) if preset is not None else source
+
+
+def _drop_head(source: ModelSource) -> ModelSource:
+    """Return the files of a built-in name as what its configuration has: an encoder has no head.
+
+    With and without a network the same is then measured.
+    """
+    head = get_class_name(source.config)
+    if detect_family(source.config) != "encoder" or head.endswith("Model"):
+        return source
+    config = {name: value for name, value in source.config.items() if name != "architectures"}
+    note = f"without the head of {head}: a built-in name is the bare encoder"
+    return replace(source, config=config, notes=[*source.notes, note])
 
 
 def _find_builtin_source(preset: builtin.BuiltinModel) -> ModelSource:
@@ -115,16 +133,26 @@ def _find_local_source(
     if path.is_file():
         return _build_gguf_source(path, weights, label)
     files = sorted(path.glob("*.gguf"))
-    if files and not any(path.glob("*.safetensors")):
+    stored = _is_stored(path, strict=weights != "random")
+    if files and not stored:
         if len(files) > 1:
             raise RejectedError(f"{path} holds {len(files)} .gguf files", f"name one: {files[0]}")
         return _build_gguf_source(files[0], weights, label)
     config = _read_config(path)
     own_code, notes = _find_own_code(path, config, allowed)
-    stored = bool(checkpoint_faults.list_weight_files(path, pickled=False))
+    scheme = quantised.find_scheme(path, config)
+    if scheme and weights != "random":
+        raise RejectedError(*quantised.explain_quantised(str(path), scheme))
+    notes += [f"the files are quantised ({scheme}): these random weights are not"] if scheme else []
     if weights != "random":
         _require_whole(path, stored)
     pickled = not stored and any(file for pattern in _PICKLES for file in path.glob(pattern))
+    others = sorted(path.glob("*.safetensors"))
+    if weights != "random" and others and not (stored or pickled):
+        raise RejectedError(
+            f"{path} holds {others[0].name}, and no {weight_files.SAFETENSORS} or index of shards",
+            "weights in the format of transformers, or --weights random",
+        )
     if weights == "random" or not (stored or pickled):
         if weights == "pretrained":
             raise AbsentError(f"{path} holds no weights", "--weights random")
@@ -164,6 +192,19 @@ def _require_whole(path: Path, stored: bool) -> None:
         return
     if lacking := checkpoint_faults.explain_lacking_weights(path):
         raise AbsentError(*lacking)
+
+
+def _is_stored(path: Path, *, strict: bool) -> bool:
+    """Return whether a directory names weights as safetensors that transformers loads.
+
+    Raises `RejectedError` if it is `strict` and finds an index that cannot be read.
+    """
+    try:
+        return bool(weight_files.list_weight_files(path))
+    except ValueError as error:
+        if strict:
+            raise RejectedError(f"{path}/{error}", "download the model again") from None
+        return True
 
 
 def _find_own_code(path: Path, config: dict[str, Any], allowed: Allowed) -> tuple[bool, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,15 +34,20 @@ def build_random_model(
         model = model_class._from_config(config, dtype=dtype, attn_implementation=attention)
     precision.keep_in_fp32(model, dtype)
     model.tie_weights()
+    _draw(dict(model.named_parameters()), seed)
+    return model.eval()
+
+
+def _draw(parameters: Mapping[str, torch.Tensor], seed: int) -> None:
+    """Set `parameters`, by name, to values that `seed` alone determines, whatever else is set."""
     generator = torch.Generator().manual_seed(seed)
     block = torch.empty(_BLOCK).normal_(0.0, _SCALE, generator=generator)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in parameters.items():
             if parameter.dim() > 1:
                 _tile(parameter, block.to(parameter.dtype))
             else:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
-    return model.eval()
 
 
 def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
@@ -53,9 +58,17 @@ def _tile(parameter: torch.Tensor, block: torch.Tensor) -> None:
 
 
 def load_pretrained_model(
-    model_class: Any, config: Any, source: ModelSource, attention: str, dtype: torch.dtype
-) -> tuple[Any, list[str]]:
-    """Load the model of `source` in `dtype`. Return it with notes on missing weights.
+    model_class: Any,
+    config: Any,
+    source: ModelSource,
+    attention: str,
+    dtype: torch.dtype,
+    seed: int,
+) -> tuple[Any, tuple[str, ...]]:
+    """Load the model of `source` in `dtype`.
+
+    Return it with the names of the parameters that its files lack. These get the values of `seed`:
+    the library draws them anew in every load.
 
     Raises `RejectedError` if over half of the weights are missing in the file, or if one of them
     has another shape.
@@ -76,14 +89,14 @@ def load_pretrained_model(
         **arguments,
     )
     _require_fitting_shapes(info.get("mismatched_keys") or (), source)
-    missing = sorted(info["missing_keys"])
-    notes = []
-    if missing:
-        if len(missing) > len(list(model.parameters())) // 2:
-            raise RejectedError(f"{source.label} lacks most weights of a {model_class.__name__}")
-        notes.append(f"{len(missing)} weights were not in the file and are random: {missing[0]} …")
-    touch_pages(model.parameters())
-    return model.eval(), notes
+    parameters = dict(model.named_parameters())
+    drawn = {name: parameters[name] for name in sorted(info["missing_keys"]) if name in parameters}
+    if len(drawn) > len(parameters) // 2:
+        raise RejectedError(f"{source.label} lacks most weights of a {model_class.__name__}")
+    if drawn:
+        _draw(drawn, seed)
+    touch_pages(parameters.values())
+    return model.eval(), tuple(drawn)
 
 
 def _require_fitting_shapes(mismatched: Iterable[Any], source: ModelSource) -> None:

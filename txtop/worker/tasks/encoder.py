@@ -1,4 +1,4 @@
-"""The task of an encoder: one forward pass over a batch of sequences."""
+"""The task of a model that makes no tokens: one forward pass over a batch of sequences."""
 
 from __future__ import annotations
 
@@ -15,12 +15,16 @@ from txtop.worker.tasks.token_timer import OnSteps, OnTokens
 
 
 class EncoderTask:
-    """A bare model, with its pooler if it has one. Its iterations have no tokens and no steps."""
+    """A model with the head or the pooler that it has. Its iterations have no tokens and no steps.
+
+    Sequences end with the id `end`, unless it is `None`.
+    """
 
     encodes = True
 
-    def __init__(self, model: Any, device: torch.device) -> None:
+    def __init__(self, model: Any, device: torch.device, end: int | None = None) -> None:
         self._model = model
+        self._end = end
         self._forward = model
         self._device = device
 
@@ -28,7 +32,8 @@ class EncoderTask:
         """Run one sequence of eight tokens."""
         cell = Cell(id="", model="", sequence_length=8)
         vocabulary = self._model.config.get_text_config().vocab_size
-        self.iterate(make_inputs(cell, vocabulary, 0, self._device), False, None, lambda: None)
+        inputs = make_inputs(cell, vocabulary, 0, self._device, self._end)
+        self.iterate(inputs, False, None, lambda: None)
 
     def compile(self, cell: Cell) -> None:
         """Compile the model for one shape, so that sizes become constants."""
@@ -51,7 +56,7 @@ class EncoderTask:
     ) -> IterationResult:
         """Run one forward pass and wait for the device, with `after_step` before and after it."""
         after_step()
-        hidden = LogitsCheck()
+        hidden = LogitsCheck(encodes=True)
         handle = self._model.register_forward_hook(hidden) if check else None
         try:
             with torch.inference_mode(), attention.use_kernel(inputs.cell.attention):

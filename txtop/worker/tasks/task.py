@@ -77,24 +77,39 @@ class Task(Protocol):
         """
 
 
-def make_inputs(cell: Cell, vocabulary: int, seed: int, device: torch.device) -> ModelInputs:
-    """Draw seeded ids of shape (batch_size, sequence_length), unpadded, hashed as int64."""
+def make_inputs(
+    cell: Cell, vocabulary: int, seed: int, device: torch.device, end: int | None = None
+) -> ModelInputs:
+    """Draw seeded ids of shape (batch_size, sequence_length), unpadded, hashed as int64.
+
+    With an `end` that id is the last of each sequence and occurs nowhere else.
+    """
     shape = (cell.batch_size, cell.sequence_length)
     ids = torch.randint(vocabulary, shape, generator=torch.Generator().manual_seed(seed))
+    if end is not None:
+        ids = end_with(ids, end)
     digest = hashlib.sha256(ids.numpy().tobytes()).hexdigest()
     return ModelInputs(cell, ids.to(device), torch.ones_like(ids).to(device), digest)
 
 
+def end_with(ids: torch.Tensor, end: int) -> torch.Tensor:
+    """Return `ids` with `end` in the last position of each sequence and nowhere else."""
+    ids = ids.masked_fill(ids == end, end - 1 if end else 1)
+    ids[..., -1] = end
+    return ids
+
+
 class LogitsCheck:
-    """A forward hook that counts NaN and Inf: in the logits of the last position, or in all hidden
-    states of an encoder.
+    """A forward hook that counts NaN and Inf: in the logits of the last position of text, or in the
+    output of one forward pass, be it hidden states or that of a head.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, encodes: bool = False) -> None:
         self.invalid = 0
+        self._encodes = encodes
 
     def __call__(self, _module: nn.Module, _args: Any, output: Any) -> None:
-        values = output.logits[:, -1] if "logits" in output else output.last_hidden_state
+        values = output[0] if self._encodes else output.logits[:, -1]
         # The sum is 100 times cheaper than isfinite() and finite in all but pathological cases.
         if not math.isfinite(values.sum().item()):
             self.invalid += values.numel() - int(torch.isfinite(values).sum())

@@ -246,11 +246,14 @@ def _format_peaks(state: CellState) -> str:
 def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFact, ...]:
     """List each requested setting together with the value it resolved to."""
     cell, load = state.cell, state.load
-    facts = [CellFact("model", cell.model)]
+    measured_class = f", {load.model_class}" if load is not None and load.model_class else ""
+    facts = [CellFact("model", cell.model + measured_class)]
     if load is not None:
         count = " ".join(filter(None, formatting.format_scaled(load.parameters)))
         size = f"{count} parameters, {formatting.format_size(load.weight_bytes)}"
         facts.append(CellFact("weights", f"{load.weights}: {load.source}, {size}"))
+        if load.drawn:
+            facts.append(CellFact("random", ", ".join(load.drawn)))
     else:
         predicted = memory_fit.predict_cell_bytes(cell)
         needs = f", about {formatting.format_gib(predicted)} GiB" if predicted else ""
@@ -260,7 +263,7 @@ def _list_configuration(session: SessionState, state: CellState) -> tuple[CellFa
         precision += f", {load.recipe}"
     if load is not None and load.converted_share is not None:
         precision += (
-            f", {formatting.format_share(load.converted_share)} of linear-layer weights converted"
+            f", {formatting.format_share(load.converted_share)} of matrix weights converted"
         )
     facts += [
         CellFact("precision", precision),
@@ -306,12 +309,12 @@ def _format_attention(state: CellState) -> str:
     """Return the requested attention, with the kernels that were seen to run."""
     ran = state.kernels
     if ran is None or not (ran.prefill or ran.decode):
-        return state.cell.attention
+        return state.attention
     if ran.decode is None and state.cell.compile in GRAPH_COMPILES and state.family != "encoder":
-        return f"{state.cell.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
+        return f"{state.attention} ({ran.prefill} kernel in prefill, decode: CUDA graph)"
     if ran.prefill == ran.decode or ran.decode is None or ran.prefill is None:
-        return f"{state.cell.attention} ({ran.prefill or ran.decode} kernel)"
-    return f"{state.cell.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
+        return f"{state.attention} ({ran.prefill or ran.decode} kernel)"
+    return f"{state.attention} ({ran.prefill} kernel in prefill, {ran.decode} in decode)"
 
 
 def _format_device(state: CellState) -> str:

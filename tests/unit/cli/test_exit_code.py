@@ -1,0 +1,119 @@
+"""Every way in which a run ends, and the exit code that docs/commands.md promises for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from support.paths import ROOT
+from support.ui_sessions import session, write
+from txtop.analysis.metrics import FinalMetrics
+from txtop.cli import headless
+from txtop.cli.exit_code import choose_exit_code
+from txtop.errors import RunError
+from txtop.export.text import table
+from txtop.protocol.events import AnyEvent, CellFinished, CellStatus, SessionEnded
+from txtop.state.fold import fold_all
+from txtop.state.session import SessionState
+
+Reason = Literal["done", "stopped", "failed"]
+
+
+def build_run(reason: Reason | None, status: CellStatus = "ok") -> SessionState:
+    """Return a run whose last cell has `status`; with None for a reason its log has no end."""
+    made: list[AnyEvent] = session(ended=False)
+    t_ns = made[-1].t_ns
+    made.append(CellFinished(t_ns=t_ns, cell="c001", status=status))
+    if reason is not None:
+        made.append(
+            SessionEnded(t_ns=t_ns, reason=reason, wall_s=1.0, statistics_version=1, sha256="")
+        )
+    return fold_all(made)
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize(
+    ("reason", "status", "recorded", "code"),
+    [
+        ("done", "ok", True, 0),
+        ("done", "skipped", True, 0),
+        *(("done", status, True, 1) for status in ("failed", "oom", "timeout", "rejected")),
+        ("stopped", "cancelled", True, 130),
+        ("stopped", "failed", True, 130),
+        ("stopped", "ok", True, 130),
+        ("done", "ok", False, 1),
+        ("stopped", "cancelled", False, 1),
+        ("failed", "ok", True, 1),
+        ("failed", "ok", False, 1),
+        (None, "cancelled", True, 1),
+        (None, "cancelled", False, 1),
+    ],
+)
+def test_a_run_ends_by_one_rule(
+    reason: Reason | None, status: CellStatus, recorded: bool, code: int
+) -> None:
+    state = build_run(reason, status)
+    try:
+        assert choose_exit_code(state, recorded=recorded, last_line="a word") == code
+    except RunError as error:
+        assert error.exit_code == code and "a word" in str(error)
+
+
+class _Gone:
+    """A runner that does not answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def status(self) -> None:
+        return None
+
+    def tail(self, after: int) -> list[Any]:
+        return []
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize("look", ["attach in lines", "a screen that was closed"])
+def test_whoever_looks_gets_the_same_code(
+    look: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = session()
+    made[-1] = SessionEnded(
+        t_ns=made[-1].t_ns, reason="stopped", wall_s=1.0, statistics_version=1, sha256=""
+    )
+    whole, cut = write(tmp_path / "whole", made), write(tmp_path / "cut", made[:-1])
+    monkeypatch.setattr(headless, "ControlClient", _Gone)
+
+    def show(path: Path) -> int:
+        if look == "attach in lines":
+            return headless.print_running_session(path)
+        return headless.report_closed_run(path, None)
+
+    assert show(whole) == 130
+    with pytest.raises(RunError, match="the runner ended before the run"):
+        show(cut)
+
+
+@pytest.mark.fault(51)
+def test_the_export_is_written_before_anything_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(state: SessionState, finals: FinalMetrics) -> str:
+        raise UnicodeEncodeError("ascii", "\u00b1", 0, 1, "no such character")
+
+    path = write(tmp_path / "s", session())
+    monkeypatch.setattr(table, "format_report", fail)
+    target = tmp_path / "out.json"
+    with pytest.raises(UnicodeEncodeError):
+        headless.report_closed_run(path, str(target))
+    assert target.stat().st_size > 1000
+
+
+@pytest.mark.fault(52)
+def test_the_table_of_the_documentation_has_these_codes() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    rows = text.split("| the run | code |\n")[1].split("\n\n")[0].splitlines()[1:]
+    codes = [int(row.split("|")[2]) for row in rows]
+    assert codes == [0, 129, 1, 130, 1, 3, 0]

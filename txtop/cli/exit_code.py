@@ -1,0 +1,40 @@
+"""The exit code of a run by how it ended: one rule for every command that shows a run's end."""
+
+from __future__ import annotations
+
+from txtop.errors import RunError
+from txtop.state.session import SessionState
+
+EXIT_FAILED = 1
+EXIT_INCONCLUSIVE = 3
+EXIT_INTERRUPTED = 130
+
+
+def choose_exit_code(state: SessionState, *, recorded: bool, last_line: str) -> int:
+    """Return the exit code of a run that is over; docs/commands.md has the same table.
+
+    What was lost comes before who stopped it, and that before what was measured. `last_line` is the
+    last one of the runner's own log.
+
+    Raises:
+        RunError: the run failed, was not `recorded`, or has no end.
+    """
+    if state.ended is None:
+        raise RunError(f"the runner ended before the run: {last_line}")
+    if state.ended.reason == "failed":
+        raise RunError(f"the run failed: {last_line}", "runner.log in its session has the rest")
+    if not recorded:
+        raise RunError("the session was not wholly recorded", f"{last_line}; is the disk full?")
+    if state.ended.reason == "stopped":
+        return EXIT_INTERRUPTED
+    if state.failed:
+        return EXIT_FAILED
+    return EXIT_INCONCLUSIVE if _is_open(state) else 0
+
+
+def _is_open(state: SessionState) -> bool:
+    """Return True for an A/B of which a comparison was not decided."""
+    ab_test = state.ab_test
+    return ab_test is not None and any(
+        ab_test.verdict(n, over=True) == "inconclusive" for n in ab_test.sequences
+    )
