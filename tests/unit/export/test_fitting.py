@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import termios
 
 import pytest
 from rich.cells import cell_len
@@ -85,6 +87,7 @@ def test_a_note_breaks_between_words() -> None:
 def test_a_pipe_has_no_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "72")
     assert get_width(io.StringIO()) is None
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    assert get_width(terminal) == 72
+    leader, follower = os.openpty()
+    termios.tcsetwinsize(follower, (24, 91))
+    with os.fdopen(leader), os.fdopen(follower, "w") as terminal:
+        assert get_width(terminal) == 91

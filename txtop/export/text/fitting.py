@@ -6,7 +6,6 @@ rows, so that nothing is left out.
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Collection, Sequence
 from typing import TextIO
@@ -14,6 +13,7 @@ from typing import TextIO
 from txtop.export.text.columns import align_columns, measure_cells
 from txtop.formatting import MISSING
 from txtop.plan.knobs import KNOBS
+from txtop.system.terminal_size import read_terminal_size
 
 Heading = tuple[tuple[str, str], ...]
 LEAST_WIDTH = 40
@@ -35,7 +35,7 @@ def get_width(stream: TextIO) -> int | None:
         is_terminal = stream.isatty()
     except ValueError:
         return None
-    return max(LEAST_WIDTH, shutil.get_terminal_size().columns) if is_terminal else None
+    return max(LEAST_WIDTH, read_terminal_size(stream.fileno())[0]) if is_terminal else None
 
 
 def hoist_shared(heading: Heading, rows: list[list[str]]) -> tuple[str, Heading, list[list[str]]]:
